@@ -1,0 +1,27 @@
+// Bundles the CLI into dist/: one small entry and one lazily loaded chunk for each command, so that
+// `k8sk8s --help` does not read what only `deploy` needs.
+import { chmod, rm } from 'node:fs/promises';
+import { build } from 'esbuild';
+
+const common = {
+  bundle: true,
+  platform: 'node',
+  target: 'node20.19',
+  format: 'esm',
+  minifySyntax: true,
+  logLevel: 'warning',
+  // Bundled CommonJS dependencies call require() for node's own modules.
+  banner: { js: "import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);" },
+};
+
+await rm('dist', { recursive: true, force: true });
+await build({
+  ...common,
+  entryPoints: { cli: 'src/cli.ts', demo: 'sandbox/demo.ts' },
+  outdir: 'dist',
+  splitting: true,
+  chunkNames: 'chunks/[name]-[hash]',
+});
+// The kubelet-serving approver runs in the hosted cluster from a ConfigMap: one self-contained file.
+await build({ ...common, minify: true, entryPoints: ['src/approver/main.ts'], outfile: 'dist/approver.mjs' });
+await chmod('dist/cli.js', 0o755);

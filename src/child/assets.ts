@@ -1,0 +1,74 @@
+import { createHash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { dump } from 'js-yaml';
+import { nthAddress, parseCidr } from '../cidr.ts';
+import type { KubeObject } from '../kube/objects.ts';
+import { packageFile } from '../manifests/package-file.ts';
+import { renderTemplate } from '../manifests/render.ts';
+import { type Addresses, hostAndPort } from '../plane/addresses.ts';
+import { partOf } from '../plane/names.ts';
+import { type ClusterSpec, imagesOf } from '../spec.ts';
+
+/** The `n`th address of the services' network that kube-dns answers at, as kubelets have to be told. */
+export function dnsAddress(spec: ClusterSpec): string {
+  return nthAddress(parseCidr(spec.serviceCidr)!, 10);
+}
+
+/**
+ * What the hosted cluster is given from outside: who may do what, kube-proxy, the network driver, kube-dns and the
+ * approver of kubelet serving certificates. Pure but for the files of the package.
+ *
+ * @param certificateAuthority PEM of the plane's CA, for the kubeconfig of kube-proxy
+ */
+export function buildChildAssets(spec: ClusterSpec, addresses: Addresses, certificateAuthority: string): KubeObject[] {
+  const images = imagesOf(spec);
+  const { host: apiHost, port } = hostAndPort(addresses.workerServer);
+  const api = { apiHost, apiPort: String(port) };
+  const access = renderTemplate('child/access.yaml', {});
+  if (!spec.childAssets) return labelled([...access, ...approver(images.node, api)]);
+
+  const [proxyConfig] = renderTemplate('child/kube-proxy-config.yaml', { podCidr: spec.podCidr, featureGates: Object.fromEntries(Object.entries(spec.featureGates).map(([gate, value]) => [gate, value === 'true'])) });
+  const kubeconfig = inClusterKubeconfig(addresses.workerServer, certificateAuthority);
+  const objects = [
+    ...access,
+    ...approver(images.node, api),
+    ...renderTemplate('child/kube-proxy.yaml', { kubeconfig, config: dump(proxyConfig), configHash: hash(kubeconfig + dump(proxyConfig)), image: images.kubeProxy }),
+    ...(spec.network === 'flannel' ? renderTemplate('child/flannel.yaml', { podCidr: spec.podCidr, configHash: hash(spec.podCidr), image: images.flannel, pluginImage: images.flannelCni, ...api }) : []),
+    ...renderTemplate('child/kube-dns.yaml', { dnsDomain: spec.dnsDomain, serviceIp: dnsAddress(spec), image: images.coredns }),
+  ];
+  return labelled(spec.imagePullSecret ? withPullSecret(objects, spec.imagePullSecret) : objects);
+}
+
+function approver(image: string, api: { apiHost: string; apiPort: string }): KubeObject[] {
+  const script = readFileSync(packageFile('dist/approver.mjs'), 'utf8');
+  return renderTemplate('child/kubelet-serving-approver.yaml', { script, configHash: hash(script), image, ...api });
+}
+
+/** kube-proxy's kubeconfig: its own ServiceAccount, at the address that does not need kube-proxy. */
+function inClusterKubeconfig(server: string, certificateAuthority: string): string {
+  return dump({
+    apiVersion: 'v1',
+    kind: 'Config',
+    clusters: [{ name: 'hosted', cluster: { server, 'certificate-authority-data': Buffer.from(certificateAuthority).toString('base64') } }],
+    users: [{ name: 'kube-proxy', user: { tokenFile: '/var/run/secrets/kubernetes.io/serviceaccount/token' } }],
+    contexts: [{ name: 'hosted', context: { cluster: 'hosted', user: 'kube-proxy' } }],
+    'current-context': 'hosted',
+  });
+}
+
+function labelled(objects: KubeObject[]): KubeObject[] {
+  for (const { metadata } of objects) metadata.labels = { ...metadata.labels, 'app.kubernetes.io/part-of': partOf, 'app.kubernetes.io/managed-by': partOf };
+  return objects;
+}
+
+function withPullSecret(objects: KubeObject[], name: string): KubeObject[] {
+  for (const object of objects) {
+    const template = (object as { spec?: { template?: { spec?: { imagePullSecrets?: { name: string }[] } } } }).spec?.template?.spec;
+    if (template) template.imagePullSecrets = [{ name }];
+  }
+  return objects;
+}
+
+function hash(text: string): string {
+  return createHash('sha256').update(text).digest('hex').slice(0, 16);
+}

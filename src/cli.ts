@@ -1,0 +1,56 @@
+#!/usr/bin/env node
+import { Command } from 'commander';
+import { toolVersion } from './version.ts';
+
+/** A command's module adds its own options and action; it is imported when its name is on the command line. */
+interface CommandModule {
+  configure(command: Command): void;
+}
+
+const commands: [name: string, description: string, load: () => Promise<CommandModule>][] = [
+  ['deploy', 'make or mend a hosted control plane in a namespace', () => import('./commands/deploy.ts')],
+  ['destroy', 'take a plane away, and nothing else', () => import('./commands/destroy.ts')],
+  ['preflight', 'check everything that deploy needs, and change nothing', () => import('./commands/preflight.ts')],
+  ['status', 'one screen about a plane', () => import('./commands/status.ts')],
+  ['list', 'planes in the namespaces that you may read', () => import('./commands/list.ts')],
+  ['logs', "the log of a plane's component", () => import('./commands/logs.ts')],
+  ['kubeconfig', "write a plane's kubeconfig, or merge it into another", () => import('./commands/kubeconfig.ts')],
+  ['token', 'bootstrap tokens for new workers', () => import('./commands/token.ts')],
+  ['worker-config', 'what a worker needs to join', () => import('./commands/worker-config.ts')],
+  ['sandbox', 'an infra cluster and worker machines on this Linux box', () => import('./commands/sandbox.ts')],
+  ['version', 'versions of k8sk8s and of the clusters', () => import('./commands/version.ts')],
+];
+
+async function main(argv: string[]): Promise<void> {
+  const program = new Command('k8sk8s')
+    .description('Kubernetes control planes on demand, inside any namespace that you may write to')
+    // -h is the host, as it always was.
+    .helpOption('--help', 'show help')
+    .helpCommand(false)
+    .version(toolVersion(), '--version', 'show the version of k8sk8s')
+    .configureHelp({ showGlobalOptions: false })
+    .showSuggestionAfterError(true)
+    .exitOverride();
+  const wanted = argv.find((argument) => !argument.startsWith('-'));
+  for (const [name, description, load] of commands) {
+    const command = program.command(name).description(description).helpOption('--help', 'show help').exitOverride();
+    if (name === wanted) (await load()).configure(command);
+  }
+  program.configureOutput({ outputError: () => undefined });
+  for (const command of program.commands) quietErrors(command);
+  await program.parseAsync(argv, { from: 'user' });
+}
+
+/** Usage errors are written once, by report.ts, in the same form as all others. */
+function quietErrors(command: Command): void {
+  command.configureOutput({ outputError: () => undefined });
+  for (const child of command.commands) {
+    child.exitOverride();
+    quietErrors(child);
+  }
+}
+
+main(process.argv.slice(2)).catch(async (error: unknown) => {
+  const { reportError } = await import('./commands/report.ts');
+  process.exitCode = reportError(error, process.argv.slice(2));
+});

@@ -1,0 +1,114 @@
+import type { Command } from 'commander';
+import { type DeployResult, deploy } from '../deploy.ts';
+import { UserError } from '../errors.ts';
+import type { InfraCluster } from '../kube/cluster.ts';
+import { readRecord } from '../record.ts';
+import { type ClusterSpec, parseSpec } from '../spec.ts';
+import { formatDuration } from '../ui/reporter.ts';
+import { readClusterFile } from './cluster-file.ts';
+import { addConnectionOptions, addOutputOptions, type ConnectionOptions, connect, interruption, outputOption, parseDuration, reporterOf } from './connection.ts';
+import { addSpecOptions, specFromOptions } from './spec-options.ts';
+
+interface DeployOptions extends ConnectionOptions {
+  file?: string;
+  dir: string;
+  force?: boolean;
+  timeout: string;
+  output: 'text' | 'json';
+  yes?: boolean;
+  dryRun?: boolean;
+  export?: boolean;
+  withSecrets?: boolean;
+}
+
+export function configure(command: Command): void {
+  addSpecOptions(command);
+  addConnectionOptions(command);
+  command
+    .option('-f, --file <FILE>', 'read options from a cluster.yaml; those of the command line win')
+    .option('--dir <DIR>', 'folder for the kubeconfigs', 'tls')
+    .option('--force', "overwrite files in --dir that are another cluster's")
+    .option('--timeout <TIME>', 'how long the plane may take to answer', '5m')
+    .option('--yes', "go on where a change costs the hosted cluster's data")
+    .option('--dry-run', 'ask the infra cluster what would change, and change nothing')
+    .option('--export', 'print the manifests instead of applying them')
+    .option('--with-secrets', 'with --export: the Secrets too, private keys included')
+    .addOption(outputOption());
+  addOutputOptions(command).action(async (_, self: Command) => run(self));
+}
+
+async function run(command: Command): Promise<void> {
+  const started = performance.now();
+  const signal = interruption();
+  const { spec: fromFile, ...local } = readClusterFile(command.opts<DeployOptions>().file);
+  const options: DeployOptions = { ...command.opts<DeployOptions>(), ...unlessGiven(command, local) };
+  const timeout = parseDuration(options.timeout, '--timeout');
+  const given = { ...fromFile, ...specFromOptions(command) };
+  // What is wrong with the values themselves is said before anything is asked of a cluster.
+  const source = options.file ? `${options.file} or on the command line` : 'the command line';
+  if (given.host !== undefined) parseSpec(given, source);
+  const cluster = connect(options);
+  try {
+    // Fields that are not given again keep what the plane was deployed with.
+    const recorded = await readRecord(cluster).catch((error) => (given.host === undefined ? Promise.reject(error) : undefined));
+    const spec = parseSpec({ ...recorded?.spec, ...given }, source);
+    if (options.export) await printManifests(cluster, spec, options);
+    else if (options.dryRun) await printPlan(cluster, spec, options);
+    else {
+      const result = await deploy(cluster, { spec, reporter: reporterOf(options), timeout, signal, allowDataLoss: options.yes ?? false, files: { dir: options.dir, force: options.force ?? false } });
+      printResult(cluster, result, options, performance.now() - started);
+    }
+  } finally {
+    await cluster.close();
+  }
+}
+
+function printResult(cluster: InfraCluster, result: DeployResult, options: DeployOptions, milliseconds: number): void {
+  const { created, changed, unchanged } = result.applied;
+  const reporter = reporterOf(options);
+  const took = formatDuration(milliseconds);
+  if (options.output === 'json') {
+    process.stdout.write(`${JSON.stringify({ namespace: cluster.namespace, plane: result.planeId, ...result.addresses, version: result.serverVersion, files: result.files, created, changed, unchanged: unchanged.length, seconds: milliseconds / 1000 }, null, 2)}\n`);
+  } else if (created.length + changed.length === 0) {
+    reporter.line(`Nothing to change: all ${unchanged.length} objects are as they should be (${took}).`);
+  } else {
+    reporter.line(`The hosted cluster is at ${result.addresses.publicServer} (${took}).`);
+    reporter.line(`Look around:   kubectl --kubeconfig=${result.files?.kubeconfig} get pods -A`);
+    reporter.line(`Join workers:  k8sk8s worker-config -n ${cluster.namespace}`);
+  }
+}
+
+async function printPlan(cluster: InfraCluster, spec: ClusterSpec, options: DeployOptions): Promise<void> {
+  const { dryRun } = await import('../preview.ts');
+  const { created, changed, unchanged } = await dryRun(cluster, spec, reporterOf(options));
+  if (options.output === 'json') {
+    process.stdout.write(`${JSON.stringify({ namespace: cluster.namespace, wouldCreate: created, wouldChange: changed, unchanged }, null, 2)}\n`);
+    return;
+  }
+  for (const name of created) process.stdout.write(`would create ${name}\n`);
+  for (const name of changed) process.stdout.write(`would change ${name}\n`);
+  process.stdout.write(`${created.length} would be created, ${changed.length} changed, ${unchanged.length} stay as they are; nothing was changed.\n`);
+}
+
+async function printManifests(cluster: InfraCluster, spec: ClusterSpec, options: DeployOptions): Promise<void> {
+  const { exportManifests } = await import('../preview.ts');
+  const reporter = reporterOf(options);
+  const { infra, hosted, placeholders } = await exportManifests(cluster, spec, options.withSecrets ?? false);
+  if (placeholders.length > 0 && options.withSecrets) {
+    throw new UserError({
+      what: 'the certificates cannot be exported yet',
+      why: `they carry addresses that the infra cluster has not given out: ${placeholders.map(({ meaning }) => meaning).join(', ')}`,
+      fix: 'create the services first (deploy once, or export without --with-secrets and apply the services), then export again',
+      anchor: 'export-addresses',
+      exitCode: 2,
+    });
+  }
+  for (const { placeholder, meaning } of placeholders) reporter.warn(`${placeholder} stands for the ${meaning}, which does not exist yet: apply the services first, then export again`);
+  if (!options.withSecrets) reporter.warn('the Secrets are left out; --with-secrets adds them, private keys included');
+  process.stdout.write(`# For the infra cluster, namespace ${cluster.namespace}\n${infra}# For the hosted cluster, once it answers\n${hosted}`);
+}
+
+/** Values of cluster.yaml for options that the command line left at their default. */
+function unlessGiven(command: Command, local: Record<string, string | undefined>): Record<string, string> {
+  return Object.fromEntries(Object.entries(local).filter(([key, value]) => value !== undefined && command.getOptionValueSource(key) !== 'cli')) as Record<string, string>;
+}

@@ -1,0 +1,42 @@
+import { CommanderError } from 'commander';
+import { UserError } from '../errors.ts';
+import { ApiError, ConnectionError, explainInfraError } from '../kube/errors.ts';
+import { coloursFor } from '../ui/terminal.ts';
+import { toolVersion } from '../version.ts';
+
+const documentation = 'docs/checks.md';
+
+/**
+ * Says on stderr what went wrong: what, why, what to do.
+ *
+ * @returns the process's exit code: 0 for help, 1 failed, 2 usage or preflight
+ */
+export function reportError(error: unknown, argv: string[]): number {
+  if (error instanceof CommanderError) return reportUsage(error, argv);
+  const known = error instanceof ApiError || error instanceof ConnectionError ? explainInfraError(error, 'do what was asked') : error;
+  const colour = coloursFor(process.stderr);
+  if (known instanceof UserError) {
+    process.stderr.write(`${colour.red('ERROR')} ${known.what}\n`);
+    if (known.why) process.stderr.write(`  why: ${known.why.trim().replace(/\n(?=\S)/g, '\n  ')}\n`);
+    if (known.fix) process.stderr.write(`  do:  ${known.fix}\n`);
+    process.stderr.write(colour.dim(`  see: ${documentation}#${known.anchor}\n`));
+    return known.exitCode;
+  }
+  if (known instanceof Error && known.name === 'AbortError') {
+    process.stderr.write('interrupted\n');
+    return 1;
+  }
+  process.stderr.write(`${colour.red('ERROR')} this is a bug of k8sk8s ${toolVersion()}: ${known instanceof Error ? known.message : String(known)}\n`);
+  if (argv.includes('--verbose') && known instanceof Error) process.stderr.write(`${known.stack}\n`);
+  else process.stderr.write('  do:  run the command again with --verbose and report what it prints\n');
+  return 1;
+}
+
+function reportUsage(error: CommanderError, argv: string[]): number {
+  if (error.exitCode === 0) return 0;
+  if (error.code === 'commander.help') return 2;
+  const words = error.message.replace(/^error: /, '').split('\n').join(' ');
+  const command = argv.find((argument) => !argument.startsWith('-'));
+  process.stderr.write(`${coloursFor(process.stderr).red('ERROR')} ${words}\n  do:  k8sk8s ${command && !words.startsWith('unknown command') ? `${command} ` : ''}--help shows what there is\n`);
+  return 2;
+}

@@ -1,0 +1,169 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { applyChildAssets } from './child/apply.ts';
+import { buildChildAssets } from './child/assets.ts';
+import { UserError } from './errors.ts';
+import { type FilesResult, writeFiles } from './files.ts';
+import type { HostedCluster, InfraCluster } from './kube/cluster.ts';
+import { connectHosted } from './kube/connect.ts';
+import type { KubeObject, Secret, Service, Workload } from './kube/objects.ts';
+import { acquireLock } from './lock.ts';
+import { ensureCertificates, issueBreakGlass, type PkiBundle } from './pki/certificates.ts';
+import { type Addresses, addressesOf, buildIngress, buildServices } from './plane/addresses.ts';
+import { type Applied, applyAll, Existing, nothingApplied } from './plane/apply.ts';
+import { waitAvailable } from './plane/available.ts';
+import { Diagnosis } from './plane/diagnose.ts';
+import { buildControlPlane, certificateContext } from './plane/control-plane.ts';
+import { readBundle } from './plane/secrets.ts';
+import { runPreflight } from './preflight/run.ts';
+import { ensureRecord, type PlaneRecord, toConfigMap } from './record.ts';
+import type { ClusterSpec } from './spec.ts';
+import type { Reporter } from './ui/reporter.ts';
+import { toolVersion } from './version.ts';
+
+export interface DeployRequest {
+  spec: ClusterSpec;
+  reporter: Reporter;
+  /** Milliseconds until the plane has to answer. */
+  timeout: number;
+  /** Ends the work at the next safe point. */
+  signal: AbortSignal;
+  /** Whether etcd's pod may be replaced although its data goes with it. */
+  allowDataLoss: boolean;
+  /** Where the kubeconfigs go; none for an operator, which has no disk. */
+  files?: { dir: string; force: boolean };
+}
+
+export interface DeployResult {
+  planeId: string;
+  addresses: Addresses;
+  serverVersion: string;
+  /** Objects of the namespace and of the hosted cluster. */
+  applied: Applied;
+  issuedCertificates: string[];
+  files?: FilesResult;
+}
+
+/**
+ * Makes, or mends, the hosted cluster that `spec` describes in the cluster's namespace. Every step is an ensure: killed
+ * anywhere and run again it goes on with the same authorities and the same objects; on a healthy plane it changes nothing.
+ *
+ * @throws UserError when something is wrong that the person can do something about
+ */
+export async function deploy(cluster: InfraCluster, request: DeployRequest): Promise<DeployResult> {
+  const { spec, reporter, signal } = request;
+  await runPreflight(cluster, spec, reporter);
+  const lock = await acquireLock(cluster, 'deploy', reporter);
+  const stop = AbortSignal.any([signal, lock.lost]);
+  const applied = nothingApplied();
+  let diagnosis: Diagnosis | undefined;
+  let hosted: HostedCluster | undefined;
+  try {
+    const existing = await Existing.read(cluster);
+    const record = await ensureRecord(cluster, spec, toolVersion());
+    diagnosis = new Diagnosis(cluster, record.planeId);
+
+    const addresses = await ensureAddresses(cluster, record, request, existing, applied);
+    stop.throwIfAborted();
+    await writeRecord(cluster, record, spec, addresses, 'deploying');
+    const { bundle, issued } = await ensureCertificates(readBundle(existing.ofKind<Secret>('Secret')), certificateContext(cluster.namespace, spec, addresses), { keyType: spec.keyType });
+    for (const name of issued) reporter.debug(`certificate ${name} issued`);
+    stop.throwIfAborted();
+    await ensureControlPlane(cluster, record, addresses, bundle, existing, applied, request);
+    stop.throwIfAborted();
+
+    hosted = connectHosted({ server: addresses.publicServer, certificateAuthority: bundle.authorities.ca!.certificate, client: await issueBreakGlass(bundle) });
+    const serverVersion = await available(hosted, diagnosis, request, stop);
+    await childAssets(hosted, spec, addresses, bundle, applied, request);
+    stop.throwIfAborted();
+    const files = request.files && (await writeFiles({ ...request.files, spec, addresses, bundle, hosted, reporter }));
+    await componentsReady(diagnosis, request.timeout, stop);
+    await writeRecord(cluster, record, spec, addresses, 'available');
+    return { planeId: record.planeId, addresses, serverVersion, applied, issuedCertificates: issued, files };
+  } catch (error) {
+    sayWhatExists(cluster, applied, reporter);
+    throw stop.aborted ? stop.reason : error;
+  } finally {
+    diagnosis?.close();
+    await hosted?.close();
+    await lock.release();
+  }
+}
+
+/** The services and the ingress come first: the addresses that they get go into the certificates. */
+async function ensureAddresses(cluster: InfraCluster, record: PlaneRecord, { spec, reporter }: DeployRequest, existing: Existing, applied: Applied): Promise<Addresses> {
+  const objects = [...buildServices(record.planeId, spec), ...buildIngress(record.planeId, spec)];
+  const now = await applyAll(cluster, record.planeId, objects, existing, applied, reporter);
+  return addressesOf(
+    spec,
+    now.filter((object) => object.kind === 'Service') as Service[],
+    record.issuers,
+  );
+}
+
+/** Secrets first, so that no kubelet looks for one in vain; then all four components at once. */
+async function ensureControlPlane(cluster: InfraCluster, record: PlaneRecord, addresses: Addresses, bundle: PkiBundle, existing: Existing, applied: Applied, { spec, reporter, allowDataLoss }: DeployRequest): Promise<void> {
+  const { secrets, workloads } = buildControlPlane(record.planeId, spec, addresses, bundle);
+  if (!allowDataLoss) await refuseDataLoss(cluster, workloads, existing);
+  await applyAll(cluster, record.planeId, secrets, existing, applied, reporter);
+  await applyAll(cluster, record.planeId, workloads, existing, applied, reporter);
+}
+
+/** A new pod template means a new pod, and an ephemeral etcd's data lives and dies with its pod. */
+async function refuseDataLoss(cluster: InfraCluster, workloads: KubeObject[], existing: Existing): Promise<void> {
+  const next = workloads.find((object) => object.kind === 'StatefulSet')!;
+  const before = existing.find<Workload>(next);
+  if (!before?.status?.readyReplicas) return;
+  const after = await cluster.apply(next, { dryRun: true });
+  if (after.metadata.generation === before.metadata.generation) return;
+  throw new UserError({
+    what: 'this change replaces the pod of etcd, and all objects of the hosted cluster would be lost with it',
+    why: 'the plane keeps its data in that pod (ephemeral storage); an option of etcd, its image or its place was changed',
+    fix: 'leave those options as they were, or add --yes when nothing in the hosted cluster is worth keeping',
+    anchor: 'data-loss',
+    exitCode: 2,
+  });
+}
+
+async function available(hosted: HostedCluster, diagnosis: Diagnosis, { reporter, timeout }: DeployRequest, stop: AbortSignal): Promise<string> {
+  const phase = reporter.begin('Trying to connect to the hosted control plane');
+  try {
+    await waitAvailable(hosted, diagnosis, timeout, phase, stop);
+  } catch (error) {
+    phase.fail();
+    throw error;
+  }
+  phase.done('AVAILABLE !');
+  const { gitVersion } = await hosted.version();
+  reporter.line(`Client Version: k8sk8s v${toolVersion()}`);
+  reporter.line(`Server Version: ${gitVersion}`);
+  return gitVersion;
+}
+
+async function childAssets(hosted: HostedCluster, spec: ClusterSpec, addresses: Addresses, bundle: PkiBundle, applied: Applied, { reporter }: DeployRequest): Promise<void> {
+  reporter.line('Deploying child cluster assets');
+  await applyChildAssets(hosted, buildChildAssets(spec, addresses, bundle.authorities.ca!.certificate), applied, reporter);
+}
+
+/** The API answers; controller-manager and scheduler are part of the promise too. */
+async function componentsReady(diagnosis: Diagnosis, timeout: number, stop: AbortSignal): Promise<void> {
+  const deadline = Date.now() + timeout;
+  while (!diagnosis.allReady) {
+    if (diagnosis.failure) throw diagnosis.failure;
+    if (Date.now() > deadline) throw new UserError({ what: 'the API server answers, but not all components of the control plane are ready', fix: 'look at: k8sk8s status', anchor: 'not-available' });
+    await sleep(100, undefined, { signal: stop });
+  }
+}
+
+async function writeRecord(cluster: InfraCluster, record: PlaneRecord, spec: ClusterSpec, addresses: Addresses, phase: PlaneRecord['phase']): Promise<void> {
+  // A plane that was available stays so in the record: a second run must not change it on its way.
+  const next: PlaneRecord = { ...record, spec, issuers: addresses.issuers, toolVersion: toolVersion(), phase: record.phase === 'available' ? 'available' : phase };
+  await cluster.apply(toConfigMap(next));
+}
+
+/** Never a silent half cluster: says what is there, how to go on and how to undo it. */
+function sayWhatExists(cluster: InfraCluster, applied: Applied, reporter: Reporter): void {
+  const count = applied.created.length + applied.changed.length + applied.unchanged.length;
+  if (count === 0) return;
+  reporter.warn(`not finished. ${count} objects of the plane exist in namespace "${cluster.namespace}" (${applied.created.length} made by this run).`);
+  reporter.warn(`To go on: run the same command again. To undo: k8sk8s destroy -n ${cluster.namespace}`);
+}

@@ -1,0 +1,95 @@
+import { existsSync, readdirSync, readFileSync, rmdirSync, rmSync } from 'node:fs';
+import path from 'node:path';
+import { createBootstrapToken, isAccepted } from './child/bootstrap-token.ts';
+import { buildKubeconfig } from './kubeconfig/build.ts';
+import { readKubeconfig } from './kubeconfig/read.ts';
+import { belongsToAuthority, refuseForeignFile, writeFileAtomically } from './kubeconfig/write.ts';
+import type { HostedCluster } from './kube/cluster.ts';
+import type { PkiBundle } from './pki/certificates.ts';
+import type { Addresses } from './plane/addresses.ts';
+import { adminKubeconfig } from './plane/secrets.ts';
+import type { ClusterSpec } from './spec.ts';
+import type { Reporter } from './ui/reporter.ts';
+
+export const tokenTtl = 24 * 3600 * 1000;
+
+export interface FilesRequest {
+  dir: string;
+  /** Overwrite files of another cluster. */
+  force: boolean;
+  spec: ClusterSpec;
+  addresses: Addresses;
+  bundle: PkiBundle;
+  hosted: HostedCluster;
+  reporter: Reporter;
+}
+
+export interface FilesResult {
+  kubeconfig: string;
+  bootstrapKubeconfig: string;
+  certificateAuthority: string;
+}
+
+export function filePaths(dir: string): FilesResult {
+  return {
+    kubeconfig: path.join(dir, 'kubeconfig'),
+    bootstrapKubeconfig: path.join(dir, 'kubeconfig-kubelets'),
+    certificateAuthority: path.join(dir, 'ca.pem'),
+  };
+}
+
+/**
+ * Puts on disk what people and workers need: tls/kubeconfig, tls/kubeconfig-kubelets, tls/ca.pem, mode 0600.
+ *
+ * @throws UserError when a file is another cluster's (without `force`) or cannot be written
+ */
+export async function writeFiles(request: FilesRequest): Promise<FilesResult> {
+  const { dir, force, spec, addresses, bundle, reporter } = request;
+  const paths = filePaths(dir);
+  const authority = bundle.authorities.ca!.certificate;
+  if (!force) for (const file of Object.values(paths)) refuseForeignFile(file, authority);
+  const contents: [string, string][] = [
+    [paths.kubeconfig, adminKubeconfig(bundle, { publicServer: addresses.publicServer, spec })],
+    [paths.certificateAuthority, authority],
+  ];
+  const bootstrap = await bootstrapKubeconfig(request, paths.bootstrapKubeconfig);
+  if (bootstrap !== undefined) contents.push([paths.bootstrapKubeconfig, bootstrap]);
+  for (const [file, content] of contents) {
+    const outcome = await writeFileAtomically(file, content);
+    if (outcome !== 'unchanged') reporter.line(`file "${file}" ${outcome}`);
+  }
+  return paths;
+}
+
+/** @returns undefined when the file that is there is to stay as it is */
+async function bootstrapKubeconfig({ spec, addresses, bundle, hosted, reporter, force }: FilesRequest, file: string): Promise<string | undefined> {
+  const authority = bundle.authorities.ca!.certificate;
+  if (existsSync(file) && !force) {
+    const token = readKubeconfig(readFileSync(file, 'utf8'), file).token;
+    if (token !== undefined && (await isAccepted(hosted, token))) return workerKubeconfig(spec, addresses, authority, token);
+    reporter.warn(`the bootstrap token in ${file} has expired; it is left alone. New workers need a new one: k8sk8s token create --write`);
+    return undefined;
+  }
+  const { token } = await createBootstrapToken(hosted, tokenTtl, 'made by k8sk8s deploy');
+  return workerKubeconfig(spec, addresses, authority, token);
+}
+
+/** The bootstrap kubeconfig that a kubelet starts with (--bootstrap-kubeconfig). */
+export function workerKubeconfig(spec: ClusterSpec, addresses: Addresses, certificateAuthority: string, token: string): string {
+  return buildKubeconfig({ server: addresses.workerServer, certificateAuthority, clusterName: spec.host, userName: 'kubelet-bootstrap', client: { token } });
+}
+
+/** Removes the files of `dir` that carry this plane's CA; a folder that is empty then goes too. */
+export function purgeFiles(dir: string, certificateAuthority: string | undefined): { removed: string[]; kept: string[] } {
+  const removed: string[] = [];
+  const kept: string[] = [];
+  for (const file of Object.values(filePaths(dir))) {
+    if (!existsSync(file)) continue;
+    if (certificateAuthority !== undefined && belongsToAuthority(file, certificateAuthority)) {
+      rmSync(file);
+      removed.push(file);
+    } else kept.push(file);
+  }
+  if (removed.length > 0 && readdirSync(dir).length === 0) rmdirSync(dir);
+  return { removed, kept };
+}

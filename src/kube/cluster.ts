@@ -1,0 +1,206 @@
+import type { Readable } from 'node:stream';
+import { ApiError, isNotFound } from './errors.ts';
+import type { KubeList, KubeObject, Pod } from './objects.ts';
+import { pathOf, type Resource, resourceOf } from './resources.ts';
+import type { Transport } from './transport.ts';
+
+/** The name under which k8sk8s owns fields (https://kubernetes.io/docs/reference/using-api/server-side-apply/). */
+export const fieldManager = 'k8sk8s';
+
+export interface ListOptions {
+  labelSelector?: string;
+  fieldSelector?: string;
+}
+
+export interface ApplyOptions {
+  dryRun?: boolean;
+}
+
+export interface LogOptions {
+  container?: string;
+  tailLines?: number;
+  previous?: boolean;
+  follow?: boolean;
+  timestamps?: boolean;
+  sinceSeconds?: number;
+  signal?: AbortSignal;
+}
+
+/** `v1`+`Secret` and the like: what names a kind in every call below. */
+export interface Kind {
+  apiVersion: string;
+  kind: string;
+}
+
+/** Calls that both clusters answer. Reads and writes go through the paths of resources.ts, nothing is stripped or cached. */
+abstract class Cluster {
+  readonly transport: Transport;
+
+  constructor(transport: Transport) {
+    this.transport = transport;
+  }
+
+  get server(): string {
+    return this.transport.server.origin;
+  }
+
+  async close(): Promise<void> {
+    await this.transport.close();
+  }
+
+  /** The API server's `/version`. */
+  async version(): Promise<{ gitVersion: string; major: string; minor: string; gitCommit: string; goVersion: string; platform: string; buildDate: string }> {
+    return (await this.transport.request<Awaited<ReturnType<Cluster['version']>>>({ method: 'GET', path: '/version' })).body;
+  }
+
+  protected async getAt<T extends KubeObject>(kind: Kind, namespace: string | undefined, name: string): Promise<T | undefined> {
+    try {
+      return (await this.transport.request<T>({ method: 'GET', path: pathOf(resourceOf(kind), namespace, name) })).body;
+    } catch (error) {
+      if (isNotFound(error)) return undefined;
+      throw error;
+    }
+  }
+
+  protected async listAt<T extends KubeObject>(kind: Kind, namespace: string | undefined, options: ListOptions): Promise<KubeList<T>> {
+    const list = (await this.transport.request<KubeList<T>>({ method: 'GET', path: pathOf(resourceOf(kind), namespace), query: { ...options } })).body;
+    // Items of a list come without their kind.
+    for (const item of list.items) Object.assign(item, { apiVersion: kind.apiVersion, kind: kind.kind });
+    return list;
+  }
+
+  protected async createAt<T extends KubeObject>(object: T, namespace: string | undefined, options: ApplyOptions): Promise<T> {
+    const query = { fieldManager, fieldValidation: 'Strict', dryRun: options.dryRun ? 'All' : undefined };
+    return (await this.transport.request<T>({ method: 'POST', path: pathOf(resourceOf(object), namespace), query, body: object })).body;
+  }
+
+  /** Server-side apply, taking over fields that somebody else set; unknown fields are refused. JSON is YAML, so it is sent as such. */
+  protected async applyAt<T extends KubeObject>(object: T, namespace: string | undefined, options: ApplyOptions): Promise<T> {
+    const query = { fieldManager, force: true, fieldValidation: 'Strict', dryRun: options.dryRun ? 'All' : undefined };
+    const path = pathOf(resourceOf(object), namespace, object.metadata.name);
+    return (await this.transport.request<T>({ method: 'PATCH', path, query, body: object, contentType: 'application/apply-patch+yaml' })).body;
+  }
+
+  /** Deletes one object; with `uid` only that very one. @returns false when it was gone already */
+  protected async deleteAt(kind: Kind, namespace: string | undefined, name: string, uid: string | undefined): Promise<boolean> {
+    const body = { kind: 'DeleteOptions', apiVersion: 'v1', propagationPolicy: 'Background', preconditions: uid ? { uid } : undefined };
+    try {
+      await this.transport.request({ method: 'DELETE', path: pathOf(resourceOf(kind), namespace, name), body });
+      return true;
+    } catch (error) {
+      if (isNotFound(error)) return false;
+      throw error;
+    }
+  }
+
+  /** An open watch of one kind from `resourceVersion` on, one JSON event a line. */
+  protected watchAt(resource: Resource, namespace: string | undefined, options: ListOptions & { resourceVersion?: string }, signal: AbortSignal): Promise<Readable> {
+    return this.transport.stream({
+      method: 'GET',
+      path: pathOf(resource, namespace),
+      query: { ...options, watch: true, allowWatchBookmarks: true, timeoutSeconds: 300 },
+      signal,
+    });
+  }
+}
+
+/** The existing cluster, seen through one namespace of it: no call can name another one. */
+export class InfraCluster extends Cluster {
+  readonly namespace: string;
+
+  constructor(transport: Transport, namespace: string) {
+    super(transport);
+    this.namespace = namespace;
+  }
+
+  get<T extends KubeObject>(kind: Kind, name: string): Promise<T | undefined> {
+    return this.getAt<T>(kind, this.namespace, name);
+  }
+
+  list<T extends KubeObject>(kind: Kind, options: ListOptions = {}): Promise<KubeList<T>> {
+    return this.listAt<T>(kind, this.namespace, options);
+  }
+
+  create<T extends KubeObject>(object: T, options: ApplyOptions = {}): Promise<T> {
+    return this.createAt(object, this.namespace, options);
+  }
+
+  apply<T extends KubeObject>(object: T, options: ApplyOptions = {}): Promise<T> {
+    return this.applyAt(object, this.namespace, options);
+  }
+
+  /** Replaces a whole object; 409 when it is no longer at its resourceVersion. */
+  async replace<T extends KubeObject>(object: T): Promise<T> {
+    const path = pathOf(resourceOf(object), this.namespace, object.metadata.name);
+    return (await this.transport.request<T>({ method: 'PUT', path, query: { fieldManager }, body: object })).body;
+  }
+
+  delete(kind: Kind, name: string, uid?: string): Promise<boolean> {
+    return this.deleteAt(kind, this.namespace, name, uid);
+  }
+
+  watch(kind: Kind, options: ListOptions & { resourceVersion?: string }, signal: AbortSignal): Promise<Readable> {
+    return this.watchAt(resourceOf(kind), this.namespace, options, signal);
+  }
+
+  /** A container's log as text. */
+  async log(pod: string, options: LogOptions = {}): Promise<string> {
+    const { signal, ...query } = options;
+    return (await this.transport.request<string>({ method: 'GET', path: this.#logPath(pod), query: { ...query }, signal, retries: 0 })).body;
+  }
+
+  /** A container's log as it is written, until the container ends or `signal` fires. */
+  followLog(pod: string, options: LogOptions): Promise<Readable> {
+    const { signal, ...query } = options;
+    return this.transport.stream({ method: 'GET', path: this.#logPath(pod), query: { ...query, follow: true }, signal });
+  }
+
+  #logPath(pod: string): string {
+    return `${pathOf(resourceOf({ apiVersion: 'v1', kind: 'Pod' }), this.namespace, pod)}/log`;
+  }
+
+  /** Answers of the authorizer about the caller: a review is an ordinary POST without a namespace in its path. */
+  async review<T extends Kind>(review: T): Promise<T & { status: Record<string, unknown> }> {
+    const answer = await this.transport.request<T & { status: Record<string, unknown> }>({ method: 'POST', path: pathOf(resourceOf(review)), body: review });
+    return answer.body;
+  }
+
+  pods(labelSelector: string): Promise<KubeList<Pod>> {
+    return this.list<Pod>({ apiVersion: 'v1', kind: 'Pod' }, { labelSelector });
+  }
+}
+
+/** The cluster that k8sk8s made: every object says itself where it lives. */
+export class HostedCluster extends Cluster {
+  get<T extends KubeObject>(kind: Kind, name: string, namespace?: string): Promise<T | undefined> {
+    return this.getAt<T>(kind, namespace, name);
+  }
+
+  list<T extends KubeObject>(kind: Kind, options: ListOptions & { namespace?: string } = {}): Promise<KubeList<T>> {
+    const { namespace, ...rest } = options;
+    return this.listAt<T>(kind, namespace, rest);
+  }
+
+  create<T extends KubeObject>(object: T): Promise<T> {
+    return this.createAt(object, object.metadata.namespace, {});
+  }
+
+  apply<T extends KubeObject>(object: T, options: ApplyOptions = {}): Promise<T> {
+    return this.applyAt(object, object.metadata.namespace, options);
+  }
+
+  delete(kind: Kind, name: string, namespace?: string): Promise<boolean> {
+    return this.deleteAt(kind, namespace, name, undefined);
+  }
+
+  /** `ok`, or the checks that are not: `/readyz?verbose` (https://kubernetes.io/docs/reference/using-api/health-checks/). */
+  async ready(timeout: number): Promise<{ ready: boolean; failing: string[] }> {
+    try {
+      await this.transport.request({ method: 'GET', path: '/readyz', timeout, retries: 0 });
+      return { ready: true, failing: [] };
+    } catch (error) {
+      if (!(error instanceof ApiError) || error.status !== 500) throw error;
+      return { ready: false, failing: [...error.message.matchAll(/\[-\](\S+)/g)].map((match) => match[1] ?? '') };
+    }
+  }
+}

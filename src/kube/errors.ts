@@ -1,0 +1,95 @@
+import { messageOf, UserError } from '../errors.ts';
+
+/** A `Status` answer of an API server (https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/status/). */
+export class ApiError extends Error {
+  readonly status: number;
+  /** `NotFound`, `Forbidden`, `AlreadyExists`, `Conflict`, `Invalid`, … or '' when the answer was no Status. */
+  readonly reason: string;
+  readonly causes: { field?: string; message?: string }[];
+  readonly retryAfterSeconds: number | undefined;
+
+  constructor(init: { status: number; reason: string; message: string; causes?: { field?: string; message?: string }[]; retryAfterSeconds?: number }) {
+    super(init.message);
+    this.name = 'ApiError';
+    this.status = init.status;
+    this.reason = init.reason;
+    this.causes = init.causes ?? [];
+    this.retryAfterSeconds = init.retryAfterSeconds;
+  }
+}
+
+/** The request never got an HTTP answer: no route, refused, reset, TLS not verified, or too slow. */
+export class ConnectionError extends Error {
+  readonly code: string;
+  readonly server: string;
+
+  constructor(server: string, code: string, message: string, cause?: unknown) {
+    super(message, { cause });
+    this.name = 'ConnectionError';
+    this.code = code;
+    this.server = server;
+  }
+}
+
+export const isNotFound = (error: unknown): boolean => error instanceof ApiError && error.status === 404;
+export const isConflict = (error: unknown): boolean => error instanceof ApiError && error.status === 409;
+export const isForbidden = (error: unknown): boolean => error instanceof ApiError && error.status === 403;
+
+const tlsCodes = /^(CERT_|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO_|ERR_TLS_CERT)/;
+
+/**
+ * What a failed call to the infra cluster means for its user.
+ *
+ * @param doing what was being tried, in words that follow "cannot": `read the services of namespace "x"`
+ */
+export function explainInfraError(error: unknown, doing: string): unknown {
+  if (error instanceof ConnectionError) return explainConnection(error);
+  if (!(error instanceof ApiError)) return error;
+  const what = `cannot ${doing}`;
+  const why = `the infra cluster's API server answered ${error.status} ${error.reason || 'without a reason'}: ${error.message}`;
+  switch (error.status) {
+    case 401:
+      return new UserError({
+        what: 'the infra cluster does not accept the credentials of this kubeconfig',
+        why: 'its API server answered 401 Unauthorized: the certificate or token has expired, or belongs to another cluster',
+        fix: 'get a fresh kubeconfig, or choose another one with --kubeconfig or --context',
+        anchor: 'infra-unauthorized',
+        exitCode: 2,
+        cause: error,
+      });
+    case 403:
+      return new UserError({ what, why, fix: 'ask the administrator of the infra cluster for the rights listed in the README under "Rights"', anchor: 'rights', cause: error });
+    case 409:
+      return new UserError({ what, why, fix: 'somebody else changed the same object; run the command again', anchor: 'conflict', cause: error });
+    case 422:
+    case 400:
+      return new UserError({ what, why, fix: 'the values named above are not allowed there: change the option they come from', anchor: 'rejected', cause: error });
+    default:
+      return new UserError({ what, why, fix: 'run the command again; it goes on where it stopped', anchor: 'infra-api-error', cause: error });
+  }
+}
+
+function explainConnection(error: ConnectionError): UserError {
+  const { server, code } = error;
+  const words: Record<string, [why: string, fix: string]> = {
+    ECONNREFUSED: ['nothing listens at that address and port', 'start the cluster, or choose another one with --kubeconfig or --context'],
+    ENOTFOUND: ['its host name does not resolve', 'check the server address in the kubeconfig, the DNS and the VPN'],
+    EAI_AGAIN: ['its host name does not resolve (the DNS server did not answer)', 'check the DNS and the VPN'],
+    ETIMEDOUT: ['it did not answer in time', 'check the network, the VPN and the firewall between here and the cluster'],
+    ECONNRESET: ['it closed the connection', 'run the command again; if it goes on, look at the API server and what stands in front of it'],
+    EHOSTUNREACH: ['there is no route to that address', 'check the network and the VPN'],
+    ENETUNREACH: ['there is no route to that address', 'check the network and the VPN'],
+  };
+  if (tlsCodes.test(code)) {
+    return new UserError({
+      what: `the infra cluster's API server at ${server} shows a certificate that this kubeconfig does not trust`,
+      why: error.message,
+      fix: 'the kubeconfig belongs to another cluster, or its certificate-authority-data is old: get a fresh one',
+      anchor: 'infra-tls',
+      exitCode: 2,
+      cause: error,
+    });
+  }
+  const [why, fix] = words[code] ?? [messageOf(error), 'check the server address in the kubeconfig and the network'];
+  return new UserError({ what: `the infra cluster's API server at ${server} cannot be reached`, why, fix, anchor: 'infra-unreachable', exitCode: 2, cause: error });
+}

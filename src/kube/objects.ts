@@ -1,0 +1,127 @@
+/** Kubernetes objects as they come over the wire, reduced to the fields that k8sk8s reads. */
+
+export interface ObjectMeta {
+  name: string;
+  namespace?: string;
+  uid?: string;
+  resourceVersion?: string;
+  generation?: number;
+  creationTimestamp?: string;
+  deletionTimestamp?: string;
+  labels?: Record<string, string>;
+  annotations?: Record<string, string>;
+  ownerReferences?: { kind: string; name: string; uid: string }[];
+}
+
+export interface KubeObject {
+  apiVersion: string;
+  kind: string;
+  metadata: ObjectMeta;
+}
+
+export interface KubeList<T> {
+  metadata: { resourceVersion?: string };
+  items: T[];
+}
+
+export interface Secret extends KubeObject {
+  type?: string;
+  data?: Record<string, string>;
+}
+
+export interface ConfigMap extends KubeObject {
+  data?: Record<string, string>;
+}
+
+export interface ServicePort {
+  name?: string;
+  port: number;
+  nodePort?: number;
+}
+
+export interface Service extends KubeObject {
+  spec: { type?: string; clusterIP?: string; ports?: ServicePort[] };
+  status?: { loadBalancer?: { ingress?: { ip?: string; hostname?: string }[] } };
+}
+
+export interface ContainerStatus {
+  name: string;
+  ready: boolean;
+  started?: boolean;
+  restartCount: number;
+  image: string;
+  state?: {
+    waiting?: { reason?: string; message?: string };
+    running?: { startedAt?: string };
+    terminated?: { reason?: string; exitCode: number; message?: string };
+  };
+  lastState?: { terminated?: { reason?: string; exitCode: number; message?: string; finishedAt?: string } };
+}
+
+export interface Condition {
+  type: string;
+  status: string;
+  reason?: string;
+  message?: string;
+}
+
+export interface Pod extends KubeObject {
+  spec: { nodeName?: string; hostNetwork?: boolean; containers: { name: string; image: string }[] };
+  status?: {
+    phase?: string;
+    podIP?: string;
+    hostIP?: string;
+    startTime?: string;
+    conditions?: Condition[];
+    containerStatuses?: ContainerStatus[];
+    initContainerStatuses?: ContainerStatus[];
+  };
+}
+
+/** Deployment, StatefulSet, DaemonSet, ReplicaSet: what they have in common. */
+export interface Workload extends KubeObject {
+  spec: { replicas?: number; template: { spec: { containers: { name: string; image: string }[] } } };
+  status?: {
+    observedGeneration?: number;
+    replicas?: number;
+    readyReplicas?: number;
+    updatedReplicas?: number;
+    desiredNumberScheduled?: number;
+    numberReady?: number;
+    conditions?: Condition[];
+  };
+}
+
+/** core/v1 Event. */
+export interface Event extends KubeObject {
+  type?: string;
+  reason?: string;
+  message?: string;
+  count?: number;
+  involvedObject: { kind: string; name: string; uid?: string; fieldPath?: string };
+  lastTimestamp?: string;
+  eventTime?: string;
+}
+
+export interface Node extends KubeObject {
+  status?: {
+    conditions?: Condition[];
+    addresses?: { type: string; address: string }[];
+    nodeInfo?: { kubeletVersion: string };
+  };
+}
+
+export interface Lease extends KubeObject {
+  spec: {
+    holderIdentity?: string;
+    leaseDurationSeconds?: number;
+    acquireTime?: string;
+    renewTime?: string;
+    leaseTransitions?: number;
+  };
+}
+
+/** `deployment "etcd"`: how messages and the transcript name an object. */
+export function nameOf(object: { kind: string; metadata: { name: string } }): string {
+  return `${object.kind.toLowerCase()} "${object.metadata.name}"`;
+}

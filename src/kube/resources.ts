@@ -1,0 +1,65 @@
+/** Where the API server serves each kind that k8sk8s handles. A table, so that no discovery is needed before the first call. */
+export interface Resource {
+  /** `v1`, `apps/v1`, … */
+  apiVersion: string;
+  kind: string;
+  /** Plural resource name, as in RBAC rules. */
+  plural: string;
+  namespaced: boolean;
+}
+
+const rows: [apiVersion: string, namespaced: boolean, kinds: Record<string, string>][] = [
+  [
+    'v1',
+    true,
+    {
+      ConfigMap: 'configmaps',
+      Event: 'events',
+      LimitRange: 'limitranges',
+      PersistentVolumeClaim: 'persistentvolumeclaims',
+      Pod: 'pods',
+      ResourceQuota: 'resourcequotas',
+      Secret: 'secrets',
+      Service: 'services',
+      ServiceAccount: 'serviceaccounts',
+      Endpoints: 'endpoints',
+    },
+  ],
+  ['v1', false, { Namespace: 'namespaces', Node: 'nodes' }],
+  ['apps/v1', true, { DaemonSet: 'daemonsets', Deployment: 'deployments', ReplicaSet: 'replicasets', StatefulSet: 'statefulsets' }],
+  ['networking.k8s.io/v1', true, { Ingress: 'ingresses', NetworkPolicy: 'networkpolicies' }],
+  ['networking.k8s.io/v1', false, { IngressClass: 'ingressclasses' }],
+  ['policy/v1', true, { PodDisruptionBudget: 'poddisruptionbudgets' }],
+  ['coordination.k8s.io/v1', true, { Lease: 'leases' }],
+  ['discovery.k8s.io/v1', true, { EndpointSlice: 'endpointslices' }],
+  ['rbac.authorization.k8s.io/v1', true, { Role: 'roles', RoleBinding: 'rolebindings' }],
+  ['rbac.authorization.k8s.io/v1', false, { ClusterRole: 'clusterroles', ClusterRoleBinding: 'clusterrolebindings' }],
+  ['certificates.k8s.io/v1', false, { CertificateSigningRequest: 'certificatesigningrequests' }],
+  ['apiregistration.k8s.io/v1', false, { APIService: 'apiservices' }],
+  ['authorization.k8s.io/v1', false, { SelfSubjectAccessReview: 'selfsubjectaccessreviews', SelfSubjectRulesReview: 'selfsubjectrulesreviews' }],
+];
+
+const byKind = new Map<string, Resource>(
+  rows.flatMap(([apiVersion, namespaced, kinds]) =>
+    Object.entries(kinds).map(([kind, plural]): [string, Resource] => [`${apiVersion}/${kind}`, { apiVersion, kind, plural, namespaced }]),
+  ),
+);
+
+/** The table's row for `apiVersion` and `kind`; a missing row is a bug of k8sk8s, not of its user. */
+export function resourceOf(object: { apiVersion: string; kind: string }): Resource {
+  const found = byKind.get(`${object.apiVersion}/${object.kind}`);
+  if (!found) throw new Error(`no resource known for ${object.apiVersion} ${object.kind}`);
+  return found;
+}
+
+/** The API group of a resource as RBAC spells it: '' for core. */
+export function groupOf(resource: Resource): string {
+  return resource.apiVersion.includes('/') ? resource.apiVersion.slice(0, resource.apiVersion.indexOf('/')) : '';
+}
+
+/** The request path of a collection or, with `name`, of one object. */
+export function pathOf(resource: Resource, namespace?: string, name?: string): string {
+  const root = resource.apiVersion.includes('/') ? `/apis/${resource.apiVersion}` : `/api/${resource.apiVersion}`;
+  const scope = resource.namespaced && namespace !== undefined ? `/namespaces/${encodeURIComponent(namespace)}` : '';
+  return `${root}${scope}/${resource.plural}${name === undefined ? '' : `/${encodeURIComponent(name)}`}`;
+}

@@ -1,0 +1,31 @@
+import { createInterface } from 'node:readline';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { InfraCluster, Kind, ListOptions } from './cluster.ts';
+import { ApiError } from './errors.ts';
+import type { KubeObject } from './objects.ts';
+
+export type WatchEvent<T> = { type: 'ADDED' | 'MODIFIED' | 'DELETED'; object: T };
+
+/**
+ * Lists once, then follows: calls `onEvent` for everything there is and everything that changes until `signal` fires.
+ * A watch that ends, breaks or is told 410 Gone is opened again from a fresh list, so an event may be seen twice.
+ */
+export async function follow<T extends KubeObject>(cluster: InfraCluster, kind: Kind, options: ListOptions, signal: AbortSignal, onEvent: (event: WatchEvent<T>) => void): Promise<void> {
+  while (!signal.aborted) {
+    try {
+      const list = await cluster.list<T>(kind, options);
+      for (const object of list.items) onEvent({ type: 'ADDED', object });
+      const stream = await cluster.watch(kind, { ...options, resourceVersion: list.metadata.resourceVersion }, signal);
+      for await (const line of createInterface({ input: stream, crlfDelay: Number.POSITIVE_INFINITY })) {
+        if (line === '') continue;
+        const event = JSON.parse(line) as { type: string; object: T };
+        if (event.type === 'ERROR') break;
+        if (event.type !== 'BOOKMARK') onEvent(event as WatchEvent<T>);
+      }
+    } catch (error) {
+      if (signal.aborted) return;
+      if (error instanceof ApiError && (error.status === 401 || error.status === 403)) throw error;
+    }
+    await sleep(250, undefined, { signal }).catch(() => undefined);
+  }
+}

@@ -1,0 +1,81 @@
+import type { KubeObject, Service } from '../kube/objects.ts';
+import { renderTemplate } from '../manifests/render.ts';
+import type { ClusterSpec } from '../spec.ts';
+import { labelsOf, podSelector } from './names.ts';
+
+/** Where a plane is found. All of it goes into certificates and flags, so it has to be known first. */
+export interface Addresses {
+  /** The API server's service in the infra cluster: what controller-manager and scheduler dial. */
+  apiserverServiceIp: string;
+  /** Member by member. */
+  etcdServiceIps: string[];
+  nodePort: number;
+  /** `https://HOST:PORT` for people. */
+  publicServer: string;
+  /** `https://HOST:PORT` for kubelets, kube-proxy and the network driver. */
+  workerServer: string;
+  /** Service-account issuers, the current one first; an earlier host's stays, so that its tokens go on working. */
+  issuers: string[];
+}
+
+/** The services, which the infra cluster gives their addresses. Pure. */
+export function buildServices(planeId: string, spec: ClusterSpec): KubeObject[] {
+  const services = [
+    ...renderTemplate('host/etcd-service.yaml', { name: 'etcd0', selector: { ...podSelector(planeId, 'etcd'), 'statefulset.kubernetes.io/pod-name': 'etcd-0' } }),
+    ...renderTemplate('host/apiserver-service.yaml', { selector: podSelector(planeId, 'kube-apiserver'), nodePort: nodePortWish(spec) }),
+  ];
+  for (const service of services) service.metadata.labels = labelsOf(planeId, service.metadata.name === 'apiserver' ? 'kube-apiserver' : 'etcd', spec.kubernetesVersion);
+  return services;
+}
+
+/** What ingress-nginx reads, and Traefik's provider for its objects. */
+const passthrough = { 'nginx.ingress.kubernetes.io/ssl-passthrough': 'true', 'nginx.ingress.kubernetes.io/backend-protocol': 'HTTPS' };
+
+/** The ingress, where the plane is exposed by one. Pure. */
+export function buildIngress(planeId: string, spec: ClusterSpec): KubeObject[] {
+  if (spec.expose !== 'ingress') return [];
+  const [ingress] = renderTemplate('host/ingress.yaml', { host: spec.host, ingressClass: spec.ingressClass, annotations: { ...passthrough, ...spec.ingressAnnotations } });
+  ingress!.metadata.labels = labelsOf(planeId, 'kube-apiserver', spec.kubernetesVersion);
+  return [ingress!];
+}
+
+/** With --expose nodeport, the port that people dial is the node port, so either option fixes it. */
+function nodePortWish(spec: ClusterSpec): number | undefined {
+  return spec.nodePort ?? (spec.expose === 'nodeport' ? spec.port : undefined);
+}
+
+/**
+ * Reads the addresses off the services that the infra cluster answered with.
+ *
+ * @param earlierIssuers issuers that live tokens may still carry
+ */
+export function addressesOf(spec: ClusterSpec, services: Service[], earlierIssuers: string[] = []): Addresses {
+  const find = (name: string) => services.find((service) => service.metadata.name === name);
+  const apiserver = find('apiserver');
+  const nodePort = apiserver?.spec.ports?.[0]?.nodePort;
+  const etcd = find('etcd0')?.spec.clusterIP;
+  if (!apiserver?.spec.clusterIP || !nodePort || !etcd) throw new Error('the services apiserver and etcd0 have no address');
+  const publicServer = serverUrl(spec.host, spec.expose === 'nodeport' ? nodePort : (spec.port ?? 443));
+  return {
+    apiserverServiceIp: apiserver.spec.clusterIP,
+    etcdServiceIps: [etcd],
+    nodePort,
+    publicServer,
+    workerServer: spec.workerEndpoint ?? publicServer,
+    issuers: [...new Set([issuerOf(publicServer), ...earlierIssuers])],
+  };
+}
+
+function serverUrl(host: string, port: number): string {
+  return `https://${host}:${port}`;
+}
+
+/** The issuer leaves a standard port out, as https URLs do. */
+function issuerOf(server: string): string {
+  return server.replace(/:443$/, '');
+}
+
+export function hostAndPort(server: string): { host: string; port: number } {
+  const url = new URL(server);
+  return { host: url.hostname, port: url.port === '' ? 443 : Number(url.port) };
+}

@@ -1,0 +1,100 @@
+import pLimit from 'p-limit';
+import { UserError } from '../errors.ts';
+import type { InfraCluster, Kind } from '../kube/cluster.ts';
+import { explainInfraError } from '../kube/errors.ts';
+import { type KubeObject, nameOf } from '../kube/objects.ts';
+import type { Reporter } from '../ui/reporter.ts';
+import { belongsTo, recordName } from './names.ts';
+import { secretNames } from './secrets.ts';
+
+/** Every name that a plane takes in its namespace. */
+const plannedNames: [Kind, string[]][] = [
+  [{ apiVersion: 'v1', kind: 'ConfigMap' }, [recordName]],
+  [{ apiVersion: 'v1', kind: 'Secret' }, secretNames],
+  [{ apiVersion: 'v1', kind: 'Service' }, ['apiserver', 'etcd0']],
+  [{ apiVersion: 'apps/v1', kind: 'StatefulSet' }, ['etcd']],
+  [{ apiVersion: 'apps/v1', kind: 'Deployment' }, ['kube-apiserver', 'kube-controller-manager', 'kube-scheduler']],
+  [{ apiVersion: 'networking.k8s.io/v1', kind: 'Ingress' }, ['k8s-on-k8s']],
+];
+
+/** What the namespace holds under the names that a plane takes, whoever made it. */
+export class Existing {
+  readonly #objects: Map<string, KubeObject>;
+
+  private constructor(objects: KubeObject[]) {
+    this.#objects = new Map(objects.map((object) => [keyOf(object), object]));
+  }
+
+  static async read(cluster: InfraCluster): Promise<Existing> {
+    const found = await Promise.all(plannedNames.flatMap(([kind, names]) => names.map((name) => cluster.get(kind, name))));
+    return new Existing(found.filter((object) => object !== undefined));
+  }
+
+  find<T extends KubeObject>(object: Kind & { metadata: { name: string } }): T | undefined {
+    return this.#objects.get(keyOf(object)) as T | undefined;
+  }
+
+  ofKind<T extends KubeObject>(kind: string): T[] {
+    return [...this.#objects.values()].filter((object) => object.kind === kind) as T[];
+  }
+
+  /** Objects under a plane's names that belong to somebody else. */
+  foreign(planeId: string | undefined): KubeObject[] {
+    return [...this.#objects.values()].filter((object) => planeId === undefined || !belongsTo(object, planeId));
+  }
+}
+
+function keyOf(object: Kind & { metadata: { name: string } }): string {
+  return `${object.kind}/${object.metadata.name}`;
+}
+
+export interface Applied {
+  created: string[];
+  changed: string[];
+  unchanged: string[];
+}
+
+export const nothingApplied = (): Applied => ({ created: [], changed: [], unchanged: [] });
+
+/**
+ * Server-side apply of all objects at once. Reports what was created or changed in the order given.
+ *
+ * @returns the objects as the server has them now
+ * @throws UserError `foreign-object` before anything is sent when one of the names is taken by somebody else
+ */
+export async function applyAll(cluster: InfraCluster, planeId: string, objects: KubeObject[], existing: Existing, applied: Applied, reporter: Reporter, dryRun = false): Promise<KubeObject[]> {
+  for (const object of objects) {
+    const before = existing.find(object);
+    if (before && !belongsTo(before, planeId)) throw foreignObject(before, cluster.namespace);
+  }
+  const limit = pLimit(16);
+  const results = await Promise.all(
+    objects.map((object) =>
+      limit(async () => {
+        try {
+          return await cluster.apply(object, { dryRun });
+        } catch (error) {
+          throw explainInfraError(error, `apply ${nameOf(object)} in namespace "${cluster.namespace}"`);
+        }
+      }),
+    ),
+  );
+  for (const result of results) {
+    const before = existing.find(result);
+    const verb = !before ? 'created' : before.metadata.resourceVersion === result.metadata.resourceVersion ? 'unchanged' : 'changed';
+    applied[verb].push(nameOf(result));
+    if (verb !== 'unchanged') reporter.line(`${nameOf(result)} ${verb === 'created' ? 'created' : 'configured'}`);
+  }
+  return results;
+}
+
+export function foreignObject(object: KubeObject, namespace: string): UserError {
+  const manager = object.metadata.labels?.['app.kubernetes.io/managed-by'];
+  return new UserError({
+    what: `namespace "${namespace}" already has a ${nameOf(object)} that is not of this plane`,
+    why: manager ? `it says that it is managed by ${manager}` : 'it carries no label of k8sk8s, which will not touch it',
+    fix: 'use another namespace, or remove or rename that object',
+    anchor: 'foreign-object',
+    exitCode: 2,
+  });
+}

@@ -1,0 +1,108 @@
+import { lookup } from 'node:dns/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
+import tls from 'node:tls';
+import { UserError } from '../errors.ts';
+import type { HostedCluster } from '../kube/cluster.ts';
+import { ApiError, ConnectionError } from '../kube/errors.ts';
+import type { Phase } from '../ui/reporter.ts';
+import type { Diagnosis } from './diagnose.ts';
+
+const pollEvery = 100;
+/** A ready API server that is not what answers at the public address: how long the way to it may take to be made. */
+const routeGrace = 10_000;
+
+/**
+ * Polls `/readyz` through the public address until it says ok over a connection whose certificate is the plane's own.
+ *
+ * @param timeout milliseconds
+ * @throws UserError with the cause as soon as the infra cluster knows one, or when `timeout` has passed
+ */
+export async function waitAvailable(cluster: HostedCluster, diagnosis: Diagnosis, timeout: number, phase: Phase, signal: AbortSignal): Promise<void> {
+  const deadline = Date.now() + timeout;
+  let readySince: number | undefined;
+  let last = 'no answer yet';
+  for (;;) {
+    signal.throwIfAborted();
+    let wrong: ConnectionError | undefined;
+    try {
+      const { ready, failing } = await cluster.ready(2000);
+      if (ready) return;
+      last = `not ready yet: ${failing.join(', ') || 'starting'}`;
+    } catch (error) {
+      if (error instanceof ConnectionError) wrong = error;
+      else if (!(error instanceof ApiError)) throw error;
+      last = error instanceof ConnectionError ? connectionWords(error) : `answers ${(error as ApiError).status}`;
+    }
+    const failure = diagnosis.failure;
+    if (failure) throw failure;
+    phase.update(diagnosis.waitingFor() ?? last);
+    if (diagnosis.apiServerReady) readySince ??= Date.now();
+    else readySince = undefined;
+    if (wrong && readySince !== undefined && Date.now() - readySince > routeGrace) throw await notThePlane(cluster, wrong);
+    if (Date.now() > deadline) {
+      throw new UserError({
+        what: `the control plane did not become available at ${cluster.server} within ${Math.round(timeout / 1000)} s`,
+        why: diagnosis.waitingFor() ?? last,
+        fix: 'run the same command again, it goes on where it stopped; give it longer with --timeout',
+        anchor: 'not-available',
+      });
+    }
+    await sleep(pollEvery, undefined, { signal });
+  }
+}
+
+function connectionWords(error: ConnectionError): string {
+  if (error.code === 'ECONNREFUSED') return 'nothing listens at the address yet';
+  if (isCertificateProblem(error)) return 'something else answers at the address';
+  return error.code === 'ETIMEDOUT' ? 'the address does not answer' : error.message;
+}
+
+function isCertificateProblem(error: ConnectionError): boolean {
+  return /CERT|SIGNATURE|ALTNAME|SELF_SIGNED/.test(error.code);
+}
+
+/** The API server is ready, but something else, or nothing, is at the address that people will use. */
+async function notThePlane(cluster: HostedCluster, error: ConnectionError): Promise<UserError> {
+  const url = new URL(cluster.server);
+  const port = url.port === '' ? 443 : Number(url.port);
+  const address = await lookup(url.hostname).then(
+    (found) => found.address,
+    () => undefined,
+  );
+  if (isCertificateProblem(error)) {
+    const shown = await certificateAt(url.hostname, port);
+    return new UserError({
+      what: `${cluster.server} is answered by something else than this plane, whose API server is ready`,
+      why: `at ${address ?? 'that address'} a certificate for ${shown?.subject ?? 'an unknown name'} issued by ${shown?.issuer ?? 'an unknown authority'} is shown: the name leads to another machine, or the ingress controller there does not pass TLS through`,
+      fix: 'let the name lead to the ingress controller of the infra cluster, switch TLS passthrough on there (ingress-nginx: --enable-ssl-passthrough), choose its class with --ingress-class, or use --expose nodeport',
+      anchor: 'wrong-host',
+    });
+  }
+  return new UserError({
+    what: `${cluster.server} cannot be reached from here, although the plane's API server is ready`,
+    why: `${address ? `the name leads to ${address}, and ` : ''}${connectionWords(error)}`,
+    fix: 'check what the name leads to, the firewall, and whether the infra cluster has an ingress controller; --expose nodeport does without one',
+    anchor: 'address-unreachable',
+  });
+}
+
+/** Who the certificate at an address belongs to, and who signed it; nothing about it is verified. */
+export function certificateAt(host: string, port: number): Promise<{ subject: string; issuer: string } | undefined> {
+  return new Promise((resolve) => {
+    const socket = tls.connect({ host, port, servername: host, rejectUnauthorized: false, timeout: 3000 });
+    const end = (result?: { subject: string; issuer: string }) => {
+      socket.destroy();
+      resolve(result);
+    };
+    socket.once('secureConnect', () => {
+      const certificate = socket.getPeerX509Certificate();
+      end(certificate && { subject: oneLine(certificate.subject), issuer: oneLine(certificate.issuer) });
+    });
+    socket.once('error', () => end());
+    socket.once('timeout', () => end());
+  });
+}
+
+function oneLine(name: string | undefined): string {
+  return (name ?? '').trim().split('\n').join(', ') || 'nobody';
+}

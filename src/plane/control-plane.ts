@@ -1,0 +1,39 @@
+import { nthAddress, parseCidr } from '../cidr.ts';
+import type { KubeObject, Secret } from '../kube/objects.ts';
+import type { CertificateContext, PkiBundle } from '../pki/certificates.ts';
+import { type ClusterSpec, type Component, components } from '../spec.ts';
+import { type Addresses, hostAndPort } from './addresses.ts';
+import { authoritiesSecret, buildSecrets, hashOf } from './secrets.ts';
+import { buildWorkloads } from './workloads.ts';
+
+/** Everything of a plane that follows from its spec, addresses and certificates. Pure. */
+export function buildControlPlane(planeId: string, spec: ClusterSpec, addresses: Addresses, bundle: PkiBundle): { secrets: Secret[]; workloads: KubeObject[] } {
+  const secrets = buildSecrets(bundle, { planeId, spec, internalServer: `https://${addresses.apiserverServiceIp}`, publicServer: addresses.publicServer });
+  const configHash = Object.fromEntries(components.map((component) => [component, hashOf(needingRestart(component, secrets))])) as Record<Component, string>;
+  return { secrets, workloads: buildWorkloads({ planeId, spec, addresses, configHash }) };
+}
+
+/** What a component reads only once, so that its pod has to be made anew when it changes. */
+function needingRestart(component: Component, secrets: Secret[]): Secret[] {
+  const own = secrets.filter(({ metadata: { name } }) => name === component);
+  // The controller-manager mounts the authorities as well.
+  if (component === 'kube-controller-manager') return [...own, ...secrets.filter(({ metadata: { name } }) => name === authoritiesSecret)];
+  // etcd reads its certificates again at every handshake, and a new pod would lose an ephemeral plane's data.
+  if (component === 'etcd') return own.map((secret) => ({ ...secret, data: Object.fromEntries(Object.entries(secret.data ?? {}).filter(([file]) => /-ca\.crt$/.test(file))) }));
+  return own;
+}
+
+/** The names and addresses that the plane's certificates have to carry. */
+export function certificateContext(namespace: string, spec: ClusterSpec, addresses: Addresses): CertificateContext {
+  return {
+    host: spec.host,
+    namespace,
+    dnsDomain: spec.dnsDomain,
+    firstServiceIp: nthAddress(parseCidr(spec.serviceCidr)!, 1),
+    apiserverServiceIp: addresses.apiserverServiceIp,
+    workerEndpointHost: hostAndPort(addresses.workerServer).host,
+    extraSans: spec.sans,
+    loopbackAddress: spec.inCluster === 'loopback' ? spec.loopbackAddress : undefined,
+    etcdServiceIps: addresses.etcdServiceIps,
+  };
+}

@@ -1,0 +1,146 @@
+import { UserError } from '../errors.ts';
+import type { InfraCluster } from '../kube/cluster.ts';
+import type { ContainerStatus, Event, Pod } from '../kube/objects.ts';
+import { follow } from '../kube/watch.ts';
+import { planeSelector } from './names.ts';
+
+/** Reasons that no waiting mends. https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/ */
+const imageReasons = new Set(['ErrImagePull', 'ImagePullBackOff', 'InvalidImageName', 'ErrImageNeverPull']);
+const configReasons = new Set(['CreateContainerConfigError', 'CreateContainerError', 'RunContainerError']);
+/** A pod may be unschedulable for a moment, while its node or volume is being made. */
+const unschedulableGrace = 2000;
+
+/**
+ * Watches a plane's pods and the namespace's events, to say at any time what is being waited for and to stop at once
+ * when something is wrong that waiting does not mend.
+ */
+export class Diagnosis {
+  readonly #cluster: InfraCluster;
+  readonly #pods = new Map<string, Pod>();
+  readonly #unschedulableSince = new Map<string, number>();
+  readonly #stop = new AbortController();
+  readonly #since = Date.now();
+  #failure: UserError | undefined;
+  #examining: Promise<void> = Promise.resolve();
+
+  constructor(cluster: InfraCluster, planeId: string) {
+    this.#cluster = cluster;
+    const signal = this.#stop.signal;
+    const ignore = () => undefined;
+    follow<Pod>(cluster, { apiVersion: 'v1', kind: 'Pod' }, { labelSelector: planeSelector(planeId) }, signal, ({ type, object }) => {
+      if (type === 'DELETED' || object.metadata.deletionTimestamp) this.#pods.delete(object.metadata.name);
+      else {
+        this.#pods.set(object.metadata.name, object);
+        this.#examining = this.#examining.then(() => this.#examine(object)).catch(ignore);
+      }
+    }).catch(ignore);
+    follow<Event>(cluster, { apiVersion: 'v1', kind: 'Event' }, {}, signal, ({ object }) => this.#examineEvent(object)).catch(ignore);
+  }
+
+  /** What is wrong, once something is. */
+  get failure(): UserError | undefined {
+    if (this.#failure) return this.#failure;
+    const now = Date.now();
+    for (const [name, since] of this.#unschedulableSince) {
+      const pod = this.#pods.get(name);
+      if (pod && now - since >= unschedulableGrace) return unschedulable(pod);
+    }
+    return undefined;
+  }
+
+  /** `etcd: pulling registry.k8s.io/etcd:3.7.3-0` and the like for the first component that is not running. */
+  waitingFor(): string | undefined {
+    for (const component of ['etcd', 'kube-apiserver']) {
+      const pod = [...this.#pods.values()].find((each) => each.metadata.labels?.['app.kubernetes.io/name'] === component);
+      if (!pod) return `${component}: waiting for its pod`;
+      const status = pod.status?.containerStatuses?.[0];
+      const waiting = status?.state?.waiting;
+      if (!pod.spec.nodeName) return `${component}: waiting for a node`;
+      if (waiting || !status) return `${component}: ${waiting?.reason === 'ContainerCreating' || !waiting?.reason ? `starting ${pod.spec.containers[0]?.image}` : waiting.reason}`;
+    }
+    return undefined;
+  }
+
+  /** Every component's container is running and ready. */
+  get allReady(): boolean {
+    return ['etcd', 'kube-apiserver', 'kube-controller-manager', 'kube-scheduler'].every((component) =>
+      [...this.#pods.values()].some((pod) => pod.metadata.labels?.['app.kubernetes.io/name'] === component && pod.status?.containerStatuses?.every((status) => status.ready)),
+    );
+  }
+
+  /** Since when the API server's pod has been ready, if it is. */
+  get apiServerReady(): boolean {
+    return [...this.#pods.values()].some((pod) => pod.metadata.labels?.['app.kubernetes.io/name'] === 'kube-apiserver' && pod.status?.containerStatuses?.every((status) => status.ready));
+  }
+
+  close(): void {
+    this.#stop.abort();
+  }
+
+  async #examine(pod: Pod): Promise<void> {
+    const scheduled = pod.status?.conditions?.find((condition) => condition.type === 'PodScheduled');
+    if (scheduled?.status === 'False' && scheduled.reason === 'Unschedulable') {
+      if (!this.#unschedulableSince.has(pod.metadata.name)) this.#unschedulableSince.set(pod.metadata.name, Date.now());
+    } else this.#unschedulableSince.delete(pod.metadata.name);
+    for (const status of pod.status?.containerStatuses ?? []) this.#failure ??= await this.#containerFailure(pod, status);
+  }
+
+  async #containerFailure(pod: Pod, status: ContainerStatus): Promise<UserError | undefined> {
+    const { reason = '', message } = status.state?.waiting ?? {};
+    const component = pod.metadata.labels?.['app.kubernetes.io/name'] ?? status.name;
+    if (imageReasons.has(reason)) {
+      return new UserError({
+        what: `the image ${status.image} of ${component} cannot be pulled`,
+        why: `${reason}: ${message ?? 'the kubelet gives no detail'}`,
+        fix: 'check the name and version, and whether the infra nodes reach that registry; --image-registry names a mirror, --image-pull-secret the credentials, then run the command again',
+        anchor: 'image-pull',
+      });
+    }
+    if (configReasons.has(reason)) {
+      return new UserError({ what: `the container of ${component} cannot be started`, why: `${reason}: ${message ?? ''}`, fix: `look at: kubectl -n ${this.#cluster.namespace} describe pod ${pod.metadata.name}`, anchor: 'container-start' });
+    }
+    // Controller-manager and scheduler may give up once while the API server is not there yet.
+    const patient = component === 'kube-controller-manager' || component === 'kube-scheduler';
+    if (reason !== 'CrashLoopBackOff' || (patient && status.restartCount < 4)) return undefined;
+    const log = await this.#cluster.log(pod.metadata.name, { container: status.name, tailLines: 8, previous: true }).catch(() => '');
+    const exit = status.lastState?.terminated;
+    const noSpace = /no space left on device|database space exceeded/.test(log);
+    return new UserError({
+      what: noSpace ? `${component} has no space left for its data` : `${component} ends right after its start${exit ? `, with exit code ${exit.exitCode}${exit.reason === 'OOMKilled' ? ' (out of memory)' : ''}` : ''}`,
+      why: log.trim() === '' ? 'it left no log' : `its last words were\n${log.trim().replace(/^/gm, '    ')}`,
+      fix: `correct the option that it complains of and run the command again; the whole log: k8sk8s logs -n ${this.#cluster.namespace} ${component}`,
+      anchor: 'crash-loop',
+    });
+  }
+
+  #examineEvent(event: Event): void {
+    const when = Date.parse(event.lastTimestamp ?? event.eventTime ?? '') || Date.now();
+    // Event times have whole seconds; what is older than this run is somebody else's trouble.
+    if (when < this.#since - 1000 || event.reason !== 'FailedCreate') return;
+    const { kind, name } = event.involvedObject;
+    if (!/^(etcd|kube-apiserver|kube-controller-manager|kube-scheduler)(-|$)/.test(name) || (kind !== 'ReplicaSet' && kind !== 'StatefulSet')) return;
+    this.#failure ??= refusedPod(name.replace(/-[a-z0-9]{6,}$/, ''), event.message ?? '');
+  }
+}
+
+/** A pod that an admission step of the infra cluster refuses: quota, pod security, a webhook. */
+export function refusedPod(component: string, message: string): UserError {
+  const [cause, fix] = /exceeded quota|must specify (limits|requests|cpu|memory)/.test(message)
+    ? ["the namespace's quota does not allow it", 'free or raise the quota (kubectl describe quota), or ask for less with --resources']
+    : /violates PodSecurity/.test(message)
+      ? ['the pod security level of the namespace does not allow it', 'this is a bug of k8sk8s if the level is "restricted" or lower; otherwise ask the administrator which policy it is']
+      : /admission webhook/.test(message)
+        ? ['an admission webhook of the infra cluster refuses it', "ask the infra cluster's administrator about that webhook"]
+        : ['the infra cluster refuses it', 'change what is named there and run the command again'];
+  return new UserError({ what: `the pod of ${component} cannot be created: ${cause}`, why: message, fix, anchor: 'pod-refused' });
+}
+
+function unschedulable(pod: Pod): UserError {
+  const condition = pod.status?.conditions?.find((each) => each.type === 'PodScheduled');
+  return new UserError({
+    what: `no infra node can take the pod of ${pod.metadata.labels?.['app.kubernetes.io/name'] ?? pod.metadata.name}`,
+    why: `the scheduler says: ${condition?.message ?? 'nothing'}`,
+    fix: 'free room on the infra cluster, or change --node-selector, --tolerations or --resources, and run the command again',
+    anchor: 'unschedulable',
+  });
+}

@@ -1,0 +1,46 @@
+import type { KubeObject } from '../kube/objects.ts';
+import type { Component } from '../spec.ts';
+
+/** Kinds that deploy may create in the namespace, in the order in which destroy takes them away again. */
+export const planeKinds = [
+  { apiVersion: 'networking.k8s.io/v1', kind: 'Ingress' },
+  { apiVersion: 'apps/v1', kind: 'Deployment' },
+  { apiVersion: 'apps/v1', kind: 'StatefulSet' },
+  { apiVersion: 'v1', kind: 'Service' },
+  { apiVersion: 'v1', kind: 'Secret' },
+  { apiVersion: 'v1', kind: 'ConfigMap' },
+] as const;
+
+/** Name of the ConfigMap that records a plane and of the Lease that guards it. */
+export const recordName = 'k8sk8s';
+
+export const partOf = 'k8sk8s';
+/** Selects everything of k8sk8s in a namespace, whichever plane it belongs to. */
+export const anyPlaneSelector = `app.kubernetes.io/part-of=${partOf}`;
+
+/** Selects one plane's objects and nothing else. */
+export function planeSelector(planeId: string): string {
+  return `${anyPlaneSelector},app.kubernetes.io/instance=${planeId}`;
+}
+
+/** What a component's pods are found by: immutable in its StatefulSet or Deployment. */
+export function podSelector(planeId: string, component: Component): Record<string, string> {
+  return { 'app.kubernetes.io/name': component, 'app.kubernetes.io/instance': planeId };
+}
+
+/** The recommended labels (https://kubernetes.io/docs/concepts/overview/working-with-objects/common-labels/). */
+export function labelsOf(planeId: string, component: Component | 'record' | 'certificates', version: string): Record<string, string> {
+  return {
+    'app.kubernetes.io/name': component,
+    'app.kubernetes.io/component': component === 'record' || component === 'certificates' ? component : 'control-plane',
+    'app.kubernetes.io/instance': planeId,
+    'app.kubernetes.io/version': version,
+    'app.kubernetes.io/part-of': partOf,
+    'app.kubernetes.io/managed-by': partOf,
+  };
+}
+
+export function belongsTo(object: KubeObject, planeId: string): boolean {
+  const labels = object.metadata.labels ?? {};
+  return labels['app.kubernetes.io/part-of'] === partOf && labels['app.kubernetes.io/instance'] === planeId;
+}

@@ -1,0 +1,145 @@
+import { createHash } from 'node:crypto';
+import { dump } from 'js-yaml';
+import { buildKubeconfig } from '../kubeconfig/build.ts';
+import type { Secret } from '../kube/objects.ts';
+import { renderTemplate } from '../manifests/render.ts';
+import type { PkiBundle } from '../pki/certificates.ts';
+import type { ClusterSpec } from '../spec.ts';
+import { labelsOf } from './names.ts';
+
+/** The plane's authorities and service-account keys: no pod mounts it but the controller-manager, and of it only the signers. */
+export const authoritiesSecret = 'k8sk8s-ca';
+
+const authorities = ['ca', 'etcd-ca', 'etcd-peer-ca', 'front-proxy-ca', 'kubelet-serving-ca'];
+
+/** Which certificates, with their keys, live in which Secret; and which authorities' certificates stand beside them. */
+const contents: Record<string, { leaves: string[]; trusted: string[]; serviceAccount?: true }> = {
+  etcd: { leaves: ['etcd-0', 'etcd-0-peer'], trusted: ['etcd-ca', 'etcd-peer-ca'] },
+  'kube-apiserver': {
+    leaves: ['apiserver', 'apiserver-etcd-client', 'apiserver-kubelet-client', 'front-proxy-client'],
+    trusted: ['ca', 'etcd-ca', 'kubelet-serving-ca', 'front-proxy-ca'],
+    serviceAccount: true,
+  },
+  'kube-controller-manager': { leaves: ['controller-manager'], trusted: ['ca'] },
+  'kube-scheduler': { leaves: ['scheduler'], trusted: ['ca'] },
+  'admin-kubeconfig': { leaves: ['admin'], trusted: ['ca'] },
+};
+
+export const secretNames = [authoritiesSecret, ...Object.keys(contents)];
+
+export interface SecretContext {
+  planeId: string;
+  spec: ClusterSpec;
+  /** What controller-manager and scheduler dial: the API server service's cluster IP. */
+  internalServer: string;
+  /** What people dial. */
+  publicServer: string;
+}
+
+/** The plane's Secrets, ready to apply. Pure. */
+export function buildSecrets(bundle: PkiBundle, context: SecretContext): Secret[] {
+  const own: Record<string, Record<string, string>> = {
+    'kube-apiserver': {
+      'authentication.yaml': dump(renderTemplate('host/authentication.yaml', {})[0]),
+      ...(context.spec.auditPolicy && { 'audit-policy.yaml': dump(context.spec.auditPolicy) }),
+    },
+    'kube-controller-manager': { kubeconfig: componentKubeconfig('controller-manager', context) },
+    'kube-scheduler': { kubeconfig: componentKubeconfig('scheduler', context) },
+    'admin-kubeconfig': { kubeconfig: adminKubeconfig(bundle, context) },
+  };
+  const secrets = Object.entries(contents).map(([name, { leaves, trusted, serviceAccount }]) =>
+    secret(name, context, {
+      ...Object.fromEntries(trusted.map((authority) => [`${authority}.crt`, bundle.authorities[authority]!.certificate])),
+      ...Object.fromEntries(leaves.flatMap((leaf) => pair(leaf, bundle.leaves[leaf]!))),
+      ...(serviceAccount && serviceAccountFiles(bundle)),
+      ...own[name],
+    }),
+  );
+  const signers = secret(authoritiesSecret, context, {
+    ...Object.fromEntries(authorities.flatMap((authority) => pair(authority, bundle.authorities[authority]!))),
+    ...serviceAccountFiles(bundle),
+  });
+  return [signers, ...secrets];
+}
+
+/**
+ * The certificates that a plane's Secrets hold, as far as they are there: what an earlier run left is found again.
+ *
+ * @returns undefined when there is no authority yet
+ */
+export function readBundle(secrets: Secret[]): PkiBundle | undefined {
+  const files = new Map(secrets.map((each) => [each.metadata.name, Object.fromEntries(Object.entries(each.data ?? {}).map(([file, data]) => [file, Buffer.from(data, 'base64').toString('utf8')]))]));
+  const signers = files.get(authoritiesSecret);
+  if (!signers) return undefined;
+  const credentials = (names: string[], from: Record<string, string>) =>
+    names.flatMap((name) => {
+      const certificate = from[`${name}.crt`];
+      const key = from[`${name}.key`];
+      return certificate !== undefined && key !== undefined ? [[name, { certificate, key }] as const] : [];
+    });
+  return {
+    authorities: Object.fromEntries(credentials(authorities, signers)),
+    leaves: Object.fromEntries(Object.entries(contents).flatMap(([name, { leaves }]) => credentials(leaves, files.get(name) ?? {}))),
+    serviceAccount: { publicKey: signers['service-account.pub'] ?? '', privateKey: signers['service-account.key'] ?? '' },
+  };
+}
+
+/** Changes when, and only when, a Secret's content does: a pod template that carries it is rolled out again. */
+export function hashOf(secrets: Secret[]): string {
+  const hash = createHash('sha256');
+  for (const each of secrets) hash.update(JSON.stringify([each.metadata.name, Object.entries(each.data ?? {}).sort()]));
+  return hash.digest('hex').slice(0, 16);
+}
+
+export function adminKubeconfig(bundle: PkiBundle, context: Pick<SecretContext, 'publicServer' | 'spec'>): string {
+  return buildKubeconfig({
+    server: context.publicServer,
+    certificateAuthority: bundle.authorities.ca!.certificate,
+    clusterName: context.spec.host,
+    userName: `${context.spec.host}-admin`,
+    client: bundle.leaves.admin!,
+  });
+}
+
+/** Names files beside it, so that the Secret's certificates are in it once. */
+function componentKubeconfig(component: 'controller-manager' | 'scheduler', context: SecretContext): string {
+  return dump({
+    apiVersion: 'v1',
+    kind: 'Config',
+    clusters: [{ name: 'hosted', cluster: { server: context.internalServer, 'certificate-authority': 'ca.crt' } }],
+    users: [{ name: component, user: { 'client-certificate': `${component}.crt`, 'client-key': `${component}.key` } }],
+    contexts: [{ name: 'hosted', context: { cluster: 'hosted', user: component } }],
+    'current-context': 'hosted',
+  });
+}
+
+function secret(name: string, context: SecretContext, files: Record<string, string>): Secret {
+  const component = name === 'etcd' || name.startsWith('kube-') ? (name as 'etcd' | 'kube-apiserver') : 'certificates';
+  return {
+    apiVersion: 'v1',
+    kind: 'Secret',
+    metadata: { name, labels: labelsOf(context.planeId, component, context.spec.kubernetesVersion) },
+    type: 'Opaque',
+    data: Object.fromEntries(Object.entries(files).map(([file, text]) => [file, Buffer.from(text, 'utf8').toString('base64')])),
+  };
+}
+
+function pair(name: string, credential: { certificate: string; key: string }): [string, string][] {
+  return [
+    [`${name}.crt`, credential.certificate],
+    [`${name}.key`, credential.key],
+  ];
+}
+
+function serviceAccountFiles(bundle: PkiBundle): Record<string, string> {
+  return { 'service-account.pub': bundle.serviceAccount.publicKey, 'service-account.key': bundle.serviceAccount.privateKey };
+}
+
+/** PEM of the plane's CA from whichever of its Secrets is left; undefined when none is. */
+export function readAuthority(objects: { kind: string; metadata: { name: string } }[]): string | undefined {
+  for (const object of objects) {
+    const data = object.kind === 'Secret' && secretNames.includes(object.metadata.name) ? (object as Secret).data?.['ca.crt'] : undefined;
+    if (data !== undefined) return Buffer.from(data, 'base64').toString('utf8');
+  }
+  return undefined;
+}

@@ -1,0 +1,122 @@
+import type { KubeObject } from '../kube/objects.ts';
+import { renderTemplate, type Value } from '../manifests/render.ts';
+import { type ClusterSpec, type Component, imagesOf } from '../spec.ts';
+import { extraArguments, overrideDefaults } from './arguments.ts';
+import type { Addresses } from './addresses.ts';
+import { labelsOf, podSelector } from './names.ts';
+
+/** The pods' security under the restricted level of https://kubernetes.io/docs/concepts/security/pod-security-standards/. */
+const podSecurity = {
+  runAsNonRoot: true,
+  runAsUser: 65532,
+  runAsGroup: 65532,
+  fsGroup: 65532,
+  fsGroupChangePolicy: 'OnRootMismatch',
+  seccompProfile: { type: 'RuntimeDefault' },
+};
+
+const containerSecurity = (added: string[] = []) => ({
+  allowPrivilegeEscalation: false,
+  readOnlyRootFilesystem: true,
+  capabilities: { drop: ['ALL'], ...(added.length > 0 && { add: added }) },
+});
+
+export interface WorkloadContext {
+  planeId: string;
+  spec: ClusterSpec;
+  addresses: Addresses;
+  /** Hash of the Secrets that a component mounts. */
+  configHash: Record<Component, string>;
+}
+
+/** A pod template as far as the functions below touch it. */
+interface PodTemplateOwner extends KubeObject {
+  spec: {
+    template: {
+      spec: {
+        nodeSelector?: Record<string, string>;
+        tolerations?: object[];
+        imagePullSecrets?: { name: string }[];
+        containers: { args: string[]; resources?: object }[];
+      };
+    };
+  };
+}
+
+/** StatefulSet etcd and the three Deployments, ready to apply. Pure. */
+export function buildWorkloads(context: WorkloadContext): KubeObject[] {
+  const { spec, addresses, planeId } = context;
+  const images = imagesOf(spec);
+  const workload = (component: Component, image: string, values: Record<string, Value>, capabilities: string[] = []): KubeObject => {
+    const extra = extraArguments(spec, component);
+    const [object] = renderTemplate(`host/${component}.yaml`, {
+      selector: podSelector(planeId, component),
+      labels: labelsOf(planeId, component, spec.kubernetesVersion),
+      configHash: context.configHash[component],
+      podSecurity,
+      containerSecurity: containerSecurity(capabilities),
+      image,
+      extraArgs: extra,
+      ...values,
+    }) as PodTemplateOwner[];
+    object!.metadata.labels = { ...object!.metadata.labels, ...labelsOf(planeId, component, spec.kubernetesVersion) };
+    const pod = object!.spec.template.spec;
+    const container = pod.containers[0]!;
+    container.args = overrideDefaults(container.args.slice(0, container.args.length - extra.length), extra);
+    const resources = resourcesOf(spec, component);
+    if (resources) container.resources = resources;
+    if (Object.keys(spec.nodeSelector).length > 0) pod.nodeSelector = spec.nodeSelector;
+    if (spec.tolerations.length > 0) pod.tolerations = spec.tolerations.map(toleration);
+    if (spec.imagePullSecret) pod.imagePullSecrets = [{ name: spec.imagePullSecret }];
+    return object!;
+  };
+  return [
+    workload('etcd', images.etcd, { serviceIp: addresses.etcdServiceIps[0]!, planeId }),
+    workload(
+      'kube-apiserver',
+      images.kubeApiserver,
+      {
+        port: addresses.nodePort,
+        advertiseAddress: spec.inCluster === 'node' ? '$(HOST_IP)' : spec.loopbackAddress,
+        etcdIp: addresses.etcdServiceIps[0]!,
+        issuers: addresses.issuers.map((issuer) => `--service-account-issuer=${issuer}`),
+        serviceCidr: spec.serviceCidr,
+        auditArgs: spec.auditPolicy ? ['--audit-policy-file=/etc/kubernetes/pki/audit-policy.yaml', '--audit-log-path=-'] : [],
+      },
+      // Upstream's kube-apiserver binary carries this as a file capability and cannot be executed without it.
+      ['NET_BIND_SERVICE'],
+    ),
+    workload('kube-controller-manager', images.kubeControllerManager, { podCidr: spec.podCidr, serviceCidr: spec.serviceCidr }),
+    workload('kube-scheduler', images.kubeScheduler, {}),
+  ];
+}
+
+/** Requests near what an idle plane was measured to use; limits leave room for a few thousand objects. */
+const measured: Record<Component, { requests: Record<string, string>; limits: Record<string, string> }> = {
+  etcd: { requests: { cpu: '25m', memory: '64Mi' }, limits: { cpu: '1', memory: '512Mi' } },
+  'kube-apiserver': { requests: { cpu: '50m', memory: '288Mi' }, limits: { cpu: '2', memory: '1Gi' } },
+  'kube-controller-manager': { requests: { cpu: '20m', memory: '64Mi' }, limits: { cpu: '1', memory: '256Mi' } },
+  'kube-scheduler': { requests: { cpu: '10m', memory: '40Mi' }, limits: { cpu: '1', memory: '256Mi' } },
+};
+
+function resourcesOf(spec: ClusterSpec, component: Component): object | undefined {
+  const own = spec.resources.find((entry) => entry.startsWith(`${component}=`));
+  if (own) {
+    const requests = Object.fromEntries(
+      own
+        .slice(component.length + 1)
+        .split(',')
+        .map((pair) => pair.split('=') as [string, string]),
+    );
+    return { requests };
+  }
+  const preset = spec.resources.findLast((entry) => !entry.includes('=')) ?? 'small';
+  if (preset === 'none') return undefined;
+  return preset === 'limits' ? measured[component] : { requests: measured[component].requests };
+}
+
+/** `KEY[=VALUE][:EFFECT]`, as in kubectl taint, as a toleration. */
+function toleration(text: string): object {
+  const [, key, value, effect] = /^([^=:]+)(?:=([^:]*))?(?::(.+))?$/.exec(text) ?? [];
+  return { key, operator: value === undefined ? 'Exists' : 'Equal', ...(value !== undefined && { value }), ...(effect && { effect }) };
+}

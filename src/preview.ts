@@ -1,0 +1,88 @@
+import { dump } from 'js-yaml';
+import { buildChildAssets } from './child/assets.ts';
+import type { InfraCluster } from './kube/cluster.ts';
+import type { KubeObject, Secret, Service } from './kube/objects.ts';
+import { ensureCertificates } from './pki/certificates.ts';
+import { type Addresses, addressesOf, buildIngress, buildServices } from './plane/addresses.ts';
+import { type Applied, applyAll, Existing, nothingApplied } from './plane/apply.ts';
+import { buildControlPlane, certificateContext } from './plane/control-plane.ts';
+import { readBundle } from './plane/secrets.ts';
+import { runPreflight } from './preflight/run.ts';
+import { type PlaneRecord, readRecord, toConfigMap } from './record.ts';
+import type { ClusterSpec } from './spec.ts';
+import type { Reporter } from './ui/reporter.ts';
+import { toolVersion } from './version.ts';
+
+const quiet: Reporter = { line: () => undefined, warn: () => undefined, debug: () => undefined, begin: () => ({ update: () => undefined, done: () => undefined, fail: () => undefined }) };
+
+/**
+ * What deploy would do, asked of the infra cluster by server-side dry run: nothing is stored. Addresses that do not exist
+ * yet are the ones that the cluster would have given now; deploy may get others.
+ */
+export async function dryRun(cluster: InfraCluster, spec: ClusterSpec, reporter: Reporter): Promise<Applied> {
+  await runPreflight(cluster, spec, reporter);
+  const existing = await Existing.read(cluster);
+  const record = (await readRecord(cluster)) ?? newRecord(spec);
+  const applied = nothingApplied();
+  const apply = (objects: KubeObject[]) => applyAll(cluster, record.planeId, objects, existing, applied, quiet, true);
+  const services = (await apply([...buildServices(record.planeId, spec), ...buildIngress(record.planeId, spec)])).filter((object) => object.kind === 'Service') as Service[];
+  const addresses = addressesOf(spec, services, record.issuers);
+  const { bundle } = await ensureCertificates(readBundle(existing.ofKind<Secret>('Secret')), certificateContext(cluster.namespace, spec, addresses), { keyType: spec.keyType });
+  const { secrets, workloads } = buildControlPlane(record.planeId, spec, addresses, bundle);
+  await apply([toConfigMap({ ...record, spec, issuers: addresses.issuers, toolVersion: toolVersion() }), ...secrets, ...workloads]);
+  return applied;
+}
+
+export interface Export {
+  /** Multi-document YAML: the infra cluster's objects, then the hosted cluster's. */
+  infra: string;
+  hosted: string;
+  /** Placeholders that stand for addresses which do not exist yet. */
+  placeholders: { placeholder: string; meaning: string }[];
+}
+
+/** The plane as manifests. Secrets are left out unless asked for, and then they need the addresses to exist. */
+export async function exportManifests(cluster: InfraCluster, spec: ClusterSpec, withSecrets: boolean): Promise<Export> {
+  const existing = await Existing.read(cluster);
+  const record = (await readRecord(cluster)) ?? newRecord(spec);
+  const services = existing.ofKind<Service>('Service').filter((service) => service.metadata.labels?.['app.kubernetes.io/instance'] === record.planeId);
+  const allocated = services.length === 2;
+  const addresses = allocated ? addressesOf(spec, services, record.issuers) : placeholderAddresses(spec);
+  const { bundle } = await ensureCertificates(readBundle(existing.ofKind<Secret>('Secret')), certificateContext(cluster.namespace, spec, allocated ? addresses : dummyAddresses(addresses)), { keyType: spec.keyType });
+  const { secrets, workloads } = buildControlPlane(record.planeId, spec, addresses, bundle);
+  const infra = [toConfigMap({ ...record, spec, issuers: addresses.issuers }), ...buildServices(record.planeId, spec), ...buildIngress(record.planeId, spec), ...(withSecrets ? secrets : []), ...workloads];
+  return {
+    infra: documents(infra.map((object) => ({ ...object, metadata: { ...object.metadata, namespace: cluster.namespace } }))),
+    hosted: documents(buildChildAssets(spec, addresses, bundle.authorities.ca!.certificate)),
+    placeholders: allocated
+      ? []
+      : [
+          { placeholder: etcdPlaceholder, meaning: 'clusterIP of service etcd0' },
+          { placeholder: apiserverPlaceholder, meaning: 'clusterIP of service apiserver' },
+          ...(spec.nodePort === undefined ? [{ placeholder: String(nodePortPlaceholder), meaning: 'nodePort of service apiserver (fix it with --node-port)' }] : []),
+        ],
+  };
+}
+
+const etcdPlaceholder = 'ETCD0_CLUSTER_IP';
+const apiserverPlaceholder = 'APISERVER_CLUSTER_IP';
+/** A number, because the manifests need one there; outside of every node port range. */
+const nodePortPlaceholder = 6443;
+
+function placeholderAddresses(spec: ClusterSpec): Addresses {
+  const service = (name: string, clusterIP: string, nodePort?: number): Service => ({ apiVersion: 'v1', kind: 'Service', metadata: { name }, spec: { clusterIP, ports: [{ port: 443, nodePort }] } });
+  return addressesOf(spec, [service('apiserver', apiserverPlaceholder, spec.nodePort ?? nodePortPlaceholder), service('etcd0', etcdPlaceholder)]);
+}
+
+/** Certificates cannot carry placeholders; they are not shown in this case. */
+function dummyAddresses(addresses: Addresses): Addresses {
+  return { ...addresses, apiserverServiceIp: '127.0.0.1', etcdServiceIps: ['127.0.0.1'] };
+}
+
+function newRecord(spec: ClusterSpec): PlaneRecord {
+  return { planeId: 'plane-new', toolVersion: toolVersion(), spec, issuers: [], phase: 'deploying' };
+}
+
+function documents(objects: KubeObject[]): string {
+  return objects.map((object) => `---\n${dump(object, { noRefs: true, lineWidth: -1 })}`).join('');
+}

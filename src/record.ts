@@ -1,0 +1,66 @@
+import { randomBytes } from 'node:crypto';
+import { isConflict } from './kube/errors.ts';
+import type { InfraCluster } from './kube/cluster.ts';
+import type { ConfigMap } from './kube/objects.ts';
+import { labelsOf, recordName } from './plane/names.ts';
+import type { ClusterSpec, ClusterSpecInput } from './spec.ts';
+
+/** What the namespace remembers of its plane: ConfigMap k8sk8s. */
+export interface PlaneRecord {
+  /** Identity of this plane; every object it owns carries it as app.kubernetes.io/instance. */
+  planeId: string;
+  /** Version of k8sk8s that wrote the record. */
+  toolVersion: string;
+  /** The spec as it was last deployed; fields that a person does not give again keep these values. */
+  spec: ClusterSpecInput;
+  /** Issuers of service-account tokens that may still be in use, newest first. */
+  issuers: string[];
+  /** `deploying` until the plane was seen available with this spec. */
+  phase: 'deploying' | 'available';
+}
+
+const kind = { apiVersion: 'v1', kind: 'ConfigMap' };
+
+/** @returns undefined when the namespace has no plane; @throws Error when the ConfigMap is not a record */
+export async function readRecord(cluster: InfraCluster): Promise<PlaneRecord | undefined> {
+  const object = await cluster.get<ConfigMap>(kind, recordName);
+  return object && parseRecord(object);
+}
+
+/** @returns undefined when the ConfigMap is somebody else's */
+export function parseRecord(object: ConfigMap): PlaneRecord | undefined {
+  const text = object.data?.['plane.json'];
+  if (text === undefined) return undefined;
+  try {
+    return JSON.parse(text) as PlaneRecord;
+  } catch {
+    return undefined;
+  }
+}
+
+/**
+ * The namespace's record, made now when there is none. Two first deploys at once agree on one identity, because only
+ * one of them can create the ConfigMap.
+ */
+export async function ensureRecord(cluster: InfraCluster, spec: ClusterSpec, toolVersion: string): Promise<PlaneRecord> {
+  const existing = await readRecord(cluster);
+  if (existing) return existing;
+  const record: PlaneRecord = { planeId: `plane-${randomBytes(5).toString('hex')}`, toolVersion, spec, issuers: [], phase: 'deploying' };
+  try {
+    await cluster.create(toConfigMap(record));
+    return record;
+  } catch (error) {
+    const other = isConflict(error) ? await readRecord(cluster) : undefined;
+    if (other) return other;
+    throw error;
+  }
+}
+
+/** The record as it is kept. Pure. */
+export function toConfigMap(record: PlaneRecord): ConfigMap {
+  return {
+    ...kind,
+    metadata: { name: recordName, labels: labelsOf(record.planeId, 'record', record.spec.kubernetesVersion ?? '') },
+    data: { 'plane.json': `${JSON.stringify(record, null, 2)}\n` },
+  };
+}

@@ -1,0 +1,30 @@
+/**
+ * What long-running work tells the person about. deploy, destroy and the sandbox only know this interface; the
+ * terminal, plain lines, and silence are three ways to fulfil it. Everything goes to stderr.
+ */
+export interface Reporter {
+  /** A finished fact, kept on the screen: `deployment "etcd" created`. */
+  line(text: string): void;
+  /** Something odd that does not stop the work. */
+  warn(text: string): void;
+  /** Detail that only --verbose shows. */
+  debug(text: string): void;
+  /** Starts a live line; replaced by `update`, ended by `done` or `fail`. One at a time. */
+  begin(text: string): Phase;
+}
+
+export interface Phase {
+  /** What is being waited for right now. */
+  update(text: string): void;
+  /** Ends the live line and keeps `text` (default: the text it began with) with the time it took. */
+  done(text?: string): void;
+  /** Ends the live line as failed. */
+  fail(text?: string): void;
+}
+
+/** Seconds with one decimal, `4.2 s`, or minutes from 100 s on, `3 min 20 s`. */
+export function formatDuration(milliseconds: number): string {
+  const seconds = milliseconds / 1000;
+  if (seconds < 99.95) return `${seconds.toFixed(1)} s`;
+  return `${Math.floor(seconds / 60)} min ${Math.round(seconds % 60)} s`;
+}

@@ -1,0 +1,55 @@
+/** The Kubernetes minors that k8sk8s knows, newest first, each with its newest patch and the etcd image it goes with. */
+export interface KnownMinor {
+  minor: string;
+  patch: string;
+  /** Tag of registry.k8s.io/etcd; every listed minor accepts it (kubeadm's SupportedEtcdVersion names 3.7 for all of them). */
+  etcd: string;
+  /** `e2e`: run against real workers by this repository's tests. `golden`: manifests rendered and compared only. */
+  proof: 'e2e' | 'golden';
+}
+
+export const knownMinors: KnownMinor[] = [
+  { minor: '1.37', patch: '1.37.2', etcd: '3.7.3-0', proof: 'e2e' },
+  { minor: '1.36', patch: '1.36.3', etcd: '3.7.3-0', proof: 'e2e' },
+  { minor: '1.35', patch: '1.35.4', etcd: '3.7.3-0', proof: 'golden' },
+  { minor: '1.34', patch: '1.34.4', etcd: '3.7.3-0', proof: 'golden' },
+];
+
+export const newest = knownMinors[0]!;
+
+/** What the plane's child assets run, with the names under which upstream publishes them. */
+export const childImages = {
+  flannel: 'ghcr.io/flannel-io/flannel:v0.28.10',
+  flannelCni: 'ghcr.io/flannel-io/flannel-cni-plugin:v1.9.1-flannel3',
+  coredns: 'registry.k8s.io/coredns/coredns:v1.15.0',
+  node: 'docker.io/library/node:20-slim',
+};
+
+const pattern = /^v?(\d+)\.(\d+)(?:\.(\d+)(-(?:alpha|beta|rc)\.\d+)?)?$/;
+
+/**
+ * `1.36`, `v1.36`, `1.36.3` or `v1.37.0-rc.1` as `1.36.3`: a minor alone takes its newest known patch.
+ *
+ * @returns undefined when `text` is no Kubernetes version, or a bare minor that is not in the table
+ */
+export function resolveVersion(text: string): string | undefined {
+  const match = pattern.exec(text);
+  if (!match) return undefined;
+  if (match[3] !== undefined) return text.replace(/^v/, '');
+  return knownMinors.find((known) => known.minor === `${match[1]}.${match[2]}`)?.patch;
+}
+
+/** `1.37` of `1.37.2`. */
+export function minorOf(version: string): string {
+  return version.split('.').slice(0, 2).join('.');
+}
+
+/** The table's row for a version's minor, if it has one. */
+export function knownMinor(version: string): KnownMinor | undefined {
+  return knownMinors.find((known) => known.minor === minorOf(version));
+}
+
+/** Whether `version` is, to the patch, one that the tests deploy and join workers to. */
+export function isTested(version: string): boolean {
+  return knownMinors.some((known) => known.patch === version);
+}
