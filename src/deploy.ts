@@ -11,8 +11,8 @@ import { ensureCertificates, issueBreakGlass, type PkiBundle } from './pki/certi
 import { type Addresses, addressesOf, buildIngress, buildServices } from './plane/addresses.ts';
 import { type Applied, applyAll, Existing, nothingApplied } from './plane/apply.ts';
 import { waitAvailable } from './plane/available.ts';
-import { Diagnosis } from './plane/diagnose.ts';
 import { buildControlPlane, certificateContext } from './plane/control-plane.ts';
+import { Diagnosis } from './plane/diagnose.ts';
 import { readBundle } from './plane/secrets.ts';
 import { runPreflight } from './preflight/run.ts';
 import { ensureRecord, type PlaneRecord, toConfigMap } from './record.ts';
@@ -65,13 +65,21 @@ export async function deploy(cluster: InfraCluster, request: DeployRequest): Pro
     const addresses = await ensureAddresses(cluster, record, request, existing, applied);
     stop.throwIfAborted();
     await writeRecord(cluster, record, spec, addresses, 'deploying');
-    const { bundle, issued } = await ensureCertificates(readBundle(existing.ofKind<Secret>('Secret')), certificateContext(cluster.namespace, spec, addresses), { keyType: spec.keyType });
+    const { bundle, issued } = await ensureCertificates(
+      readBundle(existing.ofKind<Secret>('Secret')),
+      certificateContext(cluster.namespace, spec, addresses),
+      { keyType: spec.keyType },
+    );
     for (const name of issued) reporter.debug(`certificate ${name} issued`);
     stop.throwIfAborted();
     await ensureControlPlane(cluster, record, addresses, bundle, existing, applied, request);
     stop.throwIfAborted();
 
-    hosted = connectHosted({ server: addresses.publicServer, certificateAuthority: bundle.authorities.ca!.certificate, client: await issueBreakGlass(bundle) });
+    hosted = connectHosted({
+      server: addresses.publicServer,
+      certificateAuthority: bundle.authorities.ca!.certificate,
+      client: await issueBreakGlass(bundle),
+    });
     const serverVersion = await available(hosted, diagnosis, request, stop);
     await childAssets(hosted, spec, addresses, bundle, applied, request);
     stop.throwIfAborted();
@@ -90,18 +98,28 @@ export async function deploy(cluster: InfraCluster, request: DeployRequest): Pro
 }
 
 /** The services and the ingress come first: the addresses that they get go into the certificates. */
-async function ensureAddresses(cluster: InfraCluster, record: PlaneRecord, { spec, reporter }: DeployRequest, existing: Existing, applied: Applied): Promise<Addresses> {
+async function ensureAddresses(
+  cluster: InfraCluster,
+  record: PlaneRecord,
+  { spec, reporter }: DeployRequest,
+  existing: Existing,
+  applied: Applied,
+): Promise<Addresses> {
   const objects = [...buildServices(record.planeId, spec), ...buildIngress(record.planeId, spec)];
   const now = await applyAll(cluster, record.planeId, objects, existing, applied, reporter);
-  return addressesOf(
-    spec,
-    now.filter((object) => object.kind === 'Service') as Service[],
-    record.issuers,
-  );
+  return addressesOf(spec, now.filter((object) => object.kind === 'Service') as Service[], record.issuers);
 }
 
 /** Secrets first, so that no kubelet looks for one in vain; then all four components at once. */
-async function ensureControlPlane(cluster: InfraCluster, record: PlaneRecord, addresses: Addresses, bundle: PkiBundle, existing: Existing, applied: Applied, { spec, reporter, allowDataLoss }: DeployRequest): Promise<void> {
+async function ensureControlPlane(
+  cluster: InfraCluster,
+  record: PlaneRecord,
+  addresses: Addresses,
+  bundle: PkiBundle,
+  existing: Existing,
+  applied: Applied,
+  { spec, reporter, allowDataLoss }: DeployRequest,
+): Promise<void> {
   const { secrets, workloads } = buildControlPlane(record.planeId, spec, addresses, bundle);
   if (!allowDataLoss) await refuseDataLoss(cluster, workloads, existing);
   await applyAll(cluster, record.planeId, secrets, existing, applied, reporter);
@@ -124,7 +142,12 @@ async function refuseDataLoss(cluster: InfraCluster, workloads: KubeObject[], ex
   });
 }
 
-async function available(hosted: HostedCluster, diagnosis: Diagnosis, { reporter, timeout }: DeployRequest, stop: AbortSignal): Promise<string> {
+async function available(
+  hosted: HostedCluster,
+  diagnosis: Diagnosis,
+  { reporter, timeout }: DeployRequest,
+  stop: AbortSignal,
+): Promise<string> {
   const phase = reporter.begin('Trying to connect to the hosted control plane');
   try {
     await waitAvailable(hosted, diagnosis, timeout, phase, stop);
@@ -139,9 +162,21 @@ async function available(hosted: HostedCluster, diagnosis: Diagnosis, { reporter
   return gitVersion;
 }
 
-async function childAssets(hosted: HostedCluster, spec: ClusterSpec, addresses: Addresses, bundle: PkiBundle, applied: Applied, { reporter }: DeployRequest): Promise<void> {
+async function childAssets(
+  hosted: HostedCluster,
+  spec: ClusterSpec,
+  addresses: Addresses,
+  bundle: PkiBundle,
+  applied: Applied,
+  { reporter }: DeployRequest,
+): Promise<void> {
   reporter.line('Deploying child cluster assets');
-  await applyChildAssets(hosted, buildChildAssets(spec, addresses, bundle.authorities.ca!.certificate), applied, reporter);
+  await applyChildAssets(
+    hosted,
+    buildChildAssets(spec, addresses, bundle.authorities.ca!.certificate),
+    applied,
+    reporter,
+  );
 }
 
 /** The API answers; controller-manager and scheduler are part of the promise too. */
@@ -149,14 +184,31 @@ async function componentsReady(diagnosis: Diagnosis, timeout: number, stop: Abor
   const deadline = Date.now() + timeout;
   while (!diagnosis.allReady) {
     if (diagnosis.failure) throw diagnosis.failure;
-    if (Date.now() > deadline) throw new UserError({ what: 'the API server answers, but not all components of the control plane are ready', fix: 'look at: k8sk8s status', anchor: 'not-available' });
+    if (Date.now() > deadline)
+      throw new UserError({
+        what: 'the API server answers, but not all components of the control plane are ready',
+        fix: 'look at: k8sk8s status',
+        anchor: 'not-available',
+      });
     await sleep(100, undefined, { signal: stop });
   }
 }
 
-async function writeRecord(cluster: InfraCluster, record: PlaneRecord, spec: ClusterSpec, addresses: Addresses, phase: PlaneRecord['phase']): Promise<void> {
+async function writeRecord(
+  cluster: InfraCluster,
+  record: PlaneRecord,
+  spec: ClusterSpec,
+  addresses: Addresses,
+  phase: PlaneRecord['phase'],
+): Promise<void> {
   // A plane that was available stays so in the record: a second run must not change it on its way.
-  const next: PlaneRecord = { ...record, spec, issuers: addresses.issuers, toolVersion: toolVersion(), phase: record.phase === 'available' ? 'available' : phase };
+  const next: PlaneRecord = {
+    ...record,
+    spec,
+    issuers: addresses.issuers,
+    toolVersion: toolVersion(),
+    phase: record.phase === 'available' ? 'available' : phase,
+  };
   await cluster.apply(toConfigMap(next));
 }
 
@@ -164,6 +216,8 @@ async function writeRecord(cluster: InfraCluster, record: PlaneRecord, spec: Clu
 function sayWhatExists(cluster: InfraCluster, applied: Applied, reporter: Reporter): void {
   const count = applied.created.length + applied.changed.length + applied.unchanged.length;
   if (count === 0) return;
-  reporter.warn(`not finished. ${count} objects of the plane exist in namespace "${cluster.namespace}" (${applied.created.length} made by this run).`);
+  reporter.warn(
+    `not finished. ${count} objects of the plane exist in namespace "${cluster.namespace}" (${applied.created.length} made by this run).`,
+  );
   reporter.warn(`To go on: run the same command again. To undo: k8sk8s destroy -n ${cluster.namespace}`);
 }

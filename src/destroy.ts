@@ -33,7 +33,12 @@ export async function destroy(cluster: InfraCluster, request: DestroyRequest): P
   try {
     const { owned } = await takeInventory(cluster);
     const record = owned.filter(isRecord);
-    const deleted = (await deleteAll(cluster, owned.filter((object) => !isRecord(object)), reporter)) + 0;
+    const deleted =
+      (await deleteAll(
+        cluster,
+        owned.filter((object) => !isRecord(object)),
+        reporter,
+      )) + 0;
     await untilGone(cluster, record.length, request, stop);
     const last = await deleteAll(cluster, record, reporter);
     await untilGone(cluster, 0, request, stop);
@@ -68,7 +73,12 @@ async function deleteAll(cluster: InfraCluster, objects: KubeObject[], reporter:
   return gone.filter(Boolean).length;
 }
 
-async function untilGone(cluster: InfraCluster, remaining: number, { reporter, timeout }: DestroyRequest, stop: AbortSignal): Promise<void> {
+async function untilGone(
+  cluster: InfraCluster,
+  remaining: number,
+  { reporter, timeout }: DestroyRequest,
+  stop: AbortSignal,
+): Promise<void> {
   const deadline = Date.now() + timeout;
   const phase = reporter.begin('Waiting until everything is gone');
   for (;;) {
@@ -81,7 +91,10 @@ async function untilGone(cluster: InfraCluster, remaining: number, { reporter, t
       const held = left.filter((object) => object.metadata.deletionTimestamp);
       throw new UserError({
         what: `${left.length} objects of the plane are still there after ${Math.round(timeout / 1000)} s: ${left.map(nameOf).join(', ')}`,
-        why: held.length > 0 ? 'they are being deleted, but something holds them: a node that does not answer, or a finalizer' : undefined,
+        why:
+          held.length > 0
+            ? 'they are being deleted, but something holds them: a node that does not answer, or a finalizer'
+            : undefined,
         fix: `look at them with kubectl -n ${cluster.namespace} describe, then run the command again`,
         anchor: 'not-gone',
       });

@@ -1,10 +1,10 @@
 import { existsSync, readdirSync, readFileSync, rmdirSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { createBootstrapToken, isAccepted } from './child/bootstrap-token.ts';
+import type { HostedCluster } from './kube/cluster.ts';
 import { buildKubeconfig } from './kubeconfig/build.ts';
 import { readKubeconfig } from './kubeconfig/read.ts';
 import { belongsToAuthority, refuseForeignFile, writeFileAtomically } from './kubeconfig/write.ts';
-import type { HostedCluster } from './kube/cluster.ts';
 import type { PkiBundle } from './pki/certificates.ts';
 import type { Addresses } from './plane/addresses.ts';
 import { adminKubeconfig } from './plane/secrets.ts';
@@ -62,12 +62,18 @@ export async function writeFiles(request: FilesRequest): Promise<FilesResult> {
 }
 
 /** @returns undefined when the file that is there is to stay as it is */
-async function bootstrapKubeconfig({ spec, addresses, bundle, hosted, reporter, force }: FilesRequest, file: string): Promise<string | undefined> {
+async function bootstrapKubeconfig(
+  { spec, addresses, bundle, hosted, reporter, force }: FilesRequest,
+  file: string,
+): Promise<string | undefined> {
   const authority = bundle.authorities.ca!.certificate;
   if (existsSync(file) && !force) {
     const token = readKubeconfig(readFileSync(file, 'utf8'), file).token;
-    if (token !== undefined && (await isAccepted(hosted, token))) return workerKubeconfig(spec, addresses, authority, token);
-    reporter.warn(`the bootstrap token in ${file} has expired; it is left alone. New workers need a new one: k8sk8s token create --write`);
+    if (token !== undefined && (await isAccepted(hosted, token)))
+      return workerKubeconfig(spec, addresses, authority, token);
+    reporter.warn(
+      `the bootstrap token in ${file} has expired; it is left alone. New workers need a new one: k8sk8s token create --write`,
+    );
     return undefined;
   }
   const { token } = await createBootstrapToken(hosted, tokenTtl, 'made by k8sk8s deploy');
@@ -75,12 +81,26 @@ async function bootstrapKubeconfig({ spec, addresses, bundle, hosted, reporter, 
 }
 
 /** The bootstrap kubeconfig that a kubelet starts with (--bootstrap-kubeconfig). */
-export function workerKubeconfig(spec: ClusterSpec, addresses: Addresses, certificateAuthority: string, token: string): string {
-  return buildKubeconfig({ server: addresses.workerServer, certificateAuthority, clusterName: spec.host, userName: 'kubelet-bootstrap', client: { token } });
+export function workerKubeconfig(
+  spec: ClusterSpec,
+  addresses: Addresses,
+  certificateAuthority: string,
+  token: string,
+): string {
+  return buildKubeconfig({
+    server: addresses.workerServer,
+    certificateAuthority,
+    clusterName: spec.host,
+    userName: 'kubelet-bootstrap',
+    client: { token },
+  });
 }
 
 /** Removes the files of `dir` that carry this plane's CA; a folder that is empty then goes too. */
-export function purgeFiles(dir: string, certificateAuthority: string | undefined): { removed: string[]; kept: string[] } {
+export function purgeFiles(
+  dir: string,
+  certificateAuthority: string | undefined,
+): { removed: string[]; kept: string[] } {
   const removed: string[] = [];
   const kept: string[] = [];
   for (const file of Object.values(filePaths(dir))) {

@@ -27,11 +27,17 @@ export async function takeInventory(cluster: InfraCluster): Promise<Inventory> {
       throw explainInfraError(error, `list the ${kind.toLowerCase()}s of namespace "${cluster.namespace}"`);
     }
   };
-  const lists = await Promise.all([...planeKinds.map(({ apiVersion, kind }) => read(apiVersion, kind)), read('v1', 'Pod', anyPlaneSelector), read<Lease>('coordination.k8s.io/v1', 'Lease', anyPlaneSelector)]);
+  const lists = await Promise.all([
+    ...planeKinds.map(({ apiVersion, kind }) => read(apiVersion, kind)),
+    read('v1', 'Pod', anyPlaneSelector),
+    read<Lease>('coordination.k8s.io/v1', 'Lease', anyPlaneSelector),
+  ]);
   const leases = lists.pop() as Lease[];
   const pods = lists.pop()!;
   const all = lists.flat();
-  const recordObject = all.find((object) => object.kind === 'ConfigMap' && object.metadata.name === recordName && isOurs(object));
+  const recordObject = all.find(
+    (object) => object.kind === 'ConfigMap' && object.metadata.name === recordName && isOurs(object),
+  );
   const record = recordObject && parseRecord(recordObject as ConfigMap);
   const mine = (object: KubeObject) => record === undefined || instanceOf(object) === record.planeId;
   const ours = all.filter(isOurs);
@@ -48,7 +54,10 @@ export async function takeInventory(cluster: InfraCluster): Promise<Inventory> {
 const confusing = /^(etcd|kube-(apiserver|controller-manager|scheduler)|apiserver|admin-kubeconfig|k8s-on-k8s|k8sk8s)/;
 
 function isOurs(object: KubeObject): boolean {
-  return object.metadata.labels?.['app.kubernetes.io/part-of'] === partOf && object.metadata.labels['app.kubernetes.io/managed-by'] === partOf;
+  return (
+    object.metadata.labels?.['app.kubernetes.io/part-of'] === partOf &&
+    object.metadata.labels['app.kubernetes.io/managed-by'] === partOf
+  );
 }
 
 function instanceOf(object: KubeObject): string | undefined {

@@ -62,7 +62,10 @@ async function take(cluster: InfraCluster, identity: string, reporter: Reporter)
   const found = await cluster.get<Lease>(kind, recordName);
   const fresh: Lease = {
     ...kind,
-    metadata: { name: recordName, labels: { 'app.kubernetes.io/part-of': 'k8sk8s', 'app.kubernetes.io/managed-by': 'k8sk8s' } },
+    metadata: {
+      name: recordName,
+      labels: { 'app.kubernetes.io/part-of': 'k8sk8s', 'app.kubernetes.io/managed-by': 'k8sk8s' },
+    },
     spec: {},
   };
   try {
@@ -79,7 +82,8 @@ async function take(cluster: InfraCluster, identity: string, reporter: Reporter)
     const holder = found.spec.holderIdentity;
     const age = Date.now() - Date.parse(found.spec.renewTime ?? '1970-01-01T00:00:00Z');
     if (holder && age < durationSeconds * 1000) throw busy(holder);
-    if (holder) reporter.debug(`taking the lease over from ${holder}, who was last heard of ${Math.round(age / 1000)} s ago`);
+    if (holder)
+      reporter.debug(`taking the lease over from ${holder}, who was last heard of ${Math.round(age / 1000)} s ago`);
     return await cluster.replace(renewed(found, identity, true));
   } catch (error) {
     if (!isConflict(error)) throw error;
@@ -90,7 +94,16 @@ async function take(cluster: InfraCluster, identity: string, reporter: Reporter)
 
 function renewed(lease: Lease, identity: string, acquired = false): Lease {
   const now = new Date().toISOString().replace('Z', '000Z');
-  return { ...lease, spec: { ...lease.spec, holderIdentity: identity, leaseDurationSeconds: durationSeconds, renewTime: now, ...(acquired && { acquireTime: now }) } };
+  return {
+    ...lease,
+    spec: {
+      ...lease.spec,
+      holderIdentity: identity,
+      leaseDurationSeconds: durationSeconds,
+      renewTime: now,
+      ...(acquired && { acquireTime: now }),
+    },
+  };
 }
 
 function busy(holder: string | undefined): UserError {

@@ -13,7 +13,12 @@ import type { ClusterSpec } from './spec.ts';
 import type { Reporter } from './ui/reporter.ts';
 import { toolVersion } from './version.ts';
 
-const quiet: Reporter = { line: () => undefined, warn: () => undefined, debug: () => undefined, begin: () => ({ update: () => undefined, done: () => undefined, fail: () => undefined }) };
+const quiet: Reporter = {
+  line: () => undefined,
+  warn: () => undefined,
+  debug: () => undefined,
+  begin: () => ({ update: () => undefined, done: () => undefined, fail: () => undefined }),
+};
 
 /**
  * What deploy would do, asked of the infra cluster by server-side dry run: nothing is stored. Addresses that do not exist
@@ -25,11 +30,21 @@ export async function dryRun(cluster: InfraCluster, spec: ClusterSpec, reporter:
   const record = (await readRecord(cluster)) ?? newRecord(spec);
   const applied = nothingApplied();
   const apply = (objects: KubeObject[]) => applyAll(cluster, record.planeId, objects, existing, applied, quiet, true);
-  const services = (await apply([...buildServices(record.planeId, spec), ...buildIngress(record.planeId, spec)])).filter((object) => object.kind === 'Service') as Service[];
+  const services = (
+    await apply([...buildServices(record.planeId, spec), ...buildIngress(record.planeId, spec)])
+  ).filter((object) => object.kind === 'Service') as Service[];
   const addresses = addressesOf(spec, services, record.issuers);
-  const { bundle } = await ensureCertificates(readBundle(existing.ofKind<Secret>('Secret')), certificateContext(cluster.namespace, spec, addresses), { keyType: spec.keyType });
+  const { bundle } = await ensureCertificates(
+    readBundle(existing.ofKind<Secret>('Secret')),
+    certificateContext(cluster.namespace, spec, addresses),
+    { keyType: spec.keyType },
+  );
   const { secrets, workloads } = buildControlPlane(record.planeId, spec, addresses, bundle);
-  await apply([toConfigMap({ ...record, spec, issuers: addresses.issuers, toolVersion: toolVersion() }), ...secrets, ...workloads]);
+  await apply([
+    toConfigMap({ ...record, spec, issuers: addresses.issuers, toolVersion: toolVersion() }),
+    ...secrets,
+    ...workloads,
+  ]);
   return applied;
 }
 
@@ -45,21 +60,42 @@ export interface Export {
 export async function exportManifests(cluster: InfraCluster, spec: ClusterSpec, withSecrets: boolean): Promise<Export> {
   const existing = await Existing.read(cluster);
   const record = (await readRecord(cluster)) ?? newRecord(spec);
-  const services = existing.ofKind<Service>('Service').filter((service) => service.metadata.labels?.['app.kubernetes.io/instance'] === record.planeId);
+  const services = existing
+    .ofKind<Service>('Service')
+    .filter((service) => service.metadata.labels?.['app.kubernetes.io/instance'] === record.planeId);
   const allocated = services.length === 2;
   const addresses = allocated ? addressesOf(spec, services, record.issuers) : placeholderAddresses(spec);
-  const { bundle } = await ensureCertificates(readBundle(existing.ofKind<Secret>('Secret')), certificateContext(cluster.namespace, spec, allocated ? addresses : dummyAddresses(addresses)), { keyType: spec.keyType });
+  const { bundle } = await ensureCertificates(
+    readBundle(existing.ofKind<Secret>('Secret')),
+    certificateContext(cluster.namespace, spec, allocated ? addresses : dummyAddresses(addresses)),
+    { keyType: spec.keyType },
+  );
   const { secrets, workloads } = buildControlPlane(record.planeId, spec, addresses, bundle);
-  const infra = [toConfigMap({ ...record, spec, issuers: addresses.issuers }), ...buildServices(record.planeId, spec), ...buildIngress(record.planeId, spec), ...(withSecrets ? secrets : []), ...workloads];
+  const infra = [
+    toConfigMap({ ...record, spec, issuers: addresses.issuers }),
+    ...buildServices(record.planeId, spec),
+    ...buildIngress(record.planeId, spec),
+    ...(withSecrets ? secrets : []),
+    ...workloads,
+  ];
   return {
-    infra: documents(infra.map((object) => ({ ...object, metadata: { ...object.metadata, namespace: cluster.namespace } }))),
+    infra: documents(
+      infra.map((object) => ({ ...object, metadata: { ...object.metadata, namespace: cluster.namespace } })),
+    ),
     hosted: documents(buildChildAssets(spec, addresses, bundle.authorities.ca!.certificate)),
     placeholders: allocated
       ? []
       : [
           { placeholder: etcdPlaceholder, meaning: 'clusterIP of service etcd0' },
           { placeholder: apiserverPlaceholder, meaning: 'clusterIP of service apiserver' },
-          ...(spec.nodePort === undefined ? [{ placeholder: String(nodePortPlaceholder), meaning: 'nodePort of service apiserver (fix it with --node-port)' }] : []),
+          ...(spec.nodePort === undefined
+            ? [
+                {
+                  placeholder: String(nodePortPlaceholder),
+                  meaning: 'nodePort of service apiserver (fix it with --node-port)',
+                },
+              ]
+            : []),
         ],
   };
 }
@@ -70,8 +106,16 @@ const apiserverPlaceholder = 'APISERVER_CLUSTER_IP';
 const nodePortPlaceholder = 6443;
 
 function placeholderAddresses(spec: ClusterSpec): Addresses {
-  const service = (name: string, clusterIP: string, nodePort?: number): Service => ({ apiVersion: 'v1', kind: 'Service', metadata: { name }, spec: { clusterIP, ports: [{ port: 443, nodePort }] } });
-  return addressesOf(spec, [service('apiserver', apiserverPlaceholder, spec.nodePort ?? nodePortPlaceholder), service('etcd0', etcdPlaceholder)]);
+  const service = (name: string, clusterIP: string, nodePort?: number): Service => ({
+    apiVersion: 'v1',
+    kind: 'Service',
+    metadata: { name },
+    spec: { clusterIP, ports: [{ port: 443, nodePort }] },
+  });
+  return addressesOf(spec, [
+    service('apiserver', apiserverPlaceholder, spec.nodePort ?? nodePortPlaceholder),
+    service('etcd0', etcdPlaceholder),
+  ]);
 }
 
 /** Certificates cannot carry placeholders; they are not shown in this case. */

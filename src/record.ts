@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
-import { isConflict } from './kube/errors.ts';
 import type { InfraCluster } from './kube/cluster.ts';
+import { isConflict } from './kube/errors.ts';
 import type { ConfigMap } from './kube/objects.ts';
 import { labelsOf, recordName } from './plane/names.ts';
 import type { ClusterSpec, ClusterSpecInput } from './spec.ts';
@@ -42,10 +42,20 @@ export function parseRecord(object: ConfigMap): PlaneRecord | undefined {
  * The namespace's record, made now when there is none. Two first deploys at once agree on one identity, because only
  * one of them can create the ConfigMap.
  */
-export async function ensureRecord(cluster: InfraCluster, spec: ClusterSpec, toolVersion: string): Promise<PlaneRecord> {
+export async function ensureRecord(
+  cluster: InfraCluster,
+  spec: ClusterSpec,
+  toolVersion: string,
+): Promise<PlaneRecord> {
   const existing = await readRecord(cluster);
   if (existing) return existing;
-  const record: PlaneRecord = { planeId: `plane-${randomBytes(5).toString('hex')}`, toolVersion, spec, issuers: [], phase: 'deploying' };
+  const record: PlaneRecord = {
+    planeId: `plane-${randomBytes(5).toString('hex')}`,
+    toolVersion,
+    spec,
+    issuers: [],
+    phase: 'deploying',
+  };
   try {
     await cluster.create(toConfigMap(record));
     return record;

@@ -25,7 +25,8 @@ const dnsLabel = /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/;
 function hostProblem(host: string): string | undefined {
   if (host === '') return 'is empty: give the name by which workers and kubectl will reach the API server';
   if (/\s/.test(host)) return 'contains a space';
-  if (/^[a-z][a-z0-9+.-]*:\/\//i.test(host)) return `is a URL; give only the host name: ${URL.canParse(host) ? new URL(host).hostname : 'k.example.com'}`;
+  if (/^[a-z][a-z0-9+.-]*:\/\//i.test(host))
+    return `is a URL; give only the host name: ${URL.canParse(host) ? new URL(host).hostname : 'k.example.com'}`;
   if (host.includes('*')) return 'is a wildcard; give one name that this plane alone answers to';
   if (ipv6(host)) return 'is an IPv6 address; only names and IPv4 addresses are supported';
   if (host.includes(':')) return `names a port; give it with -p: -h ${host.split(':')[0]} -p ${host.split(':')[1]}`;
@@ -35,7 +36,10 @@ function hostProblem(host: string): string | undefined {
   if (host.endsWith('.')) return `ends with a dot, which certificates cannot carry; write ${host.replace(/\.+$/, '')}`;
   if (host.length > 253) return `is ${host.length} characters long; a host name has at most 253`;
   const bad = host.split('.').find((label) => !dnsLabel.test(label));
-  if (bad !== undefined) return bad.length > 63 ? `has a part of ${bad.length} characters; each has at most 63` : `has a part that no host name may have: "${bad}" (lower-case letters, digits and - inside)`;
+  if (bad !== undefined)
+    return bad.length > 63
+      ? `has a part of ${bad.length} characters; each has at most 63`
+      : `has a part that no host name may have: "${bad}" (lower-case letters, digits and - inside)`;
   return undefined;
 }
 
@@ -57,16 +61,29 @@ const cidr = (minimumPrefix: number, maximumPrefix: number) =>
     if (value.includes(':')) return 'is IPv6, which is not supported yet; give an IPv4 network such as 10.3.0.0/16';
     const parsed = parseCidr(value);
     if (!parsed) return 'is not a network in CIDR form such as 10.3.0.0/16';
-    if (nthAddress(parsed, 0) !== value.split('/')[0]) return `has host bits set; write ${nthAddress(parsed, 0)}/${parsed.prefix}`;
+    if (nthAddress(parsed, 0) !== value.split('/')[0])
+      return `has host bits set; write ${nthAddress(parsed, 0)}/${parsed.prefix}`;
     if (parsed.prefix > maximumPrefix) return `is too small: at least a /${maximumPrefix} is needed`;
     if (parsed.prefix < minimumPrefix) return `is too large: at most a /${minimumPrefix}`;
     return undefined;
   });
 
-const image = checked((value) => (/^[\w][\w.\-/:@]*$/.test(value) && !value.includes('//') ? undefined : 'is not an image reference such as registry.k8s.io/etcd:3.7.3-0'));
-const argument = checked((value) => (/^(--)?[a-z0-9][a-z0-9-]*=/.test(value) ? undefined : 'has to be NAME=VALUE, the name as the component spells it without the dashes'));
+const image = checked((value) =>
+  /^[\w][\w.\-/:@]*$/.test(value) && !value.includes('//')
+    ? undefined
+    : 'is not an image reference such as registry.k8s.io/etcd:3.7.3-0',
+);
+const argument = checked((value) =>
+  /^(--)?[a-z0-9][a-z0-9-]*=/.test(value)
+    ? undefined
+    : 'has to be NAME=VALUE, the name as the component spells it without the dashes',
+);
 const port = z.coerce.number().int().min(1, 'has to be 1 to 65535').max(65535, 'has to be 1 to 65535');
-const version = checked((value) => (resolveVersion(value) ? undefined : `is not a version such as ${newest.patch}; known are ${knownMinors.map((known) => known.minor).join(', ')}`));
+const version = checked((value) =>
+  resolveVersion(value)
+    ? undefined
+    : `is not a version such as ${newest.patch}; known are ${knownMinors.map((known) => known.minor).join(', ')}`,
+);
 const args = (component: string, name: string) =>
   z
     .array(argument)
@@ -79,62 +96,230 @@ export const components = ['etcd', 'kube-apiserver', 'kube-controller-manager', 
 export type Component = (typeof components)[number];
 
 export const clusterSpec = z.strictObject({
-  host: checked(hostProblem).meta(flag({ flag: 'host', short: 'h', arg: 'HOST', help: 'name (or, with --expose nodeport, IPv4 address) at which workers and kubectl reach the API server' })),
-  port: port.optional().meta(flag({ flag: 'port', short: 'p', arg: 'PORT', help: 'port at HOST; default 443, with --expose nodeport the node port' })),
-  kubernetesVersion: version.default(newest.patch).meta(flag({ flag: 'kubernetes-version', arg: 'VERSION', help: `${knownMinors.map((known) => known.minor).join(', ')} or a full version` })),
-  allowUntestedVersion: z.boolean().default(false).meta(flag({ flag: 'allow-untested-version', help: 'take a version that k8sk8s was not tested with, alphas included' })),
-  expose: z.enum(['ingress', 'nodeport']).default('ingress').meta(flag({ flag: 'expose', arg: 'HOW', help: 'ingress (TLS passthrough by host name) or nodeport' })),
-  ingressClass: z.string().optional().meta(flag({ flag: 'ingress-class', arg: 'NAME', help: "IngressClass to use instead of the infra cluster's default" })),
-  ingressAnnotations: z.record(z.string(), z.string()).default({}).meta(flag({ flag: 'ingress-annotation', arg: 'KEY=VALUE', help: 'annotation for the ingress, such as the one that switches TLS passthrough on', map: true })),
-  nodePort: z.coerce.number().int().min(1024, 'has to be 1024 to 65535').max(65535, 'has to be 1024 to 65535').optional().meta(flag({ flag: 'node-port', arg: 'PORT', help: 'fix the number of the node port, which is allocated otherwise' })),
-  workerEndpoint: checked((value) => (/^https:\/\/[^/\s]+$/.test(value) && URL.canParse(value) ? undefined : 'has to be a URL such as https://10.0.0.7:6443'))
+  host: checked(hostProblem).meta(
+    flag({
+      flag: 'host',
+      short: 'h',
+      arg: 'HOST',
+      help: 'name (or, with --expose nodeport, IPv4 address) at which workers and kubectl reach the API server',
+    }),
+  ),
+  port: port
     .optional()
-    .meta(flag({ flag: 'worker-endpoint', arg: 'URL', help: 'where workers reach the API server; default https://HOST:PORT' })),
-  inCluster: z.enum(['node', 'loopback']).default('node').meta(flag({ flag: 'in-cluster', arg: 'HOW', help: "how pods on the workers reach the API at the first service address: node (an infra node's address and the node port) or loopback (an address and a relay on each worker)" })),
+    .meta(
+      flag({
+        flag: 'port',
+        short: 'p',
+        arg: 'PORT',
+        help: 'port at HOST; default 443, with --expose nodeport the node port',
+      }),
+    ),
+  kubernetesVersion: version
+    .default(newest.patch)
+    .meta(
+      flag({
+        flag: 'kubernetes-version',
+        arg: 'VERSION',
+        help: `${knownMinors.map((known) => known.minor).join(', ')} or a full version`,
+      }),
+    ),
+  allowUntestedVersion: z
+    .boolean()
+    .default(false)
+    .meta(
+      flag({ flag: 'allow-untested-version', help: 'take a version that k8sk8s was not tested with, alphas included' }),
+    ),
+  expose: z
+    .enum(['ingress', 'nodeport'])
+    .default('ingress')
+    .meta(flag({ flag: 'expose', arg: 'HOW', help: 'ingress (TLS passthrough by host name) or nodeport' })),
+  ingressClass: z
+    .string()
+    .optional()
+    .meta(
+      flag({ flag: 'ingress-class', arg: 'NAME', help: "IngressClass to use instead of the infra cluster's default" }),
+    ),
+  ingressAnnotations: z
+    .record(z.string(), z.string())
+    .default({})
+    .meta(
+      flag({
+        flag: 'ingress-annotation',
+        arg: 'KEY=VALUE',
+        help: 'annotation for the ingress, such as the one that switches TLS passthrough on',
+        map: true,
+      }),
+    ),
+  nodePort: z.coerce
+    .number()
+    .int()
+    .min(1024, 'has to be 1024 to 65535')
+    .max(65535, 'has to be 1024 to 65535')
+    .optional()
+    .meta(
+      flag({ flag: 'node-port', arg: 'PORT', help: 'fix the number of the node port, which is allocated otherwise' }),
+    ),
+  workerEndpoint: checked((value) =>
+    /^https:\/\/[^/\s]+$/.test(value) && URL.canParse(value)
+      ? undefined
+      : 'has to be a URL such as https://10.0.0.7:6443',
+  )
+    .optional()
+    .meta(
+      flag({
+        flag: 'worker-endpoint',
+        arg: 'URL',
+        help: 'where workers reach the API server; default https://HOST:PORT',
+      }),
+    ),
+  inCluster: z
+    .enum(['node', 'loopback'])
+    .default('node')
+    .meta(
+      flag({
+        flag: 'in-cluster',
+        arg: 'HOW',
+        help: "how pods on the workers reach the API at the first service address: node (an infra node's address and the node port) or loopback (an address and a relay on each worker)",
+      }),
+    ),
   loopbackAddress: checked((value) => (isIpv4(value) ? undefined : 'is not an IPv4 address'))
     .default('10.199.199.199')
     .meta(flag({ flag: 'loopback-address', arg: 'IP', help: "the relay's address with --in-cluster loopback" })),
   sans: z
     .array(checked((value) => (isIp(value) ? undefined : hostProblem(value))))
     .default([])
-    .meta(flag({ flag: 'san', arg: 'NAME', help: 'one more name or address for the API server certificate', list: true })),
-  keyType: z.enum(['ec', 'rsa']).default('ec').meta(flag({ flag: 'key-type', arg: 'TYPE', help: 'ec (P-256) or rsa (2048 bits)' })),
-  serviceCidr: cidr(12, 28).default('10.3.0.0/16').meta(flag({ flag: 'service-cidr', arg: 'CIDR', help: "the hosted cluster's service addresses" })),
-  podCidr: cidr(8, 24).default('10.2.0.0/16').meta(flag({ flag: 'pod-cidr', arg: 'CIDR', help: "the hosted cluster's pod addresses, a /24 of it for each worker" })),
-  dnsDomain: checked(hostProblem).default('cluster.local').meta(flag({ flag: 'dns-domain', arg: 'DOMAIN', help: "the hosted cluster's DNS domain" })),
-  network: z.enum(['flannel', 'none']).default('flannel').meta(flag({ flag: 'network', arg: 'DRIVER', help: 'flannel, or none to bring your own' })),
-  childAssets: z.boolean().default(true).meta(flag({ flag: 'no-child-assets', help: 'leave kube-proxy, the network driver and kube-dns out of the hosted cluster' })),
+    .meta(
+      flag({ flag: 'san', arg: 'NAME', help: 'one more name or address for the API server certificate', list: true }),
+    ),
+  keyType: z
+    .enum(['ec', 'rsa'])
+    .default('ec')
+    .meta(flag({ flag: 'key-type', arg: 'TYPE', help: 'ec (P-256) or rsa (2048 bits)' })),
+  serviceCidr: cidr(12, 28)
+    .default('10.3.0.0/16')
+    .meta(flag({ flag: 'service-cidr', arg: 'CIDR', help: "the hosted cluster's service addresses" })),
+  podCidr: cidr(8, 24)
+    .default('10.2.0.0/16')
+    .meta(
+      flag({ flag: 'pod-cidr', arg: 'CIDR', help: "the hosted cluster's pod addresses, a /24 of it for each worker" }),
+    ),
+  dnsDomain: checked(hostProblem)
+    .default('cluster.local')
+    .meta(flag({ flag: 'dns-domain', arg: 'DOMAIN', help: "the hosted cluster's DNS domain" })),
+  network: z
+    .enum(['flannel', 'none'])
+    .default('flannel')
+    .meta(flag({ flag: 'network', arg: 'DRIVER', help: 'flannel, or none to bring your own' })),
+  childAssets: z
+    .boolean()
+    .default(true)
+    .meta(
+      flag({
+        flag: 'no-child-assets',
+        help: 'leave kube-proxy, the network driver and kube-dns out of the hosted cluster',
+      }),
+    ),
   featureGates: z
     .record(z.string().regex(/^[A-Za-z][A-Za-z0-9]*$/), z.enum(['true', 'false'], { error: 'has to be true or false' }))
     .default({})
-    .meta(flag({ flag: 'feature-gates', arg: 'GATE=BOOL', help: 'feature gates of all Kubernetes components, comma-separated or repeated', map: true })),
+    .meta(
+      flag({
+        flag: 'feature-gates',
+        arg: 'GATE=BOOL',
+        help: 'feature gates of all Kubernetes components, comma-separated or repeated',
+        map: true,
+      }),
+    ),
   apiServerArgs: args('kube-apiserver', 'api-server'),
   controllerManagerArgs: args('kube-controller-manager', 'controller-manager'),
   schedulerArgs: args('kube-scheduler', 'scheduler'),
   etcdArgs: args('etcd', 'etcd'),
-  auditPolicy: z.looseObject({ kind: z.literal('Policy', { error: 'has to be an audit.k8s.io/v1 Policy' }) }).optional().meta(flag({ flag: 'audit-policy', arg: 'FILE', help: 'an audit.k8s.io/v1 Policy; events go to the API server log', file: true })),
+  auditPolicy: z
+    .looseObject({ kind: z.literal('Policy', { error: 'has to be an audit.k8s.io/v1 Policy' }) })
+    .optional()
+    .meta(
+      flag({
+        flag: 'audit-policy',
+        arg: 'FILE',
+        help: 'an audit.k8s.io/v1 Policy; events go to the API server log',
+        file: true,
+      }),
+    ),
   resources: z
     .array(checked(resourceProblem))
     .default(['small'])
-    .meta(flag({ flag: 'resources', arg: 'PRESET|COMPONENT=…', help: 'small (requests), limits (requests and limits) or none; or COMPONENT=cpu=100m,memory=256Mi', list: true })),
-  nodeSelector: z.record(z.string(), z.string().regex(labelValue, 'is not a label value')).default({}).meta(flag({ flag: 'node-selector', arg: 'KEY=VALUE', help: 'infra nodes that may run the plane', map: true })),
+    .meta(
+      flag({
+        flag: 'resources',
+        arg: 'PRESET|COMPONENT=…',
+        help: 'small (requests), limits (requests and limits) or none; or COMPONENT=cpu=100m,memory=256Mi',
+        list: true,
+      }),
+    ),
+  nodeSelector: z
+    .record(z.string(), z.string().regex(labelValue, 'is not a label value'))
+    .default({})
+    .meta(flag({ flag: 'node-selector', arg: 'KEY=VALUE', help: 'infra nodes that may run the plane', map: true })),
   tolerations: z
-    .array(checked((value) => (tolerationPattern.test(value) ? undefined : 'has to be KEY[=VALUE][:EFFECT], as in kubectl taint')))
+    .array(
+      checked((value) =>
+        tolerationPattern.test(value) ? undefined : 'has to be KEY[=VALUE][:EFFECT], as in kubectl taint',
+      ),
+    )
     .default([])
-    .meta(flag({ flag: 'tolerations', arg: 'KEY[=VALUE][:EFFECT]', help: 'taints of infra nodes that the plane tolerates', list: true })),
+    .meta(
+      flag({
+        flag: 'tolerations',
+        arg: 'KEY[=VALUE][:EFFECT]',
+        help: 'taints of infra nodes that the plane tolerates',
+        list: true,
+      }),
+    ),
   etcdImage: image.optional().meta(flag({ flag: 'etcd-image', arg: 'IMAGE', help: 'image of etcd' })),
-  apiServerImage: image.optional().meta(flag({ flag: 'api-server-image', arg: 'IMAGE', help: 'image of kube-apiserver' })),
-  controllerManagerImage: image.optional().meta(flag({ flag: 'controller-manager-image', arg: 'IMAGE', help: 'image of kube-controller-manager' })),
-  schedulerImage: image.optional().meta(flag({ flag: 'scheduler-image', arg: 'IMAGE', help: 'image of kube-scheduler' })),
+  apiServerImage: image
+    .optional()
+    .meta(flag({ flag: 'api-server-image', arg: 'IMAGE', help: 'image of kube-apiserver' })),
+  controllerManagerImage: image
+    .optional()
+    .meta(flag({ flag: 'controller-manager-image', arg: 'IMAGE', help: 'image of kube-controller-manager' })),
+  schedulerImage: image
+    .optional()
+    .meta(flag({ flag: 'scheduler-image', arg: 'IMAGE', help: 'image of kube-scheduler' })),
   kubeProxyImage: image.optional().meta(flag({ flag: 'kube-proxy-image', arg: 'IMAGE', help: 'image of kube-proxy' })),
   flannelImage: image.optional().meta(flag({ flag: 'flannel-image', arg: 'IMAGE', help: 'image of flannel' })),
-  flannelCniImage: image.optional().meta(flag({ flag: 'flannel-cni-image', arg: 'IMAGE', help: "image of flannel's CNI plugin" })),
-  corednsImage: image.optional().meta(flag({ flag: 'coredns-image', arg: 'IMAGE', help: 'image of CoreDNS' })),
-  nodeImage: image.optional().meta(flag({ flag: 'node-image', arg: 'IMAGE', help: 'image of Node.js, for the kubelet serving certificate approver' })),
-  imageRegistry: image.optional().meta(flag({ flag: 'image-registry', arg: 'HOST[/PATH]', help: 'registry that mirrors all images, instead of the upstream ones' })),
-  imagePullSecret: checked((value) => (/^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$/.test(value) ? undefined : 'is not a Secret name'))
+  flannelCniImage: image
     .optional()
-    .meta(flag({ flag: 'image-pull-secret', arg: 'SECRET', help: 'Secret of the namespace with registry credentials, for the plane and (copied) the child assets' })),
+    .meta(flag({ flag: 'flannel-cni-image', arg: 'IMAGE', help: "image of flannel's CNI plugin" })),
+  corednsImage: image.optional().meta(flag({ flag: 'coredns-image', arg: 'IMAGE', help: 'image of CoreDNS' })),
+  nodeImage: image
+    .optional()
+    .meta(
+      flag({
+        flag: 'node-image',
+        arg: 'IMAGE',
+        help: 'image of Node.js, for the kubelet serving certificate approver',
+      }),
+    ),
+  imageRegistry: image
+    .optional()
+    .meta(
+      flag({
+        flag: 'image-registry',
+        arg: 'HOST[/PATH]',
+        help: 'registry that mirrors all images, instead of the upstream ones',
+      }),
+    ),
+  imagePullSecret: checked((value) =>
+    /^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$/.test(value) ? undefined : 'is not a Secret name',
+  )
+    .optional()
+    .meta(
+      flag({
+        flag: 'image-pull-secret',
+        arg: 'SECRET',
+        help: 'Secret of the namespace with registry credentials, for the plane and (copied) the child assets',
+      }),
+    ),
 });
 
 /** A whole, valid description of a hosted cluster. */
@@ -143,7 +328,9 @@ export type ClusterSpec = z.infer<typeof clusterSpec>;
 export type ClusterSpecInput = z.input<typeof clusterSpec>;
 
 const quantity = '\\d+(?:\\.\\d+)?(?:m|k|M|G|T|Ki|Mi|Gi|Ti)?';
-const resourcePattern = new RegExp(`^(${components.join('|')})=((?:cpu|memory)=${quantity}(?:,(?:cpu|memory)=${quantity})?)$`);
+const resourcePattern = new RegExp(
+  `^(${components.join('|')})=((?:cpu|memory)=${quantity}(?:,(?:cpu|memory)=${quantity})?)$`,
+);
 export const resourcePresets = ['small', 'limits', 'none'] as const;
 const tolerationPattern = /^[A-Za-z0-9][\w./-]*(=[\w.-]*)?(:(NoSchedule|PreferNoSchedule|NoExecute))?$/;
 
@@ -160,7 +347,9 @@ function resourceProblem(value: string): string | undefined {
  */
 export function parseSpec(input: Partial<ClusterSpecInput>, source: string): ClusterSpec {
   const result = clusterSpec.safeParse(input);
-  const problems = result.success ? crossProblems(result.data) : result.error.issues.flatMap((issue) => issueProblems(issue, input));
+  const problems = result.success
+    ? crossProblems(result.data)
+    : result.error.issues.flatMap((issue) => issueProblems(issue, input));
   if (problems.length > 0) {
     throw new UserError({
       what: problems.length === 1 ? problems[0]! : `${problems.length} values cannot be used`,
@@ -182,13 +371,19 @@ export function flagOf(field: string): string {
 }
 
 function issueProblems(issue: z.core.$ZodIssue, input: unknown): string[] {
-  if (issue.code === 'unrecognized_keys') return issue.keys.map((key) => `unknown field "${key}"${didYouMean(key, Object.keys(clusterSpec.shape))}`);
+  if (issue.code === 'unrecognized_keys')
+    return issue.keys.map((key) => `unknown field "${key}"${didYouMean(key, Object.keys(clusterSpec.shape))}`);
   const [field, ...rest] = issue.path;
   const value = issue.path.reduce<unknown>((at, key) => (at as Record<PropertyKey, unknown> | undefined)?.[key], input);
   const label = `${flagOf(String(field))}${rest.length > 0 && typeof rest[0] === 'string' ? ` ${rest.join('.')}` : ''}`;
   if (value === undefined) return [`${label} is missing`];
   const shown = typeof value === 'object' ? '' : ` "${String(value).slice(0, 80)}"`;
-  const message = issue.code === 'invalid_value' && issue.message.startsWith('Invalid') ? `has to be ${issue.values.join(' or ')}` : issue.message.startsWith('Invalid input') ? wrongType(issue) : issue.message;
+  const message =
+    issue.code === 'invalid_value' && issue.message.startsWith('Invalid')
+      ? `has to be ${issue.values.join(' or ')}`
+      : issue.message.startsWith('Invalid input')
+        ? wrongType(issue)
+        : issue.message;
   return [`${label}${shown} ${message}`];
 }
 
@@ -201,16 +396,35 @@ function crossProblems(spec: ClusterSpec): string[] {
   const problems: string[] = [];
   const services = parseCidr(spec.serviceCidr)!;
   const pods = parseCidr(spec.podCidr)!;
-  if (overlaps(services, pods)) problems.push(`--service-cidr ${spec.serviceCidr} and --pod-cidr ${spec.podCidr} overlap`);
-  for (const [name, network] of [['--service-cidr', services], ['--pod-cidr', pods]] as const) {
-    if (isIpv4(spec.host) && network.first <= ipNumber(spec.host) && ipNumber(spec.host) <= network.last) problems.push(`--host ${spec.host} lies inside ${name} ${network.text}, so workers could not reach it`);
+  if (overlaps(services, pods))
+    problems.push(`--service-cidr ${spec.serviceCidr} and --pod-cidr ${spec.podCidr} overlap`);
+  for (const [name, network] of [
+    ['--service-cidr', services],
+    ['--pod-cidr', pods],
+  ] as const) {
+    if (isIpv4(spec.host) && network.first <= ipNumber(spec.host) && ipNumber(spec.host) <= network.last)
+      problems.push(`--host ${spec.host} lies inside ${name} ${network.text}, so workers could not reach it`);
   }
-  if (isIpv4(spec.host) && spec.expose === 'ingress') problems.push(`--host ${spec.host} is an address, and an ingress needs a name to choose by: give a name, or --expose nodeport`);
-  if (spec.expose === 'nodeport' && spec.port !== undefined && spec.nodePort !== undefined && spec.port !== spec.nodePort && spec.workerEndpoint === undefined) problems.push(`--port ${spec.port} and --node-port ${spec.nodePort} differ, but with --expose nodeport they are the same thing`);
+  if (isIpv4(spec.host) && spec.expose === 'ingress')
+    problems.push(
+      `--host ${spec.host} is an address, and an ingress needs a name to choose by: give a name, or --expose nodeport`,
+    );
+  if (
+    spec.expose === 'nodeport' &&
+    spec.port !== undefined &&
+    spec.nodePort !== undefined &&
+    spec.port !== spec.nodePort &&
+    spec.workerEndpoint === undefined
+  )
+    problems.push(
+      `--port ${spec.port} and --node-port ${spec.nodePort} differ, but with --expose nodeport they are the same thing`,
+    );
   const resolved = resolveVersion(spec.kubernetesVersion)!;
   if (!isTested(resolved) && !spec.allowUntestedVersion) {
     const known = knownMinor(resolved);
-    problems.push(`--kubernetes-version ${resolved} was not tested with this k8sk8s (${known ? `of ${known.minor} it knows ${known.patch}` : `it knows ${knownMinors.map((each) => each.patch).join(', ')}`}); add --allow-untested-version to try it all the same`);
+    problems.push(
+      `--kubernetes-version ${resolved} was not tested with this k8sk8s (${known ? `of ${known.minor} it knows ${known.patch}` : `it knows ${knownMinors.map((each) => each.patch).join(', ')}`}); add --allow-untested-version to try it all the same`,
+    );
   }
   return problems;
 }
@@ -221,7 +435,9 @@ function ipNumber(address: string): number {
 
 /** ` (did you mean "x"?)` or nothing. */
 export function didYouMean(word: string, known: string[]): string {
-  const best = known.map((candidate) => ({ candidate, distance: editDistance(word.toLowerCase(), candidate.toLowerCase()) })).sort((a, b) => a.distance - b.distance)[0];
+  const best = known
+    .map((candidate) => ({ candidate, distance: editDistance(word.toLowerCase(), candidate.toLowerCase()) }))
+    .sort((a, b) => a.distance - b.distance)[0];
   return best && best.distance <= Math.max(2, word.length / 3) ? ` (did you mean "${best.candidate}"?)` : '';
 }
 
@@ -229,7 +445,8 @@ function editDistance(a: string, b: string): number {
   let previous = Array.from({ length: b.length + 1 }, (_, index) => index);
   for (let i = 1; i <= a.length; i++) {
     const current = [i];
-    for (let j = 1; j <= b.length; j++) current[j] = Math.min(previous[j]! + 1, current[j - 1]! + 1, previous[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1));
+    for (let j = 1; j <= b.length; j++)
+      current[j] = Math.min(previous[j]! + 1, current[j - 1]! + 1, previous[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1));
     previous = current;
   }
   return previous[b.length]!;
@@ -251,7 +468,8 @@ export interface Images {
 /** Every image by its full name: the one given, else upstream's, moved to --image-registry when there is one. */
 export function imagesOf(spec: ClusterSpec): Images {
   const kubernetes = (name: string) => `registry.k8s.io/${name}:v${spec.kubernetesVersion}`;
-  const mirror = (name: string) => (spec.imageRegistry ? `${spec.imageRegistry.replace(/\/$/, '')}/${name.slice(name.indexOf('/') + 1)}` : name);
+  const mirror = (name: string) =>
+    spec.imageRegistry ? `${spec.imageRegistry.replace(/\/$/, '')}/${name.slice(name.indexOf('/') + 1)}` : name;
   return {
     etcd: spec.etcdImage ?? mirror(`registry.k8s.io/etcd:${(knownMinor(spec.kubernetesVersion) ?? newest).etcd}`),
     kubeApiserver: spec.apiServerImage ?? mirror(kubernetes('kube-apiserver')),

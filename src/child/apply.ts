@@ -10,7 +10,12 @@ import type { Reporter } from '../ui/reporter.ts';
 const namespaceGrace = 10_000;
 
 /** Server-side apply of the child assets, all at once; reports what was created or changed in the order given. */
-export async function applyChildAssets(cluster: HostedCluster, objects: KubeObject[], applied: Applied, reporter: Reporter): Promise<void> {
+export async function applyChildAssets(
+  cluster: HostedCluster,
+  objects: KubeObject[],
+  applied: Applied,
+  reporter: Reporter,
+): Promise<void> {
   const results = await Promise.all(
     objects.map(async (object) => {
       const before = await cluster.get(object, object.metadata.name, object.metadata.namespace);
@@ -18,7 +23,11 @@ export async function applyChildAssets(cluster: HostedCluster, objects: KubeObje
     }),
   );
   for (const { before, after } of results) {
-    const verb = !before ? 'created' : before.metadata.resourceVersion === after.metadata.resourceVersion ? 'unchanged' : 'changed';
+    const verb = !before
+      ? 'created'
+      : before.metadata.resourceVersion === after.metadata.resourceVersion
+        ? 'unchanged'
+        : 'changed';
     applied[verb].push(nameOf(after));
     if (verb !== 'unchanged') reporter.line(`${nameOf(after)} ${verb === 'created' ? 'created' : 'configured'}`);
   }

@@ -27,14 +27,36 @@ export function buildChildAssets(spec: ClusterSpec, addresses: Addresses, certif
   const access = renderTemplate('child/access.yaml', {});
   if (!spec.childAssets) return labelled([...access, ...approver(images.node, api)]);
 
-  const [proxyConfig] = renderTemplate('child/kube-proxy-config.yaml', { podCidr: spec.podCidr, featureGates: Object.fromEntries(Object.entries(spec.featureGates).map(([gate, value]) => [gate, value === 'true'])) });
+  const [proxyConfig] = renderTemplate('child/kube-proxy-config.yaml', {
+    podCidr: spec.podCidr,
+    featureGates: Object.fromEntries(
+      Object.entries(spec.featureGates).map(([gate, value]) => [gate, value === 'true']),
+    ),
+  });
   const kubeconfig = inClusterKubeconfig(addresses.workerServer, certificateAuthority);
   const objects = [
     ...access,
     ...approver(images.node, api),
-    ...renderTemplate('child/kube-proxy.yaml', { kubeconfig, config: dump(proxyConfig), configHash: hash(kubeconfig + dump(proxyConfig)), image: images.kubeProxy }),
-    ...(spec.network === 'flannel' ? renderTemplate('child/flannel.yaml', { podCidr: spec.podCidr, configHash: hash(spec.podCidr), image: images.flannel, pluginImage: images.flannelCni, ...api }) : []),
-    ...renderTemplate('child/kube-dns.yaml', { dnsDomain: spec.dnsDomain, serviceIp: dnsAddress(spec), image: images.coredns }),
+    ...renderTemplate('child/kube-proxy.yaml', {
+      kubeconfig,
+      config: dump(proxyConfig),
+      configHash: hash(kubeconfig + dump(proxyConfig)),
+      image: images.kubeProxy,
+    }),
+    ...(spec.network === 'flannel'
+      ? renderTemplate('child/flannel.yaml', {
+          podCidr: spec.podCidr,
+          configHash: hash(spec.podCidr),
+          image: images.flannel,
+          pluginImage: images.flannelCni,
+          ...api,
+        })
+      : []),
+    ...renderTemplate('child/kube-dns.yaml', {
+      dnsDomain: spec.dnsDomain,
+      serviceIp: dnsAddress(spec),
+      image: images.coredns,
+    }),
   ];
   return labelled(spec.imagePullSecret ? withPullSecret(objects, spec.imagePullSecret) : objects);
 }
@@ -49,7 +71,12 @@ function inClusterKubeconfig(server: string, certificateAuthority: string): stri
   return dump({
     apiVersion: 'v1',
     kind: 'Config',
-    clusters: [{ name: 'hosted', cluster: { server, 'certificate-authority-data': Buffer.from(certificateAuthority).toString('base64') } }],
+    clusters: [
+      {
+        name: 'hosted',
+        cluster: { server, 'certificate-authority-data': Buffer.from(certificateAuthority).toString('base64') },
+      },
+    ],
     users: [{ name: 'kube-proxy', user: { tokenFile: '/var/run/secrets/kubernetes.io/serviceaccount/token' } }],
     contexts: [{ name: 'hosted', context: { cluster: 'hosted', user: 'kube-proxy' } }],
     'current-context': 'hosted',
@@ -57,13 +84,19 @@ function inClusterKubeconfig(server: string, certificateAuthority: string): stri
 }
 
 function labelled(objects: KubeObject[]): KubeObject[] {
-  for (const { metadata } of objects) metadata.labels = { ...metadata.labels, 'app.kubernetes.io/part-of': partOf, 'app.kubernetes.io/managed-by': partOf };
+  for (const { metadata } of objects)
+    metadata.labels = {
+      ...metadata.labels,
+      'app.kubernetes.io/part-of': partOf,
+      'app.kubernetes.io/managed-by': partOf,
+    };
   return objects;
 }
 
 function withPullSecret(objects: KubeObject[], name: string): KubeObject[] {
   for (const object of objects) {
-    const template = (object as { spec?: { template?: { spec?: { imagePullSecrets?: { name: string }[] } } } }).spec?.template?.spec;
+    const template = (object as { spec?: { template?: { spec?: { imagePullSecrets?: { name: string }[] } } } }).spec
+      ?.template?.spec;
     if (template) template.imagePullSecrets = [{ name }];
   }
   return objects;

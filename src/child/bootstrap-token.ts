@@ -20,7 +20,11 @@ const alphabet = 'abcdefghijklmnopqrstuvwxyz0123456789';
 const group = 'system:bootstrappers:k8sk8s';
 
 /** @param ttl milliseconds */
-export async function createBootstrapToken(cluster: HostedCluster, ttl: number, description: string): Promise<BootstrapToken> {
+export async function createBootstrapToken(
+  cluster: HostedCluster,
+  ttl: number,
+  description: string,
+): Promise<BootstrapToken> {
   const id = randomText(6);
   const secret = randomText(16);
   const expires = new Date(Math.floor((Date.now() + ttl) / 1000) * 1000);
@@ -42,11 +46,19 @@ export async function createBootstrapToken(cluster: HostedCluster, ttl: number, 
 
 /** All bootstrap tokens, expired ones included until the token cleaner has passed. */
 export async function listBootstrapTokens(cluster: HostedCluster): Promise<BootstrapToken[]> {
-  const { items } = await cluster.list<Secret>(kind, { namespace, fieldSelector: 'type=bootstrap.kubernetes.io/token' });
+  const { items } = await cluster.list<Secret>(kind, {
+    namespace,
+    fieldSelector: 'type=bootstrap.kubernetes.io/token',
+  });
   return items.map((secret) => {
     const field = (name: string) => Buffer.from(secret.data?.[name] ?? '', 'base64').toString('utf8');
     const expiration = field('expiration');
-    return { id: field('token-id'), token: `${field('token-id')}.${field('token-secret')}`, expires: expiration === '' ? undefined : new Date(expiration), description: field('description') };
+    return {
+      id: field('token-id'),
+      token: `${field('token-id')}.${field('token-secret')}`,
+      expires: expiration === '' ? undefined : new Date(expiration),
+      description: field('description'),
+    };
   });
 }
 

@@ -16,7 +16,12 @@ export function readClusterFile(file: string | undefined): ClusterFile {
   if (file === undefined) return { spec: {} };
   const content = readYaml(file, '--file');
   if (typeof content !== 'object' || content === null || Array.isArray(content)) {
-    throw new UserError({ what: `${file} has to be a mapping of options such as "host: k.example.com"`, fix: 'see cluster.yaml in the README', anchor: 'bad-file', exitCode: 2 });
+    throw new UserError({
+      what: `${file} has to be a mapping of options such as "host: k.example.com"`,
+      fix: 'see cluster.yaml in the README',
+      anchor: 'bad-file',
+      exitCode: 2,
+    });
   }
   const known = [...Object.keys(clusterSpec.shape), ...localKeys];
   const unknown = Object.keys(content).filter((key) => !known.includes(key));
@@ -33,7 +38,13 @@ export function readClusterFile(file: string | undefined): ClusterFile {
   for (const [key, value] of Object.entries(content)) {
     if (!(localKeys as readonly string[]).includes(key)) spec[key] = value;
     else if (typeof value === 'string' || typeof value === 'number') local[key] = String(value);
-    else throw new UserError({ what: `"${key}" in ${file} has to be a string`, fix: 'correct it', anchor: 'bad-file', exitCode: 2 });
+    else
+      throw new UserError({
+        what: `"${key}" in ${file} has to be a string`,
+        fix: 'correct it',
+        anchor: 'bad-file',
+        exitCode: 2,
+      });
   }
   return { spec, ...local };
 }

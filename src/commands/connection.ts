@@ -16,7 +16,7 @@ export function addConnectionOptions(command: Command): Command {
   return command
     .option('-n, --namespace <NAMESPACE>', 'namespace of the infra cluster; default: the one of the context')
     .option('--kubeconfig <FILE>', 'kubeconfig of the infra cluster; default KUBECONFIG or ~/.kube/config')
-    .option('--context <NAME>', "context of the kubeconfig; default its current one");
+    .option('--context <NAME>', 'context of the kubeconfig; default its current one');
 }
 
 export function addOutputOptions(command: Command): Command {
@@ -34,13 +34,30 @@ const reserved = new Set(['kube-system', 'kube-public', 'kube-node-lease']);
 export function connect(options: ConnectionOptions): InfraCluster {
   const namespace = options.namespace ?? namespaceOfContext(options);
   if (namespace === undefined) {
-    throw new UserError({ what: 'no namespace was given, and the context of the kubeconfig names none', fix: 'add -n NAMESPACE', anchor: 'namespace', exitCode: 2 });
+    throw new UserError({
+      what: 'no namespace was given, and the context of the kubeconfig names none',
+      fix: 'add -n NAMESPACE',
+      anchor: 'namespace',
+      exitCode: 2,
+    });
   }
   if (!/^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/.test(namespace)) {
-    throw new UserError({ what: `--namespace "${namespace}" is not a namespace name`, why: 'it has at most 63 lower-case letters, digits and -, and begins and ends with a letter or digit', fix: 'correct it', anchor: 'namespace', exitCode: 2 });
+    throw new UserError({
+      what: `--namespace "${namespace}" is not a namespace name`,
+      why: 'it has at most 63 lower-case letters, digits and -, and begins and ends with a letter or digit',
+      fix: 'correct it',
+      anchor: 'namespace',
+      exitCode: 2,
+    });
   }
   if (reserved.has(namespace)) {
-    throw new UserError({ what: `namespace "${namespace}" belongs to the infra cluster itself`, why: 'a plane there would share its Secrets and rights with the cluster that carries it', fix: 'use a namespace of its own', anchor: 'namespace', exitCode: 2 });
+    throw new UserError({
+      what: `namespace "${namespace}" belongs to the infra cluster itself`,
+      why: 'a plane there would share its Secrets and rights with the cluster that carries it',
+      fix: 'use a namespace of its own',
+      anchor: 'namespace',
+      exitCode: 2,
+    });
   }
   return connectInfra(options, namespace);
 }
@@ -54,7 +71,13 @@ export function interruption(): AbortSignal {
   const controller = new AbortController();
   for (const name of ['SIGINT', 'SIGTERM'] as const) {
     process.once(name, () => {
-      controller.abort(new UserError({ what: `interrupted by ${name}`, fix: 'run the same command again; it goes on where it stopped', anchor: 'interrupted' }));
+      controller.abort(
+        new UserError({
+          what: `interrupted by ${name}`,
+          fix: 'run the same command again; it goes on where it stopped',
+          anchor: 'interrupted',
+        }),
+      );
     });
   }
   return controller.signal;
@@ -65,6 +88,12 @@ export function parseDuration(text: string, option: string): number {
   const match = /^(\d+(?:\.\d+)?)(ms|s|m|h|d)?$/.exec(text);
   const units = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
   const value = match ? Number(match[1]) * units[(match[2] ?? 's') as keyof typeof units] : 0;
-  if (value <= 0) throw new UserError({ what: `${option} "${text}" is not a length of time`, fix: 'write for example 90s, 5m or 24h', anchor: 'bad-values', exitCode: 2 });
+  if (value <= 0)
+    throw new UserError({
+      what: `${option} "${text}" is not a length of time`,
+      fix: 'write for example 90s, 5m or 24h',
+      anchor: 'bad-values',
+      exitCode: 2,
+    });
   return value;
 }

@@ -6,7 +6,16 @@ import { readRecord } from '../record.ts';
 import { type ClusterSpec, parseSpec } from '../spec.ts';
 import { formatDuration } from '../ui/reporter.ts';
 import { readClusterFile } from './cluster-file.ts';
-import { addConnectionOptions, addOutputOptions, type ConnectionOptions, connect, interruption, outputOption, parseDuration, reporterOf } from './connection.ts';
+import {
+  addConnectionOptions,
+  addOutputOptions,
+  type ConnectionOptions,
+  connect,
+  interruption,
+  outputOption,
+  parseDuration,
+  reporterOf,
+} from './connection.ts';
 import { addSpecOptions, specFromOptions } from './spec-options.ts';
 
 interface DeployOptions extends ConnectionOptions {
@@ -50,12 +59,21 @@ async function run(command: Command): Promise<void> {
   const cluster = connect(options);
   try {
     // Fields that are not given again keep what the plane was deployed with.
-    const recorded = await readRecord(cluster).catch((error) => (given.host === undefined ? Promise.reject(error) : undefined));
+    const recorded = await readRecord(cluster).catch((error) =>
+      given.host === undefined ? Promise.reject(error) : undefined,
+    );
     const spec = parseSpec({ ...recorded?.spec, ...given }, source);
     if (options.export) await printManifests(cluster, spec, options);
     else if (options.dryRun) await printPlan(cluster, spec, options);
     else {
-      const result = await deploy(cluster, { spec, reporter: reporterOf(options), timeout, signal, allowDataLoss: options.yes ?? false, files: { dir: options.dir, force: options.force ?? false } });
+      const result = await deploy(cluster, {
+        spec,
+        reporter: reporterOf(options),
+        timeout,
+        signal,
+        allowDataLoss: options.yes ?? false,
+        files: { dir: options.dir, force: options.force ?? false },
+      });
       printResult(cluster, result, options, performance.now() - started);
     }
   } finally {
@@ -68,7 +86,9 @@ function printResult(cluster: InfraCluster, result: DeployResult, options: Deplo
   const reporter = reporterOf(options);
   const took = formatDuration(milliseconds);
   if (options.output === 'json') {
-    process.stdout.write(`${JSON.stringify({ namespace: cluster.namespace, plane: result.planeId, ...result.addresses, version: result.serverVersion, files: result.files, created, changed, unchanged: unchanged.length, seconds: milliseconds / 1000 }, null, 2)}\n`);
+    process.stdout.write(
+      `${JSON.stringify({ namespace: cluster.namespace, plane: result.planeId, ...result.addresses, version: result.serverVersion, files: result.files, created, changed, unchanged: unchanged.length, seconds: milliseconds / 1000 }, null, 2)}\n`,
+    );
   } else if (created.length + changed.length === 0) {
     reporter.line(`Nothing to change: all ${unchanged.length} objects are as they should be (${took}).`);
   } else {
@@ -82,12 +102,16 @@ async function printPlan(cluster: InfraCluster, spec: ClusterSpec, options: Depl
   const { dryRun } = await import('../preview.ts');
   const { created, changed, unchanged } = await dryRun(cluster, spec, reporterOf(options));
   if (options.output === 'json') {
-    process.stdout.write(`${JSON.stringify({ namespace: cluster.namespace, wouldCreate: created, wouldChange: changed, unchanged }, null, 2)}\n`);
+    process.stdout.write(
+      `${JSON.stringify({ namespace: cluster.namespace, wouldCreate: created, wouldChange: changed, unchanged }, null, 2)}\n`,
+    );
     return;
   }
   for (const name of created) process.stdout.write(`would create ${name}\n`);
   for (const name of changed) process.stdout.write(`would change ${name}\n`);
-  process.stdout.write(`${created.length} would be created, ${changed.length} changed, ${unchanged.length} stay as they are; nothing was changed.\n`);
+  process.stdout.write(
+    `${created.length} would be created, ${changed.length} changed, ${unchanged.length} stay as they are; nothing was changed.\n`,
+  );
 }
 
 async function printManifests(cluster: InfraCluster, spec: ClusterSpec, options: DeployOptions): Promise<void> {
@@ -103,12 +127,19 @@ async function printManifests(cluster: InfraCluster, spec: ClusterSpec, options:
       exitCode: 2,
     });
   }
-  for (const { placeholder, meaning } of placeholders) reporter.warn(`${placeholder} stands for the ${meaning}, which does not exist yet: apply the services first, then export again`);
+  for (const { placeholder, meaning } of placeholders)
+    reporter.warn(
+      `${placeholder} stands for the ${meaning}, which does not exist yet: apply the services first, then export again`,
+    );
   if (!options.withSecrets) reporter.warn('the Secrets are left out; --with-secrets adds them, private keys included');
-  process.stdout.write(`# For the infra cluster, namespace ${cluster.namespace}\n${infra}# For the hosted cluster, once it answers\n${hosted}`);
+  process.stdout.write(
+    `# For the infra cluster, namespace ${cluster.namespace}\n${infra}# For the hosted cluster, once it answers\n${hosted}`,
+  );
 }
 
 /** Values of cluster.yaml for options that the command line left at their default. */
 function unlessGiven(command: Command, local: Record<string, string | undefined>): Record<string, string> {
-  return Object.fromEntries(Object.entries(local).filter(([key, value]) => value !== undefined && command.getOptionValueSource(key) !== 'cli')) as Record<string, string>;
+  return Object.fromEntries(
+    Object.entries(local).filter(([key, value]) => value !== undefined && command.getOptionValueSource(key) !== 'cli'),
+  ) as Record<string, string>;
 }

@@ -2,11 +2,20 @@ import { createInterface } from 'node:readline/promises';
 import type { Command } from 'commander';
 import { destroy } from '../destroy.ts';
 import { UserError } from '../errors.ts';
+import { purgeFiles } from '../files.ts';
 import { type Inventory, takeInventory } from '../inventory.ts';
 import { type KubeObject, nameOf } from '../kube/objects.ts';
-import { purgeFiles } from '../files.ts';
 import { readAuthority } from '../plane/secrets.ts';
-import { addConnectionOptions, addOutputOptions, type ConnectionOptions, connect, interruption, outputOption, parseDuration, reporterOf } from './connection.ts';
+import {
+  addConnectionOptions,
+  addOutputOptions,
+  type ConnectionOptions,
+  connect,
+  interruption,
+  outputOption,
+  parseDuration,
+  reporterOf,
+} from './connection.ts';
 
 interface DestroyOptions extends ConnectionOptions {
   yes?: boolean;
@@ -41,8 +50,13 @@ async function run(options: DestroyOptions): Promise<void> {
     if (inventory.owned.length + inventory.pods.length === 0 && !inventory.lease) {
       reporter.line(`Nothing to do: no plane of k8sk8s is in namespace "${cluster.namespace}".`);
     } else {
-      reporter.line(`In namespace "${cluster.namespace}": ${inventory.owned.length} objects of k8sk8s${inventory.record ? ` (${inventory.record.spec.host})` : ', left of a plane whose record is gone'}`);
-      for (const object of stays) reporter.line(`stays: ${nameOf(object)} (${inventory.otherPlanes.includes(object) ? 'another plane’s' : 'not of k8sk8s'})`);
+      reporter.line(
+        `In namespace "${cluster.namespace}": ${inventory.owned.length} objects of k8sk8s${inventory.record ? ` (${inventory.record.spec.host})` : ', left of a plane whose record is gone'}`,
+      );
+      for (const object of stays)
+        reporter.line(
+          `stays: ${nameOf(object)} (${inventory.otherPlanes.includes(object) ? 'another plane’s' : 'not of k8sk8s'})`,
+        );
       if (!options.yes) await confirm(cluster.namespace, inventory);
       const { deleted } = await destroy(cluster, { inventory, reporter, timeout, signal });
       reporter.line(`${deleted} objects deleted, 0 left.`);
@@ -51,7 +65,9 @@ async function run(options: DestroyOptions): Promise<void> {
     for (const file of purged.removed) reporter.line(`file "${file}" removed`);
     for (const file of purged.kept) reporter.line(`stays: file "${file}" (not known to be of this plane)`);
     if (options.output === 'json') {
-      process.stdout.write(`${JSON.stringify({ namespace: cluster.namespace, deleted: inventory.owned.map(nameOf), left: 0, stays: stays.map(nameOf), files: purged }, null, 2)}\n`);
+      process.stdout.write(
+        `${JSON.stringify({ namespace: cluster.namespace, deleted: inventory.owned.map(nameOf), left: 0, stays: stays.map(nameOf), files: purged }, null, 2)}\n`,
+      );
     }
   } finally {
     await cluster.close();
@@ -62,21 +78,37 @@ function showPlan(namespace: string, inventory: Inventory, options: DestroyOptio
   const row = (object: KubeObject) => ({ kind: object.kind, name: object.metadata.name });
   const stays = [...inventory.otherPlanes, ...inventory.lookalikes];
   if (options.output === 'json') {
-    process.stdout.write(`${JSON.stringify({ namespace, wouldDelete: inventory.owned.map(row), pods: inventory.pods.map(row), stays: stays.map(row) }, null, 2)}\n`);
+    process.stdout.write(
+      `${JSON.stringify({ namespace, wouldDelete: inventory.owned.map(row), pods: inventory.pods.map(row), stays: stays.map(row) }, null, 2)}\n`,
+    );
     return;
   }
   for (const object of inventory.owned) process.stdout.write(`would delete ${nameOf(object)}\n`);
   for (const object of inventory.pods) process.stdout.write(`goes along    ${nameOf(object)}\n`);
   for (const object of stays) process.stdout.write(`stays         ${nameOf(object)}\n`);
-  process.stdout.write(`${inventory.owned.length} objects in namespace "${namespace}" would be deleted; nothing was changed.\n`);
+  process.stdout.write(
+    `${inventory.owned.length} objects in namespace "${namespace}" would be deleted; nothing was changed.\n`,
+  );
 }
 
 async function confirm(namespace: string, inventory: Inventory): Promise<void> {
-  const question = `delete the plane ${inventory.record?.spec.host ?? ''} in namespace "${namespace}"`.replace('  ', ' ');
+  const question = `delete the plane ${inventory.record?.spec.host ?? ''} in namespace "${namespace}"`.replace(
+    '  ',
+    ' ',
+  );
   if (!process.stdin.isTTY || !process.stderr.isTTY) {
-    throw new UserError({ what: `will not ${question} without being told so`, why: 'there is no terminal to ask at', fix: 'add --yes', anchor: 'not-confirmed', exitCode: 2 });
+    throw new UserError({
+      what: `will not ${question} without being told so`,
+      why: 'there is no terminal to ask at',
+      fix: 'add --yes',
+      anchor: 'not-confirmed',
+      exitCode: 2,
+    });
   }
   const terminal = createInterface({ input: process.stdin, output: process.stderr });
-  const answer = await terminal.question(`Really ${question}? All of its data is lost. [y/N] `).finally(() => terminal.close());
-  if (!/^y(es)?$/i.test(answer.trim())) throw new UserError({ what: 'not deleted', why: 'the answer was not yes', anchor: 'not-confirmed', exitCode: 2 });
+  const answer = await terminal
+    .question(`Really ${question}? All of its data is lost. [y/N] `)
+    .finally(() => terminal.close());
+  if (!/^y(es)?$/i.test(answer.trim()))
+    throw new UserError({ what: 'not deleted', why: 'the answer was not yes', anchor: 'not-confirmed', exitCode: 2 });
 }

@@ -13,7 +13,10 @@ const documentation = 'docs/checks.md';
  */
 export function reportError(error: unknown, argv: string[]): number {
   if (error instanceof CommanderError) return reportUsage(error, argv);
-  const known = error instanceof ApiError || error instanceof ConnectionError ? explainInfraError(error, 'do what was asked') : error;
+  const known =
+    error instanceof ApiError || error instanceof ConnectionError
+      ? explainInfraError(error, 'do what was asked')
+      : error;
   const colour = coloursFor(process.stderr);
   if (known instanceof UserError) {
     process.stderr.write(`${colour.red('ERROR')} ${known.what}\n`);
@@ -26,7 +29,9 @@ export function reportError(error: unknown, argv: string[]): number {
     process.stderr.write('interrupted\n');
     return 1;
   }
-  process.stderr.write(`${colour.red('ERROR')} this is a bug of k8sk8s ${toolVersion()}: ${known instanceof Error ? known.message : String(known)}\n`);
+  process.stderr.write(
+    `${colour.red('ERROR')} this is a bug of k8sk8s ${toolVersion()}: ${known instanceof Error ? known.message : String(known)}\n`,
+  );
   if (argv.includes('--verbose') && known instanceof Error) process.stderr.write(`${known.stack}\n`);
   else process.stderr.write('  do:  run the command again with --verbose and report what it prints\n');
   return 1;
@@ -35,8 +40,13 @@ export function reportError(error: unknown, argv: string[]): number {
 function reportUsage(error: CommanderError, argv: string[]): number {
   if (error.exitCode === 0) return 0;
   if (error.code === 'commander.help') return 2;
-  const words = error.message.replace(/^error: /, '').split('\n').join(' ');
+  const words = error.message
+    .replace(/^error: /, '')
+    .split('\n')
+    .join(' ');
   const command = argv.find((argument) => !argument.startsWith('-'));
-  process.stderr.write(`${coloursFor(process.stderr).red('ERROR')} ${words}\n  do:  k8sk8s ${command && !words.startsWith('unknown command') ? `${command} ` : ''}--help shows what there is\n`);
+  process.stderr.write(
+    `${coloursFor(process.stderr).red('ERROR')} ${words}\n  do:  k8sk8s ${command && !words.startsWith('unknown command') ? `${command} ` : ''}--help shows what there is\n`,
+  );
   return 2;
 }

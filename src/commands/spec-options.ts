@@ -5,7 +5,10 @@ import { messageOf, UserError } from '../errors.ts';
 import { type ClusterSpecInput, clusterSpec, type FlagMeta } from '../spec.ts';
 
 /** The schema's fields with what they are called on the command line. */
-const fields = Object.entries(clusterSpec.shape).map(([name, schema]) => ({ name, meta: (schema as { meta(): unknown }).meta() as FlagMeta }));
+const fields = Object.entries(clusterSpec.shape).map(([name, schema]) => ({
+  name,
+  meta: (schema as { meta(): unknown }).meta() as FlagMeta,
+}));
 
 /** Adds one option for each field of the spec. */
 export function addSpecOptions(command: Command): void {
@@ -13,7 +16,8 @@ export function addSpecOptions(command: Command): void {
     const flags = `${meta.short ? `-${meta.short}, ` : ''}--${meta.flag}${meta.arg ? ` <${meta.arg}>` : ''}`;
     const option = new Option(flags, meta.help);
     if (meta.list) option.argParser((value: string, before: string[] = []) => [...before, ...splitList(name, value)]);
-    else if (meta.map) option.argParser((value: string, before: Record<string, string> = {}) => ({ ...before, ...parseMap(value) }));
+    else if (meta.map)
+      option.argParser((value: string, before: Record<string, string> = {}) => ({ ...before, ...parseMap(value) }));
     else if (meta.file) option.argParser((value: string) => readYaml(value, `--${meta.flag}`));
     command.addOption(option);
   }
@@ -36,14 +40,28 @@ export function readYaml(file: string, what: string): unknown {
   try {
     text = readFileSync(file, 'utf8');
   } catch (error) {
-    throw new UserError({ what: `cannot read ${file} (${what})`, why: messageOf(error), fix: 'check the path and its permissions', anchor: 'bad-file', exitCode: 2, cause: error });
+    throw new UserError({
+      what: `cannot read ${file} (${what})`,
+      why: messageOf(error),
+      fix: 'check the path and its permissions',
+      anchor: 'bad-file',
+      exitCode: 2,
+      cause: error,
+    });
   }
   try {
     return text.trim() === '' ? {} : load(text);
   } catch (error) {
     const mark = (error as { mark?: { line: number; column: number } }).mark;
     const reason = (error as { reason?: string }).reason ?? messageOf(error);
-    throw new UserError({ what: `${file} is not valid YAML`, why: mark ? `line ${mark.line + 1}, column ${mark.column + 1}: ${reason}` : reason, fix: 'correct that line', anchor: 'bad-file', exitCode: 2, cause: error });
+    throw new UserError({
+      what: `${file} is not valid YAML`,
+      why: mark ? `line ${mark.line + 1}, column ${mark.column + 1}: ${reason}` : reason,
+      fix: 'correct that line',
+      anchor: 'bad-file',
+      exitCode: 2,
+      cause: error,
+    });
   }
 }
 

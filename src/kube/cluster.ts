@@ -49,11 +49,24 @@ abstract class Cluster {
   }
 
   /** The API server's `/version`. */
-  async version(): Promise<{ gitVersion: string; major: string; minor: string; gitCommit: string; goVersion: string; platform: string; buildDate: string }> {
-    return (await this.transport.request<Awaited<ReturnType<Cluster['version']>>>({ method: 'GET', path: '/version' })).body;
+  async version(): Promise<{
+    gitVersion: string;
+    major: string;
+    minor: string;
+    gitCommit: string;
+    goVersion: string;
+    platform: string;
+    buildDate: string;
+  }> {
+    return (await this.transport.request<Awaited<ReturnType<Cluster['version']>>>({ method: 'GET', path: '/version' }))
+      .body;
   }
 
-  protected async getAt<T extends KubeObject>(kind: Kind, namespace: string | undefined, name: string): Promise<T | undefined> {
+  protected async getAt<T extends KubeObject>(
+    kind: Kind,
+    namespace: string | undefined,
+    name: string,
+  ): Promise<T | undefined> {
     try {
       return (await this.transport.request<T>({ method: 'GET', path: pathOf(resourceOf(kind), namespace, name) })).body;
     } catch (error) {
@@ -62,28 +75,71 @@ abstract class Cluster {
     }
   }
 
-  protected async listAt<T extends KubeObject>(kind: Kind, namespace: string | undefined, options: ListOptions): Promise<KubeList<T>> {
-    const list = (await this.transport.request<KubeList<T>>({ method: 'GET', path: pathOf(resourceOf(kind), namespace), query: { ...options } })).body;
+  protected async listAt<T extends KubeObject>(
+    kind: Kind,
+    namespace: string | undefined,
+    options: ListOptions,
+  ): Promise<KubeList<T>> {
+    const list = (
+      await this.transport.request<KubeList<T>>({
+        method: 'GET',
+        path: pathOf(resourceOf(kind), namespace),
+        query: { ...options },
+      })
+    ).body;
     // Items of a list come without their kind.
     for (const item of list.items) Object.assign(item, { apiVersion: kind.apiVersion, kind: kind.kind });
     return list;
   }
 
-  protected async createAt<T extends KubeObject>(object: T, namespace: string | undefined, options: ApplyOptions): Promise<T> {
+  protected async createAt<T extends KubeObject>(
+    object: T,
+    namespace: string | undefined,
+    options: ApplyOptions,
+  ): Promise<T> {
     const query = { fieldManager, fieldValidation: 'Strict', dryRun: options.dryRun ? 'All' : undefined };
-    return (await this.transport.request<T>({ method: 'POST', path: pathOf(resourceOf(object), namespace), query, body: object })).body;
+    return (
+      await this.transport.request<T>({
+        method: 'POST',
+        path: pathOf(resourceOf(object), namespace),
+        query,
+        body: object,
+      })
+    ).body;
   }
 
   /** Server-side apply, taking over fields that somebody else set; unknown fields are refused. JSON is YAML, so it is sent as such. */
-  protected async applyAt<T extends KubeObject>(object: T, namespace: string | undefined, options: ApplyOptions): Promise<T> {
+  protected async applyAt<T extends KubeObject>(
+    object: T,
+    namespace: string | undefined,
+    options: ApplyOptions,
+  ): Promise<T> {
     const query = { fieldManager, force: true, fieldValidation: 'Strict', dryRun: options.dryRun ? 'All' : undefined };
     const path = pathOf(resourceOf(object), namespace, object.metadata.name);
-    return (await this.transport.request<T>({ method: 'PATCH', path, query, body: object, contentType: 'application/apply-patch+yaml' })).body;
+    return (
+      await this.transport.request<T>({
+        method: 'PATCH',
+        path,
+        query,
+        body: object,
+        contentType: 'application/apply-patch+yaml',
+      })
+    ).body;
   }
 
   /** Deletes one object; with `uid` only that very one. @returns false when it was gone already */
-  protected async deleteAt(kind: Kind, namespace: string | undefined, name: string, uid: string | undefined): Promise<boolean> {
-    const body = { kind: 'DeleteOptions', apiVersion: 'v1', propagationPolicy: 'Background', preconditions: uid ? { uid } : undefined };
+  protected async deleteAt(
+    kind: Kind,
+    namespace: string | undefined,
+    name: string,
+    uid: string | undefined,
+  ): Promise<boolean> {
+    const body = {
+      kind: 'DeleteOptions',
+      apiVersion: 'v1',
+      propagationPolicy: 'Background',
+      preconditions: uid ? { uid } : undefined,
+    };
     try {
       await this.transport.request({ method: 'DELETE', path: pathOf(resourceOf(kind), namespace, name), body });
       return true;
@@ -94,7 +150,12 @@ abstract class Cluster {
   }
 
   /** An open watch of one kind from `resourceVersion` on, one JSON event a line. */
-  protected watchAt(resource: Resource, namespace: string | undefined, options: ListOptions & { resourceVersion?: string }, signal: AbortSignal): Promise<Readable> {
+  protected watchAt(
+    resource: Resource,
+    namespace: string | undefined,
+    options: ListOptions & { resourceVersion?: string },
+    signal: AbortSignal,
+  ): Promise<Readable> {
     return this.transport.stream({
       method: 'GET',
       path: pathOf(resource, namespace),
@@ -146,13 +207,26 @@ export class InfraCluster extends Cluster {
   /** A container's log as text. */
   async log(pod: string, options: LogOptions = {}): Promise<string> {
     const { signal, ...query } = options;
-    return (await this.transport.request<string>({ method: 'GET', path: this.#logPath(pod), query: { ...query }, signal, retries: 0 })).body;
+    return (
+      await this.transport.request<string>({
+        method: 'GET',
+        path: this.#logPath(pod),
+        query: { ...query },
+        signal,
+        retries: 0,
+      })
+    ).body;
   }
 
   /** A container's log as it is written, until the container ends or `signal` fires. */
   followLog(pod: string, options: LogOptions): Promise<Readable> {
     const { signal, ...query } = options;
-    return this.transport.stream({ method: 'GET', path: this.#logPath(pod), query: { ...query, follow: true }, signal });
+    return this.transport.stream({
+      method: 'GET',
+      path: this.#logPath(pod),
+      query: { ...query, follow: true },
+      signal,
+    });
   }
 
   #logPath(pod: string): string {
@@ -161,7 +235,11 @@ export class InfraCluster extends Cluster {
 
   /** Answers of the authorizer about the caller: a review is an ordinary POST without a namespace in its path. */
   async review<T extends Kind>(review: T): Promise<T & { status: Record<string, unknown> }> {
-    const answer = await this.transport.request<T & { status: Record<string, unknown> }>({ method: 'POST', path: pathOf(resourceOf(review)), body: review });
+    const answer = await this.transport.request<T & { status: Record<string, unknown> }>({
+      method: 'POST',
+      path: pathOf(resourceOf(review)),
+      body: review,
+    });
     return answer.body;
   }
 

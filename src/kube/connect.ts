@@ -32,7 +32,11 @@ export function namespaceOfContext(choice: KubeconfigChoice): string | undefined
 }
 
 /** The hosted cluster behind `server`, trusted by its own CA only, with a client certificate. PEM strings. */
-export function connectHosted(options: { server: string; certificateAuthority: string; client: { certificate: string; key: string } }): HostedCluster {
+export function connectHosted(options: {
+  server: string;
+  certificateAuthority: string;
+  client: { certificate: string; key: string };
+}): HostedCluster {
   const agent = new https.Agent({
     keepAlive: true,
     maxSockets: 16,
@@ -48,7 +52,8 @@ function loadKubeconfig(choice: KubeconfigChoice): KubeConfig {
   const origin = choice.kubeconfig ? '--kubeconfig' : process.env.KUBECONFIG ? 'KUBECONFIG' : 'the default';
   const config = new KubeConfig();
   const found = files.filter((file) => checkFile(file, files.length === 1, origin));
-  if (found.length === 0) throw kubeconfigError(`no kubeconfig at ${files.join(' or ')} (${origin})`, 'none of the files exists');
+  if (found.length === 0)
+    throw kubeconfigError(`no kubeconfig at ${files.join(' or ')} (${origin})`, 'none of the files exists');
   for (const [index, file] of found.entries()) {
     try {
       if (index === 0) config.loadFromFile(file);
@@ -59,18 +64,43 @@ function loadKubeconfig(choice: KubeconfigChoice): KubeConfig {
       }
     } catch (error) {
       const code = (error as NodeJS.ErrnoException).code;
-      throw kubeconfigError(`cannot use the kubeconfig ${file}`, code === 'EACCES' ? 'you may not read it' : `it is not a kubeconfig: ${messageOf(error)}`, error);
+      throw kubeconfigError(
+        `cannot use the kubeconfig ${file}`,
+        code === 'EACCES' ? 'you may not read it' : `it is not a kubeconfig: ${messageOf(error)}`,
+        error,
+      );
     }
   }
   if (choice.context !== undefined) config.setCurrentContext(choice.context);
   const name = config.getCurrentContext();
   const known = config.getContexts().map((context) => context.name);
-  if (!name) throw kubeconfigError(`the kubeconfig ${found.join(', ')} has no current-context`, known.length > 0 ? `it has the contexts ${known.join(', ')}` : 'it has no context at all', undefined, 'choose one with --context NAME');
-  if (!config.getContextObject(name)) throw kubeconfigError(`the kubeconfig ${found.join(', ')} has no context "${name}"`, known.length > 0 ? `it has ${known.join(', ')}` : 'it has none at all', undefined, 'choose one with --context NAME');
+  if (!name)
+    throw kubeconfigError(
+      `the kubeconfig ${found.join(', ')} has no current-context`,
+      known.length > 0 ? `it has the contexts ${known.join(', ')}` : 'it has no context at all',
+      undefined,
+      'choose one with --context NAME',
+    );
+  if (!config.getContextObject(name))
+    throw kubeconfigError(
+      `the kubeconfig ${found.join(', ')} has no context "${name}"`,
+      known.length > 0 ? `it has ${known.join(', ')}` : 'it has none at all',
+      undefined,
+      'choose one with --context NAME',
+    );
   const cluster = config.getCurrentCluster();
-  if (!cluster?.server) throw kubeconfigError(`context "${name}" of ${found.join(', ')} names no cluster with a server`, undefined);
-  if (!config.getCurrentUser()) throw kubeconfigError(`context "${name}" of ${found.join(', ')} names a user that the file does not have`, undefined);
-  if (!URL.canParse(cluster.server)) throw kubeconfigError(`context "${name}" of ${found.join(', ')} has a server that is not a URL: ${cluster.server}`, undefined);
+  if (!cluster?.server)
+    throw kubeconfigError(`context "${name}" of ${found.join(', ')} names no cluster with a server`, undefined);
+  if (!config.getCurrentUser())
+    throw kubeconfigError(
+      `context "${name}" of ${found.join(', ')} names a user that the file does not have`,
+      undefined,
+    );
+  if (!URL.canParse(cluster.server))
+    throw kubeconfigError(
+      `context "${name}" of ${found.join(', ')} has a server that is not a URL: ${cluster.server}`,
+      undefined,
+    );
   return config;
 }
 
@@ -83,12 +113,14 @@ function kubeconfigFiles(choice: KubeconfigChoice): string[] {
 /** True when the file is there; a missing one of several is passed over, as kubectl does. */
 function checkFile(file: string, only: boolean, origin: string): boolean {
   try {
-    if (statSync(file).isDirectory()) throw kubeconfigError(`the kubeconfig ${file} (${origin}) is a directory`, undefined);
+    if (statSync(file).isDirectory())
+      throw kubeconfigError(`the kubeconfig ${file} (${origin}) is a directory`, undefined);
     return true;
   } catch (error) {
     if (error instanceof UserError) throw error;
     const code = (error as NodeJS.ErrnoException).code;
-    if (code !== 'ENOENT') throw kubeconfigError(`cannot read the kubeconfig ${file} (${origin})`, messageOf(error), error);
+    if (code !== 'ENOENT')
+      throw kubeconfigError(`cannot read the kubeconfig ${file} (${origin})`, messageOf(error), error);
     if (only) throw kubeconfigError(`there is no kubeconfig at ${file} (${origin})`, undefined);
     return false;
   }
@@ -114,9 +146,13 @@ function credentialsOf(config: KubeConfig): Credentials {
     } catch (error) {
       const command = config.getCurrentUser()?.exec?.command;
       throw new UserError({
-        what: command ? `the kubeconfig's credential plugin "${command}" failed` : 'the credentials of the kubeconfig cannot be used',
+        what: command
+          ? `the kubeconfig's credential plugin "${command}" failed`
+          : 'the credentials of the kubeconfig cannot be used',
         why: messageOf(error),
-        fix: command ? `run "${command}" by hand and see what it says; is it installed and logged in?` : 'get a fresh kubeconfig, or choose another one with --kubeconfig or --context',
+        fix: command
+          ? `run "${command}" by hand and see what it says; is it installed and logged in?`
+          : 'get a fresh kubeconfig, or choose another one with --kubeconfig or --context',
         anchor: 'infra-credentials',
         exitCode: 2,
         cause: error,

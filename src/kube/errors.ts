@@ -8,7 +8,13 @@ export class ApiError extends Error {
   readonly causes: { field?: string; message?: string }[];
   readonly retryAfterSeconds: number | undefined;
 
-  constructor(init: { status: number; reason: string; message: string; causes?: { field?: string; message?: string }[]; retryAfterSeconds?: number }) {
+  constructor(init: {
+    status: number;
+    reason: string;
+    message: string;
+    causes?: { field?: string; message?: string }[];
+    retryAfterSeconds?: number;
+  }) {
     super(init.message);
     this.name = 'ApiError';
     this.status = init.status;
@@ -58,25 +64,58 @@ export function explainInfraError(error: unknown, doing: string): unknown {
         cause: error,
       });
     case 403:
-      return new UserError({ what, why, fix: 'ask the administrator of the infra cluster for the rights listed in the README under "Rights"', anchor: 'rights', cause: error });
+      return new UserError({
+        what,
+        why,
+        fix: 'ask the administrator of the infra cluster for the rights listed in the README under "Rights"',
+        anchor: 'rights',
+        cause: error,
+      });
     case 409:
-      return new UserError({ what, why, fix: 'somebody else changed the same object; run the command again', anchor: 'conflict', cause: error });
+      return new UserError({
+        what,
+        why,
+        fix: 'somebody else changed the same object; run the command again',
+        anchor: 'conflict',
+        cause: error,
+      });
     case 422:
     case 400:
-      return new UserError({ what, why, fix: 'the values named above are not allowed there: change the option they come from', anchor: 'rejected', cause: error });
+      return new UserError({
+        what,
+        why,
+        fix: 'the values named above are not allowed there: change the option they come from',
+        anchor: 'rejected',
+        cause: error,
+      });
     default:
-      return new UserError({ what, why, fix: 'run the command again; it goes on where it stopped', anchor: 'infra-api-error', cause: error });
+      return new UserError({
+        what,
+        why,
+        fix: 'run the command again; it goes on where it stopped',
+        anchor: 'infra-api-error',
+        cause: error,
+      });
   }
 }
 
 function explainConnection(error: ConnectionError): UserError {
   const { server, code } = error;
   const words: Record<string, [why: string, fix: string]> = {
-    ECONNREFUSED: ['nothing listens at that address and port', 'start the cluster, or choose another one with --kubeconfig or --context'],
+    ECONNREFUSED: [
+      'nothing listens at that address and port',
+      'start the cluster, or choose another one with --kubeconfig or --context',
+    ],
     ENOTFOUND: ['its host name does not resolve', 'check the server address in the kubeconfig, the DNS and the VPN'],
     EAI_AGAIN: ['its host name does not resolve (the DNS server did not answer)', 'check the DNS and the VPN'],
-    ETIMEDOUT: ['it did not answer in time', 'check the network, the VPN and the firewall between here and the cluster'],
-    ECONNRESET: ['it closed the connection', 'run the command again; if it goes on, look at the API server and what stands in front of it'],
+    ETIMEDOUT: [
+      'it did not answer in time',
+      'check the network, the VPN and the firewall between here and the cluster',
+    ],
+    ECONNRESET: [
+      'it closed the connection',
+      'run the command again; if it goes on, look at the API server and what stands in front of it',
+    ],
     EHOSTUNREACH: ['there is no route to that address', 'check the network and the VPN'],
     ENETUNREACH: ['there is no route to that address', 'check the network and the VPN'],
   };
@@ -91,5 +130,12 @@ function explainConnection(error: ConnectionError): UserError {
     });
   }
   const [why, fix] = words[code] ?? [messageOf(error), 'check the server address in the kubeconfig and the network'];
-  return new UserError({ what: `the infra cluster's API server at ${server} cannot be reached`, why, fix, anchor: 'infra-unreachable', exitCode: 2, cause: error });
+  return new UserError({
+    what: `the infra cluster's API server at ${server} cannot be reached`,
+    why,
+    fix,
+    anchor: 'infra-unreachable',
+    exitCode: 2,
+    cause: error,
+  });
 }

@@ -26,7 +26,11 @@ const rows: [apiVersion: string, namespaced: boolean, kinds: Record<string, stri
     },
   ],
   ['v1', false, { Namespace: 'namespaces', Node: 'nodes' }],
-  ['apps/v1', true, { DaemonSet: 'daemonsets', Deployment: 'deployments', ReplicaSet: 'replicasets', StatefulSet: 'statefulsets' }],
+  [
+    'apps/v1',
+    true,
+    { DaemonSet: 'daemonsets', Deployment: 'deployments', ReplicaSet: 'replicasets', StatefulSet: 'statefulsets' },
+  ],
   ['networking.k8s.io/v1', true, { Ingress: 'ingresses', NetworkPolicy: 'networkpolicies' }],
   ['networking.k8s.io/v1', false, { IngressClass: 'ingressclasses' }],
   ['policy/v1', true, { PodDisruptionBudget: 'poddisruptionbudgets' }],
@@ -36,12 +40,19 @@ const rows: [apiVersion: string, namespaced: boolean, kinds: Record<string, stri
   ['rbac.authorization.k8s.io/v1', false, { ClusterRole: 'clusterroles', ClusterRoleBinding: 'clusterrolebindings' }],
   ['certificates.k8s.io/v1', false, { CertificateSigningRequest: 'certificatesigningrequests' }],
   ['apiregistration.k8s.io/v1', false, { APIService: 'apiservices' }],
-  ['authorization.k8s.io/v1', false, { SelfSubjectAccessReview: 'selfsubjectaccessreviews', SelfSubjectRulesReview: 'selfsubjectrulesreviews' }],
+  [
+    'authorization.k8s.io/v1',
+    false,
+    { SelfSubjectAccessReview: 'selfsubjectaccessreviews', SelfSubjectRulesReview: 'selfsubjectrulesreviews' },
+  ],
 ];
 
 const byKind = new Map<string, Resource>(
   rows.flatMap(([apiVersion, namespaced, kinds]) =>
-    Object.entries(kinds).map(([kind, plural]): [string, Resource] => [`${apiVersion}/${kind}`, { apiVersion, kind, plural, namespaced }]),
+    Object.entries(kinds).map(([kind, plural]): [string, Resource] => [
+      `${apiVersion}/${kind}`,
+      { apiVersion, kind, plural, namespaced },
+    ]),
   ),
 );
 

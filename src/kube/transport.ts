@@ -62,7 +62,11 @@ export class Transport {
       const error = statusError(answer);
       const again = answer.status === 429 || (answer.status >= 500 && request.method !== 'POST');
       if (!again || attempt >= retries) throw error;
-      await sleep(error.retryAfterSeconds === undefined ? backoff(attempt) : error.retryAfterSeconds * 1000, undefined, { signal: request.signal });
+      await sleep(
+        error.retryAfterSeconds === undefined ? backoff(attempt) : error.retryAfterSeconds * 1000,
+        undefined,
+        { signal: request.signal },
+      );
     }
   }
 
@@ -86,7 +90,8 @@ export class Transport {
       const response = await this.#send({ ...request, signal });
       return { status: response.statusCode ?? 500, headers: response.headers, body: await text(response) };
     } catch (error) {
-      if (limit.aborted && !request.signal?.aborted) throw new ConnectionError(this.server.origin, 'ETIMEDOUT', 'no answer in time', error);
+      if (limit.aborted && !request.signal?.aborted)
+        throw new ConnectionError(this.server.origin, 'ETIMEDOUT', 'no answer in time', error);
       throw this.#connectionError(error, request.signal);
     }
   }
@@ -95,8 +100,12 @@ export class Transport {
     this.#options ??= this.#credentials(false);
     const options = await this.#options;
     const url = new URL(this.server.pathname.replace(/\/$/, '') + request.path, this.server);
-    for (const [key, value] of Object.entries(request.query ?? {})) if (value !== undefined) url.searchParams.set(key, String(value));
-    const body = request.body === undefined ? undefined : Buffer.from(typeof request.body === 'string' ? request.body : JSON.stringify(request.body));
+    for (const [key, value] of Object.entries(request.query ?? {}))
+      if (value !== undefined) url.searchParams.set(key, String(value));
+    const body =
+      request.body === undefined
+        ? undefined
+        : Buffer.from(typeof request.body === 'string' ? request.body : JSON.stringify(request.body));
     const client = url.protocol === 'http:' ? http : https;
     return new Promise((resolve, reject) => {
       const outgoing = client.request(
@@ -150,12 +159,28 @@ function parse<T>(answer: Answer): T {
 function statusError(answer: Answer): ApiError {
   const retryAfterSeconds = Number(answer.headers['retry-after']) || undefined;
   try {
-    const status = JSON.parse(answer.body) as { kind?: string; reason?: string; message?: string; details?: { causes?: { field?: string; message?: string }[] } };
+    const status = JSON.parse(answer.body) as {
+      kind?: string;
+      reason?: string;
+      message?: string;
+      details?: { causes?: { field?: string; message?: string }[] };
+    };
     if (status.kind === 'Status') {
-      return new ApiError({ status: answer.status, reason: status.reason ?? '', message: status.message ?? '', causes: status.details?.causes, retryAfterSeconds });
+      return new ApiError({
+        status: answer.status,
+        reason: status.reason ?? '',
+        message: status.message ?? '',
+        causes: status.details?.causes,
+        retryAfterSeconds,
+      });
     }
   } catch {
     // Not from an API server; the text below is all there is.
   }
-  return new ApiError({ status: answer.status, reason: '', message: answer.body.trim().slice(0, 300), retryAfterSeconds });
+  return new ApiError({
+    status: answer.status,
+    reason: '',
+    message: answer.body.trim().slice(0, 300),
+    retryAfterSeconds,
+  });
 }

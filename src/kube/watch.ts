@@ -10,7 +10,13 @@ export type WatchEvent<T> = { type: 'ADDED' | 'MODIFIED' | 'DELETED'; object: T 
  * Lists once, then follows: calls `onEvent` for everything there is and everything that changes until `signal` fires.
  * A watch that ends, breaks or is told 410 Gone is opened again from a fresh list, so an event may be seen twice.
  */
-export async function follow<T extends KubeObject>(cluster: InfraCluster, kind: Kind, options: ListOptions, signal: AbortSignal, onEvent: (event: WatchEvent<T>) => void): Promise<void> {
+export async function follow<T extends KubeObject>(
+  cluster: InfraCluster,
+  kind: Kind,
+  options: ListOptions,
+  signal: AbortSignal,
+  onEvent: (event: WatchEvent<T>) => void,
+): Promise<void> {
   while (!signal.aborted) {
     try {
       const list = await cluster.list<T>(kind, options);

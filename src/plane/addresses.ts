@@ -21,20 +21,38 @@ export interface Addresses {
 /** The services, which the infra cluster gives their addresses. Pure. */
 export function buildServices(planeId: string, spec: ClusterSpec): KubeObject[] {
   const services = [
-    ...renderTemplate('host/etcd-service.yaml', { name: 'etcd0', selector: { ...podSelector(planeId, 'etcd'), 'statefulset.kubernetes.io/pod-name': 'etcd-0' } }),
-    ...renderTemplate('host/apiserver-service.yaml', { selector: podSelector(planeId, 'kube-apiserver'), nodePort: nodePortWish(spec) }),
+    ...renderTemplate('host/etcd-service.yaml', {
+      name: 'etcd0',
+      selector: { ...podSelector(planeId, 'etcd'), 'statefulset.kubernetes.io/pod-name': 'etcd-0' },
+    }),
+    ...renderTemplate('host/apiserver-service.yaml', {
+      selector: podSelector(planeId, 'kube-apiserver'),
+      nodePort: nodePortWish(spec),
+    }),
   ];
-  for (const service of services) service.metadata.labels = labelsOf(planeId, service.metadata.name === 'apiserver' ? 'kube-apiserver' : 'etcd', spec.kubernetesVersion);
+  for (const service of services)
+    service.metadata.labels = labelsOf(
+      planeId,
+      service.metadata.name === 'apiserver' ? 'kube-apiserver' : 'etcd',
+      spec.kubernetesVersion,
+    );
   return services;
 }
 
 /** What ingress-nginx reads, and Traefik's provider for its objects. */
-const passthrough = { 'nginx.ingress.kubernetes.io/ssl-passthrough': 'true', 'nginx.ingress.kubernetes.io/backend-protocol': 'HTTPS' };
+const passthrough = {
+  'nginx.ingress.kubernetes.io/ssl-passthrough': 'true',
+  'nginx.ingress.kubernetes.io/backend-protocol': 'HTTPS',
+};
 
 /** The ingress, where the plane is exposed by one. Pure. */
 export function buildIngress(planeId: string, spec: ClusterSpec): KubeObject[] {
   if (spec.expose !== 'ingress') return [];
-  const [ingress] = renderTemplate('host/ingress.yaml', { host: spec.host, ingressClass: spec.ingressClass, annotations: { ...passthrough, ...spec.ingressAnnotations } });
+  const [ingress] = renderTemplate('host/ingress.yaml', {
+    host: spec.host,
+    ingressClass: spec.ingressClass,
+    annotations: { ...passthrough, ...spec.ingressAnnotations },
+  });
   ingress!.metadata.labels = labelsOf(planeId, 'kube-apiserver', spec.kubernetesVersion);
   return [ingress!];
 }
@@ -54,7 +72,8 @@ export function addressesOf(spec: ClusterSpec, services: Service[], earlierIssue
   const apiserver = find('apiserver');
   const nodePort = apiserver?.spec.ports?.[0]?.nodePort;
   const etcd = find('etcd0')?.spec.clusterIP;
-  if (!apiserver?.spec.clusterIP || !nodePort || !etcd) throw new Error('the services apiserver and etcd0 have no address');
+  if (!apiserver?.spec.clusterIP || !nodePort || !etcd)
+    throw new Error('the services apiserver and etcd0 have no address');
   const publicServer = serverUrl(spec.host, spec.expose === 'nodeport' ? nodePort : (spec.port ?? 443));
   return {
     apiserverServiceIp: apiserver.spec.clusterIP,

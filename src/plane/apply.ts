@@ -26,7 +26,9 @@ export class Existing {
   }
 
   static async read(cluster: InfraCluster): Promise<Existing> {
-    const found = await Promise.all(plannedNames.flatMap(([kind, names]) => names.map((name) => cluster.get(kind, name))));
+    const found = await Promise.all(
+      plannedNames.flatMap(([kind, names]) => names.map((name) => cluster.get(kind, name))),
+    );
     return new Existing(found.filter((object) => object !== undefined));
   }
 
@@ -62,7 +64,15 @@ export const nothingApplied = (): Applied => ({ created: [], changed: [], unchan
  * @returns the objects as the server has them now
  * @throws UserError `foreign-object` before anything is sent when one of the names is taken by somebody else
  */
-export async function applyAll(cluster: InfraCluster, planeId: string, objects: KubeObject[], existing: Existing, applied: Applied, reporter: Reporter, dryRun = false): Promise<KubeObject[]> {
+export async function applyAll(
+  cluster: InfraCluster,
+  planeId: string,
+  objects: KubeObject[],
+  existing: Existing,
+  applied: Applied,
+  reporter: Reporter,
+  dryRun = false,
+): Promise<KubeObject[]> {
   for (const object of objects) {
     const before = existing.find(object);
     if (before && !belongsTo(before, planeId)) throw foreignObject(before, cluster.namespace);
@@ -81,7 +91,11 @@ export async function applyAll(cluster: InfraCluster, planeId: string, objects: 
   );
   for (const result of results) {
     const before = existing.find(result);
-    const verb = !before ? 'created' : before.metadata.resourceVersion === result.metadata.resourceVersion ? 'unchanged' : 'changed';
+    const verb = !before
+      ? 'created'
+      : before.metadata.resourceVersion === result.metadata.resourceVersion
+        ? 'unchanged'
+        : 'changed';
     applied[verb].push(nameOf(result));
     if (verb !== 'unchanged') reporter.line(`${nameOf(result)} ${verb === 'created' ? 'created' : 'configured'}`);
   }
@@ -92,7 +106,9 @@ export function foreignObject(object: KubeObject, namespace: string): UserError 
   const manager = object.metadata.labels?.['app.kubernetes.io/managed-by'];
   return new UserError({
     what: `namespace "${namespace}" already has a ${nameOf(object)} that is not of this plane`,
-    why: manager ? `it says that it is managed by ${manager}` : 'it carries no label of k8sk8s, which will not touch it',
+    why: manager
+      ? `it says that it is managed by ${manager}`
+      : 'it carries no label of k8sk8s, which will not touch it',
     fix: 'use another namespace, or remove or rename that object',
     anchor: 'foreign-object',
     exitCode: 2,

@@ -13,23 +13,38 @@ const owned: Record<Component, Record<string, string>> = {
       .map((name) => [name, '']),
   ),
   'kube-apiserver': {
-    ...none('advertise-address etcd-servers etcd-cafile etcd-certfile etcd-keyfile client-ca-file tls-cert-file tls-private-key-file authentication-config anonymous-auth'),
-    ...none('service-account-issuer service-account-key-file service-account-signing-key-file kubelet-certificate-authority kubelet-client-certificate kubelet-client-key'),
-    ...none('requestheader-client-ca-file requestheader-allowed-names proxy-client-cert-file proxy-client-key-file enable-aggregator-routing enable-bootstrap-token-auth bind-address'),
+    ...none(
+      'advertise-address etcd-servers etcd-cafile etcd-certfile etcd-keyfile client-ca-file tls-cert-file tls-private-key-file authentication-config anonymous-auth',
+    ),
+    ...none(
+      'service-account-issuer service-account-key-file service-account-signing-key-file kubelet-certificate-authority kubelet-client-certificate kubelet-client-key',
+    ),
+    ...none(
+      'requestheader-client-ca-file requestheader-allowed-names proxy-client-cert-file proxy-client-key-file enable-aggregator-routing enable-bootstrap-token-auth bind-address',
+    ),
     'secure-port': '--node-port',
     'service-cluster-ip-range': '--service-cidr',
     'audit-policy-file': '--audit-policy',
     'feature-gates': '--feature-gates',
   },
   'kube-controller-manager': {
-    ...none('kubeconfig service-account-private-key-file root-ca-file cluster-signing-cert-file cluster-signing-key-file use-service-account-credentials leader-elect authentication-skip-lookup'),
-    ...none('cluster-signing-kubelet-client-cert-file cluster-signing-kubelet-client-key-file cluster-signing-kubelet-serving-cert-file cluster-signing-kubelet-serving-key-file'),
-    ...none('cluster-signing-kube-apiserver-client-cert-file cluster-signing-kube-apiserver-client-key-file allocate-node-cidrs'),
+    ...none(
+      'kubeconfig service-account-private-key-file root-ca-file cluster-signing-cert-file cluster-signing-key-file use-service-account-credentials leader-elect authentication-skip-lookup',
+    ),
+    ...none(
+      'cluster-signing-kubelet-client-cert-file cluster-signing-kubelet-client-key-file cluster-signing-kubelet-serving-cert-file cluster-signing-kubelet-serving-key-file',
+    ),
+    ...none(
+      'cluster-signing-kube-apiserver-client-cert-file cluster-signing-kube-apiserver-client-key-file allocate-node-cidrs',
+    ),
     'cluster-cidr': '--pod-cidr',
     'service-cluster-ip-range': '--service-cidr',
     'feature-gates': '--feature-gates',
   },
-  'kube-scheduler': { ...none('kubeconfig leader-elect authentication-skip-lookup'), 'feature-gates': '--feature-gates' },
+  'kube-scheduler': {
+    ...none('kubeconfig leader-elect authentication-skip-lookup'),
+    'feature-gates': '--feature-gates',
+  },
 };
 
 function none(names: string): Record<string, string> {
@@ -56,7 +71,9 @@ export function ownedArgumentProblems(spec: ClusterSpec): string[] {
       const name = nameOfArgument(argument);
       const instead = owned[component][name];
       if (instead === undefined) return [];
-      return [`${option[component]} ${name} is set by k8sk8s itself${instead === '' ? ', and the plane depends on it' : `; use ${instead} instead`}`];
+      return [
+        `${option[component]} ${name} is set by k8sk8s itself${instead === '' ? ', and the plane depends on it' : `; use ${instead} instead`}`,
+      ];
     }),
   );
 }

@@ -17,7 +17,13 @@ const routeGrace = 10_000;
  * @param timeout milliseconds
  * @throws UserError with the cause as soon as the infra cluster knows one, or when `timeout` has passed
  */
-export async function waitAvailable(cluster: HostedCluster, diagnosis: Diagnosis, timeout: number, phase: Phase, signal: AbortSignal): Promise<void> {
+export async function waitAvailable(
+  cluster: HostedCluster,
+  diagnosis: Diagnosis,
+  timeout: number,
+  phase: Phase,
+  signal: AbortSignal,
+): Promise<void> {
   const deadline = Date.now() + timeout;
   let readySince: number | undefined;
   let last = 'no answer yet';
@@ -38,7 +44,8 @@ export async function waitAvailable(cluster: HostedCluster, diagnosis: Diagnosis
     phase.update(diagnosis.waitingFor() ?? last);
     if (diagnosis.apiServerReady) readySince ??= Date.now();
     else readySince = undefined;
-    if (wrong && readySince !== undefined && Date.now() - readySince > routeGrace) throw await notThePlane(cluster, wrong);
+    if (wrong && readySince !== undefined && Date.now() - readySince > routeGrace)
+      throw await notThePlane(cluster, wrong);
     if (Date.now() > deadline) {
       throw new UserError({
         what: `the control plane did not become available at ${cluster.server} within ${Math.round(timeout / 1000)} s`,

@@ -7,9 +7,21 @@ import { authoritiesSecret, buildSecrets, hashOf } from './secrets.ts';
 import { buildWorkloads } from './workloads.ts';
 
 /** Everything of a plane that follows from its spec, addresses and certificates. Pure. */
-export function buildControlPlane(planeId: string, spec: ClusterSpec, addresses: Addresses, bundle: PkiBundle): { secrets: Secret[]; workloads: KubeObject[] } {
-  const secrets = buildSecrets(bundle, { planeId, spec, internalServer: `https://${addresses.apiserverServiceIp}`, publicServer: addresses.publicServer });
-  const configHash = Object.fromEntries(components.map((component) => [component, hashOf(needingRestart(component, secrets))])) as Record<Component, string>;
+export function buildControlPlane(
+  planeId: string,
+  spec: ClusterSpec,
+  addresses: Addresses,
+  bundle: PkiBundle,
+): { secrets: Secret[]; workloads: KubeObject[] } {
+  const secrets = buildSecrets(bundle, {
+    planeId,
+    spec,
+    internalServer: `https://${addresses.apiserverServiceIp}`,
+    publicServer: addresses.publicServer,
+  });
+  const configHash = Object.fromEntries(
+    components.map((component) => [component, hashOf(needingRestart(component, secrets))]),
+  ) as Record<Component, string>;
   return { secrets, workloads: buildWorkloads({ planeId, spec, addresses, configHash }) };
 }
 
@@ -17,9 +29,14 @@ export function buildControlPlane(planeId: string, spec: ClusterSpec, addresses:
 function needingRestart(component: Component, secrets: Secret[]): Secret[] {
   const own = secrets.filter(({ metadata: { name } }) => name === component);
   // The controller-manager mounts the authorities as well.
-  if (component === 'kube-controller-manager') return [...own, ...secrets.filter(({ metadata: { name } }) => name === authoritiesSecret)];
+  if (component === 'kube-controller-manager')
+    return [...own, ...secrets.filter(({ metadata: { name } }) => name === authoritiesSecret)];
   // etcd reads its certificates again at every handshake, and a new pod would lose an ephemeral plane's data.
-  if (component === 'etcd') return own.map((secret) => ({ ...secret, data: Object.fromEntries(Object.entries(secret.data ?? {}).filter(([file]) => /-ca\.crt$/.test(file))) }));
+  if (component === 'etcd')
+    return own.map((secret) => ({
+      ...secret,
+      data: Object.fromEntries(Object.entries(secret.data ?? {}).filter(([file]) => /-ca\.crt$/.test(file))),
+    }));
   return own;
 }
 

@@ -27,14 +27,22 @@ export class Diagnosis {
     this.#cluster = cluster;
     const signal = this.#stop.signal;
     const ignore = () => undefined;
-    follow<Pod>(cluster, { apiVersion: 'v1', kind: 'Pod' }, { labelSelector: planeSelector(planeId) }, signal, ({ type, object }) => {
-      if (type === 'DELETED' || object.metadata.deletionTimestamp) this.#pods.delete(object.metadata.name);
-      else {
-        this.#pods.set(object.metadata.name, object);
-        this.#examining = this.#examining.then(() => this.#examine(object)).catch(ignore);
-      }
-    }).catch(ignore);
-    follow<Event>(cluster, { apiVersion: 'v1', kind: 'Event' }, {}, signal, ({ object }) => this.#examineEvent(object)).catch(ignore);
+    follow<Pod>(
+      cluster,
+      { apiVersion: 'v1', kind: 'Pod' },
+      { labelSelector: planeSelector(planeId) },
+      signal,
+      ({ type, object }) => {
+        if (type === 'DELETED' || object.metadata.deletionTimestamp) this.#pods.delete(object.metadata.name);
+        else {
+          this.#pods.set(object.metadata.name, object);
+          this.#examining = this.#examining.then(() => this.#examine(object)).catch(ignore);
+        }
+      },
+    ).catch(ignore);
+    follow<Event>(cluster, { apiVersion: 'v1', kind: 'Event' }, {}, signal, ({ object }) =>
+      this.#examineEvent(object),
+    ).catch(ignore);
   }
 
   /** What is wrong, once something is. */
@@ -51,12 +59,15 @@ export class Diagnosis {
   /** `etcd: pulling registry.k8s.io/etcd:3.7.3-0` and the like for the first component that is not running. */
   waitingFor(): string | undefined {
     for (const component of ['etcd', 'kube-apiserver']) {
-      const pod = [...this.#pods.values()].find((each) => each.metadata.labels?.['app.kubernetes.io/name'] === component);
+      const pod = [...this.#pods.values()].find(
+        (each) => each.metadata.labels?.['app.kubernetes.io/name'] === component,
+      );
       if (!pod) return `${component}: waiting for its pod`;
       const status = pod.status?.containerStatuses?.[0];
       const waiting = status?.state?.waiting;
       if (!pod.spec.nodeName) return `${component}: waiting for a node`;
-      if (waiting || !status) return `${component}: ${waiting?.reason === 'ContainerCreating' || !waiting?.reason ? `starting ${pod.spec.containers[0]?.image}` : waiting.reason}`;
+      if (waiting || !status)
+        return `${component}: ${waiting?.reason === 'ContainerCreating' || !waiting?.reason ? `starting ${pod.spec.containers[0]?.image}` : waiting.reason}`;
     }
     return undefined;
   }
@@ -64,13 +75,21 @@ export class Diagnosis {
   /** Every component's container is running and ready. */
   get allReady(): boolean {
     return ['etcd', 'kube-apiserver', 'kube-controller-manager', 'kube-scheduler'].every((component) =>
-      [...this.#pods.values()].some((pod) => pod.metadata.labels?.['app.kubernetes.io/name'] === component && pod.status?.containerStatuses?.every((status) => status.ready)),
+      [...this.#pods.values()].some(
+        (pod) =>
+          pod.metadata.labels?.['app.kubernetes.io/name'] === component &&
+          pod.status?.containerStatuses?.every((status) => status.ready),
+      ),
     );
   }
 
   /** Since when the API server's pod has been ready, if it is. */
   get apiServerReady(): boolean {
-    return [...this.#pods.values()].some((pod) => pod.metadata.labels?.['app.kubernetes.io/name'] === 'kube-apiserver' && pod.status?.containerStatuses?.every((status) => status.ready));
+    return [...this.#pods.values()].some(
+      (pod) =>
+        pod.metadata.labels?.['app.kubernetes.io/name'] === 'kube-apiserver' &&
+        pod.status?.containerStatuses?.every((status) => status.ready),
+    );
   }
 
   close(): void {
@@ -82,7 +101,8 @@ export class Diagnosis {
     if (scheduled?.status === 'False' && scheduled.reason === 'Unschedulable') {
       if (!this.#unschedulableSince.has(pod.metadata.name)) this.#unschedulableSince.set(pod.metadata.name, Date.now());
     } else this.#unschedulableSince.delete(pod.metadata.name);
-    for (const status of pod.status?.containerStatuses ?? []) this.#failure ??= await this.#containerFailure(pod, status);
+    for (const status of pod.status?.containerStatuses ?? [])
+      this.#failure ??= await this.#containerFailure(pod, status);
   }
 
   async #containerFailure(pod: Pod, status: ContainerStatus): Promise<UserError | undefined> {
@@ -97,16 +117,25 @@ export class Diagnosis {
       });
     }
     if (configReasons.has(reason)) {
-      return new UserError({ what: `the container of ${component} cannot be started`, why: `${reason}: ${message ?? ''}`, fix: `look at: kubectl -n ${this.#cluster.namespace} describe pod ${pod.metadata.name}`, anchor: 'container-start' });
+      return new UserError({
+        what: `the container of ${component} cannot be started`,
+        why: `${reason}: ${message ?? ''}`,
+        fix: `look at: kubectl -n ${this.#cluster.namespace} describe pod ${pod.metadata.name}`,
+        anchor: 'container-start',
+      });
     }
     // Controller-manager and scheduler may give up once while the API server is not there yet.
     const patient = component === 'kube-controller-manager' || component === 'kube-scheduler';
     if (reason !== 'CrashLoopBackOff' || (patient && status.restartCount < 4)) return undefined;
-    const log = await this.#cluster.log(pod.metadata.name, { container: status.name, tailLines: 8, previous: true }).catch(() => '');
+    const log = await this.#cluster
+      .log(pod.metadata.name, { container: status.name, tailLines: 8, previous: true })
+      .catch(() => '');
     const exit = status.lastState?.terminated;
     const noSpace = /no space left on device|database space exceeded/.test(log);
     return new UserError({
-      what: noSpace ? `${component} has no space left for its data` : `${component} ends right after its start${exit ? `, with exit code ${exit.exitCode}${exit.reason === 'OOMKilled' ? ' (out of memory)' : ''}` : ''}`,
+      what: noSpace
+        ? `${component} has no space left for its data`
+        : `${component} ends right after its start${exit ? `, with exit code ${exit.exitCode}${exit.reason === 'OOMKilled' ? ' (out of memory)' : ''}` : ''}`,
       why: log.trim() === '' ? 'it left no log' : `its last words were\n${log.trim().replace(/^/gm, '    ')}`,
       fix: `correct the option that it complains of and run the command again; the whole log: k8sk8s logs -n ${this.#cluster.namespace} ${component}`,
       anchor: 'crash-loop',
@@ -118,7 +147,11 @@ export class Diagnosis {
     // Event times have whole seconds; what is older than this run is somebody else's trouble.
     if (when < this.#since - 1000 || event.reason !== 'FailedCreate') return;
     const { kind, name } = event.involvedObject;
-    if (!/^(etcd|kube-apiserver|kube-controller-manager|kube-scheduler)(-|$)/.test(name) || (kind !== 'ReplicaSet' && kind !== 'StatefulSet')) return;
+    if (
+      !/^(etcd|kube-apiserver|kube-controller-manager|kube-scheduler)(-|$)/.test(name) ||
+      (kind !== 'ReplicaSet' && kind !== 'StatefulSet')
+    )
+      return;
     this.#failure ??= refusedPod(name.replace(/-[a-z0-9]{6,}$/, ''), event.message ?? '');
   }
 }
@@ -126,13 +159,27 @@ export class Diagnosis {
 /** A pod that an admission step of the infra cluster refuses: quota, pod security, a webhook. */
 export function refusedPod(component: string, message: string): UserError {
   const [cause, fix] = /exceeded quota|must specify (limits|requests|cpu|memory)/.test(message)
-    ? ["the namespace's quota does not allow it", 'free or raise the quota (kubectl describe quota), or ask for less with --resources']
+    ? [
+        "the namespace's quota does not allow it",
+        'free or raise the quota (kubectl describe quota), or ask for less with --resources',
+      ]
     : /violates PodSecurity/.test(message)
-      ? ['the pod security level of the namespace does not allow it', 'this is a bug of k8sk8s if the level is "restricted" or lower; otherwise ask the administrator which policy it is']
+      ? [
+          'the pod security level of the namespace does not allow it',
+          'this is a bug of k8sk8s if the level is "restricted" or lower; otherwise ask the administrator which policy it is',
+        ]
       : /admission webhook/.test(message)
-        ? ['an admission webhook of the infra cluster refuses it', "ask the infra cluster's administrator about that webhook"]
+        ? [
+            'an admission webhook of the infra cluster refuses it',
+            "ask the infra cluster's administrator about that webhook",
+          ]
         : ['the infra cluster refuses it', 'change what is named there and run the command again'];
-  return new UserError({ what: `the pod of ${component} cannot be created: ${cause}`, why: message, fix, anchor: 'pod-refused' });
+  return new UserError({
+    what: `the pod of ${component} cannot be created: ${cause}`,
+    why: message,
+    fix,
+    anchor: 'pod-refused',
+  });
 }
 
 function unschedulable(pod: Pod): UserError {

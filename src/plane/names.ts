@@ -29,7 +29,11 @@ export function podSelector(planeId: string, component: Component): Record<strin
 }
 
 /** The recommended labels (https://kubernetes.io/docs/concepts/overview/working-with-objects/common-labels/). */
-export function labelsOf(planeId: string, component: Component | 'record' | 'certificates', version: string): Record<string, string> {
+export function labelsOf(
+  planeId: string,
+  component: Component | 'record' | 'certificates',
+  version: string,
+): Record<string, string> {
   return {
     'app.kubernetes.io/name': component,
     'app.kubernetes.io/component': component === 'record' || component === 'certificates' ? component : 'control-plane',

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { dump } from 'js-yaml';
-import { buildKubeconfig } from '../kubeconfig/build.ts';
 import type { Secret } from '../kube/objects.ts';
+import { buildKubeconfig } from '../kubeconfig/build.ts';
 import { renderTemplate } from '../manifests/render.ts';
 import type { PkiBundle } from '../pki/certificates.ts';
 import type { ClusterSpec } from '../spec.ts';
@@ -49,7 +49,9 @@ export function buildSecrets(bundle: PkiBundle, context: SecretContext): Secret[
   };
   const secrets = Object.entries(contents).map(([name, { leaves, trusted, serviceAccount }]) =>
     secret(name, context, {
-      ...Object.fromEntries(trusted.map((authority) => [`${authority}.crt`, bundle.authorities[authority]!.certificate])),
+      ...Object.fromEntries(
+        trusted.map((authority) => [`${authority}.crt`, bundle.authorities[authority]!.certificate]),
+      ),
       ...Object.fromEntries(leaves.flatMap((leaf) => pair(leaf, bundle.leaves[leaf]!))),
       ...(serviceAccount && serviceAccountFiles(bundle)),
       ...own[name],
@@ -68,7 +70,14 @@ export function buildSecrets(bundle: PkiBundle, context: SecretContext): Secret[
  * @returns undefined when there is no authority yet
  */
 export function readBundle(secrets: Secret[]): PkiBundle | undefined {
-  const files = new Map(secrets.map((each) => [each.metadata.name, Object.fromEntries(Object.entries(each.data ?? {}).map(([file, data]) => [file, Buffer.from(data, 'base64').toString('utf8')]))]));
+  const files = new Map(
+    secrets.map((each) => [
+      each.metadata.name,
+      Object.fromEntries(
+        Object.entries(each.data ?? {}).map(([file, data]) => [file, Buffer.from(data, 'base64').toString('utf8')]),
+      ),
+    ]),
+  );
   const signers = files.get(authoritiesSecret);
   if (!signers) return undefined;
   const credentials = (names: string[], from: Record<string, string>) =>
@@ -79,8 +88,13 @@ export function readBundle(secrets: Secret[]): PkiBundle | undefined {
     });
   return {
     authorities: Object.fromEntries(credentials(authorities, signers)),
-    leaves: Object.fromEntries(Object.entries(contents).flatMap(([name, { leaves }]) => credentials(leaves, files.get(name) ?? {}))),
-    serviceAccount: { publicKey: signers['service-account.pub'] ?? '', privateKey: signers['service-account.key'] ?? '' },
+    leaves: Object.fromEntries(
+      Object.entries(contents).flatMap(([name, { leaves }]) => credentials(leaves, files.get(name) ?? {})),
+    ),
+    serviceAccount: {
+      publicKey: signers['service-account.pub'] ?? '',
+      privateKey: signers['service-account.key'] ?? '',
+    },
   };
 }
 
@@ -120,7 +134,9 @@ function secret(name: string, context: SecretContext, files: Record<string, stri
     kind: 'Secret',
     metadata: { name, labels: labelsOf(context.planeId, component, context.spec.kubernetesVersion) },
     type: 'Opaque',
-    data: Object.fromEntries(Object.entries(files).map(([file, text]) => [file, Buffer.from(text, 'utf8').toString('base64')])),
+    data: Object.fromEntries(
+      Object.entries(files).map(([file, text]) => [file, Buffer.from(text, 'utf8').toString('base64')]),
+    ),
   };
 }
 
@@ -132,13 +148,19 @@ function pair(name: string, credential: { certificate: string; key: string }): [
 }
 
 function serviceAccountFiles(bundle: PkiBundle): Record<string, string> {
-  return { 'service-account.pub': bundle.serviceAccount.publicKey, 'service-account.key': bundle.serviceAccount.privateKey };
+  return {
+    'service-account.pub': bundle.serviceAccount.publicKey,
+    'service-account.key': bundle.serviceAccount.privateKey,
+  };
 }
 
 /** PEM of the plane's CA from whichever of its Secrets is left; undefined when none is. */
 export function readAuthority(objects: { kind: string; metadata: { name: string } }[]): string | undefined {
   for (const object of objects) {
-    const data = object.kind === 'Secret' && secretNames.includes(object.metadata.name) ? (object as Secret).data?.['ca.crt'] : undefined;
+    const data =
+      object.kind === 'Secret' && secretNames.includes(object.metadata.name)
+        ? (object as Secret).data?.['ca.crt']
+        : undefined;
     if (data !== undefined) return Buffer.from(data, 'base64').toString('utf8');
   }
   return undefined;

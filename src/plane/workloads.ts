@@ -1,8 +1,8 @@
 import type { KubeObject } from '../kube/objects.ts';
 import { renderTemplate, type Value } from '../manifests/render.ts';
 import { type ClusterSpec, type Component, imagesOf } from '../spec.ts';
-import { extraArguments, overrideDefaults } from './arguments.ts';
 import type { Addresses } from './addresses.ts';
+import { extraArguments, overrideDefaults } from './arguments.ts';
 import { labelsOf, podSelector } from './names.ts';
 
 /** The pods' security under the restricted level of https://kubernetes.io/docs/concepts/security/pod-security-standards/. */
@@ -47,11 +47,18 @@ interface PodTemplateOwner extends KubeObject {
 export function buildWorkloads(context: WorkloadContext): KubeObject[] {
   const { spec, addresses, planeId } = context;
   const images = imagesOf(spec);
-  const workload = (component: Component, image: string, values: Record<string, Value>, capabilities: string[] = []): KubeObject => {
+  const workload = (
+    component: Component,
+    image: string,
+    values: Record<string, Value>,
+    capabilities: string[] = [],
+  ): KubeObject => {
     const extra = extraArguments(spec, component);
+    // etcd keeps its own version: a new Kubernetes version alone must not replace its pod.
+    const labels = labelsOf(planeId, component, component === 'etcd' ? tagOf(image) : spec.kubernetesVersion);
     const [object] = renderTemplate(`host/${component}.yaml`, {
       selector: podSelector(planeId, component),
-      labels: labelsOf(planeId, component, spec.kubernetesVersion),
+      labels,
       configHash: context.configHash[component],
       podSecurity,
       containerSecurity: containerSecurity(capabilities),
@@ -59,7 +66,7 @@ export function buildWorkloads(context: WorkloadContext): KubeObject[] {
       extraArgs: extra,
       ...values,
     }) as PodTemplateOwner[];
-    object!.metadata.labels = { ...object!.metadata.labels, ...labelsOf(planeId, component, spec.kubernetesVersion) };
+    object!.metadata.labels = labels;
     const pod = object!.spec.template.spec;
     const container = pod.containers[0]!;
     container.args = overrideDefaults(container.args.slice(0, container.args.length - extra.length), extra);
@@ -81,12 +88,17 @@ export function buildWorkloads(context: WorkloadContext): KubeObject[] {
         etcdIp: addresses.etcdServiceIps[0]!,
         issuers: addresses.issuers.map((issuer) => `--service-account-issuer=${issuer}`),
         serviceCidr: spec.serviceCidr,
-        auditArgs: spec.auditPolicy ? ['--audit-policy-file=/etc/kubernetes/pki/audit-policy.yaml', '--audit-log-path=-'] : [],
+        auditArgs: spec.auditPolicy
+          ? ['--audit-policy-file=/etc/kubernetes/pki/audit-policy.yaml', '--audit-log-path=-']
+          : [],
       },
       // Upstream's kube-apiserver binary carries this as a file capability and cannot be executed without it.
       ['NET_BIND_SERVICE'],
     ),
-    workload('kube-controller-manager', images.kubeControllerManager, { podCidr: spec.podCidr, serviceCidr: spec.serviceCidr }),
+    workload('kube-controller-manager', images.kubeControllerManager, {
+      podCidr: spec.podCidr,
+      serviceCidr: spec.serviceCidr,
+    }),
     workload('kube-scheduler', images.kubeScheduler, {}),
   ];
 }
@@ -118,5 +130,15 @@ function resourcesOf(spec: ClusterSpec, component: Component): object | undefine
 /** `KEY[=VALUE][:EFFECT]`, as in kubectl taint, as a toleration. */
 function toleration(text: string): object {
   const [, key, value, effect] = /^([^=:]+)(?:=([^:]*))?(?::(.+))?$/.exec(text) ?? [];
-  return { key, operator: value === undefined ? 'Exists' : 'Equal', ...(value !== undefined && { value }), ...(effect && { effect }) };
+  return {
+    key,
+    operator: value === undefined ? 'Exists' : 'Equal',
+    ...(value !== undefined && { value }),
+    ...(effect && { effect }),
+  };
+}
+
+/** The tag of an image as a label value; `untagged` where it has none. */
+function tagOf(image: string): string {
+  return /:([\w][\w.-]{0,62})$/.exec(image.split('@')[0]!)?.[1]?.replace(/[._-]+$/, '') ?? 'untagged';
 }

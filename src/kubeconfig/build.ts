@@ -1,0 +1,47 @@
+import { dump } from 'js-yaml';
+
+export interface KubeconfigRequest {
+  /** `https://HOST:PORT`. */
+  server: string;
+  /** PEM. */
+  certificateAuthority: string;
+  /** Also the name of the context. */
+  clusterName: string;
+  userName: string;
+  /** A client certificate with its key, in PEM, or a bearer token. */
+  client: { certificate: string; key: string } | { token: string };
+  /** The context's namespace; without it, `default`. */
+  namespace?: string;
+}
+
+/** A kubeconfig of one cluster, one user and one context, which is current; all credentials inside (`*-data`). YAML. */
+export function buildKubeconfig(request: KubeconfigRequest): string {
+  const { clusterName, userName, client, namespace } = request;
+  const user =
+    'token' in client
+      ? { token: client.token }
+      : { 'client-certificate-data': base64(client.certificate), 'client-key-data': base64(client.key) };
+  const config = {
+    apiVersion: 'v1',
+    kind: 'Config',
+    clusters: [
+      {
+        name: clusterName,
+        cluster: { server: request.server, 'certificate-authority-data': base64(request.certificateAuthority) },
+      },
+    ],
+    users: [{ name: userName, user }],
+    contexts: [
+      {
+        name: clusterName,
+        context: { cluster: clusterName, user: userName, ...(namespace !== undefined && { namespace }) },
+      },
+    ],
+    'current-context': clusterName,
+  };
+  return dump(config, { lineWidth: -1, seqNoIndent: true, noRefs: true });
+}
+
+function base64(pem: string): string {
+  return Buffer.from(pem, 'utf8').toString('base64');
+}

@@ -1,0 +1,226 @@
+import { randomBytes } from 'node:crypto';
+import { readFileSync, statSync } from 'node:fs';
+import { type FileHandle, mkdir, open, readFile, realpath, rename, stat, unlink } from 'node:fs/promises';
+import path from 'node:path';
+import { messageOf, UserError } from '../errors.ts';
+import { fingerprint } from '../pki/inspect.ts';
+import { type MergeOptions, mergeKubeconfig } from './merge.ts';
+import { describeAuthority, readKubeconfig } from './read.ts';
+
+export type WriteOutcome = 'created' | 'updated' | 'unchanged';
+
+export interface WriteOptions {
+  /** Leave mode and owner of a file that is there as they are; `mode` is then for a new one. */
+  keepMode?: boolean;
+}
+
+/**
+ * Writes a file whole or not at all: a temporary file beside it, flushed to disk and renamed over it. Missing folders
+ * are made, for the owner only. A symbolic link stays one; the file that it leads to is written.
+ *
+ * @param mode permission bits, whatever the umask
+ * @throws UserError when the disk, the permissions or the path do not allow it
+ */
+export async function writeFileAtomically(
+  file: string,
+  content: string,
+  mode = 0o600,
+  options: WriteOptions = {},
+): Promise<WriteOutcome> {
+  try {
+    // Of a dangling link the link itself is replaced.
+    const target = await realpath(file)
+      .catch(unlessMissing)
+      .then((real) => real ?? file);
+    const before = await stat(target).catch(unlessMissing);
+    if (before && !before.isFile()) throw notAFile(file);
+    const finalMode = before && options.keepMode ? before.mode & 0o7777 : mode;
+    if (before && (before.mode & 0o7777) === finalMode && (await readFile(target, 'utf8')) === content)
+      return 'unchanged';
+    const folder = path.dirname(target);
+    await mkdir(folder, { recursive: true, mode: 0o700 });
+    await replace(target, folder, content, finalMode, options.keepMode ? before : undefined);
+    return before ? 'updated' : 'created';
+  } catch (error) {
+    throw fileError('write', file, error);
+  }
+}
+
+/**
+ * Merges `ours`, a kubeconfig of one cluster, into the kubeconfig at `file`, which is made when missing. Its mode and
+ * owner stay.
+ *
+ * @throws UserError when the file is no kubeconfig, uses our names for another cluster (without `force`), or cannot be
+ * read or written
+ */
+export async function mergeIntoFile(file: string, ours: string, options: MergeOptions = {}): Promise<WriteOutcome> {
+  const merged = mergeKubeconfig(readIfThere(file) ?? '', ours, file, options);
+  return writeFileAtomically(file, merged, 0o600, { keepMode: true });
+}
+
+/**
+ * Throws when `file` holds anything but what belongs to the cluster of this CA: another cluster's kubeconfig or
+ * certificate, several clusters, or something else altogether. A missing or empty file is nobody's.
+ *
+ * @param certificateAuthority PEM
+ * @throws UserError (exit code 2) that names both clusters, or when the file cannot be read
+ */
+export function refuseForeignFile(file: string, certificateAuthority: string): void {
+  const text = readIfThere(file);
+  if (text === undefined || text.trim() === '') return;
+  const ours = fingerprint(certificateAuthority);
+  const owners = ownersOf(text, file);
+  const stranger = owners
+    ? owners.find((owner) => owner.fingerprint !== ours)
+    : { name: 'neither a kubeconfig nor a certificate', fingerprint: undefined };
+  if (!stranger) return;
+  throw new UserError({
+    what: owners ? `${file} belongs to another cluster` : `${file} does not belong to this cluster`,
+    why: owners
+      ? `it is of ${stranger.name} (${describeAuthority(stranger.fingerprint)}), not of this cluster (${describeAuthority(ours)})`
+      : `it is ${stranger.name}`,
+    fix: 'choose another folder with --dir, move the file away, or overwrite it with --force',
+    anchor: 'file-of-another-cluster',
+    exitCode: 2,
+  });
+}
+
+/**
+ * Whether everything in `file`, a kubeconfig or a certificate, is of the cluster of this CA (PEM). False when there is
+ * no file.
+ *
+ * @throws UserError when the file is there and cannot be read
+ */
+export function belongsToAuthority(file: string, certificateAuthority: string): boolean {
+  const text = readIfThere(file);
+  const owners = text === undefined ? undefined : ownersOf(text, file);
+  const ours = fingerprint(certificateAuthority);
+  return owners?.every((owner) => owner.fingerprint === ours) ?? false;
+}
+
+/**
+ * The UserError for a failure of the file system. Contents never appear in it.
+ *
+ * @returns `error` itself when it is not such a failure
+ */
+export function fileError(action: 'read' | 'write', file: string, error: unknown): unknown {
+  const code = (error as NodeJS.ErrnoException | null)?.code;
+  if (error instanceof UserError || typeof code !== 'string' || !/^E[A-Z0-9]+$/.test(code)) return error;
+  const [why, fix] = REASONS[code] ?? [messageOf(error), 'name another path'];
+  return new UserError({
+    what: `cannot ${action} ${file}`,
+    why,
+    fix,
+    anchor: action === 'write' ? 'file-not-writable' : 'file-not-readable',
+    cause: error,
+  });
+}
+
+const elsewhere = 'choose another folder with --dir';
+const full = ['there is no space left on the device', `free some there, or ${elsewhere}`] as const;
+const forbidden = ['you have no permission', `ask its owner, or ${elsewhere}`] as const;
+const fileInPath = ['a part of the path is a file, not a folder', `move that file away, or ${elsewhere}`] as const;
+const REASONS: Record<string, readonly [why: string, fix: string]> = {
+  ENOSPC: full,
+  EDQUOT: ['your disk quota is used up', full[1]],
+  EACCES: forbidden,
+  EPERM: forbidden,
+  ENOTDIR: fileInPath,
+  EEXIST: fileInPath,
+  EISDIR: ['it is a folder', 'name a file'],
+  EROFS: ['the file system is read-only', elsewhere],
+};
+
+interface Owner {
+  name: string;
+  fingerprint: string | undefined;
+}
+
+/** The clusters that a file is about; undefined when it is neither a certificate nor a kubeconfig with a cluster. */
+function ownersOf(text: string, file: string): Owner[] | undefined {
+  if (text.trimStart().startsWith('-----BEGIN CERTIFICATE-----')) {
+    try {
+      return [{ name: 'another certificate authority', fingerprint: fingerprint(text) }];
+    } catch {
+      return undefined;
+    }
+  }
+  try {
+    const { clusters } = readKubeconfig(text, file);
+    const owners = clusters.map((cluster) => ({
+      name: cluster.server ?? `the cluster "${cluster.name}"`,
+      fingerprint: cluster.fingerprint,
+    }));
+    return owners.length > 0 ? owners : undefined;
+  } catch (error) {
+    if (error instanceof UserError) return undefined;
+    throw error;
+  }
+}
+
+/** Synchronous, since it stands before writing and is small. A device or a pipe would block: those are refused. */
+function readIfThere(file: string): string | undefined {
+  try {
+    if (!statSync(file).isFile()) throw notAFile(file);
+    return readFileSync(file, 'utf8');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw fileError('read', file, error);
+  }
+}
+
+function notAFile(file: string): UserError {
+  return new UserError({
+    what: `cannot write ${file}`,
+    why: 'it is a folder or a device, not a file',
+    fix: 'name a file',
+    anchor: 'file-not-writable',
+  });
+}
+
+function unlessMissing(error: NodeJS.ErrnoException): undefined {
+  if (error.code !== 'ENOENT') throw error;
+}
+
+async function replace(
+  target: string,
+  folder: string,
+  content: string,
+  mode: number,
+  owner?: { uid: number; gid: number },
+): Promise<void> {
+  const temporary = path.join(folder, `.${path.basename(target)}.${randomBytes(6).toString('hex')}.tmp`);
+  const handle = await open(temporary, 'wx', 0o600);
+  try {
+    await fill(handle, content, mode, owner);
+    await rename(temporary, target);
+  } catch (error) {
+    await unlink(temporary).catch(() => {});
+    throw error;
+  }
+  await flushFolder(folder);
+}
+
+async function fill(
+  handle: FileHandle,
+  content: string,
+  mode: number,
+  owner?: { uid: number; gid: number },
+): Promise<void> {
+  try {
+    await handle.writeFile(content);
+    // root may merge into somebody's file, which must stay theirs; nobody else may give files away.
+    if (owner && owner.uid !== process.geteuid?.()) await handle.chown(owner.uid, owner.gid).catch(() => {});
+    await handle.chmod(mode);
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
+/** Makes the rename itself durable, where the file system can. */
+async function flushFolder(folder: string): Promise<void> {
+  const handle = await open(folder, 'r').catch(() => undefined);
+  await handle?.sync().catch(() => {});
+  await handle?.close();
+}

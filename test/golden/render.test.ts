@@ -1,0 +1,49 @@
+import { dump } from 'js-yaml';
+import { expect, test } from 'vitest';
+import { buildChildAssets } from '../../src/child/assets.ts';
+import type { KubeObject, Service } from '../../src/kube/objects.ts';
+import { addressesOf, buildIngress, buildServices } from '../../src/plane/addresses.ts';
+import { buildWorkloads } from '../../src/plane/workloads.ts';
+import type { ClusterSpec } from '../../src/spec.ts';
+import { specs } from './specs.ts';
+
+const planeId = 'plane-0123456789';
+
+function service(name: string, clusterIP: string, nodePort?: number): Service {
+  return {
+    apiVersion: 'v1',
+    kind: 'Service',
+    metadata: { name },
+    spec: { clusterIP, ports: [{ port: 443, nodePort }] },
+  };
+}
+
+function everything(spec: ClusterSpec): KubeObject[] {
+  const addresses = addressesOf(spec, [
+    service('apiserver', '10.96.0.5', spec.nodePort ?? 31234),
+    service('etcd0', '10.96.0.6'),
+  ]);
+  const configHash = { etcd: 'e', 'kube-apiserver': 'a', 'kube-controller-manager': 'c', 'kube-scheduler': 's' };
+  const child = buildChildAssets(spec, addresses, 'THE CA\n');
+  for (const object of child) {
+    // The approver is a program, bundled anew at every build; its text is not what is compared here.
+    const data = (object as { data?: Record<string, string> }).data;
+    if (data?.['approver.mjs']) data['approver.mjs'] = 'THE APPROVER\n';
+    const annotations = (object as { spec?: { template?: { metadata?: { annotations?: Record<string, string> } } } })
+      .spec?.template?.metadata?.annotations;
+    if (object.metadata.name === 'kubelet-serving-approver' && annotations) annotations['k8sk8s.io/config-hash'] = 'h';
+  }
+  return [
+    ...buildServices(planeId, spec),
+    ...buildIngress(planeId, spec),
+    ...buildWorkloads({ planeId, spec, addresses, configHash }),
+    ...child,
+  ];
+}
+
+test.each(Object.entries(specs))('%s renders as it did (vitest --update writes it anew)', async (name, spec) => {
+  const text = everything(spec)
+    .map((object) => `---\n${dump(object, { noRefs: true, lineWidth: -1 })}`)
+    .join('');
+  await expect(text).toMatchFileSnapshot(`rendered/${name}.yaml`);
+});

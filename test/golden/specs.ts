@@ -1,0 +1,33 @@
+import { type ClusterSpec, parseSpec } from '../../src/spec.ts';
+
+/** Specs whose rendered manifests are kept under test/golden/rendered/, one file each. */
+export const specs: Record<string, ClusterSpec> = Object.fromEntries(
+  Object.entries({
+    default: {},
+    'older-minor': { kubernetesVersion: '1.34' },
+    nodeport: { host: '192.0.2.10', expose: 'nodeport' as const, nodePort: 30648 },
+    loopback: { inCluster: 'loopback' as const, loopbackAddress: '10.199.199.198' },
+    'own-network': {
+      network: 'none' as const,
+      serviceCidr: '10.96.0.0/12',
+      podCidr: '10.244.0.0/16',
+      dnsDomain: 'k8s.internal',
+    },
+    'no-child-assets': { childAssets: false },
+    options: {
+      port: 8443,
+      workerEndpoint: 'https://10.1.2.3:6443',
+      ingressClass: 'internal',
+      ingressAnnotations: { 'example.com/note': 'x' },
+      featureGates: { SomeGate: 'true' as const },
+      apiServerArgs: ['v=2', 'profiling=true'],
+      etcdArgs: ['snapshot-count=5000'],
+      auditPolicy: { apiVersion: 'audit.k8s.io/v1', kind: 'Policy' as const, rules: [{ level: 'Metadata' }] },
+      resources: ['limits', 'etcd=cpu=100m,memory=128Mi'],
+      nodeSelector: { pool: 'planes' },
+      tolerations: ['dedicated=planes:NoSchedule', 'spot'],
+      imageRegistry: 'mirror.example.com/k8s',
+      imagePullSecret: 'mirror',
+    },
+  }).map(([name, input]) => [name, parseSpec({ host: 'k.example.com', ...input }, name)]),
+);
