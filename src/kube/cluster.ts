@@ -127,17 +127,24 @@ abstract class Cluster {
     ).body;
   }
 
-  /** Deletes one object; with `uid` only that very one. @returns false when it was gone already */
+  /**
+   * Deletes one object; with `uid` only that very one.
+   *
+   * @param graceSeconds for pods: less time to end than their own terminationGracePeriodSeconds
+   * @returns false when it was gone already
+   */
   protected async deleteAt(
     kind: Kind,
     namespace: string | undefined,
     name: string,
     uid: string | undefined,
+    graceSeconds?: number,
   ): Promise<boolean> {
     const body = {
       kind: 'DeleteOptions',
       apiVersion: 'v1',
       propagationPolicy: 'Background',
+      gracePeriodSeconds: graceSeconds,
       preconditions: uid ? { uid } : undefined,
     };
     try {
@@ -196,8 +203,8 @@ export class InfraCluster extends Cluster {
     return (await this.transport.request<T>({ method: 'PUT', path, query: { fieldManager }, body: object })).body;
   }
 
-  delete(kind: Kind, name: string, uid?: string): Promise<boolean> {
-    return this.deleteAt(kind, this.namespace, name, uid);
+  delete(kind: Kind, name: string, uid?: string, graceSeconds?: number): Promise<boolean> {
+    return this.deleteAt(kind, this.namespace, name, uid, graceSeconds);
   }
 
   watch(kind: Kind, options: ListOptions & { resourceVersion?: string }, signal: AbortSignal): Promise<Readable> {

@@ -1,36 +1,16 @@
 import { UserError } from '../errors.ts';
-import { canonicalIp } from './addresses.ts';
 import { type CertificateFacts, inspect, isKeyPair, matches, signedBy } from './inspect.ts';
+import { type Credential, createAuthority, createKeyPair, issueLeaf, type KeyType, type LeafRequest } from './issue.ts';
 import {
-  type Credential,
-  createAuthority,
-  createKeyPair,
-  issueLeaf,
-  type KeyType,
-  type LeafRequest,
-  type Usage,
-} from './issue.ts';
+  type AuthorityName,
+  authorityRows,
+  type CertificateContext,
+  type LeafRow,
+  leafRequest,
+  leafRowsFor,
+} from './table.ts';
 
-/** What the names in a plane's certificates depend on. Addresses are IPv4 or IPv6, without port or prefix length. */
-export interface CertificateContext {
-  /** The host name or IP that people dial (--host). */
-  host: string;
-  namespace: string;
-  /** Of the hosted cluster, `cluster.local` for example. */
-  dnsDomain: string;
-  /** The hosted cluster's first service address: default/kubernetes in it. */
-  firstServiceIp: string;
-  /** Cluster IP, in the infra cluster, of the service apiserver. */
-  apiserverServiceIp: string;
-  /** The host name or IP that workers dial (--worker-endpoint). */
-  workerEndpointHost: string;
-  /** Names and addresses from --san. */
-  extraSans: string[];
-  /** Where workers' pods find the API server with --in-cluster loopback. */
-  loopbackAddress?: string;
-  /** Cluster IPs of the services etcd0, etcd1, …: one a member, in that order. */
-  etcdServiceIps: string[];
-}
+export type { CertificateContext };
 
 export interface PkiBundle {
   authorities: Record<string, Credential>;
@@ -50,104 +30,6 @@ export interface EnsuredCertificates {
   /** Names of authorities and leaves, and `service-account`. */
   issued: string[];
   kept: string[];
-}
-
-type AuthorityName = 'ca' | 'etcd-ca' | 'etcd-peer-ca' | 'front-proxy-ca' | 'kubelet-serving-ca';
-
-interface AuthorityRow {
-  name: AuthorityName;
-  commonName: string;
-}
-
-interface LeafRow {
-  name: string;
-  authority: AuthorityName;
-  commonName: string;
-  organizations: string[];
-  usages: Usage[];
-  /** DNS names and IP addresses, mixed; doubles are allowed. */
-  sans(context: CertificateContext): string[];
-}
-
-/** Common names are distinct, and the namespace is added, so that an error of a TLS client tells whose authority it met. */
-const authorityRows: AuthorityRow[] = [
-  { name: 'ca', commonName: 'kubernetes-ca' },
-  { name: 'etcd-ca', commonName: 'etcd-ca' },
-  { name: 'etcd-peer-ca', commonName: 'etcd-peer-ca' },
-  { name: 'front-proxy-ca', commonName: 'front-proxy-ca' },
-  { name: 'kubelet-serving-ca', commonName: 'kubelet-serving-ca' },
-];
-
-const client = { organizations: [] as string[], usages: ['clientAuth'] as Usage[], sans: () => [] as string[] };
-
-const leafRows: LeafRow[] = [
-  {
-    name: 'apiserver',
-    authority: 'ca',
-    commonName: 'kube-apiserver',
-    organizations: [],
-    usages: ['serverAuth'],
-    sans: (context) => [
-      context.host,
-      ...context.extraSans,
-      context.workerEndpointHost,
-      ...['kubernetes', 'kubernetes.default', 'kubernetes.default.svc', `kubernetes.default.svc.${context.dnsDomain}`],
-      ...serviceNames('apiserver', context.namespace),
-      'localhost',
-      ...[context.firstServiceIp, context.apiserverServiceIp, '127.0.0.1'],
-      ...(context.loopbackAddress ? [context.loopbackAddress] : []),
-    ],
-  },
-  { ...client, name: 'apiserver-etcd-client', authority: 'etcd-ca', commonName: 'kube-apiserver-etcd-client' },
-  {
-    ...client,
-    name: 'apiserver-kubelet-client',
-    authority: 'ca',
-    commonName: 'kube-apiserver-kubelet-client',
-    organizations: ['k8sk8s:kubelet-clients'],
-  },
-  { ...client, name: 'front-proxy-client', authority: 'front-proxy-ca', commonName: 'front-proxy-client' },
-  { ...client, name: 'controller-manager', authority: 'ca', commonName: 'system:kube-controller-manager' },
-  { ...client, name: 'scheduler', authority: 'ca', commonName: 'system:kube-scheduler' },
-  // Not system:masters, which RBAC cannot take back: a ClusterRoleBinding makes this group an administrator.
-  {
-    ...client,
-    name: 'admin',
-    authority: 'ca',
-    commonName: 'kubernetes-admin',
-    organizations: ['k8sk8s:cluster-admins'],
-  },
-  {
-    ...client,
-    name: 'kube-proxy',
-    authority: 'ca',
-    commonName: 'system:kube-proxy',
-    organizations: ['system:node-proxier'],
-  },
-];
-
-/** Members dial each other by service IP; their server certificate is also their gateway's client certificate. */
-function memberRows(member: number): LeafRow[] {
-  const row = {
-    commonName: `etcd-${member}`,
-    organizations: [],
-    usages: ['serverAuth', 'clientAuth'] as Usage[],
-    sans: (context: CertificateContext) => [
-      `etcd-${member}`,
-      ...serviceNames(`etcd${member}`, context.namespace),
-      'localhost',
-      '127.0.0.1',
-      context.etcdServiceIps[member]!,
-    ],
-  };
-  return [
-    { ...row, name: `etcd-${member}`, authority: 'etcd-ca' },
-    { ...row, name: `etcd-${member}-peer`, authority: 'etcd-peer-ca' },
-  ];
-}
-
-function serviceNames(service: string, namespace: string): string[] {
-  return [service, `${service}.${namespace}`, `${service}.${namespace}.svc`];
 }
 
 const SERVICE_ACCOUNT = 'service-account';
@@ -170,7 +52,7 @@ export async function ensureCertificates(
 ): Promise<EnsuredCertificates> {
   const now = options.now ?? new Date();
   const issueOptions = { keyType: options.keyType, now };
-  const rows = [...leafRows, ...context.etcdServiceIps.flatMap((_, member) => memberRows(member))];
+  const rows = leafRowsFor(context);
   const issued = new Set<string>();
 
   checkAuthorities(existing, rows, now);
@@ -226,22 +108,6 @@ export async function issueBreakGlass(bundle: PkiBundle, options: { now?: Date }
     usages: ['clientAuth'],
   };
   return issueLeaf(bundle.authorities.ca!, request, { keyType: 'ec', days: 1 / 24, now: options.now });
-}
-
-function leafRequest(row: LeafRow, context: CertificateContext): LeafRequest {
-  const sans = row.sans(context);
-  const addresses = sans.map(canonicalIp).filter((address) => address !== undefined);
-  // A trailing dot is DNS notation; certificates do without, and clients compare without.
-  const names = sans
-    .filter((name) => canonicalIp(name) === undefined)
-    .map((name) => name.toLowerCase().replace(/\.$/, ''));
-  return {
-    commonName: row.commonName,
-    organizations: row.organizations,
-    usages: row.usages,
-    dnsNames: [...new Set(names)],
-    ipAddresses: [...new Set(addresses)],
-  };
 }
 
 function isCurrent(leaf: Credential, request: LeafRequest, authority: Credential, now: Date): boolean {

@@ -7,6 +7,8 @@ import { planeSelector } from './names.ts';
 /** Reasons that no waiting mends. https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/ */
 const imageReasons = new Set(['ErrImagePull', 'ImagePullBackOff', 'InvalidImageName', 'ErrImageNeverPull']);
 const configReasons = new Set(['CreateContainerConfigError', 'CreateContainerError', 'RunContainerError']);
+/** Restarts that a component is allowed while it only waits for another one. */
+const patience = 5;
 /** A pod may be unschedulable for a moment, while its node or volume is being made. */
 const unschedulableGrace = 2000;
 
@@ -124,12 +126,18 @@ export class Diagnosis {
         anchor: 'container-start',
       });
     }
-    // Controller-manager and scheduler may give up once while the API server is not there yet.
-    const patient = component === 'kube-controller-manager' || component === 'kube-scheduler';
-    if (reason !== 'CrashLoopBackOff' || (patient && status.restartCount < 4)) return undefined;
+    if (reason !== 'CrashLoopBackOff') return undefined;
     const log = await this.#cluster
       .log(pod.metadata.name, { container: status.name, tailLines: 8, previous: true })
       .catch(() => '');
+    // Controller-manager and scheduler give up when the API server is away for a while, and come back by themselves.
+    const bystander = component === 'kube-controller-manager' || component === 'kube-scheduler';
+    if (
+      bystander &&
+      /connection refused|i\/o timeout|deadline exceeded|no route to host/.test(log) &&
+      status.restartCount < patience
+    )
+      return undefined;
     const exit = status.lastState?.terminated;
     const noSpace = /no space left on device|database space exceeded/.test(log);
     return new UserError({

@@ -1,0 +1,49 @@
+import { childImages, knownMinors, newest } from '../src/versions.ts';
+
+/** What a sandbox runs unless told otherwise. The Kubernetes patches are those that `deploy` knows. */
+export const versions = {
+  kubernetes: newest.patch,
+  etcd: newest.etcd.replace(/-\d+$/, ''),
+  coredns: tagOf(childImages.coredns).replace(/^v/, ''),
+  flannel: tagOf(childImages.flannel).replace(/^v/, ''),
+  /** A release of github.com/flannel-io/cni-plugin; what is built here is its ancestor (see flannelCniSource). */
+  flannelCni: tagOf(childImages.flannelCni).replace(/^v/, ''),
+  /** containernetworking/plugins still carried flannel's plugin at this tag, and is served as a Go module. */
+  flannelCniSource: '0.9.1',
+  traefik: '3.6.12',
+  localPathProvisioner: '0.0.30',
+  metricsServer: '0.9.0',
+  pause: '3.10',
+} as const;
+
+/** Other Kubernetes patches that the sandbox's cluster can be built from. */
+export const otherKubernetesVersions = knownMinors
+  .map((known) => known.patch)
+  .filter((patch) => patch !== newest.patch);
+
+/** The oldest Go that compiles all of the above (the `go` line of Kubernetes' and etcd's go.mod). */
+export const minimumGo = '1.26.0';
+
+/** Official names of the images, as manifests use them. */
+export const imageReferences = {
+  'kube-apiserver': (kubernetes: string) => `registry.k8s.io/kube-apiserver:v${kubernetes}`,
+  'kube-controller-manager': (kubernetes: string) => `registry.k8s.io/kube-controller-manager:v${kubernetes}`,
+  'kube-scheduler': (kubernetes: string) => `registry.k8s.io/kube-scheduler:v${kubernetes}`,
+  'kube-proxy': (kubernetes: string) => `registry.k8s.io/kube-proxy:v${kubernetes}`,
+  etcd: () => `registry.k8s.io/etcd:${newest.etcd}`,
+  coredns: () => childImages.coredns,
+  flannel: () => childImages.flannel,
+  'flannel-cni-plugin': () => childImages.flannelCni,
+  traefik: () => `docker.io/library/traefik:v${versions.traefik}`,
+  'local-path-provisioner': () => `docker.io/rancher/local-path-provisioner:v${versions.localPathProvisioner}`,
+  'metrics-server': () => `registry.k8s.io/metrics-server/metrics-server:v${versions.metricsServer}`,
+  pause: () => `registry.k8s.io/pause:${versions.pause}`,
+  busybox: () => 'docker.io/library/busybox:latest',
+  node: () => childImages.node,
+} satisfies Record<string, (kubernetes: string) => string>;
+
+export type ImageName = keyof typeof imageReferences;
+
+function tagOf(reference: string): string {
+  return reference.slice(reference.lastIndexOf(':') + 1);
+}
