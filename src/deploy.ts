@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { applyChildAssets } from './child/apply.ts';
 import { buildChildAssets } from './child/assets.ts';
 import { UserError } from './errors.ts';
-import { type FilesResult, writeFiles } from './files.ts';
+import { checkFiles, type FilesResult, writeFiles } from './files.ts';
 import type { HostedCluster, InfraCluster } from './kube/cluster.ts';
 import { connectHosted } from './kube/connect.ts';
 import type { KubeObject, Secret, Service, Workload } from './kube/objects.ts';
@@ -13,7 +13,7 @@ import { type Applied, applyAll, Existing, nothingApplied } from './plane/apply.
 import { waitAvailable } from './plane/available.ts';
 import { buildControlPlane, certificateContext } from './plane/control-plane.ts';
 import { Diagnosis } from './plane/diagnose.ts';
-import { readBundle } from './plane/secrets.ts';
+import { readAuthority, readBundle } from './plane/secrets.ts';
 import { runPreflight } from './preflight/run.ts';
 import { ensureRecord, type PlaneRecord, toConfigMap } from './record.ts';
 import type { ClusterSpec } from './spec.ts';
@@ -59,6 +59,7 @@ export async function deploy(cluster: InfraCluster, request: DeployRequest): Pro
   let hosted: HostedCluster | undefined;
   try {
     const existing = await Existing.read(cluster);
+    if (request.files) checkFiles(request.files, readAuthority(existing.ofKind('Secret')));
     const record = await ensureRecord(cluster, spec, toolVersion());
     diagnosis = new Diagnosis(cluster, record.planeId);
 

@@ -1,10 +1,10 @@
-import { existsSync, readdirSync, readFileSync, rmdirSync, rmSync } from 'node:fs';
+import { accessSync, constants, existsSync, readdirSync, readFileSync, rmdirSync, rmSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { createBootstrapToken, isAccepted } from './child/bootstrap-token.ts';
 import type { HostedCluster } from './kube/cluster.ts';
 import { buildKubeconfig } from './kubeconfig/build.ts';
 import { readKubeconfig } from './kubeconfig/read.ts';
-import { belongsToAuthority, refuseForeignFile, writeFileAtomically } from './kubeconfig/write.ts';
+import { belongsToAuthority, fileError, refuseForeignFile, writeFileAtomically } from './kubeconfig/write.ts';
 import type { PkiBundle } from './pki/certificates.ts';
 import type { Addresses } from './plane/addresses.ts';
 import { adminKubeconfig } from './plane/secrets.ts';
@@ -36,6 +36,30 @@ export function filePaths(dir: string): FilesResult {
     bootstrapKubeconfig: path.join(dir, 'kubeconfig-kubelets'),
     certificateAuthority: path.join(dir, 'ca.pem'),
   };
+}
+
+/**
+ * Whether `writeFiles` will be able to: asked before anything is made.
+ *
+ * @param certificateAuthority PEM of the plane's CA, undefined for a new plane
+ * @throws UserError (exit code 2) when a file is another cluster's (without `force`) or the folder cannot be written to
+ */
+export function checkFiles(
+  { dir, force }: { dir: string; force: boolean },
+  certificateAuthority: string | undefined,
+): void {
+  const existing = nearestFolder(path.resolve(dir));
+  try {
+    if (!statSync(existing).isDirectory()) throw Object.assign(new Error('not a directory'), { code: 'ENOTDIR' });
+    accessSync(existing, constants.W_OK | constants.X_OK);
+  } catch (error) {
+    throw fileError('write', dir, error);
+  }
+  if (!force) for (const file of Object.values(filePaths(dir))) refuseForeignFile(file, certificateAuthority);
+}
+
+function nearestFolder(folder: string): string {
+  return existsSync(folder) || path.dirname(folder) === folder ? folder : nearestFolder(path.dirname(folder));
 }
 
 /**

@@ -117,7 +117,15 @@ describe('writeFileAtomically', () => {
     expect(statSync('/dev/null').isCharacterDevice()).toBe(true);
   });
 
-  it('leaves the old file and no other behind when it fails', async () => {
+  it('leaves the old file and no other behind when it fails half-way', async () => {
+    writeFileSync(file, 'one');
+    // A mode that no file can have: writing works, setting the mode does not.
+    await expect(writeFileAtomically(file, 'two', -1)).rejects.toThrow();
+    expect(readFileSync(file, 'utf8')).toBe('one');
+    expect(readdirSync(dir)).toEqual(['kubeconfig']);
+  });
+
+  it('leaves the old file alone when there is no place for a temporary one', async () => {
     // A path of this length still fits, its temporary neighbour does not.
     const long = path.join(dir, 'k'.repeat(250));
     writeFileSync(long, 'one');

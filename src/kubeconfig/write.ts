@@ -62,22 +62,22 @@ export async function mergeIntoFile(file: string, ours: string, options: MergeOp
  * Throws when `file` holds anything but what belongs to the cluster of this CA: another cluster's kubeconfig or
  * certificate, several clusters, or something else altogether. A missing or empty file is nobody's.
  *
- * @param certificateAuthority PEM
+ * @param certificateAuthority PEM; undefined for a cluster that does not exist yet, to which no file can belong
  * @throws UserError (exit code 2) that names both clusters, or when the file cannot be read
  */
-export function refuseForeignFile(file: string, certificateAuthority: string): void {
+export function refuseForeignFile(file: string, certificateAuthority: string | undefined): void {
   const text = readIfThere(file);
   if (text === undefined || text.trim() === '') return;
-  const ours = fingerprint(certificateAuthority);
+  const ours = certificateAuthority === undefined ? undefined : fingerprint(certificateAuthority);
   const owners = ownersOf(text, file);
   const stranger = owners
-    ? owners.find((owner) => owner.fingerprint !== ours)
+    ? owners.find((owner) => ours === undefined || owner.fingerprint !== ours)
     : { name: 'neither a kubeconfig nor a certificate', fingerprint: undefined };
   if (!stranger) return;
   throw new UserError({
     what: owners ? `${file} belongs to another cluster` : `${file} does not belong to this cluster`,
     why: owners
-      ? `it is of ${stranger.name} (${describeAuthority(stranger.fingerprint)}), not of this cluster (${describeAuthority(ours)})`
+      ? `it is of ${stranger.name} (${describeAuthority(stranger.fingerprint)}), not of this cluster (${ours === undefined ? 'which is new' : describeAuthority(ours)})`
       : `it is ${stranger.name}`,
     fix: 'choose another folder with --dir, move the file away, or overwrite it with --force',
     anchor: 'file-of-another-cluster',

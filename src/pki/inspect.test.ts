@@ -81,4 +81,10 @@ describe('signedBy', () => {
     expect(signedBy(leaf.certificate, leaf.certificate)).toBe(false);
     expect(signedBy('nonsense', authority.certificate)).toBe(false);
   });
+
+  it('checks the signature itself', () => {
+    const der = Buffer.from(new X509Certificate(leaf.certificate).raw);
+    der[der.length - 1]! ^= 1;
+    expect(signedBy(new X509Certificate(der).toString(), authority.certificate)).toBe(false);
+  });
 });

@@ -85,7 +85,7 @@ export function signedBy(certificate: string, authorityCertificate: string): boo
   try {
     const leaf = new X509Certificate(certificate);
     const authority = new X509Certificate(authorityCertificate);
-    return authority.ca && leaf.checkIssued(authority) && leaf.verify(authority.publicKey);
+    return leaf.checkIssued(authority) && leaf.verify(authority.publicKey);
   } catch {
     return false;
   }

@@ -87,13 +87,6 @@ const leafRows: LeafRow[] = [
     commonName: 'kubernetes-admin',
     organizations: ['k8sk8s:cluster-admins'],
   },
-  {
-    ...client,
-    name: 'kube-proxy',
-    authority: 'ca',
-    commonName: 'system:kube-proxy',
-    organizations: ['system:node-proxier'],
-  },
 ];
 
 /** Members dial each other by service IP; their server certificate is also their gateway's client certificate. */

@@ -67,7 +67,7 @@ export function buildSecrets(bundle: PkiBundle, context: SecretContext): Secret[
 /**
  * The certificates that a plane's Secrets hold, as far as they are there: what an earlier run left is found again.
  *
- * @returns undefined when there is no authority yet
+ * @returns undefined when there is none of them yet; with some gone, what is left, so that a lost authority is noticed
  */
 export function readBundle(secrets: Secret[]): PkiBundle | undefined {
   const files = new Map(
@@ -78,8 +78,8 @@ export function readBundle(secrets: Secret[]): PkiBundle | undefined {
       ),
     ]),
   );
-  const signers = files.get(authoritiesSecret);
-  if (!signers) return undefined;
+  if (files.size === 0) return undefined;
+  const signers = files.get(authoritiesSecret) ?? {};
   const credentials = (names: string[], from: Record<string, string>) =>
     names.flatMap((name) => {
       const certificate = from[`${name}.crt`];

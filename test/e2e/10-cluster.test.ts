@@ -1,0 +1,441 @@
+import { execFileSync } from 'node:child_process';
+import { readFileSync, statSync } from 'node:fs';
+import path from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import {
+  asInfraAdmin,
+  eventually,
+  Namespace,
+  type Outcome,
+  resourceVersions,
+  run,
+  sandboxCommand,
+  succeeded,
+} from './world.ts';
+
+// A plane with two workers, from deploy to destroy. The tests of this file follow each other.
+
+const host = 'cluster.e2e.test';
+let home: Namespace;
+let first: Outcome;
+
+beforeAll(async () => {
+  home = await Namespace.open('cluster');
+  succeeded(await sandboxCommand(['host', host], home));
+  first = await home.k8sk8s('deploy', '-h', host);
+});
+
+afterAll(async () => {
+  await sandboxCommand(['join', '--leave', '-n', home.name], home);
+  await home.k8sk8s('destroy', '--yes');
+});
+
+describe('deploy', () => {
+  test('tells the story of the 2017 script', () => {
+    succeeded(first);
+    const words = [
+      'CHECK: Access to cluster confirmed',
+      `CHECK: API server host ${host} resolves`,
+      'secret "kube-apiserver" created',
+      'service "etcd0" created',
+      'ingress "k8s-on-k8s" created',
+      'AVAILABLE !',
+      'Server Version: v1.37.2',
+      'Deploying child cluster assets',
+      'daemonset "kube-proxy" created',
+      'deployment "kube-dns" created',
+    ];
+    let at = -1;
+    for (const word of words) {
+      expect(first.stderr).toContain(word);
+      if (!word.includes('created')) {
+        expect(first.stderr.indexOf(word), `${word} comes in its order`).toBeGreaterThan(at);
+        at = first.stderr.indexOf(word);
+      }
+    }
+    expect(first.stdout).toBe('');
+  });
+
+  test('writes three files that only their owner may read', () => {
+    for (const file of ['kubeconfig', 'kubeconfig-kubelets', 'ca.pem'])
+      expect(statSync(path.join(home.cwd, 'tls', file)).mode & 0o777, file).toBe(0o600);
+  });
+
+  test('a second run changes nothing and says so', async () => {
+    const before = await resourceVersions(home);
+    const authority = readFileSync(path.join(home.cwd, 'tls/ca.pem'), 'utf8');
+    const second = succeeded(await home.k8sk8s('deploy', '-h', host));
+    expect(second.stderr).toContain('Nothing to change');
+    expect(await resourceVersions(home)).toEqual(before);
+    expect(readFileSync(path.join(home.cwd, 'tls/ca.pem'), 'utf8')).toBe(authority);
+  });
+
+  test('says what another run would change without changing it', async () => {
+    const before = await resourceVersions(home);
+    const { stdout } = succeeded(await home.k8sk8s('deploy', '--scheduler-arg', 'v=1', '--dry-run'));
+    expect(stdout).toContain('would change deployment "kube-scheduler"');
+    expect(stdout).not.toContain('would change deployment "kube-apiserver"');
+    expect(await resourceVersions(home)).toEqual(before);
+  });
+
+  test("refuses a change that would cost an ephemeral etcd's data", async () => {
+    const refused = await home.k8sk8s('deploy', '--etcd-arg', 'snapshot-count=5000');
+    expect(refused.code).toBe(2);
+    expect(refused.stderr).toContain('all objects of the hosted cluster would be lost');
+  });
+});
+
+describe('workers', () => {
+  beforeAll(async () => {
+    succeeded(await sandboxCommand(['join', '-n', home.name, '--workers', '2'], home));
+  });
+
+  test('two nodes become Ready and the child assets run without a restart', async () => {
+    await eventually(120, async () => {
+      const nodes = (await home.ask('get', 'nodes', '--no-headers')).split('\n');
+      expect(nodes.filter((line) => / Ready /.test(line))).toHaveLength(2);
+      const pods = (
+        await home.ask(
+          '-n',
+          'kube-system',
+          'get',
+          'pods',
+          '-o',
+          'jsonpath={range .items[*]}{.metadata.name} {.status.phase} {range .status.containerStatuses[*]}{.ready}/{.restartCount} {end}{"\\n"}{end}',
+        )
+      ).split('\n');
+      expect(pods).toHaveLength(6);
+      for (const pod of pods) expect(pod).toMatch(/ Running (true\/0 ?)+$/);
+    });
+  });
+
+  test('each kubelet has its own identity and a serving certificate of the kubelets’ CA', async () => {
+    const requests = (
+      await home.ask(
+        'get',
+        'csr',
+        '-o',
+        'jsonpath={range .items[*]}{.spec.signerName} {.status.conditions[*].type}{"\\n"}{end}',
+      )
+    ).split('\n');
+    expect(requests.filter((line) => line === 'kubernetes.io/kubelet-serving Approved').length).toBeGreaterThanOrEqual(
+      2,
+    );
+    expect(
+      requests.filter((line) => line === 'kubernetes.io/kube-apiserver-client-kubelet Approved').length,
+    ).toBeGreaterThanOrEqual(2);
+  });
+
+  test('a Service answers from two pods on two workers, by name and by address, from a pod on each', async () => {
+    await home.apply(web);
+    await home.ask('rollout', 'status', 'deployment/web', '--timeout=90s');
+    const nodes = (await home.ask('get', 'pods', '-l', 'app=web', '-o', 'jsonpath={.items[*].spec.nodeName}')).split(
+      ' ',
+    );
+    expect(new Set(nodes).size).toBe(2);
+    const address = await home.ask('get', 'service', 'web', '-o', 'jsonpath={.spec.clusterIP}');
+    const pods = (await home.ask('get', 'pods', '-l', 'app=web', '-o', 'name')).split('\n');
+    for (const pod of pods) {
+      for (const target of ['web.default.svc.cluster.local', 'web', address]) {
+        await eventually(30, async () => {
+          const answers = await home.ask(
+            'exec',
+            pod,
+            '--',
+            'sh',
+            '-c',
+            `for i in $(seq 20); do wget -qO- -T 3 http://${target}/name; done`,
+          );
+          expect(new Set(answers.split('\n')), `${pod} asks ${target}`).toEqual(
+            new Set(pods.map((name) => name.replace('pod/', ''))),
+          );
+        });
+      }
+    }
+  });
+
+  test('exec, logs and port-forward work with verified kubelet certificates', async () => {
+    const [pod] = (await home.ask('get', 'pods', '-l', 'app=web', '-o', 'name')).split('\n');
+    expect(await home.ask('exec', pod!, '--', 'hostname')).toBe(pod!.replace('pod/', ''));
+    await eventually(20, async () => expect(await home.ask('logs', pod!)).toContain('serving as'));
+    const answer = await run(
+      'sh',
+      [
+        '-c',
+        `kubectl --kubeconfig=tls/kubeconfig port-forward ${pod} 18080:8080 >/dev/null 2>&1 & p=$!; for i in $(seq 50); do curl -sf --max-time 2 http://127.0.0.1:18080/name && break; sleep 0.2; done; kill $p`,
+      ],
+      { env: home.env, cwd: home.cwd },
+    );
+    expect(answer.stdout.trim()).toBe(pod!.replace('pod/', ''));
+  });
+
+  test('a pod reaches https://kubernetes.default.svc with its ServiceAccount, the CA verified', async () => {
+    const [pod] = (
+      await home.ask('get', 'pods', '-n', 'kube-system', '-l', 'k8s-app=kubelet-serving-approver', '-o', 'name')
+    ).split('\n');
+    // The approver's pod is on the host network without cluster DNS, so the first service address stands for the name there.
+    const script = `const fs=require('fs'),d='/var/run/secrets/kubernetes.io/serviceaccount/';require('https').get({host:'10.3.0.1',servername:'kubernetes.default.svc',path:'/api',ca:fs.readFileSync(d+'ca.crt'),headers:{Authorization:'Bearer '+fs.readFileSync(d+'token')}},r=>{console.log(r.statusCode);r.resume()})`;
+    expect(await home.ask('-n', 'kube-system', 'exec', pod!, '--', 'node', '-e', script)).toBe('200');
+    const [web] = (await home.ask('get', 'pods', '-l', 'app=web', '-o', 'name')).split('\n');
+    expect(await home.ask('exec', web!, '--', 'nslookup', 'kubernetes.default.svc.cluster.local')).toContain(
+      '10.3.0.1',
+    );
+  });
+
+  test('nobody is anonymous but for health', async () => {
+    const ask = async (url: string) =>
+      (
+        await run(
+          'curl',
+          ['-s', '-o', '/dev/null', '-w', '%{http_code}', '--max-time', '10', '--cacert', 'tls/ca.pem', url],
+          { cwd: home.cwd },
+        )
+      ).stdout;
+    expect(await ask(`https://${host}/readyz`)).toBe('200');
+    expect(await ask(`https://${host}/version`)).toBe('401');
+    expect(await ask(`https://${host}/api/v1/namespaces`)).toBe('401');
+  });
+
+  test("a kubelet may not read another node's secrets", async () => {
+    await home.apply('apiVersion: v1\nkind: Secret\nmetadata: {name: private}\nstringData: {a: b}\n');
+    const as = (verb: string, ...rest: string[]) =>
+      home.hosted(['auth', 'can-i', verb, ...rest, '--as=system:node:worker-1', '--as-group=system:nodes']);
+    expect((await as('get', 'secrets/private')).stdout.trim()).toBe('no');
+    expect((await as('list', 'secrets')).stdout.trim()).toBe('no');
+  });
+
+  test('custom resources and admission policies work', async () => {
+    await home.apply(policy);
+    await home.apply(definition);
+    await home.ask('wait', '--for=condition=Established', 'crd/planes.test.k8sk8s.io', '--timeout=30s');
+    await eventually(20, () =>
+      home.apply('apiVersion: test.k8sk8s.io/v1\nkind: Plane\nmetadata: {name: one}\nspec: {size: 3}\n'),
+    );
+    await eventually(30, async () => {
+      const refused = await home.hosted(['create', 'configmap', 'forbidden-thing']);
+      expect(refused.code).not.toBe(0);
+      expect(refused.stderr).toContain('not in this house');
+    });
+  });
+
+  test('an admission webhook on hostNetwork refuses an object', async () => {
+    const folder = path.join(home.cwd, 'webhook');
+    const address = (
+      await home.ask('get', 'nodes', '-o', 'jsonpath={.items[0].status.addresses[?(@.type=="InternalIP")].address}')
+    ).trim();
+    execFileSync(
+      'sh',
+      [
+        '-c',
+        `mkdir -p ${folder} && cd ${folder} && openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=webhook -addext "subjectAltName=DNS:webhook.default.svc,IP:${address}" -keyout tls.key -out tls.crt`,
+      ],
+      { stdio: 'ignore' },
+    );
+    succeeded(
+      await home.hosted(['create', 'secret', 'tls', 'webhook', `--cert=${folder}/tls.crt`, `--key=${folder}/tls.key`]),
+    );
+    await home.apply(webhook(readFileSync(path.join(folder, 'tls.crt')).toString('base64')));
+    await home.ask('rollout', 'status', 'deployment/webhook', '--timeout=60s');
+    await eventually(30, async () => {
+      const refused = await home.hosted(['create', 'configmap', 'webhook-says-no']);
+      expect(refused.code).not.toBe(0);
+      expect(refused.stderr).toContain('refused by the webhook on a worker');
+    });
+    await home.ask('delete', 'validatingwebhookconfiguration', 'webhook');
+  });
+});
+
+describe('a plane whose pods die', () => {
+  test('controller-manager and scheduler come back and nothing is lost', async () => {
+    for (const component of ['kube-controller-manager', 'kube-scheduler'])
+      succeeded(await home.infra('delete', 'pod', '-l', `app.kubernetes.io/name=${component}`, '--wait=true'));
+    await eventually(60, async () => expect((await home.k8sk8s('status')).code).toBe(0));
+    expect(await home.ask('get', 'deployment', 'web', '-o', 'name')).toBe('deployment.apps/web');
+  });
+
+  test('the API server moves to another infra node, and in-cluster clients find it within 12 s', async () => {
+    const node = (
+      await home.infra(
+        'get',
+        'pods',
+        '-l',
+        'app.kubernetes.io/name=kube-apiserver',
+        '-o',
+        'jsonpath={.items[0].spec.nodeName}',
+      )
+    ).stdout;
+    succeeded(await asInfraAdmin('cordon', node));
+    try {
+      const started = Date.now();
+      succeeded(await home.infra('delete', 'pod', '-l', 'app.kubernetes.io/name=kube-apiserver', '--wait=false'));
+      await eventually(60, async () => {
+        const now = (
+          await home.infra(
+            'get',
+            'pods',
+            '-l',
+            'app.kubernetes.io/name=kube-apiserver',
+            '-o',
+            'jsonpath={range .items[*]}{.spec.nodeName} {.status.containerStatuses[0].ready} {.metadata.deletionTimestamp}{"\\n"}{end}',
+          )
+        ).stdout.trim();
+        expect(now).toMatch(/ true $/);
+        expect(now).not.toContain(`${node} `);
+      });
+      const ready = Date.now();
+      await eventually(12, async () => {
+        const [pod] = (
+          await home.ask('get', 'pods', '-n', 'kube-system', '-l', 'k8s-app=kubelet-serving-approver', '-o', 'name')
+        ).split('\n');
+        const script =
+          "require('https').get({host:'10.3.0.1',path:'/readyz',rejectUnauthorized:false,timeout:2000},r=>{console.log(r.statusCode);r.resume()}).on('timeout',function(){this.destroy()})";
+        expect(await home.ask('-n', 'kube-system', 'exec', pod!, '--', 'node', '-e', script)).toBe('200');
+      });
+      console.log(
+        `the API server was ready elsewhere after ${ready - started} ms, in-cluster clients reached it ${Date.now() - ready} ms later`,
+      );
+    } finally {
+      succeeded(await asInfraAdmin('uncordon', node));
+    }
+  });
+
+  test("an ephemeral etcd's death loses the objects, status says so, and deploy brings the cluster back", async () => {
+    succeeded(await home.infra('delete', 'pod', 'etcd-0', '--wait=true'));
+    await eventually(60, async () => {
+      const status = await home.k8sk8s('status');
+      expect(status.code).toBe(1);
+      expect(status.stdout + status.stderr).toMatch(/lost its data/);
+    });
+    succeeded(await home.k8sk8s('deploy'));
+    expect(await home.ask('get', 'daemonset', '-n', 'kube-system', 'kube-proxy', '-o', 'name')).toBe(
+      'daemonset.apps/kube-proxy',
+    );
+  });
+});
+
+describe('destroy', () => {
+  test('leaves what is not its own, and nothing of its own', async () => {
+    succeeded(await sandboxCommand(['join', '--leave', '-n', home.name], home));
+    for (const name of ['etcd-notes', 'kube-apiserver-notes']) succeeded(await home.infra('create', 'configmap', name));
+    const gone = succeeded(await home.k8sk8s('destroy', '--yes', '--purge-files'));
+    expect(gone.stderr).toContain('0 left');
+    expect(gone.stderr).toContain('stays: configmap "etcd-notes"');
+    expect(
+      (await home.infra('get', 'all,secrets,ingresses,leases', '-l', 'app.kubernetes.io/part-of=k8sk8s', '-o', 'name'))
+        .stdout,
+    ).toBe('');
+    expect((await home.infra('get', 'configmaps', '-o', 'name')).stdout).toContain('configmap/etcd-notes');
+    expect(succeeded(await home.k8sk8s('destroy', '--yes')).stderr).toContain('Nothing to do');
+  });
+});
+
+const web = `
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web}
+spec:
+  replicas: 2
+  selector: {matchLabels: {app: web}}
+  template:
+    metadata: {labels: {app: web}}
+    spec:
+      terminationGracePeriodSeconds: 1
+      topologySpreadConstraints:
+        - {maxSkew: 1, topologyKey: kubernetes.io/hostname, whenUnsatisfiable: DoNotSchedule, labelSelector: {matchLabels: {app: web}}}
+      containers:
+        - name: web
+          image: docker.io/library/busybox:latest
+          imagePullPolicy: IfNotPresent
+          command: [sh, -c, 'mkdir -p /tmp/www; hostname > /tmp/www/name; echo serving as $(hostname); exec httpd -f -p 8080 -h /tmp/www']
+---
+apiVersion: v1
+kind: Service
+metadata: {name: web}
+spec:
+  selector: {app: web}
+  ports: [{port: 80, targetPort: 8080}]
+`;
+
+const policy = `
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicy
+metadata: {name: no-forbidden}
+spec:
+  matchConstraints:
+    resourceRules: [{apiGroups: [""], apiVersions: [v1], operations: [CREATE], resources: [configmaps]}]
+  validations: [{expression: "!object.metadata.name.startsWith('forbidden')", message: not in this house}]
+---
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicyBinding
+metadata: {name: no-forbidden}
+spec: {policyName: no-forbidden, validationActions: [Deny]}
+`;
+
+const definition = `
+apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: {name: planes.test.k8sk8s.io}
+spec:
+  group: test.k8sk8s.io
+  scope: Namespaced
+  names: {plural: planes, singular: plane, kind: Plane}
+  versions:
+    - name: v1
+      served: true
+      storage: true
+      schema: {openAPIV3Schema: {type: object, properties: {spec: {type: object, properties: {size: {type: integer}}}}}}
+`;
+
+const webhook = (bundle: string) => `
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: webhook}
+data:
+  server.mjs: |
+    import { readFileSync } from 'node:fs';
+    import { createServer } from 'node:https';
+    createServer({ key: readFileSync('/tls/tls.key'), cert: readFileSync('/tls/tls.crt') }, async (request, response) => {
+      let body = '';
+      for await (const chunk of request) body += chunk;
+      const { request: review } = JSON.parse(body);
+      const allowed = !review.name.startsWith('webhook-says-no');
+      response.setHeader('content-type', 'application/json');
+      response.end(JSON.stringify({ apiVersion: 'admission.k8s.io/v1', kind: 'AdmissionReview', response: { uid: review.uid, allowed, status: { message: 'refused by the webhook on a worker' } } }));
+    }).listen(9443);
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: webhook}
+spec:
+  selector: {matchLabels: {app: webhook}}
+  template:
+    metadata: {labels: {app: webhook}}
+    spec:
+      hostNetwork: true
+      terminationGracePeriodSeconds: 1
+      containers:
+        - name: webhook
+          image: docker.io/library/node:20-slim
+          command: [node, /app/server.mjs]
+          ports: [{containerPort: 9443}]
+          readinessProbe: {tcpSocket: {port: 9443}, periodSeconds: 1}
+          volumeMounts: [{name: app, mountPath: /app}, {name: tls, mountPath: /tls}]
+      volumes: [{name: app, configMap: {name: webhook}}, {name: tls, secret: {secretName: webhook}}]
+---
+apiVersion: v1
+kind: Service
+metadata: {name: webhook}
+spec: {selector: {app: webhook}, ports: [{port: 443, targetPort: 9443}]}
+---
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingWebhookConfiguration
+metadata: {name: webhook}
+webhooks:
+  - name: webhook.test.k8sk8s.io
+    clientConfig: {service: {name: webhook, namespace: default}, caBundle: ${bundle}}
+    rules: [{apiGroups: [""], apiVersions: [v1], operations: [CREATE], resources: [configmaps]}]
+    admissionReviewVersions: [v1]
+    sideEffects: None
+    failurePolicy: Ignore
+    timeoutSeconds: 5
+`;

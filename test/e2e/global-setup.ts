@@ -1,0 +1,39 @@
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import type { TestProject } from 'vitest/node';
+import { boxState, difference } from './box.ts';
+
+declare module 'vitest' {
+  interface ProvidedContext {
+    sandbox: string;
+    work: string;
+  }
+}
+
+const name = 'e2e';
+
+/** One sandbox for the whole run: two infra nodes, so that a plane can move, and two workers. */
+export default function setup(project: TestProject): () => void {
+  const cli = path.resolve('dist/cli.js');
+  const sandbox = (...rest: string[]) =>
+    execFileSync(process.execPath, [cli, 'sandbox', ...rest, '--name', name], { stdio: 'inherit' });
+  const before = boxState();
+  const work = mkdtempSync(path.join(tmpdir(), 'k8sk8s-e2e-'));
+  try {
+    sandbox('up', '--workers', '2', '--infra-nodes', '2');
+  } catch (error) {
+    if (!process.env.K8SK8S_KEEP_SANDBOX) sandbox('down');
+    throw error;
+  }
+  project.provide('sandbox', name);
+  project.provide('work', work);
+  return () => {
+    if (process.env.K8SK8S_KEEP_SANDBOX) return;
+    sandbox('down');
+    rmSync(work, { recursive: true, force: true });
+    const left = difference(before, boxState());
+    if (left.length > 0) throw new Error(`sandbox down did not leave the box as it was:\n${left.join('\n')}`);
+  };
+}

@@ -1,0 +1,155 @@
+import { execFile, spawn } from 'node:child_process';
+import { mkdirSync } from 'node:fs';
+import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { expect, inject } from 'vitest';
+
+/** What a command did: everything that a person would have seen. */
+export interface Outcome {
+  code: number;
+  stdout: string;
+  stderr: string;
+}
+
+const cli = path.resolve('dist/cli.js');
+const sandbox = inject('sandbox');
+export const work = inject('work');
+
+export interface RunOptions {
+  env?: NodeJS.ProcessEnv;
+  cwd?: string;
+  input?: string;
+  timeout?: number;
+}
+
+/** Runs a program to its end; a non-zero exit code is an outcome, not an error. */
+export function run(program: string, args: string[], options: RunOptions = {}): Promise<Outcome> {
+  return new Promise((resolve, reject) => {
+    const child = execFile(
+      program,
+      args,
+      {
+        env: { ...process.env, ...options.env },
+        cwd: options.cwd ?? work,
+        timeout: options.timeout ?? 240_000,
+        maxBuffer: 64 << 20,
+      },
+      (error, stdout, stderr) => {
+        if (error && typeof error.code !== 'number')
+          reject(new Error(`${program} ${args.join(' ')}: ${error.message}\n${stderr}`));
+        else resolve({ code: typeof error?.code === 'number' ? error.code : 0, stdout, stderr });
+      },
+    );
+    child.stdin?.end(options.input ?? '');
+  });
+}
+
+/** A namespace of the infra cluster with its delegated administrator, and a folder for its files. */
+export class Namespace {
+  readonly name: string;
+  readonly env: NodeJS.ProcessEnv;
+  readonly cwd: string;
+
+  private constructor(name: string, env: NodeJS.ProcessEnv) {
+    this.name = name;
+    this.env = env;
+    this.cwd = path.join(work, name);
+    mkdirSync(this.cwd, { recursive: true });
+  }
+
+  static async open(name: string): Promise<Namespace> {
+    return new Namespace(name, await environment('--namespace', name));
+  }
+
+  /** `k8sk8s …` with the delegated administrator's rights, in the namespace's folder. */
+  k8sk8s(...args: string[]): Promise<Outcome> {
+    return run(process.execPath, [cli, ...args, '-n', this.name], { env: this.env, cwd: this.cwd });
+  }
+
+  /** The same, killed after so many milliseconds. */
+  async killed(after: number, ...args: string[]): Promise<void> {
+    const child = spawn(process.execPath, [cli, ...args, '-n', this.name], {
+      env: { ...process.env, ...this.env },
+      cwd: this.cwd,
+      stdio: 'ignore',
+    });
+    const ended = new Promise((resolve) => child.once('exit', resolve));
+    await Promise.race([sleep(after), ended]);
+    child.kill('SIGKILL');
+    await ended;
+  }
+
+  /** kubectl on the infra cluster, in this namespace. */
+  infra(...args: string[]): Promise<Outcome> {
+    return run('kubectl', ['-n', this.name, ...args], { env: this.env, cwd: this.cwd });
+  }
+
+  /** kubectl on the hosted cluster, as its administrator. */
+  hosted(args: string[], input?: string): Promise<Outcome> {
+    return run('kubectl', ['--kubeconfig=tls/kubeconfig', ...args], { env: this.env, cwd: this.cwd, input });
+  }
+
+  /** kubectl on the hosted cluster that has to succeed. @returns stdout */
+  async ask(...args: string[]): Promise<string> {
+    return succeeded(await this.hosted(args)).stdout.trim();
+  }
+
+  async apply(manifest: string): Promise<void> {
+    succeeded(await this.hosted(['apply', '-f', '-'], manifest));
+  }
+}
+
+/** The infra cluster's own administrator: for what happens to a cluster, never for what k8sk8s does. */
+export async function asInfraAdmin(...args: string[]): Promise<Outcome> {
+  return run('kubectl', args, { env: await environment('--admin') });
+}
+
+export function sandboxCommand(args: string[], namespace: Namespace): Promise<Outcome> {
+  return run(process.execPath, [cli, 'sandbox', ...args, '--name', sandbox], {
+    env: namespace.env,
+    cwd: namespace.cwd,
+  });
+}
+
+async function environment(...args: string[]): Promise<NodeJS.ProcessEnv> {
+  const { stdout } = succeeded(await run(process.execPath, [cli, 'sandbox', 'env', ...args, '--name', sandbox]));
+  const pairs = [...stdout.matchAll(/^export (\w+)=(.*)$/gm)].map(([, name, value]) => [
+    name!,
+    value!.replace(/^(['"])(.*)\1$/, '$2').replace(/\$\{?PATH\}?/g, process.env.PATH ?? ''),
+  ]);
+  return Object.fromEntries(pairs);
+}
+
+/** Fails with all that a command printed when it did not succeed. */
+export function succeeded(outcome: Outcome): Outcome {
+  expect(outcome.code, `${outcome.stdout}\n${outcome.stderr}`).toBe(0);
+  return outcome;
+}
+
+/** Tries until `check` no longer throws; then it is true, or its last words are the failure. */
+export async function eventually<T>(seconds: number, check: () => Promise<T>): Promise<T> {
+  const deadline = Date.now() + seconds * 1000;
+  for (;;) {
+    try {
+      return await check();
+    } catch (error) {
+      if (Date.now() > deadline) throw error;
+      await sleep(250);
+    }
+  }
+}
+
+/** `Kind/name resourceVersion` of every object of a plane, but the lease's, which says who was at work. */
+export async function resourceVersions(namespace: Namespace): Promise<string[]> {
+  const { stdout } = succeeded(
+    await namespace.infra(
+      'get',
+      'statefulsets,deployments,services,secrets,configmaps,ingresses',
+      '-l',
+      'app.kubernetes.io/part-of=k8sk8s',
+      '-o',
+      'jsonpath={range .items[*]}{.kind}/{.metadata.name} {.metadata.resourceVersion} {.metadata.generation}{"\\n"}{end}',
+    ),
+  );
+  return stdout.trim().split('\n').sort();
+}
