@@ -1,4 +1,4 @@
-import { childImages, knownMinors, newest } from '../src/versions.ts';
+import { childImages, newest } from '../src/versions.ts';
 
 /** What a sandbox runs unless told otherwise. The Kubernetes patches are those that `deploy` knows. */
 export const versions = {
@@ -15,11 +15,6 @@ export const versions = {
   metricsServer: '0.9.0',
   pause: '3.10',
 } as const;
-
-/** Other Kubernetes patches that the sandbox's cluster can be built from. */
-export const otherKubernetesVersions = knownMinors
-  .map((known) => known.patch)
-  .filter((patch) => patch !== newest.patch);
 
 /** The oldest Go that compiles all of the above (the `go` line of Kubernetes' and etcd's go.mod). */
 export const minimumGo = '1.26.0';

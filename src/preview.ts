@@ -10,15 +10,9 @@ import { readBundle } from './plane/secrets.ts';
 import { runPreflight } from './preflight/run.ts';
 import { type PlaneRecord, readRecord, toConfigMap } from './record.ts';
 import type { ClusterSpec } from './spec.ts';
+import { quietReporter } from './ui/quiet.ts';
 import type { Reporter } from './ui/reporter.ts';
 import { toolVersion } from './version.ts';
-
-const quiet: Reporter = {
-  line: () => undefined,
-  warn: () => undefined,
-  debug: () => undefined,
-  begin: () => ({ update: () => undefined, done: () => undefined, fail: () => undefined }),
-};
 
 /**
  * What deploy would do, asked of the infra cluster by server-side dry run: nothing is stored. Addresses that do not exist
@@ -29,7 +23,8 @@ export async function dryRun(cluster: InfraCluster, spec: ClusterSpec, reporter:
   const existing = await Existing.read(cluster);
   const record = (await readRecord(cluster)) ?? newRecord(spec);
   const applied = nothingApplied();
-  const apply = (objects: KubeObject[]) => applyAll(cluster, record.planeId, objects, existing, applied, quiet, true);
+  const apply = (objects: KubeObject[]) =>
+    applyAll(cluster, record.planeId, objects, existing, applied, quietReporter, true);
   const services = (
     await apply([...buildServices(record.planeId, spec), ...buildIngress(record.planeId, spec)])
   ).filter((object) => object.kind === 'Service') as Service[];

@@ -46,7 +46,7 @@ export async function findGo(program?: string): Promise<Go> {
 }
 
 /** Whether version `a` comes before `b`, number by number. */
-export function isOlder(a: string, b: string): boolean {
+function isOlder(a: string, b: string): boolean {
   const left = a.split('.').map(Number);
   const right = b.split('.').map(Number);
   for (let index = 0; index < 3; index++) {

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { mkdir, readdir, rename, rm, rmdir, stat, writeFile } from 'node:fs/promises';
+import { access, mkdir, readdir, rename, rm, rmdir, stat, writeFile } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { basename, dirname, join, resolve } from 'node:path';
 import { messageOf, UserError } from '../../src/errors.ts';
@@ -49,6 +49,19 @@ export function imagePath(root: string, name: string, version: string, key: stri
 /** Where a component's go.mod and small sources lie while it is built. */
 export function sourcePath(root: string, component: string, version: string): string {
   return join(root, 'src', component, version, architecture());
+}
+
+/** Folder of the locks that keep two processes from making the same thing. */
+export function lockFolder(root: string): string {
+  return join(root, 'locks');
+}
+
+/** Whether a file is there. */
+export function present(path: string): Promise<boolean> {
+  return access(path).then(
+    () => true,
+    () => false,
+  );
 }
 
 /**
@@ -126,7 +139,7 @@ async function sizeOf(folder: string): Promise<number> {
  * @throws UserError `cache-busy` while another process builds or downloads into it
  */
 export async function purgeCache(root: string = cacheRoot()): Promise<number> {
-  const busy = await liveLocks(join(root, 'locks'));
+  const busy = await liveLocks(lockFolder(root));
   if (busy[0]) {
     throw new UserError({
       what: `the cache ${root} is in use`,

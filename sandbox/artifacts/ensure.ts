@@ -2,10 +2,10 @@ import { messageOf, UserError } from '../../src/errors.ts';
 import { formatDuration, type Phase, type Reporter } from '../../src/ui/reporter.ts';
 import { type ImageName, versions } from '../versions.ts';
 import { buildBinary, checkModules, findGo, type Go, prepareSources } from './build.ts';
-import { binaryPath, cacheRoot, ensureCacheRoot, sourcePath } from './cache.ts';
+import { binaryPath, cacheRoot, ensureCacheRoot, lockFolder, present, sourcePath } from './cache.ts';
 import { withCacheLock } from './cache-lock.ts';
 import { type ArtifactMode, artifactMode, downloadBinary, unreachable } from './download.ts';
-import { binariesOf, buildImage, imageArchive, lockFolder, needsBox, present } from './images.ts';
+import { binariesOf, buildImage, imageArchive, needsBox } from './images.ts';
 import { ensurePackages } from './packages.ts';
 import { type BinaryName, binaries, binaryOf, type ComponentName, componentOf } from './recipes.ts';
 import { releaseOf } from './releases.ts';
@@ -33,7 +33,7 @@ export const binarySets = {
 
 const planeImages = ['kube-apiserver', 'kube-controller-manager', 'kube-scheduler', 'kube-proxy'] as const;
 
-export const imageSets = {
+const imageSets = {
   core: [
     'pause',
     'busybox',

@@ -1,5 +1,5 @@
 /** A module with the version to take, or a folder below the build's own for `path`. */
-export interface Replacement {
+interface Replacement {
   module: string;
   with: string;
   /** With a leading `v`; absent when `with` is a folder. */
@@ -50,7 +50,7 @@ export function stagingModules(kubernetesGoMod: string): string[] {
 }
 
 /** `1.26.0` of a go.mod's `go` line. */
-export function goLine(goMod: string): string | undefined {
+function goLine(goMod: string): string | undefined {
   return /^go\s+(\S+)/m.exec(goMod)?.[1];
 }
 

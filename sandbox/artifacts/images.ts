@@ -1,6 +1,5 @@
 import { createHash } from 'node:crypto';
-import { access, stat } from 'node:fs/promises';
-import { join } from 'node:path';
+import { stat } from 'node:fs/promises';
 import { type ImageName, imageReferences } from '../versions.ts';
 import { writeImage } from './archive.ts';
 import { architecture, imagePath, writeAtomically } from './cache.ts';
@@ -219,17 +218,4 @@ export async function buildImage(name: ImageName, kubernetes: string, paths: Bin
       user: image.user,
     }),
   );
-}
-
-/** Whether a file is there. */
-export function present(path: string): Promise<boolean> {
-  return access(path).then(
-    () => true,
-    () => false,
-  );
-}
-
-/** Folder of the locks that keep two processes from making the same thing. */
-export function lockFolder(root: string): string {
-  return join(root, 'locks');
 }

@@ -13,7 +13,7 @@ interface DebianPackage {
   proof: string;
 }
 
-export const debianPackages: DebianPackage[] = [
+const debianPackages: DebianPackage[] = [
   { name: 'containerd', proof: 'containerd' },
   { name: 'runc', proof: 'runc' },
   { name: 'iptables', proof: 'xtables-nft-multi' },

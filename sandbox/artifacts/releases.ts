@@ -3,7 +3,7 @@ import type { BinaryName } from './recipes.ts';
 
 /** Where official releases are served. */
 export const kubernetesOrigin = 'https://dl.k8s.io';
-export const githubOrigin = 'https://github.com';
+const githubOrigin = 'https://github.com';
 
 /** One published file and its published checksum. */
 export interface Release {

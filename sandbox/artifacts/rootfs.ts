@@ -109,7 +109,7 @@ async function extensionFolder(iptables: string): Promise<string> {
 }
 
 /** The path of a program that a Debian package brought. */
-export async function boxProgram(name: string): Promise<string> {
+async function boxProgram(name: string): Promise<string> {
   const path = await findProgram(name);
   if (!path) throw missing(name);
   return path;

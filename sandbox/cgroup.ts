@@ -1,0 +1,126 @@
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+
+const mount = '/sys/fs/cgroup';
+
+/** cgroup v2 alone, or v1 hierarchies (with or without a unified one beside them). */
+function isUnified(): boolean {
+  return existsSync(path.join(mount, 'cgroup.controllers'));
+}
+
+/** The hierarchies in which a sandbox has a cgroup. v2 alone could not be run where this was written. */
+function hierarchies(): string[] {
+  if (isUnified()) return [mount];
+  return readdirSync(mount, { withFileTypes: true })
+    .filter((entry) => entry.isDirectory())
+    .map((entry) => path.join(mount, entry.name));
+}
+
+/** The hierarchy that says which processes are the sandbox's: every process is in exactly one cgroup of it. */
+export function trackingRoot(): string {
+  if (isUnified()) return mount;
+  const unified = path.join(mount, 'unified');
+  return existsSync(unified) ? unified : path.join(mount, 'pids');
+}
+
+/** Where cgroup2 is mounted, for the machines' own view of it; undefined on v1 alone. */
+export function cgroup2Mount(): string | undefined {
+  return isUnified() ? mount : existsSync(path.join(mount, 'unified')) ? path.join(mount, 'unified') : undefined;
+}
+
+/** Makes `name` (a relative path) in every hierarchy. */
+export function createCgroup(name: string): void {
+  for (const hierarchy of hierarchies()) {
+    const parts = name.split('/');
+    for (let depth = 1; depth <= parts.length; depth++) {
+      const folder = path.join(hierarchy, ...parts.slice(0, depth));
+      mkdirSync(folder, { recursive: true });
+      // In a v1 cpuset nothing can run until it has been told on what.
+      for (const file of ['cpuset.cpus', 'cpuset.mems']) {
+        const own = path.join(folder, file);
+        if (hierarchy.endsWith('/cpuset') && readFileSync(own, 'utf8').trim() === '')
+          writeFileSync(own, readFileSync(path.join(path.dirname(folder), file), 'utf8').trim());
+      }
+      if (isUnified() && depth < parts.length) {
+        const available = readFileSync(path.join(folder, 'cgroup.controllers'), 'utf8')
+          .trim()
+          .split(/\s+/)
+          .filter(Boolean);
+        writeFileSync(
+          path.join(folder, 'cgroup.subtree_control'),
+          available.map((controller) => `+${controller}`).join(' '),
+        );
+      }
+    }
+  }
+}
+
+/** Every process in the cgroup and below it. */
+export function processesOf(name: string): number[] {
+  return cgroupFolders(path.join(trackingRoot(), name)).flatMap((folder) => {
+    try {
+      return readFileSync(path.join(folder, 'cgroup.procs'), 'utf8').split('\n').filter(Boolean).map(Number);
+    } catch {
+      return [];
+    }
+  });
+}
+
+/**
+ * Ends every process of the cgroup and removes it from all hierarchies.
+ *
+ * @returns what could not be removed within 20 s
+ */
+export async function removeCgroup(name: string): Promise<string[]> {
+  const deadline = Date.now() + 20_000;
+  for (;;) {
+    const pids = hierarchies().flatMap((hierarchy) => cgroupFolders(path.join(hierarchy, name)).flatMap(pidsOf));
+    for (const pid of new Set(pids)) {
+      try {
+        process.kill(pid, 'SIGKILL');
+      } catch {
+        // It has just ended by itself.
+      }
+    }
+    const left = hierarchies().flatMap((hierarchy) =>
+      cgroupFolders(path.join(hierarchy, name))
+        .reverse()
+        .filter((folder) => !tryRemove(folder)),
+    );
+    if (left.length === 0 || Date.now() > deadline) return left;
+    await sleep(100);
+  }
+}
+
+export function cgroupExists(name: string): boolean {
+  return hierarchies().some((hierarchy) => existsSync(path.join(hierarchy, name)));
+}
+
+/** The folder and all below it, parents first. */
+function cgroupFolders(folder: string): string[] {
+  if (!existsSync(folder)) return [];
+  try {
+    const children = readdirSync(folder, { withFileTypes: true }).filter((entry) => entry.isDirectory());
+    return [folder, ...children.flatMap((entry) => cgroupFolders(path.join(folder, entry.name)))];
+  } catch {
+    return [];
+  }
+}
+
+function pidsOf(folder: string): number[] {
+  try {
+    return readFileSync(path.join(folder, 'cgroup.procs'), 'utf8').split('\n').filter(Boolean).map(Number);
+  } catch {
+    return [];
+  }
+}
+
+function tryRemove(folder: string): boolean {
+  try {
+    rmdirSync(folder);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'ENOENT';
+  }
+}

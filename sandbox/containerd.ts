@@ -1,0 +1,58 @@
+import { copyFileSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { ensureDaemon, inside } from './machine.ts';
+import { until } from './process.ts';
+import { type MachineState, machineFolder, type SandboxState } from './state.ts';
+
+const socket = '/run/containerd/containerd.sock';
+/** Where Debian's containernetworking-plugins puts its programs. */
+const debianPlugins = '/usr/lib/cni';
+
+/** containerd in the machine, answering. */
+export async function ensureContainerd(state: SandboxState, machine: MachineState): Promise<void> {
+  const folder = machineFolder(state, machine);
+  const plugins = path.join(folder, 'root/opt/cni/bin');
+  mkdirSync(plugins, { recursive: true });
+  for (const plugin of readdirSync(debianPlugins))
+    copyFileSync(path.join(debianPlugins, plugin), path.join(plugins, plugin));
+  const config = path.join(folder, 'containerd.toml');
+  writeFileSync(config, configuration(folder));
+  ensureDaemon(state, machine, 'containerd', ['containerd', '-c', config]);
+  await until(`containerd on ${machine.name}`, 20, () => ctr(machine, 'version').then(() => true));
+}
+
+function configuration(folder: string): string {
+  return `version = 2
+root = "/var/lib/containerd"
+state = "/run/containerd"
+[grpc]
+  address = "${socket}"
+[plugins."io.containerd.internal.v1.opt"]
+  path = "${folder}/opt"
+[plugins."io.containerd.grpc.v1.cri"]
+  sandbox_image = "registry.k8s.io/pause:3.10"
+  disable_apparmor = true
+  # Boxes without CAP_SYS_RESOURCE cannot lower a score.
+  restrict_oom_score_adj = true
+  [plugins."io.containerd.grpc.v1.cri".cni]
+    bin_dir = "/opt/cni/bin"
+    conf_dir = "/etc/cni/net.d"
+`;
+}
+
+/** Imports the archives that the machine does not have yet. Each machine's own record says which it has. */
+export async function ensureImported(machine: MachineState, folder: string, archives: string[]): Promise<void> {
+  const imported = path.join(folder, 'imported');
+  mkdirSync(imported, { recursive: true });
+  const done = new Set(readdirSync(imported));
+  for (const archive of archives) {
+    const mark = archive.split(path.sep).slice(-4).join('_');
+    if (done.has(mark)) continue;
+    await ctr(machine, '-n', 'k8s.io', 'images', 'import', archive);
+    writeFileSync(path.join(imported, mark), '');
+  }
+}
+
+function ctr(machine: MachineState, ...args: string[]): Promise<string> {
+  return inside(machine, ['ctr', '-a', socket, ...args]);
+}

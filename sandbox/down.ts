@@ -1,0 +1,51 @@
+import { existsSync, rmSync } from 'node:fs';
+import { UserError } from '../src/errors.ts';
+import type { Reporter } from '../src/ui/reporter.ts';
+import { purgeCache } from './artifacts/cache.ts';
+import { cgroupExists, removeCgroup } from './cgroup.ts';
+import { removeHostsLines } from './hosts.ts';
+import { removeBridge } from './network.ts';
+import { isAlive, until } from './process.ts';
+import { loadState, newState, sandboxFolder, withSandboxLock } from './state.ts';
+
+/**
+ * Takes a sandbox away: processes, machines, links, cgroups, hosts lines, files. Works on what a killed `up` left.
+ *
+ * @returns false when there was nothing to do
+ */
+export async function sandboxDown(
+  options: { name: string; purgeCache?: boolean },
+  reporter: Reporter,
+): Promise<boolean> {
+  return withSandboxLock(options.name, async () => {
+    const folder = sandboxFolder(options.name);
+    // Without a state there is nothing on the box but, perhaps, a cgroup whose name follows from the sandbox's.
+    const known = loadState(options.name);
+    const state = known ?? newState(options.name, '', '');
+    const something = known !== undefined || existsSync(folder) || cgroupExists(state.cgroup);
+    if (something) {
+      const phase = reporter.begin(`sandbox ${options.name}: ending its machines`);
+      // Process 1 first: the kernel ends everything in its namespace, mounts and links included.
+      for (const { init } of state.machines) if (init && isAlive(init)) process.kill(init.pid, 'SIGKILL');
+      const left = await removeCgroup(state.cgroup);
+      await removeBridge(state);
+      removeHostsLines(options.name);
+      await until('removing the files of the sandbox', 20, () => {
+        rmSync(folder, { recursive: true, force: true });
+        return true;
+      });
+      if (left.length > 0) {
+        phase.fail();
+        throw new UserError({
+          what: `some cgroups of the sandbox could not be removed: ${left.join(', ')}`,
+          why: 'a process in them does not end',
+          fix: 'look at the cgroup.procs files there, then run the command again',
+          anchor: 'sandbox-left',
+        });
+      }
+      phase.done(`sandbox ${options.name} is gone`);
+    }
+    if (options.purgeCache) reporter.line(`cache emptied: ${Math.round((await purgeCache()) / 2 ** 20)} MiB`);
+    return something || Boolean(options.purgeCache);
+  });
+}

@@ -1,0 +1,27 @@
+import { readFileSync, writeFileSync } from 'node:fs';
+
+const file = '/etc/hosts';
+const mark = (sandbox: string) => `# k8sk8s sandbox ${sandbox}`;
+
+/** Makes `host` resolve to `address` on this box and its machines by a marked line of the hosts file. */
+export function addHostsLine(sandbox: string, host: string, address: string): void {
+  const others = lines().filter((line) => !(line.endsWith(mark(sandbox)) && line.split(/\s+/)[1] === host));
+  write([...others, `${address} ${host} ${mark(sandbox)}`]);
+}
+
+/** Takes back every line of a sandbox. */
+export function removeHostsLines(sandbox: string): void {
+  const all = lines();
+  const others = all.filter((line) => !line.endsWith(mark(sandbox)));
+  if (others.length < all.length) write(others);
+}
+
+function lines(): string[] {
+  const text = readFileSync(file, 'utf8');
+  return (text.endsWith('\n') ? text.slice(0, -1) : text).split('\n');
+}
+
+/** In place and in one write: the file is often a mount, which cannot be replaced by another. */
+function write(content: string[]): void {
+  writeFileSync(file, `${content.join('\n')}\n`);
+}

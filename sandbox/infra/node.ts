@@ -1,0 +1,77 @@
+import { mkdirSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { dump } from 'js-yaml';
+import { ensureKubelet } from '../kubelet.ts';
+import { ensureDaemon, inside } from '../machine.ts';
+import { type MachineState, machineFolder, type SandboxState } from '../state.ts';
+import { podNetwork } from './control-plane.ts';
+import type { InfraCredentials } from './credentials.ts';
+
+export const infraDns = '10.96.0.10';
+
+/** Kubelet, kube-proxy and a bridge network on an infra machine, with routes to the pods of the others. */
+export async function ensureInfraNode(
+  state: SandboxState,
+  machine: MachineState,
+  programs: Record<'kubelet' | 'kube-proxy', string>,
+  credentials: InfraCredentials,
+): Promise<void> {
+  const folder = machineFolder(state, machine);
+  const network = path.join(folder, 'root/etc/cni/net.d');
+  mkdirSync(network, { recursive: true });
+  writeFileSync(path.join(network, '10-bridge.conflist'), JSON.stringify(bridgeNetwork(podSubnet(machine)), null, 2));
+  for (const other of state.machines) {
+    if (other.role === 'infra' && other !== machine)
+      await inside(machine, ['ip', 'route', 'replace', podSubnet(other), 'via', other.address]);
+  }
+  ensureKubelet(state, machine, {
+    program: programs.kubelet,
+    clientCaFile: credentials.file('ca.crt'),
+    clusterDns: infraDns,
+    clusterDomain: 'cluster.local',
+    configuration: {
+      tlsCertFile: credentials.file(`${machine.name}.crt`),
+      tlsPrivateKeyFile: credentials.file(`${machine.name}.key`),
+    },
+    flags: [`--kubeconfig=${credentials.file(`${machine.name}.kubeconfig`)}`],
+  });
+  const proxy = path.join(folder, 'kube-proxy.yaml');
+  writeFileSync(
+    proxy,
+    dump({
+      apiVersion: 'kubeproxy.config.k8s.io/v1alpha1',
+      kind: 'KubeProxyConfiguration',
+      clientConnection: { kubeconfig: credentials.file('kube-proxy.kubeconfig') },
+      clusterCIDR: podNetwork,
+      hostnameOverride: machine.name,
+      mode: 'iptables',
+      oomScoreAdj: 0,
+      conntrack: { maxPerCore: 0, min: 0, tcpCloseWaitTimeout: '0s', tcpEstablishedTimeout: '0s' },
+    }),
+  );
+  ensureDaemon(state, machine, 'kube-proxy', [programs['kube-proxy'], `--config=${proxy}`]);
+}
+
+/** `10.244.N.0/24` for infra-N. */
+function podSubnet(machine: MachineState): string {
+  return `10.244.${machine.name.replace(/\D+/g, '')}.0/24`;
+}
+
+/** Pods are masqueraded towards everything else, so that hosted API servers reach the workers' kubelets. */
+function bridgeNetwork(subnet: string): object {
+  return {
+    cniVersion: '1.0.0',
+    name: 'infra',
+    plugins: [
+      {
+        type: 'bridge',
+        bridge: 'cni0',
+        isGateway: true,
+        ipMasq: true,
+        hairpinMode: true,
+        ipam: { type: 'host-local', ranges: [[{ subnet }]], routes: [{ dst: '0.0.0.0/0' }] },
+      },
+      { type: 'portmap', capabilities: { portMappings: true } },
+    ],
+  };
+}

@@ -1,0 +1,59 @@
+import { mkdirSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { dump } from 'js-yaml';
+import { ensureDaemon, machineCgroup } from './machine.ts';
+import { bridgeAddress } from './network.ts';
+import { type MachineState, machineFolder, type SandboxState } from './state.ts';
+
+export interface KubeletOptions {
+  /** Path of the kubelet. */
+  program: string;
+  clientCaFile: string;
+  clusterDns: string;
+  clusterDomain: string;
+  /** Fields of KubeletConfiguration that differ between infra nodes and workers. */
+  configuration: Record<string, unknown>;
+  flags: string[];
+}
+
+/** A kubelet on the machine, with what a box without systemd, kernel modules and CAP_SYS_RESOURCE asks for. */
+export function ensureKubelet(state: SandboxState, machine: MachineState, options: KubeletOptions): void {
+  const folder = machineFolder(state, machine);
+  mkdirSync(folder, { recursive: true });
+  const resolvConf = path.join(folder, 'resolv.conf');
+  // Nothing listens there: pods ask for names inside the cluster, all others are refused at once.
+  writeFileSync(resolvConf, `nameserver ${bridgeAddress(state)}\n`);
+  const config = path.join(folder, 'kubelet.yaml');
+  writeFileSync(
+    config,
+    dump({
+      apiVersion: 'kubelet.config.k8s.io/v1beta1',
+      kind: 'KubeletConfiguration',
+      authentication: {
+        anonymous: { enabled: false },
+        x509: { clientCAFile: options.clientCaFile },
+        webhook: { enabled: true },
+      },
+      authorization: { mode: 'Webhook' },
+      cgroupDriver: 'cgroupfs',
+      cgroupRoot: `/${machineCgroup(state, machine)}`,
+      clusterDNS: [options.clusterDns],
+      clusterDomain: options.clusterDomain,
+      resolvConf,
+      oomScoreAdj: 0,
+      failCgroupV1: false,
+      containerRuntimeEndpoint: 'unix:///run/containerd/containerd.sock',
+      imageGCHighThresholdPercent: 100,
+      evictionHard: { 'memory.available': '100Mi', 'nodefs.available': '1%', 'imagefs.available': '1%' },
+      maxPods: 250,
+      ...options.configuration,
+    }),
+  );
+  ensureDaemon(state, machine, 'kubelet', [
+    options.program,
+    `--config=${config}`,
+    `--hostname-override=${machine.name}`,
+    `--node-ip=${machine.address}`,
+    ...options.flags,
+  ]);
+}

@@ -1,0 +1,173 @@
+import { spawn } from 'node:child_process';
+import { closeSync, existsSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { cgroup2Mount, createCgroup, trackingRoot } from './cgroup.ts';
+import { plugIn } from './network.ts';
+import { isAlive, processIdentity, run, until } from './process.ts';
+import { type MachineState, machineFolder, type SandboxState, saveState } from './state.ts';
+
+/** Kernel settings that kubelets and network drivers write, although they are the whole box's: a machine sees a file instead. */
+const shielded = [
+  'vm/overcommit_memory',
+  'kernel/panic',
+  'kernel/panic_on_oops',
+  'kernel/unprivileged_bpf_disabled',
+  'kernel/timer_migration',
+  'net/netfilter/nf_conntrack_max',
+];
+
+/** Folders of a machine that are its own; all others are the box's. */
+const ownFolders = [
+  '/etc/cni',
+  '/opt/cni',
+  '/var/lib/cni',
+  '/var/lib/kubelet',
+  '/var/lib/containerd',
+  '/var/log/pods',
+  '/var/log/containers',
+  '/var/lib/rancher',
+  '/opt/local-path-provisioner',
+];
+
+export const machineCgroup = (state: SandboxState, machine: MachineState): string => `${state.cgroup}/${machine.name}`;
+
+/**
+ * Starts a machine that is not running: namespaces for processes, network, mounts, host name, IPC and cgroups, process 1,
+ * a network card and its own folders. Whatever dies with process 1 needs no other clearing up.
+ *
+ * @param init path of a static program that reaps orphans: the machine's process 1
+ */
+export async function ensureMachine(state: SandboxState, machine: MachineState, init: string): Promise<void> {
+  if (isAlive(machine.init)) return;
+  machine.daemons = {};
+  createCgroup(machineCgroup(state, machine));
+  const folder = machineFolder(state, machine);
+  mkdirSync(folder, { recursive: true });
+  const parent = start(state, machine, 'machine', [
+    'unshare',
+    '--net',
+    '--mount',
+    '--uts',
+    '--ipc',
+    '--pid',
+    '--cgroup',
+    '--fork',
+    '--kill-child=KILL',
+    '--mount-proc',
+    '--propagation',
+    'private',
+    init,
+  ]);
+  const pid = await until(
+    `process 1 of ${machine.name}`,
+    10,
+    () => Number(readFileSync(`/proc/${parent}/task/${parent}/children`, 'utf8').trim().split(' ')[0]) || undefined,
+    10,
+  );
+  machine.init = processIdentity(pid);
+  saveState(state);
+  await until(
+    `the program of ${machine.name}`,
+    10,
+    () => readFileSync(`/proc/${pid}/comm`, 'utf8').trim() === path.basename(init).slice(0, 15) || undefined,
+    10,
+  );
+  await prepareMounts(machine, folder);
+  await plugIn(state, machine, pid);
+  await inside(machine, ['hostname', machine.name]);
+  await inside(machine, ['sysctl', '-qw', 'net.ipv4.ip_forward=1']);
+}
+
+async function prepareMounts(machine: MachineState, folder: string): Promise<void> {
+  await inside(machine, ['mount', '--make-rshared', '/']);
+  for (const setting of shielded) {
+    if (!existsSync(`/proc/sys/${setting}`)) continue;
+    const copy = path.join(folder, `shield-${path.basename(setting)}`);
+    writeFileSync(copy, readFileSync(`/proc/sys/${setting}`));
+    await inside(machine, ['mount', '--bind', copy, `/proc/sys/${setting}`]);
+  }
+  await inside(machine, ['mount', '-t', 'tmpfs', '-o', 'mode=755', 'tmpfs', '/run']);
+  await inside(machine, ['mkdir', '-p', '/run/netns', '/run/lock']);
+  for (const own of ownFolders) {
+    const source = path.join(folder, 'root', own);
+    mkdirSync(source, { recursive: true });
+    mkdirSync(own, { recursive: true });
+    await inside(machine, ['mount', '--bind', source, own]);
+  }
+  const unified = cgroup2Mount();
+  if (unified) {
+    // The mount that came along shows the whole box's tree; a new one shows the machine's own.
+    await inside(machine, ['umount', unified]);
+    await inside(machine, ['mount', '-t', 'cgroup2', 'cgroup2', unified]);
+  }
+}
+
+/** Runs a program inside the machine to its end. @returns stdout */
+export function inside(machine: MachineState, command: string[], options: { timeout?: number } = {}): Promise<string> {
+  return run('nsenter', ['-t', String(machine.init!.pid), '-a', ...command], options);
+}
+
+/** Starts a program inside the machine, if it is not running; its output goes to NAME.log in the machine's folder. */
+export function ensureDaemon(
+  state: SandboxState,
+  machine: MachineState,
+  name: string,
+  command: string[],
+  environment: NodeJS.ProcessEnv = {},
+): void {
+  if (isAlive(machine.daemons[name])) return;
+  const pid = start(state, machine, name, ['nsenter', '-t', String(machine.init!.pid), '-a', ...command], environment);
+  machine.daemons[name] = processIdentity(pid);
+  saveState(state);
+}
+
+/** Spawns a program that belongs to the machine's cgroup from its first instruction on and outlives this process. */
+function start(
+  state: SandboxState,
+  machine: MachineState,
+  name: string,
+  command: string[],
+  environment: NodeJS.ProcessEnv = {},
+): number {
+  const log = openSync(path.join(machineFolder(state, machine), `${name}.log`), 'a');
+  const procs = path.join(trackingRoot(), machineCgroup(state, machine), 'cgroup.procs');
+  const child = spawn('sh', ['-c', 'echo $$ > "$0" && exec "$@"', procs, ...command], {
+    detached: true,
+    stdio: ['ignore', log, log],
+    env: { PATH: process.env.PATH, HOME: '/root', ...environment },
+  });
+  child.unref();
+  closeSync(log);
+  if (child.pid === undefined) throw new Error(`${command[0]} could not be started`);
+  return child.pid;
+}
+
+/** Ends a machine: its process 1 takes everything inside along. What it wrote to its own folders is removed. */
+export async function stopMachine(state: SandboxState, machine: MachineState): Promise<void> {
+  const init = machine.init;
+  if (init && isAlive(init)) {
+    process.kill(init.pid, 'SIGKILL');
+    await until(`the end of ${machine.name}`, 20, () => !isAlive(init) || undefined, 20);
+  }
+  machine.init = undefined;
+  machine.daemons = {};
+  saveState(state);
+  // The kernel takes a machine's mounts away just after its last process.
+  await until(`removing the files of ${machine.name}`, 20, () => {
+    rmSync(machineFolder(state, machine), { recursive: true, force: true });
+    return true;
+  });
+}
+
+/** The last lines of a daemon's log, for error messages. */
+export function lastWords(state: SandboxState, machine: MachineState, name: string, lines = 5): string {
+  try {
+    return readFileSync(path.join(machineFolder(state, machine), `${name}.log`), 'utf8')
+      .trim()
+      .split('\n')
+      .slice(-lines)
+      .join('\n');
+  } catch {
+    return '(no log)';
+  }
+}

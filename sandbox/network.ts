@@ -1,0 +1,56 @@
+import { networkInterfaces } from 'node:os';
+import { run } from './process.ts';
+import { allSandboxes, type MachineState, type SandboxState } from './state.ts';
+
+/** A /24 of 10.200.0.0/16 that neither another sandbox nor the box itself uses. */
+export function freeNetwork(): string {
+  const taken = new Set([
+    ...allSandboxes().map((state) => state.network),
+    ...Object.values(networkInterfaces()).flatMap((addresses) =>
+      (addresses ?? []).map(({ address }) => address.split('.').slice(0, 3).join('.')),
+    ),
+  ]);
+  const free = Array.from({ length: 250 }, (_, index) => `10.200.${index + 1}`).find((network) => !taken.has(network));
+  if (free === undefined) throw new Error('all networks of 10.200.0.0/16 are taken');
+  return free;
+}
+
+export const bridgeAddress = (state: SandboxState): string => `${state.network}.1`;
+
+/** The bridge that all machines of a sandbox are plugged into; the box has its first address. */
+export async function ensureBridge(state: SandboxState): Promise<void> {
+  if (!(await linkExists(state.bridge))) await run('ip', ['link', 'add', state.bridge, 'type', 'bridge']);
+  await run('ip', ['addr', 'replace', `${bridgeAddress(state)}/24`, 'dev', state.bridge]);
+  await run('ip', ['link', 'set', state.bridge, 'up']);
+}
+
+export async function removeBridge(state: SandboxState): Promise<void> {
+  for (const machine of state.machines)
+    if (await linkExists(hostLink(state, machine))) await run('ip', ['link', 'del', hostLink(state, machine)]);
+  if (await linkExists(state.bridge)) await run('ip', ['link', 'del', state.bridge]);
+}
+
+/** Gives the machine behind `init` its eth0. The pair vanishes with the machine's network namespace. */
+export async function plugIn(state: SandboxState, machine: MachineState, init: number): Promise<void> {
+  const link = hostLink(state, machine);
+  if (await linkExists(link)) await run('ip', ['link', 'del', link]);
+  await run('ip', ['link', 'add', link, 'type', 'veth', 'peer', 'name', 'eth0', 'netns', String(init)]);
+  await run('ip', ['link', 'set', link, 'master', state.bridge, 'up']);
+  const inside = (...args: string[]) => run('nsenter', ['-t', String(init), '-n', 'ip', ...args]);
+  await inside('addr', 'replace', `${machine.address}/24`, 'dev', 'eth0');
+  await inside('link', 'set', 'eth0', 'up');
+  await inside('link', 'set', 'lo', 'up');
+  await inside('route', 'replace', 'default', 'via', bridgeAddress(state));
+}
+
+/** At most 15 characters: `k8s3fa9c1-w12`. */
+function hostLink(state: SandboxState, machine: MachineState): string {
+  return `${state.bridge}-${machine.role[0]}${machine.name.replace(/\D+/g, '')}`;
+}
+
+async function linkExists(name: string): Promise<boolean> {
+  return run('ip', ['link', 'show', name]).then(
+    () => true,
+    () => false,
+  );
+}

@@ -1,0 +1,76 @@
+import { execFile } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { promisify } from 'node:util';
+
+const execute = promisify(execFile);
+
+/** A process that is not mistaken for a later one with the same number. */
+export interface ProcessIdentity {
+  pid: number;
+  /** Start time in clock ticks since boot: field 22 of /proc/PID/stat. */
+  start: string;
+}
+
+/** @throws Error when there is no such process */
+export function processIdentity(pid: number): ProcessIdentity {
+  const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+  // The second field is the program's name in parentheses and may hold anything.
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  return { pid, start: fields[19] ?? '' };
+}
+
+export function isAlive(identity: ProcessIdentity | undefined): boolean {
+  if (!identity) return false;
+  try {
+    const stat = readFileSync(`/proc/${identity.pid}/stat`, 'utf8');
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+    return fields[19] === identity.start && fields[0] !== 'Z';
+  } catch {
+    return false;
+  }
+}
+
+/** Runs a program to its end. @returns stdout; @throws Error with what it said on stderr */
+export async function run(
+  program: string,
+  args: string[],
+  options: { timeout?: number; env?: NodeJS.ProcessEnv } = {},
+): Promise<string> {
+  try {
+    return (
+      await execute(program, args, { maxBuffer: 16 << 20, timeout: options.timeout ?? 120_000, env: options.env })
+    ).stdout;
+  } catch (error) {
+    const { stderr, message } = error as { stderr?: string; message: string };
+    throw new Error(
+      `${program} ${args.slice(0, 8).join(' ')}: ${stderr?.trim().split('\n').slice(-3).join(' | ') || message}`,
+      { cause: error },
+    );
+  }
+}
+
+/** Tries every `interval` ms until `check` gives something; its last failure is the error. */
+export async function until<T>(
+  what: string,
+  seconds: number,
+  check: () => Promise<T | undefined> | T | undefined,
+  interval = 100,
+): Promise<T> {
+  const deadline = Date.now() + seconds * 1000;
+  let last: unknown;
+  for (;;) {
+    try {
+      const result = await check();
+      if (result !== undefined && result !== false) return result;
+      last = undefined;
+    } catch (error) {
+      last = error;
+    }
+    if (Date.now() > deadline)
+      throw new Error(`${what} did not happen within ${seconds} s${last instanceof Error ? `: ${last.message}` : ''}`, {
+        cause: last,
+      });
+    await sleep(interval);
+  }
+}

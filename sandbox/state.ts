@@ -1,0 +1,133 @@
+import { createHash } from 'node:crypto';
+import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { homedir } from 'node:os';
+import path from 'node:path';
+import { UserError } from '../src/errors.ts';
+import { isAlive, type ProcessIdentity, processIdentity } from './process.ts';
+
+export interface MachineState {
+  name: string;
+  role: 'infra' | 'worker';
+  /** Address on the sandbox's bridge. */
+  address: string;
+  /** Process 1 of the machine's PID namespace, as the box sees it. */
+  init?: ProcessIdentity;
+  /** Programs started in the machine, by name. */
+  daemons: Record<string, ProcessIdentity>;
+  /** Workers: the namespace of the plane that it joined. */
+  claimedBy?: string;
+}
+
+/** What a sandbox has done to the box. Written before each effect, so that `down` finds it after a crash at any moment. */
+export interface SandboxState {
+  name: string;
+  kubernetesVersion: string;
+  /** `10.200.N`: the first three numbers of the machines' network. */
+  network: string;
+  bridge: string;
+  /** Name of the sandbox's cgroup in every hierarchy. */
+  cgroup: string;
+  machines: MachineState[];
+  /** Names that lines in the hosts file were written for. */
+  hosts: string[];
+}
+
+/** $K8SK8S_STATE, or k8sk8s below $XDG_STATE_HOME, or below ~/.local/state. */
+export function stateRoot(env: NodeJS.ProcessEnv = process.env): string {
+  return env.K8SK8S_STATE ?? path.join(env.XDG_STATE_HOME ?? path.join(homedir(), '.local', 'state'), 'k8sk8s');
+}
+
+export function sandboxFolder(name: string): string {
+  return path.join(stateRoot(), 'sandboxes', name);
+}
+
+export function machineFolder(state: SandboxState, machine: MachineState): string {
+  return path.join(sandboxFolder(state.name), machine.name);
+}
+
+/** @returns undefined when there is no sandbox of that name */
+export function loadState(name: string): SandboxState | undefined {
+  try {
+    return JSON.parse(readFileSync(path.join(sandboxFolder(name), 'state.json'), 'utf8')) as SandboxState;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw error;
+  }
+}
+
+/** @throws UserError when there is no such sandbox */
+export function requireState(name: string): SandboxState {
+  const state = loadState(name);
+  if (state) return state;
+  throw new UserError({
+    what: `there is no sandbox "${name}" on this box`,
+    fix: `make it with: k8sk8s sandbox up${name === 'k8sk8s' ? '' : ` --name ${name}`}`,
+    anchor: 'no-sandbox',
+    exitCode: 2,
+  });
+}
+
+export function saveState(state: SandboxState): void {
+  const folder = sandboxFolder(state.name);
+  mkdirSync(folder, { recursive: true, mode: 0o700 });
+  const file = path.join(folder, 'state.json');
+  writeFileSync(`${file}.new`, `${JSON.stringify(state, null, 2)}\n`, { mode: 0o600 });
+  renameSync(`${file}.new`, file);
+}
+
+export function newState(name: string, kubernetesVersion: string, network: string): SandboxState {
+  const id = createHash('sha256').update(name).digest('hex').slice(0, 6);
+  return { name, kubernetesVersion, network, bridge: `k8s${id}`, cgroup: `k8sk8s-${name}`, machines: [], hosts: [] };
+}
+
+/** All sandboxes of this box. */
+export function allSandboxes(): SandboxState[] {
+  try {
+    return readdirSync(path.join(stateRoot(), 'sandboxes')).flatMap((name) => loadState(name) ?? []);
+  } catch {
+    return [];
+  }
+}
+
+/**
+ * Runs `work` while no other command changes the same sandbox. A lock whose process is dead is taken over.
+ *
+ * @throws UserError `sandbox-busy`
+ */
+export async function withSandboxLock<T>(name: string, work: () => Promise<T>): Promise<T> {
+  const folder = path.join(stateRoot(), 'locks');
+  mkdirSync(folder, { recursive: true, mode: 0o700 });
+  const file = path.join(folder, name);
+  const mine = JSON.stringify(processIdentity(process.pid));
+  for (;;) {
+    try {
+      writeFileSync(file, mine, { flag: 'wx' });
+      break;
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+      const holder = readIdentity(file);
+      if (holder && isAlive(holder)) {
+        throw new UserError({
+          what: `another command is at work on the sandbox "${name}"`,
+          why: `process ${holder.pid} holds its lock`,
+          fix: 'wait until it has ended',
+          anchor: 'sandbox-busy',
+        });
+      }
+      rmSync(file, { force: true });
+    }
+  }
+  try {
+    return await work();
+  } finally {
+    rmSync(file, { force: true });
+  }
+}
+
+function readIdentity(file: string): ProcessIdentity | undefined {
+  try {
+    return JSON.parse(readFileSync(file, 'utf8')) as ProcessIdentity;
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,166 @@
+import type { Command } from 'commander';
+import { UserError } from '../errors.ts';
+import { table } from '../ui/table.ts';
+import { terminalReporter } from '../ui/terminal.ts';
+import { outputOption } from './connection.ts';
+
+interface Named {
+  name: string;
+  quiet?: boolean;
+  verbose?: boolean;
+}
+
+export function configure(sandbox: Command): void {
+  add(sandbox, 'up', 'make it, or finish and mend one that is there')
+    .option('--workers <N>', 'idle worker machines', '2')
+    .option('--infra-nodes <N>', 'nodes of the infra cluster', '1')
+    .option('--kubernetes-version <VERSION>', 'of the infra cluster and the workers')
+    .option('--also-version <VERSION...>', 'more versions whose control plane images are to be there')
+    .action(
+      async (
+        options: Named & { workers: string; infraNodes: string; kubernetesVersion?: string; alsoVersion?: string[] },
+      ) => {
+        const { sandboxUp } = await import('../../sandbox/up.ts');
+        const started = performance.now();
+        const reporter = terminalReporter(options);
+        const state = await sandboxUp(
+          {
+            name: checkName(options.name),
+            workers: count(options.workers, '--workers', 0),
+            infraNodes: count(options.infraNodes, '--infra-nodes', 1),
+            kubernetesVersion: version(options.kubernetesVersion),
+            alsoVersions: options.alsoVersion?.map((each) => version(each)!),
+          },
+          reporter,
+        );
+        reporter.line(
+          `Sandbox ${state.name} is up (${((performance.now() - started) / 1000).toFixed(1)} s). Use it: eval "$(k8sk8s sandbox env --namespace NAME)"`,
+        );
+      },
+    );
+  add(sandbox, 'down', 'take it away and leave the box as it was')
+    .option('--purge-cache', 'also remove the cache of binaries and images')
+    .action(async (options: Named & { purgeCache?: boolean }) => {
+      const { sandboxDown } = await import('../../sandbox/down.ts');
+      const reporter = terminalReporter(options);
+      const done = await sandboxDown({ name: checkName(options.name), purgeCache: options.purgeCache }, reporter);
+      if (!done) reporter.line(`Nothing to do: there is no sandbox "${options.name}".`);
+    });
+  add(sandbox, 'env', "print a shell's variables for a namespace of the infra cluster")
+    .option('-n, --namespace <NAMESPACE>', 'made when missing, with an administrator who has rights in it alone')
+    .option('--admin', "the infra cluster's own administrator")
+    .action(async (options: Named & { namespace?: string; admin?: boolean }) => {
+      if (!options.namespace && !options.admin)
+        throw new UserError({
+          what: 'sandbox env needs --namespace NAME or --admin',
+          anchor: 'bad-values',
+          exitCode: 2,
+          fix: 'eval "$(k8sk8s sandbox env --namespace demo)"',
+        });
+      const { sandboxEnvironment } = await import('../../sandbox/delegate.ts');
+      const { kubeconfig, path } = await sandboxEnvironment({
+        name: checkName(options.name),
+        namespace: options.namespace,
+        admin: options.admin,
+      });
+      process.stdout.write(`export KUBECONFIG=${kubeconfig}\n${path ? `export PATH=${path}:$PATH\n` : ''}`);
+    });
+  add(sandbox, 'host', 'make a name resolve to the ingress controller on this box')
+    .argument('<HOST>')
+    .action(async (host: string, options: Named) => {
+      const { sandboxHost } = await import('../../sandbox/host.ts');
+      const address = sandboxHost(checkName(options.name), host);
+      terminalReporter(options).line(`${host} resolves to ${address} on this box`);
+    });
+  add(sandbox, 'join', 'let idle worker machines join the plane of a namespace')
+    .requiredOption('-n, --namespace <NAMESPACE>', 'namespace of the plane')
+    .option('--dir <DIR>', 'folder with kubeconfig-kubelets and ca.pem', 'tls')
+    .option('--workers <N>', 'how many', '2')
+    .option('--cluster-dns <IP>', "the hosted cluster's DNS address, for the kubelet's configuration", '10.3.0.10')
+    .option('--cluster-domain <DOMAIN>', "the hosted cluster's DNS domain", 'cluster.local')
+    .option('--leave', 'take them out again')
+    .action(
+      async (
+        options: Named & {
+          namespace: string;
+          dir: string;
+          workers: string;
+          clusterDns: string;
+          clusterDomain: string;
+          leave?: boolean;
+        },
+      ) => {
+        const { sandboxJoin, sandboxLeave } = await import('../../sandbox/join.ts');
+        const reporter = terminalReporter(options);
+        const name = checkName(options.name);
+        if (!options.leave)
+          await sandboxJoin({ ...options, name, workers: count(options.workers, '--workers', 1) }, reporter);
+        else if ((await sandboxLeave({ name, namespace: options.namespace }, reporter)).length === 0)
+          reporter.line(`Nothing to do: no worker machine belongs to the plane in "${options.namespace}".`);
+      },
+    );
+  add(sandbox, 'status', 'machines, versions, memory, addresses')
+    .addOption(outputOption())
+    .action(async (options: Named & { output: string }) => {
+      const { sandboxStatus } = await import('../../sandbox/status.ts');
+      const status = await sandboxStatus(checkName(options.name));
+      if (options.output === 'json') {
+        process.stdout.write(`${JSON.stringify(status, null, 2)}\n`);
+        return;
+      }
+      const rows = status.machines.map((machine) => [
+        machine.name,
+        machine.address,
+        machine.running ? 'running' : 'DEAD',
+        daemons(machine.daemons),
+        machine.claimedBy ?? (machine.role === 'worker' ? 'idle' : ''),
+        `${machine.memoryMiB} MiB`,
+      ]);
+      const versions = Object.entries(status.versions).map(([name, value]) => `${name} ${value}`);
+      process.stdout.write(
+        `Sandbox:  ${status.name}\nAPI:      ${status.apiServer}\nIngress:  ${status.ingress}${status.hosts.length > 0 ? ` (${status.hosts.join(', ')})` : ''}\nVersions: ${versions.join(', ')}\nCache:    ${status.cacheMiB} MiB\n\n${table(['MACHINE', 'ADDRESS', 'STATE', 'RUNS', 'PLANE', 'MEMORY'], rows)}\n`,
+      );
+    });
+}
+
+function add(parent: Command, name: string, description: string): Command {
+  return parent
+    .command(name)
+    .description(description)
+    .helpOption('--help', 'show help')
+    .option('--name <NAME>', 'name of the sandbox', 'k8sk8s')
+    .option('--quiet', 'only warnings and errors')
+    .option('--verbose', 'say more about every step');
+}
+
+function daemons(all: Record<string, boolean>): string {
+  return Object.entries(all)
+    .map(([name, running]) => (running ? name : `${name} (DEAD)`))
+    .join(', ');
+}
+
+function checkName(name: string): string {
+  if (/^[a-z0-9]([-a-z0-9]{0,30}[a-z0-9])?$/.test(name)) return name;
+  throw new UserError({
+    what: `--name "${name}" cannot be a sandbox's name`,
+    why: 'it has at most 32 lower-case letters, digits and -',
+    fix: 'choose another',
+    anchor: 'bad-values',
+    exitCode: 2,
+  });
+}
+
+function count(text: string, option: string, least: number): number {
+  const value = Number(text);
+  if (Number.isInteger(value) && value >= least && value <= 50) return value;
+  throw new UserError({
+    what: `${option} "${text}" has to be a number from ${least} to 50`,
+    fix: 'correct it',
+    anchor: 'bad-values',
+    exitCode: 2,
+  });
+}
+
+function version(text: string | undefined): string | undefined {
+  return text?.replace(/^v/, '');
+}
