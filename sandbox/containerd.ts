@@ -2,7 +2,7 @@ import { copyFileSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { ensureDaemon, inside } from './machine.ts';
 import { until } from './process.ts';
-import { type MachineState, machineFolder, type SandboxState } from './state.ts';
+import { type MachineState, machineFolder, type SandboxState, writeIfChanged } from './state.ts';
 
 const socket = '/run/containerd/containerd.sock';
 /** Where Debian's containernetworking-plugins puts its programs. */
@@ -16,7 +16,7 @@ export async function ensureContainerd(state: SandboxState, machine: MachineStat
   for (const plugin of readdirSync(debianPlugins))
     copyFileSync(path.join(debianPlugins, plugin), path.join(plugins, plugin));
   const config = path.join(folder, 'containerd.toml');
-  writeFileSync(config, configuration(folder));
+  writeIfChanged(config, configuration(folder));
   ensureDaemon(state, machine, 'containerd', ['containerd', '-c', config]);
   await until(`containerd on ${machine.name}`, 20, () => ctr(machine, 'version').then(() => true));
 }

@@ -1,9 +1,9 @@
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync } from 'node:fs';
 import path from 'node:path';
 import { dump } from 'js-yaml';
 import { ensureDaemon, machineCgroup } from './machine.ts';
 import { bridgeAddress } from './network.ts';
-import { type MachineState, machineFolder, type SandboxState } from './state.ts';
+import { type MachineState, machineFolder, type SandboxState, writeIfChanged } from './state.ts';
 
 export interface KubeletOptions {
   /** Path of the kubelet. */
@@ -22,9 +22,9 @@ export function ensureKubelet(state: SandboxState, machine: MachineState, option
   mkdirSync(folder, { recursive: true });
   const resolvConf = path.join(folder, 'resolv.conf');
   // Nothing listens there: pods ask for names inside the cluster, all others are refused at once.
-  writeFileSync(resolvConf, `nameserver ${bridgeAddress(state)}\n`);
+  writeIfChanged(resolvConf, `nameserver ${bridgeAddress(state)}\n`);
   const config = path.join(folder, 'kubelet.yaml');
-  writeFileSync(
+  writeIfChanged(
     config,
     dump({
       apiVersion: 'kubelet.config.k8s.io/v1beta1',

@@ -131,3 +131,14 @@ function readIdentity(file: string): ProcessIdentity | undefined {
     return undefined;
   }
 }
+
+/** Writes a file unless it says the same already: programs that watch their configuration end when it is touched. */
+export function writeIfChanged(file: string, content: string): void {
+  let before: string | undefined;
+  try {
+    before = readFileSync(file, 'utf8');
+  } catch {
+    // Not there yet.
+  }
+  if (before !== content) writeFileSync(file, content, { mode: 0o600 });
+}

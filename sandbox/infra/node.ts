@@ -1,9 +1,9 @@
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync } from 'node:fs';
 import path from 'node:path';
 import { dump } from 'js-yaml';
 import { ensureKubelet } from '../kubelet.ts';
 import { ensureDaemon, inside } from '../machine.ts';
-import { type MachineState, machineFolder, type SandboxState } from '../state.ts';
+import { type MachineState, machineFolder, type SandboxState, writeIfChanged } from '../state.ts';
 import { podNetwork } from './control-plane.ts';
 import type { InfraCredentials } from './credentials.ts';
 
@@ -19,7 +19,7 @@ export async function ensureInfraNode(
   const folder = machineFolder(state, machine);
   const network = path.join(folder, 'root/etc/cni/net.d');
   mkdirSync(network, { recursive: true });
-  writeFileSync(path.join(network, '10-bridge.conflist'), JSON.stringify(bridgeNetwork(podSubnet(machine)), null, 2));
+  writeIfChanged(path.join(network, '10-bridge.conflist'), JSON.stringify(bridgeNetwork(podSubnet(machine)), null, 2));
   for (const other of state.machines) {
     if (other.role === 'infra' && other !== machine)
       await inside(machine, ['ip', 'route', 'replace', podSubnet(other), 'via', other.address]);
@@ -36,7 +36,7 @@ export async function ensureInfraNode(
     flags: [`--kubeconfig=${credentials.file(`${machine.name}.kubeconfig`)}`],
   });
   const proxy = path.join(folder, 'kube-proxy.yaml');
-  writeFileSync(
+  writeIfChanged(
     proxy,
     dump({
       apiVersion: 'kubeproxy.config.k8s.io/v1alpha1',
