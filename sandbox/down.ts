@@ -1,4 +1,4 @@
-import { existsSync, rmSync } from 'node:fs';
+import { existsSync, rmdirSync, rmSync } from 'node:fs';
 import { UserError } from '../src/errors.ts';
 import type { Reporter } from '../src/ui/reporter.ts';
 import { purgeCache } from './artifacts/cache.ts';
@@ -6,7 +6,15 @@ import { cgroupExists, removeCgroup } from './cgroup.ts';
 import { removeHostsLines } from './hosts.ts';
 import { removeBridge } from './network.ts';
 import { isAlive, until } from './process.ts';
-import { loadState, newState, sandboxFolder, withSandboxLock } from './state.ts';
+import {
+  allSandboxes,
+  loadState,
+  newState,
+  type SandboxState,
+  sandboxFolder,
+  saveState,
+  withSandboxLock,
+} from './state.ts';
 
 /**
  * Takes a sandbox away: processes, machines, links, cgroups, hosts lines, files. Works on what a killed `up` left.
@@ -30,6 +38,7 @@ export async function sandboxDown(
       const left = await removeCgroup(state.cgroup);
       await removeBridge(state);
       removeHostsLines(options.name);
+      giveBackFolders(state);
       await until('removing the files of the sandbox', 20, () => {
         rmSync(folder, { recursive: true, force: true });
         return true;
@@ -48,4 +57,21 @@ export async function sandboxDown(
     if (options.purgeCache) reporter.line(`cache emptied: ${Math.round((await purgeCache()) / 2 ** 20)} MiB`);
     return something || Boolean(options.purgeCache);
   });
+}
+
+/** Mount points that this sandbox made on the box. Another sandbox's machines may have theirs over them: then it inherits them. */
+function giveBackFolders(state: SandboxState): void {
+  const heir = allSandboxes().find(({ name }) => name !== state.name);
+  if (heir) {
+    heir.folders.push(...state.folders);
+    if (state.folders.length > 0) saveState(heir);
+    return;
+  }
+  for (const folder of [...state.folders].reverse()) {
+    try {
+      rmdirSync(folder);
+    } catch {
+      // Something else has come to live there meanwhile, or it is gone.
+    }
+  }
 }

@@ -72,10 +72,25 @@ export async function ensureMachine(state: SandboxState, machine: MachineState, 
     () => readFileSync(`/proc/${pid}/comm`, 'utf8').trim() === path.basename(init).slice(0, 15) || undefined,
     10,
   );
+  makeMountPoints(state);
   await prepareMounts(machine, folder);
   await plugIn(state, machine, pid);
   await inside(machine, ['hostname', machine.name]);
   await inside(machine, ['sysctl', '-qw', 'net.ipv4.ip_forward=1']);
+}
+
+/** A folder that the box does not have is made, and taken back by down. */
+function makeMountPoints(state: SandboxState): void {
+  for (const own of ownFolders) {
+    const parts = own.split('/');
+    for (let depth = 2; depth <= parts.length; depth++) {
+      const folder = parts.slice(0, depth).join('/');
+      if (existsSync(folder)) continue;
+      state.folders.push(folder);
+      saveState(state);
+      mkdirSync(folder);
+    }
+  }
 }
 
 async function prepareMounts(machine: MachineState, folder: string): Promise<void> {
@@ -91,7 +106,6 @@ async function prepareMounts(machine: MachineState, folder: string): Promise<voi
   for (const own of ownFolders) {
     const source = path.join(folder, 'root', own);
     mkdirSync(source, { recursive: true });
-    mkdirSync(own, { recursive: true });
     await inside(machine, ['mount', '--bind', source, own]);
   }
   const unified = cgroup2Mount();

@@ -30,6 +30,8 @@ export interface SandboxState {
   machines: MachineState[];
   /** Names that lines in the hosts file were written for. */
   hosts: string[];
+  /** Empty folders made on the box for machines to mount their own over, parents first. */
+  folders: string[];
 }
 
 /** $K8SK8S_STATE, or k8sk8s below $XDG_STATE_HOME, or below ~/.local/state. */
@@ -77,7 +79,16 @@ export function saveState(state: SandboxState): void {
 
 export function newState(name: string, kubernetesVersion: string, network: string): SandboxState {
   const id = createHash('sha256').update(name).digest('hex').slice(0, 6);
-  return { name, kubernetesVersion, network, bridge: `k8s${id}`, cgroup: `k8sk8s-${name}`, machines: [], hosts: [] };
+  return {
+    name,
+    kubernetesVersion,
+    network,
+    bridge: `k8s${id}`,
+    cgroup: `k8sk8s-${name}`,
+    machines: [],
+    hosts: [],
+    folders: [],
+  };
 }
 
 /** All sandboxes of this box. */

@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 
 /** What a sandbox could leave behind on the box: links, namespaces, mounts, rules, cgroups, kernel settings, hosts, processes. */
@@ -27,6 +27,17 @@ export function boxState(): BoxState {
     'nftables tables': lines('nft', 'list', 'tables'),
     cgroups: folders('/sys/fs/cgroup', 3),
     'kernel settings': sysctls.map((name) => `${name}=${readOr(`/proc/sys/${name}`)}`),
+    folders: [
+      '/etc/cni',
+      '/opt/cni',
+      '/opt/local-path-provisioner',
+      '/var/lib/cni',
+      '/var/lib/kubelet',
+      '/var/lib/containerd',
+      '/var/lib/rancher',
+      '/var/log/pods',
+      '/var/log/containers',
+    ].filter((folder) => existsSync(folder)),
     hosts: readFileSync('/etc/hosts', 'utf8').split('\n'),
     processes: processes(),
   };
@@ -61,10 +72,10 @@ function folders(root: string, depth: number): string[] {
   }
 }
 
-/** Programs that a cluster runs; the test runner's own come and go. */
+/** Programs that a cluster runs; the test runner's own come and go, and so do processes that have ended already. */
 function processes(): string[] {
   return readdirSync('/proc')
-    .filter((entry) => /^\d+$/.test(entry))
+    .filter((entry) => /^\d+$/.test(entry) && !/\) [ZX] /.test(readOr(`/proc/${entry}/stat`)))
     .map((pid) => readOr(`/proc/${pid}/comm`))
     .filter((name) => /^(etcd|kube|containerd|traefik|coredns|flanneld|local-path|pause|unshare)/.test(name));
 }
