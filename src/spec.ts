@@ -104,25 +104,21 @@ export const clusterSpec = z.strictObject({
       help: 'name (or, with --expose nodeport, IPv4 address) at which workers and kubectl reach the API server',
     }),
   ),
-  port: port
-    .optional()
-    .meta(
-      flag({
-        flag: 'port',
-        short: 'p',
-        arg: 'PORT',
-        help: 'port at HOST; default 443, with --expose nodeport the node port',
-      }),
-    ),
-  kubernetesVersion: version
-    .default(newest.patch)
-    .meta(
-      flag({
-        flag: 'kubernetes-version',
-        arg: 'VERSION',
-        help: `${knownMinors.map((known) => known.minor).join(', ')} or a full version`,
-      }),
-    ),
+  port: port.optional().meta(
+    flag({
+      flag: 'port',
+      short: 'p',
+      arg: 'PORT',
+      help: 'port at HOST; default 443, with --expose nodeport the node port',
+    }),
+  ),
+  kubernetesVersion: version.default(newest.patch).meta(
+    flag({
+      flag: 'kubernetes-version',
+      arg: 'VERSION',
+      help: `${knownMinors.map((known) => known.minor).join(', ')} or a full version`,
+    }),
+  ),
   allowUntestedVersion: z
     .boolean()
     .default(false)
@@ -291,24 +287,20 @@ export const clusterSpec = z.strictObject({
     .optional()
     .meta(flag({ flag: 'flannel-cni-image', arg: 'IMAGE', help: "image of flannel's CNI plugin" })),
   corednsImage: image.optional().meta(flag({ flag: 'coredns-image', arg: 'IMAGE', help: 'image of CoreDNS' })),
-  nodeImage: image
-    .optional()
-    .meta(
-      flag({
-        flag: 'node-image',
-        arg: 'IMAGE',
-        help: 'image of Node.js, for the kubelet serving certificate approver',
-      }),
-    ),
-  imageRegistry: image
-    .optional()
-    .meta(
-      flag({
-        flag: 'image-registry',
-        arg: 'HOST[/PATH]',
-        help: 'registry that mirrors all images, instead of the upstream ones',
-      }),
-    ),
+  nodeImage: image.optional().meta(
+    flag({
+      flag: 'node-image',
+      arg: 'IMAGE',
+      help: 'image of Node.js, for the kubelet serving certificate approver',
+    }),
+  ),
+  imageRegistry: image.optional().meta(
+    flag({
+      flag: 'image-registry',
+      arg: 'HOST[/PATH]',
+      help: 'registry that mirrors all images, instead of the upstream ones',
+    }),
+  ),
   imagePullSecret: checked((value) =>
     /^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$/.test(value) ? undefined : 'is not a Secret name',
   )

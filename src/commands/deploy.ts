@@ -2,10 +2,9 @@ import type { Command } from 'commander';
 import { type DeployResult, deploy } from '../deploy.ts';
 import { UserError } from '../errors.ts';
 import type { InfraCluster } from '../kube/cluster.ts';
-import { readRecord } from '../record.ts';
-import { type ClusterSpec, parseSpec } from '../spec.ts';
+import type { ClusterSpec } from '../spec.ts';
 import { formatDuration } from '../ui/reporter.ts';
-import { readClusterFile } from './cluster-file.ts';
+import { chooseSpec } from './chosen-spec.ts';
 import {
   addConnectionOptions,
   addOutputOptions,
@@ -16,7 +15,7 @@ import {
   parseDuration,
   reporterOf,
 } from './connection.ts';
-import { addSpecOptions, specFromOptions } from './spec-options.ts';
+import { addSpecOptions } from './spec-options.ts';
 
 interface DeployOptions extends ConnectionOptions {
   file?: string;
@@ -49,20 +48,12 @@ export function configure(command: Command): void {
 async function run(command: Command): Promise<void> {
   const started = performance.now();
   const signal = interruption();
-  const { spec: fromFile, ...local } = readClusterFile(command.opts<DeployOptions>().file);
-  const options: DeployOptions = { ...command.opts<DeployOptions>(), ...unlessGiven(command, local) };
+  const { complete, local } = chooseSpec(command, command.opts<DeployOptions>().file);
+  const options: DeployOptions = { ...command.opts<DeployOptions>(), ...local };
   const timeout = parseDuration(options.timeout, '--timeout');
-  const given = { ...fromFile, ...specFromOptions(command) };
-  // What is wrong with the values themselves is said before anything is asked of a cluster.
-  const source = options.file ? `${options.file} or on the command line` : 'the command line';
-  if (given.host !== undefined) parseSpec(given, source);
   const cluster = connect(options);
   try {
-    // Fields that are not given again keep what the plane was deployed with.
-    const recorded = await readRecord(cluster).catch((error) =>
-      given.host === undefined ? Promise.reject(error) : undefined,
-    );
-    const spec = parseSpec({ ...recorded?.spec, ...given }, source);
+    const spec = await complete(cluster);
     if (options.export) await printManifests(cluster, spec, options);
     else if (options.dryRun) await printPlan(cluster, spec, options);
     else {
@@ -135,11 +126,4 @@ async function printManifests(cluster: InfraCluster, spec: ClusterSpec, options:
   process.stdout.write(
     `# For the infra cluster, namespace ${cluster.namespace}\n${infra}# For the hosted cluster, once it answers\n${hosted}`,
   );
-}
-
-/** Values of cluster.yaml for options that the command line left at their default. */
-function unlessGiven(command: Command, local: Record<string, string | undefined>): Record<string, string> {
-  return Object.fromEntries(
-    Object.entries(local).filter(([key, value]) => value !== undefined && command.getOptionValueSource(key) !== 'cli'),
-  ) as Record<string, string>;
 }

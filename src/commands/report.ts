@@ -20,7 +20,7 @@ export function reportError(error: unknown, argv: string[]): number {
   const colour = coloursFor(process.stderr);
   if (known instanceof UserError) {
     process.stderr.write(`${colour.red('ERROR')} ${known.what}\n`);
-    if (known.why) process.stderr.write(`  why: ${known.why.trim().replace(/\n(?=\S)/g, '\n  ')}\n`);
+    if (known.why) process.stderr.write(`  why: ${known.why.trimEnd().replace(/\n(?=\S)/g, '\n  ')}\n`);
     if (known.fix) process.stderr.write(`  do:  ${known.fix}\n`);
     process.stderr.write(colour.dim(`  see: ${documentation}#${known.anchor}\n`));
     return known.exitCode;

@@ -172,7 +172,7 @@ abstract class Cluster {
   }
 }
 
-/** The existing cluster, seen through one namespace of it: no call can name another one. */
+/** The existing cluster, seen through one namespace of it: no call can name another one, and only `listEverywhere` goes beyond. */
 export class InfraCluster extends Cluster {
   readonly namespace: string;
 
@@ -187,6 +187,11 @@ export class InfraCluster extends Cluster {
 
   list<T extends KubeObject>(kind: Kind, options: ListOptions = {}): Promise<KubeList<T>> {
     return this.listAt<T>(kind, this.namespace, options);
+  }
+
+  /** Of all namespaces; 403 for everybody but the cluster's own administrators. */
+  listEverywhere<T extends KubeObject>(kind: Kind, options: ListOptions = {}): Promise<KubeList<T>> {
+    return this.listAt<T>(kind, undefined, options);
   }
 
   create<T extends KubeObject>(object: T, options: ApplyOptions = {}): Promise<T> {

@@ -31,6 +31,14 @@ export function namespaceOfContext(choice: KubeconfigChoice): string | undefined
   return config.getContextObject(config.getCurrentContext())?.namespace;
 }
 
+/** The chosen context's namespace first, then those of all other contexts for the same cluster; `default` where none is named. */
+export function namespacesOfContexts(choice: KubeconfigChoice): string[] {
+  const config = loadKubeconfig(choice);
+  const current = config.getContextObject(config.getCurrentContext());
+  const others = config.getContexts().filter(({ cluster }) => cluster === current?.cluster);
+  return [...new Set([current, ...others].map((context) => context?.namespace ?? 'default'))];
+}
+
 /** The hosted cluster behind `server`, trusted by its own CA only, with a client certificate. PEM strings. */
 export function connectHosted(options: {
   server: string;

@@ -1,0 +1,39 @@
+import type { Command } from 'commander';
+import type { InfraCluster } from '../kube/cluster.ts';
+import { readRecord } from '../record.ts';
+import { type ClusterSpec, parseSpec } from '../spec.ts';
+import { readClusterFile } from './cluster-file.ts';
+import { specFromOptions } from './spec-options.ts';
+
+export interface ChosenSpec {
+  /** Values of cluster.yaml that are about this run and that the command line leaves at their default. */
+  local: Record<string, string>;
+  /** The whole spec: what was given, over what the plane was last deployed with, over the defaults. */
+  complete(cluster: InfraCluster): Promise<ClusterSpec>;
+}
+
+/**
+ * What the command line and cluster.yaml say together; the command line wins. What is wrong with the values themselves
+ * is said here, before anything is asked of a cluster.
+ *
+ * @throws UserError (exit code 2)
+ */
+export function chooseSpec(command: Command, file: string | undefined): ChosenSpec {
+  const { spec: fromFile, ...rest } = readClusterFile(file);
+  const given = { ...fromFile, ...specFromOptions(command) };
+  const source = file ? `${file} or on the command line` : 'the command line';
+  if (given.host !== undefined) parseSpec(given, source);
+  const local = Object.fromEntries(
+    Object.entries(rest).filter(([key, value]) => value !== undefined && command.getOptionValueSource(key) !== 'cli'),
+  );
+  return {
+    local: local as Record<string, string>,
+    async complete(cluster) {
+      // With a host given, what is wrong with the namespace is for preflight to say, together with all else.
+      const recorded = await readRecord(cluster).catch((error) =>
+        given.host === undefined ? Promise.reject(error) : undefined,
+      );
+      return parseSpec({ ...recorded?.spec, ...given }, source);
+    },
+  };
+}

@@ -1,0 +1,60 @@
+import { homedir } from 'node:os';
+import path from 'node:path';
+import type { Command } from 'commander';
+import { filePaths } from '../files.ts';
+import { openPlane } from '../hosted.ts';
+import { mergeIntoFile, refuseForeignFile, writeFileAtomically } from '../kubeconfig/write.ts';
+import { adminKubeconfig } from '../plane/secrets.ts';
+import { addConnectionOptions, addOutputOptions, type ConnectionOptions, connect, reporterOf } from './connection.ts';
+
+interface KubeconfigOptions extends ConnectionOptions {
+  dir: string;
+  merge?: string | true;
+  force?: boolean;
+  output?: string;
+}
+
+export function configure(command: Command): void {
+  addConnectionOptions(command)
+    .option('--dir <DIR>', 'folder to write kubeconfig and ca.pem to', 'tls')
+    .option(
+      '--merge [FILE]',
+      'merge it into FILE instead (default: the first of KUBECONFIG, or ~/.kube/config), keeping everything else there',
+    )
+    .option('--force', "overwrite what is another cluster's")
+    .option('--output <->', 'print it instead, with -');
+  addOutputOptions(command).action(run);
+}
+
+async function run(options: KubeconfigOptions): Promise<void> {
+  const reporter = reporterOf(options);
+  const cluster = connect(options);
+  try {
+    const { bundle, spec, addresses } = await openPlane(cluster);
+    const authority = bundle.authorities.ca!.certificate;
+    const content = adminKubeconfig(bundle, { spec, publicServer: addresses.publicServer });
+    if (options.output === '-') {
+      process.stdout.write(content);
+    } else if (options.merge) {
+      const file = options.merge === true ? defaultKubeconfig() : options.merge;
+      reporter.line(
+        `file "${file}" ${await mergeIntoFile(file, content, { force: options.force })}; use it with: kubectl --context ${spec.host}`,
+      );
+    } else {
+      const paths = filePaths(options.dir);
+      for (const [file, text] of [
+        [paths.kubeconfig, content],
+        [paths.certificateAuthority, authority],
+      ] as const) {
+        if (!options.force) refuseForeignFile(file, authority);
+        reporter.line(`file "${file}" ${await writeFileAtomically(file, text)}`);
+      }
+    }
+  } finally {
+    await cluster.close();
+  }
+}
+
+function defaultKubeconfig(): string {
+  return (process.env.KUBECONFIG ?? '').split(path.delimiter).find(Boolean) ?? path.join(homedir(), '.kube', 'config');
+}

@@ -1,0 +1,25 @@
+import type { Command } from 'commander';
+import { listPlanes } from '../list.ts';
+import { table } from '../ui/table.ts';
+import { addConnectionOptions, type ConnectionOptions, outputOption } from './connection.ts';
+
+export function configure(command: Command): void {
+  addConnectionOptions(command).addOption(outputOption()).action(run);
+}
+
+async function run(options: ConnectionOptions & { output: string }): Promise<void> {
+  const { planes, searched } = await listPlanes(options, options.namespace);
+  if (options.output === 'json') {
+    process.stdout.write(`${JSON.stringify({ searched, planes }, null, 2)}\n`);
+    return;
+  }
+  process.stderr.write(`Searched: ${searched}\n`);
+  if (planes.length === 0) process.stdout.write('No planes.\n');
+  else
+    process.stdout.write(
+      `${table(
+        ['NAMESPACE', 'HOST', 'VERSION', 'PHASE', 'PLANE'],
+        planes.map((plane) => [plane.namespace, plane.host, plane.version, plane.phase, plane.plane]),
+      )}\n`,
+    );
+}

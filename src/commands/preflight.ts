@@ -1,0 +1,41 @@
+import type { Command } from 'commander';
+import { UserError } from '../errors.ts';
+import { renderResult, summary } from '../preflight/render.ts';
+import { assess } from '../preflight/run.ts';
+import { chooseSpec } from './chosen-spec.ts';
+import {
+  addConnectionOptions,
+  addOutputOptions,
+  type ConnectionOptions,
+  connect,
+  outputOption,
+  reporterOf,
+} from './connection.ts';
+import { addSpecOptions } from './spec-options.ts';
+
+export function configure(command: Command): void {
+  addSpecOptions(command);
+  addConnectionOptions(command)
+    .option('-f, --file <FILE>', 'read options from a cluster.yaml; those of the command line win')
+    .addOption(outputOption());
+  addOutputOptions(command).action(async (_, self: Command) => run(self));
+}
+
+async function run(command: Command): Promise<void> {
+  const options = command.opts<ConnectionOptions & { file?: string; output: string }>();
+  const { complete, local } = chooseSpec(command, options.file);
+  const cluster = connect({ ...options, ...local });
+  try {
+    const results = await assess(cluster, await complete(cluster));
+    const failed = results.filter(({ severity, outcome }) => severity === 'fatal' && outcome.state === 'failed');
+    if (options.output === 'json') {
+      process.stdout.write(`${JSON.stringify({ ok: failed.length === 0, checks: results }, null, 2)}\n`);
+      if (failed.length > 0) process.exitCode = 2;
+      return;
+    }
+    for (const each of results) renderResult(each, reporterOf(options));
+    if (failed.length > 0) throw new UserError(summary(failed));
+  } finally {
+    await cluster.close();
+  }
+}

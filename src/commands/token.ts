@@ -1,0 +1,115 @@
+import type { Command } from 'commander';
+import { createBootstrapToken, listBootstrapTokens, revokeBootstrapToken } from '../child/bootstrap-token.ts';
+import { UserError } from '../errors.ts';
+import { filePaths, tokenTtl, workerKubeconfig } from '../files.ts';
+import { openPlane, type Plane, unreachable } from '../hosted.ts';
+import type { HostedCluster } from '../kube/cluster.ts';
+import { refuseForeignFile, writeFileAtomically } from '../kubeconfig/write.ts';
+import { table } from '../ui/table.ts';
+import { addConnectionOptions, type ConnectionOptions, connect, outputOption, parseDuration } from './connection.ts';
+
+interface CreateOptions extends ConnectionOptions {
+  ttl?: string;
+  description: string;
+  write?: boolean;
+  dir: string;
+  force?: boolean;
+  output: string;
+}
+
+export function configure(command: Command): void {
+  const child = (name: string, description: string) =>
+    addConnectionOptions(command.command(name).description(description).helpOption('--help', 'show help'));
+  child('create', 'make a token with which new workers introduce themselves')
+    .option('--ttl <TIME>', 'how long it is accepted (default: 24h)')
+    .option('--description <TEXT>', 'what it is for', 'made by k8sk8s token create')
+    .option('--write', 'write it into kubeconfig-kubelets in --dir')
+    .option('--dir <DIR>', 'folder of the kubeconfigs', 'tls')
+    .option('--force', "overwrite another cluster's file")
+    .addOption(outputOption())
+    .action(create);
+  child('list', 'tokens that the hosted cluster knows').addOption(outputOption()).action(list);
+  child('revoke', 'take a token back; workers that have joined stay')
+    .argument('<ID>', 'the six characters before the dot')
+    .action(revoke);
+}
+
+async function create(options: CreateOptions): Promise<void> {
+  const ttl = options.ttl === undefined ? tokenTtl : parseDuration(options.ttl, '--ttl');
+  await withPlane(options, async (plane, hosted) => {
+    const file = filePaths(options.dir).bootstrapKubeconfig;
+    const authority = plane.bundle.authorities.ca!.certificate;
+    if (options.write && !options.force) refuseForeignFile(file, authority);
+    const { id, token, expires } = await createBootstrapToken(hosted, ttl, options.description);
+    if (options.write) {
+      const outcome = await writeFileAtomically(file, workerKubeconfig(plane.spec, plane.addresses, authority, token));
+      process.stderr.write(`file "${file}" ${outcome}; the token is accepted until ${expires?.toISOString()}\n`);
+    } else if (options.output === 'json') process.stdout.write(`${JSON.stringify({ id, token, expires }, null, 2)}\n`);
+    else process.stdout.write(`${token}\n`);
+  });
+}
+
+async function list(options: ConnectionOptions & { output: string }): Promise<void> {
+  await withPlane(options, async (_, hosted) => {
+    const now = Date.now();
+    const tokens = (await listBootstrapTokens(hosted)).map(({ id, expires, description }) => ({
+      id,
+      expires,
+      expired: expires !== undefined && expires.getTime() < now,
+      description,
+    }));
+    if (options.output === 'json') process.stdout.write(`${JSON.stringify(tokens, null, 2)}\n`);
+    else
+      process.stdout.write(
+        tokens.length === 0
+          ? 'No tokens.\n'
+          : `${table(
+              ['ID', 'EXPIRES', 'DESCRIPTION'],
+              tokens.map(({ id, expires, expired, description }) => [
+                id,
+                expired ? 'expired' : (expires?.toISOString() ?? 'never'),
+                description,
+              ]),
+            )}\n`,
+      );
+  });
+}
+
+async function revoke(id: string, options: ConnectionOptions): Promise<void> {
+  if (!/^[a-z0-9]{6}(\.[a-z0-9]{16})?$/.test(id))
+    throw new UserError({
+      what: `"${id.slice(0, 6)}" is not a token's ID`,
+      fix: 'give the six characters that k8sk8s token list shows',
+      anchor: 'bad-values',
+      exitCode: 2,
+    });
+  await withPlane(options, async (_, hosted) => {
+    const short = id.slice(0, 6);
+    if (!(await revokeBootstrapToken(hosted, short)))
+      throw new UserError({
+        what: `there is no token ${short}`,
+        fix: 'k8sk8s token list shows those that there are',
+        anchor: 'no-token',
+      });
+    process.stderr.write(`token ${short} revoked\n`);
+  });
+}
+
+async function withPlane(
+  options: ConnectionOptions,
+  work: (plane: Plane, hosted: HostedCluster) => Promise<void>,
+): Promise<void> {
+  const cluster = connect(options);
+  try {
+    const plane = await openPlane(cluster);
+    const hosted = await plane.connect();
+    try {
+      await hosted.version().catch((error) => Promise.reject(unreachable(plane, error)));
+      await work(plane, hosted);
+    } finally {
+      await hosted.close();
+    }
+  } finally {
+    await cluster.close();
+  }
+}

@@ -1,0 +1,34 @@
+import type { Command } from 'commander';
+import { messageOf } from '../errors.ts';
+import { toolVersion } from '../version.ts';
+import { knownMinors } from '../versions.ts';
+import { addConnectionOptions, type ConnectionOptions, outputOption } from './connection.ts';
+
+export function configure(command: Command): void {
+  addConnectionOptions(command).addOption(outputOption()).action(run);
+}
+
+async function run(options: ConnectionOptions & { output: string }): Promise<void> {
+  const own = { k8sk8s: toolVersion(), node: process.version, kubernetes: knownMinors.map(({ patch }) => patch) };
+  const infra = await infraVersion(options);
+  if (options.output === 'json') {
+    process.stdout.write(`${JSON.stringify({ ...own, infra }, null, 2)}\n`);
+    return;
+  }
+  process.stdout.write(
+    `k8sk8s:        v${own.k8sk8s} (node ${own.node})\nknows:         Kubernetes ${own.kubernetes.join(', ')}\ninfra cluster: ${infra.version ?? `not known: ${infra.problem}`}\n`,
+  );
+}
+
+/** The version of the infra cluster, or why it is not known: no reason for this command to fail. */
+async function infraVersion(options: ConnectionOptions): Promise<{ version?: string; problem?: string }> {
+  const { connectInfra } = await import('../kube/connect.ts');
+  try {
+    const cluster = connectInfra(options, options.namespace ?? 'default');
+    const { gitVersion } = await cluster.version();
+    await cluster.close();
+    return { version: gitVersion };
+  } catch (error) {
+    return { problem: messageOf(error) };
+  }
+}

@@ -1,0 +1,24 @@
+import type { Command } from 'commander';
+import { openPlane } from '../hosted.ts';
+import { planeSelector } from '../plane/names.ts';
+import { renderWorkerConfig, workerConfig } from '../worker-config.ts';
+import { addConnectionOptions, type ConnectionOptions, connect, outputOption } from './connection.ts';
+
+export function configure(command: Command): void {
+  addConnectionOptions(command).addOption(outputOption()).action(run);
+}
+
+async function run(options: ConnectionOptions & { output: string }): Promise<void> {
+  const cluster = connect(options);
+  try {
+    const { spec, addresses, record } = await openPlane(cluster);
+    const pods = await cluster.pods(planeSelector(record.planeId));
+    const infraNodes = [...new Set(pods.items.flatMap(({ status }) => status?.hostIP ?? []))].sort();
+    const config = workerConfig(spec, addresses, infraNodes);
+    process.stdout.write(
+      options.output === 'json' ? `${JSON.stringify(config, null, 2)}\n` : renderWorkerConfig(config),
+    );
+  } finally {
+    await cluster.close();
+  }
+}

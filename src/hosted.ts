@@ -1,0 +1,74 @@
+import { UserError } from './errors.ts';
+import type { HostedCluster, InfraCluster } from './kube/cluster.ts';
+import { connectHosted } from './kube/connect.ts';
+import type { Secret, Service } from './kube/objects.ts';
+import { issueBreakGlass, type PkiBundle } from './pki/certificates.ts';
+import { type Addresses, addressesOf } from './plane/addresses.ts';
+import { Existing } from './plane/apply.ts';
+import { belongsTo } from './plane/names.ts';
+import { readBundle } from './plane/secrets.ts';
+import { type PlaneRecord, readRecord } from './record.ts';
+import { type ClusterSpec, parseSpec } from './spec.ts';
+
+/** A plane as its namespace tells it, with the way into its hosted cluster. */
+export interface Plane {
+  record: PlaneRecord;
+  spec: ClusterSpec;
+  addresses: Addresses;
+  bundle: PkiBundle;
+  /** Opens the hosted cluster as its break-glass administrator; nothing is sent yet. The caller closes it. */
+  connect(): Promise<HostedCluster>;
+}
+
+/**
+ * Reads the plane of the cluster's namespace: its record, addresses and certificates.
+ *
+ * @throws UserError `no-plane` or `plane-incomplete`
+ */
+export async function openPlane(cluster: InfraCluster): Promise<Plane> {
+  const [record, existing] = await Promise.all([readRecord(cluster), Existing.read(cluster)]);
+  if (!record) {
+    throw new UserError({
+      what: `there is no plane of k8sk8s in namespace "${cluster.namespace}"`,
+      fix: `make one with: k8sk8s deploy -h HOST -n ${cluster.namespace}; k8sk8s list shows where there are some`,
+      anchor: 'no-plane',
+    });
+  }
+  const spec = parseSpec({ ...record.spec, allowUntestedVersion: true }, 'the record of the plane');
+  const own = (kind: string) => existing.ofKind(kind).filter((object) => belongsTo(object, record.planeId));
+  const services = own('Service') as Service[];
+  const bundle = readBundle(own('Secret') as Secret[]);
+  if (services.length < 2 || !bundle?.authorities.ca) {
+    throw new UserError({
+      what: `the plane in namespace "${cluster.namespace}" is not whole`,
+      why: services.length < 2 ? 'its services are missing' : 'its certificates are missing',
+      fix: `run k8sk8s deploy -n ${cluster.namespace} again`,
+      anchor: 'plane-incomplete',
+    });
+  }
+  const addresses = addressesOf(spec, services, record.issuers);
+  const authority = bundle.authorities.ca.certificate;
+  return {
+    record,
+    spec,
+    addresses,
+    bundle,
+    connect: async () =>
+      connectHosted({
+        server: addresses.publicServer,
+        certificateAuthority: authority,
+        client: await issueBreakGlass(bundle),
+      }),
+  };
+}
+
+/** What a call to a hosted cluster that does not answer means for the person. */
+export function unreachable(plane: Plane, error: unknown): UserError {
+  return new UserError({
+    what: `the hosted cluster at ${plane.addresses.publicServer} does not answer`,
+    why: error instanceof Error ? error.message : String(error),
+    fix: 'look at: k8sk8s status',
+    anchor: 'plane-unreachable',
+    cause: error,
+  });
+}

@@ -1,0 +1,48 @@
+import { UserError } from '../errors.ts';
+import type { InfraCluster } from '../kube/cluster.ts';
+import type { Existing } from '../plane/apply.ts';
+import type { PlaneRecord } from '../record.ts';
+import type { ClusterSpec } from '../spec.ts';
+
+/** What a probe may look at. Reads that several need are made once, when the first asks. */
+export interface CheckContext {
+  cluster: InfraCluster;
+  spec: ClusterSpec;
+  existing(): Promise<Existing>;
+  record(): Promise<PlaneRecord | undefined>;
+}
+
+/** `unknown`: the rights of a namespace do not tell; said aloud, and no reason to stop. */
+export type Outcome =
+  | { state: 'ok'; claim?: string }
+  | { state: 'unknown'; why: string }
+  | { state: 'failed'; what: string; why?: string; fix?: string };
+
+/** A check as data: what it claims, how much it matters, how it is found out. */
+export interface Check {
+  name: string;
+  /** The sentence that is true when the check passes. */
+  claim(context: CheckContext): string;
+  /** Heading in docs/checks.md. */
+  anchor: string;
+  severity: 'fatal' | 'warning';
+  /** Left out where there is nothing to check. */
+  applies?(spec: ClusterSpec): boolean;
+  probe(context: CheckContext): Promise<Outcome>;
+}
+
+export interface CheckResult {
+  name: string;
+  claim: string;
+  anchor: string;
+  severity: 'fatal' | 'warning';
+  outcome: Outcome;
+}
+
+export const ok = (claim?: string): Outcome => ({ state: 'ok', claim });
+
+/** A UserError as the outcome of a check; anything else is a bug and goes on its way. */
+export function outcomeOf(error: unknown): Outcome {
+  if (!(error instanceof UserError)) throw error;
+  return { state: 'failed', what: error.what, why: error.why, fix: error.fix };
+}

@@ -1,0 +1,79 @@
+import type { InfraCluster } from '../kube/cluster.ts';
+
+export interface Right {
+  group: string;
+  resource: string;
+  verbs: string[];
+}
+
+const all = ['get', 'list', 'watch', 'create', 'patch', 'delete'];
+
+/** Every verb on every resource that deploy and destroy use in the namespace; templates/rights/namespace-admin.yaml grants them. */
+export const requiredRights: Right[] = [
+  ...['configmaps', 'secrets', 'services'].map((resource) => ({ group: '', resource, verbs: all })),
+  { group: '', resource: 'pods', verbs: ['get', 'list', 'watch'] },
+  { group: '', resource: 'pods/log', verbs: ['get'] },
+  { group: '', resource: 'events', verbs: ['list', 'watch'] },
+  ...['deployments', 'statefulsets'].map((resource) => ({ group: 'apps', resource, verbs: all })),
+  { group: 'networking.k8s.io', resource: 'ingresses', verbs: all },
+  { group: 'coordination.k8s.io', resource: 'leases', verbs: ['get', 'list', 'create', 'update', 'delete'] },
+];
+
+interface Rule {
+  verbs: string[];
+  apiGroups?: string[];
+  resources?: string[];
+  resourceNames?: string[];
+}
+
+/**
+ * Rights of the list that the caller lacks. One SelfSubjectRulesReview answers most; what it does not clearly grant (it
+ * may be incomplete) is asked one by one with SelfSubjectAccessReviews.
+ *
+ * @returns `create deployments.apps` and the like
+ */
+export async function missingRights(cluster: InfraCluster, rights: Right[] = requiredRights): Promise<string[]> {
+  const review = await cluster.review({
+    apiVersion: 'authorization.k8s.io/v1',
+    kind: 'SelfSubjectRulesReview',
+    spec: { namespace: cluster.namespace },
+  });
+  const rules = (review.status as { resourceRules?: Rule[] }).resourceRules ?? [];
+  const open = rights.flatMap((right) =>
+    right.verbs.filter((verb) => !rules.some((rule) => grants(rule, right, verb))).map((verb) => ({ right, verb })),
+  );
+  const denied = await Promise.all(
+    open.map(async ({ right, verb }) => {
+      const [resource, subresource] = right.resource.split('/');
+      const resourceAttributes = {
+        namespace: cluster.namespace,
+        verb,
+        group: right.group,
+        resource,
+        ...(subresource && { subresource }),
+      };
+      const answer = await cluster.review({
+        apiVersion: 'authorization.k8s.io/v1',
+        kind: 'SelfSubjectAccessReview',
+        spec: { resourceAttributes },
+      });
+      return (answer.status as { allowed?: boolean }).allowed ? [] : [{ right, verb }];
+    }),
+  );
+  const byResource = new Map<string, string[]>();
+  for (const { right, verb } of denied.flat()) {
+    const name = right.group === '' ? right.resource : `${right.resource}.${right.group}`;
+    byResource.set(name, [...(byResource.get(name) ?? []), verb]);
+  }
+  return [...byResource].map(([resource, verbs]) => `${verbs.join(', ')} ${resource}`);
+}
+
+function grants(rule: Rule, right: Right, verb: string): boolean {
+  const has = (list: string[] | undefined, value: string) => list?.includes('*') || list?.includes(value) || false;
+  return (
+    has(rule.verbs, verb) &&
+    has(rule.apiGroups, right.group) &&
+    has(rule.resources, right.resource) &&
+    !rule.resourceNames?.length
+  );
+}
