@@ -11,7 +11,9 @@ const common = {
   minifySyntax: true,
   logLevel: 'warning',
   // Bundled CommonJS dependencies call require() for node's own modules.
-  banner: { js: "import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);" },
+  banner: {
+    js: "import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);",
+  },
 };
 
 await rm('dist', { recursive: true, force: true });

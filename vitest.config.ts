@@ -8,7 +8,15 @@ export default defineConfig({
       { test: { name: 'unit', include: ['src/**/*.test.ts', 'sandbox/**/*.test.ts'], testTimeout: 20_000 } },
       { test: { name: 'golden', include: ['test/golden/**/*.test.ts'] } },
       { test: { name: 'cli', include: ['test/cli/**/*.test.ts'], testTimeout: 30_000 } },
-      { test: { name: 'api', include: ['test/api/**/*.test.ts'], globalSetup: ['test/api/global-setup.ts'], testTimeout: 60_000, hookTimeout: 120_000 } },
+      {
+        test: {
+          name: 'api',
+          include: ['test/api/**/*.test.ts'],
+          globalSetup: ['test/api/global-setup.ts'],
+          testTimeout: 60_000,
+          hookTimeout: 120_000,
+        },
+      },
       {
         test: {
           name: 'e2e',

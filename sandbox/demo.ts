@@ -22,12 +22,12 @@ function run(command: string[], options: { capture?: boolean } = {}): string {
   return out;
 }
 
-function spawn(command: string[], capture: boolean): { out: string; status: number } {
+function spawn(command: string[], capture: boolean, quiet = false): { out: string; status: number } {
   const [program, ...rest] = command[0] === 'k8sk8s' ? [process.execPath, cli, ...command.slice(1)] : command;
   const result = spawnSync(program!, rest, {
     env: environment,
     encoding: 'utf8',
-    stdio: ['ignore', capture ? 'pipe' : 'inherit', 'inherit'],
+    stdio: ['ignore', capture ? 'pipe' : 'inherit', quiet ? 'ignore' : 'inherit'],
   });
   if (result.error) throw result.error;
   return { out: result.stdout ?? '', status: result.status ?? 1 };
@@ -68,7 +68,8 @@ Take everything back:
 async function untilRunning(): Promise<void> {
   console.log('\nWaiting for two Ready nodes and Running pods …');
   const deadline = Date.now() + 180_000;
-  const kubectl = (...rest: string[]) => spawn(['kubectl', '--kubeconfig=tls/kubeconfig', ...rest], true).out.trim();
+  const kubectl = (...rest: string[]) =>
+    spawn(['kubectl', '--kubeconfig=tls/kubeconfig', ...rest], true, true).out.trim();
   for (;;) {
     const nodes = kubectl('get', 'nodes', '--no-headers').split('\n').filter(Boolean);
     const pods = kubectl('get', 'pods', '-A', '--no-headers').split('\n').filter(Boolean);
@@ -86,7 +87,7 @@ async function untilRunning(): Promise<void> {
 }
 
 function down(): void {
-  const known = spawn(['k8sk8s', 'sandbox', 'env', '--namespace', namespace], true);
+  const known = spawn(['k8sk8s', 'sandbox', 'env', '--namespace', namespace], true, true);
   if (known.status === 0) {
     evaluate(known.out);
     run(['k8sk8s', 'sandbox', 'join', '--leave', '-n', namespace]);

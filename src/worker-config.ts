@@ -29,7 +29,7 @@ export function workerConfig(spec: ClusterSpec, addresses: Addresses, infraNodes
       }),
     },
     steps: [
-      'Install containerd, runc and the CNI plugins (in /opt/cni/bin), and a kubelet of the plane’s version or up to three minors older.',
+      'Install containerd, runc and the CNI plugins (in /opt/cni/bin), and a kubelet of the same version or up to three minors older.',
       'mkdir -p /etc/kubernetes/tls, and upload kubeconfig-kubelets and ca.pem from tls/ there (k8sk8s token create --write makes a new kubeconfig-kubelets when its token has expired).',
       'Write the files below.',
       `systemctl daemon-reload && systemctl enable --now ${loopback ? 'k8s-relay ' : ''}kubelet`,

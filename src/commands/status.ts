@@ -28,7 +28,7 @@ function render(status: PlaneStatus, problems: string[]): string {
   const nearest = status.certificates[0];
   const facts: [string, string][] = [
     ['Plane', `${status.host} in namespace ${status.namespace}, Kubernetes ${status.version}`],
-    ['Health', problems.length === 0 ? 'healthy' : problems.join('\n             ')],
+    ['Health', problems.length === 0 ? 'healthy' : problems.join('\n              ')],
     ['Address', `${status.server} (workers: ${status.workerServer}, node port ${status.nodePort})`],
     ['Storage', `${status.storage.kind}: ${status.storage.loses}`],
     [
@@ -41,7 +41,7 @@ function render(status: PlaneStatus, problems: string[]): string {
       'Workers',
       status.hosted.answers ? `${ready} of ${status.hosted.workers.length} Ready` : 'unknown, the API does not answer',
     ],
-    ['Limits', status.limits.join('\n             ')],
+    ['Limits', status.limits.join('\n              ')],
   ];
   const components = table(
     ['COMPONENT', 'READY', 'RESTARTS', 'NODE', 'IMAGE'],
@@ -58,7 +58,7 @@ function render(status: PlaneStatus, problems: string[]): string {
     status.hosted.workers.map((worker) => [worker.name, worker.ready ? 'yes' : 'no', worker.version, worker.address]),
   );
   return [
-    ...facts.map(([name, value]) => `${`${name}:`.padEnd(13)}${value}`),
+    ...facts.map(([name, value]) => `${`${name}:`.padEnd(14)}${value}`),
     '',
     components,
     ...(status.hosted.workers.length > 0 ? ['', workers] : []),
