@@ -33,12 +33,12 @@ export async function destroy(cluster: InfraCluster, request: DestroyRequest): P
   try {
     const { owned } = await takeInventory(cluster);
     const record = owned.filter(isRecord);
-    const deleted =
-      (await deleteAll(
-        cluster,
-        owned.filter((object) => !isRecord(object)),
-        reporter,
-      )) + 0;
+    // An API server whose etcd is gone first does not end before its grace period does.
+    const clients = owned.filter(({ kind }) => kind === 'Ingress' || kind === 'Deployment');
+    let deleted = await deleteAll(cluster, clients, reporter);
+    await untilClientsEnded(cluster, stop);
+    const others = owned.filter((object) => !isRecord(object) && !clients.includes(object));
+    deleted += await deleteAll(cluster, others, reporter);
     await untilGone(cluster, record.length, request, stop);
     const last = await deleteAll(cluster, record, reporter);
     await untilGone(cluster, 0, request, stop);
@@ -73,6 +73,17 @@ async function deleteAll(cluster: InfraCluster, objects: KubeObject[], reporter:
   return gone.filter(Boolean).length;
 }
 
+/** The pods of all components but etcd; not longer than they may take, since a dead node must not stop the rest. */
+async function untilClientsEnded(cluster: InfraCluster, stop: AbortSignal): Promise<void> {
+  const deadline = Date.now() + 10_000;
+  for (;;) {
+    const { pods } = await takeInventory(cluster);
+    if (pods.every(({ metadata }) => metadata.labels?.['app.kubernetes.io/name'] === 'etcd') || Date.now() > deadline)
+      return;
+    await sleep(100, undefined, { signal: stop });
+  }
+}
+
 async function untilGone(
   cluster: InfraCluster,
   remaining: number,
@@ -81,10 +92,8 @@ async function untilGone(
 ): Promise<void> {
   const deadline = Date.now() + timeout;
   const phase = reporter.begin('Waiting until everything is gone');
-  const hurried = new Set<string>();
   for (;;) {
     const { owned, pods } = await takeInventory(cluster);
-    await hurry(cluster, pods, hurried);
     const left = [...owned, ...pods];
     if (left.length <= remaining && pods.length === 0) return phase.done('Everything is gone');
     phase.update(`${left.length - remaining} left: ${left.slice(0, 3).map(nameOf).join(', ')}`);
@@ -103,12 +112,4 @@ async function untilGone(
     }
     await sleep(150, undefined, { signal: stop });
   }
-}
-
-/** Nobody needs an API server of a destroyed plane to end gracefully: it would wait for an etcd that is gone. */
-async function hurry(cluster: InfraCluster, pods: KubeObject[], hurried: Set<string>): Promise<void> {
-  const ending = pods.filter(({ metadata }) => metadata.deletionTimestamp && !hurried.has(metadata.uid ?? ''));
-  for (const { metadata } of ending) hurried.add(metadata.uid ?? '');
-  // Without the right to delete pods they take their own time.
-  await Promise.allSettled(ending.map((pod) => cluster.delete(pod, pod.metadata.name, pod.metadata.uid, 1)));
 }

@@ -130,7 +130,6 @@ abstract class Cluster {
   /**
    * Deletes one object; with `uid` only that very one.
    *
-   * @param graceSeconds for pods: less time to end than their own terminationGracePeriodSeconds
    * @returns false when it was gone already
    */
   protected async deleteAt(
@@ -138,13 +137,11 @@ abstract class Cluster {
     namespace: string | undefined,
     name: string,
     uid: string | undefined,
-    graceSeconds?: number,
   ): Promise<boolean> {
     const body = {
       kind: 'DeleteOptions',
       apiVersion: 'v1',
       propagationPolicy: 'Background',
-      gracePeriodSeconds: graceSeconds,
       preconditions: uid ? { uid } : undefined,
     };
     try {
@@ -208,8 +205,8 @@ export class InfraCluster extends Cluster {
     return (await this.transport.request<T>({ method: 'PUT', path, query: { fieldManager }, body: object })).body;
   }
 
-  delete(kind: Kind, name: string, uid?: string, graceSeconds?: number): Promise<boolean> {
-    return this.deleteAt(kind, this.namespace, name, uid, graceSeconds);
+  delete(kind: Kind, name: string, uid?: string): Promise<boolean> {
+    return this.deleteAt(kind, this.namespace, name, uid);
   }
 
   watch(kind: Kind, options: ListOptions & { resourceVersion?: string }, signal: AbortSignal): Promise<Readable> {
