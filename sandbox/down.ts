@@ -36,6 +36,13 @@ export async function sandboxDown(
       // Process 1 first: the kernel ends everything in its namespace, mounts and links included.
       for (const { init } of state.machines) if (init && isAlive(init)) process.kill(init.pid, 'SIGKILL');
       const left = await removeCgroup(state.cgroup);
+      // Out of its cgroup is not yet out of the process table.
+      await until(
+        'the end of the machines',
+        20,
+        () => state.machines.every(({ init }) => !isAlive(init)) || undefined,
+        20,
+      );
       await removeBridge(state);
       removeHostsLines(options.name);
       giveBackFolders(state);

@@ -25,7 +25,7 @@ export function isAlive(identity: ProcessIdentity | undefined): boolean {
   try {
     const stat = readFileSync(`/proc/${identity.pid}/stat`, 'utf8');
     const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-    return fields[19] === identity.start && fields[0] !== 'Z';
+    return fields[19] === identity.start && fields[0] !== 'Z' && fields[0] !== 'X';
   } catch {
     return false;
   }

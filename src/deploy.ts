@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { applyChildAssets } from './child/apply.ts';
-import { buildChildAssets } from './child/assets.ts';
+import { buildChildAssets, kubeletClientsBinding } from './child/assets.ts';
 import { UserError } from './errors.ts';
 import { checkFiles, type FilesResult, writeFiles } from './files.ts';
 import type { HostedCluster, InfraCluster } from './kube/cluster.ts';
@@ -10,7 +10,7 @@ import { acquireLock } from './lock.ts';
 import { ensureCertificates, issueBreakGlass, type PkiBundle } from './pki/certificates.ts';
 import { type Addresses, addressesOf, buildIngress, buildServices } from './plane/addresses.ts';
 import { type Applied, applyAll, Existing, nothingApplied } from './plane/apply.ts';
-import { waitAvailable } from './plane/available.ts';
+import { waitAvailable, waitRolledOut } from './plane/available.ts';
 import { buildControlPlane, certificateContext } from './plane/control-plane.ts';
 import { Diagnosis } from './plane/diagnose.ts';
 import { readAuthority, readBundle } from './plane/secrets.ts';
@@ -65,7 +65,6 @@ export async function deploy(cluster: InfraCluster, request: DeployRequest): Pro
 
     const addresses = await ensureAddresses(cluster, record, request, existing, applied);
     stop.throwIfAborted();
-    await writeRecord(cluster, record, spec, addresses, 'deploying');
     const { bundle, issued } = await ensureCertificates(
       readBundle(existing.ofKind<Secret>('Secret')),
       certificateContext(cluster.namespace, spec, addresses),
@@ -73,15 +72,34 @@ export async function deploy(cluster: InfraCluster, request: DeployRequest): Pro
     );
     for (const name of issued) reporter.debug(`certificate ${name} issued`);
     stop.throwIfAborted();
-    await ensureControlPlane(cluster, record, addresses, bundle, existing, applied, request);
-    stop.throwIfAborted();
+    await ensureControlPlane(cluster, record, addresses, bundle, existing, applied, request, diagnosis, stop);
 
     hosted = connectHosted({
       server: addresses.publicServer,
       certificateAuthority: bundle.authorities.ca!.certificate,
       client: await issueBreakGlass(bundle),
     });
-    const serverVersion = await available(hosted, diagnosis, request, stop);
+    let serverVersion = await available(hosted, diagnosis, request, stop);
+    if (record.phase === 'available' && (await lostItsData(hosted))) {
+      reporter.warn(
+        'etcd lost its data, as an ephemeral one does with its pod: the cluster begins anew. Restart the kubelets of its workers.',
+      );
+      // API servers that remember the old data hand out addresses and versions of it.
+      record.losses = (record.losses ?? 0) + 1;
+      await writeRecord(cluster, record, spec, addresses, 'available');
+      await ensureControlPlane(
+        cluster,
+        record,
+        addresses,
+        bundle,
+        await Existing.read(cluster),
+        applied,
+        request,
+        diagnosis,
+        stop,
+      );
+      serverVersion = await available(hosted, diagnosis, request, stop);
+    }
     await childAssets(hosted, spec, addresses, bundle, applied, request);
     stop.throwIfAborted();
     const files = request.files && (await writeFiles({ ...request.files, spec, addresses, bundle, hosted, reporter }));
@@ -119,12 +137,18 @@ async function ensureControlPlane(
   bundle: PkiBundle,
   existing: Existing,
   applied: Applied,
-  { spec, reporter, allowDataLoss }: DeployRequest,
+  { spec, reporter, allowDataLoss, timeout }: DeployRequest,
+  diagnosis: Diagnosis,
+  stop: AbortSignal,
 ): Promise<void> {
-  const { secrets, workloads } = buildControlPlane(record.planeId, spec, addresses, bundle);
+  const { secrets, workloads } = buildControlPlane(record, spec, addresses, bundle);
   if (!allowDataLoss) await refuseDataLoss(cluster, workloads, existing);
+  // The record of a plane that was available keeps the spec that worked until the new one does too.
+  if (record.phase !== 'available') await writeRecord(cluster, record, spec, addresses, 'deploying');
   await applyAll(cluster, record.planeId, secrets, existing, applied, reporter);
-  await applyAll(cluster, record.planeId, workloads, existing, applied, reporter);
+  const now = await applyAll(cluster, record.planeId, workloads, existing, applied, reporter);
+  // Of a plane that was there, the old pods still answer: nothing that they say counts.
+  await waitRolledOut(cluster, now.filter((object) => existing.find(object)) as Workload[], diagnosis, timeout, stop);
 }
 
 /** A new pod template means a new pod, and an ephemeral etcd's data lives and dies with its pod. */
@@ -195,6 +219,16 @@ async function componentsReady(diagnosis: Diagnosis, timeout: number, stop: Abor
   }
 }
 
+/** Every deploy leaves this binding; on a plane that was available only an empty etcd explains that it is gone. */
+async function lostItsData(hosted: HostedCluster): Promise<boolean> {
+  return (
+    (await hosted.get(
+      { apiVersion: 'rbac.authorization.k8s.io/v1', kind: 'ClusterRoleBinding' },
+      kubeletClientsBinding,
+    )) === undefined
+  );
+}
+
 async function writeRecord(
   cluster: InfraCluster,
   record: PlaneRecord,
@@ -202,21 +236,14 @@ async function writeRecord(
   addresses: Addresses,
   phase: PlaneRecord['phase'],
 ): Promise<void> {
-  // A plane that was available stays so in the record: a second run must not change it on its way.
-  const next: PlaneRecord = {
-    ...record,
-    spec,
-    issuers: addresses.issuers,
-    toolVersion: toolVersion(),
-    phase: record.phase === 'available' ? 'available' : phase,
-  };
+  const next: PlaneRecord = { ...record, spec, issuers: addresses.issuers, toolVersion: toolVersion(), phase };
   await cluster.apply(toConfigMap(next));
 }
 
 /** Never a silent half cluster: says what is there, how to go on and how to undo it. */
 function sayWhatExists(cluster: InfraCluster, applied: Applied, reporter: Reporter): void {
+  if (applied.created.length + applied.changed.length === 0) return;
   const count = applied.created.length + applied.changed.length + applied.unchanged.length;
-  if (count === 0) return;
   reporter.warn(
     `not finished. ${count} objects of the plane exist in namespace "${cluster.namespace}" (${applied.created.length} made by this run).`,
   );

@@ -96,7 +96,7 @@ async function bootstrapKubeconfig(
     if (token !== undefined && (await isAccepted(hosted, token)))
       return workerKubeconfig(spec, addresses, authority, token);
     reporter.warn(
-      `the bootstrap token in ${file} has expired; it is left alone. New workers need a new one: k8sk8s token create --write`,
+      `the bootstrap token in ${file} is not accepted any more (it has expired or was revoked); the file is left alone. New workers need a new one: k8sk8s token create --write`,
     );
     return undefined;
   }

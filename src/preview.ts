@@ -34,7 +34,7 @@ export async function dryRun(cluster: InfraCluster, spec: ClusterSpec, reporter:
     certificateContext(cluster.namespace, spec, addresses),
     { keyType: spec.keyType },
   );
-  const { secrets, workloads } = buildControlPlane(record.planeId, spec, addresses, bundle);
+  const { secrets, workloads } = buildControlPlane(record, spec, addresses, bundle);
   await apply([
     toConfigMap({ ...record, spec, issuers: addresses.issuers, toolVersion: toolVersion() }),
     ...secrets,
@@ -65,7 +65,7 @@ export async function exportManifests(cluster: InfraCluster, spec: ClusterSpec, 
     certificateContext(cluster.namespace, spec, allocated ? addresses : dummyAddresses(addresses)),
     { keyType: spec.keyType },
   );
-  const { secrets, workloads } = buildControlPlane(record.planeId, spec, addresses, bundle);
+  const { secrets, workloads } = buildControlPlane(record, spec, addresses, bundle);
   const infra = [
     toConfigMap({ ...record, spec, issuers: addresses.issuers }),
     ...buildServices(record.planeId, spec),

@@ -11,10 +11,12 @@ export interface PlaneRecord {
   planeId: string;
   /** Version of k8sk8s that wrote the record. */
   toolVersion: string;
-  /** The spec as it was last deployed; fields that a person does not give again keep these values. */
+  /** The spec that last became available, or that is being deployed for the first time. */
   spec: ClusterSpecInput;
   /** Issuers of service-account tokens that may still be in use, newest first. */
   issuers: string[];
+  /** How often an ephemeral etcd was found to have lost its data: API servers that knew the old data are made anew. */
+  losses?: number;
   /** `deploying` until the plane was seen available with this spec. */
   phase: 'deploying' | 'available';
 }

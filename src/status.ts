@@ -1,3 +1,4 @@
+import { kubeletClientsBinding } from './child/assets.ts';
 import { openPlane } from './hosted.ts';
 import type { InfraCluster } from './kube/cluster.ts';
 import { ApiError } from './kube/errors.ts';
@@ -129,7 +130,7 @@ async function hostedStatus(
       hosted.list<Node>({ apiVersion: 'v1', kind: 'Node' }),
       hosted.get<KubeObject>(
         { apiVersion: 'rbac.authorization.k8s.io/v1', kind: 'ClusterRoleBinding' },
-        'k8sk8s:kubelet-clients',
+        kubeletClientsBinding,
       ),
     ]);
     const workers = nodes.items.map(({ metadata, status }) => ({

@@ -9,6 +9,9 @@ import { type Addresses, hostAndPort } from '../plane/addresses.ts';
 import { partOf } from '../plane/names.ts';
 import { type ClusterSpec, imagesOf } from '../spec.ts';
 
+/** Part of templates/child/access.yaml: without it the hosted cluster was not left by a deploy. */
+export const kubeletClientsBinding = 'k8sk8s:kubelet-clients';
+
 /** The `n`th address of the services' network that kube-dns answers at, as kubelets have to be told. */
 export function dnsAddress(spec: ClusterSpec): string {
   return nthAddress(parseCidr(spec.serviceCidr)!, 10);

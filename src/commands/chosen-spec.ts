@@ -1,7 +1,8 @@
 import type { Command } from 'commander';
+import { UserError } from '../errors.ts';
 import type { InfraCluster } from '../kube/cluster.ts';
 import { readRecord } from '../record.ts';
-import { type ClusterSpec, parseSpec } from '../spec.ts';
+import { type ClusterSpec, type ClusterSpecInput, clusterSpec, didYouMean, flagOf, parseSpec } from '../spec.ts';
 import { readClusterFile } from './cluster-file.ts';
 import { specFromOptions } from './spec-options.ts';
 
@@ -19,6 +20,7 @@ export interface ChosenSpec {
  * @throws UserError (exit code 2)
  */
 export function chooseSpec(command: Command, file: string | undefined): ChosenSpec {
+  const reset = fieldsOf(command.getOptionValue('reset') as string[] | undefined);
   const { spec: fromFile, ...rest } = readClusterFile(file);
   const given = { ...fromFile, ...specFromOptions(command) };
   const source = file ? `${file} or on the command line` : 'the command line';
@@ -33,7 +35,29 @@ export function chooseSpec(command: Command, file: string | undefined): ChosenSp
       const recorded = await readRecord(cluster).catch((error) =>
         given.host === undefined ? Promise.reject(error) : undefined,
       );
-      return parseSpec({ ...recorded?.spec, ...given }, source);
+      // What never worked is not a choice to keep; only the host, so that a first deploy can be repeated without it.
+      const kept: Partial<ClusterSpecInput> =
+        recorded?.phase === 'available' ? { ...recorded.spec } : { host: recorded?.spec.host };
+      for (const field of reset) delete kept[field];
+      return parseSpec({ ...kept, ...given }, source);
     },
   };
+}
+
+/** The fields behind the option names given with --reset. */
+function fieldsOf(options: string[] = []): (keyof ClusterSpecInput)[] {
+  const byFlag = new Map(
+    Object.keys(clusterSpec.shape).map((field) => [flagOf(field).replace(/^--/, ''), field as keyof ClusterSpecInput]),
+  );
+  return options.map((option) => {
+    const name = option.replace(/^--/, '');
+    const field = byFlag.get(name);
+    if (field) return field;
+    throw new UserError({
+      what: `--reset ${option}: there is no option --${name}${didYouMean(name, [...byFlag.keys()])}`,
+      fix: 'name an option of k8sk8s deploy --help',
+      anchor: 'bad-values',
+      exitCode: 2,
+    });
+  });
 }

@@ -34,6 +34,7 @@ export function configure(command: Command): void {
   addConnectionOptions(command);
   command
     .option('-f, --file <FILE>', 'read options from a cluster.yaml; those of the command line win')
+    .option('--reset <OPTION...>', 'options to take back to their defaults, by name, instead of keeping them')
     .option('--dir <DIR>', 'folder for the kubeconfigs', 'tls')
     .option('--force', "overwrite files in --dir that are another cluster's")
     .option('--timeout <TIME>', 'how long the plane may take to answer', '5m')

@@ -17,6 +17,7 @@ export function configure(command: Command): void {
   addSpecOptions(command);
   addConnectionOptions(command)
     .option('-f, --file <FILE>', 'read options from a cluster.yaml; those of the command line win')
+    .option('--reset <OPTION...>', 'options to take back to their defaults, by name, instead of keeping them')
     .addOption(outputOption());
   addOutputOptions(command).action(async (_, self: Command) => run(self));
 }

@@ -62,6 +62,8 @@ function loadKubeconfig(choice: KubeconfigChoice): KubeConfig {
   const found = files.filter((file) => checkFile(file, files.length === 1, origin));
   if (found.length === 0)
     throw kubeconfigError(`no kubeconfig at ${files.join(' or ')} (${origin})`, 'none of the files exists');
+  const empty = found.find((file) => statSync(file).size === 0);
+  if (empty !== undefined) throw kubeconfigError(`the kubeconfig ${empty} (${origin}) is empty`, undefined);
   for (const [index, file] of found.entries()) {
     try {
       if (index === 0) config.loadFromFile(file);

@@ -2,6 +2,7 @@ import http from 'node:http';
 import https from 'node:https';
 import type { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { UserError } from '../errors.ts';
 import { ApiError, ConnectionError } from './errors.ts';
 
 export interface ApiRequest {
@@ -129,7 +130,8 @@ export class Transport {
   }
 
   #connectionError(error: unknown, signal: AbortSignal | undefined): unknown {
-    if (error instanceof ConnectionError || signal?.aborted) return error;
+    // Credentials that cannot be had explain themselves.
+    if (error instanceof ConnectionError || error instanceof UserError || signal?.aborted) return error;
     const code = (error as NodeJS.ErrnoException).code ?? '';
     return new ConnectionError(this.server.origin, code, error instanceof Error ? error.message : String(error), error);
   }

@@ -91,11 +91,7 @@ export async function applyAll(
   );
   for (const result of results) {
     const before = existing.find(result);
-    const verb = !before
-      ? 'created'
-      : before.metadata.resourceVersion === result.metadata.resourceVersion
-        ? 'unchanged'
-        : 'changed';
+    const verb = !before ? 'created' : isSame(before, result, dryRun) ? 'unchanged' : 'changed';
     applied[verb].push(nameOf(result));
     if (verb !== 'unchanged') reporter.line(`${nameOf(result)} ${verb === 'created' ? 'created' : 'configured'}`);
   }
@@ -113,4 +109,16 @@ export function foreignObject(object: KubeObject, namespace: string): UserError 
     anchor: 'foreign-object',
     exitCode: 2,
   });
+}
+
+/** A dry run keeps the resourceVersion, so there what the server would store is compared. */
+function isSame(before: KubeObject, after: KubeObject, dryRun: boolean): boolean {
+  return dryRun
+    ? content(before) === content(after)
+    : before.metadata.resourceVersion === after.metadata.resourceVersion;
+}
+
+function content(object: KubeObject): string {
+  const bookkeeping = new Set(['managedFields', 'resourceVersion', 'generation', 'status']);
+  return JSON.stringify(object, (key, value) => (bookkeeping.has(key) ? undefined : value));
 }

@@ -2,8 +2,9 @@ import { lookup } from 'node:dns/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import tls from 'node:tls';
 import { UserError } from '../errors.ts';
-import type { HostedCluster } from '../kube/cluster.ts';
+import type { HostedCluster, InfraCluster } from '../kube/cluster.ts';
 import { ApiError, ConnectionError } from '../kube/errors.ts';
+import type { Workload } from '../kube/objects.ts';
 import type { Phase } from '../ui/reporter.ts';
 import type { Diagnosis } from './diagnose.ts';
 
@@ -56,6 +57,48 @@ export async function waitAvailable(
     }
     await sleep(pollEvery, undefined, { signal });
   }
+}
+
+/**
+ * Waits until the pods of changed workloads are all of the newest template; at once where nothing was changed.
+ *
+ * @param timeout milliseconds
+ * @throws UserError with the cause when the new pods do not come up
+ */
+export async function waitRolledOut(
+  cluster: InfraCluster,
+  workloads: Workload[],
+  diagnosis: Diagnosis,
+  timeout: number,
+  signal: AbortSignal,
+): Promise<void> {
+  const deadline = Date.now() + timeout;
+  await Promise.all(
+    workloads.map(async (workload) => {
+      let now: Workload | undefined = workload;
+      while (now && !isRolledOut(now)) {
+        if (diagnosis.failure) throw diagnosis.failure;
+        if (Date.now() > deadline)
+          throw new UserError({
+            what: `the new pods of ${workload.metadata.name} did not become ready within ${Math.round(timeout / 1000)} s`,
+            fix: `look at: k8sk8s status -n ${cluster.namespace}`,
+            anchor: 'not-available',
+          });
+        await sleep(pollEvery, undefined, { signal });
+        now = await cluster.get<Workload>(workload, workload.metadata.name);
+      }
+    }),
+  );
+}
+
+function isRolledOut({ metadata, spec, status = {} }: Workload): boolean {
+  const wanted = spec.replicas ?? 1;
+  return (
+    status.observedGeneration === metadata.generation &&
+    status.replicas === wanted &&
+    status.updatedReplicas === wanted &&
+    status.readyReplicas === wanted
+  );
 }
 
 function connectionWords(error: ConnectionError): string {

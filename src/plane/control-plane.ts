@@ -1,6 +1,7 @@
 import { nthAddress, parseCidr } from '../cidr.ts';
 import type { KubeObject, Secret } from '../kube/objects.ts';
 import type { CertificateContext, PkiBundle } from '../pki/certificates.ts';
+import type { PlaneRecord } from '../record.ts';
 import { type ClusterSpec, type Component, components } from '../spec.ts';
 import { type Addresses, hostAndPort } from './addresses.ts';
 import { authoritiesSecret, buildSecrets, hashOf } from './secrets.ts';
@@ -8,7 +9,7 @@ import { buildWorkloads } from './workloads.ts';
 
 /** Everything of a plane that follows from its spec, addresses and certificates. Pure. */
 export function buildControlPlane(
-  planeId: string,
+  { planeId, losses }: Pick<PlaneRecord, 'planeId' | 'losses'>,
   spec: ClusterSpec,
   addresses: Addresses,
   bundle: PkiBundle,
@@ -20,7 +21,10 @@ export function buildControlPlane(
     publicServer: addresses.publicServer,
   });
   const configHash = Object.fromEntries(
-    components.map((component) => [component, hashOf(needingRestart(component, secrets))]),
+    components.map((component) => [
+      component,
+      `${hashOf(needingRestart(component, secrets))}${component !== 'etcd' && losses ? `-${losses}` : ''}`,
+    ]),
   ) as Record<Component, string>;
   return { secrets, workloads: buildWorkloads({ planeId, spec, addresses, configHash }) };
 }

@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import {
   asInfraAdmin,
   eventually,
+  kubectl,
   Namespace,
   type Outcome,
   resourceVersions,
@@ -83,6 +84,25 @@ describe('deploy', () => {
     expect(refused.code).toBe(2);
     expect(refused.stderr).toContain('all objects of the hosted cluster would be lost');
   });
+
+  test('an option stays as it was until it is given again or reset', async () => {
+    const args = async () =>
+      (
+        await home.infra(
+          'get',
+          'deployment',
+          'kube-scheduler',
+          '-o',
+          'jsonpath={.spec.template.spec.containers[0].args}',
+        )
+      ).stdout;
+    succeeded(await home.k8sk8s('deploy', '--scheduler-arg', 'v=1'));
+    expect(await args()).toContain('--v=1');
+    succeeded(await home.k8sk8s('deploy'));
+    expect(await args()).toContain('--v=1');
+    succeeded(await home.k8sk8s('deploy', '--reset', 'scheduler-arg'));
+    expect(await args()).not.toContain('--v=1');
+  });
 });
 
 describe('workers', () => {
@@ -138,14 +158,8 @@ describe('workers', () => {
     for (const pod of pods) {
       for (const target of ['web.default.svc.cluster.local', 'web', address]) {
         await eventually(30, async () => {
-          const answers = await home.ask(
-            'exec',
-            pod,
-            '--',
-            'sh',
-            '-c',
-            `for i in $(seq 20); do wget -qO- -T 3 http://${target}/name; done`,
-          );
+          const script = `(async()=>{for(let i=0;i<20;i++)process.stdout.write(await (await fetch('http://${target}',{headers:{connection:'close'}})).text())})()`;
+          const answers = await home.ask('exec', pod, '--', 'node', '-e', script);
           expect(new Set(answers.split('\n')), `${pod} asks ${target}`).toEqual(
             new Set(pods.map((name) => name.replace('pod/', ''))),
           );
@@ -162,7 +176,7 @@ describe('workers', () => {
       'sh',
       [
         '-c',
-        `kubectl --kubeconfig=tls/kubeconfig port-forward ${pod} 18080:8080 >/dev/null 2>&1 & p=$!; for i in $(seq 50); do curl -sf --max-time 2 http://127.0.0.1:18080/name && break; sleep 0.2; done; kill $p`,
+        `${kubectl} --kubeconfig=tls/kubeconfig port-forward ${pod} 18080:8080 >/dev/null 2>&1 & p=$!; for i in $(seq 50); do curl -sf --max-time 2 http://127.0.0.1:18080 && break; sleep 0.2; done; kill $p`,
       ],
       { env: home.env, cwd: home.cwd },
     );
@@ -170,16 +184,9 @@ describe('workers', () => {
   });
 
   test('a pod reaches https://kubernetes.default.svc with its ServiceAccount, the CA verified', async () => {
-    const [pod] = (
-      await home.ask('get', 'pods', '-n', 'kube-system', '-l', 'k8s-app=kubelet-serving-approver', '-o', 'name')
-    ).split('\n');
-    // The approver's pod is on the host network without cluster DNS, so the first service address stands for the name there.
-    const script = `const fs=require('fs'),d='/var/run/secrets/kubernetes.io/serviceaccount/';require('https').get({host:'10.3.0.1',servername:'kubernetes.default.svc',path:'/api',ca:fs.readFileSync(d+'ca.crt'),headers:{Authorization:'Bearer '+fs.readFileSync(d+'token')}},r=>{console.log(r.statusCode);r.resume()})`;
-    expect(await home.ask('-n', 'kube-system', 'exec', pod!, '--', 'node', '-e', script)).toBe('200');
-    const [web] = (await home.ask('get', 'pods', '-l', 'app=web', '-o', 'name')).split('\n');
-    expect(await home.ask('exec', web!, '--', 'nslookup', 'kubernetes.default.svc.cluster.local')).toContain(
-      '10.3.0.1',
-    );
+    const [pod] = (await home.ask('get', 'pods', '-l', 'app=web', '-o', 'name')).split('\n');
+    const script = `const fs=require('fs'),d='/var/run/secrets/kubernetes.io/serviceaccount/';require('https').get({host:'kubernetes.default.svc',path:'/api',ca:fs.readFileSync(d+'ca.crt'),headers:{Authorization:'Bearer '+fs.readFileSync(d+'token')}},r=>{console.log(r.statusCode);r.resume()})`;
+    expect(await home.ask('exec', pod!, '--', 'node', '-e', script)).toBe('200');
   });
 
   test('nobody is anonymous but for health', async () => {
@@ -200,8 +207,8 @@ describe('workers', () => {
     await home.apply('apiVersion: v1\nkind: Secret\nmetadata: {name: private}\nstringData: {a: b}\n');
     const as = (verb: string, ...rest: string[]) =>
       home.hosted(['auth', 'can-i', verb, ...rest, '--as=system:node:worker-1', '--as-group=system:nodes']);
-    expect((await as('get', 'secrets/private')).stdout.trim()).toBe('no');
-    expect((await as('list', 'secrets')).stdout.trim()).toBe('no');
+    expect((await as('get', 'secrets/private')).stdout).toMatch(/^no\b/);
+    expect((await as('list', 'secrets')).stdout).toMatch(/^no\b/);
   });
 
   test('custom resources and admission policies work', async () => {
@@ -279,17 +286,15 @@ describe('a plane whose pods die', () => {
             'jsonpath={range .items[*]}{.spec.nodeName} {.status.containerStatuses[0].ready} {.metadata.deletionTimestamp}{"\\n"}{end}',
           )
         ).stdout.trim();
-        expect(now).toMatch(/ true $/);
+        expect(now).toMatch(/^\S+ true$/);
         expect(now).not.toContain(`${node} `);
       });
       const ready = Date.now();
       await eventually(12, async () => {
-        const [pod] = (
-          await home.ask('get', 'pods', '-n', 'kube-system', '-l', 'k8s-app=kubelet-serving-approver', '-o', 'name')
-        ).split('\n');
+        const [pod] = (await home.ask('get', 'pods', '-l', 'app=web', '-o', 'name')).split('\n');
         const script =
           "require('https').get({host:'10.3.0.1',path:'/readyz',rejectUnauthorized:false,timeout:2000},r=>{console.log(r.statusCode);r.resume()}).on('timeout',function(){this.destroy()})";
-        expect(await home.ask('-n', 'kube-system', 'exec', pod!, '--', 'node', '-e', script)).toBe('200');
+        expect(await home.ask('exec', pod!, '--', 'node', '-e', script)).toBe('200');
       });
       console.log(
         `the API server was ready elsewhere after ${ready - started} ms, in-cluster clients reached it ${Date.now() - ready} ms later`,
@@ -344,9 +349,8 @@ spec:
         - {maxSkew: 1, topologyKey: kubernetes.io/hostname, whenUnsatisfiable: DoNotSchedule, labelSelector: {matchLabels: {app: web}}}
       containers:
         - name: web
-          image: docker.io/library/busybox:latest
-          imagePullPolicy: IfNotPresent
-          command: [sh, -c, 'mkdir -p /tmp/www; hostname > /tmp/www/name; echo serving as $(hostname); exec httpd -f -p 8080 -h /tmp/www']
+          image: docker.io/library/node:20-slim
+          command: [node, -e, "const {hostname}=require('os'); require('http').createServer((_,r)=>r.end(hostname()+'\\\\n')).listen(8080,()=>console.log('serving as',hostname()))"]
 ---
 apiVersion: v1
 kind: Service

@@ -33,7 +33,17 @@ export default function setup(project: TestProject): () => void {
     if (process.env.K8SK8S_KEEP_SANDBOX) return;
     sandbox('down');
     rmSync(work, { recursive: true, force: true });
-    const left = difference(before, boxState());
+    const left = settled(before);
     if (left.length > 0) throw new Error(`sandbox down did not leave the box as it was:\n${left.join('\n')}`);
   };
+}
+
+/** Containers' processes take a moment to leave the process table after the machine that held them. */
+function settled(before: ReturnType<typeof boxState>): string[] {
+  const deadline = Date.now() + 5000;
+  for (;;) {
+    const left = difference(before, boxState());
+    if (left.length === 0 || Date.now() > deadline) return left;
+    execFileSync('sleep', ['0.2']);
+  }
 }

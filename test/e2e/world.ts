@@ -3,6 +3,8 @@ import { mkdirSync } from 'node:fs';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, inject } from 'vitest';
+import { binaryPath, cacheRoot } from '../../sandbox/artifacts/cache.ts';
+import { versions } from '../../sandbox/versions.ts';
 
 /** What a command did: everything that a person would have seen. */
 export interface Outcome {
@@ -12,6 +14,8 @@ export interface Outcome {
 }
 
 const cli = path.resolve('dist/cli.js');
+/** The sandbox's kubectl, whatever the box has. */
+export const kubectl = binaryPath(cacheRoot(), 'kubernetes', versions.kubernetes, 'kubectl');
 const sandbox = inject('sandbox');
 export const work = inject('work');
 
@@ -81,12 +85,12 @@ export class Namespace {
 
   /** kubectl on the infra cluster, in this namespace. */
   infra(...args: string[]): Promise<Outcome> {
-    return run('kubectl', ['-n', this.name, ...args], { env: this.env, cwd: this.cwd });
+    return run(kubectl, ['-n', this.name, ...args], { env: this.env, cwd: this.cwd });
   }
 
   /** kubectl on the hosted cluster, as its administrator. */
   hosted(args: string[], input?: string): Promise<Outcome> {
-    return run('kubectl', ['--kubeconfig=tls/kubeconfig', ...args], { env: this.env, cwd: this.cwd, input });
+    return run(kubectl, ['--kubeconfig=tls/kubeconfig', ...args], { env: this.env, cwd: this.cwd, input });
   }
 
   /** kubectl on the hosted cluster that has to succeed. @returns stdout */
@@ -101,7 +105,7 @@ export class Namespace {
 
 /** The infra cluster's own administrator: for what happens to a cluster, never for what k8sk8s does. */
 export async function asInfraAdmin(...args: string[]): Promise<Outcome> {
-  return run('kubectl', args, { env: await environment('--admin') });
+  return run(kubectl, args, { env: await environment('--admin') });
 }
 
 export function sandboxCommand(args: string[], namespace: Namespace): Promise<Outcome> {

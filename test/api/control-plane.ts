@@ -1,0 +1,126 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import https from 'node:https';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { ensureBinaries } from '../../sandbox/artifacts/ensure.ts';
+import { buildKubeconfig } from '../../src/kubeconfig/build.ts';
+import { type Credential, createAuthority, createKeyPair, issueLeaf } from '../../src/pki/issue.ts';
+import { terminalReporter } from '../../src/ui/terminal.ts';
+
+/** A real kube-apiserver with its etcd, as processes on loopback: admission, RBAC and validation, but no nodes. */
+export interface ControlPlane {
+  server: string;
+  folder: string;
+  authority: Credential;
+  /** A kubeconfig file of a user; `organizations` are its groups. */
+  kubeconfig(user: string, organizations?: string[], namespace?: string): Promise<string>;
+  stop(): Promise<void>;
+}
+
+export async function startControlPlane(): Promise<ControlPlane> {
+  const programs = await ensureBinaries(['etcd', 'kube-apiserver'], {}, terminalReporter());
+  const folder = mkdtempSync(path.join(tmpdir(), 'k8sk8s-api-'));
+  const file = (name: string, content: string) => {
+    writeFileSync(path.join(folder, name), content, { mode: 0o600 });
+    return path.join(folder, name);
+  };
+  const authority = await createAuthority('api tests', { now: new Date(Date.now() - 30 * 86_400_000) });
+  const serving = await issueLeaf(authority, {
+    commonName: 'kube-apiserver',
+    dnsNames: ['localhost'],
+    ipAddresses: ['127.0.0.1'],
+    usages: ['serverAuth'],
+  });
+  const { publicKey, privateKey } = await createKeyPair('ec');
+  const [client, peer, secure] = [await freePort(), await freePort(), await freePort()];
+  const children: ChildProcess[] = [];
+  const start = (program: string, args: string[]) => {
+    const log = openSync(path.join(folder, `${path.basename(program)}.log`), 'w');
+    const child = spawn(program, args, { stdio: ['ignore', log, log] });
+    children.push(child);
+  };
+  start(programs.etcd, [
+    `--data-dir=${path.join(folder, 'etcd')}`,
+    '--unsafe-no-fsync',
+    `--listen-client-urls=http://127.0.0.1:${client}`,
+    `--advertise-client-urls=http://127.0.0.1:${client}`,
+    `--listen-peer-urls=http://127.0.0.1:${peer}`,
+  ]);
+  start(programs['kube-apiserver'], [
+    `--etcd-servers=http://127.0.0.1:${client}`,
+    '--bind-address=127.0.0.1',
+    `--secure-port=${secure}`,
+    `--client-ca-file=${file('ca.crt', authority.certificate)}`,
+    `--tls-cert-file=${file('serving.crt', serving.certificate)}`,
+    `--tls-private-key-file=${file('serving.key', serving.key)}`,
+    '--service-account-issuer=https://kubernetes.default.svc',
+    `--service-account-key-file=${file('sa.pub', publicKey)}`,
+    `--service-account-signing-key-file=${file('sa.key', privateKey)}`,
+    '--service-cluster-ip-range=10.96.0.0/16',
+    '--authorization-mode=Node,RBAC',
+    '--allow-privileged=true',
+    '--disable-admission-plugins=ServiceAccount',
+    '--endpoint-reconciler-type=none',
+  ]);
+  const server = `https://127.0.0.1:${secure}`;
+  const plane: ControlPlane = {
+    server,
+    folder,
+    authority,
+    async kubeconfig(user, organizations, namespace) {
+      const credential = await issueLeaf(authority, { commonName: user, organizations, usages: ['clientAuth'] });
+      return file(
+        `${user}.kubeconfig`,
+        buildKubeconfig({
+          server,
+          certificateAuthority: authority.certificate,
+          clusterName: 'api',
+          userName: user,
+          client: credential,
+          namespace,
+        }),
+      );
+    },
+    async stop() {
+      for (const child of children.reverse()) {
+        const ended = new Promise((resolve) => child.once('exit', resolve));
+        child.kill('SIGKILL');
+        await ended;
+      }
+      rmSync(folder, { recursive: true, force: true });
+    },
+  };
+  const deadline = Date.now() + 60_000;
+  while (!(await isReady(server, authority.certificate))) {
+    if (Date.now() > deadline)
+      throw new Error(
+        `the API server of the tests does not start:\n${readFileSync(path.join(folder, 'kube-apiserver.log'), 'utf8').split('\n').slice(-10).join('\n')}`,
+      );
+    await sleep(100);
+  }
+  return plane;
+}
+
+function isReady(server: string, ca: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const request = https.get(`${server}/readyz`, { ca, timeout: 2000 }, (response) => {
+      response.resume();
+      resolve(response.statusCode === 200);
+    });
+    request.once('error', () => resolve(false));
+    request.once('timeout', () => request.destroy());
+  });
+}
+
+function freePort(): Promise<number> {
+  return new Promise((resolve) => {
+    const server = createServer();
+    server.listen(0, '127.0.0.1', () => {
+      const { port } = server.address() as { port: number };
+      server.close(() => resolve(port));
+    });
+  });
+}

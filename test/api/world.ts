@@ -1,0 +1,91 @@
+import { readFileSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { load } from 'js-yaml';
+import { inject } from 'vitest';
+import type { InfraCluster } from '../../src/kube/cluster.ts';
+import { connectInfra } from '../../src/kube/connect.ts';
+import type { KubeObject } from '../../src/kube/objects.ts';
+import { buildKubeconfig } from '../../src/kubeconfig/build.ts';
+import { packageFile } from '../../src/manifests/package-file.ts';
+import { issueLeaf } from '../../src/pki/issue.ts';
+
+const api = inject('api');
+let count = 0;
+
+export const adminKubeconfig = path.join(api.folder, 'admin.kubeconfig');
+
+export function asAdmin(namespace: string): InfraCluster {
+  return connectInfra({ kubeconfig: adminKubeconfig }, namespace);
+}
+
+export interface Delegate {
+  name: string;
+  cluster: InfraCluster;
+  kubeconfig: string;
+  admin: InfraCluster;
+}
+
+/** A new namespace and its delegated administrator, who has the README's rights there and none elsewhere. */
+export async function newNamespace(
+  options: { labels?: Record<string, string>; without?: (rule: Rule) => Rule } = {},
+): Promise<Delegate> {
+  const name = `team-${process.pid}-${++count}`;
+  const admin = asAdmin(name);
+  await request(admin, 'POST', '/api/v1/namespaces', {
+    apiVersion: 'v1',
+    kind: 'Namespace',
+    metadata: { name, labels: options.labels },
+  });
+  const role = load(readFileSync(packageFile('templates/rights/namespace-admin.yaml'), 'utf8')) as KubeObject & {
+    rules: Rule[];
+  };
+  await admin.create({ ...role, rules: role.rules.map(options.without ?? ((rule) => rule)) });
+  const user = `${name}-admin`;
+  await admin.create({
+    apiVersion: 'rbac.authorization.k8s.io/v1',
+    kind: 'RoleBinding',
+    metadata: { name: 'k8sk8s' },
+    roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'Role', name: 'k8sk8s' },
+    subjects: [{ apiGroup: 'rbac.authorization.k8s.io', kind: 'User', name: user }],
+  } as KubeObject);
+  const kubeconfig = await kubeconfigOf(user, name);
+  return { name, cluster: connectInfra({ kubeconfig }, name), kubeconfig, admin };
+}
+
+export interface Rule {
+  apiGroups: string[];
+  resources: string[];
+  verbs: string[];
+}
+
+export async function kubeconfigOf(
+  user: string,
+  namespace: string,
+  options: { days?: number; now?: Date } = {},
+): Promise<string> {
+  const client = await issueLeaf(api.authority, { commonName: user, usages: ['clientAuth'] }, options);
+  const file = path.join(api.folder, `${user}.kubeconfig`);
+  writeFileSync(
+    file,
+    buildKubeconfig({
+      server: api.server,
+      certificateAuthority: api.authority.certificate,
+      clusterName: 'api',
+      userName: user,
+      client,
+      namespace,
+    }),
+    { mode: 0o600 },
+  );
+  return file;
+}
+
+/** A raw call, for what k8sk8s itself never does. */
+export async function request(
+  cluster: InfraCluster,
+  method: 'POST' | 'PUT' | 'DELETE' | 'GET',
+  at: string,
+  body?: object,
+): Promise<unknown> {
+  return (await cluster.transport.request({ method, path: at, body })).body;
+}
