@@ -35,7 +35,7 @@ export interface SandboxState {
 }
 
 /** $K8SK8S_STATE, or k8sk8s below $XDG_STATE_HOME, or below ~/.local/state. */
-export function stateRoot(env: NodeJS.ProcessEnv = process.env): string {
+function stateRoot(env: NodeJS.ProcessEnv = process.env): string {
   return env.K8SK8S_STATE ?? path.join(env.XDG_STATE_HOME ?? path.join(homedir(), '.local', 'state'), 'k8sk8s');
 }
 

@@ -323,7 +323,7 @@ const quantity = '\\d+(?:\\.\\d+)?(?:m|k|M|G|T|Ki|Mi|Gi|Ti)?';
 const resourcePattern = new RegExp(
   `^(${components.join('|')})=((?:cpu|memory)=${quantity}(?:,(?:cpu|memory)=${quantity})?)$`,
 );
-export const resourcePresets = ['small', 'limits', 'none'] as const;
+const resourcePresets = ['small', 'limits', 'none'] as const;
 const tolerationPattern = /^[A-Za-z0-9][\w./-]*(=[\w.-]*)?(:(NoSchedule|PreferNoSchedule|NoExecute))?$/;
 
 function resourceProblem(value: string): string | undefined {

@@ -7,7 +7,7 @@ import { inspect } from './pki/inspect.ts';
 import { planeSelector } from './plane/names.ts';
 import { components } from './spec.ts';
 
-export interface ComponentStatus {
+interface ComponentStatus {
   name: string;
   ready: boolean;
   restarts: number;
@@ -96,7 +96,7 @@ export function problemsOf(status: PlaneStatus): string[] {
   ];
 }
 
-export function componentStatus(name: string, pods: Pod[]): ComponentStatus {
+function componentStatus(name: string, pods: Pod[]): ComponentStatus {
   const own = pods.filter(
     ({ metadata }) => metadata.labels?.['app.kubernetes.io/name'] === name && !metadata.deletionTimestamp,
   );

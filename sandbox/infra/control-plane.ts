@@ -9,7 +9,7 @@ import { apiServer, firstInfra, type InfraCredentials } from './credentials.ts';
 type Programs = Record<'etcd' | 'kube-apiserver' | 'kube-controller-manager' | 'kube-scheduler' | 'kubectl', string>;
 
 export const podNetwork = '10.244.0.0/16';
-export const serviceNetwork = '10.96.0.0/16';
+const serviceNetwork = '10.96.0.0/16';
 
 /** etcd, API server, controller-manager and scheduler as processes of the first infra machine, until the API answers. */
 export async function ensureControlPlane(

@@ -7,7 +7,7 @@ import { type MachineState, machineFolder, type SandboxState, writeIfChanged } f
 import { podNetwork } from './control-plane.ts';
 import type { InfraCredentials } from './credentials.ts';
 
-export const infraDns = '10.96.0.10';
+const infraDns = '10.96.0.10';
 
 /** Kubelet, kube-proxy and a bridge network on an infra machine, with routes to the pods of the others. */
 export async function ensureInfraNode(

@@ -1,6 +1,6 @@
 /** Kubernetes objects as they come over the wire, reduced to the fields that k8sk8s reads. */
 
-export interface ObjectMeta {
+interface ObjectMeta {
   name: string;
   namespace?: string;
   uid?: string;
@@ -33,7 +33,7 @@ export interface ConfigMap extends KubeObject {
   data?: Record<string, string>;
 }
 
-export interface ServicePort {
+interface ServicePort {
   name?: string;
   port: number;
   nodePort?: number;
@@ -58,7 +58,7 @@ export interface ContainerStatus {
   lastState?: { terminated?: { reason?: string; exitCode: number; message?: string; finishedAt?: string } };
 }
 
-export interface Condition {
+interface Condition {
   type: string;
   status: string;
   reason?: string;

@@ -63,11 +63,6 @@ export function resourceOf(object: { apiVersion: string; kind: string }): Resour
   return found;
 }
 
-/** The API group of a resource as RBAC spells it: '' for core. */
-export function groupOf(resource: Resource): string {
-  return resource.apiVersion.includes('/') ? resource.apiVersion.slice(0, resource.apiVersion.indexOf('/')) : '';
-}
-
 /** The request path of a collection or, with `name`, of one object. */
 export function pathOf(resource: Resource, namespace?: string, name?: string): string {
   const root = resource.apiVersion.includes('/') ? `/apis/${resource.apiVersion}` : `/api/${resource.apiVersion}`;

@@ -2,7 +2,7 @@ import { load, YAMLException } from 'js-yaml';
 import { messageOf, UserError } from '../errors.ts';
 import { fingerprint } from '../pki/inspect.ts';
 
-export interface NamedCluster {
+interface NamedCluster {
   name: string;
   server?: string;
   /** PEM, from certificate-authority-data. */
@@ -11,7 +11,7 @@ export interface NamedCluster {
   fingerprint?: string;
 }
 
-export interface KubeconfigContext {
+interface KubeconfigContext {
   name: string;
   cluster?: string;
   user?: string;

@@ -1,4 +1,3 @@
-import { UserError } from '../errors.ts';
 import type { ClusterSpec, Component } from '../spec.ts';
 
 /** Flags that k8sk8s sets itself, with the option that changes what they say, where there is one. */
@@ -76,19 +75,6 @@ export function ownedArgumentProblems(spec: ClusterSpec): string[] {
       ];
     }),
   );
-}
-
-/** @throws UserError (exit code 2) naming every owned argument that was given */
-export function refuseOwnedArguments(spec: ClusterSpec): void {
-  const problems = ownedArgumentProblems(spec);
-  if (problems.length === 0) return;
-  throw new UserError({
-    what: problems[0]!,
-    why: problems.length > 1 ? problems.slice(1).join('; ') : undefined,
-    fix: 'leave it out, or use the option named above',
-    anchor: 'owned-argument',
-    exitCode: 2,
-  });
 }
 
 /** The person's flags of one component as command-line arguments; feature gates come along where the component has them. */

@@ -137,7 +137,7 @@ async function notThePlane(cluster: HostedCluster, error: ConnectionError): Prom
 }
 
 /** Who the certificate at an address belongs to, and who signed it; nothing about it is verified. */
-export function certificateAt(host: string, port: number): Promise<{ subject: string; issuer: string } | undefined> {
+function certificateAt(host: string, port: number): Promise<{ subject: string; issuer: string } | undefined> {
   return new Promise((resolve) => {
     const socket = tls.connect({ host, port, servername: host, rejectUnauthorized: false, timeout: 3000 });
     const end = (result?: { subject: string; issuer: string }) => {

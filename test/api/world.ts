@@ -14,7 +14,7 @@ let count = 0;
 
 export const adminKubeconfig = path.join(api.folder, 'admin.kubeconfig');
 
-export function asAdmin(namespace: string): InfraCluster {
+function asAdmin(namespace: string): InfraCluster {
   return connectInfra({ kubeconfig: adminKubeconfig }, namespace);
 }
 

@@ -17,7 +17,7 @@ const cli = path.resolve('dist/cli.js');
 /** The sandbox's kubectl, whatever the box has. */
 export const kubectl = binaryPath(cacheRoot(), 'kubernetes', versions.kubernetes, 'kubectl');
 const sandbox = inject('sandbox');
-export const work = inject('work');
+const work = inject('work');
 
 export interface RunOptions {
   env?: NodeJS.ProcessEnv;
