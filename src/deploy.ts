@@ -198,7 +198,10 @@ async function childAssets(
   reporter.line('Deploying child cluster assets');
   await applyChildAssets(
     hosted,
-    buildChildAssets(spec, addresses, bundle.authorities.ca!.certificate),
+    buildChildAssets(spec, addresses, {
+      ca: bundle.authorities.ca!.certificate,
+      kubeletServing: bundle.authorities['kubelet-serving-ca']!.certificate,
+    }),
     applied,
     reporter,
   );

@@ -77,7 +77,12 @@ export async function exportManifests(cluster: InfraCluster, spec: ClusterSpec, 
     infra: documents(
       infra.map((object) => ({ ...object, metadata: { ...object.metadata, namespace: cluster.namespace } })),
     ),
-    hosted: documents(buildChildAssets(spec, addresses, bundle.authorities.ca!.certificate)),
+    hosted: documents(
+      buildChildAssets(spec, addresses, {
+        ca: bundle.authorities.ca!.certificate,
+        kubeletServing: bundle.authorities['kubelet-serving-ca']!.certificate,
+      }),
+    ),
     placeholders: allocated
       ? []
       : [

@@ -21,13 +21,17 @@ export function dnsAddress(spec: ClusterSpec): string {
  * What the hosted cluster is given from outside: who may do what, kube-proxy, the network driver, kube-dns and the
  * approver of kubelet serving certificates. Pure but for the files of the package.
  *
- * @param certificateAuthority PEM of the plane's CA, for the kubeconfig of kube-proxy
+ * @param authorities PEM of the plane's CA, for the kubeconfig of kube-proxy, and of the CA of kubelet serving certificates
  */
-export function buildChildAssets(spec: ClusterSpec, addresses: Addresses, certificateAuthority: string): KubeObject[] {
+export function buildChildAssets(
+  spec: ClusterSpec,
+  addresses: Addresses,
+  authorities: { ca: string; kubeletServing: string },
+): KubeObject[] {
   const images = imagesOf(spec);
   const { host: apiHost, port } = hostAndPort(addresses.workerServer);
   const api = { apiHost, apiPort: String(port) };
-  const access = renderTemplate('child/access.yaml', {});
+  const access = renderTemplate('child/access.yaml', { kubeletServingCa: authorities.kubeletServing });
   if (!spec.childAssets) return labelled([...access, ...approver(images.node, api)]);
 
   const [proxyConfig] = renderTemplate('child/kube-proxy-config.yaml', {
@@ -36,7 +40,7 @@ export function buildChildAssets(spec: ClusterSpec, addresses: Addresses, certif
       Object.entries(spec.featureGates).map(([gate, value]) => [gate, value === 'true']),
     ),
   });
-  const kubeconfig = inClusterKubeconfig(addresses.workerServer, certificateAuthority);
+  const kubeconfig = inClusterKubeconfig(addresses.workerServer, authorities.ca);
   const objects = [
     ...access,
     ...approver(images.node, api),

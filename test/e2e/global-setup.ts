@@ -22,7 +22,14 @@ export default function setup(project: TestProject): () => void {
   const before = boxState();
   const work = mkdtempSync(path.join(tmpdir(), 'k8sk8s-e2e-'));
   try {
-    sandbox('up', '--workers', '2', '--infra-nodes', '2');
+    sandbox(
+      'up',
+      '--workers',
+      '2',
+      '--infra-nodes',
+      '2',
+      ...(process.env.K8SK8S_TEST === 'all' ? ['--also-version', '1.36.3'] : []),
+    );
   } catch (error) {
     if (!process.env.K8SK8S_KEEP_SANDBOX) sandbox('down');
     throw error;

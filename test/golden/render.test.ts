@@ -24,7 +24,7 @@ function everything(spec: ClusterSpec): KubeObject[] {
     service('etcd0', '10.96.0.6'),
   ]);
   const configHash = { etcd: 'e', 'kube-apiserver': 'a', 'kube-controller-manager': 'c', 'kube-scheduler': 's' };
-  const child = buildChildAssets(spec, addresses, 'THE CA\n');
+  const child = buildChildAssets(spec, addresses, { ca: 'THE CA\n', kubeletServing: 'THE KUBELET CA\n' });
   for (const object of child) {
     // The approver is a program, bundled anew at every build; its text is not what is compared here.
     const data = (object as { data?: Record<string, string> }).data;

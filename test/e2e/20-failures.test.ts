@@ -1,0 +1,152 @@
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { Namespace, type Outcome, resourceVersions, sandboxCommand, succeeded } from './world.ts';
+
+// Deploys that go wrong, each for real, and what the person is told. Every namespace ends empty.
+
+async function place(name: string): Promise<{ home: Namespace; host: string }> {
+  const home = await Namespace.open(name);
+  const host = `${name}.e2e.test`;
+  succeeded(await sandboxCommand(['host', host], home));
+  return { home, host };
+}
+
+async function leavesNothing(home: Namespace): Promise<void> {
+  expect(succeeded(await home.k8sk8s('destroy', '--yes', '--purge-files')).stderr).toMatch(/0 left|Nothing to do/);
+  expect(
+    (await home.infra('get', 'all,secrets,ingresses,leases', '-l', 'app.kubernetes.io/part-of=k8sk8s', '-o', 'name'))
+      .stdout,
+  ).toBe('');
+}
+
+function told(outcome: Outcome, ...words: string[]): void {
+  expect(outcome.code, outcome.stderr).toBe(1);
+  for (const word of words) expect(outcome.stderr).toContain(word);
+  expect(outcome.stderr).toContain('To go on: run the same command again. To undo: k8sk8s destroy');
+  expect(outcome.stderr).not.toMatch(/\n\s+at .*:\d+:\d+|this is a bug/);
+}
+
+describe('a deploy that cannot succeed stops with the cause', () => {
+  test('an image that cannot be pulled', async () => {
+    const { home, host } = await place('image');
+    told(
+      await home.k8sk8s('deploy', '-h', host, '--etcd-image', 'registry.invalid/etcd:none'),
+      'registry.invalid/etcd:none of etcd cannot be pulled',
+      'ErrImagePull',
+      '--image-registry',
+    );
+    await leavesNothing(home);
+  });
+
+  test('an argument that the component does not know', async () => {
+    const { home, host } = await place('argument');
+    told(
+      await home.k8sk8s('deploy', '-h', host, '--api-server-arg', 'no-such-flag=1'),
+      'kube-apiserver ends right after its start',
+      'unknown flag: --no-such-flag',
+      'k8sk8s logs',
+    );
+    // What did not work is not kept.
+    succeeded(await home.k8sk8s('deploy', '-h', host));
+    told(await home.k8sk8s('deploy', '--scheduler-arg', 'no-such-flag=1'), 'kube-scheduler ends right after its start');
+    expect(succeeded(await home.k8sk8s('deploy')).stderr).toContain('AVAILABLE !');
+    await leavesNothing(home);
+  });
+
+  test('no node that fits', async () => {
+    const { home, host } = await place('nodes');
+    told(
+      await home.k8sk8s('deploy', '-h', host, '--node-selector', 'disk=gold'),
+      'no infra node can take the pod',
+      "didn't match",
+      '--node-selector',
+    );
+    await leavesNothing(home);
+  });
+
+  test('a name that leads to something else', async () => {
+    const { home, host } = await place('wrong');
+    told(
+      await home.k8sk8s('deploy', '-h', host, '--ingress-class', 'nobody'),
+      'is answered by something else than this plane',
+      'TRAEFIK DEFAULT CERT',
+      '--expose nodeport',
+    );
+    await leavesNothing(home);
+  });
+});
+
+describe('a deploy that is interrupted', () => {
+  test('killed at any moment and run again, it converges on the same authorities', async () => {
+    const { home, host } = await place('killed');
+    let authority: string | undefined;
+    for (const after of [400, 800, 1200, 1800, 3000, 5000]) {
+      await home.killed(after, 'deploy', '-h', host);
+      const found = (await home.infra('get', 'secret', 'k8sk8s-ca', '-o', 'jsonpath={.data.ca\\.crt}')).stdout;
+      if (authority !== undefined) expect(found).toBe(authority);
+      if (found !== '') authority = found;
+      // The lease of a killed run is taken over once it is old.
+      succeeded(await home.infra('delete', 'lease', 'k8sk8s', '--ignore-not-found'));
+    }
+    succeeded(await home.k8sk8s('deploy', '-h', host));
+    expect(Buffer.from(authority!, 'base64').toString()).toBe(readFileSync(path.join(home.cwd, 'tls/ca.pem'), 'utf8'));
+    const before = await resourceVersions(home);
+    expect(succeeded(await home.k8sk8s('deploy')).stderr).toContain('Nothing to change');
+    expect(await resourceVersions(home)).toEqual(before);
+    await leavesNothing(home);
+  });
+
+  test('destroy and deploy do not work at the same time', async () => {
+    const { home, host } = await place('busy');
+    const deploying = home.k8sk8s('deploy', '-h', host);
+    await new Promise((resolve) => setTimeout(resolve, 2500));
+    const destroying = await home.k8sk8s('destroy', '--yes');
+    expect(destroying.code).toBe(1);
+    expect(destroying.stderr).toContain('another k8sk8s is at work');
+    expect(destroying.stderr).toContain('deploy by');
+    succeeded(await deploying);
+    await leavesNothing(home);
+  });
+});
+
+describe('two planes beside each other', () => {
+  test("neither reaches the other's etcd or API with its own certificates", async () => {
+    const [one, two] = [await place('one'), await place('two')];
+    succeeded(await one.home.k8sk8s('deploy', '-h', one.host));
+    succeeded(
+      await two.home.k8sk8s('deploy', '-h', two.host, '--service-cidr', '10.13.0.0/16', '--pod-cidr', '10.12.0.0/16'),
+    );
+    const etcd = (await two.home.infra('get', 'service', 'etcd0', '-o', 'jsonpath={.spec.clusterIP}')).stdout;
+    const ask = (member: string) =>
+      one.home.infra(
+        'exec',
+        'etcd-0',
+        '--',
+        'etcdctl',
+        `--endpoints=https://${member}:2379`,
+        '--cacert=/etc/etcd/pki/etcd-ca.crt',
+        '--cert=/etc/etcd/pki/etcd-0.crt',
+        '--key=/etc/etcd/pki/etcd-0.key',
+        '--insecure-skip-tls-verify',
+        '--command-timeout=5s',
+        'endpoint',
+        'health',
+      );
+    expect((await ask('127.0.0.1')).code, 'its own etcd').toBe(0);
+    expect((await ask(etcd)).code, "the other's etcd").not.toBe(0);
+    const asOne = await two.home.hosted([
+      '--kubeconfig',
+      path.join(one.home.cwd, 'tls/kubeconfig'),
+      '--server',
+      `https://${two.host}`,
+      '--insecure-skip-tls-verify',
+      '--certificate-authority=',
+      'get',
+      'nodes',
+    ]);
+    expect(asOne.code).not.toBe(0);
+    await leavesNothing(one.home);
+    await leavesNothing(two.home);
+  });
+});

@@ -1,0 +1,40 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { binaryPath, cacheRoot } from '../../sandbox/artifacts/cache.ts';
+import { eventually, Namespace, run, sandboxCommand, succeeded } from './world.ts';
+
+// The second minor version builds for ten minutes from nothing, so this runs with `npm run test:all` and is counted as
+// skipped otherwise.
+
+const older = '1.36.3';
+
+describe.runIf(process.env.K8SK8S_TEST === 'all')(`a plane at ${older} beside one at the newest version`, () => {
+  let home: Namespace;
+  beforeAll(async () => {
+    home = await Namespace.open('older');
+    succeeded(await sandboxCommand(['host', 'older.e2e.test'], home));
+    succeeded(await home.k8sk8s('deploy', '-h', 'older.e2e.test', '--kubernetes-version', '1.36'));
+  });
+  afterAll(async () => {
+    await home.k8sk8s('destroy', '--yes');
+  });
+
+  test('serves the version that was asked for, and the previous kubectl works', async () => {
+    const kubectl = binaryPath(cacheRoot(), 'kubernetes', older, 'kubectl');
+    const outcome = succeeded(
+      await run(kubectl, ['--kubeconfig=tls/kubeconfig', 'version'], { env: home.env, cwd: home.cwd }),
+    );
+    expect(outcome.stdout).toContain(`Server Version: v${older}`);
+    expect(outcome.stdout).toContain(`Client Version: v${older}`);
+  });
+
+  test('goes up to the newest minor with its data, and not back', async () => {
+    await home.ask('create', 'configmap', 'kept', '--from-literal=a=b');
+    succeeded(await home.k8sk8s('deploy', '--kubernetes-version', '1.37'));
+    await eventually(10, async () =>
+      expect(await home.ask('get', 'configmap', 'kept', '-o', 'jsonpath={.data.a}')).toBe('b'),
+    );
+    const back = await home.k8sk8s('deploy', '--kubernetes-version', '1.36');
+    expect(back.code).toBe(2);
+    expect(back.stderr).toContain('cannot go back');
+  });
+});
