@@ -31,7 +31,7 @@ test.each([
     organizations: ['system:nodes'],
     otherNames: 0,
     dnsNames: ['w'],
-    ipAddresses: ['10.0.0.1', 'fd00:0:0:0:0:0:0:1'],
+    ipAddresses: ['10.0.0.1', 'fd00::1'],
     otherSans: 0,
   });
 });
@@ -49,6 +49,21 @@ test('a request without alternative names has none', () => {
   expect(parseRequest(openssl(ec, '/CN=x'))).toMatchObject({ dnsNames: [], ipAddresses: [], otherSans: 0 });
 });
 
+test('a request that was not signed by its own key is refused', () => {
+  const pem = openssl(ec, '/CN=x');
+  const der = Buffer.from(pem.replace(/-----.*-----|\n/g, ''), 'base64');
+  der[der.length - 1]! ^= 1;
+  const changed = der.toString('base64').replace(/.{64}/g, '$&\n');
+  expect(() =>
+    parseRequest(`-----BEGIN CERTIFICATE REQUEST-----\n${changed}\n-----END CERTIFICATE REQUEST-----\n`),
+  ).toThrow('not signed by its own key');
+});
+
+test('two requests in one are refused', () => {
+  const pem = openssl(ec, '/CN=x');
+  expect(() => parseRequest(pem + pem)).toThrow('not one certificate request');
+});
+
 test('what is no request is refused', () => {
-  expect(() => parseRequest('hello')).toThrow('not a certificate request');
+  expect(() => parseRequest('hello')).toThrow('not one certificate request');
 });
