@@ -143,6 +143,7 @@ async function ensureControlPlane(
 ): Promise<void> {
   const { secrets, workloads } = buildControlPlane(record, spec, addresses, bundle);
   if (!allowDataLoss) await refuseDataLoss(cluster, workloads, existing);
+  diagnosis.expect(workloads);
   // The record of a plane that was available keeps the spec that worked until the new one does too.
   if (record.phase !== 'available') await writeRecord(cluster, record, spec, addresses, 'deploying');
   await applyAll(cluster, record.planeId, secrets, existing, applied, reporter);

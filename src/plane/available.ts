@@ -101,7 +101,8 @@ function isRolledOut({ metadata, spec, status = {} }: Workload): boolean {
   );
 }
 
-function connectionWords(error: ConnectionError): string {
+/** What a lost or refused connection to a plane's address means, in a few words. */
+export function connectionWords(error: ConnectionError): string {
   if (error.code === 'ECONNREFUSED') return 'nothing listens at the address yet';
   if (isCertificateProblem(error)) return 'something else answers at the address';
   return error.code === 'ETIMEDOUT' ? 'the address does not answer' : error.message;

@@ -1,8 +1,9 @@
 import { UserError } from '../errors.ts';
 import type { InfraCluster } from '../kube/cluster.ts';
-import type { ContainerStatus, Event, Pod } from '../kube/objects.ts';
+import type { ContainerStatus, Event, KubeObject, Pod } from '../kube/objects.ts';
 import { follow } from '../kube/watch.ts';
 import { planeSelector } from './names.ts';
+import { templateHash, templateHashOf } from './workloads.ts';
 
 /** Reasons that no waiting mends. https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/ */
 const imageReasons = new Set(['ErrImagePull', 'ImagePullBackOff', 'InvalidImageName', 'ErrImageNeverPull']);
@@ -22,7 +23,10 @@ export class Diagnosis {
   readonly #unschedulableSince = new Map<string, number>();
   readonly #stop = new AbortController();
   readonly #since = Date.now();
-  #failure: UserError | undefined;
+  /** Hash of the template that a component's pods are to have, once it is known. */
+  #templates = new Map<string, string>();
+  #refusal: UserError | undefined;
+  readonly #failures = new Map<string, { pod: Pod; error: UserError }>();
   #examining: Promise<void> = Promise.resolve();
 
   constructor(cluster: InfraCluster, planeId: string) {
@@ -35,8 +39,10 @@ export class Diagnosis {
       { labelSelector: planeSelector(planeId) },
       signal,
       ({ type, object }) => {
-        if (type === 'DELETED' || object.metadata.deletionTimestamp) this.#pods.delete(object.metadata.name);
-        else {
+        if (type === 'DELETED' || object.metadata.deletionTimestamp) {
+          this.#pods.delete(object.metadata.name);
+          this.#failures.delete(object.metadata.name);
+        } else {
           this.#pods.set(object.metadata.name, object);
           this.#examining = this.#examining.then(() => this.#examine(object)).catch(ignore);
         }
@@ -47,15 +53,26 @@ export class Diagnosis {
     ).catch(ignore);
   }
 
+  /** Tells what is about to be applied: pods of an earlier template are on their way out, whatever ails them. */
+  expect(workloads: KubeObject[]): void {
+    this.#templates = new Map(workloads.map((workload) => [workload.metadata.name, templateHashOf(workload) ?? '']));
+  }
+
   /** What is wrong, once something is. */
   get failure(): UserError | undefined {
-    if (this.#failure) return this.#failure;
+    if (this.#refusal) return this.#refusal;
+    for (const { pod, error } of this.#failures.values()) if (this.#counts(pod)) return error;
     const now = Date.now();
     for (const [name, since] of this.#unschedulableSince) {
       const pod = this.#pods.get(name);
-      if (pod && now - since >= unschedulableGrace) return unschedulable(pod);
+      if (pod && this.#counts(pod) && now - since >= unschedulableGrace) return unschedulable(pod);
     }
     return undefined;
+  }
+
+  #counts(pod: Pod): boolean {
+    const wanted = this.#templates.get(pod.metadata.labels?.['app.kubernetes.io/name'] ?? '');
+    return wanted !== undefined && pod.metadata.annotations?.[templateHash] === wanted;
   }
 
   /** `etcd: pulling registry.k8s.io/etcd:3.7.3-0` and the like for the first component that is not running. */
@@ -103,8 +120,10 @@ export class Diagnosis {
     if (scheduled?.status === 'False' && scheduled.reason === 'Unschedulable') {
       if (!this.#unschedulableSince.has(pod.metadata.name)) this.#unschedulableSince.set(pod.metadata.name, Date.now());
     } else this.#unschedulableSince.delete(pod.metadata.name);
-    for (const status of pod.status?.containerStatuses ?? [])
-      this.#failure ??= await this.#containerFailure(pod, status);
+    for (const status of pod.status?.containerStatuses ?? []) {
+      const error = await this.#containerFailure(pod, status);
+      if (error && this.#pods.has(pod.metadata.name)) this.#failures.set(pod.metadata.name, { pod, error });
+    }
   }
 
   async #containerFailure(pod: Pod, status: ContainerStatus): Promise<UserError | undefined> {
@@ -160,7 +179,7 @@ export class Diagnosis {
       (kind !== 'ReplicaSet' && kind !== 'StatefulSet')
     )
       return;
-    this.#failure ??= refusedPod(name.replace(/-[a-z0-9]{6,}$/, ''), event.message ?? '');
+    this.#refusal ??= refusedPod(name.replace(/-[a-z0-9]{6,}$/, ''), event.message ?? '');
   }
 }
 

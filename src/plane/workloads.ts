@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import type { KubeObject } from '../kube/objects.ts';
 import { renderTemplate, type Value } from '../manifests/render.ts';
 import { type ClusterSpec, type Component, imagesOf } from '../spec.ts';
@@ -29,10 +30,19 @@ export interface WorkloadContext {
   configHash: Record<Component, string>;
 }
 
+/** Annotation of every pod: which template it was made of. */
+export const templateHash = 'k8sk8s.io/template-hash';
+
+/** The template hash that a rendered workload gives its pods. */
+export function templateHashOf(workload: KubeObject): string | undefined {
+  return (workload as PodTemplateOwner).spec.template.metadata.annotations?.[templateHash];
+}
+
 /** A pod template as far as the functions below touch it. */
 interface PodTemplateOwner extends KubeObject {
   spec: {
     template: {
+      metadata: { annotations?: Record<string, string> };
       spec: {
         nodeSelector?: Record<string, string>;
         tolerations?: object[];
@@ -75,6 +85,9 @@ export function buildWorkloads(context: WorkloadContext): KubeObject[] {
     if (Object.keys(spec.nodeSelector).length > 0) pod.nodeSelector = spec.nodeSelector;
     if (spec.tolerations.length > 0) pod.tolerations = spec.tolerations.map(toleration);
     if (spec.imagePullSecret) pod.imagePullSecrets = [{ name: spec.imagePullSecret }];
+    const { template } = object!.spec;
+    const hash = createHash('sha256').update(JSON.stringify(template)).digest('hex').slice(0, 16);
+    template.metadata.annotations = { ...template.metadata.annotations, [templateHash]: hash };
     return object!;
   };
   return [
