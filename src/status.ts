@@ -1,26 +1,49 @@
 import { kubeletClientsBinding } from './child/assets.ts';
+import { messageOf } from './errors.ts';
 import { openPlane } from './hosted.ts';
-import type { InfraCluster } from './kube/cluster.ts';
-import { ApiError } from './kube/errors.ts';
+import type { HostedCluster, InfraCluster } from './kube/cluster.ts';
+import { ApiError, ConnectionError } from './kube/errors.ts';
 import type { Event, KubeObject, Node, Pod } from './kube/objects.ts';
 import { inspect } from './pki/inspect.ts';
+import { connectionWords } from './plane/available.ts';
 import { planeSelector } from './plane/names.ts';
+import type { PlaneRecord } from './record.ts';
 import { components } from './spec.ts';
 
 interface ComponentStatus {
   name: string;
   ready: boolean;
   restarts: number;
+  /** When the pod was made, RFC 3339. */
+  since?: string;
   image: string;
   node: string;
   /** Why it is not ready, as the cluster says it. */
   problem?: string;
 }
 
+interface WorkerStatus {
+  name: string;
+  ready: boolean;
+  /** The kubelet's. */
+  version: string;
+  address: string;
+  /** Why it is not Ready, in the node's own word. */
+  problem?: string;
+}
+
+interface Warning {
+  /** RFC 3339. */
+  time: string;
+  object: string;
+  reason: string;
+  message: string;
+}
+
 export interface PlaneStatus {
   namespace: string;
   plane: string;
-  phase: string;
+  phase: PlaneRecord['phase'];
   host: string;
   server: string;
   workerServer: string;
@@ -29,12 +52,8 @@ export interface PlaneStatus {
   components: ComponentStatus[];
   storage: { kind: 'ephemeral'; loses: string };
   certificates: { name: string; days: number }[];
-  hosted: {
-    answers: boolean;
-    problem?: string;
-    workers: { name: string; ready: boolean; version: string; address: string }[];
-  };
-  warnings: string[];
+  hosted: { answers: boolean; problem?: string; workers: WorkerStatus[] };
+  warnings: Warning[];
   limits: string[];
 }
 
@@ -42,53 +61,61 @@ const limits = [
   'webhooks and aggregated APIs work on hostNetwork pods of the workers; those on pod addresses cannot be reached by the API server yet',
 ];
 
-/** Everything about a plane that one screen can hold. */
+/** Days before its end from which on a certificate is told as a problem. */
+const nearExpiry = 30;
+
+/** Everything about a plane that one screen can hold. @throws UserError `no-plane` or `plane-incomplete` */
 export async function planeStatus(cluster: InfraCluster, now = new Date()): Promise<PlaneStatus> {
-  const plane = await openPlane(cluster);
-  const { record, addresses, bundle, spec } = plane;
-  const hosted = await plane.connect();
-  const [pods, events, workers] = await Promise.all([
-    cluster.pods(planeSelector(record.planeId)),
-    cluster.list<Event>({ apiVersion: 'v1', kind: 'Event' }),
-    hostedStatus(hosted),
-  ]);
-  await hosted.close();
-  const certificates = [...Object.entries(bundle.authorities), ...Object.entries(bundle.leaves)].map(
-    ([name, { certificate }]) => ({
-      name,
-      days: Math.floor((inspect(certificate).notAfter.getTime() - now.getTime()) / 86_400_000),
-    }),
-  );
-  return {
-    namespace: cluster.namespace,
-    plane: record.planeId,
-    phase: record.phase,
-    host: spec.host,
-    server: addresses.publicServer,
-    workerServer: addresses.workerServer,
-    nodePort: addresses.nodePort,
-    version: spec.kubernetesVersion,
-    components: components.map((name) => componentStatus(name, pods.items)),
-    storage: {
-      kind: 'ephemeral',
-      loses: 'etcd keeps its data in its pod: when that pod is replaced, all objects of the hosted cluster are lost',
-    },
-    certificates: certificates.sort((a, b) => a.days - b.days),
-    hosted: workers,
-    warnings: warningsOf(events.items, pods.items),
-    limits,
-  };
+  const { record, addresses, bundle, spec, connect } = await openPlane(cluster);
+  const hosted = await connect();
+  try {
+    const [pods, events, answer] = await Promise.all([
+      cluster.pods(planeSelector(record.planeId)),
+      cluster.list<Event>({ apiVersion: 'v1', kind: 'Event' }),
+      hostedStatus(hosted, record.phase),
+    ]);
+    const certificates = [...Object.entries(bundle.authorities), ...Object.entries(bundle.leaves)].map(
+      ([name, { certificate }]) => ({
+        name,
+        days: Math.floor((inspect(certificate).notAfter.getTime() - now.getTime()) / 86_400_000),
+      }),
+    );
+    return {
+      namespace: cluster.namespace,
+      plane: record.planeId,
+      phase: record.phase,
+      host: spec.host,
+      server: addresses.publicServer,
+      workerServer: addresses.workerServer,
+      nodePort: addresses.nodePort,
+      version: spec.kubernetesVersion,
+      components: components.map((name) => componentStatus(name, pods.items, events.items)),
+      storage: {
+        kind: 'ephemeral',
+        loses: 'etcd keeps its data in its pod: when that pod is replaced, all objects of the hosted cluster are lost',
+      },
+      certificates: certificates.sort((a, b) => a.days - b.days),
+      hosted: answer,
+      warnings: warningsOf(events.items, pods.items),
+      limits,
+    };
+  } finally {
+    await hosted.close();
+  }
 }
 
-/** Exit code and headline both follow from this. */
-export function problemsOf(status: PlaneStatus): string[] {
+/** What keeps a plane from being healthy, each with what to do where that is known. Workers are not part of the plane. */
+export function problemsOf(status: Pick<PlaneStatus, 'phase' | 'components' | 'hosted' | 'certificates'>): string[] {
   return [
+    ...(status.phase === 'available'
+      ? []
+      : ['its first deploy is not finished: wait for it, or run k8sk8s deploy again']),
     ...status.components
       .filter(({ ready }) => !ready)
       .map(({ name, problem }) => `${name} is not ready${problem ? `: ${problem}` : ''}`),
     ...(status.hosted.problem ? [status.hosted.problem] : []),
     ...status.certificates
-      .filter(({ days }) => days < 30)
+      .filter(({ days }) => days < nearExpiry)
       .map(
         ({ name, days }) =>
           `certificate ${name} ${days < 0 ? 'has expired' : `expires in ${days} days`}: run k8sk8s deploy again`,
@@ -96,33 +123,60 @@ export function problemsOf(status: PlaneStatus): string[] {
   ];
 }
 
-function componentStatus(name: string, pods: Pod[]): ComponentStatus {
+/** One component, told by its pods; a pod that has ended (evicted, say) stays in the list and does not count. Pure. */
+export function componentStatus(name: string, pods: Pod[], events: Event[]): ComponentStatus {
   const own = pods.filter(
-    ({ metadata }) => metadata.labels?.['app.kubernetes.io/name'] === name && !metadata.deletionTimestamp,
+    ({ metadata, status }) =>
+      metadata.labels?.['app.kubernetes.io/name'] === name &&
+      !metadata.deletionTimestamp &&
+      status?.phase !== 'Failed' &&
+      status?.phase !== 'Succeeded',
   );
-  const pod = own[0];
-  const container = pod?.status?.containerStatuses?.[0];
-  const waiting = container?.state?.waiting;
-  const unschedulable = pod?.status?.conditions?.find(
-    ({ type, status }) => type === 'PodScheduled' && status === 'False',
-  );
+  const pod = own.find((each) => !isReady(each)) ?? own[0];
+  const ready = own.length > 0 && own.every(isReady);
   return {
     name,
-    ready: own.length > 0 && own.every(({ status }) => status?.containerStatuses?.every(({ ready }) => ready) ?? false),
+    ready,
     restarts: own.reduce((sum, { status }) => sum + (status?.containerStatuses?.[0]?.restartCount ?? 0), 0),
-    image: container?.image ?? pod?.spec.containers[0]?.image ?? '',
+    since: pod?.metadata.creationTimestamp,
+    image: pod?.status?.containerStatuses?.[0]?.image || (pod?.spec.containers[0]?.image ?? ''),
     node: pod?.spec.nodeName ?? '',
-    problem: !pod
-      ? 'it has no pod'
-      : (unschedulable?.message ??
-        (waiting ? [waiting.reason, waiting.message].filter(Boolean).join(': ') : undefined)),
+    problem: ready ? undefined : pod ? podProblem(pod) : (refusal(name, events) ?? 'it has no pod'),
   };
 }
 
+function isReady({ status }: Pod): boolean {
+  const containers = status?.containerStatuses ?? [];
+  return containers.length > 0 && containers.every(({ ready }) => ready);
+}
+
+function podProblem({ status }: Pod): string {
+  const unscheduled = status?.conditions?.find(
+    ({ type, status: value }) => type === 'PodScheduled' && value === 'False',
+  );
+  if (unscheduled) return unscheduled.message ?? 'no infra node takes its pod';
+  const { state, lastState } = status?.containerStatuses?.[0] ?? {};
+  const ended = state?.terminated ?? lastState?.terminated;
+  const end =
+    ended && `it ended with exit code ${ended.exitCode}${ended.reason === 'OOMKilled' ? ' (out of memory)' : ''}`;
+  if (state?.waiting && ended)
+    return `${state.waiting.reason ?? 'it waits'}: ${end}; its last words: k8sk8s logs --previous`;
+  if (state?.waiting) return [state.waiting.reason, state.waiting.message].filter(Boolean).join(': ');
+  if (state?.running)
+    return end ? `it is starting again; before, ${end}` : 'it runs, and does not answer its probe yet';
+  return end ?? 'its pod is being started';
+}
+
+/** Why a component's pod could not even be made: quota, pod security, a webhook. */
+function refusal(name: string, events: Event[]): string | undefined {
+  const owner = new RegExp(`^${name}(-[a-z0-9]+)?$`);
+  return newestFirst(events).find(
+    ({ reason, involvedObject }) => reason === 'FailedCreate' && owner.test(involvedObject.name),
+  )?.message;
+}
+
 /** Asks the hosted cluster for its nodes, and whether it is still the one that deploy left. */
-async function hostedStatus(
-  hosted: Awaited<ReturnType<Awaited<ReturnType<typeof openPlane>>['connect']>>,
-): Promise<PlaneStatus['hosted']> {
+async function hostedStatus(hosted: HostedCluster, phase: PlaneRecord['phase']): Promise<PlaneStatus['hosted']> {
   try {
     const { ready, failing } = await hosted.ready(3000);
     if (!ready) return { answers: false, problem: `the API server is not ready: ${failing.join(', ')}`, workers: [] };
@@ -133,39 +187,58 @@ async function hostedStatus(
         kubeletClientsBinding,
       ),
     ]);
-    const workers = nodes.items.map(({ metadata, status }) => ({
-      name: metadata.name,
-      ready: status?.conditions?.some(({ type, status: value }) => type === 'Ready' && value === 'True') ?? false,
-      version: status?.nodeInfo?.kubeletVersion ?? '',
-      address: status?.addresses?.find(({ type }) => type === 'InternalIP')?.address ?? '',
-    }));
     return {
       answers: true,
-      workers,
-      problem: binding
-        ? undefined
-        : "etcd lost its data (its pod was replaced): run k8sk8s deploy again, then restart the workers' kubelets",
+      workers: nodes.items.map(workerStatus),
+      // A first deploy has not made the binding yet, so before its end nothing follows from its absence.
+      problem:
+        binding || phase !== 'available'
+          ? undefined
+          : "etcd lost its data (its pod was replaced): run k8sk8s deploy again, then restart the workers' kubelets",
     };
   } catch (error) {
-    const words =
-      error instanceof ApiError && error.status === 401
-        ? 'it refuses the certificate of this plane'
-        : error instanceof Error
-          ? error.message
-          : String(error);
-    return { answers: false, problem: `the API does not answer: ${words}`, workers: [] };
+    return { answers: false, problem: `the API does not answer: ${noAnswerWords(error)}`, workers: [] };
   }
 }
 
-function warningsOf(events: Event[], pods: Pod[]): string[] {
+function noAnswerWords(error: unknown): string {
+  if (error instanceof ConnectionError) return connectionWords(error);
+  if (error instanceof ApiError && error.status === 401) return 'it refuses the certificate of this plane';
+  return error instanceof ApiError ? `${error.status} ${messageOf(error)}`.trim() : messageOf(error);
+}
+
+/** Pure. */
+export function workerStatus({ metadata, status }: Node): WorkerStatus {
+  const condition = status?.conditions?.find(({ type }) => type === 'Ready');
+  const ready = condition?.status === 'True';
+  return {
+    name: metadata.name,
+    ready,
+    version: status?.nodeInfo?.kubeletVersion ?? '',
+    address: status?.addresses?.find(({ type }) => type === 'InternalIP')?.address ?? '',
+    problem: ready ? undefined : (condition?.reason ?? 'it has not reported yet'),
+  };
+}
+
+/** The last five warnings about pods that the plane has now. Pure. */
+export function warningsOf(events: Event[], pods: Pod[]): Warning[] {
   const names = new Set(pods.map(({ metadata }) => metadata.name));
-  const when = (event: Event) => event.lastTimestamp ?? event.eventTime ?? '';
-  return events
+  return newestFirst(events)
     .filter(({ type, involvedObject }) => type === 'Warning' && names.has(involvedObject.name))
-    .sort((a, b) => when(b).localeCompare(when(a)))
     .slice(0, 5)
-    .map(
-      (event) =>
-        `${when(event).slice(11, 19)} ${event.involvedObject.name}: ${event.reason}: ${(event.message ?? '').split('\n')[0]}`,
-    );
+    .map((event) => ({
+      time: timeOf(event),
+      object: event.involvedObject.name,
+      reason: event.reason ?? '',
+      message: (event.message ?? '').split('\n')[0] ?? '',
+    }));
+}
+
+function newestFirst(events: Event[]): Event[] {
+  return [...events].sort((a, b) => timeOf(b).localeCompare(timeOf(a)));
+}
+
+/** events.k8s.io fills in the one, core/v1 the other. */
+function timeOf(event: Event): string {
+  return event.lastTimestamp ?? event.eventTime ?? event.metadata.creationTimestamp ?? '';
 }

@@ -1,13 +1,16 @@
-import { createInterface } from 'node:readline';
-import type { Readable } from 'node:stream';
-import { type Command, Option } from 'commander';
+import type { Command } from 'commander';
 import { UserError } from '../errors.ts';
-import type { InfraCluster } from '../kube/cluster.ts';
-import type { Pod } from '../kube/objects.ts';
-import { podSelector } from '../plane/names.ts';
+import { followLog, type LogQuery, type LogSink, prefixOf, readLog } from '../logs.ts';
 import { readRecord } from '../record.ts';
 import { type Component, components, didYouMean } from '../spec.ts';
-import { addConnectionOptions, type ConnectionOptions, connect, interruption, parseDuration } from './connection.ts';
+import {
+  addConnectionOptions,
+  type ConnectionOptions,
+  connect,
+  interruption,
+  parseDuration,
+  reporterOf,
+} from './connection.ts';
 
 interface LogsOptions extends ConnectionOptions {
   follow?: boolean;
@@ -24,12 +27,14 @@ const aliases: Record<string, Component> = {
   scheduler: 'kube-scheduler',
 };
 
+const defaultTail = 200;
+
 export function configure(command: Command): void {
   addConnectionOptions(command)
     .argument('[COMPONENT]', `${components.join(', ')}; all of them when left out`)
     .option('-f, --follow', 'go on as new lines are written, across restarts')
     .option('--previous', 'of the container before its last restart')
-    .addOption(new Option('--tail <N>', 'last lines only').default('200'))
+    .option('--tail <N>', `last lines only (default: ${defaultTail}, with --since all)`)
     .option('--since <TIME>', 'of the last 10m, 1h, …')
     .option('--timestamps', 'with the time of each line')
     .action(run);
@@ -37,18 +42,10 @@ export function configure(command: Command): void {
 
 async function run(name: string | undefined, options: LogsOptions): Promise<void> {
   const chosen = name === undefined ? [...components] : [componentOf(name)];
-  if (!/^\d+$/.test(options.tail ?? ''))
-    throw new UserError({
-      what: `--tail "${options.tail}" is not a number of lines`,
-      fix: 'write for example --tail 100',
-      anchor: 'bad-values',
-      exitCode: 2,
-    });
-  const since = options.since === undefined ? undefined : Math.ceil(parseDuration(options.since, '--since') / 1000);
-  const signal = interruption();
+  const query = queryOf(options);
+  const reporter = reporterOf(options);
+  const signal = AbortSignal.any([interruption(), brokenOutput()]);
   const cluster = connect(options);
-  // A reader that closes the pipe has seen enough.
-  process.stdout.once('error', () => process.exit(0));
   try {
     const record = await readRecord(cluster);
     if (!record)
@@ -57,81 +54,64 @@ async function run(name: string | undefined, options: LogsOptions): Promise<void
         fix: 'k8sk8s list shows where there are some',
         anchor: 'no-plane',
       });
-    const query = {
-      tailLines: Number(options.tail),
-      sinceSeconds: since,
-      timestamps: options.timestamps,
-      previous: options.previous,
-    };
-    await Promise.all(
-      chosen.map(async (component) => {
-        const write = (line: string) =>
-          process.stdout.write(`${chosen.length > 1 ? `${component.padEnd(24)}` : ''}${line}\n`);
-        if (options.follow) await followComponent(cluster, record.planeId, component, query, write, signal);
-        else await printComponent(cluster, record.planeId, component, query, write);
-      }),
-    );
+    const sinkOf = (component: Component): LogSink => ({
+      line: (text) => process.stdout.write(`${prefixOf(component, chosen)}${text}\n`),
+      note: (text) => reporter.line(`${component}: ${text}`),
+    });
+    if (options.follow) {
+      await Promise.all(chosen.map((each) => followLog(cluster, record.planeId, each, query, sinkOf(each), signal)));
+      return;
+    }
+    let found = false;
+    // One after the other, so that the lines of each stay together.
+    for (const each of chosen)
+      found = (await readLog(cluster, record.planeId, each, query, sinkOf(each), signal)) || found;
+    if (!found) process.exitCode = 1;
   } finally {
     await cluster.close();
   }
 }
 
-type Query = { tailLines?: number; sinceSeconds?: number; timestamps?: boolean; previous?: boolean };
-
-async function printComponent(
-  cluster: InfraCluster,
-  planeId: string,
-  component: Component,
-  query: Query,
-  write: (line: string) => void,
-): Promise<void> {
-  const pods = await podsOf(cluster, planeId, component);
-  if (pods.length === 0) write('(it has no pod)');
-  for (const pod of pods)
-    for (const line of (await cluster.log(pod.metadata.name, query)).split('\n').filter(Boolean)) write(line);
+/** @throws UserError (exit code 2) */
+function queryOf(options: LogsOptions): LogQuery {
+  if (options.tail !== undefined && !/^\d+$/.test(options.tail))
+    throw badValue(`--tail "${options.tail}" is not a number of lines`, 'write for example --tail 100');
+  if (options.follow && options.previous)
+    throw badValue(
+      '--follow and --previous cannot be used together',
+      'leave one out: a container that has ended writes no more',
+    );
+  const since = options.since === undefined ? undefined : Math.ceil(parseDuration(options.since, '--since') / 1000);
+  const tail = options.tail === undefined ? undefined : Number(options.tail);
+  return {
+    tailLines: tail ?? (since === undefined ? defaultTail : undefined),
+    sinceSeconds: since,
+    timestamps: options.timestamps,
+    previous: options.previous,
+  };
 }
 
-/** A log ends when its container does; the next one's is then followed from its beginning. */
-async function followComponent(
-  cluster: InfraCluster,
-  planeId: string,
-  component: Component,
-  query: Query,
-  write: (line: string) => void,
-  signal: AbortSignal,
-): Promise<void> {
-  let wanted = query;
-  while (!signal.aborted) {
-    const [pod] = await podsOf(cluster, planeId, component);
-    if (pod) {
-      try {
-        await copy(await cluster.followLog(pod.metadata.name, { ...wanted, signal }), write);
-        wanted = { timestamps: query.timestamps, sinceSeconds: 1 };
-      } catch (error) {
-        if (signal.aborted) return;
-        write(`(no log yet: ${error instanceof Error ? error.message : error})`);
-      }
-    }
-    await new Promise((resolve) => setTimeout(resolve, 1000));
-  }
-}
-
-async function copy(stream: Readable, write: (line: string) => void): Promise<void> {
-  for await (const line of createInterface({ input: stream, crlfDelay: Number.POSITIVE_INFINITY })) write(line);
-}
-
-async function podsOf(cluster: InfraCluster, planeId: string, component: Component): Promise<Pod[]> {
-  const selector = Object.entries(podSelector(planeId, component)).map(([key, value]) => `${key}=${value}`);
-  return (await cluster.pods(selector.join(','))).items.filter(({ metadata }) => !metadata.deletionTimestamp);
+/** A reader that closes the pipe has seen enough; any other trouble with the output is told. */
+function brokenOutput(): AbortSignal {
+  const controller = new AbortController();
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code === 'EPIPE') process.exit(0);
+    process.exitCode = 1;
+    process.stderr.write(`ERROR the log cannot be written: ${error.message}\n`);
+    controller.abort(error);
+  });
+  return controller.signal;
 }
 
 function componentOf(name: string): Component {
   const found = components.find((component) => component === name) ?? aliases[name];
   if (found) return found;
-  throw new UserError({
-    what: `"${name}" is no component of a plane${didYouMean(name, [...components, ...Object.keys(aliases)])}`,
-    fix: `choose one of ${components.join(', ')}`,
-    anchor: 'bad-values',
-    exitCode: 2,
-  });
+  throw badValue(
+    `"${name}" is no component of a plane${didYouMean(name, [...components, ...Object.keys(aliases)])}`,
+    `choose one of ${components.join(', ')}`,
+  );
+}
+
+function badValue(what: string, fix: string): UserError {
+  return new UserError({ what, fix, anchor: 'bad-values', exitCode: 2 });
 }

@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import { type PlaneStatus, planeStatus, problemsOf } from '../status.ts';
+import { formatAge } from '../ui/age.ts';
 import { table } from '../ui/table.ts';
 import { addConnectionOptions, type ConnectionOptions, connect, outputOption } from './connection.ts';
 
@@ -15,7 +16,7 @@ async function run(options: ConnectionOptions & { output: string }): Promise<voi
     process.stdout.write(
       options.output === 'json'
         ? `${JSON.stringify({ ...status, healthy: problems.length === 0, problems }, null, 2)}\n`
-        : `${render(status, problems)}\n`,
+        : `${render(status, problems, new Date())}\n`,
     );
     if (problems.length > 0) process.exitCode = 1;
   } finally {
@@ -23,45 +24,63 @@ async function run(options: ConnectionOptions & { output: string }): Promise<voi
   }
 }
 
-function render(status: PlaneStatus, problems: string[]): string {
+/** Pure: the same status and time give the same screen. */
+export function render(status: PlaneStatus, problems: string[], now: Date): string {
+  const age = (time: string | undefined) => (time ? formatAge(now.getTime() - Date.parse(time)) : '');
   const ready = status.hosted.workers.filter((worker) => worker.ready).length;
   const nearest = status.certificates[0];
-  const facts: [string, string][] = [
-    ['Plane', `${status.host} in namespace ${status.namespace}, Kubernetes ${status.version}`],
-    ['Health', problems.length === 0 ? 'healthy' : problems.join('\n              ')],
-    ['Address', `${status.server} (workers: ${status.workerServer}, node port ${status.nodePort})`],
-    ['Storage', `${status.storage.kind}: ${status.storage.loses}`],
+  const facts: [string, string[]][] = [
+    ['Plane', [`${status.host} in namespace ${status.namespace}, Kubernetes ${status.version}, ${status.phase}`]],
+    ['Health', problems.length === 0 ? ['healthy'] : problems],
+    ['Address', [status.server]],
+    ['Workers use', [`${status.workerServer}, node port ${status.nodePort}`]],
+    ['Storage', [`${status.storage.kind}: ${status.storage.loses}`]],
     [
       'Certificates',
-      nearest
-        ? `${status.certificates.length}, the first to expire is ${nearest.name} in ${nearest.days} days`
-        : 'none',
+      [
+        nearest
+          ? `${status.certificates.length}, the first to expire is ${nearest.name} ${nearest.days < 0 ? `${-nearest.days} days ago` : `in ${nearest.days} days`}`
+          : 'none',
+      ],
     ],
     [
       'Workers',
-      status.hosted.answers ? `${ready} of ${status.hosted.workers.length} Ready` : 'unknown, the API does not answer',
+      [
+        status.hosted.answers
+          ? `${ready} of ${status.hosted.workers.length} Ready`
+          : 'unknown, the API does not answer',
+      ],
     ],
-    ['Limits', status.limits.join('\n              ')],
+    ['Limits', status.limits],
   ];
   const components = table(
-    ['COMPONENT', 'READY', 'RESTARTS', 'NODE', 'IMAGE'],
+    ['COMPONENT', 'READY', 'RESTARTS', 'AGE', 'NODE', 'IMAGE'],
     status.components.map((each) => [
       each.name,
       each.ready ? 'yes' : 'no',
       String(each.restarts),
+      age(each.since),
       each.node,
       each.image,
     ]),
   );
   const workers = table(
-    ['WORKER', 'READY', 'VERSION', 'ADDRESS'],
-    status.hosted.workers.map((worker) => [worker.name, worker.ready ? 'yes' : 'no', worker.version, worker.address]),
+    ['WORKER', 'READY', 'KUBELET', 'ADDRESS'],
+    status.hosted.workers.map((worker) => [
+      worker.name,
+      worker.ready ? 'yes' : `no (${worker.problem})`,
+      worker.version,
+      worker.address,
+    ]),
+  );
+  const warnings = status.warnings.map(
+    ({ time, object, reason, message }) => `  ${age(time)} ago  ${object}: ${reason}: ${message}`,
   );
   return [
-    ...facts.map(([name, value]) => `${`${name}:`.padEnd(14)}${value}`),
+    ...facts.map(([name, lines]) => `${`${name}:`.padEnd(14)}${lines.join(`\n${' '.repeat(14)}`)}`),
     '',
     components,
     ...(status.hosted.workers.length > 0 ? ['', workers] : []),
-    ...(status.warnings.length > 0 ? ['', 'Last warnings (UTC):', ...status.warnings.map((line) => `  ${line}`)] : []),
+    ...(warnings.length > 0 ? ['', 'Last warnings:', ...warnings] : []),
   ].join('\n');
 }
