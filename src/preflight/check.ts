@@ -1,5 +1,6 @@
 import { UserError } from '../errors.ts';
 import type { InfraCluster } from '../kube/cluster.ts';
+import { ApiError } from '../kube/errors.ts';
 import type { Existing } from '../plane/apply.ts';
 import type { PlaneRecord } from '../record.ts';
 import type { ClusterSpec } from '../spec.ts';
@@ -16,7 +17,8 @@ export interface CheckContext {
 export type Outcome =
   | { state: 'ok'; claim?: string }
   | { state: 'unknown'; why: string }
-  | { state: 'failed'; what: string; why?: string; fix?: string };
+  /** `anchor`: a heading in docs/checks.md that fits better than the check's own. */
+  | { state: 'failed'; what: string; why?: string; fix?: string; anchor?: string };
 
 /** A check as data: what it claims, how much it matters, how it is found out. */
 export interface Check {
@@ -26,6 +28,8 @@ export interface Check {
   /** Heading in docs/checks.md. */
   anchor: string;
   severity: 'fatal' | 'warning';
+  /** Checks, by name, without which this one only tells the same again; it is left out when one of them failed. */
+  dependsOn?: string[];
   /** Left out where there is nothing to check. */
   applies?(spec: ClusterSpec): boolean;
   probe(context: CheckContext): Promise<Outcome>;
@@ -44,5 +48,30 @@ export const ok = (claim?: string): Outcome => ({ state: 'ok', claim });
 /** A UserError as the outcome of a check; anything else is a bug and goes on its way. */
 export function outcomeOf(error: unknown): Outcome {
   if (!(error instanceof UserError)) throw error;
-  return { state: 'failed', what: error.what, why: error.why, fix: error.fix };
+  return { state: 'failed', what: error.what, why: error.why, fix: error.fix, anchor: error.anchor };
+}
+
+/**
+ * A right that the caller lacks, read off the API server's own sentence. A 403 can also be quota, pod security or a
+ * webhook speaking, which is something else altogether.
+ *
+ * @returns `you may not create pods`, or undefined when `error` is no refusal of the authorizer
+ */
+export function missingRight(error: unknown): string | undefined {
+  if (!(error instanceof ApiError) || error.status !== 403) return undefined;
+  const match = /User ".*" cannot (\w+) resource "([^"]+)"/.exec(error.message);
+  return match ? `you may not ${match[1]} ${match[2]}` : undefined;
+}
+
+export const isQuota = (error: unknown): boolean =>
+  error instanceof ApiError && error.status === 403 && error.message.includes('exceeded quota');
+
+/** Something that several checks want to know, asked once for each run. */
+export function shared<T>(read: (context: CheckContext) => Promise<T>): (context: CheckContext) => Promise<T> {
+  const answers = new WeakMap<CheckContext, Promise<T>>();
+  return (context) => {
+    const answer = answers.get(context) ?? read(context);
+    answers.set(context, answer);
+    return answer;
+  };
 }

@@ -1,14 +1,9 @@
-import { lookup } from 'node:dns/promises';
-import { setTimeout as sleep } from 'node:timers/promises';
-import { isIpv4 } from '../cidr.ts';
-import { ApiError, explainInfraError } from '../kube/errors.ts';
-import type { ConfigMap } from '../kube/objects.ts';
-import { foreignObject } from '../plane/apply.ts';
-import { recordName } from '../plane/names.ts';
-import { parseRecord } from '../record.ts';
-import { knownMinor, minorOf } from '../versions.ts';
-import { type Check, type CheckContext, type Outcome, ok, outcomeOf } from './check.ts';
-import { missingRights, requiredRights } from './rights.ts';
+import { ApiError, explainInfraError, isForbidden } from '../kube/errors.ts';
+import { toConfigMap } from '../record.ts';
+import { toolVersion } from '../version.ts';
+import { type Check, isQuota, missingRight, type Outcome, ok, outcomeOf, shared } from './check.ts';
+import { missingRights, rightsFor } from './rights.ts';
+import { renamed, trialId } from './trials.ts';
 
 const rightsFix =
   'ask the administrator of the infra cluster to apply templates/rights/namespace-admin.yaml of k8sk8s there (README, "Rights")';
@@ -21,178 +16,134 @@ export const access: Check = {
   severity: 'fatal',
   async probe({ cluster }) {
     try {
-      await cluster.version();
-      // /version is often open to everybody; a review is answered to known users only.
-      await cluster.review({
-        apiVersion: 'authorization.k8s.io/v1',
-        kind: 'SelfSubjectRulesReview',
-        spec: { namespace: cluster.namespace },
-      });
-      return ok();
+      const [version] = await Promise.all([
+        cluster.version(),
+        // /version is often open to everybody; a review is answered to known users only.
+        cluster.review({
+          apiVersion: 'authorization.k8s.io/v1',
+          kind: 'SelfSubjectRulesReview',
+          spec: { namespace: cluster.namespace },
+        }),
+      ]);
+      return version?.gitVersion ? ok() : noApiServer(cluster.server, 'it does not tell a version of Kubernetes');
     } catch (error) {
-      return outcomeOf(explainInfraError(error, 'ask the infra cluster who I am'));
+      return accessOutcome(error, cluster.server);
     }
   },
 };
 
-export const clusterChecks: Check[] = [
-  {
-    name: 'namespace',
-    claim: ({ cluster }) => `Namespace ${cluster.namespace} accepts objects`,
-    anchor: 'namespace',
-    severity: 'fatal',
-    async probe({ cluster }) {
-      try {
-        await cluster.create(
-          { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'k8sk8s-preflight' } },
-          { dryRun: true },
-        );
-        return ok();
-      } catch (error) {
-        return namespaceOutcome(error, cluster.namespace);
-      }
-    },
-  },
-  {
-    name: 'rights',
-    claim: () => 'All rights that deploy and destroy need are granted',
-    anchor: 'rights',
-    severity: 'fatal',
-    async probe({ cluster, spec }) {
-      const rights = requiredRights.filter(({ resource }) => resource !== 'ingresses' || spec.expose === 'ingress');
-      const missing = await missingRights(cluster, rights);
-      return missing.length === 0
-        ? ok()
-        : {
-            state: 'failed',
-            what: `rights are missing in namespace "${cluster.namespace}"`,
-            why: `you may not: ${missing.join('; ')}`,
-            fix: rightsFix,
-          };
-    },
-  },
-  {
-    name: 'host',
-    claim: ({ spec }) => `API server host ${spec.host} resolves`,
-    anchor: 'host',
-    severity: 'fatal',
-    async probe({ spec }) {
-      if (isIpv4(spec.host)) return ok(`API server host ${spec.host} is an address`);
-      const found = await Promise.race([
-        lookup(spec.host).catch((error: NodeJS.ErrnoException) => error),
-        sleep(3000, undefined, { ref: false }),
-      ]);
-      const fix =
-        'make the name lead to the ingress controller of the infra cluster (DNS, or a line in the hosts file), here and on every worker';
-      if (found === undefined)
-        return {
-          state: 'failed',
-          what: `the host ${spec.host} does not resolve`,
-          why: 'the resolver of this machine gave no answer within 3 s',
-          fix,
-        };
-      return 'address' in found
-        ? ok()
-        : {
-            state: 'failed',
-            what: `the host ${spec.host} does not resolve`,
-            why: `the resolver of this machine says ${found.code}`,
-            fix,
-          };
-    },
-  },
-  {
-    name: 'names',
-    claim: () => 'No object of another owner is in the way',
-    anchor: 'foreign-object',
-    severity: 'fatal',
-    async probe(context) {
-      const existing = await context.existing();
-      const recordObject = existing.find<ConfigMap>({
-        apiVersion: 'v1',
-        kind: 'ConfigMap',
-        metadata: { name: recordName },
-      });
-      const record = recordObject && parseRecord(recordObject);
-      const foreign = existing.foreign(record?.planeId);
-      if (foreign.length === 0) return ok();
-      const { what, why, fix } = foreignObject(foreign[0]!, context.cluster.namespace);
-      return { state: 'failed', what, why: foreign.length > 1 ? `${why}; and ${foreign.length - 1} more` : why, fix };
-    },
-  },
-  {
-    name: 'changes',
-    claim: () => 'The plane can be changed to what is asked for',
-    anchor: 'immutable',
-    severity: 'fatal',
-    probe: changes,
-  },
-];
-
-function namespaceOutcome(error: unknown, namespace: string): Outcome {
-  if (error instanceof ApiError && error.status === 404)
+function accessOutcome(error: unknown, server: string): Outcome {
+  // Known users may be kept from these two; what they may do the other checks find out.
+  if (isForbidden(error) && /User "(?!system:anonymous")/.test((error as Error).message)) return ok();
+  if (isForbidden(error))
     return {
       state: 'failed',
-      what: `there is no namespace "${namespace}" on the infra cluster`,
-      fix: 'ask its administrator to create it, or name another with -n',
+      what: 'the infra cluster does not know who you are',
+      why: 'the kubeconfig gives no credentials, or none that this API server looks at',
+      fix: 'get a fresh kubeconfig, or choose another one with --kubeconfig or --context',
+      anchor: 'infra-unauthorized',
     };
+  // An API server answers with a Status, which has a reason; proxies in front of one have 5xx of their own.
   if (
     error instanceof ApiError &&
-    error.status === 403 &&
-    /being terminated|because it is being terminated/.test(error.message)
+    error.reason === '' &&
+    error.status < 500 &&
+    error.status !== 401 &&
+    error.status !== 429
   )
+    return noApiServer(server, `it answers ${error.status} ${error.message.replace(/\s+/g, ' ').slice(0, 100)}`);
+  // JSON was promised and something else came.
+  if (error instanceof SyntaxError) return noApiServer(server, 'its answers are not those of Kubernetes');
+  return outcomeOf(explainInfraError(error, 'ask the infra cluster who I am'));
+}
+
+function noApiServer(server: string, why: string): Outcome {
+  return {
+    state: 'failed',
+    what: `what answers at ${server} is not a Kubernetes API server`,
+    why,
+    fix: 'correct the server address in the kubeconfig (https, host, port), or choose another one with --kubeconfig or --context',
+    anchor: 'infra-unreachable',
+  };
+}
+
+const missing = shared(({ cluster, spec }) => missingRights(cluster, rightsFor(spec)));
+
+const reserved = /^kube-(system|public|node-lease)$/;
+
+export const namespace: Check = {
+  name: 'namespace',
+  claim: ({ cluster }) => `Namespace ${cluster.namespace} accepts objects`,
+  anchor: 'namespace',
+  severity: 'fatal',
+  async probe(context) {
+    const { cluster, spec } = context;
+    if (reserved.test(cluster.namespace))
+      return {
+        state: 'failed',
+        what: `namespace "${cluster.namespace}" belongs to the infra cluster itself`,
+        fix: 'use a namespace of its own, with -n',
+      };
+    const record = toConfigMap({ planeId: trialId, toolVersion: toolVersion(), spec, issuers: [], phase: 'deploying' });
+    try {
+      await cluster.create(renamed(record), { dryRun: true });
+      return ok();
+    } catch (error) {
+      // To those without any right in it, the API server does not tell whether a namespace is there.
+      if (missingRight(error) && (await missing(context)).none)
+        return {
+          state: 'failed',
+          what: `you have no rights in namespace "${cluster.namespace}", or there is no such namespace`,
+          why: 'the infra cluster does not tell which of the two it is',
+          fix: `look whether the name after -n is right; if it is, ${rightsFix}`,
+        };
+      return namespaceOutcome(error, cluster.namespace);
+    }
+  },
+};
+
+function namespaceOutcome(error: unknown, name: string): Outcome {
+  // The quota is asked last, and is another check's business.
+  if (isQuota(error)) return ok(`Namespace ${name} is there`);
+  if (!(error instanceof ApiError))
+    return outcomeOf(explainInfraError(error, `create an object in namespace "${name}"`));
+  if (error.status === 404)
     return {
       state: 'failed',
-      what: `namespace "${namespace}" is being deleted`,
+      what: `there is no namespace "${name}" on the infra cluster`,
+      fix: 'ask its administrator to create it, or name another with -n',
+    };
+  if (/because it is being terminated/.test(error.message))
+    return {
+      state: 'failed',
+      what: `namespace "${name}" is being deleted`,
       fix: 'wait until it is gone and made again, or name another with -n',
     };
-  if (error instanceof ApiError && error.status === 403)
-    return {
-      state: 'failed',
-      what: `you may not create objects in namespace "${namespace}"`,
-      why: error.message,
-      fix: rightsFix,
-    };
-  return outcomeOf(explainInfraError(error, `create an object in namespace "${namespace}"`));
+  const right = missingRight(error);
+  if (right) return { state: 'unknown', why: right };
+  return {
+    state: 'failed',
+    what: `the infra cluster refuses objects of k8sk8s in namespace "${name}"`,
+    why: error.message,
+    fix: 'ask its administrator about that rule, or name another namespace with -n',
+  };
 }
 
-/** Options that a live plane cannot follow. */
-async function changes({ record: read, spec }: CheckContext): Promise<Outcome> {
-  const record = await read();
-  if (!record) return ok('The namespace has no plane yet');
-  const fixed = (['serviceCidr', 'podCidr', 'dnsDomain'] as const).filter(
-    (field) => record.spec[field] !== undefined && record.spec[field] !== spec[field],
-  );
-  if (fixed.length > 0) {
-    return {
-      state: 'failed',
-      what: `a plane's ${fixed.map((field) => `${field} cannot change from ${record.spec[field]} to ${spec[field]}`).join(' and ')}`,
-      why: 'services, pods and certificates of the hosted cluster already use it',
-      fix: 'leave it as it was, or make another plane in another namespace',
-    };
-  }
-  const [from, to] = [record.spec.kubernetesVersion ?? spec.kubernetesVersion, spec.kubernetesVersion];
-  const step = minorNumber(to) - minorNumber(from);
-  if (step < 0)
-    return {
-      state: 'failed',
-      what: `the plane runs Kubernetes ${from} and cannot go back to ${to}`,
-      why: 'the API server of an older minor does not read what a newer one stored',
-      fix: `leave out --kubernetes-version, or make another plane in another namespace`,
-    };
-  if (step > 1)
-    return {
-      state: 'failed',
-      what: `the plane runs Kubernetes ${from} and cannot jump to ${to}`,
-      why: 'Kubernetes goes up one minor at a time',
-      fix: `go to ${nextMinor(from)} first`,
-    };
-  return ok();
-}
-
-const minorNumber = (version: string): number => Number(minorOf(version).split('.')[1]);
-
-function nextMinor(version: string): string {
-  const next = `1.${minorNumber(version) + 1}`;
-  return knownMinor(next)?.patch ?? next;
-}
+export const rights: Check = {
+  name: 'rights',
+  claim: () => 'All rights that deploy and destroy need are granted',
+  anchor: 'rights',
+  severity: 'fatal',
+  dependsOn: ['namespace'],
+  async probe(context) {
+    const { verbs } = await missing(context);
+    return verbs.length === 0
+      ? ok()
+      : {
+          state: 'failed',
+          what: `rights are missing in namespace "${context.cluster.namespace}"`,
+          why: `you may not: ${verbs.join('; ')}`,
+          fix: rightsFix,
+        };
+  },
+};

@@ -1,4 +1,5 @@
 import type { InfraCluster } from '../kube/cluster.ts';
+import type { ClusterSpec } from '../spec.ts';
 
 export interface Right {
   group: string;
@@ -19,6 +20,13 @@ export const requiredRights: Right[] = [
   { group: 'coordination.k8s.io', resource: 'leases', verbs: ['get', 'list', 'create', 'update', 'delete'] },
 ];
 
+/** Without an ingress of its own a plane still looks whether there is one, to take it over or away. */
+export function rightsFor(spec: Pick<ClusterSpec, 'expose'>): Right[] {
+  return requiredRights.map((right) =>
+    right.resource === 'ingresses' && spec.expose !== 'ingress' ? { ...right, verbs: ['get', 'list'] } : right,
+  );
+}
+
 interface Rule {
   verbs: string[];
   apiGroups?: string[];
@@ -30,9 +38,12 @@ interface Rule {
  * Rights of the list that the caller lacks. One SelfSubjectRulesReview answers most; what it does not clearly grant (it
  * may be incomplete) is asked one by one with SelfSubjectAccessReviews.
  *
- * @returns `create deployments.apps` and the like
+ * @returns `verbs`: `create deployments.apps` and the like; `none`: not one of them is granted
  */
-export async function missingRights(cluster: InfraCluster, rights: Right[] = requiredRights): Promise<string[]> {
+export async function missingRights(
+  cluster: Pick<InfraCluster, 'namespace' | 'review'>,
+  rights: Right[],
+): Promise<{ verbs: string[]; none: boolean }> {
   const review = await cluster.review({
     apiVersion: 'authorization.k8s.io/v1',
     kind: 'SelfSubjectRulesReview',
@@ -60,12 +71,16 @@ export async function missingRights(cluster: InfraCluster, rights: Right[] = req
       return (answer.status as { allowed?: boolean }).allowed ? [] : [{ right, verb }];
     }),
   );
+  const count = rights.reduce((sum, { verbs }) => sum + verbs.length, 0);
   const byResource = new Map<string, string[]>();
   for (const { right, verb } of denied.flat()) {
     const name = right.group === '' ? right.resource : `${right.resource}.${right.group}`;
     byResource.set(name, [...(byResource.get(name) ?? []), verb]);
   }
-  return [...byResource].map(([resource, verbs]) => `${verbs.join(', ')} ${resource}`);
+  return {
+    verbs: [...byResource].map(([resource, verbs]) => `${verbs.join(', ')} ${resource}`),
+    none: denied.flat().length === count,
+  };
 }
 
 function grants(rule: Rule, right: Right, verb: string): boolean {

@@ -1,33 +1,34 @@
 import { UserError } from '../errors.ts';
 import type { InfraCluster } from '../kube/cluster.ts';
-import { explainInfraError, isForbidden } from '../kube/errors.ts';
+import { explainInfraError } from '../kube/errors.ts';
 import { Existing } from '../plane/apply.ts';
-import { ownedArgumentProblems } from '../plane/arguments.ts';
 import { readRecord } from '../record.ts';
 import type { ClusterSpec } from '../spec.ts';
 import type { Reporter } from '../ui/reporter.ts';
-import { admissionChecks } from './admission-checks.ts';
-import { type Check, type CheckContext, type CheckResult, type Outcome, ok, outcomeOf } from './check.ts';
-import { access, clusterChecks } from './cluster-checks.ts';
+import { host, infraServices, networks } from './address-checks.ts';
+import { admissionChecks, pullSecret } from './admission-checks.ts';
+import { type Check, type CheckContext, type CheckResult, missingRight, type Outcome, outcomeOf } from './check.ts';
+import { access, namespace, rights } from './cluster-checks.ts';
+import { planeChecks } from './plane-checks.ts';
 import { renderResult, summary } from './render.ts';
 
-const ownedArguments: Check = {
-  name: 'arguments',
-  claim: () => 'No argument is given that k8sk8s sets itself',
-  anchor: 'owned-argument',
-  severity: 'fatal',
-  async probe({ spec }) {
-    const problems = ownedArgumentProblems(spec);
-    return problems.length === 0
-      ? ok()
-      : { state: 'failed', what: problems.join('; '), fix: 'leave it out, or use the option named' };
-  },
-};
-
 /** Everything that is checked before deploy makes anything, in the order in which it is told. */
-export const preflightChecks: Check[] = [access, ...clusterChecks, ownedArguments, ...admissionChecks];
+export const preflightChecks: Check[] = [
+  access,
+  namespace,
+  rights,
+  host,
+  ...planeChecks,
+  ...admissionChecks,
+  networks,
+  infraServices,
+  pullSecret,
+];
 
-/** Asks everything at once and waits for all answers; without access only that one is asked. */
+/**
+ * Asks everything at once and waits for all answers. Without access only that one is asked; of checks that failed, what
+ * depends on them is left out, so that one cause is told once.
+ */
 export async function assess(cluster: InfraCluster, spec: ClusterSpec): Promise<CheckResult[]> {
   let existing: Promise<Existing> | undefined;
   let record: ReturnType<typeof readRecord> | undefined;
@@ -46,17 +47,22 @@ export async function assess(cluster: InfraCluster, spec: ClusterSpec): Promise<
   const first = await result(access, context);
   if (first.outcome.state !== 'ok') return [first];
   const others = preflightChecks.filter((check) => check !== access && (check.applies?.(spec) ?? true));
-  return [first, ...(await Promise.all(others.map((check) => result(check, context))))];
+  const results = await Promise.all(others.map((check) => result(check, context)));
+  const failed = new Set(results.filter(({ outcome }) => outcome.state === 'failed').map(({ name }) => name));
+  return [first, ...results.filter((_, index) => !others[index]!.dependsOn?.some((name) => failed.has(name)))];
 }
 
 async function result(check: Check, context: CheckContext): Promise<CheckResult> {
-  const { name, anchor, severity } = check;
+  const { name, severity } = check;
   const outcome = await check.probe(context).catch((error: unknown): Outcome => {
-    // The check of the rights says which one is missing; here it only means that the question stays open.
-    if (isForbidden(error)) return { state: 'unknown', why: 'a right is missing' };
+    // The check of the rights says what to do about it; here it only means that the question stays open.
+    const right = missingRight(error);
+    if (right) return { state: 'unknown', why: right };
     return outcomeOf(explainInfraError(error, `check: ${check.claim(context)}`));
   });
-  return { name, claim: (outcome.state === 'ok' && outcome.claim) || check.claim(context), anchor, severity, outcome };
+  const claim = (outcome.state === 'ok' && outcome.claim) || check.claim(context);
+  const anchor = (outcome.state === 'failed' && outcome.anchor) || check.anchor;
+  return { name, claim, anchor, severity, outcome };
 }
 
 /**

@@ -1,6 +1,11 @@
+import { readFileSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
 import { describe, expect, test } from 'vitest';
 import { connectInfra } from '../../src/kube/connect.ts';
-import type { KubeObject } from '../../src/kube/objects.ts';
+import type { ConfigMap, KubeObject } from '../../src/kube/objects.ts';
+import { createAuthority } from '../../src/pki/issue.ts';
+import { secretNames } from '../../src/plane/secrets.ts';
+import type { CheckResult } from '../../src/preflight/check.ts';
 import { requiredRights } from '../../src/preflight/rights.ts';
 import { assess, preflightChecks } from '../../src/preflight/run.ts';
 import { toConfigMap } from '../../src/record.ts';
@@ -26,13 +31,70 @@ async function outcome(
   };
 }
 
+const ours = { 'app.kubernetes.io/part-of': 'k8sk8s', 'app.kubernetes.io/managed-by': 'k8sk8s' };
+
+function owned(kind: 'Secret', name: string, planeId: string): KubeObject {
+  return { apiVersion: 'v1', kind, metadata: { name, labels: { ...ours, 'app.kubernetes.io/instance': planeId } } };
+}
+
+/** The record of a plane `plane-one`. */
+function recorded(input: object = {}): ConfigMap {
+  return toConfigMap({ planeId: 'plane-one', toolVersion: '0', spec: spec(input), issuers: [], phase: 'available' });
+}
+
+/** What policy engines do in many clusters, in the API server's own language. */
+async function refuseNodePorts({ admin, name }: Delegate): Promise<void> {
+  const at = '/apis/admissionregistration.k8s.io/v1';
+  await request(admin, 'POST', `${at}/validatingadmissionpolicies`, {
+    apiVersion: 'admissionregistration.k8s.io/v1',
+    kind: 'ValidatingAdmissionPolicy',
+    metadata: { name },
+    spec: {
+      matchConstraints: {
+        resourceRules: [{ apiGroups: [''], apiVersions: ['v1'], operations: ['CREATE'], resources: ['services'] }],
+      },
+      validations: [{ expression: "object.spec.type != 'NodePort'", message: 'no node ports here' }],
+    },
+  });
+  await request(admin, 'POST', `${at}/validatingadmissionpolicybindings`, {
+    apiVersion: 'admissionregistration.k8s.io/v1',
+    kind: 'ValidatingAdmissionPolicyBinding',
+    metadata: { name },
+    spec: {
+      policyName: name,
+      validationActions: ['Deny'],
+      matchResources: { namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': name } } },
+    },
+  });
+}
+
 describe('with the rights of the README', () => {
   test('an empty namespace passes every check', async () => {
     const results = await assess((await newNamespace()).cluster, spec());
     expect(results.filter(({ outcome: { state } }) => state === 'failed')).toEqual([]);
     expect(results.map(({ name }) => name)).toEqual(
-      preflightChecks.map(({ name }) => name).filter((name) => name !== 'node-port' && name !== 'pull-secret'),
+      preflightChecks.map(({ name }) => name).filter((name) => name !== 'version' && name !== 'pull-secret'),
     );
+  });
+
+  test('all is asked within 300 ms', async () => {
+    const { cluster } = await newNamespace();
+    await assess(cluster, spec());
+    const started = performance.now();
+    await assess(cluster, spec());
+    expect(performance.now() - started).toBeLessThan(300);
+  });
+
+  test('nothing is stored by it', async () => {
+    const { cluster } = await newNamespace();
+    await assess(cluster, spec());
+    for (const [apiVersion, kind] of [
+      ['v1', 'ConfigMap'],
+      ['v1', 'Pod'],
+      ['v1', 'Service'],
+      ['networking.k8s.io/v1', 'Ingress'],
+    ] as const)
+      expect((await cluster.list({ apiVersion, kind })).items.map(({ metadata }) => metadata.name)).toEqual([]);
   });
 
   test('and so does one that enforces the restricted pod security level', async () => {
@@ -75,30 +137,76 @@ describe('rights', () => {
   });
 });
 
+test('with --expose nodeport ingresses need only be seen, which deploy and destroy do', async () => {
+  const blind = (verbs: string[]) =>
+    newNamespace({
+      without: (rule) => (rule.apiGroups.includes('networking.k8s.io') ? { ...rule, verbs } : rule),
+    });
+  expect((await outcome(await blind(['get', 'list']), 'rights', { expose: 'nodeport' })).state).toBe('ok');
+  expect((await outcome(await blind(['create']), 'rights', { expose: 'nodeport' })).text).toContain(
+    'get, list ingresses.networking.k8s.io',
+  );
+});
+
+test('without the right to create pods their check is open, and nothing else', async () => {
+  const delegate = await newNamespace({
+    without: (rule) => (rule.resources.includes('pods') ? { ...rule, verbs: ['get', 'list', 'watch'] } : rule),
+  });
+  const { state, text, failed } = await outcome(delegate, 'pods');
+  expect([state, failed]).toEqual(['unknown', []]);
+  expect(text).toContain('you may not create pods');
+});
+
 describe('namespaces', () => {
   test('one that is not there', async () => {
     const cluster = connectInfra({ kubeconfig: adminKubeconfig }, 'nowhere');
-    const result = (await assess(cluster, spec())).find(({ name }) => name === 'namespace')!;
-    expect(JSON.stringify(result.outcome)).toContain('there is no namespace \\"nowhere\\"');
+    const results = await assess(cluster, spec());
+    const failed = results.filter(({ outcome: { state } }) => state === 'failed');
+    expect(failed.map(({ name }) => name)).toEqual(['namespace']);
+    expect(JSON.stringify(failed[0]!.outcome)).toContain('there is no namespace \\"nowhere\\"');
+    // What could only tell the same again is not told.
+    expect(results.map(({ name }) => name)).toEqual(['access', 'namespace', 'host', 'arguments', 'networks']);
   });
-  test("somebody else's", async () => {
+  test("somebody else's, or a name that was mistyped: one failure, not a list of all rights", async () => {
     const [mine, theirs] = [await newNamespace(), await newNamespace()];
-    const results = await assess(connectInfra({ kubeconfig: mine.kubeconfig }, theirs.name), spec());
-    expect(
-      results
-        .filter(({ outcome: { state } }) => state === 'failed')
-        .map(({ name }) => name)
-        .sort(),
-    ).toEqual(['namespace', 'rights']);
+    for (const name of [theirs.name, 'taem']) {
+      const results = await assess(connectInfra({ kubeconfig: mine.kubeconfig }, name), spec());
+      const failed = results.filter(({ outcome: { state } }) => state === 'failed');
+      expect(failed.map(({ name }) => name)).toEqual(['namespace']);
+      expect(JSON.stringify(failed[0]!.outcome)).toContain('or there is no such namespace');
+    }
+  });
+  test("the infra cluster's own", async () => {
+    const cluster = connectInfra({ kubeconfig: adminKubeconfig }, 'kube-system');
+    const result = (await assess(cluster, spec())).find(({ name }) => name === 'namespace')!;
+    expect(JSON.stringify(result.outcome)).toContain('belongs to the infra cluster itself');
   });
   test('one that is being deleted', async () => {
     const delegate = await newNamespace();
     await request(delegate.admin, 'DELETE', `/api/v1/namespaces/${delegate.name}`);
-    expect((await outcome(delegate, 'namespace')).text).toContain('is being deleted');
+    const { text, failed } = await outcome(delegate, 'namespace');
+    expect(text).toContain('is being deleted');
+    expect(failed).toEqual(['namespace']);
   });
 });
 
 describe('credentials', () => {
+  /** The only result of a run with a changed kubeconfig. */
+  async function refused(change: (kubeconfig: string) => string): Promise<CheckResult> {
+    const delegate = await newNamespace();
+    const kubeconfig = `${delegate.kubeconfig}-changed`;
+    writeFileSync(kubeconfig, change(readFileSync(delegate.kubeconfig, 'utf8')), { mode: 0o600 });
+    const [first, ...others] = await assess(connectInfra({ kubeconfig }, delegate.name), spec());
+    expect(others).toEqual([]);
+    expect(first!.outcome.state).toBe('failed');
+    return first!;
+  }
+  const withoutClient = (text: string) => text.replace(/client-(certificate|key)-data: \S+/g, '');
+
+  /** The client library takes plain http only of those who look away. */
+  const http = (text: string) =>
+    text.replace(/certificate-authority-data: \S+/, 'insecure-skip-tls-verify: true').replace('https://', 'http://');
+
   test('an expired certificate', async () => {
     const delegate = await newNamespace();
     const kubeconfig = await kubeconfigOf('late', delegate.name, {
@@ -112,6 +220,56 @@ describe('credentials', () => {
     });
     expect(others).toEqual([]);
   });
+  test('a token that nobody knows', async () => {
+    const { anchor, outcome } = await refused((text) =>
+      text.replace(/client-certificate-data: \S+/, 'token: nonsense').replace(/client-key-data: \S+/, ''),
+    );
+    expect(anchor).toBe('infra-unauthorized');
+    expect(JSON.stringify(outcome)).toContain('401 Unauthorized');
+  });
+  test('none at all', async () => {
+    const { anchor, outcome } = await refused(withoutClient);
+    expect(anchor).toBe('infra-unauthorized');
+    expect(JSON.stringify(outcome)).toContain('does not know who you are');
+  });
+  test("another cluster's CA", async () => {
+    const { certificate } = await createAuthority('another cluster');
+    const { anchor } = await refused((text) =>
+      text.replace(
+        /certificate-authority-data: \S+/,
+        `certificate-authority-data: ${Buffer.from(certificate).toString('base64')}`,
+      ),
+    );
+    expect(anchor).toBe('infra-tls');
+  });
+  test('a server that does not listen', async () => {
+    const { anchor, outcome } = await refused((text) => text.replace(/127\.0\.0\.1:\d+/, '127.0.0.1:1'));
+    expect(anchor).toBe('infra-unreachable');
+    expect(JSON.stringify(outcome)).toContain('nothing listens');
+  });
+  test('http where https is spoken', async () => {
+    const { outcome } = await refused(http);
+    expect(JSON.stringify(outcome)).toContain('is not a Kubernetes API server');
+  });
+  test.each([
+    ['a page', 200, 'text/html', '<html>Welcome</html>'],
+    ['JSON of its own', 200, 'application/json', '{"hello": "world"}'],
+    ['a page in place of JSON', 200, 'application/json', '<html>Sign in</html>'],
+    ['not found', 404, 'text/plain', '404 page not found'],
+  ])('a web server with %s instead of an API server', async (_, status, type, body) => {
+    const web = createServer((_request, response) => response.writeHead(status, { 'Content-Type': type }).end(body));
+    await new Promise<void>((resolve) => web.listen(0, '127.0.0.1', resolve));
+    try {
+      const { port } = web.address() as { port: number };
+      const { outcome } = await refused((text) =>
+        withoutClient(http(text)).replace(/127\.0\.0\.1:\d+/, `127.0.0.1:${port}`),
+      );
+      expect(JSON.stringify(outcome)).toContain('is not a Kubernetes API server');
+    } finally {
+      web.close();
+      web.closeAllConnections();
+    }
+  });
 });
 
 describe('what the namespace allows', () => {
@@ -121,20 +279,102 @@ describe('what the namespace allows', () => {
     metadata: { name: 'small' },
     spec: { hard },
   });
-  async function withQuota(hard: Record<string, string>): Promise<Delegate> {
-    const delegate = await newNamespace();
-    const at = `/api/v1/namespaces/${delegate.name}/resourcequotas`;
-    const made = (await request(delegate.admin, 'POST', at, quota(hard))) as object;
+  async function withQuota(
+    hard: Record<string, string>,
+    { used = {}, scopes, delegate }: { used?: Record<string, string>; scopes?: string[]; delegate?: Delegate } = {},
+  ): Promise<Delegate> {
+    const home = delegate ?? (await newNamespace());
+    const at = `/api/v1/namespaces/${home.name}/resourcequotas`;
+    const made = quota(hard);
+    const stored = (await request(home.admin, 'POST', at, { ...made, spec: { hard, scopes } })) as object;
     // What the quota controller would do.
-    await request(delegate.admin, 'PUT', `${at}/small/status`, {
-      ...made,
-      status: { hard, used: Object.fromEntries(Object.keys(hard).map((key) => [key, '0'])) },
+    await request(home.admin, 'PUT', `${at}/small/status`, {
+      ...stored,
+      status: { hard, used: { ...Object.fromEntries(Object.keys(hard).map((key) => [key, '0'])), ...used } },
+    });
+    return home;
+  }
+  async function withLimitRange(limit: object): Promise<Delegate> {
+    const delegate = await newNamespace();
+    await request(delegate.admin, 'POST', `/api/v1/namespaces/${delegate.name}/limitranges`, {
+      apiVersion: 'v1',
+      kind: 'LimitRange',
+      metadata: { name: 'bounds' },
+      spec: { limits: [{ type: 'Container', ...limit }] },
     });
     return delegate;
   }
 
-  test('a quota that is too small for one pod', async () => {
-    expect((await outcome(await withQuota({ 'requests.memory': '100Mi' }), 'pods')).text).toMatch(/exceeded quota/);
+  test('a quota that is too small for one pod is told once, with the sum', async () => {
+    const { text, failed } = await outcome(await withQuota({ 'requests.memory': '100Mi' }), 'quota');
+    expect(text).toContain('leaves 100Mi of requests.memory, the plane needs 456Mi');
+    expect(failed).toEqual(['quota']);
+  });
+  test('quotas that are just large enough, however they are written', async () => {
+    const enough: Record<string, string>[] = [
+      { 'requests.cpu': '105m' },
+      { pods: '0.004k' },
+      { 'requests.memory': '1Pi', pods: '1e3' },
+    ];
+    for (const hard of enough)
+      expect((await outcome(await withQuota(hard), 'quota')).failed, JSON.stringify(hard)).toEqual([]);
+  });
+  test('a quota that counts only pods which end, such as builds', async () => {
+    expect((await outcome(await withQuota({ pods: '1' }, { scopes: ['Terminating'] }), 'quota')).failed).toEqual([]);
+  });
+  test('a quota that wants limits', async () => {
+    const delegate = await withQuota({ 'limits.memory': '8Gi' });
+    const { text, failed } = await outcome(delegate, 'pods');
+    expect(text).toContain('add --resources limits');
+    expect(text).toContain('the pods of etcd, kube-apiserver, kube-controller-manager and kube-scheduler');
+    expect(text).toContain('"failed quota: small: must specify limits.memory"');
+    expect(failed).toEqual(['pods']);
+    expect((await outcome(delegate, 'pods', { resources: ['limits'] })).failed).toEqual([]);
+  });
+  test('a quota that the plane itself has used up does not stop the next deploy', async () => {
+    const delegate = await newNamespace();
+    const owned = { ...ours, 'app.kubernetes.io/instance': 'plane-one' };
+    await delegate.cluster.create(recorded());
+    for (const name of secretNames)
+      await delegate.cluster.create({ apiVersion: 'v1', kind: 'Secret', metadata: { name, labels: owned } });
+    await withQuota({ configmaps: '1', secrets: '6' }, { used: { configmaps: '1', secrets: '6' }, delegate });
+    expect((await outcome(delegate, 'quota')).failed).toEqual([]);
+  });
+  test('the pods of the plane are not counted twice, and those that are missing are', async () => {
+    const delegate = await newNamespace();
+    await delegate.cluster.create(recorded());
+    for (const component of ['etcd', 'kube-apiserver'])
+      await delegate.admin.create({
+        apiVersion: 'v1',
+        kind: 'Pod',
+        metadata: {
+          name: component,
+          labels: { ...ours, 'app.kubernetes.io/instance': 'plane-one', 'app.kubernetes.io/name': component },
+        },
+        spec: { containers: [{ name: component, image: 'registry.invalid/none' }] },
+      } as KubeObject);
+    await withQuota({ pods: '3' }, { used: { pods: '2' }, delegate });
+    expect((await outcome(delegate, 'quota')).text).toContain('leaves 1 of pods, the plane needs 2');
+  });
+  test('what a LimitRange adds to the pods counts against the quota', async () => {
+    const delegate = await withLimitRange({ default: { memory: '1Gi' }, defaultRequest: { memory: '1Gi' } });
+    await withQuota({ 'requests.memory': '2Gi' }, { delegate });
+    expect((await outcome(delegate, 'quota', { resources: ['none'] })).text).toContain('needs 4096Mi');
+  });
+  test('no services, or no node ports: told as a matter of the quota', async () => {
+    for (const hard of [{ services: '1' }, { 'services.nodeports': '0' }] as Record<string, string>[]) {
+      const { text, failed } = await outcome(await withQuota(hard), 'quota', { nodePort: 30555 });
+      expect(failed).toEqual(['quota']);
+      expect(text).not.toContain('--resources');
+    }
+  });
+  test('a policy that forbids node ports', async () => {
+    const delegate = await newNamespace();
+    await refuseNodePorts(delegate);
+    await expect
+      .poll(async () => (await outcome(delegate, 'services')).text, { timeout: 20_000 })
+      .toMatch(/refuses the service .*no node ports here/);
+    expect((await outcome(delegate, 'services')).failed).toEqual(['services']);
   });
   test('a quota that is too small for all of them', async () => {
     const { text, failed } = await outcome(await withQuota({ 'requests.memory': '300Mi' }), 'quota');
@@ -142,14 +382,10 @@ describe('what the namespace allows', () => {
     expect(failed).toEqual(['quota']);
   });
   test('a LimitRange that the pods break', async () => {
-    const delegate = await newNamespace();
-    await request(delegate.admin, 'POST', `/api/v1/namespaces/${delegate.name}/limitranges`, {
-      apiVersion: 'v1',
-      kind: 'LimitRange',
-      metadata: { name: 'tiny' },
-      spec: { limits: [{ type: 'Container', max: { memory: '32Mi' } }] },
-    });
-    expect((await outcome(delegate, 'pods')).state).toBe('failed');
+    const { text, failed } = await outcome(await withLimitRange({ max: { memory: '32Mi' } }), 'pods');
+    expect(failed).toEqual(['pods']);
+    expect(text).toContain('memory limit of 32Mi');
+    expect(text).toContain('describe limitrange');
   });
   test('a node port that is taken', async () => {
     const other = await newNamespace();
@@ -160,7 +396,22 @@ describe('what the namespace allows', () => {
       spec: { type: 'NodePort', ports: [{ port: 1, nodePort: 30777 }] },
     } as KubeObject);
     const delegate = await newNamespace();
-    expect((await outcome(delegate, 'node-port', { nodePort: 30777 })).text).toContain('already taken');
+    expect((await outcome(delegate, 'services', { nodePort: 30777 })).text).toContain('already taken');
+    // A plane that is there and has another port is no reason to keep quiet.
+    await delegate.cluster.create(recorded());
+    await delegate.cluster.create({
+      apiVersion: 'v1',
+      kind: 'Service',
+      metadata: { name: 'apiserver', labels: { ...ours, 'app.kubernetes.io/instance': 'plane-one' } },
+      spec: { type: 'NodePort', ports: [{ name: 'https', port: 443, nodePort: 30778 }] },
+    } as KubeObject);
+    expect((await outcome(delegate, 'services', { nodePort: 30777 })).text).toContain('already taken');
+    expect((await outcome(delegate, 'services', { nodePort: 30778 })).text).toContain('30778 is kept');
+  });
+  test('a node port outside the usual range is not called free: a dry run cannot tell', async () => {
+    const { state, text } = await outcome(await newNamespace(), 'services', { nodePort: 40000 });
+    expect(state).toBe('unknown');
+    expect(text).toContain('outside 30000-32767');
   });
   test("the infra cluster's own service range is a warning", async () => {
     const { text, failed } = await outcome(await newNamespace(), 'infra-services', { serviceCidr: '10.96.0.0/16' });
@@ -171,6 +422,23 @@ describe('what the namespace allows', () => {
     expect((await outcome(await newNamespace(), 'networks', { podCidr: '127.0.0.0/16' })).text).toContain(
       'the address of localhost',
     );
+  });
+  test('a network that contains an infra node or the worker endpoint', async () => {
+    const delegate = await newNamespace();
+    await delegate.admin.create({
+      apiVersion: 'v1',
+      kind: 'Pod',
+      metadata: { name: 'other' },
+      spec: { containers: [{ name: 'other', image: 'registry.invalid/none' }] },
+    } as KubeObject);
+    const at = `/api/v1/namespaces/${delegate.name}/pods/other`;
+    await request(delegate.admin, 'PUT', `${at}/status`, {
+      ...((await request(delegate.admin, 'GET', at)) as object),
+      status: { hostIP: '10.2.0.9', hostIPs: [{ ip: '10.2.0.9' }] },
+    });
+    expect((await outcome(delegate, 'networks')).text).toContain('contains 10.2.0.9, an infra node');
+    const endpoint = { podCidr: '10.8.0.0/16', workerEndpoint: 'https://10.3.0.7:6443' };
+    expect((await outcome(delegate, 'networks', endpoint)).text).toContain('--worker-endpoint');
   });
   test('a pull secret that is not there', async () => {
     expect((await outcome(await newNamespace(), 'pull-secret', { imagePullSecret: 'mirror' })).text).toContain(
@@ -196,40 +464,56 @@ describe('what is in the way', () => {
   });
   test('an object of another plane', async () => {
     const delegate = await newNamespace();
-    const record = { planeId: 'plane-one', toolVersion: '0', spec: spec(), issuers: [], phase: 'available' as const };
-    await delegate.cluster.create(toConfigMap(record));
-    await delegate.cluster.create({
-      apiVersion: 'v1',
-      kind: 'Secret',
-      metadata: {
-        name: 'etcd',
-        labels: { 'app.kubernetes.io/part-of': 'k8sk8s', 'app.kubernetes.io/instance': 'plane-two' },
-      },
-    });
-    expect((await outcome(delegate, 'names')).state).toBe('failed');
+    await delegate.cluster.create(recorded());
+    await delegate.cluster.create(owned('Secret', 'etcd', 'plane-two'));
+    const { text } = await outcome(delegate, 'names');
+    expect(text).toContain('of another plane');
+    expect(text).toContain('plane-two');
+  });
+  test('a plane whose record is gone is not to be deleted piece by piece', async () => {
+    const delegate = await newNamespace();
+    await delegate.cluster.create(owned('Secret', 'k8sk8s-ca', 'plane-one'));
+    expect((await outcome(delegate, 'changes')).state).toBe('unknown');
+    const { text } = await outcome(delegate, 'names');
+    expect(text).toContain('is gone');
+    expect(text).toContain('k8sk8s destroy');
+    expect(text).not.toContain('rename');
+  });
+  test('a plane whose record is damaged', async () => {
+    const delegate = await newNamespace();
+    await delegate.cluster.create({ ...recorded(), data: { 'plane.json': '{"half' } } as KubeObject);
+    expect((await outcome(delegate, 'names')).text).toContain('is damaged');
   });
   test.each([
-    [{ serviceCidr: '10.9.0.0/16' }, 'serviceCidr cannot change from 10.3.0.0/16 to 10.9.0.0/16'],
+    [{ serviceCidr: '10.9.0.0/16' }, '--service-cidr cannot change from 10.3.0.0/16 to 10.9.0.0/16'],
     [{ kubernetesVersion: '1.35.4' }, 'cannot go back to 1.35.4'],
   ])('a plane that cannot become %j', async (input, words) => {
     const delegate = await newNamespace();
-    await delegate.cluster.create(
-      toConfigMap({ planeId: 'plane-one', toolVersion: '0', spec: spec(), issuers: [], phase: 'available' }),
-    );
-    expect((await outcome(delegate, 'changes', input)).text).toContain(words);
+    await delegate.cluster.create(recorded());
+    const { text } = await outcome(delegate, 'changes', input);
+    expect(text).toContain(words);
+    expect(text).toContain('destroy this plane first');
   });
   test('a plane that cannot jump over a minor', async () => {
     const delegate = await newNamespace();
-    await delegate.cluster.create(
-      toConfigMap({
-        planeId: 'plane-one',
-        toolVersion: '0',
-        spec: spec({ kubernetesVersion: '1.35.4' }),
-        issuers: [],
-        phase: 'available',
-      }),
-    );
+    await delegate.cluster.create(recorded({ kubernetesVersion: '1.35.4' }));
     expect((await outcome(delegate, 'changes')).text).toContain('go to 1.36.3 first');
+  });
+  test('a plane that goes up one minor', async () => {
+    const delegate = await newNamespace();
+    await delegate.cluster.create(recorded({ kubernetesVersion: '1.36.3' }));
+    expect((await outcome(delegate, 'changes')).state).toBe('ok');
+  });
+  test('a version that no test ran is a warning', async () => {
+    const delegate = await newNamespace();
+    for (const input of [
+      { kubernetesVersion: '1.34.4' },
+      { kubernetesVersion: '1.37.0', allowUntestedVersion: true },
+    ]) {
+      const { state, failed } = await outcome(delegate, 'version', input);
+      expect(state).toBe('failed');
+      expect(failed).toEqual([]);
+    }
   });
   test('an argument that k8sk8s owns, and a host that does not resolve, are told together', async () => {
     expect(

@@ -1,0 +1,52 @@
+import { lookup } from 'node:dns/promises';
+import { afterEach, expect, test, vi } from 'vitest';
+import { type ClusterSpecInput, parseSpec } from '../spec.ts';
+import { host } from './address-checks.ts';
+import type { CheckContext, Outcome } from './check.ts';
+
+vi.mock('node:dns/promises', () => ({ lookup: vi.fn() }));
+const resolver = vi.mocked(lookup as unknown as () => Promise<{ address: string; family: number }[]>);
+afterEach(() => {
+  vi.useRealTimers();
+  resolver.mockReset();
+});
+
+function probe(input: Partial<ClusterSpecInput> = {}): Promise<Outcome> {
+  return host.probe({ spec: parseSpec({ host: 'k.example.com', ...input }, 'test') } as CheckContext);
+}
+const failure = (code: string) => Object.assign(new Error(`getaddrinfo ${code}`), { code });
+
+test('an address needs no resolver', async () => {
+  expect(await probe({ host: '192.0.2.7', expose: 'nodeport' })).toEqual({
+    state: 'ok',
+    claim: 'API server host 192.0.2.7 is an address',
+  });
+  expect(resolver).not.toHaveBeenCalled();
+});
+
+test('a name that resolves', async () => {
+  resolver.mockResolvedValue([{ address: '192.0.2.7', family: 4 }]);
+  expect((await probe()).state).toBe('ok');
+});
+
+test.each([
+  ['ENOTFOUND', 'does not know the name'],
+  ['EAI_AGAIN', 'does not answer'],
+  ['EAI_FAIL', 'says EAI_FAIL'],
+])('a resolver that says %s', async (code, words) => {
+  resolver.mockRejectedValue(failure(code));
+  expect(await probe()).toMatchObject({ state: 'failed', why: expect.stringContaining(words) });
+});
+
+test('a resolver that hangs is given up after 3 s', async () => {
+  resolver.mockReturnValue(new Promise(() => undefined));
+  const started = performance.now();
+  expect(await probe()).toMatchObject({ state: 'failed', why: expect.stringContaining('within 3 s') });
+  expect(performance.now() - started).toBeLessThan(4000);
+});
+
+test('where the name has to lead depends on how the plane is exposed', async () => {
+  resolver.mockRejectedValue(failure('ENOTFOUND'));
+  expect(await probe()).toMatchObject({ fix: expect.stringContaining('the ingress controller') });
+  expect(await probe({ expose: 'nodeport' })).toMatchObject({ fix: expect.stringContaining('a node of the infra') });
+});

@@ -1,0 +1,110 @@
+import { lookup } from 'node:dns/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { contains, isIpv4, parseCidr } from '../cidr.ts';
+import type { Service } from '../kube/objects.ts';
+import { type Check, type Outcome, ok, shared } from './check.ts';
+import { namespacePods, trialServices } from './trials.ts';
+
+/** Milliseconds that the system's resolver gets: its own limits are tens of seconds. */
+const resolverLimit = 3000;
+
+/** The addresses of the API server's host, or why there is none. Asked once: a resolver that hangs does so for all. */
+const hostAddresses = shared(async ({ spec }): Promise<{ addresses: string[]; problem?: string }> => {
+  if (isIpv4(spec.host)) return { addresses: [spec.host] };
+  const timeout = new AbortController();
+  const late = sleep(resolverLimit, undefined, { ref: false, signal: timeout.signal }).catch(() => undefined);
+  const found = await Promise.race([
+    lookup(spec.host, { all: true }).catch((error: NodeJS.ErrnoException) => error),
+    late,
+  ]);
+  timeout.abort();
+  if (found === undefined)
+    return {
+      addresses: [],
+      problem: `the resolver of this machine gave no answer within ${resolverLimit / 1000} s`,
+    };
+  if (found instanceof Error) return { addresses: [], problem: resolverWords(found.code ?? found.message) };
+  return { addresses: found.map(({ address }) => address) };
+});
+
+function resolverWords(code: string): string {
+  if (code === 'ENOTFOUND') return 'the resolver of this machine does not know the name';
+  if (code === 'EAI_AGAIN') return 'the DNS server of this machine does not answer';
+  return `the resolver of this machine says ${code}`;
+}
+
+export const host: Check = {
+  name: 'host',
+  claim: ({ spec }) => `API server host ${spec.host} resolves`,
+  anchor: 'host',
+  severity: 'fatal',
+  async probe(context) {
+    const { spec } = context;
+    if (isIpv4(spec.host)) return ok(`API server host ${spec.host} is an address`);
+    const { problem } = await hostAddresses(context);
+    const target =
+      spec.expose === 'ingress' ? 'the ingress controller of the infra cluster' : 'a node of the infra cluster';
+    return problem === undefined
+      ? ok()
+      : {
+          state: 'failed',
+          what: `the host ${spec.host} does not resolve`,
+          why: problem,
+          fix: `make the name lead to ${target} (DNS, or a line in the hosts file), here and on every worker`,
+        };
+  },
+};
+
+export const networks: Check = {
+  name: 'networks',
+  claim: ({ spec }) => `Networks ${spec.serviceCidr} and ${spec.podCidr} collide with no address seen here`,
+  anchor: 'networks',
+  severity: 'fatal',
+  async probe(context): Promise<Outcome> {
+    const { spec } = context;
+    const [{ addresses }, pods] = await Promise.all([hostAddresses(context), namespacePods(context)]);
+    const worker = spec.workerEndpoint && new URL(spec.workerEndpoint).hostname;
+    const seen = [
+      ...addresses.map((address) => ({ address, what: `the address of ${spec.host}` })),
+      ...(worker ? [{ address: worker, what: 'the address of --worker-endpoint' }] : []),
+      ...pods.flatMap(({ status }) => (status?.hostIP ? [{ address: status.hostIP, what: 'an infra node' }] : [])),
+    ];
+    for (const [option, text] of [
+      ['--service-cidr', spec.serviceCidr],
+      ['--pod-cidr', spec.podCidr],
+    ] as const) {
+      const clash = seen.find(({ address }) => contains(parseCidr(text)!, address));
+      if (clash)
+        return {
+          state: 'failed',
+          what: `${option} ${text} contains ${clash.address}, ${clash.what}`,
+          why: 'workers would look for it inside the hosted cluster and not find it',
+          fix: `choose another ${option}`,
+        };
+    }
+    return ok();
+  },
+};
+
+export const infraServices: Check = {
+  name: 'infra-services',
+  claim: () => 'The hosted services have addresses of their own',
+  anchor: 'infra-service-range',
+  severity: 'warning',
+  dependsOn: ['namespace'],
+  async probe(context) {
+    const trials = await trialServices(context);
+    const address =
+      trials.find(({ admitted }) => admitted)?.admitted?.spec.clusterIP ??
+      (await context.existing()).ofKind<Service>('Service')[0]?.spec.clusterIP;
+    if (!address) return { state: 'unknown', why: 'the infra cluster does not tell its service range' };
+    return contains(parseCidr(context.spec.serviceCidr)!, address)
+      ? {
+          state: 'failed',
+          what: `--service-cidr ${context.spec.serviceCidr} is also the infra cluster's service range (it gives out ${address})`,
+          why: 'the API server pod could take a hosted service address for an infra one',
+          fix: 'choose another --service-cidr if hosted webhooks or aggregated APIs are to work',
+        }
+      : ok();
+  },
+};

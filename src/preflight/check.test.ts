@@ -1,0 +1,30 @@
+import { expect, test } from 'vitest';
+import { UserError } from '../errors.ts';
+import { ApiError } from '../kube/errors.ts';
+import { type CheckContext, isQuota, missingRight, outcomeOf, shared } from './check.ts';
+
+const forbidden = (message: string) => new ApiError({ status: 403, reason: 'Forbidden', message });
+
+test('a missing right is told apart from everything else that is forbidden', () => {
+  const rbac =
+    'pods is forbidden: User "system:serviceaccount:team:me" cannot create resource "pods" in API group "" in the namespace "team"';
+  expect(missingRight(forbidden(rbac))).toBe('you may not create pods');
+  const quota = forbidden('pods "etcd" is forbidden: exceeded quota: small, requested: pods=1, used: pods=0');
+  expect(missingRight(quota)).toBeUndefined();
+  expect(isQuota(quota)).toBe(true);
+  expect(missingRight(forbidden('admission webhook "w" denied the request: no'))).toBeUndefined();
+  expect(missingRight(new Error(rbac))).toBeUndefined();
+  expect(isQuota(forbidden(rbac))).toBe(false);
+});
+
+test("an error's own anchor stays with it, and a bug stays a bug", () => {
+  expect(outcomeOf(new UserError({ what: 'no', anchor: 'somewhere' }))).toMatchObject({ anchor: 'somewhere' });
+  expect(() => outcomeOf(new TypeError('oops'))).toThrow('oops');
+});
+
+test('what several checks want to know is asked once for each run', async () => {
+  let asked = 0;
+  const read = shared(async () => ++asked);
+  const [one, two] = [{}, {}] as CheckContext[];
+  expect(await Promise.all([read(one!), read(one!), read(two!)])).toEqual([1, 1, 2]);
+});

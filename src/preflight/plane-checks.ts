@@ -1,0 +1,156 @@
+import type { ConfigMap, KubeObject } from '../kube/objects.ts';
+import { nameOf } from '../kube/objects.ts';
+import { foreignObject } from '../plane/apply.ts';
+import { ownedArgumentProblems } from '../plane/arguments.ts';
+import { partOf, recordName } from '../plane/names.ts';
+import { parseRecord } from '../record.ts';
+import { type ClusterSpec, flagOf } from '../spec.ts';
+import { isTested, knownMinor, knownMinors, minorOf } from '../versions.ts';
+import { type Check, type CheckContext, type Outcome, ok } from './check.ts';
+
+/** Checks of what the namespace holds already, against what is asked for. */
+export const planeChecks: Check[] = [
+  {
+    name: 'names',
+    claim: () => 'No object of another owner is in the way',
+    anchor: 'foreign-object',
+    severity: 'fatal',
+    dependsOn: ['namespace'],
+    probe: namesFree,
+  },
+  {
+    name: 'changes',
+    claim: () => 'The plane can be changed to what is asked for',
+    anchor: 'immutable',
+    severity: 'fatal',
+    dependsOn: ['namespace'],
+    probe: changes,
+  },
+  {
+    name: 'version',
+    claim: ({ spec }) => `Kubernetes ${spec.kubernetesVersion} is tested with this k8sk8s`,
+    anchor: 'bad-values',
+    severity: 'warning',
+    applies: (spec) => !wasRun(spec.kubernetesVersion),
+    async probe({ spec: { kubernetesVersion } }) {
+      const run = knownMinors.filter(({ patch }) => wasRun(patch)).map(({ patch }) => patch);
+      return {
+        state: 'failed',
+        what: isTested(kubernetesVersion)
+          ? `of Kubernetes ${kubernetesVersion} only the manifests were tested with this k8sk8s, no cluster was run`
+          : `Kubernetes ${kubernetesVersion} was not tested with this k8sk8s`,
+        fix: `if it does not come up, try ${run.join(' or ')}, which were`,
+      };
+    },
+  },
+  {
+    name: 'arguments',
+    claim: () => 'No argument is given that k8sk8s sets itself',
+    anchor: 'owned-argument',
+    severity: 'fatal',
+    async probe({ spec }) {
+      const problems = ownedArgumentProblems(spec);
+      return problems.length === 0
+        ? ok()
+        : { state: 'failed', what: problems.join('; '), fix: 'leave it out, or use the option named' };
+    },
+  },
+];
+
+function wasRun(version: string): boolean {
+  return isTested(version) && knownMinor(version)?.proof === 'e2e';
+}
+
+async function namesFree(context: CheckContext): Promise<Outcome> {
+  const { namespace } = context.cluster;
+  const existing = await context.existing();
+  const recordObject = existing.find<ConfigMap>({
+    apiVersion: 'v1',
+    kind: 'ConfigMap',
+    metadata: { name: recordName },
+  });
+  const record = recordObject && parseRecord(recordObject);
+  const inTheWay = existing.foreign(record?.planeId);
+  const foreign = inTheWay.filter((object) => !isPlane(object));
+  if (foreign.length > 0) {
+    const { what, why, fix } = foreignObject(foreign[0]!, namespace);
+    return { state: 'failed', what, why: [why, ...others(foreign)].join('; '), fix };
+  }
+  if (inTheWay.length === 0) return ok();
+  // Not to be removed one by one: among them may be the only copy of a plane's authorities.
+  return record
+    ? {
+        state: 'failed',
+        what: `namespace "${namespace}" already has a ${nameOf(inTheWay[0]!)} of another plane`,
+        why: [
+          `it belongs to ${inTheWay[0]!.metadata.labels?.['app.kubernetes.io/instance']}, the plane of this namespace is ${record.planeId}`,
+          ...others(inTheWay),
+        ].join('; '),
+        fix: 'use another namespace, or delete that object if its plane is gone',
+      }
+    : {
+        state: 'failed',
+        what: `namespace "${namespace}" holds a plane whose record, configmap "${recordName}", is ${recordObject ? 'damaged' : 'gone'}`,
+        why: `without it nobody can tell how the plane was made; there still is ${inTheWay.map(nameOf).join(', ')}`,
+        fix: `restore that configmap from a backup, or take the rest away with k8sk8s destroy -n ${namespace} (all that the hosted cluster holds is lost), or use another namespace`,
+      };
+}
+
+function others([, ...more]: KubeObject[]): string[] {
+  return more.length > 0 ? [`likewise ${more.map(nameOf).join(', ')}`] : [];
+}
+
+function isPlane({ metadata }: KubeObject): boolean {
+  return metadata.labels?.['app.kubernetes.io/part-of'] === partOf;
+}
+
+/** Options that a plane cannot follow once it is begun. */
+async function changes({ cluster, existing, record: read, spec }: CheckContext): Promise<Outcome> {
+  const record = await read();
+  if (!record)
+    return (await existing()).foreign(undefined).some(isPlane)
+      ? { state: 'unknown', why: 'there is a plane without its record' }
+      : ok('The namespace has no plane yet');
+  const otherwise = `destroy this plane first (k8sk8s destroy -n ${cluster.namespace}; all that the hosted cluster holds is lost), or make another in another namespace`;
+  const fixed = (['serviceCidr', 'podCidr', 'dnsDomain'] as const).filter(
+    (field) => record.spec[field] !== undefined && record.spec[field] !== spec[field],
+  );
+  if (fixed.length > 0) {
+    return {
+      state: 'failed',
+      what: fixed
+        .map((field) => `${flagOf(field)} cannot change from ${record.spec[field]} to ${spec[field]}`)
+        .join(' and '),
+      why: 'services, pods and certificates of the hosted cluster already use what it was',
+      fix: `give ${fixed.map((field) => `${flagOf(field)} ${record.spec[field]}`).join(' ')}, or ${otherwise}`,
+    };
+  }
+  return versionStep(record.spec.kubernetesVersion ?? spec.kubernetesVersion, spec, otherwise);
+}
+
+/** Kubernetes' version skew policy (https://kubernetes.io/releases/version-skew-policy/): up, and one minor at a time. */
+function versionStep(from: string, { kubernetesVersion: to }: ClusterSpec, otherwise: string): Outcome {
+  const step = minorNumber(to) - minorNumber(from);
+  if (step < 0)
+    return {
+      state: 'failed',
+      what: `the plane was made with Kubernetes ${from} and cannot go back to ${to}`,
+      why: 'the API server of an older minor does not read what a newer one stored',
+      fix: `give --kubernetes-version ${from}, or ${otherwise}`,
+    };
+  if (step > 1)
+    return {
+      state: 'failed',
+      what: `the plane was made with Kubernetes ${from} and cannot jump to ${to}`,
+      why: 'Kubernetes goes up one minor at a time',
+      fix: `go to ${nextMinor(from)} first, with --kubernetes-version ${nextMinor(from)}`,
+    };
+  return ok();
+}
+
+const minorNumber = (version: string): number => Number(minorOf(version).split('.')[1]);
+
+function nextMinor(version: string): string {
+  const next = `1.${minorNumber(version) + 1}`;
+  return knownMinor(next)?.patch ?? next;
+}

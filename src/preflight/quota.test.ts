@@ -1,0 +1,54 @@
+import { expect, test } from 'vitest';
+import { podDemand, type Quota, shortages } from './quota.ts';
+import type { Container, PodResources } from './trials.ts';
+
+function quota(hard: Record<string, string>, used: Record<string, string> = {}, spec: Quota['spec'] = {}): Quota {
+  return { apiVersion: 'v1', kind: 'ResourceQuota', metadata: { name: 'team' }, spec, status: { hard, used } };
+}
+
+function pod(containers: Container[], initContainers: Container[] = []): PodResources {
+  return { apiVersion: 'v1', kind: 'Pod', metadata: { name: 'x' }, spec: { containers, initContainers } };
+}
+
+test('what is left is what counts, and never less than nothing', () => {
+  expect(shortages([quota({ pods: '6' }, { pods: '3' })], { pods: 4 })).toEqual([
+    { quota: 'team', resource: 'pods', free: 3, wanted: 4 },
+  ]);
+  expect(shortages([quota({ pods: '2' }, { pods: '5' })], { pods: 1 })[0]?.free).toBe(0);
+  expect(shortages([quota({ pods: '6' }, { pods: '2' })], { pods: 4 })).toEqual([]);
+});
+
+test('sums of fractions do not miss an exact fit', () => {
+  const wanted = { 'requests.cpu': 0.025 + 0.05 + 0.02 + 0.01 };
+  expect(wanted['requests.cpu']).toBeGreaterThan(0.105);
+  expect(shortages([quota({ 'requests.cpu': '105m' })], wanted)).toEqual([]);
+});
+
+test('nothing is wanted of a full quota', () => {
+  expect(shortages([quota({ secrets: '6' }, { secrets: '6' })], { secrets: 0 })).toEqual([]);
+});
+
+test('a quota without a status, or with an amount that cannot be read, says nothing', () => {
+  expect(shortages([{ ...quota({}), status: undefined }], { pods: 4 })).toEqual([]);
+  expect(shortages([quota({ pods: 'few' })], { pods: 4 })).toEqual([]);
+});
+
+test.each([
+  [{ scopes: ['Terminating'] }, 0],
+  [{ scopes: ['NotTerminating'] }, 1],
+  [{ scopes: ['BestEffort'] }, 0],
+  [{ scopeSelector: { matchExpressions: [{ scopeName: 'PriorityClass', operator: 'In' }] } }, 0],
+])('of a quota with %j, %d shortage is told', (spec, count) => {
+  expect(shortages([quota({ pods: '1' }, {}, spec)], { pods: 4 })).toHaveLength(count);
+});
+
+test('a pod takes what its containers and sidecars take together, or its greediest init container', () => {
+  const cpu = (amount: string, more: Partial<Container> = {}): Container => ({
+    resources: { requests: { cpu: amount } },
+    ...more,
+  });
+  expect(podDemand(pod([cpu('100m'), cpu('200m')]))['requests.cpu']).toBeCloseTo(0.3);
+  expect(podDemand(pod([cpu('100m')], [cpu('1')]))['requests.cpu']).toBe(1);
+  expect(podDemand(pod([cpu('100m')], [cpu('200m', { restartPolicy: 'Always' })]))['requests.cpu']).toBeCloseTo(0.3);
+  expect(podDemand(pod([{ resources: { limits: { memory: '1Gi' } } }]))).toEqual({ 'limits.memory': 2 ** 30 });
+});

@@ -1,0 +1,155 @@
+import { isForbidden } from '../kube/errors.ts';
+import type { KubeObject } from '../kube/objects.ts';
+import { recordName } from '../plane/names.ts';
+import { secretNames } from '../plane/secrets.ts';
+import { type Check, type CheckContext, ok, shared } from './check.ts';
+import { formatQuantity, parseQuantity } from './quantity.ts';
+import { type PodResources, runningComponents, trialPods } from './trials.ts';
+
+export interface Quota extends KubeObject {
+  spec?: {
+    scopes?: string[];
+    scopeSelector?: { matchExpressions?: { scopeName: string; operator: string }[] };
+  };
+  status?: { hard?: Record<string, string>; used?: Record<string, string> };
+}
+
+/** Amounts by the names that a ResourceQuota gives them: `requests.cpu`, `secrets`, `count/deployments.apps`. */
+export type Amounts = Record<string, number>;
+
+export interface Shortage {
+  quota: string;
+  resource: string;
+  free: number;
+  wanted: number;
+}
+
+/** Each object alone may fit where all of them do not, and dry runs are asked one by one. */
+export const quotaRoom: Check = {
+  name: 'quota',
+  claim: () => 'The quota has room for the control plane',
+  anchor: 'quota',
+  severity: 'fatal',
+  dependsOn: ['namespace'],
+  async probe(context) {
+    const short = await quotaShortages(context);
+    if (short === undefined) return { state: 'unknown', why: 'you may not read the quotas of the namespace' };
+    if (short.length === 0) return ok();
+    const compute = short.every(({ resource }) => /(cpu|memory)$/.test(resource));
+    return {
+      state: 'failed',
+      what: `the quota of namespace "${context.cluster.namespace}" is too small`,
+      why: short.map(sentence).join('; '),
+      fix: `ask for a larger quota or free some of it (kubectl -n ${context.cluster.namespace} describe quota)${compute ? ', or ask for less with --resources' : ''}`,
+    };
+  },
+};
+
+function sentence({ quota, resource, free, wanted }: Shortage): string {
+  return `quota "${quota}" leaves ${formatQuantity(resource, free)} of ${resource}, the plane needs ${formatQuantity(resource, wanted)}`;
+}
+
+/** What the quotas lack for everything that is not there yet. @returns undefined when quotas may not be listed */
+export const quotaShortages = shared(async (context): Promise<Shortage[] | undefined> => {
+  const quotas = await context.cluster.list<Quota>({ apiVersion: 'v1', kind: 'ResourceQuota' }).then(
+    ({ items }) => items,
+    (error: unknown) => (isForbidden(error) ? undefined : Promise.reject(error)),
+  );
+  if (quotas === undefined || quotas.length === 0) return quotas && [];
+  return shortages(quotas, await demand(context));
+});
+
+/** Resources of which a quota has less left than is wanted. Pure. */
+export function shortages(quotas: Quota[], wanted: Amounts): Shortage[] {
+  return quotas.filter(countsThePlane).flatMap(({ metadata, status }) =>
+    Object.entries(wanted).flatMap(([resource, amount]) => {
+      const hard = parseQuantity(status?.hard?.[resource] ?? '');
+      const used = parseQuantity(status?.used?.[resource] ?? '0');
+      if (amount === 0 || hard === undefined || used === undefined) return [];
+      const free = Math.max(0, hard - used);
+      // Sums of 0.025 and the like are not exact.
+      return amount - free > 1e-6 ? [{ quota: metadata.name, resource, free, wanted: amount }] : [];
+    }),
+  );
+}
+
+/**
+ * Whether a quota's scopes (https://kubernetes.io/docs/concepts/policy/resource-quotas/#quota-scopes) surely take the
+ * plane's pods in. Of the others the dry run of the pods says whether they matter.
+ */
+function countsThePlane({ spec }: Quota): boolean {
+  const scopes = [
+    ...(spec?.scopes ?? []),
+    ...(spec?.scopeSelector?.matchExpressions ?? []).map(({ scopeName }) => scopeName),
+  ];
+  return scopes.every((scope) => scope === 'NotTerminating');
+}
+
+async function demand(context: CheckContext): Promise<Amounts> {
+  const [existing, trials, running] = await Promise.all([
+    context.existing(),
+    trialPods(context),
+    runningComponents(context),
+  ]);
+  const missing = (apiVersion: string, kind: string, names: string[]) =>
+    names.filter((name) => !existing.find({ apiVersion, kind, metadata: { name } })).length;
+  const secrets = missing('v1', 'Secret', secretNames);
+  const services = missing('v1', 'Service', ['apiserver', 'etcd0']);
+  const configMaps = missing('v1', 'ConfigMap', [recordName]);
+  const deployments = missing('apps/v1', 'Deployment', ['kube-apiserver', 'kube-controller-manager', 'kube-scheduler']);
+  const ingresses = context.spec.expose === 'ingress' ? missing('networking.k8s.io/v1', 'Ingress', ['k8s-on-k8s']) : 0;
+  // As the cluster would make them, with a LimitRange's defaults and a webhook's sidecars, where it would.
+  const pods = trials
+    .filter(({ component }) => !running.has(component))
+    .map(({ admitted, object }) => podDemand((admitted ?? object) as PodResources));
+  return sum([
+    ...pods,
+    {
+      pods: pods.length,
+      'count/pods': pods.length,
+      secrets,
+      'count/secrets': secrets,
+      services,
+      'count/services': services,
+      'services.nodeports': missing('v1', 'Service', ['apiserver']),
+      configmaps: configMaps,
+      'count/configmaps': configMaps,
+      'count/deployments.apps': deployments,
+      'count/replicasets.apps': deployments,
+      'count/statefulsets.apps': missing('apps/v1', 'StatefulSet', ['etcd']),
+      'count/ingresses.networking.k8s.io': ingresses,
+    },
+  ]);
+}
+
+/** What one pod takes of a quota: all containers together, or its greediest init container. Pure. */
+export function podDemand({ spec }: PodResources): Amounts {
+  const amounts = (container: (typeof spec.containers)[number]): Amounts =>
+    Object.fromEntries(
+      (['requests', 'limits'] as const).flatMap((kind) =>
+        Object.entries(container.resources?.[kind] ?? {}).flatMap(([name, text]) => {
+          const value = parseQuantity(text) ?? 0;
+          return kind === 'requests'
+            ? [
+                [`requests.${name}`, value],
+                [name, value],
+              ]
+            : [[`limits.${name}`, value]];
+        }),
+      ),
+    );
+  const inits = spec.initContainers ?? [];
+  const together = sum(
+    [...spec.containers, ...inits.filter(({ restartPolicy }) => restartPolicy === 'Always')].map(amounts),
+  );
+  for (const init of inits.map(amounts))
+    for (const [name, value] of Object.entries(init)) together[name] = Math.max(together[name] ?? 0, value);
+  return together;
+}
+
+function sum(all: Amounts[]): Amounts {
+  const total: Amounts = {};
+  for (const amounts of all)
+    for (const [name, value] of Object.entries(amounts)) total[name] = (total[name] ?? 0) + value;
+  return total;
+}

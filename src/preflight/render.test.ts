@@ -1,0 +1,44 @@
+import { expect, test } from 'vitest';
+import { UserError } from '../errors.ts';
+import type { CheckResult, Outcome } from './check.ts';
+import { renderResult, summary } from './render.ts';
+
+function result(outcome: Outcome, severity: 'fatal' | 'warning' = 'fatal', anchor = 'host'): CheckResult {
+  return { name: 'x', claim: 'API server host k.example.com resolves', anchor, severity, outcome };
+}
+
+function rendered(each: CheckResult): string[] {
+  const lines: string[] = [];
+  const begin = () => ({ update: () => undefined, done: () => undefined, fail: () => undefined });
+  const line = (text: string) => void lines.push(text);
+  renderResult(each, { line, warn: (text) => line(`WARNING ${text}`), debug: line, begin });
+  return lines;
+}
+
+test('each check is one line', () => {
+  expect(rendered(result({ state: 'ok' }))).toEqual(['CHECK: API server host k.example.com resolves']);
+  expect(rendered(result({ state: 'failed', what: 'no' }))).toEqual([
+    'CHECK: API server host k.example.com resolves? NO',
+  ]);
+  expect(rendered(result({ state: 'unknown', why: 'nobody says' }))).toEqual([
+    'CHECK: API server host k.example.com resolves? Unknown: nobody says',
+  ]);
+  expect(rendered(result({ state: 'failed', what: 'odd', why: 'so it is', fix: 'look again' }, 'warning'))).toEqual([
+    'WARNING odd: so it is. Look again',
+  ]);
+});
+
+test('one failure is the error itself', () => {
+  const error = new UserError(summary([result({ state: 'failed', what: 'no', why: 'because', fix: 'do this' })]));
+  expect(error).toMatchObject({ what: 'no', why: 'because', fix: 'do this', anchor: 'host', exitCode: 2 });
+});
+
+test('several failures are one error that lists each with its why and what to do', () => {
+  const { what, why, anchor, exitCode } = summary([
+    result({ state: 'failed', what: 'first', why: 'a', fix: 'b' }, 'fatal', 'rights'),
+    result({ state: 'failed', what: 'second' }),
+  ]);
+  expect(what).toContain('2 checks failed');
+  expect(why).toBe('\n  - first\n    why: a\n    do:  b\n  - second');
+  expect([anchor, exitCode]).toEqual(['rights', 2]);
+});

@@ -1,0 +1,73 @@
+import { readFileSync } from 'node:fs';
+import { load } from 'js-yaml';
+import { expect, test } from 'vitest';
+import type { InfraCluster } from '../kube/cluster.ts';
+import { packageFile } from '../manifests/package-file.ts';
+import { missingRights, requiredRights, rightsFor } from './rights.ts';
+
+interface Rule {
+  verbs: string[];
+  apiGroups: string[];
+  resources: string[];
+  resourceNames?: string[];
+}
+
+/** An authorizer that tells `listed` and grants what `allowed` says when it is asked for one right. */
+function authorizer(listed: Rule[], allowed: (attributes: Record<string, string>) => boolean = () => false) {
+  const asked: Record<string, string>[] = [];
+  const review = async (body: { kind: string; spec?: { resourceAttributes?: Record<string, string> } }) => {
+    if (body.kind === 'SelfSubjectRulesReview') return { status: { resourceRules: listed, incomplete: true } };
+    asked.push(body.spec!.resourceAttributes!);
+    return { status: { allowed: allowed(body.spec!.resourceAttributes!) } };
+  };
+  return { cluster: { namespace: 'team', review } as unknown as InfraCluster, asked };
+}
+
+const secrets = [{ group: '', resource: 'secrets', verbs: ['get', 'delete'] }];
+
+test('what the rules grant is not asked again', async () => {
+  const { cluster, asked } = authorizer([{ apiGroups: ['*'], resources: ['*'], verbs: ['*'] }]);
+  expect(await missingRights(cluster, requiredRights)).toEqual({ verbs: [], none: false });
+  expect(asked).toEqual([]);
+});
+
+test('what the rules leave open is asked one by one: they may be incomplete', async () => {
+  const { cluster, asked } = authorizer([], () => true);
+  expect((await missingRights(cluster, secrets)).verbs).toEqual([]);
+  expect(asked.map(({ verb }) => verb)).toEqual(['get', 'delete']);
+});
+
+test('a rule for single objects grants nothing of the kind', async () => {
+  const { cluster } = authorizer([{ apiGroups: [''], resources: ['secrets'], verbs: ['*'], resourceNames: ['mine'] }]);
+  expect(await missingRights(cluster, secrets)).toEqual({ verbs: ['get, delete secrets'], none: true });
+});
+
+test('a rule of another API group grants nothing', async () => {
+  const { cluster } = authorizer([{ apiGroups: ['apps'], resources: ['secrets'], verbs: ['*'] }]);
+  expect((await missingRights(cluster, secrets)).none).toBe(true);
+});
+
+test('missing verbs are told by resource, and some is not none', async () => {
+  const { cluster } = authorizer([{ apiGroups: [''], resources: ['secrets'], verbs: ['get'] }]);
+  expect(await missingRights(cluster, secrets)).toEqual({ verbs: ['delete secrets'], none: false });
+});
+
+test('a subresource is asked as one', async () => {
+  const { cluster, asked } = authorizer([]);
+  await missingRights(cluster, [{ group: '', resource: 'pods/log', verbs: ['get'] }]);
+  expect(asked).toEqual([{ namespace: 'team', verb: 'get', group: '', resource: 'pods', subresource: 'log' }]);
+});
+
+test('the Role that administrators apply grants everything that is asked for', async () => {
+  const { rules } = load(readFileSync(packageFile('templates/rights/namespace-admin.yaml'), 'utf8')) as {
+    rules: Rule[];
+  };
+  expect((await missingRights(authorizer(rules).cluster, requiredRights)).verbs).toEqual([]);
+});
+
+test('without an ingress of its own a plane only looks for one', () => {
+  const ingresses = (expose: 'ingress' | 'nodeport') =>
+    rightsFor({ expose }).find(({ resource }) => resource === 'ingresses')?.verbs;
+  expect(ingresses('nodeport')).toEqual(['get', 'list']);
+  expect(ingresses('ingress')).toContain('create');
+});

@@ -1,0 +1,120 @@
+import { isForbidden } from '../kube/errors.ts';
+import type { KubeObject, Pod, Service } from '../kube/objects.ts';
+import { addressesOf, buildIngress, buildServices } from '../plane/addresses.ts';
+import { belongsTo } from '../plane/names.ts';
+import { buildWorkloads } from '../plane/workloads.ts';
+import { type Component, components } from '../spec.ts';
+import { type CheckContext, shared } from './check.ts';
+
+/** Identity of a plane that is only tried. */
+export const trialId = 'plane-preflight';
+
+/** An object as the infra cluster would store it, or why it would not. `object` is what was asked for. */
+export interface Trial<T extends KubeObject> {
+  object: T;
+  admitted?: T;
+  error?: unknown;
+}
+
+/** Names that nobody else uses: what is under the real one must not answer for the trial. */
+export function renamed<T extends KubeObject>(object: T): T {
+  return { ...object, metadata: { ...object.metadata, name: `${object.metadata.name}-preflight` } };
+}
+
+async function attempt<T extends KubeObject>(object: T, sending: Promise<T>): Promise<Trial<T>> {
+  return sending.then(
+    (admitted) => ({ object, admitted }),
+    (error: unknown) => ({ object, error }),
+  );
+}
+
+/** What the plane has is tried as the change that deploy would make, anything else as a new object. */
+async function tryObject<T extends KubeObject>(
+  context: CheckContext,
+  build: (planeId: string) => T,
+): Promise<Trial<T>> {
+  const { cluster } = context;
+  const [existing, record] = await Promise.all([context.existing(), context.record()]);
+  const own = record && build(record.planeId);
+  const before = own && existing.find(own);
+  if (own && before && belongsTo(before, record.planeId)) return attempt(own, cluster.apply(own, { dryRun: true }));
+  const object = build(trialId);
+  return attempt(object, cluster.create(renamed(object), { dryRun: true }));
+}
+
+export interface PodTrial extends Trial<KubeObject> {
+  component: Component;
+}
+
+export interface Container {
+  restartPolicy?: string;
+  resources?: { requests?: Record<string, string>; limits?: Record<string, string> };
+}
+
+/** What quota looks at in a pod. */
+export interface PodResources extends KubeObject {
+  spec: { containers: Container[]; initContainers?: Container[] };
+}
+
+/** The plane's own pod templates as bare Pods, which quota, LimitRange, pod security and webhooks judge at once. */
+export const trialPods = shared(async ({ cluster, spec }): Promise<PodTrial[]> => {
+  const service = (name: string): Service => ({
+    apiVersion: 'v1',
+    kind: 'Service',
+    metadata: { name },
+    spec: { clusterIP: '127.0.0.1', ports: [{ port: 443, nodePort: spec.nodePort ?? 30000 }] },
+  });
+  const workloads = buildWorkloads({
+    planeId: trialId,
+    spec,
+    addresses: addressesOf(spec, [service('apiserver'), service('etcd0')]),
+    configHash: Object.fromEntries(components.map((component) => [component, ''])) as Record<Component, string>,
+  });
+  return Promise.all(
+    workloads.map(async (workload) => {
+      const { metadata, spec: pod } = (workload as unknown as { spec: { template: Pick<Pod, 'metadata' | 'spec'> } })
+        .spec.template;
+      const component = workload.metadata.name as Component;
+      const object = { apiVersion: 'v1', kind: 'Pod', metadata: { ...metadata, name: component }, spec: pod };
+      return { component, ...(await attempt<KubeObject>(object, cluster.create(renamed(object), { dryRun: true }))) };
+    }),
+  );
+});
+
+/** The two services: the answers tell whether the node port is free, and an address of the infra cluster's range. */
+export const trialServices = shared((context) =>
+  Promise.all(
+    ['apiserver', 'etcd0'].map((name) =>
+      tryObject(
+        context,
+        (planeId) => buildServices(planeId, context.spec).find(({ metadata }) => metadata.name === name)! as Service,
+      ),
+    ),
+  ),
+);
+
+export const trialIngress = shared((context) =>
+  tryObject(
+    context,
+    (planeId) => buildIngress(planeId, context.spec)[0]! as KubeObject & { spec: { ingressClassName?: string } },
+  ),
+);
+
+/** All pods of the namespace; none where they may not be listed, which the check of the rights says. */
+export const namespacePods = shared(
+  async ({ cluster }): Promise<Pod[]> =>
+    cluster.list<Pod>({ apiVersion: 'v1', kind: 'Pod' }).then(
+      ({ items }) => items,
+      (error: unknown) => (isForbidden(error) ? [] : Promise.reject(error)),
+    ),
+);
+
+/** Components that have a pod, whose share of the quota is therefore used by themselves. */
+export const runningComponents = shared(async (context): Promise<Set<string>> => {
+  const [pods, record] = await Promise.all([namespacePods(context), context.record()]);
+  return new Set(
+    pods
+      .filter((pod) => record && belongsTo(pod, record.planeId) && !/Succeeded|Failed/.test(pod.status?.phase ?? ''))
+      .map(({ metadata }) => metadata.labels?.['app.kubernetes.io/name'] ?? ''),
+  );
+});
