@@ -8,7 +8,7 @@ import { connectHosted } from './kube/connect.ts';
 import type { KubeObject, Secret, Service, Workload } from './kube/objects.ts';
 import { acquireLock } from './lock.ts';
 import { ensureCertificates, issueBreakGlass, type PkiBundle } from './pki/certificates.ts';
-import { type Addresses, addressesOf, buildIngress, buildServices } from './plane/addresses.ts';
+import { type Addresses, addressesOf, buildIngress, buildServices, loadBalancerIp } from './plane/addresses.ts';
 import { type Applied, applyAll, Existing, nothingApplied } from './plane/apply.ts';
 import { waitAvailable, waitRolledOut } from './plane/available.ts';
 import { buildControlPlane, certificateContext } from './plane/control-plane.ts';
@@ -63,7 +63,7 @@ export async function deploy(cluster: InfraCluster, request: DeployRequest): Pro
     const record = await ensureRecord(cluster, spec, toolVersion());
     diagnosis = new Diagnosis(cluster, record.planeId);
 
-    const addresses = await ensureAddresses(cluster, record, request, existing, applied);
+    const addresses = await ensureAddresses(cluster, record, request, existing, applied, stop);
     stop.throwIfAborted();
     const { bundle, issued } = await ensureCertificates(
       readBundle(existing.ofKind<Secret>('Secret')),
@@ -120,13 +120,53 @@ export async function deploy(cluster: InfraCluster, request: DeployRequest): Pro
 async function ensureAddresses(
   cluster: InfraCluster,
   record: PlaneRecord,
-  { spec, reporter }: DeployRequest,
+  request: DeployRequest,
   existing: Existing,
   applied: Applied,
+  stop: AbortSignal,
 ): Promise<Addresses> {
+  const { spec, reporter } = request;
   const objects = [...buildServices(record.planeId, spec), ...buildIngress(record.planeId, spec)];
   const now = await applyAll(cluster, record.planeId, objects, existing, applied, reporter);
-  return addressesOf(spec, now.filter((object) => object.kind === 'Service') as Service[], record.issuers);
+  const services = now.filter((object) => object.kind === 'Service') as Service[];
+  const told = spec.inCluster === 'loadbalancer' ? await balanced(cluster, services, request, stop) : services;
+  return addressesOf(spec, told, record.issuers);
+}
+
+/** The services once the load balancer has given the API server's its address, which the API server has to publish. */
+async function balanced(
+  cluster: InfraCluster,
+  services: Service[],
+  { reporter, timeout }: DeployRequest,
+  stop: AbortSignal,
+): Promise<Service[]> {
+  const phase = reporter.begin('Waiting for the load balancer of service "apiserver"');
+  const deadline = Date.now() + timeout;
+  let now = services;
+  while (!now.some(loadBalancerIp)) {
+    const hostname = now.flatMap(({ status }) => status?.loadBalancer?.ingress ?? []).find((each) => each.hostname);
+    if (hostname || Date.now() > deadline) {
+      phase.fail();
+      throw noLoadBalancer(cluster.namespace, hostname?.hostname, timeout);
+    }
+    await sleep(100, undefined, { signal: stop });
+    now = await Promise.all(
+      services.map(async (each) => (await cluster.get<Service>(each, each.metadata.name)) ?? each),
+    );
+  }
+  phase.done();
+  return now;
+}
+
+function noLoadBalancer(namespace: string, hostname: string | undefined, timeout: number): UserError {
+  return new UserError({
+    what: 'the infra cluster gives the service "apiserver" no address of a load balancer',
+    why: hostname
+      ? `its load balancer has a name, ${hostname}, and endpoints of the service kubernetes can only be addresses`
+      : `none came within ${Math.round(timeout / 1000)} s: the cluster may have no load balancer, or no address left`,
+    fix: `look at: kubectl -n ${namespace} describe service apiserver; or use --in-cluster node or loopback, which need none`,
+    anchor: 'no-load-balancer',
+  });
 }
 
 /** Secrets first, so that no kubelet looks for one in vain; then all four components at once. */

@@ -3,7 +3,13 @@ import { buildChildAssets } from './child/assets.ts';
 import type { InfraCluster } from './kube/cluster.ts';
 import type { KubeObject, Secret, Service } from './kube/objects.ts';
 import { ensureCertificates } from './pki/certificates.ts';
-import { type Addresses, addressesOf, buildIngress, buildServices } from './plane/addresses.ts';
+import {
+  type Addresses,
+  addressesOf,
+  buildIngress,
+  buildServices,
+  loadBalancerPlaceholder,
+} from './plane/addresses.ts';
 import { type Applied, applyAll, Existing, nothingApplied } from './plane/apply.ts';
 import { buildControlPlane, certificateContext } from './plane/control-plane.ts';
 import { readBundle } from './plane/secrets.ts';
@@ -83,26 +89,33 @@ export async function exportManifests(cluster: InfraCluster, spec: ClusterSpec, 
         kubeletServing: bundle.authorities['kubelet-serving-ca']!.certificate,
       }),
     ),
-    placeholders: allocated
-      ? []
-      : [
-          { placeholder: etcdPlaceholder, meaning: 'clusterIP of service etcd0' },
-          { placeholder: apiserverPlaceholder, meaning: 'clusterIP of service apiserver' },
-          ...(spec.nodePort === undefined
-            ? [
-                {
-                  placeholder: String(nodePortPlaceholder),
-                  meaning: 'nodePort of service apiserver (fix it with --node-port)',
-                },
-              ]
-            : []),
-        ],
+    placeholders: placeholders(spec, addresses, allocated),
   };
+}
+
+function placeholders(spec: ClusterSpec, addresses: Addresses, allocated: boolean): Export['placeholders'] {
+  const missing = allocated
+    ? []
+    : [
+        { placeholder: etcdPlaceholder, meaning: 'clusterIP of service etcd0' },
+        { placeholder: apiserverPlaceholder, meaning: 'clusterIP of service apiserver' },
+      ];
+  if (!allocated && spec.nodePort === undefined)
+    missing.push({
+      placeholder: String(nodePortPlaceholder),
+      meaning: 'nodePort of service apiserver (fix it with --node-port)',
+    });
+  if (addresses.advertised.address === loadBalancerPlaceholder)
+    missing.push({
+      placeholder: loadBalancerPlaceholder,
+      meaning: 'address of the load balancer of service apiserver',
+    });
+  return missing;
 }
 
 const etcdPlaceholder = 'ETCD0_CLUSTER_IP';
 const apiserverPlaceholder = 'APISERVER_CLUSTER_IP';
-/** A number, because the manifests need one there; outside of every node port range. */
+/** A number, because the manifests need one there; outside of the usual node port range. */
 const nodePortPlaceholder = 6443;
 
 function placeholderAddresses(spec: ClusterSpec): Addresses {

@@ -169,13 +169,13 @@ export const clusterSpec = z.strictObject({
       }),
     ),
   inCluster: z
-    .enum(['node', 'loopback'])
+    .enum(['node', 'loadbalancer', 'loopback'])
     .default('node')
     .meta(
       flag({
         flag: 'in-cluster',
         arg: 'HOW',
-        help: "how pods on the workers reach the API at the first service address: node (an infra node's address and the node port) or loopback (an address and a relay on each worker)",
+        help: "how pods on the workers reach the API at the first service address: node (an infra node's address and the node port), loadbalancer (the address of a LoadBalancer service) or loopback (an address and a relay on each worker)",
       }),
     ),
   loopbackAddress: checked((value) => (isIpv4(value) ? undefined : 'is not an IPv4 address'))

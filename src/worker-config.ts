@@ -16,6 +16,7 @@ export interface WorkerConfig {
 export function workerConfig(spec: ClusterSpec, addresses: Addresses, infraNodes: string[]): WorkerConfig {
   const { host, port } = hostAndPort(addresses.workerServer);
   const loopback = spec.inCluster === 'loopback';
+  const { address, port: advertisedPort } = addresses.advertised;
   const nodes =
     infraNodes.length > 0
       ? `${infraNodes.join(', ')} and every other infra node that the API server may move to`
@@ -39,7 +40,9 @@ export function workerConfig(spec: ClusterSpec, addresses: Addresses, infraNodes
       `worker → ${host}:${port}/tcp (the API server: kubelet, kube-proxy, network driver)`,
       ...(loopback
         ? []
-        : [`worker → ${addresses.nodePort}/tcp of ${nodes} (pods that dial the service kubernetes.default)`]),
+        : [
+            `worker → ${spec.inCluster === 'node' ? `${advertisedPort}/tcp of ${nodes}` : `${address}:${advertisedPort}/tcp, the load balancer`} (pods that dial the service kubernetes.default)`,
+          ]),
       'infra nodes → worker:10250/tcp (logs, exec, port-forward, metrics)',
       ...(spec.network === 'flannel' && spec.childAssets ? ['worker ↔ worker: 8472/udp (flannel vxlan)'] : []),
     ],

@@ -88,9 +88,9 @@ describe('a new plane', () => {
     expect(apiserver.ipAddresses.sort()).toEqual(['10.3.0.1', '10.96.10.20', '127.0.0.1', '192.0.2.7', 'fd00::1']);
   });
 
-  it('puts a host that is an address, and the loopback address, among the addresses', async () => {
+  it('puts a host that is an address, and those of --san, among the addresses', async () => {
     const apiserver = facts(
-      await ensure(first.bundle, { host: '198.51.100.9', loopbackAddress: '10.199.199.199' }),
+      await ensure(first.bundle, { host: '198.51.100.9', extraSans: ['10.199.199.199'] }),
       'apiserver',
     );
     expect(apiserver.ipAddresses).toEqual(expect.arrayContaining(['198.51.100.9', '10.199.199.199']));

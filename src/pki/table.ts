@@ -16,8 +16,6 @@ export interface CertificateContext {
   workerEndpointHost: string;
   /** Names and addresses from --san. */
   extraSans: string[];
-  /** Where workers' pods find the API server with --in-cluster loopback. */
-  loopbackAddress?: string;
   /** Cluster IPs of the services etcd0, etcd1, …: one a member, in that order. */
   etcdServiceIps: string[];
 }
@@ -65,7 +63,6 @@ const leafRows: LeafRow[] = [
       ...serviceNames('apiserver', context.namespace),
       'localhost',
       ...[context.firstServiceIp, context.apiserverServiceIp, '127.0.0.1'],
-      ...(context.loopbackAddress ? [context.loopbackAddress] : []),
     ],
   },
   { ...client, name: 'apiserver-etcd-client', authority: 'etcd-ca', commonName: 'kube-apiserver-etcd-client' },

@@ -10,6 +10,8 @@ export interface Addresses {
   /** Member by member. */
   etcdServiceIps: string[];
   nodePort: number;
+  /** What the API server listens on and publishes as endpoint of the hosted default/kubernetes, for pods on the workers. */
+  advertised: { address: string; port: number };
   /** `https://HOST:PORT` for people. */
   publicServer: string;
   /** `https://HOST:PORT` for kubelets, kube-proxy and the network driver. */
@@ -17,6 +19,12 @@ export interface Addresses {
   /** Service-account issuers, the current one first; an earlier host's stays, so that its tokens go on working. */
   issuers: string[];
 }
+
+/** The API server's own port where it need not be the node port's number, as a load balancer shows it. */
+const loadBalancerPort = 6443;
+
+/** Stands for the address of a load balancer that has not given one yet. */
+export const loadBalancerPlaceholder = 'LOAD_BALANCER_IP';
 
 /** The services, which the infra cluster gives their addresses. Pure. */
 export function buildServices(planeId: string, spec: ClusterSpec): KubeObject[] {
@@ -27,7 +35,10 @@ export function buildServices(planeId: string, spec: ClusterSpec): KubeObject[] 
     }),
     ...renderTemplate('host/apiserver-service.yaml', {
       selector: podSelector(planeId, 'kube-apiserver'),
+      type: spec.inCluster === 'loadbalancer' ? 'LoadBalancer' : 'NodePort',
       nodePort: nodePortWish(spec),
+      morePorts:
+        spec.inCluster === 'loadbalancer' ? [{ name: 'in-cluster', port: loadBalancerPort, targetPort: 'https' }] : [],
     }),
   ];
   for (const service of services)
@@ -79,10 +90,23 @@ export function addressesOf(spec: ClusterSpec, services: Service[], earlierIssue
     apiserverServiceIp: apiserver.spec.clusterIP,
     etcdServiceIps: [etcd],
     nodePort,
+    advertised: advertisedOf(spec, apiserver, nodePort),
     publicServer,
     workerServer: spec.workerEndpoint ?? publicServer,
     issuers: [...new Set([issuerOf(publicServer), ...earlierIssuers])],
   };
+}
+
+function advertisedOf(spec: ClusterSpec, apiserver: Service, nodePort: number): Addresses['advertised'] {
+  // The downward API fills in where the pod runs.
+  if (spec.inCluster === 'node') return { address: '$(HOST_IP)', port: nodePort };
+  if (spec.inCluster === 'loopback') return { address: spec.loopbackAddress, port: nodePort };
+  return { address: loadBalancerIp(apiserver) ?? loadBalancerPlaceholder, port: loadBalancerPort };
+}
+
+/** The address that the infra cluster's load balancer gave the service; undefined before that, or where it gives a name. */
+export function loadBalancerIp(apiserver: Service): string | undefined {
+  return apiserver.status?.loadBalancer?.ingress?.find(({ ip }) => ip !== undefined)?.ip;
 }
 
 function serverUrl(host: string, port: number): string {

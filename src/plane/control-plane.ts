@@ -1,4 +1,4 @@
-import { nthAddress, parseCidr } from '../cidr.ts';
+import { isIpv4, nthAddress, parseCidr } from '../cidr.ts';
 import type { KubeObject, Secret } from '../kube/objects.ts';
 import type { CertificateContext, PkiBundle } from '../pki/certificates.ts';
 import type { PlaneRecord } from '../record.ts';
@@ -53,8 +53,7 @@ export function certificateContext(namespace: string, spec: ClusterSpec, address
     firstServiceIp: nthAddress(parseCidr(spec.serviceCidr)!, 1),
     apiserverServiceIp: addresses.apiserverServiceIp,
     workerEndpointHost: hostAndPort(addresses.workerServer).host,
-    extraSans: spec.sans,
-    loopbackAddress: spec.inCluster === 'loopback' ? spec.loopbackAddress : undefined,
+    extraSans: [...spec.sans, ...(isIpv4(addresses.advertised.address) ? [addresses.advertised.address] : [])],
     etcdServiceIps: addresses.etcdServiceIps,
   };
 }

@@ -96,8 +96,8 @@ export function buildWorkloads(context: WorkloadContext): KubeObject[] {
       'kube-apiserver',
       images.kubeApiserver,
       {
-        port: addresses.nodePort,
-        advertiseAddress: spec.inCluster === 'node' ? '$(HOST_IP)' : spec.loopbackAddress,
+        port: addresses.advertised.port,
+        advertiseAddress: addresses.advertised.address,
         etcdIp: addresses.etcdServiceIps[0]!,
         issuers: addresses.issuers.map((issuer) => `--service-account-issuer=${issuer}`),
         serviceCidr: spec.serviceCidr,

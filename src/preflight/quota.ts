@@ -112,6 +112,7 @@ async function demand(context: CheckContext): Promise<Amounts> {
       services,
       'count/services': services,
       'services.nodeports': missing('v1', 'Service', ['apiserver']),
+      'services.loadbalancers': context.spec.inCluster === 'loadbalancer' ? missing('v1', 'Service', ['apiserver']) : 0,
       configmaps: configMaps,
       'count/configmaps': configMaps,
       'count/deployments.apps': deployments,

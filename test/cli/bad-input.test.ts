@@ -119,7 +119,11 @@ const cases: Record<string, Case[]> = {
   ],
   choices: [
     ['an unknown way to expose', option('--expose', 'magic'), ['--expose "magic"', 'ingress or nodeport']],
-    ['an unknown in-cluster way', option('--in-cluster', 'tunnel'), ['--in-cluster "tunnel"', 'node or loopback']],
+    [
+      'an unknown in-cluster way',
+      option('--in-cluster', 'tunnel'),
+      ['--in-cluster "tunnel"', 'node or loadbalancer or loopback'],
+    ],
     ['an unknown network driver', option('--network', 'weave'), ['--network "weave"', 'flannel or none']],
     ['an unknown key type', option('--key-type', 'dsa'), ['--key-type "dsa"', 'ec or rsa']],
     ['a feature gate without a value', option('--feature-gates', 'SomeGate'), ['KEY=VALUE']],

@@ -15,6 +15,7 @@ function service(name: string, clusterIP: string, nodePort?: number): Service {
     kind: 'Service',
     metadata: { name },
     spec: { clusterIP, ports: [{ port: 443, nodePort }] },
+    status: { loadBalancer: { ingress: [{ ip: '198.51.100.80' }] } },
   };
 }
 

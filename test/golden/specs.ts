@@ -7,6 +7,7 @@ export const specs: Record<string, ClusterSpec> = Object.fromEntries(
     'older-minor': { kubernetesVersion: '1.34' },
     nodeport: { host: '192.0.2.10', expose: 'nodeport' as const, nodePort: 30648 },
     loopback: { inCluster: 'loopback' as const, loopbackAddress: '10.199.199.198' },
+    loadbalancer: { inCluster: 'loadbalancer' as const },
     'own-network': {
       network: 'none' as const,
       serviceCidr: '10.96.0.0/12',
