@@ -19,7 +19,7 @@ const common = {
 await rm('dist', { recursive: true, force: true });
 await build({
   ...common,
-  entryPoints: { cli: 'src/cli.ts', demo: 'sandbox/demo.ts' },
+  entryPoints: { cli: 'src/cli.ts', demo: 'sandbox/demo.ts', bench: 'bench/main.ts' },
   outdir: 'dist',
   splitting: true,
   chunkNames: 'chunks/[name]-[hash]',

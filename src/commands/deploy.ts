@@ -4,6 +4,7 @@ import { UserError } from '../errors.ts';
 import type { InfraCluster } from '../kube/cluster.ts';
 import type { ClusterSpec } from '../spec.ts';
 import { formatDuration } from '../ui/reporter.ts';
+import { toolVersion } from '../version.ts';
 import { chooseSpec } from './chosen-spec.ts';
 import {
   addConnectionOptions,
@@ -54,6 +55,7 @@ async function run(command: Command): Promise<void> {
   const timeout = parseDuration(options.timeout, '--timeout');
   const cluster = connect(options);
   try {
+    reporterOf(options).debug(`k8sk8s ${toolVersion()} at ${cluster.server}, namespace ${cluster.namespace}`);
     const spec = await complete(cluster);
     if (options.export) await printManifests(cluster, spec, options);
     else if (options.dryRun) await printPlan(cluster, spec, options);

@@ -1,0 +1,113 @@
+import { writeFileSync } from 'node:fs';
+import { Command } from 'commander';
+import { sandboxUp } from '../sandbox/up.ts';
+import { versions } from '../sandbox/versions.ts';
+import { reportError } from '../src/commands/report.ts';
+import { UserError } from '../src/errors.ts';
+import { terminalReporter } from '../src/ui/terminal.ts';
+import { Floor } from './floor.ts';
+import { calm, machineState } from './machine.ts';
+import { Bench } from './plane.ts';
+import { machineLine, type Pair, readReport, render, renderComparison, reportOf } from './report.ts';
+import { shuffled, summarize } from './statistics.ts';
+import { waterfall } from './waterfall.ts';
+
+interface Options {
+  runs: string;
+  floorOnly?: boolean;
+  json?: string;
+  svg?: string;
+  compare?: string;
+  sandbox: string;
+}
+
+const reporter = terminalReporter();
+
+/** Floors and deploys in turn, the order of each pair by chance; one pair before them is not counted. */
+async function pairs(runs: number, options: Options, deployOptions: string[]): Promise<void> {
+  const earlier = options.compare === undefined ? undefined : readReport(options.compare);
+  const state = await sandboxUp({ name: options.sandbox, workers: 0, infraNodes: 1 }, reporter);
+  const machine = machineState(state.kubernetesVersion);
+  const floor = await Floor.prepare(state.kubernetesVersion, reporter);
+  const bench = await Bench.open(options.sandbox, 'bench');
+  const measured: Pair[] = [];
+  try {
+    for (let run = 0; run <= runs; run++) {
+      const pair = await measurePair(bench, floor, deployOptions);
+      if (run === 0) continue;
+      measured.push(pair);
+      reporter.line(
+        `pair ${run} of ${runs}: deploy ${Math.round(pair.deployMs)} ms, floor ${Math.round(pair.floorMs)} ms, ratio ${pair.ratio.toFixed(2)}`,
+      );
+    }
+  } finally {
+    await bench.close();
+  }
+  const report = reportOf(machine, deployOptions, measured);
+  process.stdout.write(`${render(report)}\n`);
+  if (earlier) process.stdout.write(`\n${renderComparison(earlier, report)}\n`);
+  if (options.json) writeFileSync(options.json, `${JSON.stringify(report, null, 2)}\n`);
+  if (options.svg) {
+    const title = `deploy ${(report.summary.deployMs.median / 1000).toFixed(2)} s to AVAILABLE, ${report.summary.ratio.median.toFixed(2)} times the floor (medians of ${runs})`;
+    writeFileSync(options.svg, waterfall(report.waterfall, report.summary.floorMs.median, title));
+  }
+}
+
+async function measurePair(bench: Bench, floor: Floor, deployOptions: string[]): Promise<Pair> {
+  const order = shuffled(['deploy', 'floor'] as const);
+  let floorMs = 0;
+  let deployed: Pick<Pair, 'deployMs' | 'doneMs' | 'destroyMs' | 'phases'> | undefined;
+  for (const what of order) {
+    await calm();
+    if (what === 'floor') floorMs = await floor.measure();
+    else {
+      const { availableMs, doneMs, phases } = await bench.deploy(deployOptions);
+      deployed = { deployMs: availableMs, doneMs, phases, destroyMs: await bench.destroy() };
+    }
+  }
+  return { first: order[0]!, floorMs, ...deployed!, ratio: deployed!.deployMs / floorMs };
+}
+
+async function floors(runs: number, options: Options): Promise<void> {
+  const machine = machineState(versions.kubernetes);
+  const floor = await Floor.prepare(machine.kubernetes, reporter);
+  const measured: number[] = [];
+  for (let run = 0; run <= runs; run++) {
+    await calm();
+    const milliseconds = await floor.measure();
+    if (run > 0) measured.push(milliseconds);
+  }
+  const summary = summarize(measured);
+  process.stdout.write(
+    `${machineLine(machine)}\nfloor: median ${Math.round(summary.median)} ms, ${Math.round(summary.minimum)} to ${Math.round(summary.maximum)} ms in ${runs} runs\n`,
+  );
+  if (options.json)
+    writeFileSync(options.json, `${JSON.stringify({ machine, floorMs: measured, summary }, null, 2)}\n`);
+}
+
+const program = new Command('bench')
+  .description('deploy, beside bare etcd and kube-apiserver processes on the same box')
+  .option('--runs <N>', 'pairs of a deploy and a floor', '7')
+  .option('--floor-only', 'only the bare processes')
+  .option('--json <FILE>', 'write everything measured')
+  .option('--svg <FILE>', 'write the waterfall as a picture')
+  .option('--compare <FILE>', 'tell what changed since an earlier --json')
+  .option('--sandbox <NAME>', 'the sandbox to measure on; made when missing, and left up', 'k8sk8s')
+  .argument('[DEPLOY_OPTION...]', 'options of deploy, after --')
+  .exitOverride()
+  .configureOutput({ outputError: () => undefined })
+  .action(async (deployOptions: string[], options: Options) => {
+    const runs = Number(options.runs);
+    if (!Number.isInteger(runs) || runs < 1)
+      throw new UserError({
+        what: `--runs "${options.runs}" has to be a number of 1 or more`,
+        fix: 'correct it',
+        anchor: 'bad-values',
+        exitCode: 2,
+      });
+    await (options.floorOnly ? floors(runs, options) : pairs(runs, options, deployOptions));
+  });
+
+await program.parseAsync().catch((error: unknown) => {
+  process.exitCode = reportError(error, process.argv.slice(2));
+});
