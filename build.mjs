@@ -16,11 +16,28 @@ const common = {
   },
 };
 
+/**
+ * Of the client library only its kubeconfig is used (docs/adr/0006-own-transport.md). Its typed clients, 730 files that
+ * the kubeconfig's module imports for a method nobody calls, would be read at every start.
+ */
+const withoutTypedClients = {
+  name: 'without-typed-clients',
+  setup(build) {
+    build.onResolve({ filter: /^\.\/gen\/index\.js$/ }, ({ importer }) =>
+      /client-node\/dist\/config\.js$/.test(importer) ? { path: 'gen', namespace: 'no-typed-clients' } : undefined,
+    );
+    build.onLoad({ filter: /.*/, namespace: 'no-typed-clients' }, () => ({
+      contents: 'export const createConfiguration = undefined, ServerConfiguration = undefined;',
+    }));
+  },
+};
+
 await rm('dist', { recursive: true, force: true });
 await build({
   ...common,
   entryPoints: { cli: 'src/cli.ts', demo: 'sandbox/demo.ts', bench: 'bench/main.ts' },
   outdir: 'dist',
+  plugins: [withoutTypedClients],
   splitting: true,
   chunkNames: 'chunks/[name]-[hash]',
 });

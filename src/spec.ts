@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { isIp, isIpv4, nthAddress, overlaps, parseCidr } from './cidr.ts';
 import { UserError } from './errors.ts';
 import { childImages, isTested, knownMinor, knownMinors, newest, resolveVersion } from './versions.ts';

@@ -1,7 +1,7 @@
 import { CommanderError } from 'commander';
 import { UserError } from '../errors.ts';
 import { ApiError, ConnectionError, explainInfraError } from '../kube/errors.ts';
-import { coloursFor } from '../ui/terminal.ts';
+import { coloursFor } from '../ui/colours.ts';
 import { toolVersion } from '../version.ts';
 
 const documentation = 'docs/checks.md';

@@ -1,5 +1,5 @@
-import { Chalk } from 'chalk';
-import ora from 'ora';
+import type { Ora } from 'ora';
+import { coloursFor } from './colours.ts';
 import { formatDuration, type Phase, type Reporter } from './reporter.ts';
 
 export interface TerminalOptions {
@@ -8,18 +8,12 @@ export interface TerminalOptions {
   verbose?: boolean;
 }
 
-/** Colours for `stream`: none off a terminal and none with NO_COLOR (https://no-color.org). */
-export function coloursFor(stream: NodeJS.WriteStream): InstanceType<typeof Chalk> {
-  const plain = !stream.isTTY || (process.env.NO_COLOR ?? '') !== '' || process.env.TERM === 'dumb';
-  return new Chalk({ level: plain ? 0 : 1 });
-}
-
 /** Progress for people: a spinner on a terminal, a line for each event elsewhere, errors and warnings only when quiet. */
 export function terminalReporter(options: TerminalOptions = {}): Reporter {
   const stream = options.stream ?? process.stderr;
   const colour = coloursFor(stream);
   const live = Boolean(stream.isTTY) && !options.quiet && !options.verbose;
-  let spinner: ReturnType<typeof ora> | undefined;
+  let spinner: Ora | undefined;
 
   function write(text: string): void {
     const current = spinner;
@@ -40,8 +34,14 @@ export function terminalReporter(options: TerminalOptions = {}): Reporter {
       const started = performance.now();
       const elapsed = () => formatDuration(performance.now() - started);
       let last = '';
-      if (live) spinner = ora({ text, stream, discardStdin: false }).start();
+      let ended = false;
+      // Half as long to load as all of Node.js, and wanted on terminals only.
+      if (live)
+        void import('ora').then(({ default: ora }) => {
+          if (!ended) spinner = ora({ text, stream, discardStdin: false }).start();
+        });
       const end = (line: string, always = false) => {
+        ended = true;
         spinner?.stop();
         spinner = undefined;
         if (!options.quiet || always) stream.write(`${line}\n`);
