@@ -52,7 +52,7 @@ export interface DeployResult {
 export async function deploy(cluster: InfraCluster, request: DeployRequest): Promise<DeployResult> {
   const { spec, reporter, signal } = request;
   await runPreflight(cluster, spec, reporter);
-  const lock = await acquireLock(cluster, 'deploy', reporter);
+  const lock = await acquireLock(cluster, 'deploy', reporter, signal);
   const stop = AbortSignal.any([signal, lock.lost]);
   const applied = nothingApplied();
   let diagnosis: Diagnosis | undefined;

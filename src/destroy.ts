@@ -27,7 +27,7 @@ export interface DestroyRequest {
  */
 export async function destroy(cluster: InfraCluster, request: DestroyRequest): Promise<{ deleted: number }> {
   const { reporter, signal } = request;
-  const lock = await acquireLock(cluster, 'destroy', reporter);
+  const lock = await acquireLock(cluster, 'destroy', reporter, signal);
   const stop = AbortSignal.any([signal, lock.lost]);
   let finished = false;
   try {

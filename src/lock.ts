@@ -1,8 +1,10 @@
 import { randomBytes } from 'node:crypto';
 import { hostname, userInfo } from 'node:os';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { UserError } from './errors.ts';
+import { isRunning, whereabouts } from './holder.ts';
 import type { InfraCluster } from './kube/cluster.ts';
-import { isConflict } from './kube/errors.ts';
+import { ConnectionError, explainInfraError, isConflict, isNotFound } from './kube/errors.ts';
 import type { Lease } from './kube/objects.ts';
 import { anyPlaneSelector, recordName } from './plane/names.ts';
 import type { Reporter } from './ui/reporter.ts';
@@ -10,6 +12,8 @@ import type { Reporter } from './ui/reporter.ts';
 const kind = { apiVersion: 'coordination.k8s.io/v1', kind: 'Lease' };
 const durationSeconds = 15;
 const renewEvery = 5000;
+/** Annotation of the Lease: what lets another run on the same machine see that the holder has ended. */
+const holderProcess = 'k8sk8s.io/holder-process';
 
 export interface Lock {
   /** Fires when another took the lock over: what is under way has to stop. */
@@ -19,15 +23,22 @@ export interface Lock {
 }
 
 /**
- * Takes the Lease that says who is at work on this namespace's plane. A holder that has not renewed it for 15 s is
- * dead and is taken over.
+ * Takes the Lease that says who is at work on this namespace's plane. A holder that is dead is taken over: at once when it
+ * was a process of this machine, else when it has not renewed the lease for 15 s, which is waited for.
  *
  * @param activity what the holder does, for the other's message: `deploy`
  * @throws UserError `plane-busy` when another live process holds it
  */
-export async function acquireLock(cluster: InfraCluster, activity: string, reporter: Reporter): Promise<Lock> {
+export async function acquireLock(
+  cluster: InfraCluster,
+  activity: string,
+  reporter: Reporter,
+  signal?: AbortSignal,
+): Promise<Lock> {
   const identity = `${activity} by ${userName()}@${hostname()} (process ${process.pid}, ${randomBytes(3).toString('hex')})`;
-  let held = await take(cluster, identity, reporter);
+  let held = await take(cluster, identity, reporter, signal).catch((error: unknown) => {
+    throw explainInfraError(error, `take the lease "${recordName}" of namespace "${cluster.namespace}"`);
+  });
   const lost = new AbortController();
   let renewing: Promise<void> | undefined;
   const renew = async () => {
@@ -35,7 +46,8 @@ export async function acquireLock(cluster: InfraCluster, activity: string, repor
       held = await cluster.replace(renewed(held, identity));
     } catch (error) {
       if (!isConflict(error)) return;
-      const now = await cluster.get<Lease>(kind, recordName).catch(() => undefined);
+      // An earlier renewal may have arrived although its answer did not.
+      const now = await cluster.get<Lease>(kind, recordName).catch(() => held);
       if (now?.spec.holderIdentity === identity) held = now;
       else lost.abort(busy(now?.spec.holderIdentity));
     }
@@ -58,44 +70,85 @@ export async function acquireLock(cluster: InfraCluster, activity: string, repor
   };
 }
 
-async function take(cluster: InfraCluster, identity: string, reporter: Reporter): Promise<Lease> {
-  const found = await cluster.get<Lease>(kind, recordName);
-  const fresh: Lease = {
-    ...kind,
-    metadata: {
-      name: recordName,
-      labels: { 'app.kubernetes.io/part-of': 'k8sk8s', 'app.kubernetes.io/managed-by': 'k8sk8s' },
-    },
-    spec: {},
-  };
-  try {
-    if (!found) return await cluster.create(renewed(fresh, identity, true));
-    if (found.metadata.labels?.['app.kubernetes.io/part-of'] !== 'k8sk8s') {
-      throw new UserError({
-        what: `a lease "${recordName}" that is not of k8sk8s is in namespace "${cluster.namespace}"`,
-        why: `k8sk8s needs a lease of that name to keep two of its runs apart, and its label ${anyPlaneSelector} is missing there`,
-        fix: 'delete or rename that lease, or use another namespace',
-        anchor: 'foreign-object',
-        exitCode: 2,
-      });
+async function take(
+  cluster: InfraCluster,
+  identity: string,
+  reporter: Reporter,
+  signal: AbortSignal | undefined,
+): Promise<Lease> {
+  for (let attempt = 0; ; attempt++) {
+    const found = await cluster.get<Lease>(kind, recordName);
+    if (found?.spec.holderIdentity === identity) return found;
+    if (found) await untilFree(cluster, found, reporter, signal);
+    try {
+      return found
+        ? await cluster.replace(renewed(found, identity, true))
+        : await cluster.create(renewed(fresh, identity, true));
+    } catch (error) {
+      // Another was quicker, or the server acted and its answer was lost: the lease itself tells.
+      if (attempt < 4 && (isConflict(error) || isNotFound(error) || error instanceof ConnectionError)) continue;
+      throw error;
     }
-    const holder = found.spec.holderIdentity;
-    const age = Date.now() - Date.parse(found.spec.renewTime ?? '1970-01-01T00:00:00Z');
-    if (holder && age < durationSeconds * 1000) throw busy(holder);
-    if (holder)
-      reporter.debug(`taking the lease over from ${holder}, who was last heard of ${Math.round(age / 1000)} s ago`);
-    return await cluster.replace(renewed(found, identity, true));
-  } catch (error) {
-    if (!isConflict(error)) throw error;
-    const now = await cluster.get<Lease>(kind, recordName);
-    throw busy(now?.spec.holderIdentity);
   }
+}
+
+const fresh: Lease = {
+  ...kind,
+  metadata: {
+    name: recordName,
+    labels: { 'app.kubernetes.io/part-of': 'k8sk8s', 'app.kubernetes.io/managed-by': 'k8sk8s' },
+  },
+  spec: {},
+};
+
+/** Returns once nobody alive holds the lease; only for holders of other machines that takes a while. */
+async function untilFree(
+  cluster: InfraCluster,
+  found: Lease,
+  reporter: Reporter,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  if (found.metadata.labels?.['app.kubernetes.io/part-of'] !== 'k8sk8s') throw foreignLease(cluster.namespace);
+  const holder = found.spec.holderIdentity;
+  if (!holder) return;
+  const running = isRunning(found.metadata.annotations?.[holderProcess]);
+  if (running) throw busy(holder);
+  const age = Date.now() - Date.parse(found.spec.renewTime ?? '1970-01-01T00:00:00Z');
+  if (running === undefined && age < durationSeconds * 1000) await untilStale(cluster, found, age, reporter, signal);
+  reporter.debug(
+    `taking the lease over from ${holder}, ${running === false ? 'which has ended' : `who was last heard of ${Math.round(age / 1000)} s ago`}`,
+  );
+}
+
+/** @throws UserError `plane-busy` as soon as the holder renews the lease; clocks that differ only make the wait longer */
+async function untilStale(
+  cluster: InfraCluster,
+  found: Lease,
+  age: number,
+  reporter: Reporter,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  const holder = found.spec.holderIdentity!;
+  const phase = reporter.begin(`The lease "${recordName}" is held by ${holder}: waiting for a sign of life`);
+  const deadline = Date.now() + durationSeconds * 1000 - Math.max(0, age);
+  while (Date.now() < deadline) {
+    await sleep(500, undefined, { signal });
+    const now = await cluster.get<Lease>(kind, recordName);
+    if (!now?.spec.holderIdentity) return phase.done('The lease was given back');
+    if (now.spec.renewTime === found.spec.renewTime && now.spec.holderIdentity === holder) continue;
+    phase.fail();
+    throw busy(now.spec.holderIdentity);
+  }
+  phase.done(`The holder of the lease gave no sign of life for ${durationSeconds} s`);
 }
 
 function renewed(lease: Lease, identity: string, acquired = false): Lease {
   const now = new Date().toISOString().replace('Z', '000Z');
+  const { [holderProcess]: _, ...annotations } = lease.metadata.annotations ?? {};
+  const place = whereabouts();
   return {
     ...lease,
+    metadata: { ...lease.metadata, annotations: { ...annotations, ...(place && { [holderProcess]: place }) } },
     spec: {
       ...lease.spec,
       holderIdentity: identity,
@@ -106,11 +159,21 @@ function renewed(lease: Lease, identity: string, acquired = false): Lease {
   };
 }
 
+function foreignLease(namespace: string): UserError {
+  return new UserError({
+    what: `a lease "${recordName}" that is not of k8sk8s is in namespace "${namespace}"`,
+    why: `k8sk8s needs a lease of that name to keep two of its runs apart, and its label ${anyPlaneSelector} is missing there`,
+    fix: 'delete or rename that lease, or use another namespace',
+    anchor: 'foreign-object',
+    exitCode: 2,
+  });
+}
+
 function busy(holder: string | undefined): UserError {
   return new UserError({
     what: 'another k8sk8s is at work on this plane',
     why: holder ? `the lease "${recordName}" is held by: ${holder}` : undefined,
-    fix: `wait until it has ended and run the command again; a run that was killed is taken over after ${durationSeconds} s`,
+    fix: 'wait until it has ended and run the command again',
     anchor: 'plane-busy',
   });
 }

@@ -86,8 +86,6 @@ describe('a deploy that is interrupted', () => {
       const found = (await home.infra('get', 'secret', 'k8sk8s-ca', '-o', 'jsonpath={.data.ca\\.crt}')).stdout;
       if (authority !== undefined) expect(found).toBe(authority);
       if (found !== '') authority = found;
-      // The lease of a killed run is taken over once it is old.
-      succeeded(await home.infra('delete', 'lease', 'k8sk8s', '--ignore-not-found'));
     }
     succeeded(await home.k8sk8s('deploy', '-h', host));
     expect(Buffer.from(authority!, 'base64').toString()).toBe(readFileSync(path.join(home.cwd, 'tls/ca.pem'), 'utf8'));

@@ -1,0 +1,85 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { expect, test } from 'vitest';
+import { whereabouts } from '../../src/holder.ts';
+import type { InfraCluster } from '../../src/kube/cluster.ts';
+import { ConnectionError } from '../../src/kube/errors.ts';
+import type { Lease } from '../../src/kube/objects.ts';
+import { acquireLock } from '../../src/lock.ts';
+import { quietReporter } from '../../src/ui/quiet.ts';
+import { newNamespace } from './world.ts';
+
+// The Lease that keeps two runs on one plane apart, against a real API server.
+
+const kind = { apiVersion: 'coordination.k8s.io/v1', kind: 'Lease' };
+const read = (cluster: InfraCluster) => cluster.get<Lease>(kind, 'k8sk8s');
+
+async function heldBy(cluster: InfraCluster, process: string | undefined, secondsAgo: number): Promise<Lease> {
+  return cluster.create<Lease>({
+    ...kind,
+    metadata: {
+      name: 'k8sk8s',
+      labels: { 'app.kubernetes.io/part-of': 'k8sk8s', 'app.kubernetes.io/managed-by': 'k8sk8s' },
+      annotations: process === undefined ? {} : { 'k8sk8s.io/holder-process': process },
+    },
+    spec: { holderIdentity: 'deploy by somebody', leaseDurationSeconds: 15, renewTime: time(secondsAgo) },
+  });
+}
+
+const time = (secondsAgo: number) => new Date(Date.now() - secondsAgo * 1000).toISOString().replace('Z', '000Z');
+
+async function endedProcess(): Promise<string> {
+  const child = spawn(process.execPath, ['-e', 'setTimeout(() => {}, 60_000)'], { stdio: 'ignore' });
+  await once(child, 'spawn');
+  const place = whereabouts(child.pid)!;
+  child.kill('SIGKILL');
+  await once(child, 'exit');
+  return place;
+}
+
+test('a holder that has ended on this machine is taken over at once, and one that runs is not', async () => {
+  const { cluster } = await newNamespace();
+  await heldBy(cluster, await endedProcess(), 1);
+  const started = Date.now();
+  const lock = await acquireLock(cluster, 'deploy', quietReporter);
+  expect(Date.now() - started).toBeLessThan(3000);
+  await expect(acquireLock(cluster, 'destroy', quietReporter)).rejects.toMatchObject({ anchor: 'plane-busy' });
+  expect((await read(cluster))!.spec.holderIdentity).toContain('deploy by');
+  await lock.release();
+  const next = await acquireLock(cluster, 'destroy', quietReporter);
+  await next.release({ remove: true });
+  expect(await read(cluster)).toBeUndefined();
+});
+
+test('a holder on another machine is waited for: taken over when it stays silent, left alone when it renews', async () => {
+  const { cluster } = await newNamespace();
+  const lease = await heldBy(cluster, `elsewhere-${whereabouts()}`, 13);
+  const started = Date.now();
+  const lock = await acquireLock(cluster, 'deploy', quietReporter);
+  expect(Date.now() - started).toBeGreaterThan(1000);
+  await lock.release({ remove: true });
+
+  // Its clock is two minutes ahead of ours.
+  await heldBy(cluster, undefined, -120);
+  const renewing = setTimeout(async () => {
+    const now = (await read(cluster))!;
+    await cluster.replace({ ...now, spec: { ...now.spec, renewTime: time(-122) } });
+  }, 1500);
+  await expect(acquireLock(cluster, 'destroy', quietReporter)).rejects.toMatchObject({
+    anchor: 'plane-busy',
+    why: expect.stringContaining(lease.spec.holderIdentity!),
+  });
+  clearTimeout(renewing);
+});
+
+test('a lease that was made although the answer was lost is our own', async () => {
+  const { cluster } = await newNamespace();
+  const create = cluster.create.bind(cluster);
+  cluster.create = async (object, options) => {
+    await create(object, options);
+    throw new ConnectionError(cluster.server, 'ECONNRESET', 'socket hang up');
+  };
+  const lock = await acquireLock(cluster, 'deploy', quietReporter);
+  expect((await read(cluster))!.spec.holderIdentity).toContain('deploy by');
+  await lock.release({ remove: true });
+});
