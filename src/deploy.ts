@@ -13,6 +13,7 @@ import { type Applied, applyAll, Existing, nothingApplied } from './plane/apply.
 import { waitAvailable, waitRolledOut } from './plane/available.ts';
 import { buildControlPlane, certificateContext } from './plane/control-plane.ts';
 import { Diagnosis } from './plane/diagnose.ts';
+import { applySecrets } from './plane/roll-out.ts';
 import { readAuthority, readBundle } from './plane/secrets.ts';
 import { runPreflight } from './preflight/run.ts';
 import { ensureRecord, type PlaneRecord, toConfigMap } from './record.ts';
@@ -186,7 +187,7 @@ async function ensureControlPlane(
   diagnosis.expect(workloads);
   // The record of a plane that was available keeps the spec that worked until the new one does too.
   if (record.phase !== 'available') await writeRecord(cluster, record, spec, addresses, 'deploying');
-  await applyAll(cluster, record.planeId, secrets, existing, applied, reporter);
+  await applySecrets(cluster, record.planeId, secrets, existing, applied, reporter);
   const now = await applyAll(cluster, record.planeId, workloads, existing, applied, reporter);
   // Of a plane that was there, the old pods still answer: nothing that they say counts.
   await waitRolledOut(cluster, now.filter((object) => existing.find(object)) as Workload[], diagnosis, timeout, stop);

@@ -17,6 +17,8 @@ export interface PlaneRecord {
   issuers: string[];
   /** How often an ephemeral etcd was found to have lost its data: API servers that knew the old data are made anew. */
   losses?: number;
+  /** The command whose last step was begun: run again, it ends that step instead of beginning anew. */
+  finishing?: string;
   /** `deploying` until the plane was seen available with this spec. */
   phase: 'deploying' | 'available';
 }
@@ -66,6 +68,12 @@ export async function ensureRecord(
     if (other) return other;
     throw error;
   }
+}
+
+/** Notes that a command has come to its last step, or with undefined that it has ended. The caller holds the lock. */
+export async function markFinishing(cluster: InfraCluster, finishing: string | undefined): Promise<void> {
+  const record = await readRecord(cluster);
+  if (record && record.finishing !== finishing) await cluster.apply(toConfigMap({ ...record, finishing }));
 }
 
 /** The record as it is kept. Pure. */

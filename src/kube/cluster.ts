@@ -280,6 +280,40 @@ export class HostedCluster extends Cluster {
     return this.deleteAt(kind, namespace, name, undefined);
   }
 
+  /** Names of all objects of a kind, page by page: what is in them stays where it is. */
+  async names(kind: Kind): Promise<{ name: string; namespace?: string }[]> {
+    const names: { name: string; namespace?: string }[] = [];
+    let next: string | undefined;
+    do {
+      const { body } = await this.transport.request<KubeList<KubeObject>>({
+        method: 'GET',
+        path: pathOf(resourceOf(kind)),
+        query: { limit: 500, continue: next },
+        accept: 'application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1',
+      });
+      names.push(...body.items.map(({ metadata }) => ({ name: metadata.name, namespace: metadata.namespace })));
+      next = body.metadata.continue || undefined;
+    } while (next);
+    return names;
+  }
+
+  /**
+   * Lets the API server write an object anew as it is: it stores it by its present configuration, where that is not how it
+   * is stored already.
+   *
+   * @returns false when it is gone
+   */
+  async rewrite(kind: Kind, name: string, namespace?: string): Promise<boolean> {
+    const path = pathOf(resourceOf(kind), namespace, name);
+    try {
+      await this.transport.request({ method: 'PATCH', path, body: {}, contentType: 'application/merge-patch+json' });
+      return true;
+    } catch (error) {
+      if (isNotFound(error)) return false;
+      throw error;
+    }
+  }
+
   /** `ok`, or the checks that are not: `/readyz?verbose` (https://kubernetes.io/docs/reference/using-api/health-checks/). */
   async ready(timeout: number): Promise<{ ready: boolean; failing: string[] }> {
     try {

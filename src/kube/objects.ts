@@ -20,7 +20,7 @@ export interface KubeObject {
 }
 
 export interface KubeList<T> {
-  metadata: { resourceVersion?: string };
+  metadata: { resourceVersion?: string; continue?: string };
   items: T[];
 }
 

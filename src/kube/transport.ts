@@ -13,6 +13,8 @@ export interface ApiRequest {
   body?: unknown;
   /** Default application/json. */
   contentType?: string;
+  /** Default application/json. */
+  accept?: string;
   /** Milliseconds for the whole exchange of one try; default 15 s. */
   timeout?: number;
   signal?: AbortSignal;
@@ -117,7 +119,7 @@ export class Transport {
           signal: request.signal,
           headers: {
             ...options.headers,
-            Accept: 'application/json',
+            Accept: request.accept ?? 'application/json',
             'User-Agent': 'k8sk8s',
             ...(body && { 'Content-Type': request.contentType ?? 'application/json', 'Content-Length': body.length }),
           },

@@ -1,4 +1,5 @@
 import { UserError } from '../errors.ts';
+import { type EncryptionProviders, firstEncryption } from './encryption.ts';
 import { type CertificateFacts, inspect, isKeyPair, matches, signedBy } from './inspect.ts';
 import { type Credential, createAuthority, createKeyPair, issueLeaf, type KeyType, type LeafRequest } from './issue.ts';
 import {
@@ -17,6 +18,8 @@ export interface PkiBundle {
   leaves: Record<string, Credential>;
   /** PEM: SPKI and PKCS#8. Both empty when there are none yet. */
   serviceAccount: { publicKey: string; privateKey: string };
+  /** What the API server encrypts by; absent on planes of a k8sk8s that did not encrypt. */
+  encryption?: EncryptionProviders;
 }
 
 export interface EnsureOptions {
@@ -91,6 +94,8 @@ export async function ensureCertificates(
       authorities: { ...existing?.authorities, ...Object.fromEntries(authorityEntries) },
       leaves: Object.fromEntries(leafEntries),
       serviceAccount: keys,
+      // What a plane stored in plain text has to stay readable until `encrypt rotate` has written it anew.
+      encryption: existing ? (existing.encryption ?? ['identity']) : firstEncryption(now),
     },
     issued: names.filter((name) => issued.has(name)),
     kept: names.filter((name) => !issued.has(name)),

@@ -24,6 +24,8 @@ const owned: Record<Component, Record<string, string>> = {
     'secure-port': '--node-port',
     'service-cluster-ip-range': '--service-cidr',
     'audit-policy-file': '--audit-policy',
+    'encryption-provider-config': '',
+    'encryption-provider-config-automatic-reload': '',
     'feature-gates': '--feature-gates',
   },
   'kube-controller-manager': {

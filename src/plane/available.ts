@@ -91,7 +91,8 @@ export async function waitRolledOut(
   );
 }
 
-function isRolledOut({ metadata, spec, status = {} }: Workload): boolean {
+/** Whether all pods of a workload are of its newest template and ready. Pure. */
+export function isRolledOut({ metadata, spec, status = {} }: Workload): boolean {
   const wanted = spec.replicas ?? 1;
   return (
     status.observedGeneration === metadata.generation &&

@@ -4,7 +4,8 @@ import type { CertificateContext, PkiBundle } from '../pki/certificates.ts';
 import type { PlaneRecord } from '../record.ts';
 import { type ClusterSpec, type Component, components } from '../spec.ts';
 import { type Addresses, hostAndPort } from './addresses.ts';
-import { authoritiesSecret, buildSecrets, hashOf } from './secrets.ts';
+import { restartHash } from './restart.ts';
+import { buildSecrets } from './secrets.ts';
 import { buildWorkloads } from './workloads.ts';
 
 /** Everything of a plane that follows from its spec, addresses and certificates. Pure. */
@@ -23,25 +24,10 @@ export function buildControlPlane(
   const configHash = Object.fromEntries(
     components.map((component) => [
       component,
-      `${hashOf(needingRestart(component, secrets))}${component !== 'etcd' && losses ? `-${losses}` : ''}`,
+      `${restartHash(component, secrets)}${component !== 'etcd' && losses ? `-${losses}` : ''}`,
     ]),
   ) as Record<Component, string>;
   return { secrets, workloads: buildWorkloads({ planeId, spec, addresses, configHash }) };
-}
-
-/** What a component reads only once, so that its pod has to be made anew when it changes. */
-function needingRestart(component: Component, secrets: Secret[]): Secret[] {
-  const own = secrets.filter(({ metadata: { name } }) => name === component);
-  // The controller-manager mounts the authorities as well.
-  if (component === 'kube-controller-manager')
-    return [...own, ...secrets.filter(({ metadata: { name } }) => name === authoritiesSecret)];
-  // etcd reads its certificates again at every handshake, and a new pod would lose an ephemeral plane's data.
-  if (component === 'etcd')
-    return own.map((secret) => ({
-      ...secret,
-      data: Object.fromEntries(Object.entries(secret.data ?? {}).filter(([file]) => /-ca\.crt$/.test(file))),
-    }));
-  return own;
 }
 
 /** The names and addresses that the plane's certificates have to carry. */

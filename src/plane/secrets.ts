@@ -5,6 +5,7 @@ import { buildKubeconfig } from '../kubeconfig/build.ts';
 import { renderTemplate } from '../manifests/render.ts';
 import type { PkiBundle } from '../pki/certificates.ts';
 import type { ClusterSpec } from '../spec.ts';
+import { encryptionConfiguration, readEncryption } from './encryption-config.ts';
 import { labelsOf } from './names.ts';
 
 /** The plane's authorities and service-account keys: no pod mounts it but the controller-manager, and of it only the signers. */
@@ -25,6 +26,9 @@ const contents: Record<string, { leaves: string[]; trusted: string[]; serviceAcc
   'admin-kubeconfig': { leaves: ['admin'], trusted: ['ca'] },
 };
 
+/** Beside the authorities, since without it nobody can read the hosted cluster's Secrets; the API server mounts a copy. */
+const encryptionFile = 'encryption.yaml';
+
 export const secretNames = [authoritiesSecret, ...Object.keys(contents)];
 
 export interface SecretContext {
@@ -38,8 +42,10 @@ export interface SecretContext {
 
 /** The plane's Secrets, ready to apply. Pure. */
 export function buildSecrets(bundle: PkiBundle, context: SecretContext): Secret[] {
+  const encryption = { [encryptionFile]: encryptionConfiguration(bundle.encryption ?? ['identity']) };
   const own: Record<string, Record<string, string>> = {
     'kube-apiserver': {
+      ...encryption,
       'authentication.yaml': dump(renderTemplate('host/authentication.yaml', {})[0]),
       ...(context.spec.auditPolicy && { 'audit-policy.yaml': dump(context.spec.auditPolicy) }),
     },
@@ -60,6 +66,7 @@ export function buildSecrets(bundle: PkiBundle, context: SecretContext): Secret[
   const signers = secret(authoritiesSecret, context, {
     ...Object.fromEntries(authorities.flatMap((authority) => pair(authority, bundle.authorities[authority]!))),
     ...serviceAccountFiles(bundle),
+    ...encryption,
   });
   return [signers, ...secrets];
 }
@@ -95,6 +102,7 @@ export function readBundle(secrets: Secret[]): PkiBundle | undefined {
       publicKey: signers['service-account.pub'] ?? '',
       privateKey: signers['service-account.key'] ?? '',
     },
+    encryption: readEncryption(signers[encryptionFile] ?? files.get('kube-apiserver')?.[encryptionFile]),
   };
 }
 

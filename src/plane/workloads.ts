@@ -38,6 +38,11 @@ export function templateHashOf(workload: KubeObject): string | undefined {
   return (workload as PodTemplateOwner).spec.template.metadata.annotations?.[templateHash];
 }
 
+/** The hash of what a workload's pods read only at their start. */
+export function configHashOf(workload: KubeObject): string | undefined {
+  return (workload as PodTemplateOwner).spec.template.metadata.annotations?.['k8sk8s.io/config-hash'];
+}
+
 /** A pod template as far as the functions below touch it. */
 interface PodTemplateOwner extends KubeObject {
   spec: {

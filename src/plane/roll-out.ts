@@ -1,0 +1,76 @@
+import type { Plane } from '../hosted.ts';
+import type { InfraCluster } from '../kube/cluster.ts';
+import type { Secret, Workload } from '../kube/objects.ts';
+import type { PkiBundle } from '../pki/certificates.ts';
+import type { Component } from '../spec.ts';
+import type { Reporter } from '../ui/reporter.ts';
+import { type Applied, applyAll, Existing, nothingApplied } from './apply.ts';
+import { waitAvailable, waitRolledOut } from './available.ts';
+import { buildControlPlane } from './control-plane.ts';
+import { Diagnosis } from './diagnose.ts';
+
+/** How a command works on a plane that is there. */
+export interface Work {
+  reporter: Reporter;
+  /** Milliseconds that each change of the components may take. */
+  timeout: number;
+  /** Ends the work at the next safe point. */
+  signal: AbortSignal;
+}
+
+/**
+ * Secrets, the authorities' first: what a component may use already has to be where the next run will look for it.
+ *
+ * @param secrets as `buildControlPlane` gives them
+ */
+export async function applySecrets(
+  cluster: InfraCluster,
+  planeId: string,
+  [authorities, ...others]: Secret[],
+  existing: Existing,
+  applied: Applied,
+  reporter: Reporter,
+): Promise<void> {
+  await applyAll(cluster, planeId, [authorities!], existing, applied, reporter);
+  await applyAll(cluster, planeId, others, existing, applied, reporter);
+}
+
+/**
+ * Gives a plane other certificates or keys, and makes the pods of `components` anew where they have to be; returns when
+ * all of them run by what they were given and the API answers.
+ *
+ * @throws UserError with the cause when the new pods do not come up
+ */
+export async function rollOut(
+  cluster: InfraCluster,
+  plane: Plane,
+  bundle: PkiBundle,
+  rolled: Component[],
+  { reporter, timeout, signal }: Work,
+): Promise<Applied> {
+  const { planeId } = plane.record;
+  const applied = nothingApplied();
+  const built = buildControlPlane(plane.record, plane.spec, plane.addresses, bundle);
+  const workloads = built.workloads.filter(({ metadata }) => (rolled as string[]).includes(metadata.name));
+  const existing = await Existing.read(cluster);
+  const diagnosis = new Diagnosis(cluster, planeId);
+  const hosted = await plane.connect();
+  try {
+    diagnosis.expect(workloads);
+    await applySecrets(cluster, planeId, built.secrets, existing, applied, reporter);
+    const now = (await applyAll(cluster, planeId, workloads, existing, applied, reporter)) as Workload[];
+    await waitRolledOut(cluster, now, diagnosis, timeout, signal);
+    const phase = reporter.begin('Waiting until the hosted API answers');
+    try {
+      await waitAvailable(hosted, diagnosis, timeout, phase, signal);
+    } catch (error) {
+      phase.fail();
+      throw error;
+    }
+    phase.done('The hosted API answers');
+    return applied;
+  } finally {
+    diagnosis.close();
+    await hosted.close();
+  }
+}
