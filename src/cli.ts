@@ -16,6 +16,7 @@ const commands: [name: string, description: string, load: () => Promise<CommandM
   ['logs', "the log of a plane's component", () => import('./commands/logs.ts')],
   ['kubeconfig', "write a plane's kubeconfig, or merge it into another", () => import('./commands/kubeconfig.ts')],
   ['token', 'bootstrap tokens for new workers', () => import('./commands/token.ts')],
+  ['certs', "a plane's certificates: how long they live, and new ones", () => import('./commands/certs.ts')],
   ['encrypt', "the encryption of the hosted cluster's Secrets in etcd", () => import('./commands/encrypt.ts')],
   ['worker-config', 'what a worker needs to join', () => import('./commands/worker-config.ts')],
   ['sandbox', 'an infra cluster and worker machines on this Linux box', () => import('./commands/sandbox.ts')],

@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { daysWords } from './certificates.ts';
 import { applyChildAssets } from './child/apply.ts';
 import { buildChildAssets, kubeletClientsBinding } from './child/assets.ts';
 import { UserError } from './errors.ts';
@@ -66,12 +67,13 @@ export async function deploy(cluster: InfraCluster, request: DeployRequest): Pro
 
     const addresses = await ensureAddresses(cluster, record, request, existing, applied, stop);
     stop.throwIfAborted();
-    const { bundle, issued } = await ensureCertificates(
+    const { bundle, issued, renewed } = await ensureCertificates(
       readBundle(existing.ofKind<Secret>('Secret')),
       certificateContext(cluster.namespace, spec, addresses),
       { keyType: spec.keyType },
     );
     for (const name of issued) reporter.debug(`certificate ${name} issued`);
+    for (const { name, daysLeft } of renewed) reporter.line(`certificate ${name} renewed, ${daysWords(daysLeft)}`);
     stop.throwIfAborted();
     await ensureControlPlane(cluster, record, addresses, bundle, existing, applied, request, diagnosis, stop);
 

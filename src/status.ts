@@ -4,6 +4,7 @@ import { openPlane } from './hosted.ts';
 import type { HostedCluster, InfraCluster } from './kube/cluster.ts';
 import { ApiError, ConnectionError } from './kube/errors.ts';
 import type { Event, KubeObject, Node, Pod } from './kube/objects.ts';
+import { renewBeforeDays } from './pki/certificates.ts';
 import { inspect } from './pki/inspect.ts';
 import { connectionWords } from './plane/available.ts';
 import { planeSelector } from './plane/names.ts';
@@ -61,9 +62,6 @@ const limits = [
   'webhooks and aggregated APIs work on hostNetwork pods of the workers; those on pod addresses cannot be reached by the API server yet',
 ];
 
-/** Days before its end from which on a certificate is told as a problem. */
-const nearExpiry = 30;
-
 /** Everything about a plane that one screen can hold. @throws UserError `no-plane` or `plane-incomplete` */
 export async function planeStatus(cluster: InfraCluster, now = new Date()): Promise<PlaneStatus> {
   const { record, addresses, bundle, spec, connect } = await openPlane(cluster);
@@ -115,7 +113,7 @@ export function problemsOf(status: Pick<PlaneStatus, 'phase' | 'components' | 'h
       .map(({ name, problem }) => `${name} is not ready${problem ? `: ${problem}` : ''}`),
     ...(status.hosted.problem ? [status.hosted.problem] : []),
     ...status.certificates
-      .filter(({ days }) => days < nearExpiry)
+      .filter(({ days }) => days < renewBeforeDays)
       .map(
         ({ name, days }) =>
           `certificate ${name} ${days < 0 ? 'has expired' : `expires in ${days} days`}: run k8sk8s deploy again`,

@@ -26,6 +26,8 @@ export interface EnsureOptions {
   /** For what is issued now; what is kept keeps its type. */
   keyType: KeyType;
   now?: Date;
+  /** Leaves that are made anew whatever state they are in. */
+  renew?: string[];
 }
 
 export interface EnsuredCertificates {
@@ -33,11 +35,15 @@ export interface EnsuredCertificates {
   /** Names of authorities and leaves, and `service-account`. */
   issued: string[];
   kept: string[];
+  /** Leaves of `issued` that were as their row asks for, and why they were replaced all the same. */
+  renewed: { name: string; daysLeft: number }[];
 }
 
 const SERVICE_ACCOUNT = 'service-account';
 const DAY = 24 * 60 * 60 * 1000;
-const RENEW_BEFORE = 30 * DAY;
+/** Days before its end from which on a leaf is renewed by deploy, and told as a problem until then. */
+export const renewBeforeDays = 30;
+const RENEW_BEFORE = renewBeforeDays * DAY;
 
 /**
  * Completes a plane's certificates. An existing authority and the service-account keys are always reused; a leaf is
@@ -57,6 +63,7 @@ export async function ensureCertificates(
   const issueOptions = { keyType: options.keyType, now };
   const rows = leafRowsFor(context);
   const issued = new Set<string>();
+  const renewed = new Map<string, number>();
 
   checkAuthorities(existing, rows, now);
   const authorities = new Map(
@@ -75,7 +82,12 @@ export async function ensureCertificates(
     const authority = await authorities.get(row.authority)!;
     const request = leafRequest(row, context);
     const present = existing?.leaves[row.name];
-    if (present && isCurrent(present, request, authority, now)) return [row.name, present];
+    if (present && isAsAsked(present, request, authority)) {
+      const facts = inspect(present.certificate);
+      if (livesLongEnough(facts, inspect(authority.certificate), now) && !options.renew?.includes(row.name))
+        return [row.name, present];
+      renewed.set(row.name, daysLeft(facts, now));
+    }
     issued.add(row.name);
     return [row.name, await issueLeaf(authority, request, issueOptions)];
   };
@@ -99,6 +111,7 @@ export async function ensureCertificates(
     },
     issued: names.filter((name) => issued.has(name)),
     kept: names.filter((name) => !issued.has(name)),
+    renewed: names.flatMap((name) => (renewed.has(name) ? [{ name, daysLeft: renewed.get(name)! }] : [])),
   };
 }
 
@@ -115,7 +128,7 @@ export async function issueBreakGlass(bundle: PkiBundle, options: { now?: Date }
   return issueLeaf(bundle.authorities.ca!, request, { keyType: 'ec', days: 1 / 24, now: options.now });
 }
 
-function isCurrent(leaf: Credential, request: LeafRequest, authority: Credential, now: Date): boolean {
+function isAsAsked(leaf: Credential, request: LeafRequest, authority: Credential): boolean {
   const facts = tryInspect(leaf.certificate);
   if (!facts) return false;
   return (
@@ -124,10 +137,14 @@ function isCurrent(leaf: Credential, request: LeafRequest, authority: Credential
     sameSet(facts.usages, request.usages) &&
     sameSet(facts.dnsNames, request.dnsNames ?? []) &&
     sameSet(facts.ipAddresses, request.ipAddresses ?? []) &&
-    livesLongEnough(facts, inspect(authority.certificate), now) &&
     signedBy(leaf.certificate, authority.certificate) &&
     matches(leaf.certificate, leaf.key)
   );
+}
+
+/** Whole days until a certificate ends; negative once it has. */
+export function daysLeft({ notAfter }: Pick<CertificateFacts, 'notAfter'>, now: Date): number {
+  return Math.floor((notAfter.getTime() - now.getTime()) / DAY);
 }
 
 /** A leaf that ends with its authority cannot be renewed for longer: another one would only restart the plane. */

@@ -36,7 +36,8 @@ export async function waitAvailable(
       if (ready) return;
       last = `not ready yet: ${failing.join(', ') || 'starting'}`;
     } catch (error) {
-      if (error instanceof ConnectionError) wrong = error;
+      // An API server that was given a new certificate in place of an expired one reads it within two minutes.
+      if (error instanceof ConnectionError) wrong = error.code === 'CERT_HAS_EXPIRED' ? undefined : error;
       else if (!(error instanceof ApiError)) throw error;
       last = error instanceof ConnectionError ? connectionWords(error) : `answers ${(error as ApiError).status}`;
     }
@@ -104,6 +105,7 @@ export function isRolledOut({ metadata, spec, status = {} }: Workload): boolean 
 
 /** What a lost or refused connection to a plane's address means, in a few words. */
 export function connectionWords(error: ConnectionError): string {
+  if (error.code === 'CERT_HAS_EXPIRED') return 'it still shows a certificate that has expired';
   if (error.code === 'ECONNREFUSED') return 'nothing listens at the address yet';
   if (isCertificateProblem(error)) return 'something else answers at the address';
   return error.code === 'ETIMEDOUT' ? 'the address does not answer' : error.message;
