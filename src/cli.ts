@@ -15,6 +15,7 @@ const commands: [name: string, description: string, load: () => Promise<CommandM
   ['list', 'planes in the namespaces that you may read', () => import('./commands/list.ts')],
   ['logs', "the log of a plane's component", () => import('./commands/logs.ts')],
   ['kubeconfig', "write a plane's kubeconfig, or merge it into another", () => import('./commands/kubeconfig.ts')],
+  ['user', 'kubeconfigs for people and programs, short-lived and with few rights', () => import('./commands/user.ts')],
   ['token', 'bootstrap tokens for new workers', () => import('./commands/token.ts')],
   ['certs', "a plane's certificates: how long they live, and new ones", () => import('./commands/certs.ts')],
   ['encrypt', "the encryption of the hosted cluster's Secrets in etcd", () => import('./commands/encrypt.ts')],

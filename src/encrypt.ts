@@ -134,7 +134,7 @@ async function rewriteAll(plane: Plane, { reporter, signal }: Work): Promise<num
         }),
       ),
     );
-    phase.done(`${count} Secrets written anew`);
+    phase.done(`Secrets written anew: ${count}`);
     return count;
   } catch (error) {
     phase.fail();

@@ -62,6 +62,21 @@ export async function openPlane(cluster: InfraCluster): Promise<Plane> {
   };
 }
 
+/** Opens the plane of the namespace and its hosted cluster for `work`. @throws UserError `plane-unreachable` and as openPlane */
+export async function inHostedCluster<T>(
+  cluster: InfraCluster,
+  work: (plane: Plane, hosted: HostedCluster) => Promise<T>,
+): Promise<T> {
+  const plane = await openPlane(cluster);
+  const hosted = await plane.connect();
+  try {
+    await hosted.version().catch((error) => Promise.reject(unreachable(plane, error)));
+    return await work(plane, hosted);
+  } finally {
+    await hosted.close();
+  }
+}
+
 /** What a call to a hosted cluster that does not answer means for the person. */
 export function unreachable(plane: Plane, error: unknown): UserError {
   return new UserError({

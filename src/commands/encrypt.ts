@@ -65,7 +65,7 @@ async function rotate(options: ConnectionOptions & { timeout: string; output: st
   const cluster = connect(options);
   try {
     const { key, rewritten } = await rotateEncryption(cluster, { reporter, timeout, signal });
-    reporter.line(`Secrets are encrypted by ${key} alone; ${rewritten} were written anew.`);
+    reporter.line(`Secrets are encrypted by ${key} alone; written anew: ${rewritten}.`);
     if (options.output === 'json') process.stdout.write(`${JSON.stringify({ key, rewritten }, null, 2)}\n`);
   } finally {
     await cluster.close();

@@ -2,7 +2,7 @@ import type { Command } from 'commander';
 import { createBootstrapToken, listBootstrapTokens, revokeBootstrapToken } from '../child/bootstrap-token.ts';
 import { UserError } from '../errors.ts';
 import { filePaths, tokenTtl, workerKubeconfig } from '../files.ts';
-import { openPlane, type Plane, unreachable } from '../hosted.ts';
+import { inHostedCluster, type Plane } from '../hosted.ts';
 import type { HostedCluster } from '../kube/cluster.ts';
 import { refuseForeignFile, writeFileAtomically } from '../kubeconfig/write.ts';
 import { table } from '../ui/table.ts';
@@ -101,14 +101,7 @@ async function withPlane(
 ): Promise<void> {
   const cluster = connect(options);
   try {
-    const plane = await openPlane(cluster);
-    const hosted = await plane.connect();
-    try {
-      await hosted.version().catch((error) => Promise.reject(unreachable(plane, error)));
-      await work(plane, hosted);
-    } finally {
-      await hosted.close();
-    }
+    await inHostedCluster(cluster, work);
   } finally {
     await cluster.close();
   }

@@ -280,6 +280,12 @@ export class HostedCluster extends Cluster {
     return this.deleteAt(kind, namespace, name, undefined);
   }
 
+  /** Says yes to a CertificateSigningRequest, given with the condition that says so. */
+  async approve<T extends KubeObject>(request: T): Promise<T> {
+    const path = `${pathOf(resourceOf(request), undefined, request.metadata.name)}/approval`;
+    return (await this.transport.request<T>({ method: 'PUT', path, query: { fieldManager }, body: request })).body;
+  }
+
   /** Names of all objects of a kind, page by page: what is in them stays where it is. */
   async names(kind: Kind): Promise<{ name: string; namespace?: string }[]> {
     const names: { name: string; namespace?: string }[] = [];

@@ -146,6 +146,28 @@ export async function issueLeaf(
   return { certificate, key: toPem(pair.privateKey) };
 }
 
+/**
+ * A PKCS#10 request (RFC 2986) for a client certificate, with the fresh key that it is for; PEM.
+ *
+ * @throws Error when a name cannot stand in a certificate
+ */
+export async function createRequest(
+  subject: Pick<LeafRequest, 'commonName' | 'organizations'>,
+  keyType: KeyType,
+): Promise<{ request: string; key: string }> {
+  const pair = await generateKeys(keyType);
+  const version1 = integer(Buffer.from([0]));
+  const name = distinguishedName(subject.commonName, subject.organizations ?? []);
+  const toBeSigned = sequence(version1, name, subjectPublicKeyInfo(pair.publicKey), tagged(0, []));
+  const signature = sign('sha256', toDer(toBeSigned), pair.privateKey);
+  const der = toDer(sequence(toBeSigned, signatureAlgorithm(pair.privateKey), bits(signature)));
+  const lines = der.toString('base64').match(/.{1,64}/g)!;
+  return {
+    request: ['-----BEGIN CERTIFICATE REQUEST-----', ...lines, '-----END CERTIFICATE REQUEST-----', ''].join('\n'),
+    key: toPem(pair.privateKey),
+  };
+}
+
 /** A bare key pair, for service-account tokens: SPKI and PKCS#8 in PEM. */
 export async function createKeyPair(keyType: KeyType): Promise<{ publicKey: string; privateKey: string }> {
   const pair = await generateKeys(keyType);
@@ -190,10 +212,7 @@ interface ToBeSigned {
 
 /** Certificate and TBSCertificate of RFC 5280, 4.1, in PEM. */
 function signCertificate(key: KeyObject, fields: ToBeSigned): string {
-  const algorithm =
-    key.asymmetricKeyType === 'ec'
-      ? sequence(objectId(OID.ecdsaWithSha256))
-      : sequence(objectId(OID.sha256WithRsa), nothing());
+  const algorithm = signatureAlgorithm(key);
   const version3 = tagged(0, [integer(Buffer.from([2]))]);
   const toBeSigned = sequence(
     version3,
@@ -207,6 +226,12 @@ function signCertificate(key: KeyObject, fields: ToBeSigned): string {
   );
   const signature = sign('sha256', toDer(toBeSigned), key);
   return new X509Certificate(toDer(sequence(toBeSigned, algorithm, bits(signature)))).toString();
+}
+
+function signatureAlgorithm(key: KeyObject): Asn1 {
+  return key.asymmetricKeyType === 'ec'
+    ? sequence(objectId(OID.ecdsaWithSha256))
+    : sequence(objectId(OID.sha256WithRsa), nothing());
 }
 
 /** 16 random bytes, positive and without a leading zero byte, so that the DER form is always as long. */

@@ -1,0 +1,43 @@
+import { expect, test } from 'vitest';
+import { parseRequest } from '../approver/request.ts';
+import { createRequest } from '../pki/issue.ts';
+import { remainingWords, render } from './user.ts';
+
+const now = new Date('2026-05-01T12:00:00Z');
+const later = new Date('2026-05-01T20:00:00Z');
+
+test.each(['ec', 'rsa'] as const)(
+  'a request with a key of type %s says who it is for and is signed by its key',
+  async (keyType) => {
+    const { request } = await createRequest({ commonName: 'bob@example.com', organizations: ['devs', 'ops'] }, keyType);
+    expect(parseRequest(request)).toMatchObject({
+      commonName: 'bob@example.com',
+      organizations: ['devs', 'ops'],
+      dnsNames: [],
+      ipAddresses: [],
+    });
+  },
+);
+
+test('users are told with what they may do, and until when', () => {
+  const grants = [{ role: 'edit', kind: 'ClusterRole' as const, namespace: 'team' }];
+  const text = render(
+    [
+      { name: 'alice', groups: [], until: later, revoked: false, grants },
+      { name: 'bob', groups: ['devs'], until: later, revoked: true, grants: [] },
+      { name: 'carol', groups: [], until: now, revoked: false, grants },
+    ],
+    now,
+  );
+  expect(text).toMatch(/^alice +- +edit in team +2026-05-01T20:00:00.000Z$/m);
+  expect(text).toMatch(/^bob +devs +revoked +2026/m);
+  expect(text).toMatch(/^carol .* ended$/m);
+});
+
+test('what revoking cannot do is said', () => {
+  const text = remainingWords('bob', { until: later, bindings: ['clusterrolebinding "devs" (view)'] });
+  expect(text).toContain('until 2026-05-01T20:00:00.000Z its holder is still known as "bob"');
+  expect(text).toContain('clusterrolebinding "devs" (view)');
+  expect(remainingWords('bob', { until: later, bindings: [] })).not.toContain('bindings');
+  expect(remainingWords('bob', undefined)).toContain('no certificate of it lives any more');
+});

@@ -1,0 +1,176 @@
+import type { Command } from 'commander';
+import { createUser, type Grant, listUsers, type Remaining, revokeUser, type User } from '../child/users.ts';
+import { UserError } from '../errors.ts';
+import { inHostedCluster, type Plane } from '../hosted.ts';
+import type { HostedCluster } from '../kube/cluster.ts';
+import { ApiError } from '../kube/errors.ts';
+import { buildKubeconfig } from '../kubeconfig/build.ts';
+import { refuseForeignFile, writeFileAtomically } from '../kubeconfig/write.ts';
+import { table } from '../ui/table.ts';
+import { addConnectionOptions, type ConnectionOptions, connect, outputOption, parseDuration } from './connection.ts';
+
+interface CreateOptions extends ConnectionOptions {
+  group: string[];
+  clusterRole?: string;
+  role?: string;
+  inNamespace?: string;
+  ttl: string;
+  file?: string;
+  force?: boolean;
+}
+
+export function configure(command: Command): void {
+  const child = (name: string, description: string) =>
+    addConnectionOptions(command.command(name).description(description).helpOption('--help', 'show help'));
+  child('create', 'print a kubeconfig for somebody, by a certificate that ends soon')
+    .argument('<NAME>', 'who it is: what the hosted cluster calls the user')
+    .option(
+      '--group <GROUP>',
+      'a group of the user; may be repeated',
+      (value, before: string[]) => [...before, value],
+      [],
+    )
+    .option('--cluster-role <ROLE>', 'bind this ClusterRole, in all namespaces or the one of --in-namespace')
+    .option('--role <ROLE>', 'bind this Role of --in-namespace')
+    .option('--in-namespace <NAMESPACE>', "namespace of the hosted cluster (-n is the infra cluster's)")
+    .option('--ttl <TIME>', 'how long the certificate lives, 10m to 365d', '8h')
+    .option('--file <FILE>', 'write it there, mode 0600, instead of printing it')
+    .option('--force', "overwrite another cluster's file")
+    .action(create);
+  child('list', 'whom certificates were made for').addOption(outputOption()).action(list);
+  child('revoke', 'take back what was granted to a user; the certificate itself lives until its end')
+    .argument('<NAME>', 'as user list shows it')
+    .action(revoke);
+}
+
+const tenMinutes = 10 * 60_000;
+const year = 365 * 86_400_000;
+
+async function create(name: string, options: CreateOptions): Promise<void> {
+  for (const each of [name, ...options.group]) checkName(each);
+  const grant = grantOf(options);
+  const ttl = parseDuration(options.ttl, '--ttl');
+  if (ttl < tenMinutes || ttl > year)
+    throw bad(`--ttl ${options.ttl} is ${ttl < tenMinutes ? 'too short' : 'too long'}`, 'give 10m to 365d');
+  await inPlane(options, async ({ spec, addresses, bundle }, hosted) => {
+    const authority = bundle.authorities.ca!.certificate;
+    if (options.file && !options.force) refuseForeignFile(options.file, authority);
+    const { until, ...client } = await createUser(hosted, {
+      name,
+      groups: options.group,
+      grant,
+      ttl,
+      keyType: spec.keyType,
+    });
+    const kubeconfig = buildKubeconfig({
+      server: addresses.publicServer,
+      certificateAuthority: authority,
+      clusterName: spec.host,
+      userName: name,
+      client,
+      namespace: options.inNamespace,
+    });
+    if (options.file) await writeFileAtomically(options.file, kubeconfig);
+    else process.stdout.write(kubeconfig);
+    process.stderr.write(
+      `user "${name}" ${wordsOf(grant)} until ${until.toISOString()}${options.file ? `: ${options.file}` : ''}\n`,
+    );
+  });
+}
+
+function wordsOf(grant: Grant | undefined): string {
+  if (!grant) return 'is known, and may do what others grant to the name or its groups,';
+  return `has the ${grant.kind} ${grant.role} ${grant.namespace ? `in namespace "${grant.namespace}"` : 'in all namespaces'}`;
+}
+
+function grantOf({ clusterRole, role, inNamespace }: CreateOptions): Grant | undefined {
+  if (clusterRole !== undefined && role !== undefined)
+    throw bad('--cluster-role and --role were both given', 'give one of them; run the command again for the other');
+  if (role !== undefined && inNamespace === undefined)
+    throw bad(`--role ${role} needs a namespace`, 'add --in-namespace NAMESPACE, or give a --cluster-role');
+  const namespace = inNamespace === undefined ? {} : { namespace: inNamespace };
+  if (clusterRole !== undefined) return { role: clusterRole, kind: 'ClusterRole', ...namespace };
+  return role === undefined ? undefined : { role, kind: 'Role', ...namespace };
+}
+
+/** Names that Kubernetes keeps for itself could never be taken back, or would take over what is somebody else's. */
+function checkName(name: string): void {
+  if (name.startsWith('system:'))
+    throw bad(
+      `"${name}" is a name of Kubernetes itself, not one for people`,
+      'give another one; rights come with --cluster-role or --role',
+    );
+  if (name === '' || name.length > 64 || !/^[\x21-\x7e]+$/.test(name))
+    throw bad(`"${name}" cannot be the name of a user or group`, 'give 1 to 64 ASCII characters without spaces');
+}
+
+function bad(what: string, fix: string): UserError {
+  return new UserError({ what, fix, anchor: 'bad-values', exitCode: 2 });
+}
+
+async function list(options: ConnectionOptions & { output: string }): Promise<void> {
+  await inPlane(options, async (_, hosted) => {
+    const users = await listUsers(hosted);
+    process.stdout.write(
+      options.output === 'json' ? `${JSON.stringify(users, null, 2)}\n` : `${render(users, new Date())}\n`,
+    );
+  });
+}
+
+/** Pure. */
+export function render(users: User[], now: Date): string {
+  if (users.length === 0) return 'No users.';
+  return table(
+    ['NAME', 'GROUPS', 'RIGHTS', 'CERTIFICATE UNTIL'],
+    users.map(({ name, groups, grants, until, revoked }) => [
+      name,
+      groups.join(', ') || '-',
+      revoked
+        ? 'revoked'
+        : grants.map(({ role, namespace }) => (namespace ? `${role} in ${namespace}` : role)).join(', ') || '-',
+      until <= now ? 'ended' : until.toISOString(),
+    ]),
+  );
+}
+
+async function revoke(name: string, options: ConnectionOptions): Promise<void> {
+  await inPlane(options, async (_, hosted) => {
+    process.stderr.write(`${remainingWords(name, await revokeUser(hosted, name))}\n`);
+  });
+}
+
+/** What revoking did, and what it could not do. Pure. */
+export function remainingWords(name: string, remaining: Remaining | undefined): string {
+  if (!remaining) return `user "${name}" revoked; no certificate of it lives any more`;
+  const until = remaining.until.toISOString();
+  return [
+    `user "${name}" revoked: what k8sk8s granted is taken back, from now on.`,
+    `A certificate cannot be called back: until ${until} its holder is still known as "${name}", and may do what everybody who is known may do${remaining.bindings.length > 0 ? ', and through bindings that k8sk8s did not make:' : '.'}`,
+    ...remaining.bindings.map((binding) => `  ${binding}`),
+  ].join('\n');
+}
+
+async function inPlane(
+  options: ConnectionOptions,
+  work: (plane: Plane, hosted: HostedCluster) => Promise<void>,
+): Promise<void> {
+  const cluster = connect(options);
+  try {
+    await inHostedCluster(cluster, (plane, hosted) =>
+      work(plane, hosted).catch((error) => Promise.reject(refused(error))),
+    );
+  } finally {
+    await cluster.close();
+  }
+}
+
+function refused(error: unknown): unknown {
+  if (!(error instanceof ApiError)) return error;
+  return new UserError({
+    what: 'the hosted cluster refuses what this needs',
+    why: `${error.status} ${error.reason}: ${error.message}`,
+    fix: 'if a webhook or policy there forbids it, allow it and run the command again',
+    anchor: 'hosted-refused',
+    cause: error,
+  });
+}

@@ -1,0 +1,280 @@
+import { randomBytes } from 'node:crypto';
+import { statSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { CertificateStatus } from '../../src/certificates.ts';
+import { issueLeaf } from '../../src/pki/issue.ts';
+import { etcdFiles } from './etcd-files.ts';
+import { eventually, Namespace, sandboxCommand, succeeded } from './world.ts';
+
+// What a plane keeps secret, and how long what it lets people in with lives. No workers are needed.
+
+const host = 'credentials.e2e.test';
+const all = process.env.K8SK8S_TEST === 'all';
+let home: Namespace;
+let planeId: string;
+
+beforeAll(async () => {
+  home = await Namespace.open('credentials');
+  succeeded(await sandboxCommand(['host', host], home));
+  succeeded(await home.k8sk8s('deploy', '-h', host));
+  planeId = JSON.parse(succeeded(await home.k8sk8s('status', '--output', 'json')).stdout).plane;
+});
+
+afterAll(async () => {
+  await home.k8sk8s('destroy', '--yes');
+});
+
+/** Stores a text in a Secret and another in a ConfigMap. */
+async function store(name: string): Promise<{ secret: string; open: string }> {
+  const [secret, open] = [randomBytes(16).toString('hex'), randomBytes(16).toString('hex')];
+  await home.ask('create', 'secret', 'generic', name, `--from-literal=word=${secret}`);
+  await home.ask('create', 'configmap', name, `--from-literal=word=${open}`);
+  return { secret, open };
+}
+
+const read = async (name: string) =>
+  Buffer.from(await home.ask('get', 'secret', name, '-o', 'jsonpath={.data.word}'), 'base64').toString();
+
+async function fromPlane(secret: string, file: string): Promise<string> {
+  const { stdout } = succeeded(await home.infra('get', 'secret', secret, '-o', 'json'));
+  return Buffer.from(JSON.parse(stdout).data[file], 'base64').toString();
+}
+
+async function put(secret: string, files: Record<string, string>): Promise<void> {
+  const data = Object.fromEntries(
+    Object.entries(files).map(([file, text]) => [file, Buffer.from(text).toString('base64')]),
+  );
+  succeeded(await home.infra('patch', 'secret', secret, '--type=merge', '-p', JSON.stringify({ data })));
+}
+
+async function podUids(): Promise<string> {
+  return succeeded(
+    await home.infra('get', 'pods', '-o', 'jsonpath={range .items[*]}{.metadata.name} {.metadata.uid}{"\\n"}{end}'),
+  ).stdout;
+}
+
+describe("hosted Secrets in etcd's own files", () => {
+  test('are not to be found in plain text, and ConfigMaps are', async () => {
+    const { secret, open } = await store('marked');
+    const files = etcdFiles(planeId);
+    expect(files.includes(open), 'the search finds what is in plain text').toBe(true);
+    expect(files.includes(secret)).toBe(false);
+    expect(files.includes(Buffer.from(secret).toString('base64'))).toBe(false);
+    expect(files.includes('k8s:enc:secretbox:v1:key1-')).toBe(true);
+    expect(await read('marked')).toBe(secret);
+  });
+
+  test('status tells the key and no secret', async () => {
+    const { stdout } = succeeded(await home.k8sk8s('encrypt', 'status'));
+    expect(stdout).toMatch(/Encrypted: secrets of the hosted cluster lie in etcd by key1-\d{8} \(secretbox\)/);
+    const json = JSON.parse(succeeded(await home.k8sk8s('encrypt', 'status', '--output', 'json')).stdout);
+    expect(json).toMatchObject({ stage: 'encrypted', inUse: true, resources: ['secrets'] });
+    expect(JSON.stringify(json)).not.toMatch(/[A-Za-z0-9+/]{43}=/);
+  });
+});
+
+describe.runIf(all)('a change of the encryption key', () => {
+  test('ends with all Secrets written by the new one, and a plane that did not encrypt comes to it the same way', async () => {
+    const { secret } = await store('before');
+    succeeded(await home.k8sk8s('encrypt', 'rotate'));
+    expect(succeeded(await home.k8sk8s('encrypt', 'status')).stdout).toContain('by key2-');
+    expect(await read('before')).toBe(secret);
+    const { secret: later } = await store('after');
+    expect(etcdFiles(planeId).includes(later)).toBe(false);
+
+    // As a k8sk8s that did not encrypt would have left it: everything in plain text.
+    await toPlainText();
+    const { secret: bare } = await store('bare');
+    expect(etcdFiles(planeId).includes(bare), 'this plane does not encrypt').toBe(true);
+    const status = await home.k8sk8s('encrypt', 'status');
+    expect(status.code).toBe(1);
+    expect(status.stdout).toContain('Not encrypted');
+    succeeded(await home.k8sk8s('encrypt', 'rotate'));
+    const { secret: fresh } = await store('fresh');
+    expect(etcdFiles(planeId).includes(fresh)).toBe(false);
+    expect(await read('bare')).toBe(bare);
+  });
+
+  test('killed again and again it ends as if it had not been', async () => {
+    const { secret } = await store('survivor');
+    const number = async () => Number(/by key(\d+)-/.exec((await home.k8sk8s('encrypt', 'status')).stdout)?.[1]);
+    const before = await number();
+    for (const after of [700, 1500, 4000, 9000, 14_000]) {
+      await home.killed(after, 'encrypt', 'rotate');
+      succeeded(await home.infra('delete', 'lease', 'k8sk8s', '--ignore-not-found'));
+      await eventually(60, async () => expect(await read('survivor')).toBe(secret));
+    }
+    succeeded(await home.k8sk8s('encrypt', 'rotate'));
+    expect(await number()).toBeGreaterThan(before);
+    expect(await read('survivor')).toBe(secret);
+    expect(succeeded(await home.k8sk8s('deploy')).stderr).toContain('Nothing to change');
+  });
+});
+
+/** Drops the keys, and every Secret that was stored by them, from a plane. */
+async function toPlainText(): Promise<void> {
+  const text =
+    'apiVersion: apiserver.config.k8s.io/v1\nkind: EncryptionConfiguration\nresources: [{resources: [secrets], providers: [{identity: {}}, KEYS]}]\n';
+  const keys = /- secretbox:[\s\S]*$/.exec(await fromPlane('k8sk8s-ca', 'encryption.yaml'))![0];
+  const both = text.replace('KEYS', JSON.stringify({ secretbox: { keys: [keyOf(keys)] } }));
+  await put('kube-apiserver', { 'encryption.yaml': both });
+  await restartApiServer();
+  await home.ask('get', 'secrets', '-A', '-o', 'name');
+  succeeded(await home.hosted(['replace', '-f', '-'], await home.ask('get', 'secrets', '-A', '-o', 'json')));
+  const plain = text.replace(', KEYS', '');
+  await put('k8sk8s-ca', { 'encryption.yaml': plain });
+  await put('kube-apiserver', { 'encryption.yaml': plain });
+  await restartApiServer();
+}
+
+function keyOf(text: string): { name: string; secret: string } {
+  return { name: /name: (\S+)/.exec(text)![1]!, secret: /secret: (\S+)/.exec(text)![1]! };
+}
+
+async function restartApiServer(): Promise<void> {
+  succeeded(await home.infra('delete', 'pod', '-l', 'app.kubernetes.io/name=kube-apiserver', '--wait=true'));
+  await eventually(60, () => home.ask('get', '--raw', '/readyz'));
+}
+
+describe('certificates', () => {
+  const status = async (): Promise<CertificateStatus[]> =>
+    JSON.parse((await home.k8sk8s('certs', 'status', '--output', 'json')).stdout);
+
+  test('each is told with its end and what that means', async () => {
+    const { stdout } = succeeded(await home.k8sk8s('certs', 'status'));
+    expect(stdout).toMatch(/^scheduler +36\d .* new pods get no node$/m);
+    const found = await status();
+    expect(found.map(({ name }) => name)).toEqual(expect.arrayContaining(['ca', 'apiserver', 'admin', 'etcd-0-peer']));
+    expect(found.find(({ name }) => name === 'apiserver')!.names).toContain(host);
+  });
+
+  test('one near its end makes status fail, and deploy renews it, says so and restarts nothing', async () => {
+    const authority = {
+      certificate: await fromPlane('k8sk8s-ca', 'ca.crt'),
+      key: await fromPlane('k8sk8s-ca', 'ca.key'),
+    };
+    const short = await issueLeaf(
+      authority,
+      { commonName: 'system:kube-scheduler', usages: ['clientAuth'] },
+      { days: 12.5 },
+    );
+    await put('kube-scheduler', { 'scheduler.crt': short.certificate, 'scheduler.key': short.key });
+    const near = await home.k8sk8s('certs', 'status');
+    expect(near.code).toBe(1);
+    expect(near.stdout).toMatch(/^scheduler +12 !/m);
+    const pods = await podUids();
+    const deployed = succeeded(await home.k8sk8s('deploy'));
+    expect(deployed.stderr).toContain('certificate scheduler renewed, 12 days before its end');
+    expect((await home.k8sk8s('certs', 'status')).code).toBe(0);
+    expect(await podUids()).toBe(pods);
+  });
+
+  test('renewed by name, only that one changes; authorities and unknown names are refused', async () => {
+    const before = await status();
+    const renewed = succeeded(await home.k8sk8s('certs', 'renew', '--name', 'scheduler'));
+    expect(renewed.stderr).toContain('certificate scheduler renewed until');
+    const changed = (await status()).filter(
+      ({ name, notAfter }) => before.find((each) => each.name === name)!.notAfter !== notAfter,
+    );
+    expect(changed.map(({ name }) => name)).toEqual(['scheduler']);
+    const authority = await home.k8sk8s('certs', 'renew', '--name', 'ca');
+    expect(authority.code).toBe(2);
+    expect(authority.stderr).toContain('is an authority');
+    expect((await home.k8sk8s('certs', 'renew', '--name', 'schedular')).stderr).toContain('did you mean "scheduler"');
+  });
+
+  test.runIf(all)('all renewed at once: the API server shows the new one, and not one request fails', async () => {
+    const pods = await podUids();
+    let [asked, failed] = [0, 0];
+    let renewing = true;
+    const asking = (async () => {
+      while (renewing) {
+        asked++;
+        if ((await home.hosted(['get', '--raw', '/readyz'])).code !== 0) failed++;
+      }
+    })();
+    const renewed = JSON.parse(succeeded(await home.k8sk8s('certs', 'renew', '--output', 'json')).stdout);
+    renewing = false;
+    await asking;
+    console.log(
+      `the API server showed its new certificate after ${renewed.shownAfter} ms; ${failed} of ${asked} requests failed`,
+    );
+    expect(renewed.names).toEqual(expect.arrayContaining(['apiserver', 'etcd-0', 'etcd-0-peer', 'admin']));
+    expect(failed).toBe(0);
+    expect(await podUids()).toBe(pods);
+    // tls/kubeconfig's certificate, which is the one before, still is one.
+    await home.ask('get', 'namespaces');
+    succeeded(await home.k8sk8s('kubeconfig'));
+    await home.ask('create', 'configmap', 'after-renewal');
+  });
+});
+
+describe('users', () => {
+  const as = (name: string, ...args: string[]) => home.hosted([`--kubeconfig=${name}.kubeconfig`, ...args]);
+
+  test('one who may read may read, and nothing more; revoked, nothing at all', async () => {
+    const created = succeeded(
+      await home.k8sk8s(
+        'user',
+        'create',
+        'alice',
+        '--cluster-role',
+        'view',
+        '--ttl',
+        '1h',
+        '--file',
+        'alice.kubeconfig',
+      ),
+    );
+    expect(created.stdout).toBe('');
+    expect(statSync(path.join(home.cwd, 'alice.kubeconfig')).mode & 0o777).toBe(0o600);
+    succeeded(await as('alice', 'get', 'configmaps'));
+    expect((await as('alice', 'get', 'secrets')).stderr).toContain('User "alice" cannot list');
+    expect(succeeded(await home.k8sk8s('user', 'list')).stdout).toMatch(/^alice +- +view +20/m);
+
+    const revoked = succeeded(await home.k8sk8s('user', 'revoke', 'alice'));
+    expect(revoked.stderr).toContain('A certificate cannot be called back');
+    await eventually(10, async () =>
+      expect((await as('alice', 'get', 'configmaps')).stderr).toContain('User "alice" cannot list'),
+    );
+    expect(succeeded(await home.k8sk8s('user', 'list')).stdout).toMatch(/^alice +- +revoked/m);
+  });
+
+  test('a group, a namespace, and what revoking leaves open', async () => {
+    const { stdout } = succeeded(
+      await home.k8sk8s(
+        'user',
+        'create',
+        'bob@example.com',
+        '--group',
+        'devs',
+        '--cluster-role',
+        'edit',
+        '--in-namespace',
+        'default',
+      ),
+    );
+    writeFileSync(path.join(home.cwd, 'bob.kubeconfig'), stdout);
+    succeeded(await as('bob', 'create', 'configmap', 'of-bob'));
+    expect((await as('bob', '-n', 'kube-system', 'get', 'configmaps')).code).not.toBe(0);
+    await home.ask('create', 'clusterrolebinding', 'devs', '--clusterrole=view', '--group=devs');
+    const revoked = succeeded(await home.k8sk8s('user', 'revoke', 'bob@example.com'));
+    expect(revoked.stderr).toContain('clusterrolebinding "devs" (view)');
+    expect((await as('bob', 'create', 'configmap', 'of-bob-again')).code).not.toBe(0);
+    succeeded(await as('bob', 'get', 'configmaps'));
+  });
+
+  test('what cannot be is told before anything is made', async () => {
+    const tried = async (...args: string[]) => (await home.k8sk8s('user', 'create', ...args)).stderr;
+    expect(await tried('carol', '--group', 'system:masters')).toContain('a name of Kubernetes itself');
+    expect(await tried('carol', '--ttl', '5m')).toContain('10m to 365d');
+    expect(await tried('carol', '--role', 'reader')).toContain('--in-namespace');
+    expect(await tried('carol', '--cluster-role', 'veiw')).toContain('did you mean "view"');
+    expect(await tried('carol', '--cluster-role', 'view', '--in-namespace', 'nowhere')).toContain(
+      'no namespace "nowhere"',
+    );
+    expect((await home.k8sk8s('user', 'list')).stdout).not.toContain('carol');
+    expect((await home.k8sk8s('user', 'revoke', 'carol')).stderr).toContain('made no certificate for a user "carol"');
+  });
+});
