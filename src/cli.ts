@@ -12,6 +12,7 @@ const commands: [name: string, description: string, load: () => Promise<CommandM
   ['destroy', 'take a plane away, and nothing else', () => import('./commands/destroy.ts')],
   ['preflight', 'check everything that deploy needs, and change nothing', () => import('./commands/preflight.ts')],
   ['status', 'one screen about a plane', () => import('./commands/status.ts')],
+  ['diff', 'what is not as it was deployed', () => import('./commands/diff.ts')],
   ['list', 'planes in the namespaces that you may read', () => import('./commands/list.ts')],
   ['logs', "the log of a plane's component", () => import('./commands/logs.ts')],
   ['kubeconfig', "write a plane's kubeconfig, or merge it into another", () => import('./commands/kubeconfig.ts')],

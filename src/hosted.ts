@@ -7,7 +7,7 @@ import { type Addresses, addressesOf } from './plane/addresses.ts';
 import { Existing } from './plane/apply.ts';
 import { belongsTo } from './plane/names.ts';
 import { readBundle } from './plane/secrets.ts';
-import { type PlaneRecord, readRecord } from './record.ts';
+import { type PlaneRecord, requireRecord } from './record.ts';
 import { type ClusterSpec, parseSpec } from './spec.ts';
 
 /** A plane as its namespace tells it, with the way into its hosted cluster. */
@@ -26,14 +26,7 @@ export interface Plane {
  * @throws UserError `no-plane` or `plane-incomplete`
  */
 export async function openPlane(cluster: InfraCluster): Promise<Plane> {
-  const [record, existing] = await Promise.all([readRecord(cluster), Existing.read(cluster)]);
-  if (!record) {
-    throw new UserError({
-      what: `there is no plane of k8sk8s in namespace "${cluster.namespace}"`,
-      fix: `make one with: k8sk8s deploy -h HOST -n ${cluster.namespace}; k8sk8s list shows where there are some`,
-      anchor: 'no-plane',
-    });
-  }
+  const [record, existing] = await Promise.all([requireRecord(cluster), Existing.read(cluster)]);
   const spec = parseSpec({ ...record.spec, allowUntestedVersion: true }, 'the record of the plane');
   const own = (kind: string) => existing.ofKind(kind).filter((object) => belongsTo(object, record.planeId));
   const services = own('Service') as Service[];

@@ -2,7 +2,7 @@ import { dump } from 'js-yaml';
 import { buildChildAssets } from './child/assets.ts';
 import type { InfraCluster } from './kube/cluster.ts';
 import type { KubeObject, Secret, Service } from './kube/objects.ts';
-import { ensureCertificates } from './pki/certificates.ts';
+import { ensureCertificates, type PkiBundle } from './pki/certificates.ts';
 import {
   type Addresses,
   addressesOf,
@@ -28,12 +28,30 @@ export async function dryRun(cluster: InfraCluster, spec: ClusterSpec, reporter:
   await runPreflight(cluster, spec, reporter);
   const existing = await Existing.read(cluster);
   const record = (await readRecord(cluster)) ?? newRecord(spec);
+  const wanted = { ...record, spec, toolVersion: toolVersion() };
+  return (await planInfra(cluster, wanted, spec, existing)).applied;
+}
+
+export interface InfraPlan {
+  applied: Applied;
+  /** Everything of the plane in the infra cluster, as the server would have it after a deploy. */
+  objects: KubeObject[];
+  addresses: Addresses;
+  bundle: PkiBundle;
+}
+
+/** Sends what deploy would send as a dry run, the record as it is given. */
+export async function planInfra(
+  cluster: InfraCluster,
+  record: PlaneRecord,
+  spec: ClusterSpec,
+  existing: Existing,
+): Promise<InfraPlan> {
   const applied = nothingApplied();
   const apply = (objects: KubeObject[]) =>
     applyAll(cluster, record.planeId, objects, existing, applied, quietReporter, true);
-  const services = (
-    await apply([...buildServices(record.planeId, spec), ...buildIngress(record.planeId, spec)])
-  ).filter((object) => object.kind === 'Service') as Service[];
+  const first = await apply([...buildServices(record.planeId, spec), ...buildIngress(record.planeId, spec)]);
+  const services = first.filter((object) => object.kind === 'Service') as Service[];
   const addresses = addressesOf(spec, services, record.issuers);
   const { bundle } = await ensureCertificates(
     readBundle(existing.ofKind<Secret>('Secret')),
@@ -41,12 +59,8 @@ export async function dryRun(cluster: InfraCluster, spec: ClusterSpec, reporter:
     { keyType: spec.keyType },
   );
   const { secrets, workloads } = buildControlPlane(record, spec, addresses, bundle);
-  await apply([
-    toConfigMap({ ...record, spec, issuers: addresses.issuers, toolVersion: toolVersion() }),
-    ...secrets,
-    ...workloads,
-  ]);
-  return applied;
+  const second = await apply([toConfigMap({ ...record, issuers: addresses.issuers }), ...secrets, ...workloads]);
+  return { applied, objects: [...first, ...second], addresses, bundle };
 }
 
 export interface Export {

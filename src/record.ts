@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { UserError } from './errors.ts';
 import type { InfraCluster } from './kube/cluster.ts';
 import { isConflict } from './kube/errors.ts';
 import type { ConfigMap } from './kube/objects.ts';
@@ -29,6 +30,17 @@ const kind = { apiVersion: 'v1', kind: 'ConfigMap' };
 export async function readRecord(cluster: InfraCluster): Promise<PlaneRecord | undefined> {
   const object = await cluster.get<ConfigMap>(kind, recordName);
   return object && parseRecord(object);
+}
+
+/** @throws UserError `no-plane` */
+export async function requireRecord(cluster: InfraCluster): Promise<PlaneRecord> {
+  const record = await readRecord(cluster);
+  if (record) return record;
+  throw new UserError({
+    what: `there is no plane of k8sk8s in namespace "${cluster.namespace}"`,
+    fix: `make one with: k8sk8s deploy -h HOST -n ${cluster.namespace}; k8sk8s list shows where there are some`,
+    anchor: 'no-plane',
+  });
 }
 
 /** @returns undefined when the ConfigMap is somebody else's */

@@ -5,7 +5,7 @@ import { pathOf, type Resource, resourceOf } from './resources.ts';
 import type { Transport } from './transport.ts';
 
 /** The name under which k8sk8s owns fields (https://kubernetes.io/docs/reference/using-api/server-side-apply/). */
-const fieldManager = 'k8sk8s';
+export const fieldManager = 'k8sk8s';
 
 export interface ListOptions {
   labelSelector?: string;

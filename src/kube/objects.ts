@@ -10,6 +10,7 @@ interface ObjectMeta {
   deletionTimestamp?: string;
   labels?: Record<string, string>;
   annotations?: Record<string, string>;
+  managedFields?: { manager?: string; operation?: string }[];
   ownerReferences?: { kind: string; name: string; uid: string }[];
 }
 

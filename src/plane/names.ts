@@ -1,3 +1,4 @@
+import { fieldManager } from '../kube/cluster.ts';
 import type { KubeObject } from '../kube/objects.ts';
 import type { Component } from '../spec.ts';
 
@@ -44,7 +45,16 @@ export function labelsOf(
   };
 }
 
+/**
+ * Whether an object is the plane's: by its labels, or, where somebody took those off, by having been applied by k8sk8s
+ * and carrying no other plane's identity.
+ */
 export function belongsTo(object: KubeObject, planeId: string): boolean {
   const labels = object.metadata.labels ?? {};
-  return labels['app.kubernetes.io/part-of'] === partOf && labels['app.kubernetes.io/instance'] === planeId;
+  const [owner, instance] = [labels['app.kubernetes.io/part-of'], labels['app.kubernetes.io/instance']];
+  if (owner === partOf && instance === planeId) return true;
+  const applied = object.metadata.managedFields?.some(
+    ({ manager, operation }) => manager === fieldManager && operation === 'Apply',
+  );
+  return applied === true && (instance === undefined || instance === planeId);
 }

@@ -1,0 +1,22 @@
+import type { Command } from 'commander';
+import { diffPlane, renderDiff } from '../diff.ts';
+import { toolVersion } from '../version.ts';
+import { addConnectionOptions, type ConnectionOptions, connect, outputOption } from './connection.ts';
+
+export function configure(command: Command): void {
+  addConnectionOptions(command).addOption(outputOption()).action(run);
+}
+
+/** Exit code 1 when something differs, or could not be compared. */
+async function run(options: ConnectionOptions & { output: string }): Promise<void> {
+  const cluster = connect(options);
+  try {
+    const diff = await diffPlane(cluster);
+    process.stdout.write(
+      options.output === 'json' ? `${JSON.stringify(diff, null, 2)}\n` : `${renderDiff(diff, toolVersion())}\n`,
+    );
+    if (diff.differences.length > 0 || diff.unknown !== undefined) process.exitCode = 1;
+  } finally {
+    await cluster.close();
+  }
+}
