@@ -9,6 +9,7 @@ interface CommandModule {
 
 const commands: [name: string, description: string, load: () => Promise<CommandModule>][] = [
   ['deploy', 'make or mend a hosted control plane in a namespace', () => import('./commands/deploy.ts')],
+  ['upgrade', 'take a plane to another Kubernetes version', () => import('./commands/upgrade.ts')],
   ['destroy', 'take a plane away, and nothing else', () => import('./commands/destroy.ts')],
   ['preflight', 'check everything that deploy needs, and change nothing', () => import('./commands/preflight.ts')],
   ['status', 'one screen about a plane', () => import('./commands/status.ts')],

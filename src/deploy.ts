@@ -196,7 +196,11 @@ async function ensureControlPlane(
 }
 
 /** A new pod template means a new pod, and an ephemeral etcd's data lives and dies with its pod. */
-async function refuseDataLoss(cluster: InfraCluster, workloads: KubeObject[], existing: Existing): Promise<void> {
+export async function refuseDataLoss(
+  cluster: InfraCluster,
+  workloads: KubeObject[],
+  existing: Existing,
+): Promise<void> {
   const next = workloads.find((object) => object.kind === 'StatefulSet')!;
   const before = existing.find<Workload>(next);
   if (!before?.status?.readyReplicas) return;

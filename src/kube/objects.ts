@@ -10,8 +10,8 @@ interface ObjectMeta {
   deletionTimestamp?: string;
   labels?: Record<string, string>;
   annotations?: Record<string, string>;
-  managedFields?: { manager?: string; operation?: string }[];
-  ownerReferences?: { kind: string; name: string; uid: string }[];
+  managedFields?: { manager?: string; operation?: string; apiVersion?: string }[];
+  ownerReferences?: { apiVersion: string; kind: string; name: string; uid: string }[];
 }
 
 export interface KubeObject {
@@ -88,6 +88,7 @@ export interface Workload extends KubeObject {
     readyReplicas?: number;
     updatedReplicas?: number;
     desiredNumberScheduled?: number;
+    updatedNumberScheduled?: number;
     numberReady?: number;
     conditions?: Condition[];
   };

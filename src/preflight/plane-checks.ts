@@ -4,7 +4,7 @@ import { foreignObject } from '../plane/apply.ts';
 import { ownedArgumentProblems } from '../plane/arguments.ts';
 import { partOf, recordName } from '../plane/names.ts';
 import { parseRecord } from '../record.ts';
-import { type ClusterSpec, flagOf } from '../spec.ts';
+import { flagOf } from '../spec.ts';
 import { isTested, knownMinor, knownMinors, minorOf } from '../versions.ts';
 import { type Check, type CheckContext, type Outcome, ok } from './check.ts';
 
@@ -125,11 +125,11 @@ async function changes({ cluster, existing, record: read, spec }: CheckContext):
       fix: `give ${fixed.map((field) => `${flagOf(field)} ${record.spec[field]}`).join(' ')}, or ${otherwise}`,
     };
   }
-  return versionStep(record.spec.kubernetesVersion ?? spec.kubernetesVersion, spec, otherwise);
+  return versionStep(record.spec.kubernetesVersion ?? spec.kubernetesVersion, spec.kubernetesVersion, otherwise);
 }
 
 /** Kubernetes' version skew policy (https://kubernetes.io/releases/version-skew-policy/): up, and one minor at a time. */
-function versionStep(from: string, { kubernetesVersion: to }: ClusterSpec, otherwise: string): Outcome {
+export function versionStep(from: string, to: string, otherwise: string): Outcome {
   const step = minorNumber(to) - minorNumber(from);
   if (step < 0)
     return {

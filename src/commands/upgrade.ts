@@ -1,0 +1,125 @@
+import type { Command } from 'commander';
+import { UserError } from '../errors.ts';
+import { formatDuration } from '../ui/reporter.ts';
+import { upgrade } from '../upgrade.ts';
+import { planUpgrade, type UpgradePlan } from '../upgrade-plan.ts';
+import { knownMinors, newest, resolveVersion } from '../versions.ts';
+import {
+  addConnectionOptions,
+  addOutputOptions,
+  type ConnectionOptions,
+  connect,
+  interruption,
+  outputOption,
+  parseDuration,
+  reporterOf,
+} from './connection.ts';
+
+interface UpgradeOptions extends ConnectionOptions {
+  to: string;
+  plan?: boolean;
+  allowUntestedVersion?: boolean;
+  acceptRemovedApis?: boolean;
+  timeout: string;
+  observe: string;
+  output: 'text' | 'json';
+}
+
+export function configure(command: Command): void {
+  addConnectionOptions(command)
+    .requiredOption('--to <VERSION>', `${knownMinors.map(({ minor }) => minor).join(', ')} or a full version`)
+    .option('--plan', 'print what would be done and what stands against it, and change nothing')
+    .option('--allow-untested-version', 'take a version that k8sk8s was not tested with')
+    .option('--accept-removed-apis', 'go on although APIs are in use that the new version does not serve')
+    .option('--timeout <TIME>', 'how long each step may take', '5m')
+    .option('--observe <TIME>', 'how long everything has to stay well before it counts as done', '10s')
+    .addOption(outputOption());
+  addOutputOptions(command).action(run);
+}
+
+async function run(options: UpgradeOptions): Promise<void> {
+  const started = performance.now();
+  const to = resolveVersion(options.to);
+  if (to === undefined)
+    throw new UserError({
+      what: `--to "${options.to}" is not a version such as ${newest.patch}`,
+      fix: `known are ${knownMinors.map(({ minor }) => minor).join(', ')}`,
+      anchor: 'bad-values',
+      exitCode: 2,
+    });
+  const [timeout, observe] = [parseDuration(options.timeout, '--timeout'), parseDuration(options.observe, '--observe')];
+  const signal = interruption();
+  const cluster = connect(options);
+  const reporter = reporterOf(options);
+  try {
+    const planned = await planUpgrade(cluster, to, options.allowUntestedVersion ?? false);
+    const { plan } = planned;
+    if (options.plan) {
+      process.stdout.write(options.output === 'json' ? `${JSON.stringify(plan, null, 2)}\n` : `${renderPlan(plan)}\n`);
+      if (against(plan, options).length > 0) process.exitCode = 1;
+      return;
+    }
+    refuse(plan, options);
+    for (const words of removedWords(plan)) reporter.warn(words);
+    const result = await upgrade(cluster, planned, { reporter, timeout, observe, signal });
+    const took = performance.now() - started;
+    if (options.output === 'json')
+      process.stdout.write(`${JSON.stringify({ ...result, seconds: took / 1000 }, null, 2)}\n`);
+    else reporter.line(`The plane runs ${result.serverVersion}, before ${plan.from} (${formatDuration(took)}).`);
+  } finally {
+    await cluster.close();
+  }
+}
+
+function against(plan: UpgradePlan, options: UpgradeOptions): { what: string; fix: string }[] {
+  const removed = options.acceptRemovedApis
+    ? []
+    : removedWords(plan).map((what) => ({
+        what,
+        fix: 'let its writer use the newer version first, or add --accept-removed-apis',
+      }));
+  return [...plan.problems, ...removed];
+}
+
+function refuse(plan: UpgradePlan, options: UpgradeOptions): void {
+  const problems = against(plan, options);
+  if (problems.length === 0) return;
+  throw new UserError({
+    what: `the plane cannot go from ${plan.from} to ${plan.to}: ${problems.length === 1 ? problems[0]!.what : `${problems.length} things stand against it`}`,
+    why: problems.length === 1 ? undefined : problems.map(({ what }) => `\n  - ${what}`).join(''),
+    fix: problems.map(({ fix }) => fix).join('; '),
+    anchor: 'upgrade-refused',
+    exitCode: 2,
+  });
+}
+
+function removedWords(plan: UpgradePlan): string[] {
+  return plan.removedApis.map(({ api, removedIn, instead, objects }) => {
+    const users = objects
+      .slice(0, 3)
+      .map(({ name, namespace, manager }) => `${namespace ? `${namespace}/` : ''}${name} (by ${manager})`);
+    const more = objects.length > 3 ? ` and ${objects.length - 3} more` : '';
+    return `${removedIn} no longer serves ${api}${instead ? `, use ${instead}` : ''}: ${objects.length > 0 ? `written through it: ${users.join(', ')}${more}` : 'somebody has asked for it since the API server started'}`;
+  });
+}
+
+/** The plan as people read it. Pure. */
+export function renderPlan(plan: UpgradePlan): string {
+  const versions = [...new Set(plan.workers.map(({ version }) => version))];
+  return [
+    `Upgrade of the plane in namespace ${plan.namespace} from ${plan.from} to ${plan.to}`,
+    '',
+    ...(plan.steps.length === 0 ? ['Nothing to do: the images stay the same.'] : []),
+    ...plan.steps.flatMap(({ step, images, effect }, index) => [
+      `${index + 1}. ${step}: ${effect}`,
+      ...images.map(({ from, to }) => `     ${from} -> ${to}`),
+    ]),
+    '',
+    'Before:   each new image is tried in a pod of its own; nothing is touched unless all of them run',
+    `Rollback: ${plan.rollback}`,
+    `Workers:  ${plan.workers.length === 0 ? 'none' : `${plan.workers.length}, kubelets at ${versions.join(', ')}; they are not upgraded, a kubelet may be up to three minors older`}`,
+    ...(plan.problems.length + plan.removedApis.length === 0 ? ['Against:  nothing'] : ['Against:']),
+    ...plan.problems.map(({ what, fix }) => `  - ${what}\n    do: ${fix}`),
+    ...removedWords(plan).map((words) => `  - ${words}`),
+  ].join('\n');
+}

@@ -1,0 +1,151 @@
+import { type RemovedApiUse, removedApisInUse } from './child/removed-apis.ts';
+import { openPlane, type Plane, unreachable } from './hosted.ts';
+import type { HostedCluster, InfraCluster } from './kube/cluster.ts';
+import type { Node } from './kube/objects.ts';
+import { versionStep } from './preflight/plane-checks.ts';
+import { type ClusterSpec, flagOf, type Images, imagesOf, parseSpec } from './spec.ts';
+import { workerStatus } from './status.ts';
+import { minorOf } from './versions.ts';
+
+/** One step of an upgrade: what is replaced, from which image to which. */
+interface UpgradeStep {
+  step: string;
+  images: { from: string; to: string }[];
+  /** What users of the hosted cluster notice. */
+  effect: string;
+}
+
+export interface UpgradePlan {
+  namespace: string;
+  plane: string;
+  from: string;
+  to: string;
+  steps: UpgradeStep[];
+  /** Kubelets seen in the hosted cluster. */
+  workers: { name: string; version: string; ready: boolean }[];
+  removedApis: RemovedApiUse[];
+  /** What stands against it; empty when the upgrade may begin. */
+  problems: { what: string; fix: string }[];
+  /** What happens when a step fails. */
+  rollback: string;
+}
+
+export interface PlannedUpgrade {
+  plan: UpgradePlan;
+  plane: Plane;
+  /** The plane's spec with the new version. */
+  target: ClusterSpec;
+}
+
+/**
+ * Looks at everything that an upgrade depends on, and changes nothing.
+ *
+ * @param to a full version
+ * @throws UserError when there is no plane, or it does not answer
+ */
+export async function planUpgrade(cluster: InfraCluster, to: string, allowUntested: boolean): Promise<PlannedUpgrade> {
+  const plane = await openPlane(cluster);
+  const { spec, record } = plane;
+  const target = parseSpec(
+    { ...record.spec, kubernetesVersion: to, ...(allowUntested && { allowUntestedVersion: true }) },
+    'the command line',
+  );
+  const from = spec.kubernetesVersion;
+  const hosted = await plane.connect();
+  try {
+    const [workers, removedApis] = await Promise.all([
+      workersOf(hosted),
+      removedApisInUse(hosted, minorOf(from), minorOf(to)),
+    ]).catch((error) => Promise.reject(unreachable(plane, error)));
+    const plan: UpgradePlan = {
+      namespace: cluster.namespace,
+      plane: record.planeId,
+      from,
+      to,
+      steps: stepsOf(imagesOf(spec), imagesOf(target), target),
+      workers,
+      removedApis,
+      problems: [...stepProblems(plane, from, to), ...skewProblems(workers, to), ...pinnedProblems(spec)],
+      rollback: `when a step fails: API servers, controller-manager, scheduler and child assets go back to ${from} by themselves; etcd's data stays as it is`,
+    };
+    return { plan, plane, target };
+  } finally {
+    await hosted.close();
+  }
+}
+
+async function workersOf(hosted: HostedCluster): Promise<UpgradePlan['workers']> {
+  const { items } = await hosted.list<Node>({ apiVersion: 'v1', kind: 'Node' });
+  return items.map(workerStatus).map(({ name, version, ready }) => ({ name, version, ready }));
+}
+
+function stepProblems({ record }: Plane, from: string, to: string): UpgradePlan['problems'] {
+  if (record.phase !== 'available')
+    return [
+      {
+        what: 'the first deploy of this plane is not finished',
+        fix: 'run k8sk8s deploy again, then upgrade',
+      },
+    ];
+  const outcome = versionStep(from, to, 'make another plane in another namespace');
+  if (outcome.state === 'failed')
+    return [{ what: [outcome.what, outcome.why].filter(Boolean).join(': '), fix: outcome.fix ?? '' }];
+  return patchOf(to) < patchOf(from) && minorOf(from) === minorOf(to)
+    ? [{ what: `${to} is older than ${from}`, fix: 'choose a newer version' }]
+    : [];
+}
+
+/** A kubelet may be three minors older than the API server, and never newer (https://kubernetes.io/releases/version-skew-policy/). Pure. */
+export function skewProblems(workers: UpgradePlan['workers'], to: string): UpgradePlan['problems'] {
+  return workers.flatMap(({ name, version }) => {
+    const ahead = minorNumber(version) - minorNumber(to);
+    if (!version || (ahead <= 0 && ahead >= -3)) return [];
+    return [
+      {
+        what: `the kubelet of worker ${name} is at ${version}, ${ahead > 0 ? 'newer than' : 'more than three minors older than'} an API server at ${to} may meet`,
+        fix:
+          ahead > 0
+            ? 'upgrade to at least its version'
+            : `upgrade that kubelet first, or take the worker away (kubectl delete node ${name})`,
+      },
+    ];
+  });
+}
+
+/** An image that was given by name stays what it is, so the version that goes with it would be a lie. */
+function pinnedProblems(spec: ClusterSpec): UpgradePlan['problems'] {
+  const pinned = (['apiServerImage', 'controllerManagerImage', 'schedulerImage', 'kubeProxyImage'] as const).filter(
+    (field) => spec[field] !== undefined,
+  );
+  return pinned.map((field) => ({
+    what: `${flagOf(field)} fixes the image ${spec[field]}, which an upgrade would not change`,
+    fix: `take the option back first: k8sk8s deploy --reset ${flagOf(field).replace(/^--/, '')}`,
+  }));
+}
+
+function stepsOf(before: Images, after: Images, spec: ClusterSpec): UpgradeStep[] {
+  const change = (...names: (keyof Images)[]) =>
+    names.filter((name) => before[name] !== after[name]).map((name) => ({ from: before[name], to: after[name] }));
+  const steps: UpgradeStep[] = [
+    { step: 'etcd', images: change('etcd'), effect: 'the API does not answer until etcd is back' },
+    {
+      step: 'API servers',
+      images: change('kubeApiserver'),
+      effect: 'the API does not answer for some seconds, while its pod is replaced; what runs on workers goes on',
+    },
+    {
+      step: 'controller-manager and scheduler',
+      images: change('kubeControllerManager', 'kubeScheduler'),
+      effect: 'nothing new is scheduled for some seconds',
+    },
+    {
+      step: 'child assets',
+      images: spec.childAssets ? change('kubeProxy', 'coredns', 'flannel', 'flannelCni', 'node') : change('node'),
+      effect: 'kube-proxy is replaced worker by worker',
+    },
+  ];
+  return steps.filter(({ images }) => images.length > 0);
+}
+
+const minorNumber = (version: string): number => Number(version.replace(/^v/, '').split('.')[1]);
+const patchOf = (version: string): number => Number(version.split('.')[2]?.split('-')[0]);
