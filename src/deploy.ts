@@ -191,6 +191,7 @@ async function ensureControlPlane(
   if (record.phase !== 'available') await writeRecord(cluster, record, spec, addresses, 'deploying');
   await applySecrets(cluster, record.planeId, secrets, existing, applied, reporter);
   const now = await applyAll(cluster, record.planeId, workloads, existing, applied, reporter);
+  diagnosis.applied(now, (object) => existing.find(object));
   // Of a plane that was there, the old pods still answer: nothing that they say counts.
   await waitRolledOut(cluster, now.filter((object) => existing.find(object)) as Workload[], diagnosis, timeout, stop);
 }

@@ -214,6 +214,7 @@ class Upgrade {
     const { planeId } = this.#plane.record;
     const existing = await Existing.read(this.#cluster);
     const now = await applyAll(this.#cluster, planeId, workloads, existing, nothingApplied(), reporter);
+    diagnosis.applied(now, (object) => existing.find(object));
     await waitRolledOut(this.#cluster, now as Workload[], diagnosis, timeout, signal);
   }
 

@@ -10,7 +10,7 @@ interface ObjectMeta {
   deletionTimestamp?: string;
   labels?: Record<string, string>;
   annotations?: Record<string, string>;
-  managedFields?: { manager?: string; operation?: string; apiVersion?: string }[];
+  managedFields?: { manager?: string; operation?: string; apiVersion?: string; time?: string }[];
   ownerReferences?: { apiVersion: string; kind: string; name: string; uid: string }[];
 }
 

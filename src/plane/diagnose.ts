@@ -1,5 +1,5 @@
 import { UserError } from '../errors.ts';
-import type { InfraCluster } from '../kube/cluster.ts';
+import { fieldManager, type InfraCluster } from '../kube/cluster.ts';
 import type { ContainerStatus, Event, KubeObject, Pod } from '../kube/objects.ts';
 import { follow } from '../kube/watch.ts';
 import { planeSelector } from './names.ts';
@@ -25,6 +25,8 @@ export class Diagnosis {
   readonly #since = Date.now();
   /** Hash of the template that a component's pods are to have, once it is known. */
   #templates = new Map<string, string>();
+  /** When a workload's pods were last told to be made anew, milliseconds, where that was by this run. */
+  readonly #renewed = new Map<string, number>();
   #refusal: UserError | undefined;
   readonly #failures = new Map<string, { pod: Pod; error: UserError }>();
   #examining: Promise<void> = Promise.resolve();
@@ -58,6 +60,18 @@ export class Diagnosis {
     this.#templates = new Map(workloads.map((workload) => [workload.metadata.name, templateHashOf(workload) ?? '']));
   }
 
+  /**
+   * Tells what was applied over `before`: where the pod template changed, pods from before it are on their way out, also
+   * those that carry our template's hash because somebody had changed the template and not the annotation.
+   */
+  applied(objects: KubeObject[], before: (object: KubeObject) => KubeObject | undefined): void {
+    for (const object of objects) {
+      if (before(object)?.metadata.generation === object.metadata.generation) continue;
+      const entry = object.metadata.managedFields?.find(({ manager }) => manager === fieldManager);
+      if (entry?.time) this.#renewed.set(object.metadata.name, Date.parse(entry.time));
+    }
+  }
+
   /** What is wrong, once something is. */
   get failure(): UserError | undefined {
     if (this.#refusal) return this.#refusal;
@@ -71,8 +85,14 @@ export class Diagnosis {
   }
 
   #counts(pod: Pod): boolean {
-    const wanted = this.#templates.get(pod.metadata.labels?.['app.kubernetes.io/name'] ?? '');
-    return wanted !== undefined && pod.metadata.annotations?.[templateHash] === wanted;
+    const component = pod.metadata.labels?.['app.kubernetes.io/name'] ?? '';
+    const wanted = this.#templates.get(component);
+    const made = Date.parse(pod.metadata.creationTimestamp ?? '');
+    return (
+      wanted !== undefined &&
+      pod.metadata.annotations?.[templateHash] === wanted &&
+      !(made < (this.#renewed.get(component) ?? 0))
+    );
   }
 
   /** `etcd: pulling registry.k8s.io/etcd:3.7.3-0` and the like for the first component that is not running. */

@@ -15,6 +15,10 @@ describe('differences', () => {
       ),
     ).toEqual([]);
   });
+  test('how often a DaemonSet was changed is no difference', () => {
+    const counted = (n: string) => object({}, { annotations: { 'deprecated.daemonset.template.generation': n } });
+    expect(differences(counted('1'), counted('2'))).toEqual([]);
+  });
   test('a changed, a missing and a superfluous field', () => {
     expect(differences(object({ changed: 1, extra: 'x' }), object({ changed: 2, missing: 'y' }))).toEqual([
       { path: 'spec.changed', live: 1, recorded: 2 },

@@ -22,9 +22,21 @@ export function differences(
   return compare(withoutBookkeeping(live), withoutBookkeeping(recorded), '');
 }
 
+/** Likewise, in an annotation. */
+const countOfTemplates = 'deprecated.daemonset.template.generation';
+
 function withoutBookkeeping(object: { metadata: object; status?: unknown }): object {
   const { status: _, ...rest } = object;
-  const metadata = Object.fromEntries(Object.entries(object.metadata).filter(([field]) => !bookkeeping.has(field)));
+  const metadata = Object.fromEntries(
+    Object.entries(object.metadata)
+      .filter(([field]) => !bookkeeping.has(field))
+      .map(([field, value]) => [
+        field,
+        field === 'annotations'
+          ? Object.fromEntries(Object.entries(value).filter(([key]) => key !== countOfTemplates))
+          : value,
+      ]),
+  );
   return { ...rest, metadata };
 }
 
