@@ -1,0 +1,149 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { scriptImage, tagImage } from './images.ts';
+import { eventually, Namespace, resourceVersions, sandboxCommand, succeeded } from './world.ts';
+import { Writer } from './writer.ts';
+
+const image = (component: string, version: string) => `registry.k8s.io/${component}:v${version}`;
+
+describe('a target version that does not work', () => {
+  let home: Namespace;
+  let writer: Writer;
+  beforeAll(async () => {
+    home = await Namespace.open('broken');
+    succeeded(await sandboxCommand(['host', 'broken.e2e.test'], home));
+    succeeded(await home.k8sk8s('deploy', '-h', 'broken.e2e.test'));
+    writer = new Writer(home);
+  });
+  afterAll(async () => {
+    await writer.stop();
+    await home.k8sk8s('destroy', '--yes');
+  });
+  const upgrade = (...args: string[]) => home.k8sk8s('upgrade', '--allow-untested-version', ...args);
+
+  test('is not begun with when its images cannot be pulled', async () => {
+    const before = await resourceVersions(home);
+    const refused = await upgrade('--to', '1.37.99');
+    expect(refused.code, refused.stderr).toBe(1);
+    expect(refused.stderr).toMatch(/the image registry.k8s.io\/kube-\S+:v1.37.99 cannot be used/);
+    expect(refused.stderr).toContain('nothing was changed');
+    expect(await resourceVersions(home)).toEqual(before);
+    expect((await home.infra('get', 'pods', '-o', 'name')).stdout).not.toContain('k8sk8s-try');
+  });
+
+  test('rolls back by itself, with no lost write', async () => {
+    const version = '1.37.98';
+    for (const component of ['kube-controller-manager', 'kube-scheduler'])
+      await tagImage(image(component, '1.37.2'), image(component, version));
+    await scriptImage(
+      image('kube-apiserver', version),
+      '/usr/local/bin/kube-apiserver',
+      `#!/bin/sh\n[ "$1" = --version ] && exec echo "Kubernetes v${version}"\necho "this one does not work" >&2\nexit 3\n`,
+    );
+    const before = writer.acknowledged.length;
+    const failed = await upgrade('--to', version);
+    expect(failed.code, failed.stderr).toBe(1);
+    expect(failed.stderr).toContain('Kubernetes 1.37.98 did not work on this plane, which runs 1.37.2 again');
+    expect(failed.stderr).toContain('this one does not work');
+    expect(failed.stderr).toContain('UPGRADE: proof that the plane is as before');
+    await eventually(10, async () => expect(writer.acknowledged.length).toBeGreaterThan(before + 10));
+    expect(await writer.lost()).toEqual([]);
+    succeeded(await home.k8sk8s('diff'));
+    expect(await home.ask('-n', 'kube-system', 'get', 'configmaps', '-o', 'name')).not.toContain('k8sk8s-upgrade');
+  });
+
+  test('is told beforehand where the policy forbids it', async () => {
+    const back = await home.k8sk8s('upgrade', '--to', '1.36', '--plan');
+    expect(back.code).toBe(1);
+    expect(back.stdout).toContain('cannot go back to 1.36.3');
+    const far = await upgrade('--to', '1.39.0');
+    expect(far.code).toBe(2);
+    expect(far.stderr).toContain('Kubernetes goes up one minor at a time');
+  });
+});
+
+// Kubernetes 1.36.3 builds for ten minutes from nothing, so this runs with `npm run test:all`.
+describe.runIf(process.env.K8SK8S_TEST === 'all')('from 1.36.3 to 1.37.2 under load', () => {
+  let home: Namespace;
+  let writer: Writer;
+  const webPods = () =>
+    home.ask(
+      'get',
+      'pods',
+      '-l',
+      'app=web',
+      '-o',
+      'jsonpath={range .items[*]}{.metadata.name} {.status.phase} {.status.containerStatuses[0].restartCount}{"\\n"}{end}',
+    );
+  beforeAll(async () => {
+    home = await Namespace.open('upgrade');
+    succeeded(await sandboxCommand(['host', 'upgrade.e2e.test'], home));
+    // 1.37 knows this gate as locked, so its API server does not start with it.
+    const gate = ['--feature-gates', 'HPAConfigurableTolerance=false'];
+    succeeded(await home.k8sk8s('deploy', '-h', 'upgrade.e2e.test', '--kubernetes-version', '1.36', ...gate));
+    succeeded(await sandboxCommand(['join', '-n', home.name, '--workers', '2'], home));
+    await home.apply(web);
+    await home.ask('rollout', 'status', 'deployment/web', '--timeout=90s');
+    writer = new Writer(home);
+  });
+  afterAll(async () => {
+    await writer.stop();
+    await sandboxCommand(['join', '--leave', '-n', home.name], home);
+    await home.k8sk8s('destroy', '--yes');
+  });
+
+  test('the plan names every image, the way back, and changes nothing', async () => {
+    const before = await resourceVersions(home);
+    const { stdout } = succeeded(await home.k8sk8s('upgrade', '--to', '1.37', '--plan'));
+    for (const component of ['kube-apiserver', 'kube-controller-manager', 'kube-scheduler', 'kube-proxy'])
+      expect(stdout).toContain(`${image(component, '1.36.3')} -> ${image(component, '1.37.2')}`);
+    expect(stdout).toContain('Rollback:');
+    expect(stdout).toContain('Against:  nothing');
+    expect(await resourceVersions(home)).toEqual(before);
+  });
+
+  test('an option that the new version refuses takes it back to 1.36.3', async () => {
+    const pods = await webPods();
+    const failed = await home.k8sk8s('upgrade', '--to', '1.37');
+    expect(failed.code, failed.stderr).toBe(1);
+    expect(failed.stderr).toContain('did not work on this plane, which runs 1.36.3 again');
+    expect(failed.stderr).toContain('HPAConfigurableTolerance');
+    expect(await home.ask('version', '-o', 'json')).toContain('"gitVersion": "v1.36.3"');
+    expect(await webPods()).toBe(pods);
+    expect(await writer.lost()).toEqual([]);
+  });
+
+  test('without it the plane goes up; writes and workloads go on', async () => {
+    succeeded(await home.k8sk8s('deploy', '--reset', 'feature-gates'));
+    const pods = await webPods();
+    const done = succeeded(await home.k8sk8s('upgrade', '--to', '1.37'));
+    expect(done.stderr).toContain('The plane runs v1.37.2, before 1.36.3');
+    expect(await webPods()).toBe(pods);
+    const before = writer.acknowledged.length;
+    await eventually(10, async () => expect(writer.acknowledged.length).toBeGreaterThan(before));
+    expect(await writer.lost()).toEqual([]);
+    const proxies = await home.ask(
+      ...['-n', 'kube-system', 'get', 'pods', '-l', 'k8s-app=kube-proxy'],
+      ...['-o', 'jsonpath={.items[*].spec.containers[0].image}'],
+    );
+    expect(new Set(proxies.split(' '))).toEqual(new Set([image('kube-proxy', '1.37.2')]));
+    succeeded(await home.k8sk8s('diff'));
+    expect(succeeded(await home.k8sk8s('deploy')).stderr).toContain('Nothing to change');
+    console.log(`longest time between two writes: ${writer.longestGap} ms`);
+  });
+});
+
+const web = `apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web}
+spec:
+  replicas: 2
+  selector: {matchLabels: {app: web}}
+  template:
+    metadata: {labels: {app: web}}
+    spec:
+      containers:
+        - name: web
+          image: docker.io/library/busybox:latest
+          imagePullPolicy: Never
+          command: [sleep, "100000"]
+`;
