@@ -1,4 +1,5 @@
 import { type RemovedApiUse, removedApisInUse } from './child/removed-apis.ts';
+import { diffPlane, type PlaneDiff } from './diff.ts';
 import { openPlane, type Plane, unreachable } from './hosted.ts';
 import type { HostedCluster, InfraCluster } from './kube/cluster.ts';
 import type { Node } from './kube/objects.ts';
@@ -57,6 +58,7 @@ export async function planUpgrade(cluster: InfraCluster, to: string, allowUntest
       workersOf(hosted),
       removedApisInUse(hosted, minorOf(from), minorOf(to)),
     ]).catch((error) => Promise.reject(unreachable(plane, error)));
+    const { differences } = await diffPlane(cluster);
     const plan: UpgradePlan = {
       namespace: cluster.namespace,
       plane: record.planeId,
@@ -65,7 +67,12 @@ export async function planUpgrade(cluster: InfraCluster, to: string, allowUntest
       steps: stepsOf(imagesOf(spec), imagesOf(target), target),
       workers,
       removedApis,
-      problems: [...stepProblems(plane, from, to), ...skewProblems(workers, to), ...pinnedProblems(spec)],
+      problems: [
+        ...stepProblems(plane, from, to),
+        ...differenceProblems(differences, cluster.namespace),
+        ...skewProblems(workers, to),
+        ...pinnedProblems(spec),
+      ],
       rollback: `when a step fails: API servers, controller-manager, scheduler and child assets go back to ${from} by themselves; etcd's data stays as it is`,
     };
     return { plan, plane, target };
@@ -77,6 +84,17 @@ export async function planUpgrade(cluster: InfraCluster, to: string, allowUntest
 async function workersOf(hosted: HostedCluster): Promise<UpgradePlan['workers']> {
   const { items } = await hosted.list<Node>({ apiVersion: 'v1', kind: 'Node' });
   return items.map(workerStatus).map(({ name, version, ready }) => ({ name, version, ready }));
+}
+
+/** The way back leads to what is recorded, so that has to be what is there; a killed upgrade is taken back by deploy as well. */
+function differenceProblems(differences: PlaneDiff['differences'], namespace: string): UpgradePlan['problems'] {
+  if (differences.length === 0) return [];
+  return [
+    {
+      what: `${differences.length} objects are not as recorded, ${differences[0]!.name} among them (k8sk8s diff -n ${namespace} shows all)`,
+      fix: `run k8sk8s deploy -n ${namespace} first`,
+    },
+  ];
 }
 
 function stepProblems({ record }: Plane, from: string, to: string): UpgradePlan['problems'] {

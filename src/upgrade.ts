@@ -43,7 +43,7 @@ export interface UpgradeResult {
  * go back to where they were, all but etcd, and it is proven that the plane is as before: version, health, recorded
  * state, and an object written before the upgrade.
  *
- * Killed and run again it goes on; `deploy` instead goes back, since the record keeps the old version until the end.
+ * What a killed run left, `deploy` takes back, since the record keeps the old version until the end.
  *
  * @throws UserError `upgrade-rolled-back` after a successful way back, `rollback-failed` when that failed too
  */

@@ -1,31 +1,43 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { inject } from 'vitest';
 import { writeImage } from '../../sandbox/artifacts/archive.ts';
-import { architecture } from '../../sandbox/artifacts/cache.ts';
+import { architecture, binaryPath, cacheRoot } from '../../sandbox/artifacts/cache.ts';
 import { addBusybox, baseRootfs } from '../../sandbox/artifacts/rootfs.ts';
 import { inside } from '../../sandbox/machine.ts';
 import { requireState } from '../../sandbox/state.ts';
+import { imageReferences, versions } from '../../sandbox/versions.ts';
 
 const infraMachines = () => requireState(inject('sandbox')).machines.filter(({ role }) => role === 'infra');
 const ctr = ['ctr', '-a', '/run/containerd/containerd.sock', '-n', 'k8s.io', 'images'];
 
-/** Gives an image of the infra machines one more name. */
-export async function tagImage(from: string, to: string): Promise<void> {
-  for (const machine of infraMachines()) await inside(machine, [...ctr, 'tag', '--force', from, to]);
+type Component = 'kube-apiserver' | 'kube-controller-manager' | 'kube-scheduler';
+
+/** A component that says to be another version of the same length, on all infra machines: to a plane, a newer release. */
+export async function renamedImage(component: Component, version: string): Promise<void> {
+  const program = readFileSync(binaryPath(cacheRoot(), 'kubernetes', versions.kubernetes, component));
+  const [before, after] = [Buffer.from(`v${versions.kubernetes}`), Buffer.from(`v${version}`)];
+  for (let at = program.indexOf(before); at >= 0; at = program.indexOf(before, at + 1)) after.copy(program, at);
+  await image(component, version, program);
 }
 
-/** An image on all infra machines whose only program is `script`, for a shell, at `at`. */
-export async function scriptImage(reference: string, at: string, script: string): Promise<void> {
+/** An image on all infra machines that answers for its version, and otherwise ends with these words. */
+export async function brokenImage(component: Component, version: string, words: string): Promise<void> {
+  const script = `#!/bin/sh\n[ "$1" = --version ] && exec echo "Kubernetes v${version}"\necho "${words}" >&2\nexit 3\n`;
+  await image(component, version, script);
+}
+
+async function image(component: Component, version: string, program: string | Buffer): Promise<void> {
   const folder = mkdtempSync(path.join(tmpdir(), 'k8sk8s-image-'));
   try {
-    const source = path.join(folder, 'script');
-    writeFileSync(source, script);
+    const source = path.join(folder, 'program');
+    writeFileSync(source, program);
     const rootfs = await baseRootfs();
     await addBusybox(rootfs, ['sh']);
-    await rootfs.file(at, source);
+    await rootfs.file(`/usr/local/bin/${component}`, source);
     const archive = path.join(folder, 'image.tar');
+    const reference = imageReferences[component](version);
     await writeImage(archive, rootfs, { reference, architecture: architecture() });
     for (const machine of infraMachines()) await inside(machine, [...ctr, 'import', archive]);
   } finally {
