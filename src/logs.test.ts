@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import type { Pod } from './kube/objects.ts';
-import { LogProgress } from './logs.ts';
+import { isAuditEvent, LogProgress } from './logs.ts';
 
 const pod = (uid: string, restartCount: number, running = true): Pod => ({
   apiVersion: 'v1',
@@ -41,4 +41,12 @@ test('a container that has ended and was told has no more', () => {
   const progress = new LogProgress();
   progress.begin(pod('a', 0), {});
   expect(progress.hasMore(pod('a', 0, false))).toBe(false);
+});
+
+test('audit events are told from the words of the API server, with the time of the line and without', () => {
+  const event = '{"kind":"Event","apiVersion":"audit.k8s.io/v1","level":"Metadata","verb":"get"}';
+  expect(isAuditEvent(event)).toBe(true);
+  expect(isAuditEvent(`2026-05-01T12:00:00.000000000Z ${event}`)).toBe(true);
+  expect(isAuditEvent('I0501 12:00:00.000000       1 trace.go:236] Trace')).toBe(false);
+  expect(isAuditEvent('{"kind":"Event","apiVersion":"v1"}')).toBe(false);
 });

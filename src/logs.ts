@@ -15,12 +15,22 @@ export interface LogQuery {
   timestamps?: boolean;
   /** Of the container before its last restart. */
   previous?: boolean;
+  /** Only the audit events among an API server's lines; without it, all but those. */
+  audit?: boolean;
 }
 
 /** Where lines go, and what is said about a log that there is not. */
 export interface LogSink {
   line(text: string): void;
   note(text: string): void;
+}
+
+/** An API server's audit events and its own words share one log, and there are many more of the former. */
+const auditShare = 50;
+
+/** Whether a line, with its time or without, is an audit event of an API server. Pure. */
+export function isAuditEvent(line: string): boolean {
+  return /^(\d{4}-\S+ )?\{"kind":"Event","apiVersion":"audit\.k8s\.io\//.test(line);
 }
 
 const pollEvery = 500;
@@ -45,9 +55,12 @@ export async function readLog(
   let found = false;
   for (const pod of pods) {
     try {
-      const text = await cluster.log(pod.metadata.name, { ...query, signal });
+      const { audit = false, tailLines, ...rest } = query;
+      const ask = tailLines === undefined || component !== 'kube-apiserver' ? tailLines : tailLines * auditShare;
+      const text = await cluster.log(pod.metadata.name, { ...rest, tailLines: ask, signal });
       found = true;
-      for (const line of linesOf(text)) sink.line(line);
+      const lines = linesOf(text).filter((line) => isAuditEvent(line) === audit);
+      for (const line of tailLines === undefined ? lines : lines.slice(-tailLines || lines.length)) sink.line(line);
     } catch (error) {
       if (!(error instanceof ApiError) || (error.status !== 400 && error.status !== 404)) throw error;
       sink.note(query.previous ? 'its container was not restarted, so there is no earlier log' : error.message);
@@ -80,7 +93,7 @@ export async function followLog(
         say('');
         for await (const line of createInterface({ input: stream, crlfDelay: Number.POSITIVE_INFINITY })) {
           const text = progress.take(line, query.timestamps ?? false);
-          if (text !== undefined) sink.line(text);
+          if (text !== undefined && isAuditEvent(text) === (query.audit ?? false)) sink.line(text);
         }
       }
     } catch (error) {

@@ -237,10 +237,14 @@ export const clusterSpec = z.strictObject({
       flag({
         flag: 'audit-policy',
         arg: 'FILE',
-        help: 'an audit.k8s.io/v1 Policy; events go to the API server log',
+        help: 'an audit.k8s.io/v1 Policy instead of the default one, which logs who did what and no bodies',
         file: true,
       }),
     ),
+  audit: z
+    .boolean()
+    .default(true)
+    .meta(flag({ flag: 'no-audit', help: 'keep no audit log (k8sk8s logs --audit shows it)' })),
   resources: z
     .array(checked(resourceProblem))
     .default(['small'])
@@ -397,6 +401,8 @@ function crossProblems(spec: ClusterSpec): string[] {
     if (isIpv4(spec.host) && network.first <= ipNumber(spec.host) && ipNumber(spec.host) <= network.last)
       problems.push(`--host ${spec.host} lies inside ${name} ${network.text}, so workers could not reach it`);
   }
+  if (spec.auditPolicy && !spec.audit)
+    problems.push('--audit-policy and --no-audit contradict each other: leave one of them out');
   if (isIpv4(spec.host) && spec.expose === 'ingress')
     problems.push(
       `--host ${spec.host} is an address, and an ingress needs a name to choose by: give a name, or --expose nodeport`,

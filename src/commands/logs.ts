@@ -18,6 +18,7 @@ interface LogsOptions extends ConnectionOptions {
   tail?: string;
   since?: string;
   timestamps?: boolean;
+  audit?: boolean;
 }
 
 const aliases: Record<string, Component> = {
@@ -28,6 +29,7 @@ const aliases: Record<string, Component> = {
 };
 
 const defaultTail = 200;
+const audited: Component = 'kube-apiserver';
 
 export function configure(command: Command): void {
   addConnectionOptions(command)
@@ -37,11 +39,14 @@ export function configure(command: Command): void {
     .option('--tail <N>', `last lines only (default: ${defaultTail}, with --since all)`)
     .option('--since <TIME>', 'of the last 10m, 1h, …')
     .option('--timestamps', 'with the time of each line')
+    .option('--audit', "the API server's audit events, which are left out otherwise")
     .action(run);
 }
 
 async function run(name: string | undefined, options: LogsOptions): Promise<void> {
-  const chosen = name === undefined ? [...components] : [componentOf(name)];
+  const chosen = name === undefined ? (options.audit ? [audited] : [...components]) : [componentOf(name)];
+  if (options.audit && chosen[0] !== audited)
+    throw badValue(`${name} writes no audit events`, `leave it out, or say ${audited}`);
   const query = queryOf(options);
   const reporter = reporterOf(options);
   const signal = AbortSignal.any([interruption(), brokenOutput()]);
@@ -88,6 +93,7 @@ function queryOf(options: LogsOptions): LogQuery {
     sinceSeconds: since,
     timestamps: options.timestamps,
     previous: options.previous,
+    audit: options.audit,
   };
 }
 

@@ -21,3 +21,12 @@ test('feature gates reach the Kubernetes components and not etcd', () => {
 test("a person's argument replaces the default of the same name", () => {
   expect(overrideDefaults(['--profiling=false', '--a=1'], ['--profiling=true'])).toEqual(['--a=1', '--profiling=true']);
 });
+
+test("a person's admission plugins join those that the plane rests on", () => {
+  expect(
+    overrideDefaults(
+      ['--enable-admission-plugins=NodeRestriction,DenyServiceExternalIPs'],
+      ['--enable-admission-plugins=AlwaysPullImages,NodeRestriction'],
+    ),
+  ).toEqual(['--enable-admission-plugins=NodeRestriction,DenyServiceExternalIPs,AlwaysPullImages']);
+});

@@ -86,10 +86,25 @@ export function extraArguments(spec: ClusterSpec, component: Component): string[
   return component === 'etcd' || gates.length === 0 ? flags : [`--feature-gates=${gates.join(',')}`, ...flags];
 }
 
+/** A person's list of these joins the template's own, which the plane's security rests on. */
+const joined = ['enable-admission-plugins'];
+
 /** Drops the template's own default where the person gave the same flag: the last one does not win everywhere. */
 export function overrideDefaults(args: string[], extra: string[]): string[] {
   const given = new Set(extra.map((argument) => nameOfArgument(argument)));
-  return [...args.filter((argument) => !given.has(nameOfArgument(argument))), ...extra];
+  const kept = args.filter((argument) => !given.has(nameOfArgument(argument)));
+  const added = extra.map((argument) => {
+    const name = nameOfArgument(argument);
+    const own = args.find((each) => nameOfArgument(each) === name);
+    return own && joined.includes(name)
+      ? `--${name}=${[...new Set([...valuesOf(own), ...valuesOf(argument)])].join(',')}`
+      : argument;
+  });
+  return [...kept, ...added];
+}
+
+function valuesOf(argument: string): string[] {
+  return argument.slice(argument.indexOf('=') + 1).split(',');
 }
 
 function nameOfArgument(argument: string): string {

@@ -173,7 +173,7 @@ export class Diagnosis {
     const bystander = component === 'kube-controller-manager' || component === 'kube-scheduler';
     if (
       bystander &&
-      /connection refused|i\/o timeout|deadline exceeded|no route to host/.test(log) &&
+      /connection refused|i\/o timeout|deadline exceeded|no route to host|apiserver being healthy/.test(log) &&
       status.restartCount < patience
     )
       return undefined;

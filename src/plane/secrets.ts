@@ -47,7 +47,11 @@ export function buildSecrets(bundle: PkiBundle, context: SecretContext): Secret[
     'kube-apiserver': {
       ...encryption,
       'authentication.yaml': dump(renderTemplate('host/authentication.yaml', {})[0]),
-      ...(context.spec.auditPolicy && { 'audit-policy.yaml': dump(context.spec.auditPolicy) }),
+      ...(context.spec.audit && {
+        'audit-policy.yaml': dump(context.spec.auditPolicy ?? renderTemplate('host/audit-policy.yaml', {})[0], {
+          noRefs: true,
+        }),
+      }),
     },
     'kube-controller-manager': { kubeconfig: componentKubeconfig('controller-manager', context) },
     'kube-scheduler': { kubeconfig: componentKubeconfig('scheduler', context) },

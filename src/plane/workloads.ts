@@ -106,7 +106,7 @@ export function buildWorkloads(context: WorkloadContext): KubeObject[] {
         etcdIp: addresses.etcdServiceIps[0]!,
         issuers: addresses.issuers.map((issuer) => `--service-account-issuer=${issuer}`),
         serviceCidr: spec.serviceCidr,
-        auditArgs: spec.auditPolicy
+        auditArgs: spec.audit
           ? ['--audit-policy-file=/etc/kubernetes/pki/audit-policy.yaml', '--audit-log-path=-']
           : [],
       },

@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { CertificateStatus } from '../../src/certificates.ts';
 import { issueLeaf } from '../../src/pki/issue.ts';
 import { etcdFiles } from './etcd-files.ts';
-import { eventually, Namespace, sandboxCommand, succeeded } from './world.ts';
+import { eventually, Namespace, run, sandboxCommand, succeeded } from './world.ts';
 
 // What a plane keeps secret, and how long what it lets people in with lives. No workers are needed.
 
@@ -207,6 +207,51 @@ describe('certificates', () => {
     await home.ask('get', 'namespaces');
     succeeded(await home.k8sk8s('kubeconfig'));
     await home.ask('create', 'configmap', 'after-renewal');
+  });
+});
+
+describe('hardening', () => {
+  test('the audit log has who read a Secret and nothing of what was in it, and stays out of the way otherwise', async () => {
+    const { secret } = await store('audited');
+    await read('audited');
+    await eventually(10, async () => {
+      const { stdout } = succeeded(await home.k8sk8s('logs', '--audit'));
+      const events = stdout
+        .trim()
+        .split('\n')
+        .map((line) => JSON.parse(line));
+      const reading = events.find(({ verb, objectRef }) => verb === 'get' && objectRef?.name === 'audited');
+      expect(reading).toMatchObject({ level: 'Metadata', user: { username: 'kubernetes-admin' } });
+      expect(stdout).not.toContain(secret);
+      expect(stdout).not.toContain(Buffer.from(secret).toString('base64'));
+      expect(stdout).not.toMatch(/"(request|response)Object"/);
+    });
+    const { stdout } = succeeded(await home.k8sk8s('logs', 'kube-apiserver'));
+    expect(stdout).not.toContain('audit.k8s.io/v1"');
+    expect(stdout.trim()).not.toBe('');
+  });
+
+  test('weak ciphers and old TLS are refused, and a token lives a day at most', async () => {
+    const hello = (...args: string[]) =>
+      run('sh', [
+        '-c',
+        `openssl s_client -connect ${host}:443 -servername ${host} ${args.join(' ')} </dev/null 2>&1 | grep -c "BEGIN CERT"`,
+      ]);
+    expect((await hello('-tls1_2', '-cipher', 'ECDHE-ECDSA-AES128-GCM-SHA256')).stdout.trim()).toBe('1');
+    expect((await hello('-tls1_2', '-cipher', 'ECDHE-ECDSA-AES128-SHA')).stdout.trim()).toBe('0');
+    expect((await hello('-tls1_1', '-cipher', 'ALL:@SECLEVEL=0')).stdout.trim()).toBe('0');
+    const token = await home.ask('create', 'token', 'default', '--duration=720h');
+    const { exp, iat } = JSON.parse(Buffer.from(token.split('.')[1]!, 'base64url').toString());
+    expect((exp - iat) / 3600).toBe(24);
+  });
+
+  test('a Service cannot claim an address of others', async () => {
+    const refused = await home.hosted(
+      ['apply', '-f', '-'],
+      'apiVersion: v1\nkind: Service\nmetadata: {name: thief}\nspec: {externalIPs: [192.0.2.1], ports: [{port: 80}]}\n',
+    );
+    expect(refused.stderr).toContain('externalIPs');
+    expect(refused.code).not.toBe(0);
   });
 });
 
