@@ -1,5 +1,6 @@
 import { type Command, Option } from 'commander';
 import { type CertificateStatus, certificateStatus, day, renewCertificates } from '../certificates.ts';
+import { type KeyStatus, keyStatus, rotateServiceAccountKey } from '../service-account-keys.ts';
 import { table } from '../ui/table.ts';
 import {
   addConnectionOptions,
@@ -27,6 +28,17 @@ export function configure(command: Command): void {
     .option('--timeout <TIME>', 'how long the API server may take to show its new one', '4m')
     .addOption(outputOption())
     .action(renew);
+  addOutputOptions(
+    child(
+      'rotate-service-account-key',
+      'change the key of ServiceAccount tokens; run again a day later, it drops the old one',
+    ),
+  )
+    .option('--status', 'only tell where the change stands')
+    .option('--drop-now', 'drop the old key at once: pods lose the API until they are made anew')
+    .option('--timeout <TIME>', 'how long each restart of the components may take', '5m')
+    .addOption(outputOption())
+    .action(rotateKey);
 }
 
 async function status(options: ConnectionOptions & { output: 'text' | 'wide' | 'json' }): Promise<void> {
@@ -86,5 +98,50 @@ async function renew(options: ConnectionOptions & { name?: string[]; timeout: st
     if (options.output === 'json') process.stdout.write(`${JSON.stringify(renewed, null, 2)}\n`);
   } finally {
     await cluster.close();
+  }
+}
+
+interface RotateOptions extends ConnectionOptions {
+  status?: boolean;
+  dropNow?: boolean;
+  timeout: string;
+  output: string;
+}
+
+async function rotateKey(options: RotateOptions): Promise<void> {
+  const signal = interruption();
+  const timeout = parseDuration(options.timeout, '--timeout');
+  const cluster = connect(options);
+  try {
+    const now = options.status
+      ? await keyStatus(cluster)
+      : await rotateServiceAccountKey(cluster, options.dropNow ?? false, {
+          reporter: reporterOf(options),
+          timeout,
+          signal,
+        });
+    process.stdout.write(options.output === 'json' ? `${JSON.stringify(now, null, 2)}\n` : `${renderKey(now)}\n`);
+  } finally {
+    await cluster.close();
+  }
+}
+
+/** Pure. */
+export function renderKey({ stage, signer, oldKeyNeededUntil, endlessTokens }: KeyStatus): string {
+  switch (stage) {
+    case 'one':
+      return `ServiceAccount tokens are signed by key ${signer}, and no other is accepted.`;
+    case 'added':
+      return `A new key is known and does not sign yet. Run the command again: it goes on.`;
+    default:
+      return [
+        `ServiceAccount tokens are signed by key ${signer}; those of the key before are accepted still.`,
+        oldKeyNeededUntil
+          ? `Run the command again after ${oldKeyNeededUntil.toISOString()}: it drops the old key.`
+          : 'Not all components sign by it yet. Run the command again: it goes on.',
+        ...(endlessTokens.length > 0
+          ? [`Before that, replace and delete these Secrets, whose tokens never end: ${endlessTokens.join(', ')}`]
+          : []),
+      ].join('\n');
   }
 }

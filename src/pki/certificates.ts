@@ -2,6 +2,7 @@ import { UserError } from '../errors.ts';
 import { type EncryptionProviders, firstEncryption } from './encryption.ts';
 import { type CertificateFacts, inspect, isKeyPair, matches, signedBy } from './inspect.ts';
 import { type Credential, createAuthority, createKeyPair, issueLeaf, type KeyType, type LeafRequest } from './issue.ts';
+import type { ServiceAccountKeys } from './service-account.ts';
 import {
   type AuthorityName,
   authorityRows,
@@ -16,8 +17,8 @@ export type { CertificateContext };
 export interface PkiBundle {
   authorities: Record<string, Credential>;
   leaves: Record<string, Credential>;
-  /** PEM: SPKI and PKCS#8. Both empty when there are none yet. */
-  serviceAccount: { publicKey: string; privateKey: string };
+  /** Its keys are empty when there are none yet. */
+  serviceAccount: ServiceAccountKeys;
   /** What the API server encrypts by; absent on planes of a k8sk8s that did not encrypt. */
   encryption?: EncryptionProviders;
 }

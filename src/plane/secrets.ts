@@ -28,6 +28,8 @@ const contents: Record<string, { leaves: string[]; trusted: string[]; serviceAcc
 
 /** Beside the authorities, since without it nobody can read the hosted cluster's Secrets; the API server mounts a copy. */
 const encryptionFile = 'encryption.yaml';
+const nextKeyFile = 'service-account-next.key';
+const switchedFile = 'service-account-switched';
 
 export const secretNames = [authoritiesSecret, ...Object.keys(contents)];
 
@@ -70,6 +72,7 @@ export function buildSecrets(bundle: PkiBundle, context: SecretContext): Secret[
   const signers = secret(authoritiesSecret, context, {
     ...Object.fromEntries(authorities.flatMap((authority) => pair(authority, bundle.authorities[authority]!))),
     ...serviceAccountFiles(bundle),
+    ...nextServiceAccountFiles(bundle),
     ...encryption,
   });
   return [signers, ...secrets];
@@ -105,6 +108,8 @@ export function readBundle(secrets: Secret[]): PkiBundle | undefined {
     serviceAccount: {
       publicKey: signers['service-account.pub'] ?? '',
       privateKey: signers['service-account.key'] ?? '',
+      ...(signers[nextKeyFile] !== undefined && { next: signers[nextKeyFile] }),
+      ...(signers[switchedFile] !== undefined && { switched: signers[switchedFile] }),
     },
     encryption: readEncryption(signers[encryptionFile] ?? files.get('kube-apiserver')?.[encryptionFile]),
   };
@@ -163,6 +168,14 @@ function serviceAccountFiles(bundle: PkiBundle): Record<string, string> {
   return {
     'service-account.pub': bundle.serviceAccount.publicKey,
     'service-account.key': bundle.serviceAccount.privateKey,
+  };
+}
+
+/** Where a change of the key stands; nobody mounts it. */
+function nextServiceAccountFiles({ serviceAccount: { next, switched } }: PkiBundle): Record<string, string> {
+  return {
+    ...(next !== undefined && { [nextKeyFile]: next }),
+    ...(switched !== undefined && { [switchedFile]: switched }),
   };
 }
 

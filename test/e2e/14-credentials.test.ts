@@ -210,6 +210,61 @@ describe('certificates', () => {
   });
 });
 
+describe.runIf(all)('the key of ServiceAccount tokens', () => {
+  const newToken = () => home.ask('create', 'token', 'default');
+  /** The API server's answer to a token: 201 accepted, 401 not. */
+  const answer = async (token: string) =>
+    (
+      await run(
+        'curl',
+        [
+          ...['-s', '-o', '/dev/null', '-w', '%{http_code}', '--max-time', '10', '--cacert', 'tls/ca.pem'],
+          ...['-H', `Authorization: Bearer ${token}`, '-H', 'Content-Type: application/json'],
+          ...['-d', '{"apiVersion":"authentication.k8s.io/v1","kind":"SelfSubjectReview"}'],
+          `https://${host}/apis/authentication.k8s.io/v1/selfsubjectreviews`,
+        ],
+        { cwd: home.cwd },
+      )
+    ).stdout;
+
+  test('changes while tokens of the old one stay valid; the old one is kept as long as one may live', async () => {
+    await home.apply(
+      'apiVersion: v1\nkind: Secret\ntype: kubernetes.io/service-account-token\nmetadata: {name: endless, annotations: {kubernetes.io/service-account.name: default}}\n',
+    );
+    await eventually(20, async () =>
+      expect(await home.ask('get', 'secret', 'endless', '-o', 'jsonpath={.data.token}')).not.toBe(''),
+    );
+    const old = await newToken();
+    const first = succeeded(await home.k8sk8s('certs', 'rotate-service-account-key', '--output', 'json'));
+    expect(JSON.parse(first.stdout)).toMatchObject({ stage: 'switched', endlessTokens: ['default/endless'] });
+    const fresh = await newToken();
+    expect([await answer(old), await answer(fresh)]).toEqual(['201', '201']);
+
+    const again = await home.k8sk8s('certs', 'rotate-service-account-key');
+    expect(again.code).toBe(1);
+    expect(again.stderr).toContain('cannot be dropped yet');
+    expect(succeeded(await home.k8sk8s('deploy')).stderr).toContain('Nothing to change');
+
+    // As if a day had passed: now only the token that never ends stands in the way.
+    await put('k8sk8s-ca', { 'service-account-switched': new Date(Date.now() - 25 * 3_600_000).toISOString() });
+    const endless = await home.k8sk8s('certs', 'rotate-service-account-key');
+    expect(endless.stderr).toContain('default/endless');
+    await home.ask('delete', 'secret', 'endless');
+    succeeded(await home.k8sk8s('certs', 'rotate-service-account-key'));
+    expect([await answer(old), await answer(fresh)]).toEqual(['401', '201']);
+    expect(succeeded(await home.k8sk8s('certs', 'rotate-service-account-key', '--status')).stdout).toContain(
+      'no other is accepted',
+    );
+  });
+
+  test('dropped at once, tokens of it are refused at once', async () => {
+    const old = await newToken();
+    succeeded(await home.k8sk8s('certs', 'rotate-service-account-key', '--drop-now'));
+    expect(await answer(old)).toBe('401');
+    expect(await answer(await newToken())).toBe('201');
+  });
+});
+
 describe('hardening', () => {
   test('the audit log has who read a Secret and nothing of what was in it, and stays out of the way otherwise', async () => {
     const { secret } = await store('audited');

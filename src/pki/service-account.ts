@@ -1,0 +1,58 @@
+import { createHash, createPublicKey } from 'node:crypto';
+
+/** The keys of ServiceAccount tokens: one signs, and tokens of all that are known are accepted. PEM. */
+export interface ServiceAccountKeys {
+  /** SPKI, one block after the other: the signer's first. */
+  publicKey: string;
+  /** PKCS#8 of the signer. */
+  privateKey: string;
+  /** PKCS#8 of a key that is made known, so that it can sign next. */
+  next?: string;
+  /** When everybody had begun to sign by the present key, RFC 3339; `pending` until that is so. */
+  switched?: string;
+}
+
+/** `added`: the next key is known and does not sign yet; `switched`: it signs, and tokens of the one before still live. */
+export type KeyStage = 'one' | 'added' | 'switched';
+
+export function keyStageOf(keys: ServiceAccountKeys): KeyStage {
+  if (keys.next !== undefined) return 'added';
+  return keys.switched === undefined ? 'one' : 'switched';
+}
+
+/** Makes a fresh key known. */
+export function addKey(keys: ServiceAccountKeys, fresh: { publicKey: string; privateKey: string }): ServiceAccountKeys {
+  return { ...keys, publicKey: keys.publicKey + fresh.publicKey, next: fresh.privateKey };
+}
+
+/** Lets the key that was made known sign. */
+export function switchKey({ publicKey, privateKey, next }: ServiceAccountKeys): ServiceAccountKeys {
+  if (next === undefined) return { publicKey, privateKey };
+  const signer = createPublicKey(next).export({ type: 'spki', format: 'pem' }).toString();
+  const others = blocksOf(publicKey).filter((block) => block !== signer);
+  return { publicKey: [signer, ...others].join(''), privateKey: next, switched: 'pending' };
+}
+
+/** The signer alone: tokens of any other key are refused from then on. */
+export function dropOldKeys({ publicKey, privateKey }: ServiceAccountKeys): ServiceAccountKeys {
+  return { publicKey: blocksOf(publicKey)[0] ?? publicKey, privateKey };
+}
+
+/** The `kid` by which Kubernetes marks tokens of the signer: SHA-256 of its SPKI, base64url. */
+export function keyId({ publicKey }: ServiceAccountKeys): string {
+  const der = createPublicKey(publicKey).export({ type: 'spki', format: 'der' });
+  return createHash('sha256').update(der).digest('base64url');
+}
+
+/** The `kid` of a token; undefined when it is not a JWT. */
+export function tokenKeyId(token: string): string | undefined {
+  try {
+    return (JSON.parse(Buffer.from(token.split('.')[0] ?? '', 'base64url').toString('utf8')) as { kid?: string }).kid;
+  } catch {
+    return undefined;
+  }
+}
+
+function blocksOf(pem: string): string[] {
+  return pem.match(/-----BEGIN [^-]+-----[^-]+-----END [^-]+-----\n?/g) ?? [];
+}
