@@ -32,6 +32,11 @@ test.each(['ec', 'rsa'] as const)(
   },
 );
 
+test('what a hand left beside a single key begins nothing', async () => {
+  const key = await createKeyPair('ec');
+  expect(keyStageOf({ ...key, switched: '2026-05-01T12:00:00Z' })).toBe('one');
+});
+
 test('the key of a token is read from its head', () => {
   const head = Buffer.from(JSON.stringify({ alg: 'ES256', kid: 'abc' })).toString('base64url');
   expect(tokenKeyId(`${head}.e30.x`)).toBe('abc');

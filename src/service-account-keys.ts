@@ -36,7 +36,7 @@ export async function keyStatus(cluster: InfraCluster): Promise<KeyStatus> {
 async function statusOf(plane: Plane): Promise<KeyStatus> {
   const keys = plane.bundle.serviceAccount;
   const stage = keyStageOf(keys);
-  const { switched } = keys;
+  const switched = stage === 'switched' ? keys.switched : undefined;
   return {
     stage,
     signer: keyId(keys),
@@ -83,7 +83,7 @@ export async function rotateServiceAccountKey(cluster: InfraCluster, dropNow: bo
       reporter.line('the new key signs from now on; tokens of the old one go on being accepted');
       keys = switchKey(keys);
     }
-    if (keys.switched === 'pending') {
+    if (keyStageOf(keys) === 'switched' && keys.switched === 'pending') {
       await reach(keys, ['kube-apiserver', 'kube-controller-manager']);
       keys = await reach({ ...keys, switched: new Date().toISOString() }, []);
     }

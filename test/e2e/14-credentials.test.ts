@@ -74,16 +74,20 @@ describe("hosted Secrets in etcd's own files", () => {
   });
 });
 
-describe.runIf(all)('a change of the encryption key', () => {
-  test('ends with all Secrets written by the new one, and a plane that did not encrypt comes to it the same way', async () => {
+// Restarts of the API server, one after the other.
+const slow = { timeout: 900_000 };
+
+describe.runIf(all)('a change of the encryption key', slow, () => {
+  test('ends with all Secrets written by the new one', async () => {
     const { secret } = await store('before');
     succeeded(await home.k8sk8s('encrypt', 'rotate'));
     expect(succeeded(await home.k8sk8s('encrypt', 'status')).stdout).toContain('by key2-');
     expect(await read('before')).toBe(secret);
     const { secret: later } = await store('after');
     expect(etcdFiles(planeId).includes(later)).toBe(false);
+  });
 
-    // As a k8sk8s that did not encrypt would have left it: everything in plain text.
+  test('is how a plane that did not encrypt comes to it', async () => {
     await toPlainText();
     const { secret: bare } = await store('bare');
     expect(etcdFiles(planeId).includes(bare), 'this plane does not encrypt').toBe(true);
@@ -112,7 +116,7 @@ describe.runIf(all)('a change of the encryption key', () => {
   });
 });
 
-/** Drops the keys, and every Secret that was stored by them, from a plane. */
+/** Leaves a plane as a k8sk8s that did not encrypt would have: everything in plain text, and no key. */
 async function toPlainText(): Promise<void> {
   const text =
     'apiVersion: apiserver.config.k8s.io/v1\nkind: EncryptionConfiguration\nresources: [{resources: [secrets], providers: [{identity: {}}, KEYS]}]\n';
@@ -210,7 +214,7 @@ describe('certificates', () => {
   });
 });
 
-describe.runIf(all)('the key of ServiceAccount tokens', () => {
+describe.runIf(all)('the key of ServiceAccount tokens', slow, () => {
   const newToken = () => home.ask('create', 'token', 'default');
   /** The API server's answer to a token: 201 accepted, 401 not. */
   const answer = async (token: string) =>
