@@ -28,6 +28,8 @@ export interface EncryptionStatus {
   reads: string[];
   /** Whether all API servers run with that. */
   inUse: boolean;
+  /** Whether a change of key was begun and did not come to its end. */
+  unfinished: boolean;
 }
 
 /** What a plane's Secrets are encrypted by. @throws UserError `no-plane` or `plane-incomplete` */
@@ -41,6 +43,7 @@ export async function encryptionStatus(cluster: InfraCluster): Promise<Encryptio
     writes: reads[0]!,
     reads,
     inUse: await inUse(cluster, plane),
+    unfinished: inBetween(providers) || plane.record.finishing === command,
   };
 }
 

@@ -31,16 +31,19 @@ async function status(options: ConnectionOptions & { output: string }): Promise<
   try {
     const found = await encryptionStatus(cluster);
     process.stdout.write(options.output === 'json' ? `${JSON.stringify(found, null, 2)}\n` : `${render(found)}\n`);
-    if (found.stage !== 'encrypted' || !found.inUse) process.exitCode = 1;
+    if (found.stage !== 'encrypted' || found.unfinished || !found.inUse) process.exitCode = 1;
   } finally {
     await cluster.close();
   }
 }
 
 /** Pure. */
-export function render({ stage, writes, reads, inUse, resources }: EncryptionStatus): string {
+export function render({ stage, writes, reads, inUse, unfinished, resources }: EncryptionStatus): string {
   const what = `${resources.join(', ')} of the hosted cluster`;
-  const running = inUse ? [] : ['Not all API servers run by that yet: run k8sk8s deploy again.'];
+  const running = [
+    ...(inUse ? [] : [`Not all API servers run by that yet${unfinished ? '' : ': run k8sk8s deploy again'}.`]),
+    ...(unfinished ? ['A change of key is unfinished: k8sk8s encrypt rotate goes on with it.'] : []),
+  ];
   switch (stage) {
     case 'plain':
       return [
@@ -50,11 +53,9 @@ export function render({ stage, writes, reads, inUse, resources }: EncryptionSta
     case 'encrypted':
       return [`Encrypted: ${what} lie in etcd by ${writes} (secretbox).`, ...running].join('\n');
     default:
-      return [
-        `A change of key is unfinished: ${what} are written by ${writes}, and read by ${reads.join(' and ')}.`,
-        'k8sk8s encrypt rotate goes on with it.',
-        ...running,
-      ].join('\n');
+      return [`In between: ${what} are written by ${writes}, and read by ${reads.join(' and ')}.`, ...running].join(
+        '\n',
+      );
   }
 }
 
