@@ -3,6 +3,7 @@ import { statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { CertificateStatus } from '../../src/certificates.ts';
+import { inspect } from '../../src/pki/inspect.ts';
 import { issueLeaf } from '../../src/pki/issue.ts';
 import { etcdFiles } from './etcd-files.ts';
 import { eventually, Namespace, run, sandboxCommand, succeeded } from './world.ts';
@@ -186,6 +187,28 @@ describe('certificates', () => {
     expect(authority.code).toBe(2);
     expect(authority.stderr).toContain('is an authority');
     expect((await home.k8sk8s('certs', 'renew', '--name', 'schedular')).stderr).toContain('did you mean "scheduler"');
+  });
+
+  test.runIf(all)('an API server whose certificate has expired is brought back by deploy', async () => {
+    const authority = {
+      certificate: await fromPlane('k8sk8s-ca', 'ca.crt'),
+      key: await fromPlane('k8sk8s-ca', 'ca.key'),
+    };
+    const { commonName, dnsNames, ipAddresses } = inspect(await fromPlane('kube-apiserver', 'apiserver.crt'));
+    const expired = await issueLeaf(
+      authority,
+      { commonName, dnsNames, ipAddresses, usages: ['serverAuth'] },
+      { days: 1 / 86_400 },
+    );
+    await put('kube-apiserver', { 'apiserver.crt': expired.certificate, 'apiserver.key': expired.key });
+    succeeded(await home.infra('delete', 'pod', '-l', 'app.kubernetes.io/name=kube-apiserver', '--wait=true'));
+    await eventually(60, async () =>
+      expect((await home.hosted(['get', '--raw', '/readyz'])).stderr).toContain('certificate has expired'),
+    );
+    expect((await home.k8sk8s('certs', 'status')).stdout).toMatch(/^apiserver +-1 !/m);
+    const deployed = succeeded(await home.k8sk8s('deploy'));
+    expect(deployed.stderr).toContain('certificate apiserver renewed, 1 day after its end');
+    await home.ask('get', '--raw', '/readyz');
   });
 
   test.runIf(all)('all renewed at once: the API server shows the new one, and not one request fails', async () => {
