@@ -1,11 +1,13 @@
-import { copyFileSync, existsSync, lstatSync, mkdirSync } from 'node:fs';
+import { copyFileSync, existsSync, lstatSync, mkdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { UserError } from '../src/errors.ts';
+import { readKubeconfig } from '../src/kubeconfig/read.ts';
+import { hostAndPort } from '../src/plane/addresses.ts';
 import type { Reporter } from '../src/ui/reporter.ts';
 import { ensureBinaries } from './artifacts/ensure.ts';
 import { ensureContainerd, ensureImported } from './containerd.ts';
 import { ensureKubelet } from './kubelet.ts';
-import { ensureMachine, lastWords, stopMachine } from './machine.ts';
+import { ensureDaemon, ensureMachine, inside, lastWords, stopMachine } from './machine.ts';
 import { until } from './process.ts';
 import {
   type MachineState,
@@ -26,6 +28,8 @@ export interface JoinOptions {
   /** What a user writes into the kubelet's configuration. */
   clusterDns: string;
   clusterDomain: string;
+  /** Where the relay of worker-config listens, for a plane with --in-cluster loopback. */
+  relay?: { address: string; port: number };
 }
 
 /** Lets idle worker machines join the hosted cluster of `namespace`, the way a real machine would. */
@@ -50,6 +54,7 @@ export async function sandboxJoin(options: JoinOptions, reporter: Reporter): Pro
       const uploaded = path.join(machineFolder(state, machine), 'etc-kubernetes-tls');
       mkdirSync(uploaded, { recursive: true, mode: 0o700 });
       for (const file of uploads) copyFileSync(file, path.join(uploaded, path.basename(file)));
+      if (options.relay) await ensureRelay(state, machine, options.relay, uploads[0]!);
       ensureKubelet(state, machine, {
         program: kubelet,
         clientCaFile: path.join(uploaded, 'ca.pem'),
@@ -83,6 +88,22 @@ export async function sandboxJoin(options: JoinOptions, reporter: Reporter): Pro
     phase.done(`${machines.map(({ name }) => name).join(', ')} joined`);
     return machines;
   });
+}
+
+/** What the unit of worker-config does: an address on the loopback interface, and socat from there to the API server. */
+async function ensureRelay(
+  state: SandboxState,
+  machine: MachineState,
+  { address, port }: { address: string; port: number },
+  kubeconfig: string,
+): Promise<void> {
+  await inside(machine, ['ip', 'address', 'replace', `${address}/32`, 'dev', 'lo']);
+  const { host, port: target } = hostAndPort(readKubeconfig(readFileSync(kubeconfig, 'utf8'), kubeconfig).server!);
+  ensureDaemon(state, machine, 'relay', [
+    'socat',
+    `TCP-LISTEN:${port},fork,reuseaddr,bind=${address}`,
+    `TCP:${host}:${target}`,
+  ]);
 }
 
 /** The kubelet's link to its current certificate, which names a path that only the machine has. */

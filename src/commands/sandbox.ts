@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import { isIpv4 } from '../cidr.ts';
 import { UserError } from '../errors.ts';
 import { table } from '../ui/table.ts';
 import { terminalReporter } from '../ui/terminal.ts';
@@ -78,6 +79,10 @@ export function configure(sandbox: Command): void {
     .option('--workers <N>', 'how many', '2')
     .option('--cluster-dns <IP>', "the hosted cluster's DNS address, for the kubelet's configuration", '10.3.0.10')
     .option('--cluster-domain <DOMAIN>', "the hosted cluster's DNS domain", 'cluster.local')
+    .option(
+      '--relay <IP:PORT>',
+      'where the relay listens that a plane with --in-cluster loopback needs on each worker (worker-config prints its unit)',
+    )
     .option('--leave', 'take them out again')
     .action(
       async (
@@ -87,6 +92,7 @@ export function configure(sandbox: Command): void {
           workers: string;
           clusterDns: string;
           clusterDomain: string;
+          relay?: string;
           leave?: boolean;
         },
       ) => {
@@ -94,7 +100,15 @@ export function configure(sandbox: Command): void {
         const reporter = terminalReporter(options);
         const name = checkName(options.name);
         if (!options.leave)
-          await sandboxJoin({ ...options, name, workers: count(options.workers, '--workers', 1) }, reporter);
+          await sandboxJoin(
+            {
+              ...options,
+              name,
+              workers: count(options.workers, '--workers', 1),
+              relay: options.relay === undefined ? undefined : relayAddress(options.relay),
+            },
+            reporter,
+          );
         else if ((await sandboxLeave({ name, namespace: options.namespace }, reporter)).length === 0)
           reporter.line(`Nothing to do: no worker machine belongs to the plane in "${options.namespace}".`);
       },
@@ -156,6 +170,17 @@ function count(text: string, option: string, least: number): number {
   throw new UserError({
     what: `${option} "${text}" has to be a number from ${least} to 50`,
     fix: 'correct it',
+    anchor: 'bad-values',
+    exitCode: 2,
+  });
+}
+
+function relayAddress(text: string): { address: string; port: number } {
+  const [, address, port] = /^([\d.]+):(\d+)$/.exec(text) ?? [];
+  if (address !== undefined && isIpv4(address)) return { address, port: Number(port) };
+  throw new UserError({
+    what: `--relay "${text}" has to be an IPv4 address and a port`,
+    fix: 'take both from the relay unit that k8sk8s worker-config prints',
     anchor: 'bad-values',
     exitCode: 2,
   });

@@ -27,6 +27,19 @@ describe.runIf(process.env.K8SK8S_TEST === 'all')(`a plane at ${older} beside on
     expect(outcome.stdout).toContain(`Client Version: v${older}`);
   });
 
+  test("the previous minor's kubectl works with a plane of the newest", async () => {
+    const home = await Namespace.open('newest');
+    succeeded(await sandboxCommand(['host', 'newest.e2e.test'], home));
+    succeeded(await home.k8sk8s('deploy', '-h', 'newest.e2e.test'));
+    const kubectl = binaryPath(cacheRoot(), 'kubernetes', older, 'kubectl');
+    const ask = async (...args: string[]) =>
+      succeeded(await run(kubectl, ['--kubeconfig=tls/kubeconfig', ...args], { env: home.env, cwd: home.cwd })).stdout;
+    expect(await ask('create', 'configmap', 'old-hand', '--from-literal=a=b')).toContain('created');
+    expect(await ask('get', 'configmap', 'old-hand', '-o', 'jsonpath={.data.a}')).toBe('b');
+    expect(await ask('get', 'deployments', '-A')).toContain('kube-dns');
+    succeeded(await home.k8sk8s('destroy', '--yes'));
+  });
+
   test('goes up to the newest minor with its data, and not back', async () => {
     await home.ask('create', 'configmap', 'kept', '--from-literal=a=b');
     succeeded(await home.k8sk8s('deploy', '--kubernetes-version', '1.37'));

@@ -1,0 +1,69 @@
+import { afterEach, describe, expect, inject, test } from 'vitest';
+import { inside } from '../../sandbox/machine.ts';
+import { loadState } from '../../sandbox/state.ts';
+import { asInfraAdmin, eventually, Namespace, sandboxCommand, succeeded } from './world.ts';
+
+// The two ways to 10.3.0.1:443 that are not the default one. CoreDNS is the in-cluster client: it is not ready before it
+// has listed Services by way of that address. Runs with `npm run test:all`.
+
+let home: Namespace;
+
+async function place(name: string): Promise<string> {
+  home = await Namespace.open(name);
+  const host = `${name}.e2e.test`;
+  succeeded(await sandboxCommand(['host', host], home));
+  return host;
+}
+
+afterEach(async () => {
+  await sandboxCommand(['join', '--leave', '-n', home.name], home);
+  await home.k8sk8s('destroy', '--yes');
+});
+
+const dnsRuns = () => home.ask('-n', 'kube-system', 'rollout', 'status', 'deployment/kube-dns', '--timeout=90s');
+const endpoint = () =>
+  home.ask('get', 'endpointslice', 'kubernetes', '-o', 'jsonpath={.endpoints[0].addresses[0]}:{.ports[0].port}');
+
+describe.runIf(process.env.K8SK8S_TEST === 'all')('in-cluster clients', () => {
+  test('--in-cluster loadbalancer: by the address of a LoadBalancer service', async () => {
+    const host = await place('balanced');
+    // What a cloud's controller does: an address that leads to an infra node, written into the status of the service.
+    // kube-proxy does the rest.
+    const state = loadState(inject('sandbox'))!;
+    const machine = state.machines.find(({ role }) => role === 'infra')!;
+    const address = `${state.network}.200`;
+    await inside(machine, ['ip', 'address', 'replace', `${address}/32`, 'dev', 'eth0']);
+    const deploying = home.k8sk8s('deploy', '-h', host, '--in-cluster', 'loadbalancer');
+    await eventually(20, async () => succeeded(await home.infra('get', 'service', 'apiserver')));
+    const status = JSON.stringify({ status: { loadBalancer: { ingress: [{ ip: address }] } } });
+    const patch = ['patch', 'service', 'apiserver', '--subresource=status', '--type=merge', '-p', status];
+    succeeded(await asInfraAdmin('-n', home.name, ...patch));
+    const { stderr } = succeeded(await deploying);
+    expect(stderr).toContain('load balancer of service "apiserver"');
+    expect(await endpoint()).toBe(`${address}:6443`);
+    expect((await home.k8sk8s('worker-config')).stdout).toContain(`${address}:6443/tcp, the load balancer`);
+    succeeded(await sandboxCommand(['join', '-n', home.name, '--workers', '1'], home));
+    await dnsRuns();
+    expect(succeeded(await home.k8sk8s('deploy')).stderr).toContain('Nothing to change');
+  });
+
+  test('--in-cluster loadbalancer where there is none: says so and what to do', async () => {
+    const host = await place('unbalanced');
+    const { code, stderr } = await home.k8sk8s('deploy', '-h', host, '--in-cluster', 'loadbalancer', '--timeout', '3s');
+    expect(code).toBe(1);
+    expect(stderr).toContain('gives the service "apiserver" no address of a load balancer');
+    expect(stderr).toContain('--in-cluster node or loopback');
+    expect(stderr).toContain('To undo: k8sk8s destroy');
+  });
+
+  test('--in-cluster loopback: by an address and a relay on each worker', async () => {
+    const host = await place('loopback');
+    succeeded(await home.k8sk8s('deploy', '-h', host, '--in-cluster', 'loopback'));
+    const listening = await endpoint();
+    expect(listening).toMatch(/^10\.199\.199\.199:\d+$/);
+    const [address, port] = listening.split(':');
+    expect((await home.k8sk8s('worker-config')).stdout).toContain(`TCP-LISTEN:${port},fork,reuseaddr,bind=${address}`);
+    succeeded(await sandboxCommand(['join', '-n', home.name, '--workers', '1', '--relay', listening], home));
+    await dnsRuns();
+  });
+});
