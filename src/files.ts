@@ -1,4 +1,4 @@
-import { accessSync, constants, existsSync, readdirSync, readFileSync, rmdirSync, rmSync, statSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { createBootstrapToken, isAccepted } from './child/bootstrap-token.ts';
 import type { HostedCluster } from './kube/cluster.ts';
@@ -48,18 +48,17 @@ export function checkFiles(
   { dir, force }: { dir: string; force: boolean },
   certificateAuthority: string | undefined,
 ): void {
-  const existing = nearestFolder(path.resolve(dir));
-  try {
-    if (!statSync(existing).isDirectory()) throw Object.assign(new Error('not a directory'), { code: 'ENOTDIR' });
-    accessSync(existing, constants.W_OK | constants.X_OK);
-  } catch (error) {
-    throw fileError('write', dir, error);
-  }
   if (!force) for (const file of Object.values(filePaths(dir))) refuseForeignFile(file, certificateAuthority);
-}
-
-function nearestFolder(folder: string): string {
-  return existsSync(folder) || path.dirname(folder) === folder ? folder : nearestFolder(path.dirname(folder));
+  // Tried, because neither mode bits nor the rights of root tell of a read-only or full file system.
+  const trial = path.join(dir, `.k8sk8s-${process.pid}`);
+  try {
+    mkdirSync(dir, { recursive: true, mode: 0o700 });
+    writeFileSync(trial, 'as long as one of the files will be\n'.repeat(256), { mode: 0o600 });
+  } catch (error) {
+    throw fileError('write', dir, error, 2);
+  } finally {
+    rmSync(trial, { force: true });
+  }
 }
 
 /**

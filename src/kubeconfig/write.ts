@@ -103,7 +103,7 @@ export function belongsToAuthority(file: string, certificateAuthority: string): 
  *
  * @returns `error` itself when it is not such a failure
  */
-export function fileError(action: 'read' | 'write', file: string, error: unknown): unknown {
+export function fileError(action: 'read' | 'write', file: string, error: unknown, exitCode: 1 | 2 = 1): unknown {
   const code = (error as NodeJS.ErrnoException | null)?.code;
   if (error instanceof UserError || typeof code !== 'string' || !/^E[A-Z0-9]+$/.test(code)) return error;
   const [why, fix] = REASONS[code] ?? [messageOf(error), 'name another path'];
@@ -112,6 +112,7 @@ export function fileError(action: 'read' | 'write', file: string, error: unknown
     why,
     fix,
     anchor: action === 'write' ? 'file-not-writable' : 'file-not-readable',
+    exitCode,
     cause: error,
   });
 }

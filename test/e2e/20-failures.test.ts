@@ -1,7 +1,7 @@
-import { readFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { Namespace, type Outcome, resourceVersions, sandboxCommand, succeeded } from './world.ts';
+import { Namespace, type Outcome, resourceVersions, run, sandboxCommand, succeeded } from './world.ts';
 
 // Deploys that go wrong, each for real, and what the person is told. Every namespace ends empty.
 
@@ -74,6 +74,35 @@ describe('a deploy that cannot succeed stops with the cause', () => {
       '--expose nodeport',
     );
     await leavesNothing(home);
+  });
+});
+
+describe('a folder for the files that cannot be used', () => {
+  const objects = (home: Namespace) =>
+    home.infra('get', 'all,secrets,configmaps,ingresses', '-l', 'app.kubernetes.io/part-of=k8sk8s', '-o', 'name');
+
+  test.each([
+    ['that is on a file system nobody can write to', '/proc/tls', 'cannot write /proc/tls'],
+    ['below a file', 'a-file/tls', 'a part of the path is a file'],
+    ['on a full disk', 'full/tls', 'there is no space left on the device'],
+    ["with another cluster's kubeconfig", 'others', 'kubeconfig belongs to another cluster'],
+  ])('one %s is noticed before anything is made', async (_, dir, words) => {
+    const { home, host } = await place('files');
+    writeFileSync(path.join(home.cwd, 'a-file'), '');
+    mkdirSync(path.join(home.cwd, 'others'), { recursive: true });
+    copyFileSync(home.env.KUBECONFIG!, path.join(home.cwd, 'others/kubeconfig'));
+    const full = path.join(home.cwd, 'full');
+    mkdirSync(full, { recursive: true });
+    succeeded(await run('mount', ['-t', 'tmpfs', '-o', 'size=4k,nr_inodes=3', 'tmpfs', full]));
+    try {
+      const { code, stderr } = await home.k8sk8s('deploy', '-h', host, '--dir', dir);
+      expect(code, stderr).toBe(2);
+      expect(stderr).toContain(words);
+      expect(stderr).toContain('--dir');
+      expect((await objects(home)).stdout).toBe('');
+    } finally {
+      succeeded(await run('umount', [full]));
+    }
   });
 });
 
