@@ -1,10 +1,16 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, rmdirSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { createBootstrapToken, isAccepted } from './child/bootstrap-token.ts';
 import type { HostedCluster } from './kube/cluster.ts';
 import { buildKubeconfig } from './kubeconfig/build.ts';
 import { readKubeconfig } from './kubeconfig/read.ts';
-import { belongsToAuthority, fileError, refuseForeignFile, writeFileAtomically } from './kubeconfig/write.ts';
+import {
+  belongsToAuthority,
+  fileError,
+  makeFolder,
+  refuseForeignFile,
+  writeFileAtomically,
+} from './kubeconfig/write.ts';
 import type { PkiBundle } from './pki/certificates.ts';
 import type { Addresses } from './plane/addresses.ts';
 import { adminKubeconfig } from './plane/secrets.ts';
@@ -52,7 +58,7 @@ export function checkFiles(
   // Tried, because neither mode bits nor the rights of root tell of a read-only or full file system.
   const trial = path.join(dir, `.k8sk8s-${process.pid}`);
   try {
-    mkdirSync(dir, { recursive: true, mode: 0o700 });
+    makeFolder(dir);
     writeFileSync(trial, 'as long as one of the files will be\n'.repeat(256), { mode: 0o600 });
   } catch (error) {
     throw fileError('write', dir, error, 2);

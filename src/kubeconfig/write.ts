@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
-import { readFileSync, statSync } from 'node:fs';
-import { type FileHandle, mkdir, open, readFile, realpath, rename, stat, unlink } from 'node:fs/promises';
+import { existsSync, mkdirSync, readFileSync, statSync } from 'node:fs';
+import { type FileHandle, open, readFile, realpath, rename, stat, unlink } from 'node:fs/promises';
 import path from 'node:path';
 import { messageOf, UserError } from '../errors.ts';
 import { fingerprint } from '../pki/inspect.ts';
@@ -38,11 +38,23 @@ export async function writeFileAtomically(
     if (before && (before.mode & 0o7777) === finalMode && (await readFile(target, 'utf8')) === content)
       return 'unchanged';
     const folder = path.dirname(target);
-    await mkdir(folder, { recursive: true, mode: 0o700 });
+    makeFolder(folder);
     await replace(target, folder, content, finalMode, options.keepMode ? before : undefined);
     return before ? 'updated' : 'created';
   } catch (error) {
     throw fileError('write', file, error);
+  }
+}
+
+/** Makes a folder and those above it, for the owner only. Node's own recursive mkdir never comes back from /proc. */
+export function makeFolder(folder: string): void {
+  if (existsSync(folder)) return;
+  makeFolder(path.dirname(path.resolve(folder)));
+  try {
+    mkdirSync(folder, { mode: 0o700 });
+  } catch (error) {
+    // Another process may have made it meanwhile.
+    if (!statSync(folder, { throwIfNoEntry: false })?.isDirectory()) throw error;
   }
 }
 
