@@ -83,7 +83,7 @@ spec:
       containers:
         - name: metrics-server
           image: registry.k8s.io/metrics-server/metrics-server:v0.9.0
-          args: [--cert-dir=/tmp, --secure-port=4443, --kubelet-preferred-address-types=InternalIP, --kubelet-certificate-authority=/ca/ca.crt, --metric-resolution=10s]
+          args: [--cert-dir=/tmp, --secure-port=4443, --kubelet-preferred-address-types=InternalIP, --kubelet-certificate-authority=/ca/ca.crt, --metric-resolution=15s]
           ports: [{name: https, containerPort: 4443}]
           readinessProbe: {httpGet: {path: /readyz, port: https, scheme: HTTPS}, periodSeconds: 2}
           volumeMounts: [{name: ca, mountPath: /ca}, {name: tmp, mountPath: /tmp}]
