@@ -54,7 +54,6 @@ export function checkFiles(
   { dir, force }: { dir: string; force: boolean },
   certificateAuthority: string | undefined,
 ): void {
-  if (!force) for (const file of Object.values(filePaths(dir))) refuseForeignFile(file, certificateAuthority);
   // Tried, because neither mode bits nor the rights of root tell of a read-only or full file system.
   const trial = path.join(dir, `.k8sk8s-${process.pid}`);
   try {
@@ -63,8 +62,9 @@ export function checkFiles(
   } catch (error) {
     throw fileError('write', dir, error, 2);
   } finally {
-    rmSync(trial, { force: true });
+    if (existsSync(trial)) rmSync(trial);
   }
+  if (!force) for (const file of Object.values(filePaths(dir))) refuseForeignFile(file, certificateAuthority);
 }
 
 /**

@@ -138,6 +138,7 @@ const REASONS: Record<string, readonly [why: string, fix: string]> = {
   EDQUOT: ['your disk quota is used up', full[1]],
   EACCES: forbidden,
   EPERM: forbidden,
+  ENOENT: ['there is no such folder, and it cannot be made there', elsewhere],
   ENOTDIR: fileInPath,
   EEXIST: fileInPath,
   EISDIR: ['it is a folder', 'name a file'],
