@@ -33,7 +33,15 @@ export interface UpOptions {
 
 /** What each machine has in its containerd before anything is asked of it. */
 const planeImages: ImageName[] = ['etcd', 'kube-apiserver', 'kube-controller-manager', 'kube-scheduler'];
-const infraImages: ImageName[] = ['pause', 'busybox', 'coredns', 'traefik', 'local-path-provisioner', ...planeImages];
+const infraImages: ImageName[] = [
+  'pause',
+  'busybox',
+  'coredns',
+  'traefik',
+  'local-path-provisioner',
+  'node',
+  ...planeImages,
+];
 const workerImages: ImageName[] = [
   'pause',
   'busybox',

@@ -75,6 +75,11 @@ const purposes: Record<string, Purpose> = {
     usedFor: 'the scheduler towards the API server',
     atItsEnd: 'new pods get no node',
   },
+  egress: {
+    secret: 'kube-apiserver-egress',
+    usedFor: 'the proxy beside the API server that reaches pods',
+    atItsEnd: 'webhooks and aggregated APIs on pod addresses stop',
+  },
   admin: {
     secret: 'admin-kubeconfig',
     usedFor: 'the administrator of tls/kubeconfig',

@@ -14,11 +14,14 @@ const pod = (uid: string, restartCount: number, running = true): Pod => ({
 const line = (second: number, text: string) => `2026-01-01T00:00:0${second}.000000000Z ${text}`;
 
 test('the first log is as long as it was asked for', () => {
-  expect(new LogProgress().begin(pod('a', 0), { tailLines: 3 })).toEqual({ tailLines: 3, sinceSeconds: undefined });
+  expect(new LogProgress('etcd').begin(pod('a', 0), { tailLines: 3 })).toEqual({
+    tailLines: 3,
+    sinceSeconds: undefined,
+  });
 });
 
 test('a stream that broke goes on where it stopped, and tells no line twice', () => {
-  const progress = new LogProgress();
+  const progress = new LogProgress('etcd');
   progress.begin(pod('a', 0), { tailLines: 3 });
   expect(progress.take(line(1, 'one'), false, 1000)).toBe('one');
   expect(progress.begin(pod('a', 0), { tailLines: 3 }, 3000)).toEqual({ sinceSeconds: 7 });
@@ -30,7 +33,7 @@ test.each([
   ['restarted container', pod('a', 1)],
   ['new pod', pod('b', 0)],
 ])('the log of a %s is told from its beginning', (_, next) => {
-  const progress = new LogProgress();
+  const progress = new LogProgress('etcd');
   progress.begin(pod('a', 0), { tailLines: 3 });
   progress.take(line(5, 'last words'), false);
   expect(progress.hasMore(next)).toBe(true);
@@ -38,7 +41,7 @@ test.each([
 });
 
 test('a container that has ended and was told has no more', () => {
-  const progress = new LogProgress();
+  const progress = new LogProgress('etcd');
   progress.begin(pod('a', 0), {});
   expect(progress.hasMore(pod('a', 0, false))).toBe(false);
 });

@@ -3,9 +3,13 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { messageOf } from './errors.ts';
 import type { InfraCluster } from './kube/cluster.ts';
 import { ApiError, ConnectionError } from './kube/errors.ts';
-import type { Pod } from './kube/objects.ts';
+import type { ContainerStatus, Pod } from './kube/objects.ts';
+import { egressName } from './plane/egress.ts';
 import { podSelector } from './plane/names.ts';
 import type { Component } from './spec.ts';
+
+/** The container whose log is meant: a component's, which has its name, or the one beside the API server. */
+export type LogSource = Component | typeof egressName;
 
 /** Which part of a log is wanted. */
 export interface LogQuery {
@@ -38,26 +42,26 @@ const pollEvery = 500;
 const overlapSeconds = 5;
 
 /**
- * Tells the log of a component's pods as it is now.
+ * Tells the log of a container in a component's pods as it is now.
  *
  * @returns false when there was none; `note` has said why
  */
 export async function readLog(
   cluster: InfraCluster,
   planeId: string,
-  component: Component,
+  source: LogSource,
   query: LogQuery,
   sink: LogSink,
   signal: AbortSignal,
 ): Promise<boolean> {
-  const pods = await podsOf(cluster, planeId, component);
+  const pods = await podsOf(cluster, planeId, source);
   if (pods.length === 0) sink.note('it has no pod');
   let found = false;
   for (const pod of pods) {
     try {
       const { audit = false, tailLines, ...rest } = query;
-      const ask = tailLines === undefined || component !== 'kube-apiserver' ? tailLines : tailLines * auditShare;
-      const text = await cluster.log(pod.metadata.name, { ...rest, tailLines: ask, signal });
+      const ask = tailLines === undefined || source !== 'kube-apiserver' ? tailLines : tailLines * auditShare;
+      const text = await cluster.log(pod.metadata.name, { ...rest, tailLines: ask, container: source, signal });
       found = true;
       const lines = linesOf(text).filter((line) => isAuditEvent(line) === audit);
       for (const line of tailLines === undefined ? lines : lines.slice(-tailLines || lines.length)) sink.line(line);
@@ -76,20 +80,25 @@ export async function readLog(
 export async function followLog(
   cluster: InfraCluster,
   planeId: string,
-  component: Component,
+  source: LogSource,
   query: LogQuery,
   sink: LogSink,
   signal: AbortSignal,
 ): Promise<void> {
-  const progress = new LogProgress();
+  const progress = new LogProgress(source);
   const say = once(sink.note);
   while (!signal.aborted) {
     try {
-      const pod = (await podsOf(cluster, planeId, component))[0];
+      const pod = (await podsOf(cluster, planeId, source))[0];
       if (!pod) say('it has no pod yet');
       else if (progress.hasMore(pod)) {
         const wanted = progress.begin(pod, query);
-        const stream = await cluster.followLog(pod.metadata.name, { ...wanted, timestamps: true, signal });
+        const stream = await cluster.followLog(pod.metadata.name, {
+          ...wanted,
+          container: source,
+          timestamps: true,
+          signal,
+        });
         say('');
         for await (const line of createInterface({ input: stream, crlfDelay: Number.POSITIVE_INFINITY })) {
           const text = progress.take(line, query.timestamps ?? false);
@@ -109,15 +118,19 @@ export async function followLog(
 
 /** What has been told of which container, so that a log that is opened again goes on and does not begin anew. */
 export class LogProgress {
+  readonly #container: LogSource;
   #pod: string | undefined;
   #restarts = -1;
   #last = '';
   #lastAt = 0;
 
+  constructor(container: LogSource) {
+    this.#container = container;
+  }
+
   /** Whether the pod may have lines that were not told: it runs, or its container is another one than before. */
   hasMore(pod: Pod): boolean {
-    const status = pod.status?.containerStatuses?.[0];
-    return this.#isNew(pod) || status?.state?.running !== undefined;
+    return this.#isNew(pod) || this.#statusIn(pod)?.state?.running !== undefined;
   }
 
   /** What to ask for: all of a container that follows on one that was told, the rest of one that was begun. */
@@ -126,7 +139,7 @@ export class LogProgress {
     const resumed = !this.#isNew(pod);
     if (this.#pod !== pod.metadata.uid) this.#last = '';
     this.#pod = pod.metadata.uid ?? '';
-    this.#restarts = restartsOf(pod);
+    this.#restarts = this.#restartsOf(pod);
     if (first) return { tailLines: query.tailLines, sinceSeconds: query.sinceSeconds };
     // Counted in time that has passed, so that clocks of two machines need not agree.
     if (resumed && this.#last !== '') return { sinceSeconds: Math.ceil((now - this.#lastAt) / 1000) + overlapSeconds };
@@ -145,16 +158,21 @@ export class LogProgress {
   }
 
   #isNew(pod: Pod): boolean {
-    return this.#pod !== pod.metadata.uid || this.#restarts !== restartsOf(pod);
+    return this.#pod !== pod.metadata.uid || this.#restarts !== this.#restartsOf(pod);
+  }
+
+  #statusIn(pod: Pod): ContainerStatus | undefined {
+    return pod.status?.containerStatuses?.find(({ name }) => name === this.#container);
+  }
+
+  #restartsOf(pod: Pod): number {
+    return this.#statusIn(pod)?.restartCount ?? 0;
   }
 }
 
-function restartsOf(pod: Pod): number {
-  return pod.status?.containerStatuses?.[0]?.restartCount ?? 0;
-}
-
 /** A component's pods, the newest first; those on their way out only where there is no other. */
-async function podsOf(cluster: InfraCluster, planeId: string, component: Component): Promise<Pod[]> {
+async function podsOf(cluster: InfraCluster, planeId: string, source: LogSource): Promise<Pod[]> {
+  const component = source === egressName ? 'kube-apiserver' : source;
   const selector = Object.entries(podSelector(planeId, component)).map(([key, value]) => `${key}=${value}`);
   const { items } = await cluster.pods(selector.join(','));
   const staying = items.filter(({ metadata }) => !metadata.deletionTimestamp);
@@ -184,8 +202,8 @@ function once(note: (text: string) => void): (text: string) => void {
 }
 
 /** `etcd:                   …` for each line, when several components are told at once. Pure. */
-export function prefixOf(component: Component, chosen: readonly Component[]): string {
+export function prefixOf(source: LogSource, chosen: readonly LogSource[]): string {
   if (chosen.length === 1) return '';
   const width = Math.max(...chosen.map((each) => each.length));
-  return `${component.padEnd(width)}  `;
+  return `${source.padEnd(width)}  `;
 }

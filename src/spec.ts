@@ -181,6 +181,16 @@ export const clusterSpec = z.strictObject({
   loopbackAddress: checked((value) => (isIpv4(value) ? undefined : 'is not an IPv4 address'))
     .default('10.199.199.199')
     .meta(flag({ flag: 'loopback-address', arg: 'IP', help: "the relay's address with --in-cluster loopback" })),
+  egress: z
+    .enum(['kubelet', 'none'])
+    .default('kubelet')
+    .meta(
+      flag({
+        flag: 'egress',
+        arg: 'HOW',
+        help: "how the API server reaches pods (webhooks, aggregated APIs, service and pod proxy): kubelet (through the kubelets' port-forward) or none (pods with hostNetwork alone)",
+      }),
+    ),
   sans: z
     .array(checked((value) => (isIp(value) ? undefined : hostProblem(value))))
     .default([])
@@ -295,7 +305,7 @@ export const clusterSpec = z.strictObject({
     flag({
       flag: 'node-image',
       arg: 'IMAGE',
-      help: 'image of Node.js, for the kubelet serving certificate approver',
+      help: 'image of Node.js, for the kubelet serving certificate approver and the egress proxy',
     }),
   ),
   imageRegistry: image.optional().meta(

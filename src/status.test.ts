@@ -47,7 +47,7 @@ test.each([
         ],
       }),
     ],
-    'CrashLoopBackOff: it ended with exit code 137 (out of memory); its last words: k8sk8s logs --previous',
+    'CrashLoopBackOff: it ended with exit code 137 (out of memory); its last words: k8sk8s logs --previous etcd',
   ],
   [
     'runs and is not ready',

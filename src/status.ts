@@ -3,13 +3,13 @@ import { messageOf } from './errors.ts';
 import { openPlane } from './hosted.ts';
 import type { HostedCluster, InfraCluster } from './kube/cluster.ts';
 import { ApiError, ConnectionError } from './kube/errors.ts';
-import type { Event, KubeObject, Node, Pod } from './kube/objects.ts';
+import type { ContainerStatus, Event, KubeObject, Node, Pod } from './kube/objects.ts';
 import { renewBeforeDays } from './pki/certificates.ts';
 import { inspect } from './pki/inspect.ts';
 import { connectionWords } from './plane/available.ts';
 import { planeSelector } from './plane/names.ts';
 import type { PlaneRecord } from './record.ts';
-import { components } from './spec.ts';
+import { type ClusterSpec, components } from './spec.ts';
 
 interface ComponentStatus {
   name: string;
@@ -55,12 +55,24 @@ export interface PlaneStatus {
   certificates: { name: string; days: number }[];
   hosted: { answers: boolean; problem?: string; workers: WorkerStatus[] };
   warnings: Warning[];
+  egress: { kind: ClusterSpec['egress']; how: string };
   limits: string[];
 }
 
-const limits = [
-  'webhooks and aggregated APIs work on hostNetwork pods of the workers; those on pod addresses cannot be reached by the API server yet',
-];
+/** How the API server reaches pods for webhooks, aggregated APIs, service and pod proxy. */
+const egressWords: Record<ClusterSpec['egress'], string> = {
+  kubelet: "the API server reaches pods through the kubelets' port-forward",
+  none: 'none: the API server reaches pods with hostNetwork alone',
+};
+
+const egressLimits: Record<ClusterSpec['egress'], string[]> = {
+  kubelet: [
+    "the API server reaches what a pod listens on at all addresses or at localhost, not what listens on the pod's address alone",
+  ],
+  none: [
+    'webhooks, aggregated APIs, service and pod proxy work on hostNetwork pods of the workers; those on pod addresses cannot be reached (--egress kubelet reaches them)',
+  ],
+};
 
 /** Everything about a plane that one screen can hold. @throws UserError `no-plane` or `plane-incomplete` */
 export async function planeStatus(cluster: InfraCluster, now = new Date()): Promise<PlaneStatus> {
@@ -95,7 +107,8 @@ export async function planeStatus(cluster: InfraCluster, now = new Date()): Prom
       certificates: certificates.sort((a, b) => a.days - b.days),
       hosted: answer,
       warnings: warningsOf(events.items, pods.items),
-      limits,
+      egress: { kind: spec.egress, how: egressWords[spec.egress] },
+      limits: egressLimits[spec.egress],
     };
   } finally {
     await hosted.close();
@@ -135,11 +148,15 @@ export function componentStatus(name: string, pods: Pod[], events: Event[]): Com
   return {
     name,
     ready,
-    restarts: own.reduce((sum, { status }) => sum + (status?.containerStatuses?.[0]?.restartCount ?? 0), 0),
+    restarts: own
+      .flatMap(({ status }) => status?.containerStatuses ?? [])
+      .reduce((sum, { restartCount }) => sum + restartCount, 0),
     since: pod?.metadata.creationTimestamp,
-    image: pod?.status?.containerStatuses?.[0]?.image || (pod?.spec.containers[0]?.image ?? ''),
+    image:
+      pod?.status?.containerStatuses?.find((container) => container.name === name)?.image ||
+      (pod?.spec.containers[0]?.image ?? ''),
     node: pod?.spec.nodeName ?? '',
-    problem: ready ? undefined : pod ? podProblem(pod) : (refusal(name, events) ?? 'it has no pod'),
+    problem: ready ? undefined : pod ? podProblem(name, pod) : (refusal(name, events) ?? 'it has no pod'),
   };
 }
 
@@ -148,17 +165,22 @@ function isReady({ status }: Pod): boolean {
   return containers.length > 0 && containers.every(({ ready }) => ready);
 }
 
-function podProblem({ status }: Pod): string {
+function podProblem(component: string, { status }: Pod): string {
   const unscheduled = status?.conditions?.find(
     ({ type, status: value }) => type === 'PodScheduled' && value === 'False',
   );
   if (unscheduled) return unscheduled.message ?? 'no infra node takes its pod';
-  const { state, lastState } = status?.containerStatuses?.[0] ?? {};
+  const container = status?.containerStatuses?.find(({ ready }) => !ready);
+  const problem = containerProblem(container);
+  return container && container.name !== component ? `${container.name}: ${problem}` : problem;
+}
+
+function containerProblem({ name, state, lastState }: Partial<ContainerStatus> = {}): string {
   const ended = state?.terminated ?? lastState?.terminated;
   const end =
     ended && `it ended with exit code ${ended.exitCode}${ended.reason === 'OOMKilled' ? ' (out of memory)' : ''}`;
   if (state?.waiting && ended)
-    return `${state.waiting.reason ?? 'it waits'}: ${end}; its last words: k8sk8s logs --previous`;
+    return `${state.waiting.reason ?? 'it waits'}: ${end}; its last words: k8sk8s logs --previous ${name}`;
   if (state?.waiting) return [state.waiting.reason, state.waiting.message].filter(Boolean).join(': ');
   if (state?.running)
     return end ? `it is starting again; before, ${end}` : 'it runs, and does not answer its probe yet';

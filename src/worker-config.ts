@@ -43,7 +43,8 @@ export function workerConfig(spec: ClusterSpec, addresses: Addresses, infraNodes
         : [
             `worker → ${spec.inCluster === 'node' ? `${advertisedPort}/tcp of ${nodes}` : `${address}:${advertisedPort}/tcp, the load balancer`} (pods that dial the service kubernetes.default)`,
           ]),
-      'infra nodes → worker:10250/tcp (logs, exec, port-forward, metrics)',
+      `infra nodes → worker:10250/tcp (logs, exec, port-forward, metrics${spec.egress === 'kubelet' ? ', and by port-forward webhooks, aggregated APIs, service and pod proxy' : ''})`,
+      'infra nodes → worker: ports of hostNetwork pods that serve webhooks or aggregated APIs, where there are such',
       ...(spec.network === 'flannel' && spec.childAssets ? ['worker ↔ worker: 8472/udp (flannel vxlan)'] : []),
     ],
   };

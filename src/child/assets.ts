@@ -32,7 +32,8 @@ export function buildChildAssets(
   const { host: apiHost, port } = hostAndPort(addresses.workerServer);
   const api = { apiHost, apiPort: String(port) };
   const access = renderTemplate('child/access.yaml', { kubeletServingCa: authorities.kubeletServing });
-  if (!spec.childAssets) return labelled([...access, ...approver(images.node, api)]);
+  const rights = [...access, ...(spec.egress === 'none' ? [] : renderTemplate('child/egress.yaml', {}))];
+  if (!spec.childAssets) return labelled([...rights, ...approver(images.node, api)]);
 
   const [proxyConfig] = renderTemplate('child/kube-proxy-config.yaml', {
     podCidr: spec.podCidr,
@@ -42,7 +43,7 @@ export function buildChildAssets(
   });
   const kubeconfig = inClusterKubeconfig(addresses.workerServer, authorities.ca);
   const objects = [
-    ...access,
+    ...rights,
     ...approver(images.node, api),
     ...renderTemplate('child/kube-proxy.yaml', {
       kubeconfig,

@@ -1,8 +1,9 @@
 import type { Command } from 'commander';
 import { UserError } from '../errors.ts';
-import { followLog, type LogQuery, type LogSink, prefixOf, readLog } from '../logs.ts';
+import { followLog, type LogQuery, type LogSink, type LogSource, prefixOf, readLog } from '../logs.ts';
+import { egressName } from '../plane/egress.ts';
 import { readRecord } from '../record.ts';
-import { type Component, components, didYouMean } from '../spec.ts';
+import { components, didYouMean } from '../spec.ts';
 import {
   addConnectionOptions,
   type ConnectionOptions,
@@ -21,19 +22,22 @@ interface LogsOptions extends ConnectionOptions {
   audit?: boolean;
 }
 
-const aliases: Record<string, Component> = {
+const sources: LogSource[] = ['etcd', 'kube-apiserver', egressName, 'kube-controller-manager', 'kube-scheduler'];
+
+const aliases: Record<string, LogSource> = {
   apiserver: 'kube-apiserver',
   'api-server': 'kube-apiserver',
   'controller-manager': 'kube-controller-manager',
   scheduler: 'kube-scheduler',
+  egress: egressName,
 };
 
 const defaultTail = 200;
-const audited: Component = 'kube-apiserver';
+const audited: LogSource = 'kube-apiserver';
 
 export function configure(command: Command): void {
   addConnectionOptions(command)
-    .argument('[COMPONENT]', `${components.join(', ')}; all of them when left out`)
+    .argument('[COMPONENT]', `${sources.join(', ')}; all of them when left out`)
     .option('-f, --follow', 'go on as new lines are written, across restarts')
     .option('--previous', 'of the container before its last restart')
     .option('--tail <N>', `last lines only (default: ${defaultTail}, with --since all)`)
@@ -44,8 +48,8 @@ export function configure(command: Command): void {
 }
 
 async function run(name: string | undefined, options: LogsOptions): Promise<void> {
-  const chosen = name === undefined ? (options.audit ? [audited] : [...components]) : [componentOf(name)];
-  if (options.audit && chosen[0] !== audited)
+  const asked = name === undefined ? undefined : sourceOf(name);
+  if (options.audit && asked && asked !== audited)
     throw badValue(`${name} writes no audit events`, `leave it out, or say ${audited}`);
   const query = queryOf(options);
   const reporter = reporterOf(options);
@@ -59,9 +63,11 @@ async function run(name: string | undefined, options: LogsOptions): Promise<void
         fix: 'k8sk8s list shows where there are some',
         anchor: 'no-plane',
       });
-    const sinkOf = (component: Component): LogSink => ({
-      line: (text) => process.stdout.write(`${prefixOf(component, chosen)}${text}\n`),
-      note: (text) => reporter.line(`${component}: ${text}`),
+    const all = record.spec.egress === 'kubelet' ? sources : components;
+    const chosen: readonly LogSource[] = asked ? [asked] : options.audit ? [audited] : all;
+    const sinkOf = (source: LogSource): LogSink => ({
+      line: (text) => process.stdout.write(`${prefixOf(source, chosen)}${text}\n`),
+      note: (text) => reporter.line(`${source}: ${text}`),
     });
     if (options.follow) {
       await Promise.all(chosen.map((each) => followLog(cluster, record.planeId, each, query, sinkOf(each), signal)));
@@ -109,12 +115,12 @@ function brokenOutput(): AbortSignal {
   return controller.signal;
 }
 
-function componentOf(name: string): Component {
-  const found = components.find((component) => component === name) ?? aliases[name];
+function sourceOf(name: string): LogSource {
+  const found = sources.find((source) => source === name) ?? aliases[name];
   if (found) return found;
   throw badValue(
-    `"${name}" is no component of a plane${didYouMean(name, [...components, ...Object.keys(aliases)])}`,
-    `choose one of ${components.join(', ')}`,
+    `"${name}" is no component of a plane${didYouMean(name, [...sources, ...Object.keys(aliases)])}`,
+    `choose one of ${sources.join(', ')}`,
   );
 }
 

@@ -35,6 +35,7 @@ export function render(status: PlaneStatus, problems: string[], now: Date): stri
     ['Address', [status.server]],
     ['Workers use', [`${status.workerServer}, node port ${status.nodePort}`]],
     ['Storage', [`${status.storage.kind}: ${status.storage.loses}`]],
+    ['Egress', [status.egress.how]],
     [
       'Certificates',
       [

@@ -39,6 +39,7 @@ const rows: [apiVersion: string, namespaced: boolean, kinds: Record<string, stri
   ['rbac.authorization.k8s.io/v1', true, { Role: 'roles', RoleBinding: 'rolebindings' }],
   ['rbac.authorization.k8s.io/v1', false, { ClusterRole: 'clusterroles', ClusterRoleBinding: 'clusterrolebindings' }],
   ['certificates.k8s.io/v1', false, { CertificateSigningRequest: 'certificatesigningrequests' }],
+  ['flowcontrol.apiserver.k8s.io/v1', false, { FlowSchema: 'flowschemas' }],
   ['apiregistration.k8s.io/v1', false, { APIService: 'apiservices' }],
   [
     'authorization.k8s.io/v1',

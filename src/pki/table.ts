@@ -18,6 +18,8 @@ export interface CertificateContext {
   extraSans: string[];
   /** Cluster IPs of the services etcd0, etcd1, …: one a member, in that order. */
   etcdServiceIps: string[];
+  /** Whether a proxy stands beside the API server. */
+  egress?: boolean;
 }
 
 export type AuthorityName = 'ca' | 'etcd-ca' | 'etcd-peer-ca' | 'front-proxy-ca' | 'kubelet-serving-ca';
@@ -86,6 +88,9 @@ const leafRows: LeafRow[] = [
   },
 ];
 
+/** Who it is decides what it may do: templates/child/egress.yaml. */
+const egressRow: LeafRow = { ...client, name: 'egress', authority: 'ca', commonName: 'k8sk8s:egress' };
+
 /** Members dial each other by service IP; their server certificate is also their gateway's client certificate. */
 function memberRows(member: number): LeafRow[] {
   const row = {
@@ -112,7 +117,11 @@ function serviceNames(service: string, namespace: string): string[] {
 
 /** Every leaf of a plane with as many etcd members as `context` has service addresses for. */
 export function leafRowsFor(context: CertificateContext): LeafRow[] {
-  return [...leafRows, ...context.etcdServiceIps.flatMap((_, member) => memberRows(member))];
+  return [
+    ...leafRows,
+    ...(context.egress ? [egressRow] : []),
+    ...context.etcdServiceIps.flatMap((_, member) => memberRows(member)),
+  ];
 }
 
 /** What a row asks for, names and addresses apart and each in its one spelling. */

@@ -26,6 +26,7 @@ const owned: Record<Component, Record<string, string>> = {
     'audit-policy-file': '--audit-policy',
     'encryption-provider-config': '',
     'encryption-provider-config-automatic-reload': '',
+    'egress-selector-config-file': '--egress',
     'feature-gates': '--feature-gates',
   },
   'kube-controller-manager': {

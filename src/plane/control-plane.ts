@@ -41,5 +41,6 @@ export function certificateContext(namespace: string, spec: ClusterSpec, address
     workerEndpointHost: hostAndPort(addresses.workerServer).host,
     extraSans: [...spec.sans, ...(isIpv4(addresses.advertised.address) ? [addresses.advertised.address] : [])],
     etcdServiceIps: addresses.etcdServiceIps,
+    egress: spec.egress !== 'none',
   };
 }

@@ -102,7 +102,7 @@ export class Diagnosis {
         (each) => each.metadata.labels?.['app.kubernetes.io/name'] === component,
       );
       if (!pod) return `${component}: waiting for its pod`;
-      const status = pod.status?.containerStatuses?.[0];
+      const status = pod.status?.containerStatuses?.find(({ name }) => name === component);
       const waiting = status?.state?.waiting;
       if (!pod.spec.nodeName) return `${component}: waiting for a node`;
       if (waiting || !status)
@@ -148,7 +148,8 @@ export class Diagnosis {
 
   async #containerFailure(pod: Pod, status: ContainerStatus): Promise<UserError | undefined> {
     const { reason = '', message } = status.state?.waiting ?? {};
-    const component = pod.metadata.labels?.['app.kubernetes.io/name'] ?? status.name;
+    // A component's own container has its name; beside the API server there may be another one.
+    const component = status.name;
     if (imageReasons.has(reason)) {
       return new UserError({
         what: `the image ${status.image} of ${component} cannot be pulled`,

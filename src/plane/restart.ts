@@ -1,6 +1,7 @@
 import type { Secret } from '../kube/objects.ts';
 import { inspect } from '../pki/inspect.ts';
 import type { Component } from '../spec.ts';
+import { egressName } from './egress.ts';
 import { authoritiesSecret, hashOf } from './secrets.ts';
 
 /** What the controller-manager mounts of the authorities: templates/host/kube-controller-manager.yaml. */
@@ -12,7 +13,9 @@ const signerFiles = ['ca.key', 'kubelet-serving-ca.crt', 'kubelet-serving-ca.key
  * within two minutes of the Secret's change. Pure.
  */
 export function restartHash(component: Component, secrets: Secret[]): string {
-  const own = secrets.filter(({ metadata: { name } }) => name === component);
+  const own = secrets.filter(
+    ({ metadata: { name } }) => name === component || (component === 'kube-apiserver' && name === egressName),
+  );
   switch (component) {
     // It reads its certificates at every handshake, and a new pod would lose an ephemeral plane's data.
     case 'etcd':

@@ -5,6 +5,7 @@ import { buildKubeconfig } from '../kubeconfig/build.ts';
 import { renderTemplate } from '../manifests/render.ts';
 import type { PkiBundle } from '../pki/certificates.ts';
 import type { ClusterSpec } from '../spec.ts';
+import { egressName, egressProgram, egressSelector } from './egress.ts';
 import { encryptionConfiguration, readEncryption } from './encryption-config.ts';
 import { labelsOf } from './names.ts';
 
@@ -21,6 +22,7 @@ const contents: Record<string, { leaves: string[]; trusted: string[]; serviceAcc
     trusted: ['ca', 'etcd-ca', 'kubelet-serving-ca', 'front-proxy-ca'],
     serviceAccount: true,
   },
+  [egressName]: { leaves: ['egress'], trusted: ['ca'] },
   'kube-controller-manager': { leaves: ['controller-manager'], trusted: ['ca'] },
   'kube-scheduler': { leaves: ['scheduler'], trusted: ['ca'] },
   'admin-kubeconfig': { leaves: ['admin'], trusted: ['ca'] },
@@ -33,6 +35,11 @@ const switchedFile = 'service-account-switched';
 
 export const secretNames = [authoritiesSecret, ...Object.keys(contents)];
 
+/** Those of `secretNames` that a plane of this spec has. */
+export function secretNamesOf(spec: ClusterSpec): string[] {
+  return secretNames.filter((name) => name !== egressName || spec.egress !== 'none');
+}
+
 export interface SecretContext {
   planeId: string;
   spec: ClusterSpec;
@@ -42,9 +49,10 @@ export interface SecretContext {
   publicServer: string;
 }
 
-/** The plane's Secrets, ready to apply. Pure. */
+/** The plane's Secrets, ready to apply. Pure but for the files of the package. */
 export function buildSecrets(bundle: PkiBundle, context: SecretContext): Secret[] {
   const encryption = { [encryptionFile]: encryptionConfiguration(bundle.encryption ?? ['identity']) };
+  const withEgress = context.spec.egress !== 'none';
   const own: Record<string, Record<string, string>> = {
     'kube-apiserver': {
       ...encryption,
@@ -54,12 +62,15 @@ export function buildSecrets(bundle: PkiBundle, context: SecretContext): Secret[
           noRefs: true,
         }),
       }),
+      ...(withEgress && { 'egress-selector.yaml': egressSelector() }),
     },
+    ...(withEgress && { [egressName]: { 'egress.mjs': egressProgram() } }),
     'kube-controller-manager': { kubeconfig: componentKubeconfig('controller-manager', context) },
     'kube-scheduler': { kubeconfig: componentKubeconfig('scheduler', context) },
     'admin-kubeconfig': { kubeconfig: adminKubeconfig(bundle, context) },
   };
-  const secrets = Object.entries(contents).map(([name, { leaves, trusted, serviceAccount }]) =>
+  const wanted = Object.entries(contents).filter(([name]) => secretNamesOf(context.spec).includes(name));
+  const secrets = wanted.map(([name, { leaves, trusted, serviceAccount }]) =>
     secret(name, context, {
       ...Object.fromEntries(
         trusted.map((authority) => [`${authority}.crt`, bundle.authorities[authority]!.certificate]),

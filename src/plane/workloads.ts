@@ -4,6 +4,7 @@ import { renderTemplate, type Value } from '../manifests/render.ts';
 import { type ClusterSpec, type Component, imagesOf } from '../spec.ts';
 import type { Addresses } from './addresses.ts';
 import { extraArguments, overrideDefaults } from './arguments.ts';
+import { egressParts, egressResources } from './egress.ts';
 import { labelsOf, podSelector } from './names.ts';
 
 /** The pods' security under the restricted level of https://kubernetes.io/docs/concepts/security/pod-security-standards/. */
@@ -109,6 +110,12 @@ export function buildWorkloads(context: WorkloadContext): KubeObject[] {
         auditArgs: spec.audit
           ? ['--audit-policy-file=/etc/kubernetes/pki/audit-policy.yaml', '--audit-log-path=-']
           : [],
+        ...egressParts(spec, {
+          image: images.node,
+          port: addresses.advertised.port,
+          containerSecurity: containerSecurity(),
+          resources: presetResources(spec, egressResources),
+        }),
       },
       // Upstream's kube-apiserver binary carries this as a file capability and cannot be executed without it.
       ['NET_BIND_SERVICE'],
@@ -121,15 +128,20 @@ export function buildWorkloads(context: WorkloadContext): KubeObject[] {
   ];
 }
 
+interface Resources {
+  requests: Record<string, string>;
+  limits: Record<string, string>;
+}
+
 /** Requests near what an idle plane was measured to use; limits leave room for a few thousand objects. */
-const measured: Record<Component, { requests: Record<string, string>; limits: Record<string, string> }> = {
+const measured: Record<Component, Resources> = {
   etcd: { requests: { cpu: '25m', memory: '64Mi' }, limits: { cpu: '1', memory: '512Mi' } },
   'kube-apiserver': { requests: { cpu: '50m', memory: '288Mi' }, limits: { cpu: '2', memory: '1Gi' } },
   'kube-controller-manager': { requests: { cpu: '20m', memory: '64Mi' }, limits: { cpu: '1', memory: '256Mi' } },
   'kube-scheduler': { requests: { cpu: '10m', memory: '40Mi' }, limits: { cpu: '1', memory: '256Mi' } },
 };
 
-function resourcesOf(spec: ClusterSpec, component: Component): object | undefined {
+function resourcesOf(spec: ClusterSpec, component: Component): Partial<Resources> | undefined {
   const own = spec.resources.find((entry) => entry.startsWith(`${component}=`));
   if (own) {
     const requests = Object.fromEntries(
@@ -140,9 +152,13 @@ function resourcesOf(spec: ClusterSpec, component: Component): object | undefine
     );
     return { requests };
   }
+  return presetResources(spec, measured[component]);
+}
+
+function presetResources(spec: ClusterSpec, { requests, limits }: Resources): Partial<Resources> | undefined {
   const preset = spec.resources.findLast((entry) => !entry.includes('=')) ?? 'small';
   if (preset === 'none') return undefined;
-  return preset === 'limits' ? measured[component] : { requests: measured[component].requests };
+  return preset === 'limits' ? { requests, limits } : { requests };
 }
 
 /** `KEY[=VALUE][:EFFECT]`, as in kubectl taint, as a toleration. */

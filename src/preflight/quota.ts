@@ -1,7 +1,7 @@
 import { isForbidden } from '../kube/errors.ts';
 import type { KubeObject } from '../kube/objects.ts';
 import { recordName } from '../plane/names.ts';
-import { secretNames } from '../plane/secrets.ts';
+import { secretNamesOf } from '../plane/secrets.ts';
 import { type Check, type CheckContext, ok, shared } from './check.ts';
 import { formatQuantity, parseQuantity } from './quantity.ts';
 import { type PodResources, runningComponents, trialPods } from './trials.ts';
@@ -93,7 +93,7 @@ async function demand(context: CheckContext): Promise<Amounts> {
   ]);
   const missing = (apiVersion: string, kind: string, names: string[]) =>
     names.filter((name) => !existing.find({ apiVersion, kind, metadata: { name } })).length;
-  const secrets = missing('v1', 'Secret', secretNames);
+  const secrets = missing('v1', 'Secret', secretNamesOf(context.spec));
   const services = missing('v1', 'Service', ['apiserver', 'etcd0']);
   const configMaps = missing('v1', 'ConfigMap', [recordName]);
   const deployments = missing('apps/v1', 'Deployment', ['kube-apiserver', 'kube-controller-manager', 'kube-scheduler']);

@@ -10,7 +10,7 @@ import { specs } from '../golden/specs.ts';
 import { adminKubeconfig, newNamespace } from './world.ts';
 
 const hostedNamespaces = new Set(['kube-system']);
-const clusterWide = new Set(['ClusterRole', 'ClusterRoleBinding']);
+const clusterWide = new Set(['ClusterRole', 'ClusterRoleBinding', 'FlowSchema']);
 
 test.each(Object.keys(specs))(
   'a real API server accepts every manifest of %s, unknown fields refused',

@@ -307,12 +307,12 @@ describe('what the namespace allows', () => {
 
   test('a quota that is too small for one pod is told once, with the sum', async () => {
     const { text, failed } = await outcome(await withQuota({ 'requests.memory': '100Mi' }), 'quota');
-    expect(text).toContain('leaves 100Mi of requests.memory, the plane needs 456Mi');
+    expect(text).toContain('leaves 100Mi of requests.memory, the plane needs 496Mi');
     expect(failed).toEqual(['quota']);
   });
   test('quotas that are just large enough, however they are written', async () => {
     const enough: Record<string, string>[] = [
-      { 'requests.cpu': '105m' },
+      { 'requests.cpu': '110m' },
       { pods: '0.004k' },
       { 'requests.memory': '1Pi', pods: '1e3' },
     ];
@@ -327,7 +327,7 @@ describe('what the namespace allows', () => {
     const { text, failed } = await outcome(delegate, 'pods');
     expect(text).toContain('add --resources limits');
     expect(text).toContain('the pods of etcd, kube-apiserver, kube-controller-manager and kube-scheduler');
-    expect(text).toContain('"failed quota: small: must specify limits.memory"');
+    expect(text).toContain('failed quota: small: must specify limits.memory');
     expect(failed).toEqual(['pods']);
     expect((await outcome(delegate, 'pods', { resources: ['limits'] })).failed).toEqual([]);
   });
@@ -337,7 +337,7 @@ describe('what the namespace allows', () => {
     await delegate.cluster.create(recorded());
     for (const name of secretNames)
       await delegate.cluster.create({ apiVersion: 'v1', kind: 'Secret', metadata: { name, labels: owned } });
-    await withQuota({ configmaps: '1', secrets: '6' }, { used: { configmaps: '1', secrets: '6' }, delegate });
+    await withQuota({ configmaps: '1', secrets: '7' }, { used: { configmaps: '1', secrets: '7' }, delegate });
     expect((await outcome(delegate, 'quota')).failed).toEqual([]);
   });
   test('the pods of the plane are not counted twice, and those that are missing are', async () => {
@@ -359,7 +359,7 @@ describe('what the namespace allows', () => {
   test('what a LimitRange adds to the pods counts against the quota', async () => {
     const delegate = await withLimitRange({ default: { memory: '1Gi' }, defaultRequest: { memory: '1Gi' } });
     await withQuota({ 'requests.memory': '2Gi' }, { delegate });
-    expect((await outcome(delegate, 'quota', { resources: ['none'] })).text).toContain('needs 4096Mi');
+    expect((await outcome(delegate, 'quota', { resources: ['none'] })).text).toContain('needs 5120Mi');
   });
   test('no services, or no node ports: told as a matter of the quota', async () => {
     for (const hard of [{ services: '1' }, { 'services.nodeports': '0' }] as Record<string, string>[]) {

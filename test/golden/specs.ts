@@ -12,6 +12,7 @@ export const specs: Record<string, ClusterSpec> = Object.fromEntries(
       network: 'none' as const,
       serviceCidr: '10.96.0.0/12',
       podCidr: '10.244.0.0/16',
+      egress: 'none' as const,
       dnsDomain: 'k8s.internal',
     },
     'no-child-assets': { childAssets: false },

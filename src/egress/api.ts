@@ -1,0 +1,106 @@
+import { readFileSync } from 'node:fs';
+import https from 'node:https';
+import { text } from 'node:stream/consumers';
+import WebSocket from 'ws';
+import { Refusal } from './refusal.ts';
+
+/** The API server beside which this runs, by node:https and ws alone: a client library would be all the memory. */
+export interface Api {
+  /** @throws Refusal when the answer is no success, or when there is none in time */
+  get(path: string, accept?: string): Promise<unknown>;
+  /**
+   * A connection to one port of a pod, by the API's port-forward.
+   *
+   * @returns an open WebSocket, paused, that speaks portForwardProtocol
+   * @throws Refusal when it is not opened, or not in time
+   */
+  portForward(pod: { namespace: string; name: string }, port: number): Promise<WebSocket>;
+}
+
+/** Of one port: channel 0 carries data, channel 1 an error; each begins with the port's number. */
+const portForwardProtocol = 'v4.channel.k8s.io';
+
+const answerMilliseconds = 5000;
+/** Of a frame; the other side's have 32 KiB. */
+const largestFrame = 1 << 20;
+
+/**
+ * @param server `https://127.0.0.1:PORT`
+ * @param folder with `ca.crt`, `egress.crt` and `egress.key`, which are read again when they are renewed
+ */
+export function connectApi(server: string, folder: string): Api {
+  const file = (name: string) => readFileSync(`${folder}/${name}`);
+  let certificate: Buffer | undefined;
+  let lookUps: https.Agent;
+  let tunnels: https.Agent;
+  const renew = () => {
+    const cert = file('egress.crt');
+    if (certificate?.equals(cert)) return;
+    const credentials = { ca: file('ca.crt'), cert, key: file('egress.key') };
+    lookUps = new https.Agent({ ...credentials, keepAlive: true, maxSockets: 4 });
+    tunnels = new https.Agent(credentials);
+    certificate = cert;
+  };
+  renew();
+
+  return {
+    get(path, accept = 'application/json') {
+      renew();
+      return new Promise((resolve, reject) => {
+        const request = https.get(
+          `${server}${path}`,
+          {
+            agent: lookUps,
+            signal: AbortSignal.timeout(answerMilliseconds),
+            headers: { Accept: accept, 'User-Agent': 'k8sk8s-egress' },
+          },
+          async (response) => {
+            const words = await text(response).catch(String);
+            if (response.statusCode === 200) resolve(JSON.parse(words));
+            else reject(new Refusal(503, `the API server answers ${response.statusCode}: ${reasonOf(words)}`));
+          },
+        );
+        request.once('error', (error) => reject(new Refusal(503, `the API server does not answer: ${error.message}`)));
+      });
+    },
+    portForward({ namespace, name }, port) {
+      renew();
+      return new Promise((resolve, reject) => {
+        const socket = new WebSocket(
+          `${server.replace(/^https/, 'wss')}/api/v1/namespaces/${namespace}/pods/${name}/portforward?ports=${port}`,
+          portForwardProtocol,
+          {
+            agent: tunnels,
+            handshakeTimeout: answerMilliseconds,
+            perMessageDeflate: false,
+            maxPayload: largestFrame,
+            headers: { 'User-Agent': 'k8sk8s-egress' },
+          },
+        );
+        socket.once('open', () => {
+          socket.pause();
+          resolve(socket);
+        });
+        socket.once('unexpected-response', async (_request, response) => {
+          const words = await text(response).catch(String);
+          const status = response.statusCode === 404 ? 404 : 502;
+          reject(
+            new Refusal(status, `port-forward to ${namespace}/${name}: ${response.statusCode} ${reasonOf(words)}`),
+          );
+        });
+        socket.once('error', (error) =>
+          reject(new Refusal(502, `port-forward to ${namespace}/${name}: ${error.message}`)),
+        );
+      });
+    },
+  };
+}
+
+/** The words of a metav1.Status, or the answer as it is. */
+function reasonOf(answer: string): string {
+  try {
+    return (JSON.parse(answer) as { message?: string }).message ?? answer.slice(0, 200);
+  } catch {
+    return answer.slice(0, 200);
+  }
+}

@@ -1,0 +1,324 @@
+import { execFileSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
+import { afterAll, beforeAll, expect, inject, test } from 'vitest';
+import { ensureImages } from '../../sandbox/artifacts/ensure.ts';
+import { ensureImported } from '../../sandbox/containerd.ts';
+import { loadState, machineFolder } from '../../sandbox/state.ts';
+import { terminalReporter } from '../../src/ui/terminal.ts';
+import { asInfraAdmin, eventually, Namespace, sandboxCommand, succeeded } from './world.ts';
+
+// What the API server itself opens connections to, on pod addresses: a webhook, an aggregated API (metrics-server,
+// verifying the kubelets' certificates), pods and Services by proxy. The tests follow each other.
+
+const host = 'egress.e2e.test';
+let home: Namespace;
+
+beforeAll(async () => {
+  const state = loadState(inject('sandbox'))!;
+  const archives = await ensureImages('metrics-server', {}, terminalReporter());
+  for (const machine of state.machines.filter(({ role }) => role === 'worker'))
+    await ensureImported(machine, machineFolder(state, machine), archives);
+  home = await Namespace.open('egress');
+  succeeded(await sandboxCommand(['host', host], home));
+  succeeded(await home.k8sk8s('deploy', '-h', host));
+  succeeded(await sandboxCommand(['join', '-n', home.name, '--workers', '2'], home));
+  await home.apply(metricsServer);
+  await home.apply(servers(await certificate()));
+  await home.ask('rollout', 'status', 'deployment/servers', '--timeout=120s');
+  await home.ask('-n', 'kube-system', 'rollout', 'status', 'deployment/metrics-server', '--timeout=120s');
+});
+
+afterAll(async () => {
+  await sandboxCommand(['join', '--leave', '-n', home.name], home);
+  await home.k8sk8s('destroy', '--yes');
+});
+
+test('a validating webhook on a pod address refuses an object and lets another pass', webhookJudges);
+test('kubectl get --raw reaches a pod and a Service by proxy', proxiesAnswer);
+test('kubectl top works through metrics-server on the pod network, kubelet certificates verified', topWorks);
+
+test('status says how pods are reached', async () => {
+  expect((await home.k8sk8s('status')).stdout).toMatch(/^Egress: +the API server reaches pods/m);
+});
+
+test('it is no open proxy: who points a webhook of the hosted cluster elsewhere reaches nothing by it', async () => {
+  const etcd = succeeded(await home.infra('get', 'service', 'etcd0', '-o', 'jsonpath={.spec.clusterIP}')).stdout;
+  for (const [name, address] of [
+    ['etcd', etcd],
+    ['nobody', '192.0.2.1'],
+  ] as const) {
+    await home.apply(stranger(name, address));
+    await eventually(30, async () => {
+      const refused = await home.hosted(['create', 'configmap', 'asks-a-stranger', '--dry-run=server']);
+      expect(refused.stderr).toContain(`403 ${address} is no node, and no pod address inside 10.2.0.0/16`);
+    });
+    await home.ask('delete', 'validatingwebhookconfiguration', name);
+  }
+  const nothing = await home.hosted(['get', '--raw', `/api/v1/namespaces/default/pods/${await aServer()}:9/proxy/`]);
+  expect(nothing.code).not.toBe(0);
+  const log = succeeded(await home.k8sk8s('logs', 'kube-apiserver-egress')).stdout;
+  expect(log).toContain(`${etcd}:443: 403 `);
+  expect(log).toMatch(/10\.2\.\d+\.\d+:9: .*connection refused/);
+});
+
+test('from outside of its pod there is nothing to connect to, and inside it refuses what it must not reach', async () => {
+  const inside = async (script: string) =>
+    succeeded(
+      await home.infra('exec', 'deploy/kube-apiserver', '-c', 'kube-apiserver-egress', '--', 'node', '-e', script),
+    ).stdout.trim();
+  // State 0A of /proc/net/tcp is LISTEN; one pod has one network, so the API server's port is seen, and it alone.
+  const listening = await inside(
+    "const {readFileSync:r}=require('fs');console.log((r('/proc/net/tcp','utf8')+r('/proc/net/tcp6','utf8')).split('\\n').filter(l=>/ 0A /.test(l)).map(l=>parseInt(l.trim().split(/\\s+/)[1].split(':').pop(),16)).join())",
+  );
+  const port = succeeded(
+    await home.infra('get', 'service', 'apiserver', '-o', 'jsonpath={.spec.ports[0].nodePort}'),
+  ).stdout;
+  expect(listening).toBe(port);
+  for (const target of [`127.0.0.1:${port}`, '169.254.169.254:80', '10.3.0.1:443', 'etcd0:2379', '10.2.0.5']) {
+    const answer = await inside(
+      `require('net').connect('/run/egress/egress.sock').on('data',d=>{console.log(String(d).split('\\r\\n')[0]);process.exit()}).write('CONNECT ${target} HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n')`,
+    );
+    expect(answer, target).toMatch(/^HTTP\/1\.1 403 /);
+  }
+});
+
+test('the proxy is killed, and the way is there again with the next container', async () => {
+  const port = succeeded(
+    await home.infra('get', 'service', 'apiserver', '-o', 'jsonpath={.spec.ports[0].nodePort}'),
+  ).stdout;
+  const pids = execFileSync('pgrep', ['-f', `^node .*--server=https://127.0.0.1:${port}`], { encoding: 'utf8' });
+  for (const pid of pids.trim().split('\n')) process.kill(Number(pid), 'SIGKILL');
+  await everythingWorks();
+  expect((await home.k8sk8s('status')).stdout).toMatch(/^kube-apiserver +yes +1 /m);
+});
+
+test('all of it goes on after the API server moved to another infra node', async () => {
+  const node = succeeded(
+    await home.infra(
+      'get',
+      'pods',
+      '-l',
+      'app.kubernetes.io/name=kube-apiserver',
+      '-o',
+      'jsonpath={.items[0].spec.nodeName}',
+    ),
+  ).stdout;
+  succeeded(await asInfraAdmin('cordon', node));
+  try {
+    succeeded(await home.infra('delete', 'pod', '-l', 'app.kubernetes.io/name=kube-apiserver', '--wait=true'));
+    succeeded(await home.infra('rollout', 'status', 'deployment/kube-apiserver', '--timeout=60s'));
+    await everythingWorks();
+  } finally {
+    succeeded(await asInfraAdmin('uncordon', node));
+  }
+});
+
+async function everythingWorks(): Promise<void> {
+  await webhookJudges();
+  await proxiesAnswer();
+  await topWorks();
+}
+
+async function webhookJudges(): Promise<void> {
+  await eventually(60, async () => {
+    const refused = await home.hosted(['create', 'configmap', 'webhook-says-no', '--dry-run=server']);
+    expect(refused.stderr).toContain('refused by a pod');
+  });
+  await eventually(20, () => home.ask('create', 'configmap', 'fine', '--dry-run=server'));
+}
+
+async function proxiesAnswer(): Promise<void> {
+  const pod = await aServer();
+  await eventually(20, async () => {
+    expect(await home.ask('get', '--raw', `/api/v1/namespaces/default/pods/${pod}:8080/proxy/`)).toBe(pod);
+    expect(await home.ask('get', '--raw', '/api/v1/namespaces/default/services/servers:http/proxy/')).toMatch(
+      /^servers-/,
+    );
+  });
+}
+
+async function topWorks(): Promise<void> {
+  await eventually(90, async () =>
+    expect(await home.ask('top', 'nodes', '--no-headers')).toMatch(/^worker-\d+ +\d+m /m),
+  );
+  await eventually(60, async () =>
+    expect(await home.ask('-n', 'kube-system', 'top', 'pods', '--no-headers')).toContain('kube-proxy'),
+  );
+}
+
+/** Name of one of the two pods. */
+async function aServer(): Promise<string> {
+  return home.ask('get', 'pods', '-l', 'app=servers', '-o', 'jsonpath={.items[0].metadata.name}');
+}
+
+/** @returns base64 of PEM; the key is in the Secret `servers` */
+async function certificate(): Promise<string> {
+  const folder = path.join(home.cwd, 'servers');
+  execFileSync(
+    'sh',
+    [
+      '-c',
+      `mkdir -p ${folder} && cd ${folder} && openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=servers -addext subjectAltName=DNS:servers.default.svc -keyout tls.key -out tls.crt`,
+    ],
+    { stdio: 'ignore' },
+  );
+  await home.ask('create', 'secret', 'tls', 'servers', `--cert=${folder}/tls.crt`, `--key=${folder}/tls.key`);
+  return readFileSync(path.join(folder, 'tls.crt')).toString('base64');
+}
+
+/** Two pods on two workers, each with a webhook at 8443 and at 8080 its name. */
+const servers = (bundle: string) => `
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: servers}
+data:
+  server.mjs: |
+    import { readFileSync } from 'node:fs';
+    import http from 'node:http';
+    import https from 'node:https';
+    import { hostname } from 'node:os';
+    http.createServer((request, response) => {
+      response.end(hostname());
+    }).listen(8080);
+    https.createServer({ key: readFileSync('/tls/tls.key'), cert: readFileSync('/tls/tls.crt') }, async (request, response) => {
+      let body = '';
+      for await (const chunk of request) body += chunk;
+      const { request: review } = JSON.parse(body);
+      const allowed = !review.name.startsWith('webhook-says-no');
+      response.setHeader('content-type', 'application/json');
+      response.end(JSON.stringify({ apiVersion: 'admission.k8s.io/v1', kind: 'AdmissionReview', response: { uid: review.uid, allowed, status: { message: 'refused by a pod' } } }));
+    }).listen(8443);
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: servers}
+spec:
+  replicas: 2
+  selector: {matchLabels: {app: servers}}
+  template:
+    metadata: {labels: {app: servers}}
+    spec:
+      terminationGracePeriodSeconds: 1
+      topologySpreadConstraints:
+        - {maxSkew: 1, topologyKey: kubernetes.io/hostname, whenUnsatisfiable: DoNotSchedule, labelSelector: {matchLabels: {app: servers}}}
+      containers:
+        - name: server
+          image: docker.io/library/node:20-slim
+          command: [node, /app/server.mjs]
+          readinessProbe: {tcpSocket: {port: 8443}, periodSeconds: 1}
+          volumeMounts: [{name: app, mountPath: /app}, {name: tls, mountPath: /tls}]
+      volumes: [{name: app, configMap: {name: servers}}, {name: tls, secret: {secretName: servers}}]
+---
+apiVersion: v1
+kind: Service
+metadata: {name: servers}
+spec:
+  selector: {app: servers}
+  ports: [{name: http, port: 80, targetPort: 8080}, {name: https, port: 443, targetPort: 8443}]
+---
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingWebhookConfiguration
+metadata: {name: servers}
+webhooks:
+  - name: servers.test.k8sk8s.io
+    clientConfig: {service: {name: servers, namespace: default}, caBundle: ${bundle}}
+    rules: [{apiGroups: [""], apiVersions: [v1], operations: [CREATE], resources: [configmaps]}]
+    namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: default}}
+    admissionReviewVersions: [v1]
+    sideEffects: None
+    failurePolicy: Fail
+    timeoutSeconds: 5
+`;
+
+const stranger = (name: string, address: string) => `
+apiVersion: v1
+kind: Service
+metadata: {name: ${name}}
+spec: {ports: [{port: 443}]}
+---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {name: ${name}, labels: {kubernetes.io/service-name: ${name}}}
+addressType: IPv4
+ports: [{port: 443}]
+endpoints: [{addresses: [${address}], conditions: {ready: true}}]
+---
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingWebhookConfiguration
+metadata: {name: ${name}}
+webhooks:
+  - name: ${name}.test.k8sk8s.io
+    clientConfig: {service: {name: ${name}, namespace: default}}
+    rules: [{apiGroups: [""], apiVersions: [v1], operations: [CREATE], resources: [configmaps]}]
+    namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: default}}
+    admissionReviewVersions: [v1]
+    sideEffects: None
+    failurePolicy: Fail
+    timeoutSeconds: 5
+`;
+
+const metricsServer = `
+apiVersion: v1
+kind: ServiceAccount
+metadata: {name: metrics-server, namespace: kube-system}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRole
+metadata: {name: metrics-server}
+rules:
+  - {apiGroups: [""], resources: [nodes/metrics], verbs: [get]}
+  - {apiGroups: [""], resources: [pods, nodes], verbs: [get, list, watch]}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRoleBinding
+metadata: {name: metrics-server}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: metrics-server}
+subjects: [{kind: ServiceAccount, name: metrics-server, namespace: kube-system}]
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRoleBinding
+metadata: {name: metrics-server:auth-delegator}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: system:auth-delegator}
+subjects: [{kind: ServiceAccount, name: metrics-server, namespace: kube-system}]
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata: {name: metrics-server-auth-reader, namespace: kube-system}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: extension-apiserver-authentication-reader}
+subjects: [{kind: ServiceAccount, name: metrics-server, namespace: kube-system}]
+---
+apiVersion: v1
+kind: Service
+metadata: {name: metrics-server, namespace: kube-system}
+spec: {selector: {k8s-app: metrics-server}, ports: [{name: https, port: 443, targetPort: 4443}]}
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: metrics-server, namespace: kube-system}
+spec:
+  selector: {matchLabels: {k8s-app: metrics-server}}
+  template:
+    metadata: {labels: {k8s-app: metrics-server}}
+    spec:
+      serviceAccountName: metrics-server
+      containers:
+        - name: metrics-server
+          image: registry.k8s.io/metrics-server/metrics-server:v0.9.0
+          args: [--cert-dir=/tmp, --secure-port=4443, --kubelet-preferred-address-types=InternalIP, --kubelet-certificate-authority=/ca/ca.crt, --metric-resolution=15s]
+          ports: [{name: https, containerPort: 4443}]
+          readinessProbe: {httpGet: {path: /readyz, port: https, scheme: HTTPS}, periodSeconds: 2}
+          volumeMounts: [{name: ca, mountPath: /ca}, {name: tmp, mountPath: /tmp}]
+      volumes: [{name: ca, configMap: {name: kubelet-serving-ca}}, {name: tmp, emptyDir: {}}]
+---
+apiVersion: apiregistration.k8s.io/v1
+kind: APIService
+metadata: {name: v1beta1.metrics.k8s.io}
+spec:
+  service: {name: metrics-server, namespace: kube-system}
+  group: metrics.k8s.io
+  version: v1beta1
+  insecureSkipTLSVerify: true
+  groupPriorityMinimum: 100
+  versionPriority: 100
+`;
