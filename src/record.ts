@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { UserError } from './errors.ts';
 import type { InfraCluster } from './kube/cluster.ts';
-import { isConflict } from './kube/errors.ts';
+import { ConnectionError, isConflict } from './kube/errors.ts';
 import type { ConfigMap } from './kube/objects.ts';
 import { labelsOf, recordName } from './plane/names.ts';
 import type { ClusterSpec, ClusterSpecInput } from './spec.ts';
@@ -76,7 +76,8 @@ export async function ensureRecord(
     await cluster.create(toConfigMap(record));
     return record;
   } catch (error) {
-    const other = isConflict(error) ? await readRecord(cluster) : undefined;
+    // Another was quicker, or our own arrived although the answer was lost.
+    const other = isConflict(error) || error instanceof ConnectionError ? await readRecord(cluster) : undefined;
     if (other) return other;
     throw error;
   }

@@ -2,7 +2,7 @@ import type { Readable } from 'node:stream';
 import { ApiError, isNotFound } from './errors.ts';
 import type { KubeList, KubeObject, Pod } from './objects.ts';
 import { pathOf, type Resource, resourceOf } from './resources.ts';
-import type { Transport } from './transport.ts';
+import { applyPatch, type Transport } from './transport.ts';
 
 /** The name under which k8sk8s owns fields (https://kubernetes.io/docs/reference/using-api/server-side-apply/). */
 export const fieldManager = 'k8sk8s';
@@ -104,11 +104,12 @@ abstract class Cluster {
         path: pathOf(resourceOf(object), namespace),
         query,
         body: object,
+        repeatable: options.dryRun,
       })
     ).body;
   }
 
-  /** Server-side apply, taking over fields that somebody else set; unknown fields are refused. JSON is YAML, so it is sent as such. */
+  /** Server-side apply, taking over fields that somebody else set; unknown fields are refused. */
   protected async applyAt<T extends KubeObject>(
     object: T,
     namespace: string | undefined,
@@ -122,7 +123,7 @@ abstract class Cluster {
         path,
         query,
         body: object,
-        contentType: 'application/apply-patch+yaml',
+        contentType: applyPatch,
       })
     ).body;
   }
@@ -223,6 +224,7 @@ export class InfraCluster extends Cluster {
         query: { ...query },
         signal,
         retries: 0,
+        text: true,
       })
     ).body;
   }
@@ -248,6 +250,7 @@ export class InfraCluster extends Cluster {
       method: 'POST',
       path: pathOf(resourceOf(review)),
       body: review,
+      repeatable: true,
     });
     return answer.body;
   }
@@ -328,7 +331,7 @@ export class HostedCluster extends Cluster {
   /** `ok`, or the checks that are not: `/readyz?verbose` (https://kubernetes.io/docs/reference/using-api/health-checks/). */
   async ready(timeout: number): Promise<{ ready: boolean; failing: string[] }> {
     try {
-      await this.transport.request({ method: 'GET', path: '/readyz', timeout, retries: 0 });
+      await this.transport.request({ method: 'GET', path: '/readyz', timeout, retries: 0, text: true });
       return { ready: true, failing: [] };
     } catch (error) {
       if (!(error instanceof ApiError) || error.status !== 500) throw error;

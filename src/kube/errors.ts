@@ -41,6 +41,9 @@ export const isNotFound = (error: unknown): boolean => error instanceof ApiError
 export const isConflict = (error: unknown): boolean => error instanceof ApiError && error.status === 409;
 export const isForbidden = (error: unknown): boolean => error instanceof ApiError && error.status === 403;
 
+/** Code of a ConnectionError: an answer came, and it was not the JSON that an API server sends, or not all of it. */
+export const notJson = 'NOT_JSON';
+
 const tlsCodes = /^(CERT_|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO_|ERR_TLS_CERT)/;
 
 /**
@@ -88,6 +91,16 @@ export function explainInfraError(error: unknown, doing: string): unknown {
         anchor: 'rejected',
         cause: error,
       });
+    case 429:
+      return new UserError({
+        what,
+        why,
+        fix: error.retryAfterSeconds
+          ? `it asks to wait ${error.retryAfterSeconds} s; then run the command again, it goes on where it stopped`
+          : 'it has too much to do: wait a minute and run the command again, it goes on where it stopped',
+        anchor: 'infra-api-error',
+        cause: error,
+      });
     default:
       return new UserError({
         what,
@@ -115,6 +128,10 @@ function explainConnection(error: ConnectionError): UserError {
     ECONNRESET: [
       'it closed the connection',
       'run the command again; if it goes on, look at the API server and what stands in front of it',
+    ],
+    [notJson]: [
+      `what answers is not an API server, or its answers do not come whole (${messageOf(error)})`,
+      'look at what stands between here and the cluster: a proxy, a sign-in page, a VPN; then run the command again',
     ],
     EHOSTUNREACH: ['there is no route to that address', 'check the network and the VPN'],
     ENETUNREACH: ['there is no route to that address', 'check the network and the VPN'],

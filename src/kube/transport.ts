@@ -3,7 +3,7 @@ import https from 'node:https';
 import type { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { UserError } from '../errors.ts';
-import { ApiError, ConnectionError } from './errors.ts';
+import { ApiError, ConnectionError, notJson } from './errors.ts';
 
 export interface ApiRequest {
   method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
@@ -18,12 +18,23 @@ export interface ApiRequest {
   /** Milliseconds for the whole exchange of one try; default 15 s. */
   timeout?: number;
   signal?: AbortSignal;
-  /** Times to try again after 429, 5xx or a lost connection; default 4, 0 for probes. */
+  /** Times to try again after 429, 5xx or a lost connection; default 6 (about 6 s), 4 before the first answer, 0 for probes. */
   retries?: number;
+  /** What comes is text, not JSON: logs, health. */
+  text?: boolean;
+  /** Whether doing it twice is as good as once. Of a POST that is known only for those that store nothing: dry runs, reviews. */
+  repeatable?: boolean;
 }
 
 /** Everything node's https client needs to speak to one server, made anew when credentials have to be refreshed. */
 export type Credentials = (refresh: boolean) => Promise<https.RequestOptions>;
+
+/** The content type of server-side apply: JSON is YAML, so it is sent as such. */
+export const applyPatch = 'application/apply-patch+yaml';
+/** A server that asks for more patience than this, in milliseconds, is told of instead of waited for. */
+const longestWait = 30_000;
+/** No try begins later than this many milliseconds after the first. */
+const longestTrying = 20_000;
 
 interface Answer {
   status: number;
@@ -33,12 +44,14 @@ interface Answer {
 
 /**
  * One keep-alive connection pool to one API server. It knows HTTP and the Status object, no kinds.
- * Lost connections and 429/5xx answers are tried again; a POST only where the server certainly did not act on it.
+ * Lost connections, answers that are not whole and 429/5xx are tried again; a POST only where the server certainly did
+ * not act on it, or storing nothing. So is an apply that was told 409, since it asks for the same whatever came between.
  */
 export class Transport {
   readonly server: URL;
   readonly #credentials: Credentials;
   #options: Promise<https.RequestOptions> | undefined;
+  #answered = false;
 
   constructor(server: string, credentials: Credentials) {
     this.server = new URL(server);
@@ -47,29 +60,30 @@ export class Transport {
 
   /** @throws ApiError for an answer of 400 and above, ConnectionError for none */
   async request<T>(request: ApiRequest): Promise<{ status: number; body: T }> {
-    const retries = request.retries ?? 4;
+    const started = Date.now();
     for (let attempt = 0; ; attempt++) {
+      // A server that never answered is more likely to be the wrong one than to come back in a moment.
+      const isLast = () =>
+        attempt >= (request.retries ?? (this.#answered ? 6 : 4)) || Date.now() - started > longestTrying;
       let answer: Answer;
       try {
         answer = await this.#exchange(request);
+        this.#answered = true;
+        if (answer.status < 400)
+          return { status: answer.status, body: request.text ? (answer.body as T) : this.#parse<T>(answer) };
       } catch (error) {
-        if (!(error instanceof ConnectionError) || attempt >= retries || !mayRepeat(request, error.code)) throw error;
+        if (!(error instanceof ConnectionError) || isLast() || !mayRepeat(request, error.code)) throw error;
         await sleep(backoff(attempt), undefined, { signal: request.signal });
         continue;
       }
-      if (answer.status < 400) return { status: answer.status, body: parse<T>(answer) };
       if (answer.status === 401 && attempt === 0) {
         this.#options = this.#credentials(true);
         continue;
       }
       const error = statusError(answer);
-      const again = answer.status === 429 || (answer.status >= 500 && request.method !== 'POST');
-      if (!again || attempt >= retries) throw error;
-      await sleep(
-        error.retryAfterSeconds === undefined ? backoff(attempt) : error.retryAfterSeconds * 1000,
-        undefined,
-        { signal: request.signal },
-      );
+      const wait = error.retryAfterSeconds === undefined ? backoff(attempt) : error.retryAfterSeconds * 1000;
+      if (!mayAskAgain(request, error) || isLast() || wait > longestWait) throw error;
+      await sleep(wait, undefined, { signal: request.signal });
     }
   }
 
@@ -131,6 +145,17 @@ export class Transport {
     });
   }
 
+  /** @throws ConnectionError for what is no JSON although it has to be: cut off, or not from an API server at all */
+  #parse<T>({ headers, body }: Answer): T {
+    const type = String(headers['content-type'] ?? '');
+    try {
+      return JSON.parse(body) as T;
+    } catch (error) {
+      const shown = body.replace(/\s+/g, ' ').trim().slice(0, 80);
+      throw new ConnectionError(this.server.origin, notJson, `${type || 'without a type'}: ${shown}`, error);
+    }
+  }
+
   #connectionError(error: unknown, signal: AbortSignal | undefined): unknown {
     // Credentials that cannot be had explain themselves.
     if (error instanceof ConnectionError || error instanceof UserError || signal?.aborted) return error;
@@ -140,8 +165,16 @@ export class Transport {
 }
 
 function mayRepeat(request: ApiRequest, code: string): boolean {
-  if (code === 'ECONNREFUSED') return true;
-  return request.method !== 'POST' && ['ECONNRESET', 'EPIPE', 'ETIMEDOUT', 'HPE_INVALID_EOF_STATE'].includes(code);
+  if (code === 'ECONNREFUSED' || request.repeatable) return true;
+  return (
+    request.method !== 'POST' && ['ECONNRESET', 'EPIPE', 'ETIMEDOUT', 'HPE_INVALID_EOF_STATE', notJson].includes(code)
+  );
+}
+
+function mayAskAgain(request: ApiRequest, { status }: ApiError): boolean {
+  if (status === 429) return true;
+  if (status === 409) return request.contentType === applyPatch;
+  return status >= 500 && (request.method !== 'POST' || request.repeatable === true);
 }
 
 /** 100 ms, 200 ms, 400 ms, … at most 5 s, with jitter so that parallel calls do not return together. */
@@ -153,11 +186,6 @@ async function text(stream: Readable): Promise<string> {
   const chunks: Buffer[] = [];
   for await (const chunk of stream) chunks.push(chunk as Buffer);
   return Buffer.concat(chunks).toString('utf8');
-}
-
-function parse<T>(answer: Answer): T {
-  const isJson = String(answer.headers['content-type'] ?? '').includes('json');
-  return (isJson ? JSON.parse(answer.body) : answer.body) as T;
 }
 
 function statusError(answer: Answer): ApiError {

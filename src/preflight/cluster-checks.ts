@@ -1,4 +1,4 @@
-import { ApiError, explainInfraError, isForbidden } from '../kube/errors.ts';
+import { ApiError, ConnectionError, explainInfraError, isForbidden, notJson } from '../kube/errors.ts';
 import { toConfigMap } from '../record.ts';
 import { toolVersion } from '../version.ts';
 import { type Check, isQuota, missingRight, type Outcome, ok, outcomeOf, shared } from './check.ts';
@@ -53,7 +53,8 @@ function accessOutcome(error: unknown, server: string): Outcome {
   )
     return noApiServer(server, `it answers ${error.status} ${error.message.replace(/\s+/g, ' ').slice(0, 100)}`);
   // JSON was promised and something else came.
-  if (error instanceof SyntaxError) return noApiServer(server, 'its answers are not those of Kubernetes');
+  if (error instanceof ConnectionError && error.code === notJson)
+    return noApiServer(server, 'its answers are not those of Kubernetes');
   return outcomeOf(explainInfraError(error, 'ask the infra cluster who I am'));
 }
 

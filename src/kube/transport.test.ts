@@ -1,0 +1,92 @@
+import http from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { afterEach, expect, test } from 'vitest';
+import { ApiError, ConnectionError, notJson } from './errors.ts';
+import { type ApiRequest, applyPatch, Transport } from './transport.ts';
+
+type Answer = (response: http.ServerResponse, request: http.IncomingMessage) => void;
+
+let server: http.Server | undefined;
+
+/** A server that gives one answer after the other, the last one again and again. */
+async function behind(...answers: Answer[]): Promise<{ ask(request: ApiRequest): Promise<unknown>; asked(): number }> {
+  let count = 0;
+  server = http.createServer((request, response) => {
+    request.resume().once('end', () => answers[Math.min(count++, answers.length - 1)]!(response, request));
+  });
+  await new Promise<void>((resolve) => server!.listen(0, '127.0.0.1', resolve));
+  const transport = new Transport(`http://127.0.0.1:${(server.address() as AddressInfo).port}`, async () => ({}));
+  return { ask: async (request) => (await transport.request(request)).body, asked: () => count };
+}
+
+afterEach(() => {
+  server?.closeAllConnections();
+  server?.close();
+});
+
+const json =
+  (status: number, body: object, headers: http.OutgoingHttpHeaders = {}): Answer =>
+  (response) =>
+    void response.writeHead(status, { 'Content-Type': 'application/json', ...headers }).end(JSON.stringify(body));
+const status = (code: number, headers?: http.OutgoingHttpHeaders) =>
+  json(code, { kind: 'Status', message: `made up ${code}` }, headers);
+const fine = json(200, { fine: true });
+const page: Answer = (response) =>
+  void response.writeHead(200, { 'Content-Type': 'text/html' }).end('<html>Please sign in</html>');
+const short: Answer = (response) =>
+  void response.writeHead(200, { 'Content-Type': 'application/json' }).end('{"fine": tr');
+const cut: Answer = (response) => {
+  response.writeHead(200, { 'Content-Type': 'application/json', 'Content-Length': 100 }).write('{"fine"');
+  setTimeout(() => response.destroy(), 20);
+};
+
+const get: ApiRequest = { method: 'GET', path: '/' };
+const post: ApiRequest = { method: 'POST', path: '/', body: {} };
+const apply: ApiRequest = { method: 'PATCH', path: '/', body: {}, contentType: applyPatch };
+
+test('reads come through bodies that are cut, short, or of something else', async () => {
+  const { ask, asked } = await behind(cut, short, page, fine);
+  expect(await ask(get)).toEqual({ fine: true });
+  expect(asked()).toBe(4);
+});
+
+test('what is no JSON to the end is told as such, and not as a bug', async () => {
+  const { ask } = await behind(page);
+  const error = await ask({ ...get, retries: 1 }).catch((thrown: unknown) => thrown);
+  expect(error).toBeInstanceOf(ConnectionError);
+  expect(error).toMatchObject({ code: notJson, message: expect.stringContaining('Please sign in') });
+});
+
+test('text is text, whatever the server calls it', async () => {
+  const { ask } = await behind((response) => void response.end('one line\n'));
+  expect(await ask({ ...get, text: true })).toBe('one line\n');
+});
+
+test('a POST that may have stored something is not sent twice; one that stores nothing is', async () => {
+  for (const answer of [status(500), cut]) {
+    const once = await behind(answer, fine);
+    await expect(once.ask(post)).rejects.toThrow();
+    expect(once.asked()).toBe(1);
+    const twice = await behind(answer, fine);
+    expect(await twice.ask({ ...post, repeatable: true })).toEqual({ fine: true });
+  }
+});
+
+test('an apply that is told 409 is sent again; a PUT, which carries a version, is not', async () => {
+  const { ask } = await behind(status(409), status(409), fine);
+  expect(await ask(apply)).toEqual({ fine: true });
+  const put = await behind(status(409), fine);
+  await expect(put.ask({ method: 'PUT', path: '/', body: {} })).rejects.toMatchObject({ status: 409 });
+});
+
+test('Retry-After is kept to, unless it asks for more than anybody waits', async () => {
+  const { ask } = await behind(status(429, { 'Retry-After': '1' }), fine);
+  const started = Date.now();
+  expect(await ask(post)).toEqual({ fine: true });
+  expect(Date.now() - started).toBeGreaterThanOrEqual(950);
+  const patient = await behind(status(429, { 'Retry-After': '3600' }));
+  const error = await patient.ask(get).catch((thrown: unknown) => thrown);
+  expect(error).toBeInstanceOf(ApiError);
+  expect(error).toMatchObject({ status: 429, retryAfterSeconds: 3600 });
+  expect(patient.asked()).toBe(1);
+});

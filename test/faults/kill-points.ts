@@ -1,0 +1,259 @@
+import { rmSync } from 'node:fs';
+import path from 'node:path';
+import { openPlane } from '../../src/hosted.ts';
+import type { HostedCluster } from '../../src/kube/cluster.ts';
+import { toConfigMap } from '../../src/record.ts';
+import type { Outcome, Place, PlaneState } from './place.ts';
+import type { Call } from './proxy.ts';
+import { evenly, shuffled } from './random.ts';
+import type { Faults, Finding } from './report.ts';
+
+/** A call after which a command is killed: the `occurrence`-th of this name. */
+export interface KillPoint {
+  name: string;
+  occurrence: number;
+  api: Call['api'];
+  /** Nothing on any server differs before and after it. */
+  reads: boolean;
+}
+
+export interface KillReport {
+  command: 'deploy' | 'destroy';
+  /** Different calls of an undisturbed run. */
+  known: number;
+  tried: number;
+  converged: number;
+  /** Of those: left nothing behind or changed nothing, and shared one run again with others like it. */
+  shared: number;
+  /** Points that the run did not come by this time; tried once more, and not counted. */
+  missed: string[];
+  seconds: number;
+  findings: Finding[];
+}
+
+/**
+ * The calls of an undisturbed run, each once. What is asked again and again while something is waited for counts twice
+ * at most, and the lease's renewals, which come by the clock, do not count.
+ */
+export function killPointsOf(calls: Call[]): KillPoint[] {
+  return calls
+    .filter(({ name, occurrence, method }) => {
+      if (/readyz$/.test(name)) return occurrence === 1;
+      if (/^PUT infra leases/.test(name)) return occurrence === 1;
+      return method !== 'GET' || occurrence <= 2;
+    })
+    .map(({ name, occurrence, api, method }) => ({
+      name,
+      occurrence,
+      api,
+      reads: method === 'GET' || /dry run|reviews$/.test(name),
+    }));
+}
+
+const at = (point: KillPoint) => (call: Call) => call.name === point.name && call.occurrence === point.occurrence;
+const nameOfPoint = ({ name, occurrence }: KillPoint) => (occurrence === 1 ? name : `${name} (${occurrence})`);
+
+/** What an undisturbed run made. */
+interface Reference {
+  calls: Call[];
+  state: PlaneState;
+  /** `39` of "all 39 objects are as they should be". */
+  objects: string;
+}
+
+/**
+ * Kills deploy after each of `count` calls that it makes, and runs it again: the same objects and contents as without
+ * the kill, the same CA from the first moment one was stored, nothing left to change after that, and destroy leaves 0.
+ */
+export async function killDeploys(place: Place, count: number, faults: Faults): Promise<KillReport> {
+  const started = Date.now();
+  const reference = await undisturbed(place);
+  const all = killPointsOf(reference.calls);
+  const report = newReport('deploy', all.length);
+  const chosen = shuffled(evenly(all, count, faults.random), faults.random);
+  // Those that leave nothing behind follow each other; one run again at the end stands for all of them.
+  const empty: KillPoint[] = [];
+  for (const point of chosen.filter(({ api }) => api === 'infra')) {
+    if (faults.isOver()) break;
+    const killed = await place.deploy({ killAfter: at(point) });
+    if (!killed.killedAfter) {
+      report.missed.push(nameOfPoint(point));
+      await expectDestroyed(place, report, point, killed);
+      continue;
+    }
+    const before = await place.state();
+    report.tried++;
+    if (before.names.length === 0) empty.push(point);
+    else await expectConvergence(place, report, point, before, reference);
+    faults.progress(`deploy killed after ${nameOfPoint(point)}: ${report.converged} of ${report.tried} converged`);
+  }
+  const later = chosen.filter(({ api }) => api === 'hosted');
+  if (empty.length > 0 || later.length > 0) {
+    const again = await place.deploy();
+    if (again.code === 0) {
+      report.converged += empty.length;
+      report.shared += empty.length;
+    } else report.findings.push(finding('deploy after kills that left nothing behind', again));
+    if (again.code === 0) await killInHostedPart(place, later, report, reference, faults);
+    await expectDestroyed(place, report, undefined, again);
+  }
+  return { ...report, seconds: (Date.now() - started) / 1000 };
+}
+
+/** Kills destroy after each of `count` calls that it makes; run again it leaves nothing. */
+export async function killDestroys(place: Place, count: number, faults: Faults): Promise<KillReport> {
+  const started = Date.now();
+  await halfMade(place);
+  const reference = await place.destroy();
+  const report = newReport('destroy', 0);
+  if (reference.code !== 0) report.findings.push(finding('destroy, undisturbed', reference));
+  const all = killPointsOf(reference.calls);
+  report.known = all.length;
+  for (const point of shuffled(evenly(all, count, faults.random), faults.random)) {
+    if (faults.isOver()) break;
+    await halfMade(place);
+    const killed = await place.destroy({ killAfter: at(point) });
+    if (!killed.killedAfter) {
+      report.missed.push(nameOfPoint(point));
+      continue;
+    }
+    report.tried++;
+    if (await expectDestroyed(place, report, point, killed)) report.converged++;
+    faults.progress(`destroy killed after ${nameOfPoint(point)}: ${report.converged} of ${report.tried} left nothing`);
+  }
+  return { ...report, seconds: (Date.now() - started) / 1000 };
+}
+
+/** All objects of a plane, its pods on their way: what destroy has to do does not depend on whether they came up. */
+async function halfMade(place: Place): Promise<void> {
+  const workloads = new Set<string>();
+  await place.deploy({
+    killAfter: ({ name }) => {
+      if (/^PATCH infra (deployments|statefulsets)/.test(name)) workloads.add(name);
+      return workloads.size === 4;
+    },
+  });
+}
+
+async function undisturbed(place: Place): Promise<Reference> {
+  const first = await place.deploy();
+  const second = await place.deploy();
+  const objects = /all (\d+) objects are as they should be/.exec(second.stderr)?.[1];
+  if (first.code !== 0 || objects === undefined)
+    throw new Error(`an undisturbed deploy fails:\n${first.stderr}\n${second.stderr}`);
+  const state = await place.state();
+  const destroyed = await place.destroy();
+  if (destroyed.code !== 0) throw new Error(`an undisturbed destroy fails:\n${destroyed.stderr}`);
+  return { calls: first.calls, state, objects };
+}
+
+/**
+ * Kills while the hosted cluster gets its assets. Each begins on a plane that is available and has none of them, as a
+ * first deploy finds it, but without making the whole plane anew.
+ */
+async function killInHostedPart(
+  place: Place,
+  points: KillPoint[],
+  report: KillReport,
+  reference: Reference,
+  faults: Faults,
+): Promise<void> {
+  for (const point of points) {
+    if (faults.isOver()) return;
+    const { hosted, record } = await rewind(place, reference);
+    await hosted.close();
+    const killed = await place.deploy({ killAfter: at(point) });
+    if (!killed.killedAfter) {
+      report.missed.push(nameOfPoint(point));
+      continue;
+    }
+    report.tried++;
+    if (point.reads) {
+      report.converged++;
+      report.shared++;
+    } else await expectConvergence(place, report, point, record, reference, false);
+    faults.progress(`deploy killed after ${nameOfPoint(point)}: ${report.converged} of ${report.tried} converged`);
+  }
+}
+
+/** Takes the child assets away and the record back to before they came. */
+async function rewind(place: Place, reference: Reference): Promise<{ hosted: HostedCluster; record: PlaneState }> {
+  const plane = await openPlane(place.cluster);
+  const hosted = await plane.connect();
+  const applied = reference.calls.filter(({ api, method }) => api === 'hosted' && method === 'PATCH');
+  await Promise.all(
+    applied.map(({ path: at }) =>
+      hosted.transport.request({ method: 'DELETE', path: at }).catch((error: { status?: number }) => {
+        if (error.status !== 404) throw error;
+      }),
+    ),
+  );
+  await place.cluster.apply(toConfigMap({ ...plane.record, phase: 'deploying' }));
+  rmSync(path.join(place.folder, 'tls'), { recursive: true, force: true });
+  return { hosted, record: await place.state() };
+}
+
+/** @param take whether the plane is taken away afterwards */
+async function expectConvergence(
+  place: Place,
+  report: KillReport,
+  point: KillPoint,
+  before: PlaneState,
+  reference: Reference,
+  take = true,
+): Promise<void> {
+  const problems: string[] = [];
+  const again = await place.deploy();
+  if (again.code !== 0) problems.push(`run again, it ended with ${again.code}`);
+  const after = await place.state();
+  if (before.authority !== undefined && after.authority !== before.authority) problems.push('the CA is another one');
+  problems.push(...difference(reference.state.contents, after.contents));
+  const second = await place.deploy();
+  if (!second.stderr.includes(`all ${reference.objects} objects are as they should be`))
+    problems.push(`the run after it does not say that all ${reference.objects} objects are as they should be`);
+  if (problems.length > 0)
+    report.findings.push({
+      what: `deploy killed after ${nameOfPoint(point)}: ${problems.join('; ')}`,
+      output: `${again.stderr}\n---\n${second.stderr}`,
+    });
+  const gone = take ? await expectDestroyed(place, report, point, again) : true;
+  if (problems.length === 0 && gone) report.converged++;
+}
+
+async function expectDestroyed(
+  place: Place,
+  report: KillReport,
+  point: KillPoint | undefined,
+  cause: Outcome,
+): Promise<boolean> {
+  const destroyed = await place.destroy();
+  const { names, lease } = await place.state();
+  if (destroyed.code === 0 && names.length === 0 && !lease) return true;
+  report.findings.push({
+    what: `destroy ended with ${destroyed.code} and left ${[...names, ...(lease ? ['the lease'] : [])].join(', ') || 'nothing'}${point ? ` (${cause.command.split(' ')[1]} killed after ${nameOfPoint(point)})` : ''}`,
+    output: destroyed.stderr,
+  });
+  return false;
+}
+
+function difference(wanted: string[], found: string[]): string[] {
+  const short = (text: string) => {
+    const { kind, metadata } = JSON.parse(text.replaceAll(/:NODE_PORT/g, ':0')) as {
+      kind: string;
+      metadata: { name: string };
+    };
+    return `${kind} ${metadata.name}`;
+  };
+  return [
+    ...wanted.filter((each) => !found.includes(each)).map((each) => `${short(each)} is missing or differs`),
+    ...found.filter((each) => !wanted.includes(each)).map((each) => `${short(each)} is not as in an undisturbed run`),
+  ];
+}
+
+function newReport(command: KillReport['command'], known: number): KillReport {
+  return { command, known, tried: 0, converged: 0, shared: 0, missed: [], seconds: 0, findings: [] };
+}
+
+function finding(what: string, outcome: Outcome): Finding {
+  return { what: `${what}: ended with ${outcome.code}`, output: outcome.stderr };
+}

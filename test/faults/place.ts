@@ -1,0 +1,273 @@
+import { spawn } from 'node:child_process';
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtemp } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { load } from 'js-yaml';
+import { sandboxEnvironment } from '../../sandbox/delegate.ts';
+import { addHostsLine } from '../../sandbox/hosts.ts';
+import { firstInfra } from '../../sandbox/infra/credentials.ts';
+import { requireState } from '../../sandbox/state.ts';
+import type { InfraCluster } from '../../src/kube/cluster.ts';
+import { connectInfra } from '../../src/kube/connect.ts';
+import { type KubeObject, nameOf, type Pod, type Secret, type Service } from '../../src/kube/objects.ts';
+import { buildKubeconfig } from '../../src/kubeconfig/build.ts';
+import { packageFile } from '../../src/manifests/package-file.ts';
+import { issueBreakGlass } from '../../src/pki/certificates.ts';
+import { type Credential, createAuthority, issueLeaf } from '../../src/pki/issue.ts';
+import { anyPlaneSelector, planeKinds } from '../../src/plane/names.ts';
+import { readAuthority, readBundle } from '../../src/plane/secrets.ts';
+import { type Call, FaultProxy, type Judge } from './proxy.ts';
+
+/** Where hosted clusters of the harness are found: a loopback address of its own, so that the port can be 443. */
+const hostedAddress = '127.83.83.83';
+
+/** What a command did: everything that a person would have seen, and every call that it made. */
+export interface Outcome {
+  command: string;
+  /** undefined when the command was killed. */
+  code: number | undefined;
+  stdout: string;
+  stderr: string;
+  milliseconds: number;
+  calls: Call[];
+  killedAfter: Call | undefined;
+}
+
+export interface RunOptions {
+  /** Kills the command with SIGKILL when the server has acted on the call, before the command hears of it. */
+  killAfter?: (call: Call) => boolean;
+  judge?: Judge;
+  /** Milliseconds; a command that takes longer is killed, which is a failure. */
+  limit?: number;
+}
+
+/** What a namespace holds of k8sk8s. */
+export interface PlaneState {
+  /** Kind and name of each object, the lease left out. */
+  names: string[];
+  /** The same with their contents, but for what differs from one plane to the next (identities, addresses, keys). */
+  contents: string[];
+  lease: boolean;
+  /** PEM of the CA. */
+  authority: string | undefined;
+}
+
+/** A namespace with its delegated administrator, and a proxy in each way: to the infra cluster and to the hosted one. */
+export class Place {
+  readonly namespace: string;
+  readonly host: string;
+  readonly folder: string;
+  /** The delegated administrator's own way, without the proxy: for what the harness looks at. */
+  readonly cluster: InfraCluster;
+  readonly #proxies: FaultProxy[];
+  /** Everything that was printed, for the search for secrets: where it came from and what it was. */
+  readonly heard: { source: string; stream: 'stdout' | 'stderr'; text: string }[] = [];
+
+  private constructor(namespace: string, host: string, folder: string, cluster: InfraCluster, proxies: FaultProxy[]) {
+    this.namespace = namespace;
+    this.host = host;
+    this.folder = folder;
+    this.cluster = cluster;
+    this.#proxies = proxies;
+  }
+
+  static async open(sandbox: string, namespace: string): Promise<Place> {
+    const { kubeconfig } = await sandboxEnvironment({ name: sandbox, namespace });
+    const cluster = connectInfra({ kubeconfig }, namespace);
+    const folder = await mkdtemp(path.join(tmpdir(), 'k8sk8s-faults-'));
+    const host = `${namespace}.faults.test`;
+    addHostsLine(sandbox, host, hostedAddress);
+    const infra = await infraProxy(kubeconfig, path.join(folder, 'kubeconfig'), namespace);
+    const hosted = await hostedProxy(cluster, host, firstInfra(requireState(sandbox)).address);
+    return new Place(namespace, host, folder, cluster, [infra, hosted]);
+  }
+
+  async close(): Promise<void> {
+    await Promise.all(this.#proxies.map((proxy) => proxy.close()));
+    await this.cluster.close();
+    rmSync(this.folder, { recursive: true, force: true });
+  }
+
+  deploy(options: RunOptions = {}, ...more: string[]): Promise<Outcome> {
+    return this.run(['deploy', '-h', this.host, '--verbose', ...more], options);
+  }
+
+  destroy(options: RunOptions = {}): Promise<Outcome> {
+    return this.run(['destroy', '--yes', '--purge-files', '--verbose'], options);
+  }
+
+  /** `k8sk8s …` in the namespace, through both proxies. */
+  async run(args: string[], options: RunOptions = {}): Promise<Outcome> {
+    const started = performance.now();
+    const command = `k8sk8s ${args.join(' ')}`;
+    const calls: Call[] = [];
+    let killedAfter: Call | undefined;
+    const child = spawn(process.execPath, [packageFile('dist/cli.js'), ...args, '-n', this.namespace], {
+      cwd: this.folder,
+      env: { PATH: process.env.PATH, HOME: this.folder, KUBECONFIG: path.join(this.folder, 'kubeconfig') },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    for (const proxy of this.#proxies) {
+      proxy.reset();
+      proxy.judge = (call) => {
+        calls.push(call);
+        return options.judge?.(call);
+      };
+      proxy.acted = (call) => {
+        if (killedAfter || !options.killAfter?.(call)) return killedAfter === undefined;
+        killedAfter = call;
+        child.kill('SIGKILL');
+        return false;
+      };
+    }
+    let stdout = '';
+    let stderr = '';
+    child.stdout.on('data', (chunk) => {
+      stdout += chunk;
+    });
+    child.stderr.on('data', (chunk) => {
+      stderr += chunk;
+    });
+    const limit = setTimeout(() => child.kill('SIGKILL'), options.limit ?? 240_000);
+    const code = await new Promise<number | undefined>((resolve, reject) => {
+      child.once('error', reject);
+      child.once('close', (exit) => resolve(exit ?? undefined));
+    });
+    clearTimeout(limit);
+    for (const proxy of this.#proxies) proxy.reset();
+    this.heard.push(
+      { source: command, stream: 'stdout', text: stdout },
+      { source: command, stream: 'stderr', text: stderr },
+    );
+    return { command, code, stdout, stderr, milliseconds: performance.now() - started, calls, killedAfter };
+  }
+
+  /** Looks at the namespace past the proxy. */
+  async state(): Promise<PlaneState> {
+    const list = <T extends KubeObject>(apiVersion: string, kind: string) =>
+      this.cluster.list<T>({ apiVersion, kind }, { labelSelector: anyPlaneSelector });
+    const lists = await Promise.all([
+      ...planeKinds.map(({ apiVersion, kind }) => list<KubeObject>(apiVersion, kind)),
+      list<Pod>('v1', 'Pod'),
+      list('coordination.k8s.io/v1', 'Lease'),
+    ]);
+    const leases = lists.pop()!;
+    const pods = lists.pop()!;
+    const objects = lists.flatMap(({ items }) => items);
+    return {
+      names: [...objects, ...pods.items].map(nameOf).sort(),
+      contents: comparable(objects),
+      lease: leases.items.length > 0,
+      authority: readAuthority(objects),
+    };
+  }
+}
+
+/** Only what a plane of the same spec has in common with another. */
+function comparable(objects: KubeObject[]): string[] {
+  const services = objects.filter(({ kind }) => kind === 'Service') as Service[];
+  const replaced: [string | RegExp, string][] = [
+    [/plane-[0-9a-f]{10}/g, 'PLANE'],
+    ...services.flatMap(({ metadata, spec }): [string, string][] => [
+      [spec.clusterIP ?? '', `${metadata.name}-ip`],
+      ...(spec.ports ?? []).flatMap(({ nodePort }): [string, string][] =>
+        nodePort ? [[String(nodePort), 'NODE_PORT']] : [],
+      ),
+    ]),
+  ];
+  const volatile = new Set(
+    'uid resourceVersion creationTimestamp generation managedFields status deployment.kubernetes.io/revision'.split(
+      ' ',
+    ),
+  );
+  return objects
+    .map((object) => {
+      const data = object.kind === 'Secret' ? { data: Object.keys((object as Secret).data ?? {}).sort() } : {};
+      const text = JSON.stringify({ ...object, ...data }, (key, value) =>
+        volatile.has(key) || /hash$/.test(key) ? undefined : value,
+      );
+      return replaced.reduce((now, [from, to]) => (from === '' ? now : now.replaceAll(from, to)), text);
+    })
+    .sort();
+}
+
+/** In front of the infra API server; writes the kubeconfig that leads through it. */
+async function infraProxy(kubeconfig: string, rewritten: string, namespace: string): Promise<FaultProxy> {
+  const config = load(readFileSync(kubeconfig, 'utf8')) as {
+    clusters: { cluster: { server: string; 'certificate-authority-data': string } }[];
+    users: { name: string; user: { 'client-certificate-data': string; 'client-key-data': string } }[];
+  };
+  const { cluster } = config.clusters[0]!;
+  const { name, user } = config.users[0]!;
+  const decode = (data: string) => Buffer.from(data, 'base64').toString('utf8');
+  const client: Credential = {
+    certificate: decode(user['client-certificate-data']),
+    key: decode(user['client-key-data']),
+  };
+  const server = new URL(cluster.server);
+  const authority = await createAuthority('fault harness');
+  const serving = await issueLeaf(authority, {
+    commonName: 'fault harness',
+    ipAddresses: ['127.0.0.1'],
+    usages: ['serverAuth'],
+  });
+  const proxy = await FaultProxy.start({
+    api: 'infra',
+    address: '127.0.0.1',
+    port: 0,
+    open: async () => ({
+      serving,
+      upstream: {
+        host: server.hostname,
+        port: Number(server.port || 443),
+        ca: decode(cluster['certificate-authority-data']),
+        client,
+      },
+    }),
+  });
+  writeFileSync(
+    rewritten,
+    buildKubeconfig({
+      server: `https://127.0.0.1:${proxy.port}`,
+      certificateAuthority: authority.certificate,
+      clusterName: 'through-the-fault-harness',
+      userName: name,
+      client,
+      namespace,
+    }),
+    { mode: 0o600 },
+  );
+  return proxy;
+}
+
+/**
+ * In front of the hosted API server, at the host name that the plane is deployed with: it shows a certificate of the
+ * plane's own CA, which the delegated administrator can read.
+ */
+async function hostedProxy(cluster: InfraCluster, host: string, ingress: string): Promise<FaultProxy> {
+  const issued = new Map<string, { serving: Credential; client: Credential }>();
+  return FaultProxy.start({
+    api: 'hosted',
+    address: hostedAddress,
+    port: 443,
+    async open() {
+      const secrets = await cluster.list<Secret>(
+        { apiVersion: 'v1', kind: 'Secret' },
+        { labelSelector: anyPlaneSelector },
+      );
+      const bundle = readBundle(secrets.items);
+      const ca = bundle?.authorities.ca;
+      if (!bundle || !ca) return undefined;
+      const known = issued.get(ca.certificate) ?? {
+        serving: await issueLeaf(ca, { commonName: host, dnsNames: [host], usages: ['serverAuth'] }),
+        client: await issueBreakGlass(bundle),
+      };
+      issued.set(ca.certificate, known);
+      return {
+        serving: known.serving,
+        upstream: { host: ingress, port: 443, servername: host, ca: ca.certificate, client: known.client },
+      };
+    },
+  });
+}

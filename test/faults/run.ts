@@ -1,0 +1,83 @@
+import { tryBadServers } from './bad-servers.ts';
+import { type KillReport, killDeploys, killDestroys } from './kill-points.ts';
+import type { Place } from './place.ts';
+import type { Faults, Part } from './report.ts';
+import { runEveryCommand, SecretSearch } from './secrets.ts';
+
+export const partNames = ['kills', 'servers', 'secrets'] as const;
+export type PartName = (typeof partNames)[number];
+
+export interface Extent {
+  parts: readonly PartName[];
+  /** Calls after which deploy and destroy are killed, at most; evenly spread over all. */
+  points: number;
+  /** Bad servers, at most. */
+  servers: number;
+}
+
+/** Runs the chosen parts one after the other, on one namespace that is empty before and after. */
+export async function runFaults(
+  place: Place,
+  extent: Extent,
+  faults: Faults,
+): Promise<{ parts: Part[]; details: Record<string, unknown> }> {
+  const parts: Part[] = [];
+  const details: Record<string, unknown> = {};
+  const search = new SecretSearch(place);
+  if (extent.parts.includes('secrets')) search.watchProcesses();
+  const clean = await place.destroy();
+  if (clean.code !== 0) throw new Error(`the namespace cannot be emptied:\n${clean.stderr}`);
+  if (extent.parts.includes('kills')) {
+    for (const kill of [killDeploys, killDestroys]) {
+      const report = await kill(place, extent.points, faults);
+      details[`${report.command} killed`] = report;
+      parts.push(partOf(report));
+    }
+  }
+  if (extent.parts.includes('servers')) {
+    const report = await tryBadServers(place, extent.servers, faults);
+    details['bad servers'] = report;
+    parts.push({
+      name: 'bad servers between the CLI and the infra API',
+      figures: [
+        `${report.tried} commands: ${report.succeeded} succeeded, ${report.stoppedClearly} stopped with a clear word`,
+        `${report.recovered} of ${report.rows.length} planes mended and taken away once the server was good again`,
+        ...report.rows.map(({ server, deploy, destroy }) => `${server}: deploy ${deploy}; destroy ${destroy}`),
+      ],
+      findings: report.findings,
+      seconds: report.seconds,
+    });
+  }
+  if (extent.parts.includes('secrets')) {
+    const started = Date.now();
+    await place.deploy();
+    await search.collect();
+    await runEveryCommand(place);
+    await search.collect();
+    await place.destroy();
+    const report = search.report();
+    details.secrets = report;
+    parts.push({
+      name: 'secrets in what is said',
+      figures: [
+        `${report.findings.length} found: ${report.needles} keys and tokens looked for in ${report.texts} texts of ${Math.round(report.characters / 1000)} kB (output, events, logs) and ${report.processes} command lines`,
+      ],
+      findings: report.findings,
+      seconds: (Date.now() - started) / 1000,
+    });
+  }
+  return { parts, details };
+}
+
+function partOf(report: KillReport): Part {
+  return {
+    name: `${report.command} killed after a call`,
+    figures: [
+      `${report.tried} points tried of ${report.known}, ${report.converged} converged (${report.shared} of them left nothing to converge and shared a run)`,
+      `${(report.seconds / Math.max(1, report.tried)).toFixed(1)} s a point`,
+      ...(report.missed.length > 0 ? [`not come by this time: ${report.missed.join(', ')}`] : []),
+    ],
+    findings: report.findings,
+    seconds: report.seconds,
+  };
+}
