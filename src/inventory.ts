@@ -1,6 +1,7 @@
 import type { InfraCluster } from './kube/cluster.ts';
 import { explainInfraError } from './kube/errors.ts';
 import type { ConfigMap, KubeObject, Lease } from './kube/objects.ts';
+import { resourceOf } from './kube/resources.ts';
 import { anyPlaneSelector, partOf, planeKinds, recordName } from './plane/names.ts';
 import { type PlaneRecord, parseRecord } from './record.ts';
 
@@ -24,7 +25,10 @@ export async function takeInventory(cluster: InfraCluster): Promise<Inventory> {
     try {
       return (await cluster.list<T>({ apiVersion, kind }, { labelSelector })).items;
     } catch (error) {
-      throw explainInfraError(error, `list the ${kind.toLowerCase()}s of namespace "${cluster.namespace}"`);
+      throw explainInfraError(
+        error,
+        `list the ${resourceOf({ apiVersion, kind }).plural} of namespace "${cluster.namespace}"`,
+      );
     }
   };
   const lists = await Promise.all([

@@ -4,7 +4,7 @@ import { shuffled } from './random.ts';
 import type { Faults, Finding } from './report.ts';
 
 /** What stands between the CLI and the infra cluster's API server, or has become of that. */
-export interface BadServer {
+interface BadServer {
   name: string;
   /** `success`: deploy and destroy have to come through; `word`: they cannot, and have to say why. */
   expect: 'success' | 'word';
@@ -40,7 +40,7 @@ const outage = (from: number, milliseconds: number, fault: Fault) => () => {
   });
 };
 
-export const badServers: BadServer[] = [
+const badServers: BadServer[] = [
   {
     name: 'every fourth call answered 429, Retry-After 1',
     expect: 'success',
@@ -112,9 +112,9 @@ export const badServers: BadServer[] = [
       ),
   },
   {
-    name: 'the first try of every write answered 409',
+    name: 'the first try of every apply and replacement answered 409',
     expect: 'success',
-    judge: first({ kind: 'answer', status: 409 }, isWrite),
+    judge: first({ kind: 'answer', status: 409 }, ({ method }) => method === 'PATCH' || method === 'PUT'),
   },
   {
     name: 'every write of a deployment answered 409',
@@ -157,13 +157,14 @@ export async function tryBadServers(place: Place, count: number, faults: Faults)
     if (faults.isOver()) break;
     const found = (what: string, outcome: Outcome) =>
       report.findings.push({ what: `${server.name}: ${what}`, output: outcome.stderr });
-    const judge = (command: string, outcome: Outcome) => {
+    const judge = (command: 'deploy' | 'destroy', outcome: Outcome) => {
+      const succeeded = command === 'deploy' ? place.isDeployed(outcome) : outcome.code === 0;
       report.tried++;
-      if (outcome.code === 0) report.succeeded++;
+      if (succeeded) report.succeeded++;
       else if (isClear(outcome)) report.stoppedClearly++;
       else found(`${command} ended with ${outcome.code} and no clear word`, outcome);
-      if (outcome.code !== 0 && server.expect === 'success') found(`${command} did not come through`, outcome);
-      if (outcome.code === 0 && server.expect === 'word') found(`${command} says that it succeeded`, outcome);
+      if (!succeeded && server.expect === 'success') found(`${command} did not come through`, outcome);
+      if (succeeded && server.expect === 'word') found(`${command} says that it succeeded`, outcome);
     };
     const deployed = await place.deploy({ judge: server.judge(faults.random) });
     judge('deploy', deployed);
@@ -172,9 +173,9 @@ export async function tryBadServers(place: Place, count: number, faults: Faults)
     judge('destroy', destroyed);
     const last = await place.destroy();
     const { names, lease } = await place.state();
-    if (again.code === 0 && last.code === 0 && names.length === 0 && !lease) report.recovered++;
+    if (place.isDeployed(again) && last.code === 0 && names.length === 0 && !lease) report.recovered++;
     else {
-      if (again.code !== 0) found('deploy behind a good server again fails', again);
+      if (!place.isDeployed(again)) found('deploy behind a good server again fails', again);
       if (last.code !== 0 || names.length > 0 || lease)
         found(
           `destroy behind a good server again leaves ${names.length} objects${lease ? ' and the lease' : ''}`,
@@ -188,7 +189,7 @@ export async function tryBadServers(place: Place, count: number, faults: Faults)
 }
 
 /** What, why and what to do, and nothing that only a programmer reads. */
-export function isClear({ code, stderr }: Pick<Outcome, 'code' | 'stderr'>): boolean {
+function isClear({ code, stderr }: Pick<Outcome, 'code' | 'stderr'>): boolean {
   if (code !== 1 && code !== 2) return false;
   if (/this is a bug|^\s+at .*:\d+:\d+\)?$/m.test(stderr)) return false;
   return /^ERROR \S/m.test(stderr) && /^\s+do: +\S/m.test(stderr);

@@ -1,20 +1,12 @@
-import { rmSync } from 'node:fs';
-import path from 'node:path';
-import { openPlane } from '../../src/hosted.ts';
-import type { HostedCluster } from '../../src/kube/cluster.ts';
-import { toConfigMap } from '../../src/record.ts';
 import type { Outcome, Place, PlaneState } from './place.ts';
 import type { Call } from './proxy.ts';
 import { evenly, shuffled } from './random.ts';
 import type { Faults, Finding } from './report.ts';
 
 /** A call after which a command is killed: the `occurrence`-th of this name. */
-export interface KillPoint {
+interface KillPoint {
   name: string;
   occurrence: number;
-  api: Call['api'];
-  /** Nothing on any server differs before and after it. */
-  reads: boolean;
 }
 
 export interface KillReport {
@@ -23,7 +15,7 @@ export interface KillReport {
   known: number;
   tried: number;
   converged: number;
-  /** Of those: left nothing behind or changed nothing, and shared one run again with others like it. */
+  /** Of those: left nothing behind, and shared one run again with others like it. */
   shared: number;
   /** Points that the run did not come by this time; tried once more, and not counted. */
   missed: string[];
@@ -35,19 +27,14 @@ export interface KillReport {
  * The calls of an undisturbed run, each once. What is asked again and again while something is waited for counts twice
  * at most, and the lease's renewals, which come by the clock, do not count.
  */
-export function killPointsOf(calls: Call[]): KillPoint[] {
+function killPointsOf(calls: Call[]): KillPoint[] {
   return calls
     .filter(({ name, occurrence, method }) => {
       if (/readyz$/.test(name)) return occurrence === 1;
       if (/^PUT infra leases/.test(name)) return occurrence === 1;
       return method !== 'GET' || occurrence <= 2;
     })
-    .map(({ name, occurrence, api, method }) => ({
-      name,
-      occurrence,
-      api,
-      reads: method === 'GET' || /dry run|reviews$/.test(name),
-    }));
+    .map(({ name, occurrence }) => ({ name, occurrence }));
 }
 
 const at = (point: KillPoint) => (call: Call) => call.name === point.name && call.occurrence === point.occurrence;
@@ -57,8 +44,6 @@ const nameOfPoint = ({ name, occurrence }: KillPoint) => (occurrence === 1 ? nam
 interface Reference {
   calls: Call[];
   state: PlaneState;
-  /** `39` of "all 39 objects are as they should be". */
-  objects: string;
 }
 
 /**
@@ -73,7 +58,7 @@ export async function killDeploys(place: Place, count: number, faults: Faults): 
   const chosen = shuffled(evenly(all, count, faults.random), faults.random);
   // Those that leave nothing behind follow each other; one run again at the end stands for all of them.
   const empty: KillPoint[] = [];
-  for (const point of chosen.filter(({ api }) => api === 'infra')) {
+  for (const point of chosen) {
     if (faults.isOver()) break;
     const killed = await place.deploy({ killAfter: at(point) });
     if (!killed.killedAfter) {
@@ -87,14 +72,12 @@ export async function killDeploys(place: Place, count: number, faults: Faults): 
     else await expectConvergence(place, report, point, before, reference);
     faults.progress(`deploy killed after ${nameOfPoint(point)}: ${report.converged} of ${report.tried} converged`);
   }
-  const later = chosen.filter(({ api }) => api === 'hosted');
-  if (empty.length > 0 || later.length > 0) {
+  if (empty.length > 0) {
     const again = await place.deploy();
-    if (again.code === 0) {
+    if (place.isDeployed(again)) {
       report.converged += empty.length;
       report.shared += empty.length;
     } else report.findings.push(finding('deploy after kills that left nothing behind', again));
-    if (again.code === 0) await killInHostedPart(place, later, report, reference, faults);
     await expectDestroyed(place, report, undefined, again);
   }
   return { ...report, seconds: (Date.now() - started) / 1000 };
@@ -138,85 +121,41 @@ async function halfMade(place: Place): Promise<void> {
 async function undisturbed(place: Place): Promise<Reference> {
   const first = await place.deploy();
   const second = await place.deploy();
-  const objects = /all (\d+) objects are as they should be/.exec(second.stderr)?.[1];
-  if (first.code !== 0 || objects === undefined)
+  if (!place.isDeployed(first) || !place.isDeployed(second) || changes(second).length > 0)
     throw new Error(`an undisturbed deploy fails:\n${first.stderr}\n${second.stderr}`);
   const state = await place.state();
   const destroyed = await place.destroy();
   if (destroyed.code !== 0) throw new Error(`an undisturbed destroy fails:\n${destroyed.stderr}`);
-  return { calls: first.calls, state, objects };
+  return { calls: first.calls, state };
 }
 
-/**
- * Kills while the hosted cluster gets its assets. Each begins on a plane that is available and has none of them, as a
- * first deploy finds it, but without making the whole plane anew.
- */
-async function killInHostedPart(
-  place: Place,
-  points: KillPoint[],
-  report: KillReport,
-  reference: Reference,
-  faults: Faults,
-): Promise<void> {
-  for (const point of points) {
-    if (faults.isOver()) return;
-    const { hosted, record } = await rewind(place, reference);
-    await hosted.close();
-    const killed = await place.deploy({ killAfter: at(point) });
-    if (!killed.killedAfter) {
-      report.missed.push(nameOfPoint(point));
-      continue;
-    }
-    report.tried++;
-    if (point.reads) {
-      report.converged++;
-      report.shared++;
-    } else await expectConvergence(place, report, point, record, reference, false);
-    faults.progress(`deploy killed after ${nameOfPoint(point)}: ${report.converged} of ${report.tried} converged`);
-  }
+/** What a deploy says that it made or changed, in the infra cluster or in the hosted one. */
+function changes({ stderr }: Outcome): string[] {
+  return stderr.split('\n').filter((line) => /^\S+ ".*" (created|configured)$/.test(line));
 }
 
-/** Takes the child assets away and the record back to before they came. */
-async function rewind(place: Place, reference: Reference): Promise<{ hosted: HostedCluster; record: PlaneState }> {
-  const plane = await openPlane(place.cluster);
-  const hosted = await plane.connect();
-  const applied = reference.calls.filter(({ api, method }) => api === 'hosted' && method === 'PATCH');
-  await Promise.all(
-    applied.map(({ path: at }) =>
-      hosted.transport.request({ method: 'DELETE', path: at }).catch((error: { status?: number }) => {
-        if (error.status !== 404) throw error;
-      }),
-    ),
-  );
-  await place.cluster.apply(toConfigMap({ ...plane.record, phase: 'deploying' }));
-  rmSync(path.join(place.folder, 'tls'), { recursive: true, force: true });
-  return { hosted, record: await place.state() };
-}
-
-/** @param take whether the plane is taken away afterwards */
 async function expectConvergence(
   place: Place,
   report: KillReport,
   point: KillPoint,
   before: PlaneState,
   reference: Reference,
-  take = true,
 ): Promise<void> {
   const problems: string[] = [];
   const again = await place.deploy();
-  if (again.code !== 0) problems.push(`run again, it ended with ${again.code}`);
+  if (!place.isDeployed(again)) problems.push(`run again, it ended with ${again.code}`);
   const after = await place.state();
   if (before.authority !== undefined && after.authority !== before.authority) problems.push('the CA is another one');
   problems.push(...difference(reference.state.contents, after.contents));
   const second = await place.deploy();
-  if (!second.stderr.includes(`all ${reference.objects} objects are as they should be`))
-    problems.push(`the run after it does not say that all ${reference.objects} objects are as they should be`);
+  if (!place.isDeployed(second)) problems.push(`the run after it ended with ${second.code}`);
+  problems.push(...changes(second).map((line) => `the run after it changes something: ${line}`));
   if (problems.length > 0)
     report.findings.push({
       what: `deploy killed after ${nameOfPoint(point)}: ${problems.join('; ')}`,
       output: `${again.stderr}\n---\n${second.stderr}`,
     });
-  const gone = take ? await expectDestroyed(place, report, point, again) : true;
+  const gone = await expectDestroyed(place, report, point, again);
   if (problems.length === 0 && gone) report.converged++;
 }
 

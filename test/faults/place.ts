@@ -64,23 +64,43 @@ export class Place {
   /** Everything that was printed, for the search for secrets: where it came from and what it was. */
   readonly heard: { source: string; stream: 'stdout' | 'stderr'; text: string }[] = [];
 
-  private constructor(namespace: string, host: string, folder: string, cluster: InfraCluster, proxies: FaultProxy[]) {
-    this.namespace = namespace;
-    this.host = host;
-    this.folder = folder;
-    this.cluster = cluster;
-    this.#proxies = proxies;
+  /** Where there are no nodes, a deploy has done its part when all objects are applied and only the waiting is left. */
+  readonly #withoutNodes: boolean;
+
+  private constructor(options: {
+    namespace: string;
+    host: string;
+    folder: string;
+    cluster: InfraCluster;
+    proxies: FaultProxy[];
+    withoutNodes: boolean;
+  }) {
+    this.namespace = options.namespace;
+    this.host = options.host;
+    this.folder = options.folder;
+    this.cluster = options.cluster;
+    this.#proxies = options.proxies;
+    this.#withoutNodes = options.withoutNodes;
   }
 
+  /** A namespace of a sandbox's infra cluster. */
   static async open(sandbox: string, namespace: string): Promise<Place> {
     const { kubeconfig } = await sandboxEnvironment({ name: sandbox, namespace });
     const cluster = connectInfra({ kubeconfig }, namespace);
-    const folder = await mkdtemp(path.join(tmpdir(), 'k8sk8s-faults-'));
+    const folder = await newFolder();
     const host = `${namespace}.faults.test`;
     addHostsLine(sandbox, host, hostedAddress);
     const infra = await infraProxy(kubeconfig, path.join(folder, 'kubeconfig'), namespace);
     const hosted = await hostedProxy(cluster, host, firstInfra(requireState(sandbox)).address);
-    return new Place(namespace, host, folder, cluster, [infra, hosted]);
+    return new Place({ namespace, host, folder, cluster, proxies: [infra, hosted], withoutNodes: false });
+  }
+
+  /** A namespace of an API server without nodes, with the kubeconfig of its delegated administrator. */
+  static async withoutNodes(kubeconfig: string, namespace: string): Promise<Place> {
+    const folder = await newFolder();
+    const infra = await infraProxy(kubeconfig, path.join(folder, 'kubeconfig'), namespace);
+    const cluster = connectInfra({ kubeconfig }, namespace);
+    return new Place({ namespace, host: '127.0.0.1', folder, cluster, proxies: [infra], withoutNodes: true });
   }
 
   async close(): Promise<void> {
@@ -90,7 +110,16 @@ export class Place {
   }
 
   deploy(options: RunOptions = {}, ...more: string[]): Promise<Outcome> {
-    return this.run(['deploy', '-h', this.host, '--verbose', ...more], options);
+    const without = this.#withoutNodes ? ['--expose', 'nodeport', '--timeout', '1s'] : [];
+    return this.run(['deploy', '-h', this.host, '--verbose', ...without, ...more], options);
+  }
+
+  /** Whether a deploy did all that it can here. */
+  isDeployed({ code, stderr }: Outcome): boolean {
+    // Of a plane that was there already, the pods are waited for first.
+    const waiting =
+      /ERROR (the control plane did not become available at .*|the new pods of .* did not become ready) within 1 s/;
+    return this.#withoutNodes ? code === 1 && waiting.test(stderr) : code === 0;
   }
 
   destroy(options: RunOptions = {}): Promise<Outcome> {
@@ -162,6 +191,10 @@ export class Place {
       authority: readAuthority(objects),
     };
   }
+}
+
+function newFolder(): Promise<string> {
+  return mkdtemp(path.join(tmpdir(), 'k8sk8s-faults-'));
 }
 
 /** Only what a plane of the same spec has in common with another. */
