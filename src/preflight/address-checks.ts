@@ -6,7 +6,7 @@ import { type Check, type Outcome, ok, shared } from './check.ts';
 import { namespacePods, trialServices } from './trials.ts';
 
 /** Milliseconds that the system's resolver gets: its own limits are tens of seconds. */
-const resolverLimit = 10_000;
+const resolverLimit = 3000;
 
 /** The addresses of the API server's host, or why there is none. Asked once: a resolver that hangs does so for all. */
 const hostAddresses = shared(async ({ spec }): Promise<{ addresses: string[]; problem?: string }> => {
