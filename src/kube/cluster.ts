@@ -1,5 +1,6 @@
 import type { Readable } from 'node:stream';
 import { ApiError, isNotFound } from './errors.ts';
+import { converse, type ExecOptions, type ExecResult, execProtocol } from './exec.ts';
 import type { KubeList, KubeObject, Pod } from './objects.ts';
 import { pathOf, type Resource, resourceOf } from './resources.ts';
 import { applyPatch, type Transport } from './transport.ts';
@@ -241,7 +242,27 @@ export class InfraCluster extends Cluster {
   }
 
   #logPath(pod: string): string {
-    return `${pathOf(resourceOf({ apiVersion: 'v1', kind: 'Pod' }), this.namespace, pod)}/log`;
+    return `${this.#podPath(pod)}/log`;
+  }
+
+  #podPath(pod: string): string {
+    return pathOf(resourceOf({ apiVersion: 'v1', kind: 'Pod' }), this.namespace, pod);
+  }
+
+  /**
+   * Runs a command in a container, without a shell.
+   *
+   * @returns its exit code and output, also when it failed
+   * @throws ApiError when the pod is not there or may not be entered, ExecError when the command was not carried out
+   */
+  async exec(pod: string, command: string[], options: ExecOptions = {}): Promise<ExecResult> {
+    const query = new URLSearchParams(command.map((word): [string, string] => ['command', word]));
+    query.set('stdout', 'true');
+    query.set('stderr', 'true');
+    if (options.stdin) query.set('stdin', 'true');
+    if (options.container !== undefined) query.set('container', options.container);
+    const socket = await this.transport.webSocket(`${this.#podPath(pod)}/exec`, query, execProtocol, options.signal);
+    return converse(socket, options);
   }
 
   /** Answers of the authorizer about the caller: a review is an ordinary POST without a namespace in its path. */

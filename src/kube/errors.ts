@@ -1,5 +1,14 @@
 import { messageOf, UserError } from '../errors.ts';
 
+/** The fields of a `Status` object that k8sk8s reads. */
+export interface KubeStatus {
+  kind?: string;
+  status?: string;
+  reason?: string;
+  message?: string;
+  details?: { causes?: { reason?: string; field?: string; message?: string }[] };
+}
+
 /** A `Status` answer of an API server (https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/status/). */
 export class ApiError extends Error {
   readonly status: number;

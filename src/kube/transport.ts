@@ -2,8 +2,9 @@ import http from 'node:http';
 import https from 'node:https';
 import type { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
+import WebSocket from 'ws';
 import { UserError } from '../errors.ts';
-import { ApiError, ConnectionError, notJson } from './errors.ts';
+import { ApiError, ConnectionError, type KubeStatus, notJson } from './errors.ts';
 
 export interface ApiRequest {
   method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
@@ -92,6 +93,65 @@ export class Transport {
     const response = await this.#send(request);
     if ((response.statusCode ?? 500) < 400) return response;
     throw statusError({ status: response.statusCode ?? 500, headers: response.headers, body: await text(response) });
+  }
+
+  /**
+   * An open WebSocket to a path that speaks one of Kubernetes' subprotocols; paused, so that nothing is missed before
+   * somebody listens. A lost connection before it is open is tried again: nothing has been done by then.
+   */
+  async webSocket(path: string, query: URLSearchParams, protocol: string, signal?: AbortSignal): Promise<WebSocket> {
+    for (let attempt = 0; ; attempt++) {
+      try {
+        return await this.#upgrade(path, query, protocol, signal);
+      } catch (error) {
+        if (error instanceof ApiError && error.status === 401 && attempt === 0) this.#options = this.#credentials(true);
+        else if (!(error instanceof ConnectionError) || attempt >= 4) throw error;
+        await sleep(backoff(attempt), undefined, { signal });
+      }
+    }
+  }
+
+  async #upgrade(
+    path: string,
+    query: URLSearchParams,
+    protocol: string,
+    signal: AbortSignal | undefined,
+  ): Promise<WebSocket> {
+    this.#options ??= this.#credentials(false);
+    const { agent, headers, ...tls } = await this.#options;
+    const url = new URL(this.server.pathname.replace(/\/$/, '') + path, this.server);
+    url.protocol = this.server.protocol === 'http:' ? 'ws:' : 'wss:';
+    url.search = query.toString();
+    const socket = new WebSocket(url, protocol, {
+      ...tls,
+      // A connection of the pool would be lost to it once it speaks another protocol.
+      agent:
+        agent instanceof https.Agent ? new https.Agent({ ...agent.options, keepAlive: false }) : agent || undefined,
+      headers: { ...(headers as Record<string, string>), 'User-Agent': 'k8sk8s' },
+      handshakeTimeout: 15_000,
+      perMessageDeflate: false,
+    });
+    return new Promise((resolve, reject) => {
+      const stop = () => socket.terminate();
+      signal?.addEventListener('abort', stop, { once: true });
+      const settled = () => signal?.removeEventListener('abort', stop);
+      socket.once('open', () => {
+        settled();
+        socket.pause();
+        resolve(socket);
+      });
+      socket.once('unexpected-response', (_, response) => {
+        settled();
+        text(response).then(
+          (body) => reject(statusError({ status: response.statusCode ?? 500, headers: response.headers, body })),
+          reject,
+        );
+      });
+      socket.once('error', (error) => {
+        settled();
+        reject(signal?.aborted ? signal.reason : this.#connectionError(error, signal));
+      });
+    });
   }
 
   /** Frees the pooled connections, so that the process can end. */
@@ -191,12 +251,7 @@ async function text(stream: Readable): Promise<string> {
 function statusError(answer: Answer): ApiError {
   const retryAfterSeconds = Number(answer.headers['retry-after']) || undefined;
   try {
-    const status = JSON.parse(answer.body) as {
-      kind?: string;
-      reason?: string;
-      message?: string;
-      details?: { causes?: { field?: string; message?: string }[] };
-    };
+    const status = JSON.parse(answer.body) as KubeStatus;
     if (status.kind === 'Status') {
       return new ApiError({
         status: answer.status,
