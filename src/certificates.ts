@@ -171,7 +171,7 @@ export async function renewCertificates(cluster: InfraCluster, names: string[], 
       certificateContext(cluster.namespace, plane.spec, plane.addresses),
       { keyType: plane.spec.keyType, renew: names.length > 0 ? names : known },
     );
-    const { secrets } = buildControlPlane(plane.record, plane.spec, plane.addresses, bundle);
+    const { secrets } = buildControlPlane(plane.record, plane.spec, plane.addresses, plane.storage, bundle);
     await applySecrets(
       cluster,
       plane.record.planeId,

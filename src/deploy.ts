@@ -16,6 +16,7 @@ import { buildControlPlane, certificateContext } from './plane/control-plane.ts'
 import { Diagnosis } from './plane/diagnose.ts';
 import { applySecrets } from './plane/roll-out.ts';
 import { readAuthority, readBundle } from './plane/secrets.ts';
+import { chooseStorage, removeEtcd, type Storage, storageWords } from './plane/storage.ts';
 import { runPreflight } from './preflight/run.ts';
 import { ensureRecord, type PlaneRecord, toConfigMap } from './record.ts';
 import type { ClusterSpec } from './spec.ts';
@@ -60,9 +61,15 @@ export async function deploy(cluster: InfraCluster, request: DeployRequest): Pro
   let diagnosis: Diagnosis | undefined;
   let hosted: HostedCluster | undefined;
   try {
-    const existing = await Existing.read(cluster);
+    let existing = await Existing.read(cluster);
     if (request.files) checkFiles(request.files, readAuthority(existing.ofKind('Secret')));
     const record = await ensureRecord(cluster, spec, toolVersion());
+    const { storage, replaces } = await chooseStorage(cluster, spec, existing, record);
+    if (storage.kind === 'ephemeral') reporter.warn(`etcd is ephemeral: ${storageWords(storage).loses}`);
+    if (replaces) {
+      await removeEtcd(cluster, existing, request.timeout, stop);
+      existing = await Existing.read(cluster);
+    }
     diagnosis = new Diagnosis(cluster, record.planeId);
 
     const addresses = await ensureAddresses(cluster, record, request, existing, applied, stop);
@@ -75,7 +82,8 @@ export async function deploy(cluster: InfraCluster, request: DeployRequest): Pro
     for (const name of issued) reporter.debug(`certificate ${name} issued`);
     for (const { name, daysLeft } of renewed) reporter.line(`certificate ${name} renewed, ${daysWords(daysLeft)}`);
     stop.throwIfAborted();
-    await ensureControlPlane(cluster, record, addresses, bundle, existing, applied, request, diagnosis, stop);
+    const plane: Plane = { cluster, record, addresses, storage, bundle, existing, applied, request, diagnosis, stop };
+    await ensureControlPlane(plane);
 
     hosted = connectHosted({
       server: addresses.publicServer,
@@ -85,22 +93,12 @@ export async function deploy(cluster: InfraCluster, request: DeployRequest): Pro
     let serverVersion = await available(hosted, diagnosis, request, stop);
     if (record.phase === 'available' && (await lostItsData(hosted))) {
       reporter.warn(
-        'etcd lost its data, as an ephemeral one does with its pod: the cluster begins anew. Restart the kubelets of its workers.',
+        `etcd lost its data${storage.kind === 'ephemeral' ? ', as an ephemeral one does with its pod' : ': its volume is not the one that it had'}. The cluster begins anew; restart the kubelets of its workers.`,
       );
       // API servers that remember the old data hand out addresses and versions of it.
       record.losses = (record.losses ?? 0) + 1;
       await writeRecord(cluster, record, spec, addresses, 'available');
-      await ensureControlPlane(
-        cluster,
-        record,
-        addresses,
-        bundle,
-        await Existing.read(cluster),
-        applied,
-        request,
-        diagnosis,
-        stop,
-      );
+      await ensureControlPlane({ ...plane, existing: await Existing.read(cluster) });
       serverVersion = await available(hosted, diagnosis, request, stop);
     }
     await childAssets(hosted, spec, addresses, bundle, applied, request);
@@ -172,20 +170,26 @@ function noLoadBalancer(namespace: string, hostname: string | undefined, timeout
   });
 }
 
+/** What is known of the plane once its storage, addresses and certificates are. */
+interface Plane {
+  cluster: InfraCluster;
+  record: PlaneRecord;
+  addresses: Addresses;
+  storage: Storage;
+  bundle: PkiBundle;
+  existing: Existing;
+  applied: Applied;
+  request: DeployRequest;
+  diagnosis: Diagnosis;
+  stop: AbortSignal;
+}
+
 /** Secrets first, so that no kubelet looks for one in vain; then all four components at once. */
-async function ensureControlPlane(
-  cluster: InfraCluster,
-  record: PlaneRecord,
-  addresses: Addresses,
-  bundle: PkiBundle,
-  existing: Existing,
-  applied: Applied,
-  { spec, reporter, allowDataLoss, timeout }: DeployRequest,
-  diagnosis: Diagnosis,
-  stop: AbortSignal,
-): Promise<void> {
-  const { secrets, workloads } = buildControlPlane(record, spec, addresses, bundle);
-  if (!allowDataLoss) await refuseDataLoss(cluster, workloads, existing);
+async function ensureControlPlane(plane: Plane): Promise<void> {
+  const { cluster, record, addresses, storage, existing, applied, diagnosis, stop } = plane;
+  const { spec, reporter, allowDataLoss, timeout } = plane.request;
+  const { secrets, workloads } = buildControlPlane(record, spec, addresses, storage, plane.bundle);
+  if (storage.kind === 'ephemeral' && !allowDataLoss) await refuseDataLoss(cluster, workloads, existing);
   diagnosis.expect(workloads);
   // The record of a plane that was available keeps the spec that worked until the new one does too.
   if (record.phase !== 'available') await writeRecord(cluster, record, spec, addresses, 'deploying');
@@ -210,7 +214,7 @@ export async function refuseDataLoss(
   throw new UserError({
     what: 'this change replaces the pod of etcd, and all objects of the hosted cluster would be lost with it',
     why: 'the plane keeps its data in that pod (ephemeral storage); an option of etcd, its image or its place was changed',
-    fix: 'leave those options as they were, or add --yes when nothing in the hosted cluster is worth keeping',
+    fix: 'leave those options as they were, or add --yes when nothing in the hosted cluster is worth keeping; a plane with --etcd-storage SIZE keeps its data',
     anchor: 'data-loss',
     exitCode: 2,
   });

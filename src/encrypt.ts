@@ -115,7 +115,7 @@ function wordsOf(providers: EncryptionProviders): string {
 
 /** Whether the pods of the API server are all made with the plane's Secrets as they are. */
 async function inUse(cluster: InfraCluster, plane: Plane): Promise<boolean> {
-  const { workloads } = buildControlPlane(plane.record, plane.spec, plane.addresses, plane.bundle);
+  const { workloads } = buildControlPlane(plane.record, plane.spec, plane.addresses, plane.storage, plane.bundle);
   const wanted = workloads.find(({ metadata }) => metadata.name === 'kube-apiserver')!;
   const now = await cluster.get<Workload>(wanted, wanted.metadata.name);
   return now !== undefined && configHashOf(now) === configHashOf(wanted) && isRolledOut(now);

@@ -7,6 +7,7 @@ import { type Addresses, addressesOf } from './plane/addresses.ts';
 import { Existing } from './plane/apply.ts';
 import { belongsTo } from './plane/names.ts';
 import { readBundle } from './plane/secrets.ts';
+import { presentStorage, type Storage } from './plane/storage.ts';
 import { type PlaneRecord, requireRecord } from './record.ts';
 import { type ClusterSpec, parseSpec } from './spec.ts';
 
@@ -16,6 +17,8 @@ export interface Plane {
   spec: ClusterSpec;
   addresses: Addresses;
   bundle: PkiBundle;
+  /** Ephemeral where there is neither etcd nor a claim of its. */
+  storage: Storage;
   /** Opens the hosted cluster as its break-glass administrator; nothing is sent yet. The caller closes it. */
   connect(): Promise<HostedCluster>;
 }
@@ -46,6 +49,7 @@ export async function openPlane(cluster: InfraCluster): Promise<Plane> {
     spec,
     addresses,
     bundle,
+    storage: presentStorage(existing, record.planeId) ?? { kind: 'ephemeral' },
     connect: async () =>
       connectHosted({
         server: addresses.publicServer,

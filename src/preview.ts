@@ -1,7 +1,7 @@
 import { dump } from 'js-yaml';
 import { buildChildAssets } from './child/assets.ts';
 import type { InfraCluster } from './kube/cluster.ts';
-import type { KubeObject, Secret, Service } from './kube/objects.ts';
+import { type KubeObject, nameOf, type Secret, type Service } from './kube/objects.ts';
 import { ensureCertificates, type PkiBundle } from './pki/certificates.ts';
 import {
   type Addresses,
@@ -13,6 +13,7 @@ import {
 import { type Applied, applyAll, Existing, nothingApplied } from './plane/apply.ts';
 import { buildControlPlane, certificateContext } from './plane/control-plane.ts';
 import { readBundle } from './plane/secrets.ts';
+import { chooseStorage } from './plane/storage.ts';
 import { runPreflight } from './preflight/run.ts';
 import { type PlaneRecord, readRecord, toConfigMap } from './record.ts';
 import type { ClusterSpec } from './spec.ts';
@@ -47,6 +48,7 @@ export async function planInfra(
   spec: ClusterSpec,
   existing: Existing,
 ): Promise<InfraPlan> {
+  const { storage, replaces } = await chooseStorage(cluster, spec, existing, record);
   const applied = nothingApplied();
   const apply = (objects: KubeObject[]) =>
     applyAll(cluster, record.planeId, objects, existing, applied, quietReporter, true);
@@ -58,8 +60,15 @@ export async function planInfra(
     certificateContext(cluster.namespace, spec, addresses),
     { keyType: spec.keyType },
   );
-  const { secrets, workloads } = buildControlPlane(record, spec, addresses, bundle);
-  const second = await apply([toConfigMap({ ...record, issuers: addresses.issuers }), ...secrets, ...workloads]);
+  const { secrets, workloads } = buildControlPlane(record, spec, addresses, storage, bundle);
+  // One that is to be deleted first cannot be tried.
+  const anew = replaces ? workloads.filter(({ kind }) => kind === 'StatefulSet') : [];
+  applied.changed.push(...anew.map(nameOf));
+  const second = await apply([
+    toConfigMap({ ...record, issuers: addresses.issuers }),
+    ...secrets,
+    ...workloads.filter((object) => !anew.includes(object)),
+  ]);
   return { applied, objects: [...first, ...second], addresses, bundle };
 }
 
@@ -74,7 +83,9 @@ export interface Export {
 /** The plane as manifests. Secrets are left out unless asked for, and then they need the addresses to exist. */
 export async function exportManifests(cluster: InfraCluster, spec: ClusterSpec, withSecrets: boolean): Promise<Export> {
   const existing = await Existing.read(cluster);
-  const record = (await readRecord(cluster)) ?? newRecord(spec);
+  const recorded = await readRecord(cluster);
+  const record = recorded ?? newRecord(spec);
+  const { storage } = await chooseStorage(cluster, spec, existing, recorded);
   const services = existing
     .ofKind<Service>('Service')
     .filter((service) => service.metadata.labels?.['app.kubernetes.io/instance'] === record.planeId);
@@ -85,7 +96,7 @@ export async function exportManifests(cluster: InfraCluster, spec: ClusterSpec, 
     certificateContext(cluster.namespace, spec, allocated ? addresses : dummyAddresses(addresses)),
     { keyType: spec.keyType },
   );
-  const { secrets, workloads } = buildControlPlane(record, spec, addresses, bundle);
+  const { secrets, workloads } = buildControlPlane(record, spec, addresses, storage, bundle);
   const infra = [
     toConfigMap({ ...record, spec, issuers: addresses.issuers }),
     ...buildServices(record.planeId, spec),

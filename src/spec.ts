@@ -1,6 +1,7 @@
 import * as z from 'zod';
 import { isIp, isIpv4, nthAddress, overlaps, parseCidr } from './cidr.ts';
 import { UserError } from './errors.ts';
+import { parseQuantity } from './quantity.ts';
 import { childImages, isTested, knownMinor, knownMinors, newest, resolveVersion } from './versions.ts';
 
 /**
@@ -285,6 +286,26 @@ export const clusterSpec = z.strictObject({
         list: true,
       }),
     ),
+  etcdStorage: checked(storageProblem)
+    .default('auto')
+    .meta(
+      flag({
+        flag: 'etcd-storage',
+        arg: 'auto|ephemeral|SIZE',
+        help: "a volume of SIZE such as 10Gi for each etcd member, ephemeral (in etcd's pod), or auto: what the plane has, for a new one a volume where the infra cluster has a default StorageClass",
+      }),
+    ),
+  etcdStorageClass: checked((value) =>
+    /^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$/.test(value) ? undefined : 'is not the name of a StorageClass',
+  )
+    .optional()
+    .meta(
+      flag({
+        flag: 'etcd-storage-class',
+        arg: 'NAME',
+        help: "StorageClass of etcd's volumes instead of the infra cluster's default",
+      }),
+    ),
   etcdImage: image.optional().meta(flag({ flag: 'etcd-image', arg: 'IMAGE', help: 'image of etcd' })),
   apiServerImage: image
     .optional()
@@ -343,6 +364,13 @@ const tolerationPattern = /^[A-Za-z0-9][\w./-]*(=[\w.-]*)?(:(NoSchedule|PreferNo
 function resourceProblem(value: string): string | undefined {
   if ((resourcePresets as readonly string[]).includes(value) || resourcePattern.test(value)) return undefined;
   return `is neither a preset (${resourcePresets.join(', ')}) nor COMPONENT=cpu=…,memory=… with one of ${components.join(', ')}`;
+}
+
+function storageProblem(value: string): string | undefined {
+  if (value === 'auto' || value === 'ephemeral') return undefined;
+  const size = parseQuantity(value);
+  if (size === undefined || !Number.isFinite(size)) return 'is neither auto, ephemeral nor a size such as 10Gi';
+  return size < 2 ** 30 ? "is too small: etcd's volume has at least 1Gi" : undefined;
 }
 
 /**
@@ -427,6 +455,8 @@ function crossProblems(spec: ClusterSpec): string[] {
     problems.push(
       `--port ${spec.port} and --node-port ${spec.nodePort} differ, but with --expose nodeport they are the same thing`,
     );
+  if (spec.etcdStorage === 'ephemeral' && spec.etcdStorageClass !== undefined)
+    problems.push('--etcd-storage-class has no use with --etcd-storage ephemeral: leave one of them out');
   const resolved = resolveVersion(spec.kubernetesVersion)!;
   if (!isTested(resolved) && !spec.allowUntestedVersion) {
     const known = knownMinor(resolved);

@@ -8,6 +8,7 @@ import { renewBeforeDays } from './pki/certificates.ts';
 import { inspect } from './pki/inspect.ts';
 import { connectionWords } from './plane/available.ts';
 import { planeSelector } from './plane/names.ts';
+import { type Storage, storageWords } from './plane/storage.ts';
 import type { PlaneRecord } from './record.ts';
 import { type ClusterSpec, components } from './spec.ts';
 
@@ -51,7 +52,7 @@ export interface PlaneStatus {
   nodePort: number;
   version: string;
   components: ComponentStatus[];
-  storage: { kind: 'ephemeral'; loses: string };
+  storage: { kind: Storage['kind']; size?: string; storageClass?: string; name: string; loses: string };
   certificates: { name: string; days: number }[];
   hosted: { answers: boolean; problem?: string; workers: WorkerStatus[] };
   warnings: Warning[];
@@ -76,13 +77,13 @@ const egressLimits: Record<ClusterSpec['egress'], string[]> = {
 
 /** Everything about a plane that one screen can hold. @throws UserError `no-plane` or `plane-incomplete` */
 export async function planeStatus(cluster: InfraCluster, now = new Date()): Promise<PlaneStatus> {
-  const { record, addresses, bundle, spec, connect } = await openPlane(cluster);
+  const { record, addresses, bundle, spec, storage, connect } = await openPlane(cluster);
   const hosted = await connect();
   try {
     const [pods, events, answer] = await Promise.all([
       cluster.pods(planeSelector(record.planeId)),
       cluster.list<Event>({ apiVersion: 'v1', kind: 'Event' }),
-      hostedStatus(hosted, record.phase),
+      hostedStatus(hosted, record.phase, storage),
     ]);
     const certificates = [...Object.entries(bundle.authorities), ...Object.entries(bundle.leaves)].map(
       ([name, { certificate }]) => ({
@@ -100,10 +101,7 @@ export async function planeStatus(cluster: InfraCluster, now = new Date()): Prom
       nodePort: addresses.nodePort,
       version: spec.kubernetesVersion,
       components: components.map((name) => componentStatus(name, pods.items, events.items)),
-      storage: {
-        kind: 'ephemeral',
-        loses: 'etcd keeps its data in its pod: when that pod is replaced, all objects of the hosted cluster are lost',
-      },
+      storage: { ...storage, ...storageWords(storage) },
       certificates: certificates.sort((a, b) => a.days - b.days),
       hosted: answer,
       warnings: warningsOf(events.items, pods.items),
@@ -196,7 +194,11 @@ function refusal(name: string, events: Event[]): string | undefined {
 }
 
 /** Asks the hosted cluster for its nodes, and whether it is still the one that deploy left. */
-async function hostedStatus(hosted: HostedCluster, phase: PlaneRecord['phase']): Promise<PlaneStatus['hosted']> {
+async function hostedStatus(
+  hosted: HostedCluster,
+  phase: PlaneRecord['phase'],
+  storage: Storage,
+): Promise<PlaneStatus['hosted']> {
   try {
     const { ready, failing } = await hosted.ready(3000);
     if (!ready) return { answers: false, problem: `the API server is not ready: ${failing.join(', ')}`, workers: [] };
@@ -214,7 +216,7 @@ async function hostedStatus(hosted: HostedCluster, phase: PlaneRecord['phase']):
       problem:
         binding || phase !== 'available'
           ? undefined
-          : "etcd lost its data (its pod was replaced): run k8sk8s deploy again, then restart the workers' kubelets",
+          : `etcd lost its data (its ${storage.kind === 'volume' ? 'volume' : 'pod'} was replaced): run k8sk8s deploy again, then restart the workers' kubelets`,
     };
   } catch (error) {
     return { answers: false, problem: `the API does not answer: ${noAnswerWords(error)}`, workers: [] };

@@ -132,7 +132,8 @@ class Upgrade {
     const ready = await this.#readyWorkers();
     const diagnosis = new Diagnosis(this.#cluster, this.#plane.record.planeId);
     try {
-      await refuseDataLoss(this.#cluster, workloads, await Existing.read(this.#cluster));
+      if (this.#plane.storage.kind === 'ephemeral')
+        await refuseDataLoss(this.#cluster, workloads, await Existing.read(this.#cluster));
       await this.#step(`etcd`, async () => this.#rollOut(workloads.filter(is('etcd')), diagnosis));
       await this.#step(`API servers to ${version}`, async () => {
         await this.#rollOut(workloads.filter(is('kube-apiserver')), diagnosis);
@@ -195,8 +196,8 @@ class Upgrade {
   }
 
   #workloads(spec: ClusterSpec): KubeObject[] {
-    const { record, addresses, bundle } = this.#plane;
-    return buildControlPlane(record, spec, addresses, bundle).workloads;
+    const { record, addresses, storage, bundle } = this.#plane;
+    return buildControlPlane(record, spec, addresses, storage, bundle).workloads;
   }
 
   /** Those that the server would replace pods for. */
@@ -317,8 +318,8 @@ class Upgrade {
 
   /** From here on the plane's version is the new one: in its labels, and in what deploy starts from. */
   async #record(spec: ClusterSpec): Promise<void> {
-    const { record, addresses, bundle } = this.#plane;
-    const { secrets } = buildControlPlane(record, spec, addresses, bundle);
+    const { record, addresses, storage, bundle } = this.#plane;
+    const { secrets } = buildControlPlane(record, spec, addresses, storage, bundle);
     const objects = [...buildServices(record.planeId, spec), ...buildIngress(record.planeId, spec), ...secrets];
     const existing = await Existing.read(this.#cluster);
     await applyAll(this.#cluster, record.planeId, objects, existing, nothingApplied(), this.#request.reporter);

@@ -34,7 +34,7 @@ export function render(status: PlaneStatus, problems: string[], now: Date): stri
     ['Health', problems.length === 0 ? ['healthy'] : problems],
     ['Address', [status.server]],
     ['Workers use', [`${status.workerServer}, node port ${status.nodePort}`]],
-    ['Storage', [`${status.storage.kind}: ${status.storage.loses}`]],
+    ['Storage', [`${status.storage.name}: ${status.storage.loses}`]],
     ['Egress', [status.egress.how]],
     [
       'Certificates',

@@ -94,6 +94,20 @@ export interface Workload extends KubeObject {
   };
 }
 
+export interface StatefulSet extends Workload {
+  spec: Workload['spec'] & { volumeClaimTemplates?: Pick<PersistentVolumeClaim, 'metadata' | 'spec'>[] };
+}
+
+export interface PersistentVolumeClaim extends KubeObject {
+  spec: {
+    accessModes: string[];
+    resources: { requests: { storage: string } };
+    storageClassName?: string;
+    volumeName?: string;
+  };
+  status?: { phase?: string; capacity?: { storage?: string } };
+}
+
 /** core/v1 Event. */
 export interface Event extends KubeObject {
   type?: string;

@@ -6,12 +6,14 @@ import { type KubeObject, nameOf } from '../kube/objects.ts';
 import type { Reporter } from '../ui/reporter.ts';
 import { belongsTo, recordName } from './names.ts';
 import { secretNames } from './secrets.ts';
+import { claimName } from './storage.ts';
 
 /** Every name that a plane takes in its namespace. */
 const plannedNames: [Kind, string[]][] = [
   [{ apiVersion: 'v1', kind: 'ConfigMap' }, [recordName]],
   [{ apiVersion: 'v1', kind: 'Secret' }, secretNames],
   [{ apiVersion: 'v1', kind: 'Service' }, ['apiserver', 'etcd0']],
+  [{ apiVersion: 'v1', kind: 'PersistentVolumeClaim' }, [claimName(0)]],
   [{ apiVersion: 'apps/v1', kind: 'StatefulSet' }, ['etcd']],
   [{ apiVersion: 'apps/v1', kind: 'Deployment' }, ['kube-apiserver', 'kube-controller-manager', 'kube-scheduler']],
   [{ apiVersion: 'networking.k8s.io/v1', kind: 'Ingress' }, ['k8s-on-k8s']],

@@ -6,6 +6,7 @@ import { type ClusterSpec, type Component, components } from '../spec.ts';
 import { type Addresses, hostAndPort } from './addresses.ts';
 import { restartHash } from './restart.ts';
 import { buildSecrets } from './secrets.ts';
+import type { Storage } from './storage.ts';
 import { buildWorkloads } from './workloads.ts';
 
 /** Everything of a plane that follows from its spec, addresses and certificates. Pure. */
@@ -13,6 +14,7 @@ export function buildControlPlane(
   { planeId, losses }: Pick<PlaneRecord, 'planeId' | 'losses'>,
   spec: ClusterSpec,
   addresses: Addresses,
+  storage: Storage,
   bundle: PkiBundle,
 ): { secrets: Secret[]; workloads: KubeObject[] } {
   const secrets = buildSecrets(bundle, {
@@ -27,7 +29,7 @@ export function buildControlPlane(
       `${restartHash(component, secrets)}${component !== 'etcd' && losses ? `-${losses}` : ''}`,
     ]),
   ) as Record<Component, string>;
-  return { secrets, workloads: buildWorkloads({ planeId, spec, addresses, configHash }) };
+  return { secrets, workloads: buildWorkloads({ planeId, spec, addresses, storage, configHash }) };
 }
 
 /** The names and addresses that the plane's certificates have to carry. */

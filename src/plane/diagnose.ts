@@ -12,6 +12,8 @@ const configReasons = new Set(['CreateContainerConfigError', 'CreateContainerErr
 const patience = 5;
 /** A pod may be unschedulable for a moment, while its node or volume is being made. */
 const unschedulableGrace = 2000;
+/** A provisioner tries again after a failure of its own. */
+const volumeGrace = 15_000;
 
 /**
  * Watches a plane's pods and the namespace's events, to say at any time what is being waited for and to stop at once
@@ -28,6 +30,8 @@ export class Diagnosis {
   /** When a workload's pods were last told to be made anew, milliseconds, where that was by this run. */
   readonly #renewed = new Map<string, number>();
   #refusal: UserError | undefined;
+  /** The first refusal to make a volume, since when, and whether trying again cannot help. */
+  #volume: { since: number; hopeless: boolean; claim: string; message: string } | undefined;
   readonly #failures = new Map<string, { pod: Pod; error: UserError }>();
   #examining: Promise<void> = Promise.resolve();
 
@@ -77,11 +81,23 @@ export class Diagnosis {
     if (this.#refusal) return this.#refusal;
     for (const { pod, error } of this.#failures.values()) if (this.#counts(pod)) return error;
     const now = Date.now();
+    const waitsForVolume = [...this.#unschedulableSince.keys()].some((name) => unboundClaim(this.#pods.get(name)));
+    if (this.#volume && (waitsForVolume || this.#bindingVolume))
+      if (this.#volume.hopeless || now - this.#volume.since >= volumeGrace)
+        return noVolume(this.#cluster, this.#volume);
     for (const [name, since] of this.#unschedulableSince) {
       const pod = this.#pods.get(name);
-      if (pod && this.#counts(pod) && now - since >= unschedulableGrace) return unschedulable(pod);
+      if (pod && !unboundClaim(pod) && this.#counts(pod) && now - since >= unschedulableGrace)
+        return unschedulable(pod);
     }
     return undefined;
+  }
+
+  /** A volume that is made where its pod goes is made before the pod has its node. */
+  get #bindingVolume(): boolean {
+    return [...this.#pods.values()].some(
+      (pod) => pod.metadata.labels?.['app.kubernetes.io/name'] === 'etcd' && !pod.spec.nodeName,
+    );
   }
 
   #counts(pod: Pod): boolean {
@@ -104,7 +120,7 @@ export class Diagnosis {
       if (!pod) return `${component}: waiting for its pod`;
       const status = pod.status?.containerStatuses?.find(({ name }) => name === component);
       const waiting = status?.state?.waiting;
-      if (!pod.spec.nodeName) return `${component}: waiting for a node`;
+      if (!pod.spec.nodeName) return `${component}: waiting for a node${component === 'etcd' ? ' and its volume' : ''}`;
       if (waiting || !status)
         return `${component}: ${waiting?.reason === 'ContainerCreating' || !waiting?.reason ? `starting ${pod.spec.containers[0]?.image}` : waiting.reason}`;
     }
@@ -190,11 +206,21 @@ export class Diagnosis {
     });
   }
 
+  /** Of an earlier claim of the same name, which was deleted for a better one, nothing counts. */
+  async #examineVolume({ involvedObject: { kind, name, uid }, message = '' }: Event): Promise<void> {
+    const claim = await this.#cluster.get({ apiVersion: 'v1', kind }, name);
+    const hopeless = /storageclass\S* "[^"]*" not found/i.test(message);
+    if (claim?.metadata.uid === uid) this.#volume ??= { since: Date.now(), hopeless, claim: name, message };
+  }
+
   #examineEvent(event: Event): void {
     const when = Date.parse(event.lastTimestamp ?? event.eventTime ?? '') || Date.now();
     // Event times have whole seconds; what is older than this run is somebody else's trouble.
-    if (when < this.#since - 1000 || event.reason !== 'FailedCreate') return;
+    if (when < this.#since - 1000) return;
     const { kind, name } = event.involvedObject;
+    if (event.reason === 'ProvisioningFailed' && kind === 'PersistentVolumeClaim' && /^data-etcd-\d$/.test(name))
+      this.#examining = this.#examining.then(() => this.#examineVolume(event)).catch(() => undefined);
+    if (event.reason !== 'FailedCreate') return;
     if (
       !/^(etcd|kube-apiserver|kube-controller-manager|kube-scheduler)(-|$)/.test(name) ||
       (kind !== 'ReplicaSet' && kind !== 'StatefulSet')
@@ -227,6 +253,21 @@ export function refusedPod(component: string, message: string): UserError {
     why: message,
     fix,
     anchor: 'pod-refused',
+  });
+}
+
+/** The pod waits for a volume that is being made, and not for a node. */
+function unboundClaim(pod: Pod | undefined): boolean {
+  const message = pod?.status?.conditions?.find(({ type }) => type === 'PodScheduled')?.message ?? '';
+  return /unbound immediate PersistentVolumeClaims|persistentvolumeclaim "[^"]*" not found/.test(message);
+}
+
+function noVolume(cluster: InfraCluster, { claim, message }: { claim: string; message: string }): UserError {
+  return new UserError({
+    what: `the infra cluster makes no volume for etcd (claim "${claim}")`,
+    why: message,
+    fix: `correct --etcd-storage-class or --etcd-storage and run the command again; more: kubectl -n ${cluster.namespace} describe pvc ${claim}`,
+    anchor: 'volume',
   });
 }
 

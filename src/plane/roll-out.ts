@@ -50,7 +50,7 @@ export async function rollOut(
 ): Promise<Applied> {
   const { planeId } = plane.record;
   const applied = nothingApplied();
-  const built = buildControlPlane(plane.record, plane.spec, plane.addresses, bundle);
+  const built = buildControlPlane(plane.record, plane.spec, plane.addresses, plane.storage, bundle);
   const workloads = built.workloads.filter(({ metadata }) => (rolled as string[]).includes(metadata.name));
   const existing = await Existing.read(cluster);
   const diagnosis = new Diagnosis(cluster, planeId);

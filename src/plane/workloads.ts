@@ -6,6 +6,7 @@ import type { Addresses } from './addresses.ts';
 import { extraArguments, overrideDefaults } from './arguments.ts';
 import { egressParts, egressResources } from './egress.ts';
 import { labelsOf, podSelector } from './names.ts';
+import { claimTemplate, databaseQuota, dataVolume, type Storage } from './storage.ts';
 
 /** The pods' security under the restricted level of https://kubernetes.io/docs/concepts/security/pod-security-standards/. */
 const podSecurity = {
@@ -27,6 +28,7 @@ export interface WorkloadContext {
   planeId: string;
   spec: ClusterSpec;
   addresses: Addresses;
+  storage: Storage;
   /** Hash of the Secrets that a component mounts. */
   configHash: Record<Component, string>;
 }
@@ -97,7 +99,11 @@ export function buildWorkloads(context: WorkloadContext): KubeObject[] {
     return object!;
   };
   return [
-    workload('etcd', images.etcd, { serviceIp: addresses.etcdServiceIps[0]!, planeId }),
+    workload('etcd', images.etcd, {
+      serviceIp: addresses.etcdServiceIps[0]!,
+      planeId,
+      ...storageValues(planeId, context.storage),
+    }),
     workload(
       'kube-apiserver',
       images.kubeApiserver,
@@ -126,6 +132,16 @@ export function buildWorkloads(context: WorkloadContext): KubeObject[] {
     }),
     workload('kube-scheduler', images.kubeScheduler, {}),
   ];
+}
+
+function storageValues(planeId: string, storage: Storage): Record<string, Value> {
+  return storage.kind === 'volume'
+    ? {
+        emptyData: undefined,
+        claimTemplates: [claimTemplate(planeId, storage) as unknown as Value],
+        quotaArgs: [`--quota-backend-bytes=${databaseQuota(storage)}`],
+      }
+    : { emptyData: { name: dataVolume, emptyDir: {} }, claimTemplates: undefined, quotaArgs: [] };
 }
 
 interface Resources {

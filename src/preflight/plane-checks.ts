@@ -3,10 +3,12 @@ import { nameOf } from '../kube/objects.ts';
 import { foreignObject } from '../plane/apply.ts';
 import { ownedArgumentProblems } from '../plane/arguments.ts';
 import { partOf, recordName } from '../plane/names.ts';
+import { storageWords } from '../plane/storage.ts';
 import { parseRecord } from '../record.ts';
 import { flagOf } from '../spec.ts';
 import { isTested, knownMinor, knownMinors, minorOf } from '../versions.ts';
 import { type Check, type CheckContext, type Outcome, ok } from './check.ts';
+import { trialStorage } from './trials.ts';
 
 /** Checks of what the namespace holds already, against what is asked for. */
 export const planeChecks: Check[] = [
@@ -25,6 +27,21 @@ export const planeChecks: Check[] = [
     severity: 'fatal',
     dependsOn: ['namespace'],
     probe: changes,
+  },
+  {
+    name: 'storage',
+    claim: () => "etcd's data has a place",
+    anchor: 'storage-class',
+    severity: 'fatal',
+    dependsOn: ['namespace', 'names'],
+    async probe(context) {
+      const { storage, why } = await trialStorage(context);
+      return ok(
+        storage.kind === 'volume'
+          ? `etcd keeps its data on ${storageWords(storage).name} (${why})`
+          : `etcd keeps its data in its pod (${why})`,
+      );
+    },
   },
   {
     name: 'version',

@@ -2,9 +2,10 @@ import { isForbidden } from '../kube/errors.ts';
 import type { KubeObject } from '../kube/objects.ts';
 import { recordName } from '../plane/names.ts';
 import { secretNamesOf } from '../plane/secrets.ts';
+import { claimName } from '../plane/storage.ts';
+import { formatQuantity, parseQuantity } from '../quantity.ts';
 import { type Check, type CheckContext, ok, shared } from './check.ts';
-import { formatQuantity, parseQuantity } from './quantity.ts';
-import { type PodResources, runningComponents, trialPods } from './trials.ts';
+import { type PodResources, runningComponents, trialPods, trialStorage } from './trials.ts';
 
 export interface Quota extends KubeObject {
   spec?: {
@@ -98,6 +99,12 @@ async function demand(context: CheckContext): Promise<Amounts> {
   const configMaps = missing('v1', 'ConfigMap', [recordName]);
   const deployments = missing('apps/v1', 'Deployment', ['kube-apiserver', 'kube-controller-manager', 'kube-scheduler']);
   const ingresses = context.spec.expose === 'ingress' ? missing('networking.k8s.io/v1', 'Ingress', ['k8s-on-k8s']) : 0;
+  const storage = await trialStorage(context).then(
+    (choice) => choice.storage,
+    () => undefined,
+  );
+  const claims = storage?.kind === 'volume' ? missing('v1', 'PersistentVolumeClaim', [claimName(0)]) : 0;
+  const bytes = storage?.kind === 'volume' ? claims * parseQuantity(storage.size)! : 0;
   // As the cluster would make them, with a LimitRange's defaults and a webhook's sidecars, where it would.
   const pods = trials
     .filter(({ component }) => !running.has(component))
@@ -115,6 +122,9 @@ async function demand(context: CheckContext): Promise<Amounts> {
       'services.loadbalancers': context.spec.inCluster === 'loadbalancer' ? missing('v1', 'Service', ['apiserver']) : 0,
       configmaps: configMaps,
       'count/configmaps': configMaps,
+      persistentvolumeclaims: claims,
+      'count/persistentvolumeclaims': claims,
+      'requests.storage': bytes,
       'count/deployments.apps': deployments,
       'count/replicasets.apps': deployments,
       'count/statefulsets.apps': missing('apps/v1', 'StatefulSet', ['etcd']),

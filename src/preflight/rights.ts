@@ -11,9 +11,14 @@ const all = ['get', 'list', 'watch', 'create', 'patch', 'delete'];
 
 /** Every verb on every resource that deploy and destroy use in the namespace; templates/rights/namespace-admin.yaml grants them. */
 export const requiredRights: Right[] = [
-  ...['configmaps', 'secrets', 'services'].map((resource) => ({ group: '', resource, verbs: all })),
+  ...['configmaps', 'secrets', 'services', 'persistentvolumeclaims'].map((resource) => ({
+    group: '',
+    resource,
+    verbs: all,
+  })),
   { group: '', resource: 'pods', verbs: ['get', 'list', 'watch'] },
   { group: '', resource: 'pods/log', verbs: ['get'] },
+  { group: '', resource: 'pods/exec', verbs: ['get', 'create'] },
   { group: '', resource: 'events', verbs: ['list', 'watch'] },
   ...['deployments', 'statefulsets'].map((resource) => ({ group: 'apps', resource, verbs: all })),
   { group: 'networking.k8s.io', resource: 'ingresses', verbs: all },

@@ -2,6 +2,7 @@ import { isForbidden } from '../kube/errors.ts';
 import type { KubeObject, Pod, Service } from '../kube/objects.ts';
 import { addressesOf, buildIngress, buildServices } from '../plane/addresses.ts';
 import { belongsTo } from '../plane/names.ts';
+import { chooseStorage } from '../plane/storage.ts';
 import { buildWorkloads } from '../plane/workloads.ts';
 import { type Component, components } from '../spec.ts';
 import { type CheckContext, shared } from './check.ts';
@@ -68,6 +69,8 @@ export const trialPods = shared(async ({ cluster, spec }): Promise<PodTrial[]> =
     planeId: trialId,
     spec,
     addresses: addressesOf(spec, [service('apiserver'), service('etcd0')]),
+    // A claim would have to be there; what admission looks at is the same.
+    storage: { kind: 'ephemeral' },
     configHash: Object.fromEntries(components.map((component) => [component, ''])) as Record<Component, string>,
   });
   return Promise.all(
@@ -79,6 +82,12 @@ export const trialPods = shared(async ({ cluster, spec }): Promise<PodTrial[]> =
       return { component, ...(await attempt<KubeObject>(object, cluster.create(renamed(object), { dryRun: true }))) };
     }),
   );
+});
+
+/** Where etcd would keep its data, as deploy chooses it. */
+export const trialStorage = shared(async (context) => {
+  const [existing, record] = await Promise.all([context.existing(), context.record()]);
+  return chooseStorage(context.cluster, context.spec, existing, record);
 });
 
 /** The two services: the answers tell whether the node port is free, and an address of the infra cluster's range. */

@@ -23,7 +23,7 @@ let first: Outcome;
 beforeAll(async () => {
   home = await Namespace.open('cluster');
   succeeded(await sandboxCommand(['host', host], home));
-  first = await home.k8sk8s('deploy', '-h', host);
+  first = await home.k8sk8s('deploy', '-h', host, '--etcd-storage', 'ephemeral');
 });
 
 afterAll(async () => {

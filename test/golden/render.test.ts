@@ -3,6 +3,7 @@ import { expect, test } from 'vitest';
 import { buildChildAssets } from '../../src/child/assets.ts';
 import type { KubeObject, Service } from '../../src/kube/objects.ts';
 import { addressesOf, buildIngress, buildServices } from '../../src/plane/addresses.ts';
+import type { Storage } from '../../src/plane/storage.ts';
 import { buildWorkloads } from '../../src/plane/workloads.ts';
 import type { ClusterSpec } from '../../src/spec.ts';
 import { specs } from './specs.ts';
@@ -17,6 +18,13 @@ function service(name: string, clusterIP: string, nodePort?: number): Service {
     spec: { clusterIP, ports: [{ port: 443, nodePort }] },
     status: { loadBalancer: { ingress: [{ ip: '198.51.100.80' }] } },
   };
+}
+
+/** Without an infra cluster to ask, auto finds no volumes. */
+function storageOf({ etcdStorage, etcdStorageClass }: ClusterSpec): Storage {
+  return /^[a-z]/.test(etcdStorage)
+    ? { kind: 'ephemeral' }
+    : { kind: 'volume', size: etcdStorage, storageClass: etcdStorageClass };
 }
 
 function everything(spec: ClusterSpec): KubeObject[] {
@@ -37,7 +45,7 @@ function everything(spec: ClusterSpec): KubeObject[] {
   return [
     ...buildServices(planeId, spec),
     ...buildIngress(planeId, spec),
-    ...buildWorkloads({ planeId, spec, addresses, configHash }),
+    ...buildWorkloads({ planeId, spec, addresses, storage: storageOf(spec), configHash }),
     ...child,
   ];
 }

@@ -16,6 +16,7 @@ export const specs: Record<string, ClusterSpec> = Object.fromEntries(
       dnsDomain: 'k8s.internal',
     },
     'no-child-assets': { childAssets: false },
+    durable: { etcdStorage: '10Gi', etcdStorageClass: 'fast' },
     options: {
       port: 8443,
       workerEndpoint: 'https://10.1.2.3:6443',

@@ -1,0 +1,219 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { isDeepStrictEqual } from 'node:util';
+import { UserError } from '../errors.ts';
+import type { InfraCluster } from '../kube/cluster.ts';
+import { isForbidden } from '../kube/errors.ts';
+import { type KubeObject, nameOf, type PersistentVolumeClaim, type StatefulSet } from '../kube/objects.ts';
+import { parseQuantity } from '../quantity.ts';
+import type { PlaneRecord } from '../record.ts';
+import type { ClusterSpec } from '../spec.ts';
+import type { Existing } from './apply.ts';
+import { belongsTo, podSelector } from './names.ts';
+
+/** Where etcd keeps its data: in its pod, or on a volume of its own for each member. */
+export type Storage = { kind: 'ephemeral' } | Volume;
+
+export interface Volume {
+  kind: 'volume';
+  /** A Kubernetes quantity: `5Gi`. */
+  size: string;
+  storageClass?: string;
+}
+
+export interface StorageChoice {
+  storage: Storage;
+  /** The reason in a few words: `the default StorageClass`. */
+  why: string;
+  /** What is there is another storage that never held a cluster: it goes first. */
+  replaces: boolean;
+}
+
+/** What `auto` asks for: etcd's usual quota of 2 GiB, and the room that etcd needs beside it. */
+const defaultSize = '5Gi';
+
+/** Name of the volume in the pods; the claims are called by it and the pod: `data-etcd-0`. */
+export const dataVolume = 'data';
+
+export function claimName(member: number): string {
+  return `${dataVolume}-etcd-${member}`;
+}
+
+/**
+ * Decides where etcd keeps its data. What a plane has stays; only where there is none does `auto` choose, by asking the
+ * infra cluster what it makes of a claim without a class.
+ *
+ * @throws UserError `storage-change` when another storage is asked for than the one that holds the data,
+ *   `storage-class` when there is none for the volumes that are asked for
+ */
+export async function chooseStorage(
+  cluster: InfraCluster,
+  spec: ClusterSpec,
+  existing: Existing,
+  record: PlaneRecord | undefined,
+): Promise<StorageChoice> {
+  const current = record && presentStorage(existing, record.planeId);
+  if (!current) return { ...(await newStorage(cluster, spec)), replaces: false };
+  if (record.phase === 'available' || everRan(existing)) {
+    if (asAskedFor(spec, current)) return { storage: current, why: 'as it was', replaces: false };
+    throw storageChange(cluster.namespace, current, spec);
+  }
+  const choice = await newStorage(cluster, spec);
+  return { ...choice, replaces: !isDeepStrictEqual(choice.storage, current) };
+}
+
+/** A first deploy that was interrupted may have left an etcd that somebody has written to since. */
+function everRan(existing: Existing): boolean {
+  const [statefulSet] = existing.ofKind<StatefulSet>('StatefulSet');
+  return (statefulSet?.status?.readyReplicas ?? 0) > 0;
+}
+
+/** The storage of the plane's etcd as the namespace tells it; claims whose StatefulSet was deleted still hold the data. */
+export function presentStorage(existing: Existing, planeId: string): Storage | undefined {
+  const own = <T extends KubeObject>(kind: string) =>
+    existing.ofKind<T>(kind).find((object) => belongsTo(object, planeId));
+  const statefulSet = own<StatefulSet>('StatefulSet');
+  if (statefulSet) {
+    const [template] = statefulSet.spec.volumeClaimTemplates ?? [];
+    return template ? volumeOf(template) : { kind: 'ephemeral' };
+  }
+  const claim = own<PersistentVolumeClaim>('PersistentVolumeClaim');
+  return claim && volumeOf(claim);
+}
+
+function volumeOf({ spec }: Pick<PersistentVolumeClaim, 'spec'>): Volume {
+  return { kind: 'volume', size: spec.resources.requests.storage, storageClass: spec.storageClassName };
+}
+
+function asAskedFor({ etcdStorage, etcdStorageClass }: ClusterSpec, current: Storage): boolean {
+  if (current.kind === 'ephemeral') return etcdStorage === 'ephemeral' || (etcdStorage === 'auto' && !etcdStorageClass);
+  if (etcdStorageClass !== undefined && etcdStorageClass !== current.storageClass) return false;
+  return etcdStorage === 'auto' || parseQuantity(etcdStorage) === parseQuantity(current.size);
+}
+
+async function newStorage(
+  cluster: InfraCluster,
+  { etcdStorage, etcdStorageClass }: ClusterSpec,
+): Promise<Omit<StorageChoice, 'replaces'>> {
+  if (etcdStorage === 'ephemeral') return { storage: { kind: 'ephemeral' }, why: 'as asked for' };
+  const size = etcdStorage === 'auto' ? defaultSize : etcdStorage;
+  if (etcdStorageClass !== undefined)
+    return { storage: { kind: 'volume', size, storageClass: etcdStorageClass }, why: 'as asked for' };
+  const { storageClass, problem } = await defaultClass(cluster, size);
+  if (storageClass !== undefined)
+    return { storage: { kind: 'volume', size, storageClass }, why: 'the default of the infra cluster' };
+  if (etcdStorage === 'auto') return { storage: { kind: 'ephemeral' }, why: problem };
+  throw new UserError({
+    what: `etcd cannot have a volume of ${size}`,
+    why: problem,
+    fix: 'name a class with --etcd-storage-class, or take --etcd-storage ephemeral if the hosted cluster may be lost with its pod',
+    anchor: 'storage-class',
+    exitCode: 2,
+  });
+}
+
+/** StorageClasses cannot be listed with the rights of a namespace, but a claim that is only tried comes back with its class. */
+async function defaultClass(
+  cluster: InfraCluster,
+  size: string,
+): Promise<{ storageClass: string; problem?: undefined } | { storageClass?: undefined; problem: string }> {
+  try {
+    const claim = buildClaim('data-etcd-preflight', { kind: 'volume', size });
+    const { spec } = await cluster.create(claim, { dryRun: true });
+    return spec.storageClassName
+      ? { storageClass: spec.storageClassName }
+      : { problem: 'the infra cluster has no default StorageClass' };
+  } catch (error) {
+    if (isForbidden(error)) return { problem: `the infra cluster refuses the claim: ${(error as Error).message}` };
+    throw error;
+  }
+}
+
+function buildClaim(name: string, { size, storageClass }: Volume): PersistentVolumeClaim {
+  return {
+    apiVersion: 'v1',
+    kind: 'PersistentVolumeClaim',
+    metadata: { name },
+    spec: {
+      accessModes: ['ReadWriteOnce'],
+      resources: { requests: { storage: size } },
+      ...(storageClass !== undefined && { storageClassName: storageClass }),
+    },
+  };
+}
+
+/** The StatefulSet's template for its claims. It cannot change once it is there, so it carries no version. Pure. */
+export function claimTemplate(planeId: string, volume: Volume): Omit<PersistentVolumeClaim, 'apiVersion' | 'kind'> {
+  const { spec } = buildClaim(dataVolume, volume);
+  const labels = {
+    ...podSelector(planeId, 'etcd'),
+    'app.kubernetes.io/component': 'control-plane',
+    'app.kubernetes.io/part-of': 'k8sk8s',
+    'app.kubernetes.io/managed-by': 'k8sk8s',
+  };
+  return { metadata: { name: dataVolume, labels }, spec };
+}
+
+/** Takes away a storage that never held a cluster, to make another: nothing of a StatefulSet's volumes can be changed. */
+export async function removeEtcd(
+  cluster: InfraCluster,
+  existing: Existing,
+  timeout: number,
+  signal: AbortSignal,
+): Promise<void> {
+  const objects = ['StatefulSet', 'PersistentVolumeClaim'].flatMap((kind) => existing.ofKind(kind));
+  for (const object of objects) await cluster.delete(object, object.metadata.name, object.metadata.uid);
+  const deadline = Date.now() + timeout;
+  for (;;) {
+    const left = await Promise.all(objects.map((object) => cluster.get(object, object.metadata.name)));
+    const name = left.find((object) => object !== undefined);
+    if (!name) return;
+    if (Date.now() > deadline)
+      throw new UserError({
+        what: `${nameOf(name)} is still there after ${Math.round(timeout / 1000)} s`,
+        why: 'it was deleted to make room for another storage, but something holds it: a node that does not answer, or a finalizer',
+        fix: `look at it with kubectl -n ${cluster.namespace} describe, then run the command again`,
+        anchor: 'not-gone',
+      });
+    await sleep(150, undefined, { signal });
+  }
+}
+
+const mebibyte = 2 ** 20;
+
+/**
+ * How large etcd's database may become on a volume: etcd writes a second copy of it to defragment and to receive a
+ * snapshot, and keeps some segments of 64 MiB of its log. Above 8 GiB etcd itself warns.
+ *
+ * @returns bytes
+ */
+export function databaseQuota(volume: Volume): number {
+  const size = parseQuantity(volume.size)!;
+  return Math.min(8192 * mebibyte, Math.floor((size - 448 * mebibyte) / 2 / mebibyte) * mebibyte);
+}
+
+/** What a storage is, and what becomes of the data, for people. */
+export function storageWords(storage: Storage): { name: string; loses: string } {
+  return storage.kind === 'volume'
+    ? {
+        name: `a volume of ${storage.size}${storage.storageClass ? ` of StorageClass ${storage.storageClass}` : ''} for each etcd member`,
+        loses: 'the data survives restarts and new pods; it is lost with the volume',
+      }
+    : {
+        name: 'ephemeral',
+        loses: 'its data lives in its pod, and when that pod is replaced, all objects of the hosted cluster are lost',
+      };
+}
+
+function storageChange(namespace: string, current: Storage, { etcdStorage, etcdStorageClass }: ClusterSpec): UserError {
+  const asked = [
+    `--etcd-storage ${etcdStorage}`,
+    ...(etcdStorageClass ? [`--etcd-storage-class ${etcdStorageClass}`] : []),
+  ];
+  return new UserError({
+    what: `the storage of a plane's etcd cannot be changed to ${asked.join(' ')}`,
+    why: `its data lies on ${current.kind === 'volume' ? storageWords(current).name : 'no volume, but in the pod of etcd'}, and a new storage would begin empty`,
+    fix: `leave the option out to keep it (--reset etcd-storage); to move, save what the hosted cluster holds, take the plane away (k8sk8s destroy -n ${namespace}) and deploy it with the new storage`,
+    anchor: 'storage-change',
+    exitCode: 2,
+  });
+}
