@@ -46,9 +46,11 @@ export class Writer {
     return this.lost();
   }
 
+  /** Acknowledged objects that the cluster does not have; the writing may go on meanwhile. */
   async lost(): Promise<string[]> {
+    const acknowledged = [...this.acknowledged];
     const { items } = await this.#cluster.list<ConfigMap>(kind, { labelSelector: `${label}=${this.#name}` });
     const there = new Set(items.map(({ metadata }) => metadata.name));
-    return this.acknowledged.filter((name) => !there.has(name));
+    return acknowledged.filter((name) => !there.has(name));
   }
 }
