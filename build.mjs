@@ -35,7 +35,13 @@ const withoutTypedClients = {
 await rm('dist', { recursive: true, force: true });
 await build({
   ...common,
-  entryPoints: { cli: 'src/cli.ts', demo: 'sandbox/demo.ts', bench: 'bench/main.ts', faults: 'test/faults/main.ts' },
+  entryPoints: {
+    cli: 'src/cli.ts',
+    demo: 'sandbox/demo.ts',
+    bench: 'bench/main.ts',
+    conformance: 'conformance/main.ts',
+    faults: 'test/faults/main.ts',
+  },
   outdir: 'dist',
   plugins: [withoutTypedClients],
   splitting: true,

@@ -14,6 +14,8 @@ export const versions = {
   localPathProvisioner: '0.0.30',
   metricsServer: '0.9.0',
   pause: '3.10',
+  /** The module behind registry.k8s.io/e2e-test-images/sample-apiserver:1.29.2. */
+  sampleApiserver: '0.29.2',
 } as const;
 
 /** The oldest Go that compiles all of the above (the `go` line of Kubernetes' and etcd's go.mod). */
@@ -37,7 +39,22 @@ export const imageReferences = {
   node: () => childImages.node,
 } satisfies Record<string, (kubernetes: string) => string>;
 
-export type ImageName = keyof typeof imageReferences;
+/**
+ * Images of Kubernetes' conformance suite alone. Their tags change with the suite's version, which tells them itself
+ * (`e2e.test --list-images`).
+ */
+export const testImageNames = [
+  'agnhost',
+  'glibc-dns-testing',
+  'kitten',
+  'nautilus',
+  'nginx',
+  'nonewprivs',
+  'nonroot',
+  'sample-apiserver',
+] as const;
+
+export type ImageName = keyof typeof imageReferences | (typeof testImageNames)[number];
 
 function tagOf(reference: string): string {
   return reference.slice(reference.lastIndexOf(':') + 1);

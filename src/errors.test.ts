@@ -3,7 +3,7 @@ import { expect, test } from 'vitest';
 
 /** Every `anchor: '…'` of the sources, with the file it stands in. */
 function anchors(): Map<string, string> {
-  const files = ['src', 'sandbox'].flatMap((folder) =>
+  const files = ['src', 'sandbox', 'conformance'].flatMap((folder) =>
     readdirSync(folder, { recursive: true, encoding: 'utf8' }).map((file) => `${folder}/${file}`),
   );
   const found = new Map<string, string>();

@@ -40,7 +40,7 @@ async function sample(): Promise<Rootfs> {
 }
 
 const config = {
-  reference: 'registry.example/thing:v1',
+  references: ['registry.example/thing:v1'],
   architecture: 'amd64',
   entrypoint: ['program'],
   user: '65532:65532',
@@ -104,6 +104,6 @@ test('a file that vanishes fails the archive', async () => {
   const rootfs = await sample();
   await rm(join(folder, 'program'));
   await expect(
-    writeImage(join(folder, 'five.tar'), rootfs, { reference: 'a:b', architecture: 'amd64' }),
+    writeImage(join(folder, 'five.tar'), rootfs, { references: ['a:b'], architecture: 'amd64' }),
   ).rejects.toThrow('ENOENT');
 });

@@ -7,8 +7,8 @@ import { type Pack, pack } from 'tar-stream';
 import type { Entry, Rootfs } from './rootfs.ts';
 
 export interface ImageConfig {
-  /** Name with tag, as manifests have it. */
-  reference: string;
+  /** Names with tags, as manifests have them. */
+  references: readonly string[];
   architecture: 'amd64' | 'arm64';
   entrypoint?: string[];
   command?: string[];
@@ -39,7 +39,7 @@ export async function writeImage(path: string, rootfs: Rootfs, config: ImageConf
     const configText = JSON.stringify(imageConfig(config, layerSum));
     const configSum = createHash('sha256').update(configText).digest('hex');
     const manifest = JSON.stringify([
-      { Config: `${configSum}.json`, RepoTags: [config.reference], Layers: [`${layerSum}/layer.tar`] },
+      { Config: `${configSum}.json`, RepoTags: config.references, Layers: [`${layerSum}/layer.tar`] },
     ]);
     const { size } = await stat(layer);
     await writeTar(createWriteStream(path), async (tar) => {

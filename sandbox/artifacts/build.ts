@@ -1,4 +1,4 @@
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { copyFile, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { availableParallelism, totalmem } from 'node:os';
 import { dirname, join } from 'node:path';
 import { UserError } from '../../src/errors.ts';
@@ -6,7 +6,7 @@ import { minimumGo } from '../versions.ts';
 import { architecture, writeAtomically } from './cache.ts';
 import { goModText, kubernetesGoMod } from './gomod.ts';
 import { findProgram, type Ran, run } from './programs.ts';
-import { type BinaryName, binaryOf, type ComponentName, componentOf } from './recipes.ts';
+import { type Binary, type BinaryName, binaryOf, type ComponentName, componentOf } from './recipes.ts';
 
 export interface Go {
   program: string;
@@ -116,15 +116,24 @@ export async function prepareSources(go: Go, name: ComponentName, version: strin
 }
 
 async function kubernetesModule(go: Go, version: string, folder: string) {
-  const wanted: [string, string] = ['k8s.io/kubernetes', `v${version}`];
+  const { GoMod } = await downloadModule(go, ['k8s.io/kubernetes', `v${version}`], folder);
+  return kubernetesGoMod(version, await readFile(GoMod, 'utf8'), minimumGo);
+}
+
+/** Where go's module cache has a module: its go.mod and the folder of its files. */
+async function downloadModule(
+  go: Go,
+  wanted: [string, string],
+  folder: string,
+): Promise<{ GoMod: string; Dir: string }> {
   const ran = await run(go.program, ['mod', 'download', '-json', wanted.join('@')], {
     cwd: folder,
     env: goEnvironment(),
   });
-  const answer = (ran.stdout ? JSON.parse(ran.stdout) : {}) as { GoMod?: string; Error?: string };
-  if (ran.code !== 0 || !answer.GoMod)
+  const answer = (ran.stdout ? JSON.parse(ran.stdout) : {}) as { GoMod?: string; Dir?: string; Error?: string };
+  if (ran.code !== 0 || !answer.GoMod || !answer.Dir)
     throw noModules(wanted, { ...ran, errors: [...ran.errors, answer.Error ?? ''].filter(Boolean) });
-  return kubernetesGoMod(version, await readFile(answer.GoMod, 'utf8'), minimumGo);
+  return { GoMod: answer.GoMod, Dir: answer.Dir };
 }
 
 /**
@@ -143,6 +152,7 @@ export async function buildBinary(
   onProgress: (text: string) => void,
 ): Promise<void> {
   const binary = binaryOf(name);
+  if (binary.by === 'module-file') return copyModuleFile(go, binary, version, folder, target);
   let compiled = 0;
   const onLine = (line: string) => {
     const module = /^go: downloading (\S+)/.exec(line)?.[1];
@@ -150,7 +160,9 @@ export async function buildBinary(
     else if (isPackage(line)) onProgress(`${++compiled} packages compiled, now ${line}`);
   };
   await writeAtomically(target, async (temporary) => {
-    const args = ['build', '-v', '-mod=mod', '-buildvcs=false', '-p', String(parallel()), '-trimpath'];
+    // Of a test, -v would be the test's own flag.
+    const verb = binary.by === 'go-test' ? ['test', '-c', '-vet=off'] : ['build', '-v'];
+    const args = [...verb, '-mod=mod', '-buildvcs=false', '-p', String(parallel()), '-trimpath'];
     if (binary.tags) args.push('-tags', binary.tags);
     args.push('-ldflags', ['-s -w', ...(binary.ldflags?.(version) ?? [])].join(' '), '-o', temporary, binary.package);
     const ran = await run(go.program, args, { cwd: folder, env: goEnvironment(binary.cgo), onLine });
@@ -164,6 +176,13 @@ export async function buildBinary(
       anchor: 'build-failed',
     });
   });
+}
+
+/** A file of the component's module that is no program: a picture, a certificate. */
+async function copyModuleFile(go: Go, binary: Binary, version: string, folder: string, target: string): Promise<void> {
+  const wanted = componentOf(binary.component).module!(version);
+  const module = await downloadModule(go, wanted, folder);
+  await writeAtomically(target, (temporary) => copyFile(join(module.Dir, binary.package), temporary));
 }
 
 /** Compilers at once: what the processors allow, with about 2 GiB each for Kubernetes' largest packages. */

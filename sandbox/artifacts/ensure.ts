@@ -4,15 +4,16 @@ import { type ImageName, versions } from '../versions.ts';
 import { buildBinary, checkModules, findGo, type Go, prepareSources } from './build.ts';
 import { binaryPath, cacheRoot, ensureCacheRoot, lockFolder, present, sourcePath } from './cache.ts';
 import { withCacheLock } from './cache-lock.ts';
+import { unpackDebianFile } from './debian-file.ts';
 import { type ArtifactMode, artifactMode, downloadBinary, unreachable } from './download.ts';
-import { binariesOf, buildImage, imageArchive, needsBox } from './images.ts';
-import { ensurePackages } from './packages.ts';
+import { binariesOf, buildImage, imageArchive, isTestImage, needsBox, type References } from './images.ts';
+import { ensurePackages, testImagePackages } from './packages.ts';
 import { type BinaryName, binaries, binaryOf, type ComponentName, componentOf } from './recipes.ts';
 import { releaseOf } from './releases.ts';
 
 /**
  * `core`: what the sandbox's own cluster and a plane of the same version need. `plane`: a plane of another version
- * and its workers. `metrics-server`: for whom wants it.
+ * and its workers. `metrics-server`: for whom wants it. What the conformance suite needs is asked for by name.
  */
 export type ArtifactSet = 'core' | 'plane' | 'metrics-server';
 
@@ -25,8 +26,11 @@ const kubernetesPrograms = [
   'kubectl',
 ] as const;
 
+/** Components that few want. */
+const rarely: ComponentName[] = ['metrics-server', 'conformance', 'sample-apiserver', 'debian'];
+
 export const binarySets = {
-  core: (Object.keys(binaries) as BinaryName[]).filter((name) => name !== 'metrics-server'),
+  core: (Object.keys(binaries) as BinaryName[]).filter((name) => !rarely.includes(binaryOf(name).component)),
   plane: [...kubernetesPrograms],
   'metrics-server': ['metrics-server'],
 } satisfies Record<ArtifactSet, BinaryName[]>;
@@ -59,6 +63,8 @@ export interface ArtifactOptions {
   mode?: ArtifactMode;
   /** Path of go; looked for on PATH by default. */
   goProgram?: string;
+  /** Names for images other than those that a sandbox uses; an image of the conformance suite has no others. */
+  references?: References;
 }
 
 /**
@@ -98,13 +104,13 @@ export async function ensureImages(
   const paths = await ensureBinaries([...new Set(names.flatMap(binariesOf))], options, reporter);
   const kubernetes = options.kubernetesVersion ?? versions.kubernetes;
   const root = options.root ?? cacheRoot();
-  const find = (name: ImageName) => imageArchive(root, name, kubernetes, paths);
+  const find = (name: ImageName) => imageArchive(root, name, kubernetes, paths, options.references);
   const isThere = async (name: ImageName) => {
     const path = await find(name);
     return path !== undefined && (await present(path));
   };
   const missing = await filter(names, async (name) => !(await isThere(name)));
-  if (missing.some(needsBox)) await ensurePackages(reporter);
+  if (missing.some(needsBox)) await ensurePackages(reporter, missing.some(isTestImage) ? testImagePackages : []);
   if (missing.length > 0) {
     await ensureCacheRoot(root);
     const phase = reporter.begin(`images: ${missing.length} to make`);
@@ -112,7 +118,8 @@ export async function ensureImages(
       for (const [index, name] of missing.entries()) {
         phase.update(`${name} (${index + 1} of ${missing.length})`);
         await withCacheLock(lockFolder(root), `image-${name}`, waiting(phase), async () => {
-          if (!(await isThere(name))) await buildImage(name, kubernetes, paths, (await find(name))!);
+          if (!(await isThere(name)))
+            await buildImage(name, kubernetes, paths, (await find(name))!, options.references);
         });
       }
     });
@@ -145,7 +152,7 @@ async function obtain(missing: readonly BinaryName[], options: ArtifactOptions, 
   await ensureCacheRoot(root);
   const mode = options.mode ?? artifactMode();
   const downloads = await downloadable(missing, options, mode, reporter);
-  const builds = missing.filter((name) => !downloads.has(name));
+  const builds = missing.filter((name) => !downloads.has(name) && binaryOf(name).by !== 'debian-file');
   let go: Go | undefined;
   const needGo = async () => (go ??= await findGo(options.goProgram));
   if (builds.length > 0) {
@@ -165,6 +172,10 @@ async function obtain(missing: readonly BinaryName[], options: ArtifactOptions, 
         if (await present(path)) return phase.done(`${name} ${version}, made by another process`);
         if (download && (await tryDownload(name, version, path, mode, phase, reporter)))
           return phase.done(`${name} ${version} downloaded, checksum verified`);
+        if (binaryOf(name).by === 'debian-file') {
+          await unpackDebianFile(binaryOf(name).package, folder, path, (text) => phase.update(text));
+          return phase.done(`${name} unpacked from its Debian package`);
+        }
         await build(await needGo(), name, { component, version, path, folder }, phase);
         phase.done(`${name} ${version} built`);
       }),

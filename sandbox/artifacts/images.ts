@@ -1,18 +1,19 @@
 import { createHash } from 'node:crypto';
 import { stat } from 'node:fs/promises';
-import { type ImageName, imageReferences } from '../versions.ts';
+import { type ImageName, imageReferences, testImageNames } from '../versions.ts';
 import { writeImage } from './archive.ts';
 import { architecture, imagePath, writeAtomically } from './cache.ts';
 import { findProgram } from './programs.ts';
 import type { BinaryName } from './recipes.ts';
 import { addBusybox, addPacketFilters, baseRootfs, Rootfs } from './rootfs.ts';
+import { testImages } from './test-images.ts';
 
 /** Raise it when what `fill` puts into any image changes: images in caches are then made anew. */
 const edition = 1;
 
 export type BinaryPaths = Readonly<Partial<Record<BinaryName, string>>>;
 
-interface Image {
+export interface Image {
   /** Programs of the cache that go in. */
   binaries: BinaryName[];
   /** Programs of the box that go in, each with what belongs to it. */
@@ -36,6 +37,7 @@ const kubernetes = (name: BinaryName, capability?: 'net_bind_service'): Image =>
 const packetFilters = ['xtables-nft-multi', 'nft', 'conntrack', 'ipset'];
 
 const images: Record<ImageName, Image> = {
+  ...testImages,
   // The release image's binary may bind low ports as any user, and for that cannot be started without the capability.
   'kube-apiserver': kubernetes('kube-apiserver', 'net_bind_service'),
   'kube-controller-manager': kubernetes('kube-controller-manager'),
@@ -175,6 +177,21 @@ export function needsBox(name: ImageName): boolean {
   return (images[name].box ?? []).length > 0;
 }
 
+/** Whether an image is one of the conformance suite's own. */
+export function isTestImage(name: ImageName): boolean {
+  return (testImageNames as readonly string[]).includes(name);
+}
+
+/** Names that are asked for instead of those that a sandbox uses. */
+export type References = Partial<Record<ImageName, readonly string[]>>;
+
+function referencesOf(name: ImageName, kubernetes: string, asked: References): string[] {
+  const own = imageReferences[name as keyof typeof imageReferences] as ((kubernetes: string) => string) | undefined;
+  const references = asked[name] ?? (own && [own(kubernetes)]);
+  if (!references?.[0]) throw new Error(`the image ${name} has no name of its own; say which it is to have`);
+  return [...references];
+}
+
 /**
  * Where an image's archive lies or is to lie. The name changes with the programs that go in, so that an image never
  * outlives them.
@@ -187,6 +204,7 @@ export async function imageArchive(
   name: ImageName,
   kubernetes: string,
   paths: BinaryPaths,
+  asked: References = {},
 ): Promise<string | undefined> {
   const image = images[name];
   const box = await Promise.all(
@@ -195,23 +213,29 @@ export async function imageArchive(
   if (box.includes(undefined)) return undefined;
   const sources = [...image.binaries.map((binary) => paths[binary]!), ...(box as string[])];
   const stats = await Promise.all(sources.map((source) => stat(source)));
-  const reference = imageReferences[name](kubernetes);
+  const references = referencesOf(name, kubernetes, asked);
   const { entrypoint, command, user } = image;
   const inputs = stats.map(({ size, mtimeMs }, index) => [sources[index], size, mtimeMs]);
   const key = createHash('sha256')
-    .update(JSON.stringify([edition, reference, entrypoint, command, user, inputs]))
+    .update(JSON.stringify([edition, references.join(' '), entrypoint, command, user, inputs]))
     .digest('hex')
     .slice(0, 16);
-  return imagePath(root, name, reference.slice(reference.lastIndexOf(':') + 1), key);
+  return imagePath(root, name, references[0]!.slice(references[0]!.lastIndexOf(':') + 1), key);
 }
 
 /** Makes an image's archive at `path` (see imageArchive). Call it with the image's lock. */
-export async function buildImage(name: ImageName, kubernetes: string, paths: BinaryPaths, path: string): Promise<void> {
+export async function buildImage(
+  name: ImageName,
+  kubernetes: string,
+  paths: BinaryPaths,
+  path: string,
+  asked: References = {},
+): Promise<void> {
   const image = images[name];
   const rootfs = await image.fill((binary) => paths[binary]!);
   await writeAtomically(path, (temporary) =>
     writeImage(temporary, rootfs, {
-      reference: imageReferences[name](kubernetes),
+      references: referencesOf(name, kubernetes, asked),
       architecture: architecture(),
       entrypoint: image.entrypoint,
       command: image.command,

@@ -28,6 +28,17 @@ const debianPackages: DebianPackage[] = [
   { name: 'ca-certificates', proof: '/etc/ssl/certs/ca-certificates.crt' },
 ];
 
+/** What goes into images of the conformance suite. */
+export const testImagePackages: DebianPackage[] = [
+  { name: 'bash', proof: 'bash' },
+  { name: 'bind9-dnsutils', proof: 'dig' },
+  { name: 'bind9-host', proof: 'host' },
+  { name: 'curl', proof: 'curl' },
+  { name: 'iperf', proof: 'iperf' },
+  { name: 'netcat-openbsd', proof: 'nc.openbsd' },
+  { name: 'util-linux', proof: 'ipcs' },
+];
+
 /** Those of the packages that this box has no substitute for. */
 export async function missingPackages(packages: DebianPackage[] = debianPackages): Promise<string[]> {
   const found = await Promise.all(
@@ -44,10 +55,11 @@ export function aptLine(names: string[]): string {
 /**
  * Installs the Debian packages that are missing. Takes milliseconds when none is.
  *
+ * @param more packages besides those that every sandbox needs
  * @throws UserError `missing-packages` when not root or not on Debian, `apt-failed` when apt-get failed
  */
-export async function ensurePackages(reporter: Reporter): Promise<void> {
-  const missing = await missingPackages();
+export async function ensurePackages(reporter: Reporter, more: DebianPackage[] = []): Promise<void> {
+  const missing = await missingPackages([...debianPackages, ...more]);
   if (missing.length === 0) return;
   const apt = await findProgram('apt-get');
   const root = process.getuid?.() === 0;

@@ -16,8 +16,10 @@ export interface Component {
 
 export interface Binary {
   component: ComponentName;
-  /** Go package. */
+  /** Go package; for a `module-file` its path inside the component's module, for a `debian-file` PACKAGE/PATH. */
   package: string;
+  /** How it comes about where that is not `go build`; the last two need no compiler. */
+  by?: 'go-test' | 'module-file' | 'debian-file';
   /** Linker flags besides `-s -w`. */
   ldflags?: (version: string) => string[];
   tags?: string;
@@ -120,6 +122,18 @@ export const components = {
     module: (version) => ['sigs.k8s.io/metrics-server', `v${version}`],
     goMod: (version) => simple('metrics-server', 'sigs.k8s.io/metrics-server', version),
   },
+  // Kubernetes' module once more, apart: what the test suite requires must not choose versions for the components.
+  conformance: {
+    version: (kubernetes) => kubernetes,
+    module: (version) => ['k8s.io/kubernetes', `v${version}`],
+  },
+  'sample-apiserver': {
+    version: () => versions.sampleApiserver,
+    module: (version) => ['k8s.io/sample-apiserver', `v${version}`],
+    goMod: (version) => simple('sample-apiserver', 'k8s.io/sample-apiserver', version),
+  },
+  /** Whatever this box's Debian has. */
+  debian: { version: () => 'box' },
 } satisfies Record<string, Component>;
 
 export type ComponentName = keyof typeof components;
@@ -144,6 +158,9 @@ const kubernetes = (program: string, seconds: number) =>
     ldflags: kubernetesStamp,
     seconds,
   }) satisfies Binary;
+
+const moduleFile = (path: string) =>
+  ({ component: 'conformance', package: `test/images/${path}`, by: 'module-file', seconds: 0 }) satisfies Binary;
 
 /** Every program, in the order in which they are built: what the first steps of a sandbox need comes first. */
 export const binaries = {
@@ -195,6 +212,22 @@ export const binaries = {
     ldflags: (version) => [`-X k8s.io/client-go/pkg/version.gitVersion=v${version}`],
     seconds: 108,
   },
+  'e2e.test': {
+    component: 'conformance',
+    package: 'k8s.io/kubernetes/test/e2e',
+    by: 'go-test',
+    ldflags: kubernetesStamp,
+    seconds: 210,
+  },
+  ginkgo: { component: 'conformance', package: 'github.com/onsi/ginkgo/v2/ginkgo', seconds: 10 },
+  agnhost: { component: 'conformance', package: 'k8s.io/kubernetes/test/images/agnhost', seconds: 11 },
+  nnp: { component: 'conformance', package: 'k8s.io/kubernetes/test/images/nonewprivs', seconds: 1 },
+  'localhost.crt': moduleFile('agnhost/porter/localhost.crt'),
+  'localhost.key': moduleFile('agnhost/porter/localhost.key'),
+  'kitten.jpg': moduleFile('kitten/html/kitten.jpg'),
+  'nautilus.jpg': moduleFile('nautilus/html/nautilus.jpg'),
+  'sample-apiserver': { component: 'sample-apiserver', package: 'k8s.io/sample-apiserver', seconds: 60 },
+  nginx: { component: 'debian', package: 'nginx/usr/sbin/nginx', by: 'debian-file', seconds: 2 },
 } satisfies Record<string, Binary>;
 
 export type BinaryName = keyof typeof binaries;

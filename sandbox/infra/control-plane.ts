@@ -50,6 +50,14 @@ export async function ensureControlPlane(
     `--kubelet-client-key=${pki('admin.key')}`,
     `--kubelet-certificate-authority=${pki('ca.crt')}`,
     '--kubelet-preferred-address-types=InternalIP',
+    // Aggregated API servers believe who the caller is from this client alone.
+    `--proxy-client-cert-file=${pki('front-proxy.crt')}`,
+    `--proxy-client-key-file=${pki('front-proxy.key')}`,
+    `--requestheader-client-ca-file=${pki('front-proxy-ca.crt')}`,
+    '--requestheader-allowed-names=front-proxy-client',
+    '--requestheader-extra-headers-prefix=X-Remote-Extra-',
+    '--requestheader-group-headers=X-Remote-Group',
+    '--requestheader-username-headers=X-Remote-User',
   ]);
   try {
     await until(

@@ -28,6 +28,15 @@ export class InfraCredentials {
   async ensure(): Promise<void> {
     mkdirSync(this.folder, { recursive: true, mode: 0o700 });
     if (!existsSync(this.file('ca.crt'))) this.#write('ca', await createAuthority(`sandbox ${this.#state.name}`));
+    if (!existsSync(this.file('front-proxy.crt'))) {
+      // Signs nothing else: whoever holds its client is believed to be anybody.
+      const frontProxy = await createAuthority(`sandbox ${this.#state.name} front proxy`);
+      this.#put('front-proxy-ca.crt', frontProxy.certificate);
+      this.#write(
+        'front-proxy',
+        await issueLeaf(frontProxy, { commonName: 'front-proxy-client', usages: ['clientAuth'] }),
+      );
+    }
     if (!existsSync(this.file('service-account.key'))) {
       const { publicKey, privateKey } = await createKeyPair('rsa');
       this.#put('service-account.pub', publicKey);

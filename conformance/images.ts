@@ -1,0 +1,33 @@
+import type { References } from '../sandbox/artifacts/images.ts';
+import type { ImageName } from '../sandbox/versions.ts';
+
+/** Repositories of the suite's images that can be made here, with the recipe for each. */
+const recipes: Record<string, ImageName> = {
+  'registry.k8s.io/e2e-test-images/agnhost': 'agnhost',
+  'registry.k8s.io/e2e-test-images/busybox': 'busybox',
+  'registry.k8s.io/e2e-test-images/glibc-dns-testing': 'glibc-dns-testing',
+  'registry.k8s.io/e2e-test-images/kitten': 'kitten',
+  'registry.k8s.io/e2e-test-images/nautilus': 'nautilus',
+  'registry.k8s.io/e2e-test-images/nginx': 'nginx',
+  'registry.k8s.io/e2e-test-images/nonewprivs': 'nonewprivs',
+  'registry.k8s.io/e2e-test-images/nonroot': 'nonroot',
+  'registry.k8s.io/e2e-test-images/sample-apiserver': 'sample-apiserver',
+  'registry.k8s.io/etcd': 'etcd',
+  'registry.k8s.io/pause': 'pause',
+};
+
+/**
+ * What to make of the images that a suite names, and what is left over.
+ *
+ * @param listing what `e2e.test --list-images` prints: a reference a line
+ */
+export function planImages(listing: string): { references: References; missing: string[] } {
+  const references: Partial<Record<ImageName, string[]>> = {};
+  const missing: string[] = [];
+  for (const reference of [...new Set(listing.split('\n').filter(Boolean))].sort()) {
+    const recipe = recipes[reference.slice(0, reference.lastIndexOf(':'))];
+    if (recipe) references[recipe] = [...(references[recipe] ?? []), reference];
+    else missing.push(reference);
+  }
+  return { references, missing };
+}
