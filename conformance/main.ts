@@ -123,7 +123,8 @@ async function runAll(
     });
     for (const [spec, result] of outcome.results) results.specs[spec] = result;
     options.save();
-    phase.done(`${title}: ${seen.done} specs, ${seen.failed} failed`);
+    const counts = count(part.specs, results);
+    phase.done(`${title}: ${counts.passed} passed, ${counts.failed} failed`);
     if (outcome.interrupted) return true;
   }
   return false;

@@ -1,24 +1,47 @@
 import { expect, test } from 'vitest';
-import { listenToProgress, progressText, readTold, type Told } from './progress.ts';
+import { progressReader, progressText, type Told } from './progress.ts';
 
-test('what the suite posts after a spec arrives, and nothing else', async () => {
-  const told: Told[] = [];
-  const listener = await listenToProgress((each) => told.push(each));
-  const post = (msg: string) =>
-    fetch(listener.url, {
-      method: 'POST',
-      body: JSON.stringify({ msg, total: 2, completed: 1, skipped: 7000, failed: 0 }),
-    });
-  await post('Test Suite starting');
-  await post('PASSED [sig-apps] one [Conformance]');
-  await post('FAILED [sig-apps] two [Conformance]');
-  await fetch(listener.url, { method: 'POST', body: 'not JSON' });
-  await listener.close();
-  expect(told).toEqual([
-    { outcome: 'passed', name: '[sig-apps] one [Conformance]' },
-    { outcome: 'failed', name: '[sig-apps] two [Conformance]' },
-  ]);
-  expect(readTold('{}')).toBeUndefined();
+const names = ['[sig-apps] Thing works [Conformance]', '[sig-apps] Thing fails [Slow] [Conformance]'];
+
+function read(output: string): Told[] {
+  const reader = progressReader(names);
+  return output.split('\n').flatMap((line) => reader(line) ?? []);
+}
+
+const both: Told[] = [
+  { outcome: 'passed', name: names[0]! },
+  { outcome: 'failed', name: names[1]! },
+];
+
+test('of several processes, the name comes after the outcome', () => {
+  const output = `
+[SynchronizedBeforeSuite] PASSED [0.010 seconds]
+------------------------------
+• [9.635 seconds]
+[sig-apps] Thing works [Conformance] [sig-apps, Conformance]
+k8s.io/kubernetes@v1.37.2/test/e2e/apps/thing.go:57
+  STEP: doing [It] something
+------------------------------
+• [FAILED] [75.729 seconds]
+[sig-apps] Thing [It] fails [Slow] [Conformance] [sig-apps, Conformance]
+  [FAILED] Told to stop trying after 21.177s.
+• [1.000 seconds]
+[sig-node] Another that was not chosen [sig-node]`;
+  expect(read(output)).toEqual(both);
+});
+
+test('of one process, the name comes before what the spec says', () => {
+  const output = `
+[sig-apps] Thing works [Conformance] [sig-apps, Conformance]
+k8s.io/kubernetes@v1.37.2/test/e2e/apps/thing.go:57
+  STEP: doing something
+• [9.635 seconds]
+------------------------------
+[sig-apps] Thing fails [Slow] [Conformance] [sig-apps, Conformance]
+• [FAILED] [75.729 seconds]
+[sig-apps] Thing [BeforeEach] fails [Slow] [Conformance] [sig-apps, Conformance]
+------------------------------`;
+  expect(read(output)).toEqual(both);
 });
 
 test('time left is told once there is something to go by', () => {

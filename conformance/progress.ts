@@ -1,53 +1,48 @@
-import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
-
-/** What the suite's processes tell after each spec. */
+/** What ginkgo tells after each spec. */
 export interface Told {
   outcome: 'passed' | 'failed';
   name: string;
 }
 
-export interface ProgressListener {
-  /** For `e2e.test --progress-report-url`. */
-  url: string;
-  close(): Promise<void>;
-}
-
 /**
- * Listens on the loopback interface to what e2e.test posts: a JSON object whose `msg` is `PASSED NAME` or `FAILED NAME`.
- * Its counters are each process's own, so only `msg` is read.
+ * Reads what `ginkgo -v` prints, line by line. A spec ends with `• [9.6 seconds]` or `• [FAILED] [9.6 seconds]`. With
+ * several processes its name follows; with one it stands before what the spec said, and after it again only when it
+ * failed. (e2e.test would post its progress to a URL, but at 1.37.2 that tells of no spec.)
+ *
+ * @param names of the specs that run
+ * @returns takes a line, and returns what it tells
  */
-export async function listenToProgress(onTold: (told: Told) => void): Promise<ProgressListener> {
-  const server = createServer((request, response) => {
-    let body = '';
-    request.setEncoding('utf8');
-    request.on('data', (chunk: string) => {
-      body += chunk;
-    });
-    request.on('end', () => {
-      const told = readTold(body);
-      if (told) onTold(told);
-      response.end();
-    });
-  });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  return {
-    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
-    close: () =>
-      new Promise((resolve) => {
-        server.close(() => resolve());
-        server.closeAllConnections();
-      }),
+export function progressReader(names: string[]): (line: string) => Told | undefined {
+  const known = new Set(names);
+  let current: string | undefined;
+  let ended: Told['outcome'] | undefined;
+  return (line) => {
+    const name = line.startsWith('[') ? specOf(line, known) : undefined;
+    const outcome = ended;
+    ended = outcomeOf(line);
+    if (outcome && (name ?? current)) {
+      const told = { outcome, name: (name ?? current)! };
+      current = undefined;
+      return told;
+    }
+    current = name ?? current;
+    return undefined;
   };
 }
 
-export function readTold(body: string): Told | undefined {
-  try {
-    const [, word, name] = /^(PASSED|FAILED) (.+)$/s.exec((JSON.parse(body) as { msg: string }).msg) ?? [];
-    return name ? { outcome: word === 'PASSED' ? 'passed' : 'failed', name } : undefined;
-  } catch {
-    return undefined;
+function outcomeOf(line: string): Told['outcome'] | undefined {
+  const match = /^• (?:\[(FAILED|PANICKED!|TIMEDOUT)\] )?\[\d+\.\d+ seconds\]$/.exec(line);
+  return match ? (match[1] ? 'failed' : 'passed') : undefined;
+}
+
+/** `[sig-apps] Thing [It] works [Conformance] [sig-apps, Conformance]`: which node failed, then the name, then labels. */
+function specOf(line: string, known: Set<string>): string | undefined {
+  const text = line.replace(/ \[(It|(Just)?(Before|After)Each|DeferCleanup \(Each\))\]/, '');
+  for (let end = text.length; end > 0; end = text.lastIndexOf(' [', end - 1)) {
+    const name = text.slice(0, end);
+    if (known.has(name)) return name;
   }
+  return undefined;
 }
 
 /** `41 of 433, 2 failed, about 38 min left`. Nothing is said about the time before there is something to go by. */

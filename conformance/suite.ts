@@ -1,9 +1,10 @@
 import { spawn } from 'node:child_process';
-import { closeSync, mkdirSync, openSync, readFileSync, rmSync } from 'node:fs';
+import { createWriteStream, mkdirSync, readFileSync, rmSync } from 'node:fs';
 import path from 'node:path';
+import { createInterface } from 'node:readline';
 import { UserError } from '../src/errors.ts';
 import { readReport, suiteFailures } from './ginkgo-report.ts';
-import { listenToProgress, type Told } from './progress.ts';
+import { progressReader, type Told } from './progress.ts';
 import type { Result } from './results.ts';
 import { focusOf, type Spec } from './specs.ts';
 
@@ -39,25 +40,24 @@ export async function runPart(part: Part, options: SuiteOptions): Promise<PartOu
   const stamp = `${part.title}-${new Date().toISOString().replace(/[-:]|\.\d+Z/g, '')}`;
   const report = path.join(options.folder, `ginkgo-${stamp}.json`);
   const log = path.join(options.folder, `ginkgo-${stamp}.log`);
-  const listener = await listenToProgress(options.onTold);
   try {
-    const interrupted = await runGinkgo(ginkgoArguments(part, options, stamp, listener.url), log, options);
+    const interrupted = await runGinkgo(part, ginkgoArguments(part, options, stamp), log, options);
     const text = readIfThere(report);
     const results = text === undefined ? new Map() : readReport(text, new Set(part.specs.map(({ name }) => name)));
     if (results.size === 0 && !interrupted) throw notStarted(text === undefined ? [] : suiteFailures(text), log);
     return { results, interrupted };
   } finally {
-    await listener.close();
     // Every spec of Kubernetes is in it, the thousands that were not chosen too.
     rmSync(report, { force: true });
   }
 }
 
-function ginkgoArguments(part: Part, options: SuiteOptions, stamp: string, progressUrl: string): string[] {
+function ginkgoArguments(part: Part, options: SuiteOptions, stamp: string): string[] {
   return [
     `--procs=${part.processes}`,
     '--timeout=24h',
     '--no-color',
+    '-v',
     '--silence-skips',
     `--output-dir=${options.folder}`,
     `--json-report=ginkgo-${stamp}.json`,
@@ -69,7 +69,6 @@ function ginkgoArguments(part: Part, options: SuiteOptions, stamp: string, progr
     '--provider=skeleton',
     `--report-dir=${options.folder}`,
     `--report-prefix=${stamp}_`,
-    `--progress-report-url=${progressUrl}`,
     '--node-schedulable-timeout=3m',
     '--system-pods-startup-timeout=3m',
     '--system-daemonsets-startup-timeout=3m',
@@ -79,16 +78,22 @@ function ginkgoArguments(part: Part, options: SuiteOptions, stamp: string, progr
 }
 
 /** @returns whether it was interrupted */
-function runGinkgo(args: string[], log: string, { programs, folder }: SuiteOptions): Promise<boolean> {
-  const output = openSync(log, 'a');
+function runGinkgo(part: Part, args: string[], log: string, options: SuiteOptions): Promise<boolean> {
   // In a session of its own, or a terminal's Ctrl-C would reach it twice, which means "do not clear up". It ends with
   // this process, however that dies.
-  const child = spawn('setpriv', ['--pdeathsig', 'TERM', programs.ginkgo, ...args], {
-    cwd: folder,
+  const child = spawn('setpriv', ['--pdeathsig', 'TERM', options.programs.ginkgo, ...args], {
+    cwd: options.folder,
     detached: true,
-    stdio: ['ignore', output, output],
+    stdio: ['ignore', 'pipe', 'pipe'],
   });
-  closeSync(output);
+  const output = createWriteStream(log);
+  child.stderr.pipe(output, { end: false });
+  const read = progressReader(part.specs.map(({ name }) => name));
+  createInterface({ input: child.stdout }).on('line', (line) => {
+    output.write(`${line}\n`);
+    const told = read(line);
+    if (told) options.onTold(told);
+  });
   let interrupted = false;
   const passOn = (signal: NodeJS.Signals) => {
     interrupted = true;
@@ -98,7 +103,7 @@ function runGinkgo(args: string[], log: string, { programs, folder }: SuiteOptio
   process.on('SIGTERM', passOn);
   return new Promise<boolean>((resolve, reject) => {
     child.once('error', reject);
-    child.once('close', () => resolve(interrupted));
+    child.once('close', () => output.end(() => resolve(interrupted)));
   }).finally(() => {
     process.off('SIGINT', passOn);
     process.off('SIGTERM', passOn);
