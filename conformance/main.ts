@@ -9,16 +9,15 @@ import { sandboxUp } from '../sandbox/up.ts';
 import type { ImageName } from '../sandbox/versions.ts';
 import { reportError } from '../src/commands/report.ts';
 import { UserError } from '../src/errors.ts';
-import { formatDuration, type Reporter } from '../src/ui/reporter.ts';
+import { formatDuration } from '../src/ui/reporter.ts';
 import { terminalReporter } from '../src/ui/terminal.ts';
 import { minorOf, newest, resolveVersion } from '../src/versions.ts';
 import { hostedCluster, importImages, referenceCluster } from './cluster.ts';
 import { planImages } from './images.ts';
-import { progressText } from './progress.ts';
 import { count, markdown } from './report.ts';
-import { loadResults, type Results, type Side, saveResults, toRun } from './results.ts';
-import { parseSpecs, type Spec, selectSpecs } from './specs.ts';
-import { type Part, runPart, type SuiteOptions } from './suite.ts';
+import { loadResults, type Results, type Side } from './results.ts';
+import { runSpecs } from './run.ts';
+import { parseSpecs, type Spec } from './specs.ts';
 
 // Kubernetes' own conformance suite against a hosted cluster on this box, or against the sandbox's infra cluster.
 
@@ -54,24 +53,12 @@ async function conformance(options: Options, typed: string[]): Promise<void> {
     : await hostedCluster(name, version, path.join(folder, 'plane'), reporter);
   await importImages(name, options.reference ? 'infra' : 'worker', archives);
 
-  const known = loadResults(folder, side, version);
-  const failedElsewhere = loadResults(folder, 'hosted', version);
-  const again = options.resume || options.rerunFailed;
-  const results: Results = again ? known : { version, runs: [], specs: {} };
-  const chosen = toRun(selectSpecs(specs, options.focus, options.skip), results, options, failedElsewhere);
-  reporter.line(`${chosen.length} of ${specs.length} conformance specs of Kubernetes ${version} to run`);
-  const run = { started: new Date().toISOString(), command: ['npm run conformance --', ...typed].join(' ') };
-  results.runs.push(run);
-  const interrupted = await runAll(partsOf(chosen, options.parallel), results, reporter, {
-    programs,
-    kubeconfig,
-    folder,
-    // The infra cluster carries planes, in namespaces that must not be cleared away.
-    cleanStart: !options.reference,
-    save: () => saveResults(folder, side, results),
-  });
-  Object.assign(run, { ended: new Date().toISOString() });
-  saveResults(folder, side, results);
+  const { chosen, results, interrupted } = await runSpecs(
+    specs,
+    { ...options, side, version, folder, typed },
+    { programs, kubeconfig },
+    reporter,
+  );
   const [hosted, reference] = (['hosted', 'reference'] as const).map((each) => loadResults(folder, each, version));
   mkdirSync(folder, { recursive: true });
   writeFileSync(
@@ -79,55 +66,6 @@ async function conformance(options: Options, typed: string[]): Promise<void> {
     markdown(specs, hosted!, reference!, { box: describeBox(), missingImages: missing }),
   );
   conclude(chosen, results, folder, interrupted);
-}
-
-function partsOf(specs: Spec[], processes: number): Part[] {
-  const parts = [
-    { title: 'parallel', specs: specs.filter(({ serial }) => !serial), processes },
-    { title: 'serial', specs: specs.filter(({ serial }) => serial), processes: 1 },
-  ];
-  return parts.filter((part) => part.specs.length > 0);
-}
-
-/** @returns whether the person or the system stopped it */
-async function runAll(
-  parts: Part[],
-  results: Results,
-  reporter: Reporter,
-  options: Omit<SuiteOptions, 'onTold'> & { save: () => void },
-): Promise<boolean> {
-  for (const part of parts) {
-    const started = performance.now();
-    const title = `${part.title} part, ${part.processes === 1 ? 'one by one' : `${part.processes} at a time`}`;
-    const phase = reporter.begin(`${title}: ${part.specs.length} specs`);
-    const seen = { done: 0, failed: 0, said: started };
-    const outcome = await runPart(part, {
-      ...options,
-      onTold: (told) => {
-        seen.done++;
-        if (told.outcome === 'failed') {
-          seen.failed++;
-          reporter.line(`FAILED ${told.name}`);
-        }
-        results.specs[told.name] = { outcome: told.outcome };
-        options.save();
-        const now = performance.now();
-        const text = progressText(seen.done, seen.failed, part.specs.length, now - started);
-        phase.update(text);
-        // Off a terminal nothing shows a live line.
-        if (!process.stderr.isTTY && now - seen.said > 60_000) {
-          seen.said = now;
-          reporter.line(text);
-        }
-      },
-    });
-    for (const [spec, result] of outcome.results) results.specs[spec] = result;
-    options.save();
-    const counts = count(part.specs, results);
-    phase.done(`${title}: ${counts.passed} passed, ${counts.failed} failed`);
-    if (outcome.interrupted) return true;
-  }
-  return false;
 }
 
 function conclude(chosen: Spec[], results: Results, folder: string, interrupted: boolean): void {

@@ -33,17 +33,23 @@ export interface PartOutcome {
 /**
  * Runs specs under ginkgo. An interrupt (SIGINT, SIGTERM) is passed on: ginkgo then lets the running specs clear up.
  *
- * @throws UserError `conformance-suite` when the suite did not get as far as its specs
+ * @throws UserError `conformance-suite` when the suite did not get as far as its specs, or died among them
  */
 export async function runPart(part: Part, options: SuiteOptions): Promise<PartOutcome> {
   mkdirSync(options.folder, { recursive: true });
   const stamp = `${part.title}-${new Date().toISOString().replace(/[-:]|\.\d+Z/g, '')}`;
   const report = path.join(options.folder, `ginkgo-${stamp}.json`);
   const log = path.join(options.folder, `ginkgo-${stamp}.log`);
+  let told = 0;
+  const onTold = (each: Told) => {
+    told++;
+    options.onTold(each);
+  };
   try {
-    const interrupted = await runGinkgo(part, ginkgoArguments(part, options, stamp), log, options);
+    const interrupted = await runGinkgo(part, ginkgoArguments(part, options, stamp), log, { ...options, onTold });
     const text = readIfThere(report);
     const results = text === undefined ? new Map() : readReport(text, new Set(part.specs.map(({ name }) => name)));
+    if (text === undefined && told > 0 && !interrupted) throw died(told, log);
     if (results.size === 0 && !interrupted) throw notStarted(text === undefined ? [] : suiteFailures(text), log);
     return { results, interrupted };
   } finally {
@@ -110,14 +116,26 @@ function runGinkgo(part: Part, args: string[], log: string, options: SuiteOption
   });
 }
 
+function died(specs: number, log: string): UserError {
+  return new UserError({
+    what: `the conformance suite died after ${specs} specs`,
+    why: lastWords(log),
+    fix: `their results are kept: the same command with --resume goes on (look for memory first; ${log})`,
+    anchor: 'conformance-suite',
+  });
+}
+
 function notStarted(failures: string[], log: string): UserError {
-  const words = readIfThere(log)?.trim().split('\n').slice(-8).join('\n');
   return new UserError({
     what: 'the conformance suite did not get as far as its specs',
-    why: failures.length > 0 ? failures.join('\n') : words,
+    why: failures.length > 0 ? failures.join('\n') : lastWords(log),
     fix: `look at ${log}, and whether the cluster's nodes and its pods in kube-system are Ready`,
     anchor: 'conformance-suite',
   });
+}
+
+function lastWords(log: string): string | undefined {
+  return readIfThere(log)?.trim().split('\n').slice(-8).join('\n');
 }
 
 function readIfThere(file: string): string | undefined {
