@@ -12,7 +12,7 @@ export interface Result {
   seconds?: number;
 }
 
-export interface Run {
+interface Run {
   /** ISO 8601. */
   started: string;
   ended?: string;

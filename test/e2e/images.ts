@@ -37,8 +37,8 @@ async function image(component: Component, version: string, program: string | Bu
     await addBusybox(rootfs, ['sh']);
     await rootfs.file(`/usr/local/bin/${component}`, source);
     const archive = path.join(folder, 'image.tar');
-    const reference = imageReferences[component](version);
-    await writeImage(archive, rootfs, { reference, architecture: architecture() });
+    const references = [imageReferences[component](version)];
+    await writeImage(archive, rootfs, { references, architecture: architecture() });
     for (const machine of infraMachines()) await inside(machine, [...ctr, 'import', archive]);
   } finally {
     rmSync(folder, { recursive: true, force: true });
