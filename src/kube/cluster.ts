@@ -346,7 +346,7 @@ export class HostedCluster extends Cluster {
 
   /** The API server's own metrics, in Prometheus' text format. */
   async metrics(): Promise<string> {
-    return (await this.transport.request<string>({ method: 'GET', path: '/metrics' })).body;
+    return (await this.transport.request<string>({ method: 'GET', path: '/metrics', text: true })).body;
   }
 
   /** `ok`, or the checks that are not: `/readyz?verbose` (https://kubernetes.io/docs/reference/using-api/health-checks/). */
