@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { binaryPath, cacheRoot } from '../../sandbox/artifacts/cache.ts';
+import { ensureBinaries } from '../../sandbox/artifacts/ensure.ts';
+import { terminalReporter } from '../../src/ui/terminal.ts';
 import { eventually, Namespace, run, sandboxCommand, succeeded } from './world.ts';
 
 // The second minor version builds for ten minutes from nothing, so this runs with `npm run test:all` and is counted as
@@ -9,7 +10,9 @@ const older = '1.36.3';
 
 describe.runIf(process.env.K8SK8S_TEST === 'all')(`a plane at ${older} beside one at the newest version`, () => {
   let home: Namespace;
+  let kubectl: string;
   beforeAll(async () => {
+    ({ kubectl } = await ensureBinaries(['kubectl'], { kubernetesVersion: older }, terminalReporter()));
     home = await Namespace.open('older');
     succeeded(await sandboxCommand(['host', 'older.e2e.test'], home));
     succeeded(await home.k8sk8s('deploy', '-h', 'older.e2e.test', '--kubernetes-version', '1.36'));
@@ -19,7 +22,6 @@ describe.runIf(process.env.K8SK8S_TEST === 'all')(`a plane at ${older} beside on
   });
 
   test('serves the version that was asked for, and the previous kubectl works', async () => {
-    const kubectl = binaryPath(cacheRoot(), 'kubernetes', older, 'kubectl');
     const outcome = succeeded(
       await run(kubectl, ['--kubeconfig=tls/kubeconfig', 'version'], { env: home.env, cwd: home.cwd }),
     );
@@ -31,7 +33,6 @@ describe.runIf(process.env.K8SK8S_TEST === 'all')(`a plane at ${older} beside on
     const home = await Namespace.open('newest');
     succeeded(await sandboxCommand(['host', 'newest.e2e.test'], home));
     succeeded(await home.k8sk8s('deploy', '-h', 'newest.e2e.test'));
-    const kubectl = binaryPath(cacheRoot(), 'kubernetes', older, 'kubectl');
     const ask = async (...args: string[]) =>
       succeeded(await run(kubectl, ['--kubeconfig=tls/kubeconfig', ...args], { env: home.env, cwd: home.cwd })).stdout;
     expect(await ask('create', 'configmap', 'old-hand', '--from-literal=a=b')).toContain('created');
