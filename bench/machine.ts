@@ -34,6 +34,10 @@ export function machineState(kubernetes: string): MachineState {
   };
 }
 
+export function machineLine(machine: MachineState): string {
+  return `${machine.cores} cores (${machine.processor}), ${machine.memoryGiB} GiB, load ${machine.load}, Linux ${machine.kernel}, Node.js ${machine.node}, k8sk8s ${machine.k8sk8s}, Kubernetes ${machine.kubernetes}`;
+}
+
 /**
  * Waits until the box does little for a moment, so that one measurement does not pay for what the one before left behind.
  *

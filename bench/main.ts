@@ -6,15 +6,19 @@ import { reportError } from '../src/commands/report.ts';
 import { UserError } from '../src/errors.ts';
 import { terminalReporter } from '../src/ui/terminal.ts';
 import { Floor } from './floor.ts';
-import { calm, machineState } from './machine.ts';
+import { measureIdle, renderIdle } from './idle.ts';
+import { calm, machineLine, machineState } from './machine.ts';
 import { Bench } from './plane.ts';
-import { machineLine, type Pair, readReport, render, renderComparison, reportOf } from './report.ts';
+import { type Pair, readReport, render, renderComparison, reportOf } from './report.ts';
 import { shuffled, summarize } from './statistics.ts';
 import { waterfall } from './waterfall.ts';
 
 interface Options {
   runs: string;
   floorOnly?: boolean;
+  idle?: boolean;
+  profile: string[];
+  seconds: string;
   json?: string;
   svg?: string;
   compare?: string;
@@ -85,10 +89,32 @@ async function floors(runs: number, options: Options): Promise<void> {
     writeFileSync(options.json, `${JSON.stringify({ machine, floorMs: measured, summary }, null, 2)}\n`);
 }
 
+async function idle(options: Options, deployOptions: string[]): Promise<void> {
+  const { sandbox, profile: profiles } = options;
+  const seconds = wholeNumber(options.seconds, '--seconds');
+  const report = await measureIdle({ sandbox, profiles, seconds, deployOptions }, reporter);
+  process.stdout.write(`${renderIdle(report)}\n`);
+  if (options.json) writeFileSync(options.json, `${JSON.stringify(report, null, 2)}\n`);
+}
+
+function wholeNumber(text: string, option: string): number {
+  const value = Number(text);
+  if (Number.isInteger(value) && value >= 1) return value;
+  throw new UserError({
+    what: `${option} "${text}" has to be a whole number of 1 or more`,
+    fix: 'correct it',
+    anchor: 'bad-values',
+    exitCode: 2,
+  });
+}
+
 const program = new Command('bench')
   .description('deploy, beside bare etcd and kube-apiserver processes on the same box')
   .option('--runs <N>', 'pairs of a deploy and a floor', '7')
   .option('--floor-only', 'only the bare processes')
+  .option('--idle', 'what a plane at rest takes, instead of how long it takes to make')
+  .option('--profile <NAME...>', 'with --idle: which profiles', ['default', 'lite'])
+  .option('--seconds <N>', 'with --idle: how long a plane is watched, after it rested twice as long', '60')
   .option('--json <FILE>', 'write everything measured')
   .option('--svg <FILE>', 'write the waterfall as a picture')
   .option('--compare <FILE>', 'tell what changed since an earlier --json')
@@ -97,14 +123,8 @@ const program = new Command('bench')
   .exitOverride()
   .configureOutput({ outputError: () => undefined })
   .action(async (deployOptions: string[], options: Options) => {
-    const runs = Number(options.runs);
-    if (!Number.isInteger(runs) || runs < 1)
-      throw new UserError({
-        what: `--runs "${options.runs}" has to be a number of 1 or more`,
-        fix: 'correct it',
-        anchor: 'bad-values',
-        exitCode: 2,
-      });
+    if (options.idle) return idle(options, deployOptions);
+    const runs = wholeNumber(options.runs, '--runs');
     await (options.floorOnly ? floors(runs, options) : pairs(runs, options, deployOptions));
   });
 

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { UserError } from '../src/errors.ts';
 import { table } from '../src/ui/table.ts';
-import type { MachineState } from './machine.ts';
+import { type MachineState, machineLine } from './machine.ts';
 import type { Phase } from './phases.ts';
 import { compare, type Summary, summarize } from './statistics.ts';
 
@@ -97,10 +97,6 @@ export function render(report: Report): string {
       waterfall.map(({ name, from, to }) => [name, ...[from, to, to - from].map((each) => `${Math.round(each)} ms`)]),
     ),
   ].join('\n');
-}
-
-export function machineLine(machine: MachineState): string {
-  return `${machine.cores} cores (${machine.processor}), ${machine.memoryGiB} GiB, load ${machine.load}, Linux ${machine.kernel}, Node.js ${machine.node}, k8sk8s ${machine.k8sk8s}, Kubernetes ${machine.kubernetes}`;
 }
 
 /** What changed since an earlier report, against what both runs vary by themselves. Pure. */

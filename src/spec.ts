@@ -120,6 +120,16 @@ export const clusterSpec = z.strictObject({
       help: `${knownMinors.map((known) => known.minor).join(', ')} or a full version`,
     }),
   ),
+  profile: z
+    .enum(['default', 'lite'])
+    .default('default')
+    .meta(
+      flag({
+        flag: 'profile',
+        arg: 'NAME',
+        help: 'default, or lite: less memory and processor time when idle, slower when there is much to read',
+      }),
+    ),
   allowUntestedVersion: z
     .boolean()
     .default(false)

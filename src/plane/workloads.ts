@@ -6,6 +6,7 @@ import type { Addresses } from './addresses.ts';
 import { extraArguments, overrideDefaults } from './arguments.ts';
 import { egressParts, egressResources } from './egress.ts';
 import { labelsOf, podSelector } from './names.ts';
+import { profileOf } from './profile.ts';
 import { claimTemplate, databaseQuota, dataVolume, type Storage } from './storage.ts';
 
 /** The pods' security under the restricted level of https://kubernetes.io/docs/concepts/security/pod-security-standards/. */
@@ -55,7 +56,7 @@ interface PodTemplateOwner extends KubeObject {
         nodeSelector?: Record<string, string>;
         tolerations?: object[];
         imagePullSecrets?: { name: string }[];
-        containers: { args: string[]; resources?: object }[];
+        containers: { args: string[]; env?: object[]; resources?: object }[];
       };
     };
   };
@@ -71,7 +72,8 @@ export function buildWorkloads(context: WorkloadContext): KubeObject[] {
     values: Record<string, Value>,
     capabilities: string[] = [],
   ): KubeObject => {
-    const extra = extraArguments(spec, component);
+    const profile = profileOf(spec, component);
+    const extra = overrideDefaults(profile.args, extraArguments(spec, component));
     // etcd keeps its own version: a new Kubernetes version alone must not replace its pod.
     const labels = labelsOf(planeId, component, component === 'etcd' ? tagOf(image) : spec.kubernetesVersion);
     const [object] = renderTemplate(`host/${component}.yaml`, {
@@ -88,6 +90,8 @@ export function buildWorkloads(context: WorkloadContext): KubeObject[] {
     const pod = object!.spec.template.spec;
     const container = pod.containers[0]!;
     container.args = overrideDefaults(container.args.slice(0, container.args.length - extra.length), extra);
+    const env = Object.entries(profile.env).map(([name, value]) => ({ name, value }));
+    if (env.length > 0) container.env = [...(container.env ?? []), ...env];
     const resources = resourcesOf(spec, component);
     if (resources) container.resources = resources;
     if (Object.keys(spec.nodeSelector).length > 0) pod.nodeSelector = spec.nodeSelector;
@@ -149,14 +153,6 @@ interface Resources {
   limits: Record<string, string>;
 }
 
-/** Requests near what an idle plane was measured to use; limits leave room for a few thousand objects. */
-const measured: Record<Component, Resources> = {
-  etcd: { requests: { cpu: '25m', memory: '64Mi' }, limits: { cpu: '1', memory: '512Mi' } },
-  'kube-apiserver': { requests: { cpu: '50m', memory: '288Mi' }, limits: { cpu: '2', memory: '1Gi' } },
-  'kube-controller-manager': { requests: { cpu: '20m', memory: '64Mi' }, limits: { cpu: '1', memory: '256Mi' } },
-  'kube-scheduler': { requests: { cpu: '10m', memory: '40Mi' }, limits: { cpu: '1', memory: '256Mi' } },
-};
-
 function resourcesOf(spec: ClusterSpec, component: Component): Partial<Resources> | undefined {
   const own = spec.resources.find((entry) => entry.startsWith(`${component}=`));
   if (own) {
@@ -168,7 +164,7 @@ function resourcesOf(spec: ClusterSpec, component: Component): Partial<Resources
     );
     return { requests };
   }
-  return presetResources(spec, measured[component]);
+  return presetResources(spec, profileOf(spec, component));
 }
 
 function presetResources(spec: ClusterSpec, { requests, limits }: Resources): Partial<Resources> | undefined {

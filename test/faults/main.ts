@@ -1,7 +1,6 @@
 import { writeFileSync } from 'node:fs';
 import { Command } from 'commander';
-import { machineState } from '../../bench/machine.ts';
-import { machineLine } from '../../bench/report.ts';
+import { machineLine, machineState } from '../../bench/machine.ts';
 import { sandboxUp } from '../../sandbox/up.ts';
 import { reportError } from '../../src/commands/report.ts';
 import { UserError } from '../../src/errors.ts';

@@ -1,0 +1,69 @@
+import type { ClusterSpec, Component } from '../spec.ts';
+
+/** What a profile gives one component: flags, the Go runtime's settings, and room that follows what it was measured to need. */
+interface ComponentProfile {
+  args: string[];
+  env: Record<string, string>;
+  requests: { cpu: string; memory: string };
+  limits: { cpu: string; memory: string };
+}
+
+/**
+ * The figures behind the requests, and what `lite` gives up, stand in docs/performance.md. Requests are what an idle plane
+ * was measured to use and a little more; limits leave room for a few thousand objects.
+ */
+const profiles: Record<ClusterSpec['profile'], Record<Component, ComponentProfile>> = {
+  default: {
+    etcd: { args: [], env: {}, requests: { cpu: '25m', memory: '64Mi' }, limits: { cpu: '1', memory: '512Mi' } },
+    'kube-apiserver': {
+      args: [],
+      env: {},
+      requests: { cpu: '50m', memory: '288Mi' },
+      limits: { cpu: '2', memory: '1Gi' },
+    },
+    'kube-controller-manager': {
+      args: [],
+      env: {},
+      requests: { cpu: '20m', memory: '64Mi' },
+      limits: { cpu: '1', memory: '256Mi' },
+    },
+    'kube-scheduler': {
+      args: [],
+      env: {},
+      requests: { cpu: '10m', memory: '40Mi' },
+      limits: { cpu: '1', memory: '256Mi' },
+    },
+  },
+  lite: {
+    etcd: {
+      // An election timeout of 10 s would delay the start of a single member by 4 s.
+      args: ['--heartbeat-interval=300', '--election-timeout=1500'],
+      env: { GOGC: '20' },
+      requests: { cpu: '15m', memory: '48Mi' },
+      limits: { cpu: '1', memory: '512Mi' },
+    },
+    'kube-apiserver': {
+      // Reads and watches go to etcd, one by one.
+      args: ['--watch-cache=false'],
+      env: { GOGC: '20' },
+      requests: { cpu: '20m', memory: '224Mi' },
+      limits: { cpu: '2', memory: '1Gi' },
+    },
+    'kube-controller-manager': {
+      args: [],
+      env: { GOGC: '20' },
+      requests: { cpu: '15m', memory: '48Mi' },
+      limits: { cpu: '1', memory: '256Mi' },
+    },
+    'kube-scheduler': {
+      args: [],
+      env: { GOGC: '20' },
+      requests: { cpu: '5m', memory: '32Mi' },
+      limits: { cpu: '1', memory: '256Mi' },
+    },
+  },
+};
+
+export function profileOf(spec: Pick<ClusterSpec, 'profile'>, component: Component): ComponentProfile {
+  return profiles[spec.profile][component];
+}
