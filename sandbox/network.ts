@@ -25,15 +25,14 @@ export async function ensureBridge(state: SandboxState): Promise<void> {
 }
 
 export async function removeBridge(state: SandboxState): Promise<void> {
-  for (const machine of state.machines)
-    if (await linkExists(hostLink(state, machine))) await run('ip', ['link', 'del', hostLink(state, machine)]);
-  if (await linkExists(state.bridge)) await run('ip', ['link', 'del', state.bridge]);
+  for (const machine of state.machines) await removeLink(hostLink(state, machine));
+  await removeLink(state.bridge);
 }
 
 /** Gives the machine behind `init` its eth0. The pair vanishes with the machine's network namespace. */
 export async function plugIn(state: SandboxState, machine: MachineState, init: number): Promise<void> {
   const link = hostLink(state, machine);
-  if (await linkExists(link)) await run('ip', ['link', 'del', link]);
+  await removeLink(link);
   await run('ip', ['link', 'add', link, 'type', 'veth', 'peer', 'name', 'eth0', 'netns', String(init)]);
   await run('ip', ['link', 'set', link, 'master', state.bridge, 'up']);
   const inside = (...args: string[]) => run('nsenter', ['-t', String(init), '-n', 'ip', ...args]);
@@ -46,6 +45,15 @@ export async function plugIn(state: SandboxState, machine: MachineState, init: n
 /** At most 15 characters: `k8s3fa9c1-w12`. */
 function hostLink(state: SandboxState, machine: MachineState): string {
   return `${state.bridge}-${machine.role[0]}${machine.name.replace(/\D+/g, '')}`;
+}
+
+/** The kernel may take a link away at the same moment, with the network namespace of its other end. */
+async function removeLink(name: string): Promise<void> {
+  try {
+    if (await linkExists(name)) await run('ip', ['link', 'del', name]);
+  } catch (error) {
+    if (await linkExists(name)) throw error;
+  }
 }
 
 async function linkExists(name: string): Promise<boolean> {
