@@ -98,11 +98,11 @@ async function ensureRelay(
   kubeconfig: string,
 ): Promise<void> {
   await inside(machine, ['ip', 'address', 'replace', `${address}/32`, 'dev', 'lo']);
-  const { host, port: target } = hostAndPort(readKubeconfig(readFileSync(kubeconfig, 'utf8'), kubeconfig).server!);
+  const { host } = hostAndPort(readKubeconfig(readFileSync(kubeconfig, 'utf8'), kubeconfig).server!);
   ensureDaemon(state, machine, 'relay', [
     'socat',
     `TCP-LISTEN:${port},fork,reuseaddr,bind=${address}`,
-    `TCP:${host}:${target}`,
+    `TCP:${host}:${port}`,
   ]);
 }
 

@@ -26,7 +26,11 @@ export function workerConfig(spec: ClusterSpec, addresses: Addresses, infraNodes
       '/var/lib/kubelet/config.yaml': kubeletConfiguration(spec),
       '/etc/systemd/system/kubelet.service': kubeletUnit,
       ...(loopback && {
-        '/etc/systemd/system/k8s-relay.service': relayUnit(spec.loopbackAddress, addresses.nodePort, host, port),
+        '/etc/systemd/system/k8s-relay.service': relayUnit(
+          spec.loopbackAddress,
+          addresses.nodePort,
+          relayTarget(spec, addresses),
+        ),
       }),
     },
     steps: [
@@ -39,7 +43,9 @@ export function workerConfig(spec: ClusterSpec, addresses: Addresses, infraNodes
     reach: [
       `worker → ${host}:${port}/tcp (the API server: kubelet, kube-proxy, network driver)`,
       ...(loopback
-        ? []
+        ? [
+            `worker → ${relayTarget(spec, addresses)}/tcp (the relay, for pods that dial the service kubernetes.default)`,
+          ]
         : [
             `worker → ${spec.inCluster === 'node' ? `${advertisedPort}/tcp of ${nodes}` : `${address}:${advertisedPort}/tcp, the load balancer`} (pods that dial the service kubernetes.default)`,
           ]),
@@ -92,8 +98,17 @@ RestartSec=2
 WantedBy=multi-user.target
 `;
 
+/**
+ * Where the relay goes: an ingress chooses by name, and pods dial an address, so not there but to the node port of the
+ * infra node that HOST leads to; an endpoint of the workers' own is no ingress.
+ */
+function relayTarget(spec: ClusterSpec, addresses: Addresses): string {
+  const { host, port } = hostAndPort(addresses.workerServer);
+  return `${host}:${spec.workerEndpoint ? port : addresses.nodePort}`;
+}
+
 /** The API server advertises this address and its own port: the relay makes both lead to it. */
-function relayUnit(address: string, nodePort: number, host: string, port: number): string {
+function relayUnit(address: string, nodePort: number, target: string): string {
   return `[Unit]
 Description=Relay to the Kubernetes API for pods on this worker
 After=network-online.target
@@ -101,7 +116,7 @@ Wants=network-online.target
 
 [Service]
 ExecStartPre=-/sbin/ip address add ${address}/32 dev lo
-ExecStart=/usr/bin/socat TCP-LISTEN:${nodePort},fork,reuseaddr,bind=${address} TCP:${host}:${port}
+ExecStart=/usr/bin/socat TCP-LISTEN:${nodePort},fork,reuseaddr,bind=${address} TCP:${target}
 Restart=always
 
 [Install]
