@@ -5,14 +5,14 @@ import { openPlane, type Plane } from './hosted.ts';
 import type { InfraCluster } from './kube/cluster.ts';
 import type { Workload } from './kube/objects.ts';
 import { acquireLock } from './lock.ts';
-import { daysLeft, ensureCertificates, renewBeforeDays } from './pki/certificates.ts';
+import { daysLeft, ensureCertificates, type PkiBundle, renewBeforeDays } from './pki/certificates.ts';
 import { fingerprint, inspect } from './pki/inspect.ts';
 import { hostAndPort } from './plane/addresses.ts';
 import { Existing, nothingApplied } from './plane/apply.ts';
 import { buildControlPlane, certificateContext } from './plane/control-plane.ts';
 import { applySecrets, type Work } from './plane/roll-out.ts';
 import { didYouMean } from './spec.ts';
-import { formatDuration } from './ui/reporter.ts';
+import { formatDuration, type Reporter } from './ui/reporter.ts';
 
 export interface CertificateStatus {
   name: string;
@@ -147,7 +147,9 @@ export function daysWords(days: number): string {
 
 export interface Renewed {
   names: string[];
-  /** Milliseconds until the API server showed its new certificate; undefined when it was not among them. */
+  /** Whether the plane sleeps, and reads them when it wakes. */
+  asleep: boolean;
+  /** Milliseconds until the API server showed its new certificate; undefined when it was not among them, or the plane sleeps. */
   shownAfter?: number;
 }
 
@@ -166,33 +168,41 @@ export async function renewCertificates(cluster: InfraCluster, names: string[], 
     const plane = await openPlane(cluster);
     const known = Object.keys(plane.bundle.leaves);
     for (const name of names) if (!known.includes(name)) throw notALeaf(name, plane);
-    const { bundle, issued } = await ensureCertificates(
-      plane.bundle,
-      certificateContext(cluster.namespace, plane.spec, plane.addresses),
-      { keyType: plane.spec.keyType, renew: names.length > 0 ? names : known },
-    );
-    const { secrets } = buildControlPlane(plane.record, plane.spec, plane.addresses, plane.storage, bundle);
-    await applySecrets(
-      cluster,
-      plane.record.planeId,
-      secrets,
-      await Existing.read(cluster),
-      nothingApplied(),
-      reporter,
-    );
-    for (const name of issued)
-      reporter.line(`certificate ${name} renewed until ${day(inspect(bundle.leaves[name]!.certificate).notAfter)}`);
+    const { bundle, issued } = await renewLeaves(cluster, plane, reporter, names.length > 0 ? names : known);
     return {
       names: issued,
-      shownAfter: issued.includes('apiserver')
-        ? await waitShown(cluster, plane, bundle.leaves.apiserver!.certificate, { ...work, signal })
-        : undefined,
+      asleep: plane.record.asleep !== undefined,
+      shownAfter:
+        issued.includes('apiserver') && !plane.record.asleep
+          ? await waitShown(cluster, plane, bundle.leaves.apiserver!.certificate, { ...work, signal })
+          : undefined,
     };
   } catch (error) {
     throw signal.aborted ? signal.reason : error;
   } finally {
     await lock.release();
   }
+}
+
+/**
+ * Makes leaves anew and stores them.
+ *
+ * @param names of leaves; those near their end alone when left out
+ */
+export async function renewLeaves(
+  cluster: InfraCluster,
+  { record, spec, addresses, storage, bundle: before }: Plane,
+  reporter: Reporter,
+  names?: string[],
+): Promise<{ bundle: PkiBundle; issued: string[] }> {
+  const context = certificateContext(cluster.namespace, spec, addresses);
+  const { bundle, issued } = await ensureCertificates(before, context, { keyType: spec.keyType, renew: names });
+  if (issued.length === 0) return { bundle, issued };
+  const { secrets } = buildControlPlane(record, spec, addresses, storage, bundle);
+  await applySecrets(cluster, record.planeId, secrets, await Existing.read(cluster), nothingApplied(), reporter);
+  for (const name of issued)
+    reporter.line(`certificate ${name} renewed until ${day(inspect(bundle.leaves[name]!.certificate).notAfter)}`);
+  return { bundle, issued };
 }
 
 function notALeaf(name: string, { bundle }: Plane): UserError {

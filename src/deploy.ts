@@ -11,7 +11,7 @@ import { acquireLock } from './lock.ts';
 import { ensureCertificates, issueBreakGlass, type PkiBundle } from './pki/certificates.ts';
 import { type Addresses, addressesOf, buildIngress, buildServices, loadBalancerIp } from './plane/addresses.ts';
 import { type Applied, applyAll, Existing, nothingApplied } from './plane/apply.ts';
-import { waitAvailable, waitRolledOut } from './plane/available.ts';
+import { waitAvailable, waitComponentsReady, waitRolledOut } from './plane/available.ts';
 import { buildControlPlane, certificateContext } from './plane/control-plane.ts';
 import { Diagnosis } from './plane/diagnose.ts';
 import { applySecrets } from './plane/roll-out.ts';
@@ -63,7 +63,8 @@ export async function deploy(cluster: InfraCluster, request: DeployRequest): Pro
   try {
     let existing = await Existing.read(cluster);
     if (request.files) checkFiles(request.files, readAuthority(existing.ofKind('Secret')));
-    const record = await ensureRecord(cluster, spec, toolVersion());
+    const { asleep, ...record }: PlaneRecord = await ensureRecord(cluster, spec, toolVersion());
+    if (asleep) reporter.line(`The plane has slept since ${asleep.since}: deploy wakes it`);
     const { storage, replaces } = await chooseStorage(cluster, spec, existing, record);
     if (storage.kind === 'ephemeral') reporter.warn(`etcd is ephemeral: ${storageWords(storage).loses}`);
     if (replaces) {
@@ -104,7 +105,7 @@ export async function deploy(cluster: InfraCluster, request: DeployRequest): Pro
     await childAssets(hosted, spec, addresses, bundle, applied, request);
     stop.throwIfAborted();
     const files = request.files && (await writeFiles({ ...request.files, spec, addresses, bundle, hosted, reporter }));
-    await componentsReady(diagnosis, request.timeout, stop);
+    await waitComponentsReady(diagnosis, request.timeout, stop);
     await writeRecord(cluster, record, spec, addresses, 'available');
     return { planeId: record.planeId, addresses, serverVersion, applied, issuedCertificates: issued, files };
   } catch (error) {
@@ -258,21 +259,6 @@ async function childAssets(
     applied,
     reporter,
   );
-}
-
-/** The API answers; controller-manager and scheduler are part of the promise too. */
-async function componentsReady(diagnosis: Diagnosis, timeout: number, stop: AbortSignal): Promise<void> {
-  const deadline = Date.now() + timeout;
-  while (!diagnosis.allReady) {
-    if (diagnosis.failure) throw diagnosis.failure;
-    if (Date.now() > deadline)
-      throw new UserError({
-        what: 'the API server answers, but not all components of the control plane are ready',
-        fix: 'look at: k8sk8s status',
-        anchor: 'not-available',
-      });
-    await sleep(100, undefined, { signal: stop });
-  }
 }
 
 /** Every deploy leaves this binding; on a plane that was available only an empty etcd explains that it is gone. */

@@ -6,6 +6,7 @@ const diff = (more: Partial<PlaneDiff>): PlaneDiff => ({
   plane: 'plane-1',
   deployedBy: '0.1.0',
   compared: 23,
+  asleep: false,
   differences: [],
   ...more,
 });
@@ -54,6 +55,17 @@ test('shows of a list of arguments only what differs, and no value of a Secret',
     'hosted cluster: kube-system service "kube-dns" is missing',
     '3 of 23 objects differ. To put them back: k8sk8s deploy -n team',
   ]);
+});
+
+test('a plane that sleeps is as recorded, and what would put it right wakes it', () => {
+  expect(renderDiff(diff({ asleep: true }), '0.1.0').split('\n')).toEqual([
+    'The plane sleeps, so the objects of its hosted cluster are not compared.',
+    'All 23 objects of the infra cluster are as recorded.',
+  ]);
+  const missing = { cluster: 'infra', kind: 'Secret', name: 'etcd', state: 'missing', fields: [] } as const;
+  expect(renderDiff(diff({ asleep: true, differences: [{ ...missing, fields: [] }] }), '0.1.0')).toContain(
+    'To put them back, and wake the plane: k8sk8s deploy -n team',
+  );
 });
 
 test('says what it could not compare, and that another k8sk8s deployed the plane', () => {

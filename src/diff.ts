@@ -29,6 +29,8 @@ export interface PlaneDiff {
   deployedBy: string;
   compared: number;
   differences: ObjectDifference[];
+  /** The plane sleeps, as recorded: there is no hosted cluster to compare with. */
+  asleep: boolean;
   /** Why the objects of the hosted cluster could not be compared, when they could not. */
   unknown?: string;
 }
@@ -49,6 +51,13 @@ export async function diffPlane(cluster: InfraCluster): Promise<PlaneDiff> {
     ca: bundle.authorities.ca!.certificate,
     kubeletServing: bundle.authorities['kubelet-serving-ca']!.certificate,
   });
+  const result = {
+    namespace: cluster.namespace,
+    plane: record.planeId,
+    deployedBy: record.toolVersion,
+    asleep: record.asleep !== undefined,
+  };
+  if (result.asleep) return { ...result, compared: objects.length, differences: infra };
   const hosted = connectHosted({
     server: addresses.publicServer,
     certificateAuthority: bundle.authorities.ca!.certificate,
@@ -58,7 +67,6 @@ export async function diffPlane(cluster: InfraCluster): Promise<PlaneDiff> {
     const live = await hosted.get(asset, asset.metadata.name, asset.metadata.namespace);
     return compare('hosted', live, live ? await hosted.apply(asset, { dryRun: true }) : asset);
   };
-  const result = { namespace: cluster.namespace, plane: record.planeId, deployedBy: record.toolVersion };
   try {
     // Asked once first: with nothing there, every object would be tried again and again.
     await hosted.ready(5000);
@@ -94,13 +102,14 @@ export function renderDiff(diff: PlaneDiff, toolVersion: string): string {
   const count = diff.differences.length;
   return [
     ...lines,
+    ...(diff.asleep ? ['The plane sleeps, so the objects of its hosted cluster are not compared.'] : []),
     ...(diff.unknown ? [`The hosted cluster does not answer, so its objects are not compared: ${diff.unknown}`] : []),
     ...(diff.deployedBy === toolVersion || count === 0
       ? []
       : [`The plane was deployed by k8sk8s ${diff.deployedBy}; this one, ${toolVersion}, may want other things.`]),
     count === 0
-      ? `All ${diff.compared} objects${diff.unknown ? ' of the infra cluster' : ''} are as recorded.`
-      : `${count} of ${diff.compared} objects differ. To put them back: k8sk8s deploy -n ${diff.namespace}`,
+      ? `All ${diff.compared} objects${diff.unknown || diff.asleep ? ' of the infra cluster' : ''} are as recorded.`
+      : `${count} of ${diff.compared} objects differ. To put them back${diff.asleep ? ', and wake the plane' : ''}: k8sk8s deploy -n ${diff.namespace}`,
   ].join('\n');
 }
 

@@ -1,6 +1,6 @@
 import pLimit from 'p-limit';
 import { UserError } from './errors.ts';
-import { openPlane, type Plane, unreachable } from './hosted.ts';
+import { openPlane, type Plane, refuseAsleep, unreachable } from './hosted.ts';
 import type { InfraCluster } from './kube/cluster.ts';
 import { ApiError } from './kube/errors.ts';
 import type { Workload } from './kube/objects.ts';
@@ -60,6 +60,7 @@ export async function rotateEncryption(cluster: InfraCluster, work: Work): Promi
   const signal = AbortSignal.any([work.signal, lock.lost]);
   try {
     const plane = await openPlane(cluster);
+    refuseAsleep(cluster, plane.record);
     let providers = providersOf(plane);
     let rewritten = 0;
     const reach = async (next: EncryptionProviders) => {

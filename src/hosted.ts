@@ -19,8 +19,13 @@ export interface Plane {
   bundle: PkiBundle;
   /** Ephemeral where there is neither etcd nor a claim of its. */
   storage: Storage;
-  /** Opens the hosted cluster as its break-glass administrator; nothing is sent yet. The caller closes it. */
-  connect(): Promise<HostedCluster>;
+  /**
+   * Opens the hosted cluster as its break-glass administrator; nothing is sent yet. The caller closes it.
+   *
+   * @param options `wakes`: of a plane that sleeps too
+   * @throws UserError `plane-asleep`
+   */
+  connect(options?: { wakes: boolean }): Promise<HostedCluster>;
 }
 
 /**
@@ -50,13 +55,26 @@ export async function openPlane(cluster: InfraCluster): Promise<Plane> {
     addresses,
     bundle,
     storage: presentStorage(existing, record.planeId) ?? { kind: 'ephemeral' },
-    connect: async () =>
-      connectHosted({
+    connect: async (options) => {
+      if (!options?.wakes) refuseAsleep(cluster, record);
+      return connectHosted({
         server: addresses.publicServer,
         certificateAuthority: authority,
         client: await issueBreakGlass(bundle),
-      }),
+      });
+    },
   };
+}
+
+/** For what needs the plane's pods. @throws UserError `plane-asleep` */
+export function refuseAsleep({ namespace }: InfraCluster, { asleep }: PlaneRecord): void {
+  if (!asleep) return;
+  throw new UserError({
+    what: `the plane in namespace "${namespace}" sleeps`,
+    why: `it has had no pods since ${asleep.since}, so nothing can be asked of its hosted cluster`,
+    fix: `wake it with: k8sk8s wake -n ${namespace}`,
+    anchor: 'plane-asleep',
+  });
 }
 
 /** Opens the plane of the namespace and its hosted cluster for `work`. @throws UserError `plane-unreachable` and as openPlane */

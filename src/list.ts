@@ -63,7 +63,7 @@ function planesOf(objects: ConfigMap[]): ListedPlane[] {
             namespace: object.metadata.namespace ?? '',
             host: record.spec.host,
             version: String(record.spec.kubernetesVersion ?? ''),
-            phase: record.phase,
+            phase: record.asleep ? 'asleep' : record.phase,
             plane: record.planeId,
           },
         ]

@@ -28,7 +28,7 @@ import { toolVersion } from './version.ts';
 export async function dryRun(cluster: InfraCluster, spec: ClusterSpec, reporter: Reporter): Promise<Applied> {
   await runPreflight(cluster, spec, reporter);
   const existing = await Existing.read(cluster);
-  const record = (await readRecord(cluster)) ?? newRecord(spec);
+  const { asleep: _, ...record } = (await readRecord(cluster)) ?? newRecord(spec);
   const wanted = { ...record, spec, toolVersion: toolVersion() };
   return (await planInfra(cluster, wanted, spec, existing)).applied;
 }
@@ -84,7 +84,7 @@ export interface Export {
 export async function exportManifests(cluster: InfraCluster, spec: ClusterSpec, withSecrets: boolean): Promise<Export> {
   const existing = await Existing.read(cluster);
   const recorded = await readRecord(cluster);
-  const record = recorded ?? newRecord(spec);
+  const { asleep: _, ...record } = recorded ?? newRecord(spec);
   const { storage } = await chooseStorage(cluster, spec, existing, recorded);
   const services = existing
     .ofKind<Service>('Service')

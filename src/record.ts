@@ -20,6 +20,8 @@ export interface PlaneRecord {
   losses?: number;
   /** The command whose last step was begun: run again, it ends that step instead of beginning anew. */
   finishing?: string;
+  /** Since when the plane sleeps, RFC 3339, and how many pods each of its workloads gets when it wakes. */
+  asleep?: { since: string; replicas: Record<string, number> };
   /** `deploying` until the plane was seen available with this spec. */
   phase: 'deploying' | 'available';
 }

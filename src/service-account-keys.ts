@@ -1,5 +1,5 @@
 import { UserError } from './errors.ts';
-import { openPlane, type Plane } from './hosted.ts';
+import { openPlane, type Plane, refuseAsleep } from './hosted.ts';
 import type { InfraCluster } from './kube/cluster.ts';
 import type { Secret } from './kube/objects.ts';
 import { acquireLock } from './lock.ts';
@@ -60,6 +60,7 @@ export async function rotateServiceAccountKey(cluster: InfraCluster, dropNow: bo
   const signal = AbortSignal.any([work.signal, lock.lost]);
   try {
     const plane = await openPlane(cluster);
+    refuseAsleep(cluster, plane.record);
     const reach = async (keys: ServiceAccountKeys, rolled: Component[]) => {
       signal.throwIfAborted();
       plane.bundle.serviceAccount = keys;

@@ -102,3 +102,18 @@ test('certificates near their end are a problem, and what to do stands beside it
     'certificate b expires in 29 days: run k8sk8s deploy again',
   ]);
 });
+
+test('a plane that sleeps has no pods, and nothing is wrong with that', () => {
+  const etcd = componentStatus('etcd', [], []);
+  const status = {
+    phase: 'available' as const,
+    components: [etcd],
+    hosted: { answers: false, workers: [] },
+    certificates: [],
+  };
+  expect(problemsOf(status)).toEqual(['etcd is not ready: it has no pod']);
+  const asleep = { ...status, asleep: '2026-01-01T00:00:00Z' };
+  expect(problemsOf(asleep)).toEqual([]);
+  const half = { ...asleep, components: [{ ...etcd, since: '2026-01-01T00:00:01Z' }] };
+  expect(problemsOf(half)).toEqual([expect.stringMatching(/has pods of etcd: run k8sk8s wake or k8sk8s sleep/)]);
+});

@@ -46,6 +46,8 @@ export interface PlaneStatus {
   namespace: string;
   plane: string;
   phase: PlaneRecord['phase'];
+  /** Since when it sleeps, RFC 3339. */
+  asleep?: string;
   host: string;
   server: string;
   workerServer: string;
@@ -78,12 +80,12 @@ const egressLimits: Record<ClusterSpec['egress'], string[]> = {
 /** Everything about a plane that one screen can hold. @throws UserError `no-plane` or `plane-incomplete` */
 export async function planeStatus(cluster: InfraCluster, now = new Date()): Promise<PlaneStatus> {
   const { record, addresses, bundle, spec, storage, connect } = await openPlane(cluster);
-  const hosted = await connect();
+  const hosted = record.asleep ? undefined : await connect();
   try {
     const [pods, events, answer] = await Promise.all([
       cluster.pods(planeSelector(record.planeId)),
       cluster.list<Event>({ apiVersion: 'v1', kind: 'Event' }),
-      hostedStatus(hosted, record.phase, storage),
+      hosted ? hostedStatus(hosted, record.phase, storage) : { answers: false, workers: [] },
     ]);
     const certificates = [...Object.entries(bundle.authorities), ...Object.entries(bundle.leaves)].map(
       ([name, { certificate }]) => ({
@@ -95,6 +97,7 @@ export async function planeStatus(cluster: InfraCluster, now = new Date()): Prom
       namespace: cluster.namespace,
       plane: record.planeId,
       phase: record.phase,
+      asleep: record.asleep?.since,
       host: spec.host,
       server: addresses.publicServer,
       workerServer: addresses.workerServer,
@@ -109,19 +112,19 @@ export async function planeStatus(cluster: InfraCluster, now = new Date()): Prom
       limits: egressLimits[spec.egress],
     };
   } finally {
-    await hosted.close();
+    await hosted?.close();
   }
 }
 
 /** What keeps a plane from being healthy, each with what to do where that is known. Workers are not part of the plane. */
-export function problemsOf(status: Pick<PlaneStatus, 'phase' | 'components' | 'hosted' | 'certificates'>): string[] {
+export function problemsOf(
+  status: Pick<PlaneStatus, 'phase' | 'asleep' | 'components' | 'hosted' | 'certificates'>,
+): string[] {
   return [
     ...(status.phase === 'available'
       ? []
       : ['its first deploy is not finished: wait for it, or run k8sk8s deploy again']),
-    ...status.components
-      .filter(({ ready }) => !ready)
-      .map(({ name, problem }) => `${name} is not ready${problem ? `: ${problem}` : ''}`),
+    ...(status.asleep ? awakeProblems(status.components) : componentProblems(status.components)),
     ...(status.hosted.problem ? [status.hosted.problem] : []),
     ...status.certificates
       .filter(({ days }) => days < renewBeforeDays)
@@ -130,6 +133,22 @@ export function problemsOf(status: Pick<PlaneStatus, 'phase' | 'components' | 'h
           `certificate ${name} ${days < 0 ? 'has expired' : `expires in ${days} days`}: run k8sk8s deploy again`,
       ),
   ];
+}
+
+function componentProblems(of: ComponentStatus[]): string[] {
+  return of
+    .filter(({ ready }) => !ready)
+    .map(({ name, problem }) => `${name} is not ready${problem ? `: ${problem}` : ''}`);
+}
+
+/** Of a plane that sleeps nothing runs, as it should be. */
+function awakeProblems(of: ComponentStatus[]): string[] {
+  const names = of.filter(({ since }) => since !== undefined).map(({ name }) => name);
+  return names.length === 0
+    ? []
+    : [
+        `it is to sleep, but has pods of ${names.join(', ')}: run k8sk8s wake or k8sk8s sleep, whichever was interrupted`,
+      ];
 }
 
 /** One component, told by its pods; a pod that has ended (evicted, say) stays in the list and does not count. Pure. */

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { UserError } from '../errors.ts';
 import type { HostedCluster } from '../kube/cluster.ts';
 import { ApiError } from '../kube/errors.ts';
-import { type KubeObject, nameOf } from '../kube/objects.ts';
+import { type KubeObject, nameOf, sameContent } from '../kube/objects.ts';
 import type { Applied } from '../plane/apply.ts';
 import type { Reporter } from '../ui/reporter.ts';
 
@@ -23,11 +23,7 @@ export async function applyChildAssets(
     }),
   );
   for (const { before, after } of results) {
-    const verb = !before
-      ? 'created'
-      : before.metadata.resourceVersion === after.metadata.resourceVersion
-        ? 'unchanged'
-        : 'changed';
+    const verb = !before ? 'created' : sameContent(before, after) ? 'unchanged' : 'changed';
     applied[verb].push(nameOf(after));
     if (verb !== 'unchanged') reporter.line(`${nameOf(after)} ${verb === 'created' ? 'created' : 'configured'}`);
   }

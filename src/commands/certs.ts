@@ -89,7 +89,8 @@ async function renew(options: ConnectionOptions & { name?: string[]; timeout: st
   const cluster = connect(options);
   try {
     const renewed = await renewCertificates(cluster, options.name ?? [], { reporter, timeout, signal });
-    if (renewed.names.some((name) => name !== 'apiserver' && name !== 'admin'))
+    if (renewed.asleep) reporter.line('The plane sleeps: it reads them when it wakes.');
+    else if (renewed.names.some((name) => name !== 'apiserver' && name !== 'admin'))
       reporter.line('The others are read again by whoever uses them within two minutes; until then the old ones hold.');
     if (renewed.names.includes('admin'))
       reporter.line(

@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import { UserError } from '../errors.ts';
+import { refuseAsleep } from '../hosted.ts';
 import { followLog, type LogQuery, type LogSink, type LogSource, prefixOf, readLog } from '../logs.ts';
 import { egressName } from '../plane/egress.ts';
 import { readRecord } from '../record.ts';
@@ -77,6 +78,7 @@ async function run(name: string | undefined, options: LogsOptions): Promise<void
     // One after the other, so that the lines of each stay together.
     for (const each of chosen)
       found = (await readLog(cluster, record.planeId, each, query, sinkOf(each), signal)) || found;
+    if (!found) refuseAsleep(cluster, record);
     if (!found) process.exitCode = 1;
   } finally {
     await cluster.close();

@@ -30,8 +30,20 @@ export function render(status: PlaneStatus, problems: string[], now: Date): stri
   const ready = status.hosted.workers.filter((worker) => worker.ready).length;
   const nearest = status.certificates[0];
   const facts: [string, string[]][] = [
-    ['Plane', [`${status.host} in namespace ${status.namespace}, Kubernetes ${status.version}, ${status.phase}`]],
-    ['Health', problems.length === 0 ? ['healthy'] : problems],
+    [
+      'Plane',
+      [
+        `${status.host} in namespace ${status.namespace}, Kubernetes ${status.version}, ${status.asleep ? `asleep for ${age(status.asleep)}` : status.phase}`,
+      ],
+    ],
+    [
+      'Health',
+      problems.length > 0
+        ? problems
+        : status.asleep
+          ? [`asleep; wake it with: k8sk8s wake -n ${status.namespace}`]
+          : ['healthy'],
+    ],
     ['Address', [status.server]],
     ['Workers use', [`${status.workerServer}, node port ${status.nodePort}`]],
     ['Storage', [`${status.storage.name}: ${status.storage.loses}`]],
@@ -49,7 +61,9 @@ export function render(status: PlaneStatus, problems: string[], now: Date): stri
       [
         status.hosted.answers
           ? `${ready} of ${status.hosted.workers.length} Ready`
-          : 'unknown, the API does not answer',
+          : status.asleep
+            ? 'unknown while the plane sleeps; what they run goes on'
+            : 'unknown, the API does not answer',
       ],
     ],
     ['Limits', status.limits],

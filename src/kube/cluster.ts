@@ -207,6 +207,15 @@ export class InfraCluster extends Cluster {
     return (await this.transport.request<T>({ method: 'PUT', path, query: { fieldManager }, body: object })).body;
   }
 
+  /** Sets some fields of an object and leaves all others alone (https://www.rfc-editor.org/rfc/rfc7386). */
+  async merge<T extends KubeObject>(kind: Kind, name: string, fields: object): Promise<T> {
+    const path = pathOf(resourceOf(kind), this.namespace, name);
+    const contentType = 'application/merge-patch+json';
+    return (
+      await this.transport.request<T>({ method: 'PATCH', path, query: { fieldManager }, body: fields, contentType })
+    ).body;
+  }
+
   delete(kind: Kind, name: string, uid?: string): Promise<boolean> {
     return this.deleteAt(kind, this.namespace, name, uid);
   }

@@ -141,3 +141,12 @@ export interface Lease extends KubeObject {
 export function nameOf(object: { kind: string; metadata: { name: string } }): string {
   return `${object.kind.toLowerCase()} "${object.metadata.name}"`;
 }
+
+const bookkeeping = new Set(['managedFields', 'resourceVersion', 'generation', 'status']);
+
+/** Whether two states of an object ask for the same, whatever the server and controllers noted about it meanwhile. Pure. */
+export function sameContent(before: KubeObject, after: KubeObject): boolean {
+  const content = (object: KubeObject) =>
+    JSON.stringify(object, (key, value) => (bookkeeping.has(key) ? undefined : value));
+  return content(before) === content(after);
+}

@@ -2,7 +2,7 @@ import pLimit from 'p-limit';
 import { UserError } from '../errors.ts';
 import type { InfraCluster, Kind } from '../kube/cluster.ts';
 import { explainInfraError } from '../kube/errors.ts';
-import { type KubeObject, nameOf } from '../kube/objects.ts';
+import { type KubeObject, nameOf, sameContent } from '../kube/objects.ts';
 import type { Reporter } from '../ui/reporter.ts';
 import { belongsTo, recordName } from './names.ts';
 import { secretNames } from './secrets.ts';
@@ -93,7 +93,7 @@ export async function applyAll(
   );
   for (const result of results) {
     const before = existing.find(result);
-    const verb = !before ? 'created' : isSame(before, result, dryRun) ? 'unchanged' : 'changed';
+    const verb = !before ? 'created' : sameContent(before, result) ? 'unchanged' : 'changed';
     applied[verb].push(nameOf(result));
     if (verb !== 'unchanged') reporter.line(`${nameOf(result)} ${verb === 'created' ? 'created' : 'configured'}`);
   }
@@ -111,16 +111,4 @@ export function foreignObject(object: KubeObject, namespace: string): UserError 
     anchor: 'foreign-object',
     exitCode: 2,
   });
-}
-
-/** A dry run keeps the resourceVersion, so there what the server would store is compared. */
-function isSame(before: KubeObject, after: KubeObject, dryRun: boolean): boolean {
-  return dryRun
-    ? content(before) === content(after)
-    : before.metadata.resourceVersion === after.metadata.resourceVersion;
-}
-
-function content(object: KubeObject): string {
-  const bookkeeping = new Set(['managedFields', 'resourceVersion', 'generation', 'status']);
-  return JSON.stringify(object, (key, value) => (bookkeeping.has(key) ? undefined : value));
 }

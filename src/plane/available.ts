@@ -95,12 +95,26 @@ export async function waitRolledOut(
 /** Whether all pods of a workload are of its newest template and ready. Pure. */
 export function isRolledOut({ metadata, spec, status = {} }: Workload): boolean {
   const wanted = spec.replicas ?? 1;
+  const { replicas = 0, updatedReplicas = 0, readyReplicas = 0 } = status;
   return (
     status.observedGeneration === metadata.generation &&
-    status.replicas === wanted &&
-    status.updatedReplicas === wanted &&
-    status.readyReplicas === wanted
+    [replicas, updatedReplicas, readyReplicas].every((count) => count === wanted)
   );
+}
+
+/** The API answers; controller-manager and scheduler are part of the promise too. @param timeout milliseconds */
+export async function waitComponentsReady(diagnosis: Diagnosis, timeout: number, signal: AbortSignal): Promise<void> {
+  const deadline = Date.now() + timeout;
+  while (!diagnosis.allReady) {
+    if (diagnosis.failure) throw diagnosis.failure;
+    if (Date.now() > deadline)
+      throw new UserError({
+        what: 'the API server answers, but not all components of the control plane are ready',
+        fix: 'look at: k8sk8s status',
+        anchor: 'not-available',
+      });
+    await sleep(pollEvery, undefined, { signal });
+  }
 }
 
 /** What a lost or refused connection to a plane's address means, in a few words. */

@@ -1,5 +1,5 @@
 import { isIpv4, nthAddress, parseCidr } from '../cidr.ts';
-import type { KubeObject, Secret } from '../kube/objects.ts';
+import type { KubeObject, Secret, Workload } from '../kube/objects.ts';
 import type { CertificateContext, PkiBundle } from '../pki/certificates.ts';
 import type { PlaneRecord } from '../record.ts';
 import { type ClusterSpec, type Component, components } from '../spec.ts';
@@ -9,9 +9,9 @@ import { buildSecrets } from './secrets.ts';
 import type { Storage } from './storage.ts';
 import { buildWorkloads } from './workloads.ts';
 
-/** Everything of a plane that follows from its spec, addresses and certificates. Pure. */
+/** Everything of a plane that follows from its spec, addresses and certificates; without pods while it sleeps. Pure. */
 export function buildControlPlane(
-  { planeId, losses }: Pick<PlaneRecord, 'planeId' | 'losses'>,
+  { planeId, losses, asleep }: Pick<PlaneRecord, 'planeId' | 'losses' | 'asleep'>,
   spec: ClusterSpec,
   addresses: Addresses,
   storage: Storage,
@@ -29,7 +29,12 @@ export function buildControlPlane(
       `${restartHash(component, secrets)}${component !== 'etcd' && losses ? `-${losses}` : ''}`,
     ]),
   ) as Record<Component, string>;
-  return { secrets, workloads: buildWorkloads({ planeId, spec, addresses, storage, configHash }) };
+  const workloads = buildWorkloads({ planeId, spec, addresses, storage, configHash });
+  return { secrets, workloads: asleep ? workloads.map(withoutPods) : workloads };
+}
+
+function withoutPods(workload: KubeObject): KubeObject {
+  return { ...workload, spec: { ...(workload as Workload).spec, replicas: 0 } } as Workload;
 }
 
 /** The names and addresses that the plane's certificates have to carry. */
