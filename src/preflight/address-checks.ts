@@ -1,5 +1,5 @@
 import { lookup } from 'node:dns/promises';
-import { setTimeout as sleep } from 'node:timers/promises';
+import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
 import { contains, isIpv4, parseCidr } from '../cidr.ts';
 import type { Service } from '../kube/objects.ts';
 import { type Check, type Outcome, ok, shared } from './check.ts';
@@ -12,7 +12,10 @@ const resolverLimit = 3000;
 const hostAddresses = shared(async ({ spec }): Promise<{ addresses: string[]; problem?: string }> => {
   if (isIpv4(spec.host)) return { addresses: [spec.host] };
   const timeout = new AbortController();
-  const late = sleep(resolverLimit, undefined, { ref: false, signal: timeout.signal }).catch(() => undefined);
+  // On a box that kept this process from running, the answer may have come meanwhile, and is looked at in the next turn.
+  const late = sleep(resolverLimit, undefined, { ref: false, signal: timeout.signal })
+    .then(() => nextTurn(undefined))
+    .catch(() => undefined);
   const found = await Promise.race([
     lookup(spec.host, { all: true }).catch((error: NodeJS.ErrnoException) => error),
     late,
