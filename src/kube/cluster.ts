@@ -1,6 +1,7 @@
-import type { Readable } from 'node:stream';
+import type { Duplex, Readable } from 'node:stream';
 import { ApiError, isNotFound } from './errors.ts';
 import { converse, type ExecOptions, type ExecResult, execProtocol } from './exec.ts';
+import { forwardedStream, forwardProtocol } from './forward.ts';
 import type { KubeList, KubeObject, Pod } from './objects.ts';
 import { pathOf, type Resource, resourceOf } from './resources.ts';
 import { applyPatch, type Transport } from './transport.ts';
@@ -272,6 +273,17 @@ export class InfraCluster extends Cluster {
     if (options.container !== undefined) query.set('container', options.container);
     const socket = await this.transport.webSocket(`${this.#podPath(pod)}/exec`, query, execProtocol, options.signal);
     return converse(socket, options);
+  }
+
+  /**
+   * A byte stream to a port of a pod, through the API server and the kubelet.
+   *
+   * @throws ApiError when the pod is not there or may not be reached so
+   */
+  async forward(pod: string, port: number, signal?: AbortSignal): Promise<Duplex> {
+    const query = new URLSearchParams({ ports: String(port) });
+    const path = `${this.#podPath(pod)}/portforward`;
+    return forwardedStream(await this.transport.webSocket(path, query, forwardProtocol, signal));
   }
 
   /** Answers of the authorizer about the caller: a review is an ordinary POST without a namespace in its path. */

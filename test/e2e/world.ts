@@ -1,6 +1,8 @@
 import { execFile, spawn } from 'node:child_process';
 import { mkdirSync } from 'node:fs';
+import { open } from 'node:fs/promises';
 import path from 'node:path';
+import { text } from 'node:stream/consumers';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, inject } from 'vitest';
 import { binaryPath, cacheRoot } from '../../sandbox/artifacts/cache.ts';
@@ -68,6 +70,25 @@ export class Namespace {
   /** `k8sk8s …` with the delegated administrator's rights, in the namespace's folder. */
   k8sk8s(...args: string[]): Promise<Outcome> {
     return run(process.execPath, [cli, ...args, '-n', this.name], { env: this.env, cwd: this.cwd });
+  }
+
+  /** A command of k8sk8s that is about files, in the namespace's folder. */
+  local(...args: string[]): Promise<Outcome> {
+    return run(process.execPath, [cli, ...args], { env: this.env, cwd: this.cwd });
+  }
+
+  /** `k8sk8s …` with its standard output in a file of the namespace's folder. */
+  async into(file: string, ...args: string[]): Promise<Outcome> {
+    const output = await open(path.join(this.cwd, file), 'w');
+    const child = spawn(process.execPath, [cli, ...args, '-n', this.name], {
+      env: { ...process.env, ...this.env },
+      cwd: this.cwd,
+      stdio: ['ignore', output.fd, 'pipe'],
+    });
+    const stderr = text(child.stderr!);
+    const code = await new Promise<number | null>((resolve) => child.once('exit', resolve));
+    await output.close();
+    return { code: code ?? -1, stdout: '', stderr: await stderr };
   }
 
   /** The same, killed after so many milliseconds. */

@@ -1,0 +1,135 @@
+import type { Readable } from 'node:stream';
+import { messageOf, UserError } from '../errors.ts';
+import { openPlane, type Plane } from '../hosted.ts';
+import type { InfraCluster } from '../kube/cluster.ts';
+import type { Pod, Secret } from '../kube/objects.ts';
+import { Existing } from '../plane/apply.ts';
+import { EtcdGateway } from '../plane/etcd-gateway.ts';
+import { belongsTo, planeSelector } from '../plane/names.ts';
+import type { Phase } from '../ui/reporter.ts';
+import { toolVersion } from '../version.ts';
+import { type BackupHead, writeArchive } from './archive.ts';
+import { type Seal, seal } from './seal.ts';
+import { type SnapshotFacts, SnapshotReader } from './snapshot.ts';
+
+export interface BackupRequest {
+  seal: Seal;
+  /** Takes the backup's bytes; what it has taken is worthless when it, or `createBackup`, throws. */
+  write(content: Readable): Promise<void>;
+  phase: Phase;
+  signal: AbortSignal;
+}
+
+/**
+ * A backup of the plane in the cluster's namespace: an etcd snapshot with its hash and revision checked as it passes by,
+ * and the Secrets and the record that a plane is brought back with.
+ *
+ * @throws UserError `no-plane`, `plane-incomplete`, `etcd-unreachable`, `snapshot-unsound`, `plane-changed`
+ */
+export async function createBackup(cluster: InfraCluster, request: BackupRequest): Promise<SnapshotFacts> {
+  const plane = await openPlane(cluster);
+  const { record } = plane;
+  if (record.phase !== 'available') throw neverAvailable(cluster.namespace);
+  const secrets = await ownSecrets(cluster, record.planeId);
+  const { items: pods } = await cluster.pods(planeSelector(record.planeId));
+  const etcd = EtcdGateway.ofPod(cluster, plane.bundle, memberToAsk(pods));
+  const { version, revision } = await etcd.status(request.signal);
+  const snapshot = await etcd.snapshot(request.signal);
+  const reader = new SnapshotReader();
+  let done = 0;
+  const passing = async function* () {
+    for await (const chunk of snapshot.chunks) {
+      reader.add(chunk);
+      done += chunk.length;
+      request.phase.update(`${mebibytes(done)} of ${mebibytes(snapshot.size)} MiB`);
+      yield chunk;
+    }
+  };
+  const archive = writeArchive(headOf(cluster, plane, pods, { version, revision }), secrets.map(bare), {
+    size: snapshot.size,
+    chunks: passing(),
+  });
+  await request.write(await seal(archive, request.seal));
+  const facts = checked(reader, revision);
+  const [now, secretsNow] = [await openPlane(cluster), await ownSecrets(cluster, record.planeId)];
+  if (JSON.stringify([now.record, secretsNow.map(versionOf)]) !== JSON.stringify([record, secrets.map(versionOf)]))
+    throw new UserError({
+      what: 'the plane was changed by another command while it was backed up',
+      why: 'the backup would hold certificates, keys or a spec of before, with data that may need those of now',
+      fix: 'wait until the other command has ended, and run this one again',
+      anchor: 'plane-changed',
+    });
+  return facts;
+}
+
+function headOf(cluster: InfraCluster, plane: Plane, pods: Pod[], etcd: BackupHead['etcd']): BackupHead {
+  const { publicServer, workerServer, nodePort } = plane.addresses;
+  const infraNodes = [...new Set(pods.flatMap(({ status }) => status?.hostIP ?? []))];
+  return {
+    format: 1,
+    created: new Date().toISOString(),
+    toolVersion: toolVersion(),
+    namespace: cluster.namespace,
+    record: plane.record,
+    addresses: { publicServer, workerServer, nodePort, infraNodes },
+    etcd,
+  };
+}
+
+function neverAvailable(namespace: string): UserError {
+  return new UserError({
+    what: 'the plane has never been available, so there is nothing to back up',
+    why: 'its first deploy or its restore has not come to an end',
+    fix: `run that command again (k8sk8s deploy -n ${namespace}); k8sk8s status -n ${namespace} shows what is there`,
+    anchor: 'plane-incomplete',
+  });
+}
+
+/**
+ * What a whole snapshot is found to be.
+ *
+ * @param revision what etcd had seen before the snapshot began
+ * @throws UserError `snapshot-unsound`
+ */
+export function checked(reader: SnapshotReader, revision: number): SnapshotFacts {
+  const unsound = (why: string) =>
+    new UserError({
+      what: 'the etcd snapshot is not sound',
+      why,
+      fix: 'of a new backup: run the command again, and look at k8sk8s logs etcd when it stays so; of a file: use another',
+      anchor: 'snapshot-unsound',
+    });
+  let facts: SnapshotFacts;
+  try {
+    facts = reader.finish();
+  } catch (error) {
+    throw unsound(messageOf(error));
+  }
+  if (facts.revision < revision)
+    throw unsound(`its newest revision is ${facts.revision}, and etcd had seen ${revision} before it began`);
+  return facts;
+}
+
+function memberToAsk(pods: Pod[]): string {
+  const members = pods
+    .filter(({ metadata }) => metadata.labels?.['app.kubernetes.io/name'] === 'etcd')
+    .sort((a, b) => a.metadata.name.localeCompare(b.metadata.name));
+  const ready = members.find(({ status }) => status?.containerStatuses?.every((each) => each.ready));
+  return (ready ?? members[0])?.metadata.name ?? 'etcd-0';
+}
+
+async function ownSecrets(cluster: InfraCluster, planeId: string): Promise<Secret[]> {
+  const existing = await Existing.read(cluster);
+  return existing.ofKind<Secret>('Secret').filter((secret) => belongsTo(secret, planeId));
+}
+
+/** Without what the infra cluster keeps about it. */
+function bare({ apiVersion, kind, metadata: { name, labels }, type, data }: Secret): Secret {
+  return { apiVersion, kind, metadata: { name, labels }, type, data };
+}
+
+const versionOf = ({ metadata: { name, resourceVersion } }: Secret) => `${name} ${resourceVersion}`;
+
+export function mebibytes(bytes: number): string {
+  return (bytes / 2 ** 20).toFixed(1);
+}

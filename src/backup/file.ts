@@ -1,0 +1,74 @@
+import { randomBytes } from 'node:crypto';
+import { createReadStream, createWriteStream, openSync, readSync, renameSync, rmSync, statSync } from 'node:fs';
+import path from 'node:path';
+import type { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import { messageOf, UserError } from '../errors.ts';
+
+/** Ends the name of what is still being written, or was when its writer was killed: `list` leaves it out. */
+export const unfinished = '.part';
+
+/**
+ * A file that is there whole or not at all, mode 0600; one that was there before stays until then.
+ *
+ * @param make writes by the function that it is given, and throws when what was written is worthless
+ */
+export async function wholeFile<T>(
+  file: string,
+  make: (write: (content: Readable) => Promise<void>) => Promise<T>,
+): Promise<T> {
+  const part = path.join(path.dirname(file), `.${path.basename(file)}.${randomBytes(4).toString('hex')}${unfinished}`);
+  try {
+    if (statSync(file, { throwIfNoEntry: false })?.isDirectory()) throw Object.assign(new Error(), { code: 'EISDIR' });
+    // Before anything is fetched, so that a wrong path is told at once.
+    const fd = openSync(part, 'wx', 0o600);
+    const result = await make((content) => pipeline(content, createWriteStream(part, { fd, flush: true })));
+    renameSync(part, file);
+    return result;
+  } catch (error) {
+    throw fileError('write', file, error);
+  } finally {
+    rmSync(part, { force: true });
+  }
+}
+
+/** @returns `error` itself when it is none of the file system */
+export function fileError(action: 'read' | 'write', file: string, error: unknown): unknown {
+  const { code } = error as NodeJS.ErrnoException;
+  if (error instanceof UserError || code === undefined || !/^E[A-Z0-9]+$/.test(code)) return error;
+  return new UserError({
+    what: `cannot ${action} ${file}`,
+    why: reasons[code] ?? messageOf(error),
+    fix:
+      action === 'read'
+        ? 'check the path and its permissions'
+        : 'check that its folder is there, its permissions, and the room on its disk',
+    anchor: action === 'read' ? 'file-not-readable' : 'file-not-writable',
+    exitCode: action === 'read' ? 2 : 1,
+    cause: error,
+  });
+}
+
+const reasons: Record<string, string> = {
+  ENOENT: 'there is no such file or folder',
+  EISDIR: 'it is a folder',
+  ENOTDIR: 'a part of the path is a file, not a folder',
+  EACCES: 'you have no permission',
+  ENOSPC: 'there is no space left on the device',
+  EPIPE: 'whoever reads it has ended',
+};
+
+/**
+ * @param length how many of its first bytes to look at
+ * @throws UserError when the file cannot be read
+ */
+export function readBackupFile(file: string, length: number): { first: Buffer; content: Readable } {
+  try {
+    const fd = openSync(file, 'r');
+    const first = Buffer.alloc(length);
+    const found = readSync(fd, first, 0, length, 0);
+    return { first: first.subarray(0, found), content: createReadStream(file, { fd, start: 0 }) };
+  } catch (error) {
+    throw fileError('read', file, error);
+  }
+}

@@ -1,0 +1,111 @@
+import { Readable } from 'node:stream';
+import type { ReadableStream as NodeReadableStream } from 'node:stream/web';
+import { Decrypter, Encrypter } from 'age-encryption';
+import { messageOf, UserError } from '../errors.ts';
+import { damaged } from './archive.ts';
+import { readBackupFile } from './file.ts';
+
+/** How a backup is closed: for whoever has the passphrase or the identity of a recipient, or not at all. */
+export type Seal = { passphrase: string } | { recipients: string[] } | 'plaintext';
+
+/** What a sealed backup can be opened with. */
+export interface Keys {
+  passphrase?: string;
+  /** `AGE-SECRET-KEY-1…`. */
+  identities: string[];
+}
+
+/** First bytes of every age file (https://age-encryption.org/v1). */
+const magic = 'age-encryption.org/v1';
+
+/**
+ * Encrypts a stream as it passes by; the `age` tool opens the result too.
+ *
+ * @throws UserError `backup-key` for a recipient that is none
+ */
+export async function seal(content: Readable, how: Seal): Promise<Readable> {
+  if (how === 'plaintext') return content;
+  const encrypter = new Encrypter();
+  try {
+    if ('passphrase' in how) encrypter.setPassphrase(how.passphrase);
+    else for (const recipient of how.recipients) encrypter.addRecipient(recipient);
+  } catch (error) {
+    throw new UserError({
+      what: 'a recipient of --recipient is not an age recipient',
+      why: messageOf(error),
+      fix: 'give what age-keygen prints as the public key: age1…',
+      anchor: 'backup-key',
+      exitCode: 2,
+    });
+  }
+  return fromWeb(await encrypter.encrypt(toWeb(content)));
+}
+
+export interface Opened {
+  sealed: boolean;
+  content: Readable;
+}
+
+/**
+ * The content of a backup, whether it is sealed or not. What was changed or cut off in a sealed one is noticed while it
+ * is read, and ends the stream with an error.
+ *
+ * @throws UserError `backup-key` when none of the keys opens it, `backup-damaged`, `file-not-readable`
+ */
+export async function openBackup(file: string, keys: Keys): Promise<Opened> {
+  const { first, content } = readBackupFile(file, magic.length);
+  if (first.toString('latin1') !== magic) return { sealed: false, content };
+  try {
+    return { sealed: true, content: await unseal(content, keys) };
+  } catch (error) {
+    content.destroy();
+    throw error;
+  }
+}
+
+async function unseal(content: Readable, keys: Keys): Promise<Readable> {
+  if (keys.passphrase === undefined && keys.identities.length === 0)
+    throw new UserError({
+      what: 'the backup is encrypted',
+      fix: 'give what opens it: --passphrase-file FILE or --identity-file FILE',
+      anchor: 'backup-key',
+      exitCode: 2,
+    });
+  const decrypter = new Decrypter();
+  try {
+    if (keys.passphrase !== undefined) decrypter.addPassphrase(keys.passphrase);
+    for (const identity of keys.identities) decrypter.addIdentity(identity);
+    const open = await decrypter.decrypt(toWeb(content));
+    return Readable.from(untouched(fromWeb(open)), { objectMode: false });
+  } catch (error) {
+    if (!/no identity matched/.test(messageOf(error))) throw changed(error);
+    throw new UserError({
+      what: 'the backup cannot be opened with what was given',
+      why: 'it was encrypted with another passphrase or for others; or its first bytes are damaged',
+      fix: 'give the passphrase or identity that it was made for',
+      anchor: 'backup-key',
+      cause: error,
+    });
+  }
+}
+
+/** Each piece is authenticated on its own, so what comes out is right as far as it goes. */
+async function* untouched(content: Readable): AsyncGenerator<Buffer> {
+  try {
+    for await (const chunk of content) yield chunk as Buffer;
+  } catch (error) {
+    throw changed(error);
+  }
+}
+
+function changed(error: unknown): UserError {
+  return damaged(`it was changed or cut off after it was encrypted (${messageOf(error)})`, error);
+}
+
+function toWeb(stream: Readable): ReadableStream<Uint8Array> {
+  return Readable.toWeb(stream) as unknown as ReadableStream<Uint8Array>;
+}
+
+function fromWeb(stream: ReadableStream<Uint8Array>): Readable {
+  return Readable.fromWeb(stream as unknown as NodeReadableStream);
+}

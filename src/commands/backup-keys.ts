@@ -1,0 +1,89 @@
+import { readFileSync } from 'node:fs';
+import type { Command } from 'commander';
+import { fileError } from '../backup/file.ts';
+import type { Keys, Seal } from '../backup/seal.ts';
+import { UserError } from '../errors.ts';
+
+/** How a backup that is made is closed. */
+export interface SealOptions {
+  passphraseFile?: string;
+  recipient?: string[];
+  plaintext?: boolean;
+}
+
+/** What a backup that is read is opened with. */
+export interface KeyOptions {
+  passphraseFile?: string;
+  identityFile?: string;
+}
+
+export function addSealOptions(command: Command): Command {
+  return command
+    .option('--passphrase-file <FILE>', 'encrypt with the passphrase in its first line')
+    .option('--recipient <AGE>', 'encrypt for an age public key; may be repeated', (value, before: string[] = []) => [
+      ...before,
+      value,
+    ])
+    .option('--plaintext', 'do not encrypt: whoever reads the file owns the hosted cluster');
+}
+
+export function addKeyOptions(command: Command): Command {
+  return command
+    .option('--passphrase-file <FILE>', 'the passphrase that it was encrypted with, in its first line')
+    .option('--identity-file <FILE>', "an age identity, as age-keygen's");
+}
+
+/** @throws UserError `backup-key` (exit code 2) unless exactly one way was given */
+export function sealOf({ passphraseFile, recipient, plaintext }: SealOptions): Seal {
+  const given = [passphraseFile, recipient, plaintext].filter((each) => each !== undefined);
+  if (given.length !== 1)
+    throw new UserError({
+      what:
+        given.length === 0
+          ? 'a backup holds the keys of the whole hosted cluster, and nothing was given to encrypt it with'
+          : 'only one of --passphrase-file, --recipient and --plaintext can be used',
+      fix: 'add --passphrase-file FILE, or --recipient age1… (age-keygen makes one), or --plaintext to go without',
+      anchor: 'backup-key',
+      exitCode: 2,
+    });
+  if (plaintext) return 'plaintext';
+  return recipient ? { recipients: recipient } : { passphrase: passphraseIn(passphraseFile!) };
+}
+
+export function keysOf({ passphraseFile, identityFile }: KeyOptions): Keys {
+  return {
+    passphrase: passphraseFile === undefined ? undefined : passphraseIn(passphraseFile),
+    identities: identityFile === undefined ? [] : identitiesIn(identityFile),
+  };
+}
+
+function passphraseIn(file: string): string {
+  const [line = ''] = readText(file, '--passphrase-file').split(/\r?\n/);
+  if (line !== '') return line;
+  throw new UserError({
+    what: `the first line of ${file} is empty`,
+    fix: 'write the passphrase into it',
+    anchor: 'backup-key',
+    exitCode: 2,
+  });
+}
+
+function identitiesIn(file: string): string[] {
+  const lines = readText(file, '--identity-file').split(/\r?\n/);
+  const identities = lines.map((line) => line.trim()).filter((line) => line.startsWith('AGE-SECRET-KEY-'));
+  if (identities.length > 0) return identities;
+  throw new UserError({
+    what: `${file} holds no age identity`,
+    fix: 'give a file as age-keygen writes it, with a line that begins with AGE-SECRET-KEY-1',
+    anchor: 'backup-key',
+    exitCode: 2,
+  });
+}
+
+function readText(file: string, option: string): string {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch (error) {
+    throw fileError('read', `${file} (${option})`, error);
+  }
+}

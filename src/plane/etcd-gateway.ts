@@ -1,0 +1,159 @@
+import http from 'node:http';
+import type { Readable } from 'node:stream';
+import tls from 'node:tls';
+import { messageOf, UserError } from '../errors.ts';
+import type { InfraCluster } from '../kube/cluster.ts';
+import type { PkiBundle } from '../pki/certificates.ts';
+
+/** What a member says about itself. */
+export interface MemberStatus {
+  /** Of etcd, `3.7.3`. */
+  version: string;
+  /** Of the key-value store. */
+  revision: number;
+  /** Bytes of the database's file. */
+  dbSize: number;
+}
+
+export interface Snapshot {
+  /** Bytes of the whole snapshot, its hash included, known when the first of them have come. */
+  size: number;
+  chunks: AsyncGenerator<Buffer>;
+}
+
+/** SHA-256, which etcd puts behind the database. */
+const digestLength = 32;
+/** Milliseconds after which a connection on which nothing comes is given up. */
+const longestSilence = 30_000;
+
+/** Where the streams of one member begin: how a connection to its client port comes about. */
+type Dial = (signal?: AbortSignal) => Promise<tls.TLSSocket>;
+
+/**
+ * etcd's own JSON gateway (https://etcd.io/docs/latest/dev-guide/api_grpc_gateway/) of one member, with the API server's
+ * client certificate. Nothing has to be in etcd's image but etcd, and nothing is written in its pod.
+ */
+export class EtcdGateway {
+  readonly #dial: Dial;
+
+  constructor(dial: Dial) {
+    this.#dial = dial;
+  }
+
+  /** Through a port-forward to the member's pod, as a person with the rights of the namespace may. */
+  static ofPod(cluster: InfraCluster, bundle: PkiBundle, pod: string): EtcdGateway {
+    return new EtcdGateway(async (signal) => {
+      const socket = await cluster.forward(pod, 2379, signal);
+      return secured(tls.connect({ ...clientOptions(bundle), socket, servername: 'localhost' }));
+    });
+  }
+
+  /** @throws UserError `etcd-unreachable` */
+  async status(signal?: AbortSignal): Promise<MemberStatus> {
+    const answer = await this.#post('/v3/maintenance/status', signal);
+    let text = '';
+    for await (const chunk of answer) text += chunk;
+    const { version, header, dbSize } = JSON.parse(text) as {
+      version: string;
+      header: { revision?: string };
+      dbSize?: string;
+    };
+    return { version, revision: Number(header.revision ?? 0), dbSize: Number(dbSize ?? 0) };
+  }
+
+  /**
+   * The member's database as it is now, followed by its SHA-256: the bytes that `etcdctl snapshot save` would write.
+   *
+   * @throws UserError `etcd-unreachable` at once or while the bytes come
+   */
+  async snapshot(signal?: AbortSignal): Promise<Snapshot> {
+    const chunks = blobs(await this.#post('/v3/maintenance/snapshot', signal));
+    const first = await chunks.next();
+    if (first.done) throw unreachable(new Error('it sent an empty snapshot'));
+    const { blob, remaining } = first.value;
+    const size = blob.length + remaining + digestLength;
+    return {
+      size,
+      chunks: (async function* () {
+        let sent = blob.length;
+        yield blob;
+        for await (const next of chunks) {
+          sent += next.blob.length;
+          yield next.blob;
+        }
+        if (sent !== size) throw unreachable(new Error(`it sent ${sent} bytes of a snapshot of ${size}`));
+      })(),
+    };
+  }
+
+  async #post(path: string, signal: AbortSignal | undefined): Promise<Readable> {
+    const socket = await this.#dial(signal).catch((error) => Promise.reject(unreachable(error)));
+    socket.setTimeout(longestSilence, () =>
+      socket.destroy(new Error(`nothing came from it for ${longestSilence / 1000} s`)),
+    );
+    return new Promise((resolve, reject) => {
+      const request = http.request({ createConnection: () => socket, method: 'POST', path, host: 'etcd', signal });
+      request.once('error', (error) => reject(signal?.aborted ? error : unreachable(error)));
+      request.once('response', (response) => {
+        if (response.statusCode === 200) return resolve(response);
+        response.resume();
+        reject(unreachable(new Error(`it answers ${response.statusCode} to ${path}`)));
+      });
+      request.end('{}');
+    });
+  }
+}
+
+function clientOptions(bundle: PkiBundle): tls.ConnectionOptions {
+  const client = bundle.leaves['apiserver-etcd-client']!;
+  return { ca: bundle.authorities['etcd-ca']!.certificate, cert: client.certificate, key: client.key };
+}
+
+function secured(socket: tls.TLSSocket): Promise<tls.TLSSocket> {
+  return new Promise((resolve, reject) => {
+    socket.once('secureConnect', () => resolve(socket));
+    socket.once('error', reject);
+  });
+}
+
+/** The gateway streams one JSON object a line: `{"result":{"remaining_bytes":"…","blob":"BASE64"}}`. */
+async function* blobs(body: Readable): AsyncGenerator<{ blob: Buffer; remaining: number }> {
+  try {
+    for await (const line of linesOf(body)) {
+      const { result, error } = JSON.parse(line) as {
+        result?: { remaining_bytes?: string; blob?: string };
+        error?: { message?: string };
+      };
+      if (!result) throw new Error(error?.message ?? 'it sent something that is no snapshot');
+      yield { blob: Buffer.from(result.blob ?? '', 'base64'), remaining: Number(result.remaining_bytes ?? 0) };
+    }
+  } catch (error) {
+    throw unreachable(error);
+  }
+}
+
+/** Node's readline loses the error of a stream that breaks off. */
+async function* linesOf(body: Readable): AsyncGenerator<string> {
+  let open: Buffer[] = [];
+  for await (const chunk of body as AsyncIterable<Buffer>) {
+    let from = 0;
+    for (let end = chunk.indexOf(10); end >= 0; end = chunk.indexOf(10, from)) {
+      yield Buffer.concat([...open, chunk.subarray(from, end)]).toString('latin1');
+      open = [];
+      from = end + 1;
+    }
+    if (from < chunk.length) open.push(chunk.subarray(from));
+  }
+  if (open.length > 0) yield Buffer.concat(open).toString('latin1');
+}
+
+function unreachable(error: unknown): unknown {
+  if (error instanceof UserError || (error instanceof Error && error.name === 'ApiError')) return error;
+  return new UserError({
+    what: 'etcd does not answer',
+    why: messageOf(error),
+    fix: 'look at: k8sk8s status; when it is healthy, run the command again',
+    anchor: 'etcd-unreachable',
+    cause: error,
+  });
+}
