@@ -1,6 +1,6 @@
 import type { Readable } from 'node:stream';
 import { messageOf, UserError } from '../errors.ts';
-import { openPlane, type Plane } from '../hosted.ts';
+import { openPlane, type Plane, refuseAsleep } from '../hosted.ts';
 import type { InfraCluster } from '../kube/cluster.ts';
 import type { Pod, Secret } from '../kube/objects.ts';
 import { Existing } from '../plane/apply.ts';
@@ -24,12 +24,13 @@ export interface BackupRequest {
  * A backup of the plane in the cluster's namespace: an etcd snapshot with its hash and revision checked as it passes by,
  * and the Secrets and the record that a plane is brought back with.
  *
- * @throws UserError `no-plane`, `plane-incomplete`, `etcd-unreachable`, `snapshot-unsound`, `plane-changed`
+ * @throws UserError `no-plane`, `plane-incomplete`, `plane-asleep`, `etcd-unreachable`, `snapshot-unsound`, `plane-changed`
  */
 export async function createBackup(cluster: InfraCluster, request: BackupRequest): Promise<SnapshotFacts> {
   const plane = await openPlane(cluster);
   const { record } = plane;
   if (record.phase !== 'available') throw neverAvailable(cluster.namespace);
+  refuseAsleep(cluster, record);
   const secrets = await ownSecrets(cluster, record.planeId);
   const { items: pods } = await cluster.pods(planeSelector(record.planeId));
   const etcd = EtcdGateway.ofPod(cluster, plane.bundle, memberToAsk(pods));
