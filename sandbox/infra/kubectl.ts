@@ -24,6 +24,7 @@ export function adminKubectl(
     child.once('close', (code) =>
       code === 0 ? resolve(out) : reject(new Error(`kubectl ${args.join(' ')}: ${said.trim()}`)),
     );
-    child.stdin.end(input ?? '');
+    // kubectl may end without having read it all (EPIPE): why is on its standard error.
+    child.stdin.on('error', () => {}).end(input ?? '');
   });
 }

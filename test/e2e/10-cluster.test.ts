@@ -155,7 +155,7 @@ describe('workers', () => {
 
   test('a Service answers from two pods on two workers, by name and by address, from a pod on each', async () => {
     await home.apply(web);
-    await home.ask('rollout', 'status', 'deployment/web', '--timeout=90s');
+    await home.rolledOut('web', 90);
     const nodes = (await home.ask('get', 'pods', '-l', 'app=web', '-o', 'jsonpath={.items[*].spec.nodeName}')).split(
       ' ',
     );
@@ -249,7 +249,7 @@ describe('workers', () => {
       await home.hosted(['create', 'secret', 'tls', 'webhook', `--cert=${folder}/tls.crt`, `--key=${folder}/tls.key`]),
     );
     await home.apply(webhook(readFileSync(path.join(folder, 'tls.crt')).toString('base64')));
-    await home.ask('rollout', 'status', 'deployment/webhook', '--timeout=60s');
+    await home.rolledOut('webhook', 60);
     await eventually(30, async () => {
       const refused = await home.hosted(['create', 'configmap', 'webhook-says-no']);
       expect(refused.code).not.toBe(0);

@@ -25,8 +25,8 @@ beforeAll(async () => {
   succeeded(await sandboxCommand(['join', '-n', home.name, '--workers', '2'], home));
   await home.apply(metricsServer);
   await home.apply(servers(await certificate()));
-  await home.ask('rollout', 'status', 'deployment/servers', '--timeout=120s');
-  await home.ask('-n', 'kube-system', 'rollout', 'status', 'deployment/metrics-server', '--timeout=120s');
+  await home.rolledOut('servers', 120);
+  await home.rolledOut('metrics-server', 120, 'kube-system');
 });
 
 afterAll(async () => {

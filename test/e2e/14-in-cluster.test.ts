@@ -20,7 +20,7 @@ afterEach(async () => {
   await home.k8sk8s('destroy', '--yes');
 });
 
-const dnsRuns = () => home.ask('-n', 'kube-system', 'rollout', 'status', 'deployment/kube-dns', '--timeout=90s');
+const dnsRuns = () => home.rolledOut('kube-dns', 90, 'kube-system');
 const endpoint = () =>
   home.ask('get', 'endpointslice', 'kubernetes', '-o', 'jsonpath={.endpoints[0].addresses[0]}:{.ports[0].port}');
 

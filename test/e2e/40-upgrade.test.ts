@@ -92,7 +92,7 @@ describe.runIf(process.env.K8SK8S_TEST === 'all')('from 1.36.3 to 1.37.2 under l
     succeeded(await home.k8sk8s('deploy', '-h', 'upgrade.e2e.test', '--kubernetes-version', '1.36', ...gate));
     succeeded(await sandboxCommand(['join', '-n', home.name, '--workers', '2'], home));
     await home.apply(web);
-    await home.ask('rollout', 'status', 'deployment/web', '--timeout=90s');
+    await home.rolledOut('web', 90);
     writer = new Writer(home);
   });
   afterAll(async () => {

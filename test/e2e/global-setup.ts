@@ -14,7 +14,7 @@ declare module 'vitest' {
 
 const name = 'e2e';
 
-/** One sandbox for the whole run: two infra nodes, so that a plane can move, and two workers. */
+/** One sandbox for the whole run: three infra nodes, so that a plane can move and etcd's members can spread, and two workers. */
 export default function setup(project: TestProject): () => void {
   const cli = path.resolve('dist/cli.js');
   const sandbox = (...rest: string[]) =>
@@ -27,7 +27,7 @@ export default function setup(project: TestProject): () => void {
       '--workers',
       '2',
       '--infra-nodes',
-      '2',
+      '3',
       ...(process.env.K8SK8S_TEST === 'all' ? ['--also-version', '1.36.3'] : []),
     );
   } catch (error) {

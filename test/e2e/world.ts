@@ -46,7 +46,8 @@ export function run(program: string, args: string[], options: RunOptions = {}): 
         else resolve({ code: typeof error?.code === 'number' ? error.code : 0, stdout, stderr });
       },
     );
-    child.stdin?.end(options.input ?? '');
+    // A program may end without having read its input (EPIPE): what it did is in its exit code.
+    child.stdin?.on('error', () => {}).end(options.input ?? '');
   });
 }
 
@@ -121,6 +122,23 @@ export class Namespace {
 
   async apply(manifest: string): Promise<void> {
     succeeded(await this.hosted(['apply', '-f', '-'], manifest));
+  }
+
+  /** Waits until all pods of a Deployment of the hosted cluster are available; fails with what holds them up. */
+  async rolledOut(deployment: string, seconds: number, namespace = 'default'): Promise<void> {
+    const within = ['-n', namespace];
+    const outcome = await this.hosted([
+      ...within,
+      'rollout',
+      'status',
+      `deployment/${deployment}`,
+      `--timeout=${seconds}s`,
+    ]);
+    if (outcome.code === 0) return;
+    const pods = await this.hosted([...within, 'get', 'pods', '-o', 'wide']);
+    const nodes = await this.hosted(['get', 'nodes', '-o', 'wide']);
+    const events = await this.hosted(['get', 'events', '-A', '--sort-by=.lastTimestamp']);
+    throw new Error([outcome, pods, nodes, events].map(({ stdout, stderr }) => stdout + stderr).join('\n'));
   }
 }
 
