@@ -36,7 +36,7 @@ export class Bench {
   static async open(sandbox: string, namespace: string): Promise<Bench> {
     const { kubeconfig } = await sandboxEnvironment({ name: sandbox, namespace });
     const host = `${namespace}.k8sk8s.test`;
-    sandboxHost(sandbox, host);
+    await sandboxHost(sandbox, host);
     return new Bench(namespace, kubeconfig, host);
   }
 

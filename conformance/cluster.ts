@@ -29,7 +29,7 @@ export async function hostedCluster(
   mkdirSync(folder, { recursive: true });
   const { kubeconfig } = await sandboxEnvironment({ name, namespace });
   const host = `${name}.k8sk8s.test`;
-  sandboxHost(name, host);
+  await sandboxHost(name, host);
   const deploy = ['deploy', '-h', host, '-n', namespace, '--kubernetes-version', version];
   const { status } = spawnSync(process.execPath, [cli, ...deploy], {
     cwd: folder,

@@ -4,17 +4,10 @@ import type { Reporter } from '../src/ui/reporter.ts';
 import { purgeCache } from './artifacts/cache.ts';
 import { cgroupExists, removeCgroup } from './cgroup.ts';
 import { removeHostsLines } from './hosts.ts';
+import { withSandboxLock } from './lock.ts';
 import { removeBridge } from './network.ts';
 import { isAlive, until } from './process.ts';
-import {
-  allSandboxes,
-  loadState,
-  newState,
-  type SandboxState,
-  sandboxFolder,
-  saveState,
-  withSandboxLock,
-} from './state.ts';
+import { allSandboxes, loadState, newState, type SandboxState, sandboxFolder, saveState } from './state.ts';
 
 /**
  * Takes a sandbox away: processes, machines, links, cgroups, hosts lines, files. Works on what a killed `up` left.
@@ -44,7 +37,7 @@ export async function sandboxDown(
         20,
       );
       await removeBridge(state);
-      removeHostsLines(options.name);
+      await removeHostsLines(options.name);
       giveBackFolders(state);
       await until('removing the files of the sandbox', 20, () => {
         rmSync(folder, { recursive: true, force: true });

@@ -1,19 +1,24 @@
 import { readFileSync, writeFileSync } from 'node:fs';
+import { withHostsLock } from './lock.ts';
 
 const file = '/etc/hosts';
 const mark = (sandbox: string) => `# k8sk8s sandbox ${sandbox}`;
 
 /** Makes `host` resolve to `address` on this box and its machines by a marked line of the hosts file. */
-export function addHostsLine(sandbox: string, host: string, address: string): void {
-  const others = lines().filter((line) => !(line.endsWith(mark(sandbox)) && line.split(/\s+/)[1] === host));
-  write([...others, `${address} ${host} ${mark(sandbox)}`]);
+export async function addHostsLine(sandbox: string, host: string, address: string): Promise<void> {
+  await withHostsLock(async () => {
+    const others = lines().filter((line) => !(line.endsWith(mark(sandbox)) && line.split(/\s+/)[1] === host));
+    write([...others, `${address} ${host} ${mark(sandbox)}`]);
+  });
 }
 
 /** Takes back every line of a sandbox. */
-export function removeHostsLines(sandbox: string): void {
-  const all = lines();
-  const others = all.filter((line) => !line.endsWith(mark(sandbox)));
-  if (others.length < all.length) write(others);
+export async function removeHostsLines(sandbox: string): Promise<void> {
+  await withHostsLock(async () => {
+    const all = lines();
+    const others = all.filter((line) => !line.endsWith(mark(sandbox)));
+    if (others.length < all.length) write(others);
+  });
 }
 
 function lines(): string[] {

@@ -7,16 +7,10 @@ import type { Reporter } from '../src/ui/reporter.ts';
 import { ensureBinaries } from './artifacts/ensure.ts';
 import { ensureContainerd, ensureImported } from './containerd.ts';
 import { ensureKubelet } from './kubelet.ts';
+import { withSandboxLock } from './lock.ts';
 import { ensureDaemon, ensureMachine, inside, lastWords, stopMachine } from './machine.ts';
 import { until } from './process.ts';
-import {
-  type MachineState,
-  machineFolder,
-  requireState,
-  type SandboxState,
-  saveState,
-  withSandboxLock,
-} from './state.ts';
+import { type MachineState, machineFolder, requireState, type SandboxState, saveState } from './state.ts';
 import { workerArchives } from './up.ts';
 
 export interface JoinOptions {
@@ -32,62 +26,69 @@ export interface JoinOptions {
   relay?: { address: string; port: number };
 }
 
+/** Seconds for which one command waits for the next: joining and leaving take some each. */
+const patience = 90;
+
 /** Lets idle worker machines join the hosted cluster of `namespace`, the way a real machine would. */
 export async function sandboxJoin(options: JoinOptions, reporter: Reporter): Promise<MachineState[]> {
-  return withSandboxLock(options.name, async () => {
-    const state = requireState(options.name);
-    const uploads = ['kubeconfig-kubelets', 'ca.pem'].map((file) => path.join(options.dir, file));
-    const missing = uploads.filter((file) => !existsSync(file));
-    if (missing.length > 0) {
-      throw new UserError({
-        what: `there is no ${missing.join(' and no ')}`,
-        why: 'workers join with the bootstrap kubeconfig and the CA that deploy writes',
-        fix: `deploy first (k8sk8s deploy -h HOST -n ${options.namespace}), or name the folder with --dir`,
-        anchor: 'no-bootstrap-files',
-        exitCode: 2,
-      });
-    }
-    const machines = claim(state, options);
-    const { kubelet } = await ensureBinaries(['kubelet'], { kubernetesVersion: state.kubernetesVersion }, reporter);
-    const phase = reporter.begin(`${machines.map(({ name }) => name).join(', ')} joining`);
-    for (const machine of machines) {
-      const uploaded = path.join(machineFolder(state, machine), 'etc-kubernetes-tls');
-      mkdirSync(uploaded, { recursive: true, mode: 0o700 });
-      for (const file of uploads) copyFileSync(file, path.join(uploaded, path.basename(file)));
-      if (options.relay) await ensureRelay(state, machine, options.relay, uploads[0]!);
-      ensureKubelet(state, machine, {
-        program: kubelet,
-        clientCaFile: path.join(uploaded, 'ca.pem'),
-        clusterDns: options.clusterDns,
-        clusterDomain: options.clusterDomain,
-        configuration: { serverTLSBootstrap: true, rotateCertificates: true },
-        flags: [
-          `--bootstrap-kubeconfig=${path.join(uploaded, 'kubeconfig-kubelets')}`,
-          '--kubeconfig=/var/lib/kubelet/kubeconfig',
-          '--cert-dir=/var/lib/kubelet/pki',
-        ],
-      });
-    }
-    try {
-      // Only its own machine is known here: a kubelet that has its certificate has been let in.
-      for (const machine of machines) {
-        phase.update(`${machine.name} waits for its certificate`);
-        await until(`the certificate of ${machine.name}`, 60, () => hasCertificate(state, machine) || undefined);
+  return withSandboxLock(
+    options.name,
+    async () => {
+      const state = requireState(options.name);
+      const uploads = ['kubeconfig-kubelets', 'ca.pem'].map((file) => path.join(options.dir, file));
+      const missing = uploads.filter((file) => !existsSync(file));
+      if (missing.length > 0) {
+        throw new UserError({
+          what: `there is no ${missing.join(' and no ')}`,
+          why: 'workers join with the bootstrap kubeconfig and the CA that deploy writes',
+          fix: `deploy first (k8sk8s deploy -h HOST -n ${options.namespace}), or name the folder with --dir`,
+          anchor: 'no-bootstrap-files',
+          exitCode: 2,
+        });
       }
-    } catch (error) {
-      phase.fail();
-      const machine = machines.find((each) => !hasCertificate(state, each)) ?? machines[0]!;
-      throw new UserError({
-        what: `${machine.name} does not join the hosted cluster`,
-        why: `its kubelet's last words were\n${lastWords(state, machine, 'kubelet')}`,
-        fix: 'check that the plane answers (k8sk8s status) and that the bootstrap token has not expired (k8sk8s token create --write)',
-        anchor: 'join-failed',
-        cause: error,
-      });
-    }
-    phase.done(`${machines.map(({ name }) => name).join(', ')} joined`);
-    return machines;
-  });
+      const machines = claim(state, options);
+      const { kubelet } = await ensureBinaries(['kubelet'], { kubernetesVersion: state.kubernetesVersion }, reporter);
+      const phase = reporter.begin(`${machines.map(({ name }) => name).join(', ')} joining`);
+      for (const machine of machines) {
+        const uploaded = path.join(machineFolder(state, machine), 'etc-kubernetes-tls');
+        mkdirSync(uploaded, { recursive: true, mode: 0o700 });
+        for (const file of uploads) copyFileSync(file, path.join(uploaded, path.basename(file)));
+        if (options.relay) await ensureRelay(state, machine, options.relay, uploads[0]!);
+        ensureKubelet(state, machine, {
+          program: kubelet,
+          clientCaFile: path.join(uploaded, 'ca.pem'),
+          clusterDns: options.clusterDns,
+          clusterDomain: options.clusterDomain,
+          configuration: { serverTLSBootstrap: true, rotateCertificates: true },
+          flags: [
+            `--bootstrap-kubeconfig=${path.join(uploaded, 'kubeconfig-kubelets')}`,
+            '--kubeconfig=/var/lib/kubelet/kubeconfig',
+            '--cert-dir=/var/lib/kubelet/pki',
+          ],
+        });
+      }
+      try {
+        // Only its own machine is known here: a kubelet that has its certificate has been let in.
+        for (const machine of machines) {
+          phase.update(`${machine.name} waits for its certificate`);
+          await until(`the certificate of ${machine.name}`, 60, () => hasCertificate(state, machine) || undefined);
+        }
+      } catch (error) {
+        phase.fail();
+        const machine = machines.find((each) => !hasCertificate(state, each)) ?? machines[0]!;
+        throw new UserError({
+          what: `${machine.name} does not join the hosted cluster`,
+          why: `its kubelet's last words were\n${lastWords(state, machine, 'kubelet')}`,
+          fix: 'check that the plane answers (k8sk8s status) and that the bootstrap token has not expired (k8sk8s token create --write)',
+          anchor: 'join-failed',
+          cause: error,
+        });
+      }
+      phase.done(`${machines.map(({ name }) => name).join(', ')} joined`);
+      return machines;
+    },
+    patience,
+  );
 }
 
 /** What the unit of worker-config does: an address on the loopback interface, and socat from there to the API server. */
@@ -117,28 +118,32 @@ export async function sandboxLeave(
   options: { name: string; namespace: string },
   reporter: Reporter,
 ): Promise<MachineState[]> {
-  return withSandboxLock(options.name, async () => {
-    const state = requireState(options.name);
-    const machines = state.machines.filter(({ claimedBy }) => claimedBy === options.namespace);
-    if (machines.length === 0) return [];
-    const phase = reporter.begin(`${machines.map(({ name }) => name).join(', ')} leaving`);
-    const { pause } = await ensureBinaries(['pause'], {}, reporter);
-    const archives = await workerArchives(state, reporter);
-    for (const machine of machines) {
-      await stopMachine(state, machine);
-      machine.claimedBy = undefined;
-      await ensureMachine(state, machine, pause);
-    }
-    await Promise.all(
-      machines.map(async (machine) => {
-        await ensureContainerd(state, machine);
-        await ensureImported(machine, machineFolder(state, machine), archives);
-      }),
-    );
-    saveState(state);
-    phase.done(`${machines.map(({ name }) => name).join(', ')} idle again`);
-    return machines;
-  });
+  return withSandboxLock(
+    options.name,
+    async () => {
+      const state = requireState(options.name);
+      const machines = state.machines.filter(({ claimedBy }) => claimedBy === options.namespace);
+      if (machines.length === 0) return [];
+      const phase = reporter.begin(`${machines.map(({ name }) => name).join(', ')} leaving`);
+      const { pause } = await ensureBinaries(['pause'], {}, reporter);
+      const archives = await workerArchives(state, reporter);
+      for (const machine of machines) {
+        await stopMachine(state, machine);
+        machine.claimedBy = undefined;
+        await ensureMachine(state, machine, pause);
+      }
+      await Promise.all(
+        machines.map(async (machine) => {
+          await ensureContainerd(state, machine);
+          await ensureImported(machine, machineFolder(state, machine), archives);
+        }),
+      );
+      saveState(state);
+      phase.done(`${machines.map(({ name }) => name).join(', ')} idle again`);
+      return machines;
+    },
+    patience,
+  );
 }
 
 /** Machines that the plane has already, and idle ones until there are enough. */

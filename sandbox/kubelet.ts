@@ -1,8 +1,8 @@
 import { mkdirSync } from 'node:fs';
 import path from 'node:path';
 import { dump } from 'js-yaml';
+import { dnsAddress } from './dns.ts';
 import { ensureDaemon, machineCgroup } from './machine.ts';
-import { bridgeAddress } from './network.ts';
 import { type MachineState, machineFolder, type SandboxState, writeIfChanged } from './state.ts';
 
 export interface KubeletOptions {
@@ -21,8 +21,7 @@ export function ensureKubelet(state: SandboxState, machine: MachineState, option
   const folder = machineFolder(state, machine);
   mkdirSync(folder, { recursive: true });
   const resolvConf = path.join(folder, 'resolv.conf');
-  // Nothing listens there: pods ask for names inside the cluster, all others are refused at once.
-  writeIfChanged(resolvConf, `nameserver ${bridgeAddress(state)}\n`);
+  writeIfChanged(resolvConf, `nameserver ${dnsAddress(state)}\n`);
   const config = path.join(folder, 'kubelet.yaml');
   writeIfChanged(
     config,

@@ -15,7 +15,7 @@ export function freeNetwork(): string {
   return free;
 }
 
-export const bridgeAddress = (state: SandboxState): string => `${state.network}.1`;
+const bridgeAddress = (state: SandboxState): string => `${state.network}.1`;
 
 /** The bridge that all machines of a sandbox are plugged into; the box has its first address. */
 export async function ensureBridge(state: SandboxState): Promise<void> {

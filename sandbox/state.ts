@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto';
-import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import path from 'node:path';
 import { UserError } from '../src/errors.ts';
-import { isAlive, type ProcessIdentity, processIdentity } from './process.ts';
+import type { ProcessIdentity } from './process.ts';
 
 export interface MachineState {
   name: string;
@@ -35,7 +35,7 @@ export interface SandboxState {
 }
 
 /** $K8SK8S_STATE, or k8sk8s below $XDG_STATE_HOME, or below ~/.local/state. */
-function stateRoot(env: NodeJS.ProcessEnv = process.env): string {
+export function stateRoot(env: NodeJS.ProcessEnv = process.env): string {
   return env.K8SK8S_STATE ?? path.join(env.XDG_STATE_HOME ?? path.join(homedir(), '.local', 'state'), 'k8sk8s');
 }
 
@@ -97,49 +97,6 @@ export function allSandboxes(): SandboxState[] {
     return readdirSync(path.join(stateRoot(), 'sandboxes')).flatMap((name) => loadState(name) ?? []);
   } catch {
     return [];
-  }
-}
-
-/**
- * Runs `work` while no other command changes the same sandbox. A lock whose process is dead is taken over.
- *
- * @throws UserError `sandbox-busy`
- */
-export async function withSandboxLock<T>(name: string, work: () => Promise<T>): Promise<T> {
-  const folder = path.join(stateRoot(), 'locks');
-  mkdirSync(folder, { recursive: true, mode: 0o700 });
-  const file = path.join(folder, name);
-  const mine = JSON.stringify(processIdentity(process.pid));
-  for (;;) {
-    try {
-      writeFileSync(file, mine, { flag: 'wx' });
-      break;
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
-      const holder = readIdentity(file);
-      if (holder && isAlive(holder)) {
-        throw new UserError({
-          what: `another command is at work on the sandbox "${name}"`,
-          why: `process ${holder.pid} holds its lock`,
-          fix: 'wait until it has ended',
-          anchor: 'sandbox-busy',
-        });
-      }
-      rmSync(file, { force: true });
-    }
-  }
-  try {
-    return await work();
-  } finally {
-    rmSync(file, { force: true });
-  }
-}
-
-function readIdentity(file: string): ProcessIdentity | undefined {
-  try {
-    return JSON.parse(readFileSync(file, 'utf8')) as ProcessIdentity;
-  } catch {
-    return undefined;
   }
 }
 

@@ -2,22 +2,16 @@ import type { Reporter } from '../src/ui/reporter.ts';
 import { ensureBinaries, ensureImages } from './artifacts/ensure.ts';
 import { ensurePackages } from './artifacts/packages.ts';
 import { ensureContainerd, ensureImported } from './containerd.ts';
+import { ensureDns } from './dns.ts';
 import { addonsReady, applyAddons, nodesReady } from './infra/addons.ts';
 import { ensureControlPlane } from './infra/control-plane.ts';
 import { firstInfra, InfraCredentials } from './infra/credentials.ts';
 import { ensureInfraNode } from './infra/node.ts';
+import { withSandboxLock } from './lock.ts';
 import { ensureMachine } from './machine.ts';
 import { ensureBridge, freeNetwork } from './network.ts';
 import { requireBox } from './requirements.ts';
-import {
-  loadState,
-  type MachineState,
-  machineFolder,
-  newState,
-  type SandboxState,
-  saveState,
-  withSandboxLock,
-} from './state.ts';
+import { loadState, type MachineState, machineFolder, newState, type SandboxState, saveState } from './state.ts';
 import type { ImageName } from './versions.ts';
 import { versions } from './versions.ts';
 
@@ -85,6 +79,7 @@ export async function sandboxUp(options: UpOptions, reporter: Reporter): Promise
     await step(`control plane of the infra cluster on ${firstInfra(state).name}`, () =>
       ensureControlPlane(state, programs, credentials),
     );
+    ensureDns(state, programs.coredns);
     await step('add-ons applied: CoreDNS, ingress controller, storage', () =>
       applyAddons(programs.kubectl, credentials),
     );

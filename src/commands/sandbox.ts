@@ -70,7 +70,7 @@ export function configure(sandbox: Command): void {
     .argument('<HOST>')
     .action(async (host: string, options: Named) => {
       const { sandboxHost } = await import('../../sandbox/host.ts');
-      const address = sandboxHost(checkName(options.name), host);
+      const address = await sandboxHost(checkName(options.name), host);
       terminalReporter(options).line(`${host} resolves to ${address} on this box`);
     });
   add(sandbox, 'join', 'let idle worker machines join the plane of a namespace')

@@ -89,7 +89,7 @@ export class Place {
     const cluster = connectInfra({ kubeconfig }, namespace);
     const folder = await newFolder();
     const host = `${namespace}.faults.test`;
-    addHostsLine(sandbox, host, hostedAddress);
+    await addHostsLine(sandbox, host, hostedAddress);
     const infra = await infraProxy(kubeconfig, path.join(folder, 'kubeconfig'), namespace);
     const hosted = await hostedProxy(cluster, host, firstInfra(requireState(sandbox)).address);
     return new Place({ namespace, host, folder, cluster, proxies: [infra, hosted], withoutNodes: false });
