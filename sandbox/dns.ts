@@ -7,32 +7,37 @@ import { type SandboxState, sandboxFolder, writeIfChanged } from './state.ts';
 
 export const dnsAddress = (state: SandboxState): string => firstInfra(state).address;
 
-const hostsFile = (state: SandboxState): string => path.join(sandboxFolder(state.name), 'hosts');
+const corefile = (state: SandboxState): string => path.join(sandboxFolder(state.name), 'Corefile');
 
 /** @param coredns path of the program */
 export function ensureDns(state: SandboxState, coredns: string): void {
   writeDnsHosts(state);
-  const corefile = path.join(sandboxFolder(state.name), 'Corefile');
-  writeIfChanged(
-    corefile,
-    `. {
-    bind ${dnsAddress(state)}
-    hosts ${hostsFile(state)} {
-        ttl 5
-        reload 1s
+  ensureDaemon(state, firstInfra(state), 'dns', [coredns, '-conf', corefile(state)]);
+}
+
+/** The server reads the file again by itself, within 3 s. */
+export function writeDnsHosts(state: SandboxState): void {
+  const address = dnsAddress(state);
+  const zones = state.hosts.map(
+    (host) => `${host} {
+    bind ${address}
+    template IN A {
+        answer "{{ .Name }} 5 IN A ${address}"
         fallthrough
     }
     template ANY ANY {
-        rcode NXDOMAIN
+        rcode NOERROR
     }
-    errors
 }
 `,
   );
-  ensureDaemon(state, firstInfra(state), 'dns', [coredns, '-conf', corefile]);
+  const others = `. {
+    bind ${address}
+    reload 2s 1s
+    template ANY ANY {
+        rcode NXDOMAIN
+    }
 }
-
-/** The server reads the file again by itself. */
-export function writeDnsHosts(state: SandboxState): void {
-  writeIfChanged(hostsFile(state), state.hosts.map((host) => `${dnsAddress(state)} ${host}\n`).join(''));
+`;
+  writeIfChanged(corefile(state), [others, ...zones].join(''));
 }
