@@ -116,6 +116,7 @@ export function buildWorkloads(context: WorkloadContext): KubeObject[] {
         advertiseAddress: addresses.advertised.address,
         etcdIp: addresses.etcdServiceIps[0]!,
         issuers: addresses.issuers.map((issuer) => `--service-account-issuer=${issuer}`),
+        issuer: addresses.issuers[0]!,
         serviceCidr: spec.serviceCidr,
         auditArgs: spec.audit
           ? ['--audit-policy-file=/etc/kubernetes/pki/audit-policy.yaml', '--audit-log-path=-']

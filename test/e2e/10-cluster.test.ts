@@ -175,6 +175,17 @@ describe('workers', () => {
     }
   });
 
+  test('tokens can be verified by what the discovery document of their issuer leads to, from a pod too', async () => {
+    const { issuer, jwks_uri } = JSON.parse(await home.ask('get', '--raw', '/.well-known/openid-configuration'));
+    expect(issuer).toBe(`https://${host}`);
+    const [pod] = (await home.ask('get', 'pods', '-l', 'app=web', '-o', 'name')).split('\n');
+    const script = `fetch('${jwks_uri}',{headers:{authorization:'Bearer '+require('fs').readFileSync('/var/run/secrets/kubernetes.io/serviceaccount/token','utf8')}}).then(async(a)=>console.log(a.status,(await a.json()).keys.length))`;
+    const ca = 'NODE_EXTRA_CA_CERTS=/var/run/secrets/kubernetes.io/serviceaccount/ca.crt';
+    await eventually(40, async () =>
+      expect(await home.ask('exec', pod!, '--', 'env', ca, 'node', '-e', script)).toBe('200 1'),
+    );
+  });
+
   test('exec, logs and port-forward work with verified kubelet certificates', async () => {
     const [pod] = (await home.ask('get', 'pods', '-l', 'app=web', '-o', 'name')).split('\n');
     expect(await home.ask('exec', pod!, '--', 'hostname')).toBe(pod!.replace('pod/', ''));
