@@ -1,11 +1,8 @@
 import path from 'node:path';
-import { firstInfra } from './infra/credentials.ts';
 import { ensureDaemon } from './machine.ts';
-import { type SandboxState, sandboxFolder, writeIfChanged } from './state.ts';
+import { firstInfra, type SandboxState, sandboxFolder, writeIfChanged } from './state.ts';
 
-// What a real cluster's nodes have in their resolv.conf: a server that knows the sandbox's hosts. No other name exists.
-
-export const dnsAddress = (state: SandboxState): string => firstInfra(state).address;
+// The server that the machines' resolv.conf names (ensureResolvConf): it knows the sandbox's hosts. No other name exists.
 
 const corefile = (state: SandboxState): string => path.join(sandboxFolder(state.name), 'Corefile');
 
@@ -17,7 +14,7 @@ export function ensureDns(state: SandboxState, coredns: string): void {
 
 /** The server reads the file again by itself, within 3 s. */
 export function writeDnsHosts(state: SandboxState): void {
-  const address = dnsAddress(state);
+  const address = firstInfra(state).address;
   const zones = state.hosts.map(
     (host) => `${host} {
     bind ${address}

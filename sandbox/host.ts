@@ -1,8 +1,7 @@
 import { writeDnsHosts } from './dns.ts';
 import { addHostsLine } from './hosts.ts';
-import { firstInfra } from './infra/credentials.ts';
 import { withSandboxLock } from './lock.ts';
-import { requireState, saveState } from './state.ts';
+import { firstInfra, requireState, saveState } from './state.ts';
 
 /**
  * Makes `host` resolve to the sandbox's ingress controller until the sandbox goes down: on this box by its hosts file, in

@@ -1,8 +1,8 @@
 import { mkdirSync } from 'node:fs';
 import path from 'node:path';
 import { dump } from 'js-yaml';
-import { dnsAddress } from './dns.ts';
 import { ensureDaemon, machineCgroup } from './machine.ts';
+import { ensureResolvConf } from './network.ts';
 import { type MachineState, machineFolder, type SandboxState, writeIfChanged } from './state.ts';
 
 export interface KubeletOptions {
@@ -20,8 +20,6 @@ export interface KubeletOptions {
 export function ensureKubelet(state: SandboxState, machine: MachineState, options: KubeletOptions): void {
   const folder = machineFolder(state, machine);
   mkdirSync(folder, { recursive: true });
-  const resolvConf = path.join(folder, 'resolv.conf');
-  writeIfChanged(resolvConf, `nameserver ${dnsAddress(state)}\n`);
   const config = path.join(folder, 'kubelet.yaml');
   writeIfChanged(
     config,
@@ -38,10 +36,12 @@ export function ensureKubelet(state: SandboxState, machine: MachineState, option
       cgroupRoot: `/${machineCgroup(state, machine)}`,
       clusterDNS: [options.clusterDns],
       clusterDomain: options.clusterDomain,
-      resolvConf,
+      resolvConf: ensureResolvConf(state, machine),
       oomScoreAdj: 0,
       failCgroupV1: false,
       containerRuntimeEndpoint: 'unix:///run/containerd/containerd.sock',
+      // Images were imported and there is no registry: one pod that insists on a pull must not make others ask for one.
+      imagePullCredentialsVerificationPolicy: 'NeverVerify',
       imageGCHighThresholdPercent: 100,
       evictionHard: { 'memory.available': '100Mi', 'nodefs.available': '1%', 'imagefs.available': '1%' },
       maxPods: 250,

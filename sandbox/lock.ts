@@ -29,8 +29,12 @@ export function withHostsLock<T>(work: () => Promise<T>): Promise<T> {
   });
 }
 
-/** A lock whose process is dead is taken over. */
-async function withLock<T>(
+/**
+ * Runs `work` with a lock of this box. One whose process is dead is taken over.
+ *
+ * @param patience seconds to wait for it before `refuse`
+ */
+export async function withLock<T>(
   name: string,
   patience: number,
   work: () => Promise<T>,

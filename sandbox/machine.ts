@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { closeSync, existsSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { cgroup2Mount, createCgroup, trackingRoot } from './cgroup.ts';
-import { plugIn } from './network.ts';
+import { ensureResolvConf, plugIn } from './network.ts';
 import { isAlive, processIdentity, run, until } from './process.ts';
 import { type MachineState, machineFolder, type SandboxState, saveState } from './state.ts';
 
@@ -73,7 +73,7 @@ export async function ensureMachine(state: SandboxState, machine: MachineState, 
     10,
   );
   makeMountPoints(state);
-  await prepareMounts(machine, folder);
+  await prepareMounts(state, machine, folder);
   await plugIn(state, machine, pid);
   await inside(machine, ['hostname', machine.name]);
   await inside(machine, ['sysctl', '-qw', 'net.ipv4.ip_forward=1']);
@@ -93,7 +93,12 @@ function makeMountPoints(state: SandboxState): void {
   }
 }
 
-async function prepareMounts(machine: MachineState, folder: string): Promise<void> {
+/** On many boxes it is a link to a file below /run, of which a machine has its own. */
+const overResolvConf = `target=$(readlink -m /etc/resolv.conf)
+case $target in /run/*) mkdir -p "\${target%/*}" && : > "$target" ;; esac
+[ ! -e "$target" ] || mount --bind "$0" "$target"`;
+
+async function prepareMounts(state: SandboxState, machine: MachineState, folder: string): Promise<void> {
   await inside(machine, ['mount', '--make-rshared', '/']);
   for (const setting of shielded) {
     if (!existsSync(`/proc/sys/${setting}`)) continue;
@@ -103,6 +108,7 @@ async function prepareMounts(machine: MachineState, folder: string): Promise<voi
   }
   await inside(machine, ['mount', '-t', 'tmpfs', '-o', 'mode=755', 'tmpfs', '/run']);
   await inside(machine, ['mkdir', '-p', '/run/netns', '/run/lock']);
+  await inside(machine, ['sh', '-c', overResolvConf, ensureResolvConf(state, machine)]);
   for (const own of ownFolders) {
     const source = path.join(folder, 'root', own);
     mkdirSync(source, { recursive: true });

@@ -1,6 +1,14 @@
 import { networkInterfaces } from 'node:os';
+import path from 'node:path';
 import { run } from './process.ts';
-import { allSandboxes, type MachineState, type SandboxState } from './state.ts';
+import {
+  allSandboxes,
+  firstInfra,
+  type MachineState,
+  machineFolder,
+  type SandboxState,
+  writeIfChanged,
+} from './state.ts';
 
 /** A /24 of 10.200.0.0/16 that neither another sandbox nor the box itself uses. */
 export function freeNetwork(): string {
@@ -27,6 +35,13 @@ export async function ensureBridge(state: SandboxState): Promise<void> {
 export async function removeBridge(state: SandboxState): Promise<void> {
   for (const machine of state.machines) await removeLink(hostLink(state, machine));
   await removeLink(state.bridge);
+}
+
+/** A machine's resolv.conf, a file in its folder: names are asked of the sandbox's own DNS server. @returns its path */
+export function ensureResolvConf(state: SandboxState, machine: MachineState): string {
+  const file = path.join(machineFolder(state, machine), 'resolv.conf');
+  writeIfChanged(file, `nameserver ${firstInfra(state).address}\n`);
+  return file;
 }
 
 /** Gives the machine behind `init` its eth0. The pair vanishes with the machine's network namespace. */

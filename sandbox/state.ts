@@ -43,6 +43,11 @@ export function sandboxFolder(name: string): string {
   return path.join(stateRoot(), 'sandboxes', name);
 }
 
+/** The machine that runs the infra cluster's control plane and its ingress controller. */
+export function firstInfra(state: SandboxState): MachineState {
+  return state.machines.find((machine) => machine.role === 'infra')!;
+}
+
 export function machineFolder(state: SandboxState, machine: MachineState): string {
   return path.join(sandboxFolder(state.name), machine.name);
 }

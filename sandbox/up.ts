@@ -5,13 +5,21 @@ import { ensureContainerd, ensureImported } from './containerd.ts';
 import { ensureDns } from './dns.ts';
 import { addonsReady, applyAddons, nodesReady } from './infra/addons.ts';
 import { ensureControlPlane } from './infra/control-plane.ts';
-import { firstInfra, InfraCredentials } from './infra/credentials.ts';
+import { InfraCredentials } from './infra/credentials.ts';
 import { ensureInfraNode } from './infra/node.ts';
 import { withSandboxLock } from './lock.ts';
 import { ensureMachine } from './machine.ts';
 import { ensureBridge, freeNetwork } from './network.ts';
 import { requireBox } from './requirements.ts';
-import { loadState, type MachineState, machineFolder, newState, type SandboxState, saveState } from './state.ts';
+import {
+  firstInfra,
+  loadState,
+  type MachineState,
+  machineFolder,
+  newState,
+  type SandboxState,
+  saveState,
+} from './state.ts';
 import type { ImageName } from './versions.ts';
 import { versions } from './versions.ts';
 

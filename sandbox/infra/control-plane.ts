@@ -3,8 +3,8 @@ import path from 'node:path';
 import { UserError } from '../../src/errors.ts';
 import { ensureDaemon, lastWords } from '../machine.ts';
 import { run, until } from '../process.ts';
-import { machineFolder, type SandboxState } from '../state.ts';
-import { apiServer, firstInfra, type InfraCredentials } from './credentials.ts';
+import { firstInfra, machineFolder, type SandboxState } from '../state.ts';
+import { apiServer, type InfraCredentials } from './credentials.ts';
 
 type Programs = Record<'etcd' | 'kube-apiserver' | 'kube-controller-manager' | 'kube-scheduler' | 'kubectl', string>;
 

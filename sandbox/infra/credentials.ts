@@ -3,7 +3,7 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { buildKubeconfig } from '../../src/kubeconfig/build.ts';
 import { type Credential, createAuthority, createKeyPair, issueLeaf } from '../../src/pki/issue.ts';
-import { type MachineState, type SandboxState, sandboxFolder } from '../state.ts';
+import { firstInfra, type SandboxState, sandboxFolder } from '../state.ts';
 
 /** The infra cluster's own certificates, keys and kubeconfigs: files in the sandbox's folder, made once. */
 export class InfraCredentials {
@@ -115,11 +115,6 @@ export class InfraCredentials {
 
 export function apiServer(state: SandboxState): string {
   return `https://${firstInfra(state).address}:6443`;
-}
-
-/** The machine that runs the infra cluster's control plane and its ingress controller. */
-export function firstInfra(state: SandboxState): MachineState {
-  return state.machines.find((machine) => machine.role === 'infra')!;
 }
 
 /** https://kubernetes.io/docs/tasks/administer-cluster/encrypt-data/ */
