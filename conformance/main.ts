@@ -4,6 +4,7 @@ import { cpus, release, totalmem } from 'node:os';
 import path from 'node:path';
 import { Command } from 'commander';
 import { ensureBinaries, ensureImages } from '../sandbox/artifacts/ensure.ts';
+import { withLock } from '../sandbox/lock.ts';
 import { loadState } from '../sandbox/state.ts';
 import { sandboxUp } from '../sandbox/up.ts';
 import type { ImageName } from '../sandbox/versions.ts';
@@ -53,11 +54,11 @@ async function conformance(options: Options, typed: string[]): Promise<void> {
     : await hostedCluster(name, version, path.join(folder, 'plane'), reporter);
   await importImages(name, options.reference ? 'infra' : 'worker', archives);
 
-  const { chosen, results, interrupted } = await runSpecs(
-    specs,
-    { ...options, side, version, folder, typed },
-    { programs, kubeconfig },
-    reporter,
+  const { chosen, results, interrupted } = await withLock(
+    `${name}.conformance`,
+    0,
+    () => runSpecs(specs, { ...options, side, version, folder, typed }, { programs, kubeconfig }, reporter),
+    refuseSecondRun(name),
   );
   const [hosted, reference] = (['hosted', 'reference'] as const).map((each) => loadResults(folder, each, version));
   mkdirSync(folder, { recursive: true });
@@ -75,6 +76,19 @@ function conclude(chosen: Spec[], results: Results, folder: string, interrupted:
   console.log(`${path.join(folder, 'conformance.md')} has the tables, the causes and what was not run`);
   if (interrupted) console.log('It was interrupted; the same command with --resume goes on.');
   process.exitCode = counts.failed > 0 || interrupted ? 1 : 0;
+}
+
+/** Two would clear away each other's namespaces. */
+function refuseSecondRun(name: string): (holder: { pid: number }) => never {
+  return ({ pid }) => {
+    throw new UserError({
+      what: `the suite is already running on the sandbox "${name}"`,
+      why: `process ${pid} is at it; one that was interrupted still lets its running specs clear up`,
+      fix: 'wait until it has ended, or use another sandbox with --name',
+      anchor: 'conformance-suite',
+      exitCode: 2,
+    });
+  };
 }
 
 /** A sandbox keeps the version that it was made with, and kubelets must not be newer than their API server. */

@@ -103,7 +103,8 @@ function runGinkgo(part: Part, args: string[], log: string, options: SuiteOption
   let interrupted = false;
   const passOn = (signal: NodeJS.Signals) => {
     interrupted = true;
-    child.kill(signal);
+    // As from a terminal: to the suite's processes too, which ginkgo leaves to themselves.
+    process.kill(-child.pid!, signal);
   };
   process.on('SIGINT', passOn);
   process.on('SIGTERM', passOn);
