@@ -4,7 +4,7 @@ import type { ImageName } from '../sandbox/versions.ts';
 /** Repositories of the suite's images that can be made here, with the recipe for each. */
 const recipes: Record<string, ImageName> = {
   'registry.k8s.io/e2e-test-images/agnhost': 'agnhost',
-  'registry.k8s.io/e2e-test-images/busybox': 'busybox',
+  'registry.k8s.io/e2e-test-images/busybox': 'busybox-testing',
   'registry.k8s.io/e2e-test-images/glibc-dns-testing': 'glibc-dns-testing',
   'registry.k8s.io/e2e-test-images/kitten': 'kitten',
   'registry.k8s.io/e2e-test-images/nautilus': 'nautilus',

@@ -45,6 +45,7 @@ export const imageReferences = {
  */
 export const testImageNames = [
   'agnhost',
+  'busybox-testing',
   'glibc-dns-testing',
   'kitten',
   'nautilus',

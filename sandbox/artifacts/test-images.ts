@@ -7,11 +7,13 @@ import { addBusybox, baseRootfs, type Rootfs } from './rootfs.ts';
 // Images of Kubernetes' conformance suite (test/images of its repository), with what their Dockerfiles put in. Where
 // those take Alpine's packages, these take the same programs of Debian.
 
+/** Programs of the box for withShell. */
+const shell = ['busybox', 'bash'];
+
 type Binary = (name: BinaryName) => string;
 
 /** What agnhost's Dockerfile installs, under the names by which specs call it. */
 const agnhostTools = {
-  bash: '/bin/bash',
   curl: '/usr/bin/curl',
   dig: '/usr/bin/dig',
   host: '/usr/bin/host',
@@ -51,7 +53,7 @@ async function agnhost(binary: Binary): Promise<Rootfs> {
 /** agnhost serving a picture of an animal, and saying which. */
 const pet = (picture: 'kitten.jpg' | 'nautilus.jpg'): Image => ({
   binaries: [...agnhostBinaries, picture],
-  box: ['busybox', ...Object.keys(agnhostTools)],
+  box: [...shell, ...Object.keys(agnhostTools)],
   entrypoint: ['/agnhost'],
   command: ['test-webserver'],
   fill: async (binary) => {
@@ -62,21 +64,22 @@ const pet = (picture: 'kitten.jpg' | 'nautilus.jpg'): Image => ({
   },
 });
 
-const dnsTools = { bash: '/bin/bash', dig: '/usr/bin/dig', getent: '/usr/bin/getent', host: '/usr/bin/host' };
+const dnsTools = { dig: '/usr/bin/dig', getent: '/usr/bin/getent', host: '/usr/bin/host' };
 
 export const testImages: Record<(typeof testImageNames)[number], Image> = {
   agnhost: {
     binaries: agnhostBinaries,
-    box: ['busybox', ...Object.keys(agnhostTools)],
+    box: [...shell, ...Object.keys(agnhostTools)],
     entrypoint: ['/agnhost'],
     command: ['pause'],
     fill: agnhost,
   },
+  'busybox-testing': { binaries: [], box: shell, command: ['sh'], fill: withShell },
   kitten: pet('kitten.jpg'),
   nautilus: pet('nautilus.jpg'),
   'glibc-dns-testing': {
     binaries: ['coredns'],
-    box: ['busybox', ...Object.keys(dnsTools)],
+    box: [...shell, ...Object.keys(dnsTools)],
     command: ['bash'],
     fill: async (binary) => {
       const rootfs = await withShell();
@@ -87,7 +90,7 @@ export const testImages: Record<(typeof testImageNames)[number], Image> = {
   },
   nginx: {
     binaries: ['nginx'],
-    box: ['busybox'],
+    box: shell,
     command: ['nginx', '-g', 'daemon off;'],
     fill: async (binary) => {
       const rootfs = await withShell();
@@ -100,7 +103,7 @@ export const testImages: Record<(typeof testImageNames)[number], Image> = {
   },
   nonewprivs: {
     binaries: ['nnp'],
-    box: ['busybox'],
+    box: shell,
     command: ['nnp'],
     fill: async (binary) => {
       const rootfs = await withShell();
@@ -108,10 +111,10 @@ export const testImages: Record<(typeof testImageNames)[number], Image> = {
       return rootfs;
     },
   },
-  nonroot: { binaries: [], box: ['busybox'], command: ['sh'], user: '1234', fill: withShell },
+  nonroot: { binaries: [], box: shell, command: ['sh'], user: '1234', fill: withShell },
   'sample-apiserver': {
     binaries: ['sample-apiserver'],
-    box: ['busybox'],
+    box: shell,
     entrypoint: ['/sample-apiserver'],
     fill: async (binary) => {
       const rootfs = await withShell();
@@ -138,10 +141,16 @@ http {
 }
 `;
 
+/**
+ * Busybox's programs, and bash for a shell: Debian's busybox prefers its own programs to those of the image, and forgets
+ * variables whose names are no identifiers, which the images' own does not.
+ */
 async function withShell(): Promise<Rootfs> {
   const rootfs = await baseRootfs();
   for (const folder of ['root', 'home', 'var/tmp', 'usr/bin']) rootfs.folder(folder);
   await addBusybox(rootfs);
+  await rootfs.program((await findProgram('bash'))!, '/bin/bash');
+  rootfs.link('/bin/sh', 'bash');
   return rootfs;
 }
 
