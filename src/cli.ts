@@ -16,6 +16,7 @@ const commands: [name: string, description: string, load: () => Promise<CommandM
   ['wake', 'give a sleeping plane its pods back', () => import('./commands/wake.ts')],
   ['status', 'one screen about a plane', () => import('./commands/status.ts')],
   ['backup', 'make, check and list backups of planes', () => import('./commands/backup.ts')],
+  ['restore', 'bring a plane back from a backup', () => import('./commands/restore.ts')],
   ['diff', 'what is not as it was deployed', () => import('./commands/diff.ts')],
   ['list', 'planes in the namespaces that you may read', () => import('./commands/list.ts')],
   ['logs', "the log of a plane's component", () => import('./commands/logs.ts')],

@@ -32,6 +32,8 @@ export interface DeployRequest {
   signal: AbortSignal;
   /** Whether etcd's pod may be replaced although its data goes with it. */
   allowDataLoss: boolean;
+  /** Fills etcd's storage before its first pod, of a plane whose record says `restoring`; preflight was run before. */
+  restores?: (etcd: { workload: KubeObject; storage: Storage }, signal: AbortSignal) => Promise<void>;
   /** Where the kubeconfigs go; none for an operator, which has no disk. */
   files?: { dir: string; force: boolean };
 }
@@ -54,8 +56,8 @@ export interface DeployResult {
  */
 export async function deploy(cluster: InfraCluster, request: DeployRequest): Promise<DeployResult> {
   const { spec, reporter, signal } = request;
-  await runPreflight(cluster, spec, reporter);
-  const lock = await acquireLock(cluster, 'deploy', reporter, signal);
+  if (!request.restores) await runPreflight(cluster, spec, reporter);
+  const lock = await acquireLock(cluster, request.restores ? 'restore' : 'deploy', reporter, signal);
   const stop = AbortSignal.any([signal, lock.lost]);
   const applied = nothingApplied();
   let diagnosis: Diagnosis | undefined;
@@ -64,6 +66,7 @@ export async function deploy(cluster: InfraCluster, request: DeployRequest): Pro
     let existing = await Existing.read(cluster);
     if (request.files) checkFiles(request.files, readAuthority(existing.ofKind('Secret')));
     const { asleep, ...record }: PlaneRecord = await ensureRecord(cluster, spec, toolVersion());
+    if (record.phase === 'restoring' && !request.restores) throw unfinishedRestore(cluster.namespace);
     if (asleep) reporter.line(`The plane has slept since ${asleep.since}: deploy wakes it`);
     const { storage, replaces } = await chooseStorage(cluster, spec, existing, record);
     if (storage.kind === 'ephemeral') reporter.warn(`etcd is ephemeral: ${storageWords(storage).loses}`);
@@ -193,12 +196,28 @@ async function ensureControlPlane(plane: Plane): Promise<void> {
   if (storage.kind === 'ephemeral' && !allowDataLoss) await refuseDataLoss(cluster, workloads, existing);
   diagnosis.expect(workloads);
   // The record of a plane that was available keeps the spec that worked until the new one does too.
-  if (record.phase !== 'available') await writeRecord(cluster, record, spec, addresses, 'deploying');
+  if (record.phase === 'deploying') await writeRecord(cluster, record, spec, addresses, 'deploying');
   await applySecrets(cluster, record.planeId, secrets, existing, applied, reporter);
+  if (plane.request.restores && record.phase === 'restoring') {
+    const workload = workloads.find(({ kind }) => kind === 'StatefulSet')!;
+    await plane.request.restores({ workload, storage }, stop);
+    // It holds a cluster again: from here on `deploy` goes on with it, and never begins anew.
+    await writeRecord(cluster, record, spec, addresses, 'available');
+  }
   const now = await applyAll(cluster, record.planeId, workloads, existing, applied, reporter);
   diagnosis.applied(now, (object) => existing.find(object));
   // Of a plane that was there, the old pods still answer: nothing that they say counts.
   await waitRolledOut(cluster, now.filter((object) => existing.find(object)) as Workload[], diagnosis, timeout, stop);
+}
+
+function unfinishedRestore(namespace: string): UserError {
+  return new UserError({
+    what: `a restore into namespace "${namespace}" was not finished`,
+    why: 'its etcd has not got the data of the backup yet, and would begin empty',
+    fix: `run k8sk8s restore FILE -n ${namespace} again, which begins anew; or give up: k8sk8s destroy -n ${namespace}`,
+    anchor: 'restore-unfinished',
+    exitCode: 2,
+  });
 }
 
 /** A new pod template means a new pod, and an ephemeral etcd's data lives and dies with its pod. */

@@ -22,8 +22,11 @@ export interface PlaneRecord {
   finishing?: string;
   /** Since when the plane sleeps, RFC 3339, and how many pods each of its workloads gets when it wakes. */
   asleep?: { since: string; replicas: Record<string, number> };
-  /** `deploying` until the plane was seen available with this spec. */
-  phase: 'deploying' | 'available';
+  /**
+   * `restoring` until etcd has the data of a backup: it must not begin empty before. `deploying` until the plane was seen
+   * available with this spec.
+   */
+  phase: 'restoring' | 'deploying' | 'available';
 }
 
 const kind = { apiVersion: 'v1', kind: 'ConfigMap' };

@@ -121,9 +121,7 @@ export function problemsOf(
   status: Pick<PlaneStatus, 'phase' | 'asleep' | 'components' | 'hosted' | 'certificates'>,
 ): string[] {
   return [
-    ...(status.phase === 'available'
-      ? []
-      : ['its first deploy is not finished: wait for it, or run k8sk8s deploy again']),
+    ...phaseProblems(status.phase),
     ...(status.asleep ? awakeProblems(status.components) : componentProblems(status.components)),
     ...(status.hosted.problem ? [status.hosted.problem] : []),
     ...status.certificates
@@ -133,6 +131,13 @@ export function problemsOf(
           `certificate ${name} ${days < 0 ? 'has expired' : `expires in ${days} days`}: run k8sk8s deploy again`,
       ),
   ];
+}
+
+function phaseProblems(phase: PlaneRecord['phase']): string[] {
+  if (phase === 'available') return [];
+  return phase === 'restoring'
+    ? ['its restore is not finished: wait for it, or run k8sk8s restore again']
+    : ['its first deploy is not finished: wait for it, or run k8sk8s deploy again'];
 }
 
 function componentProblems(of: ComponentStatus[]): string[] {

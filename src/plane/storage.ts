@@ -212,7 +212,7 @@ function storageChange(namespace: string, current: Storage, { etcdStorage, etcdS
   return new UserError({
     what: `the storage of a plane's etcd cannot be changed to ${asked.join(' ')}`,
     why: `its data lies on ${current.kind === 'volume' ? storageWords(current).name : 'no volume, but in the pod of etcd'}, and a new storage would begin empty`,
-    fix: `leave the option out to keep it (--reset etcd-storage); to move, save what the hosted cluster holds, take the plane away (k8sk8s destroy -n ${namespace}) and deploy it with the new storage`,
+    fix: `leave the option out to keep it (--reset etcd-storage); to move: k8sk8s backup create -n ${namespace} FILE, k8sk8s destroy -n ${namespace}, k8sk8s restore FILE -n ${namespace} --etcd-storage ${etcdStorage === 'ephemeral' ? 'SIZE' : etcdStorage}`,
     anchor: 'storage-change',
     exitCode: 2,
   });

@@ -1,9 +1,9 @@
 import { readdirSync, readFileSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { binaryPath, cacheRoot } from '../../sandbox/artifacts/cache.ts';
 import { versions } from '../../sandbox/versions.ts';
-import { Namespace, run, sandboxCommand, succeeded } from './world.ts';
+import { eventually, Namespace, run, sandboxCommand, succeeded } from './world.ts';
 
 // Backups of a plane, and a plane from a backup. The tests of this file follow each other.
 
@@ -80,3 +80,96 @@ test('what was begun and killed leaves no file', async () => {
   expect(stdout).toMatch(/plain +\d+\.\d +no/);
   expect(stdout).not.toContain('.part');
 });
+
+describe('restored', () => {
+  const nodes = () =>
+    home.ask(
+      'get',
+      'nodes',
+      '-o',
+      'jsonpath={range .items[*]}{.metadata.name} {.status.conditions[-1:].status}{"\\n"}{end}',
+    );
+  const nodePort = async () =>
+    succeeded(await home.infra('get', 'service', 'apiserver', '-o', 'jsonpath={.spec.ports[0].nodePort}')).stdout;
+  let port: string;
+  let kubeconfig: string;
+
+  beforeAll(async () => {
+    succeeded(await sandboxCommand(['join', '-n', home.name, '--workers', '1'], home));
+    await eventually(120, async () => expect(await nodes()).toMatch(/^\S+ True$/));
+    await home.ask('create', 'configmap', 'kept');
+    await home.ask('create', 'secret', 'generic', 'kept', '--from-literal=word=plain');
+    succeeded(await home.k8sk8s('backup', 'create', 'last', ...passphrase));
+    await home.ask('create', 'configmap', 'later');
+    port = await nodePort();
+    kubeconfig = readFileSync(file('tls/kubeconfig'), 'utf8');
+  });
+  afterAll(async () => {
+    await sandboxCommand(['join', '--leave', '-n', home.name], home);
+  });
+
+  test('not beside the plane that it is of', async () => {
+    const here = await home.k8sk8s('restore', 'last', ...passphrase);
+    expect(here.code).toBe(2);
+    expect(here.stderr).toContain('holds a plane already');
+    const other = await Namespace.open('backup-other');
+    const there = await other.k8sk8s('restore', file('last'), '--passphrase-file', file('passphrase'));
+    expect(there.code).toBe(2);
+    expect(there.stderr).toContain(`still answers at https://${host}:443`);
+    expect((await other.infra('get', 'secrets', '-o', 'name')).stdout).toBe('');
+  });
+
+  test('its node port is wanted back, and told by its number when it is taken', async () => {
+    succeeded(await home.k8sk8s('destroy', '--yes'));
+    succeeded(await home.infra('create', 'service', 'nodeport', 'taker', '--tcp=80', `--node-port=${port}`));
+    const refused = await home.k8sk8s('restore', 'last', ...passphrase);
+    expect(refused.code).toBe(2);
+    expect(refused.stderr).toContain(port);
+    expect((await home.infra('get', 'secrets', '-o', 'name')).stdout).toBe('');
+    succeeded(await home.infra('delete', 'service', 'taker'));
+  });
+
+  test('killed half-way it does not begin empty, and the next run goes on', async () => {
+    const begun = () => eventually(120, async () => succeeded(await home.infra('get', 'pod', 'k8sk8s-restore')));
+    await home.killed(begun(), 'restore', 'last', ...passphrase);
+    const refused = await home.k8sk8s('deploy');
+    expect(refused.code).toBe(2);
+    expect(refused.stderr).toContain('was not finished');
+  });
+
+  test('the worker comes back by itself, kubeconfigs go on, and what was written later is gone', async () => {
+    const done = succeeded(await home.k8sk8s('restore', 'last', ...passphrase));
+    expect(done.stderr).toContain(`Restored: the hosted cluster is at https://${host}:443`);
+    expect(readFileSync(file('tls/kubeconfig'), 'utf8')).toBe(kubeconfig);
+    expect(await nodePort()).toBe(port);
+    expect(await home.ask('get', 'configmaps', '-o', 'name')).toBe('configmap/kept\nconfigmap/kube-root-ca.crt');
+    expect(await home.ask('get', 'secret', 'kept', '-o', 'jsonpath={.data.word}')).toBe('cGxhaW4=');
+    const { stdout } = succeeded(await home.local('backup', 'verify', 'last', ...passphrase, '--output', 'json'));
+    const version = await home.ask('get', 'configmap', 'kept', '-o', 'jsonpath={.metadata.resourceVersion}');
+    expect(Number(version)).toBeLessThanOrEqual(JSON.parse(stdout).snapshot.revision);
+    await home.ask('create', 'configmap', 'new');
+    const now = await home.ask('get', 'configmap', 'new', '-o', 'jsonpath={.metadata.resourceVersion}');
+    expect(Number(now)).toBeGreaterThan(1_000_000_000);
+    // A kubelet that kept what it had seen would never hear of this pod.
+    await home.apply(pod);
+    await eventually(180, async () => {
+      expect(await nodes()).toMatch(/^\S+ True$/);
+      expect(await home.ask('get', 'pod', 'after', '-o', 'jsonpath={.status.phase}')).toBe('Running');
+    }).catch(async (error) => {
+      throw new Error(`${await home.ask('get', 'nodes,pods,events', '-A', '-o', 'wide')}`, { cause: error });
+    });
+    succeeded(await home.k8sk8s('diff'));
+    expect(succeeded(await home.k8sk8s('deploy')).stderr).toContain('Nothing to change');
+  });
+});
+
+const pod = `apiVersion: v1
+kind: Pod
+metadata: {name: after}
+spec:
+  containers:
+    - name: after
+      image: docker.io/library/busybox:latest
+      imagePullPolicy: Never
+      command: [sleep, "100000"]
+`;

@@ -92,17 +92,20 @@ export class Namespace {
     return { code: code ?? -1, stdout: '', stderr: await stderr };
   }
 
-  /** The same, killed after so many milliseconds. */
-  async killed(after: number, ...args: string[]): Promise<void> {
+  /** The same, killed after so many milliseconds, or once something has come true. */
+  async killed(after: number | Promise<unknown>, ...args: string[]): Promise<void> {
     const child = spawn(process.execPath, [cli, ...args, '-n', this.name], {
       env: { ...process.env, ...this.env },
       cwd: this.cwd,
       stdio: 'ignore',
     });
     const ended = new Promise((resolve) => child.once('exit', resolve));
-    await Promise.race([sleep(after), ended]);
-    child.kill('SIGKILL');
-    await ended;
+    try {
+      await Promise.race([typeof after === 'number' ? sleep(after) : after, ended]);
+    } finally {
+      child.kill('SIGKILL');
+      await ended;
+    }
   }
 
   /** kubectl on the infra cluster, in this namespace. */

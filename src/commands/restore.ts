@@ -1,0 +1,77 @@
+import type { Command } from 'commander';
+import { restore } from '../backup/restore.ts';
+import { formatDuration } from '../ui/reporter.ts';
+import { addKeyOptions, type KeyOptions, keysOf } from './backup-keys.ts';
+import {
+  addConnectionOptions,
+  addOutputOptions,
+  type ConnectionOptions,
+  connect,
+  interruption,
+  outputOption,
+  parseDuration,
+  reporterOf,
+} from './connection.ts';
+
+interface RestoreOptions extends ConnectionOptions, KeyOptions {
+  asNewHost?: string;
+  nodePort?: string;
+  etcdStorage?: string;
+  etcdStorageClass?: string;
+  oldPlaneIsDown?: boolean;
+  dir: string;
+  force?: boolean;
+  timeout: string;
+  output: 'text' | 'json';
+}
+
+export function configure(command: Command): void {
+  addKeyOptions(addConnectionOptions(command.argument('<FILE>', 'a backup of k8sk8s backup create')))
+    .option('--as-new-host <HOST>', 'another host than the plane had')
+    .option('--node-port <PORT>', 'another node port than the plane had')
+    .option('--etcd-storage <SIZE>', 'another size of the volume for each etcd member, or auto')
+    .option('--etcd-storage-class <NAME>', "another StorageClass of etcd's volumes")
+    .option('--old-plane-is-down', 'say that the plane which was backed up is down, where its addresses do not tell')
+    .option('--dir <DIR>', 'folder for the kubeconfigs', 'tls')
+    .option('--force', "overwrite files in --dir that are another cluster's")
+    .option('--timeout <TIME>', 'how long each step may take', '5m')
+    .addOption(outputOption());
+  addOutputOptions(command).action(run);
+}
+
+async function run(file: string, options: RestoreOptions): Promise<void> {
+  const started = performance.now();
+  const signal = interruption();
+  const timeout = parseDuration(options.timeout, '--timeout');
+  const keys = keysOf(options);
+  const reporter = reporterOf(options);
+  const cluster = connect(options);
+  try {
+    const result = await restore(cluster, {
+      file,
+      keys,
+      asNewHost: options.asNewHost,
+      changes: {
+        nodePort: options.nodePort as unknown as number | undefined,
+        etcdStorage: options.etcdStorage,
+        etcdStorageClass: options.etcdStorageClass,
+      },
+      oldPlaneIsDown: options.oldPlaneIsDown ?? false,
+      reporter,
+      timeout,
+      signal,
+      files: { dir: options.dir, force: options.force ?? false },
+    });
+    const took = performance.now() - started;
+    if (options.output === 'json')
+      process.stdout.write(
+        `${JSON.stringify({ file, namespace: cluster.namespace, plane: result.planeId, ...result.addresses, version: result.serverVersion, files: result.files, seconds: took / 1000 }, null, 2)}\n`,
+      );
+    else
+      reporter.line(
+        `Restored: the hosted cluster is at ${result.addresses.publicServer} (${formatDuration(took)}). Its workers come back by themselves.`,
+      );
+  } finally {
+    await cluster.close();
+  }
+}
