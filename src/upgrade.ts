@@ -1,5 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { createBackup } from './backup/create.ts';
+import { wholeFile } from './backup/file.ts';
+import type { Seal } from './backup/seal.ts';
 import { applyChildAssets } from './child/apply.ts';
 import { buildChildAssets } from './child/assets.ts';
 import { refuseDataLoss } from './deploy.ts';
@@ -27,6 +30,8 @@ export interface UpgradeRequest {
   reporter: Reporter;
   /** Milliseconds that each step may take. */
   timeout: number;
+  /** Where the plane is backed up to before anything is touched, and how that is closed. */
+  backup?: { file: string; seal: Seal };
   /** Milliseconds for which everything has to stay well before the upgrade counts as done. */
   observe: number;
   signal: AbortSignal;
@@ -60,6 +65,7 @@ export async function upgrade(
   try {
     const work = new Upgrade(cluster, hosted, plane, { ...request, signal: stop });
     await work.tryImages(target);
+    await work.backUp();
     await work.leaveMark(plan.to);
     try {
       await work.forward(target);
@@ -114,6 +120,21 @@ class Upgrade {
         reporter.warn(`the quota has no room to try the image of ${component} beforehand; it is found out on the way`);
       else reporter.debug(`${component}: ${version}`);
     }
+  }
+
+  /** etcd's data is never rolled back, so this is what is left when an upgrade spoils it. */
+  async backUp(): Promise<void> {
+    const { reporter, backup, signal } = this.#request;
+    if (!backup) return;
+    const { file, seal } = backup;
+    const phase = reporter.begin('Backing up');
+    try {
+      await wholeFile(file, (write) => createBackup(this.#cluster, { seal, write, phase, signal }));
+    } catch (error) {
+      phase.fail();
+      throw error;
+    }
+    phase.done(`The plane as it was is in "${file}"`);
   }
 
   async leaveMark(to: string): Promise<void> {

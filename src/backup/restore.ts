@@ -9,16 +9,16 @@ import type { ConfigMap } from '../kube/objects.ts';
 import { applyAll, Existing, nothingApplied } from '../plane/apply.ts';
 import { EtcdGateway } from '../plane/etcd-gateway.ts';
 import { readBundle } from '../plane/secrets.ts';
-import { chooseStorage } from '../plane/storage.ts';
 import { runPreflight } from '../preflight/run.ts';
 import { type PlaneRecord, toConfigMap } from '../record.ts';
 import { type ClusterSpec, type ClusterSpecInput, imagesOf, parseSpec } from '../spec.ts';
 import type { Reporter } from '../ui/reporter.ts';
 import { toolVersion } from '../version.ts';
 import { type BackupHead, readArchive } from './archive.ts';
-import { mebibytes } from './create.ts';
+import { createBackup, mebibytes } from './create.ts';
+import { wholeFile } from './file.ts';
 import { lookForOldPlane } from './old-plane.ts';
-import { type Keys, openBackup } from './seal.ts';
+import { type Keys, openBackup, sealFor } from './seal.ts';
 import { seedEtcd } from './seed.ts';
 import { type VerifiedBackup, verifyBackup } from './verify.ts';
 
@@ -29,6 +29,8 @@ export interface RestoreRequest {
   asNewHost?: string;
   /** What is to be otherwise than the plane had it. */
   changes: Partial<Pick<ClusterSpecInput, 'nodePort' | 'etcdStorage' | 'etcdStorageClass'>>;
+  /** Where the plane that is there is backed up to before it is taken away; without it a plane that is there stays. */
+  replace?: { safetyBackup: string };
   /** Somebody says that the old plane is down, where its addresses do not tell. */
   oldPlaneIsDown: boolean;
   reporter: Reporter;
@@ -55,19 +57,16 @@ export async function restore(cluster: InfraCluster, request: RestoreRequest): P
   const { head, snapshot } = backup;
   phase.done(`The backup is whole: ${head.record.spec.host}, revision ${snapshot.revision}, made ${head.created}`);
   const spec = specOf(head, request);
-  await clearAway(cluster, request);
+  await clearAway(cluster, backup, request);
   await refuseTwoPlanes(backup, request);
   await runPreflight(cluster, spec, reporter);
-  if ((await chooseStorage(cluster, spec, await Existing.read(cluster), undefined)).storage.kind === 'ephemeral')
-    throw needsVolume(cluster);
   await putRecordAndKeys(cluster, backup, spec, reporter);
   const result = await deploy(cluster, {
     ...request,
     spec,
     allowDataLoss: false,
     restores: async ({ storage, workload }, signal) => {
-      if (storage.kind !== 'volume') throw needsVolume(cluster);
-      const sending = reporter.begin('Filling the volume of etcd');
+      const sending = reporter.begin("Giving etcd the backup's data");
       try {
         await seedEtcd(cluster, {
           planeId: head.record.planeId,
@@ -112,20 +111,58 @@ function specOf({ record, addresses }: BackupHead, { asNewHost, changes }: Resto
   );
 }
 
-/** An unfinished restore's remains hold nothing that the backup does not; a plane is another matter. */
-async function clearAway(cluster: InfraCluster, { reporter, timeout, signal }: RestoreRequest): Promise<void> {
+/**
+ * An unfinished restore's remains hold nothing that the backup does not; a plane is taken away only where that was asked
+ * for, and never without a backup of it.
+ */
+async function clearAway(cluster: InfraCluster, backup: VerifiedBackup, request: RestoreRequest): Promise<void> {
+  const { reporter, timeout, signal, replace } = request;
   const inventory = await takeInventory(cluster);
-  if (inventory.owned.length + inventory.pods.length === 0) return;
-  if (inventory.record?.phase !== 'restoring')
-    throw new UserError({
-      what: `namespace "${cluster.namespace}" holds a plane already${inventory.record ? ` (${inventory.record.spec.host})` : ''}`,
-      why: 'a backup is restored into a namespace without one',
-      fix: `use another namespace, or take that plane away first: k8sk8s destroy -n ${cluster.namespace}`,
-      anchor: 'namespace-has-plane',
-      exitCode: 2,
-    });
-  reporter.line('An earlier restore was not finished: what it left is taken away first');
+  const { record, owned, pods } = inventory;
+  if (owned.length + pods.length === 0) return;
+  if (record?.phase === 'restoring') {
+    reporter.line('An earlier restore was not finished: what it left is taken away first');
+  } else if (replace) {
+    // The plane of the backup may be the one that is to be replaced.
+    if (record?.planeId !== backup.head.record.planeId) await refuseTwoPlanes(backup, request);
+    await saveBefore(cluster, backup, replace.safetyBackup, request);
+  } else throw hasPlane(cluster.namespace, record);
   await destroy(cluster, { inventory, reporter, timeout, signal });
+}
+
+/** The plane that is there, in a file that is opened by what opens the backup. */
+async function saveBefore(
+  cluster: InfraCluster,
+  { sealed }: VerifiedBackup,
+  file: string,
+  { keys, reporter, signal }: RestoreRequest,
+): Promise<void> {
+  const phase = reporter.begin('Backing up the plane that is there');
+  try {
+    const how = sealed ? await sealFor(keys) : 'plaintext';
+    await wholeFile(file, (write) => createBackup(cluster, { seal: how, write, phase, signal }));
+  } catch (error) {
+    phase.fail();
+    if (!(error instanceof UserError) || signal.aborted) throw error;
+    throw new UserError({
+      what: 'the plane that is there cannot be backed up, so it is not replaced',
+      why: error.message,
+      fix: `mend that; or, when nothing in it is worth keeping, take it away yourself (k8sk8s destroy -n ${cluster.namespace}) and restore without --replace`,
+      anchor: 'namespace-has-plane',
+      cause: error,
+    });
+  }
+  phase.done(`The plane that is there is backed up in "${file}"`);
+}
+
+function hasPlane(namespace: string, record: PlaneRecord | undefined): UserError {
+  return new UserError({
+    what: `namespace "${namespace}" holds a plane already${record ? ` (${record.spec.host})` : ''}`,
+    why: 'a backup is restored into a namespace without one',
+    fix: `use another namespace; or take that plane away first (k8sk8s destroy -n ${namespace}), or add --replace, which backs it up before`,
+    anchor: 'namespace-has-plane',
+    exitCode: 2,
+  });
 }
 
 /** Two planes of one authority would both be obeyed, and each would write what the other does not know. */
@@ -148,16 +185,6 @@ async function refuseTwoPlanes({ head, secrets }: VerifiedBackup, { oldPlaneIsDo
       anchor: 'old-plane-alive',
       exitCode: 2,
     });
-}
-
-function needsVolume({ namespace }: InfraCluster): UserError {
-  return new UserError({
-    what: `etcd would be ephemeral in namespace "${namespace}", and a backup is restored onto a volume`,
-    why: "the data of an ephemeral etcd begins and ends with its pod, so there is no place to put the backup's",
-    fix: 'give it a volume: --etcd-storage 5Gi, with --etcd-storage-class NAME where the infra cluster has no default class',
-    anchor: 'storage-class',
-    exitCode: 2,
-  });
 }
 
 /** From here on `deploy` knows that the plane is not whole, until etcd has its data. */

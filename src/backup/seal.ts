@@ -1,6 +1,6 @@
 import { Readable } from 'node:stream';
 import type { ReadableStream as NodeReadableStream } from 'node:stream/web';
-import { Decrypter, Encrypter } from 'age-encryption';
+import { Decrypter, Encrypter, identityToRecipient } from 'age-encryption';
 import { messageOf, UserError } from '../errors.ts';
 import { damaged } from './archive.ts';
 import { readBackupFile } from './file.ts';
@@ -39,6 +39,12 @@ export async function seal(content: Readable, how: Seal): Promise<Readable> {
     });
   }
   return fromWeb(await encrypter.encrypt(toWeb(content)));
+}
+
+/** A seal that these keys open. */
+export async function sealFor({ passphrase, identities }: Keys): Promise<Seal> {
+  if (passphrase !== undefined) return { passphrase };
+  return { recipients: await Promise.all(identities.map((identity) => identityToRecipient(identity))) };
 }
 
 export interface Opened {

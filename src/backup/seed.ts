@@ -2,9 +2,9 @@ import { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { UserError } from '../errors.ts';
 import type { InfraCluster } from '../kube/cluster.ts';
-import type { ContainerStatus, KubeObject, PersistentVolumeClaim, Pod, Secret } from '../kube/objects.ts';
+import type { ContainerStatus, KubeObject, PersistentVolumeClaim, Pod, Secret, StatefulSet } from '../kube/objects.ts';
 import { authoritiesSecret } from '../plane/secrets.ts';
-import { claimName, claimTemplate, dataVolume, type Volume } from '../plane/storage.ts';
+import { claimName, claimTemplate, dataVolume, type Storage, type Volume } from '../plane/storage.ts';
 
 /** Revisions that a restored store is ahead of its snapshot: nobody can have seen more changes in between. */
 const bumpedRevisions = 1_000_000_000;
@@ -14,11 +14,11 @@ export interface Seed {
   planeId: string;
   /** StatefulSet etcd as it will be applied. */
   workload: KubeObject;
-  storage: Volume;
+  storage: Storage;
   /** Of Node.js, for what etcd's image, which has no shell, cannot do. */
   nodeImage: string;
   snapshot: { size: number; open(): Readable };
-  /** Milliseconds until the pod has to run. */
+  /** Milliseconds until a pod has to run. */
   timeout: number;
   /** Told how many bytes have been sent. */
   progress(bytes: number): void;
@@ -26,50 +26,88 @@ export interface Seed {
 }
 
 const podKind = { apiVersion: 'v1', kind: 'Pod' };
-const podName = 'k8sk8s-restore';
 const member = 0;
 
 /**
- * Makes the claim of etcd's first member and fills it from a snapshot, by etcdutl of etcd's own image. All watchers have
- * to list again: the revision is far ahead of all that were ever given out, and what was before counts as compacted.
- * (Of one member: with more, each has a claim and a name of its own, and all are filled from the same snapshot.)
+ * Fills the storage of etcd's first member from a snapshot, by etcdutl of etcd's own image, before its StatefulSet is
+ * applied. All watchers have to list again: the revision is far ahead of all that were ever given out, and what was before
+ * counts as compacted. (Of one member: with more, each has a storage and a name of its own, and the same snapshot.)
  *
  * @throws UserError `restore-failed` with what the pod said
  */
 export async function seedEtcd(cluster: InfraCluster, seed: Seed): Promise<void> {
-  const owner = await cluster.get<Secret>({ apiVersion: 'v1', kind: 'Secret' }, authoritiesSecret);
-  // One that an earlier, killed run left would take this run's snapshot for another's claim.
-  await cluster.delete(podKind, podName);
-  await until(cluster, seed, () => false, 'gone');
-  await cluster.create(claimOf(seed));
-  await cluster.create(buildPod(seed, owner!));
-  try {
-    await until(cluster, seed, (pod) => pod.status?.initContainerStatuses?.[0]?.state?.running !== undefined);
-    await send(cluster, seed);
-    await until(cluster, seed, (pod) => pod.status?.phase === 'Succeeded');
-  } finally {
-    await cluster.delete(podKind, podName).catch(() => undefined);
-  }
-  // The volume is for one pod at a time.
-  await until(cluster, seed, () => false, 'gone');
+  const owner = (await cluster.get<Secret>({ apiVersion: 'v1', kind: 'Secret' }, authoritiesSecret))!;
+  if (seed.storage.kind === 'volume') await fillClaim(cluster, seed, seed.storage, owner);
+  else await startFilled(cluster, seed, owner);
 }
 
-function claimOf({ planeId, storage }: Seed): PersistentVolumeClaim {
-  const { metadata, spec } = claimTemplate(planeId, storage);
-  return {
-    apiVersion: 'v1',
-    kind: 'PersistentVolumeClaim',
-    metadata: { ...metadata, name: claimName(member) },
-    spec,
-  };
+/** A pod of its own fills the claim and goes. */
+async function fillClaim(cluster: InfraCluster, seed: Seed, volume: Volume, owner: Secret): Promise<void> {
+  const pod = claimPod(seed, owner);
+  // One that an earlier, killed run left would take this run's snapshot for another's claim.
+  await remove(cluster, seed, pod);
+  const { metadata, spec } = claimTemplate(seed.planeId, volume);
+  const claim = { apiVersion: 'v1', kind: 'PersistentVolumeClaim', metadata: { ...metadata, name: claimName(member) } };
+  await cluster.create<PersistentVolumeClaim>({ ...claim, spec });
+  await cluster.create(pod);
+  try {
+    await take(cluster, seed, pod);
+    await until(cluster, seed, pod, ({ status }) => status?.phase === 'Succeeded');
+  } finally {
+    await cluster.delete(podKind, pod.metadata.name).catch(() => undefined);
+  }
+  // The volume is for one pod at a time.
+  await remove(cluster, seed, pod);
+}
+
+/**
+ * An ephemeral member's data lives in its pod, so the pod that takes it in has to be the member's own. It is made as the
+ * StatefulSet would make it, with steps before etcd, and carries the name of the template's revision: so the
+ * StatefulSet, when it comes, adopts it as its first pod and finds nothing to replace.
+ */
+async function startFilled(cluster: InfraCluster, seed: Seed, owner: Secret): Promise<void> {
+  const pod = memberPod(seed, await revisionOf(cluster, seed), owner);
+  await remove(cluster, seed, pod);
+  await cluster.create(pod);
+  await take(cluster, seed, pod);
+  await until(cluster, seed, pod, ({ status }) => status?.containerStatuses?.every(({ ready }) => ready) ?? false);
+}
+
+/** Only the infra cluster can name a template's revision; it is a hash of the template, the same each time. */
+async function revisionOf(cluster: InfraCluster, { workload, timeout, signal }: Seed): Promise<string> {
+  const { name } = workload.metadata;
+  const none = { ...workload, spec: { ...(workload as Template).spec, replicas: 0 } };
+  await cluster.apply(none);
+  const deadline = Date.now() + timeout;
+  let revision: string | undefined;
+  for (;;) {
+    const now = await cluster.get<StatefulSet>(workload, name);
+    if (revision !== undefined && !now) return revision;
+    const { observedGeneration, updateRevision } = now?.status ?? {};
+    if (revision === undefined && updateRevision && observedGeneration === now?.metadata.generation) {
+      revision = updateRevision;
+      await cluster.delete(workload, name, now?.metadata.uid);
+    }
+    if (Date.now() > deadline)
+      throw restoreFailed(cluster, 'the infra cluster does not take care of statefulset "etcd"');
+    await sleep(100, undefined, { signal });
+  }
 }
 
 const incoming = '/incoming';
 const snapshotFile = `${incoming}/snapshot.db`;
 const dataDir = '/var/lib/etcd';
 
-/** Waits for the snapshot, which `takeIn` brings. */
-const wait = `setInterval(() => require('node:fs').existsSync('${snapshotFile}') && process.exit(0), 200)`;
+const [data, restored] = [`${dataDir}/data`, `${dataDir}/restored`];
+
+/**
+ * Waits for the snapshot, which `takeIn` brings. A pod whose machine was restarted goes through all of this again: the
+ * snapshot is still there then, and so is etcd's data, which `place` leaves as it is.
+ */
+const wait = `
+const fs = require('node:fs');
+fs.rmSync('${restored}', { recursive: true, force: true });
+setInterval(() => fs.existsSync('${snapshotFile}') && process.exit(0), 200);`;
 
 /** A snapshot that is whole gets its name; one that is cut off comes to its end like one that is not. */
 const takeIn = (size: number) => `
@@ -80,70 +118,114 @@ process.stdin.pipe(fs.createWriteStream(part)).on('close', () => {
   fs.renameSync(part, '${snapshotFile}');
 });`;
 
+const place = `
+const fs = require('node:fs');
+if (fs.existsSync('${data}')) fs.rmSync('${restored}', { recursive: true });
+else fs.renameSync('${restored}', '${data}');`;
+
 interface Container {
   name: string;
   image: string;
   args: string[];
-  env?: object[];
   resources?: object;
   securityContext?: object;
 }
 
 interface Template extends KubeObject {
-  spec: { template: { spec: { containers: Container[]; [field: string]: unknown } } };
+  spec: {
+    serviceName: string;
+    template: {
+      metadata: { labels: Record<string, string>; annotations: Record<string, string> };
+      spec: { containers: Container[]; volumes: object[]; [field: string]: unknown };
+    };
+  };
 }
 
-/** A pod that takes a snapshot in and fills the claim; it is placed and admitted as etcd's. Pure. */
-function buildPod(seed: Seed, owner: Secret) {
-  const { containers, nodeSelector, tolerations, imagePullSecrets, securityContext } = (seed.workload as Template).spec
-    .template.spec;
-  const etcd = containers[0]!;
-  const { resources, securityContext: containerSecurity } = etcd;
-  const common = { ...(resources && { resources }), securityContext: containerSecurity };
-  const place = { nodeSelector, tolerations, imagePullSecrets, securityContext };
-  const mounts = [
-    { name: 'incoming', mountPath: incoming },
-    { name: dataVolume, mountPath: dataDir },
+/** Receive, restore, place: one after the other, each admitted as etcd's own container is. */
+function steps({ workload, nodeImage }: Seed) {
+  const { image, args, resources, securityContext } = (workload as Template).spec.template.spec.containers[0]!;
+  const common = {
+    ...(resources && { resources }),
+    securityContext,
+    volumeMounts: [
+      { name: 'incoming', mountPath: incoming },
+      { name: dataVolume, mountPath: dataDir },
+    ],
+  };
+  const identity = /^--(name|initial-(cluster|cluster-token|advertise-peer-urls))=/;
+  return [
+    { name: 'receive', image: nodeImage, command: ['node', '-e', wait], ...common },
+    {
+      name: 'restore',
+      image,
+      command: ['etcdutl', 'snapshot', 'restore', snapshotFile],
+      args: [
+        ...args.filter((arg) => identity.test(arg)),
+        `--data-dir=${restored}`,
+        `--bump-revision=${bumpedRevisions}`,
+        '--mark-compacted',
+      ],
+      env: [{ name: 'POD_NAME', value: `etcd-${member}` }],
+      ...common,
+    },
+    { name: 'place', image: nodeImage, command: ['node', '-e', place], ...common },
   ];
+}
+
+const incomingVolume = { name: 'incoming', emptyDir: {} };
+
+/** Deleted with the plane's objects when nobody does it before. */
+function ownedBy({ apiVersion, kind, metadata: { name, uid } }: Secret) {
+  return [{ apiVersion, kind, name, uid: uid! }];
+}
+
+type SeedPod = ReturnType<typeof claimPod> | ReturnType<typeof memberPod>;
+
+/** Placed and admitted as etcd's pod. Pure. */
+function claimPod(seed: Seed, owner: Secret) {
+  const { nodeSelector, tolerations, imagePullSecrets, securityContext } = (seed.workload as Template).spec.template
+    .spec;
+  const place = { nodeSelector, tolerations, imagePullSecrets, securityContext };
+  const [receive, restore, last] = steps(seed);
   return {
     ...podKind,
-    metadata: {
-      name: podName,
-      // Deleted with the plane's objects when nobody does it before.
-      ownerReferences: [
-        { apiVersion: owner.apiVersion, kind: owner.kind, name: owner.metadata.name, uid: owner.metadata.uid! },
-      ],
-    },
+    metadata: { name: 'k8sk8s-restore', ownerReferences: ownedBy(owner) },
     spec: {
       ...Object.fromEntries(Object.entries(place).filter(([, value]) => value !== undefined)),
       restartPolicy: 'Never',
       automountServiceAccountToken: false,
       enableServiceLinks: false,
       terminationGracePeriodSeconds: 0,
-      initContainers: [
-        { name: 'receive', image: seed.nodeImage, command: ['node', '-e', wait], volumeMounts: mounts, ...common },
-      ],
-      containers: [
-        {
-          name: 'restore',
-          image: etcd.image,
-          command: ['etcdutl', 'snapshot', 'restore', snapshotFile],
-          args: [
-            ...etcd.args.filter((arg) =>
-              /^--(name|data-dir|initial-(cluster|cluster-token|advertise-peer-urls))=/.test(arg),
-            ),
-            `--bump-revision=${bumpedRevisions}`,
-            '--mark-compacted',
-          ],
-          env: [{ name: 'POD_NAME', value: `etcd-${member}` }],
-          volumeMounts: mounts,
-          ...common,
-        },
-      ],
-      volumes: [
-        { name: 'incoming', emptyDir: {} },
-        { name: dataVolume, persistentVolumeClaim: { claimName: claimName(member) } },
-      ],
+      initContainers: [receive, restore],
+      containers: [last],
+      volumes: [incomingVolume, { name: dataVolume, persistentVolumeClaim: { claimName: claimName(member) } }],
+    },
+  };
+}
+
+/** The pod that the StatefulSet would make, with the steps before its own container. Pure. */
+function memberPod(seed: Seed, revision: string, owner: Secret) {
+  const { serviceName, template } = (seed.workload as Template).spec;
+  const name = `etcd-${member}`;
+  return {
+    ...podKind,
+    metadata: {
+      name,
+      labels: {
+        ...template.metadata.labels,
+        'controller-revision-hash': revision,
+        'statefulset.kubernetes.io/pod-name': name,
+        'apps.kubernetes.io/pod-index': String(member),
+      },
+      annotations: template.metadata.annotations,
+      ownerReferences: ownedBy(owner),
+    },
+    spec: {
+      ...template.spec,
+      hostname: name,
+      subdomain: serviceName,
+      initContainers: steps(seed),
+      volumes: [...template.spec.volumes, incomingVolume],
     },
   };
 }
@@ -151,7 +233,10 @@ function buildPod(seed: Seed, owner: Secret) {
 /** A day: how long bytes may take is not ours to say, and whoever waits can end it. */
 const longestSending = 24 * 3600 * 1000;
 
-async function send(cluster: InfraCluster, { snapshot, progress, signal }: Seed): Promise<void> {
+/** Brings the snapshot into the pod once it waits for it. */
+async function take(cluster: InfraCluster, seed: Seed, pod: SeedPod): Promise<void> {
+  const { snapshot, progress, signal } = seed;
+  await until(cluster, seed, pod, ({ status }) => status?.initContainerStatuses?.[0]?.state?.running !== undefined);
   let sent = 0;
   const counted = async function* () {
     for await (const chunk of snapshot.open()) {
@@ -160,13 +245,27 @@ async function send(cluster: InfraCluster, { snapshot, progress, signal }: Seed)
       progress(sent);
     }
   };
-  const { code, stderr } = await cluster.exec(podName, ['node', '-e', takeIn(snapshot.size)], {
+  const { code, stderr } = await cluster.exec(pod.metadata.name, ['node', '-e', takeIn(snapshot.size)], {
     container: 'receive',
     stdin: Readable.from(counted()),
     timeout: longestSending,
     signal,
   });
   if (code !== 0) throw restoreFailed(cluster, `the snapshot did not arrive: ${lastLines(stderr)}`);
+}
+
+async function remove(
+  cluster: InfraCluster,
+  { timeout, signal }: Seed,
+  { metadata: { name } }: SeedPod,
+): Promise<void> {
+  await cluster.delete(podKind, name);
+  const deadline = Date.now() + timeout;
+  while (await cluster.get<Pod>(podKind, name)) {
+    if (Date.now() > deadline)
+      throw restoreFailed(cluster, `pod ${name} is still there: a node that does not answer, or a finalizer, holds it`);
+    await sleep(200, undefined, { signal });
+  }
 }
 
 const hopeless = new Set([
@@ -180,19 +279,18 @@ const hopeless = new Set([
 async function until(
   cluster: InfraCluster,
   { timeout, signal }: Seed,
+  { metadata: { name } }: SeedPod,
   reached: (pod: Pod) => boolean,
-  gone?: 'gone',
 ): Promise<void> {
   const deadline = Date.now() + timeout;
   for (;;) {
     signal.throwIfAborted();
-    const pod = await cluster.get<Pod>(podKind, podName);
-    if (!pod && gone) return;
-    if (!pod) throw restoreFailed(cluster, `its pod ${podName} was deleted by somebody else`);
+    const pod = await cluster.get<Pod>(podKind, name);
+    if (!pod) throw restoreFailed(cluster, `its pod ${name} was deleted by somebody else`);
     if (reached(pod)) return;
     const statuses = [...(pod.status?.initContainerStatuses ?? []), ...(pod.status?.containerStatuses ?? [])];
-    const failed = statuses.find((status) => (status.state?.terminated?.exitCode ?? 0) !== 0);
-    if (failed && !gone) throw restoreFailed(cluster, await lastWords(cluster, failed));
+    const failed = statuses.find(({ state }) => (state?.terminated?.exitCode ?? 0) !== 0);
+    if (failed) throw restoreFailed(cluster, await lastWords(cluster, name, failed));
     const stuck = statuses.find(({ state }) => hopeless.has(state?.waiting?.reason ?? ''))?.state?.waiting;
     if (stuck) throw restoreFailed(cluster, `${stuck.reason}: ${stuck.message ?? ''}`);
     if (Date.now() > deadline)
@@ -208,8 +306,8 @@ function waitsFor(pod: Pod, statuses: ContainerStatus[]): string {
   return `its pod is still ${pod.status?.phase ?? 'Pending'}${waiting?.reason ? ` (${waiting.reason})` : ''}`;
 }
 
-async function lastWords(cluster: InfraCluster, { name, state }: ContainerStatus): Promise<string> {
-  const log = await cluster.log(podName, { container: name, tailLines: 8 }).catch(() => '');
+async function lastWords(cluster: InfraCluster, pod: string, { name, state }: ContainerStatus): Promise<string> {
+  const log = await cluster.log(pod, { container: name, tailLines: 8 }).catch(() => '');
   return `container ${name} ended with exit code ${state?.terminated?.exitCode}: ${lastLines(log)}`;
 }
 

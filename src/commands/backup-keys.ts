@@ -33,8 +33,17 @@ export function addKeyOptions(command: Command): Command {
     .option('--identity-file <FILE>', "an age identity, as age-keygen's");
 }
 
-/** @throws UserError `backup-key` (exit code 2) unless exactly one way was given */
-export function sealOf({ passphraseFile, recipient, plaintext }: SealOptions): Seal {
+/** `team-before-restore-20261125T080500Z.backup`. */
+export function backupName(namespace: string, why: string): string {
+  const time = new Date().toISOString().replace(/[-:]|\.\d+/g, '');
+  return `${namespace}-${why}-${time}.backup`;
+}
+
+/**
+ * @param or what else may be done, for the message
+ * @throws UserError `backup-key` (exit code 2) unless exactly one way was given
+ */
+export function sealOf({ passphraseFile, recipient, plaintext }: SealOptions, or = ''): Seal {
   const given = [passphraseFile, recipient, plaintext].filter((each) => each !== undefined);
   if (given.length !== 1)
     throw new UserError({
@@ -42,7 +51,7 @@ export function sealOf({ passphraseFile, recipient, plaintext }: SealOptions): S
         given.length === 0
           ? 'a backup holds the keys of the whole hosted cluster, and nothing was given to encrypt it with'
           : 'only one of --passphrase-file, --recipient and --plaintext can be used',
-      fix: 'add --passphrase-file FILE, or --recipient age1… (age-keygen makes one), or --plaintext to go without',
+      fix: `add --passphrase-file FILE, or --recipient age1… (age-keygen makes one), or --plaintext to go without${or}`,
       anchor: 'backup-key',
       exitCode: 2,
     });

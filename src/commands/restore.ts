@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import { restore } from '../backup/restore.ts';
 import { formatDuration } from '../ui/reporter.ts';
-import { addKeyOptions, type KeyOptions, keysOf } from './backup-keys.ts';
+import { addKeyOptions, backupName, type KeyOptions, keysOf } from './backup-keys.ts';
 import {
   addConnectionOptions,
   addOutputOptions,
@@ -18,6 +18,8 @@ interface RestoreOptions extends ConnectionOptions, KeyOptions {
   nodePort?: string;
   etcdStorage?: string;
   etcdStorageClass?: string;
+  replace?: boolean;
+  safetyBackup?: string;
   oldPlaneIsDown?: boolean;
   dir: string;
   force?: boolean;
@@ -29,8 +31,10 @@ export function configure(command: Command): void {
   addKeyOptions(addConnectionOptions(command.argument('<FILE>', 'a backup of k8sk8s backup create')))
     .option('--as-new-host <HOST>', 'another host than the plane had')
     .option('--node-port <PORT>', 'another node port than the plane had')
-    .option('--etcd-storage <SIZE>', 'another size of the volume for each etcd member, or auto')
+    .option('--etcd-storage <auto|ephemeral|SIZE>', 'another storage for etcd than the plane had')
     .option('--etcd-storage-class <NAME>', "another StorageClass of etcd's volumes")
+    .option('--replace', 'back the plane that is there up and take it away first')
+    .option('--safety-backup <FILE>', 'with --replace: where to; default NAMESPACE-before-restore-TIME.backup')
     .option('--old-plane-is-down', 'say that the plane which was backed up is down, where its addresses do not tell')
     .option('--dir <DIR>', 'folder for the kubeconfigs', 'tls')
     .option('--force', "overwrite files in --dir that are another cluster's")
@@ -56,6 +60,9 @@ async function run(file: string, options: RestoreOptions): Promise<void> {
         etcdStorage: options.etcdStorage,
         etcdStorageClass: options.etcdStorageClass,
       },
+      replace: options.replace
+        ? { safetyBackup: options.safetyBackup ?? backupName(cluster.namespace, 'before-restore') }
+        : undefined,
       oldPlaneIsDown: options.oldPlaneIsDown ?? false,
       reporter,
       timeout,

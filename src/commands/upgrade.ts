@@ -1,9 +1,11 @@
 import type { Command } from 'commander';
 import { UserError } from '../errors.ts';
+import type { InfraCluster } from '../kube/cluster.ts';
 import { formatDuration } from '../ui/reporter.ts';
-import { upgrade } from '../upgrade.ts';
+import { type UpgradeRequest, upgrade } from '../upgrade.ts';
 import { planUpgrade, type UpgradePlan } from '../upgrade-plan.ts';
 import { knownMinors, newest, resolveVersion } from '../versions.ts';
+import { addSealOptions, backupName, type SealOptions, sealOf } from './backup-keys.ts';
 import {
   addConnectionOptions,
   addOutputOptions,
@@ -15,7 +17,9 @@ import {
   reporterOf,
 } from './connection.ts';
 
-interface UpgradeOptions extends ConnectionOptions {
+interface UpgradeOptions extends ConnectionOptions, SealOptions {
+  /** false with --no-backup. */
+  backup?: string | false;
   to: string;
   plan?: boolean;
   allowUntestedVersion?: boolean;
@@ -26,7 +30,12 @@ interface UpgradeOptions extends ConnectionOptions {
 }
 
 export function configure(command: Command): void {
-  addConnectionOptions(command)
+  addSealOptions(addConnectionOptions(command))
+    .option(
+      '--backup <FILE>',
+      'where the backup that is made before goes; default NAMESPACE-before-VERSION-TIME.backup',
+    )
+    .option('--no-backup', 'make none')
     .requiredOption('--to <VERSION>', `${knownMinors.map(({ minor }) => minor).join(', ')} or a full version`)
     .option('--plan', 'print what would be done and what stands against it, and change nothing')
     .option('--allow-untested-version', 'take a version that k8sk8s was not tested with')
@@ -60,8 +69,9 @@ async function run(options: UpgradeOptions): Promise<void> {
       return;
     }
     refuse(plan, options);
+    const backup = backupOf(cluster, plan, options);
     for (const words of removedWords(plan)) reporter.warn(words);
-    const result = await upgrade(cluster, planned, { reporter, timeout, observe, signal });
+    const result = await upgrade(cluster, planned, { reporter, timeout, observe, backup, signal });
     const took = performance.now() - started;
     if (options.output === 'json')
       process.stdout.write(`${JSON.stringify({ ...result, seconds: took / 1000 }, null, 2)}\n`);
@@ -69,6 +79,17 @@ async function run(options: UpgradeOptions): Promise<void> {
   } finally {
     await cluster.close();
   }
+}
+
+/** What is not encrypted by anything is not written without being told so. */
+function backupOf(
+  { namespace }: InfraCluster,
+  { from, to }: UpgradePlan,
+  options: UpgradeOptions,
+): UpgradeRequest['backup'] {
+  if (options.backup === false || from === to) return undefined;
+  const seal = sealOf(options, ', or --no-backup to make none before the upgrade');
+  return { seal, file: options.backup ?? backupName(namespace, `before-${to}`) };
 }
 
 function against(plan: UpgradePlan, options: UpgradeOptions): { what: string; fix: string }[] {
@@ -115,7 +136,7 @@ export function renderPlan(plan: UpgradePlan): string {
       ...images.map(({ from, to }) => `     ${from} -> ${to}`),
     ]),
     '',
-    'Before:   each new image is tried in a pod of its own; nothing is touched unless all of them run',
+    'Before:   each new image is tried in a pod of its own; nothing is touched unless all of them run and a backup is made',
     `Rollback: ${plan.rollback}`,
     `Workers:  ${plan.workers.length === 0 ? 'none' : `${plan.workers.length}, kubelets at ${versions.join(', ')}; they are not upgraded, a kubelet may be up to three minors older`}`,
     ...(plan.problems.length + plan.removedApis.length === 0 ? ['Against:  nothing'] : ['Against:']),

@@ -96,6 +96,7 @@ export interface Workload extends KubeObject {
 
 export interface StatefulSet extends Workload {
   spec: Workload['spec'] & { volumeClaimTemplates?: Pick<PersistentVolumeClaim, 'metadata' | 'spec'>[] };
+  status?: Workload['status'] & { updateRevision?: string };
 }
 
 export interface PersistentVolumeClaim extends KubeObject {

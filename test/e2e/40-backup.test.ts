@@ -163,6 +163,43 @@ describe('restored', () => {
   });
 });
 
+// Two more restores and a plane of its own: a minute more, with `npm run test:all`.
+describe.runIf(process.env.K8SK8S_TEST === 'all')('restored in other ways', () => {
+  test('over a plane that is there: only when asked to, and with a backup of it first', async () => {
+    await home.ask('create', 'configmap', 'soon-gone');
+    const done = succeeded(
+      await home.k8sk8s('restore', 'last', ...passphrase, '--replace', '--safety-backup', 'safety'),
+    );
+    expect(done.stderr).toContain('The plane that is there is backed up in "safety"');
+    expect(await home.ask('get', 'configmaps', '-o', 'name')).toBe('configmap/kept\nconfigmap/kube-root-ca.crt');
+    succeeded(await verify('safety', ...passphrase));
+    succeeded(await home.k8sk8s('destroy', '--yes'));
+    succeeded(await home.k8sk8s('restore', 'safety', ...passphrase));
+    expect(await home.ask('get', 'configmap', 'soon-gone', '-o', 'name')).toBe('configmap/soon-gone');
+  });
+
+  test('in another namespace, under another host, without a volume', async () => {
+    succeeded(await home.k8sk8s('destroy', '--yes'));
+    const other = await Namespace.open('backup-other');
+    succeeded(await sandboxCommand(['host', 'moved.e2e.test'], other));
+    const keys = ['--passphrase-file', file('passphrase')];
+    const moved = ['--as-new-host', 'moved.e2e.test', '--etcd-storage', 'ephemeral'];
+    succeeded(await other.k8sk8s('restore', file('last'), ...keys, ...moved));
+    expect(await other.ask('get', 'configmap', 'kept', '-o', 'name')).toBe('configmap/kept');
+    expect(await other.ask('get', 'secret', 'kept', '-o', 'jsonpath={.data.word}')).toBe('cGxhaW4=');
+    // The StatefulSet took the pod that was filled for its own, and sees nothing to replace.
+    const pod = ['get', 'pod', 'etcd-0', '-o'];
+    const owner = succeeded(await other.infra(...pod, 'jsonpath={.metadata.ownerReferences[?(@.controller)].kind}'));
+    expect(owner.stdout).toBe('StatefulSet');
+    const uid = succeeded(await other.infra(...pod, 'jsonpath={.metadata.uid}')).stdout;
+    expect(succeeded(await other.k8sk8s('deploy')).stderr).toContain('Nothing to change');
+    succeeded(await other.k8sk8s('diff'));
+    expect(succeeded(await other.infra(...pod, 'jsonpath={.metadata.uid}')).stdout).toBe(uid);
+    const gone = succeeded(await other.k8sk8s('destroy', '--yes'));
+    expect(gone.stderr).toContain('0 left');
+  });
+});
+
 const pod = `apiVersion: v1
 kind: Pod
 metadata: {name: after}

@@ -18,7 +18,15 @@ describe('a plane and other versions', () => {
     await writer.stop();
     await home.k8sk8s('destroy', '--yes');
   });
-  const upgrade = (...args: string[]) => home.k8sk8s('upgrade', '--allow-untested-version', ...args);
+  const upgrade = (...args: string[]) =>
+    home.k8sk8s('upgrade', '--allow-untested-version', '--plaintext', '--backup', 'before.backup', ...args);
+
+  test('an upgrade begins with a backup, and asks how it is to be encrypted', async () => {
+    const refused = await home.k8sk8s('upgrade', '--allow-untested-version', '--to', '1.37.9');
+    expect(refused.code).toBe(2);
+    expect(refused.stderr).toContain('--passphrase-file');
+    expect(refused.stderr).toContain('--no-backup');
+  });
 
   test('an upgrade to images that cannot be pulled is not begun with', async () => {
     const before = await resourceVersions(home);
@@ -52,6 +60,8 @@ describe('a plane and other versions', () => {
       await renamedImage(component, '1.37.9');
     const done = succeeded(await upgrade('--to', '1.37.9'));
     expect(done.stderr).toContain('The plane runs v1.37.9, before 1.37.2');
+    const backup = succeeded(await home.local('backup', 'verify', 'before.backup')).stdout;
+    expect(backup).toContain('Kubernetes 1.37.2');
     const before = writer.acknowledged.length;
     await eventually(10, async () => expect(writer.acknowledged.length).toBeGreaterThan(before + 10));
     expect(await writer.lost()).toEqual([]);
@@ -113,7 +123,7 @@ describe.runIf(process.env.K8SK8S_TEST === 'all')('from 1.36.3 to 1.37.2 under l
 
   test('an option that the new version refuses takes it back to 1.36.3', async () => {
     const pods = await webPods();
-    const failed = await home.k8sk8s('upgrade', '--to', '1.37');
+    const failed = await home.k8sk8s('upgrade', '--to', '1.37', '--no-backup');
     expect(failed.code, failed.stderr).toBe(1);
     expect(failed.stderr).toContain('did not work on this plane, which runs 1.36.3 again');
     expect(failed.stderr).toContain('HPAConfigurableTolerance');
@@ -125,7 +135,7 @@ describe.runIf(process.env.K8SK8S_TEST === 'all')('from 1.36.3 to 1.37.2 under l
   test('without it the plane goes up; writes and workloads go on', async () => {
     succeeded(await home.k8sk8s('deploy', '--reset', 'feature-gates'));
     const pods = await webPods();
-    const done = succeeded(await home.k8sk8s('upgrade', '--to', '1.37'));
+    const done = succeeded(await home.k8sk8s('upgrade', '--to', '1.37', '--no-backup'));
     expect(done.stderr).toContain('The plane runs v1.37.2, before 1.36.3');
     expect(await webPods()).toBe(pods);
     const before = writer.acknowledged.length;
