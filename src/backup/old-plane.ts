@@ -34,6 +34,17 @@ export async function lookForOldPlane(
   return { alive: those('alive'), silent: those('silent') };
 }
 
+/** What is not here is an answer of somebody else: refused, reset, a certificate of another authority. */
+const meaning: Record<string, Answer> = {
+  EHOSTUNREACH: 'silent',
+  ENETUNREACH: 'silent',
+  ETIMEDOUT: 'silent',
+  EAI_AGAIN: 'silent',
+  // Dates are looked at when the signature was found right.
+  CERT_HAS_EXPIRED: 'alive',
+  CERT_NOT_YET_VALID: 'alive',
+};
+
 function ask(server: string, authority: string): Promise<Answer> {
   const { host, port } = hostAndPort(server);
   return new Promise((resolve) => {
@@ -42,7 +53,7 @@ function ask(server: string, authority: string): Promise<Answer> {
       port,
       ...(!isIp(host) && { servername: host }),
       ca: authority,
-      // Under whatever name: only who signed it counts. What is not of the authority is answered by somebody else.
+      // Under whatever name: only who signed it counts.
       checkServerIdentity: () => undefined,
       timeout: patience,
     });
@@ -52,8 +63,6 @@ function ask(server: string, authority: string): Promise<Answer> {
     };
     socket.once('secureConnect', () => end('alive'));
     socket.once('timeout', () => end('silent'));
-    socket.once('error', (error: NodeJS.ErrnoException) =>
-      end(/^(EHOSTUNREACH|ENETUNREACH|ETIMEDOUT|EAI_AGAIN)$/.test(error.code ?? '') ? 'silent' : 'down'),
-    );
+    socket.once('error', (error: NodeJS.ErrnoException) => end(meaning[error.code ?? ''] ?? 'down'));
   });
 }

@@ -3,14 +3,15 @@ import { type DeployResult, deploy } from '../deploy.ts';
 import { destroy } from '../destroy.ts';
 import { UserError } from '../errors.ts';
 import { takeInventory } from '../inventory.ts';
-import type { InfraCluster } from '../kube/cluster.ts';
+import { InfraCluster } from '../kube/cluster.ts';
 import { explainInfraError, isConflict } from '../kube/errors.ts';
 import type { ConfigMap } from '../kube/objects.ts';
 import { applyAll, Existing, nothingApplied } from '../plane/apply.ts';
 import { EtcdGateway } from '../plane/etcd-gateway.ts';
 import { readBundle } from '../plane/secrets.ts';
+import { missingRights } from '../preflight/rights.ts';
 import { runPreflight } from '../preflight/run.ts';
-import { type PlaneRecord, toConfigMap } from '../record.ts';
+import { type PlaneRecord, readRecord, toConfigMap } from '../record.ts';
 import { type ClusterSpec, type ClusterSpecInput, imagesOf, parseSpec } from '../spec.ts';
 import type { Reporter } from '../ui/reporter.ts';
 import { toolVersion } from '../version.ts';
@@ -57,8 +58,9 @@ export async function restore(cluster: InfraCluster, request: RestoreRequest): P
   const { head, snapshot } = backup;
   phase.done(`The backup is whole: ${head.record.spec.host}, revision ${snapshot.revision}, made ${head.created}`);
   const spec = specOf(head, request);
+  await requireRights(cluster);
   await clearAway(cluster, backup, request);
-  await refuseTwoPlanes(backup, request);
+  await refuseTwoPlanes(cluster, backup, request);
   await runPreflight(cluster, spec, reporter);
   await putRecordAndKeys(cluster, backup, spec, reporter);
   const result = await deploy(cluster, {
@@ -87,6 +89,23 @@ export async function restore(cluster: InfraCluster, request: RestoreRequest): P
   });
   await prove(cluster, backup, request.signal);
   return result;
+}
+
+/** What deploy does not need: a pod that takes the snapshot in. */
+async function requireRights(cluster: InfraCluster): Promise<void> {
+  const { verbs } = await missingRights(cluster, [
+    { group: '', resource: 'pods', verbs: ['create', 'delete'] },
+    { group: '', resource: 'pods/exec', verbs: ['get', 'create'] },
+    { group: '', resource: 'pods/portforward', verbs: ['get', 'create'] },
+  ]);
+  if (verbs.length === 0) return;
+  throw new UserError({
+    what: `rights are missing in namespace "${cluster.namespace}": ${verbs.join('; ')}`,
+    why: 'the data of the backup goes into etcd by a pod of its own',
+    fix: 'ask the administrator of the infra cluster for templates/rights/namespace-admin.yaml; nothing was changed',
+    anchor: 'rights',
+    exitCode: 2,
+  });
 }
 
 /** What the plane was, but for what the person wants otherwise. */
@@ -124,7 +143,7 @@ async function clearAway(cluster: InfraCluster, backup: VerifiedBackup, request:
     reporter.line('An earlier restore was not finished: what it left is taken away first');
   } else if (replace) {
     // The plane of the backup may be the one that is to be replaced.
-    if (record?.planeId !== backup.head.record.planeId) await refuseTwoPlanes(backup, request);
+    if (record?.planeId !== backup.head.record.planeId) await refuseTwoPlanes(cluster, backup, request);
     await saveBefore(cluster, backup, replace.safetyBackup, request);
   } else throw hasPlane(cluster.namespace, record);
   await destroy(cluster, { inventory, reporter, timeout, signal });
@@ -166,12 +185,19 @@ function hasPlane(namespace: string, record: PlaneRecord | undefined): UserError
 }
 
 /** Two planes of one authority would both be obeyed, and each would write what the other does not know. */
-async function refuseTwoPlanes({ head, secrets }: VerifiedBackup, { oldPlaneIsDown }: RestoreRequest): Promise<void> {
+async function refuseTwoPlanes(
+  cluster: InfraCluster,
+  { head, secrets }: VerifiedBackup,
+  { oldPlaneIsDown }: RestoreRequest,
+): Promise<void> {
+  // One that just does not answer may do so in a moment. Only where its namespace may be read, and is of this cluster.
+  const there = await readRecord(new InfraCluster(cluster.transport, head.namespace)).catch(() => undefined);
+  const elsewhere = head.namespace !== cluster.namespace && there?.planeId === head.record.planeId;
   const authority = readBundle(secrets)!.authorities.ca!.certificate;
   const { alive, silent } = await lookForOldPlane(head, authority);
-  if (alive.length > 0)
+  if (alive.length > 0 || elsewhere)
     throw new UserError({
-      what: `the plane that was backed up still answers at ${alive.join(' and ')}`,
+      what: `the plane that was backed up ${alive.length > 0 ? `still answers at ${alive.join(' and ')}` : `is still in namespace ${head.namespace}`}`,
       why: 'two planes with the same authorities would be taken for one, and each would lack what the other is told',
       fix: `take it away first (it was in namespace ${head.namespace}): k8sk8s destroy -n ${head.namespace}`,
       anchor: 'old-plane-alive',

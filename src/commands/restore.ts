@@ -76,7 +76,7 @@ async function run(file: string, options: RestoreOptions): Promise<void> {
       );
     else
       reporter.line(
-        `Restored: the hosted cluster is at ${result.addresses.publicServer} (${formatDuration(took)}). Its workers come back by themselves.`,
+        `Restored: the hosted cluster is at ${result.addresses.publicServer} (${formatDuration(took)}). ${options.asNewHost ? 'Its workers have to be told: k8sk8s worker-config' : 'Its workers come back by themselves.'}`,
       );
   } finally {
     await cluster.close();

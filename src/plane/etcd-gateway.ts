@@ -151,7 +151,7 @@ function unreachable(error: unknown): unknown {
   if (error instanceof UserError || (error instanceof Error && error.name === 'ApiError')) return error;
   return new UserError({
     what: 'etcd does not answer',
-    why: messageOf(error),
+    why: messageOf(error) === 'aborted' ? 'the connection to it broke off' : messageOf(error),
     fix: 'look at: k8sk8s status; when it is healthy, run the command again',
     anchor: 'etcd-unreachable',
     cause: error,
