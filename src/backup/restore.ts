@@ -108,26 +108,30 @@ async function requireRights(cluster: InfraCluster): Promise<void> {
   });
 }
 
-/** What the plane was, but for what the person wants otherwise. */
-function specOf({ record, addresses }: BackupHead, { asNewHost, changes }: RestoreRequest): ClusterSpec {
+/** What the plane was, but for what the person wants otherwise. Pure. */
+export function specOf(
+  { record, addresses }: Pick<BackupHead, 'record' | 'addresses'>,
+  { asNewHost, changes }: Pick<RestoreRequest, 'asNewHost' | 'changes'>,
+): ClusterSpec {
   const { host, sans = [], ...kept } = record.spec;
   const moved = asNewHost !== undefined && asNewHost !== host;
   // Workers and pods may know the port's number, unless they have to be told a new host anyway.
   if (!moved) kept.nodePort = addresses.nodePort;
   if (changes.nodePort !== undefined && kept.expose === 'nodeport') delete kept.port;
   if (changes.etcdStorage !== undefined) delete kept.etcdStorageClass;
-  const given = Object.fromEntries(Object.entries(changes).filter(([, value]) => value !== undefined));
-  return parseSpec(
+  const spec = parseSpec(
     {
       ...kept,
       host: asNewHost ?? host,
       // Whoever is led here by the old name is let in.
       sans: moved ? [...new Set([...sans, host])] : sans,
+      ...Object.fromEntries(Object.entries(changes).filter(([, value]) => value !== undefined)),
+      // It ran once, so it is no choice of now.
       allowUntestedVersion: true,
-      ...given,
     },
     'the options of restore',
   );
+  return { ...spec, allowUntestedVersion: kept.allowUntestedVersion ?? false };
 }
 
 /**
