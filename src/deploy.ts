@@ -3,20 +3,25 @@ import { daysWords } from './certificates.ts';
 import { applyChildAssets } from './child/apply.ts';
 import { buildChildAssets, kubeletClientsBinding } from './child/assets.ts';
 import { UserError } from './errors.ts';
+import { type EtcdPlane, growTo, shrinkTo } from './etcd/scale.ts';
 import { checkFiles, type FilesResult, writeFiles } from './files.ts';
 import type { HostedCluster, InfraCluster } from './kube/cluster.ts';
 import { connectHosted } from './kube/connect.ts';
-import type { KubeObject, Secret, Service, Workload } from './kube/objects.ts';
+import { type KubeObject, nameOf, type Secret, type Service, type Workload } from './kube/objects.ts';
 import { acquireLock } from './lock.ts';
 import { ensureCertificates, issueBreakGlass, type PkiBundle } from './pki/certificates.ts';
 import { type Addresses, addressesOf, buildIngress, buildServices, loadBalancerIp } from './plane/addresses.ts';
 import { type Applied, applyAll, Existing, nothingApplied } from './plane/apply.ts';
-import { waitAvailable, waitComponentsReady, waitRolledOut } from './plane/available.ts';
+import { waitAvailable, waitComponentsReady } from './plane/available.ts';
 import { buildControlPlane, certificateContext } from './plane/control-plane.ts';
 import { Diagnosis } from './plane/diagnose.ts';
-import { applySecrets } from './plane/roll-out.ts';
+import { buildGuards } from './plane/guards.ts';
+import { belongsTo } from './plane/names.ts';
+import { podsOf } from './plane/pods.ts';
+import { applySecrets, waitReplaced } from './plane/roll-out.ts';
 import { readAuthority, readBundle } from './plane/secrets.ts';
 import { chooseStorage, removeEtcd, type Storage, storageWords } from './plane/storage.ts';
+import { settledMembership, templateHashOf } from './plane/workloads.ts';
 import { runPreflight } from './preflight/run.ts';
 import { ensureRecord, type PlaneRecord, toConfigMap } from './record.ts';
 import type { ClusterSpec } from './spec.ts';
@@ -68,6 +73,7 @@ export async function deploy(cluster: InfraCluster, request: DeployRequest): Pro
     const { asleep, ...record }: PlaneRecord = await ensureRecord(cluster, spec, toolVersion());
     if (record.phase === 'restoring' && !request.restores) throw unfinishedRestore(cluster.namespace);
     if (asleep) reporter.line(`The plane has slept since ${asleep.since}: deploy wakes it`);
+    if ((asleep?.replicas.etcd ?? spec.etcdMembers) !== spec.etcdMembers) throw membersAsleep(cluster.namespace);
     const { storage, replaces } = await chooseStorage(cluster, spec, existing, record);
     if (storage.kind === 'ephemeral') reporter.warn(`etcd is ephemeral: ${storageWords(storage).loses}`);
     if (replaces) {
@@ -131,7 +137,8 @@ async function ensureAddresses(
   stop: AbortSignal,
 ): Promise<Addresses> {
   const { spec, reporter } = request;
-  const objects = [...buildServices(record.planeId, spec), ...buildIngress(record.planeId, spec)];
+  const members = Math.max(presentMembers(existing), spec.etcdMembers);
+  const objects = [...buildServices(record.planeId, spec, members), ...buildIngress(record.planeId, spec)];
   const now = await applyAll(cluster, record.planeId, objects, existing, applied, reporter);
   const services = now.filter((object) => object.kind === 'Service') as Service[];
   const told = spec.inCluster === 'loadbalancer' ? await balanced(cluster, services, request, stop) : services;
@@ -192,8 +199,10 @@ interface Plane {
 async function ensureControlPlane(plane: Plane): Promise<void> {
   const { cluster, record, addresses, storage, existing, applied, diagnosis, stop } = plane;
   const { spec, reporter, allowDataLoss, timeout } = plane.request;
-  const { secrets, workloads } = buildControlPlane(record, spec, addresses, storage, plane.bundle);
-  if (storage.kind === 'ephemeral' && !allowDataLoss) await refuseDataLoss(cluster, workloads, existing);
+  const present = presentMembers(existing);
+  const membership = settledMembership(Math.max(present, spec.etcdMembers));
+  const { secrets, workloads } = buildControlPlane(record, spec, addresses, storage, plane.bundle, membership);
+  if (storage.kind === 'ephemeral' && !allowDataLoss) refuseDataLoss(workloads, existing);
   diagnosis.expect(workloads);
   // The record of a plane that was available keeps the spec that worked until the new one does too.
   if (record.phase === 'deploying') await writeRecord(cluster, record, spec, addresses, 'deploying');
@@ -204,10 +213,115 @@ async function ensureControlPlane(plane: Plane): Promise<void> {
     // It holds a cluster again: from here on `deploy` goes on with it, and never begins anew.
     await writeRecord(cluster, record, spec, addresses, 'available');
   }
-  const now = await applyAll(cluster, record.planeId, workloads, existing, applied, reporter);
+  const etcd = etcdOf(plane);
+  const several = present > 0 && Math.max(present, spec.etcdMembers) > 1;
+  if (several && (record.phase === 'available' || present !== spec.etcdMembers)) await growTo(etcd, spec.etcdMembers);
+  await endUnelected(plane, workloads);
+  const guards = buildGuards(record.planeId, spec);
+  const now = await applyAll(cluster, record.planeId, [...workloads, ...guards], existing, applied, reporter);
   diagnosis.applied(now, (object) => existing.find(object));
   // Of a plane that was there, the old pods still answer: nothing that they say counts.
-  await waitRolledOut(cluster, now.filter((object) => existing.find(object)) as Workload[], diagnosis, timeout, stop);
+  const were = now.filter((object) => existing.find(object)) as Workload[];
+  await waitReplaced(cluster, record.planeId, were, workloads, diagnosis, { timeout, signal: stop });
+  if (present > spec.etcdMembers) await dropMembers(plane, etcd, present);
+  await removeUnwanted(plane, [...buildServices(record.planeId, spec), ...guards]);
+}
+
+/** Members are changed by members that run. */
+function membersAsleep(namespace: string): UserError {
+  return new UserError({
+    what: `the plane in namespace "${namespace}" sleeps, and so do the etcd members that would have to agree on another number`,
+    fix: `wake it first with: k8sk8s wake -n ${namespace}; or leave --etcd-members as it was`,
+    anchor: 'plane-asleep',
+    exitCode: 2,
+  });
+}
+
+/** Pods that etcd's StatefulSet has; none before there is one. */
+function presentMembers(existing: Existing): number {
+  const [statefulSet] = existing.ofKind<Workload>('StatefulSet');
+  return statefulSet ? (statefulSet.spec.replicas ?? 1) : 0;
+}
+
+function etcdOf({ cluster, record, addresses, storage, bundle, diagnosis, request, stop }: Plane): EtcdPlane {
+  const { spec, reporter, timeout } = request;
+  return {
+    cluster,
+    planeId: record.planeId,
+    addresses: addresses.etcdServiceIps,
+    build: (membership) =>
+      buildControlPlane(record, spec, addresses, storage, bundle, membership).workloads.find(
+        ({ kind }) => kind === 'StatefulSet',
+      ) as Workload,
+    failure: () => diagnosis.failure,
+    reporter,
+    timeout,
+    signal: stop,
+  };
+}
+
+/** The API servers know by now whom not to ask any more. */
+async function dropMembers(plane: Plane, etcd: EtcdPlane, present: number): Promise<void> {
+  const { cluster, record, addresses, storage, bundle, existing, applied, diagnosis } = plane;
+  const { spec, reporter } = plane.request;
+  await shrinkTo(etcd, spec.etcdMembers, present);
+  const etcdServiceIps = addresses.etcdServiceIps.slice(0, spec.etcdMembers);
+  const left = { ...addresses, etcdServiceIps };
+  const { bundle: kept } = await ensureCertificates(bundle, certificateContext(cluster.namespace, spec, left), {
+    keyType: spec.keyType,
+  });
+  const { secrets, workloads } = buildControlPlane(record, spec, left, storage, kept);
+  diagnosis.expect(workloads);
+  await applyAll(cluster, record.planeId, [...secrets, ...workloads], existing, applied, reporter);
+}
+
+/** What only a larger plane had. */
+async function removeUnwanted(
+  { cluster, record, existing, applied, request }: Plane,
+  wanted: KubeObject[],
+): Promise<void> {
+  const unwanted = (['Service', 'PodDisruptionBudget'] as const)
+    .flatMap((kind) => existing.ofKind(kind))
+    .filter((object) => belongsTo(object, record.planeId))
+    .filter(
+      (object) => !wanted.some(({ kind, metadata }) => kind === object.kind && metadata.name === object.metadata.name),
+    );
+  for (const object of unwanted) {
+    await cluster.delete(object, object.metadata.name, object.metadata.uid);
+    applied.changed.push(nameOf(object));
+    request.reporter.line(`${nameOf(object)} deleted`);
+  }
+}
+
+/**
+ * Controller-managers and schedulers that elect a leader and one that does not must never run at the same time: where
+ * that changes, the old ones are gone before the new ones come.
+ */
+async function endUnelected(
+  { cluster, record, existing, request, stop }: Plane,
+  workloads: KubeObject[],
+): Promise<void> {
+  for (const component of ['kube-controller-manager', 'kube-scheduler'] as const) {
+    const next = workloads.find(({ metadata }) => metadata.name === component) as Workload;
+    const before = existing.find<Workload>(next);
+    if (!before || elects(before) === elects(next)) continue;
+    await cluster.apply({ ...next, spec: { ...next.spec, replicas: 0 } });
+    const deadline = Date.now() + request.timeout;
+    while ((await podsOf(cluster, record.planeId, component)).length > 0) {
+      if (Date.now() > deadline)
+        throw new UserError({
+          what: `the old pod of ${component} does not end`,
+          why: 'it does not elect a leader, and must be gone before others do',
+          fix: `look at: kubectl -n ${cluster.namespace} get pods; then run the same command again`,
+          anchor: 'not-gone',
+        });
+      await sleep(200, undefined, { signal: stop });
+    }
+  }
+}
+
+function elects({ spec }: Workload): boolean {
+  return spec.template.spec.containers[0]?.args?.includes('--leader-elect=true') ?? false;
 }
 
 function unfinishedRestore(namespace: string): UserError {
@@ -221,16 +335,10 @@ function unfinishedRestore(namespace: string): UserError {
 }
 
 /** A new pod template means a new pod, and an ephemeral etcd's data lives and dies with its pod. */
-export async function refuseDataLoss(
-  cluster: InfraCluster,
-  workloads: KubeObject[],
-  existing: Existing,
-): Promise<void> {
+export function refuseDataLoss(workloads: KubeObject[], existing: Existing): void {
   const next = workloads.find((object) => object.kind === 'StatefulSet')!;
   const before = existing.find<Workload>(next);
-  if (!before?.status?.readyReplicas) return;
-  const after = await cluster.apply(next, { dryRun: true });
-  if (after.metadata.generation === before.metadata.generation) return;
+  if (!before?.status?.readyReplicas || templateHashOf(before) === templateHashOf(next)) return;
   throw new UserError({
     what: 'this change replaces the pod of etcd, and all objects of the hosted cluster would be lost with it',
     why: 'the plane keeps its data in that pod (ephemeral storage); an option of etcd, its image or its place was changed',

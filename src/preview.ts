@@ -9,9 +9,11 @@ import {
   buildIngress,
   buildServices,
   loadBalancerPlaceholder,
+  memberService,
 } from './plane/addresses.ts';
 import { type Applied, applyAll, Existing, nothingApplied } from './plane/apply.ts';
 import { buildControlPlane, certificateContext } from './plane/control-plane.ts';
+import { buildGuards } from './plane/guards.ts';
 import { readBundle } from './plane/secrets.ts';
 import { chooseStorage } from './plane/storage.ts';
 import { runPreflight } from './preflight/run.ts';
@@ -67,6 +69,7 @@ export async function planInfra(
   const second = await apply([
     toConfigMap({ ...record, issuers: addresses.issuers }),
     ...secrets,
+    ...buildGuards(record.planeId, spec),
     ...workloads.filter((object) => !anew.includes(object)),
   ]);
   return { applied, objects: [...first, ...second], addresses, bundle };
@@ -89,7 +92,7 @@ export async function exportManifests(cluster: InfraCluster, spec: ClusterSpec, 
   const services = existing
     .ofKind<Service>('Service')
     .filter((service) => service.metadata.labels?.['app.kubernetes.io/instance'] === record.planeId);
-  const allocated = services.length === 2;
+  const allocated = services.length > spec.etcdMembers;
   const addresses = allocated ? addressesOf(spec, services, record.issuers) : placeholderAddresses(spec);
   const { bundle } = await ensureCertificates(
     readBundle(existing.ofKind<Secret>('Secret')),
@@ -102,6 +105,7 @@ export async function exportManifests(cluster: InfraCluster, spec: ClusterSpec, 
     ...buildServices(record.planeId, spec),
     ...buildIngress(record.planeId, spec),
     ...(withSecrets ? secrets : []),
+    ...buildGuards(record.planeId, spec),
     ...workloads,
   ];
   return {
@@ -122,7 +126,10 @@ function placeholders(spec: ClusterSpec, addresses: Addresses, allocated: boolea
   const missing = allocated
     ? []
     : [
-        { placeholder: etcdPlaceholder, meaning: 'clusterIP of service etcd0' },
+        ...Array.from({ length: spec.etcdMembers }, (_, member) => ({
+          placeholder: etcdPlaceholder(member),
+          meaning: `clusterIP of service ${memberService(member)}`,
+        })),
         { placeholder: apiserverPlaceholder, meaning: 'clusterIP of service apiserver' },
       ];
   if (!allocated && spec.nodePort === undefined)
@@ -138,7 +145,7 @@ function placeholders(spec: ClusterSpec, addresses: Addresses, allocated: boolea
   return missing;
 }
 
-const etcdPlaceholder = 'ETCD0_CLUSTER_IP';
+const etcdPlaceholder = (member: number) => `ETCD${member}_CLUSTER_IP`;
 const apiserverPlaceholder = 'APISERVER_CLUSTER_IP';
 /** A number, because the manifests need one there; outside of the usual node port range. */
 const nodePortPlaceholder = 6443;
@@ -152,13 +159,17 @@ function placeholderAddresses(spec: ClusterSpec): Addresses {
   });
   return addressesOf(spec, [
     service('apiserver', apiserverPlaceholder, spec.nodePort ?? nodePortPlaceholder),
-    service('etcd0', etcdPlaceholder),
+    ...Array.from({ length: spec.etcdMembers }, (_, member) => service(memberService(member), etcdPlaceholder(member))),
   ]);
 }
 
 /** Certificates cannot carry placeholders; they are not shown in this case. */
 function dummyAddresses(addresses: Addresses): Addresses {
-  return { ...addresses, apiserverServiceIp: '127.0.0.1', etcdServiceIps: ['127.0.0.1'] };
+  return {
+    ...addresses,
+    apiserverServiceIp: '127.0.0.1',
+    etcdServiceIps: addresses.etcdServiceIps.map(() => '127.0.0.1'),
+  };
 }
 
 function newRecord(spec: ClusterSpec): PlaneRecord {

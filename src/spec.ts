@@ -96,6 +96,9 @@ const labelValue = /^([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?$/;
 export const components = ['etcd', 'kube-apiserver', 'kube-controller-manager', 'kube-scheduler'] as const;
 export type Component = (typeof components)[number];
 
+/** More would only be slower: every member takes part in every write. */
+export const maximumMembers = 5;
+
 export const clusterSpec = z.strictObject({
   host: checked(hostProblem).meta(
     flag({
@@ -296,6 +299,24 @@ export const clusterSpec = z.strictObject({
         list: true,
       }),
     ),
+  replicas: z.coerce
+    .number()
+    .int()
+    .min(1, 'has to be 1 to 5')
+    .max(5, 'has to be 1 to 5')
+    .default(1)
+    .meta(
+      flag({
+        flag: 'replicas',
+        arg: 'N',
+        help: 'API servers, controller-managers and schedulers, each on an infra node of its own where there are enough',
+      }),
+    ),
+  etcdMembers: z.coerce
+    .number()
+    .refine((count) => [1, 3, 5].includes(count), 'has to be 1, 3 or 5')
+    .default(1)
+    .meta(flag({ flag: 'etcd-members', arg: '1|3|5', help: 'etcd members; with 3 one may be lost, with 5 two' })),
   etcdStorage: checked(storageProblem)
     .default('auto')
     .meta(
@@ -464,6 +485,10 @@ function crossProblems(spec: ClusterSpec): string[] {
   )
     problems.push(
       `--port ${spec.port} and --node-port ${spec.nodePort} differ, but with --expose nodeport they are the same thing`,
+    );
+  if (spec.etcdStorage === 'ephemeral' && spec.etcdMembers > 1)
+    problems.push(
+      `--etcd-members ${spec.etcdMembers} needs volumes: a member whose data went with its pod may not vote as if it remembered`,
     );
   if (spec.etcdStorage === 'ephemeral' && spec.etcdStorageClass !== undefined)
     problems.push('--etcd-storage-class has no use with --etcd-storage ephemeral: leave one of them out');

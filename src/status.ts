@@ -7,7 +7,9 @@ import type { ContainerStatus, Event, KubeObject, Node, Pod } from './kube/objec
 import { renewBeforeDays } from './pki/certificates.ts';
 import { inspect } from './pki/inspect.ts';
 import { connectionWords } from './plane/available.ts';
+import { replicasOf } from './plane/guards.ts';
 import { planeSelector } from './plane/names.ts';
+import { isReady } from './plane/pods.ts';
 import { type Storage, storageWords } from './plane/storage.ts';
 import type { PlaneRecord } from './record.ts';
 import { type ClusterSpec, components } from './spec.ts';
@@ -19,7 +21,10 @@ interface ComponentStatus {
   /** When the pod was made, RFC 3339. */
   since?: string;
   image: string;
+  /** Of all its pods, comma-separated. */
   node: string;
+  /** Pods that are ready, of those that are wanted: `2/3`. */
+  count: string;
   /** Why it is not ready, as the cluster says it. */
   problem?: string;
 }
@@ -103,13 +108,13 @@ export async function planeStatus(cluster: InfraCluster, now = new Date()): Prom
       workerServer: addresses.workerServer,
       nodePort: addresses.nodePort,
       version: spec.kubernetesVersion,
-      components: components.map((name) => componentStatus(name, pods.items, events.items)),
+      components: components.map((name) => componentStatus(name, pods.items, events.items, replicasOf(spec, name))),
       storage: { ...storage, ...storageWords(storage) },
       certificates: certificates.sort((a, b) => a.days - b.days),
       hosted: answer,
       warnings: warningsOf(events.items, pods.items),
       egress: { kind: spec.egress, how: egressWords[spec.egress] },
-      limits: egressLimits[spec.egress],
+      limits: [...egressLimits[spec.egress], ...components.flatMap((name) => crowded(name, pods.items))],
     };
   } finally {
     await hosted?.close();
@@ -157,7 +162,7 @@ function awakeProblems(of: ComponentStatus[]): string[] {
 }
 
 /** One component, told by its pods; a pod that has ended (evicted, say) stays in the list and does not count. Pure. */
-export function componentStatus(name: string, pods: Pod[], events: Event[]): ComponentStatus {
+export function componentStatus(name: string, pods: Pod[], events: Event[], wanted = 1): ComponentStatus {
   const own = pods.filter(
     ({ metadata, status }) =>
       metadata.labels?.['app.kubernetes.io/name'] === name &&
@@ -166,7 +171,9 @@ export function componentStatus(name: string, pods: Pod[], events: Event[]): Com
       status?.phase !== 'Succeeded',
   );
   const pod = own.find((each) => !isReady(each)) ?? own[0];
-  const ready = own.length > 0 && own.every(isReady);
+  const count = own.filter(isReady).length;
+  const ready = own.length >= wanted && count === own.length;
+  const missing = own.length < wanted && own.every(isReady);
   return {
     name,
     ready,
@@ -177,14 +184,28 @@ export function componentStatus(name: string, pods: Pod[], events: Event[]): Com
     image:
       pod?.status?.containerStatuses?.find((container) => container.name === name)?.image ||
       (pod?.spec.containers[0]?.image ?? ''),
-    node: pod?.spec.nodeName ?? '',
-    problem: ready ? undefined : pod ? podProblem(name, pod) : (refusal(name, events) ?? 'it has no pod'),
+    node: [...new Set(own.map(({ spec }) => spec.nodeName ?? ''))].filter(Boolean).sort().join(', '),
+    count: `${count}/${wanted}`,
+    problem: ready
+      ? undefined
+      : pod && !missing
+        ? podProblem(name, pod)
+        : (refusal(name, events) ?? (wanted === 1 ? 'it has no pod' : `it has ${own.length} of ${wanted} pods`)),
   };
 }
 
-function isReady({ status }: Pod): boolean {
-  const containers = status?.containerStatuses ?? [];
-  return containers.length > 0 && containers.every(({ ready }) => ready);
+/** Pods of one component on one node die together. Pure. */
+export function crowded(name: string, pods: Pod[]): string[] {
+  const byNode = new Map<string, number>();
+  for (const { metadata, spec } of pods)
+    if (metadata.labels?.['app.kubernetes.io/name'] === name && !metadata.deletionTimestamp && spec.nodeName)
+      byNode.set(spec.nodeName, (byNode.get(spec.nodeName) ?? 0) + 1);
+  return [...byNode]
+    .filter(([, count]) => count > 1)
+    .map(
+      ([node, count]) =>
+        `${count} pods of ${name} are on infra node ${node}, and are lost together with it: the infra cluster has too few nodes for them`,
+    );
 }
 
 function podProblem(component: string, { status }: Pod): string {

@@ -14,11 +14,12 @@ import type { ConfigMap, KubeObject, Node, Workload } from './kube/objects.ts';
 import { acquireLock } from './lock.ts';
 import { buildIngress, buildServices } from './plane/addresses.ts';
 import { applyAll, Existing, nothingApplied } from './plane/apply.ts';
-import { waitAvailable, waitRolledOut } from './plane/available.ts';
+import { waitAvailable } from './plane/available.ts';
 import { buildControlPlane } from './plane/control-plane.ts';
 import { Diagnosis } from './plane/diagnose.ts';
 import { tryImages } from './plane/image-trial.ts';
 import { planeSelector } from './plane/names.ts';
+import { waitReplaced } from './plane/roll-out.ts';
 import { runPreflight } from './preflight/run.ts';
 import { toConfigMap } from './record.ts';
 import type { ClusterSpec, Component } from './spec.ts';
@@ -153,8 +154,7 @@ class Upgrade {
     const ready = await this.#readyWorkers();
     const diagnosis = new Diagnosis(this.#cluster, this.#plane.record.planeId);
     try {
-      if (this.#plane.storage.kind === 'ephemeral')
-        await refuseDataLoss(this.#cluster, workloads, await Existing.read(this.#cluster));
+      if (this.#plane.storage.kind === 'ephemeral') refuseDataLoss(workloads, await Existing.read(this.#cluster));
       await this.#step(`etcd`, async () => this.#rollOut(workloads.filter(is('etcd')), diagnosis));
       await this.#step(`API servers to ${version}`, async () => {
         await this.#rollOut(workloads.filter(is('kube-apiserver')), diagnosis);
@@ -237,7 +237,7 @@ class Upgrade {
     const existing = await Existing.read(this.#cluster);
     const now = await applyAll(this.#cluster, planeId, workloads, existing, nothingApplied(), reporter);
     diagnosis.applied(now, (object) => existing.find(object));
-    await waitRolledOut(this.#cluster, now as Workload[], diagnosis, timeout, signal);
+    await waitReplaced(this.#cluster, planeId, now as Workload[], workloads, diagnosis, { timeout, signal });
   }
 
   /** The public address answers, in the version that it should, and what was written before is there. */

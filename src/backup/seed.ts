@@ -183,9 +183,10 @@ type SeedPod = ReturnType<typeof claimPod> | ReturnType<typeof memberPod>;
 
 /** Placed and admitted as etcd's pod. Pure. */
 function claimPod(seed: Seed, owner: Secret) {
-  const { nodeSelector, tolerations, imagePullSecrets, securityContext } = (seed.workload as Template).spec.template
-    .spec;
-  const place = { nodeSelector, tolerations, imagePullSecrets, securityContext };
+  const { nodeSelector, tolerations, imagePullSecrets, securityContext, hostAliases } = (seed.workload as Template).spec
+    .template.spec;
+  // The last has the members' names, which are in their arguments.
+  const place = { nodeSelector, tolerations, imagePullSecrets, securityContext, hostAliases };
   const [receive, restore, last] = steps(seed);
   return {
     ...podKind,

@@ -72,7 +72,7 @@ export function render(status: PlaneStatus, problems: string[], now: Date): stri
     ['COMPONENT', 'READY', 'RESTARTS', 'AGE', 'NODE', 'IMAGE'],
     status.components.map((each) => [
       each.name,
-      each.ready ? 'yes' : 'no',
+      each.count,
       String(each.restarts),
       age(each.since),
       each.node,

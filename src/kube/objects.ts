@@ -1,3 +1,5 @@
+import { isDeepStrictEqual } from 'node:util';
+
 /** Kubernetes objects as they come over the wire, reduced to the fields that k8sk8s reads. */
 
 interface ObjectMeta {
@@ -67,7 +69,7 @@ interface Condition {
 }
 
 export interface Pod extends KubeObject {
-  spec: { nodeName?: string; hostNetwork?: boolean; containers: { name: string; image: string }[] };
+  spec: { nodeName?: string; hostNetwork?: boolean; containers: { name: string; image: string; args?: string[] }[] };
   status?: {
     phase?: string;
     podIP?: string;
@@ -81,7 +83,10 @@ export interface Pod extends KubeObject {
 
 /** Deployment, StatefulSet, DaemonSet, ReplicaSet: what they have in common. */
 export interface Workload extends KubeObject {
-  spec: { replicas?: number; template: { spec: { containers: { name: string; image: string }[] } } };
+  spec: {
+    replicas?: number;
+    template: { metadata?: ObjectMeta; spec: { containers: { name: string; image: string; args?: string[] }[] } };
+  };
   status?: {
     observedGeneration?: number;
     replicas?: number;
@@ -147,7 +152,7 @@ const bookkeeping = new Set(['managedFields', 'resourceVersion', 'generation', '
 
 /** Whether two states of an object ask for the same, whatever the server and controllers noted about it meanwhile. Pure. */
 export function sameContent(before: KubeObject, after: KubeObject): boolean {
-  const content = (object: KubeObject) =>
-    JSON.stringify(object, (key, value) => (bookkeeping.has(key) ? undefined : value));
-  return content(before) === content(after);
+  const content = (object: KubeObject): unknown =>
+    JSON.parse(JSON.stringify(object, (key, value) => (bookkeeping.has(key) ? undefined : value)));
+  return isDeepStrictEqual(content(before), content(after));
 }

@@ -121,7 +121,7 @@ describe('a new plane', () => {
     const names = {
       commonName: 'etcd-1',
       usages: ['serverAuth', 'clientAuth'],
-      dnsNames: ['etcd-1', 'etcd1', 'etcd1.team-a', 'etcd1.team-a.svc', 'localhost'],
+      dnsNames: ['etcd-1', 'etcd-1.etcd', 'etcd1', 'etcd1.team-a', 'etcd1.team-a.svc', 'localhost'],
       ipAddresses: ['127.0.0.1', '10.96.0.12'],
     };
     expect(facts(first, 'etcd-1')).toMatchObject(names);

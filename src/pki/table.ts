@@ -99,6 +99,7 @@ function memberRows(member: number): LeafRow[] {
     usages: ['serverAuth', 'clientAuth'] as Usage[],
     sans: (context: CertificateContext) => [
       `etcd-${member}`,
+      `etcd-${member}.etcd`,
       ...serviceNames(`etcd${member}`, context.namespace),
       'localhost',
       '127.0.0.1',

@@ -7,7 +7,7 @@ import { labelsOf, podSelector } from './names.ts';
 export interface Addresses {
   /** The API server's service in the infra cluster: what controller-manager and scheduler dial. */
   apiserverServiceIp: string;
-  /** Member by member. */
+  /** Member by member; more than the spec has members while their number goes down. */
   etcdServiceIps: string[];
   nodePort: number;
   /** What the API server listens on and publishes as endpoint of the hosted default/kubernetes, for pods on the workers. */
@@ -26,16 +26,28 @@ const loadBalancerPort = 6443;
 /** Stands for the address of a load balancer that has not given one yet. */
 export const loadBalancerPlaceholder = 'LOAD_BALANCER_IP';
 
-/** The services, which the infra cluster gives their addresses. Pure. */
-export function buildServices(planeId: string, spec: ClusterSpec): KubeObject[] {
+/** Name of the service that is a member's address, as long as it is one. */
+export function memberService(member: number): string {
+  return `etcd${member}`;
+}
+
+/**
+ * The services, which the infra cluster gives their addresses. Pure.
+ *
+ * @param members as many etcd members as need an address: while their number changes, the larger one
+ */
+export function buildServices(planeId: string, spec: ClusterSpec, members = spec.etcdMembers): KubeObject[] {
   const services = [
-    ...renderTemplate('host/etcd-service.yaml', {
-      name: 'etcd0',
-      selector: { ...podSelector(planeId, 'etcd'), 'statefulset.kubernetes.io/pod-name': 'etcd-0' },
-    }),
+    ...Array.from({ length: members }, (_, member) =>
+      renderTemplate('host/etcd-service.yaml', {
+        name: memberService(member),
+        selector: { ...podSelector(planeId, 'etcd'), 'statefulset.kubernetes.io/pod-name': `etcd-${member}` },
+      }),
+    ).flat(),
     ...renderTemplate('host/apiserver-service.yaml', {
       selector: podSelector(planeId, 'kube-apiserver'),
       type: spec.inCluster === 'loadbalancer' ? 'LoadBalancer' : 'NodePort',
+      single: spec.replicas === 1,
       nodePort: nodePortWish(spec),
       morePorts:
         spec.inCluster === 'loadbalancer' ? [{ name: 'in-cluster', port: loadBalancerPort, targetPort: 'https' }] : [],
@@ -82,13 +94,17 @@ export function addressesOf(spec: ClusterSpec, services: Service[], earlierIssue
   const find = (name: string) => services.find((service) => service.metadata.name === name);
   const apiserver = find('apiserver');
   const nodePort = apiserver?.spec.ports?.[0]?.nodePort;
-  const etcd = find('etcd0')?.spec.clusterIP;
-  if (!apiserver?.spec.clusterIP || !nodePort || !etcd)
+  const etcd: string[] = [];
+  for (let address = find(memberService(0))?.spec.clusterIP; address; ) {
+    etcd.push(address);
+    address = find(memberService(etcd.length))?.spec.clusterIP;
+  }
+  if (!apiserver?.spec.clusterIP || !nodePort || etcd.length < 1)
     throw new Error('the services apiserver and etcd0 have no address');
   const publicServer = serverUrl(spec.host, spec.expose === 'nodeport' ? nodePort : (spec.port ?? 443));
   return {
     apiserverServiceIp: apiserver.spec.clusterIP,
-    etcdServiceIps: [etcd],
+    etcdServiceIps: etcd,
     nodePort,
     advertised: advertisedOf(spec, apiserver, nodePort),
     publicServer,

@@ -3,20 +3,31 @@ import { UserError } from '../errors.ts';
 import type { InfraCluster, Kind } from '../kube/cluster.ts';
 import { explainInfraError } from '../kube/errors.ts';
 import { type KubeObject, nameOf, sameContent } from '../kube/objects.ts';
+import { maximumMembers } from '../spec.ts';
 import type { Reporter } from '../ui/reporter.ts';
+import { memberService } from './addresses.ts';
 import { belongsTo, recordName } from './names.ts';
 import { secretNames } from './secrets.ts';
 import { claimName } from './storage.ts';
 
-/** Every name that a plane takes in its namespace. */
-const plannedNames: [Kind, string[]][] = [
-  [{ apiVersion: 'v1', kind: 'ConfigMap' }, [recordName]],
-  [{ apiVersion: 'v1', kind: 'Secret' }, secretNames],
-  [{ apiVersion: 'v1', kind: 'Service' }, ['apiserver', 'etcd0']],
-  [{ apiVersion: 'v1', kind: 'PersistentVolumeClaim' }, [claimName(0)]],
-  [{ apiVersion: 'apps/v1', kind: 'StatefulSet' }, ['etcd']],
-  [{ apiVersion: 'apps/v1', kind: 'Deployment' }, ['kube-apiserver', 'kube-controller-manager', 'kube-scheduler']],
-  [{ apiVersion: 'networking.k8s.io/v1', kind: 'Ingress' }, ['k8s-on-k8s']],
+const members = Array.from({ length: maximumMembers }, (_, member) => member);
+const deployments = ['kube-apiserver', 'kube-controller-manager', 'kube-scheduler'];
+
+/** Every name that a plane takes in its namespace; `listed` where one list is cheaper than a question for each. */
+const plannedNames: { kind: Kind; names: string[]; listed?: true }[] = [
+  { kind: { apiVersion: 'v1', kind: 'ConfigMap' }, names: [recordName] },
+  { kind: { apiVersion: 'v1', kind: 'Secret' }, names: secretNames },
+  { kind: { apiVersion: 'v1', kind: 'Service' }, names: ['apiserver', ...members.map(memberService)], listed: true },
+  { kind: { apiVersion: 'v1', kind: 'PersistentVolumeClaim' }, names: members.map(claimName), listed: true },
+  { kind: { apiVersion: 'apps/v1', kind: 'StatefulSet' }, names: ['etcd'] },
+  { kind: { apiVersion: 'apps/v1', kind: 'Deployment' }, names: deployments },
+  { kind: { apiVersion: 'networking.k8s.io/v1', kind: 'Ingress' }, names: ['k8s-on-k8s'] },
+  {
+    kind: { apiVersion: 'networking.k8s.io/v1', kind: 'NetworkPolicy' },
+    names: ['etcd', ...deployments],
+    listed: true,
+  },
+  { kind: { apiVersion: 'policy/v1', kind: 'PodDisruptionBudget' }, names: ['etcd', ...deployments], listed: true },
 ];
 
 /** What the namespace holds under the names that a plane takes, whoever made it. */
@@ -29,9 +40,12 @@ export class Existing {
 
   static async read(cluster: InfraCluster): Promise<Existing> {
     const found = await Promise.all(
-      plannedNames.flatMap(([kind, names]) => names.map((name) => cluster.get(kind, name))),
+      plannedNames.map(async ({ kind, names, listed }) => {
+        if (!listed) return Promise.all(names.map((name) => cluster.get(kind, name)));
+        return (await cluster.list(kind)).items.filter(({ metadata }) => names.includes(metadata.name));
+      }),
     );
-    return new Existing(found.filter((object) => object !== undefined));
+    return new Existing(found.flat().filter((object) => object !== undefined));
   }
 
   find<T extends KubeObject>(object: Kind & { metadata: { name: string } }): T | undefined {

@@ -61,7 +61,7 @@ export async function waitAvailable(
 }
 
 /**
- * Waits until the pods of changed workloads are all of the newest template; at once where nothing was changed.
+ * Waits until the pods of changed Deployments are all of the newest template; at once where nothing was changed.
  *
  * @param timeout milliseconds
  * @throws UserError with the cause when the new pods do not come up

@@ -7,7 +7,7 @@ import { type Addresses, hostAndPort } from './addresses.ts';
 import { restartHash } from './restart.ts';
 import { buildSecrets } from './secrets.ts';
 import type { Storage } from './storage.ts';
-import { buildWorkloads } from './workloads.ts';
+import { buildWorkloads, settledMembership } from './workloads.ts';
 
 /** Everything of a plane that follows from its spec, addresses and certificates; without pods while it sleeps. Pure. */
 export function buildControlPlane(
@@ -16,6 +16,7 @@ export function buildControlPlane(
   addresses: Addresses,
   storage: Storage,
   bundle: PkiBundle,
+  membership = settledMembership(spec.etcdMembers),
 ): { secrets: Secret[]; workloads: KubeObject[] } {
   const secrets = buildSecrets(bundle, {
     planeId,
@@ -29,7 +30,7 @@ export function buildControlPlane(
       `${restartHash(component, secrets)}${component !== 'etcd' && losses ? `-${losses}` : ''}`,
     ]),
   ) as Record<Component, string>;
-  const workloads = buildWorkloads({ planeId, spec, addresses, storage, configHash });
+  const workloads = buildWorkloads({ planeId, spec, addresses, storage, membership, configHash });
   return { secrets, workloads: asleep ? workloads.map(withoutPods) : workloads };
 }
 

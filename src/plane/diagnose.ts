@@ -1,8 +1,10 @@
 import { UserError } from '../errors.ts';
 import { fieldManager, type InfraCluster } from '../kube/cluster.ts';
-import type { ContainerStatus, Event, KubeObject, Pod } from '../kube/objects.ts';
+import type { ContainerStatus, Event, KubeObject, Pod, Workload } from '../kube/objects.ts';
 import { follow } from '../kube/watch.ts';
+import { components } from '../spec.ts';
 import { planeSelector } from './names.ts';
+import { isReady } from './pods.ts';
 import { templateHash, templateHashOf } from './workloads.ts';
 
 /** Reasons that no waiting mends. https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/ */
@@ -29,6 +31,8 @@ export class Diagnosis {
   #templates = new Map<string, string>();
   /** When a workload's pods were last told to be made anew, milliseconds, where that was by this run. */
   readonly #renewed = new Map<string, number>();
+  /** How many pods a component is to have. */
+  #wanted = new Map<string, number>();
   #refusal: UserError | undefined;
   /** The first refusal to make a volume, since when, and whether trying again cannot help. */
   #volume: { since: number; hopeless: boolean; claim: string; message: string } | undefined;
@@ -62,6 +66,9 @@ export class Diagnosis {
   /** Tells what is about to be applied: pods of an earlier template are on their way out, whatever ails them. */
   expect(workloads: KubeObject[]): void {
     this.#templates = new Map(workloads.map((workload) => [workload.metadata.name, templateHashOf(workload) ?? '']));
+    this.#wanted = new Map(
+      workloads.map((workload) => [workload.metadata.name, (workload as Workload).spec.replicas ?? 1]),
+    );
   }
 
   /**
@@ -127,24 +134,21 @@ export class Diagnosis {
     return undefined;
   }
 
-  /** Every component's container is running and ready. */
+  /** Every pod of every component is ready. */
   get allReady(): boolean {
-    return ['etcd', 'kube-apiserver', 'kube-controller-manager', 'kube-scheduler'].every((component) =>
-      [...this.#pods.values()].some(
-        (pod) =>
-          pod.metadata.labels?.['app.kubernetes.io/name'] === component &&
-          pod.status?.containerStatuses?.every((status) => status.ready),
-      ),
+    return components.every((component) => this.#ready(component) >= (this.#wanted.get(component) ?? 1));
+  }
+
+  #ready(component: string): number {
+    const own = [...this.#pods.values()].filter(
+      ({ metadata }) => metadata.labels?.['app.kubernetes.io/name'] === component,
     );
+    return own.filter(isReady).length;
   }
 
   /** Since when the API server's pod has been ready, if it is. */
   get apiServerReady(): boolean {
-    return [...this.#pods.values()].some(
-      (pod) =>
-        pod.metadata.labels?.['app.kubernetes.io/name'] === 'kube-apiserver' &&
-        pod.status?.containerStatuses?.every((status) => status.ready),
-    );
+    return this.#ready('kube-apiserver') > 0;
   }
 
   close(): void {

@@ -5,6 +5,8 @@ import type { Component } from '../spec.ts';
 /** Kinds that deploy may create in the namespace, in the order in which destroy takes them away again. */
 export const planeKinds = [
   { apiVersion: 'networking.k8s.io/v1', kind: 'Ingress' },
+  { apiVersion: 'policy/v1', kind: 'PodDisruptionBudget' },
+  { apiVersion: 'networking.k8s.io/v1', kind: 'NetworkPolicy' },
   { apiVersion: 'apps/v1', kind: 'Deployment' },
   { apiVersion: 'apps/v1', kind: 'StatefulSet' },
   { apiVersion: 'v1', kind: 'PersistentVolumeClaim' },

@@ -1,6 +1,7 @@
+import { replaceOutdated } from '../etcd/scale.ts';
 import type { Plane } from '../hosted.ts';
 import type { InfraCluster } from '../kube/cluster.ts';
-import type { Secret, Workload } from '../kube/objects.ts';
+import type { KubeObject, Secret, Workload } from '../kube/objects.ts';
 import type { PkiBundle } from '../pki/certificates.ts';
 import type { Component } from '../spec.ts';
 import type { Reporter } from '../ui/reporter.ts';
@@ -36,6 +37,38 @@ export async function applySecrets(
 }
 
 /**
+ * Waits until the pods of workloads are of what was applied: Deployments see to that themselves; etcd's pods are replaced
+ * here, one after the other, since its StatefulSet leaves them as they are.
+ *
+ * @param now what was applied, as the server has it
+ * @param built the workloads as they were rendered
+ * @throws UserError with the cause when the new pods do not come up
+ */
+export async function waitReplaced(
+  cluster: InfraCluster,
+  planeId: string,
+  now: Workload[],
+  built: KubeObject[],
+  diagnosis: Diagnosis,
+  { timeout, signal }: Pick<Work, 'timeout' | 'signal'>,
+): Promise<void> {
+  const statefulSet = now.some(isStatefulSet) && built.find(isStatefulSet);
+  await Promise.all([
+    statefulSet &&
+      replaceOutdated({ cluster, planeId, failure: () => diagnosis.failure, timeout, signal }, statefulSet),
+    waitRolledOut(
+      cluster,
+      now.filter(({ kind }) => kind === 'Deployment'),
+      diagnosis,
+      timeout,
+      signal,
+    ),
+  ]);
+}
+
+const isStatefulSet = ({ kind }: KubeObject): boolean => kind === 'StatefulSet';
+
+/**
  * Gives a plane other certificates or keys, and makes the pods of `components` anew where they have to be; returns when
  * all of them run by what they were given and the API answers.
  *
@@ -59,7 +92,7 @@ export async function rollOut(
     diagnosis.expect(workloads);
     await applySecrets(cluster, planeId, built.secrets, existing, applied, reporter);
     const now = (await applyAll(cluster, planeId, workloads, existing, applied, reporter)) as Workload[];
-    await waitRolledOut(cluster, now, diagnosis, timeout, signal);
+    await waitReplaced(cluster, planeId, now, workloads, diagnosis, { timeout, signal });
     const phase = reporter.begin('Waiting until the hosted API answers');
     try {
       await waitAvailable(hosted, diagnosis, timeout, phase, signal);

@@ -16,7 +16,8 @@ const authorities = ['ca', 'etcd-ca', 'etcd-peer-ca', 'front-proxy-ca', 'kubelet
 
 /** Which certificates, with their keys, live in which Secret; and which authorities' certificates stand beside them. */
 const contents: Record<string, { leaves: string[]; trusted: string[]; serviceAccount?: true }> = {
-  etcd: { leaves: ['etcd-0', 'etcd-0-peer'], trusted: ['etcd-ca', 'etcd-peer-ca'] },
+  // As many members as there are: see leavesOf.
+  etcd: { leaves: [], trusted: ['etcd-ca', 'etcd-peer-ca'] },
   'kube-apiserver': {
     leaves: ['apiserver', 'apiserver-etcd-client', 'apiserver-kubelet-client', 'front-proxy-client'],
     trusted: ['ca', 'etcd-ca', 'kubelet-serving-ca', 'front-proxy-ca'],
@@ -32,6 +33,13 @@ const contents: Record<string, { leaves: string[]; trusted: string[]; serviceAcc
 const encryptionFile = 'encryption.yaml';
 const nextKeyFile = 'service-account-next.key';
 const switchedFile = 'service-account-switched';
+
+const memberLeaf = /^etcd-\d+(-peer)?$/;
+
+/** The certificates of a Secret; `known` are all that there are, for the etcd members among them. */
+function leavesOf(name: string, known: string[]): string[] {
+  return name === 'etcd' ? known.filter((leaf) => memberLeaf.test(leaf)) : contents[name]!.leaves;
+}
 
 export const secretNames = [authoritiesSecret, ...Object.keys(contents)];
 
@@ -70,12 +78,14 @@ export function buildSecrets(bundle: PkiBundle, context: SecretContext): Secret[
     'admin-kubeconfig': { kubeconfig: adminKubeconfig(bundle, context) },
   };
   const wanted = Object.entries(contents).filter(([name]) => secretNamesOf(context.spec).includes(name));
-  const secrets = wanted.map(([name, { leaves, trusted, serviceAccount }]) =>
+  const secrets = wanted.map(([name, { trusted, serviceAccount }]) =>
     secret(name, context, {
       ...Object.fromEntries(
         trusted.map((authority) => [`${authority}.crt`, bundle.authorities[authority]!.certificate]),
       ),
-      ...Object.fromEntries(leaves.flatMap((leaf) => pair(leaf, bundle.leaves[leaf]!))),
+      ...Object.fromEntries(
+        leavesOf(name, Object.keys(bundle.leaves)).flatMap((leaf) => pair(leaf, bundle.leaves[leaf]!)),
+      ),
       ...(serviceAccount && serviceAccountFiles(bundle)),
       ...own[name],
     }),
@@ -114,7 +124,11 @@ export function readBundle(secrets: Secret[]): PkiBundle | undefined {
   return {
     authorities: Object.fromEntries(credentials(authorities, signers)),
     leaves: Object.fromEntries(
-      Object.entries(contents).flatMap(([name, { leaves }]) => credentials(leaves, files.get(name) ?? {})),
+      Object.keys(contents).flatMap((name) => {
+        const own = files.get(name) ?? {};
+        const known = Object.keys(own).map((file) => file.replace(/\.(crt|key)$/, ''));
+        return credentials(leavesOf(name, [...new Set(known)]), own);
+      }),
     ),
     serviceAccount: {
       publicKey: signers['service-account.pub'] ?? '',

@@ -84,15 +84,16 @@ function volumeOf({ spec }: Pick<PersistentVolumeClaim, 'spec'>): Volume {
   return { kind: 'volume', size: spec.resources.requests.storage, storageClass: spec.storageClassName };
 }
 
-function asAskedFor({ etcdStorage, etcdStorageClass }: ClusterSpec, current: Storage): boolean {
-  if (current.kind === 'ephemeral') return etcdStorage === 'ephemeral' || (etcdStorage === 'auto' && !etcdStorageClass);
+function asAskedFor({ etcdStorage, etcdStorageClass, etcdMembers }: ClusterSpec, current: Storage): boolean {
+  if (current.kind === 'ephemeral')
+    return etcdMembers === 1 && (etcdStorage === 'ephemeral' || (etcdStorage === 'auto' && !etcdStorageClass));
   if (etcdStorageClass !== undefined && etcdStorageClass !== current.storageClass) return false;
   return etcdStorage === 'auto' || parseQuantity(etcdStorage) === parseQuantity(current.size);
 }
 
 async function newStorage(
   cluster: InfraCluster,
-  { etcdStorage, etcdStorageClass }: ClusterSpec,
+  { etcdStorage, etcdStorageClass, etcdMembers }: ClusterSpec,
 ): Promise<Omit<StorageChoice, 'replaces'>> {
   if (etcdStorage === 'ephemeral') return { storage: { kind: 'ephemeral' }, why: 'as asked for' };
   const size = etcdStorage === 'auto' ? defaultSize : etcdStorage;
@@ -101,11 +102,14 @@ async function newStorage(
   const { storageClass, problem } = await defaultClass(cluster, size);
   if (storageClass !== undefined)
     return { storage: { kind: 'volume', size, storageClass }, why: 'the default of the infra cluster' };
-  if (etcdStorage === 'auto') return { storage: { kind: 'ephemeral' }, why: problem };
+  if (etcdStorage === 'auto' && etcdMembers === 1) return { storage: { kind: 'ephemeral' }, why: problem };
   throw new UserError({
-    what: `etcd cannot have a volume of ${size}`,
+    what: `etcd cannot have ${etcdMembers === 1 ? 'a volume' : `${etcdMembers} volumes`} of ${size}`,
     why: problem,
-    fix: 'name a class with --etcd-storage-class, or take --etcd-storage ephemeral if the hosted cluster may be lost with its pod',
+    fix:
+      etcdMembers === 1
+        ? 'name a class with --etcd-storage-class, or take --etcd-storage ephemeral if the hosted cluster may be lost with its pod'
+        : 'name a class with --etcd-storage-class; a single member, --etcd-members 1, can do without a volume',
     anchor: 'storage-class',
     exitCode: 2,
   });
@@ -204,7 +208,19 @@ export function storageWords(storage: Storage): { name: string; loses: string } 
       };
 }
 
-function storageChange(namespace: string, current: Storage, { etcdStorage, etcdStorageClass }: ClusterSpec): UserError {
+function storageChange(
+  namespace: string,
+  current: Storage,
+  { etcdStorage, etcdStorageClass, etcdMembers }: ClusterSpec,
+): UserError {
+  if (etcdMembers > 1 && current.kind === 'ephemeral' && etcdStorage === 'auto')
+    return new UserError({
+      what: `this plane's etcd cannot have ${etcdMembers} members`,
+      why: 'its data lies in its pod, and more than one member needs volumes: one whose data went with its pod may not vote as if it remembered',
+      fix: `leave --etcd-members out; or save what the hosted cluster holds, take the plane away (k8sk8s destroy -n ${namespace}) and deploy it with volumes`,
+      anchor: 'storage-change',
+      exitCode: 2,
+    });
   const asked = [
     `--etcd-storage ${etcdStorage}`,
     ...(etcdStorageClass ? [`--etcd-storage-class ${etcdStorageClass}`] : []),

@@ -25,11 +25,27 @@ const containerSecurity = (added: string[] = []) => ({
   capabilities: { drop: ['ALL'], ...(added.length > 0 && { add: added }) },
 });
 
+/** etcd's members as their pods are told them. */
+export interface Membership {
+  /** Pods of the StatefulSet: etcd-0 and so on. */
+  pods: number;
+  /** Who forms, or has formed, the cluster, by the number of the pod. Read only by a member without data. */
+  members: number[];
+  /** The member without data is to join a cluster that is there, and not to form one. */
+  joining: boolean;
+}
+
+/** All members together, as a plane begins. One that lost its data later finds that it is known already, and stops. */
+export function settledMembership(count: number): Membership {
+  return { pods: count, members: Array.from({ length: count }, (_, member) => member), joining: false };
+}
+
 export interface WorkloadContext {
   planeId: string;
   spec: ClusterSpec;
   addresses: Addresses;
   storage: Storage;
+  membership: Membership;
   /** Hash of the Secrets that a component mounts. */
   configHash: Record<Component, string>;
 }
@@ -53,9 +69,11 @@ interface PodTemplateOwner extends KubeObject {
     template: {
       metadata: { annotations?: Record<string, string> };
       spec: {
+        hostAliases?: object[];
         nodeSelector?: Record<string, string>;
         tolerations?: object[];
         imagePullSecrets?: { name: string }[];
+        topologySpreadConstraints?: object[];
         containers: { args: string[]; env?: object[]; resources?: object }[];
       };
     };
@@ -66,6 +84,14 @@ interface PodTemplateOwner extends KubeObject {
 export function buildWorkloads(context: WorkloadContext): KubeObject[] {
   const { spec, addresses, planeId } = context;
   const images = imagesOf(spec);
+  const single = spec.replicas === 1;
+  const elected = {
+    replicas: spec.replicas,
+    leaderElect: !single,
+    strategy: single
+      ? { type: 'Recreate' }
+      : { type: 'RollingUpdate', rollingUpdate: { maxSurge: 0, maxUnavailable: 1 } },
+  };
   const workload = (
     component: Component,
     image: string,
@@ -96,16 +122,19 @@ export function buildWorkloads(context: WorkloadContext): KubeObject[] {
     if (resources) container.resources = resources;
     if (Object.keys(spec.nodeSelector).length > 0) pod.nodeSelector = spec.nodeSelector;
     if (spec.tolerations.length > 0) pod.tolerations = spec.tolerations.map(toleration);
+    if (component !== 'etcd' && !single) pod.topologySpreadConstraints = [spread(planeId, component)];
     if (spec.imagePullSecret) pod.imagePullSecrets = [{ name: spec.imagePullSecret }];
     const { template } = object!.spec;
-    const hash = createHash('sha256').update(JSON.stringify(template)).digest('hex').slice(0, 16);
+    const hash = createHash('sha256')
+      .update(JSON.stringify(restartRelevant(template)))
+      .digest('hex')
+      .slice(0, 16);
     template.metadata.annotations = { ...template.metadata.annotations, [templateHash]: hash };
     return object!;
   };
   return [
     workload('etcd', images.etcd, {
-      serviceIp: addresses.etcdServiceIps[0]!,
-      planeId,
+      ...memberValues(planeId, context),
       ...storageValues(planeId, context.storage),
     }),
     workload(
@@ -114,7 +143,14 @@ export function buildWorkloads(context: WorkloadContext): KubeObject[] {
       {
         port: addresses.advertised.port,
         advertiseAddress: addresses.advertised.address,
-        etcdIp: addresses.etcdServiceIps[0]!,
+        etcdServers: addresses.etcdServiceIps
+          .slice(0, spec.etcdMembers)
+          .map((address) => `https://${address}:2379`)
+          .join(','),
+        replicas: spec.replicas,
+        // With others to send clients to, it goes on answering until everybody has heard that it is leaving.
+        shutdownArgs: single ? [] : ['--shutdown-delay-duration=5s'],
+        gracePeriod: single ? 15 : 25,
         issuers: addresses.issuers.map((issuer) => `--service-account-issuer=${issuer}`),
         issuer: addresses.issuers[0]!,
         serviceCidr: spec.serviceCidr,
@@ -132,11 +168,53 @@ export function buildWorkloads(context: WorkloadContext): KubeObject[] {
       ['NET_BIND_SERVICE'],
     ),
     workload('kube-controller-manager', images.kubeControllerManager, {
+      ...elected,
       podCidr: spec.podCidr,
       serviceCidr: spec.serviceCidr,
     }),
-    workload('kube-scheduler', images.kubeScheduler, {}),
+    workload('kube-scheduler', images.kubeScheduler, elected),
   ];
+}
+
+/** A template without what only a member that has no data yet reads: running members need not restart for it. */
+function restartRelevant(template: PodTemplateOwner['spec']['template']): object {
+  const { hostAliases: _, ...pod } = template.spec;
+  const containers = pod.containers.map((container) => ({
+    ...container,
+    args: container.args.filter((argument) => !/^--initial-cluster(-state)?=/.test(argument)),
+  }));
+  return { ...template, spec: { ...pod, containers } };
+}
+
+/**
+ * One on a node wherever nodes suffice, and evenly where they do not: the same as required anti-affinity, but for
+ * replicas that no node is left for, which share one instead of waiting for another.
+ */
+function spread(planeId: string, component: Component): object {
+  return {
+    maxSkew: 1,
+    topologyKey: 'kubernetes.io/hostname',
+    whenUnsatisfiable: 'DoNotSchedule',
+    // Cordoned and lost nodes do not count as places.
+    nodeTaintsPolicy: 'Honor',
+    labelSelector: { matchLabels: podSelector(planeId, component) },
+  };
+}
+
+/** Members are known to each other by their services' addresses; the names lead to the same without DNS. */
+function memberValues(planeId: string, { addresses, membership }: WorkloadContext): Record<string, Value> {
+  const { pods, members, joining } = membership;
+  const addressOf = (member: number) => addresses.etcdServiceIps[member]!;
+  return {
+    planeId,
+    members: pods,
+    initialCluster: members.map((member) => `etcd-${member}=https://${addressOf(member)}:2380`).join(','),
+    initialClusterState: joining ? 'existing' : 'new',
+    hostAliases: Array.from({ length: pods }, (_, member) => ({
+      ip: addressOf(member),
+      hostnames: [`etcd-${member}.etcd`],
+    })),
+  };
 }
 
 function storageValues(planeId: string, storage: Storage): Record<string, Value> {

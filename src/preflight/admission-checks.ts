@@ -134,7 +134,8 @@ async function servicesAccepted(context: CheckContext): Promise<Outcome> {
       fix: `choose another ${spec.nodePort === undefined ? '--port' : '--node-port'}, or leave it out and let the cluster choose`,
     };
   if (refusal) return refused(context, refusal.object, refusal.error, 'rejected');
-  const before = (await context.existing()).find<Service>(trials[0]!.object)?.spec.ports?.[0]?.nodePort;
+  const apiserver = trials.find(({ object }) => object.metadata.name === 'apiserver')!.object;
+  const before = (await context.existing()).find<Service>(apiserver)?.spec.ports?.[0]?.nodePort;
   if (port !== undefined && port === before) return ok(`Node port ${port} is kept`);
   // A dry run does not compare the port with the range, only with the ports that are in use.
   if (port !== undefined && (port < 30000 || port > 32767))

@@ -1,11 +1,13 @@
 import { isForbidden } from '../kube/errors.ts';
 import type { KubeObject } from '../kube/objects.ts';
+import { buildServices } from '../plane/addresses.ts';
+import { replicasOf } from '../plane/guards.ts';
 import { recordName } from '../plane/names.ts';
 import { secretNamesOf } from '../plane/secrets.ts';
 import { claimName } from '../plane/storage.ts';
 import { formatQuantity, parseQuantity } from '../quantity.ts';
 import { type Check, type CheckContext, ok, shared } from './check.ts';
-import { type PodResources, runningComponents, trialPods, trialStorage } from './trials.ts';
+import { type PodResources, runningComponents, trialId, trialPods, trialStorage } from './trials.ts';
 
 export interface Quota extends KubeObject {
   spec?: {
@@ -92,23 +94,30 @@ async function demand(context: CheckContext): Promise<Amounts> {
     trialPods(context),
     runningComponents(context),
   ]);
+  const { spec } = context;
   const missing = (apiVersion: string, kind: string, names: string[]) =>
     names.filter((name) => !existing.find({ apiVersion, kind, metadata: { name } })).length;
-  const secrets = missing('v1', 'Secret', secretNamesOf(context.spec));
-  const services = missing('v1', 'Service', ['apiserver', 'etcd0']);
+  const secrets = missing('v1', 'Secret', secretNamesOf(spec));
+  const services = missing(
+    'v1',
+    'Service',
+    buildServices(trialId, spec).map(({ metadata }) => metadata.name),
+  );
   const configMaps = missing('v1', 'ConfigMap', [recordName]);
   const deployments = missing('apps/v1', 'Deployment', ['kube-apiserver', 'kube-controller-manager', 'kube-scheduler']);
-  const ingresses = context.spec.expose === 'ingress' ? missing('networking.k8s.io/v1', 'Ingress', ['k8s-on-k8s']) : 0;
+  const ingresses = spec.expose === 'ingress' ? missing('networking.k8s.io/v1', 'Ingress', ['k8s-on-k8s']) : 0;
   const storage = await trialStorage(context).then(
     (choice) => choice.storage,
     () => undefined,
   );
-  const claims = storage?.kind === 'volume' ? missing('v1', 'PersistentVolumeClaim', [claimName(0)]) : 0;
+  const members = Array.from({ length: spec.etcdMembers }, (_, member) => claimName(member));
+  const claims = storage?.kind === 'volume' ? missing('v1', 'PersistentVolumeClaim', members) : 0;
   const bytes = storage?.kind === 'volume' ? claims * parseQuantity(storage.size)! : 0;
   // As the cluster would make them, with a LimitRange's defaults and a webhook's sidecars, where it would.
-  const pods = trials
-    .filter(({ component }) => !running.has(component))
-    .map(({ admitted, object }) => podDemand((admitted ?? object) as PodResources));
+  const pods = trials.flatMap(({ component, admitted, object }) => {
+    const wanted = replicasOf(spec, component) - (running.get(component) ?? 0);
+    return wanted > 0 ? Array(wanted).fill(podDemand((admitted ?? object) as PodResources)) : [];
+  });
   return sum([
     ...pods,
     {
@@ -119,7 +128,7 @@ async function demand(context: CheckContext): Promise<Amounts> {
       services,
       'count/services': services,
       'services.nodeports': missing('v1', 'Service', ['apiserver']),
-      'services.loadbalancers': context.spec.inCluster === 'loadbalancer' ? missing('v1', 'Service', ['apiserver']) : 0,
+      'services.loadbalancers': spec.inCluster === 'loadbalancer' ? missing('v1', 'Service', ['apiserver']) : 0,
       configmaps: configMaps,
       'count/configmaps': configMaps,
       persistentvolumeclaims: claims,

@@ -16,12 +16,13 @@ export const requiredRights: Right[] = [
     resource,
     verbs: all,
   })),
-  { group: '', resource: 'pods', verbs: ['get', 'list', 'watch'] },
+  { group: '', resource: 'pods', verbs: ['get', 'list', 'watch', 'delete'] },
   { group: '', resource: 'pods/log', verbs: ['get'] },
   { group: '', resource: 'pods/exec', verbs: ['get', 'create'] },
   { group: '', resource: 'events', verbs: ['list', 'watch'] },
   ...['deployments', 'statefulsets'].map((resource) => ({ group: 'apps', resource, verbs: all })),
-  { group: 'networking.k8s.io', resource: 'ingresses', verbs: all },
+  ...['ingresses', 'networkpolicies'].map((resource) => ({ group: 'networking.k8s.io', resource, verbs: all })),
+  { group: 'policy', resource: 'poddisruptionbudgets', verbs: all },
   { group: 'coordination.k8s.io', resource: 'leases', verbs: ['get', 'list', 'create', 'update', 'delete'] },
 ];
 

@@ -1,9 +1,9 @@
 import { isForbidden } from '../kube/errors.ts';
 import type { KubeObject, Pod, Service } from '../kube/objects.ts';
-import { addressesOf, buildIngress, buildServices } from '../plane/addresses.ts';
+import { addressesOf, buildIngress, buildServices, memberService } from '../plane/addresses.ts';
 import { belongsTo } from '../plane/names.ts';
 import { chooseStorage } from '../plane/storage.ts';
-import { buildWorkloads } from '../plane/workloads.ts';
+import { buildWorkloads, settledMembership } from '../plane/workloads.ts';
 import { type Component, components } from '../spec.ts';
 import { type CheckContext, shared } from './check.ts';
 
@@ -68,7 +68,11 @@ export const trialPods = shared(async ({ cluster, spec }): Promise<PodTrial[]> =
   const workloads = buildWorkloads({
     planeId: trialId,
     spec,
-    addresses: addressesOf(spec, [service('apiserver'), service('etcd0')]),
+    addresses: addressesOf(spec, [
+      service('apiserver'),
+      ...Array.from({ length: spec.etcdMembers }, (_, member) => service(memberService(member))),
+    ]),
+    membership: settledMembership(spec.etcdMembers),
     // A claim would have to be there; what admission looks at is the same.
     storage: { kind: 'ephemeral' },
     configHash: Object.fromEntries(components.map((component) => [component, ''])) as Record<Component, string>,
@@ -90,10 +94,10 @@ export const trialStorage = shared(async (context) => {
   return chooseStorage(context.cluster, context.spec, existing, record);
 });
 
-/** The two services: the answers tell whether the node port is free, and an address of the infra cluster's range. */
+/** The services, the API server's among them: the answers tell whether the node port is free, and an address of the infra cluster's range. */
 export const trialServices = shared((context) =>
   Promise.all(
-    ['apiserver', 'etcd0'].map((name) =>
+    buildServices(trialId, context.spec).map(({ metadata: { name } }) =>
       tryObject(
         context,
         (planeId) => buildServices(planeId, context.spec).find(({ metadata }) => metadata.name === name)! as Service,
@@ -118,12 +122,14 @@ export const namespacePods = shared(
     ),
 );
 
-/** Components that have a pod, whose share of the quota is therefore used by themselves. */
-export const runningComponents = shared(async (context): Promise<Set<string>> => {
+/** How many pods each component has, whose share of the quota is therefore used by themselves. */
+export const runningComponents = shared(async (context): Promise<Map<string, number>> => {
   const [pods, record] = await Promise.all([namespacePods(context), context.record()]);
-  return new Set(
-    pods
-      .filter((pod) => record && belongsTo(pod, record.planeId) && !/Succeeded|Failed/.test(pod.status?.phase ?? ''))
-      .map(({ metadata }) => metadata.labels?.['app.kubernetes.io/name'] ?? ''),
-  );
+  const running = new Map<string, number>();
+  for (const pod of pods)
+    if (record && belongsTo(pod, record.planeId) && !/Succeeded|Failed/.test(pod.status?.phase ?? '')) {
+      const name = pod.metadata.labels?.['app.kubernetes.io/name'] ?? '';
+      running.set(name, (running.get(name) ?? 0) + 1);
+    }
+  return running;
 });

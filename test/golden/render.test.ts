@@ -2,9 +2,10 @@ import { dump } from 'js-yaml';
 import { expect, test } from 'vitest';
 import { buildChildAssets } from '../../src/child/assets.ts';
 import type { KubeObject, Service } from '../../src/kube/objects.ts';
-import { addressesOf, buildIngress, buildServices } from '../../src/plane/addresses.ts';
+import { addressesOf, buildIngress, buildServices, memberService } from '../../src/plane/addresses.ts';
+import { buildGuards } from '../../src/plane/guards.ts';
 import type { Storage } from '../../src/plane/storage.ts';
-import { buildWorkloads } from '../../src/plane/workloads.ts';
+import { buildWorkloads, settledMembership } from '../../src/plane/workloads.ts';
 import type { ClusterSpec } from '../../src/spec.ts';
 import { specs } from './specs.ts';
 
@@ -30,7 +31,7 @@ function storageOf({ etcdStorage, etcdStorageClass }: ClusterSpec): Storage {
 function everything(spec: ClusterSpec): KubeObject[] {
   const addresses = addressesOf(spec, [
     service('apiserver', '10.96.0.5', spec.nodePort ?? 31234),
-    service('etcd0', '10.96.0.6'),
+    ...Array.from({ length: spec.etcdMembers }, (_, member) => service(memberService(member), `10.96.0.${6 + member}`)),
   ]);
   const configHash = { etcd: 'e', 'kube-apiserver': 'a', 'kube-controller-manager': 'c', 'kube-scheduler': 's' };
   const child = buildChildAssets(spec, addresses, { ca: 'THE CA\n', kubeletServing: 'THE KUBELET CA\n' });
@@ -45,7 +46,15 @@ function everything(spec: ClusterSpec): KubeObject[] {
   return [
     ...buildServices(planeId, spec),
     ...buildIngress(planeId, spec),
-    ...buildWorkloads({ planeId, spec, addresses, storage: storageOf(spec), configHash }),
+    ...buildGuards(planeId, spec),
+    ...buildWorkloads({
+      planeId,
+      spec,
+      addresses,
+      storage: storageOf(spec),
+      membership: settledMembership(spec.etcdMembers),
+      configHash,
+    }),
     ...child,
   ];
 }

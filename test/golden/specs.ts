@@ -18,6 +18,7 @@ export const specs: Record<string, ClusterSpec> = Object.fromEntries(
     'no-child-assets': { childAssets: false },
     durable: { etcdStorage: '10Gi', etcdStorageClass: 'fast' },
     lite: { profile: 'lite' as const, etcdArgs: ['heartbeat-interval=200'] },
+    'highly-available': { etcdStorage: '10Gi', etcdMembers: 3, replicas: 3 },
     options: {
       port: 8443,
       workerEndpoint: 'https://10.1.2.3:6443',

@@ -1,0 +1,186 @@
+import { UserError } from '../errors.ts';
+import type { InfraCluster } from '../kube/cluster.ts';
+import { ExecError } from '../kube/exec.ts';
+import type { Pod } from '../kube/objects.ts';
+import { podsOf } from '../plane/pods.ts';
+
+export interface Member {
+  /** Hexadecimal, as etcdctl takes it. */
+  id: string;
+  /** Empty until the member has started once. */
+  name: string;
+  /** `https://10.96.0.6:2380` */
+  peerUrl: string;
+  learner: boolean;
+}
+
+export interface MemberStatus {
+  id: string;
+  leader: string;
+  learner: boolean;
+  version: string;
+  revision: number;
+  raftIndex: number;
+  raftTerm: number;
+  /** Bytes: of the file, of it in use, and how large it may become. */
+  size: number;
+  inUse: number;
+  quota: number;
+  errors: string[];
+}
+
+export interface Alarm {
+  member: string;
+  kind: 'NOSPACE' | 'CORRUPT' | string;
+}
+
+/** What etcdctl says when it fails, in its own words. */
+export class EtcdError extends Error {
+  constructor(message: string) {
+    super(message);
+    this.name = 'EtcdError';
+  }
+}
+
+const pki = '/etc/etcd/pki';
+
+/**
+ * etcdctl in the pod of one of the members: the one way to etcd that needs no more than the rights of a namespace, and
+ * no client of our own.
+ */
+export class Etcdctl {
+  readonly #cluster: InfraCluster;
+  readonly #pod: string;
+
+  constructor(cluster: InfraCluster, pod: string) {
+    this.#cluster = cluster;
+    this.#pod = pod;
+  }
+
+  /**
+   * Asks the pod's own member, which passes on to the leader what is for it.
+   *
+   * @throws EtcdError with etcdctl's words, ExecError when it could not be run
+   */
+  async run(args: string[], options: { address?: string; seconds?: number } = {}): Promise<string> {
+    const { address = '127.0.0.1', seconds = 10 } = options;
+    const { code, stdout, stderr } = await this.#exec([address], args, seconds);
+    if (code !== 0) throw new EtcdError(lastWords(stderr) || `etcdctl ended with exit code ${code}`);
+    return stdout;
+  }
+
+  async members(): Promise<Member[]> {
+    const answer = parse(await this.run(['member', 'list', '-w', 'json'])) as {
+      members: { ID: string; name?: string; peerURLs?: string[]; isLearner?: boolean }[];
+    };
+    return answer.members.map(({ ID, name = '', peerURLs = [], isLearner = false }) => ({
+      id: hex(ID),
+      name,
+      peerUrl: peerURLs[0] ?? '',
+      learner: isLearner,
+    }));
+  }
+
+  /** By address; members that do not answer within a few seconds are left out. */
+  async status(addresses: string[]): Promise<Map<string, MemberStatus>> {
+    // Exit code 1 when only some of them answered.
+    const { stdout } = await this.#exec(addresses, ['endpoint', 'status', '-w', 'json'], 4);
+    const answer = (stdout.trim() === '' ? [] : (parse(stdout) ?? [])) as {
+      Endpoint: string;
+      Status: Record<string, unknown> & { header: Record<string, string | number> };
+    }[];
+    return new Map(
+      answer.map(({ Endpoint, Status: { header, ...status } }) => [
+        new URL(Endpoint).hostname,
+        {
+          id: hex(header.member_id),
+          leader: hex(status.leader),
+          learner: status.isLearner === true,
+          version: String(status.version ?? ''),
+          revision: Number(header.revision ?? 0),
+          raftIndex: Number(status.raftIndex ?? 0),
+          raftTerm: Number(status.raftTerm ?? 0),
+          size: Number(status.dbSize ?? 0),
+          inUse: Number(status.dbSizeInUse ?? 0),
+          quota: Number(status.dbSizeQuota ?? 0),
+          errors: (status.errors as string[] | undefined) ?? [],
+        },
+      ]),
+    );
+  }
+
+  async alarms(): Promise<Alarm[]> {
+    const answer = parse(await this.run(['alarm', 'list', '-w', 'json'])) as {
+      alarms?: { memberID: string; alarm: number }[];
+    };
+    return (answer.alarms ?? []).map(({ memberID, alarm }) => ({
+      member: hex(memberID),
+      kind: ['NONE', 'NOSPACE', 'CORRUPT'][alarm] ?? String(alarm),
+    }));
+  }
+
+  #exec(addresses: string[], args: string[], seconds: number) {
+    const command = [
+      'etcdctl',
+      `--endpoints=${addresses.map((address) => `https://${address}:2379`).join(',')}`,
+      `--cacert=${pki}/etcd-ca.crt`,
+      `--cert=${pki}/${this.#pod}.crt`,
+      `--key=${pki}/${this.#pod}.key`,
+      '--dial-timeout=3s',
+      `--command-timeout=${seconds}s`,
+      ...args,
+    ];
+    const timeout = (seconds * Math.max(1, addresses.length) + 15) * 1000;
+    return this.#cluster.exec(this.#pod, command, { container: 'etcd', timeout });
+  }
+}
+
+/**
+ * etcdctl in the first pod that can run it: a ready one where there is one.
+ *
+ * @throws UserError `etcd-unreachable` when none of etcd's containers runs
+ */
+export async function openEtcdctl(cluster: InfraCluster, planeId: string): Promise<Etcdctl> {
+  const pods = await podsOf(cluster, planeId, 'etcd');
+  const running = pods.filter(({ metadata, status }) => !metadata.deletionTimestamp && hasStarted(status));
+  const ready = running.find(({ status }) => status?.containerStatuses?.every((each) => each.ready));
+  const chosen = ready ?? running[0];
+  if (chosen) return new Etcdctl(cluster, chosen.metadata.name);
+  throw new UserError({
+    what: `no etcd of the plane in namespace "${cluster.namespace}" is running`,
+    why: pods.length === 0 ? 'it has no pod' : `its pods: ${pods.map(({ metadata }) => metadata.name).join(', ')}`,
+    fix: `look at: k8sk8s status -n ${cluster.namespace}`,
+    anchor: 'etcd-unreachable',
+  });
+}
+
+function hasStarted(status: Pod['status']): boolean {
+  return status?.containerStatuses?.some(({ name, state }) => name === 'etcd' && state?.running !== undefined) ?? false;
+}
+
+/** What an error of etcdctl means for the person. */
+export function explainEtcd(error: unknown, doing: string, namespace: string): unknown {
+  if (!(error instanceof EtcdError || error instanceof ExecError)) return error;
+  return new UserError({
+    what: `cannot ${doing}`,
+    why: error.message,
+    fix: `look at: k8sk8s etcd members -n ${namespace}; without a majority of the members nothing can be changed: k8sk8s etcd repair -n ${namespace}`,
+    anchor: 'etcd-unreachable',
+    cause: error,
+  });
+}
+
+/** Member IDs have 64 bits, of which JSON.parse would keep 53. */
+function parse(text: string): unknown {
+  return JSON.parse(text.replace(/:(\d{15,})(?=[,}\]])/g, ':"$1"'));
+}
+
+function hex(id: unknown): string {
+  return id === undefined ? '' : BigInt(id as string | number).toString(16);
+}
+
+/** etcdctl ends with `Error: …`, after lines of its client's log. */
+function lastWords(stderr: string): string {
+  const lines = stderr.trim().split('\n');
+  return (lines.findLast((line) => line.startsWith('Error: ')) ?? lines.at(-1) ?? '').replace(/^Error: /, '');
+}

@@ -1,0 +1,90 @@
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { eventually, Namespace, sandboxCommand, succeeded } from './world.ts';
+import { Writer } from './writer.ts';
+
+// A plane with several etcd members and replicas, while somebody writes all the time. The tests of this file follow each
+// other.
+
+const host = 'members.e2e.test';
+let home: Namespace;
+let writer: Writer;
+
+beforeAll(async () => {
+  home = await Namespace.open('members');
+  succeeded(await sandboxCommand(['host', host], home));
+  succeeded(await home.k8sk8s('deploy', '-h', host, '--etcd-storage', '1Gi'));
+  writer = new Writer(home);
+});
+
+afterAll(async () => {
+  await writer?.stop();
+  await home.k8sk8s('destroy', '--yes');
+});
+
+const names = async (kind: string) =>
+  succeeded(await home.infra('get', kind, '-o', 'jsonpath={.items[*].metadata.name}'))
+    .stdout.trim()
+    .split(' ');
+
+/** More is written, and nothing that was acknowledged is gone. */
+async function writesGoOn(): Promise<void> {
+  const before = writer.acknowledged.length;
+  await eventually(60, async () => expect(writer.acknowledged.length).toBeGreaterThan(before + 10));
+  expect(await writer.lost()).toEqual([]);
+}
+
+test('one member becomes three, and one of each of the others becomes two', async () => {
+  const said = succeeded(await home.k8sk8s('deploy', '--etcd-members', '3', '--replicas', '2')).stderr;
+  expect(said).toContain('etcd member etcd-2 votes');
+  await writesGoOn();
+  expect(await names('poddisruptionbudgets')).toEqual([
+    'etcd',
+    'kube-apiserver',
+    'kube-controller-manager',
+    'kube-scheduler',
+  ]);
+  await eventually(60, async () => {
+    const { stdout } = succeeded(await home.k8sk8s('status'));
+    expect(stdout).toMatch(/^etcd +3\/3 /m);
+    expect(stdout).toMatch(/^kube-apiserver +2\/2 /m);
+  });
+  expect(succeeded(await home.k8sk8s('deploy')).stderr).toContain('Nothing to change');
+  expect((await home.k8sk8s('diff')).code).toBe(0);
+});
+
+test('members and replicas are spread over the infra nodes', async () => {
+  for (const [name, count] of [
+    ['etcd', 3],
+    ['kube-apiserver', 2],
+  ] as const) {
+    const nodes = succeeded(
+      await home.infra(
+        'get',
+        'pods',
+        '-l',
+        `app.kubernetes.io/name=${name}`,
+        '-o',
+        'jsonpath={.items[*].spec.nodeName}',
+      ),
+    ).stdout.split(' ');
+    expect(new Set(nodes).size, `${name} on ${nodes}`).toBe(count);
+  }
+});
+
+test('a member and an API server die at once, and the writes go on', async () => {
+  const [apiserver] = (await names('pods')).filter((name) => name.startsWith('kube-apiserver-'));
+  succeeded(await home.infra('delete', 'pod', 'etcd-1', apiserver!, '--grace-period=0', '--force'));
+  await writesGoOn();
+  await eventually(120, async () => succeeded(await home.k8sk8s('status')));
+});
+
+test('three members become one again, without a lost write', async () => {
+  const said = succeeded(await home.k8sk8s('deploy', '--etcd-members', '1', '--replicas', '1')).stderr;
+  expect(said).toContain('etcd member etcd-1 removed');
+  await writesGoOn();
+  expect(await names('persistentvolumeclaims')).toEqual(['data-etcd-0']);
+  expect((await names('services')).sort()).toEqual(['apiserver', 'etcd0']);
+  expect(await names('poddisruptionbudgets')).toEqual(['']);
+  succeeded(await home.k8sk8s('status'));
+  expect(succeeded(await home.k8sk8s('deploy')).stderr).toContain('Nothing to change');
+});
