@@ -88,6 +88,11 @@ export async function restore(cluster: InfraCluster, request: RestoreRequest): P
     },
   });
   await prove(cluster, backup, request.signal);
+  const etcdMembers = Number(head.record.spec.etcdMembers ?? 1);
+  if (etcdMembers > 1)
+    reporter.line(
+      `etcd has one member; as many as there were: k8sk8s deploy -n ${cluster.namespace} --etcd-members ${etcdMembers}`,
+    );
   return result;
 }
 
