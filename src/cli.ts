@@ -25,6 +25,7 @@ const commands: [name: string, description: string, load: () => Promise<CommandM
   ['token', 'bootstrap tokens for new workers', () => import('./commands/token.ts')],
   ['certs', "a plane's certificates: how long they live, and new ones", () => import('./commands/certs.ts')],
   ['encrypt', "the encryption of the hosted cluster's Secrets in etcd", () => import('./commands/encrypt.ts')],
+  ['etcd', "the members of a plane's etcd", () => import('./commands/etcd.ts')],
   ['worker-config', 'what a worker needs to join', () => import('./commands/worker-config.ts')],
   ['sandbox', 'an infra cluster and worker machines on this Linux box', () => import('./commands/sandbox.ts')],
   ['version', 'versions of k8sk8s and of the clusters', () => import('./commands/version.ts')],

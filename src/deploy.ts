@@ -3,7 +3,7 @@ import { daysWords } from './certificates.ts';
 import { applyChildAssets } from './child/apply.ts';
 import { buildChildAssets, kubeletClientsBinding } from './child/assets.ts';
 import { UserError } from './errors.ts';
-import { type EtcdPlane, growTo, shrinkTo } from './etcd/scale.ts';
+import { type EtcdPlane, etcdPlane, growTo, shrinkTo } from './etcd/scale.ts';
 import { checkFiles, type FilesResult, writeFiles } from './files.ts';
 import type { HostedCluster, InfraCluster } from './kube/cluster.ts';
 import { connectHosted } from './kube/connect.ts';
@@ -243,21 +243,9 @@ function presentMembers(existing: Existing): number {
   return statefulSet ? (statefulSet.spec.replicas ?? 1) : 0;
 }
 
-function etcdOf({ cluster, record, addresses, storage, bundle, diagnosis, request, stop }: Plane): EtcdPlane {
+function etcdOf({ cluster, request, diagnosis, stop, ...plane }: Plane): EtcdPlane {
   const { spec, reporter, timeout } = request;
-  return {
-    cluster,
-    planeId: record.planeId,
-    addresses: addresses.etcdServiceIps,
-    build: (membership) =>
-      buildControlPlane(record, spec, addresses, storage, bundle, membership).workloads.find(
-        ({ kind }) => kind === 'StatefulSet',
-      ) as Workload,
-    failure: () => diagnosis.failure,
-    reporter,
-    timeout,
-    signal: stop,
-  };
+  return etcdPlane(cluster, { ...plane, spec }, { reporter, timeout, signal: stop }, () => diagnosis.failure);
 }
 
 /** The API servers know by now whom not to ask any more. */

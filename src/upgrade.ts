@@ -17,6 +17,7 @@ import { applyAll, Existing, nothingApplied } from './plane/apply.ts';
 import { waitAvailable } from './plane/available.ts';
 import { buildControlPlane } from './plane/control-plane.ts';
 import { Diagnosis } from './plane/diagnose.ts';
+import { buildGuards } from './plane/guards.ts';
 import { tryImages } from './plane/image-trial.ts';
 import { planeSelector } from './plane/names.ts';
 import { waitReplaced } from './plane/roll-out.ts';
@@ -341,7 +342,12 @@ class Upgrade {
   async #record(spec: ClusterSpec): Promise<void> {
     const { record, addresses, storage, bundle } = this.#plane;
     const { secrets } = buildControlPlane(record, spec, addresses, storage, bundle);
-    const objects = [...buildServices(record.planeId, spec), ...buildIngress(record.planeId, spec), ...secrets];
+    const objects = [
+      ...buildServices(record.planeId, spec),
+      ...buildIngress(record.planeId, spec),
+      ...buildGuards(record.planeId, spec),
+      ...secrets,
+    ];
     const existing = await Existing.read(this.#cluster);
     await applyAll(this.#cluster, record.planeId, objects, existing, nothingApplied(), this.#request.reporter);
     await this.#cluster.apply(toConfigMap({ ...record, spec, toolVersion: toolVersion() }));

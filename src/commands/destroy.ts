@@ -1,11 +1,10 @@
-import { createInterface } from 'node:readline/promises';
 import type { Command } from 'commander';
 import { destroy } from '../destroy.ts';
-import { UserError } from '../errors.ts';
 import { purgeFiles } from '../files.ts';
 import { type Inventory, takeInventory } from '../inventory.ts';
 import { type KubeObject, nameOf } from '../kube/objects.ts';
 import { readAuthority } from '../plane/secrets.ts';
+import { confirm } from './confirm.ts';
 import {
   addConnectionOptions,
   addOutputOptions,
@@ -57,7 +56,10 @@ async function run(options: DestroyOptions): Promise<void> {
         reporter.line(
           `stays: ${nameOf(object)} (${inventory.otherPlanes.includes(object) ? 'another plane’s' : 'not of k8sk8s'})`,
         );
-      if (!options.yes) await confirm(cluster.namespace, inventory);
+      if (!options.yes) {
+        const plane = ['the plane', inventory.record?.spec.host].filter(Boolean).join(' ');
+        await confirm(`delete ${plane} in namespace "${cluster.namespace}"`, 'All of its data is lost.');
+      }
       const { deleted } = await destroy(cluster, { inventory, reporter, timeout, signal });
       reporter.line(`${deleted} objects deleted, 0 left.`);
     }
@@ -89,26 +91,4 @@ function showPlan(namespace: string, inventory: Inventory, options: DestroyOptio
   process.stdout.write(
     `${inventory.owned.length} objects in namespace "${namespace}" would be deleted; nothing was changed.\n`,
   );
-}
-
-async function confirm(namespace: string, inventory: Inventory): Promise<void> {
-  const question = `delete the plane ${inventory.record?.spec.host ?? ''} in namespace "${namespace}"`.replace(
-    '  ',
-    ' ',
-  );
-  if (!process.stdin.isTTY || !process.stderr.isTTY) {
-    throw new UserError({
-      what: `will not ${question} without being told so`,
-      why: 'there is no terminal to ask at',
-      fix: 'add --yes',
-      anchor: 'not-confirmed',
-      exitCode: 2,
-    });
-  }
-  const terminal = createInterface({ input: process.stdin, output: process.stderr });
-  const answer = await terminal
-    .question(`Really ${question}? All of its data is lost. [y/N] `)
-    .finally(() => terminal.close());
-  if (!/^y(es)?$/i.test(answer.trim()))
-    throw new UserError({ what: 'not deleted', why: 'the answer was not yes', anchor: 'not-confirmed', exitCode: 2 });
 }

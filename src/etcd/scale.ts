@@ -1,9 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { UserError } from '../errors.ts';
+import type { Plane } from '../hosted.ts';
 import type { InfraCluster } from '../kube/cluster.ts';
 import { explainInfraError } from '../kube/errors.ts';
 import type { KubeObject, Pod, Workload } from '../kube/objects.ts';
+import { buildControlPlane } from '../plane/control-plane.ts';
 import { isReady, podsOf } from '../plane/pods.ts';
+import type { Work } from '../plane/roll-out.ts';
 import { claimName } from '../plane/storage.ts';
 import { type Membership, templateHash, templateHashOf } from '../plane/workloads.ts';
 import type { Reporter } from '../ui/reporter.ts';
@@ -56,10 +59,56 @@ export function isVoting(member: Member | undefined): boolean {
   return member !== undefined && !member.learner && member.name !== '';
 }
 
+/** Everything that the members of a plane are changed by. @param failure what is known to keep pods from coming up */
+export function etcdPlane(
+  cluster: InfraCluster,
+  { record, spec, addresses, storage, bundle }: Pick<Plane, 'record' | 'spec' | 'addresses' | 'storage' | 'bundle'>,
+  { reporter, timeout, signal }: Work,
+  failure: () => UserError | undefined,
+): EtcdPlane {
+  return {
+    cluster,
+    planeId: record.planeId,
+    addresses: addresses.etcdServiceIps,
+    build: (membership) =>
+      buildControlPlane(record, spec, addresses, storage, bundle, membership).workloads.find(
+        ({ kind }) => kind === 'StatefulSet',
+      ) as Workload,
+    failure,
+    reporter,
+    timeout,
+    signal,
+  };
+}
+
 const peerUrlOf = (address: string): string => `https://${address}:2380`;
 
-/** One member, which the others do not know yet or only as a learner, from nothing to a vote. */
-async function join(plane: EtcdPlane, member: number, members: Member[]): Promise<void> {
+/**
+ * Gives a member that lost its data, or cannot start with it, a new life: out of the cluster, and in again from nothing.
+ *
+ * @throws UserError when there is no majority without it, or it does not come up
+ */
+export async function replaceMember(plane: EtcdPlane, member: number): Promise<void> {
+  const members = await membersOf(plane);
+  const self = memberAt(plane, members, member);
+  if (self) {
+    await asking(plane, `remove member etcd-${member}`, (etcd) => etcd.run(['member', 'remove', self.id]));
+    plane.reporter.line(`etcd member etcd-${member} removed`);
+  }
+  await join(
+    plane,
+    member,
+    members.filter((each) => each !== self),
+    true,
+  );
+}
+
+/**
+ * One member, which the others do not know yet or only as a learner, from nothing to a vote.
+ *
+ * @param anew whether its pod and volume are known to be of no use
+ */
+async function join(plane: EtcdPlane, member: number, members: Member[], anew = false): Promise<void> {
   const { cluster, planeId, addresses, reporter } = plane;
   const name = `etcd-${member}`;
   const self = memberAt(plane, members, member);
@@ -81,7 +130,8 @@ async function join(plane: EtcdPlane, member: number, members: Member[]): Promis
     reporter.line(`etcd member ${name} added`);
   }
   await apply(plane, membership);
-  if (before && self?.name !== name && !joins(before, membership, plane)) await renew(plane, member, before);
+  const useless = before && (anew || (self?.name !== name && !joins(before, membership, plane)));
+  if (useless) await renew(plane, member, before);
   await promote(plane, member);
   reporter.line(`etcd member ${name} votes`);
   await podReady(plane, name);

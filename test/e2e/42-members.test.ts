@@ -78,6 +78,29 @@ test('a member and an API server die at once, and the writes go on', async () =>
   await eventually(120, async () => succeeded(await home.k8sk8s('status')));
 });
 
+test('a member whose volume is gone gets its data from the others, when told to', async () => {
+  expect(succeeded(await home.k8sk8s('etcd', 'repair')).stderr).toContain('Nothing to repair');
+  succeeded(await home.infra('delete', 'persistentvolumeclaim', 'data-etcd-1', '--wait=false'));
+  succeeded(await home.infra('delete', 'pod', 'etcd-1', '--grace-period=0', '--force'));
+  await eventually(90, async () => {
+    const { code, stdout } = await home.k8sk8s('etcd', 'members');
+    expect(code, stdout).toBe(1);
+    expect(stdout).toMatch(/^etcd-1 +\S+ +silent/m);
+  });
+  const unasked = await home.k8sk8s('etcd', 'repair');
+  expect(unasked.code).toBe(2);
+  expect(unasked.stderr).toContain('will not replace etcd-1');
+  expect(succeeded(await home.k8sk8s('etcd', 'repair', '--yes')).stderr).toContain('Replaced: etcd-1');
+  await eventually(60, async () => succeeded(await home.k8sk8s('etcd', 'members')));
+  await writesGoOn();
+});
+
+test('free space of each member is given back, while writes go on', async () => {
+  const said = succeeded(await home.k8sk8s('etcd', 'defrag')).stderr;
+  for (const member of ['etcd-0', 'etcd-1', 'etcd-2']) expect(said).toMatch(new RegExp(`^${member}: .* now$`, 'm'));
+  await writesGoOn();
+});
+
 test('three members become one again, without a lost write', async () => {
   const said = succeeded(await home.k8sk8s('deploy', '--etcd-members', '1', '--replicas', '1')).stderr;
   expect(said).toContain('etcd member etcd-1 removed');
