@@ -195,7 +195,7 @@ export function componentStatus(name: string, pods: Pod[], events: Event[], want
 }
 
 /** Pods of one component on one node die together. Pure. */
-export function crowded(name: string, pods: Pod[]): string[] {
+function crowded(name: string, pods: Pod[]): string[] {
   const byNode = new Map<string, number>();
   for (const { metadata, spec } of pods)
     if (metadata.labels?.['app.kubernetes.io/name'] === name && !metadata.deletionTimestamp && spec.nodeName)

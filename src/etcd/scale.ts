@@ -47,15 +47,15 @@ export async function growTo(plane: EtcdPlane, wanted: number): Promise<void> {
 }
 
 /** The members as they are. */
-export async function membersOf(plane: EtcdPlane): Promise<Member[]> {
+async function membersOf(plane: EtcdPlane): Promise<Member[]> {
   return asking(plane, 'read the members of etcd', (etcd) => etcd.members());
 }
 
-export function memberAt({ addresses }: EtcdPlane, members: Member[], member: number): Member | undefined {
+function memberAt({ addresses }: EtcdPlane, members: Member[], member: number): Member | undefined {
   return members.find(({ peerUrl }) => peerUrl === peerUrlOf(addresses[member]!));
 }
 
-export function isVoting(member: Member | undefined): boolean {
+function isVoting(member: Member | undefined): boolean {
   return member !== undefined && !member.learner && member.name !== '';
 }
 
