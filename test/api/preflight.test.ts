@@ -140,7 +140,7 @@ describe('rights', () => {
 test('with --expose nodeport ingresses need only be seen, which deploy and destroy do', async () => {
   const blind = (verbs: string[]) =>
     newNamespace({
-      without: (rule) => (rule.apiGroups.includes('networking.k8s.io') ? { ...rule, verbs } : rule),
+      without: (rule) => (rule.resources.includes('ingresses') ? { ...rule, verbs } : rule),
     });
   expect((await outcome(await blind(['get', 'list']), 'rights', { expose: 'nodeport' })).state).toBe('ok');
   expect((await outcome(await blind(['create']), 'rights', { expose: 'nodeport' })).text).toContain(
@@ -150,7 +150,8 @@ test('with --expose nodeport ingresses need only be seen, which deploy and destr
 
 test('without the right to create pods their check is open, and nothing else', async () => {
   const delegate = await newNamespace({
-    without: (rule) => (rule.resources.includes('pods') ? { ...rule, verbs: ['get', 'list', 'watch'] } : rule),
+    without: (rule) =>
+      rule.resources.includes('pods') ? { ...rule, verbs: ['get', 'list', 'watch', 'delete'] } : rule,
   });
   const { state, text, failed } = await outcome(delegate, 'pods');
   expect([state, failed]).toEqual(['unknown', []]);
