@@ -10,7 +10,7 @@ import { ApiError, ConnectionError } from '../src/kube/errors.ts';
 import { type Credential, createAuthority, createKeyPair, issueLeaf } from '../src/pki/issue.ts';
 import type { Reporter } from '../src/ui/reporter.ts';
 
-/** As often as deploy asks. */
+/** Twice as often as deploy asks. */
 const pollEvery = 50;
 const limit = 120_000;
 

@@ -5,6 +5,7 @@ import { versions } from '../sandbox/versions.ts';
 import { reportError } from '../src/commands/report.ts';
 import { UserError } from '../src/errors.ts';
 import { terminalReporter } from '../src/ui/terminal.ts';
+import { measureCommands, renderCommands } from './commands.ts';
 import { Floor } from './floor.ts';
 import { measureIdle, renderIdle } from './idle.ts';
 import { calm, machineLine, machineState } from './machine.ts';
@@ -17,6 +18,8 @@ interface Options {
   runs: string;
   floorOnly?: boolean;
   idle?: boolean;
+  commands?: boolean;
+  planes: string;
   profile: string[];
   seconds: string;
   json?: string;
@@ -60,13 +63,14 @@ async function pairs(runs: number, options: Options, deployOptions: string[]): P
 async function measurePair(bench: Bench, floor: Floor, deployOptions: string[]): Promise<Pair> {
   const order = shuffled(['deploy', 'floor'] as const);
   let floorMs = 0;
-  let deployed: Pick<Pair, 'deployMs' | 'doneMs' | 'destroyMs' | 'phases'> | undefined;
+  let deployed: Pick<Pair, 'deployMs' | 'doneMs' | 'destroyMs' | 'wakeMs' | 'phases'> | undefined;
   for (const what of order) {
     await calm();
     if (what === 'floor') floorMs = await floor.measure();
     else {
       const { availableMs, doneMs, phases } = await bench.deploy(deployOptions);
-      deployed = { deployMs: availableMs, doneMs, phases, destroyMs: await bench.destroy() };
+      const wakeMs = await bench.sleepAndWake();
+      deployed = { deployMs: availableMs, doneMs, phases, wakeMs, destroyMs: await bench.destroy() };
     }
   }
   return { first: order[0]!, floorMs, ...deployed!, ratio: deployed!.deployMs / floorMs };
@@ -97,6 +101,13 @@ async function idle(options: Options, deployOptions: string[]): Promise<void> {
   if (options.json) writeFileSync(options.json, `${JSON.stringify(report, null, 2)}\n`);
 }
 
+async function commands(runs: number, options: Options): Promise<void> {
+  const planes = wholeNumber(options.planes, '--planes');
+  const report = await measureCommands({ sandbox: options.sandbox, planes, runs }, reporter);
+  process.stdout.write(`${renderCommands(report)}\n`);
+  if (options.json) writeFileSync(options.json, `${JSON.stringify(report, null, 2)}\n`);
+}
+
 function wholeNumber(text: string, option: string): number {
   const value = Number(text);
   if (Number.isInteger(value) && value >= 1) return value;
@@ -110,11 +121,13 @@ function wholeNumber(text: string, option: string): number {
 
 const program = new Command('bench')
   .description('deploy, beside bare etcd and kube-apiserver processes on the same box')
-  .option('--runs <N>', 'pairs of a deploy and a floor', '7')
+  .option('--runs <N>', 'pairs of a deploy and a floor, or of each command', '7')
   .option('--floor-only', 'only the bare processes')
   .option('--idle', 'what a plane at rest takes, instead of how long it takes to make')
   .option('--profile <NAME...>', 'with --idle: which profiles', ['default', 'lite'])
   .option('--seconds <N>', 'with --idle: how long a plane is watched, after it rested twice as long', '60')
+  .option('--commands', 'how quickly help, list and status answer, instead of how long a deploy takes')
+  .option('--planes <N>', 'with --commands: how many planes there are', '30')
   .option('--json <FILE>', 'write everything measured')
   .option('--svg <FILE>', 'write the waterfall as a picture')
   .option('--compare <FILE>', 'tell what changed since an earlier --json')
@@ -125,6 +138,7 @@ const program = new Command('bench')
   .action(async (deployOptions: string[], options: Options) => {
     if (options.idle) return idle(options, deployOptions);
     const runs = wholeNumber(options.runs, '--runs');
+    if (options.commands) return commands(runs, options);
     await (options.floorOnly ? floors(runs, options) : pairs(runs, options, deployOptions));
   });
 

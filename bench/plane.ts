@@ -6,6 +6,7 @@ import { sandboxHost } from '../sandbox/host.ts';
 import type { InfraCluster } from '../src/kube/cluster.ts';
 import { connectInfra } from '../src/kube/connect.ts';
 import { anyPlaneSelector } from '../src/plane/names.ts';
+import { calm } from './machine.ts';
 import { type ContainerTimes, logTime, type Phase, phasesOf } from './phases.ts';
 import { type Finished, k8sk8s } from './run.ts';
 
@@ -51,14 +52,21 @@ export class Bench {
 
   async deploy(options: string[] = []): Promise<Deployed> {
     const finished = await this.k8sk8s('deploy', '-h', this.host, '--verbose', ...options);
-    const available = finished.lines.find(({ text }) => /^AVAILABLE !/.test(text));
-    if (!available) throw new Error('deploy ended without a word about AVAILABLE');
     const containers = await this.#containerTimes(finished.started);
     return {
-      availableMs: available.at,
+      availableMs: availableAt(finished),
       doneMs: finished.milliseconds,
       phases: phasesOf(finished.lines, containers, finished.milliseconds),
     };
+  }
+
+  /** Lets the plane sleep, which only one with a volume does. @returns milliseconds from the start of wake to AVAILABLE */
+  async sleepAndWake(): Promise<number | undefined> {
+    const claims = await this.cluster.list({ apiVersion: 'v1', kind: 'PersistentVolumeClaim' });
+    if (claims.items.length === 0) return undefined;
+    await this.k8sk8s('sleep');
+    await calm();
+    return availableAt(await this.k8sk8s('wake'));
   }
 
   /** @returns milliseconds until the command has seen that nothing is left */
@@ -72,10 +80,16 @@ export class Bench {
     const entries = await Promise.all(
       Object.entries(serving).map(async ([component, pattern]) => {
         const pod = items.find(({ metadata }) => metadata.labels?.['app.kubernetes.io/name'] === component);
-        const log = pod ? await this.cluster.log(pod.metadata.name, { timestamps: true }) : '';
+        const log = pod ? await this.cluster.log(pod.metadata.name, { container: component, timestamps: true }) : '';
         return [component, { runs: logTime(log, /./, started), serves: logTime(log, pattern, started) }] as const;
       }),
     );
     return Object.fromEntries(entries);
   }
+}
+
+function availableAt({ lines }: Finished): number {
+  const available = lines.find(({ text }) => /^AVAILABLE !/.test(text));
+  if (!available) throw new Error('the command ended without a word about AVAILABLE');
+  return available.at;
 }

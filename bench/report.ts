@@ -15,6 +15,8 @@ export interface Pair {
   /** Until the deploy command had ended, and what destroy took. */
   doneMs: number;
   destroyMs: number;
+  /** From the start of wake to AVAILABLE; undefined where etcd is ephemeral. */
+  wakeMs?: number;
   phases: Phase[];
 }
 
@@ -23,7 +25,16 @@ export interface Report {
   /** Options of deploy beyond the host and the namespace. */
   options: string[];
   pairs: Pair[];
-  summary: { deployMs: Summary; floorMs: Summary; ratio: Summary; doneMs: Summary; destroyMs: Summary };
+  summary: {
+    deployMs: Summary;
+    floorMs: Summary;
+    ratio: Summary;
+    doneMs: Summary;
+    destroyMs: Summary;
+    wakeMs?: Summary;
+    /** wakeMs / floorMs. */
+    wakeRatio?: Summary;
+  };
   /** Each phase by the medians of its begin and end over all pairs. */
   waterfall: Phase[];
 }
@@ -31,6 +42,9 @@ export interface Report {
 export function reportOf(machine: MachineState, options: string[], pairs: Pair[]): Report {
   const of = (field: 'deployMs' | 'floorMs' | 'ratio' | 'doneMs' | 'destroyMs') =>
     summarize(pairs.map((pair) => pair[field]));
+  const woken = pairs.flatMap(({ wakeMs, floorMs }) =>
+    wakeMs === undefined ? [] : [{ wakeMs, ratio: wakeMs / floorMs }],
+  );
   return {
     machine,
     options,
@@ -41,6 +55,10 @@ export function reportOf(machine: MachineState, options: string[], pairs: Pair[]
       ratio: of('ratio'),
       doneMs: of('doneMs'),
       destroyMs: of('destroyMs'),
+      ...(woken.length > 0 && {
+        wakeMs: summarize(woken.map(({ wakeMs }) => wakeMs)),
+        wakeRatio: summarize(woken.map(({ ratio }) => ratio)),
+      }),
     },
     waterfall: medianPhases(pairs.map(({ phases }) => phases)),
   };
@@ -89,6 +107,8 @@ export function render(report: Report): string {
         figures('ratio of pairs', summary.ratio, ratio),
         figures('deploy to its end', summary.doneMs),
         figures('destroy', summary.destroyMs),
+        ...(summary.wakeMs ? [figures('wake to AVAILABLE', summary.wakeMs)] : []),
+        ...(summary.wakeRatio ? [figures('ratio of wake to floor', summary.wakeRatio, ratio)] : []),
       ],
     ),
     '',

@@ -1,3 +1,4 @@
+import { InfraCluster } from './kube/cluster.ts';
 import { connectInfra, type KubeconfigChoice, namespacesOfContexts } from './kube/connect.ts';
 import { isForbidden } from './kube/errors.ts';
 import type { ConfigMap } from './kube/objects.ts';
@@ -34,14 +35,13 @@ export async function listPlanes(
     }
     const found = await Promise.all(
       [first, ...others].map(async (each) => {
-        const own = each === first ? cluster : connectInfra(choice, each);
         try {
+          // By the same connections: another kubeconfig to read and handshake to make for each of many would take seconds.
+          const own = new InfraCluster(cluster.transport, each);
           return await own.get<ConfigMap>({ apiVersion: 'v1', kind: 'ConfigMap' }, recordName);
         } catch (error) {
           if (isForbidden(error) && namespace === undefined) return undefined;
           throw error;
-        } finally {
-          if (own !== cluster) await own.close();
         }
       }),
     );
