@@ -16,6 +16,7 @@ type Binary = (name: BinaryName) => string;
 const agnhostTools = {
   curl: '/usr/bin/curl',
   dig: '/usr/bin/dig',
+  getent: '/usr/bin/getent',
   host: '/usr/bin/host',
   ip: '/usr/sbin/ip',
   ipcs: '/usr/bin/ipcs',
