@@ -13,6 +13,8 @@ export const versions = {
   traefik: '3.6.12',
   localPathProvisioner: '0.0.30',
   metricsServer: '0.9.0',
+  /** The last whose programs are part of the module that is tagged; since 1.12 each has a module of its own. */
+  certManager: '1.11.5',
   pause: '3.10',
   /** The module behind registry.k8s.io/e2e-test-images/sample-apiserver:1.29.2. */
   sampleApiserver: '0.29.2',
@@ -34,6 +36,9 @@ export const imageReferences = {
   traefik: () => `docker.io/library/traefik:v${versions.traefik}`,
   'local-path-provisioner': () => `docker.io/rancher/local-path-provisioner:v${versions.localPathProvisioner}`,
   'metrics-server': () => `registry.k8s.io/metrics-server/metrics-server:v${versions.metricsServer}`,
+  'cert-manager-controller': () => `quay.io/jetstack/cert-manager-controller:v${versions.certManager}`,
+  'cert-manager-webhook': () => `quay.io/jetstack/cert-manager-webhook:v${versions.certManager}`,
+  'cert-manager-cainjector': () => `quay.io/jetstack/cert-manager-cainjector:v${versions.certManager}`,
   pause: () => `registry.k8s.io/pause:${versions.pause}`,
   busybox: () => 'docker.io/library/busybox:latest',
   node: () => childImages.node,

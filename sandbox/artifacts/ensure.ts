@@ -13,9 +13,9 @@ import { releaseOf } from './releases.ts';
 
 /**
  * `core`: what the sandbox's own cluster and a plane of the same version need. `plane`: a plane of another version
- * and its workers. `metrics-server`: for whom wants it. What the conformance suite needs is asked for by name.
+ * and its workers. `metrics-server`, `cert-manager`: for whom wants them. What the conformance suite needs is asked for by name.
  */
-export type ArtifactSet = 'core' | 'plane' | 'metrics-server';
+export type ArtifactSet = 'core' | 'plane' | 'metrics-server' | 'cert-manager';
 
 const kubernetesPrograms = [
   'kube-apiserver',
@@ -27,12 +27,13 @@ const kubernetesPrograms = [
 ] as const;
 
 /** Components that few want. */
-const rarely: ComponentName[] = ['metrics-server', 'conformance', 'sample-apiserver', 'debian'];
+const rarely: ComponentName[] = ['metrics-server', 'cert-manager', 'conformance', 'sample-apiserver', 'debian'];
 
 export const binarySets = {
   core: (Object.keys(binaries) as BinaryName[]).filter((name) => !rarely.includes(binaryOf(name).component)),
   plane: [...kubernetesPrograms],
   'metrics-server': ['metrics-server'],
+  'cert-manager': (Object.keys(binaries) as BinaryName[]).filter((name) => binaryOf(name).component === 'cert-manager'),
 } satisfies Record<ArtifactSet, BinaryName[]>;
 
 const planeImages = ['kube-apiserver', 'kube-controller-manager', 'kube-scheduler', 'kube-proxy'] as const;
@@ -52,6 +53,7 @@ const imageSets = {
   ],
   plane: [...planeImages],
   'metrics-server': ['metrics-server'],
+  'cert-manager': ['cert-manager-controller', 'cert-manager-webhook', 'cert-manager-cainjector'],
 } satisfies Record<ArtifactSet, ImageName[]>;
 
 export interface ArtifactOptions {

@@ -34,6 +34,17 @@ const kubernetes = (name: BinaryName, capability?: 'net_bind_service'): Image =>
   },
 });
 
+const certManager = (name: BinaryName, program: string): Image => ({
+  binaries: [name],
+  entrypoint: [program],
+  user: '1000:1000',
+  fill: async (binary) => {
+    const rootfs = await baseRootfs();
+    await rootfs.file(program, binary(name));
+    return rootfs;
+  },
+});
+
 const packetFilters = ['xtables-nft-multi', 'nft', 'conntrack', 'ipset'];
 
 const images: Record<ImageName, Image> = {
@@ -124,6 +135,9 @@ const images: Record<ImageName, Image> = {
       return rootfs;
     },
   },
+  'cert-manager-controller': certManager('cert-manager-controller', '/app/cmd/controller/controller'),
+  'cert-manager-webhook': certManager('cert-manager-webhook', '/app/cmd/webhook/webhook'),
+  'cert-manager-cainjector': certManager('cert-manager-cainjector', '/app/cmd/cainjector/cainjector'),
   pause: {
     binaries: ['pause'],
     entrypoint: ['/pause'],

@@ -122,6 +122,11 @@ export const components = {
     module: (version) => ['sigs.k8s.io/metrics-server', `v${version}`],
     goMod: (version) => simple('metrics-server', 'sigs.k8s.io/metrics-server', version),
   },
+  'cert-manager': {
+    version: () => versions.certManager,
+    module: (version) => ['github.com/cert-manager/cert-manager', `v${version}`],
+    goMod: (version) => simple('cert-manager', 'github.com/cert-manager/cert-manager', version),
+  },
   // Kubernetes' module once more, apart: what the test suite requires must not choose versions for the components.
   conformance: {
     version: (kubernetes) => kubernetes,
@@ -159,8 +164,19 @@ const kubernetes = (program: string, seconds: number) =>
     seconds,
   }) satisfies Binary;
 
-const moduleFile = (path: string) =>
-  ({ component: 'conformance', package: `test/images/${path}`, by: 'module-file', seconds: 0 }) satisfies Binary;
+const moduleFile = (component: ComponentName, path: string) =>
+  ({ component, package: path, by: 'module-file', seconds: 0 }) satisfies Binary;
+
+const testImageFile = (path: string) => moduleFile('conformance', `test/images/${path}`);
+
+const certManager = (program: string, seconds: number) =>
+  ({
+    component: 'cert-manager',
+    package: `github.com/cert-manager/cert-manager/cmd/${program}`,
+    seconds,
+  }) satisfies Binary;
+
+const certManagerCrd = (plural: string) => moduleFile('cert-manager', `deploy/crds/crd-${plural}.yaml`);
 
 /** Every program, in the order in which they are built: what the first steps of a sandbox need comes first. */
 export const binaries = {
@@ -212,6 +228,15 @@ export const binaries = {
     ldflags: (version) => [`-X k8s.io/client-go/pkg/version.gitVersion=v${version}`],
     seconds: 108,
   },
+  'cert-manager-controller': certManager('controller', 500),
+  'cert-manager-webhook': certManager('webhook', 40),
+  'cert-manager-cainjector': certManager('cainjector', 20),
+  'crd-certificaterequests.yaml': certManagerCrd('certificaterequests'),
+  'crd-certificates.yaml': certManagerCrd('certificates'),
+  'crd-challenges.yaml': certManagerCrd('challenges'),
+  'crd-clusterissuers.yaml': certManagerCrd('clusterissuers'),
+  'crd-issuers.yaml': certManagerCrd('issuers'),
+  'crd-orders.yaml': certManagerCrd('orders'),
   'e2e.test': {
     component: 'conformance',
     package: 'k8s.io/kubernetes/test/e2e',
@@ -222,10 +247,10 @@ export const binaries = {
   ginkgo: { component: 'conformance', package: 'github.com/onsi/ginkgo/v2/ginkgo', seconds: 10 },
   agnhost: { component: 'conformance', package: 'k8s.io/kubernetes/test/images/agnhost', seconds: 11 },
   nnp: { component: 'conformance', package: 'k8s.io/kubernetes/test/images/nonewprivs', seconds: 1 },
-  'localhost.crt': moduleFile('agnhost/porter/localhost.crt'),
-  'localhost.key': moduleFile('agnhost/porter/localhost.key'),
-  'kitten.jpg': moduleFile('kitten/html/kitten.jpg'),
-  'nautilus.jpg': moduleFile('nautilus/html/nautilus.jpg'),
+  'localhost.crt': testImageFile('agnhost/porter/localhost.crt'),
+  'localhost.key': testImageFile('agnhost/porter/localhost.key'),
+  'kitten.jpg': testImageFile('kitten/html/kitten.jpg'),
+  'nautilus.jpg': testImageFile('nautilus/html/nautilus.jpg'),
   'sample-apiserver': { component: 'sample-apiserver', package: 'k8s.io/sample-apiserver', seconds: 60 },
   nginx: { component: 'debian', package: 'nginx/usr/sbin/nginx', by: 'debian-file', seconds: 2 },
 } satisfies Record<string, Binary>;
