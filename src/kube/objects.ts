@@ -85,6 +85,7 @@ export interface Pod extends KubeObject {
 export interface Workload extends KubeObject {
   spec: {
     replicas?: number;
+    updateStrategy?: { type?: string; rollingUpdate?: object };
     template: { metadata?: ObjectMeta; spec: { containers: { name: string; image: string; args?: string[] }[] } };
   };
   status?: {

@@ -2,7 +2,7 @@ import pLimit from 'p-limit';
 import { UserError } from '../errors.ts';
 import type { InfraCluster, Kind } from '../kube/cluster.ts';
 import { explainInfraError } from '../kube/errors.ts';
-import { type KubeObject, nameOf, sameContent } from '../kube/objects.ts';
+import { type KubeObject, nameOf, sameContent, type Workload } from '../kube/objects.ts';
 import { maximumMembers } from '../spec.ts';
 import type { Reporter } from '../ui/reporter.ts';
 import { memberService } from './addresses.ts';
@@ -98,6 +98,7 @@ export async function applyAll(
     objects.map((object) =>
       limit(async () => {
         try {
+          if (!dryRun) await dropRollingUpdate(cluster, object, existing);
           return await cluster.apply(object, { dryRun });
         } catch (error) {
           throw explainInfraError(error, `apply ${nameOf(object)} in namespace "${cluster.namespace}"`);
@@ -112,6 +113,18 @@ export async function applyAll(
     if (verb !== 'unchanged') reporter.line(`${nameOf(result)} ${verb === 'created' ? 'created' : 'configured'}`);
   }
   return results;
+}
+
+/**
+ * A server's default for another way of replacing pods belongs to nobody, so an apply does not take it away, and beside
+ * OnDelete it is refused.
+ */
+async function dropRollingUpdate(cluster: InfraCluster, object: KubeObject, existing: Existing): Promise<void> {
+  const before = existing.find<Workload>(object);
+  if (object.kind !== 'StatefulSet' || !before?.spec.updateStrategy?.rollingUpdate) return;
+  await cluster.merge(object, object.metadata.name, {
+    spec: { updateStrategy: { type: 'OnDelete', rollingUpdate: null } },
+  });
 }
 
 export function foreignObject(object: KubeObject, namespace: string): UserError {

@@ -52,6 +52,15 @@ test('one member becomes three, and one of each of the others becomes two', asyn
   expect((await home.k8sk8s('diff')).code).toBe(0);
 });
 
+test('another way of replacing pods, as a plane of an earlier k8sk8s has it, is taken back', async () => {
+  const rolling = JSON.stringify({
+    spec: { updateStrategy: { type: 'RollingUpdate', rollingUpdate: { partition: 0 } } },
+  });
+  succeeded(await home.infra('patch', 'statefulset', 'etcd', '--type=merge', '-p', rolling));
+  succeeded(await home.k8sk8s('deploy'));
+  expect((await home.k8sk8s('diff')).code).toBe(0);
+});
+
 test('members and replicas are spread over the infra nodes', async () => {
   for (const [name, count] of [
     ['etcd', 3],
