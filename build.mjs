@@ -48,12 +48,16 @@ await build({
   chunkNames: 'chunks/[name]-[hash]',
 });
 // Programs that run in a pod: one self-contained file each. The kubelet-serving approver comes to the hosted cluster in a
-// ConfigMap, the egress proxy to the API server's pod in a Secret, beside its certificate.
-for (const program of ['approver', 'egress'])
+// ConfigMap, the egress proxy to the API server's pod in a Secret, beside its certificate, the backup's to its CronJob in a ConfigMap.
+for (const [program, folder] of [
+  ['approver', 'approver'],
+  ['egress', 'egress'],
+  ['backup-job', 'backup/job'],
+])
   await build({
     ...common,
     minify: true,
-    entryPoints: [`src/${program}/main.ts`],
+    entryPoints: [`src/${folder}/main.ts`],
     outfile: `dist/${program}.mjs`,
     // Faster masking for ws, in C; it does without.
     external: ['bufferutil', 'utf-8-validate'],

@@ -1,5 +1,5 @@
 import type { Readable } from 'node:stream';
-import { messageOf, UserError } from '../errors.ts';
+import { UserError } from '../errors.ts';
 import { openPlane, type Plane, refuseAsleep } from '../hosted.ts';
 import type { InfraCluster } from '../kube/cluster.ts';
 import type { Pod, Secret } from '../kube/objects.ts';
@@ -8,9 +8,10 @@ import { EtcdGateway } from '../plane/etcd-gateway.ts';
 import { belongsTo, planeSelector } from '../plane/names.ts';
 import type { Phase } from '../ui/reporter.ts';
 import { toolVersion } from '../version.ts';
-import { type BackupHead, writeArchive } from './archive.ts';
-import { type Seal, seal } from './seal.ts';
-import { type SnapshotFacts, SnapshotReader } from './snapshot.ts';
+import type { BackupHead } from './archive.ts';
+import type { Seal } from './seal.ts';
+import type { SnapshotFacts } from './snapshot.ts';
+import { mebibytes, streamBackup } from './stream.ts';
 
 export interface BackupRequest {
   seal: Seal;
@@ -33,25 +34,13 @@ export async function createBackup(cluster: InfraCluster, request: BackupRequest
   refuseAsleep(cluster, record);
   const secrets = await ownSecrets(cluster, record.planeId);
   const { items: pods } = await cluster.pods(planeSelector(record.planeId));
-  const etcd = EtcdGateway.ofPod(cluster, plane.bundle, memberToAsk(pods));
-  const { version, revision } = await etcd.status(request.signal);
-  const snapshot = await etcd.snapshot(request.signal);
-  const reader = new SnapshotReader();
-  let done = 0;
-  const passing = async function* () {
-    for await (const chunk of snapshot.chunks) {
-      reader.add(chunk);
-      done += chunk.length;
-      request.phase.update(`${mebibytes(done)} of ${mebibytes(snapshot.size)} MiB`);
-      yield chunk;
-    }
-  };
-  const archive = writeArchive(headOf(cluster, plane, pods, { version, revision }), secrets.map(bare), {
-    size: snapshot.size,
-    chunks: passing(),
+  const facts = await streamBackup({
+    head: headOf(cluster, plane, pods),
+    secrets,
+    etcd: EtcdGateway.ofPod(cluster, plane.bundle, memberToAsk(pods)),
+    ...request,
+    progress: (done, size) => request.phase.update(`${mebibytes(done)} of ${mebibytes(size)} MiB`),
   });
-  await request.write(await seal(archive, request.seal));
-  const facts = checked(reader, revision);
   const [now, secretsNow] = [await openPlane(cluster), await ownSecrets(cluster, record.planeId)];
   if (JSON.stringify([now.record, secretsNow.map(versionOf)]) !== JSON.stringify([record, secrets.map(versionOf)]))
     throw new UserError({
@@ -63,17 +52,25 @@ export async function createBackup(cluster: InfraCluster, request: BackupRequest
   return facts;
 }
 
-function headOf(cluster: InfraCluster, plane: Plane, pods: Pod[], etcd: BackupHead['etcd']): BackupHead {
-  const { publicServer, workerServer, nodePort } = plane.addresses;
-  const infraNodes = [...new Set(pods.flatMap(({ status }) => status?.hostIP ?? []))];
+function headOf(cluster: InfraCluster, plane: Plane, pods: Pod[]): Omit<BackupHead, 'etcd'> {
   return {
     format: 1,
     created: new Date().toISOString(),
     toolVersion: toolVersion(),
     namespace: cluster.namespace,
     record: plane.record,
-    addresses: { publicServer, workerServer, nodePort, infraNodes },
-    etcd,
+    addresses: whereabouts(plane, pods),
+  };
+}
+
+/** Where a plane answers, to be found again. */
+export function whereabouts({ addresses }: Pick<Plane, 'addresses'>, pods: Pod[]): BackupHead['addresses'] {
+  const { publicServer, workerServer, nodePort } = addresses;
+  return {
+    publicServer,
+    workerServer,
+    nodePort,
+    infraNodes: [...new Set(pods.flatMap(({ status }) => status?.hostIP ?? []))],
   };
 }
 
@@ -84,31 +81,6 @@ function neverAvailable(namespace: string): UserError {
     fix: `run that command again (k8sk8s deploy -n ${namespace}); k8sk8s status -n ${namespace} shows what is there`,
     anchor: 'plane-incomplete',
   });
-}
-
-/**
- * What a whole snapshot is found to be.
- *
- * @param revision what etcd had seen before the snapshot began
- * @throws UserError `snapshot-unsound`
- */
-export function checked(reader: SnapshotReader, revision: number): SnapshotFacts {
-  const unsound = (why: string) =>
-    new UserError({
-      what: 'the etcd snapshot is not sound',
-      why,
-      fix: 'of a new backup: run the command again, and look at k8sk8s logs etcd when it stays so; of a file: use another',
-      anchor: 'snapshot-unsound',
-    });
-  let facts: SnapshotFacts;
-  try {
-    facts = reader.finish();
-  } catch (error) {
-    throw unsound(messageOf(error));
-  }
-  if (facts.revision < revision)
-    throw unsound(`its newest revision is ${facts.revision}, and etcd had seen ${revision} before it began`);
-  return facts;
 }
 
 function memberToAsk(pods: Pod[]): string {
@@ -124,13 +96,4 @@ async function ownSecrets(cluster: InfraCluster, planeId: string): Promise<Secre
   return existing.ofKind<Secret>('Secret').filter((secret) => belongsTo(secret, planeId));
 }
 
-/** Without what the infra cluster keeps about it. */
-function bare({ apiVersion, kind, metadata: { name, labels }, type, data }: Secret): Secret {
-  return { apiVersion, kind, metadata: { name, labels }, type, data };
-}
-
 const versionOf = ({ metadata: { name, resourceVersion } }: Secret) => `${name} ${resourceVersion}`;
-
-export function mebibytes(bytes: number): string {
-  return (bytes / 2 ** 20).toFixed(1);
-}

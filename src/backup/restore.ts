@@ -16,11 +16,12 @@ import { type ClusterSpec, type ClusterSpecInput, imagesOf, parseSpec } from '..
 import type { Reporter } from '../ui/reporter.ts';
 import { toolVersion } from '../version.ts';
 import { type BackupHead, readArchive } from './archive.ts';
-import { createBackup, mebibytes } from './create.ts';
+import { createBackup } from './create.ts';
 import { wholeFile } from './file.ts';
 import { lookForOldPlane } from './old-plane.ts';
 import { type Keys, openBackup, sealFor } from './seal.ts';
 import { seedEtcd } from './seed.ts';
+import { mebibytes } from './stream.ts';
 import { type VerifiedBackup, verifyBackup } from './verify.ts';
 
 export interface RestoreRequest {

@@ -25,10 +25,15 @@ const magic = 'age-encryption.org/v1';
  */
 export async function seal(content: Readable, how: Seal): Promise<Readable> {
   if (how === 'plaintext') return content;
+  const encrypter = 'passphrase' in how ? new Encrypter() : encrypterFor(how.recipients);
+  if ('passphrase' in how) encrypter.setPassphrase(how.passphrase);
+  return fromWeb(await encrypter.encrypt(toWeb(content)));
+}
+
+function encrypterFor(recipients: string[]): Encrypter {
   const encrypter = new Encrypter();
   try {
-    if ('passphrase' in how) encrypter.setPassphrase(how.passphrase);
-    else for (const recipient of how.recipients) encrypter.addRecipient(recipient);
+    for (const recipient of recipients) encrypter.addRecipient(recipient);
   } catch (error) {
     throw new UserError({
       what: 'a recipient of --recipient is not an age recipient',
@@ -38,7 +43,12 @@ export async function seal(content: Readable, how: Seal): Promise<Readable> {
       exitCode: 2,
     });
   }
-  return fromWeb(await encrypter.encrypt(toWeb(content)));
+  return encrypter;
+}
+
+/** @throws UserError `backup-key` for a recipient that is none */
+export function checkRecipients(recipients: string[]): void {
+  encrypterFor(recipients);
 }
 
 /** A seal that these keys open. */

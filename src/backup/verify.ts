@@ -3,9 +3,9 @@ import type { Secret } from '../kube/objects.ts';
 import { matches } from '../pki/inspect.ts';
 import { readBundle } from '../plane/secrets.ts';
 import { type BackupHead, damaged, readArchive, readHeadOf } from './archive.ts';
-import { checked } from './create.ts';
 import { type Keys, openBackup } from './seal.ts';
 import { type SnapshotFacts, SnapshotReader } from './snapshot.ts';
+import { checked } from './stream.ts';
 
 export interface VerifiedBackup {
   head: BackupHead;

@@ -17,13 +17,15 @@ export interface KeyOptions {
   identityFile?: string;
 }
 
+/** Collects an option that may be given several times. */
+export function repeated(value: string, before: string[] = []): string[] {
+  return [...before, value];
+}
+
 export function addSealOptions(command: Command): Command {
   return command
     .option('--passphrase-file <FILE>', 'encrypt with the passphrase in its first line')
-    .option('--recipient <AGE>', 'encrypt for an age public key; may be repeated', (value, before: string[] = []) => [
-      ...before,
-      value,
-    ])
+    .option('--recipient <AGE>', 'encrypt for an age public key; may be repeated', repeated)
     .option('--plaintext', 'do not encrypt: whoever reads the file owns the hosted cluster');
 }
 

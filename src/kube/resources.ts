@@ -31,6 +31,7 @@ const rows: [apiVersion: string, namespaced: boolean, kinds: Record<string, stri
     true,
     { DaemonSet: 'daemonsets', Deployment: 'deployments', ReplicaSet: 'replicasets', StatefulSet: 'statefulsets' },
   ],
+  ['batch/v1', true, { CronJob: 'cronjobs', Job: 'jobs' }],
   ['networking.k8s.io/v1', true, { Ingress: 'ingresses', NetworkPolicy: 'networkpolicies' }],
   ['networking.k8s.io/v1', false, { IngressClass: 'ingressclasses' }],
   ['policy/v1', true, { PodDisruptionBudget: 'poddisruptionbudgets' }],

@@ -48,6 +48,11 @@ export class EtcdGateway {
     });
   }
 
+  /** Straight to a member's address, for what runs where the infra cluster's services are reached. */
+  static at(host: string, bundle: PkiBundle): EtcdGateway {
+    return new EtcdGateway(() => secured(tls.connect({ ...clientOptions(bundle), host, port: 2379 })));
+  }
+
   /** @throws UserError `etcd-unreachable` */
   async status(signal?: AbortSignal): Promise<MemberStatus> {
     const answer = await this.#post('/v3/maintenance/status', signal);

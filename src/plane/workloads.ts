@@ -10,7 +10,7 @@ import { profileOf } from './profile.ts';
 import { claimTemplate, databaseQuota, dataVolume, type Storage } from './storage.ts';
 
 /** The pods' security under the restricted level of https://kubernetes.io/docs/concepts/security/pod-security-standards/. */
-const podSecurity = {
+export const podSecurity = {
   runAsNonRoot: true,
   runAsUser: 65532,
   runAsGroup: 65532,
@@ -19,7 +19,7 @@ const podSecurity = {
   seccompProfile: { type: 'RuntimeDefault' },
 };
 
-const containerSecurity = (added: string[] = []) => ({
+export const containerSecurity = (added: string[] = []) => ({
   allowPrivilegeEscalation: false,
   readOnlyRootFilesystem: true,
   capabilities: { drop: ['ALL'], ...(added.length > 0 && { add: added }) },

@@ -1,5 +1,6 @@
 import { readdirSync, readFileSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
+import { generateIdentity, identityToRecipient } from 'age-encryption';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { binaryPath, cacheRoot } from '../../sandbox/artifacts/cache.ts';
 import { versions } from '../../sandbox/versions.ts';
@@ -197,6 +198,42 @@ describe.runIf(process.env.K8SK8S_TEST === 'all')('restored in other ways', () =
     expect(succeeded(await other.infra(...pod, 'jsonpath={.metadata.uid}')).stdout).toBe(uid);
     const gone = succeeded(await other.k8sk8s('destroy', '--yes'));
     expect(gone.stderr).toContain('0 left');
+  });
+});
+
+describe.runIf(process.env.K8SK8S_TEST === 'all')('made by the infra cluster', () => {
+  const newest = async () =>
+    succeeded(await home.k8sk8s('backup', 'list'))
+      .stdout.trim()
+      .split('\n')
+      .slice(1)
+      .join('\n');
+  const runNow = async (job: string) => {
+    succeeded(await home.infra('create', 'job', '--from=cronjob/k8sk8s-backup', job));
+    const done = await home.infra('wait', '--for=condition=complete', `job/${job}`, '--timeout=120s');
+    expect(done.code, (await home.infra('describe', 'jobs,pods', '-l', `job-name=${job}`)).stdout).toBe(0);
+  };
+
+  test('onto a volume that outlives the plane, the newest few of them, for one public key', async () => {
+    succeeded(await home.k8sk8s('deploy', '-h', host));
+    await home.ask('create', 'configmap', 'scheduled');
+    const identity = await generateIdentity();
+    writeFileSync(file('identity'), `${identity}\n`);
+    const schedule = ['backup', 'schedule', '--keep', '1', '--size', '1Gi'];
+    expect((await home.k8sk8s(...schedule)).code).toBe(2);
+    succeeded(await home.k8sk8s(...schedule, '--recipient', await identityToRecipient(identity)));
+    await runNow('first');
+    const first = await newest();
+    await runNow('second');
+    const second = await newest();
+    expect(second).toMatch(/^backup-\d{8}T\d{6}Z\.backup +\d+\.\d$/);
+    expect(second).not.toBe(first);
+    succeeded(await home.k8sk8s('destroy', '--yes'));
+    expect((await home.infra('get', 'cronjobs', '-o', 'name')).stdout).toBe('');
+    succeeded(await home.k8sk8s('backup', 'fetch', 'fetched'));
+    succeeded(await home.k8sk8s('restore', 'fetched', '--identity-file', 'identity'));
+    expect(await home.ask('get', 'configmap', 'scheduled', '-o', 'name')).toBe('configmap/scheduled');
+    succeeded(await home.infra('delete', 'pvc', 'k8sk8s-backups'));
   });
 });
 
