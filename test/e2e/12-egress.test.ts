@@ -90,7 +90,7 @@ test('the proxy is killed, and the way is there again with the next container', 
   const pids = execFileSync('pgrep', ['-f', `^node .*--server=https://127.0.0.1:${port}`], { encoding: 'utf8' });
   for (const pid of pids.trim().split('\n')) process.kill(Number(pid), 'SIGKILL');
   await everythingWorks();
-  expect((await home.k8sk8s('status')).stdout).toMatch(/^kube-apiserver +yes +1 /m);
+  expect((await home.k8sk8s('status')).stdout).toMatch(/^kube-apiserver +1\/1 +1 /m);
 });
 
 test('all of it goes on after the API server moved to another infra node', async () => {
