@@ -7,7 +7,7 @@ import type { ConfigMap, KubeObject, PersistentVolumeClaim } from '../kube/objec
 import { nameOf } from '../kube/objects.ts';
 import { packageFile } from '../manifests/package-file.ts';
 import { renderTemplate, type Value } from '../manifests/render.ts';
-import { labelsOf, planeSelector } from '../plane/names.ts';
+import { labelsOf, planeSelector, podSelector } from '../plane/names.ts';
 import { secretNames } from '../plane/secrets.ts';
 import { containerSecurity, podSecurity } from '../plane/workloads.ts';
 import { imagesOf } from '../spec.ts';
@@ -21,7 +21,8 @@ export interface JobConfig {
   toolVersion: string;
   namespace: string;
   addresses: BackupHead['addresses'];
-  etcdHost: string;
+  /** Of the members: the first that answers is asked. */
+  etcdHosts: string[];
   /** age public keys: what opens the backups is not in the namespace. */
   recipients: string[];
   /** How many of the newest backups stay. */
@@ -63,7 +64,7 @@ export async function scheduleBackups(cluster: InfraCluster, request: ScheduleRe
     toolVersion: toolVersion(),
     namespace: cluster.namespace,
     addresses: whereabouts(plane, pods),
-    etcdHost: plane.addresses.etcdServiceIps[0]!,
+    etcdHosts: plane.addresses.etcdServiceIps,
     recipients: request.recipients,
     keep: request.keep,
   };
@@ -91,6 +92,7 @@ export async function scheduleBackups(cluster: InfraCluster, request: ScheduleRe
   const { metadata: owner } = await apply(program);
   const [job] = renderTemplate('host/backup-cronjob.yaml', {
     schedule,
+    labels: podSelector(planeId, 'backup'),
     image: imagesOf(plane.spec).node,
     podSecurity,
     containerSecurity: containerSecurity(),

@@ -213,17 +213,25 @@ async function handOver(plane: EtcdPlane, self: Member, rest: number[]): Promise
 }
 
 /**
- * Replaces pods that were made of another template, one after the other; the rest has to be ready before each.
+ * Replaces pods that were made of another template: those that are not ready at once, since they serve nobody and perhaps
+ * cannot start by that template; the others one after the other, the rest being ready before each.
  *
  * @param statefulSet etcd's, as it was rendered
  */
 export async function replaceOutdated(plane: Waiting, statefulSet: KubeObject): Promise<void> {
   const wanted = templateHashOf(statefulSet);
-  for (const { metadata } of await podsOf(plane.cluster, plane.planeId, 'etcd')) {
-    if (metadata.annotations?.[templateHash] === wanted) continue;
-    await othersReady(plane, metadata.name);
-    await plane.cluster.delete({ apiVersion: 'v1', kind: 'Pod' }, metadata.name, metadata.uid);
-    await newPodReady(plane, metadata.name, metadata.uid);
+  const outdated = (await podsOf(plane.cluster, plane.planeId, 'etcd')).filter(
+    ({ metadata }) => metadata.annotations?.[templateHash] !== wanted,
+  );
+  const idle = outdated.filter((pod) => !isReady(pod));
+  const remove = ({ metadata }: Pod) =>
+    plane.cluster.delete({ apiVersion: 'v1', kind: 'Pod' }, metadata.name, metadata.uid);
+  for (const pod of idle) await remove(pod);
+  for (const { metadata } of idle) await newPodReady(plane, metadata.name, metadata.uid);
+  for (const pod of outdated.filter((each) => !idle.includes(each))) {
+    await othersReady(plane, pod.metadata.name);
+    await remove(pod);
+    await newPodReady(plane, pod.metadata.name, pod.metadata.uid);
   }
 }
 

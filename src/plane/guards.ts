@@ -16,6 +16,7 @@ export function buildGuards(planeId: string, spec: ClusterSpec): KubeObject[] {
     apiserver: podSelector(planeId, 'kube-apiserver'),
     controllerManager: podSelector(planeId, 'kube-controller-manager'),
     scheduler: podSelector(planeId, 'kube-scheduler'),
+    backup: podSelector(planeId, 'backup'),
   });
   const budgets = components
     .filter((component) => replicasOf(spec, component) > 1)

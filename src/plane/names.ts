@@ -27,8 +27,8 @@ export function planeSelector(planeId: string): string {
   return `${anyPlaneSelector},app.kubernetes.io/instance=${planeId}`;
 }
 
-/** What a component's pods are found by: immutable in its StatefulSet or Deployment. */
-export function podSelector(planeId: string, component: Component): Record<string, string> {
+/** What the pods of a component, or of the scheduled backups, are found by: immutable in its StatefulSet or Deployment. */
+export function podSelector(planeId: string, component: Component | 'backup'): Record<string, string> {
   return { 'app.kubernetes.io/name': component, 'app.kubernetes.io/instance': planeId };
 }
 

@@ -110,6 +110,15 @@ test('free space of each member is given back, while writes go on', async () => 
   await writesGoOn();
 });
 
+test('members that cannot start are replaced when what keeps them is taken back', async () => {
+  const broken = await home.k8sk8s('deploy', '--etcd-arg', 'experimental-nonsense=1', '--timeout', '60s');
+  expect(broken.code).toBe(1);
+  await writesGoOn();
+  succeeded(await home.k8sk8s('deploy', '--reset', 'etcd-arg'));
+  await eventually(60, async () => succeeded(await home.k8sk8s('etcd', 'members')));
+  await writesGoOn();
+});
+
 test('three members become one again, without a lost write', async () => {
   const said = succeeded(await home.k8sk8s('deploy', '--etcd-members', '1', '--replicas', '1')).stderr;
   expect(said).toContain('etcd member etcd-1 removed');

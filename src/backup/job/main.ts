@@ -1,6 +1,7 @@
 import { readdirSync, readFileSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import type { Secret } from '../../kube/objects.ts';
+import type { PkiBundle } from '../../pki/certificates.ts';
 import { EtcdGateway } from '../../plane/etcd-gateway.ts';
 import { readBundle } from '../../plane/secrets.ts';
 import type { PlaneRecord } from '../../record.ts';
@@ -31,16 +32,31 @@ function readSecrets(): Secret[] {
     .map(({ name, data }) => ({ apiVersion: 'v1', kind: 'Secret', metadata: { name, labels }, type: 'Opaque', data }));
 }
 
+/** The first member that answers. @throws what the last of them failed by */
+async function answering(hosts: string[], bundle: PkiBundle): Promise<EtcdGateway> {
+  for (const [index, host] of hosts.entries()) {
+    const etcd = EtcdGateway.at(host, bundle);
+    try {
+      await etcd.status();
+      return etcd;
+    } catch (error) {
+      if (index === hosts.length - 1) throw error;
+    }
+  }
+  throw new Error('job.json names no member of etcd');
+}
+
 async function main(): Promise<void> {
-  const { toolVersion, namespace, addresses, etcdHost, recipients, keep } = config;
+  const { toolVersion, namespace, addresses, etcdHosts, recipients, keep } = config;
   const secrets = readSecrets();
+  const etcd = await answering(etcdHosts, readBundle(secrets)!);
   const created = new Date().toISOString();
   const name = `${namespace}-${created.replace(/[-:]|\.\d+/g, '')}.backup`;
   const facts = await wholeFile(path.join('/backups', name), (write) =>
     streamBackup({
       head: { format: 1, created, toolVersion, namespace, record, addresses },
       secrets,
-      etcd: EtcdGateway.at(etcdHost, readBundle(secrets)!),
+      etcd,
       seal: { recipients },
       write,
       progress: () => undefined,
