@@ -215,7 +215,7 @@ describe.runIf(process.env.K8SK8S_TEST === 'all')('made by the infra cluster', (
   };
 
   test('onto a volume that outlives the plane, the newest few of them, for one public key', async () => {
-    succeeded(await home.k8sk8s('deploy', '-h', host));
+    succeeded(await home.k8sk8s('deploy', '-h', host, '--force'));
     await home.ask('create', 'configmap', 'scheduled');
     const identity = await generateIdentity();
     writeFileSync(file('identity'), `${identity}\n`);
