@@ -34,3 +34,8 @@ export function formatQuantity(resource: string, amount: number): string {
   if (/(memory|storage)$/.test(resource)) return `${Math.round(amount / 2 ** 20)}Mi`;
   return resource.endsWith('cpu') ? `${Math.round(amount * 1000)}m` : String(amount);
 }
+
+/** `57.3`: bytes as MiB, for people. Pure. */
+export function mebibytes(bytes: number): string {
+  return (bytes / 2 ** 20).toFixed(1);
+}

@@ -8,7 +8,8 @@ import { acquireLock } from './lock.ts';
 import { Existing } from './plane/apply.ts';
 import { waitAvailable, waitComponentsReady } from './plane/available.ts';
 import { Diagnosis } from './plane/diagnose.ts';
-import { belongsTo, planeSelector } from './plane/names.ts';
+import { belongsTo } from './plane/names.ts';
+import { podsOf } from './plane/pods.ts';
 import type { Work } from './plane/roll-out.ts';
 import { type PlaneRecord, toConfigMap } from './record.ts';
 
@@ -28,7 +29,7 @@ export async function sleepPlane(cluster: InfraCluster, { reporter, timeout, sig
     refuseToLose(cluster, plane);
     const workloads = await workloadsOf(cluster, record);
     const awake = workloads.filter(({ spec }) => spec.replicas !== 0);
-    if (record.asleep && awake.length === 0 && (await podsOf(cluster, record)).length === 0) return false;
+    if (record.asleep && awake.length === 0 && (await podsOf(cluster, record.planeId)).length === 0) return false;
     const counts = Object.fromEntries(awake.map(({ metadata, spec }) => [metadata.name, spec.replicas ?? 1]));
     const asleep = {
       since: record.asleep?.since ?? new Date().toISOString(),
@@ -131,14 +132,6 @@ async function scale(cluster: InfraCluster, workloads: Workload[], to: (name: st
   );
 }
 
-/** All pods of the plane but those that ran to their end and stay in the list, as an evicted one does. */
-async function podsOf(cluster: InfraCluster, { planeId }: PlaneRecord): Promise<Pod[]> {
-  const { items } = await cluster.pods(planeSelector(planeId));
-  return items.filter(
-    ({ metadata, status }) => metadata.deletionTimestamp || !['Succeeded', 'Failed'].includes(status?.phase ?? ''),
-  );
-}
-
 function isNotEtcd({ metadata: { name, labels } }: Workload | Pod): boolean {
   return (labels?.['app.kubernetes.io/name'] ?? name) !== 'etcd';
 }
@@ -154,7 +147,7 @@ async function untilEnded(
     which === isNotEtcd ? 'Waiting until all but etcd has ended' : 'Waiting until etcd has ended',
   );
   for (;;) {
-    const left = (await podsOf(cluster, record)).filter(which).map(({ metadata }) => metadata.name);
+    const left = (await podsOf(cluster, record.planeId)).filter(which).map(({ metadata }) => metadata.name);
     if (left.length === 0) return phase.done();
     phase.update(left.join(', '));
     if (Date.now() > deadline) {

@@ -6,12 +6,13 @@ import type { Pod, Secret } from '../kube/objects.ts';
 import { Existing } from '../plane/apply.ts';
 import { EtcdGateway } from '../plane/etcd-gateway.ts';
 import { belongsTo, planeSelector } from '../plane/names.ts';
+import { mebibytes } from '../quantity.ts';
 import type { Phase } from '../ui/reporter.ts';
 import { toolVersion } from '../version.ts';
 import type { BackupHead } from './archive.ts';
 import type { Seal } from './seal.ts';
 import type { SnapshotFacts } from './snapshot.ts';
-import { mebibytes, streamBackup } from './stream.ts';
+import { streamBackup } from './stream.ts';
 
 export interface BackupRequest {
   seal: Seal;

@@ -11,6 +11,7 @@ import { EtcdGateway } from '../plane/etcd-gateway.ts';
 import { readBundle } from '../plane/secrets.ts';
 import { missingRights } from '../preflight/rights.ts';
 import { runPreflight } from '../preflight/run.ts';
+import { mebibytes } from '../quantity.ts';
 import { type PlaneRecord, readRecord, toConfigMap } from '../record.ts';
 import { type ClusterSpec, type ClusterSpecInput, imagesOf, parseSpec } from '../spec.ts';
 import type { Reporter } from '../ui/reporter.ts';
@@ -21,7 +22,6 @@ import { wholeFile } from './file.ts';
 import { lookForOldPlane } from './old-plane.ts';
 import { type Keys, openBackup, sealFor } from './seal.ts';
 import { seedEtcd } from './seed.ts';
-import { mebibytes } from './stream.ts';
 import { type VerifiedBackup, verifyBackup } from './verify.ts';
 
 export interface RestoreRequest {

@@ -68,7 +68,3 @@ export function checked(reader: SnapshotReader, revision: number): SnapshotFacts
 function bare({ apiVersion, kind, metadata: { name, labels }, type, data }: Secret): Secret {
   return { apiVersion, kind, metadata: { name, labels }, type, data };
 }
-
-export function mebibytes(bytes: number): string {
-  return (bytes / 2 ** 20).toFixed(1);
-}

@@ -8,9 +8,9 @@ import { fileError, unfinished, wholeFile } from '../backup/file.ts';
 import { scheduleBackups, unscheduleBackups } from '../backup/schedule.ts';
 import { checkRecipients } from '../backup/seal.ts';
 import { fetchKept, listKept } from '../backup/shelf.ts';
-import { mebibytes } from '../backup/stream.ts';
 import { readHead, verifyBackup } from '../backup/verify.ts';
 import { UserError } from '../errors.ts';
+import { mebibytes } from '../quantity.ts';
 import { table } from '../ui/table.ts';
 import {
   addKeyOptions,

@@ -2,6 +2,7 @@ import { type Command, Option } from 'commander';
 import { UserError } from '../errors.ts';
 import type { InfraCluster } from '../kube/cluster.ts';
 import { connectInfra, type KubeconfigChoice, namespaceOfContext } from '../kube/connect.ts';
+import type { Work } from '../plane/roll-out.ts';
 import type { Reporter } from '../ui/reporter.ts';
 import { terminalReporter } from '../ui/terminal.ts';
 
@@ -81,6 +82,22 @@ export function interruption(): AbortSignal {
     });
   }
   return controller.signal;
+}
+
+/** Runs a command that changes a plane: opens the infra cluster, and closes it in the end. */
+export async function changing(
+  options: ConnectionOptions & { timeout: string },
+  change: (cluster: InfraCluster, work: Work) => Promise<void>,
+): Promise<void> {
+  const signal = interruption();
+  const timeout = parseDuration(options.timeout, '--timeout');
+  const reporter = reporterOf(options);
+  const cluster = connect(options);
+  try {
+    await change(cluster, { reporter, timeout, signal });
+  } finally {
+    await cluster.close();
+  }
 }
 
 /** Seconds, or a number with s, m or h, as milliseconds. */

@@ -4,11 +4,9 @@ import {
   addConnectionOptions,
   addOutputOptions,
   type ConnectionOptions,
+  changing,
   connect,
-  interruption,
   outputOption,
-  parseDuration,
-  reporterOf,
 } from './connection.ts';
 
 export function configure(command: Command): void {
@@ -60,15 +58,9 @@ export function render({ stage, writes, reads, inUse, unfinished, resources }: E
 }
 
 async function rotate(options: ConnectionOptions & { timeout: string; output: string }): Promise<void> {
-  const signal = interruption();
-  const timeout = parseDuration(options.timeout, '--timeout');
-  const reporter = reporterOf(options);
-  const cluster = connect(options);
-  try {
-    const { key, rewritten } = await rotateEncryption(cluster, { reporter, timeout, signal });
-    reporter.line(`Secrets are encrypted by ${key} alone; written anew: ${rewritten}.`);
+  await changing(options, async (cluster, work) => {
+    const { key, rewritten } = await rotateEncryption(cluster, work);
+    work.reporter.line(`Secrets are encrypted by ${key} alone; written anew: ${rewritten}.`);
     if (options.output === 'json') process.stdout.write(`${JSON.stringify({ key, rewritten }, null, 2)}\n`);
-  } finally {
-    await cluster.close();
-  }
+  });
 }

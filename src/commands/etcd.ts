@@ -1,16 +1,15 @@
 import type { Command } from 'commander';
 import { defragment, etcdMembers, lostMembers, type MemberReport, repairMembers } from '../etcd/care.ts';
+import { mebibytes } from '../quantity.ts';
 import { table } from '../ui/table.ts';
 import { confirm } from './confirm.ts';
 import {
   addConnectionOptions,
   addOutputOptions,
   type ConnectionOptions,
+  changing,
   connect,
-  interruption,
   outputOption,
-  parseDuration,
-  reporterOf,
 } from './connection.ts';
 
 type Changing = ConnectionOptions & { timeout: string; output: string };
@@ -52,46 +51,32 @@ export function render(found: MemberReport[]): string {
     role,
     status?.version ?? '',
     status ? String(status.revision) : '',
-    status ? `${mebibytes(status.size)} (${mebibytes(status.inUse)} in use)` : '',
-    status?.quota ? mebibytes(status.quota) : '',
+    status ? `${mebibytes(status.size)} MiB (${mebibytes(status.inUse)} MiB in use)` : '',
+    status?.quota ? `${mebibytes(status.quota)} MiB` : '',
     alarms.join(', '),
   ]);
   return table(['MEMBER', 'ADDRESS', 'ROLE', 'VERSION', 'REVISION', 'SIZE', 'AT MOST', 'ALARM'], rows);
 }
 
 async function repair(options: Changing & { yes?: boolean }): Promise<void> {
-  const signal = interruption();
-  const timeout = parseDuration(options.timeout, '--timeout');
-  const reporter = reporterOf(options);
-  const cluster = connect(options);
-  try {
+  await changing(options, async (cluster, work) => {
     const lost = (await lostMembers(cluster)).map(({ name }) => name);
-    if (lost.length === 0) reporter.line('Nothing to repair: all members answer.');
+    if (lost.length === 0) work.reporter.line('Nothing to repair: all members answer.');
     else {
       const question = `replace ${lost.join(', ')} in namespace "${cluster.namespace}"`;
       if (!options.yes) await confirm(question, 'What is on their volumes is deleted; the others have it.');
-      await repairMembers(cluster, lost, { reporter, timeout, signal });
-      reporter.line(`Replaced: ${lost.join(', ')}.`);
+      await repairMembers(cluster, lost, work);
+      work.reporter.line(`Replaced: ${lost.join(', ')}.`);
     }
     if (options.output === 'json') process.stdout.write(`${JSON.stringify({ replaced: lost }, null, 2)}\n`);
-  } finally {
-    await cluster.close();
-  }
+  });
 }
 
 async function defrag(options: Changing): Promise<void> {
-  const signal = interruption();
-  const timeout = parseDuration(options.timeout, '--timeout');
-  const reporter = reporterOf(options);
-  const cluster = connect(options);
-  try {
-    const found = await defragment(cluster, { reporter, timeout, signal });
+  await changing(options, async (cluster, work) => {
+    const found = await defragment(cluster, work);
     for (const { name, before, after } of found)
-      reporter.line(`${name}: ${mebibytes(before)} before, ${mebibytes(after)} now`);
+      work.reporter.line(`${name}: ${mebibytes(before)} MiB before, ${mebibytes(after)} MiB now`);
     if (options.output === 'json') process.stdout.write(`${JSON.stringify(found, null, 2)}\n`);
-  } finally {
-    await cluster.close();
-  }
+  });
 }
-
-const mebibytes = (bytes: number): string => `${(bytes / 2 ** 20).toFixed(1)} MiB`;

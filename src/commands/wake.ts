@@ -1,15 +1,7 @@
 import type { Command } from 'commander';
 import { wakePlane } from '../sleep.ts';
 import { formatDuration } from '../ui/reporter.ts';
-import {
-  addConnectionOptions,
-  addOutputOptions,
-  type ConnectionOptions,
-  connect,
-  interruption,
-  parseDuration,
-  reporterOf,
-} from './connection.ts';
+import { addConnectionOptions, addOutputOptions, type ConnectionOptions, changing } from './connection.ts';
 
 export function configure(command: Command): void {
   addConnectionOptions(command).option('--timeout <TIME>', 'how long the plane may take to answer', '5m');
@@ -18,18 +10,12 @@ export function configure(command: Command): void {
 
 async function run(options: ConnectionOptions & { timeout: string }): Promise<void> {
   const started = performance.now();
-  const signal = interruption();
-  const timeout = parseDuration(options.timeout, '--timeout');
-  const reporter = reporterOf(options);
-  const cluster = connect(options);
-  try {
-    const server = await wakePlane(cluster, { reporter, timeout, signal });
-    reporter.line(
+  await changing(options, async (cluster, work) => {
+    const server = await wakePlane(cluster, work);
+    work.reporter.line(
       server
         ? `The hosted cluster is at ${server} again (${formatDuration(performance.now() - started)}). Its workers come back by themselves.`
         : `Nothing to do: the plane in namespace "${cluster.namespace}" is awake.`,
     );
-  } finally {
-    await cluster.close();
-  }
+  });
 }

@@ -3,10 +3,16 @@ import type { Pod } from '../kube/objects.ts';
 import type { Component } from '../spec.ts';
 import { planeSelector } from './names.ts';
 
-/** A component's pods, by name. */
-export async function podsOf(cluster: InfraCluster, planeId: string, component: Component): Promise<Pod[]> {
-  const { items } = await cluster.pods(`${planeSelector(planeId)},app.kubernetes.io/name=${component}`);
-  return items.sort((a, b) => a.metadata.name.localeCompare(b.metadata.name));
+/** Pods of a component, or of the whole plane, by name; not those that ran to their end and stay in the list, as an evicted one does. */
+export async function podsOf(cluster: InfraCluster, planeId: string, component?: Component): Promise<Pod[]> {
+  const { items } = await cluster.pods(
+    component ? `${planeSelector(planeId)},app.kubernetes.io/name=${component}` : planeSelector(planeId),
+  );
+  return items
+    .filter(
+      ({ metadata, status }) => metadata.deletionTimestamp || !['Succeeded', 'Failed'].includes(status?.phase ?? ''),
+    )
+    .sort((a, b) => a.metadata.name.localeCompare(b.metadata.name));
 }
 
 export function isReady({ metadata, status }: Pod): boolean {
