@@ -16,6 +16,8 @@ export const versions = {
   /** The last whose programs are part of the module that is tagged; since 1.12 each has a module of its own. */
   certManager: '1.11.5',
   pause: '3.10',
+  /** The linearizability checker of `npm run faults`. */
+  porcupine: '1.3.1',
   /** The module behind registry.k8s.io/e2e-test-images/sample-apiserver:1.29.2. */
   sampleApiserver: '0.29.2',
 } as const;

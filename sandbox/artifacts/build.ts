@@ -104,7 +104,7 @@ export async function prepareSources(go: Go, name: ComponentName, version: strin
   const component = componentOf(name);
   await mkdir(folder, { recursive: true });
   const written = goModText(component.goMod?.(version) ?? (await kubernetesModule(go, version, folder)));
-  for (const [path, text] of Object.entries(component.files ?? {})) {
+  for (const [path, text] of Object.entries(component.files?.() ?? {})) {
     await mkdir(dirname(join(folder, path)), { recursive: true });
     await writeFile(join(folder, path), text);
   }

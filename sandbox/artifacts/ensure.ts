@@ -27,7 +27,14 @@ const kubernetesPrograms = [
 ] as const;
 
 /** Components that few want. */
-const rarely: ComponentName[] = ['metrics-server', 'cert-manager', 'conformance', 'sample-apiserver', 'debian'];
+const rarely: ComponentName[] = [
+  'metrics-server',
+  'cert-manager',
+  'conformance',
+  'sample-apiserver',
+  'history-checker',
+  'debian',
+];
 
 export const binarySets = {
   core: (Object.keys(binaries) as BinaryName[]).filter((name) => !rarely.includes(binaryOf(name).component)),

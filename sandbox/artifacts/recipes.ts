@@ -1,3 +1,6 @@
+import { createHash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { packageFile } from '../../src/manifests/package-file.ts';
 import { minimumGo, versions } from '../versions.ts';
 import { pauseSource, tencentVpcSource } from './go-sources.ts';
 import type { GoMod } from './gomod.ts';
@@ -11,7 +14,7 @@ export interface Component {
   /** Absent: made from the go.mod of k8s.io/kubernetes (kubernetesGoMod). */
   goMod?: (version: string) => GoMod;
   /** Files beside go.mod, by relative path. */
-  files?: Record<string, string>;
+  files?: () => Record<string, string>;
 }
 
 export interface Binary {
@@ -37,11 +40,14 @@ const simple = (name: string, module: string, version: string): GoMod => ({
   requires: [[module, `v${version}`]],
 });
 
+const porcupine = 'github.com/anishathalye/porcupine';
+const historyCheckerSource = () => readFileSync(packageFile('test/faults/checker/main.go'), 'utf8');
+
 export const components = {
   pause: {
     version: () => versions.pause,
     goMod: () => ({ module: 'sandbox.test/pause', go: minimumGo }),
-    files: { 'main.go': pauseSource },
+    files: () => ({ 'main.go': pauseSource }),
   },
   etcd: {
     version: () => versions.etcd,
@@ -75,10 +81,10 @@ export const components = {
         },
       ],
     }),
-    files: {
+    files: () => ({
       'vpc/go.mod': 'module github.com/tencentcloud/tencentcloud-sdk-go/tencentcloud/vpc\n\ngo 1.22\n',
       'vpc/v20170312/vpc.go': tencentVpcSource,
-    },
+    }),
   },
   'flannel-cni': {
     version: () => versions.flannelCni,
@@ -136,6 +142,14 @@ export const components = {
     version: () => versions.sampleApiserver,
     module: (version) => ['k8s.io/sample-apiserver', `v${version}`],
     goMod: (version) => simple('sample-apiserver', 'k8s.io/sample-apiserver', version),
+  },
+  /** Of `npm run faults`. Its version changes with its source, so that the cache never has an earlier one. */
+  'history-checker': {
+    version: () =>
+      `${versions.porcupine}-${createHash('sha256').update(historyCheckerSource()).digest('hex').slice(0, 8)}`,
+    module: () => [porcupine, `v${versions.porcupine}`],
+    goMod: () => simple('history-checker', porcupine, versions.porcupine),
+    files: () => ({ 'main.go': historyCheckerSource() }),
   },
   /** Whatever this box's Debian has. */
   debian: { version: () => 'box' },
@@ -252,6 +266,7 @@ export const binaries = {
   'kitten.jpg': testImageFile('kitten/html/kitten.jpg'),
   'nautilus.jpg': testImageFile('nautilus/html/nautilus.jpg'),
   'sample-apiserver': { component: 'sample-apiserver', package: 'k8s.io/sample-apiserver', seconds: 60 },
+  'history-checker': { component: 'history-checker', package: '.', seconds: 5 },
   nginx: { component: 'debian', package: 'nginx/usr/sbin/nginx', by: 'debian-file', seconds: 2 },
 } satisfies Record<string, Binary>;
 

@@ -15,9 +15,11 @@ interface Options {
   minutes: string;
   points: string;
   servers: string;
+  rounds: string;
   only?: PartName[];
   json?: string;
   sandbox: string;
+  namespace: string;
 }
 
 const reporter = terminalReporter();
@@ -29,6 +31,7 @@ async function run(options: Options): Promise<void> {
     parts: options.only ?? partNames,
     points: whole(options.points, '--points', 1),
     servers: whole(options.servers, '--servers', 1),
+    rounds: whole(options.rounds, '--rounds', 1),
   };
   const unknown = extent.parts.filter((name) => !partNames.includes(name));
   if (unknown.length > 0)
@@ -38,12 +41,12 @@ async function run(options: Options): Promise<void> {
       anchor: 'bad-values',
       exitCode: 2,
     });
-  const state = await sandboxUp({ name: options.sandbox, workers: 0, infraNodes: 1 }, reporter);
+  const state = await sandboxUp({ name: options.sandbox, workers: 0, infraNodes: 3 }, reporter);
   const started = new Date();
   const deadline = started.getTime() + minutes * 60_000;
-  const place = await Place.open(options.sandbox, 'faults');
+  const place = await Place.open(options.sandbox, options.namespace);
   try {
-    const { parts, details } = await runFaults(place, extent, {
+    const { parts, details } = await runFaults(place, options.sandbox, extent, {
       random: seededRandom(seed),
       isOver: () => Date.now() > deadline,
       progress: (text) => reporter.line(text),
@@ -76,14 +79,16 @@ function whole(text: string, option: string, least: number): number {
 }
 
 const program = new Command('faults')
-  .description('kills, bad servers and a search for secrets, on a sandbox of this box')
+  .description('kills, bad servers, writes under faults and a search for secrets, on a sandbox of this box')
   .option('--seed <N>', 'order and sample by chance, the same for the same number', String(Date.now() % 100_000))
   .option('--minutes <N>', 'begin nothing new after this time', '60')
   .option('--points <N>', 'calls after which deploy and destroy are killed, each; evenly spread over all', '1000')
   .option('--servers <N>', 'bad servers to try', '1000')
+  .option('--rounds <N>', 'kills of each component while clients write', '20')
   .option('--only <PART...>', `parts to run: ${partNames.join(', ')}`)
   .option('--json <FILE>', 'write everything measured')
   .option('--sandbox <NAME>', 'the sandbox to run on; made when missing, and left up', 'k8sk8s')
+  .option('--namespace <NAME>', 'the namespace to use there; what k8sk8s has in it goes', 'faults')
   .exitOverride()
   .configureOutput({ outputError: () => undefined })
   .action(run);

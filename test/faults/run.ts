@@ -1,10 +1,11 @@
+import { type AcknowledgedReport, checkAcknowledgedWrites } from './acknowledged.ts';
 import { tryBadServers } from './bad-servers.ts';
 import { type KillReport, killDeploys, killDestroys } from './kill-points.ts';
 import type { Place } from './place.ts';
 import type { Faults, Part } from './report.ts';
 import { runEveryCommand, SecretSearch } from './secrets.ts';
 
-export const partNames = ['kills', 'servers', 'secrets'] as const;
+export const partNames = ['kills', 'servers', 'writes', 'secrets'] as const;
 export type PartName = (typeof partNames)[number];
 
 export interface Extent {
@@ -13,11 +14,14 @@ export interface Extent {
   points: number;
   /** Bad servers, at most. */
   servers: number;
+  /** How often each component of a plane is killed while clients write to it. */
+  rounds: number;
 }
 
 /** Runs the chosen parts one after the other, on one namespace that is empty before and after. */
 export async function runFaults(
   place: Place,
+  sandbox: string,
   extent: Extent,
   faults: Faults,
 ): Promise<{ parts: Part[]; details: Record<string, unknown> }> {
@@ -48,6 +52,11 @@ export async function runFaults(
       seconds: report.seconds,
     });
   }
+  if (extent.parts.includes('writes')) {
+    const report = await checkAcknowledgedWrites(place, sandbox, extent.rounds, faults);
+    details['acknowledged writes'] = report;
+    parts.push(partOfWrites(report));
+  }
   if (extent.parts.includes('secrets')) {
     const started = Date.now();
     await place.deploy();
@@ -76,6 +85,24 @@ function partOf(report: KillReport): Part {
       `${report.tried} points tried of ${report.known}, ${report.converged} converged (${report.shared} of them left nothing to converge and shared a run)`,
       `${(report.seconds / Math.max(1, report.tried)).toFixed(1)} s a point`,
       ...(report.missed.length > 0 ? [`not come by this time: ${report.missed.join(', ')}`] : []),
+    ],
+    findings: report.findings,
+    seconds: report.seconds,
+  };
+}
+
+function partOfWrites(report: AcknowledgedReport): Part {
+  const servers = Object.entries(report.servers).map(([server, calls]) => `${calls} by ${server}`);
+  return {
+    name: 'acknowledged writes while things happen to a plane of three members and two of everything else',
+    figures: [
+      `${report.acknowledged} writes acknowledged: ${report.lost.length} lost, ${report.stale.length} reads stale, ${report.resurrected.length} deleted objects back`,
+      `${report.operations} calls on ${report.keys} keys judged, ${report.broken.length} keys without an order that fits, ${report.undecided.length} undecided; ${report.unanswered} calls without an answer`,
+      `answered: ${servers.join(', ')}`,
+      ...Object.entries(report.faults).map(
+        ([name, { times, longestGap }]) =>
+          `${name}: ${times} times, at most ${longestGap.toFixed(1)} s without an acknowledged write`,
+      ),
     ],
     findings: report.findings,
     seconds: report.seconds,

@@ -1,0 +1,217 @@
+import { readdirSync, readFileSync, rmSync } from 'node:fs';
+import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { inside } from '../../sandbox/machine.ts';
+import { run, until } from '../../sandbox/process.ts';
+import { requireState } from '../../sandbox/state.ts';
+import type { InfraCluster } from '../../src/kube/cluster.ts';
+import type { Pod } from '../../src/kube/objects.ts';
+import { anyPlaneSelector } from '../../src/plane/names.ts';
+
+/** Something that happens to a running plane, and is over when its promise is kept. */
+export interface PlaneFault {
+  name: string;
+  happen(plane: PlaneOnBox, random: () => number): Promise<void>;
+}
+
+const components = ['etcd', 'kube-apiserver', 'kube-controller-manager', 'kube-scheduler'] as const;
+type ComponentName = (typeof components)[number];
+
+const podKind = { apiVersion: 'v1', kind: 'Pod' };
+
+/**
+ * A plane's pods, as the namespace and as the box has them: the sandbox's machines share the box's kernel, so that a
+ * container's process can be killed or stopped past every hook and grace, as the trouble of a machine does it. Nothing
+ * here touches what is not of a pod of this plane.
+ */
+export class PlaneOnBox {
+  readonly #cluster: InfraCluster;
+  readonly #sandbox: string;
+  /** Pods and how often they had been restarted when something was done to them. */
+  readonly #hurt = new Map<string, number>();
+
+  constructor(cluster: InfraCluster, sandbox: string) {
+    this.#cluster = cluster;
+    this.#sandbox = sandbox;
+  }
+
+  async pods(component?: ComponentName): Promise<Pod[]> {
+    const { items } = await this.#cluster.pods(
+      [anyPlaneSelector, ...(component ? [`app.kubernetes.io/name=${component}`] : [])].join(','),
+    );
+    return items.filter(({ metadata }) => metadata.deletionTimestamp === undefined);
+  }
+
+  /** Ends the component's process in each of the pods at once. */
+  kill(pods: Pod[]): void {
+    for (const pod of pods) {
+      this.#hurt.set(pod.metadata.uid!, restarts(pod));
+      this.signal(pod, 'SIGKILL');
+    }
+  }
+
+  signal(pod: Pod, name: NodeJS.Signals): void {
+    process.kill(processOf(pod), name);
+  }
+
+  async remove(pods: Pod[]): Promise<void> {
+    await Promise.all(pods.map(({ metadata }) => this.#cluster.delete(podKind, metadata.name, metadata.uid)));
+    for (const pod of pods) this.#hurt.set(pod.metadata.uid!, restarts(pod));
+  }
+
+  /** Drops all packets of these TCP ports that leave or reach a pod, in its own network namespace, which ends with it. */
+  async cut(pod: Pod, ports: number[]): Promise<() => Promise<void>> {
+    // The one process of a pod that lives as long as its network, whatever its containers do meanwhile.
+    const holder = String(processOf(pod, 'pause'));
+    const inPod = (...rest: string[]) => run('nsenter', ['-t', holder, '-n', 'iptables', '-w', ...rest]);
+    for (const chain of ['INPUT', 'OUTPUT'])
+      for (const side of ['--sport', '--dport'])
+        for (const port of ports) await inPod('-A', chain, '-p', 'tcp', side, String(port), '-j', 'DROP');
+    return async () => {
+      for (const chain of ['INPUT', 'OUTPUT']) await inPod('-F', chain);
+    };
+  }
+
+  /**
+   * Waits until every pod is ready, and every one that something was done to has begun again. A kubelet waits longer
+   * and longer before it starts a container anew; a pod that it lets wait is replaced, as an administrator would do.
+   *
+   * @param count pods that the plane has
+   */
+  async whole(count: number, seconds: number): Promise<void> {
+    let last = '';
+    try {
+      await until('', seconds, async () => {
+        const pods = await this.pods();
+        last = pods.map((pod) => `${pod.metadata.name} ${isReady(pod) ? 'ready' : 'not ready'}`).join(', ');
+        for (const pod of pods)
+          if (pod.status?.containerStatuses?.some(({ state }) => state?.waiting?.reason === 'CrashLoopBackOff'))
+            await this.#cluster.delete(podKind, pod.metadata.name, pod.metadata.uid);
+        const begunAgain = pods.every((pod) => restarts(pod) > (this.#hurt.get(pod.metadata.uid!) ?? -1));
+        return (pods.length === count && begunAgain && pods.every(isReady)) || undefined;
+      });
+    } catch {
+      throw new Error(`the plane is not whole again after ${seconds} s: ${last}`);
+    }
+    this.#hurt.clear();
+  }
+
+  /**
+   * Puts a file system of a size of its own in the place of a member's volume, with the same content: the sandbox's
+   * volumes are folders of their machine, which nothing limits. The member is restarted onto it, and stays on it.
+   */
+  async limitVolume(member: Pod, megabytes: number): Promise<SmallVolume> {
+    const pid = processOf(member);
+    const machine = requireState(this.#sandbox).machines.find(({ name }) => name === member.spec.nodeName)!;
+    const folder = `/opt/local-path-provisioner/${volumeOf(pid)}`;
+    // The machine's own view of it, which the box's does not have.
+    const seen = `/proc/${machine.init!.pid}/root${folder}`;
+    this.signal(member, 'SIGSTOP');
+    await inside(machine, ['mount', '-t', 'tmpfs', '-o', `size=${megabytes}m`, 'tmpfs', folder]);
+    await run('cp', ['-a', `/proc/${pid}/root/var/lib/etcd/.`, seen]);
+    this.kill([member]);
+    const ballast = path.join(seen, 'ballast');
+    return {
+      // dd ends with "no space left on device", which is what it is there for.
+      fill: () => run('dd', ['if=/dev/zero', `of=${ballast}`, 'bs=64k']).then(undefined, () => undefined),
+      free: async () => rmSync(ballast),
+      takeBack: async () => {
+        await inside(machine, ['umount', '-l', folder]);
+      },
+    };
+  }
+}
+
+export interface SmallVolume {
+  fill(): Promise<unknown>;
+  free(): Promise<void>;
+  /** Shows the old volume again to whoever mounts it from now on: only for when the plane is about to go. */
+  takeBack(): Promise<void>;
+}
+
+const isReady = ({ status }: Pod) =>
+  status?.conditions?.some(({ type, status: value }) => type === 'Ready' && value === 'True') === true;
+
+const restarts = ({ status }: Pod) =>
+  (status?.containerStatuses ?? []).reduce((sum, { restartCount }) => sum + restartCount, 0);
+
+/** The process of a pod's component, in the box's numbers: a container's cgroup carries the UID of its pod. */
+function processOf({ metadata }: Pod, program = metadata.labels?.['app.kubernetes.io/name'] ?? ''): number {
+  const pid = readdirSync('/proc').find((entry) => {
+    try {
+      return (
+        /^\d+$/.test(entry) &&
+        readFileSync(`/proc/${entry}/comm`, 'utf8').trim() === program.slice(0, 15) &&
+        readFileSync(`/proc/${entry}/cgroup`, 'utf8').includes(metadata.uid!)
+      );
+    } catch {
+      return false;
+    }
+  });
+  if (pid === undefined) throw new Error(`${metadata.name} has no process ${program} on this box`);
+  return Number(pid);
+}
+
+/** The folder's name of the volume that a process has at /var/lib/etcd: proc_pid_mountinfo(5), fields 4 and 5. */
+function volumeOf(pid: number): string {
+  for (const line of readFileSync(`/proc/${pid}/mountinfo`, 'utf8').split('\n')) {
+    const [, , , root, mountPoint] = line.split(' ');
+    if (mountPoint === '/var/lib/etcd') return path.basename(root!);
+  }
+  throw new Error('etcd has no volume');
+}
+
+function anyOf<T>(items: readonly T[], random: () => number): T {
+  return items[Math.floor(random() * items.length)]!;
+}
+
+const killed = (component: ComponentName): PlaneFault => ({
+  name: `${component} killed`,
+  happen: async (plane, random) => plane.kill([anyOf(await plane.pods(component), random)]),
+});
+
+/** Long enough for the others to choose another leader, too short for the kubelet to give the container up. */
+const someSeconds = (random: () => number) => sleep(2000 + random() * 10_000);
+
+const paused = (component: ComponentName): PlaneFault => ({
+  name: `${component} stopped (SIGSTOP) for 2 to 12 s`,
+  async happen(plane, random) {
+    const pod = anyOf(await plane.pods(component), random);
+    plane.signal(pod, 'SIGSTOP');
+    try {
+      await someSeconds(random);
+    } finally {
+      plane.signal(pod, 'SIGCONT');
+    }
+  },
+});
+
+const [clients, peers] = [2379, 2380];
+
+const cutOff = (name: string, component: ComponentName, ports: number[]): PlaneFault => ({
+  name: `${name} for 2 to 12 s`,
+  async happen(plane, random) {
+    const mend = await plane.cut(anyOf(await plane.pods(component), random), ports);
+    await someSeconds(random).finally(mend);
+  },
+});
+
+/** What is killed one at a time: the rest of a plane with several of each goes on meanwhile. */
+export const kills: PlaneFault[] = components.map(killed);
+
+/** Everything else that passes, and that hurts nobody but the plane. */
+export const otherFaults: PlaneFault[] = [
+  paused('etcd'),
+  paused('kube-apiserver'),
+  cutOff('a member cut off from the other members', 'etcd', [peers]),
+  cutOff('a member cut off from members and API servers', 'etcd', [clients, peers]),
+  cutOff('an API server cut off from all members', 'kube-apiserver', [clients]),
+  {
+    name: 'every process of the plane killed at once',
+    happen: async (plane) => plane.kill(await plane.pods()),
+  },
+  {
+    name: 'every pod of the plane deleted at once',
+    happen: async (plane) => plane.remove(await plane.pods()),
+  },
+];
