@@ -29,7 +29,7 @@ const members = 3;
 const replicas = 2;
 
 /** Writers on a plane's hosted cluster, through the node port: each new connection leads to any of the API servers. */
-export async function writersOf(cluster: InfraCluster, sandbox: string): Promise<Writers> {
+async function writersOf(cluster: InfraCluster, sandbox: string): Promise<Writers> {
   const { addresses, bundle, spec } = await openPlane(cluster);
   return new Writers({
     host: firstInfra(requireState(sandbox)).address,
@@ -108,7 +108,7 @@ async function writesGoOn(writers: Writers, seconds: number): Promise<void> {
     if (Date.now() > deadline) throw new Error(`writes are not acknowledged ${seconds} s after everything was ready`);
 }
 
-export function findingsOf({ lost, stale, resurrected, broken, undecided }: Verdict): Finding[] {
+function findingsOf({ lost, stale, resurrected, broken, undecided }: Verdict): Finding[] {
   const told = new Set([...lost, ...stale, ...resurrected]);
   return [
     ...lost.map((key) => ({ what: `${key}: an acknowledged write is lost` })),
