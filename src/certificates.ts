@@ -5,6 +5,7 @@ import { openPlane, type Plane } from './hosted.ts';
 import type { InfraCluster } from './kube/cluster.ts';
 import type { Workload } from './kube/objects.ts';
 import { acquireLock } from './lock.ts';
+import type { Authority } from './pki/authority.ts';
 import { daysLeft, ensureCertificates, type PkiBundle, renewBeforeDays } from './pki/certificates.ts';
 import { fingerprint, inspect } from './pki/inspect.ts';
 import { hostAndPort } from './plane/addresses.ts';
@@ -93,6 +94,12 @@ function authority(usedFor: string, atItsEnd: string): Purpose {
 
 /** What a certificate of the table is for. */
 export function purposeOf(name: string): Purpose | undefined {
+  const [, replaced, which] = /^(.+)-(next|previous)$/.exec(name) ?? [];
+  if (replaced !== undefined && purposes[replaced])
+    return authority(
+      which === 'next' ? `trusted, to sign in place of ${replaced}` : `trusted still beside ${replaced}`,
+      which === 'next' ? 'it never signs' : 'what it signed ends with it: certs rotate-ca drops it',
+    );
   const [, member, peer] = /^etcd-(\d+)(-peer)?$/.exec(name) ?? [];
   if (member === undefined) return purposes[name];
   return peer
@@ -134,9 +141,19 @@ export function statusOf(
       };
     };
   return [
-    ...Object.entries(authorities).map(describe('authority')),
+    ...Object.entries(authorities).flatMap(([name, authority]) =>
+      [[name, authority] as [string, Authority], ...besides(name, authority)].map(describe('authority')),
+    ),
     ...Object.entries(leaves).map(describe('leaf')),
   ].sort((a, b) => a.days - b.days);
+}
+
+/** What is trusted beside the signer while that is replaced. */
+function besides(name: string, { next, previous }: Authority): [string, { certificate: string }][] {
+  return [...(next ? [next] : []), ...(previous ? [previous] : [])].map((each) => [
+    `${name}-${each === next ? 'next' : 'previous'}`,
+    each,
+  ]);
 }
 
 /** `12 days before its end`, `3 days after its end`. */

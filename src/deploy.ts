@@ -9,6 +9,7 @@ import type { HostedCluster, InfraCluster } from './kube/cluster.ts';
 import { connectHosted } from './kube/connect.ts';
 import { type KubeObject, nameOf, type Secret, type Service, type Workload } from './kube/objects.ts';
 import { acquireLock } from './lock.ts';
+import { trusted } from './pki/authority.ts';
 import { ensureCertificates, issueBreakGlass, type PkiBundle } from './pki/certificates.ts';
 import { type Addresses, addressesOf, buildIngress, buildServices, loadBalancerIp } from './plane/addresses.ts';
 import { type Applied, applyAll, Existing, nothingApplied } from './plane/apply.ts';
@@ -97,7 +98,7 @@ export async function deploy(cluster: InfraCluster, request: DeployRequest): Pro
 
     hosted = connectHosted({
       server: addresses.publicServer,
-      certificateAuthority: bundle.authorities.ca!.certificate,
+      certificateAuthority: trusted(bundle.authorities.ca!),
       client: await issueBreakGlass(bundle),
     });
     let serverVersion = await available(hosted, diagnosis, request, stop);
@@ -368,8 +369,8 @@ async function childAssets(
   await applyChildAssets(
     hosted,
     buildChildAssets(spec, addresses, {
-      ca: bundle.authorities.ca!.certificate,
-      kubeletServing: bundle.authorities['kubelet-serving-ca']!.certificate,
+      ca: trusted(bundle.authorities.ca!),
+      kubeletServing: trusted(bundle.authorities['kubelet-serving-ca']!),
     }),
     applied,
     reporter,

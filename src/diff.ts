@@ -4,6 +4,7 @@ import type { InfraCluster } from './kube/cluster.ts';
 import { connectHosted } from './kube/connect.ts';
 import { ApiError, ConnectionError } from './kube/errors.ts';
 import { type KubeObject, nameOf } from './kube/objects.ts';
+import { trusted } from './pki/authority.ts';
 import { issueBreakGlass } from './pki/certificates.ts';
 import { Existing } from './plane/apply.ts';
 import { differences, type FieldDifference } from './plane/differences.ts';
@@ -48,8 +49,8 @@ export async function diffPlane(cluster: InfraCluster): Promise<PlaneDiff> {
   const { objects, addresses, bundle } = await planInfra(cluster, record, spec, existing);
   const infra = objects.flatMap((recorded) => compare('infra', existing.find(recorded), recorded));
   const assets = buildChildAssets(spec, addresses, {
-    ca: bundle.authorities.ca!.certificate,
-    kubeletServing: bundle.authorities['kubelet-serving-ca']!.certificate,
+    ca: trusted(bundle.authorities.ca!),
+    kubeletServing: trusted(bundle.authorities['kubelet-serving-ca']!),
   });
   const result = {
     namespace: cluster.namespace,
@@ -60,7 +61,7 @@ export async function diffPlane(cluster: InfraCluster): Promise<PlaneDiff> {
   if (result.asleep) return { ...result, compared: objects.length, differences: infra };
   const hosted = connectHosted({
     server: addresses.publicServer,
-    certificateAuthority: bundle.authorities.ca!.certificate,
+    certificateAuthority: trusted(bundle.authorities.ca!),
     client: await issueBreakGlass(bundle),
   });
   const compareAsset = async (asset: KubeObject): Promise<ObjectDifference[]> => {

@@ -11,6 +11,7 @@ import {
   refuseForeignFile,
   writeFileAtomically,
 } from './kubeconfig/write.ts';
+import { trusted } from './pki/authority.ts';
 import type { PkiBundle } from './pki/certificates.ts';
 import type { Addresses } from './plane/addresses.ts';
 import { adminKubeconfig } from './plane/secrets.ts';
@@ -75,7 +76,7 @@ export function checkFiles(
 export async function writeFiles(request: FilesRequest): Promise<FilesResult> {
   const { dir, force, spec, addresses, bundle, reporter } = request;
   const paths = filePaths(dir);
-  const authority = bundle.authorities.ca!.certificate;
+  const authority = trusted(bundle.authorities.ca!);
   if (!force) for (const file of Object.values(paths)) refuseForeignFile(file, authority);
   const contents: [string, string][] = [
     [paths.kubeconfig, adminKubeconfig(bundle, { publicServer: addresses.publicServer, spec })],
@@ -95,7 +96,7 @@ async function bootstrapKubeconfig(
   { spec, addresses, bundle, hosted, reporter, force }: FilesRequest,
   file: string,
 ): Promise<string | undefined> {
-  const authority = bundle.authorities.ca!.certificate;
+  const authority = trusted(bundle.authorities.ca!);
   if (existsSync(file) && !force) {
     const token = readKubeconfig(readFileSync(file, 'utf8'), file).token;
     if (token !== undefined && (await isAccepted(hosted, token)))

@@ -2,6 +2,7 @@ import { UserError } from './errors.ts';
 import type { HostedCluster, InfraCluster } from './kube/cluster.ts';
 import { connectHosted } from './kube/connect.ts';
 import type { Secret, Service } from './kube/objects.ts';
+import { trusted } from './pki/authority.ts';
 import { issueBreakGlass, type PkiBundle } from './pki/certificates.ts';
 import { type Addresses, addressesOf } from './plane/addresses.ts';
 import { Existing } from './plane/apply.ts';
@@ -48,7 +49,6 @@ export async function openPlane(cluster: InfraCluster): Promise<Plane> {
     });
   }
   const addresses = addressesOf(spec, services, record.issuers);
-  const authority = bundle.authorities.ca.certificate;
   return {
     record,
     spec,
@@ -59,7 +59,7 @@ export async function openPlane(cluster: InfraCluster): Promise<Plane> {
       if (!options?.wakes) refuseAsleep(cluster, record);
       return connectHosted({
         server: addresses.publicServer,
-        certificateAuthority: authority,
+        certificateAuthority: trusted(bundle.authorities.ca!),
         client: await issueBreakGlass(bundle),
       });
     },

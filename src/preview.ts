@@ -2,6 +2,7 @@ import { dump } from 'js-yaml';
 import { buildChildAssets } from './child/assets.ts';
 import type { InfraCluster } from './kube/cluster.ts';
 import { type KubeObject, nameOf, type Secret, type Service } from './kube/objects.ts';
+import { trusted } from './pki/authority.ts';
 import { ensureCertificates, type PkiBundle } from './pki/certificates.ts';
 import {
   type Addresses,
@@ -114,8 +115,8 @@ export async function exportManifests(cluster: InfraCluster, spec: ClusterSpec, 
     ),
     hosted: documents(
       buildChildAssets(spec, addresses, {
-        ca: bundle.authorities.ca!.certificate,
-        kubeletServing: bundle.authorities['kubelet-serving-ca']!.certificate,
+        ca: trusted(bundle.authorities.ca!),
+        kubeletServing: trusted(bundle.authorities['kubelet-serving-ca']!),
       }),
     ),
     placeholders: placeholders(spec, addresses, allocated),

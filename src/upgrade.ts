@@ -12,6 +12,7 @@ import type { Plane } from './hosted.ts';
 import type { HostedCluster, InfraCluster } from './kube/cluster.ts';
 import type { ConfigMap, KubeObject, Node, Workload } from './kube/objects.ts';
 import { acquireLock } from './lock.ts';
+import { trusted } from './pki/authority.ts';
 import { buildIngress, buildServices } from './plane/addresses.ts';
 import { applyAll, Existing, nothingApplied } from './plane/apply.ts';
 import { waitAvailable } from './plane/available.ts';
@@ -273,8 +274,8 @@ class Upgrade {
     const { reporter, timeout, signal } = this.#request;
     this.#assetsTouched = true;
     const assets = buildChildAssets(spec, addresses, {
-      ca: bundle.authorities.ca!.certificate,
-      kubeletServing: bundle.authorities['kubelet-serving-ca']!.certificate,
+      ca: trusted(bundle.authorities.ca!),
+      kubeletServing: trusted(bundle.authorities['kubelet-serving-ca']!),
     });
     await applyChildAssets(this.#hosted, assets, nothingApplied(), reporter);
     const daemons = assets.filter(({ kind }) => kind === 'DaemonSet');

@@ -6,6 +6,7 @@ import { takeInventory } from '../inventory.ts';
 import { InfraCluster } from '../kube/cluster.ts';
 import { explainInfraError, isConflict } from '../kube/errors.ts';
 import type { ConfigMap } from '../kube/objects.ts';
+import { trusted } from '../pki/authority.ts';
 import { applyAll, Existing, nothingApplied } from '../plane/apply.ts';
 import { EtcdGateway } from '../plane/etcd-gateway.ts';
 import { readBundle } from '../plane/secrets.ts';
@@ -205,7 +206,7 @@ async function refuseTwoPlanes(
   // One that just does not answer may do so in a moment. Only where its namespace may be read, and is of this cluster.
   const there = await readRecord(new InfraCluster(cluster.transport, head.namespace)).catch(() => undefined);
   const elsewhere = head.namespace !== cluster.namespace && there?.planeId === head.record.planeId;
-  const authority = readBundle(secrets)!.authorities.ca!.certificate;
+  const authority = trusted(readBundle(secrets)!.authorities.ca!);
   const { alive, silent } = await lookForOldPlane(head, authority);
   if (alive.length > 0 || elsewhere)
     throw new UserError({

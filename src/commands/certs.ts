@@ -1,11 +1,14 @@
 import { type Command, Option } from 'commander';
 import { type CertificateStatus, certificateStatus, day, renewCertificates } from '../certificates.ts';
+import type { AuthorityName } from '../pki/table.ts';
+import { type RotationStatus, rotatable, rotateAuthorities, rotationStatus } from '../rotate-ca.ts';
 import { type KeyStatus, keyStatus, rotateServiceAccountKey } from '../service-account-keys.ts';
 import { table } from '../ui/table.ts';
 import {
   addConnectionOptions,
   addOutputOptions,
   type ConnectionOptions,
+  changing,
   connect,
   interruption,
   outputOption,
@@ -39,6 +42,15 @@ export function configure(command: Command): void {
     .option('--timeout <TIME>', 'how long each restart of the components may take', '5m')
     .addOption(outputOption())
     .action(rotateKey);
+  addOutputOptions(
+    child('rotate-ca', 'replace authorities, while everybody is let in; killed and run again, it goes on'),
+  )
+    .addOption(new Option('--authority <NAME...>', 'only these').choices(rotatable).default(rotatable, 'all of them'))
+    .option('--status', 'only tell where each stands and what is next')
+    .option('--yes', "replace those of etcd although an ephemeral plane's data is lost")
+    .option('--timeout <TIME>', 'how long each restart of the components may take', '5m')
+    .addOption(outputOption())
+    .action(rotateCa);
 }
 
 async function status(options: ConnectionOptions & { output: 'text' | 'wide' | 'json' }): Promise<void> {
@@ -145,4 +157,28 @@ export function renderKey({ stage, signer, oldKeyNeededUntil, endlessTokens }: K
           : []),
       ].join('\n');
   }
+}
+
+interface RotateCaOptions extends ConnectionOptions {
+  authority: AuthorityName[];
+  status?: boolean;
+  yes?: boolean;
+  timeout: string;
+  output: string;
+}
+
+async function rotateCa(options: RotateCaOptions): Promise<void> {
+  await changing(options, async (cluster, work) => {
+    const request = { names: options.authority, allowDataLoss: options.yes ?? false };
+    const now = options.status ? await rotationStatus(cluster) : await rotateAuthorities(cluster, request, work);
+    process.stdout.write(options.output === 'json' ? `${JSON.stringify(now, null, 2)}\n` : `${renderRotation(now)}\n`);
+  });
+}
+
+/** Pure. */
+export function renderRotation(found: RotationStatus[]): string {
+  return table(
+    ['NAME', 'SIGNER', 'TRUSTED', 'NEXT'],
+    found.map(({ name, signer, trusted, next }) => [name, signer, trusted.join(', '), next ?? '-']),
+  );
 }

@@ -4,6 +4,7 @@ import type { Command } from 'commander';
 import { filePaths } from '../files.ts';
 import { openPlane } from '../hosted.ts';
 import { mergeIntoFile, refuseForeignFile, writeFileAtomically } from '../kubeconfig/write.ts';
+import { trusted } from '../pki/authority.ts';
 import { adminKubeconfig } from '../plane/secrets.ts';
 import { addConnectionOptions, addOutputOptions, type ConnectionOptions, connect, reporterOf } from './connection.ts';
 
@@ -31,7 +32,7 @@ async function run(options: KubeconfigOptions): Promise<void> {
   const cluster = connect(options);
   try {
     const { bundle, spec, addresses } = await openPlane(cluster);
-    const authority = bundle.authorities.ca!.certificate;
+    const authority = trusted(bundle.authorities.ca!);
     const content = adminKubeconfig(bundle, { spec, publicServer: addresses.publicServer });
     if (options.output === '-') {
       process.stdout.write(content);

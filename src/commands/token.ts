@@ -5,6 +5,7 @@ import { filePaths, tokenTtl, workerKubeconfig } from '../files.ts';
 import { inHostedCluster, type Plane } from '../hosted.ts';
 import type { HostedCluster } from '../kube/cluster.ts';
 import { refuseForeignFile, writeFileAtomically } from '../kubeconfig/write.ts';
+import { trusted } from '../pki/authority.ts';
 import { table } from '../ui/table.ts';
 import { addConnectionOptions, type ConnectionOptions, connect, outputOption, parseDuration } from './connection.ts';
 
@@ -38,7 +39,7 @@ async function create(options: CreateOptions): Promise<void> {
   const ttl = options.ttl === undefined ? tokenTtl : parseDuration(options.ttl, '--ttl');
   await withPlane(options, async (plane, hosted) => {
     const file = filePaths(options.dir).bootstrapKubeconfig;
-    const authority = plane.bundle.authorities.ca!.certificate;
+    const authority = trusted(plane.bundle.authorities.ca!);
     if (options.write && !options.force) refuseForeignFile(file, authority);
     const { id, token, expires } = await createBootstrapToken(hosted, ttl, options.description);
     if (options.write) {

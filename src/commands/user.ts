@@ -6,6 +6,7 @@ import type { HostedCluster } from '../kube/cluster.ts';
 import { ApiError } from '../kube/errors.ts';
 import { buildKubeconfig } from '../kubeconfig/build.ts';
 import { refuseForeignFile, writeFileAtomically } from '../kubeconfig/write.ts';
+import { trusted } from '../pki/authority.ts';
 import { table } from '../ui/table.ts';
 import { addConnectionOptions, type ConnectionOptions, connect, outputOption, parseDuration } from './connection.ts';
 
@@ -53,7 +54,7 @@ async function create(name: string, options: CreateOptions): Promise<void> {
   if (ttl < tenMinutes || ttl > year)
     throw bad(`--ttl ${options.ttl} is ${ttl < tenMinutes ? 'too short' : 'too long'}`, 'give 10m to 365d');
   await inPlane(options, async ({ spec, addresses, bundle }, hosted) => {
-    const authority = bundle.authorities.ca!.certificate;
+    const authority = trusted(bundle.authorities.ca!);
     if (options.file && !options.force) refuseForeignFile(options.file, authority);
     const { until, ...client } = await createUser(hosted, {
       name,

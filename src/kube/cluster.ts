@@ -130,6 +130,20 @@ abstract class Cluster {
     ).body;
   }
 
+  /** Sets some fields of an object and leaves all others alone (https://www.rfc-editor.org/rfc/rfc7386). */
+  protected async mergeAt<T extends KubeObject>(
+    kind: Kind,
+    namespace: string | undefined,
+    name: string,
+    fields: object,
+  ): Promise<T> {
+    const path = pathOf(resourceOf(kind), namespace, name);
+    const contentType = 'application/merge-patch+json';
+    return (
+      await this.transport.request<T>({ method: 'PATCH', path, query: { fieldManager }, body: fields, contentType })
+    ).body;
+  }
+
   /**
    * Deletes one object; with `uid` only that very one.
    *
@@ -208,13 +222,8 @@ export class InfraCluster extends Cluster {
     return (await this.transport.request<T>({ method: 'PUT', path, query: { fieldManager }, body: object })).body;
   }
 
-  /** Sets some fields of an object and leaves all others alone (https://www.rfc-editor.org/rfc/rfc7386). */
-  async merge<T extends KubeObject>(kind: Kind, name: string, fields: object): Promise<T> {
-    const path = pathOf(resourceOf(kind), this.namespace, name);
-    const contentType = 'application/merge-patch+json';
-    return (
-      await this.transport.request<T>({ method: 'PATCH', path, query: { fieldManager }, body: fields, contentType })
-    ).body;
+  merge<T extends KubeObject>(kind: Kind, name: string, fields: object): Promise<T> {
+    return this.mergeAt(kind, this.namespace, name, fields);
   }
 
   delete(kind: Kind, name: string, uid?: string): Promise<boolean> {
@@ -323,6 +332,10 @@ export class HostedCluster extends Cluster {
 
   delete(kind: Kind, name: string, namespace?: string): Promise<boolean> {
     return this.deleteAt(kind, namespace, name, undefined);
+  }
+
+  merge<T extends KubeObject>(kind: Kind, name: string, fields: object, namespace?: string): Promise<T> {
+    return this.mergeAt(kind, namespace, name, fields);
   }
 
   /** Says yes to a CertificateSigningRequest, given with the condition that says so. */

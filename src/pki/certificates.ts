@@ -1,4 +1,5 @@
 import { UserError } from '../errors.ts';
+import type { Authority } from './authority.ts';
 import { type EncryptionProviders, firstEncryption } from './encryption.ts';
 import { type CertificateFacts, inspect, isKeyPair, matches, signedBy } from './inspect.ts';
 import { type Credential, createAuthority, createKeyPair, issueLeaf, type KeyType, type LeafRequest } from './issue.ts';
@@ -15,7 +16,8 @@ import {
 export type { CertificateContext };
 
 export interface PkiBundle {
-  authorities: Record<string, Credential>;
+  /** Each is what signs; `trusted` says what is trusted. */
+  authorities: Record<string, Authority>;
   leaves: Record<string, Credential>;
   /** Its keys are empty when there are none yet. */
   serviceAccount: ServiceAccountKeys;
@@ -68,7 +70,7 @@ export async function ensureCertificates(
 
   checkAuthorities(existing, rows, now);
   const authorities = new Map(
-    authorityRows.map((row): [AuthorityName, Promise<Credential>] => {
+    authorityRows.map((row): [AuthorityName, Promise<Authority>] => {
       const present = existing?.authorities[row.name];
       if (present) return [row.name, Promise.resolve(present)];
       issued.add(row.name);
@@ -80,7 +82,7 @@ export async function ensureCertificates(
   if (!serviceAccount) issued.add(SERVICE_ACCOUNT);
 
   const ensureLeaf = async (row: LeafRow): Promise<[string, Credential]> => {
-    const authority = await authorities.get(row.authority)!;
+    const authority = signerOf(row, await authorities.get(row.authority)!);
     const request = leafRequest(row, context);
     const present = existing?.leaves[row.name];
     if (present && isAsAsked(present, request, authority)) {
@@ -94,7 +96,7 @@ export async function ensureCertificates(
   };
   const [authorityEntries, leafEntries, keys] = await Promise.all([
     Promise.all(
-      [...authorities].map(async ([name, credential]): Promise<[string, Credential]> => [name, await credential]),
+      [...authorities].map(async ([name, credential]): Promise<[string, Authority]> => [name, await credential]),
     ),
     Promise.all(rows.map(ensureLeaf)),
     serviceAccount ?? createKeyPair(options.keyType),
@@ -127,6 +129,12 @@ export async function issueBreakGlass(bundle: PkiBundle, options: { now?: Date }
     usages: ['clientAuth'],
   };
   return issueLeaf(bundle.authorities.ca!, request, { keyType: 'ec', days: 1 / 24, now: options.now });
+}
+
+/** Who signs a leaf: while workers are told of a new authority, they are shown what the one before signs. */
+function signerOf({ shownToWorkers }: LeafRow, authority: Authority): Credential {
+  const { certificate, key } = authority.previous ?? {};
+  return shownToWorkers && certificate !== undefined && key !== undefined ? { certificate, key } : authority;
 }
 
 function isAsAsked(leaf: Credential, request: LeafRequest, authority: Credential): boolean {

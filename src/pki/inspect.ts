@@ -61,6 +61,11 @@ export function fingerprint(pem: string): string {
   return sha256(new X509Certificate(pem));
 }
 
+/** The certificates of a PEM text, one after the other. */
+export function certificatesIn(pem: string): string[] {
+  return pem.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----\n?/g) ?? [];
+}
+
 /** Whether the private `key` (PEM) belongs to the certificate. False also when one of them cannot be read. */
 export function matches(certificate: string, key: string): boolean {
   try {

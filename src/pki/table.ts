@@ -35,6 +35,8 @@ export interface LeafRow {
   commonName: string;
   organizations: string[];
   usages: Usage[];
+  /** The API server shows it to kubelets and to clients of all kinds, who have to know its authority before. */
+  shownToWorkers?: true;
   /** DNS names and IP addresses, mixed; doubles are allowed. */
   sans(context: CertificateContext): string[];
 }
@@ -57,6 +59,7 @@ const leafRows: LeafRow[] = [
     commonName: 'kube-apiserver',
     organizations: [],
     usages: ['serverAuth'],
+    shownToWorkers: true,
     sans: (context) => [
       context.host,
       ...context.extraSans,
@@ -74,6 +77,7 @@ const leafRows: LeafRow[] = [
     authority: 'ca',
     commonName: 'kube-apiserver-kubelet-client',
     organizations: ['k8sk8s:kubelet-clients'],
+    shownToWorkers: true,
   },
   { ...client, name: 'front-proxy-client', authority: 'front-proxy-ca', commonName: 'front-proxy-client' },
   { ...client, name: 'controller-manager', authority: 'ca', commonName: 'system:kube-controller-manager' },

@@ -3,6 +3,7 @@ import type { Readable } from 'node:stream';
 import tls from 'node:tls';
 import { messageOf, UserError } from '../errors.ts';
 import type { InfraCluster } from '../kube/cluster.ts';
+import { trusted } from '../pki/authority.ts';
 import type { PkiBundle } from '../pki/certificates.ts';
 
 /** What a member says about itself. */
@@ -111,7 +112,7 @@ export class EtcdGateway {
 
 function clientOptions(bundle: PkiBundle): tls.ConnectionOptions {
   const client = bundle.leaves['apiserver-etcd-client']!;
-  return { ca: bundle.authorities['etcd-ca']!.certificate, cert: client.certificate, key: client.key };
+  return { ca: trusted(bundle.authorities['etcd-ca']!), cert: client.certificate, key: client.key };
 }
 
 function secured(socket: tls.TLSSocket): Promise<tls.TLSSocket> {

@@ -3,6 +3,7 @@ import { dump } from 'js-yaml';
 import type { Secret } from '../kube/objects.ts';
 import { buildKubeconfig } from '../kubeconfig/build.ts';
 import { renderTemplate } from '../manifests/render.ts';
+import { type Authority, trusted as trustedOf } from '../pki/authority.ts';
 import type { PkiBundle } from '../pki/certificates.ts';
 import type { ClusterSpec } from '../spec.ts';
 import { egressName, egressProgram, egressSelector } from './egress.ts';
@@ -81,7 +82,7 @@ export function buildSecrets(bundle: PkiBundle, context: SecretContext): Secret[
   const secrets = wanted.map(([name, { trusted, serviceAccount }]) =>
     secret(name, context, {
       ...Object.fromEntries(
-        trusted.map((authority) => [`${authority}.crt`, bundle.authorities[authority]!.certificate]),
+        trusted.map((authority) => [`${authority}.crt`, trustedOf(bundle.authorities[authority]!)]),
       ),
       ...Object.fromEntries(
         leavesOf(name, Object.keys(bundle.leaves)).flatMap((leaf) => pair(leaf, bundle.leaves[leaf]!)),
@@ -91,7 +92,7 @@ export function buildSecrets(bundle: PkiBundle, context: SecretContext): Secret[
     }),
   );
   const signers = secret(authoritiesSecret, context, {
-    ...Object.fromEntries(authorities.flatMap((authority) => pair(authority, bundle.authorities[authority]!))),
+    ...Object.assign({}, ...authorities.map((authority) => authorityFiles(authority, bundle.authorities[authority]!))),
     ...serviceAccountFiles(bundle),
     ...nextServiceAccountFiles(bundle),
     ...encryption,
@@ -122,7 +123,9 @@ export function readBundle(secrets: Secret[]): PkiBundle | undefined {
       return certificate !== undefined && key !== undefined ? [[name, { certificate, key }] as const] : [];
     });
   return {
-    authorities: Object.fromEntries(credentials(authorities, signers)),
+    authorities: Object.fromEntries(
+      credentials(authorities, signers).map(([name, signer]) => [name, { ...signer, ...besideSigner(name, signers) }]),
+    ),
     leaves: Object.fromEntries(
       Object.keys(contents).flatMap((name) => {
         const own = files.get(name) ?? {};
@@ -150,7 +153,7 @@ export function hashOf(secrets: Secret[]): string {
 export function adminKubeconfig(bundle: PkiBundle, context: Pick<SecretContext, 'publicServer' | 'spec'>): string {
   return buildKubeconfig({
     server: context.publicServer,
-    certificateAuthority: bundle.authorities.ca!.certificate,
+    certificateAuthority: trustedOf(bundle.authorities.ca!),
     clusterName: context.spec.host,
     userName: `${context.spec.host}-admin`,
     client: bundle.leaves.admin!,
@@ -187,6 +190,31 @@ function pair(name: string, credential: { certificate: string; key: string }): [
     [`${name}.crt`, credential.certificate],
     [`${name}.key`, credential.key],
   ];
+}
+
+/** The signer and, while it is replaced, what stands beside it; nobody mounts that. */
+function authorityFiles(name: string, authority: Authority): Record<string, string> {
+  const { next, previous, switched } = authority;
+  return {
+    ...Object.fromEntries(pair(name, authority)),
+    ...(next && Object.fromEntries(pair(`${name}-next`, next))),
+    ...(previous && { [`${name}-previous.crt`]: previous.certificate }),
+    ...(previous?.key !== undefined && { [`${name}-previous.key`]: previous.key }),
+    ...(switched !== undefined && { [`${name}-switched`]: switched }),
+  };
+}
+
+function besideSigner(name: string, files: Record<string, string>): Omit<Authority, 'certificate' | 'key'> {
+  const file = (suffix: string) => files[`${name}-${suffix}`];
+  const [certificate, key] = [file('next.crt'), file('next.key')];
+  const [previous, previousKey, switched] = [file('previous.crt'), file('previous.key'), file('switched')];
+  return {
+    ...(certificate !== undefined && key !== undefined && { next: { certificate, key } }),
+    ...(previous !== undefined && {
+      previous: { certificate: previous, ...(previousKey !== undefined && { key: previousKey }) },
+    }),
+    ...(switched !== undefined && { switched }),
+  };
 }
 
 function serviceAccountFiles(bundle: PkiBundle): Record<string, string> {

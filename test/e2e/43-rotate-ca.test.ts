@@ -1,0 +1,150 @@
+import { writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { connectInfra } from '../../src/kube/connect.ts';
+import { type Credential, issueLeaf } from '../../src/pki/issue.ts';
+import { EtcdGateway } from '../../src/plane/etcd-gateway.ts';
+import type { RotationStatus } from '../../src/rotate-ca.ts';
+import { eventually, Namespace, run, sandboxCommand, succeeded } from './world.ts';
+
+// Authorities are replaced: what was made by a key that somebody stole before is refused afterwards, and nothing else is.
+// The tests of this file follow each other.
+
+const host = 'rotate-ca.e2e.test';
+const all = process.env.K8SK8S_TEST === 'all';
+const slow = { timeout: 900_000 };
+let home: Namespace;
+
+beforeAll(async () => {
+  home = await Namespace.open('rotate-ca');
+  succeeded(await sandboxCommand(['host', host], home));
+  succeeded(await home.k8sk8s('deploy', '-h', host));
+  await home.ask('create', 'configmap', 'kept', '--from-literal=word=before');
+});
+
+afterAll(async () => {
+  await home.k8sk8s('destroy', '--yes');
+});
+
+async function authoritiesSecret(): Promise<Record<string, string>> {
+  const { stdout } = succeeded(await home.infra('get', 'secret', 'k8sk8s-ca', '-o', 'json'));
+  const data = Object.entries<string>(JSON.parse(stdout).data);
+  return Object.fromEntries(data.map(([file, text]) => [file, Buffer.from(text, 'base64').toString()]));
+}
+
+/** What somebody who reads the Secret has in hand. */
+async function steal(name: string): Promise<Credential> {
+  const files = await authoritiesSecret();
+  return { certificate: files[`${name}.crt`]!, key: files[`${name}.key`]! };
+}
+
+const status = async (): Promise<Record<string, RotationStatus>> => {
+  const { stdout } = succeeded(await home.k8sk8s('certs', 'rotate-ca', '--status', '--output', 'json'));
+  return Object.fromEntries((JSON.parse(stdout) as RotationStatus[]).map((each) => [each.name, each]));
+};
+
+/** Revision of etcd's store, asked with a client certificate that a stolen authority signs. */
+async function askEtcd(stolen: Credential): Promise<number> {
+  const client = await issueLeaf(stolen, { commonName: 'thief', usages: ['clientAuth'] });
+  const cluster = connectInfra({ kubeconfig: home.env.KUBECONFIG }, home.name);
+  try {
+    const bundle = {
+      leaves: { 'apiserver-etcd-client': client },
+      authorities: { 'etcd-ca': await steal('etcd-ca') },
+      serviceAccount: { publicKey: '', privateKey: '' },
+    };
+    return (await EtcdGateway.ofPod(cluster, bundle, 'etcd-0').status()).revision;
+  } finally {
+    await cluster.close();
+  }
+}
+
+/** The API server's answer to a request that claims to be passed on for an administrator: 200, or 401 or 403. */
+async function askAsAdministrator(stolen: Credential): Promise<string> {
+  const client = await issueLeaf(stolen, { commonName: 'front-proxy-client', usages: ['clientAuth'] });
+  writeFileSync(path.join(home.cwd, 'thief.crt'), client.certificate);
+  writeFileSync(path.join(home.cwd, 'thief.key'), client.key);
+  const { stdout } = await run(
+    'curl',
+    [
+      ...['-s', '-o', '/dev/null', '-w', '%{http_code}', '--max-time', '10', '--cacert', 'tls/ca.pem'],
+      ...['--cert', 'thief.crt', '--key', 'thief.key'],
+      ...['-H', 'X-Remote-User: thief', '-H', 'X-Remote-Group: system:masters'],
+      `https://${host}/api/v1/namespaces/kube-system/secrets`,
+    ],
+    { cwd: home.cwd },
+  );
+  return stdout;
+}
+
+/** Common names of those whom aggregated API servers believe. */
+async function believedByAggregated(): Promise<string> {
+  const map = ['get', 'configmap', '-n', 'kube-system', 'extension-apiserver-authentication', '-o'];
+  writeFileSync(
+    path.join(home.cwd, 'believed.pem'),
+    await home.ask(...map, 'jsonpath={.data.requestheader-client-ca-file}'),
+  );
+  const { stdout } = await run('sh', [
+    '-c',
+    `openssl crl2pkcs7 -nocrl -certfile ${home.cwd}/believed.pem | openssl pkcs7 -print_certs -noout | grep subject`,
+  ]);
+  return stdout;
+}
+
+describe('authorities that only components know', slow, () => {
+  let stolen: Record<string, Credential>;
+
+  test('before, a stolen key opens etcd and the API', async () => {
+    stolen = { etcd: await steal('etcd-ca'), proxy: await steal('front-proxy-ca') };
+    expect(await askEtcd(stolen.etcd!)).toBeGreaterThan(1);
+    expect(await askAsAdministrator(stolen.proxy!)).toBe('200');
+  });
+
+  test('killed while the new ones are trusted, it is told, and neither deploy nor renew loses them', async () => {
+    const added = eventually(60, async () =>
+      expect(await authoritiesSecret()).toHaveProperty(['etcd-ca-next.key'], expect.stringContaining('PRIVATE KEY')),
+    );
+    await home.killed(added, 'certs', 'rotate-ca');
+    succeeded(await home.infra('delete', 'lease', 'k8sk8s', '--ignore-not-found'));
+    const told = (await status())['etcd-ca']!;
+    expect(told).toMatchObject({ stage: 'added', trusted: ['etcd-ca rotate-ca', 'etcd-ca rotate-ca 2'] });
+    succeeded(await home.k8sk8s('deploy'));
+    succeeded(await home.k8sk8s('certs', 'renew', '--name', 'scheduler'));
+    expect((await status())['etcd-ca']).toEqual(told);
+    expect(succeeded(await home.k8sk8s('certs', 'status')).stdout).toMatch(/^etcd-ca-next +36\d\d /m);
+    expect(await home.ask('get', 'configmap', 'kept', '-o', 'jsonpath={.data.word}')).toBe('before');
+    expect(await askEtcd(stolen.etcd!), 'the old one is trusted still').toBeGreaterThan(1);
+  });
+
+  test('run again it goes on to the end: the stolen keys open nothing, and what was stored is there', async () => {
+    const ended = succeeded(await home.k8sk8s('certs', 'rotate-ca'));
+    expect(ended.stderr).toContain('going on with what was begun etcd-ca, etcd-peer-ca, front-proxy-ca');
+    expect(ended.stdout).toMatch(/^etcd-peer-ca +etcd-peer-ca rotate-ca 2 +etcd-peer-ca rotate-ca 2 +-$/m);
+    await expect(askEtcd(stolen.etcd!)).rejects.toThrow();
+    expect(await askAsAdministrator(stolen.proxy!)).toBe('401');
+    expect(await believedByAggregated()).toMatch(/^subject.*front-proxy-ca rotate-ca 2\n$/);
+    expect(Object.keys(await authoritiesSecret()).filter((file) => /next|previous|switched/.test(file))).toEqual([]);
+
+    expect(await home.ask('get', 'configmap', 'kept', '-o', 'jsonpath={.data.word}')).toBe('before');
+    await home.ask('create', 'configmap', 'after');
+    expect(await askEtcd(await steal('etcd-ca')), 'whoever has the present one').toBeGreaterThan(1);
+    expect(succeeded(await home.k8sk8s('deploy')).stderr).toContain('Nothing to change');
+    succeeded(await home.k8sk8s('diff'));
+  });
+
+  test.runIf(all)('killed again and again it ends as if it had not been', async () => {
+    const before = (await status())['etcd-ca']!.signer;
+    for (const after of [1500, 4000, 9000, 14_000, 20_000, 26_000]) {
+      await home.killed(after, 'certs', 'rotate-ca');
+      succeeded(await home.infra('delete', 'lease', 'k8sk8s', '--ignore-not-found'));
+      await eventually(120, async () =>
+        expect(await home.ask('get', 'configmap', 'kept', '-o', 'jsonpath={.data.word}')).toBe('before'),
+      );
+    }
+    succeeded(await home.k8sk8s('certs', 'rotate-ca'));
+    const after = (await status())['etcd-ca']!;
+    expect(after.trusted).toEqual([after.signer]);
+    expect(after.signer).not.toBe(before);
+    expect(succeeded(await home.k8sk8s('deploy')).stderr).toContain('Nothing to change');
+  });
+});
