@@ -24,6 +24,8 @@ export interface FilesRequest {
   dir: string;
   /** Overwrite files of another cluster. */
   force: boolean;
+  /** Puts a new bootstrap token in the place of one that is not accepted any more. */
+  renewToken?: boolean;
   spec: ClusterSpec;
   addresses: Addresses;
   bundle: PkiBundle;
@@ -93,7 +95,7 @@ export async function writeFiles(request: FilesRequest): Promise<FilesResult> {
 
 /** @returns undefined when the file that is there is to stay as it is */
 async function bootstrapKubeconfig(
-  { spec, addresses, bundle, hosted, reporter, force }: FilesRequest,
+  { spec, addresses, bundle, hosted, reporter, force, renewToken }: FilesRequest,
   file: string,
 ): Promise<string | undefined> {
   const authority = trusted(bundle.authorities.ca!);
@@ -101,12 +103,18 @@ async function bootstrapKubeconfig(
     const token = readKubeconfig(readFileSync(file, 'utf8'), file).token;
     if (token !== undefined && (await isAccepted(hosted, token)))
       return workerKubeconfig(spec, addresses, authority, token);
-    reporter.warn(
-      `the bootstrap token in ${file} is not accepted any more (it has expired or was revoked); the file is left alone. New workers need a new one: k8sk8s token create --write`,
-    );
-    return undefined;
+    if (!renewToken) {
+      reporter.warn(
+        `the bootstrap token in ${file} is not accepted any more (it has expired or was revoked); the file is left alone. New workers need a new one: k8sk8s token create --write`,
+      );
+      return undefined;
+    }
   }
-  const { token } = await createBootstrapToken(hosted, tokenTtl, 'made by k8sk8s deploy');
+  const { token } = await createBootstrapToken(
+    hosted,
+    tokenTtl,
+    renewToken ? 'made by k8sk8s certs rotate-ca' : 'made by k8sk8s deploy',
+  );
   return workerKubeconfig(spec, addresses, authority, token);
 }
 

@@ -1,5 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { applyChildAssets } from './child/apply.ts';
+import { buildChildAssets } from './child/assets.ts';
+import { askKubelets, untoldClients, untoldWorkers } from './child/told.ts';
 import { UserError } from './errors.ts';
+import { checkFiles, writeFiles } from './files.ts';
 import { openPlane, type Plane, refuseAsleep } from './hosted.ts';
 import type { InfraCluster } from './kube/cluster.ts';
 import type { ConfigMap } from './kube/objects.ts';
@@ -10,20 +14,26 @@ import {
   addNext,
   authorityStageOf,
   dropPrevious,
+  endHold,
   switchSigner,
   trusted,
 } from './pki/authority.ts';
 import { ensureCertificates } from './pki/certificates.ts';
 import { certificatesIn, fingerprint, inspect } from './pki/inspect.ts';
-import type { AuthorityName } from './pki/table.ts';
+import { type AuthorityName, authorityRows } from './pki/table.ts';
+import { nothingApplied } from './plane/apply.ts';
 import { certificateContext } from './plane/control-plane.ts';
 import { podsOf } from './plane/pods.ts';
 import { rollOut, type Work } from './plane/roll-out.ts';
 import { markFinishing } from './record.ts';
 import { type Component, components } from './spec.ts';
+import { workerVisit } from './worker-config.ts';
 
-/** Authorities that can be replaced, without a word to a worker or a person: only components of the plane know them. */
-export const rotatable: AuthorityName[] = ['etcd-ca', 'etcd-peer-ca', 'front-proxy-ca'];
+/** Every authority of a plane. */
+export const rotatable = authorityRows.map(({ name }) => name);
+
+/** Authorities that workers know too, and the first of them people and pods: those have to be told before the old one goes. */
+const knownToWorkers: AuthorityName[] = ['ca', 'kubelet-serving-ca'];
 
 export interface RotationStatus {
   name: AuthorityName;
@@ -63,24 +73,29 @@ export function statusOf({
 const nextSteps: Record<AuthorityStage, string | undefined> = {
   one: undefined,
   added: 'the new one signs, and what the old one signed is made anew',
-  held: 'the new one signs all, and the old one is dropped',
+  held: 'when workers and clients were told: the API server shows the new one, and the old one is dropped',
   switched: 'the old one is dropped',
 };
 
 export interface RotationRequest {
   /** Authorities to replace. What is under way already goes on first, and nothing else is begun by that run. */
   names: AuthorityName[];
-  /** Whether etcd's pods may be replaced although the data of an ephemeral one goes with them. */
-  allowDataLoss: boolean;
+  /** Whether to lock out who was not told, and to replace etcd's pods although the data of an ephemeral one goes with them. */
+  force: boolean;
+  /** Asks the person before clients that k8sk8s cannot know are locked out. @throws UserError when the answer is no */
+  agree(action: string, consequence: string): Promise<void>;
+  /** Where the kubeconfigs go. */
+  files: { dir: string; force: boolean };
 }
 
 /**
  * Replaces authorities, in stages in which nobody meets a certificate that is not trusted: the new one is trusted beside
  * the old one by all components, then it signs and their certificates are made anew, and when all of them use those the old
- * one is dropped. Each stage is stored before it is taken: killed anywhere and run again, it goes on from there.
+ * one is dropped. Those that workers know need two runs, and a visit to every worker in between. Each stage is stored before
+ * it is taken: killed anywhere and run again, it goes on from there.
  *
  * @returns where all authorities stand in the end
- * @throws UserError `data-loss` where an ephemeral etcd would begin anew
+ * @throws UserError `data-loss` where an ephemeral etcd would begin anew, `clients-untold` while somebody would be locked out
  */
 export async function rotateAuthorities(
   cluster: InfraCluster,
@@ -108,22 +123,27 @@ const isOfEtcd = (name: AuthorityName): boolean => name === 'etcd-ca' || name ==
 class Rotation {
   readonly #cluster: InfraCluster;
   readonly #plane: Plane;
+  readonly #request: RotationRequest;
   readonly #names: AuthorityName[];
   readonly #work: Work;
 
-  constructor(cluster: InfraCluster, plane: Plane, { names, allowDataLoss }: RotationRequest, work: Work) {
+  constructor(cluster: InfraCluster, plane: Plane, request: RotationRequest, work: Work) {
     const underWay = rotatable.filter((name) => authorityStageOf(plane.bundle.authorities[name]!) !== 'one');
     const goesOn = underWay.length > 0 || plane.record.finishing === command;
     if (goesOn) work.reporter.line(`going on with what was begun${underWay.map((name) => ` ${name}`).join(',')}`);
     this.#cluster = cluster;
     this.#plane = plane;
-    this.#names = goesOn ? underWay : names;
+    this.#request = request;
+    this.#names = goesOn ? underWay : request.names;
     this.#work = work;
-    if (!allowDataLoss) this.#refuseDataLoss();
+    if (!request.force) this.#refuseDataLoss();
+    checkFiles(request.files, trusted(plane.bundle.authorities.ca!));
   }
 
   async run(): Promise<void> {
     const { reporter } = this.#work;
+    const ending = this.#plane.record.finishing === command;
+    const told = this.#workers().filter((name) => this.#since(name) !== undefined);
     const begun = this.#at('one');
     if (begun.length > 0) {
       reporter.line(`${begun.join(', ')}: a new one is trusted beside the old one, which still signs`);
@@ -134,18 +154,42 @@ class Rotation {
       await this.#reach(components);
       await this.#published();
       reporter.line(`${added.join(', ')}: the new one signs; what the old one signed is made anew`);
-      await this.#change(added, (authority) => switchSigner(authority, false));
+      await this.#change(added, (authority, name) => switchSigner(authority, name === 'ca'));
     }
     const pending = this.#names.filter((name) => this.#authority(name).switched === 'pending');
     if (pending.length > 0) {
       await this.#reach(components);
       const switched = new Date().toISOString();
-      await this.#change(pending, async (authority) => ({ ...authority, switched }));
+      await this.#change(pending, (authority) => ({ ...authority, switched }));
       await this.#reach([]);
     }
-    await this.#drop(this.#at('switched'));
+    const quiet = this.#at('switched').filter((name) => !knownToWorkers.includes(name));
+    if (quiet.length > 0 || ending) await this.#drop(quiet);
+    if (told.length > 0) await this.#dropTold(told);
+    else if (this.#workers().length > 0)
+      await this.#tell(`Then run this again, which drops the old ${this.#workers().join(' and ')}.`);
     if (this.#plane.storage.kind === 'ephemeral' && this.#names.some(isOfEtcd))
       reporter.warn('etcd began anew without what it held, as was allowed: run k8sk8s deploy now');
+  }
+
+  /** Nothing of a worker or a person is of the old ones any more, or that is accepted. */
+  async #dropTold(names: AuthorityName[]): Promise<void> {
+    const { force, agree } = this.#request;
+    if (!force) {
+      await this.#refuseUntold(names);
+      await agree(
+        `drop the old ${names.join(' and ')}`,
+        'Kubeconfigs that people copied before are refused from then on; k8sk8s cannot see who still has one.',
+      );
+    }
+    const held = names.filter((name) => authorityStageOf(this.#authority(name)) === 'held');
+    if (held.length > 0) {
+      this.#work.reporter.line('the API server shows itself by the new one');
+      await this.#change(held, endHold);
+      await this.#reach(components);
+    }
+    await this.#drop(names);
+    await this.#tell('Until then they go on trusting the old one, too.');
   }
 
   /** What the old ones signed is refused from here on. */
@@ -157,7 +201,62 @@ class Rotation {
     await this.#reach(['etcd']);
     await this.#reach(components);
     await this.#forget();
+    if (names.length === 0 || names.some((name) => knownToWorkers.includes(name))) await this.#renewFiles();
     await markFinishing(this.#cluster, undefined);
+  }
+
+  /** What k8sk8s itself gave to workers, people and pods, and what is left for people to do. */
+  async #tell(last: string): Promise<void> {
+    await this.#renewFiles();
+    const { reporter } = this.#work;
+    for (const step of workerVisit(this.#request.files.dir)) reporter.line(step);
+    reporter.line(last);
+  }
+
+  async #renewFiles(): Promise<void> {
+    const { spec, addresses, bundle } = this.#plane;
+    const { reporter } = this.#work;
+    await this.#inHosted(async (hosted) => {
+      const assets = buildChildAssets(spec, addresses, {
+        ca: trusted(bundle.authorities.ca!),
+        kubeletServing: trusted(bundle.authorities['kubelet-serving-ca']!),
+      });
+      await applyChildAssets(hosted, assets, nothingApplied(), reporter);
+      await writeFiles({ ...this.#request.files, renewToken: true, spec, addresses, bundle, hosted, reporter });
+    });
+  }
+
+  async #refuseUntold(names: AuthorityName[]): Promise<void> {
+    const { record, bundle } = this.#plane;
+    const untold = await this.#inHosted(async (hosted) => {
+      const kubelets = await askKubelets(this.#cluster, hosted, record.planeId, bundle.authorities.ca!);
+      const since = this.#since('ca');
+      return [
+        ...untoldWorkers(
+          kubelets,
+          names.map((name) => ({ name, since: this.#since(name)! })),
+        ),
+        ...(since ? await untoldClients(hosted, since) : []),
+      ];
+    });
+    if (untold.length === 0) return;
+    const shown = untold.slice(0, 8).join(', ');
+    throw new UserError({
+      what: `the old ${names.join(' and ')} cannot be dropped yet: ${untold.length} of those who know it were not told of the new one, as far as can be seen`,
+      why: `${shown}${untold.length > 8 ? ', …' : ''}`,
+      fix: `on every worker named: ${workerVisit(this.#request.files.dir).slice(1).join(' ')} Make pods named anew (kubectl rollout restart). Then run this again; --yes drops it all the same, and locks them out`,
+      anchor: 'clients-untold',
+    });
+  }
+
+  #workers(): AuthorityName[] {
+    return this.#names.filter((name) => knownToWorkers.includes(name));
+  }
+
+  /** Since when all components use certificates of the new signer; undefined when that is not so, or none is replaced. */
+  #since(name: AuthorityName): Date | undefined {
+    const { previous, switched } = this.#authority(name);
+    return previous && switched !== undefined && switched !== 'pending' ? new Date(switched) : undefined;
   }
 
   #authority(name: AuthorityName): Authority {
@@ -170,9 +269,9 @@ class Rotation {
 
   async #change(
     names: AuthorityName[],
-    change: (authority: Authority) => Authority | Promise<Authority>,
+    change: (authority: Authority, name: AuthorityName) => Authority | Promise<Authority>,
   ): Promise<void> {
-    for (const name of names) this.#plane.bundle.authorities[name] = await change(this.#authority(name));
+    for (const name of names) this.#plane.bundle.authorities[name] = await change(this.#authority(name), name);
   }
 
   /** Stores the authorities as they are now, with the certificates that follow, and lets `rolled` run by them. */
@@ -198,16 +297,23 @@ class Rotation {
     });
   }
 
-  /**
-   * Aggregated API servers read whom they may believe from a ConfigMap, which API servers write: that has to name the new
-   * authority before it signs.
-   */
+  /** Pods and aggregated API servers read whom to believe from ConfigMaps: those have to name the new ones before they sign. */
   async #published(): Promise<void> {
-    const wanted = certificatesIn(trusted(this.#authority('front-proxy-ca'))).map(fingerprint);
-    await this.#eventually('until aggregated API servers are told of it', async () => {
+    const { 'front-proxy-ca': frontProxy, ca } = this.#plane.bundle.authorities;
+    const names = (text: string | undefined, authority: Authority) => {
+      const told = certificatesIn(text ?? '').map(fingerprint);
+      return certificatesIn(trusted(authority)).every((each) => told.includes(fingerprint(each)));
+    };
+    await this.#eventually('until pods and aggregated API servers are told of it', async () => {
       const { data } = await this.#trustForAggregated();
-      const told = certificatesIn(data?.[frontProxyKey] ?? '').map(fingerprint);
-      return wanted.every((each) => told.includes(each));
+      const { items } = await this.#inHosted((hosted) =>
+        hosted.list<ConfigMap>(configMaps, { fieldSelector: 'metadata.name=kube-root-ca.crt' }),
+      );
+      return (
+        names(data?.[frontProxyKey], frontProxy!) &&
+        names(data?.[clientKey], ca!) &&
+        items.every((each) => names(each.data?.['ca.crt'], ca!))
+      );
     });
   }
 
@@ -269,9 +375,9 @@ class Rotation {
 }
 
 /** https://kubernetes.io/docs/tasks/extend-kubernetes/configure-aggregation-layer/ */
+const configMaps = { apiVersion: 'v1', kind: 'ConfigMap' };
 const trustMap: ConfigMap = {
-  apiVersion: 'v1',
-  kind: 'ConfigMap',
+  ...configMaps,
   metadata: { name: 'extension-apiserver-authentication', namespace: 'kube-system' },
 };
 const frontProxyKey = 'requestheader-client-ca-file';

@@ -81,6 +81,15 @@ function kubeletConfiguration(spec: ClusterSpec): string {
   });
 }
 
+/** What a worker needs when the plane's authorities change: its pods go on. Pure. @param dir folder of the kubeconfigs */
+export function workerVisit(dir: string): string[] {
+  return [
+    'Now, on every worker, whose pods go on meanwhile:',
+    `upload ca.pem and kubeconfig-kubelets from ${dir}/ to /etc/kubernetes/tls,`,
+    'then rm -rf /var/lib/kubelet/kubeconfig /var/lib/kubelet/pki && systemctl restart kubelet.',
+  ];
+}
+
 const kubeletUnit = `[Unit]
 Description=Kubernetes node agent
 After=containerd.service network-online.target

@@ -33,7 +33,7 @@ export function buildChildAssets(
   const api = { apiHost, apiPort: String(port) };
   const access = renderTemplate('child/access.yaml', { kubeletServingCa: authorities.kubeletServing });
   const rights = [...access, ...(spec.egress === 'none' ? [] : renderTemplate('child/egress.yaml', {}))];
-  if (!spec.childAssets) return labelled([...rights, ...approver(images.node, api)]);
+  if (!spec.childAssets) return labelled([...rights, ...approver(images.node, api, authorities.ca)]);
 
   const [proxyConfig] = renderTemplate('child/kube-proxy-config.yaml', {
     podCidr: spec.podCidr,
@@ -44,7 +44,7 @@ export function buildChildAssets(
   const kubeconfig = inClusterKubeconfig(addresses.workerServer, authorities.ca);
   const objects = [
     ...rights,
-    ...approver(images.node, api),
+    ...approver(images.node, api, authorities.ca),
     ...renderTemplate('child/kube-proxy.yaml', {
       kubeconfig,
       config: dump(proxyConfig),
@@ -54,7 +54,7 @@ export function buildChildAssets(
     ...(spec.network === 'flannel'
       ? renderTemplate('child/flannel.yaml', {
           podCidr: spec.podCidr,
-          configHash: hash(spec.podCidr),
+          configHash: hash(spec.podCidr + authorities.ca),
           image: images.flannel,
           pluginImage: images.flannelCni,
           ...api,
@@ -63,15 +63,22 @@ export function buildChildAssets(
     ...renderTemplate('child/kube-dns.yaml', {
       dnsDomain: spec.dnsDomain,
       serviceIp: dnsAddress(spec),
+      configHash: hash(authorities.ca),
       image: images.coredns,
     }),
   ];
   return labelled(spec.imagePullSecret ? withPullSecret(objects, spec.imagePullSecret) : objects);
 }
 
-function approver(image: string, api: { apiHost: string; apiPort: string }): KubeObject[] {
+/** Pods read the cluster's CA once, so that is part of every hash. */
+function approver(image: string, api: { apiHost: string; apiPort: string }, ca: string): KubeObject[] {
   const script = readFileSync(packageFile('dist/approver.mjs'), 'utf8');
-  return renderTemplate('child/kubelet-serving-approver.yaml', { script, configHash: hash(script), image, ...api });
+  return renderTemplate('child/kubelet-serving-approver.yaml', {
+    script,
+    configHash: hash(script + ca),
+    image,
+    ...api,
+  });
 }
 
 /** kube-proxy's kubeconfig: its own ServiceAccount, at the address that does not need kube-proxy. */

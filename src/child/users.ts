@@ -30,6 +30,8 @@ export interface User {
   groups: string[];
   /** When the last certificate that was made for this user ends. */
   until: Date;
+  /** When that was made, or something was taken back. */
+  changed: Date;
   revoked: boolean;
   /** Bindings that k8sk8s made for this user, `clusterrolebinding "…"` with the role. */
   grants: Grant[];
@@ -171,6 +173,12 @@ export async function listUsers(cluster: HostedCluster): Promise<User[]> {
       name: data.name ?? '',
       groups: JSON.parse(data.groups ?? '[]') as string[],
       until: new Date(data.until ?? 0),
+      changed: new Date(
+        metadata.managedFields
+          ?.map(({ time = 0 }) => time)
+          .sort()
+          .at(-1) ?? 0,
+      ),
       revoked: data.revoked === 'true',
       grants: all
         .filter((binding) => binding.metadata.labels?.[userLabel] === metadata.labels?.[userLabel])

@@ -4,6 +4,7 @@ import type { AuthorityName } from '../pki/table.ts';
 import { type RotationStatus, rotatable, rotateAuthorities, rotationStatus } from '../rotate-ca.ts';
 import { type KeyStatus, keyStatus, rotateServiceAccountKey } from '../service-account-keys.ts';
 import { table } from '../ui/table.ts';
+import { confirm } from './confirm.ts';
 import {
   addConnectionOptions,
   addOutputOptions,
@@ -47,7 +48,9 @@ export function configure(command: Command): void {
   )
     .addOption(new Option('--authority <NAME...>', 'only these').choices(rotatable).default(rotatable, 'all of them'))
     .option('--status', 'only tell where each stands and what is next')
-    .option('--yes', "replace those of etcd although an ephemeral plane's data is lost")
+    .option('--yes', "do not ask, lock out who was not told, and lose an ephemeral plane's data")
+    .option('--dir <DIR>', 'folder of kubeconfig, kubeconfig-kubelets and ca.pem', 'tls')
+    .option('--force', "overwrite another cluster's files there")
     .option('--timeout <TIME>', 'how long each restart of the components may take', '5m')
     .addOption(outputOption())
     .action(rotateCa);
@@ -163,13 +166,20 @@ interface RotateCaOptions extends ConnectionOptions {
   authority: AuthorityName[];
   status?: boolean;
   yes?: boolean;
+  dir: string;
+  force?: boolean;
   timeout: string;
   output: string;
 }
 
 async function rotateCa(options: RotateCaOptions): Promise<void> {
   await changing(options, async (cluster, work) => {
-    const request = { names: options.authority, allowDataLoss: options.yes ?? false };
+    const request = {
+      names: options.authority,
+      force: options.yes ?? false,
+      agree: confirm,
+      files: { dir: options.dir, force: options.force ?? false },
+    };
     const now = options.status ? await rotationStatus(cluster) : await rotateAuthorities(cluster, request, work);
     process.stdout.write(options.output === 'json' ? `${JSON.stringify(now, null, 2)}\n` : `${renderRotation(now)}\n`);
   });

@@ -23,9 +23,9 @@ test('users are told with what they may do, and until when', () => {
   const grants = [{ role: 'edit', kind: 'ClusterRole' as const, namespace: 'team' }];
   const text = render(
     [
-      { name: 'alice', groups: [], until: later, revoked: false, grants },
-      { name: 'bob', groups: ['devs'], until: later, revoked: true, grants: [] },
-      { name: 'carol', groups: [], until: now, revoked: false, grants },
+      { name: 'alice', groups: [], until: later, changed: new Date(0), revoked: false, grants },
+      { name: 'bob', groups: ['devs'], until: later, changed: new Date(0), revoked: true, grants: [] },
+      { name: 'carol', groups: [], until: now, changed: new Date(0), revoked: false, grants },
     ],
     now,
   );

@@ -69,7 +69,12 @@ interface Condition {
 }
 
 export interface Pod extends KubeObject {
-  spec: { nodeName?: string; hostNetwork?: boolean; containers: { name: string; image: string; args?: string[] }[] };
+  spec: {
+    nodeName?: string;
+    hostNetwork?: boolean;
+    containers: { name: string; image: string; args?: string[] }[];
+    volumes?: { name: string; projected?: { sources?: { configMap?: { name?: string } }[] } }[];
+  };
   status?: {
     phase?: string;
     podIP?: string;

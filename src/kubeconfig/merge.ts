@@ -1,5 +1,6 @@
 import { CORE_SCHEMA, eventsToAst, load, parseEvents, present } from 'js-yaml';
 import { UserError } from '../errors.ts';
+import { shareCertificate } from '../pki/inspect.ts';
 import { describeAuthority, type KubeconfigFacts, notAKubeconfig, readKubeconfig } from './read.ts';
 
 export interface MergeOptions {
@@ -105,7 +106,7 @@ function refuseOthersEntries(theirs: KubeconfigFacts, ours: KubeconfigFacts, pat
       anchor: 'file-of-another-cluster',
       exitCode: 2,
     });
-  if (sameCluster && sameCluster.fingerprint !== ours.fingerprint) {
+  if (sameCluster && !shareCertificate(sameCluster.certificateAuthority ?? '', ours.certificateAuthority ?? '')) {
     throw refuse(
       `its cluster "${sameCluster.name}" is ${sameCluster.server ?? 'without a server'} (${describeAuthority(sameCluster.fingerprint)}), ours is ${ours.server} (${describeAuthority(ours.fingerprint)})`,
     );

@@ -3,7 +3,7 @@ import { existsSync, mkdirSync, readFileSync, statSync } from 'node:fs';
 import { type FileHandle, open, readFile, realpath, rename, stat, unlink } from 'node:fs/promises';
 import path from 'node:path';
 import { messageOf, UserError } from '../errors.ts';
-import { fingerprint } from '../pki/inspect.ts';
+import { fingerprint, shareCertificate } from '../pki/inspect.ts';
 import { type MergeOptions, mergeKubeconfig } from './merge.ts';
 import { describeAuthority, readKubeconfig } from './read.ts';
 
@@ -72,7 +72,8 @@ export async function mergeIntoFile(file: string, ours: string, options: MergeOp
 
 /**
  * Throws when `file` holds anything but what belongs to the cluster of this CA: another cluster's kubeconfig or
- * certificate, several clusters, or something else altogether. A missing or empty file is nobody's.
+ * certificate, several clusters, or something else altogether. A missing or empty file is nobody's. While the CA is
+ * replaced it is several certificates, and whoever has one of them is of the cluster.
  *
  * @param certificateAuthority PEM; undefined for a cluster that does not exist yet, to which no file can belong
  * @throws UserError (exit code 2) that names both clusters, or when the file cannot be read
@@ -81,9 +82,11 @@ export function refuseForeignFile(file: string, certificateAuthority: string | u
   const text = readIfThere(file);
   if (text === undefined || text.trim() === '') return;
   const ours = certificateAuthority === undefined ? undefined : fingerprint(certificateAuthority);
+  const isOurs = ({ authority = '' }: Owner) =>
+    certificateAuthority !== undefined && shareCertificate(authority, certificateAuthority);
   const owners = ownersOf(text, file);
   const stranger = owners
-    ? owners.find((owner) => ours === undefined || owner.fingerprint !== ours)
+    ? owners.find((owner) => !isOurs(owner))
     : { name: 'neither a kubeconfig nor a certificate', fingerprint: undefined };
   if (!stranger) return;
   throw new UserError({
@@ -106,8 +109,7 @@ export function refuseForeignFile(file: string, certificateAuthority: string | u
 export function belongsToAuthority(file: string, certificateAuthority: string): boolean {
   const text = readIfThere(file);
   const owners = text === undefined ? undefined : ownersOf(text, file);
-  const ours = fingerprint(certificateAuthority);
-  return owners?.every((owner) => owner.fingerprint === ours) ?? false;
+  return owners?.every(({ authority = '' }) => shareCertificate(authority, certificateAuthority)) ?? false;
 }
 
 /**
@@ -147,6 +149,8 @@ const REASONS: Record<string, readonly [why: string, fix: string]> = {
 
 interface Owner {
   name: string;
+  /** PEM. */
+  authority?: string;
   fingerprint: string | undefined;
 }
 
@@ -154,7 +158,7 @@ interface Owner {
 function ownersOf(text: string, file: string): Owner[] | undefined {
   if (text.trimStart().startsWith('-----BEGIN CERTIFICATE-----')) {
     try {
-      return [{ name: 'another certificate authority', fingerprint: fingerprint(text) }];
+      return [{ name: 'another certificate authority', authority: text, fingerprint: fingerprint(text) }];
     } catch {
       return undefined;
     }
@@ -163,6 +167,7 @@ function ownersOf(text: string, file: string): Owner[] | undefined {
     const { clusters } = readKubeconfig(text, file);
     const owners = clusters.map((cluster) => ({
       name: cluster.server ?? `the cluster "${cluster.name}"`,
+      authority: cluster.certificateAuthority,
       fingerprint: cluster.fingerprint,
     }));
     return owners.length > 0 ? owners : undefined;

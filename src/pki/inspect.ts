@@ -66,6 +66,16 @@ export function certificatesIn(pem: string): string[] {
   return pem.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----\n?/g) ?? [];
 }
 
+/** Whether two PEM texts have a certificate in common. False also when one of them cannot be read. */
+export function shareCertificate(one: string, other: string): boolean {
+  try {
+    const known = new Set(certificatesIn(one).map(fingerprint));
+    return certificatesIn(other).some((each) => known.has(fingerprint(each)));
+  } catch {
+    return false;
+  }
+}
+
 /** Whether the private `key` (PEM) belongs to the certificate. False also when one of them cannot be read. */
 export function matches(certificate: string, key: string): boolean {
   try {

@@ -5,7 +5,7 @@ import { egressName } from './egress.ts';
 import { authoritiesSecret, hashOf } from './secrets.ts';
 
 /** What the controller-manager mounts of the authorities: templates/host/kube-controller-manager.yaml. */
-const signerFiles = ['ca.key', 'kubelet-serving-ca.crt', 'kubelet-serving-ca.key', 'service-account.key'];
+const signerFiles = ['ca.crt', 'ca.key', 'kubelet-serving-ca.crt', 'kubelet-serving-ca.key', 'service-account.key'];
 
 /**
  * Hash of what a component reads only once, so that its pod has to be made anew when it changes. A certificate that was

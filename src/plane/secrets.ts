@@ -232,14 +232,11 @@ function nextServiceAccountFiles({ serviceAccount: { next, switched } }: PkiBund
   };
 }
 
-/** PEM of the plane's CA from whichever of its Secrets is left; undefined when none is. */
+/** PEM of what is trusted as the plane's CA, by whichever of its Secrets are left; undefined when none is. */
 export function readAuthority(objects: { kind: string; metadata: { name: string } }[]): string | undefined {
-  for (const object of objects) {
-    const data =
-      object.kind === 'Secret' && secretNames.includes(object.metadata.name)
-        ? (object as Secret).data?.['ca.crt']
-        : undefined;
-    if (data !== undefined) return Buffer.from(data, 'base64').toString('utf8');
-  }
-  return undefined;
+  const found = objects
+    .filter(({ kind, metadata }) => kind === 'Secret' && secretNames.includes(metadata.name))
+    .flatMap((object) => (object as Secret).data?.['ca.crt'] ?? [])
+    .map((data) => Buffer.from(data, 'base64').toString('utf8'));
+  return found.length > 0 ? found.join('') : undefined;
 }

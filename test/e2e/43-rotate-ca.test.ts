@@ -1,6 +1,7 @@
-import { writeFileSync } from 'node:fs';
+import { copyFileSync, existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
+import { machineFolder, requireState } from '../../sandbox/state.ts';
 import { connectInfra } from '../../src/kube/connect.ts';
 import { type Credential, issueLeaf } from '../../src/pki/issue.ts';
 import { EtcdGateway } from '../../src/plane/etcd-gateway.ts';
@@ -13,6 +14,8 @@ import { eventually, Namespace, run, sandboxCommand, succeeded } from './world.t
 const host = 'rotate-ca.e2e.test';
 const all = process.env.K8SK8S_TEST === 'all';
 const slow = { timeout: 900_000 };
+/** Authorities that no worker and no person knows. */
+const quiet = ['etcd-ca', 'etcd-peer-ca', 'front-proxy-ca'];
 let home: Namespace;
 
 beforeAll(async () => {
@@ -23,6 +26,7 @@ beforeAll(async () => {
 });
 
 afterAll(async () => {
+  if (all) await sandboxCommand(['join', '--leave', '-n', home.name], home);
   await home.k8sk8s('destroy', '--yes');
 });
 
@@ -104,7 +108,7 @@ describe('authorities that only components know', slow, () => {
     const added = eventually(60, async () =>
       expect(await authoritiesSecret()).toHaveProperty(['etcd-ca-next.key'], expect.stringContaining('PRIVATE KEY')),
     );
-    await home.killed(added, 'certs', 'rotate-ca');
+    await home.killed(added, 'certs', 'rotate-ca', '--authority', ...quiet);
     succeeded(await home.infra('delete', 'lease', 'k8sk8s', '--ignore-not-found'));
     const told = (await status())['etcd-ca']!;
     expect(told).toMatchObject({ stage: 'added', trusted: ['etcd-ca rotate-ca', 'etcd-ca rotate-ca 2'] });
@@ -117,7 +121,7 @@ describe('authorities that only components know', slow, () => {
   });
 
   test('run again it goes on to the end: the stolen keys open nothing, and what was stored is there', async () => {
-    const ended = succeeded(await home.k8sk8s('certs', 'rotate-ca'));
+    const ended = succeeded(await home.k8sk8s('certs', 'rotate-ca', '--authority', ...quiet));
     expect(ended.stderr).toContain('going on with what was begun etcd-ca, etcd-peer-ca, front-proxy-ca');
     expect(ended.stdout).toMatch(/^etcd-peer-ca +etcd-peer-ca rotate-ca 2 +etcd-peer-ca rotate-ca 2 +-$/m);
     await expect(askEtcd(stolen.etcd!)).rejects.toThrow();
@@ -135,16 +139,139 @@ describe('authorities that only components know', slow, () => {
   test.runIf(all)('killed again and again it ends as if it had not been', async () => {
     const before = (await status())['etcd-ca']!.signer;
     for (const after of [1500, 4000, 9000, 14_000, 20_000, 26_000]) {
-      await home.killed(after, 'certs', 'rotate-ca');
+      await home.killed(after, 'certs', 'rotate-ca', '--authority', ...quiet);
       succeeded(await home.infra('delete', 'lease', 'k8sk8s', '--ignore-not-found'));
       await eventually(120, async () =>
         expect(await home.ask('get', 'configmap', 'kept', '-o', 'jsonpath={.data.word}')).toBe('before'),
       );
     }
-    succeeded(await home.k8sk8s('certs', 'rotate-ca'));
+    succeeded(await home.k8sk8s('certs', 'rotate-ca', '--authority', ...quiet));
     const after = (await status())['etcd-ca']!;
     expect(after.trusted).toEqual([after.signer]);
     expect(after.signer).not.toBe(before);
     expect(succeeded(await home.k8sk8s('deploy')).stderr).toContain('Nothing to change');
+  });
+});
+
+/** What the command asks of a person: new files on the worker, its certificates away, its kubelet started anew. */
+async function visitWorker(): Promise<void> {
+  const state = requireState(inject('sandbox'));
+  const machine = state.machines.find(({ claimedBy }) => claimedBy === home.name)!;
+  const kubelet = path.join(machineFolder(state, machine), 'root/var/lib/kubelet');
+  // What the sandbox knows is nsenter, which ends with the kubelet that it started.
+  const { pid } = machine.daemons.kubelet!;
+  process.kill(Number(readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8')), 'SIGKILL');
+  await eventually(30, async () => expect(existsSync(`/proc/${pid}`)).toBe(false));
+  for (const each of ['kubeconfig', 'pki']) rmSync(path.join(kubelet, each), { recursive: true, force: true });
+  succeeded(await sandboxCommand(['join', '-n', home.name, '--workers', '1'], home));
+}
+
+describe.runIf(all)('authorities that workers and people know', slow, () => {
+  const old = (...args: string[]) => home.hosted(['--kubeconfig=old.kubeconfig', ...args]);
+  const ready = () => eventually(120, async () => expect(await home.ask('get', 'nodes')).toMatch(/^worker-1 +Ready /m));
+  /** Log of kube-proxy, through the API server and the kubelet: both show each other certificates. */
+  const logs = () => home.ask('logs', '-n', 'kube-system', 'daemonset/kube-proxy', '--tail=1');
+  const restarts = async () =>
+    (
+      await home.ask(
+        'get',
+        'pods',
+        '-l',
+        'app=steady',
+        '-o',
+        'jsonpath={.items[*].status.containerStatuses[*].restartCount}',
+      )
+    )
+      .split(' ')
+      .map(Number);
+  let thief: Credential;
+
+  beforeAll(async () => {
+    succeeded(await sandboxCommand(['join', '-n', home.name, '--workers', '1'], home));
+    await ready();
+    await home.rolledOut('kubelet-serving-approver', 180, 'kube-system');
+    await home.rolledOut('kube-dns', 180, 'kube-system');
+    await home.apply(
+      `${JSON.stringify({
+        apiVersion: 'apps/v1',
+        kind: 'Deployment',
+        metadata: { name: 'steady' },
+        spec: {
+          selector: { matchLabels: { app: 'steady' } },
+          template: {
+            metadata: { labels: { app: 'steady' } },
+            spec: {
+              automountServiceAccountToken: false,
+              containers: [{ name: 'steady', image: 'registry.k8s.io/pause:3.10' }],
+            },
+          },
+        },
+      })}\n`,
+    );
+    copyFileSync(path.join(home.cwd, 'tls/kubeconfig'), path.join(home.cwd, 'old.kubeconfig'));
+    thief = await steal('ca');
+  });
+
+  test('the first run lets the new ones sign, and everybody goes on with what they have', async () => {
+    const first = succeeded(await home.k8sk8s('certs', 'rotate-ca', '--authority', 'ca', 'kubelet-serving-ca'));
+    expect(first.stderr).toContain('upload ca.pem and kubeconfig-kubelets from tls/');
+    expect((await status()).ca).toMatchObject({ stage: 'held', signer: 'kubernetes-ca rotate-ca 2' });
+    succeeded(await old('get', 'nodes'));
+    await ready();
+    await eventually(120, logs);
+    expect(succeeded(await home.k8sk8s('deploy')).stderr).toContain('Nothing to change');
+  });
+
+  test('while the worker was not told, the old ones stay', async () => {
+    const refused = await home.k8sk8s('certs', 'rotate-ca');
+    expect(refused.code).toBe(1);
+    expect(refused.stderr).toContain('worker worker-1 (has its certificates of');
+    await ready();
+    succeeded(await old('get', 'nodes'));
+  });
+
+  test('once it was told, a person is asked, and only what is of the old ones is refused', async () => {
+    await visitWorker();
+    await home.rolledOut('kubelet-serving-approver', 180, 'kube-system');
+    await home.rolledOut('kube-dns', 180, 'kube-system');
+    await eventually(180, async () => {
+      const asked = await home.k8sk8s('certs', 'rotate-ca');
+      expect(asked.stderr).toContain('will not drop the old ca and kubelet-serving-ca without being told so');
+    });
+    succeeded(await home.k8sk8s('certs', 'rotate-ca', '--yes'));
+    expect((await status()).ca).toMatchObject({ stage: 'one', trusted: ['kubernetes-ca rotate-ca 2'] });
+    expect((await old('get', 'nodes')).stderr).toContain('unknown authority');
+    const stolen = await issueLeaf(thief, {
+      commonName: 'thief',
+      organizations: ['system:masters'],
+      usages: ['clientAuth'],
+    });
+    writeFileSync(path.join(home.cwd, 'thief.crt'), stolen.certificate);
+    writeFileSync(path.join(home.cwd, 'thief.key'), stolen.key);
+    const { stdout } = await run(
+      'curl',
+      [
+        ...['-s', '-o', '/dev/null', '-w', '%{http_code}', '--max-time', '10', '--cacert', 'tls/ca.pem'],
+        ...['--cert', 'thief.crt', '--key', 'thief.key', `https://${host}/api/v1/secrets`],
+      ],
+      { cwd: home.cwd },
+    );
+    expect(stdout).toBe('401');
+    await eventually(120, logs);
+    // Longer than a kubelet may be silent before its node is not Ready: what it says is heard.
+    const renewed = () =>
+      home.ask('get', 'lease', '-n', 'kube-node-lease', 'worker-1', '-o', 'jsonpath={.spec.renewTime}');
+    const before = await renewed();
+    await eventually(60, async () => expect(await renewed()).not.toBe(before));
+    await ready();
+    await home.rolledOut('steady', 60);
+    expect(await restarts()).toEqual([0]);
+    expect(succeeded(await home.k8sk8s('deploy')).stderr).toContain('Nothing to change');
+  });
+
+  test('another visit, and the worker trusts the old ones no more', async () => {
+    await visitWorker();
+    await ready();
+    await eventually(120, logs);
   });
 });
