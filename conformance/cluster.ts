@@ -15,14 +15,15 @@ const namespace = 'conformance';
 const cli = path.join(path.dirname(fileURLToPath(import.meta.url)), 'cli.js');
 
 /**
- * A plane with default options, deployed with a delegated administrator's rights, and two workers.
+ * A plane deployed with a delegated administrator's rights, and two workers.
  *
+ * @param options of `k8sk8s deploy` beside host and namespace
  * @param folder where deploy writes tls/
  * @returns the path of the hosted cluster's administrator kubeconfig
  */
 export async function hostedCluster(
   name: string,
-  version: string,
+  options: string[],
   folder: string,
   reporter: Reporter,
 ): Promise<string> {
@@ -30,7 +31,7 @@ export async function hostedCluster(
   const { kubeconfig } = await sandboxEnvironment({ name, namespace });
   const host = `${name}.k8sk8s.test`;
   await sandboxHost(name, host);
-  const deploy = ['deploy', '-h', host, '-n', namespace, '--kubernetes-version', version];
+  const deploy = ['deploy', '-h', host, '-n', namespace, ...options];
   const { status } = spawnSync(process.execPath, [cli, ...deploy], {
     cwd: folder,
     env: { ...process.env, KUBECONFIG: kubeconfig },

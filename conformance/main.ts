@@ -34,7 +34,7 @@ interface Options {
   name?: string;
 }
 
-async function conformance(options: Options, typed: string[]): Promise<void> {
+async function conformance(deployOptions: string[], options: Options, typed: string[]): Promise<void> {
   const reporter = terminalReporter();
   const version = options.kubernetesVersion;
   const side: Side = options.reference ? 'reference' : 'hosted';
@@ -43,6 +43,7 @@ async function conformance(options: Options, typed: string[]): Promise<void> {
   const cached = { kubernetesVersion: version };
 
   refuseOtherVersion(name, version);
+  if (options.reference && deployOptions.length > 0) throw nothingToDeploy(deployOptions);
   await sandboxUp({ name, workers: 2, infraNodes: options.reference ? 2 : 1, kubernetesVersion: version }, reporter);
   const programs = await ensureBinaries(['e2e.test', 'ginkgo', 'kubectl'], cached, reporter);
   const ask = (flag: string) => execFileSync(programs['e2e.test'], [flag], { encoding: 'utf8', maxBuffer: 64 << 20 });
@@ -51,13 +52,24 @@ async function conformance(options: Options, typed: string[]): Promise<void> {
   const archives = await ensureImages(Object.keys(references) as ImageName[], { ...cached, references }, reporter);
   const kubeconfig = options.reference
     ? referenceCluster(name)
-    : await hostedCluster(name, version, path.join(folder, 'plane'), reporter);
+    : await hostedCluster(
+        name,
+        [...deployOptions, '--kubernetes-version', version],
+        path.join(folder, 'plane'),
+        reporter,
+      );
   await importImages(name, options.reference ? 'infra' : 'worker', archives);
 
   const { chosen, results, interrupted } = await withLock(
     `${name}.conformance`,
     0,
-    () => runSpecs(specs, { ...options, side, version, folder, typed }, { programs, kubeconfig }, reporter),
+    () =>
+      runSpecs(
+        specs,
+        { ...options, side, version, options: deployOptions, folder, typed },
+        { programs, kubeconfig },
+        reporter,
+      ),
     refuseSecondRun(name),
   );
   const [hosted, reference] = (['hosted', 'reference'] as const).map((each) => loadResults(folder, each, version));
@@ -103,6 +115,16 @@ function refuseOtherVersion(name: string, version: string): void {
   });
 }
 
+function nothingToDeploy(deployOptions: string[]): UserError {
+  return new UserError({
+    what: `${deployOptions.join(' ')} cannot be used with --reference`,
+    why: 'the reference is the infra cluster of the sandbox, where nothing is deployed',
+    fix: 'leave one of them out',
+    anchor: 'bad-values',
+    exitCode: 2,
+  });
+}
+
 function describeBox(): string {
   const cgroup = existsSync('/sys/fs/cgroup/cgroup.controllers') ? 'v2' : 'v1';
   const memory = Math.round(totalmem() / 2 ** 30);
@@ -143,6 +165,7 @@ function badValue(option: string, text: string, why: string): UserError {
 
 const program = new Command('npm run conformance --')
   .description("Kubernetes' own conformance suite against a hosted cluster with two workers on this box")
+  .argument('[DEPLOY-OPTIONS...]', 'after a second --: options of k8sk8s deploy for the plane, such as --profile lite')
   .option('--focus <REGEX>', 'only specs whose names fit', expression('--focus'))
   .option('--skip <REGEX>', 'no specs whose names fit', expression('--skip'))
   .option('--parallel <N>', 'specs at a time; those marked [Serial] follow one by one', processes, 8)
@@ -154,7 +177,7 @@ const program = new Command('npm run conformance --')
   .option('--name <SANDBOX>', 'name of the sandbox; by default conformance-1-37 and the like')
   .exitOverride()
   .configureOutput({ outputError: () => undefined })
-  .action((options: Options) => conformance(options, process.argv.slice(2)));
+  .action((deployOptions: string[], options: Options) => conformance(deployOptions, options, process.argv.slice(2)));
 
 const started = performance.now();
 try {

@@ -21,7 +21,7 @@ export function count(specs: Spec[], results: Results): Count {
 export function markdown(specs: Spec[], hosted: Results, reference: Results, facts: Facts): string {
   const failed = specs.filter(({ name }) => hosted.specs[name]?.outcome === 'failed');
   const sections = [
-    `## Kubernetes ${hosted.version}`,
+    `## Kubernetes ${hosted.version}, deployed with ${hosted.options.length > 0 ? `\`${hosted.options.join(' ')}\`` : 'default options'}`,
     bySig(specs, hosted, reference),
     failed.length > 0 ? `### Failed on the hosted cluster\n\n${failures(failed, hosted, reference)}` : '',
     notRun(specs, hosted),

@@ -23,21 +23,26 @@ interface Run {
 /** What is known about one cluster, over all runs since the last one that began anew. */
 export interface Results {
   version: string;
+  /** Options of `k8sk8s deploy` that the plane was made with. */
+  options: string[];
   runs: Run[];
   specs: Record<string, Result>;
 }
 
 const fileOf = (folder: string, side: Side) => path.join(folder, `${side}.json`);
 
-/** @returns results without a spec when there are none of this version yet */
-export function loadResults(folder: string, side: Side, version: string): Results {
+/**
+ * @param options undefined for results of whatever plane there is
+ * @returns results without a spec when there are none of this version and these options yet
+ */
+export function loadResults(folder: string, side: Side, version: string, options?: string[]): Results {
   try {
     const found = JSON.parse(readFileSync(fileOf(folder, side), 'utf8')) as Results;
-    if (found.version === version) return found;
+    if (found.version === version && (!options || found.options.join(' ') === options.join(' '))) return found;
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
   }
-  return { version, runs: [], specs: {} };
+  return { version, options: options ?? [], runs: [], specs: {} };
 }
 
 /** Whole or not at all: a run may be killed at any moment, and `--resume` reads this. */

@@ -61,6 +61,7 @@ const ask = (more: Partial<Asked> = {}): Asked => ({
   parallel: 3,
   side: 'hosted',
   version: '1.37.2',
+  options: [],
   folder,
   typed: [],
   ...more,

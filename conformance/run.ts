@@ -12,6 +12,8 @@ export interface Asked extends Again {
   parallel: number;
   side: Side;
   version: string;
+  /** Options of `k8sk8s deploy`; none for the reference. */
+  options: string[];
   /** Where results are kept. */
   folder: string;
   /** The person's arguments, for the report. */
@@ -36,9 +38,11 @@ export async function runSpecs(
   cluster: Pick<SuiteOptions, 'programs' | 'kubeconfig'>,
   reporter: Reporter,
 ): Promise<Outcome> {
-  const { folder, side, version } = asked;
+  const { folder, side, version, options } = asked;
   const goesOn = asked.resume || asked.rerunFailed;
-  const results: Results = goesOn ? loadResults(folder, side, version) : { version, runs: [], specs: {} };
+  const results: Results = goesOn
+    ? loadResults(folder, side, version, options)
+    : { version, options, runs: [], specs: {} };
   const failedElsewhere = side === 'reference' ? loadResults(folder, 'hosted', version) : results;
   const chosen = toRun(selectSpecs(specs, asked.focus, asked.skip), results, asked, failedElsewhere);
   reporter.line(`${chosen.length} of ${specs.length} conformance specs of Kubernetes ${version} to run`);
