@@ -6,7 +6,7 @@ import type { SandboxState } from '../sandbox/state.ts';
 import type { Pod } from '../src/kube/objects.ts';
 
 export interface Consumption {
-  /** The component, or what the container runtime adds to each pod. */
+  /** Of the container, or what the container runtime adds to each pod. */
   name: string;
   /** MiB that are the processes' own: heaps and stacks, without the pages of files that many share (RssAnon, proc_pid_status(5)). */
   anonymousMiB: number;
@@ -64,18 +64,24 @@ export async function consumptionOf(pods: Pod[], state: SandboxState, millisecon
 
 const runtimeName = 'pause and shims';
 
-/** The processes of the pods' containers under the component's name, and those that hold the pods together. */
+/** The processes of the pods' containers under the container's name, and those that hold the pods together. */
 function find(pods: Pod[], state: SandboxState): { pid: number; name: string }[] {
-  const byUid = new Map(pods.map(({ metadata }) => [metadata.uid!, metadata.labels?.['app.kubernetes.io/name'] ?? '']));
+  const uids = new Set(pods.map(({ metadata }) => metadata.uid));
+  const byContainer = new Map(
+    pods
+      .flatMap(({ status }) => status?.containerStatuses ?? [])
+      .map(({ containerID, name }) => [containerID?.replace(/^.*:\/\//, ''), name]),
+  );
   const machines = state.machines.filter(({ role }) => role === 'infra');
   const found = machines
     .flatMap((machine) => processesOf(machineCgroup(state, machine)))
     .flatMap((pid) => {
-      const uid = /pod([0-9a-f]{8}[-_][0-9a-f-_]{27})/.exec(read(`/proc/${pid}/cgroup`))?.[1]?.replaceAll('_', '-');
-      const component = uid && byUid.get(uid);
-      if (!component) return [];
-      const pause = read(`/proc/${pid}/comm`).trim() === 'pause';
-      return [{ pid, name: pause ? runtimeName : component, parent: Number(statusField(pid, 'PPid')) }];
+      const cgroup = read(`/proc/${pid}/cgroup`);
+      const uid = /pod([0-9a-f]{8}[-_][0-9a-f-_]{27})/.exec(cgroup)?.[1]?.replaceAll('_', '-');
+      if (!uids.has(uid)) return [];
+      const container = /[0-9a-f]{64}/.exec(cgroup)?.[0];
+      // The pause container is in no pod's status.
+      return [{ pid, name: byContainer.get(container) ?? runtimeName, parent: Number(statusField(pid, 'PPid')) }];
     });
   // The pause container's and the component's processes have the same parent: the pod's one shim.
   const shims = new Set(found.map(({ parent }) => parent));

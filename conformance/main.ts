@@ -1,24 +1,21 @@
-import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { cpus, release, totalmem } from 'node:os';
 import path from 'node:path';
 import { Command } from 'commander';
-import { ensureBinaries, ensureImages } from '../sandbox/artifacts/ensure.ts';
 import { withLock } from '../sandbox/lock.ts';
 import { loadState } from '../sandbox/state.ts';
 import { sandboxUp } from '../sandbox/up.ts';
-import type { ImageName } from '../sandbox/versions.ts';
 import { reportError } from '../src/commands/report.ts';
 import { UserError } from '../src/errors.ts';
 import { formatDuration } from '../src/ui/reporter.ts';
 import { terminalReporter } from '../src/ui/terminal.ts';
 import { minorOf, newest, resolveVersion } from '../src/versions.ts';
+import { buildSuite } from './build.ts';
 import { hostedCluster, importImages, referenceCluster } from './cluster.ts';
-import { planImages } from './images.ts';
 import { count, markdown } from './report.ts';
 import { loadResults, type Results, type Side } from './results.ts';
 import { runSpecs } from './run.ts';
-import { parseSpecs, type Spec } from './specs.ts';
+import type { Spec } from './specs.ts';
 
 // Kubernetes' own conformance suite against a hosted cluster on this box, or against the sandbox's infra cluster.
 
@@ -40,16 +37,11 @@ async function conformance(deployOptions: string[], options: Options, typed: str
   const side: Side = options.reference ? 'reference' : 'hosted';
   const name = options.name ?? `conformance-${minorOf(version).replace('.', '-')}`;
   const folder = path.resolve(options.report);
-  const cached = { kubernetesVersion: version };
 
   refuseOtherVersion(name, version);
   if (options.reference && deployOptions.length > 0) throw nothingToDeploy(deployOptions);
   await sandboxUp({ name, workers: 2, infraNodes: options.reference ? 2 : 1, kubernetesVersion: version }, reporter);
-  const programs = await ensureBinaries(['e2e.test', 'ginkgo', 'kubectl'], cached, reporter);
-  const ask = (flag: string) => execFileSync(programs['e2e.test'], [flag], { encoding: 'utf8', maxBuffer: 64 << 20 });
-  const specs = parseSpecs(ask('--list-conformance-tests'));
-  const { references, missing } = planImages(ask('--list-images'));
-  const archives = await ensureImages(Object.keys(references) as ImageName[], { ...cached, references }, reporter);
+  const { programs, specs, archives, missing } = await buildSuite(version, reporter);
   const kubeconfig = options.reference
     ? referenceCluster(name)
     : await hostedCluster(

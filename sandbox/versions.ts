@@ -1,13 +1,13 @@
-import { childImages, newest } from '../src/versions.ts';
+import { newest, otherImages } from '../src/versions.ts';
 
 /** What a sandbox runs unless told otherwise. The Kubernetes patches are those that `deploy` knows. */
 export const versions = {
   kubernetes: newest.patch,
   etcd: newest.etcd.replace(/-\d+$/, ''),
-  coredns: tagOf(childImages.coredns).replace(/^v/, ''),
-  flannel: tagOf(childImages.flannel).replace(/^v/, ''),
+  coredns: tagOf(otherImages.coredns).replace(/^v/, ''),
+  flannel: tagOf(otherImages.flannel).replace(/^v/, ''),
   /** A release of github.com/flannel-io/cni-plugin; what is built here is its ancestor (see flannelCniSource). */
-  flannelCni: tagOf(childImages.flannelCni).replace(/^v/, ''),
+  flannelCni: tagOf(otherImages.flannelCni).replace(/^v/, ''),
   /** containernetworking/plugins still carried flannel's plugin at this tag, and is served as a Go module. */
   flannelCniSource: '0.9.1',
   traefik: '3.6.12',
@@ -32,9 +32,9 @@ export const imageReferences = {
   'kube-scheduler': (kubernetes: string) => `registry.k8s.io/kube-scheduler:v${kubernetes}`,
   'kube-proxy': (kubernetes: string) => `registry.k8s.io/kube-proxy:v${kubernetes}`,
   etcd: () => `registry.k8s.io/etcd:${newest.etcd}`,
-  coredns: () => childImages.coredns,
-  flannel: () => childImages.flannel,
-  'flannel-cni-plugin': () => childImages.flannelCni,
+  coredns: () => otherImages.coredns,
+  flannel: () => otherImages.flannel,
+  'flannel-cni-plugin': () => otherImages.flannelCni,
   traefik: () => `docker.io/library/traefik:v${versions.traefik}`,
   'local-path-provisioner': () => `docker.io/rancher/local-path-provisioner:v${versions.localPathProvisioner}`,
   'metrics-server': () => `registry.k8s.io/metrics-server/metrics-server:v${versions.metricsServer}`,
@@ -43,7 +43,7 @@ export const imageReferences = {
   'cert-manager-cainjector': () => `quay.io/jetstack/cert-manager-cainjector:v${versions.certManager}`,
   pause: () => `registry.k8s.io/pause:${versions.pause}`,
   busybox: () => 'docker.io/library/busybox:latest',
-  node: () => childImages.node,
+  node: () => otherImages.node,
 } satisfies Record<string, (kubernetes: string) => string>;
 
 /**

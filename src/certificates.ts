@@ -11,7 +11,7 @@ import { fingerprint, inspect } from './pki/inspect.ts';
 import { hostAndPort } from './plane/addresses.ts';
 import { Existing, nothingApplied } from './plane/apply.ts';
 import { buildControlPlane, certificateContext } from './plane/control-plane.ts';
-import { applySecrets, type Work } from './plane/roll-out.ts';
+import { applySecrets, rollOut, type Work } from './plane/roll-out.ts';
 import { didYouMean } from './spec.ts';
 import { formatDuration, type Reporter } from './ui/reporter.ts';
 
@@ -80,6 +80,11 @@ const purposes: Record<string, Purpose> = {
     secret: 'kube-apiserver-egress',
     usedFor: 'the proxy beside the API server that reaches pods',
     atItsEnd: 'webhooks and aggregated APIs on pod addresses stop',
+  },
+  'konnectivity-server': {
+    secret: 'kube-apiserver-egress',
+    usedFor: 'what the konnectivity server shows to its agents',
+    atItsEnd: 'no agent connects; logs, exec, webhooks and aggregated APIs stop',
   },
   admin: {
     secret: 'admin-kubeconfig',
@@ -171,8 +176,8 @@ export interface Renewed {
 }
 
 /**
- * Makes leaves anew, by the same authorities and with the same names. Nothing is restarted: components read their files
- * again by themselves, so the API goes on answering.
+ * Makes leaves anew, by the same authorities and with the same names. Components read their files again by themselves, so
+ * the API goes on answering; konnectivity's server alone does not, and is restarted with its API server.
  *
  * @param names of leaves; all of them when empty
  * @throws UserError when a name is not that of a leaf, or the API server does not come to show its new certificate
@@ -186,6 +191,8 @@ export async function renewCertificates(cluster: InfraCluster, names: string[], 
     const known = Object.keys(plane.bundle.leaves);
     for (const name of names) if (!known.includes(name)) throw notALeaf(name, plane);
     const { bundle, issued } = await renewLeaves(cluster, plane, reporter, names.length > 0 ? names : known);
+    if (issued.includes('konnectivity-server') && !plane.record.asleep)
+      await rollOut(cluster, plane, bundle, ['kube-apiserver'], { ...work, signal });
     return {
       names: issued,
       asleep: plane.record.asleep !== undefined,

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { daysWords } from './certificates.ts';
 import { applyChildAssets } from './child/apply.ts';
-import { buildChildAssets, kubeletClientsBinding } from './child/assets.ts';
+import { buildChildAssets, kubeletClientsBinding, outdatedAssets } from './child/assets.ts';
 import { UserError } from './errors.ts';
 import { type EtcdPlane, etcdPlane, growTo, shrinkTo } from './etcd/scale.ts';
 import { checkFiles, type FilesResult, writeFiles } from './files.ts';
@@ -113,6 +113,7 @@ export async function deploy(cluster: InfraCluster, request: DeployRequest): Pro
       serverVersion = await available(hosted, diagnosis, request, stop);
     }
     await childAssets(hosted, spec, addresses, bundle, applied, request);
+    await removeOutdated(hosted, outdatedAssets(record.spec.egress ?? spec.egress, spec), reporter);
     stop.throwIfAborted();
     const files = request.files && (await writeFiles({ ...request.files, spec, addresses, bundle, hosted, reporter }));
     await waitComponentsReady(diagnosis, request.timeout, stop);
@@ -225,7 +226,7 @@ async function ensureControlPlane(plane: Plane): Promise<void> {
   const were = now.filter((object) => existing.find(object)) as Workload[];
   await waitReplaced(cluster, record.planeId, were, workloads, diagnosis, { timeout, signal: stop });
   if (present > spec.etcdMembers) await dropMembers(plane, etcd, present);
-  await removeUnwanted(plane, [...buildServices(record.planeId, spec), ...guards]);
+  await removeUnwanted(plane, [...buildServices(record.planeId, spec), ...guards, ...secrets]);
 }
 
 /** Members are changed by members that run. */
@@ -264,12 +265,12 @@ async function dropMembers(plane: Plane, etcd: EtcdPlane, present: number): Prom
   await applyAll(cluster, record.planeId, [...secrets, ...workloads], existing, applied, reporter);
 }
 
-/** What only a larger plane had. */
+/** What only a larger plane had, or one with another --egress. */
 async function removeUnwanted(
   { cluster, record, existing, applied, request }: Plane,
   wanted: KubeObject[],
 ): Promise<void> {
-  const unwanted = (['Service', 'PodDisruptionBudget'] as const)
+  const unwanted = (['Service', 'PodDisruptionBudget', 'Secret'] as const)
     .flatMap((kind) => existing.ofKind(kind))
     .filter((object) => belongsTo(object, record.planeId))
     .filter(
@@ -375,6 +376,12 @@ async function childAssets(
     applied,
     reporter,
   );
+}
+
+async function removeOutdated(hosted: HostedCluster, outdated: KubeObject[], reporter: Reporter): Promise<void> {
+  for (const object of outdated)
+    if (await hosted.delete(object, object.metadata.name, object.metadata.namespace))
+      reporter.line(`${nameOf(object)} deleted`);
 }
 
 /** Every deploy leaves this binding; on a plane that was available only an empty etcd explains that it is gone. */

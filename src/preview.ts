@@ -9,6 +9,7 @@ import {
   addressesOf,
   buildIngress,
   buildServices,
+  konnectivityPort,
   loadBalancerPlaceholder,
   memberService,
 } from './plane/addresses.ts';
@@ -138,6 +139,11 @@ function placeholders(spec: ClusterSpec, addresses: Addresses, allocated: boolea
       placeholder: String(nodePortPlaceholder),
       meaning: 'nodePort of service apiserver (fix it with --node-port)',
     });
+  if (!allocated && addresses.konnectivity?.port === konnectivityPort && spec.inCluster !== 'loadbalancer')
+    missing.push({
+      placeholder: String(konnectivityPort),
+      meaning: 'nodePort of port konnectivity of service apiserver (or give --konnectivity-endpoint)',
+    });
   if (addresses.advertised.address === loadBalancerPlaceholder)
     missing.push({
       placeholder: loadBalancerPlaceholder,
@@ -156,7 +162,13 @@ function placeholderAddresses(spec: ClusterSpec): Addresses {
     apiVersion: 'v1',
     kind: 'Service',
     metadata: { name },
-    spec: { clusterIP, ports: [{ port: 443, nodePort }] },
+    spec: {
+      clusterIP,
+      ports: [
+        { port: 443, nodePort },
+        { name: 'konnectivity', port: konnectivityPort, nodePort: konnectivityPort },
+      ],
+    },
   });
   return addressesOf(spec, [
     service('apiserver', apiserverPlaceholder, spec.nodePort ?? nodePortPlaceholder),

@@ -2,7 +2,7 @@ import * as z from 'zod';
 import { isIp, isIpv4, nthAddress, overlaps, parseCidr } from './cidr.ts';
 import { UserError } from './errors.ts';
 import { parseQuantity } from './quantity.ts';
-import { childImages, isTested, knownMinor, knownMinors, newest, resolveVersion } from './versions.ts';
+import { isTested, knownMinor, knownMinors, newest, otherImages, resolveVersion } from './versions.ts';
 
 /**
  * What a hosted cluster is, in one schema: the command line's flags, cluster.yaml and the recorded state are all made
@@ -196,13 +196,22 @@ export const clusterSpec = z.strictObject({
     .default('10.199.199.199')
     .meta(flag({ flag: 'loopback-address', arg: 'IP', help: "the relay's address with --in-cluster loopback" })),
   egress: z
-    .enum(['kubelet', 'none'])
+    .enum(['kubelet', 'konnectivity', 'none'])
     .default('kubelet')
     .meta(
       flag({
         flag: 'egress',
         arg: 'HOW',
-        help: "how the API server reaches pods (webhooks, aggregated APIs, service and pod proxy): kubelet (through the kubelets' port-forward) or none (pods with hostNetwork alone)",
+        help: "how the API server reaches pods (webhooks, aggregated APIs, service and pod proxy): kubelet (through the kubelets' port-forward), konnectivity (through agents on the workers) or none (pods with hostNetwork alone)",
+      }),
+    ),
+  konnectivityEndpoint: checked(konnectivityEndpointProblem)
+    .optional()
+    .meta(
+      flag({
+        flag: 'konnectivity-endpoint',
+        arg: 'HOST:PORT',
+        help: 'where the agents of --egress konnectivity reach its server; default HOST and a node port',
       }),
     ),
   sans: z
@@ -360,6 +369,12 @@ export const clusterSpec = z.strictObject({
       help: 'image of Node.js, for the kubelet serving certificate approver and the egress proxy',
     }),
   ),
+  konnectivityServerImage: image
+    .optional()
+    .meta(flag({ flag: 'konnectivity-server-image', arg: 'IMAGE', help: "image of konnectivity's proxy-server" })),
+  konnectivityAgentImage: image
+    .optional()
+    .meta(flag({ flag: 'konnectivity-agent-image', arg: 'IMAGE', help: "image of konnectivity's proxy-agent" })),
   imageRegistry: image.optional().meta(
     flag({
       flag: 'image-registry',
@@ -391,6 +406,13 @@ const resourcePattern = new RegExp(
 );
 const resourcePresets = ['small', 'limits', 'none'] as const;
 const tolerationPattern = /^[A-Za-z0-9][\w./-]*(=[\w.-]*)?(:(NoSchedule|PreferNoSchedule|NoExecute))?$/;
+
+function konnectivityEndpointProblem(value: string): string | undefined {
+  const [, host, port] = /^([^:/\s]+):(\d+)$/.exec(value) ?? [];
+  if (host === undefined || Number(port) < 1 || Number(port) > 65535)
+    return 'has to be HOST:PORT, such as k.example.com:8132';
+  return hostProblem(host);
+}
 
 function resourceProblem(value: string): string | undefined {
   if ((resourcePresets as readonly string[]).includes(value) || resourcePattern.test(value)) return undefined;
@@ -470,6 +492,8 @@ function crossProblems(spec: ClusterSpec): string[] {
     if (isIpv4(spec.host) && network.first <= ipNumber(spec.host) && ipNumber(spec.host) <= network.last)
       problems.push(`--host ${spec.host} lies inside ${name} ${network.text}, so workers could not reach it`);
   }
+  if (spec.konnectivityEndpoint !== undefined && spec.egress !== 'konnectivity')
+    problems.push(`--konnectivity-endpoint has no use with --egress ${spec.egress}: leave one of them out`);
   if (spec.auditPolicy && !spec.audit)
     problems.push('--audit-policy and --no-audit contradict each other: leave one of them out');
   if (isIpv4(spec.host) && spec.expose === 'ingress')
@@ -536,6 +560,8 @@ export interface Images {
   flannelCni: string;
   coredns: string;
   node: string;
+  konnectivityServer: string;
+  konnectivityAgent: string;
 }
 
 /** Every image by its full name: the one given, else upstream's, moved to --image-registry when there is one. */
@@ -549,9 +575,11 @@ export function imagesOf(spec: ClusterSpec): Images {
     kubeControllerManager: spec.controllerManagerImage ?? mirror(kubernetes('kube-controller-manager')),
     kubeScheduler: spec.schedulerImage ?? mirror(kubernetes('kube-scheduler')),
     kubeProxy: spec.kubeProxyImage ?? mirror(kubernetes('kube-proxy')),
-    flannel: spec.flannelImage ?? mirror(childImages.flannel),
-    flannelCni: spec.flannelCniImage ?? mirror(childImages.flannelCni),
-    coredns: spec.corednsImage ?? mirror(childImages.coredns),
-    node: spec.nodeImage ?? mirror(childImages.node),
+    flannel: spec.flannelImage ?? mirror(otherImages.flannel),
+    flannelCni: spec.flannelCniImage ?? mirror(otherImages.flannelCni),
+    coredns: spec.corednsImage ?? mirror(otherImages.coredns),
+    node: spec.nodeImage ?? mirror(otherImages.node),
+    konnectivityServer: spec.konnectivityServerImage ?? mirror(otherImages.konnectivityServer),
+    konnectivityAgent: spec.konnectivityAgentImage ?? mirror(otherImages.konnectivityAgent),
   };
 }

@@ -70,12 +70,16 @@ export interface PlaneStatus {
 /** How the API server reaches pods for webhooks, aggregated APIs, service and pod proxy. */
 const egressWords: Record<ClusterSpec['egress'], string> = {
   kubelet: "the API server reaches pods through the kubelets' port-forward",
+  konnectivity: 'the API server reaches nodes and pods through konnectivity agents on the workers',
   none: 'none: the API server reaches pods with hostNetwork alone',
 };
 
 const egressLimits: Record<ClusterSpec['egress'], string[]> = {
   kubelet: [
     "the API server reaches what a pod listens on at all addresses or at localhost, not what listens on the pod's address alone",
+  ],
+  konnectivity: [
+    'without a Ready pod of daemonset kube-system/konnectivity-agent neither logs and exec nor webhooks and aggregated APIs work',
   ],
   none: [
     'webhooks, aggregated APIs, service and pod proxy work on hostNetwork pods of the workers; those on pod addresses cannot be reached (--egress kubelet reaches them)',

@@ -49,11 +49,22 @@ export function workerConfig(spec: ClusterSpec, addresses: Addresses, infraNodes
         : [
             `worker → ${spec.inCluster === 'node' ? `${advertisedPort}/tcp of ${nodes}` : `${address}:${advertisedPort}/tcp, the load balancer`} (pods that dial the service kubernetes.default)`,
           ]),
-      `infra nodes → worker:10250/tcp (logs, exec, port-forward, metrics${spec.egress === 'kubelet' ? ', and by port-forward webhooks, aggregated APIs, service and pod proxy' : ''})`,
-      'infra nodes → worker: ports of hostNetwork pods that serve webhooks or aggregated APIs, where there are such',
+      ...apiServerReach(spec, addresses),
       ...(spec.network === 'flannel' && spec.childAssets ? ['worker ↔ worker: 8472/udp (flannel vxlan)'] : []),
     ],
   };
+}
+
+/** What the API server's own connections need. */
+function apiServerReach(spec: ClusterSpec, { konnectivity }: Addresses): string[] {
+  if (konnectivity)
+    return [
+      `worker → ${konnectivity.host}:${konnectivity.port}/tcp (the konnectivity agent; logs, exec, webhooks and all else that the API server opens go through its tunnel)`,
+    ];
+  return [
+    `infra nodes → worker:10250/tcp (logs, exec, port-forward, metrics${spec.egress === 'kubelet' ? ', and by port-forward webhooks, aggregated APIs, service and pod proxy' : ''})`,
+    'infra nodes → worker: ports of hostNetwork pods that serve webhooks or aggregated APIs, where there are such',
+  ];
 }
 
 /** https://kubernetes.io/docs/reference/config-api/kubelet-config.v1beta1/ */

@@ -32,7 +32,7 @@ export function buildChildAssets(
   const { host: apiHost, port } = hostAndPort(addresses.workerServer);
   const api = { apiHost, apiPort: String(port) };
   const access = renderTemplate('child/access.yaml', { kubeletServingCa: authorities.kubeletServing });
-  const rights = [...access, ...(spec.egress === 'none' ? [] : renderTemplate('child/egress.yaml', {}))];
+  const rights = [...access, ...egressAssets(spec, addresses, authorities.ca)];
   if (!spec.childAssets) return labelled([...rights, ...approver(images.node, api, authorities.ca)]);
 
   const [proxyConfig] = renderTemplate('child/kube-proxy-config.yaml', {
@@ -68,6 +68,33 @@ export function buildChildAssets(
     }),
   ];
   return labelled(spec.imagePullSecret ? withPullSecret(objects, spec.imagePullSecret) : objects);
+}
+
+/** What another --egress left in the hosted cluster and `spec` has no use for. Pure. */
+export function outdatedAssets(before: ClusterSpec['egress'], spec: ClusterSpec): KubeObject[] {
+  if (before === spec.egress) return [];
+  return egressAssets({ ...spec, egress: before }, { konnectivity: { host: '', port: 0 } }, '');
+}
+
+/** What the proxy beside the API server needs in the hosted cluster. */
+function egressAssets(
+  spec: ClusterSpec,
+  { konnectivity }: Pick<Addresses, 'konnectivity'>,
+  ca: string,
+): KubeObject[] {
+  switch (spec.egress) {
+    case 'kubelet':
+      return renderTemplate('child/egress.yaml', {});
+    case 'konnectivity':
+      return renderTemplate('child/konnectivity.yaml', {
+        image: imagesOf(spec).konnectivityAgent,
+        serverHost: konnectivity!.host,
+        serverPort: String(konnectivity!.port),
+        configHash: hash(ca),
+      });
+    case 'none':
+      return [];
+  }
 }
 
 /** Pods read the cluster's CA once, so that is part of every hash. */

@@ -64,7 +64,7 @@ async function run(name: string | undefined, options: LogsOptions): Promise<void
         fix: 'k8sk8s list shows where there are some',
         anchor: 'no-plane',
       });
-    const all = record.spec.egress === 'kubelet' ? sources : components;
+    const all = record.spec.egress !== 'none' ? sources : components;
     const chosen: readonly LogSource[] = asked ? [asked] : options.audit ? [audited] : all;
     const sinkOf = (source: LogSource): LogSink => ({
       line: (text) => process.stdout.write(`${prefixOf(source, chosen)}${text}\n`),

@@ -49,6 +49,8 @@ export interface Service extends KubeObject {
 
 export interface ContainerStatus {
   name: string;
+  /** `containerd://` and 64 hexadecimal digits. */
+  containerID?: string;
   ready: boolean;
   started?: boolean;
   restartCount: number;

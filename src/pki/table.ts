@@ -18,8 +18,10 @@ export interface CertificateContext {
   extraSans: string[];
   /** Cluster IPs of the services etcd0, etcd1, …: one a member, in that order. */
   etcdServiceIps: string[];
-  /** Whether a proxy stands beside the API server. */
-  egress?: boolean;
+  /** Which proxy stands beside the API server. */
+  egress?: 'kubelet' | 'konnectivity' | 'none';
+  /** What konnectivity's agents on the workers dial. */
+  konnectivityHost?: string;
 }
 
 export type AuthorityName = 'ca' | 'etcd-ca' | 'etcd-peer-ca' | 'front-proxy-ca' | 'kubelet-serving-ca';
@@ -92,8 +94,22 @@ const leafRows: LeafRow[] = [
   },
 ];
 
-/** Who it is decides what it may do: templates/child/egress.yaml. */
-const egressRow: LeafRow = { ...client, name: 'egress', authority: 'ca', commonName: 'k8sk8s:egress' };
+/** Of the proxy beside the API server. Who it is decides what it may do: templates/child/{egress,konnectivity}.yaml. */
+const egressRows: Record<'kubelet' | 'konnectivity' | 'none', LeafRow[]> = {
+  kubelet: [{ ...client, name: 'egress', authority: 'ca', commonName: 'k8sk8s:egress' }],
+  konnectivity: [
+    { ...client, name: 'egress', authority: 'ca', commonName: 'system:konnectivity-server' },
+    {
+      name: 'konnectivity-server',
+      authority: 'ca',
+      commonName: 'konnectivity-server',
+      organizations: [],
+      usages: ['serverAuth'],
+      sans: ({ host, konnectivityHost }) => [konnectivityHost ?? host],
+    },
+  ],
+  none: [],
+};
 
 /** Members dial each other by service IP; their server certificate is also their gateway's client certificate. */
 function memberRows(member: number): LeafRow[] {
@@ -124,7 +140,7 @@ function serviceNames(service: string, namespace: string): string[] {
 export function leafRowsFor(context: CertificateContext): LeafRow[] {
   return [
     ...leafRows,
-    ...(context.egress ? [egressRow] : []),
+    ...egressRows[context.egress ?? 'none'],
     ...context.etcdServiceIps.flatMap((_, member) => memberRows(member)),
   ];
 }

@@ -16,12 +16,17 @@ export interface Addresses {
   publicServer: string;
   /** `https://HOST:PORT` for kubelets, kube-proxy and the network driver. */
   workerServer: string;
+  /** Where agents on the workers reach the konnectivity server, with --egress konnectivity alone. */
+  konnectivity?: { host: string; port: number };
   /** Service-account issuers, the current one first; an earlier host's stays, so that its tokens go on working. */
   issuers: string[];
 }
 
 /** The API server's own port where it need not be the node port's number, as a load balancer shows it. */
 const loadBalancerPort = 6443;
+
+/** Of the konnectivity server, for its agents: the number that upstream uses. */
+export const konnectivityPort = 8132;
 
 /** Stands for the address of a load balancer that has not given one yet. */
 export const loadBalancerPlaceholder = 'LOAD_BALANCER_IP';
@@ -49,8 +54,14 @@ export function buildServices(planeId: string, spec: ClusterSpec, members = spec
       type: spec.inCluster === 'loadbalancer' ? 'LoadBalancer' : 'NodePort',
       single: spec.replicas === 1,
       nodePort: nodePortWish(spec),
-      morePorts:
-        spec.inCluster === 'loadbalancer' ? [{ name: 'in-cluster', port: loadBalancerPort, targetPort: 'https' }] : [],
+      morePorts: [
+        ...(spec.inCluster === 'loadbalancer'
+          ? [{ name: 'in-cluster', port: loadBalancerPort, targetPort: 'https' }]
+          : []),
+        ...(spec.egress === 'konnectivity'
+          ? [{ name: 'konnectivity', port: konnectivityPort, targetPort: 'konnectivity' }]
+          : []),
+      ],
     }),
   ];
   for (const service of services)
@@ -109,8 +120,18 @@ export function addressesOf(spec: ClusterSpec, services: Service[], earlierIssue
     advertised: advertisedOf(spec, apiserver, nodePort),
     publicServer,
     workerServer: spec.workerEndpoint ?? publicServer,
+    konnectivity: konnectivityOf(spec, apiserver, hostAndPort(publicServer).host),
     issuers: [...new Set([issuerOf(publicServer), ...earlierIssuers])],
   };
+}
+
+function konnectivityOf(spec: ClusterSpec, apiserver: Service, host: string): Addresses['konnectivity'] {
+  const nodePort = apiserver.spec.ports?.find(({ name }) => name === 'konnectivity')?.nodePort;
+  if (spec.egress !== 'konnectivity' || nodePort === undefined) return undefined;
+  if (spec.konnectivityEndpoint !== undefined) return hostAndPort(`https://${spec.konnectivityEndpoint}`);
+  return spec.inCluster === 'loadbalancer'
+    ? { host: loadBalancerIp(apiserver) ?? loadBalancerPlaceholder, port: konnectivityPort }
+    : { host, port: nodePort };
 }
 
 function advertisedOf(spec: ClusterSpec, apiserver: Service, nodePort: number): Addresses['advertised'] {

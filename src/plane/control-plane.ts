@@ -49,6 +49,7 @@ export function certificateContext(namespace: string, spec: ClusterSpec, address
     workerEndpointHost: hostAndPort(addresses.workerServer).host,
     extraSans: [...spec.sans, ...(isIpv4(addresses.advertised.address) ? [addresses.advertised.address] : [])],
     etcdServiceIps: addresses.etcdServiceIps,
-    egress: spec.egress !== 'none',
+    egress: spec.egress,
+    konnectivityHost: addresses.konnectivity?.host,
   };
 }

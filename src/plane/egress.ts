@@ -3,12 +3,14 @@ import { dump } from 'js-yaml';
 import type { KubeObject } from '../kube/objects.ts';
 import { packageFile } from '../manifests/package-file.ts';
 import { renderTemplate, type Value } from '../manifests/render.ts';
-import type { ClusterSpec } from '../spec.ts';
+import { type ClusterSpec, imagesOf } from '../spec.ts';
+import { konnectivityPort } from './addresses.ts';
 
 /** Container and Secret of the proxy beside the API server that reaches pods. */
 export const egressName = 'kube-apiserver-egress' as const;
 
-/** As measured: 47 MiB, of which 37 are Node's own program, which the pages of its image share. */
+/** As measured: 47 MiB, of which 37 are Node's own program, which the pages of its image share; konnectivity's server takes
+ * 40, of which 31 are its program. */
 export const egressResources = {
   requests: { cpu: '5m', memory: '40Mi' },
   limits: { cpu: '1', memory: '160Mi' },
@@ -21,10 +23,25 @@ interface PodTemplate extends KubeObject {
 /** What the template of the API server takes up for its way to pods; nothing of it without one. Pure. */
 export function egressParts(
   spec: ClusterSpec,
-  values: { image: string; port: number; containerSecurity: Value; resources: Value },
+  { port, ...values }: { port: number; containerSecurity: Value; resources: Value },
 ): Record<'egressArgs' | 'egressMounts' | 'egressContainers' | 'egressVolumes', Value[]> {
   if (spec.egress === 'none') return { egressArgs: [], egressMounts: [], egressContainers: [], egressVolumes: [] };
-  const [pod] = renderTemplate(`host/${egressName}.yaml`, { ...values, podCidr: spec.podCidr }) as PodTemplate[];
+  const images = imagesOf(spec);
+  const [pod] = (
+    spec.egress === 'kubelet'
+      ? renderTemplate('host/kube-apiserver-egress.yaml', {
+          ...values,
+          port,
+          image: images.node,
+          podCidr: spec.podCidr,
+        })
+      : renderTemplate('host/konnectivity-server.yaml', {
+          ...values,
+          image: images.konnectivityServer,
+          agentPort: konnectivityPort,
+          servers: spec.replicas,
+        })
+  ) as PodTemplate[];
   return {
     egressArgs: ['--egress-selector-config-file=/etc/kubernetes/pki/egress-selector.yaml'],
     egressMounts: [{ name: 'egress-socket', mountPath: '/run/egress' }],
@@ -34,8 +51,9 @@ export function egressParts(
 }
 
 /** File of the API server's Secret. */
-export function egressSelector(): string {
-  return dump(renderTemplate('host/egress-selector.yaml', {})[0]);
+export function egressSelector(spec: ClusterSpec): string {
+  const protocol = spec.egress === 'konnectivity' ? 'GRPC' : 'HTTPConnect';
+  return dump(renderTemplate('host/egress-selector.yaml', { protocol })[0]);
 }
 
 /** The proxy's program, bundled: it lies in its Secret beside its certificate, so that its pod mounts one thing more. */

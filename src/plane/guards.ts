@@ -17,6 +17,7 @@ export function buildGuards(planeId: string, spec: ClusterSpec): KubeObject[] {
     controllerManager: podSelector(planeId, 'kube-controller-manager'),
     scheduler: podSelector(planeId, 'kube-scheduler'),
     backup: podSelector(planeId, 'backup'),
+    konnectivity: spec.egress === 'konnectivity' ? [{ port: 'konnectivity' }] : [],
   });
   const budgets = components
     .filter((component) => replicasOf(spec, component) > 1)

@@ -14,7 +14,7 @@ const context: CertificateContext = {
   workerEndpointHost: 'k.example.com',
   extraSans: [],
   etcdServiceIps: ['10.96.0.6'],
-  egress: true,
+  egress: 'kubelet',
 };
 const spec = parseSpec({ host: 'k.example.com' }, 'the test');
 

@@ -4,6 +4,9 @@ import type { Component } from '../spec.ts';
 import { egressName } from './egress.ts';
 import { authoritiesSecret, hashOf } from './secrets.ts';
 
+/** Leaves that the program reads once, whatever is said above of all others: konnectivity's server. */
+const readOnce = ['konnectivity-server.crt', 'konnectivity-server.key'];
+
 /** What the controller-manager mounts of the authorities: templates/host/kube-controller-manager.yaml. */
 const signerFiles = ['ca.crt', 'ca.key', 'kubelet-serving-ca.crt', 'kubelet-serving-ca.key', 'service-account.key'];
 
@@ -41,6 +44,7 @@ function withoutRenewals(secret: Secret): Secret {
   const data = secret.data ?? {};
   const isLeaf = (file: string) =>
     /\.(crt|key)$/.test(file) &&
+    !readOnce.includes(file) &&
     data[file.replace(/\.key$/, '.crt')] !== undefined &&
     data[file.replace(/\.crt$/, '.key')] !== undefined;
   const entries = Object.entries(data).flatMap(([file, value]): [string, string][] => {

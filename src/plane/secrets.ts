@@ -24,7 +24,7 @@ const contents: Record<string, { leaves: string[]; trusted: string[]; serviceAcc
     trusted: ['ca', 'etcd-ca', 'kubelet-serving-ca', 'front-proxy-ca'],
     serviceAccount: true,
   },
-  [egressName]: { leaves: ['egress'], trusted: ['ca'] },
+  [egressName]: { leaves: ['egress', 'konnectivity-server'], trusted: ['ca'] },
   'kube-controller-manager': { leaves: ['controller-manager'], trusted: ['ca'] },
   'kube-scheduler': { leaves: ['scheduler'], trusted: ['ca'] },
   'admin-kubeconfig': { leaves: ['admin'], trusted: ['ca'] },
@@ -39,7 +39,7 @@ const memberLeaf = /^etcd-\d+(-peer)?$/;
 
 /** The certificates of a Secret; `known` are all that there are, for the etcd members among them. */
 function leavesOf(name: string, known: string[]): string[] {
-  return name === 'etcd' ? known.filter((leaf) => memberLeaf.test(leaf)) : contents[name]!.leaves;
+  return known.filter((leaf) => (name === 'etcd' ? memberLeaf.test(leaf) : contents[name]!.leaves.includes(leaf)));
 }
 
 export const secretNames = [authoritiesSecret, ...Object.keys(contents)];
@@ -71,9 +71,14 @@ export function buildSecrets(bundle: PkiBundle, context: SecretContext): Secret[
           noRefs: true,
         }),
       }),
-      ...(withEgress && { 'egress-selector.yaml': egressSelector() }),
+      ...(withEgress && { 'egress-selector.yaml': egressSelector(context.spec) }),
     },
-    ...(withEgress && { [egressName]: { 'egress.mjs': egressProgram() } }),
+    ...(withEgress && {
+      [egressName]:
+        context.spec.egress === 'kubelet'
+          ? { 'egress.mjs': egressProgram() }
+          : { kubeconfig: componentKubeconfig('egress', context) },
+    }),
     'kube-controller-manager': { kubeconfig: componentKubeconfig('controller-manager', context) },
     'kube-scheduler': { kubeconfig: componentKubeconfig('scheduler', context) },
     'admin-kubeconfig': { kubeconfig: adminKubeconfig(bundle, context) },
@@ -161,7 +166,7 @@ export function adminKubeconfig(bundle: PkiBundle, context: Pick<SecretContext, 
 }
 
 /** Names files beside it, so that the Secret's certificates are in it once. */
-function componentKubeconfig(component: 'controller-manager' | 'scheduler', context: SecretContext): string {
+function componentKubeconfig(component: 'controller-manager' | 'scheduler' | 'egress', context: SecretContext): string {
   return dump({
     apiVersion: 'v1',
     kind: 'Config',

@@ -158,7 +158,6 @@ export function buildWorkloads(context: WorkloadContext): KubeObject[] {
           ? ['--audit-policy-file=/etc/kubernetes/pki/audit-policy.yaml', '--audit-log-path=-']
           : [],
         ...egressParts(spec, {
-          image: images.node,
           port: addresses.advertised.port,
           containerSecurity: containerSecurity(),
           resources: presetResources(spec, egressResources),

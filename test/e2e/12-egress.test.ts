@@ -114,6 +114,15 @@ test('all of it goes on after the API server moved to another infra node', async
   }
 });
 
+test('--egress none takes the proxy away, its Secret and its rights with it', async () => {
+  succeeded(await home.k8sk8s('deploy', '--egress', 'none'));
+  expect((await home.infra('get', 'secret', 'kube-apiserver-egress')).stderr).toContain('NotFound');
+  const left = await home.hosted(['get', 'clusterrolebinding,clusterrole', 'k8sk8s:egress', '--ignore-not-found']);
+  expect(succeeded(left).stdout).toBe('');
+  expect((await home.k8sk8s('status')).stdout).toMatch(/^Egress: +none/m);
+  expect((await home.k8sk8s('diff')).code).toBe(0);
+});
+
 async function everythingWorks(): Promise<void> {
   await webhookJudges();
   await proxiesAnswer();

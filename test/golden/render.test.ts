@@ -16,7 +16,13 @@ function service(name: string, clusterIP: string, nodePort?: number): Service {
     apiVersion: 'v1',
     kind: 'Service',
     metadata: { name },
-    spec: { clusterIP, ports: [{ port: 443, nodePort }] },
+    spec: {
+      clusterIP,
+      ports: [
+        { port: 443, nodePort },
+        { name: 'konnectivity', port: 8132, nodePort: 31235 },
+      ],
+    },
     status: { loadBalancer: { ingress: [{ ip: '198.51.100.80' }] } },
   };
 }

@@ -15,6 +15,7 @@ export const specs: Record<string, ClusterSpec> = Object.fromEntries(
       egress: 'none' as const,
       dnsDomain: 'k8s.internal',
     },
+    konnectivity: { egress: 'konnectivity' as const, replicas: 2 },
     'no-child-assets': { childAssets: false },
     durable: { etcdStorage: '10Gi', etcdStorageClass: 'fast' },
     lite: { profile: 'lite' as const, etcdArgs: ['heartbeat-interval=200'] },

@@ -1,0 +1,77 @@
+import path from 'node:path';
+import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
+import { buildSuite, type Suite } from '../../conformance/build.ts';
+import { importImages } from '../../conformance/cluster.ts';
+import { runSpecs } from '../../conformance/run.ts';
+import { versions } from '../../sandbox/versions.ts';
+import { terminalReporter } from '../../src/ui/terminal.ts';
+import { Namespace, sandboxCommand, succeeded } from './world.ts';
+
+// A slice of Kubernetes' conformance suite, some specs of each SIG: what a plane outside of the pod network is most likely
+// to get wrong. Building the suite takes minutes once, so it is part of `npm run test:all`; all of it is `npm run conformance`.
+
+const host = 'conforming.e2e.test';
+const slice = [
+  '[sig-api-machinery] AdmissionWebhook [Privileged:ClusterAdmin] should be able to deny pod and configmap creation',
+  '[sig-api-machinery] Aggregator Should be able to support the 1.17 Sample API Server using the current Aggregator',
+  '[sig-api-machinery] CustomResourceConversionWebhook [Privileged:ClusterAdmin] should be able to convert from CR v1 to CR v2',
+  '[sig-apps] Deployment RollingUpdateDeployment should delete old pods and create new ones',
+  '[sig-apps] Job should run a job to completion when tasks sometimes fail and are locally restarted',
+  '[sig-apps] StatefulSet Basic StatefulSet functionality [StatefulSetBasic] should perform rolling updates and roll backs of template modifications',
+  '[sig-architecture] Conformance Tests should have at least two untainted nodes',
+  '[sig-auth] ServiceAccounts ServiceAccountIssuerDiscovery should support OIDC discovery of service account issuer',
+  '[sig-auth] Certificates API [Privileged:ClusterAdmin] should support CSR API operations',
+  '[sig-cli] Kubectl client Guestbook application should create and stop a working application',
+  '[sig-cli] Kubectl logs logs should be able to retrieve and filter logs',
+  '[sig-instrumentation] Events API should ensure that an event can be fetched, patched, deleted, and listed',
+  '[sig-network] DNS should provide DNS for services',
+  '[sig-network] Proxy version v1 should proxy through a service and a pod',
+  '[sig-network] Services should be able to change the type from ExternalName to NodePort',
+  '[sig-network] Services should have session affinity work for service with type clusterIP',
+  '[sig-node] Pods should support remote command execution over websockets',
+  '[sig-node] Pods should support retrieving logs from the container over websockets',
+  '[sig-node] Container Lifecycle Hook when create a pod with lifecycle hook should execute prestop http hook properly',
+  '[sig-scheduling] LimitRange should create a LimitRange with defaults and ensure pod has those defaults applied.',
+  '[sig-storage] EmptyDir volumes should support (non-root,0666,tmpfs)',
+  '[sig-storage] Projected combined should project all components that make up the projection API',
+];
+
+describe.skipIf(process.env.K8SK8S_TEST !== 'all')("a slice of Kubernetes' conformance suite", () => {
+  const reporter = terminalReporter();
+  let home: Namespace;
+  let suite: Suite;
+
+  beforeAll(async () => {
+    suite = await buildSuite(versions.kubernetes, reporter);
+    await importImages(inject('sandbox'), 'worker', suite.archives);
+    home = await Namespace.open('conforming');
+    succeeded(await sandboxCommand(['host', host], home));
+    succeeded(await home.k8sk8s('deploy', '-h', host));
+    succeeded(await sandboxCommand(['join', '-n', home.name, '--workers', '2'], home));
+  }, 1_800_000);
+
+  afterAll(async () => {
+    await sandboxCommand(['join', '--leave', '-n', home.name], home);
+    await home.k8sk8s('destroy', '--yes');
+  });
+
+  test('passes', { timeout: 1_800_000 }, async () => {
+    const chosen = suite.specs.filter(({ name }) => slice.some((each) => name.startsWith(each)));
+    expect(slice.filter((each) => !chosen.some(({ name }) => name.startsWith(each)))).toEqual([]);
+    const { results } = await runSpecs(
+      chosen,
+      {
+        parallel: 4,
+        side: 'hosted',
+        version: versions.kubernetes,
+        options: [],
+        folder: path.join(home.cwd, 'report'),
+        typed: [],
+      },
+      { programs: suite.programs, kubeconfig: path.join(home.cwd, 'tls/kubeconfig') },
+      reporter,
+    );
+    const failed = chosen.filter(({ name }) => results.specs[name]?.outcome !== 'passed');
+    expect(failed.map(({ name }) => [name, results.specs[name]?.cause])).toEqual([]);
+  });
+});
