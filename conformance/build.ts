@@ -3,25 +3,45 @@ import { ensureBinaries, ensureImages } from '../sandbox/artifacts/ensure.ts';
 import type { ImageName } from '../sandbox/versions.ts';
 import type { Reporter } from '../src/ui/reporter.ts';
 import { planImages } from './images.ts';
+import { officialReachable, pullImages } from './official-images.ts';
 import { parseSpecs, type Spec } from './specs.ts';
 import type { SuiteOptions } from './suite.ts';
 
-export interface Suite {
-  programs: SuiteOptions['programs'];
-  /** Every conformance spec of this version. */
-  specs: Spec[];
-  /** Archives of the images that could be made. */
-  archives: string[];
-  /** References of those that could not. */
+/** Where the suite's images come from; `auto`: official ones where their registry answers. */
+export const imageSources = ['auto', 'built', 'official'] as const;
+export type ImageSource = (typeof imageSources)[number];
+
+export interface SuiteImages {
+  /** References as the suite's pods have them, each with an archive for `ctr images import`. */
+  images: { reference: string; archive: string }[];
+  /** References of those that are not to be had. */
   missing: string[];
 }
 
-/** The suite of a Kubernetes version: programs and images, built where the cache has them not. */
-export async function buildSuite(kubernetesVersion: string, reporter: Reporter): Promise<Suite> {
-  const cached = { kubernetesVersion };
-  const programs = await ensureBinaries(['e2e.test', 'ginkgo', 'kubectl'], cached, reporter);
+export interface Suite extends SuiteImages {
+  programs: SuiteOptions['programs'] & { crane: string };
+  /** Every conformance spec of this version. */
+  specs: Spec[];
+}
+
+/** The suite of a Kubernetes version: programs and images, built or pulled where the cache has them not. */
+export async function buildSuite(kubernetesVersion: string, source: ImageSource, reporter: Reporter): Promise<Suite> {
+  const programs = await ensureBinaries(['e2e.test', 'ginkgo', 'kubectl', 'crane'], { kubernetesVersion }, reporter);
   const ask = (flag: string) => execFileSync(programs['e2e.test'], [flag], { encoding: 'utf8', maxBuffer: 64 << 20 });
-  const { references, missing } = planImages(ask('--list-images'));
-  const archives = await ensureImages(Object.keys(references) as ImageName[], { ...cached, references }, reporter);
-  return { programs, specs: parseSpecs(ask('--list-conformance-tests')), archives, missing };
+  const listing = ask('--list-images');
+  const official = source === 'official' || (source === 'auto' && (await officialReachable()));
+  const images = official
+    ? await pullImages(programs.crane, [...new Set(listing.split('\n').filter(Boolean))], reporter)
+    : await makeImages(listing, kubernetesVersion, reporter);
+  return { programs, specs: parseSpecs(ask('--list-conformance-tests')), ...images };
+}
+
+async function makeImages(listing: string, kubernetesVersion: string, reporter: Reporter): Promise<SuiteImages> {
+  const { references, missing } = planImages(listing);
+  const names = Object.keys(references) as ImageName[];
+  const archives = await ensureImages(names, { kubernetesVersion, references }, reporter);
+  const images = names.flatMap((name, index) =>
+    references[name]!.map((reference) => ({ reference, archive: archives[index]! })),
+  );
+  return { images, missing };
 }

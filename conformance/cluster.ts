@@ -7,9 +7,11 @@ import { sandboxEnvironment } from '../sandbox/delegate.ts';
 import { sandboxHost } from '../sandbox/host.ts';
 import { InfraCredentials } from '../sandbox/infra/credentials.ts';
 import { sandboxJoin } from '../sandbox/join.ts';
+import { ensureRegistry, pushImages } from '../sandbox/registry.ts';
 import { machineFolder, requireState, type SandboxState } from '../sandbox/state.ts';
 import { UserError } from '../src/errors.ts';
 import type { Reporter } from '../src/ui/reporter.ts';
+import type { SuiteImages } from './build.ts';
 
 const namespace = 'conformance';
 const cli = path.join(path.dirname(fileURLToPath(import.meta.url)), 'cli.js');
@@ -64,9 +66,17 @@ export function referenceCluster(name: string): string {
   return new InfraCredentials(requireState(name)).file('admin.kubeconfig');
 }
 
-/** Brings the suite's images to the machines whose kubelets run its pods. */
-export async function importImages(name: string, role: 'infra' | 'worker', archives: string[]): Promise<void> {
+/** Brings the suite's images to the machines whose kubelets run its pods, and to a registry for pods that insist on pulling. */
+export async function provideImages(
+  name: string,
+  role: 'infra' | 'worker',
+  images: SuiteImages['images'],
+  crane: string,
+): Promise<void> {
   const state: SandboxState = requireState(name);
+  await ensureRegistry(state, crane);
+  await pushImages(state, crane, images);
+  const archives = [...new Set(images.map(({ archive }) => archive))];
   await Promise.all(
     state.machines
       .filter((machine) => machine.role === role)

@@ -1,7 +1,7 @@
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { cpus, release, totalmem } from 'node:os';
 import path from 'node:path';
-import { Command } from 'commander';
+import { Command, Option } from 'commander';
 import { withLock } from '../sandbox/lock.ts';
 import { loadState } from '../sandbox/state.ts';
 import { sandboxUp } from '../sandbox/up.ts';
@@ -10,8 +10,8 @@ import { UserError } from '../src/errors.ts';
 import { formatDuration } from '../src/ui/reporter.ts';
 import { terminalReporter } from '../src/ui/terminal.ts';
 import { minorOf, newest, resolveVersion } from '../src/versions.ts';
-import { buildSuite } from './build.ts';
-import { hostedCluster, importImages, referenceCluster } from './cluster.ts';
+import { buildSuite, type ImageSource, imageSources } from './build.ts';
+import { hostedCluster, provideImages, referenceCluster } from './cluster.ts';
 import { count, markdown } from './report.ts';
 import { loadResults, type Results, type Side } from './results.ts';
 import { runSpecs } from './run.ts';
@@ -23,6 +23,7 @@ interface Options {
   focus?: RegExp;
   skip?: RegExp;
   parallel: number;
+  images: ImageSource;
   kubernetesVersion: string;
   rerunFailed?: boolean;
   resume?: boolean;
@@ -41,7 +42,7 @@ async function conformance(deployOptions: string[], options: Options, typed: str
   refuseOtherVersion(name, version);
   if (options.reference && deployOptions.length > 0) throw nothingToDeploy(deployOptions);
   await sandboxUp({ name, workers: 2, infraNodes: options.reference ? 2 : 1, kubernetesVersion: version }, reporter);
-  const { programs, specs, archives, missing } = await buildSuite(version, reporter);
+  const { programs, specs, images, missing } = await buildSuite(version, options.images, reporter);
   const kubeconfig = options.reference
     ? referenceCluster(name)
     : await hostedCluster(
@@ -50,7 +51,7 @@ async function conformance(deployOptions: string[], options: Options, typed: str
         path.join(folder, 'plane'),
         reporter,
       );
-  await importImages(name, options.reference ? 'infra' : 'worker', archives);
+  await provideImages(name, options.reference ? 'infra' : 'worker', images, programs.crane);
 
   const { chosen, results, interrupted } = await withLock(
     `${name}.conformance`,
@@ -162,6 +163,11 @@ const program = new Command('npm run conformance --')
   .option('--skip <REGEX>', 'no specs whose names fit', expression('--skip'))
   .option('--parallel <N>', 'specs at a time; those marked [Serial] follow one by one', processes, 8)
   .option('--kubernetes-version <VERSION>', 'of the plane, the workers and the suite', knownVersion, newest.patch)
+  .addOption(
+    new Option('--images <FROM>', "the suite's images: official ones, built here, or whichever can be had")
+      .choices(imageSources)
+      .default('auto'),
+  )
   .option('--rerun-failed', 'only what failed in the last run; with --reference what failed on the hosted cluster')
   .option('--resume', 'what has passed is not run again')
   .option('--report <DIR>', 'folder for results, JUnit and conformance.md', 'conformance-report')

@@ -31,6 +31,7 @@ const rarely: ComponentName[] = [
   'metrics-server',
   'cert-manager',
   'conformance',
+  'crane',
   'sample-apiserver',
   'history-checker',
   'debian',

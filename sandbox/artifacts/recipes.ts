@@ -138,6 +138,11 @@ export const components = {
     version: (kubernetes) => kubernetes,
     module: (version) => ['k8s.io/kubernetes', `v${version}`],
   },
+  crane: {
+    version: () => versions.crane,
+    module: (version) => ['github.com/google/go-containerregistry', `v${version}`],
+    goMod: (version) => simple('crane', 'github.com/google/go-containerregistry', version),
+  },
   'sample-apiserver': {
     version: () => versions.sampleApiserver,
     module: (version) => ['k8s.io/sample-apiserver', `v${version}`],
@@ -265,6 +270,7 @@ export const binaries = {
   'localhost.key': testImageFile('agnhost/porter/localhost.key'),
   'kitten.jpg': testImageFile('kitten/html/kitten.jpg'),
   'nautilus.jpg': testImageFile('nautilus/html/nautilus.jpg'),
+  crane: { component: 'crane', package: 'github.com/google/go-containerregistry/cmd/crane', seconds: 30 },
   'sample-apiserver': { component: 'sample-apiserver', package: 'k8s.io/sample-apiserver', seconds: 60 },
   'history-checker': { component: 'history-checker', package: '.', seconds: 5 },
   nginx: { component: 'debian', package: 'nginx/usr/sbin/nginx', by: 'debian-file', seconds: 2 },

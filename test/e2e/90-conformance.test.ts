@@ -1,7 +1,7 @@
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
 import { buildSuite, type Suite } from '../../conformance/build.ts';
-import { importImages } from '../../conformance/cluster.ts';
+import { provideImages } from '../../conformance/cluster.ts';
 import { runSpecs } from '../../conformance/run.ts';
 import { versions } from '../../sandbox/versions.ts';
 import { terminalReporter } from '../../src/ui/terminal.ts';
@@ -42,8 +42,8 @@ describe.skipIf(process.env.K8SK8S_TEST !== 'all')("a slice of Kubernetes' confo
   let suite: Suite;
 
   beforeAll(async () => {
-    suite = await buildSuite(versions.kubernetes, reporter);
-    await importImages(inject('sandbox'), 'worker', suite.archives);
+    suite = await buildSuite(versions.kubernetes, 'auto', reporter);
+    await provideImages(inject('sandbox'), 'worker', suite.images, suite.programs.crane);
     home = await Namespace.open('conforming');
     succeeded(await sandboxCommand(['host', host], home));
     succeeded(await home.k8sk8s('deploy', '-h', host));
