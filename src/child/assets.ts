@@ -77,11 +77,7 @@ export function outdatedAssets(before: ClusterSpec['egress'], spec: ClusterSpec)
 }
 
 /** What the proxy beside the API server needs in the hosted cluster. */
-function egressAssets(
-  spec: ClusterSpec,
-  { konnectivity }: Pick<Addresses, 'konnectivity'>,
-  ca: string,
-): KubeObject[] {
+function egressAssets(spec: ClusterSpec, { konnectivity }: Pick<Addresses, 'konnectivity'>, ca: string): KubeObject[] {
   switch (spec.egress) {
     case 'kubelet':
       return renderTemplate('child/egress.yaml', {});
