@@ -24,7 +24,7 @@ const context = {
   workerEndpointHost: 'k.example.com',
   extraSans: [],
   etcdServiceIps: ['10.96.0.6'],
-  egress: 'kubelet',
+  egress: 'kubelet' as const,
 };
 const fresh = async () => (await ensureCertificates(undefined, context, { keyType: 'ec' })).bundle;
 const name = ({ certificate }: Authority) => inspect(certificate).commonName;
