@@ -1,7 +1,7 @@
 import { Readable } from 'node:stream';
 import { messageOf } from '../errors.ts';
 import type { HostedCluster, InfraCluster } from '../kube/cluster.ts';
-import type { Node, Pod } from '../kube/objects.ts';
+import type { Container, Node, Pod } from '../kube/objects.ts';
 import { inspect } from '../pki/inspect.ts';
 import { type Credential, issueLeaf } from '../pki/issue.ts';
 import type { AuthorityName } from '../pki/table.ts';
@@ -59,8 +59,10 @@ export async function askKubelets(
   if (nodes.length === 0) return [];
   const unasked = (error: string) => nodes.map(({ name }) => ({ name, error }));
   const pods = await podsOf(cluster, planeId, 'kube-apiserver');
-  const pod = pods.find((each) => isReady(each) && each.spec.containers.some(({ name }) => name === egressName));
-  if (!pod) return unasked('there is no proxy beside the API server, see --egress');
+  // Konnectivity's server has no Node to ask with.
+  const asks = ({ name, command }: Container) => name === egressName && command?.[0] === 'node';
+  const pod = pods.find((each) => isReady(each) && each.spec.containers.some(asks));
+  if (!pod) return unasked('that takes --egress kubelet');
   const { certificate: cert, key } = await issueLeaf(
     authority,
     { commonName: 'k8sk8s:may-do-nothing', usages: ['clientAuth'] },

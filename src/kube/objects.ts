@@ -70,11 +70,18 @@ interface Condition {
   message?: string;
 }
 
+export interface Container {
+  name: string;
+  image: string;
+  command?: string[];
+  args?: string[];
+}
+
 export interface Pod extends KubeObject {
   spec: {
     nodeName?: string;
     hostNetwork?: boolean;
-    containers: { name: string; image: string; args?: string[] }[];
+    containers: Container[];
     volumes?: { name: string; projected?: { sources?: { configMap?: { name?: string } }[] } }[];
   };
   status?: {
@@ -93,7 +100,7 @@ export interface Workload extends KubeObject {
   spec: {
     replicas?: number;
     updateStrategy?: { type?: string; rollingUpdate?: object };
-    template: { metadata?: ObjectMeta; spec: { containers: { name: string; image: string; args?: string[] }[] } };
+    template: { metadata?: ObjectMeta; spec: { containers: Container[] } };
   };
   status?: {
     observedGeneration?: number;
