@@ -87,10 +87,24 @@ test('a worker that is not Ready says why', () => {
   expect(workerStatus(node([]))).toMatchObject({ ready: false, problem: 'it has not reported yet' });
 });
 
+const healthy = {
+  namespace: 'team',
+  phase: 'available' as const,
+  components: [],
+  alarms: [],
+  hosted: { answers: true, workers: [] },
+  certificates: [],
+};
+
+test('a full etcd is a problem, and what to do stands beside it', () => {
+  expect(problemsOf({ ...healthy, alarms: ['NOSPACE'] })).toEqual([
+    'etcd is full (alarm NOSPACE) and refuses writes: delete what is not needed, then run k8sk8s etcd defrag -n team',
+  ]);
+});
+
 test('certificates near their end are a problem, and what to do stands beside it', () => {
-  const status = { phase: 'available' as const, components: [], hosted: { answers: true, workers: [] } };
   const problems = problemsOf({
-    ...status,
+    ...healthy,
     certificates: [
       { name: 'a', days: -1 },
       { name: 'b', days: 29 },
@@ -105,12 +119,7 @@ test('certificates near their end are a problem, and what to do stands beside it
 
 test('a plane that sleeps has no pods, and nothing is wrong with that', () => {
   const etcd = componentStatus('etcd', [], []);
-  const status = {
-    phase: 'available' as const,
-    components: [etcd],
-    hosted: { answers: false, workers: [] },
-    certificates: [],
-  };
+  const status = { ...healthy, components: [etcd], hosted: { answers: false, workers: [] } };
   expect(problemsOf(status)).toEqual(['etcd is not ready: it has no pod']);
   const asleep = { ...status, asleep: '2026-01-01T00:00:00Z' };
   expect(problemsOf(asleep)).toEqual([]);

@@ -4,9 +4,10 @@ import { openPlane } from './hosted.ts';
 import type { HostedCluster, InfraCluster } from './kube/cluster.ts';
 import { ApiError, ConnectionError } from './kube/errors.ts';
 import type { ContainerStatus, Event, KubeObject, Node, Pod } from './kube/objects.ts';
-import { renewBeforeDays } from './pki/certificates.ts';
+import { type PkiBundle, renewBeforeDays } from './pki/certificates.ts';
 import { inspect } from './pki/inspect.ts';
 import { connectionWords } from './plane/available.ts';
+import { EtcdGateway } from './plane/etcd-gateway.ts';
 import { replicasOf } from './plane/guards.ts';
 import { planeSelector } from './plane/names.ts';
 import { isReady } from './plane/pods.ts';
@@ -60,6 +61,8 @@ export interface PlaneStatus {
   version: string;
   components: ComponentStatus[];
   storage: { kind: Storage['kind']; size?: string; storageClass?: string; name: string; loses: string };
+  /** What etcd itself complains of: `NOSPACE`, `CORRUPT`; none too when it cannot be asked. */
+  alarms: string[];
   certificates: { name: string; days: number }[];
   hosted: { answers: boolean; problem?: string; workers: WorkerStatus[] };
   warnings: Warning[];
@@ -91,10 +94,11 @@ export async function planeStatus(cluster: InfraCluster, now = new Date()): Prom
   const { record, addresses, bundle, spec, storage, connect } = await openPlane(cluster);
   const hosted = record.asleep ? undefined : await connect();
   try {
-    const [pods, events, answer] = await Promise.all([
+    const [pods, events, answer, alarms] = await Promise.all([
       cluster.pods(planeSelector(record.planeId)),
       cluster.list<Event>({ apiVersion: 'v1', kind: 'Event' }),
       hosted ? hostedStatus(hosted, record.phase, storage) : { answers: false, workers: [] },
+      record.asleep ? [] : etcdAlarms(cluster, bundle),
     ]);
     const certificates = [...Object.entries(bundle.authorities), ...Object.entries(bundle.leaves)].map(
       ([name, { certificate }]) => ({
@@ -114,6 +118,7 @@ export async function planeStatus(cluster: InfraCluster, now = new Date()): Prom
       version: spec.kubernetesVersion,
       components: components.map((name) => componentStatus(name, pods.items, events.items, replicasOf(spec, name))),
       storage: { ...storage, ...storageWords(storage) },
+      alarms,
       certificates: certificates.sort((a, b) => a.days - b.days),
       hosted: answer,
       warnings: warningsOf(events.items, pods.items),
@@ -127,11 +132,12 @@ export async function planeStatus(cluster: InfraCluster, now = new Date()): Prom
 
 /** What keeps a plane from being healthy, each with what to do where that is known. Workers are not part of the plane. */
 export function problemsOf(
-  status: Pick<PlaneStatus, 'phase' | 'asleep' | 'components' | 'hosted' | 'certificates'>,
+  status: Pick<PlaneStatus, 'namespace' | 'phase' | 'asleep' | 'components' | 'alarms' | 'hosted' | 'certificates'>,
 ): string[] {
   return [
     ...phaseProblems(status.phase),
     ...(status.asleep ? awakeProblems(status.components) : componentProblems(status.components)),
+    ...status.alarms.map((alarm) => alarmProblem(alarm, status.namespace)),
     ...(status.hosted.problem ? [status.hosted.problem] : []),
     ...status.certificates
       .filter(({ days }) => days < renewBeforeDays)
@@ -140,6 +146,12 @@ export function problemsOf(
           `certificate ${name} ${days < 0 ? 'has expired' : `expires in ${days} days`}: run k8sk8s deploy again`,
       ),
   ];
+}
+
+function alarmProblem(alarm: string, namespace: string): string {
+  return alarm === 'NOSPACE'
+    ? `etcd is full (alarm NOSPACE) and refuses writes: delete what is not needed, then run k8sk8s etcd defrag -n ${namespace}`
+    : `etcd raises the alarm ${alarm}: look at k8sk8s etcd members -n ${namespace}`;
 }
 
 function phaseProblems(phase: PlaneRecord['phase']): string[] {
@@ -163,6 +175,16 @@ function awakeProblems(of: ComponentStatus[]): string[] {
     : [
         `it is to sleep, but has pods of ${names.join(', ')}: run k8sk8s wake or k8sk8s sleep, whichever was interrupted`,
       ];
+}
+
+/** An alarm is the whole cluster's, so one member tells them all. */
+async function etcdAlarms(cluster: InfraCluster, bundle: PkiBundle): Promise<string[]> {
+  try {
+    return (await EtcdGateway.ofPod(cluster, bundle, 'etcd-0').status(AbortSignal.timeout(2000))).alarms;
+  } catch {
+    // Why it does not answer is told by its pod.
+    return [];
+  }
 }
 
 /** One component, told by its pods; a pod that has ended (evicted, say) stays in the list and does not count. Pure. */

@@ -9,8 +9,12 @@ import type { Phase } from '../ui/reporter.ts';
 import type { Diagnosis } from './diagnose.ts';
 
 const pollEvery = 100;
-/** A ready API server that is not what answers at the public address: how long the way to it may take to be made. */
-const routeGrace = 10_000;
+/**
+ * A ready API server that is not what answers at the public address: milliseconds that the way to it may take to be made.
+ * An ingress controller may go on dialling the pod that was there before for a while; who shows another certificate is no
+ * such thing, and has nothing to wait for.
+ */
+const routeGrace = (error: ConnectionError): number => (isCertificateProblem(error) ? 10_000 : 30_000);
 
 /**
  * Polls `/readyz` through the public address until it says ok over a connection whose certificate is the plane's own.
@@ -46,7 +50,7 @@ export async function waitAvailable(
     phase.update(diagnosis.waitingFor() ?? last);
     if (diagnosis.apiServerReady) readySince ??= Date.now();
     else readySince = undefined;
-    if (wrong && readySince !== undefined && Date.now() - readySince > routeGrace)
+    if (wrong && readySince !== undefined && Date.now() - readySince > routeGrace(wrong))
       throw await notThePlane(cluster, wrong);
     if (Date.now() > deadline) {
       throw new UserError({

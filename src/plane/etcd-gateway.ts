@@ -14,6 +14,8 @@ export interface MemberStatus {
   revision: number;
   /** Bytes of the database's file. */
   dbSize: number;
+  /** Of the whole cluster: `NOSPACE` (writes are refused), `CORRUPT`. */
+  alarms: string[];
 }
 
 export interface Snapshot {
@@ -59,12 +61,19 @@ export class EtcdGateway {
     const answer = await this.#post('/v3/maintenance/status', signal);
     let text = '';
     for await (const chunk of answer) text += chunk;
-    const { version, header, dbSize } = JSON.parse(text) as {
+    const { version, header, dbSize, errors } = JSON.parse(text) as {
       version: string;
       header: { revision?: string };
       dbSize?: string;
+      errors?: string[];
     };
-    return { version, revision: Number(header.revision ?? 0), dbSize: Number(dbSize ?? 0) };
+    return {
+      version,
+      revision: Number(header.revision ?? 0),
+      dbSize: Number(dbSize ?? 0),
+      // `memberID:… alarm:NOSPACE `, one for each member that raised it, among other words.
+      alarms: [...new Set((errors ?? []).flatMap((text) => /alarm:([A-Z]+)/.exec(text)?.[1] ?? []))],
+    };
   }
 
   /**
