@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { ensureBinaries, ensureImages } from '../sandbox/artifacts/ensure.ts';
 import type { ImageName } from '../sandbox/versions.ts';
 import type { Reporter } from '../src/ui/reporter.ts';
-import { planImages } from './images.ts';
+import { listedImages, planImages } from './images.ts';
 import { officialReachable, pullImages } from './official-images.ts';
 import { parseSpecs, type Spec } from './specs.ts';
 import type { SuiteOptions } from './suite.ts';
@@ -31,7 +31,7 @@ export async function buildSuite(kubernetesVersion: string, source: ImageSource,
   const listing = ask('--list-images');
   const official = source === 'official' || (source === 'auto' && (await officialReachable()));
   const images = official
-    ? await pullImages(programs.crane, [...new Set(listing.split('\n').filter(Boolean))], reporter)
+    ? await pullImages(programs.crane, listedImages(listing), reporter)
     : await makeImages(listing, kubernetesVersion, reporter);
   return { programs, specs: parseSpecs(ask('--list-conformance-tests')), ...images };
 }

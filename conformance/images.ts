@@ -16,15 +16,20 @@ const recipes: Record<string, ImageName> = {
   'registry.k8s.io/pause': 'pause',
 };
 
+/** References of the images that a suite names: what `e2e.test --list-images` prints, a reference a line. */
+export function listedImages(listing: string): string[] {
+  return [...new Set(listing.split('\n').filter(Boolean))].sort();
+}
+
 /**
  * What to make of the images that a suite names, and what is left over.
  *
- * @param listing what `e2e.test --list-images` prints: a reference a line
+ * @param listing as for listedImages
  */
 export function planImages(listing: string): { references: References; missing: string[] } {
   const references: Partial<Record<ImageName, string[]>> = {};
   const missing: string[] = [];
-  for (const reference of [...new Set(listing.split('\n').filter(Boolean))].sort()) {
+  for (const reference of listedImages(listing)) {
     const recipe = recipes[reference.slice(0, reference.lastIndexOf(':'))];
     if (recipe) references[recipe] = [...(references[recipe] ?? []), reference];
     else missing.push(reference);

@@ -4,7 +4,7 @@ import type { Component } from '../spec.ts';
 import { egressName } from './egress.ts';
 import { authoritiesSecret, hashOf } from './secrets.ts';
 
-/** Leaves that the program reads once, whatever is said above of all others: konnectivity's server. */
+/** A leaf that its program reads once, unlike all others: that of konnectivity's server. */
 const readOnce = ['konnectivity-server.crt', 'konnectivity-server.key'];
 
 /** What the controller-manager mounts of the authorities: templates/host/kube-controller-manager.yaml. */
