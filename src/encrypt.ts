@@ -17,7 +17,7 @@ import { buildControlPlane } from './plane/control-plane.ts';
 import { encryptedResources } from './plane/encryption-config.ts';
 import { rollOut, type Work } from './plane/roll-out.ts';
 import { configHashOf } from './plane/workloads.ts';
-import { markFinishing } from './record.ts';
+import { markFinishing, type PlaneRecord } from './record.ts';
 
 export interface EncryptionStatus {
   resources: string[];
@@ -43,7 +43,7 @@ export async function encryptionStatus(cluster: InfraCluster): Promise<Encryptio
     writes: reads[0]!,
     reads,
     inUse: await inUse(cluster, plane),
-    unfinished: inBetween(providers) || plane.record.finishing === command,
+    unfinished: inBetween(providers) || unfinishedEncryption(plane.record),
   };
 }
 
@@ -93,6 +93,11 @@ export async function rotateEncryption(cluster: InfraCluster, work: Work): Promi
 }
 
 const command = 'encrypt rotate';
+
+/** Whether a change of key was interrupted at its last step. */
+export function unfinishedEncryption({ finishing }: Pick<PlaneRecord, 'finishing'>): boolean {
+  return finishing === command;
+}
 
 function inBetween(providers: EncryptionProviders): boolean {
   return stageOf(providers) === 'added' || stageOf(providers) === 'promoted';

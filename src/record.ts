@@ -20,6 +20,8 @@ export interface PlaneRecord {
   losses?: number;
   /** The command whose last step was begun: run again, it ends that step instead of beginning anew. */
   finishing?: string;
+  /** What `certs rotate-exposed` is replacing, as it was when that began; absent where nothing was exposed. */
+  exposed?: Exposed;
   /** Since when the plane sleeps, RFC 3339, and how many pods each of its workloads gets when it wakes. */
   asleep?: { since: string; replicas: Record<string, number> };
   /**
@@ -27,6 +29,18 @@ export interface PlaneRecord {
    * available with this spec.
    */
   phase: 'restoring' | 'deploying' | 'available';
+}
+
+/** What of the plane's Secrets somebody may have read, by public names. */
+export interface Exposed {
+  /** When replacing it began, RFC 3339. */
+  since: string;
+  /** Fingerprints of the authorities, as `fingerprint` gives them. */
+  authorities: string[];
+  /** As `keyIds` gives them. */
+  serviceAccountKeys: string[];
+  /** As `providerName` gives them. */
+  encryptionKeys: string[];
 }
 
 const kind = { apiVersion: 'v1', kind: 'ConfigMap' };
@@ -90,8 +104,20 @@ export async function ensureRecord(
 
 /** Notes that a command has come to its last step, or with undefined that it has ended. The caller holds the lock. */
 export async function markFinishing(cluster: InfraCluster, finishing: string | undefined): Promise<void> {
+  await note(cluster, { finishing });
+}
+
+/** Notes what is to be replaced, or with undefined that it was. The caller holds the lock. */
+export async function markExposed(cluster: InfraCluster, exposed: Exposed | undefined): Promise<void> {
+  await note(cluster, { exposed });
+}
+
+async function note(cluster: InfraCluster, news: Partial<PlaneRecord>): Promise<void> {
   const record = await readRecord(cluster);
-  if (record && record.finishing !== finishing) await cluster.apply(toConfigMap({ ...record, finishing }));
+  if (!record) return;
+  const before = toConfigMap(record);
+  const after = toConfigMap({ ...record, ...news });
+  if (JSON.stringify(after) !== JSON.stringify(before)) await cluster.apply(after);
 }
 
 /** The record as it is kept. Pure. */

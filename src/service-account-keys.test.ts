@@ -58,9 +58,10 @@ test('status says when the old key can go, and what stands in the way', () => {
     stage: 'switched',
     signer: 'abc',
     oldKeyNeededUntil: new Date('2026-05-02T12:00:00Z'),
+    unfinished: true,
     endlessTokens: ['team/old'],
   });
   expect(text).toContain('after 2026-05-02T12:00:00.000Z');
   expect(text).toContain('team/old');
-  expect(renderKey({ stage: 'switched', signer: 'abc', endlessTokens: [] })).toContain('it goes on');
+  expect(renderKey({ stage: 'switched', unfinished: true, signer: 'abc', endlessTokens: [] })).toContain('it goes on');
 });

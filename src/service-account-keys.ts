@@ -15,11 +15,13 @@ import {
   tokenKeyId,
 } from './pki/service-account.ts';
 import { rollOut, type Work } from './plane/roll-out.ts';
-import { markFinishing } from './record.ts';
+import { markFinishing, type PlaneRecord } from './record.ts';
 import type { ClusterSpec, Component } from './spec.ts';
 
 export interface KeyStatus {
   stage: KeyStage;
+  /** Whether a change of the key was begun and did not come to its end. */
+  unfinished: boolean;
   /** What Kubernetes calls the key that signs. */
   signer: string;
   /** From when on no token of the key before lives any more; undefined while there is no such key, or it still signs. */
@@ -39,6 +41,7 @@ async function statusOf(plane: Plane): Promise<KeyStatus> {
   const switched = stage === 'switched' ? keys.switched : undefined;
   return {
     stage,
+    unfinished: stage !== 'one' || unfinishedKey(plane.record),
     signer: keyId(keys),
     ...(switched &&
       switched !== 'pending' && { oldKeyNeededUntil: new Date(Date.parse(switched) + longestTokenLife(plane.spec)) }),
@@ -104,6 +107,11 @@ export async function rotateServiceAccountKey(cluster: InfraCluster, dropNow: bo
 }
 
 const command = 'certs rotate-service-account-key';
+
+/** Whether a change of the key was interrupted at its last step. */
+export function unfinishedKey({ finishing }: Pick<PlaneRecord, 'finishing'>): boolean {
+  return finishing === command;
+}
 
 function refuseWhileNeeded({ oldKeyNeededUntil, endlessTokens }: KeyStatus, namespace: string): void {
   const wait = oldKeyNeededUntil && oldKeyNeededUntil > new Date();

@@ -54,6 +54,8 @@ export interface PlaneStatus {
   phase: PlaneRecord['phase'];
   /** Since when it sleeps, RFC 3339. */
   asleep?: string;
+  /** Since when keys that somebody may have read are being replaced, RFC 3339. */
+  exposed?: string;
   host: string;
   server: string;
   workerServer: string;
@@ -111,6 +113,7 @@ export async function planeStatus(cluster: InfraCluster, now = new Date()): Prom
       plane: record.planeId,
       phase: record.phase,
       asleep: record.asleep?.since,
+      exposed: record.exposed?.since,
       host: spec.host,
       server: addresses.publicServer,
       workerServer: addresses.workerServer,
@@ -132,13 +135,21 @@ export async function planeStatus(cluster: InfraCluster, now = new Date()): Prom
 
 /** What keeps a plane from being healthy, each with what to do where that is known. Workers are not part of the plane. */
 export function problemsOf(
-  status: Pick<PlaneStatus, 'namespace' | 'phase' | 'asleep' | 'components' | 'alarms' | 'hosted' | 'certificates'>,
+  status: Pick<
+    PlaneStatus,
+    'namespace' | 'phase' | 'asleep' | 'exposed' | 'components' | 'alarms' | 'hosted' | 'certificates'
+  >,
 ): string[] {
   return [
     ...phaseProblems(status.phase),
     ...(status.asleep ? awakeProblems(status.components) : componentProblems(status.components)),
     ...status.alarms.map((alarm) => alarmProblem(alarm, status.namespace)),
     ...(status.hosted.problem ? [status.hosted.problem] : []),
+    ...(status.exposed
+      ? [
+          `not all that was exposed at ${status.exposed} is replaced: run k8sk8s certs rotate-exposed -n ${status.namespace} again`,
+        ]
+      : []),
     ...status.certificates
       .filter(({ days }) => days < renewBeforeDays)
       .map(

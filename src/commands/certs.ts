@@ -1,7 +1,14 @@
 import { type Command, Option } from 'commander';
 import { type CertificateStatus, certificateStatus, day, renewCertificates } from '../certificates.ts';
 import type { AuthorityName } from '../pki/table.ts';
-import { type RotationStatus, rotatable, rotateAuthorities, rotationStatus } from '../rotate-ca.ts';
+import {
+  type RotationRequest,
+  type RotationStatus,
+  rotatable,
+  rotateAuthorities,
+  rotationStatus,
+} from '../rotate-ca.ts';
+import { type ExposedStatus, exposedStatus, rotateExposed } from '../rotate-exposed.ts';
 import { type KeyStatus, keyStatus, rotateServiceAccountKey } from '../service-account-keys.ts';
 import { table } from '../ui/table.ts';
 import { confirm } from './confirm.ts';
@@ -43,17 +50,25 @@ export function configure(command: Command): void {
     .option('--timeout <TIME>', 'how long each restart of the components may take', '5m')
     .addOption(outputOption())
     .action(rotateKey);
-  addOutputOptions(
-    child('rotate-ca', 'replace authorities, while everybody is let in; killed and run again, it goes on'),
-  )
-    .addOption(new Option('--authority <NAME...>', 'only these').choices(rotatable).default(rotatable, 'all of them'))
+  addStageOptions(
+    child('rotate-ca', 'replace authorities, while everybody is let in; killed and run again, it goes on').addOption(
+      new Option('--authority <NAME...>', 'only these').choices(rotatable).default(rotatable, 'all of them'),
+    ),
+  ).action(rotateCa);
+  addStageOptions(
+    child('rotate-exposed', "somebody may have read the plane's Secrets: replace all of them, in two runs"),
+  ).action(rotateAllExposed);
+}
+
+/** Of commands that wait for people in between. */
+function addStageOptions(command: Command): Command {
+  return addOutputOptions(command)
     .option('--status', 'only tell where each stands and what is next')
     .option('--yes', "do not ask, lock out who was not told, and lose an ephemeral plane's data")
     .option('--dir <DIR>', 'folder of kubeconfig, kubeconfig-kubelets and ca.pem', 'tls')
     .option('--force', "overwrite another cluster's files there")
     .option('--timeout <TIME>', 'how long each restart of the components may take', '5m')
-    .addOption(outputOption())
-    .action(rotateCa);
+    .addOption(outputOption());
 }
 
 async function status(options: ConnectionOptions & { output: 'text' | 'wide' | 'json' }): Promise<void> {
@@ -162,8 +177,7 @@ export function renderKey({ stage, signer, oldKeyNeededUntil, endlessTokens }: K
   }
 }
 
-interface RotateCaOptions extends ConnectionOptions {
-  authority: AuthorityName[];
+interface StageOptions extends ConnectionOptions {
   status?: boolean;
   yes?: boolean;
   dir: string;
@@ -172,15 +186,15 @@ interface RotateCaOptions extends ConnectionOptions {
   output: string;
 }
 
-async function rotateCa(options: RotateCaOptions): Promise<void> {
+function requestOf({ yes, dir, force }: StageOptions): Omit<RotationRequest, 'names'> {
+  return { force: yes ?? false, agree: confirm, files: { dir, force: force ?? false } };
+}
+
+async function rotateCa(options: StageOptions & { authority: AuthorityName[] }): Promise<void> {
   await changing(options, async (cluster, work) => {
-    const request = {
-      names: options.authority,
-      force: options.yes ?? false,
-      agree: confirm,
-      files: { dir: options.dir, force: options.force ?? false },
-    };
-    const now = options.status ? await rotationStatus(cluster) : await rotateAuthorities(cluster, request, work);
+    const now = options.status
+      ? await rotationStatus(cluster)
+      : await rotateAuthorities(cluster, { ...requestOf(options), names: options.authority }, work);
     process.stdout.write(options.output === 'json' ? `${JSON.stringify(now, null, 2)}\n` : `${renderRotation(now)}\n`);
   });
 }
@@ -192,3 +206,36 @@ export function renderRotation(found: RotationStatus[]): string {
     found.map(({ name, signer, trusted, next }) => [name, signer, trusted.join(', '), next ?? '-']),
   );
 }
+
+async function rotateAllExposed(options: StageOptions): Promise<void> {
+  await changing(options, async (cluster, work) => {
+    const now = options.status ? await exposedStatus(cluster) : await rotateExposed(cluster, requestOf(options), work);
+    process.stdout.write(
+      options.output === 'json'
+        ? `${JSON.stringify(now, null, 2)}\n`
+        : `${renderExposed(now, options.status ?? false)}\n`,
+    );
+  });
+}
+
+/** Pure. @param asked whether only that was asked, and nothing was done */
+export function renderExposed({ since, parts }: ExposedStatus, asked: boolean): string {
+  if (since === undefined) return asked ? 'Nothing that was exposed is being replaced.' : remains.join('\n');
+  const words = { exposed: 'is used still', between: 'is accepted still', replaced: 'is refused' };
+  return [
+    table(
+      ['WHAT', `AS IT WAS AT ${since}`],
+      parts.map(({ name, state }) => [name, words[state]]),
+    ),
+    'Run k8sk8s certs rotate-exposed again: it goes on, and ends what is accepted still.',
+  ].join('\n');
+}
+
+const remains = [
+  'Everything that could be read is refused from now on. What no command can end, and is yours to do:',
+  '  what the reader did meanwhile is still there: look at k8sk8s logs --audit, at ClusterRoleBindings, webhooks and DaemonSets',
+  '  what the hosted Secrets say was within reach: passwords and keys in them are to be changed where they are used',
+  '  copies of etcd and backups from before can be read with the old keys: delete them; k8sk8s etcd defrag clears the volume',
+  '  kubeconfigs of people are refused too: give out tls/kubeconfig, and k8sk8s user create for each user',
+  '  Secrets of this namespace that k8sk8s did not make, such as the one of --image-pull-secret, were read as well',
+];

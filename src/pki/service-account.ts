@@ -40,8 +40,13 @@ export function dropOldKeys({ publicKey, privateKey }: ServiceAccountKeys): Serv
   return { publicKey: blocksOf(publicKey)[0] ?? publicKey, privateKey };
 }
 
+/** The `kid` of every key whose tokens are accepted, the signer's first. */
+export function keyIds({ publicKey }: ServiceAccountKeys): string[] {
+  return blocksOf(publicKey).map((each) => keyId({ publicKey: each }));
+}
+
 /** The `kid` by which Kubernetes marks tokens of the signer: SHA-256 of its SPKI, base64url. */
-export function keyId({ publicKey }: ServiceAccountKeys): string {
+export function keyId({ publicKey }: Pick<ServiceAccountKeys, 'publicKey'>): string {
   const der = createPublicKey(publicKey).export({ type: 'spki', format: 'der' });
   return createHash('sha256').update(der).digest('base64url');
 }
