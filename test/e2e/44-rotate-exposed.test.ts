@@ -66,7 +66,8 @@ describe('all keys of a plane', { timeout: 900_000 }, () => {
   test('the first run replaces what only components know', async () => {
     await home.ask('create', 'secret', 'generic', 'kept', '--from-literal=word=before');
     await home.ask('create', 'clusterrolebinding', 'reader', '--clusterrole=admin', '--serviceaccount=default:default');
-    token = (await home.ask('create', 'token', 'default')).trim();
+    // The account of a new namespace comes a moment after it.
+    token = await eventually(60, () => home.ask('create', 'token', 'default'));
     bootstrap = /token: (.*)/.exec(readFileSync(path.join(home.cwd, 'tls/kubeconfig-kubelets'), 'utf8'))![1]!;
     before = await keys();
     const { 'ca.crt': certificate = '', 'ca.key': key = '' } = await secretFiles('k8sk8s-ca');
