@@ -15,7 +15,7 @@ import { statusOf as authoritiesOf, type RotationRequest, rotatable, rotateAutho
 import { keyStatus, rotateServiceAccountKey, unfinishedKey } from './service-account-keys.ts';
 
 /** How far one of the things that were exposed has come. */
-export interface ExposedPart {
+interface ExposedPart {
   /** An authority's name, `encryption-key`, `service-account-key` or `bootstrap-tokens`. */
   name: string;
   /** `exposed`: what was read is still all that is used; `between`: another one is used, and what was read still accepted. */
