@@ -90,3 +90,13 @@ test('Retry-After is kept to, unless it asks for more than anybody waits', async
   expect(error).toMatchObject({ status: 429, retryAfterSeconds: 3600 });
   expect(patient.asked()).toBe(1);
 });
+
+test('of health checks the failing ones are told, however many passed before them', async () => {
+  const passed = Array.from({ length: 30 }, (_, number) => `[+]poststarthook/passed-${number} ok\n`).join('');
+  const { ask } = await behind((response) =>
+    response
+      .writeHead(500)
+      .end(`${passed}[-]poststarthook/rbac/bootstrap-roles failed: reason withheld\nreadyz check failed`),
+  );
+  await expect(ask({ ...get, retries: 0, text: true })).rejects.toThrow('[-]poststarthook/rbac/bootstrap-roles failed');
+});

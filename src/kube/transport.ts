@@ -267,7 +267,11 @@ function statusError(answer: Answer): ApiError {
   return new ApiError({
     status: answer.status,
     reason: '',
-    message: answer.body.trim().slice(0, 300),
+    // Of a list of health checks, those that passed say nothing.
+    message: answer.body
+      .replaceAll(/^\[\+\].*\n/gm, '')
+      .trim()
+      .slice(0, 300),
     retryAfterSeconds,
   });
 }
