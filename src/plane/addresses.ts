@@ -73,10 +73,14 @@ export function buildServices(planeId: string, spec: ClusterSpec, members = spec
   return services;
 }
 
-/** What ingress-nginx reads, and Traefik's provider for its objects. */
+/**
+ * What ingress-nginx reads, and Traefik's provider for its objects. By the service's address, which ingress-nginx takes
+ * for passthrough anyway: a controller that dials pods has to hear of every new one first, and may wait until it is ready.
+ */
 const passthrough = {
   'nginx.ingress.kubernetes.io/ssl-passthrough': 'true',
   'nginx.ingress.kubernetes.io/backend-protocol': 'HTTPS',
+  'nginx.ingress.kubernetes.io/service-upstream': 'true',
 };
 
 /** The ingress, where the plane is exposed by one. Pure. */
