@@ -10,17 +10,21 @@ const lines = [
   [520, 'certificate ca issued'],
   [521, 'certificate apiserver issued'],
   [600, 'secret "etcd" created'],
-  [700, 'deployment "kube-scheduler" created'],
+  [650, 'statefulset "etcd" created'],
+  [651, 'Starting etcd: etcd: waiting for a node and its volume (1 ms)'],
+  [900, 'Starting etcd: etcd: starting registry.k8s.io/etcd:3.7.3-0 (250 ms)'],
+  [1210, 'deployment "kube-apiserver" created'],
+  [3600, 'deployment "kube-scheduler" created'],
   [4000, 'AVAILABLE ! (3.3 s)'],
   [4200, 'daemonset "kube-proxy" created'],
-  [4300, 'deployment "kube-dns" created'],
+  [4300, 'service "kube-dns" created'],
   [4400, 'file "tls/kubeconfig" created'],
 ] as const;
 
 test('a deploy is told apart into the pieces that it took', () => {
   const phases = phasesOf(
     lines.map(([at, text]) => ({ at, text })),
-    { etcd: { runs: 1200, serves: 1500 }, 'kube-apiserver': { runs: 1300, serves: 3500 } },
+    { etcd: { runs: 1200, serves: 1500 }, 'kube-apiserver': { runs: 1600, serves: 3500 } },
     4800,
   );
   expect(Object.fromEntries(phases.map(({ name, from, to }) => [name, [from, to]]))).toEqual({
@@ -28,11 +32,12 @@ test('a deploy is told apart into the pieces that it took', () => {
     preflight: [200, 410],
     address: [410, 501],
     certificates: [501, 521],
-    apply: [521, 700],
-    'etcd: pod and container': [700, 1200],
+    apply: [521, 650],
+    'etcd: node and volume': [650, 900],
+    'etcd: pod and container': [900, 1200],
     'etcd: serves': [1200, 1500],
-    'API server: pod and container': [700, 1300],
-    'API server: serves': [1300, 3500],
+    'API server: pod and container': [1210, 1600],
+    'API server: serves': [1600, 3500],
     'API server: ready': [3500, 4000],
     'child assets': [4000, 4300],
     kubeconfigs: [4300, 4400],

@@ -20,13 +20,15 @@ export interface ContainerTimes {
  * not seen is left out. Pure.
  */
 export function phasesOf(lines: Line[], containers: Record<string, ContainerTimes>, end: number): Phase[] {
-  const last = (pattern: RegExp) => lines.findLast(({ text }) => pattern.test(text))?.at;
+  const last = (pattern: RegExp, before = end) =>
+    lines.findLast(({ at, text }) => at <= before && pattern.test(text))?.at;
   const first = (pattern: RegExp) => lines.find(({ text }) => pattern.test(text))?.at;
   const began = first(/./);
   const preflight = last(/^CHECK: /);
-  const address = last(/^(service|ingress) "[^"]+" created/);
   const certificates = last(/^certificate \S+ issued/);
-  const applied = last(/^(statefulset "etcd"|deployment "kube-(apiserver|controller-manager|scheduler)") created/);
+  const address = last(/^(service|ingress) "[^"]+" created/, first(/^certificate \S+ issued/));
+  const etcdApplied = first(/^statefulset "etcd" created/);
+  const etcdPlaced = first(/etcd: starting /) ?? etcdApplied;
   const available = first(/^AVAILABLE !/);
   const file = first(/^file "/);
   const childAssets = lines.findLast(
@@ -38,10 +40,11 @@ export function phasesOf(lines: Line[], containers: Record<string, ContainerTime
     ['preflight', began, preflight],
     ['address', preflight, address],
     ['certificates', address, certificates],
-    ['apply', certificates, applied],
-    ['etcd: pod and container', applied, etcd?.runs],
+    ['apply', certificates, etcdApplied],
+    ['etcd: node and volume', etcdApplied, etcdPlaced],
+    ['etcd: pod and container', etcdPlaced, etcd?.runs],
     ['etcd: serves', etcd?.runs, etcd?.serves],
-    ['API server: pod and container', applied, apiserver?.runs],
+    ['API server: pod and container', first(/^deployment "kube-apiserver" created/), apiserver?.runs],
     ['API server: serves', apiserver?.runs, apiserver?.serves],
     ['API server: ready', apiserver?.serves, available],
     ['child assets', available, childAssets],

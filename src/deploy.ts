@@ -2,44 +2,37 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { daysWords } from './certificates.ts';
 import { applyChildAssets } from './child/apply.ts';
 import { buildChildAssets, kubeletClientsBinding, outdatedAssets } from './child/assets.ts';
+import {
+  type ComponentsRequest,
+  ensureComponents,
+  type PlaneInMaking,
+  presentMembers,
+  writeRecord,
+} from './components.ts';
 import { UserError } from './errors.ts';
-import { type EtcdPlane, etcdPlane, growTo, shrinkTo } from './etcd/scale.ts';
 import { checkFiles, type FilesResult, writeFiles } from './files.ts';
 import type { HostedCluster, InfraCluster } from './kube/cluster.ts';
 import { connectHosted } from './kube/connect.ts';
-import { type KubeObject, nameOf, type Secret, type Service, type Workload } from './kube/objects.ts';
+import { type KubeObject, nameOf, type Secret, type Service } from './kube/objects.ts';
 import { acquireLock } from './lock.ts';
 import { trusted } from './pki/authority.ts';
 import { ensureCertificates, issueBreakGlass, type PkiBundle } from './pki/certificates.ts';
 import { type Addresses, addressesOf, buildIngress, buildServices, loadBalancerIp } from './plane/addresses.ts';
 import { type Applied, applyAll, Existing, nothingApplied } from './plane/apply.ts';
 import { waitAvailable, waitComponentsReady } from './plane/available.ts';
-import { buildControlPlane, certificateContext } from './plane/control-plane.ts';
+import { certificateContext } from './plane/control-plane.ts';
 import { Diagnosis } from './plane/diagnose.ts';
-import { buildGuards } from './plane/guards.ts';
-import { belongsTo } from './plane/names.ts';
-import { podsOf } from './plane/pods.ts';
-import { applySecrets, waitReplaced } from './plane/roll-out.ts';
 import { readAuthority, readBundle } from './plane/secrets.ts';
-import { chooseStorage, removeEtcd, type Storage, storageWords } from './plane/storage.ts';
-import { settledMembership, templateHashOf } from './plane/workloads.ts';
+import { chooseStorage, removeEtcd, storageWords } from './plane/storage.ts';
 import { runPreflight } from './preflight/run.ts';
-import { ensureRecord, type PlaneRecord, toConfigMap } from './record.ts';
+import { ensureRecord, type PlaneRecord } from './record.ts';
 import type { ClusterSpec } from './spec.ts';
 import type { Reporter } from './ui/reporter.ts';
 import { toolVersion } from './version.ts';
 
-export interface DeployRequest {
-  spec: ClusterSpec;
-  reporter: Reporter;
-  /** Milliseconds until the plane has to answer. */
-  timeout: number;
+export interface DeployRequest extends ComponentsRequest {
   /** Ends the work at the next safe point. */
   signal: AbortSignal;
-  /** Whether etcd's pod may be replaced although its data goes with it. */
-  allowDataLoss: boolean;
-  /** Fills etcd's storage before its first pod, of a plane whose record says `restoring`; preflight was run before. */
-  restores?: (etcd: { workload: KubeObject; storage: Storage }, signal: AbortSignal) => Promise<void>;
   /** Where the kubeconfigs go; none for an operator, which has no disk. */
   files?: { dir: string; force: boolean };
 }
@@ -93,15 +86,26 @@ export async function deploy(cluster: InfraCluster, request: DeployRequest): Pro
     for (const name of issued) reporter.debug(`certificate ${name} issued`);
     for (const { name, daysLeft } of renewed) reporter.line(`certificate ${name} renewed, ${daysWords(daysLeft)}`);
     stop.throwIfAborted();
-    const plane: Plane = { cluster, record, addresses, storage, bundle, existing, applied, request, diagnosis, stop };
-    await ensureControlPlane(plane);
+    const plane: PlaneInMaking = {
+      cluster,
+      record,
+      addresses,
+      storage,
+      bundle,
+      existing,
+      applied,
+      request,
+      diagnosis,
+      stop,
+    };
+    const startClients = await ensureComponents(plane);
 
     hosted = connectHosted({
       server: addresses.publicServer,
       certificateAuthority: trusted(bundle.authorities.ca!),
       client: await issueBreakGlass(bundle),
     });
-    let serverVersion = await available(hosted, diagnosis, request, stop);
+    let serverVersion = await available(hosted, diagnosis, request, stop, startClients);
     if (record.phase === 'available' && (await lostItsData(hosted))) {
       reporter.warn(
         `etcd lost its data${storage.kind === 'ephemeral' ? ', as an ephemeral one does with its pod' : ': its volume is not the one that it had'}. The cluster begins anew; restart the kubelets of its workers.`,
@@ -109,8 +113,8 @@ export async function deploy(cluster: InfraCluster, request: DeployRequest): Pro
       // API servers that remember the old data hand out addresses and versions of it.
       record.losses = (record.losses ?? 0) + 1;
       await writeRecord(cluster, record, spec, addresses, 'available');
-      await ensureControlPlane({ ...plane, existing: await Existing.read(cluster) });
-      serverVersion = await available(hosted, diagnosis, request, stop);
+      const startMissing = await ensureComponents({ ...plane, existing: await Existing.read(cluster) });
+      serverVersion = await available(hosted, diagnosis, request, stop, startMissing);
     }
     await childAssets(hosted, spec, addresses, bundle, applied, request);
     await removeOutdated(hosted, outdatedAssets(record.spec.egress ?? spec.egress, spec), reporter);
@@ -183,52 +187,6 @@ function noLoadBalancer(namespace: string, hostname: string | undefined, timeout
   });
 }
 
-/** What is known of the plane once its storage, addresses and certificates are. */
-interface Plane {
-  cluster: InfraCluster;
-  record: PlaneRecord;
-  addresses: Addresses;
-  storage: Storage;
-  bundle: PkiBundle;
-  existing: Existing;
-  applied: Applied;
-  request: DeployRequest;
-  diagnosis: Diagnosis;
-  stop: AbortSignal;
-}
-
-/** Secrets first, so that no kubelet looks for one in vain; then all four components at once. */
-async function ensureControlPlane(plane: Plane): Promise<void> {
-  const { cluster, record, addresses, storage, existing, applied, diagnosis, stop } = plane;
-  const { spec, reporter, allowDataLoss, timeout } = plane.request;
-  const present = presentMembers(existing);
-  const membership = settledMembership(Math.max(present, spec.etcdMembers));
-  const { secrets, workloads } = buildControlPlane(record, spec, addresses, storage, plane.bundle, membership);
-  if (storage.kind === 'ephemeral' && !allowDataLoss) refuseDataLoss(workloads, existing);
-  diagnosis.expect(workloads);
-  // The record of a plane that was available keeps the spec that worked until the new one does too.
-  if (record.phase === 'deploying') await writeRecord(cluster, record, spec, addresses, 'deploying');
-  await applySecrets(cluster, record.planeId, secrets, existing, applied, reporter);
-  if (plane.request.restores && record.phase === 'restoring') {
-    const workload = workloads.find(({ kind }) => kind === 'StatefulSet')!;
-    await plane.request.restores({ workload, storage }, stop);
-    // It holds a cluster again: from here on `deploy` goes on with it, and never begins anew.
-    await writeRecord(cluster, record, spec, addresses, 'available');
-  }
-  const etcd = etcdOf(plane);
-  const several = present > 0 && Math.max(present, spec.etcdMembers) > 1;
-  if (several && (record.phase === 'available' || present !== spec.etcdMembers)) await growTo(etcd, spec.etcdMembers);
-  await endUnelected(plane, workloads);
-  const guards = buildGuards(record.planeId, spec);
-  const now = await applyAll(cluster, record.planeId, [...workloads, ...guards], existing, applied, reporter);
-  diagnosis.applied(now, (object) => existing.find(object));
-  // Of a plane that was there, the old pods still answer: nothing that they say counts.
-  const were = now.filter((object) => existing.find(object)) as Workload[];
-  await waitReplaced(cluster, record.planeId, were, workloads, diagnosis, { timeout, signal: stop });
-  if (present > spec.etcdMembers) await dropMembers(plane, etcd, present);
-  await removeUnwanted(plane, [...buildServices(record.planeId, spec), ...guards, ...secrets]);
-}
-
 /** Members are changed by members that run. */
 function membersAsleep(namespace: string): UserError {
   return new UserError({
@@ -237,81 +195,6 @@ function membersAsleep(namespace: string): UserError {
     anchor: 'plane-asleep',
     exitCode: 2,
   });
-}
-
-/** Pods that etcd's StatefulSet has; none before there is one. */
-function presentMembers(existing: Existing): number {
-  const [statefulSet] = existing.ofKind<Workload>('StatefulSet');
-  return statefulSet ? (statefulSet.spec.replicas ?? 1) : 0;
-}
-
-function etcdOf({ cluster, request, diagnosis, stop, ...plane }: Plane): EtcdPlane {
-  const { spec, reporter, timeout } = request;
-  return etcdPlane(cluster, { ...plane, spec }, { reporter, timeout, signal: stop }, () => diagnosis.failure);
-}
-
-/** The API servers know by now whom not to ask any more. */
-async function dropMembers(plane: Plane, etcd: EtcdPlane, present: number): Promise<void> {
-  const { cluster, record, addresses, storage, bundle, existing, applied, diagnosis } = plane;
-  const { spec, reporter } = plane.request;
-  await shrinkTo(etcd, spec.etcdMembers, present);
-  const etcdServiceIps = addresses.etcdServiceIps.slice(0, spec.etcdMembers);
-  const left = { ...addresses, etcdServiceIps };
-  const { bundle: kept } = await ensureCertificates(bundle, certificateContext(cluster.namespace, spec, left), {
-    keyType: spec.keyType,
-  });
-  const { secrets, workloads } = buildControlPlane(record, spec, left, storage, kept);
-  diagnosis.expect(workloads);
-  await applyAll(cluster, record.planeId, [...secrets, ...workloads], existing, applied, reporter);
-}
-
-/** What only a larger plane had, or one with another --egress. */
-async function removeUnwanted(
-  { cluster, record, existing, applied, request }: Plane,
-  wanted: KubeObject[],
-): Promise<void> {
-  const unwanted = (['Service', 'PodDisruptionBudget', 'Secret'] as const)
-    .flatMap((kind) => existing.ofKind(kind))
-    .filter((object) => belongsTo(object, record.planeId))
-    .filter(
-      (object) => !wanted.some(({ kind, metadata }) => kind === object.kind && metadata.name === object.metadata.name),
-    );
-  for (const object of unwanted) {
-    await cluster.delete(object, object.metadata.name, object.metadata.uid);
-    applied.changed.push(nameOf(object));
-    request.reporter.line(`${nameOf(object)} deleted`);
-  }
-}
-
-/**
- * Controller-managers and schedulers that elect a leader and one that does not must never run at the same time: where
- * that changes, the old ones are gone before the new ones come.
- */
-async function endUnelected(
-  { cluster, record, existing, request, stop }: Plane,
-  workloads: KubeObject[],
-): Promise<void> {
-  for (const component of ['kube-controller-manager', 'kube-scheduler'] as const) {
-    const next = workloads.find(({ metadata }) => metadata.name === component) as Workload;
-    const before = existing.find<Workload>(next);
-    if (!before || elects(before) === elects(next)) continue;
-    await cluster.apply({ ...next, spec: { ...next.spec, replicas: 0 } });
-    const deadline = Date.now() + request.timeout;
-    while ((await podsOf(cluster, record.planeId, component)).length > 0) {
-      if (Date.now() > deadline)
-        throw new UserError({
-          what: `the old pod of ${component} does not end`,
-          why: 'it does not elect a leader, and must be gone before others do',
-          fix: `look at: kubectl -n ${cluster.namespace} get pods; then run the same command again`,
-          anchor: 'not-gone',
-        });
-      await sleep(200, undefined, { signal: stop });
-    }
-  }
-}
-
-function elects({ spec }: Workload): boolean {
-  return spec.template.spec.containers[0]?.args?.includes('--leader-elect=true') ?? false;
 }
 
 function unfinishedRestore(namespace: string): UserError {
@@ -324,29 +207,16 @@ function unfinishedRestore(namespace: string): UserError {
   });
 }
 
-/** A new pod template means a new pod, and an ephemeral etcd's data lives and dies with its pod. */
-export function refuseDataLoss(workloads: KubeObject[], existing: Existing): void {
-  const next = workloads.find((object) => object.kind === 'StatefulSet')!;
-  const before = existing.find<Workload>(next);
-  if (!before?.status?.readyReplicas || templateHashOf(before) === templateHashOf(next)) return;
-  throw new UserError({
-    what: 'this change replaces the pod of etcd, and all objects of the hosted cluster would be lost with it',
-    why: 'the plane keeps its data in that pod (ephemeral storage); an option of etcd, its image or its place was changed',
-    fix: 'leave those options as they were, or add --yes when nothing in the hosted cluster is worth keeping; a plane with --etcd-storage SIZE keeps its data',
-    anchor: 'data-loss',
-    exitCode: 2,
-  });
-}
-
 async function available(
   hosted: HostedCluster,
   diagnosis: Diagnosis,
   { reporter, timeout }: DeployRequest,
   stop: AbortSignal,
+  onAnswer: () => Promise<void>,
 ): Promise<string> {
   const phase = reporter.begin('Trying to connect to the hosted control plane');
   try {
-    await waitAvailable(hosted, diagnosis, timeout, phase, stop);
+    await waitAvailable(hosted, diagnosis, { timeout, phase, signal: stop, onAnswer });
   } catch (error) {
     phase.fail();
     throw error;
@@ -392,17 +262,6 @@ async function lostItsData(hosted: HostedCluster): Promise<boolean> {
       kubeletClientsBinding,
     )) === undefined
   );
-}
-
-async function writeRecord(
-  cluster: InfraCluster,
-  record: PlaneRecord,
-  spec: ClusterSpec,
-  addresses: Addresses,
-  phase: PlaneRecord['phase'],
-): Promise<void> {
-  const next: PlaneRecord = { ...record, spec, issuers: addresses.issuers, toolVersion: toolVersion(), phase };
-  await cluster.apply(toConfigMap(next));
 }
 
 /** Never a silent half cluster: says what is there, how to go on and how to undo it. */

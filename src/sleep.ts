@@ -11,6 +11,7 @@ import { Diagnosis } from './plane/diagnose.ts';
 import { belongsTo } from './plane/names.ts';
 import { podsOf } from './plane/pods.ts';
 import type { Work } from './plane/roll-out.ts';
+import { startOrder, waitEtcdStarts } from './plane/start-order.ts';
 import { type PlaneRecord, toConfigMap } from './record.ts';
 
 /**
@@ -71,8 +72,12 @@ export async function wakePlane(cluster: InfraCluster, work: Work): Promise<stri
     const workloads = await workloadsOf(cluster, record);
     diagnosis = new Diagnosis(cluster, record.planeId);
     diagnosis.expect(workloads);
-    await scale(cluster, workloads, (name) => replicas[name] ?? 1);
-    await untilAnswers(plane, diagnosis, { reporter, timeout, signal });
+    const wake = (some: Workload[]) => scale(cluster, some, (name) => replicas[name] ?? 1);
+    const { first, apiServer, clients } = startOrder(workloads, (workload) => workload);
+    await wake(first);
+    await waitEtcdStarts(diagnosis, { reporter, timeout, signal });
+    await wake(apiServer);
+    await untilAnswers(plane, diagnosis, { reporter, timeout, signal }, () => wake(clients));
     await waitComponentsReady(diagnosis, timeout, signal);
     await cluster.apply(toConfigMap({ ...record, asleep: undefined }));
     return plane.addresses.publicServer;
@@ -84,11 +89,16 @@ export async function wakePlane(cluster: InfraCluster, work: Work): Promise<stri
   }
 }
 
-async function untilAnswers(plane: Plane, diagnosis: Diagnosis, { reporter, timeout, signal }: Work): Promise<void> {
+async function untilAnswers(
+  plane: Plane,
+  diagnosis: Diagnosis,
+  { reporter, timeout, signal }: Work,
+  onAnswer: () => Promise<void>,
+): Promise<void> {
   const hosted = await plane.connect({ wakes: true });
   const phase = reporter.begin('Trying to connect to the hosted control plane');
   try {
-    await waitAvailable(hosted, diagnosis, timeout, phase, signal);
+    await waitAvailable(hosted, diagnosis, { timeout, phase, signal, onAnswer });
     phase.done('AVAILABLE !');
   } catch (error) {
     phase.fail();

@@ -5,7 +5,7 @@ import { wholeFile } from './backup/file.ts';
 import type { Seal } from './backup/seal.ts';
 import { applyChildAssets } from './child/apply.ts';
 import { buildChildAssets } from './child/assets.ts';
-import { refuseDataLoss } from './deploy.ts';
+import { refuseDataLoss } from './components.ts';
 import { diffPlane } from './diff.ts';
 import { messageOf, UserError } from './errors.ts';
 import type { Plane } from './hosted.ts';
@@ -246,7 +246,7 @@ class Upgrade {
   async #answersAs(version: string, diagnosis: Diagnosis): Promise<void> {
     const { reporter, timeout, signal } = this.#request;
     const phase = { update: (text: string) => reporter.debug(text), done: () => undefined, fail: () => undefined };
-    await waitAvailable(this.#hosted, diagnosis, timeout, phase, signal);
+    await waitAvailable(this.#hosted, diagnosis, { timeout, phase, signal });
     const { gitVersion } = await this.#hosted.version();
     if (gitVersion !== `v${version}`)
       throw new UserError({

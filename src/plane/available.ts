@@ -16,34 +16,46 @@ const pollEvery = 100;
  */
 const routeGrace = (error: ConnectionError): number => (isCertificateProblem(error) ? 10_000 : 30_000);
 
+export interface Availability {
+  /** Milliseconds. */
+  timeout: number;
+  phase: Phase;
+  signal: AbortSignal;
+  /** Done once, as soon as the API server answers at all: what would only wait for it before. */
+  onAnswer?: () => Promise<void>;
+}
+
 /**
  * Polls `/readyz` through the public address until it says ok over a connection whose certificate is the plane's own.
  *
- * @param timeout milliseconds
  * @throws UserError with the cause as soon as the infra cluster knows one, or when `timeout` has passed
  */
 export async function waitAvailable(
   cluster: HostedCluster,
   diagnosis: Diagnosis,
-  timeout: number,
-  phase: Phase,
-  signal: AbortSignal,
+  { timeout, phase, signal, onAnswer }: Availability,
 ): Promise<void> {
   const deadline = Date.now() + timeout;
+  let unanswered = onAnswer;
   let readySince: number | undefined;
   let last = 'no answer yet';
   for (;;) {
     signal.throwIfAborted();
     let wrong: ConnectionError | undefined;
+    let answer: { ready: boolean; failing: string[] } | undefined;
     try {
-      const { ready, failing } = await cluster.ready(2000);
-      if (ready) return;
-      last = `not ready yet: ${failing.join(', ') || 'starting'}`;
+      answer = await cluster.ready(2000);
+      last = `not ready yet: ${answer.failing.join(', ') || 'starting'}`;
     } catch (error) {
       // An API server that was given a new certificate in place of an expired one reads it within two minutes.
       if (error instanceof ConnectionError) wrong = error.code === 'CERT_HAS_EXPIRED' ? undefined : error;
       else if (!(error instanceof ApiError)) throw error;
       last = error instanceof ConnectionError ? connectionWords(error) : `answers ${(error as ApiError).status}`;
+    }
+    if (answer) {
+      await unanswered?.();
+      unanswered = undefined;
+      if (answer.ready) return;
     }
     const failure = diagnosis.failure;
     if (failure) throw failure;

@@ -14,6 +14,8 @@ const configReasons = new Set(['CreateContainerConfigError', 'CreateContainerErr
 const patience = 5;
 /** A pod may be unschedulable for a moment, while its node or volume is being made. */
 const unschedulableGrace = 2000;
+/** A pod that has had its node for this many milliseconds and no container waits for its image. */
+const pullGrace = 2000;
 /** A provisioner tries again after a failure of its own. */
 const volumeGrace = 15_000;
 
@@ -25,6 +27,8 @@ export class Diagnosis {
   readonly #cluster: InfraCluster;
   readonly #pods = new Map<string, Pod>();
   readonly #unschedulableSince = new Map<string, number>();
+  /** When a pod was first seen with its node. */
+  readonly #placedSince = new Map<string, number>();
   readonly #stop = new AbortController();
   readonly #since = Date.now();
   /** Hash of the template that a component's pods are to have, once it is known. */
@@ -52,8 +56,11 @@ export class Diagnosis {
         if (type === 'DELETED' || object.metadata.deletionTimestamp) {
           this.#pods.delete(object.metadata.name);
           this.#failures.delete(object.metadata.name);
+          this.#placedSince.delete(object.metadata.name);
         } else {
           this.#pods.set(object.metadata.name, object);
+          if (object.spec.nodeName && !this.#placedSince.has(object.metadata.name))
+            this.#placedSince.set(object.metadata.name, Date.now());
           this.#examining = this.#examining.then(() => this.#examine(object)).catch(ignore);
         }
       },
@@ -134,16 +141,24 @@ export class Diagnosis {
     return undefined;
   }
 
+  /** All of etcd's pods are at the point where their containers are made, or wait for their images. */
+  get etcdStarts(): boolean {
+    const pods = this.#own('etcd');
+    const pulls = ({ metadata }: Pod) => Date.now() - (this.#placedSince.get(metadata.name) ?? Infinity) > pullGrace;
+    return pods.length >= (this.#wanted.get('etcd') ?? 1) && pods.every((pod) => startsContainers(pod) || pulls(pod));
+  }
+
   /** Every pod of every component is ready. */
   get allReady(): boolean {
     return components.every((component) => this.#ready(component) >= (this.#wanted.get(component) ?? 1));
   }
 
   #ready(component: string): number {
-    const own = [...this.#pods.values()].filter(
-      ({ metadata }) => metadata.labels?.['app.kubernetes.io/name'] === component,
-    );
-    return own.filter(isReady).length;
+    return this.#own(component).filter(isReady).length;
+  }
+
+  #own(component: string): Pod[] {
+    return [...this.#pods.values()].filter(({ metadata }) => metadata.labels?.['app.kubernetes.io/name'] === component);
   }
 
   /** Since when the API server's pod has been ready, if it is. */
@@ -232,6 +247,14 @@ export class Diagnosis {
       return;
     this.#refusal ??= refusedPod(name.replace(/-[a-z0-9]{6,}$/, ''), event.message ?? '');
   }
+}
+
+/** It has its network, which the kubelet tells since 1.29, or a container. */
+function startsContainers({ status }: Pod): boolean {
+  return (
+    (status?.conditions ?? []).some(({ type, status }) => type === 'PodReadyToStartContainers' && status === 'True') ||
+    (status?.containerStatuses ?? []).some(({ state }) => state?.running !== undefined)
+  );
 }
 
 /** A pod that an admission step of the infra cluster refuses: quota, pod security, a webhook. */

@@ -95,7 +95,7 @@ export async function rollOut(
     await waitReplaced(cluster, planeId, now, workloads, diagnosis, { timeout, signal });
     const phase = reporter.begin('Waiting until the hosted API answers');
     try {
-      await waitAvailable(hosted, diagnosis, timeout, phase, signal);
+      await waitAvailable(hosted, diagnosis, { timeout, phase, signal });
     } catch (error) {
       phase.fail();
       throw error;
