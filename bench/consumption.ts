@@ -36,7 +36,7 @@ export async function consumptionOf(pods: Pod[], state: SandboxState, millisecon
   const took = performance.now() - from;
   const each = processes.map(({ pid, name }, index) => ({
     name,
-    ...memory(pid),
+    ...memoryOf(pid),
     millicores: ((processorNanoseconds(pid) - before[index]!) / 1e6 / took) * 1000,
   }));
   const sum = (name: string, own: Consumption[]): Consumption => ({
@@ -88,7 +88,8 @@ function find(pods: Pod[], state: SandboxState): { pid: number; name: string }[]
   return [...found, ...[...shims].map((pid) => ({ pid, name: runtimeName }))];
 }
 
-function memory(pid: number): { anonymousMiB: number; residentMiB: number } {
+/** A process's memory by the kernel's account. */
+export function memoryOf(pid: number): { anonymousMiB: number; residentMiB: number } {
   return { anonymousMiB: statusField(pid, 'RssAnon') / 1024, residentMiB: statusField(pid, 'VmRSS') / 1024 };
 }
 

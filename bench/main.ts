@@ -6,6 +6,8 @@ import { reportError } from '../src/commands/report.ts';
 import { UserError } from '../src/errors.ts';
 import { terminalReporter } from '../src/ui/terminal.ts';
 import { measureCommands, renderCommands } from './commands.ts';
+import { curves } from './curve.ts';
+import { type DensityReport, measureDensity, renderDensity } from './density.ts';
 import { Floor } from './floor.ts';
 import { measureIdle, renderIdle } from './idle.ts';
 import { calm, machineLine, machineState } from './machine.ts';
@@ -19,6 +21,9 @@ interface Options {
   floorOnly?: boolean;
   idle?: boolean;
   commands?: boolean;
+  density?: boolean;
+  atOnce: string;
+  requests: string;
   planes: string;
   profile: string[];
   seconds: string;
@@ -29,6 +34,8 @@ interface Options {
 }
 
 const reporter = terminalReporter();
+/** How --density deploys unless told otherwise: as somebody would who wants many. */
+const densePlane = ['--profile', 'lite', '--egress', 'none', '--etcd-storage', 'ephemeral'];
 
 /** Floors and deploys in turn, the order of each pair by chance; one pair before them is not counted. */
 async function pairs(runs: number, options: Options, deployOptions: string[]): Promise<void> {
@@ -108,11 +115,42 @@ async function commands(runs: number, options: Options): Promise<void> {
   if (options.json) writeFileSync(options.json, `${JSON.stringify(report, null, 2)}\n`);
 }
 
-function wholeNumber(text: string, option: string): number {
+async function density(options: Options, deployOptions: string[]): Promise<void> {
+  const report = await measureDensity(
+    {
+      sandbox: options.sandbox,
+      planes: wholeNumber(options.planes, '--planes'),
+      atOnce: Math.min(wholeNumber(options.atOnce, '--at-once', 0), Number(options.planes)),
+      requests: wholeNumber(options.requests, '--requests'),
+      deployOptions,
+    },
+    reporter,
+  );
+  process.stdout.write(`${renderDensity(report)}\n`);
+  if (options.json) writeFileSync(options.json, `${JSON.stringify(report, null, 2)}\n`);
+  if (options.svg) writeFileSync(options.svg, densityCurves(report));
+}
+
+function densityCurves({ deployMs, infra }: DensityReport): string {
+  const first = infra[0]!;
+  return curves(
+    [
+      { name: 'deploy to AVAILABLE, s', points: deployMs.map((each, index) => ({ x: index + 1, y: each / 1000 })) },
+      {
+        name: "infra etcd's database, MiB more",
+        points: infra.map(({ planes, databaseMiB }) => ({ x: planes, y: databaseMiB - first.databaseMiB })),
+      },
+    ],
+    'The Nth plane on one infra node',
+    { x: 'planes', y: 's, MiB' },
+  );
+}
+
+function wholeNumber(text: string, option: string, least = 1): number {
   const value = Number(text);
-  if (Number.isInteger(value) && value >= 1) return value;
+  if (Number.isInteger(value) && value >= least) return value;
   throw new UserError({
-    what: `${option} "${text}" has to be a whole number of 1 or more`,
+    what: `${option} "${text}" has to be a whole number of ${least} or more`,
     fix: 'correct it',
     anchor: 'bad-values',
     exitCode: 2,
@@ -127,7 +165,10 @@ const program = new Command('bench')
   .option('--profile <NAME...>', 'with --idle: which profiles', ['default', 'lite'])
   .option('--seconds <N>', 'with --idle: how long a plane is watched, after it rested twice as long', '60')
   .option('--commands', 'how quickly help, list and status answer, instead of how long a deploy takes')
-  .option('--planes <N>', 'with --commands: how many planes there are', '30')
+  .option('--planes <N>', 'with --commands and --density: how many planes there are', '30')
+  .option('--density', 'many planes that run: how long the Nth takes, what they cost, how quickly each answers')
+  .option('--at-once <N>', 'with --density: how many of them are deployed together, at the end', '10')
+  .option('--requests <N>', 'with --density: how many requests of each kind a plane is asked', '100')
   .option('--json <FILE>', 'write everything measured')
   .option('--svg <FILE>', 'write the waterfall as a picture')
   .option('--compare <FILE>', 'tell what changed since an earlier --json')
@@ -137,6 +178,7 @@ const program = new Command('bench')
   .configureOutput({ outputError: () => undefined })
   .action(async (deployOptions: string[], options: Options) => {
     if (options.idle) return idle(options, deployOptions);
+    if (options.density) return density(options, deployOptions.length > 0 ? deployOptions : densePlane);
     const runs = wholeNumber(options.runs, '--runs');
     if (options.commands) return commands(runs, options);
     await (options.floorOnly ? floors(runs, options) : pairs(runs, options, deployOptions));

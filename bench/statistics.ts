@@ -19,8 +19,8 @@ export function summarize(values: number[]): Summary {
   };
 }
 
-/** Linear between the two nearest values. */
-function quantile(sorted: number[], part: number): number {
+/** Linear between the two nearest of values that are sorted. @param part 0.99 for the 99th percentile */
+export function quantile(sorted: number[], part: number): number {
   const at = (sorted.length - 1) * part;
   const below = Math.floor(at);
   const low = sorted[below]!;

@@ -1,4 +1,5 @@
 import type { Phase } from './phases.ts';
+import { text } from './svg.ts';
 
 const width = 1000;
 const left = 250;
@@ -41,9 +42,4 @@ function groupOf(name: string): number {
   if (name.startsWith('etcd')) return 1;
   if (name.startsWith('API server')) return 2;
   return /^(child|kubeconfigs|all|first worker)/.test(name) ? 3 : 0;
-}
-
-function text(x: number, y: number, words: string, anchor: string, colour = '#222', size = 13): string {
-  const escaped = words.replaceAll('&', '&amp;').replaceAll('<', '&lt;');
-  return `<text x="${x}" y="${y}" text-anchor="${anchor}" fill="${colour}" font-size="${size}">${escaped}</text>`;
 }
