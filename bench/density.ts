@@ -3,8 +3,6 @@ import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { firstInfra, requireState, type SandboxState } from '../sandbox/state.ts';
 import { sandboxUp } from '../sandbox/up.ts';
-import { openPlane } from '../src/hosted.ts';
-import type { HostedCluster } from '../src/kube/cluster.ts';
 import type { ConfigMap } from '../src/kube/objects.ts';
 import { anyPlaneSelector } from '../src/plane/names.ts';
 import type { Reporter } from '../src/ui/reporter.ts';
@@ -120,36 +118,26 @@ export async function measureDensity(options: DensityOptions, reporter: Reporter
 
 const whose = { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'whose', namespace: 'default' } };
 
-async function inPlane<T>(bench: Bench, work: (hosted: HostedCluster, authority: string) => Promise<T>): Promise<T> {
-  const plane = await openPlane(bench.cluster);
-  const hosted = await plane.connect();
-  try {
-    return await work(hosted, plane.bundle.authorities.ca!.certificate);
-  } finally {
-    await hosted.close();
-  }
-}
-
 /** Every plane has an authority of its own, and gives back what was written to it and to no other. */
 async function proveOwn(benches: Bench[]): Promise<void> {
   const authorities = await Promise.all(
     benches.map((bench) =>
-      inPlane(bench, async (hosted, authority) => {
+      bench.inPlane(async (hosted, { bundle }) => {
         await hosted.apply({ ...whose, data: { host: bench.host } } as ConfigMap);
-        return authority;
+        return bundle.authorities.ca!.certificate;
       }),
     ),
   );
   if (new Set(authorities).size !== benches.length) throw new Error('two planes have the same certificate authority');
   for (const bench of benches)
-    await inPlane(bench, async (hosted) => {
+    await bench.inPlane(async (hosted) => {
       const found = await hosted.get<ConfigMap>(whose, whose.metadata.name, whose.metadata.namespace);
       if (found?.data?.host !== bench.host) throw new Error(`${bench.host} gives back ${JSON.stringify(found?.data)}`);
     });
 }
 
 function latencies(bench: Bench, plane: number, requests: number): Promise<Latency[]> {
-  return inPlane(bench, async (hosted) => {
+  return bench.inPlane(async (hosted) => {
     const times: Record<Latency['request'], number[]> = { create: [], get: [], list: [] };
     const timed = async (request: Latency['request'], ask: () => Promise<unknown>) => {
       const from = performance.now();

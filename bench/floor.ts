@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ensureBinaries } from '../sandbox/artifacts/ensure.ts';
+import type { HostedCluster } from '../src/kube/cluster.ts';
 import { connectHosted } from '../src/kube/connect.ts';
 import { ApiError, ConnectionError } from '../src/kube/errors.ts';
 import { type Credential, createAuthority, createKeyPair, issueLeaf } from '../src/pki/issue.ts';
@@ -33,23 +34,42 @@ export class Floor {
   }
 
   /** @returns milliseconds from the start of the first process to the first /readyz over verified TLS; both are ended again */
-  async measure(): Promise<number> {
+  measure(): Promise<number> {
+    return this.run(async ({ readyMs }) => readyMs);
+  }
+
+  /** Starts both, has `work` use them once they are ready, and ends them again. */
+  async run<T>(work: (processes: BareProcesses) => Promise<T>): Promise<T> {
     const folder = mkdtempSync(path.join(tmpdir(), 'k8sk8s-floor-'));
     const ports = { client: await freePort(), peer: await freePort(), secure: await freePort() };
     const files = writePki(folder, this.#pki);
+    const { authority, admin } = this.#pki;
+    const server = `https://127.0.0.1:${ports.secure}`;
+    const cluster = connectHosted({ server, certificateAuthority: authority.certificate, client: admin });
     const started = performance.now();
     const children = [
       start(folder, this.#programs.etcd, etcdArguments(folder, files, ports)),
       start(folder, this.#programs['kube-apiserver'], apiserverArguments(files, ports)),
     ];
     try {
-      await untilReady(`https://127.0.0.1:${ports.secure}`, this.#pki, folder);
-      return performance.now() - started;
+      await untilReady(cluster, folder);
+      const readyMs = performance.now() - started;
+      return await work({ readyMs, cluster, pids: children.map(({ pid }) => pid!) });
     } finally {
+      await cluster.close();
       await Promise.all(children.reverse().map(end));
       rmSync(folder, { recursive: true, force: true });
     }
   }
+}
+
+export interface BareProcesses {
+  /** Milliseconds from the start of the first process to the first /readyz. */
+  readyMs: number;
+  /** As an administrator. */
+  cluster: HostedCluster;
+  /** etcd's and the API server's. */
+  pids: number[];
 }
 
 interface Pki {
@@ -151,21 +171,16 @@ async function end(child: ChildProcess): Promise<void> {
   await ended;
 }
 
-async function untilReady(server: string, pki: Pki, folder: string): Promise<void> {
-  const cluster = connectHosted({ server, certificateAuthority: pki.authority.certificate, client: pki.admin });
+async function untilReady(cluster: HostedCluster, folder: string): Promise<void> {
   const deadline = Date.now() + limit;
-  try {
-    for (;;) {
-      const { ready } = await cluster.ready(2000).catch((error) => {
-        if (error instanceof ConnectionError || error instanceof ApiError) return { ready: false };
-        throw error;
-      });
-      if (ready) return;
-      if (Date.now() > deadline) throw new Error(`the bare API server does not become ready:\n${lastWords(folder)}`);
-      await sleep(pollEvery);
-    }
-  } finally {
-    await cluster.close();
+  for (;;) {
+    const { ready } = await cluster.ready(2000).catch((error) => {
+      if (error instanceof ConnectionError || error instanceof ApiError) return { ready: false };
+      throw error;
+    });
+    if (ready) return;
+    if (Date.now() > deadline) throw new Error(`the bare API server does not become ready:\n${lastWords(folder)}`);
+    await sleep(pollEvery);
   }
 }
 

@@ -9,6 +9,7 @@ import { measureCommands, renderCommands } from './commands.ts';
 import { curves } from './curve.ts';
 import { type DensityReport, measureDensity, renderDensity } from './density.ts';
 import { Floor } from './floor.ts';
+import { measureGrowth, renderGrowth } from './growth.ts';
 import { measureIdle, renderIdle } from './idle.ts';
 import { calm, machineLine, machineState } from './machine.ts';
 import { Bench } from './plane.ts';
@@ -22,6 +23,8 @@ interface Options {
   idle?: boolean;
   commands?: boolean;
   density?: boolean;
+  growth?: boolean;
+  objects: string;
   atOnce: string;
   requests: string;
   planes: string;
@@ -115,6 +118,13 @@ async function commands(runs: number, options: Options): Promise<void> {
   if (options.json) writeFileSync(options.json, `${JSON.stringify(report, null, 2)}\n`);
 }
 
+async function growth(runs: number, { sandbox, profile: profiles, json, ...options }: Options): Promise<void> {
+  const objects = wholeNumber(options.objects, '--objects');
+  const report = await measureGrowth({ sandbox, objects, runs, profiles }, reporter);
+  process.stdout.write(`${renderGrowth(report)}\n`);
+  if (json) writeFileSync(json, `${JSON.stringify(report, null, 2)}\n`);
+}
+
 async function density(options: Options, deployOptions: string[]): Promise<void> {
   const report = await measureDensity(
     {
@@ -162,7 +172,9 @@ const program = new Command('bench')
   .option('--runs <N>', 'pairs of a deploy and a floor, or of each command', '7')
   .option('--floor-only', 'only the bare processes')
   .option('--idle', 'what a plane at rest takes, instead of how long it takes to make')
-  .option('--profile <NAME...>', 'with --idle: which profiles', ['default', 'lite'])
+  .option('--growth', 'work inside a plane, beside the same work in bare processes')
+  .option('--objects <N>', 'with --growth: how many ConfigMaps are made', '10000')
+  .option('--profile <NAME...>', 'with --idle and --growth: which profiles', ['default', 'lite'])
   .option('--seconds <N>', 'with --idle: how long a plane is watched, after it rested twice as long', '60')
   .option('--commands', 'how quickly help, list and status answer, instead of how long a deploy takes')
   .option('--planes <N>', 'with --commands and --density: how many planes there are', '30')
@@ -181,6 +193,7 @@ const program = new Command('bench')
     if (options.density) return density(options, deployOptions.length > 0 ? deployOptions : densePlane);
     const runs = wholeNumber(options.runs, '--runs');
     if (options.commands) return commands(runs, options);
+    if (options.growth) return growth(runs, options);
     await (options.floorOnly ? floors(runs, options) : pairs(runs, options, deployOptions));
   });
 
