@@ -10,7 +10,7 @@ import { Existing } from './plane/apply.ts';
 import { differences, type FieldDifference } from './plane/differences.ts';
 import { planInfra } from './preview.ts';
 import { requireRecord } from './record.ts';
-import { parseSpec } from './spec.ts';
+import { type ClusterSpec, parseSpec } from './spec.ts';
 
 /** An object of a plane that is not as deploy would leave it. */
 interface ObjectDifference {
@@ -40,12 +40,13 @@ export interface PlaneDiff {
  * The recorded spec against the live objects of both clusters. What deploy would send is sent as a dry run, so the
  * server itself tells what would become of every field that k8sk8s owns, and fields of others do not appear.
  *
+ * @param instead of the recorded spec, to see what is as another one wants it
  * @throws UserError `no-plane`, and what deploy says about authorities that are lost or broken
  */
-export async function diffPlane(cluster: InfraCluster): Promise<PlaneDiff> {
+export async function diffPlane(cluster: InfraCluster, instead?: ClusterSpec): Promise<PlaneDiff> {
   const record = await requireRecord(cluster);
   const existing = await Existing.read(cluster);
-  const spec = parseSpec({ ...record.spec, allowUntestedVersion: true }, 'the record of the plane');
+  const spec = instead ?? parseSpec({ ...record.spec, allowUntestedVersion: true }, 'the record of the plane');
   const { objects, addresses, bundle } = await planInfra(cluster, record, spec, existing);
   const infra = objects.flatMap((recorded) => compare('infra', existing.find(recorded), recorded));
   const assets = buildChildAssets(spec, addresses, {

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { skewProblems } from './upgrade-plan.ts';
+import { skewProblems, strangers } from './upgrade-plan.ts';
 
 const worker = (version: string) => ({ name: 'worker-1', version, ready: true });
 
@@ -8,4 +8,17 @@ test('a kubelet may be up to three minors older than the API server, and never n
     expect(skewProblems([worker(version)], '1.37.2')).toEqual([]);
   expect(skewProblems([worker('v1.33.9')], '1.37.2')[0]!.what).toContain('more than three minors older');
   expect(skewProblems([worker('v1.37.0')], '1.36.3')[0]!.what).toContain('newer than');
+});
+
+test('what a killed run of the same upgrade left does not stand against it, what somebody else changed does', () => {
+  const object = (name: string) => ({
+    cluster: 'infra' as const,
+    kind: 'Deployment',
+    name,
+    state: 'changed' as const,
+    fields: [],
+  });
+  const [upgraded, untouched, edited] = [object('kube-apiserver'), object('kube-scheduler'), object('etcd')];
+  expect(strangers([upgraded, edited], { differences: [untouched, edited] })).toEqual([edited]);
+  expect(strangers([upgraded], { differences: [untouched] })).toEqual([]);
 });

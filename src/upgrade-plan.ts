@@ -25,6 +25,8 @@ export interface UpgradePlan {
   /** Kubelets seen in the hosted cluster. */
   workers: { name: string; version: string; ready: boolean }[];
   removedApis: RemovedApiUse[];
+  /** Objects that an earlier run, which did not come to its end, has left as the new version wants them. */
+  done: number;
   /** What stands against it; empty when the upgrade may begin. */
   problems: { what: string; fix: string }[];
   /** What happens when a step fails. */
@@ -59,6 +61,7 @@ export async function planUpgrade(cluster: InfraCluster, to: string, allowUntest
       removedApisInUse(hosted, minorOf(from), minorOf(to)),
     ]).catch((error) => Promise.reject(unreachable(plane, error)));
     const { differences } = await diffPlane(cluster);
+    const strange = differences.length > 0 ? strangers(differences, await diffPlane(cluster, target)) : [];
     const plan: UpgradePlan = {
       namespace: cluster.namespace,
       plane: record.planeId,
@@ -67,9 +70,10 @@ export async function planUpgrade(cluster: InfraCluster, to: string, allowUntest
       steps: stepsOf(imagesOf(spec), imagesOf(target), target),
       workers,
       removedApis,
+      done: differences.length - strange.length,
       problems: [
         ...stepProblems(plane, from, to),
-        ...differenceProblems(differences, cluster.namespace),
+        ...differenceProblems(strange, cluster.namespace),
         ...skewProblems(workers, to),
         ...pinnedProblems(spec),
       ],
@@ -84,6 +88,20 @@ export async function planUpgrade(cluster: InfraCluster, to: string, allowUntest
 async function workersOf(hosted: HostedCluster): Promise<UpgradePlan['workers']> {
   const { items } = await hosted.list<Node>({ apiVersion: 'v1', kind: 'Node' });
   return items.map(workerStatus).map(({ name, version, ready }) => ({ name, version, ready }));
+}
+
+/**
+ * Those that are neither as recorded nor as the new version wants them: not what a killed run of the same upgrade left.
+ * Pure.
+ */
+export function strangers(
+  fromRecord: PlaneDiff['differences'],
+  { differences: fromTarget }: Pick<PlaneDiff, 'differences'>,
+): PlaneDiff['differences'] {
+  const key = ({ cluster, kind, namespace, name }: PlaneDiff['differences'][number]) =>
+    [cluster, kind, namespace, name].join('/');
+  const others = new Set(fromTarget.map(key));
+  return fromRecord.filter((difference) => others.has(key(difference)));
 }
 
 /** The way back leads to what is recorded, so that has to be what is there; a killed upgrade is taken back by deploy as well. */

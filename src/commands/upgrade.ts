@@ -71,6 +71,7 @@ async function run(options: UpgradeOptions): Promise<void> {
     refuse(plan, options);
     const backup = backupOf(cluster, plan, options);
     for (const words of removedWords(plan)) reporter.warn(words);
+    if (plan.done > 0) reporter.line(`going on with an upgrade to ${to} that was not finished`);
     const result = await upgrade(cluster, planned, { reporter, timeout, observe, backup, signal });
     const took = performance.now() - started;
     if (options.output === 'json')
@@ -137,6 +138,9 @@ export function renderPlan(plan: UpgradePlan): string {
     ]),
     '',
     'Before:   each new image is tried in a pod of its own; nothing is touched unless all of them run and a backup is made',
+    ...(plan.done > 0
+      ? [`Done:     an earlier run was not finished; ${plan.done} objects are as ${plan.to} wants them already`]
+      : []),
     `Rollback: ${plan.rollback}`,
     `Workers:  ${plan.workers.length === 0 ? 'none' : `${plan.workers.length}, kubelets at ${versions.join(', ')}; they are not upgraded, a kubelet may be up to three minors older`}`,
     ...(plan.problems.length + plan.removedApis.length === 0 ? ['Against:  nothing'] : ['Against:']),
