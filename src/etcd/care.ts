@@ -4,6 +4,7 @@ import type { InfraCluster } from '../kube/cluster.ts';
 import { acquireLock } from '../lock.ts';
 import { isReady, podsOf } from '../plane/pods.ts';
 import type { Work } from '../plane/roll-out.ts';
+import { mebibytes } from '../quantity.ts';
 import { explainEtcd, type MemberStatus, openEtcdctl } from './etcdctl.ts';
 import { etcdPlane, replaceMember } from './scale.ts';
 
@@ -70,6 +71,7 @@ export async function defragment(
   cluster: InfraCluster,
   { reporter, timeout, signal }: Work,
 ): Promise<{ name: string; before: number; after: number }[]> {
+  const seconds = Math.round(timeout / 1000);
   const lock = await acquireLock(cluster, 'etcd defrag', reporter, signal);
   try {
     const plane = await openPlane(cluster);
@@ -77,21 +79,27 @@ export async function defragment(
     const before = await reportMembers(cluster, plane);
     const answering = before.filter(({ status }) => status);
     const etcd = await openEtcdctl(cluster, plane.record.planeId);
+    const full = before.some(({ alarms }) => alarms.includes('NOSPACE'));
+    // An API server notes each compaction in etcd, which is a write: while those are refused, what was deleted stays.
+    if (full) await etcd.run(['compact', '--physical', String(revisionOf(answering))], { seconds });
     for (const { name, address } of answering.toSorted(
       (a, b) => Number(a.role === 'leader') - Number(b.role === 'leader'),
     )) {
       signal.throwIfAborted();
       const phase = reporter.begin(`Defragmenting ${name}`);
       try {
-        await etcd.run(['defrag'], { address, seconds: Math.round(timeout / 1000) });
+        await etcd.run(['defrag'], { address, seconds });
       } catch (error) {
         phase.fail();
         throw error;
       }
       phase.done();
     }
-    if (before.some(({ alarms }) => alarms.includes('NOSPACE'))) await etcd.run(['alarm', 'disarm']);
     const after = await reportMembers(cluster, plane);
+    if (full) {
+      refuseStillFull(cluster, after);
+      await etcd.run(['alarm', 'disarm']);
+    }
     return answering.map(({ name, status }) => ({
       name,
       before: status!.size,
@@ -102,6 +110,21 @@ export async function defragment(
   } finally {
     await lock.release();
   }
+}
+
+function revisionOf(members: MemberReport[]): number {
+  return Math.max(...members.map(({ status }) => status?.revision ?? 0));
+}
+
+/** The alarm would be back with the next write. */
+function refuseStillFull({ namespace }: InfraCluster, members: MemberReport[]): void {
+  const full = members.find(({ status }) => status && status.quota > 0 && status.size >= status.quota);
+  if (!full) return;
+  throw new UserError({
+    what: `etcd is full still: what its objects need, ${mebibytes(full.status!.size)} MiB, is all that it may fill`,
+    fix: `delete objects that are not needed and run k8sk8s etcd defrag -n ${namespace} again; or give it more, within its volume: k8sk8s deploy -n ${namespace} --etcd-arg quota-backend-bytes=BYTES`,
+    anchor: 'etcd-full',
+  });
 }
 
 /** Members that need a new life: the others do not know them, or they do not answer and their pods are not ready. */
