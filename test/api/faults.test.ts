@@ -38,14 +38,14 @@ async function place<T>(work: (place: Place) => Promise<T>): Promise<T> {
 test('deploy killed after a call and run again makes the same objects, with the same CA', {
   timeout: 180_000,
 }, async () => {
-  const report = await place((home) => killDeploys(home, all ? 1000 : 6, faults));
+  const report = await place((home) => killDeploys(home, { points: all ? undefined : 6, skip: 0 }, faults));
   expect(report.findings, said.join('\n')).toEqual([]);
   expect(report.tried).toBeGreaterThan(0);
   expect(report.converged).toBe(report.tried);
 });
 
 test('destroy killed after a call and run again leaves nothing', { timeout }, async () => {
-  const report = await place((home) => killDestroys(home, all ? 1000 : 3, faults));
+  const report = await place((home) => killDestroys(home, { points: all ? undefined : 3, skip: 0 }, faults));
   expect(report.findings, said.join('\n')).toEqual([]);
   expect(report.tried).toBeGreaterThan(0);
   expect(report.converged).toBe(report.tried);

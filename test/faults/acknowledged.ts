@@ -3,11 +3,13 @@ import { firstInfra, requireState } from '../../sandbox/state.ts';
 import { openPlane } from '../../src/hosted.ts';
 import type { InfraCluster } from '../../src/kube/cluster.ts';
 import { issueBreakGlass } from '../../src/pki/certificates.ts';
+import { quotaReached } from './full.ts';
 import { judge, type Verdict, Writers } from './history.ts';
 import type { Place } from './place.ts';
-import { kills, otherFaults, type PlaneFault, PlaneOnBox } from './plane-faults.ts';
+import { kills, nodeDeath, otherFaults, type PlaneFault, PlaneOnBox, volumeFaults } from './plane-faults.ts';
 import { shuffled } from './random.ts';
 import type { Faults, Finding } from './report.ts';
+import type { Extent } from './run.ts';
 
 /** Seconds without an acknowledged write, from when a fault began until all of the plane was ready again. */
 interface FaultRow {
@@ -29,7 +31,7 @@ const members = 3;
 const replicas = 2;
 
 /** Writers on a plane's hosted cluster, through the node port: each new connection leads to any of the API servers. */
-async function writersOf(cluster: InfraCluster, sandbox: string): Promise<Writers> {
+export async function writersOf(cluster: InfraCluster, sandbox: string): Promise<Writers> {
   const { addresses, bundle, spec } = await openPlane(cluster);
   return new Writers({
     host: firstInfra(requireState(sandbox)).address,
@@ -45,12 +47,12 @@ async function writersOf(cluster: InfraCluster, sandbox: string): Promise<Writer
  * Lets clients write to a plane with several of everything while one fault after the other happens to it, and judges all
  * that they were answered.
  *
- * @param rounds how often each component is killed; of the other faults, a third as often
+ * @param extent `rounds`: how often each component is killed; of the other faults, a third as often
  */
 export async function checkAcknowledgedWrites(
   place: Place,
   sandbox: string,
-  rounds: number,
+  extent: Pick<Extent, 'rounds' | 'nodeDeaths' | 'fullVolumes'>,
   faults: Faults,
 ): Promise<AcknowledgedReport> {
   const started = Date.now();
@@ -59,19 +61,19 @@ export async function checkAcknowledgedWrites(
     ...['--etcd-members', String(members), '--replicas', String(replicas), '--etcd-storage', '1Gi'],
   );
   if (deployed.code !== 0) throw new Error(`deploy fails:\n${deployed.stderr}`);
-  const plane = new PlaneOnBox(place.cluster, sandbox);
+  const plane = new PlaneOnBox(place.cluster, sandbox, members + 3 * replicas);
   const writers = await writersOf(place.cluster, sandbox);
   const rows: Record<string, FaultRow> = {};
   const findings: Finding[] = [];
-  await plane.whole(members + 3 * replicas, 300);
+  await plane.whole();
   writers.start(6);
   try {
-    for (const fault of inOrder(rounds, faults.random)) {
+    for (const fault of inOrder(place, extent, faults.random)) {
       if (faults.isOver()) break;
       writers.nextEpoch();
       writers.longestGap = 0;
       await fault.happen(plane, faults.random);
-      await plane.whole(members + 3 * replicas, 300);
+      await plane.whole();
       await writesGoOn(writers, 120);
       const gap = writers.longestGap / 1000;
       const before = rows[fault.name] ?? { times: 0, longestGap: 0 };
@@ -84,6 +86,7 @@ export async function checkAcknowledgedWrites(
   }
   const verdict = await judge(await writers.stop());
   findings.push(...findingsOf(verdict));
+  await plane.close();
   await place.destroy();
   return {
     ...verdict,
@@ -95,10 +98,19 @@ export async function checkAcknowledgedWrites(
   };
 }
 
-function inOrder(rounds: number, random: () => number): PlaneFault[] {
-  return Array.from({ length: rounds }, (_, round) =>
+function inOrder(
+  place: Place,
+  { rounds, nodeDeaths, fullVolumes }: Pick<Extent, 'rounds' | 'nodeDeaths' | 'fullVolumes'>,
+  random: () => number,
+): PlaneFault[] {
+  const passing = Array.from({ length: rounds }, (_, round) =>
     shuffled(round % 3 === 0 ? [...kills, ...otherFaults] : kills, random),
-  ).flat();
+  );
+  return [
+    ...passing.flat(),
+    ...Array.from({ length: nodeDeaths }, () => nodeDeath),
+    ...(fullVolumes ? [...volumeFaults, quotaReached(place)] : []),
+  ];
 }
 
 /** @throws Error when 20 more writes are not acknowledged in time */
@@ -108,7 +120,7 @@ async function writesGoOn(writers: Writers, seconds: number): Promise<void> {
     if (Date.now() > deadline) throw new Error(`writes are not acknowledged ${seconds} s after everything was ready`);
 }
 
-function findingsOf({ lost, stale, resurrected, broken, undecided }: Verdict): Finding[] {
+export function findingsOf({ lost, stale, resurrected, broken, undecided }: Verdict): Finding[] {
   const told = new Set([...lost, ...stale, ...resurrected]);
   return [
     ...lost.map((key) => ({ what: `${key}: an acknowledged write is lost` })),

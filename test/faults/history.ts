@@ -46,6 +46,8 @@ export interface Endpoint {
 /** Calls on a set of shared keys before the next set is taken: short histories are judged quickly. */
 const callsForKeys = 300;
 const sharedKeys = 3;
+/** What was not answered may have happened at any time since: many of those on one key cannot be judged. */
+const unansweredForKeys = 12;
 
 /**
  * Writers, readers and deleters of ConfigMaps, who note each call with its times and try nothing again: what was not
@@ -62,6 +64,7 @@ export class Writers {
   #lastWrite = performance.now();
   #epoch = 0;
   #inEpoch = 0;
+  #unansweredInEpoch = 0;
   #running: Promise<void>[] = [];
   #stopped = false;
 
@@ -78,6 +81,7 @@ export class Writers {
   nextEpoch(): void {
     this.#epoch++;
     this.#inEpoch = 0;
+    this.#unansweredInEpoch = 0;
   }
 
   /** Milliseconds since a write was acknowledged. */
@@ -181,6 +185,7 @@ export class Writers {
       if (server) this.servers.set(server, (this.servers.get(server) ?? 0) + 1);
     } else await sleep(100);
     this.#history.push(operation);
+    if (operation.return === 0 && ++this.#unansweredInEpoch >= unansweredForKeys) this.nextEpoch();
     return operation;
   }
 

@@ -1,18 +1,31 @@
+import type { KubeObject } from '../../src/kube/objects.ts';
 import type { Outcome, Place, PlaneState } from './place.ts';
 import type { Call } from './proxy.ts';
 import { evenly, shuffled } from './random.ts';
 import type { Faults, Finding } from './report.ts';
 
 /** A call after which a command is killed: the `occurrence`-th of this name. */
-interface KillPoint {
+export interface KillPoint {
   name: string;
   occurrence: number;
 }
 
+/** Which of the calls a command is killed after. */
+export interface KillExtent {
+  /** At most, evenly spread over all; each kind of command has a default. */
+  points?: number;
+  /** Of the sample, how many an earlier run with the same seed has tried. */
+  skip: number;
+}
+
 export interface KillReport {
-  command: 'deploy' | 'destroy';
+  command: string;
   /** Different calls of an undisturbed run. */
   known: number;
+  /** Of those, the ones to be tried. */
+  sample: number;
+  /** How many of the sample this run and those that it went on from have tried: for `--skip`. */
+  next: number;
   tried: number;
   converged: number;
   /** Of those: left nothing behind, and shared one run again with others like it. */
@@ -27,7 +40,7 @@ export interface KillReport {
  * The calls of an undisturbed run, each once. What is asked again and again while something is waited for counts twice
  * at most, and the lease's renewals, which come by the clock, do not count.
  */
-function killPointsOf(calls: Call[]): KillPoint[] {
+export function killPointsOf(calls: Call[]): KillPoint[] {
   return calls
     .filter(({ name, occurrence, method }) => {
       if (/readyz$/.test(name)) return occurrence === 1;
@@ -37,8 +50,9 @@ function killPointsOf(calls: Call[]): KillPoint[] {
     .map(({ name, occurrence }) => ({ name, occurrence }));
 }
 
-const at = (point: KillPoint) => (call: Call) => call.name === point.name && call.occurrence === point.occurrence;
-const nameOfPoint = ({ name, occurrence }: KillPoint) => (occurrence === 1 ? name : `${name} (${occurrence})`);
+export const at = (point: KillPoint) => (call: Call) =>
+  call.name === point.name && call.occurrence === point.occurrence;
+export const nameOfPoint = ({ name, occurrence }: KillPoint) => (occurrence === 1 ? name : `${name} (${occurrence})`);
 
 /** What an undisturbed run made. */
 interface Reference {
@@ -50,7 +64,11 @@ interface Reference {
  * Kills deploy after each of `count` calls that it makes, and runs it again: the same objects and contents as without
  * the kill, the same CA from the first moment one was stored, nothing left to change after that, and destroy leaves 0.
  */
-export async function killDeploys(place: Place, count: number, faults: Faults): Promise<KillReport> {
+export async function killDeploys(
+  place: Place,
+  { points: count = Number.POSITIVE_INFINITY, skip }: KillExtent,
+  faults: Faults,
+): Promise<KillReport> {
   const started = Date.now();
   const reference = await undisturbed(place);
   const all = killPointsOf(reference.calls);
@@ -58,18 +76,21 @@ export async function killDeploys(place: Place, count: number, faults: Faults): 
   const chosen = shuffled(evenly(all, count, faults.random), faults.random);
   // Those that leave nothing behind follow each other; one run again at the end stands for all of them.
   const empty: KillPoint[] = [];
-  for (const point of chosen) {
+  report.sample = chosen.length;
+  report.next = skip;
+  for (const point of chosen.slice(skip)) {
     if (faults.isOver()) break;
+    report.next++;
     const killed = await place.deploy({ killAfter: at(point) });
     if (!killed.killedAfter) {
       report.missed.push(nameOfPoint(point));
-      await expectDestroyed(place, report, point, killed);
+      await expectDestroyed(place, report, point, killed, faults);
       continue;
     }
     const before = await place.state();
     report.tried++;
     if (before.names.length === 0) empty.push(point);
-    else await expectConvergence(place, report, point, before, reference);
+    else await expectConvergence(place, report, point, before, reference, faults);
     faults.progress(`deploy killed after ${nameOfPoint(point)}: ${report.converged} of ${report.tried} converged`);
   }
   if (empty.length > 0) {
@@ -77,23 +98,31 @@ export async function killDeploys(place: Place, count: number, faults: Faults): 
     if (place.isDeployed(again)) {
       report.converged += empty.length;
       report.shared += empty.length;
-    } else report.findings.push(finding('deploy after kills that left nothing behind', again));
-    await expectDestroyed(place, report, undefined, again);
+    } else find(report, faults, finding('deploy after kills that left nothing behind', again));
+    await expectDestroyed(place, report, undefined, again, faults);
   }
   return { ...report, seconds: (Date.now() - started) / 1000 };
 }
 
 /** Kills destroy after each of `count` calls that it makes; run again it leaves nothing. */
-export async function killDestroys(place: Place, count: number, faults: Faults): Promise<KillReport> {
+export async function killDestroys(
+  place: Place,
+  { points: count = Number.POSITIVE_INFINITY, skip }: KillExtent,
+  faults: Faults,
+): Promise<KillReport> {
   const started = Date.now();
   await halfMade(place);
   const reference = await place.destroy();
   const report = newReport('destroy', 0);
-  if (reference.code !== 0) report.findings.push(finding('destroy, undisturbed', reference));
+  if (reference.code !== 0) find(report, faults, finding('destroy, undisturbed', reference));
   const all = killPointsOf(reference.calls);
   report.known = all.length;
-  for (const point of shuffled(evenly(all, count, faults.random), faults.random)) {
+  const chosen = shuffled(evenly(all, count, faults.random), faults.random);
+  report.sample = chosen.length;
+  report.next = skip;
+  for (const point of chosen.slice(skip)) {
     if (faults.isOver()) break;
+    report.next++;
     await halfMade(place);
     const killed = await place.destroy({ killAfter: at(point) });
     if (!killed.killedAfter) {
@@ -101,7 +130,7 @@ export async function killDestroys(place: Place, count: number, faults: Faults):
       continue;
     }
     report.tried++;
-    if (await expectDestroyed(place, report, point, killed)) report.converged++;
+    if (await expectDestroyed(place, report, point, killed, faults)) report.converged++;
     faults.progress(`destroy killed after ${nameOfPoint(point)}: ${report.converged} of ${report.tried} left nothing`);
   }
   return { ...report, seconds: (Date.now() - started) / 1000 };
@@ -130,7 +159,7 @@ async function undisturbed(place: Place): Promise<Reference> {
 }
 
 /** What a deploy says that it made or changed, in the infra cluster or in the hosted one. */
-function changes({ stderr }: Outcome): string[] {
+export function changes({ stderr }: Outcome): string[] {
   return stderr.split('\n').filter((line) => /^\S+ ".*" (created|configured)$/.test(line));
 }
 
@@ -140,6 +169,7 @@ async function expectConvergence(
   point: KillPoint,
   before: PlaneState,
   reference: Reference,
+  faults: Faults,
 ): Promise<void> {
   const problems: string[] = [];
   const again = await place.deploy();
@@ -151,11 +181,11 @@ async function expectConvergence(
   if (!place.isDeployed(second)) problems.push(`the run after it ended with ${second.code}`);
   problems.push(...changes(second).map((line) => `the run after it changes something: ${line}`));
   if (problems.length > 0)
-    report.findings.push({
+    find(report, faults, {
       what: `deploy killed after ${nameOfPoint(point)}: ${problems.join('; ')}`,
       output: `${again.stderr}\n---\n${second.stderr}`,
     });
-  const gone = await expectDestroyed(place, report, point, again);
+  const gone = await expectDestroyed(place, report, point, again, faults);
   if (problems.length === 0 && gone) report.converged++;
 }
 
@@ -164,33 +194,65 @@ async function expectDestroyed(
   report: KillReport,
   point: KillPoint | undefined,
   cause: Outcome,
+  faults: Faults,
 ): Promise<boolean> {
   const destroyed = await place.destroy();
   const { names, lease } = await place.state();
   if (destroyed.code === 0 && names.length === 0 && !lease) return true;
-  report.findings.push({
+  find(report, faults, {
     what: `destroy ended with ${destroyed.code} and left ${[...names, ...(lease ? ['the lease'] : [])].join(', ') || 'nothing'}${point ? ` (${cause.command.split(' ')[1]} killed after ${nameOfPoint(point)})` : ''}`,
     output: destroyed.stderr,
   });
   return false;
 }
 
-function difference(wanted: string[], found: string[]): string[] {
-  const short = (text: string) => {
-    const { kind, metadata } = JSON.parse(text.replaceAll(/:NODE_PORT/g, ':0')) as {
-      kind: string;
-      metadata: { name: string };
-    };
-    return `${kind} ${metadata.name}`;
-  };
-  return [
-    ...wanted.filter((each) => !found.includes(each)).map((each) => `${short(each)} is missing or differs`),
-    ...found.filter((each) => !wanted.includes(each)).map((each) => `${short(each)} is not as in an undisturbed run`),
-  ];
+/** What each object has otherwise, field by field; the contents are those of two PlaneStates. Pure. */
+export function difference(wanted: string[], found: string[]): string[] {
+  const [before, after] = [byName(wanted), byName(found)];
+  return [...new Set([...before.keys(), ...after.keys()])].flatMap((name) => {
+    if (!after.has(name)) return [`${name} is missing`];
+    if (!before.has(name)) return [`${name} is there, and not after an undisturbed run`];
+    return fieldsThatDiffer(before.get(name), after.get(name)).map((field) => `${name} differs in ${field}`);
+  });
 }
 
-function newReport(command: KillReport['command'], known: number): KillReport {
-  return { command, known, tried: 0, converged: 0, shared: 0, missed: [], seconds: 0, findings: [] };
+function byName(contents: string[]): Map<string, KubeObject> {
+  const objects = contents.map((text) => JSON.parse(text.replaceAll(/:NODE_PORT/g, ':0')) as KubeObject);
+  return new Map(objects.map((object) => [`${object.kind} ${object.metadata.name}`, object]));
+}
+
+function fieldsThatDiffer(wanted: unknown, found: unknown, at = ''): string[] {
+  if (JSON.stringify(wanted) === JSON.stringify(found)) return [];
+  // The record is JSON in a string.
+  if (isJson(wanted) && isJson(found)) return fieldsThatDiffer(JSON.parse(wanted), JSON.parse(found), at);
+  if (typeof wanted !== 'object' || typeof found !== 'object' || wanted === null || found === null)
+    return [`${at}: ${JSON.stringify(wanted)} there, ${JSON.stringify(found)} here`.slice(0, 600)];
+  const [one, other] = [wanted, found] as Record<string, unknown>[];
+  const fields = [...new Set([...Object.keys(one!), ...Object.keys(other!)])];
+  return fields.flatMap((field) => fieldsThatDiffer(one![field], other![field], `${at}.${field}`));
+}
+
+const isJson = (value: unknown): value is string => typeof value === 'string' && value.startsWith('{');
+
+/** Notes what went wrong, and says it at once: a long run may not come to its end. */
+export function find(report: KillReport, faults: Faults, found: Finding): void {
+  report.findings.push(found);
+  faults.progress(`WRONG: ${found.what}\n${found.output ?? ''}`);
+}
+
+export function newReport(command: KillReport['command'], known: number): KillReport {
+  return {
+    command,
+    known,
+    sample: 0,
+    next: 0,
+    tried: 0,
+    converged: 0,
+    shared: 0,
+    missed: [],
+    seconds: 0,
+    findings: [],
+  };
 }
 
 function finding(what: string, outcome: Outcome): Finding {

@@ -5,17 +5,22 @@ import { sandboxUp } from '../../sandbox/up.ts';
 import { reportError } from '../../src/commands/report.ts';
 import { UserError } from '../../src/errors.ts';
 import { terminalReporter } from '../../src/ui/terminal.ts';
+import { versionBefore } from './command-kills.ts';
 import { Place } from './place.ts';
 import { seededRandom } from './random.ts';
 import { type FaultReport, render } from './report.ts';
-import { type PartName, partNames, runFaults } from './run.ts';
+import { type KilledName, killedNames, type PartName, partNames, runFaults } from './run.ts';
 
 interface Options {
   seed: string;
   minutes: string;
-  points: string;
+  command?: KilledName[];
+  points?: string;
+  skip: string;
   servers: string;
   rounds: string;
+  nodeDeaths: string;
+  fullVolumes?: boolean;
   only?: PartName[];
   json?: string;
   sandbox: string;
@@ -28,43 +33,77 @@ async function run(options: Options): Promise<void> {
   const seed = whole(options.seed, '--seed', 0);
   const minutes = whole(options.minutes, '--minutes', 1);
   const extent = {
-    parts: options.only ?? partNames,
-    points: whole(options.points, '--points', 1),
+    parts: oneOf(options.only, '--only', partNames),
+    kills: {
+      commands: oneOf(options.command, '--command', killedNames),
+      points: options.points === undefined ? undefined : whole(options.points, '--points', 1),
+      skip: whole(options.skip, '--skip', 0),
+      random: () => seededRandom(seed),
+    },
     servers: whole(options.servers, '--servers', 1),
-    rounds: whole(options.rounds, '--rounds', 1),
+    rounds: whole(options.rounds, '--rounds', 0),
+    nodeDeaths: whole(options.nodeDeaths, '--node-deaths', 0),
+    fullVolumes: options.fullVolumes ?? false,
   };
-  const unknown = extent.parts.filter((name) => !partNames.includes(name));
-  if (unknown.length > 0)
-    throw new UserError({
-      what: `--only knows no "${unknown.join(' ')}"`,
-      fix: `choose from ${partNames.join(', ')}`,
-      anchor: 'bad-values',
-      exitCode: 2,
-    });
-  const state = await sandboxUp({ name: options.sandbox, workers: 0, infraNodes: 3 }, reporter);
+  const upgrades = extent.parts.includes('kills') && extent.kills.commands.includes('upgrade');
+  const state = await sandboxUp(
+    { name: options.sandbox, workers: 0, infraNodes: 3, alsoVersions: upgrades ? [versionBefore] : [] },
+    reporter,
+  );
   const started = new Date();
   const deadline = started.getTime() + minutes * 60_000;
+  const stop = stopping();
   const place = await Place.open(options.sandbox, options.namespace);
+  const found: Pick<FaultReport, 'parts' | 'details'> = { parts: [], details: {} };
   try {
-    const { parts, details } = await runFaults(place, options.sandbox, extent, {
-      random: seededRandom(seed),
-      isOver: () => Date.now() > deadline,
-      progress: (text) => reporter.line(text),
-    });
+    await runFaults(
+      place,
+      options.sandbox,
+      extent,
+      {
+        random: seededRandom(seed),
+        isOver: () => stop.aborted || Date.now() > deadline,
+        progress: (text) => reporter.line(text),
+      },
+      found,
+    );
+  } finally {
+    // What was found until then is told, too, when a part cannot go on.
     const report: FaultReport = {
       seed,
       started: started.toISOString(),
       seconds: (Date.now() - started.getTime()) / 1000,
       machine: machineLine(machineState(state.kubernetesVersion)),
-      parts,
-      details,
+      ...found,
     };
     process.stdout.write(`${render(report)}\n`);
     if (options.json) writeFileSync(options.json, `${JSON.stringify(report, null, 2)}\n`);
-    if (parts.some(({ findings }) => findings.length > 0)) process.exitCode = 1;
-  } finally {
+    if (report.parts.some(({ findings }) => findings.length > 0)) process.exitCode = 1;
     await place.close();
   }
+}
+
+/** Ctrl-C or TERM once: what is under way is ended, and the report printed. Twice: at once. */
+function stopping(): AbortSignal {
+  const controller = new AbortController();
+  for (const signal of ['SIGINT', 'SIGTERM'] as const)
+    process.on(signal, () => {
+      if (controller.signal.aborted) process.exit(130);
+      reporter.line('ending what is under way');
+      controller.abort();
+    });
+  return controller.signal;
+}
+
+function oneOf<T extends string>(chosen: T[] | undefined, option: string, known: readonly T[]): readonly T[] {
+  const unknown = chosen?.filter((name) => !known.includes(name)) ?? [];
+  if (unknown.length === 0) return chosen ?? known;
+  throw new UserError({
+    what: `${option} knows no "${unknown.join(' ')}"`,
+    fix: `choose from ${known.join(', ')}`,
+    anchor: 'bad-values',
+    exitCode: 2,
+  });
 }
 
 function whole(text: string, option: string, least: number): number {
@@ -82,9 +121,16 @@ const program = new Command('faults')
   .description('kills, bad servers, writes under faults and a search for secrets, on a sandbox of this box')
   .option('--seed <N>', 'order and sample by chance, the same for the same number', String(Date.now() % 100_000))
   .option('--minutes <N>', 'begin nothing new after this time', '60')
-  .option('--points <N>', 'calls after which deploy and destroy are killed, each; evenly spread over all', '1000')
+  .option('--command <NAME...>', `commands that are killed: ${killedNames.join(', ')}`)
+  .option(
+    '--points <N>',
+    'calls after which each is killed, evenly spread over all; default: all of deploy and destroy, 20 of the others',
+  )
+  .option('--skip <N>', 'leave out what an earlier run with the same --seed and --points tried of a sample', '0')
   .option('--servers <N>', 'bad servers to try', '1000')
   .option('--rounds <N>', 'kills of each component while clients write', '20')
+  .option('--node-deaths <N>', 'deaths of an infra node meanwhile, with everything that anybody has on it', '0')
+  .option('--full-volumes', 'fill volumes of etcd meanwhile')
   .option('--only <PART...>', `parts to run: ${partNames.join(', ')}`)
   .option('--json <FILE>', 'write everything measured')
   .option('--sandbox <NAME>', 'the sandbox to run on; made when missing, and left up', 'k8sk8s')

@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { mkdtemp } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -9,17 +10,21 @@ import { addHostsLine } from '../../sandbox/hosts.ts';
 import { firstInfra, requireState } from '../../sandbox/state.ts';
 import type { InfraCluster } from '../../src/kube/cluster.ts';
 import { connectInfra } from '../../src/kube/connect.ts';
-import { type KubeObject, nameOf, type Pod, type Secret, type Service } from '../../src/kube/objects.ts';
+import { type KubeObject, type Lease, nameOf, type Pod, type Secret, type Service } from '../../src/kube/objects.ts';
 import { buildKubeconfig } from '../../src/kubeconfig/build.ts';
 import { packageFile } from '../../src/manifests/package-file.ts';
+import { trusted } from '../../src/pki/authority.ts';
 import { issueBreakGlass } from '../../src/pki/certificates.ts';
 import { type Credential, createAuthority, issueLeaf } from '../../src/pki/issue.ts';
 import { anyPlaneSelector, planeKinds } from '../../src/plane/names.ts';
 import { readAuthority, readBundle } from '../../src/plane/secrets.ts';
 import { type Call, FaultProxy, type Judge } from './proxy.ts';
 
-/** Where hosted clusters of the harness are found: a loopback address of its own, so that the port can be 443. */
-const hostedAddress = '127.83.83.83';
+/** Where the hosted cluster of a namespace is found: a loopback address of its own, so that the port can be 443. */
+function hostedAddress(namespace: string): string {
+  const [high, low] = createHash('sha256').update(namespace).digest();
+  return `127.83.${high}.${low}`;
+}
 
 /** What a command did: everything that a person would have seen, and every call that it made. */
 export interface Outcome {
@@ -39,6 +44,8 @@ export interface RunOptions {
   judge?: Judge;
   /** Milliseconds; a command that takes longer is killed, which is a failure. */
   limit?: number;
+  /** Milliseconds by which the command takes its clock to be ahead; behind when negative. */
+  clock?: number;
 }
 
 /** What a namespace holds of k8sk8s. */
@@ -48,6 +55,8 @@ export interface PlaneState {
   /** The same with their contents, but for what differs from one plane to the next (identities, addresses, keys). */
   contents: string[];
   lease: boolean;
+  /** Who holds the lease; a command that ended gave it back. */
+  holder: string | undefined;
   /** PEM of the CA. */
   authority: string | undefined;
 }
@@ -88,7 +97,7 @@ export class Place {
     const cluster = connectInfra({ kubeconfig }, namespace);
     const folder = await newFolder();
     const host = `${namespace}.faults.test`;
-    await addHostsLine(sandbox, host, hostedAddress);
+    await addHostsLine(sandbox, host, hostedAddress(namespace));
     const infra = await infraProxy(kubeconfig, path.join(folder, 'kubeconfig'), namespace);
     const hosted = await hostedProxy(cluster, host, firstInfra(requireState(sandbox)).address);
     return new Place({ namespace, host, folder, cluster, proxies: [infra, hosted], withoutNodes: false });
@@ -133,7 +142,12 @@ export class Place {
     let killedAfter: Call | undefined;
     const child = spawn(process.execPath, [packageFile('dist/cli.js'), ...args, '-n', this.namespace], {
       cwd: this.folder,
-      env: { PATH: process.env.PATH, HOME: this.folder, KUBECONFIG: path.join(this.folder, 'kubeconfig') },
+      env: {
+        PATH: process.env.PATH,
+        HOME: this.folder,
+        KUBECONFIG: path.join(this.folder, 'kubeconfig'),
+        ...(options.clock !== undefined && { NODE_OPTIONS: `--import=${otherClock(options.clock)}` }),
+      },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     for (const proxy of this.#proxies) {
@@ -178,7 +192,7 @@ export class Place {
     const lists = await Promise.all([
       ...planeKinds.map(({ apiVersion, kind }) => list<KubeObject>(apiVersion, kind)),
       list<Pod>('v1', 'Pod'),
-      list('coordination.k8s.io/v1', 'Lease'),
+      list<Lease>('coordination.k8s.io/v1', 'Lease'),
     ]);
     const leases = lists.pop()!;
     const pods = lists.pop()!;
@@ -187,9 +201,16 @@ export class Place {
       names: [...objects, ...pods.items].map(nameOf).sort(),
       contents: comparable(objects),
       lease: leases.items.length > 0,
+      holder: (leases.items as Lease[])[0]?.spec.holderIdentity || undefined,
       authority: readAuthority(objects),
     };
   }
+}
+
+/** A module that shows a program another time of day; timers and TLS go by the machine's. */
+function otherClock(milliseconds: number): string {
+  const source = `const Real=Date,now=()=>Real.now()+(${milliseconds});globalThis.Date=class extends Real{constructor(...a){a.length?super(...a):super(now())}static now(){return now()}}`;
+  return `data:text/javascript;base64,${Buffer.from(source).toString('base64')}`;
 }
 
 function newFolder(): Promise<string> {
@@ -201,6 +222,8 @@ function comparable(objects: KubeObject[]): string[] {
   const services = objects.filter(({ kind }) => kind === 'Service') as Service[];
   const replaced: [string | RegExp, string][] = [
     [/plane-[0-9a-f]{10}/g, 'PLANE'],
+    [/pvc-[0-9a-f-]{36}/g, 'VOLUME'],
+    [/\d{4}-\d\d-\d\dT[\d:.]+Z/g, 'TIME'],
     ...services.flatMap(({ metadata, spec }): [string, string][] => [
       [spec.clusterIP ?? '', `${metadata.name}-ip`],
       ...(spec.ports ?? []).flatMap(({ nodePort }): [string, string][] =>
@@ -209,7 +232,7 @@ function comparable(objects: KubeObject[]): string[] {
     ]),
   ];
   const volatile = new Set(
-    'uid resourceVersion creationTimestamp generation managedFields status deployment.kubernetes.io/revision'.split(
+    'uid resourceVersion creationTimestamp generation managedFields status deployment.kubernetes.io/revision volume.kubernetes.io/selected-node'.split(
       ' ',
     ),
   );
@@ -274,14 +297,14 @@ async function infraProxy(kubeconfig: string, rewritten: string, namespace: stri
 }
 
 /**
- * In front of the hosted API server, at the host name that the plane is deployed with: it shows a certificate of the
- * plane's own CA, which the delegated administrator can read.
+ * In front of the hosted API server, at the host name that the plane is deployed with: it shows the certificate that the
+ * plane's Secret has for the API server, which the delegated administrator can read.
  */
 async function hostedProxy(cluster: InfraCluster, host: string, ingress: string): Promise<FaultProxy> {
-  const issued = new Map<string, { serving: Credential; client: Credential }>();
+  const clients = new Map<string, Credential>();
   return FaultProxy.start({
     api: 'hosted',
-    address: hostedAddress,
+    address: hostedAddress(cluster.namespace),
     port: 443,
     async open() {
       const secrets = await cluster.list<Secret>(
@@ -290,16 +313,11 @@ async function hostedProxy(cluster: InfraCluster, host: string, ingress: string)
       );
       const bundle = readBundle(secrets.items);
       const ca = bundle?.authorities.ca;
-      if (!bundle || !ca) return undefined;
-      const known = issued.get(ca.certificate) ?? {
-        serving: await issueLeaf(ca, { commonName: host, dnsNames: [host], usages: ['serverAuth'] }),
-        client: await issueBreakGlass(bundle),
-      };
-      issued.set(ca.certificate, known);
-      return {
-        serving: known.serving,
-        upstream: { host: ingress, port: 443, servername: host, ca: ca.certificate, client: known.client },
-      };
+      const serving = bundle?.leaves.apiserver;
+      if (!bundle || !ca || !serving) return undefined;
+      const client = clients.get(ca.certificate) ?? (await issueBreakGlass(bundle));
+      clients.set(ca.certificate, client);
+      return { serving, upstream: { host: ingress, port: 443, servername: host, ca: trusted(ca), client } };
     },
   });
 }

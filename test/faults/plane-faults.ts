@@ -3,10 +3,12 @@ import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { inside } from '../../sandbox/machine.ts';
 import { run, until } from '../../sandbox/process.ts';
-import { requireState } from '../../sandbox/state.ts';
+import { firstInfra, type MachineState, requireState } from '../../sandbox/state.ts';
+import { sandboxUp } from '../../sandbox/up.ts';
 import type { InfraCluster } from '../../src/kube/cluster.ts';
 import type { Pod } from '../../src/kube/objects.ts';
 import { anyPlaneSelector } from '../../src/plane/names.ts';
+import { quietReporter } from '../../src/ui/quiet.ts';
 
 /** Something that happens to a running plane, and is over when its promise is kept. */
 export interface PlaneFault {
@@ -21,18 +23,23 @@ const podKind = { apiVersion: 'v1', kind: 'Pod' };
 
 /**
  * A plane's pods, as the namespace and as the box has them: the sandbox's machines share the box's kernel, so that a
- * container's process can be killed or stopped past every hook and grace, as the trouble of a machine does it. Nothing
- * here touches what is not of a pod of this plane.
+ * container's process can be killed or stopped past every hook and grace, as the trouble of a machine does it. Only
+ * `nodeDies` touches what is not of this plane.
  */
 export class PlaneOnBox {
   readonly #cluster: InfraCluster;
   readonly #sandbox: string;
+  readonly #podCount: number;
+  /** By the name of the member's pod. */
+  readonly #smallVolumes = new Map<string, SmallVolume>();
   /** Pods and how often they had been restarted when something was done to them. */
   readonly #hurt = new Map<string, number>();
 
-  constructor(cluster: InfraCluster, sandbox: string) {
+  /** @param podCount how many pods the plane has when all is well */
+  constructor(cluster: InfraCluster, sandbox: string, podCount: number) {
     this.#cluster = cluster;
     this.#sandbox = sandbox;
+    this.#podCount = podCount;
   }
 
   async pods(component?: ComponentName): Promise<Pod[]> {
@@ -75,10 +82,8 @@ export class PlaneOnBox {
   /**
    * Waits until every pod is ready, and every one that something was done to has begun again. A kubelet waits longer
    * and longer before it starts a container anew; a pod that it lets wait is replaced, as an administrator would do.
-   *
-   * @param count pods that the plane has
    */
-  async whole(count: number, seconds: number): Promise<void> {
+  async whole(seconds = 300): Promise<void> {
     let last = '';
     try {
       await until('', seconds, async () => {
@@ -88,7 +93,7 @@ export class PlaneOnBox {
           if (pod.status?.containerStatuses?.some(({ state }) => state?.waiting?.reason === 'CrashLoopBackOff'))
             await this.#cluster.delete(podKind, pod.metadata.name, pod.metadata.uid);
         const begunAgain = pods.every((pod) => restarts(pod) > (this.#hurt.get(pod.metadata.uid!) ?? -1));
-        return (pods.length === count && begunAgain && pods.every(isReady)) || undefined;
+        return (pods.length === this.#podCount && begunAgain && pods.every(isReady)) || undefined;
       });
     } catch {
       throw new Error(`the plane is not whole again after ${seconds} s: ${last}`);
@@ -97,36 +102,75 @@ export class PlaneOnBox {
   }
 
   /**
-   * Puts a file system of a size of its own in the place of a member's volume, with the same content: the sandbox's
-   * volumes are folders of their machine, which nothing limits. The member is restarted onto it, and stays on it.
+   * The volumes of members with a size of their own: the sandbox's are folders of their machine, which nothing limits.
+   * A member is restarted onto another file system with the same content, and stays there.
    */
-  async limitVolume(member: Pod, megabytes: number): Promise<SmallVolume> {
+  async smallVolumes(members: Pod[]): Promise<SmallVolume[]> {
+    for (const member of members) {
+      const { name } = member.metadata;
+      if (this.#smallVolumes.has(name)) continue;
+      this.#smallVolumes.set(name, await this.#limit(member));
+      this.kill([member]);
+      await this.whole();
+    }
+    return members.map(({ metadata }) => this.#smallVolumes.get(metadata.name)!);
+  }
+
+  async #limit(member: Pod): Promise<SmallVolume> {
     const pid = processOf(member);
-    const machine = requireState(this.#sandbox).machines.find(({ name }) => name === member.spec.nodeName)!;
+    const machine = this.#machine(member.spec.nodeName!);
     const folder = `/opt/local-path-provisioner/${volumeOf(pid)}`;
     // The machine's own view of it, which the box's does not have.
     const seen = `/proc/${machine.init!.pid}/root${folder}`;
     this.signal(member, 'SIGSTOP');
-    await inside(machine, ['mount', '-t', 'tmpfs', '-o', `size=${megabytes}m`, 'tmpfs', folder]);
+    await inside(machine, ['mount', '-t', 'tmpfs', '-o', `size=${smallVolumeMegabytes}m`, 'tmpfs', folder]);
     await run('cp', ['-a', `/proc/${pid}/root/var/lib/etcd/.`, seen]);
-    this.kill([member]);
     const ballast = path.join(seen, 'ballast');
     return {
       // dd ends with "no space left on device", which is what it is there for.
-      fill: () => run('dd', ['if=/dev/zero', `of=${ballast}`, 'bs=64k']).then(undefined, () => undefined),
-      free: async () => rmSync(ballast),
-      takeBack: async () => {
-        await inside(machine, ['umount', '-l', folder]);
-      },
+      fill: () =>
+        run('dd', ['if=/dev/zero', `of=${ballast}`, 'bs=64k']).then(
+          () => undefined,
+          () => undefined,
+        ),
+      free: () => rmSync(ballast),
+      takeBack: () => inside(machine, ['umount', '-l', folder]),
     };
+  }
+
+  /** Gives members their old volumes, which lack what was written since: only for a plane that is about to go. */
+  async close(): Promise<void> {
+    for (const volume of this.#smallVolumes.values()) await volume.takeBack();
+  }
+
+  /** Ends everything on the machine of a node at once, and starts it again `seconds` later. */
+  async nodeDies(name: string, seconds: number): Promise<void> {
+    for (const pod of await this.pods())
+      if (pod.spec.nodeName === name) this.#hurt.set(pod.metadata.uid!, restarts(pod));
+    process.kill(this.#machine(name).init!.pid, 'SIGKILL');
+    await sleep(seconds * 1000);
+    await sandboxUp({ name: this.#sandbox, workers: 0, infraNodes: 0 }, quietReporter);
+  }
+
+  /** A node that carries pods of the plane, and not the infra cluster's own control plane. */
+  async nodes(): Promise<string[]> {
+    const first = firstInfra(requireState(this.#sandbox)).name;
+    const names = new Set((await this.pods()).map(({ spec }) => spec.nodeName!));
+    return [...names].filter((name) => name !== first);
+  }
+
+  #machine(name: string): MachineState {
+    return requireState(this.#sandbox).machines.find((machine) => machine.name === name)!;
   }
 }
 
-export interface SmallVolume {
-  fill(): Promise<unknown>;
-  free(): Promise<void>;
-  /** Shows the old volume again to whoever mounts it from now on: only for when the plane is about to go. */
-  takeBack(): Promise<void>;
+/** As large as the claim says. */
+const smallVolumeMegabytes = 1024;
+
+interface SmallVolume {
+  fill(): Promise<void>;
+  free(): void;
+  takeBack(): Promise<unknown>;
 }
 
 const isReady = ({ status }: Pod) =>
@@ -215,3 +259,35 @@ export const otherFaults: PlaneFault[] = [
     happen: async (plane) => plane.remove(await plane.pods()),
   },
 ];
+
+/** After all others, since members stay on the volumes that they get for it. */
+export const volumeFaults: PlaneFault[] = [
+  volumesFull('the volume of one member full', (members, random) => [anyOf(members, random)]),
+  volumesFull('the volumes of all members full', (members) => members),
+];
+
+function volumesFull(name: string, which: (members: Pod[], random: () => number) => Pod[]): PlaneFault {
+  return {
+    name,
+    async happen(plane, random) {
+      const chosen = which(await plane.pods('etcd'), random);
+      const volumes = await plane.smallVolumes(chosen);
+      const names = new Set(chosen.map(({ metadata }) => metadata.name));
+      await Promise.all(volumes.map(({ fill }) => fill()));
+      try {
+        await until('a member that cannot write any more', 120, async () =>
+          (await plane.pods('etcd')).some((pod) => names.has(pod.metadata.name) && !isReady(pod)) ? true : undefined,
+        );
+        await someSeconds(random);
+      } finally {
+        for (const { free } of volumes) free();
+      }
+    },
+  };
+}
+
+/** Takes along whatever else runs on the machine, whoever it belongs to. */
+export const nodeDeath: PlaneFault = {
+  name: 'an infra node dead for 20 s',
+  happen: async (plane, random) => plane.nodeDies(anyOf(await plane.nodes(), random), 20),
+};

@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import type http from 'node:http';
 import https from 'node:https';
 import type { AddressInfo } from 'node:net';
+import type { Duplex } from 'node:stream';
 import tls from 'node:tls';
 import type { Credential } from '../../src/pki/issue.ts';
 
@@ -84,6 +85,10 @@ export class FaultProxy {
       },
       (request, response) => void this.#handle(request, response).catch(() => response.destroy()),
     );
+    this.#server.on('upgrade', (request, socket, head) => {
+      socket.on('error', () => undefined);
+      this.#converse(request, socket, head).catch(() => socket.destroy());
+    });
     this.#server.on('secureConnection', (socket) => {
       this.#sockets.add(socket);
       socket.once('close', () => this.#sockets.delete(socket));
@@ -172,6 +177,40 @@ export class FaultProxy {
     } else response.end(content);
   }
 
+  /** exec and port-forward: a WebSocket, both ways of which are passed on as they are once the server has agreed. */
+  async #converse(request: http.IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
+    const call = this.#count(request);
+    if (this.judge(call)) return void socket.destroy();
+    const { agent, upstream } = await this.#way();
+    const outgoing = https.request({
+      // A connection of the pool would be lost to it once it speaks another protocol.
+      agent: new https.Agent({ ...agent.options, keepAlive: false }),
+      host: upstream.host,
+      port: upstream.port,
+      path: request.url,
+      headers: { ...request.headers, host: upstream.servername ?? upstream.host },
+    });
+    outgoing.end();
+    const [answer, theirs] = await new Promise<[http.IncomingMessage, Duplex?]>((resolve, reject) => {
+      outgoing.once('error', reject);
+      outgoing.once('response', (response) => resolve([response]));
+      outgoing.once('upgrade', (response, stream, first) => {
+        stream.unshift(first);
+        resolve([response, stream]);
+      });
+    });
+    theirs?.on('error', () => socket.destroy());
+    socket.once('close', () => (theirs ?? answer).destroy());
+    theirs?.once('close', () => socket.destroy());
+    if (!this.acted(call)) return;
+    const headers = Object.entries(answer.headers).map(([name, value]) => `${name}: ${value}\r\n`);
+    socket.write(`HTTP/1.1 ${answer.statusCode} ${answer.statusMessage}\r\n${headers.join('')}\r\n`);
+    if (!theirs) return void answer.pipe(socket);
+    theirs.write(head);
+    theirs.pipe(socket);
+    socket.pipe(theirs);
+  }
+
   #count(request: http.IncomingMessage): Call {
     const url = new URL(request.url ?? '/', 'https://proxy');
     const { api } = this.#options;
@@ -179,7 +218,10 @@ export class FaultProxy {
     const name = [
       streaming ? 'WATCH' : request.method,
       api,
-      url.pathname.replace(/^\/apis?\/(.*\/namespaces\/[^/]+\/)?/, ''),
+      url.pathname
+        .replace(/^\/apis?\/(.*\/namespaces\/[^/]+\/)?/, '')
+        // A Deployment's pods have other names in the next run.
+        .replace(/^(pods\/.+?)-[a-z0-9]+-[a-z0-9]{5}(?=\/|$)/, '$1'),
       url.searchParams.has('dryRun') ? '(dry run)' : '',
     ]
       .filter(Boolean)
@@ -198,7 +240,7 @@ export class FaultProxy {
     return call;
   }
 
-  async #pass(request: http.IncomingMessage, body: Buffer): Promise<http.IncomingMessage> {
+  async #way(): Promise<{ agent: https.Agent; upstream: Upstream }> {
     if (!this.#agent) {
       const opened = await this.#options.open();
       if (!opened) throw new Error('nothing behind this proxy yet');
@@ -208,7 +250,11 @@ export class FaultProxy {
         agent: new https.Agent({ keepAlive: true, ca, cert: client.certificate, key: client.key, servername }),
       };
     }
-    const { agent, upstream } = this.#agent;
+    return this.#agent;
+  }
+
+  async #pass(request: http.IncomingMessage, body: Buffer): Promise<http.IncomingMessage> {
+    const { agent, upstream } = await this.#way();
     const { host: _, connection: __, ...headers } = request.headers;
     return new Promise((resolve, reject) => {
       const outgoing = https.request(

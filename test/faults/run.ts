@@ -1,43 +1,55 @@
 import { type AcknowledgedReport, checkAcknowledgedWrites } from './acknowledged.ts';
 import { tryBadServers } from './bad-servers.ts';
-import { type KillReport, killDeploys, killDestroys } from './kill-points.ts';
+import { type ClockReport, outlive } from './clock.ts';
+import { killCommand, steppedNames } from './command-kills.ts';
+import { type KillExtent, type KillReport, killDeploys, killDestroys } from './kill-points.ts';
 import type { Place } from './place.ts';
-import type { Faults, Part } from './report.ts';
+import type { FaultReport, Faults, Part } from './report.ts';
 import { runEveryCommand, SecretSearch } from './secrets.ts';
 
-export const partNames = ['kills', 'servers', 'writes', 'secrets'] as const;
+export const partNames = ['kills', 'servers', 'writes', 'clock', 'secrets'] as const;
 export type PartName = (typeof partNames)[number];
+
+/** Commands that are killed. */
+export const killedNames = ['deploy', 'destroy', ...steppedNames] as const;
+export type KilledName = (typeof killedNames)[number];
 
 export interface Extent {
   parts: readonly PartName[];
-  /** Calls after which deploy and destroy are killed, at most; evenly spread over all. */
-  points: number;
+  kills: KillExtent & { commands: readonly KilledName[]; random(): () => number };
   /** Bad servers, at most. */
   servers: number;
   /** How often each component of a plane is killed while clients write to it. */
   rounds: number;
+  /** How often an infra node dies meanwhile, with everything on it. */
+  nodeDeaths: number;
+  /** Whether volumes of etcd are filled meanwhile. */
+  fullVolumes: boolean;
 }
 
-/** Runs the chosen parts one after the other, on one namespace that is empty before and after. */
+/**
+ * Runs the chosen parts one after the other, on one namespace that is empty before and after, and adds each to what is
+ * given as soon as it has ended.
+ */
 export async function runFaults(
   place: Place,
   sandbox: string,
   extent: Extent,
   faults: Faults,
-): Promise<{ parts: Part[]; details: Record<string, unknown> }> {
-  const parts: Part[] = [];
-  const details: Record<string, unknown> = {};
+  { parts, details }: Pick<FaultReport, 'parts' | 'details'>,
+): Promise<void> {
   const search = new SecretSearch(place);
   if (extent.parts.includes('secrets')) search.watchProcesses();
   const clean = await place.destroy();
   if (clean.code !== 0) throw new Error(`the namespace cannot be emptied:\n${clean.stderr}`);
-  if (extent.parts.includes('kills')) {
-    for (const kill of [killDeploys, killDestroys]) {
-      const report = await kill(place, extent.points, faults);
-      details[`${report.command} killed`] = report;
+  if (extent.parts.includes('kills'))
+    for (const name of extent.kills.commands) {
+      if (faults.isOver()) break;
+      // Of its own, so that a sample does not depend on what was run before.
+      const report = await kill(place, name, extent.kills, { ...faults, random: extent.kills.random() });
+      details[`${name} killed`] = report;
       parts.push(partOf(report));
     }
-  }
   if (extent.parts.includes('servers')) {
     const report = await tryBadServers(place, extent.servers, faults);
     details['bad servers'] = report;
@@ -53,9 +65,14 @@ export async function runFaults(
     });
   }
   if (extent.parts.includes('writes')) {
-    const report = await checkAcknowledgedWrites(place, sandbox, extent.rounds, faults);
+    const report = await checkAcknowledgedWrites(place, sandbox, extent, faults);
     details['acknowledged writes'] = report;
     parts.push(partOfWrites(report));
+  }
+  if (extent.parts.includes('clock') && !faults.isOver()) {
+    const report = await outlive(place, sandbox, faults);
+    details.clock = report;
+    parts.push(partOfClock(report));
   }
   if (extent.parts.includes('secrets')) {
     const started = Date.now();
@@ -75,15 +92,23 @@ export async function runFaults(
       seconds: (Date.now() - started) / 1000,
     });
   }
-  return { parts, details };
+}
+
+function kill(place: Place, name: KilledName, extent: KillExtent, faults: Faults): Promise<KillReport> {
+  if (name === 'deploy') return killDeploys(place, extent, faults);
+  if (name === 'destroy') return killDestroys(place, extent, faults);
+  return killCommand(place, name, extent, faults);
 }
 
 function partOf(report: KillReport): Part {
   return {
     name: `${report.command} killed after a call`,
     figures: [
-      `${report.tried} points tried of ${report.known}, ${report.converged} converged (${report.shared} of them left nothing to converge and shared a run)`,
+      `${report.tried} points tried of ${report.known}, ${report.converged} converged${report.shared > 0 ? ` (${report.shared} of them left nothing to converge and shared a run)` : ''}`,
       `${(report.seconds / Math.max(1, report.tried)).toFixed(1)} s a point`,
+      ...(report.next < report.sample
+        ? [`${report.next} of the sample's ${report.sample} tried so far: --skip ${report.next} goes on`]
+        : []),
       ...(report.missed.length > 0 ? [`not come by this time: ${report.missed.join(', ')}`] : []),
     ],
     findings: report.findings,
@@ -103,6 +128,18 @@ function partOfWrites(report: AcknowledgedReport): Part {
         ([name, { times, longestGap }]) =>
           `${name}: ${times} times, at most ${longestGap.toFixed(1)} s without an acknowledged write`,
       ),
+    ],
+    findings: report.findings,
+    seconds: report.seconds,
+  };
+}
+
+function partOfClock(report: ClockReport): Part {
+  return {
+    name: 'every certificate ended while clients write',
+    figures: [
+      `${report.acknowledged} writes acknowledged, ${report.before} of them before the end: ${report.lost.length} lost, ${report.stale.length} reads stale, ${report.resurrected.length} deleted objects back`,
+      `writes came back ${report.back?.toFixed(1) ?? 'not within 60'} s after deploy ${report.back === undefined ? 'had ended' : 'began'}`,
     ],
     findings: report.findings,
     seconds: report.seconds,

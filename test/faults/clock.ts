@@ -1,0 +1,68 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { certificateStatus } from '../../src/certificates.ts';
+import { findingsOf, writersOf } from './acknowledged.ts';
+import { judge, type Verdict } from './history.ts';
+import { changes } from './kill-points.ts';
+import type { Outcome, Place } from './place.ts';
+import type { Faults, Finding } from './report.ts';
+
+const day = 86_400_000;
+/** Seconds that a plane made a year ago has left: long enough to be made, and to be written to before that. */
+const left = 150;
+
+export interface ClockReport extends Verdict {
+  acknowledged: number;
+  /** Writes acknowledged when every leaf had ended. */
+  before: number;
+  /** Seconds from the cure's beginning until a write was acknowledged. */
+  back: number | undefined;
+  findings: Finding[];
+  seconds: number;
+}
+
+/**
+ * A plane all of whose leaves come to their end while clients write to it, as after a year in which nobody looked: `deploy`
+ * is run with a clock that is behind. Then nobody trusts the API server; `status` says why, the `deploy` that it asks for mends it, and no
+ * acknowledged write is lost. The box's own clock is not touched, nor is that of any component.
+ */
+export async function outlive(place: Place, sandbox: string, faults: Faults): Promise<ClockReport> {
+  const started = Date.now();
+  const findings: Finding[] = [];
+  const expect = (what: string, outcome: Outcome, well: boolean) => {
+    if (!well) findings.push({ what, output: outcome.stdout + outcome.stderr });
+  };
+  const end = started + left * 1000;
+  const deployed = await place.deploy({ clock: end - 365 * day - started }, '--etcd-storage', '1Gi');
+  if (deployed.code !== 0) throw new Error(`deploy fails:\n${deployed.stderr}`);
+  const leaves = (await certificateStatus(place.cluster)).filter(({ kind }) => kind === 'leaf');
+  const last = Math.max(...leaves.map(({ notAfter }) => notAfter.getTime()));
+  faults.progress(`${leaves.length} leaves, the last of which ends in ${Math.round((last - Date.now()) / 1000)} s`);
+  const writers = await writersOf(place.cluster, sandbox);
+  writers.start(3);
+  await sleep(last + 3000 - Date.now());
+  // Connections that were made before go on; each is given up after 20 calls.
+  for (const patience = Date.now() + 60_000; writers.silence < 10_000 && Date.now() < patience; ) await sleep(500);
+  const before = writers.acknowledged;
+  if (writers.silence < 10_000) findings.push({ what: 'clients go on although every certificate has ended' });
+  const status = await place.run(['status']);
+  expect(
+    'status does not say that certificates have ended',
+    status,
+    /certificate apiserver has expired: run k8sk8s deploy/.test(status.stdout) && status.code === 1,
+  );
+  const cure = Date.now();
+  const mended = await place.deploy();
+  expect(`the deploy that status asks for ended with ${mended.code}`, mended, mended.code === 0);
+  for (const patience = Date.now() + 60_000; writers.acknowledged === before && Date.now() < patience; )
+    await sleep(200);
+  const back = writers.acknowledged === before ? undefined : (Date.now() - cure) / 1000;
+  if (back === undefined) findings.push({ what: 'no write is acknowledged 60 s after deploy' });
+  else faults.progress(`writes are acknowledged ${back.toFixed(1)} s after deploy began`);
+  const again = await place.deploy();
+  expect('a deploy after it fails or changes something', again, again.code === 0 && changes(again).length === 0);
+  const verdict = await judge(await writers.stop());
+  await place.destroy();
+  findings.push(...findingsOf(verdict));
+  const { acknowledged } = writers;
+  return { ...verdict, acknowledged, before, back, findings, seconds: (Date.now() - started) / 1000 };
+}
