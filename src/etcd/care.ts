@@ -116,9 +116,12 @@ function revisionOf(members: MemberReport[]): number {
   return Math.max(...members.map(({ status }) => status?.revision ?? 0));
 }
 
+/** Bytes: etcd's own --max-request-bytes. */
+const largestRequest = 1.5 * 1024 * 1024;
+
 /** The alarm would be back with the next write. */
 function refuseStillFull({ namespace }: InfraCluster, members: MemberReport[]): void {
-  const full = members.find(({ status }) => status && status.quota > 0 && status.size >= status.quota);
+  const full = members.find(({ status }) => status && status.quota > 0 && status.size + largestRequest > status.quota);
   if (!full) return;
   throw new UserError({
     what: `etcd is full still: what its objects need, ${mebibytes(full.status!.size)} MiB, is all that it may fill`,

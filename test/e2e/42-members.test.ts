@@ -1,3 +1,5 @@
+import { writeFileSync } from 'node:fs';
+import path from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { eventually, Namespace, sandboxCommand, succeeded } from './world.ts';
 import { Writer } from './writer.ts';
@@ -6,6 +8,7 @@ import { Writer } from './writer.ts';
 // other.
 
 const host = 'members.e2e.test';
+const all = process.env.K8SK8S_TEST === 'all';
 let home: Namespace;
 let writer: Writer;
 
@@ -107,6 +110,30 @@ test('a member whose volume is gone gets its data from the others, when told to'
 test('free space of each member is given back, while writes go on', async () => {
   const said = succeeded(await home.k8sk8s('etcd', 'defrag')).stderr;
   for (const member of ['etcd-0', 'etcd-1', 'etcd-2']) expect(said).toMatch(new RegExp(`^${member}: .* now$`, 'm'));
+  await writesGoOn();
+});
+
+test.runIf(all)('in a full etcd, what is deleted makes room for writes again', { timeout: 300_000 }, async () => {
+  succeeded(await home.k8sk8s('deploy', '--etcd-arg', `quota-backend-bytes=${24 << 20}`));
+  writeFileSync(path.join(home.cwd, 'ballast'), 'x'.repeat(1_000_000));
+  const write = (number: number) => home.hosted(['create', 'configmap', `ballast-${number}`, '--from-file=ballast']);
+  const ballast: string[] = [];
+  for (let refused = ''; refused === ''; ) {
+    const { code, stderr } = await write(ballast.length);
+    if (code === 0) ballast.push(`ballast-${ballast.length}`);
+    else refused = stderr;
+    expect(ballast.length).toBeLessThan(40);
+    expect(refused).toMatch(/^$|database space exceeded/);
+  }
+  await eventually(30, async () => expect((await home.k8sk8s('status')).stdout).toMatch(/etcd is full .* etcd defrag/));
+  const vain = await home.k8sk8s('etcd', 'defrag');
+  expect(vain.code).toBe(1);
+  expect(vain.stderr).toContain('etcd is full still');
+  succeeded(await home.hosted(['delete', 'configmap', ...ballast]));
+  succeeded(await home.k8sk8s('etcd', 'defrag'));
+  await writesGoOn();
+  succeeded(await home.k8sk8s('etcd', 'members'));
+  succeeded(await home.k8sk8s('deploy', '--reset', 'etcd-arg'));
   await writesGoOn();
 });
 
