@@ -25,7 +25,7 @@ import { Diagnosis } from './plane/diagnose.ts';
 import { readAuthority, readBundle } from './plane/secrets.ts';
 import { chooseStorage, removeEtcd, storageWords } from './plane/storage.ts';
 import { runPreflight } from './preflight/run.ts';
-import { ensureRecord, type PlaneRecord } from './record.ts';
+import { ensureRecord, isRestoring, type PlaneRecord } from './record.ts';
 import type { ClusterSpec } from './spec.ts';
 import type { Reporter } from './ui/reporter.ts';
 import { toolVersion } from './version.ts';
@@ -121,6 +121,8 @@ export async function deploy(cluster: InfraCluster, request: DeployRequest): Pro
     stop.throwIfAborted();
     const files = request.files && (await writeFiles({ ...request.files, spec, addresses, bundle, hosted, reporter }));
     await waitComponentsReady(diagnosis, request.timeout, stop);
+    // A restore that was killed after etcd had its data is finished by now, and its plane is one like any other.
+    if (!request.restores && isRestoring(record)) record.finishing = undefined;
     await writeRecord(cluster, record, spec, addresses, 'available');
     return { planeId: record.planeId, addresses, serverVersion, applied, issuedCertificates: issued, files };
   } catch (error) {

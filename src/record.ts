@@ -102,6 +102,14 @@ export async function ensureRecord(
   }
 }
 
+/** What a restore finishes, as the record names it. @param created when the backup was made */
+export const restoreOf = (created: string): string => `restore of ${created}`;
+
+/** Whether the plane's data came by a restore that did not come to its end. */
+export function isRestoring({ finishing }: PlaneRecord): boolean {
+  return finishing?.startsWith(restoreOf('')) ?? false;
+}
+
 /** Notes that a command has come to its last step, or with undefined that it has ended. The caller holds the lock. */
 export async function markFinishing(cluster: InfraCluster, finishing: string | undefined): Promise<void> {
   await note(cluster, { finishing });

@@ -6,6 +6,7 @@ import { takeInventory } from '../inventory.ts';
 import { InfraCluster } from '../kube/cluster.ts';
 import { explainInfraError, isConflict } from '../kube/errors.ts';
 import type { ConfigMap } from '../kube/objects.ts';
+import { acquireLock } from '../lock.ts';
 import { trusted } from '../pki/authority.ts';
 import { applyAll, Existing, nothingApplied } from '../plane/apply.ts';
 import { EtcdGateway } from '../plane/etcd-gateway.ts';
@@ -13,7 +14,7 @@ import { readBundle } from '../plane/secrets.ts';
 import { missingRights } from '../preflight/rights.ts';
 import { runPreflight } from '../preflight/run.ts';
 import { mebibytes } from '../quantity.ts';
-import { type PlaneRecord, readRecord, toConfigMap } from '../record.ts';
+import { markFinishing, type PlaneRecord, readRecord, restoreOf, toConfigMap } from '../record.ts';
 import { type ClusterSpec, type ClusterSpecInput, imagesOf, parseSpec } from '../spec.ts';
 import type { Reporter } from '../ui/reporter.ts';
 import { toolVersion } from '../version.ts';
@@ -45,8 +46,8 @@ export interface RestoreRequest {
 
 /**
  * Brings a plane back from a backup into the cluster's namespace, where there is none: the same authorities and keys, so
- * that workers and kubeconfigs go on; everything else as `deploy` makes it of the recorded spec. Killed anywhere and run
- * again, it begins anew.
+ * that workers and kubeconfigs go on; everything else as `deploy` makes it of the recorded spec. Killed and run again, it
+ * begins anew, or, once etcd has the data, goes on.
  *
  * @throws UserError `backup-key`, `backup-damaged`, `old-plane-alive`, `namespace-has-plane`, `restore-failed`
  */
@@ -61,10 +62,10 @@ export async function restore(cluster: InfraCluster, request: RestoreRequest): P
   phase.done(`The backup is whole: ${head.record.spec.host}, revision ${snapshot.revision}, made ${head.created}`);
   const spec = specOf(head, request);
   await requireRights(cluster);
-  await clearAway(cluster, backup, request);
-  await refuseTwoPlanes(cluster, backup, request);
+  const hasData = await clearAway(cluster, backup, request);
+  if (!hasData) await refuseTwoPlanes(cluster, backup, request);
   await runPreflight(cluster, spec, reporter);
-  await putRecordAndKeys(cluster, backup, spec, reporter);
+  if (!hasData) await putRecordAndKeys(cluster, backup, spec, reporter);
   const result = await deploy(cluster, {
     ...request,
     spec,
@@ -90,6 +91,8 @@ export async function restore(cluster: InfraCluster, request: RestoreRequest): P
     },
   });
   await prove(cluster, backup, request.signal);
+  const lock = await acquireLock(cluster, 'restore', reporter);
+  await markFinishing(cluster, undefined).finally(() => lock.release());
   const etcdMembers = Number(head.record.spec.etcdMembers ?? 1);
   if (etcdMembers > 1)
     reporter.line(
@@ -146,20 +149,26 @@ export function specOf(
 /**
  * An unfinished restore's remains hold nothing that the backup does not; a plane is taken away only where that was asked
  * for, and never without a backup of it.
+ *
+ * @returns whether an earlier restore of this backup came as far as etcd's data, so that the rest is what `deploy` does
  */
-async function clearAway(cluster: InfraCluster, backup: VerifiedBackup, request: RestoreRequest): Promise<void> {
+async function clearAway(cluster: InfraCluster, backup: VerifiedBackup, request: RestoreRequest): Promise<boolean> {
   const { reporter, timeout, signal, replace } = request;
   const inventory = await takeInventory(cluster);
   const { record, owned, pods } = inventory;
-  if (owned.length + pods.length === 0) return;
+  if (owned.length + pods.length === 0) return false;
   if (record?.phase === 'restoring') {
     reporter.line('An earlier restore was not finished: what it left is taken away first');
+  } else if (record?.finishing === restoreOf(backup.head.created)) {
+    reporter.line('An earlier restore of this backup was not finished: going on with it');
+    return true;
   } else if (replace) {
     // The plane of the backup may be the one that is to be replaced.
     if (record?.planeId !== backup.head.record.planeId) await refuseTwoPlanes(cluster, backup, request);
     await saveBefore(cluster, backup, replace.safetyBackup, request);
   } else throw hasPlane(cluster.namespace, record);
   await destroy(cluster, { inventory, reporter, timeout, signal });
+  return false;
 }
 
 /** The plane that is there, in a file that is opened by what opens the backup. */
@@ -240,6 +249,7 @@ async function putRecordAndKeys(
     spec,
     issuers,
     ...(losses !== undefined && { losses }),
+    finishing: restoreOf(head.created),
     phase: 'restoring',
   };
   await cluster.create<ConfigMap>(toConfigMap(record)).catch((error) => {
