@@ -8,7 +8,7 @@ import { runEveryCommand, SecretSearch } from '../faults/secrets.ts';
 import { newNamespace } from './world.ts';
 
 // The short form of `npm run faults`: the built command line against a real API server, killed and disturbed by the
-// proxy in between. There are no nodes here, so a deploy is done when all objects are applied; what follows, up to the
+// proxy in between. There are no nodes here, so a deploy is done when it waits for etcd's pod; what follows, up to the
 // hosted cluster's own objects, is the long form's. A run takes a sample, another one each time; its seed is printed.
 
 /** `npm run test:all` tries every call and every bad server. */

@@ -117,10 +117,10 @@ const badServers: BadServer[] = [
     judge: first({ kind: 'answer', status: 409 }, ({ method }) => method === 'PATCH' || method === 'PUT'),
   },
   {
-    name: 'every write of a deployment answered 409',
+    name: 'every write of a workload answered 409',
     expect: 'word',
     judge: () =>
-      infra((call) => (isWrite(call) && /deployments/.test(call.name) ? { kind: 'answer', status: 409 } : undefined)),
+      infra((call) => (isWrite(call) && /deployments|statefulsets/.test(call.name) ? { kind: 'answer', status: 409 } : undefined)),
   },
   { name: 'a sign-in page instead of the API', expect: 'word', judge: always({ kind: 'page' }) },
   {

@@ -72,7 +72,7 @@ export class Place {
   /** Everything that was printed, for the search for secrets: where it came from and what it was. */
   readonly heard: { source: string; stream: 'stdout' | 'stderr'; text: string }[] = [];
 
-  /** Where there are no nodes, a deploy has done its part when all objects are applied and only the waiting is left. */
+  /** Where there are no nodes, a deploy has done its part when all is applied that comes before the first waiting, for etcd. */
   readonly #withoutNodes: boolean;
 
   private constructor(options: {
@@ -124,9 +124,8 @@ export class Place {
 
   /** Whether a deploy did all that it can here. */
   isDeployed({ code, stderr }: Outcome): boolean {
-    // Of a plane that was there already, the pods are waited for first.
-    const waiting =
-      /ERROR (the control plane did not become available at .*|the new pods of .* did not become ready) within 1 s/;
+    // The first that is waited for is etcd; of a plane that was there already, its pods.
+    const waiting = /ERROR (etcd did not start|the new pods of .* did not become ready) within 1 s/;
     return this.#withoutNodes ? code === 1 && waiting.test(stderr) : code === 0;
   }
 
