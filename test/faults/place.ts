@@ -148,6 +148,8 @@ export class Place {
         ...(options.clock !== undefined && { NODE_OPTIONS: `--import=${otherClock(options.clock)}` }),
       },
       stdio: ['ignore', 'pipe', 'pipe'],
+      // Who ends a run with Ctrl-C does not mean the command that is tried.
+      detached: true,
     });
     for (const proxy of this.#proxies) {
       proxy.reset();
