@@ -120,7 +120,9 @@ const badServers: BadServer[] = [
     name: 'every write of a workload answered 409',
     expect: 'word',
     judge: () =>
-      infra((call) => (isWrite(call) && /deployments|statefulsets/.test(call.name) ? { kind: 'answer', status: 409 } : undefined)),
+      infra((call) =>
+        isWrite(call) && /deployments|statefulsets/.test(call.name) ? { kind: 'answer', status: 409 } : undefined,
+      ),
   },
   { name: 'a sign-in page instead of the API', expect: 'word', judge: always({ kind: 'page' }) },
   {
