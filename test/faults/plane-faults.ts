@@ -32,8 +32,8 @@ export class PlaneOnBox {
   readonly #podCount: number;
   /** By the name of the member's pod. */
   readonly #smallVolumes = new Map<string, SmallVolume>();
-  /** Pods and how often they had been restarted when something was done to them. */
-  readonly #hurt = new Map<string, number>();
+  /** Pods that something was done to: how often they had been restarted before, and when it was done. */
+  readonly #hurt = new Map<string, { restarts: number; at: number }>();
 
   /** @param podCount how many pods the plane has when all is well */
   constructor(cluster: InfraCluster, sandbox: string, podCount: number) {
@@ -52,9 +52,13 @@ export class PlaneOnBox {
   /** Ends the component's process in each of the pods at once. */
   kill(pods: Pod[]): void {
     for (const pod of pods) {
-      this.#hurt.set(pod.metadata.uid!, restarts(pod));
+      this.#note(pod);
       this.signal(pod, 'SIGKILL');
     }
+  }
+
+  #note(pod: Pod): void {
+    this.#hurt.set(pod.metadata.uid!, { restarts: restarts(pod), at: Date.now() });
   }
 
   signal(pod: Pod, name: NodeJS.Signals): void {
@@ -63,7 +67,7 @@ export class PlaneOnBox {
 
   async remove(pods: Pod[]): Promise<void> {
     await Promise.all(pods.map(({ metadata }) => this.#cluster.delete(podKind, metadata.name, metadata.uid)));
-    for (const pod of pods) this.#hurt.set(pod.metadata.uid!, restarts(pod));
+    for (const pod of pods) this.#note(pod);
   }
 
   /** Drops all packets of these TCP ports that leave or reach a pod, in its own network namespace, which ends with it. */
@@ -92,7 +96,11 @@ export class PlaneOnBox {
         for (const pod of pods)
           if (pod.status?.containerStatuses?.some(({ state }) => state?.waiting?.reason === 'CrashLoopBackOff'))
             await this.#cluster.delete(podKind, pod.metadata.name, pod.metadata.uid);
-        const begunAgain = pods.every((pod) => restarts(pod) > (this.#hurt.get(pod.metadata.uid!) ?? -1));
+        const begunAgain = pods.every((pod) => {
+          const before = this.#hurt.get(pod.metadata.uid!);
+          // After a machine's death its kubelet counts from the beginning.
+          return !before || restarts(pod) > before.restarts || startOf(pod) > before.at;
+        });
         return (pods.length === this.#podCount && begunAgain && pods.every(isReady)) || undefined;
       });
     } catch {
@@ -145,8 +153,7 @@ export class PlaneOnBox {
 
   /** Ends everything on the machine of a node at once, and starts it again `seconds` later. */
   async nodeDies(name: string, seconds: number): Promise<void> {
-    for (const pod of await this.pods())
-      if (pod.spec.nodeName === name) this.#hurt.set(pod.metadata.uid!, restarts(pod));
+    for (const pod of await this.pods()) if (pod.spec.nodeName === name) this.#note(pod);
     process.kill(this.#machine(name).init!.pid, 'SIGKILL');
     await sleep(seconds * 1000);
     await sandboxUp({ name: this.#sandbox, workers: 0, infraNodes: 0 }, quietReporter);
@@ -175,6 +182,10 @@ interface SmallVolume {
 
 const isReady = ({ status }: Pod) =>
   status?.conditions?.some(({ type, status: value }) => type === 'Ready' && value === 'True') === true;
+
+/** When the last of its containers began, milliseconds. */
+const startOf = ({ status }: Pod) =>
+  Math.max(...(status?.containerStatuses ?? []).map(({ state }) => Date.parse(state?.running?.startedAt ?? '') || 0));
 
 const restarts = ({ status }: Pod) =>
   (status?.containerStatuses ?? []).reduce((sum, { restartCount }) => sum + restartCount, 0);
