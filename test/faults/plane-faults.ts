@@ -132,7 +132,12 @@ export class PlaneOnBox {
     const seen = `/proc/${machine.init!.pid}/root${folder}`;
     this.signal(member, 'SIGSTOP');
     await inside(machine, ['mount', '-t', 'tmpfs', '-o', `size=${smallVolumeMegabytes}m`, 'tmpfs', folder]);
-    await run('cp', ['-a', `/proc/${pid}/root/var/lib/etcd/.`, seen]);
+    const takeBack = () => inside(machine, ['umount', '-l', folder]);
+    await run('cp', ['-a', `/proc/${pid}/root/var/lib/etcd/.`, seen]).catch(async (error) => {
+      await takeBack();
+      this.signal(member, 'SIGCONT');
+      throw error;
+    });
     const ballast = path.join(seen, 'ballast');
     return {
       // dd ends with "no space left on device", which is what it is there for.
@@ -142,7 +147,7 @@ export class PlaneOnBox {
           () => undefined,
         ),
       free: () => rmSync(ballast),
-      takeBack: () => inside(machine, ['umount', '-l', folder]),
+      takeBack,
     };
   }
 
