@@ -6,7 +6,7 @@ import { ensureImages } from '../../sandbox/artifacts/ensure.ts';
 import { ensureImported } from '../../sandbox/containerd.ts';
 import { loadState, machineFolder } from '../../sandbox/state.ts';
 import { terminalReporter } from '../../src/ui/terminal.ts';
-import { asInfraAdmin, eventually, Namespace, sandboxCommand, succeeded } from './world.ts';
+import { eventually, Namespace, sandboxCommand, succeeded } from './world.ts';
 
 // What the API server itself opens connections to, on pod addresses: a webhook, an aggregated API (metrics-server,
 // verifying the kubelets' certificates), pods and Services by proxy. The tests follow each other.
@@ -94,24 +94,10 @@ test('the proxy is killed, and the way is there again with the next container', 
 });
 
 test('all of it goes on after the API server moved to another infra node', async () => {
-  const node = succeeded(
-    await home.infra(
-      'get',
-      'pods',
-      '-l',
-      'app.kubernetes.io/name=kube-apiserver',
-      '-o',
-      'jsonpath={.items[0].spec.nodeName}',
-    ),
-  ).stdout;
-  succeeded(await asInfraAdmin('cordon', node));
-  try {
-    succeeded(await home.infra('delete', 'pod', '-l', 'app.kubernetes.io/name=kube-apiserver', '--wait=true'));
+  await home.withApiServerElsewhere(async () => {
     succeeded(await home.infra('rollout', 'status', 'deployment/kube-apiserver', '--timeout=60s'));
     await everythingWorks();
-  } finally {
-    succeeded(await asInfraAdmin('uncordon', node));
-  }
+  });
 });
 
 test('--egress none takes the proxy away, its Secret and its rights with it', async () => {

@@ -5,7 +5,7 @@ import { ensureImported } from '../../sandbox/containerd.ts';
 import { loadState, machineFolder } from '../../sandbox/state.ts';
 import { imageReferences } from '../../sandbox/versions.ts';
 import { terminalReporter } from '../../src/ui/terminal.ts';
-import { asInfraAdmin, eventually, Namespace, sandboxCommand, succeeded } from './world.ts';
+import { eventually, Namespace, sandboxCommand, succeeded } from './world.ts';
 
 // cert-manager as people install it: its webhook has to be reached by the API server for every object of its kinds. It
 // takes about ten minutes to build once, so it is part of `npm run test:all`.
@@ -47,23 +47,10 @@ describe.skipIf(process.env.K8SK8S_TEST !== 'all')('cert-manager in the hosted c
   });
 
   test('it goes on after the API server moved to another infra node', async () => {
-    const where = [
-      'get',
-      'pods',
-      '-l',
-      'app.kubernetes.io/name=kube-apiserver',
-      '-o',
-      'jsonpath={.items[0].spec.nodeName}',
-    ];
-    const node = succeeded(await home.infra(...where)).stdout;
-    succeeded(await asInfraAdmin('cordon', node));
-    try {
-      succeeded(await home.infra('delete', 'pod', '-l', 'app.kubernetes.io/name=kube-apiserver', '--wait=true'));
+    await home.withApiServerElsewhere(async () => {
       succeeded(await home.infra('rollout', 'status', 'deployment/kube-apiserver', '--timeout=120s'));
       await issues('second');
-    } finally {
-      succeeded(await asInfraAdmin('uncordon', node));
-    }
+    });
   });
 });
 

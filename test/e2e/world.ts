@@ -127,6 +127,22 @@ export class Namespace {
     succeeded(await this.hosted(['apply', '-f', '-'], manifest));
   }
 
+  /**
+   * Lets the plane's API server be made anew on another infra node, and keeps its old one closed to new pods while `work`
+   * goes on; that begins when the old pod is gone.
+   */
+  async withApiServerElsewhere(work: (before: string) => Promise<void>): Promise<void> {
+    const pods = ['-l', 'app.kubernetes.io/name=kube-apiserver'];
+    const node = succeeded(await this.infra('get', 'pods', ...pods, '-o', 'jsonpath={.items[0].spec.nodeName}')).stdout;
+    succeeded(await asInfraAdmin('cordon', node));
+    try {
+      succeeded(await this.infra('delete', 'pod', ...pods, '--wait=true'));
+      await work(node);
+    } finally {
+      succeeded(await asInfraAdmin('uncordon', node));
+    }
+  }
+
   /** Waits until all pods of a Deployment of the hosted cluster are available; fails with what holds them up. */
   async rolledOut(deployment: string, seconds: number, namespace = 'default'): Promise<void> {
     const within = ['-n', namespace];
