@@ -21,16 +21,17 @@ const profiles: Record<ClusterSpec['profile'], Record<Component, ComponentProfil
       requests: { cpu: '50m', memory: '288Mi' },
       limits: { cpu: '2', memory: '1Gi' },
     },
+    // Small heaps: collecting their garbage twice as often costs less than a millicore.
     'kube-controller-manager': {
       args: [],
-      env: {},
-      requests: { cpu: '20m', memory: '64Mi' },
+      env: { GOGC: '50' },
+      requests: { cpu: '15m', memory: '64Mi' },
       limits: { cpu: '1', memory: '256Mi' },
     },
     'kube-scheduler': {
       args: [],
-      env: {},
-      requests: { cpu: '10m', memory: '40Mi' },
+      env: { GOGC: '50' },
+      requests: { cpu: '5m', memory: '32Mi' },
       limits: { cpu: '1', memory: '256Mi' },
     },
   },
