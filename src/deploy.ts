@@ -66,6 +66,7 @@ export async function deploy(cluster: InfraCluster, request: DeployRequest): Pro
     if (request.files) checkFiles(request.files, readAuthority(existing.ofKind('Secret')));
     const { asleep, ...record }: PlaneRecord = await ensureRecord(cluster, spec, toolVersion());
     if (record.phase === 'restoring' && !request.restores) throw unfinishedRestore(cluster.namespace);
+    if (asleep?.snapshot) throw snapshotAsleep(cluster.namespace);
     if (asleep) reporter.line(`The plane has slept since ${asleep.since}: deploy wakes it`);
     if ((asleep?.replicas.etcd ?? spec.etcdMembers) !== spec.etcdMembers) throw membersAsleep(cluster.namespace);
     const { storage, replaces } = await chooseStorage(cluster, spec, existing, record);
@@ -186,6 +187,16 @@ function noLoadBalancer(namespace: string, hostname: string | undefined, timeout
       : `none came within ${Math.round(timeout / 1000)} s: the cluster may have no load balancer, or no address left`,
     fix: `look at: kubectl -n ${namespace} describe service apiserver; or use --in-cluster node or loopback, which need none`,
     anchor: 'no-load-balancer',
+  });
+}
+
+/** An etcd that deploy starts would begin empty. */
+function snapshotAsleep(namespace: string): UserError {
+  return new UserError({
+    what: `the plane in namespace "${namespace}" sleeps, and what its ephemeral etcd held lies in a snapshot`,
+    fix: `wake it first with: k8sk8s wake -n ${namespace}, which gives it back; then deploy`,
+    anchor: 'plane-asleep',
+    exitCode: 2,
   });
 }
 

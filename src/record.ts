@@ -23,12 +23,32 @@ export interface PlaneRecord {
   /** What `certs rotate-exposed` is replacing, as it was when that began; absent where nothing was exposed. */
   exposed?: Exposed;
   /** Since when the plane sleeps, RFC 3339, and how many pods each of its workloads gets when it wakes. */
-  asleep?: { since: string; replicas: Record<string, number> };
+  asleep?: Asleep;
   /**
    * `restoring` until etcd has the data of a backup: it must not begin empty before. `deploying` until the plane was seen
    * available with this spec.
    */
   phase: 'restoring' | 'deploying' | 'available';
+}
+
+export interface Asleep {
+  since: string;
+  replicas: Record<string, number>;
+  /** Where an ephemeral etcd's data is meanwhile. */
+  snapshot?: KeptSnapshot;
+  /** etcd has been given it back, and may have seen writes since. */
+  givenBack?: boolean;
+}
+
+/** An etcd snapshot in the namespace's Secrets. */
+export interface KeptSnapshot {
+  /** How many Secrets. */
+  parts: number;
+  /** Bytes of the snapshot, and the SHA-256 of the database in it, hexadecimal. */
+  size: number;
+  sha256: string;
+  /** The newest in it. */
+  revision: number;
 }
 
 /** What of the plane's Secrets somebody may have read, by public names. */

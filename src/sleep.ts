@@ -1,4 +1,7 @@
+import { Readable } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
+import { forgetSnapshot, keepSnapshot, keptSnapshot } from './backup/kept.ts';
+import { seedEtcd } from './backup/seed.ts';
 import { renewLeaves } from './certificates.ts';
 import { UserError } from './errors.ts';
 import { openPlane, type Plane } from './hosted.ts';
@@ -7,19 +10,21 @@ import type { Pod, Workload } from './kube/objects.ts';
 import { acquireLock } from './lock.ts';
 import { Existing } from './plane/apply.ts';
 import { waitAvailable, waitComponentsReady } from './plane/available.ts';
+import { buildControlPlane } from './plane/control-plane.ts';
 import { Diagnosis } from './plane/diagnose.ts';
 import { belongsTo } from './plane/names.ts';
 import { podsOf } from './plane/pods.ts';
 import type { Work } from './plane/roll-out.ts';
 import { startOrder, waitEtcdStarts } from './plane/start-order.ts';
-import { type PlaneRecord, toConfigMap } from './record.ts';
+import { type Asleep, type PlaneRecord, toConfigMap } from './record.ts';
+import { imagesOf } from './spec.ts';
 
 /**
- * Ends a plane's pods and keeps everything else, so that it costs nothing but its objects and volumes. Its workers go on
- * running what they run. Killed anywhere and run again, it goes on.
+ * Ends a plane's pods and keeps everything else, so that it costs nothing but its objects and volumes; what an ephemeral
+ * etcd holds is kept in Secrets. Its workers go on running what they run. Killed anywhere and run again, it goes on.
  *
  * @returns false when it slept already
- * @throws UserError `sleep-ephemeral` when its data would go with its pods
+ * @throws UserError `sleep-too-large`, `plane-incomplete`
  */
 export async function sleepPlane(cluster: InfraCluster, { reporter, timeout, signal }: Work): Promise<boolean> {
   const lock = await acquireLock(cluster, 'sleep', reporter, signal);
@@ -27,20 +32,27 @@ export async function sleepPlane(cluster: InfraCluster, { reporter, timeout, sig
   try {
     const plane = await openPlane(cluster);
     const { record } = plane;
-    refuseToLose(cluster, plane);
+    if (record.phase !== 'available') throw unfinished(cluster);
     const workloads = await workloadsOf(cluster, record);
     const awake = workloads.filter(({ spec }) => spec.replicas !== 0);
     if (record.asleep && awake.length === 0 && (await podsOf(cluster, record.planeId)).length === 0) return false;
     const counts = Object.fromEntries(awake.map(({ metadata, spec }) => [metadata.name, spec.replicas ?? 1]));
-    const asleep = {
+    const asleep: Asleep = {
       since: record.asleep?.since ?? new Date().toISOString(),
       replicas: { ...record.asleep?.replicas, ...counts },
+      // A plane that was about to wake may have seen writes since.
+      ...(!record.asleep?.givenBack && { snapshot: record.asleep?.snapshot }),
     };
     // Noted first: a run that is ended half-way leaves a plane that says why it does not answer.
     await cluster.apply(toConfigMap({ ...record, asleep }));
     // An API server whose etcd is gone first does not end before its grace period does.
     await scale(cluster, workloads.filter(isNotEtcd), () => 0);
     await untilEnded(cluster, record, isNotEtcd, { reporter, timeout, signal: stop });
+    if (plane.storage.kind === 'ephemeral' && !asleep.snapshot) {
+      asleep.snapshot = await keepSnapshot(cluster, record, plane.bundle, stop);
+      await cluster.apply(toConfigMap({ ...record, asleep }));
+      reporter.line(`etcd's data is kept in ${asleep.snapshot.parts} Secrets, revision ${asleep.snapshot.revision}`);
+    }
     await scale(cluster, workloads, () => 0);
     await untilEnded(cluster, record, () => true, { reporter, timeout, signal: stop });
     return true;
@@ -68,11 +80,12 @@ export async function wakePlane(cluster: InfraCluster, work: Work): Promise<stri
     if (!record.asleep) return undefined;
     const { replicas } = record.asleep;
     // Certificates go on ageing.
-    await renewLeaves(cluster, plane, reporter);
+    const { bundle } = await renewLeaves(cluster, plane, reporter);
+    await giveBack(cluster, { ...plane, bundle }, record.asleep, { ...work, signal });
     const workloads = await workloadsOf(cluster, record);
     diagnosis = new Diagnosis(cluster, record.planeId);
-    diagnosis.expect(workloads);
-    const wake = (some: Workload[]) => scale(cluster, some, (name) => replicas[name] ?? 1);
+    diagnosis.expect(workloads.map((each) => withPods(each, replicas)));
+    const wake = (some: Workload[]) => scale(cluster, some, (name) => podsOfAwake(name, replicas));
     const { first, apiServer, clients } = startOrder(workloads, (workload) => workload);
     await wake(first);
     await waitEtcdStarts(diagnosis, { reporter, timeout, signal });
@@ -80,6 +93,7 @@ export async function wakePlane(cluster: InfraCluster, work: Work): Promise<stri
     await untilAnswers(plane, diagnosis, { reporter, timeout, signal }, () => wake(clients));
     await waitComponentsReady(diagnosis, timeout, signal);
     await cluster.apply(toConfigMap({ ...record, asleep: undefined }));
+    if (record.asleep.snapshot) await forgetSnapshot(cluster, record.asleep.snapshot);
     return plane.addresses.publicServer;
   } catch (error) {
     throw signal.aborted ? signal.reason : error;
@@ -87,6 +101,14 @@ export async function wakePlane(cluster: InfraCluster, work: Work): Promise<stri
     diagnosis?.close();
     await lock.release();
   }
+}
+
+function podsOfAwake(name: string, replicas: Asleep['replicas']): number {
+  return replicas[name] ?? 1;
+}
+
+function withPods(workload: Workload, replicas: Asleep['replicas']): Workload {
+  return { ...workload, spec: { ...workload.spec, replicas: podsOfAwake(workload.metadata.name, replicas) } };
 }
 
 async function untilAnswers(
@@ -115,21 +137,47 @@ async function workloadsOf(cluster: InfraCluster, { planeId }: PlaneRecord): Pro
   );
 }
 
-function refuseToLose({ namespace }: InfraCluster, { record, storage }: Plane): void {
-  if (record.phase !== 'available')
-    throw new UserError({
-      what: `the plane in namespace "${namespace}" cannot sleep yet`,
-      why: 'its first deploy is not finished',
-      fix: `run k8sk8s deploy -n ${namespace} again`,
-      anchor: 'plane-incomplete',
+/**
+ * An ephemeral etcd gets its data back before its first pod, and its StatefulSet finds that pod. Done again after a kill as
+ * long as nobody can have written to it.
+ */
+async function giveBack(
+  cluster: InfraCluster,
+  { record, spec, addresses, storage, bundle }: Plane,
+  asleep: Asleep,
+  { reporter, timeout, signal }: Work,
+): Promise<void> {
+  if (!asleep.snapshot || asleep.givenBack) return;
+  const { workloads } = buildControlPlane({ ...record, asleep: undefined }, spec, addresses, storage, bundle);
+  const workload = workloads.find(({ kind }) => kind === 'StatefulSet')!;
+  const snapshot = await keptSnapshot(cluster, asleep.snapshot);
+  const phase = reporter.begin('Giving etcd its data back');
+  try {
+    await seedEtcd(cluster, {
+      planeId: record.planeId,
+      workload,
+      storage,
+      nodeImage: imagesOf(spec).node,
+      snapshot: { size: snapshot.length, open: () => Readable.from([snapshot]) },
+      timeout,
+      progress: () => undefined,
+      signal,
     });
-  if (storage.kind === 'volume') return;
-  throw new UserError({
-    what: `the plane in namespace "${namespace}" cannot sleep: all that it holds would be lost`,
-    why: 'its etcd is ephemeral: the data lives in its pod, and a plane that sleeps has no pods',
-    fix: 'leave it running; only a plane that was made with a volume for etcd (k8sk8s deploy --etcd-storage 5Gi) can sleep',
-    anchor: 'sleep-ephemeral',
-    exitCode: 2,
+    await cluster.apply(workload);
+    await cluster.apply(toConfigMap({ ...record, asleep: { ...asleep, givenBack: true } }));
+  } catch (error) {
+    phase.fail();
+    throw error;
+  }
+  phase.done();
+}
+
+function unfinished({ namespace }: InfraCluster): UserError {
+  return new UserError({
+    what: `the plane in namespace "${namespace}" cannot sleep yet`,
+    why: 'its first deploy is not finished',
+    fix: `run k8sk8s deploy -n ${namespace} again`,
+    anchor: 'plane-incomplete',
   });
 }
 

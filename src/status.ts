@@ -120,7 +120,13 @@ export async function planeStatus(cluster: InfraCluster, now = new Date()): Prom
       nodePort: addresses.nodePort,
       version: spec.kubernetesVersion,
       components: components.map((name) => componentStatus(name, pods.items, events.items, replicasOf(spec, name))),
-      storage: { ...storage, ...storageWords(storage) },
+      storage: {
+        ...storage,
+        ...storageWords(storage),
+        ...(record.asleep?.snapshot && {
+          loses: 'while the plane sleeps, its data lies in a snapshot in Secrets of the namespace',
+        }),
+      },
       alarms,
       certificates: certificates.sort((a, b) => a.days - b.days),
       hosted: answer,

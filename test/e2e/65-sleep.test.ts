@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { eventually, Namespace, sandboxCommand, succeeded } from './world.ts';
 
-// A plane with a volume sleeps and wakes, and a worker of it goes on meanwhile. The tests of this file follow each other.
+// A plane with a volume sleeps and wakes, and a worker of it goes on meanwhile; then one without a volume. The tests of this file follow each other.
 
 let home: Namespace;
 /** Everything stored before the plane sleeps, and when the containers on the worker were started. */
@@ -93,6 +93,33 @@ test('wakes with everything that it held, and the containers of its worker were 
   succeeded(await home.k8sk8s('status'));
   expect((await home.k8sk8s('wake')).stderr).toContain('Nothing to do');
   expect(succeeded(await home.k8sk8s('deploy')).stderr).toContain('Nothing to change');
+});
+
+test('an ephemeral plane sleeps and wakes with all that it held, also when both were killed half-way', async () => {
+  const light = await Namespace.open('sleep-light');
+  succeeded(await sandboxCommand(['host', 'sleep-light.e2e.test'], light));
+  try {
+    succeeded(await light.k8sk8s('deploy', '-h', 'sleep-light.e2e.test', '--etcd-storage', 'ephemeral'));
+    await light.ask('create', 'configmap', 'before', '--from-literal=a=b');
+    await light.ask('create', 'secret', 'generic', 'before', '--from-literal=c=d');
+    await light.killed(2500, 'sleep');
+    const asleep = succeeded(await light.k8sk8s('sleep'));
+    expect(asleep.stderr).toMatch(/The plane sleeps|Nothing to do/);
+    expect(succeeded(await light.k8sk8s('status')).stdout).toMatch(/^Storage: +ephemeral: .* snapshot in Secrets/m);
+    const refused = await light.k8sk8s('deploy');
+    expect(refused.code).toBe(2);
+    expect(refused.stderr).toContain('k8sk8s wake -n sleep-light');
+    await light.killed(4000, 'wake');
+    expect(succeeded(await light.k8sk8s('wake')).stderr).toContain('again');
+    expect(await light.ask('get', 'configmap', 'before', '-o', 'jsonpath={.data.a}')).toBe('b');
+    expect(await light.ask('get', 'secret', 'before', '-o', 'jsonpath={.data.c}')).toBe(
+      Buffer.from('d').toString('base64'),
+    );
+    succeeded(await light.k8sk8s('status'));
+    expect(succeeded(await light.infra('get', 'secrets', '-o', 'name')).stdout).not.toContain('etcd-snapshot');
+  } finally {
+    succeeded(await light.k8sk8s('destroy', '--yes'));
+  }
 });
 
 test('deploy wakes it too', async () => {
