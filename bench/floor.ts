@@ -6,7 +6,7 @@ import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ensureBinaries } from '../sandbox/artifacts/ensure.ts';
 import type { HostedCluster } from '../src/kube/cluster.ts';
-import { connectHosted } from '../src/kube/connect.ts';
+import { connectHosted, type HostedAccess } from '../src/kube/connect.ts';
 import { ApiError, ConnectionError } from '../src/kube/errors.ts';
 import { type Credential, createAuthority, createKeyPair, issueLeaf } from '../src/pki/issue.ts';
 import type { Reporter } from '../src/ui/reporter.ts';
@@ -43,9 +43,12 @@ export class Floor {
     const folder = mkdtempSync(path.join(tmpdir(), 'k8sk8s-floor-'));
     const ports = { client: await freePort(), peer: await freePort(), secure: await freePort() };
     const files = writePki(folder, this.#pki);
-    const { authority, admin } = this.#pki;
-    const server = `https://127.0.0.1:${ports.secure}`;
-    const cluster = connectHosted({ server, certificateAuthority: authority.certificate, client: admin });
+    const access: HostedAccess = {
+      server: `https://127.0.0.1:${ports.secure}`,
+      certificateAuthority: this.#pki.authority.certificate,
+      client: this.#pki.admin,
+    };
+    const cluster = connectHosted(access);
     const started = performance.now();
     const children = [
       start(folder, this.#programs.etcd, etcdArguments(folder, files, ports)),
@@ -54,7 +57,7 @@ export class Floor {
     try {
       await untilReady(cluster, folder);
       const readyMs = performance.now() - started;
-      return await work({ readyMs, cluster, pids: children.map(({ pid }) => pid!) });
+      return await work({ readyMs, access, pids: children.map(({ pid }) => pid!) });
     } finally {
       await cluster.close();
       await Promise.all(children.reverse().map(end));
@@ -67,7 +70,7 @@ export interface BareProcesses {
   /** Milliseconds from the start of the first process to the first /readyz. */
   readyMs: number;
   /** As an administrator. */
-  cluster: HostedCluster;
+  access: HostedAccess;
   /** etcd's and the API server's. */
   pids: number[];
 }

@@ -1,13 +1,18 @@
 import pLimit from 'p-limit';
+import { ensureBinaries } from '../sandbox/artifacts/ensure.ts';
 import { requireState } from '../sandbox/state.ts';
 import { sandboxUp } from '../sandbox/up.ts';
+import { openPlane } from '../src/hosted.ts';
 import type { HostedCluster } from '../src/kube/cluster.ts';
+import { connectHosted, type HostedAccess } from '../src/kube/connect.ts';
 import type { ConfigMap } from '../src/kube/objects.ts';
+import { issueBreakGlass } from '../src/pki/certificates.ts';
 import { anyPlaneSelector } from '../src/plane/names.ts';
 import type { Reporter } from '../src/ui/reporter.ts';
 import { table } from '../src/ui/table.ts';
 import { consumptionOf, memoryOf } from './consumption.ts';
 import { Floor } from './floor.ts';
+import { runHollowPods } from './hollow.ts';
 import { calm, type MachineState, machineLine, machineState } from './machine.ts';
 import { Bench } from './plane.ts';
 import { quantile, type Summary, shuffled, summarize } from './statistics.ts';
@@ -22,15 +27,18 @@ interface Work {
   get: number;
   /** Milliseconds to list them all, 500 a page. */
   listAll: number;
+  /** Pods on a hollow node that came to run in a second, each made by the API and reported by a kubelet. */
+  podsPerSecond: number;
   /** MiB of heaps and stacks of etcd and API server afterwards. */
   anonymousMiB: number;
 }
 
-const figures = ['createsPerSecond', 'createP99', 'get', 'listAll', 'anonymousMiB'] as const;
+const figures = ['createsPerSecond', 'createP99', 'get', 'listAll', 'podsPerSecond', 'anonymousMiB'] as const;
 
 export interface GrowthReport {
   machine: MachineState;
   objects: number;
+  pods: number;
   runs: number;
   /** `bare` and the profiles. */
   clusters: { name: string; summary: Record<(typeof figures)[number], Summary> }[];
@@ -43,12 +51,14 @@ const kind = { apiVersion: 'v1', kind: 'ConfigMap' };
 
 /** The same work in bare processes and in planes of each profile, in random order, round by round. */
 export async function measureGrowth(
-  options: { sandbox: string; objects: number; runs: number; profiles: string[] },
+  options: { sandbox: string; objects: number; pods: number; runs: number; profiles: string[] },
   reporter: Reporter,
 ): Promise<GrowthReport> {
   const state = await sandboxUp({ name: options.sandbox, workers: 0, infraNodes: 1 }, reporter);
   const machine = machineState(state.kubernetesVersion);
   const floor = await Floor.prepare(state.kubernetesVersion, reporter);
+  const { kubemark } = await ensureBinaries(['kubemark'], { kubernetesVersion: state.kubernetesVersion }, reporter);
+  const amount = { objects: options.objects, pods: options.pods, kubemark };
   const bench = await Bench.open(options.sandbox, 'bench');
   const names = ['bare', ...options.profiles];
   const measured = new Map<string, Work[]>(names.map((name) => [name, []]));
@@ -56,10 +66,11 @@ export async function measureGrowth(
     for (let run = 1; run <= options.runs; run++)
       for (const name of shuffled(names)) {
         await calm();
-        const work = name === 'bare' ? await inBare(floor, options.objects) : await inPlane(bench, name, options);
+        const work =
+          name === 'bare' ? await inBare(floor, amount) : await inPlane(bench, name, options.sandbox, amount);
         measured.get(name)!.push(work);
         reporter.line(
-          `run ${run} of ${options.runs}, ${name}: ${work.createsPerSecond.toFixed(0)} creates a second, all listed in ${work.listAll.toFixed(0)} ms, ${work.anonymousMiB.toFixed(0)} MiB`,
+          `run ${run} of ${options.runs}, ${name}: ${work.createsPerSecond.toFixed(0)} creates and ${work.podsPerSecond.toFixed(1)} pods a second, ${work.anonymousMiB.toFixed(0)} MiB`,
         );
       }
   } finally {
@@ -68,6 +79,7 @@ export async function measureGrowth(
   return {
     machine,
     objects: options.objects,
+    pods: options.pods,
     runs: options.runs,
     clusters: [...measured].map(([name, works]) => ({
       name,
@@ -78,21 +90,33 @@ export async function measureGrowth(
   };
 }
 
-function inBare(floor: Floor, objects: number): Promise<Work> {
-  return floor.run(async ({ cluster, pids }) => ({
-    ...(await work(cluster, objects)),
-    anonymousMiB: pids.reduce((sum, pid) => sum + memoryOf(pid).anonymousMiB, 0),
-  }));
+/** What is done in each cluster, and the program that plays the kubelet. */
+interface Amount {
+  objects: number;
+  pods: number;
+  kubemark: string;
 }
 
-async function inPlane(
-  bench: Bench,
-  profile: string,
-  { sandbox, objects }: { sandbox: string; objects: number },
-): Promise<Work> {
+function inBare(floor: Floor, amount: Amount): Promise<Work> {
+  return floor.run(async ({ access, pids }) => {
+    const done = await inCluster(access, amount, async (cluster) => {
+      // What a controller-manager would make.
+      await cluster.apply({ apiVersion: 'v1', kind: 'ServiceAccount', metadata: { name: 'default', namespace } });
+    });
+    return { ...done, anonymousMiB: pids.reduce((sum, pid) => sum + memoryOf(pid).anonymousMiB, 0) };
+  });
+}
+
+async function inPlane(bench: Bench, profile: string, sandbox: string, amount: Amount): Promise<Work> {
   await bench.deploy(['--profile', profile, '--egress', 'none', '--etcd-storage', 'ephemeral']);
   try {
-    const done = await bench.inPlane((hosted) => work(hosted, objects));
+    const { addresses, bundle } = await openPlane(bench.cluster);
+    const access = {
+      server: addresses.publicServer,
+      certificateAuthority: bundle.authorities.ca!.certificate,
+      client: await issueBreakGlass(bundle),
+    };
+    const done = await inCluster(access, amount);
     const { items } = await bench.cluster.pods(anyPlaneSelector);
     const { components } = await consumptionOf(items, requireState(sandbox), 0);
     const compared = components.filter(({ name }) => name === 'etcd' || name === 'kube-apiserver');
@@ -102,7 +126,22 @@ async function inPlane(
   }
 }
 
-async function work(cluster: HostedCluster, objects: number): Promise<Omit<Work, 'anonymousMiB'>> {
+async function inCluster(
+  access: HostedAccess,
+  { objects, pods, kubemark }: Amount,
+  prepare?: (cluster: HostedCluster) => Promise<void>,
+): Promise<Omit<Work, 'anonymousMiB'>> {
+  const cluster = connectHosted(access);
+  try {
+    await prepare?.(cluster);
+    const done = await work(cluster, objects);
+    return { ...done, podsPerSecond: await runHollowPods(kubemark, access, cluster, pods) };
+  } finally {
+    await cluster.close();
+  }
+}
+
+async function work(cluster: HostedCluster, objects: number): Promise<Omit<Work, 'podsPerSecond' | 'anonymousMiB'>> {
   const limit = pLimit(clients);
   const data = { text: 'x'.repeat(1000) };
   const creates: number[] = [];
@@ -118,7 +157,7 @@ async function work(cluster: HostedCluster, objects: number): Promise<Omit<Work,
   const took = performance.now() - from;
   const gets: number[] = [];
   for (let index = 0; index < 200; index++)
-    gets.push(await milliseconds(() => cluster.get(kind, `grow-${index}`, namespace)));
+    gets.push(await milliseconds(() => cluster.get(kind, `grow-${index % objects}`, namespace)));
   const listAll = await milliseconds(() => cluster.names(kind));
   return {
     createsPerSecond: (objects / took) * 1000,
@@ -139,19 +178,27 @@ function sorted(values: number[]): number[] {
 }
 
 /** Pure. */
-export function renderGrowth({ machine, objects, runs, clusters }: GrowthReport): string {
+export function renderGrowth({ machine, objects, pods, runs, clusters }: GrowthReport): string {
   const bare = clusters.find(({ name }) => name === 'bare')!;
   const cell = (cluster: GrowthReport['clusters'][number], figure: (typeof figures)[number]) => {
     const { median } = cluster.summary[figure];
     const ratio = (median / bare.summary[figure].median).toFixed(2);
-    return `${median.toFixed(figure === 'get' ? 1 : 0)}${cluster === bare ? '' : ` (${ratio})`}`;
+    return `${median.toFixed(figure === 'get' || figure === 'podsPerSecond' ? 1 : 0)}${cluster === bare ? '' : ` (${ratio})`}`;
   };
   return [
     machineLine(machine),
-    `${objects} ConfigMaps of 1 kB, made by ${clients} clients; medians of ${runs} runs, and their ratio to the bare processes.`,
+    `${objects} ConfigMaps of 1 kB, made by ${clients} clients, then ${pods} pods on one hollow node; medians of ${runs} runs, and their ratio to the bare processes.`,
     '',
     table(
-      ['', 'CREATES A SECOND', 'CREATE P99 ms', 'GET ms', 'LIST ALL ms', 'ETCD AND API SERVER, ANONYMOUS MiB'],
+      [
+        '',
+        'CREATES A SECOND',
+        'CREATE P99 ms',
+        'GET ms',
+        'LIST ALL ms',
+        'PODS A SECOND',
+        'ETCD AND API SERVER, ANONYMOUS MiB',
+      ],
       clusters.map((cluster) => [cluster.name, ...figures.map((figure) => cell(cluster, figure))]),
     ),
   ].join('\n');

@@ -25,6 +25,7 @@ interface Options {
   density?: boolean;
   growth?: boolean;
   objects: string;
+  pods: string;
   atOnce: string;
   requests: string;
   planes: string;
@@ -120,7 +121,8 @@ async function commands(runs: number, options: Options): Promise<void> {
 
 async function growth(runs: number, { sandbox, profile: profiles, json, ...options }: Options): Promise<void> {
   const objects = wholeNumber(options.objects, '--objects');
-  const report = await measureGrowth({ sandbox, objects, runs, profiles }, reporter);
+  const pods = wholeNumber(options.pods, '--pods');
+  const report = await measureGrowth({ sandbox, objects, pods, runs, profiles }, reporter);
   process.stdout.write(`${renderGrowth(report)}\n`);
   if (json) writeFileSync(json, `${JSON.stringify(report, null, 2)}\n`);
 }
@@ -174,6 +176,7 @@ const program = new Command('bench')
   .option('--idle', 'what a plane at rest takes, instead of how long it takes to make')
   .option('--growth', 'work inside a plane, beside the same work in bare processes')
   .option('--objects <N>', 'with --growth: how many ConfigMaps are made', '10000')
+  .option('--pods <N>', 'with --growth: how many pods come to run on a hollow node', '1000')
   .option('--profile <NAME...>', 'with --idle and --growth: which profiles', ['default', 'lite'])
   .option('--seconds <N>', 'with --idle: how long a plane is watched, after it rested twice as long', '60')
   .option('--commands', 'how quickly help, list and status answer, instead of how long a deploy takes')

@@ -273,6 +273,7 @@ export const binaries = {
   crane: { component: 'crane', package: 'github.com/google/go-containerregistry/cmd/crane', seconds: 30 },
   'sample-apiserver': { component: 'sample-apiserver', package: 'k8s.io/sample-apiserver', seconds: 60 },
   'history-checker': { component: 'history-checker', package: '.', seconds: 5 },
+  kubemark: kubernetes('kubemark', 60),
   nginx: { component: 'debian', package: 'nginx/usr/sbin/nginx', by: 'debian-file', seconds: 2 },
 } satisfies Record<string, Binary>;
 

@@ -39,12 +39,17 @@ export function namespacesOfContexts(choice: KubeconfigChoice): string[] {
   return [...new Set([current, ...others].map((context) => context?.namespace ?? 'default'))];
 }
 
-/** The hosted cluster behind `server`, trusted by its own CA only, with a client certificate. PEM strings. */
-export function connectHosted(options: {
+/** The way into a hosted cluster. */
+export interface HostedAccess {
+  /** `https://HOST:PORT`. */
   server: string;
+  /** PEM, as the others. */
   certificateAuthority: string;
   client: { certificate: string; key: string };
-}): HostedCluster {
+}
+
+/** The hosted cluster behind `server`, trusted by its own CA only, with a client certificate. PEM strings. */
+export function connectHosted(options: HostedAccess): HostedCluster {
   const agent = new https.Agent({
     keepAlive: true,
     maxSockets: 16,
