@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { UserError } from './errors.ts';
-import { type EtcdPlane, etcdPlane, growTo, shrinkTo } from './etcd/scale.ts';
+import { type EtcdPlane, etcdPlane, growTo, presentMembers, shrinkTo } from './etcd/scale.ts';
 import type { InfraCluster } from './kube/cluster.ts';
 import { type KubeObject, nameOf, type Workload } from './kube/objects.ts';
 import { ensureCertificates, type PkiBundle } from './pki/certificates.ts';
@@ -56,7 +56,7 @@ export async function ensureComponents(plane: PlaneInMaking): Promise<() => Prom
   const { cluster, record, addresses, storage, existing, applied, diagnosis, stop } = plane;
   const { spec, reporter, allowDataLoss, timeout } = plane.request;
   const present = presentMembers(existing);
-  const membership = settledMembership(Math.max(present, spec.etcdMembers));
+  const membership = settledMembership(Math.max(present, spec.etcdMembers), record.phase === 'available');
   const { secrets, workloads } = buildControlPlane(record, spec, addresses, storage, plane.bundle, membership);
   if (storage.kind === 'ephemeral' && !allowDataLoss) refuseDataLoss(workloads, existing);
   diagnosis.expect(workloads);
@@ -92,10 +92,14 @@ export async function ensureComponents(plane: PlaneInMaking): Promise<() => Prom
   };
 }
 
-/** Pods that etcd's StatefulSet has; none before there is one. */
-export function presentMembers(existing: Existing): number {
-  const [statefulSet] = existing.ofKind<Workload>('StatefulSet');
-  return statefulSet ? (statefulSet.spec.replicas ?? 1) : 0;
+/** The members have formed their cluster: from now on none of them may form another. */
+export async function closeCluster(plane: PlaneInMaking): Promise<void> {
+  const { cluster, record, addresses, storage, bundle } = plane;
+  const { spec } = plane.request;
+  if (spec.etcdMembers === 1) return;
+  const formed = { ...record, phase: 'available' as const };
+  const { workloads } = buildControlPlane(formed, spec, addresses, storage, bundle);
+  await cluster.apply(workloads.find(({ kind }) => kind === 'StatefulSet')!);
 }
 
 function etcdOf({ cluster, request, diagnosis, stop, ...plane }: PlaneInMaking): EtcdPlane {

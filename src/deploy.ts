@@ -4,12 +4,13 @@ import { applyChildAssets } from './child/apply.ts';
 import { buildChildAssets, kubeletClientsBinding, outdatedAssets } from './child/assets.ts';
 import {
   type ComponentsRequest,
+  closeCluster,
   ensureComponents,
   type PlaneInMaking,
-  presentMembers,
   writeRecord,
 } from './components.ts';
 import { UserError } from './errors.ts';
+import { presentMembers } from './etcd/scale.ts';
 import { checkFiles, type FilesResult, writeFiles } from './files.ts';
 import type { HostedCluster, InfraCluster } from './kube/cluster.ts';
 import { connectHosted } from './kube/connect.ts';
@@ -124,6 +125,7 @@ export async function deploy(cluster: InfraCluster, request: DeployRequest): Pro
     await waitComponentsReady(diagnosis, request.timeout, stop);
     // A restore that was killed after etcd had its data is finished by now, and its plane is one like any other.
     if (!request.restores && isRestoring(record)) record.finishing = undefined;
+    if (record.phase !== 'available') await closeCluster(plane);
     await writeRecord(cluster, record, spec, addresses, 'available');
     return { planeId: record.planeId, addresses, serverVersion, applied, issuedCertificates: issued, files };
   } catch (error) {

@@ -4,6 +4,7 @@ import type { InfraCluster } from './kube/cluster.ts';
 import { ConnectionError, explainInfraError, isConflict } from './kube/errors.ts';
 import type { ConfigMap } from './kube/objects.ts';
 import { labelsOf, recordName } from './plane/names.ts';
+import type { NetworkFinding } from './plane/network-probe.ts';
 import type { ClusterSpec, ClusterSpecInput } from './spec.ts';
 
 /** What the namespace remembers of its plane: ConfigMap k8sk8s. */
@@ -22,6 +23,8 @@ export interface PlaneRecord {
   finishing?: string;
   /** What `certs rotate-exposed` is replacing, as it was when that began; absent where nothing was exposed. */
   exposed?: Exposed;
+  /** What was found when somebody last tried whether the plane's NetworkPolicies are enforced. */
+  network?: NetworkFinding;
   /** Since when the plane sleeps, RFC 3339, and how many pods each of its workloads gets when it wakes. */
   asleep?: Asleep;
   /**
@@ -129,6 +132,9 @@ export const restoreOf = (created: string): string => `restore of ${created}`;
 export function isRestoring({ finishing }: PlaneRecord): boolean {
   return finishing?.startsWith(restoreOf('')) ?? false;
 }
+
+/** `finishing` while etcd is repaired: nothing else of the plane may run meanwhile. */
+export const repairing = 'etcd repair';
 
 /** Notes that a command has come to its last step, or with undefined that it has ended. The caller holds the lock. */
 export async function markFinishing(cluster: InfraCluster, finishing: string | undefined): Promise<void> {

@@ -46,8 +46,7 @@ export async function sleepPlane(cluster: InfraCluster, { reporter, timeout, sig
     // Noted first: a run that is ended half-way leaves a plane that says why it does not answer.
     await cluster.apply(toConfigMap({ ...record, asleep }));
     // An API server whose etcd is gone first does not end before its grace period does.
-    await scale(cluster, workloads.filter(isNotEtcd), () => 0);
-    await untilEnded(cluster, record, isNotEtcd, { reporter, timeout, signal: stop });
+    await endAllButEtcd(cluster, record, { reporter, timeout, signal: stop });
     if (plane.storage.kind === 'ephemeral' && !asleep.snapshot) {
       asleep.snapshot = await keepSnapshot(cluster, record, plane.bundle, stop);
       await cluster.apply(toConfigMap({ ...record, asleep }));
@@ -130,6 +129,12 @@ async function untilAnswers(
   }
 }
 
+/** Ends the pods of all components but etcd; nothing is written to etcd from then on. */
+export async function endAllButEtcd(cluster: InfraCluster, record: PlaneRecord, work: Work): Promise<void> {
+  await scale(cluster, (await workloadsOf(cluster, record)).filter(isNotEtcd), () => 0);
+  await untilEnded(cluster, record, isNotEtcd, work);
+}
+
 async function workloadsOf(cluster: InfraCluster, { planeId }: PlaneRecord): Promise<Workload[]> {
   const existing = await Existing.read(cluster);
   return [...existing.ofKind<Workload>('StatefulSet'), ...existing.ofKind<Workload>('Deployment')].filter((object) =>
@@ -155,6 +160,7 @@ async function giveBack(
   try {
     await seedEtcd(cluster, {
       planeId: record.planeId,
+      member: 0,
       workload,
       storage,
       nodeImage: imagesOf(spec).node,

@@ -10,9 +10,10 @@ import { connectionWords } from './plane/available.ts';
 import { EtcdGateway } from './plane/etcd-gateway.ts';
 import { replicasOf } from './plane/guards.ts';
 import { planeSelector } from './plane/names.ts';
+import type { NetworkFinding } from './plane/network-probe.ts';
 import { isReady } from './plane/pods.ts';
 import { type Storage, storageWords } from './plane/storage.ts';
-import type { PlaneRecord } from './record.ts';
+import { type PlaneRecord, repairing } from './record.ts';
 import { type ClusterSpec, components } from './spec.ts';
 
 interface ComponentStatus {
@@ -56,6 +57,8 @@ export interface PlaneStatus {
   asleep?: string;
   /** Since when keys that somebody may have read are being replaced, RFC 3339. */
   exposed?: string;
+  /** A command of which the last step is to come: `etcd repair`. */
+  finishing?: string;
   host: string;
   server: string;
   workerServer: string;
@@ -69,6 +72,8 @@ export interface PlaneStatus {
   hosted: { answers: boolean; problem?: string; workers: WorkerStatus[] };
   warnings: Warning[];
   egress: { kind: ClusterSpec['egress']; how: string };
+  /** Absent while nobody has tried. */
+  network?: NetworkFinding;
   limits: string[];
 }
 
@@ -114,6 +119,7 @@ export async function planeStatus(cluster: InfraCluster, now = new Date()): Prom
       phase: record.phase,
       asleep: record.asleep?.since,
       exposed: record.exposed?.since,
+      finishing: record.finishing,
       host: spec.host,
       server: addresses.publicServer,
       workerServer: addresses.workerServer,
@@ -132,6 +138,7 @@ export async function planeStatus(cluster: InfraCluster, now = new Date()): Prom
       hosted: answer,
       warnings: warningsOf(events.items, pods.items),
       egress: { kind: spec.egress, how: egressWords[spec.egress] },
+      network: record.network,
       limits: [...egressLimits[spec.egress], ...components.flatMap((name) => crowded(name, pods.items))],
     };
   } finally {
@@ -143,11 +150,14 @@ export async function planeStatus(cluster: InfraCluster, now = new Date()): Prom
 export function problemsOf(
   status: Pick<
     PlaneStatus,
-    'namespace' | 'phase' | 'asleep' | 'exposed' | 'components' | 'alarms' | 'hosted' | 'certificates'
+    'namespace' | 'phase' | 'asleep' | 'exposed' | 'finishing' | 'components' | 'alarms' | 'hosted' | 'certificates'
   >,
 ): string[] {
   return [
     ...phaseProblems(status.phase),
+    ...(status.finishing === repairing
+      ? [`its etcd is being repaired; if nobody is at it, run k8sk8s etcd repair -n ${status.namespace} again`]
+      : []),
     ...(status.asleep ? awakeProblems(status.components) : componentProblems(status.components)),
     ...status.alarms.map((alarm) => alarmProblem(alarm, status.namespace)),
     ...(status.hosted.problem ? [status.hosted.problem] : []),

@@ -75,6 +75,7 @@ export async function restore(cluster: InfraCluster, request: RestoreRequest): P
       try {
         await seedEtcd(cluster, {
           planeId: head.record.planeId,
+          member: 0,
           workload,
           storage,
           nodeImage: imagesOf(spec).node,
@@ -94,11 +95,14 @@ export async function restore(cluster: InfraCluster, request: RestoreRequest): P
   const lock = await acquireLock(cluster, 'restore', reporter);
   await markFinishing(cluster, undefined).finally(() => lock.release());
   const etcdMembers = Number(head.record.spec.etcdMembers ?? 1);
-  if (etcdMembers > 1)
-    reporter.line(
-      `etcd has one member; as many as there were: k8sk8s deploy -n ${cluster.namespace} --etcd-members ${etcdMembers}`,
+  if (etcdMembers === 1 || spec.etcdStorage === 'ephemeral') return result;
+  reporter.line(`The data is back, with one member of etcd; it had ${etcdMembers}: the others join it now`);
+  return deploy(cluster, { ...request, spec: { ...spec, etcdMembers }, allowDataLoss: false }).catch((error) => {
+    reporter.warn(
+      `the plane is restored and answers, with fewer members than it had. The rest: k8sk8s deploy -n ${cluster.namespace} --etcd-members ${etcdMembers}`,
     );
-  return result;
+    throw error;
+  });
 }
 
 /** What deploy does not need: a pod that takes the snapshot in. */
@@ -138,7 +142,7 @@ export function specOf(
       ...Object.fromEntries(Object.entries(changes).filter(([, value]) => value !== undefined)),
       // It ran once, so it is no choice of now.
       allowUntestedVersion: true,
-      // One member has the backup's data; deploy makes others of it.
+      // One member gets the backup's data; the others join it.
       etcdMembers: 1,
     },
     'the options of restore',

@@ -12,6 +12,8 @@ const bumpedRevisions = 1_000_000_000;
 /** What the storage of a member that does not run yet is filled from. */
 export interface Seed {
   planeId: string;
+  /** Number of the member. */
+  member: number;
   /** StatefulSet etcd as it will be applied. */
   workload: KubeObject;
   storage: Storage;
@@ -26,12 +28,13 @@ export interface Seed {
 }
 
 const podKind = { apiVersion: 'v1', kind: 'Pod' };
-const member = 0;
+/** The pod that fills a claim; one that a killed run left holds it. */
+export const seedPod = { ...podKind, metadata: { name: 'k8sk8s-restore' } };
 
 /**
- * Fills the storage of etcd's first member from a snapshot, by etcdutl of etcd's own image, before its StatefulSet is
- * applied. All watchers have to list again: the revision is far ahead of all that were ever given out, and what was before
- * counts as compacted. (Of one member: with more, each has a storage and a name of its own, and the same snapshot.)
+ * Fills the storage of a member of etcd from a snapshot, by etcdutl of etcd's own image, before its StatefulSet is applied.
+ * All watchers have to list again: the revision is far ahead of all that were ever given out, and what was before counts as
+ * compacted. The member is the only one of its cluster; others join it.
  *
  * @throws UserError `restore-failed` with what the pod said
  */
@@ -47,7 +50,11 @@ async function fillClaim(cluster: InfraCluster, seed: Seed, volume: Volume, owne
   // One that an earlier, killed run left would take this run's snapshot for another's claim.
   await remove(cluster, seed, pod);
   const { metadata, spec } = claimTemplate(seed.planeId, volume);
-  const claim = { apiVersion: 'v1', kind: 'PersistentVolumeClaim', metadata: { ...metadata, name: claimName(member) } };
+  const claim = {
+    apiVersion: 'v1',
+    kind: 'PersistentVolumeClaim',
+    metadata: { ...metadata, name: claimName(seed.member) },
+  };
   await cluster.create<PersistentVolumeClaim>({ ...claim, spec });
   await cluster.create(pod);
   try {
@@ -142,7 +149,7 @@ interface Template extends KubeObject {
 }
 
 /** Receive, restore, place: one after the other, each admitted as etcd's own container is. */
-function steps({ workload, nodeImage }: Seed) {
+function steps({ workload, nodeImage, member }: Seed) {
   const { image, args, resources, securityContext } = (workload as Template).spec.template.spec.containers[0]!;
   const common = {
     ...(resources && { resources }),
@@ -183,14 +190,15 @@ type SeedPod = ReturnType<typeof claimPod> | ReturnType<typeof memberPod>;
 
 /** Placed and admitted as etcd's pod. Pure. */
 function claimPod(seed: Seed, owner: Secret) {
-  const { nodeSelector, tolerations, imagePullSecrets, securityContext, hostAliases } = (seed.workload as Template).spec
-    .template.spec;
-  // The last has the members' names, which are in their arguments.
-  const place = { nodeSelector, tolerations, imagePullSecrets, securityContext, hostAliases };
+  const { nodeSelector, tolerations, affinity, imagePullSecrets, securityContext, hostAliases } = (
+    seed.workload as Template
+  ).spec.template.spec;
+  // The last has the members' names, which are in their arguments. A node's own volume binds the member to the node.
+  const place = { nodeSelector, tolerations, affinity, imagePullSecrets, securityContext, hostAliases };
   const [receive, restore, last] = steps(seed);
   return {
     ...podKind,
-    metadata: { name: 'k8sk8s-restore', ownerReferences: ownedBy(owner) },
+    metadata: { ...seedPod.metadata, ownerReferences: ownedBy(owner) },
     spec: {
       ...Object.fromEntries(Object.entries(place).filter(([, value]) => value !== undefined)),
       restartPolicy: 'Never',
@@ -199,7 +207,7 @@ function claimPod(seed: Seed, owner: Secret) {
       terminationGracePeriodSeconds: 0,
       initContainers: [receive, restore],
       containers: [last],
-      volumes: [incomingVolume, { name: dataVolume, persistentVolumeClaim: { claimName: claimName(member) } }],
+      volumes: [incomingVolume, { name: dataVolume, persistentVolumeClaim: { claimName: claimName(seed.member) } }],
     },
   };
 }
@@ -207,7 +215,7 @@ function claimPod(seed: Seed, owner: Secret) {
 /** The pod that the StatefulSet would make, with the steps before its own container. Pure. */
 function memberPod(seed: Seed, revision: string, owner: Secret) {
   const { serviceName, template } = (seed.workload as Template).spec;
-  const name = `etcd-${member}`;
+  const name = `etcd-${seed.member}`;
   return {
     ...podKind,
     metadata: {
@@ -216,7 +224,7 @@ function memberPod(seed: Seed, revision: string, owner: Secret) {
         ...template.metadata.labels,
         'controller-revision-hash': revision,
         'statefulset.kubernetes.io/pod-name': name,
-        'apps.kubernetes.io/pod-index': String(member),
+        'apps.kubernetes.io/pod-index': String(seed.member),
       },
       annotations: template.metadata.annotations,
       ownerReferences: ownedBy(owner),
@@ -318,9 +326,9 @@ function lastLines(text: string): string {
 
 function restoreFailed({ namespace }: InfraCluster, why: string): UserError {
   return new UserError({
-    what: "etcd's storage could not be filled from the backup",
+    what: "etcd's storage could not be filled from the snapshot",
     why,
-    fix: `mend what is named there and run the same command again: it begins anew; to give up: k8sk8s destroy -n ${namespace}`,
+    fix: `mend what is named there (k8sk8s status -n ${namespace}) and run the same command again: it begins anew`,
     anchor: 'restore-failed',
   });
 }

@@ -1,6 +1,16 @@
 import type { Command } from 'commander';
-import { defragment, etcdMembers, lostMembers, type MemberReport, repairMembers } from '../etcd/care.ts';
+import {
+  type Damage,
+  damageOf,
+  defragment,
+  etcdMembers,
+  type MemberReport,
+  repairMembers,
+  repairUnfinished,
+} from '../etcd/care.ts';
+import type { Remains } from '../etcd/recover.ts';
 import { mebibytes } from '../quantity.ts';
+import type { Reporter } from '../ui/reporter.ts';
 import { table } from '../ui/table.ts';
 import { confirm } from './confirm.ts';
 import {
@@ -20,7 +30,9 @@ export function configure(command: Command): void {
   child('members', 'who is who, and how much they hold; exit code 1 when one does not answer or raises an alarm')
     .addOption(outputOption())
     .action(members);
-  addOutputOptions(child('repair', 'replace members that lost their data; the others have it'))
+  addOutputOptions(
+    child('repair', 'replace members that lost their data; the others have it, or the last that is left'),
+  )
     .option('--yes', 'do not ask')
     .option('--timeout <TIME>', 'how long each member may take', '5m')
     .addOption(outputOption())
@@ -60,16 +72,46 @@ export function render(found: MemberReport[]): string {
 
 async function repair(options: Changing & { yes?: boolean }): Promise<void> {
   await changing(options, async (cluster, work) => {
-    const lost = (await lostMembers(cluster)).map(({ name }) => name);
-    if (lost.length === 0) work.reporter.line('Nothing to repair: all members answer.');
-    else {
-      const question = `replace ${lost.join(', ')} in namespace "${cluster.namespace}"`;
-      if (!options.yes) await confirm(question, 'What is on their volumes is deleted; the others have it.');
-      await repairMembers(cluster, lost, work);
+    const damage = await damageOf(cluster);
+    const { lost, remains } = damage;
+    if (lost.length > 0) {
+      if (remains) explain(remains, cluster.namespace, work.reporter);
+      if (!options.yes) await ask(damage, cluster.namespace);
+      await repairMembers(cluster, damage, work);
       work.reporter.line(`Replaced: ${lost.join(', ')}.`);
-    }
-    if (options.output === 'json') process.stdout.write(`${JSON.stringify({ replaced: lost }, null, 2)}\n`);
+    } else if (await repairUnfinished(cluster)) {
+      await repairMembers(cluster, damage, work);
+      work.reporter.line('An earlier repair was not finished: it is now.');
+    } else work.reporter.line('Nothing to repair: all members answer.');
+    if (options.output === 'json')
+      process.stdout.write(
+        `${JSON.stringify({ replaced: lost, ...(remains && { survivor: remains.survivor }) }, null, 2)}\n`,
+      );
   });
+}
+
+function explain({ survivor, revision, lost }: Remains, namespace: string, reporter: Reporter): void {
+  reporter.line(
+    [
+      `etcd has no majority: ${lost.join(', ')} do not answer, ${survivor} does (revision ${revision}).`,
+      `If their volumes are still there, bring them back instead: they may hold writes of the last moment that ${survivor} lacks.`,
+      `k8sk8s status -n ${namespace} says what keeps their pods.`,
+      `Else all members go on with what ${survivor} holds. Meanwhile nothing of the plane but etcd runs; its own data stays until the others have it.`,
+    ].join('\n'),
+  );
+}
+
+async function ask({ lost, remains }: Damage, namespace: string): Promise<void> {
+  if (remains)
+    await confirm(
+      `recover the plane in namespace "${namespace}" from ${remains.survivor} alone`,
+      `The volumes of ${lost.join(', ')} are deleted.`,
+    );
+  else
+    await confirm(
+      `replace ${lost.join(', ')} in namespace "${namespace}"`,
+      'What is on their volumes is deleted; the others have it.',
+    );
 }
 
 async function defrag(options: Changing): Promise<void> {

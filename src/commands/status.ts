@@ -1,16 +1,29 @@
 import type { Command } from 'commander';
+import { probeNetwork } from '../plane/network-probe.ts';
 import { type PlaneStatus, planeStatus, problemsOf } from '../status.ts';
 import { formatAge } from '../ui/age.ts';
 import { table } from '../ui/table.ts';
-import { addConnectionOptions, type ConnectionOptions, connect, outputOption } from './connection.ts';
+import {
+  addConnectionOptions,
+  type ConnectionOptions,
+  connect,
+  interruption,
+  outputOption,
+  reporterOf,
+} from './connection.ts';
 
 export function configure(command: Command): void {
-  addConnectionOptions(command).addOption(outputOption()).action(run);
+  addConnectionOptions(command)
+    .option('--probe-network', "try first, from a short-lived pod, whether the plane's network policies are enforced")
+    .addOption(outputOption())
+    .action(run);
 }
 
-async function run(options: ConnectionOptions & { output: string }): Promise<void> {
+async function run(options: ConnectionOptions & { output: string; probeNetwork?: boolean }): Promise<void> {
   const cluster = connect(options);
   try {
+    if (options.probeNetwork)
+      await probeNetwork(cluster, { reporter: reporterOf(options), timeout: 60_000, signal: interruption() });
     const status = await planeStatus(cluster);
     const problems = problemsOf(status);
     process.stdout.write(
@@ -21,6 +34,19 @@ async function run(options: ConnectionOptions & { output: string }): Promise<voi
     if (problems.length > 0) process.exitCode = 1;
   } finally {
     await cluster.close();
+  }
+}
+
+function networkWords({ network, namespace }: PlaneStatus, age: (time: string) => string): string {
+  if (!network) return `not known whether they are enforced; to try: k8sk8s status --probe-network -n ${namespace}`;
+  const tried = `tried ${age(network.at)} ago`;
+  switch (network.policies) {
+    case 'enforced':
+      return `the infra cluster's network enforces them (${tried})`;
+    case 'not enforced':
+      return `the infra cluster's network does not enforce them (${tried}): any of its pods reaches ${network.reached.join(', ')}, where only a certificate lets in`;
+    case 'unknown':
+      return `not known whether they are enforced: the pod that was to tell reached nothing at all (${tried})`;
   }
 }
 
@@ -48,6 +74,7 @@ export function render(status: PlaneStatus, problems: string[], now: Date): stri
     ['Workers use', [`${status.workerServer}, node port ${status.nodePort}`]],
     ['Storage', [`${status.storage.name}: ${status.storage.loses}`]],
     ['Egress', [status.egress.how]],
+    ['Policies', [networkWords(status, age)]],
     [
       'Certificates',
       [

@@ -3,9 +3,12 @@ import { openPlane, type Plane, refuseAsleep } from '../hosted.ts';
 import type { InfraCluster } from '../kube/cluster.ts';
 import { acquireLock } from '../lock.ts';
 import { isReady, podsOf } from '../plane/pods.ts';
-import type { Work } from '../plane/roll-out.ts';
+import { rollOut, type Work } from '../plane/roll-out.ts';
 import { mebibytes } from '../quantity.ts';
+import { markFinishing, repairing } from '../record.ts';
+import { components } from '../spec.ts';
 import { explainEtcd, type MemberStatus, openEtcdctl } from './etcdctl.ts';
+import { numberIn, type Remains, seedFromSurvivor } from './recover.ts';
 import { etcdPlane, replaceMember } from './scale.ts';
 
 export interface MemberReport {
@@ -16,7 +19,7 @@ export interface MemberReport {
   /** `silent`: it does not answer. `unknown`: the others do not know it. */
   role: 'leader' | 'follower' | 'learner' | 'silent' | 'unknown';
   /** What it says about itself; absent when it does not answer. */
-  status?: Pick<MemberStatus, 'version' | 'revision' | 'size' | 'inUse' | 'quota'>;
+  status?: Pick<MemberStatus, 'version' | 'revision' | 'learner' | 'size' | 'inUse' | 'quota'>;
   /** `NOSPACE`, `CORRUPT` */
   alarms: string[];
 }
@@ -25,10 +28,11 @@ export interface MemberReport {
 export async function etcdMembers(cluster: InfraCluster): Promise<MemberReport[]> {
   const plane = await openPlane(cluster);
   refuseAsleep(cluster, plane.record);
-  return reportMembers(cluster, plane);
+  return (await askMembers(cluster, plane)).reports;
 }
 
-async function reportMembers(cluster: InfraCluster, plane: Plane): Promise<MemberReport[]> {
+/** `agreed`: a majority of them answered. */
+async function askMembers(cluster: InfraCluster, plane: Plane): Promise<{ reports: MemberReport[]; agreed: boolean }> {
   const addresses = plane.addresses.etcdServiceIps;
   try {
     const etcd = await openEtcdctl(cluster, plane.record.planeId);
@@ -38,7 +42,7 @@ async function reportMembers(cluster: InfraCluster, plane: Plane): Promise<Membe
       if (answers.size === 0) throw error;
       return [undefined, []] as const;
     });
-    return addresses.map((address, number) => {
+    const reports = addresses.map((address, number): MemberReport => {
       const status = answers.get(address);
       const known = members?.find(({ peerUrl }) => new URL(peerUrl).hostname === address);
       return {
@@ -49,6 +53,7 @@ async function reportMembers(cluster: InfraCluster, plane: Plane): Promise<Membe
         alarms: alarms.filter(({ member }) => member === (status?.id ?? known?.id)).map(({ kind }) => kind),
       };
     });
+    return { reports, agreed: members !== undefined };
   } catch (error) {
     throw explainEtcd(error, 'ask the members of etcd', cluster.namespace);
   }
@@ -76,7 +81,7 @@ export async function defragment(
   try {
     const plane = await openPlane(cluster);
     refuseAsleep(cluster, plane.record);
-    const before = await reportMembers(cluster, plane);
+    const { reports: before } = await askMembers(cluster, plane);
     const answering = before.filter(({ status }) => status);
     const etcd = await openEtcdctl(cluster, plane.record.planeId);
     const full = before.some(({ alarms }) => alarms.includes('NOSPACE'));
@@ -95,7 +100,7 @@ export async function defragment(
       }
       phase.done();
     }
-    const after = await reportMembers(cluster, plane);
+    const { reports: after } = await askMembers(cluster, plane);
     if (full) {
       refuseStillFull(cluster, after);
       await etcd.run(['alarm', 'disarm']);
@@ -130,33 +135,81 @@ function refuseStillFull({ namespace }: InfraCluster, members: MemberReport[]): 
   });
 }
 
-/** Members that need a new life: the others do not know them, or they do not answer and their pods are not ready. */
-export async function lostMembers(cluster: InfraCluster): Promise<MemberReport[]> {
+/** Members that need a new life, and whether the others can decide about them. */
+export interface Damage {
+  /** The others do not know them, or they do not answer and their pods are not ready. */
+  lost: string[];
+  /** Only where no majority is left. */
+  remains?: Remains;
+}
+
+/** @throws UserError `etcd-majority` when no member answers, `etcd-unreachable` when those that answer do not agree now */
+export async function damageOf(cluster: InfraCluster): Promise<Damage> {
   const plane = await openPlane(cluster);
   refuseAsleep(cluster, plane.record);
-  const [members, pods] = await Promise.all([
-    reportMembers(cluster, plane),
+  const [{ reports, agreed }, pods] = await Promise.all([
+    askMembers(cluster, plane).catch((error) =>
+      Promise.reject(
+        error instanceof UserError && error.anchor === 'etcd-unreachable'
+          ? noSurvivor(cluster.namespace, error)
+          : error,
+      ),
+    ),
     podsOf(cluster, plane.record.planeId, 'etcd'),
   ]);
   const ready = new Set(pods.filter(isReady).map(({ metadata }) => metadata.name));
-  const lost = members.filter(({ name, role }) => !ready.has(name) && (role === 'silent' || role === 'unknown'));
-  if (lost.length > 0 && (members.length - lost.length) * 2 <= members.length) throw noMajority(cluster, members, lost);
-  return lost;
+  return judge(cluster.namespace, reports.slice(0, plane.spec.etcdMembers), ready, agreed);
 }
 
 /**
- * Replaces members with new ones, which get all data from the others: their volumes are deleted.
+ * Pure.
  *
- * @param names as lostMembers gave them
+ * @param ready names of the pods that are
+ * @param agreed whether a majority answered
  */
-export async function repairMembers(cluster: InfraCluster, names: string[], work: Work): Promise<void> {
+export function judge(
+  namespace: string,
+  members: Pick<MemberReport, 'name' | 'role' | 'status'>[],
+  ready: Set<string>,
+  agreed: boolean,
+): Damage {
+  const lost = members
+    .filter(({ name, role }) => !ready.has(name) && (role === 'silent' || role === 'unknown'))
+    .map(({ name }) => name);
+  if (agreed) return { lost };
+  const left = members.filter(({ status }) => status && !status.learner);
+  if (left.length * 2 > members.length) throw noAgreement(namespace);
+  const [survivor] = left.toSorted((a, b) => b.status!.revision - a.status!.revision);
+  if (!survivor) throw noSurvivor(namespace);
+  return { lost, remains: { survivor: survivor.name, revision: survivor.status!.revision, lost } };
+}
+
+/**
+ * Replaces members with new ones, which get all data from the others: their volumes are deleted. Where no majority is
+ * left, all others get theirs from the survivor. Killed anywhere and run again, it goes on.
+ *
+ * @param damage as damageOf gave it
+ * @throws UserError `etcd-changed` when it is another by now
+ */
+export async function repairMembers(cluster: InfraCluster, damage: Damage, work: Work): Promise<void> {
   const { reporter, timeout } = work;
-  const lock = await acquireLock(cluster, 'etcd repair', reporter, work.signal);
+  const lock = await acquireLock(cluster, repairing, reporter, work.signal);
   const signal = AbortSignal.any([work.signal, lock.lost]);
   try {
+    const now = await damageOf(cluster);
+    if (now.lost.join() !== damage.lost.join() || now.remains?.survivor !== damage.remains?.survivor)
+      throw changedMeanwhile(cluster.namespace);
+    // API servers that were ended are given back by the next run, whatever has become of the members by then.
+    await markFinishing(cluster, repairing);
     const plane = await openPlane(cluster);
     const etcd = etcdPlane(cluster, plane, { reporter, timeout, signal }, () => undefined);
-    for (const name of names) await replaceMember(etcd, Number(name.replace('etcd-', '')));
+    if (now.remains) await seedFromSurvivor(etcd, plane, now.remains, { reporter, timeout, signal });
+    // The survivor's own data last: until then it is the second copy.
+    const useless = now.remains ? [...now.lost.slice(1), ...others(plane, now.lost)] : now.lost;
+    for (const name of useless) await replaceMember(etcd, numberIn(name));
+    // A member that loses its data later must find all members in its arguments, and not that it is to join.
+    await rollOut(cluster, plane, plane.bundle, [...components], { reporter, timeout, signal });
+    await markFinishing(cluster, undefined);
   } catch (error) {
     throw signal.aborted ? signal.reason : error;
   } finally {
@@ -164,11 +217,40 @@ export async function repairMembers(cluster: InfraCluster, names: string[], work
   }
 }
 
-function noMajority({ namespace }: InfraCluster, members: MemberReport[], lost: MemberReport[]): UserError {
+/** Whether an earlier run was ended before its last step. */
+export async function repairUnfinished(cluster: InfraCluster): Promise<boolean> {
+  return (await openPlane(cluster)).record.finishing === repairing;
+}
+
+function others({ spec }: Plane, lost: string[]): string[] {
+  return Array.from({ length: spec.etcdMembers }, (_, member) => `etcd-${member}`).filter(
+    (name) => !lost.includes(name),
+  );
+}
+
+function noSurvivor(namespace: string, cause?: UserError): UserError {
   return new UserError({
-    what: `etcd of the plane in namespace "${namespace}" has no majority: ${lost.map(({ name }) => name).join(', ')} of ${members.length} members do not answer`,
-    why: 'without one nothing can be changed, its members neither; what the others hold may lack the last writes',
-    fix: `bring a member back if its volume is still there (k8sk8s status -n ${namespace} says what keeps its pod); else take the plane away (k8sk8s destroy -n ${namespace}) and bring it back from a backup (k8sk8s restore)`,
+    what: `no member of etcd answers in namespace "${namespace}", so there is nothing to repair it from`,
+    why: cause?.message,
+    fix: `bring one back whose volume is still there (k8sk8s status -n ${namespace} says what keeps its pod), and run this again; with no volume left, take the plane away (k8sk8s destroy -n ${namespace}) and bring it back from a backup (k8sk8s restore FILE -n ${namespace}; k8sk8s backup list -n ${namespace} shows scheduled ones)`,
     anchor: 'etcd-majority',
+  });
+}
+
+function noAgreement(namespace: string): UserError {
+  return new UserError({
+    what: `the members of etcd in namespace "${namespace}" answer, but do not agree now`,
+    why: 'most of them run: they may be electing a leader, or cannot reach each other',
+    fix: `run the command again; when it stays so: k8sk8s logs -n ${namespace} etcd`,
+    anchor: 'etcd-unreachable',
+  });
+}
+
+function changedMeanwhile(namespace: string): UserError {
+  return new UserError({
+    what: 'other members of etcd answer than a moment ago, so nothing was done',
+    why: 'their pods come and go, or another command works on them',
+    fix: `look at: k8sk8s etcd members -n ${namespace}; then run the command again`,
+    anchor: 'etcd-changed',
   });
 }

@@ -144,7 +144,8 @@ export async function openEtcdctl(cluster: InfraCluster, planeId: string): Promi
   const pods = await podsOf(cluster, planeId, 'etcd');
   const running = pods.filter(({ metadata, status }) => !metadata.deletionTimestamp && hasStarted(status));
   const ready = running.find(({ status }) => status?.containerStatuses?.every((each) => each.ready));
-  const chosen = ready ?? running[0];
+  // One that ends again and again would be caught between two ends.
+  const chosen = ready ?? running.toSorted((a, b) => startOf(a).localeCompare(startOf(b)))[0];
   if (chosen) return new Etcdctl(cluster, chosen.metadata.name);
   throw new UserError({
     what: `no etcd of the plane in namespace "${cluster.namespace}" is running`,
@@ -152,6 +153,10 @@ export async function openEtcdctl(cluster: InfraCluster, planeId: string): Promi
     fix: `look at: k8sk8s status -n ${cluster.namespace}`,
     anchor: 'etcd-unreachable',
   });
+}
+
+function startOf({ status }: Pod): string {
+  return status?.containerStatuses?.find(({ name }) => name === 'etcd')?.state?.running?.startedAt ?? '';
 }
 
 function hasStarted(status: Pod['status']): boolean {

@@ -4,6 +4,7 @@ import type { Plane } from '../hosted.ts';
 import type { InfraCluster } from '../kube/cluster.ts';
 import { explainInfraError } from '../kube/errors.ts';
 import type { KubeObject, Pod, Workload } from '../kube/objects.ts';
+import type { Existing } from '../plane/apply.ts';
 import { buildControlPlane } from '../plane/control-plane.ts';
 import { isReady, podsOf } from '../plane/pods.ts';
 import type { Work } from '../plane/roll-out.ts';
@@ -44,6 +45,12 @@ export async function growTo(plane: EtcdPlane, wanted: number): Promise<void> {
     if (isVoting(memberAt(plane, members, member))) continue;
     await join(plane, member, members);
   }
+}
+
+/** Pods that etcd's StatefulSet is to have; none before there is one. */
+export function presentMembers(existing: Existing): number {
+  const [statefulSet] = existing.ofKind<Workload>('StatefulSet');
+  return statefulSet ? (statefulSet.spec.replicas ?? 1) : 0;
 }
 
 /** The members as they are. */
@@ -144,11 +151,11 @@ function joins(pod: Pod, membership: Membership, plane: EtcdPlane): boolean {
   return args(pod.spec) === args(plane.build(membership).spec.template.spec);
 }
 
-/** A pod and its volume from scratch. */
+/** A pod and its volume from scratch: the claim ends with the pod that uses it, and the StatefulSet makes others. */
 async function renew(plane: EtcdPlane, member: number, pod: Pod): Promise<void> {
-  await plane.cluster.delete({ apiVersion: 'v1', kind: 'PersistentVolumeClaim' }, claimName(member));
+  const gone = await beginDeletingClaim(plane, member);
   await deletePod(plane, pod);
-  await deleteClaim(plane, member);
+  await gone();
 }
 
 /** A learner has to catch up before it may vote; etcd says so until it has. */
@@ -235,7 +242,7 @@ export async function replaceOutdated(plane: Waiting, statefulSet: KubeObject): 
   }
 }
 
-async function apply(plane: EtcdPlane, membership: Membership): Promise<void> {
+export async function apply(plane: EtcdPlane, membership: Membership): Promise<void> {
   try {
     await plane.cluster.apply(plane.build(membership));
   } catch (error) {
@@ -243,7 +250,7 @@ async function apply(plane: EtcdPlane, membership: Membership): Promise<void> {
   }
 }
 
-async function statefulSet(plane: EtcdPlane): Promise<Workload | undefined> {
+export async function statefulSet(plane: EtcdPlane): Promise<Workload | undefined> {
   return plane.cluster.get<Workload>({ apiVersion: 'apps/v1', kind: 'StatefulSet' }, 'etcd');
 }
 
@@ -267,18 +274,25 @@ function numberOf({ addresses }: EtcdPlane, { peerUrl }: Member): number {
   return addresses.findIndex((address) => peerUrl === peerUrlOf(address));
 }
 
-async function deleteClaim(plane: EtcdPlane, member: number): Promise<void> {
-  const kind = { apiVersion: 'v1', kind: 'PersistentVolumeClaim' };
-  const before = await plane.cluster.get(kind, claimName(member));
-  if (!before) return;
-  await plane.cluster.delete(kind, claimName(member), before.metadata.uid);
-  await until(plane, `claim "${claimName(member)}" is deleted`, async () => {
-    const now = await plane.cluster.get(kind, claimName(member));
-    return now?.metadata.uid !== before.metadata.uid;
-  });
+export async function deleteClaim(plane: EtcdPlane, member: number): Promise<void> {
+  await (await beginDeletingClaim(plane, member))();
 }
 
-async function deletePod(plane: EtcdPlane, pod: Pod): Promise<void> {
+/** @returns waits until the claim that is there now is gone; another may have its name by then */
+async function beginDeletingClaim({ cluster, ...plane }: EtcdPlane, member: number): Promise<() => Promise<void>> {
+  const kind = { apiVersion: 'v1', kind: 'PersistentVolumeClaim' };
+  const name = claimName(member);
+  const before = await cluster.get(kind, name);
+  if (!before) return async () => undefined;
+  await cluster.delete(kind, name, before.metadata.uid);
+  return () =>
+    until({ cluster, ...plane }, `claim "${name}" is deleted`, async () => {
+      const now = await cluster.get(kind, name);
+      return now?.metadata.uid !== before.metadata.uid;
+    });
+}
+
+export async function deletePod(plane: EtcdPlane, pod: Pod): Promise<void> {
   const kind = { apiVersion: 'v1', kind: 'Pod' };
   await plane.cluster.delete(kind, pod.metadata.name, pod.metadata.uid);
   await until(plane, `pod "${pod.metadata.name}" is deleted`, async () => {
@@ -295,7 +309,7 @@ async function podGone(plane: EtcdPlane, name: string): Promise<void> {
   );
 }
 
-async function podReady(plane: EtcdPlane, name: string): Promise<void> {
+export async function podReady(plane: EtcdPlane, name: string): Promise<void> {
   await newPodReady(plane, name, undefined);
 }
 
@@ -318,7 +332,7 @@ function checkFailure(plane: Waiting): void {
   plane.signal.throwIfAborted();
 }
 
-async function until(plane: Waiting, what: string, done: () => Promise<boolean>): Promise<void> {
+export async function until(plane: Waiting, what: string, done: () => Promise<boolean>): Promise<void> {
   const deadline = Date.now() + plane.timeout;
   while (!(await done())) {
     checkFailure(plane);

@@ -154,11 +154,12 @@ abstract class Cluster {
     namespace: string | undefined,
     name: string,
     uid: string | undefined,
+    propagationPolicy: 'Background' | 'Orphan' = 'Background',
   ): Promise<boolean> {
     const body = {
       kind: 'DeleteOptions',
       apiVersion: 'v1',
-      propagationPolicy: 'Background',
+      propagationPolicy,
       preconditions: uid ? { uid } : undefined,
     };
     try {
@@ -228,6 +229,11 @@ export class InfraCluster extends Cluster {
 
   delete(kind: Kind, name: string, uid?: string): Promise<boolean> {
     return this.deleteAt(kind, this.namespace, name, uid);
+  }
+
+  /** Deletes an object and leaves the objects that it made as they are: a StatefulSet's pods go on running. */
+  deleteAlone(kind: Kind, name: string, uid?: string): Promise<boolean> {
+    return this.deleteAt(kind, this.namespace, name, uid, 'Orphan');
   }
 
   watch(kind: Kind, options: ListOptions & { resourceVersion?: string }, signal: AbortSignal): Promise<Readable> {

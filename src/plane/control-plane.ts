@@ -11,12 +11,12 @@ import { buildWorkloads, settledMembership } from './workloads.ts';
 
 /** Everything of a plane that follows from its spec, addresses and certificates; without pods while it sleeps. Pure. */
 export function buildControlPlane(
-  { planeId, losses, asleep }: Pick<PlaneRecord, 'planeId' | 'losses' | 'asleep'>,
+  { planeId, phase, losses, asleep }: Pick<PlaneRecord, 'planeId' | 'phase' | 'losses' | 'asleep'>,
   spec: ClusterSpec,
   addresses: Addresses,
   storage: Storage,
   bundle: PkiBundle,
-  membership = settledMembership(spec.etcdMembers),
+  membership = settledMembership(spec.etcdMembers, phase === 'available'),
 ): { secrets: Secret[]; workloads: KubeObject[] } {
   const secrets = buildSecrets(bundle, {
     planeId,

@@ -38,16 +38,22 @@ export async function tryImages(
     workloads.map(
       async (workload): Promise<[string, string | undefined]> => [
         workload.metadata.name,
-        await tryImage(cluster, trialPod(workload as Template, record), options),
+        await runOnce(cluster, trialPod(workload as Template, record), options),
       ],
     ),
   );
   return new Map(tried);
 }
 
-async function tryImage(
+/**
+ * Runs a pod of one container to its end, and takes it away.
+ *
+ * @returns what it printed; undefined where a quota leaves no room for it
+ * @throws UserError `image-trial` when it cannot be pulled, does not run or fails
+ */
+export async function runOnce(
   cluster: InfraCluster,
-  pod: ReturnType<typeof trialPod>,
+  pod: ReturnType<typeof podLike>,
   { timeout, signal }: { timeout: number; signal: AbortSignal },
 ): Promise<string | undefined> {
   const { name } = pod.metadata;
@@ -71,9 +77,9 @@ async function tryImage(
         throw new UserError({
           what: `the image ${image} cannot be used`,
           why: state?.terminated
-            ? `asked for its version it ended with exit code ${state.terminated.exitCode}: ${(await cluster.log(name).catch(() => '')).trim().slice(0, 300)}`
+            ? `it ended with exit code ${state.terminated.exitCode}: ${(await cluster.log(name).catch(() => '')).trim().slice(0, 300)}`
             : `${reason}: ${message ?? 'the kubelet gives no detail'}`,
-          fix: 'check the version, and whether the infra nodes reach the registry; nothing was changed',
+          fix: 'check its version, and whether the infra nodes reach the registry; nothing was changed',
           anchor: 'image-trial',
         });
       if (Date.now() > deadline)
@@ -98,10 +104,25 @@ async function remove(cluster: InfraCluster, name: string): Promise<void> {
 
 /** The workload's pod reduced to its image, its place and what admission looks at. Pure. */
 function trialPod(workload: Template, owner: ConfigMap) {
-  const { nodeSelector, tolerations, imagePullSecrets, securityContext, containers } = workload.spec.template.spec;
-  const { name, image, command, resources, securityContext: containerSecurity } = containers[0]!;
+  const { name, image, command } = workload.spec.template.spec.containers[0]!;
+  return podLike(workload, owner, { name, image, command: [...command, '--version'] });
+}
+
+/**
+ * A pod of one container that is placed and admitted as a workload's, and is no part of the plane. Pure.
+ *
+ * @param owner with it the pod goes
+ */
+export function podLike(
+  workload: KubeObject,
+  owner: ConfigMap,
+  { name, image, command }: { name: string; image: string; command: string[] },
+) {
+  const template = (workload as Template).spec.template.spec;
+  const { nodeSelector, tolerations, imagePullSecrets, securityContext, containers } = template;
+  const { resources, securityContext: containerSecurity } = containers[0]!;
   const place = { nodeSelector, tolerations, imagePullSecrets, securityContext };
-  const container = { name, image, command: [...command, '--version'], resources, securityContext: containerSecurity };
+  const container = { name, image, command, resources, securityContext: containerSecurity };
   return {
     ...kind,
     metadata: {

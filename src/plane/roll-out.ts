@@ -1,4 +1,4 @@
-import { replaceOutdated } from '../etcd/scale.ts';
+import { presentMembers, replaceOutdated } from '../etcd/scale.ts';
 import type { Plane } from '../hosted.ts';
 import type { InfraCluster } from '../kube/cluster.ts';
 import type { KubeObject, Secret, Workload } from '../kube/objects.ts';
@@ -9,6 +9,7 @@ import { type Applied, applyAll, Existing, nothingApplied } from './apply.ts';
 import { waitAvailable, waitRolledOut } from './available.ts';
 import { buildControlPlane } from './control-plane.ts';
 import { Diagnosis } from './diagnose.ts';
+import { settledMembership } from './workloads.ts';
 
 /** How a command works on a plane that is there. */
 export interface Work {
@@ -83,9 +84,14 @@ export async function rollOut(
 ): Promise<Applied> {
   const { planeId } = plane.record;
   const applied = nothingApplied();
-  const built = buildControlPlane(plane.record, plane.spec, plane.addresses, plane.storage, bundle);
-  const workloads = built.workloads.filter(({ metadata }) => (rolled as string[]).includes(metadata.name));
   const existing = await Existing.read(cluster);
+  // A deploy that was killed may have made more members than the record says: they vote, and are not taken away here.
+  const membership = settledMembership(
+    Math.max(presentMembers(existing), plane.spec.etcdMembers),
+    plane.record.phase === 'available',
+  );
+  const built = buildControlPlane(plane.record, plane.spec, plane.addresses, plane.storage, bundle, membership);
+  const workloads = built.workloads.filter(({ metadata }) => (rolled as string[]).includes(metadata.name));
   const diagnosis = new Diagnosis(cluster, planeId);
   const hosted = await plane.connect();
   try {

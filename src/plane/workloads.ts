@@ -29,16 +29,26 @@ export const containerSecurity = (added: string[] = []) => ({
 export interface Membership {
   /** Pods of the StatefulSet: etcd-0 and so on. */
   pods: number;
-  /** Who forms, or has formed, the cluster, by the number of the pod. Read only by a member without data. */
+  /** Who forms, or has formed, the cluster, by the number of the pod. Read only by a member without data; none: it stops. */
   members: number[];
   /** The member without data is to join a cluster that is there, and not to form one. */
   joining: boolean;
 }
 
-/** All members together, as a plane begins. One that lost its data later finds that it is known already, and stops. */
-export function settledMembership(count: number): Membership {
+/**
+ * All members of a plane.
+ *
+ * @param formed whether they have formed their cluster. From then on one without data is told of no cluster, and stops:
+ *   a majority of such members would form another, empty one beside the data of the rest. A single member has nobody
+ *   beside it, and begins anew.
+ */
+export function settledMembership(count: number, formed: boolean): Membership {
+  if (formed && count > 1) return { pods: count, members: [], joining: true };
   return { pods: count, members: Array.from({ length: count }, (_, member) => member), joining: false };
 }
+
+/** In place of members: read, and not found to be itself, by a member without data. */
+const nobody = 'none-without-data=https://127.0.0.1:2380';
 
 export interface WorkloadContext {
   planeId: string;
@@ -207,7 +217,7 @@ function memberValues(planeId: string, { addresses, membership }: WorkloadContex
   return {
     planeId,
     members: pods,
-    initialCluster: members.map((member) => `etcd-${member}=https://${addressOf(member)}:2380`).join(','),
+    initialCluster: members.map((member) => `etcd-${member}=https://${addressOf(member)}:2380`).join(',') || nobody,
     initialClusterState: joining ? 'existing' : 'new',
     hostAliases: Array.from({ length: pods }, (_, member) => ({
       ip: addressOf(member),

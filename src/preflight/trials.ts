@@ -72,7 +72,7 @@ export const trialPods = shared(async ({ cluster, spec }): Promise<PodTrial[]> =
       service('apiserver'),
       ...Array.from({ length: spec.etcdMembers }, (_, member) => service(memberService(member))),
     ]),
-    membership: settledMembership(spec.etcdMembers),
+    membership: settledMembership(spec.etcdMembers, false),
     // A claim would have to be there; what admission looks at is the same.
     storage: { kind: 'ephemeral' },
     configHash: Object.fromEntries(components.map((component) => [component, ''])) as Record<Component, string>,

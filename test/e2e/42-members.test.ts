@@ -137,6 +137,24 @@ test.runIf(all)('in a full etcd, what is deleted makes room for writes again', {
   await writesGoOn();
 });
 
+test.runIf(all)('three members become five and three again', { timeout: 600_000 }, async () => {
+  const said = succeeded(await home.k8sk8s('deploy', '--etcd-members', '5')).stderr;
+  expect(said).toContain('etcd member etcd-4 votes');
+  await writesGoOn();
+  await eventually(60, async () => {
+    expect(succeeded(await home.k8sk8s('etcd', 'members')).stdout.match(/ (leader|follower) /g)).toHaveLength(5);
+    const { stdout } = succeeded(await home.k8sk8s('status'));
+    expect(stdout).toMatch(/^etcd +5\/5 /m);
+    // There are three infra nodes.
+    expect(stdout).toContain('2 pods of etcd are on infra node');
+  });
+  succeeded(await home.k8sk8s('deploy', '--etcd-members', '3'));
+  await writesGoOn();
+  expect(await names('persistentvolumeclaims')).toEqual(['data-etcd-0', 'data-etcd-1', 'data-etcd-2']);
+  expect((await names('services')).sort()).toEqual(['apiserver', 'etcd0', 'etcd1', 'etcd2']);
+  await eventually(60, async () => succeeded(await home.k8sk8s('status')));
+});
+
 test('members that cannot start are replaced when what keeps them is taken back', async () => {
   const broken = await home.k8sk8s('deploy', '--etcd-arg', 'experimental-nonsense=1', '--timeout', '60s');
   expect(broken.code).toBe(1);

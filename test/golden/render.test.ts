@@ -58,7 +58,7 @@ function everything(spec: ClusterSpec): KubeObject[] {
       spec,
       addresses,
       storage: storageOf(spec),
-      membership: settledMembership(spec.etcdMembers),
+      membership: settledMembership(spec.etcdMembers, false),
       configHash,
     }),
     ...child,
