@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { closeSync, existsSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { cgroup2Mount, createCgroup, trackingRoot } from './cgroup.ts';
+import { cgroup2Mount, createCgroup, removeCgroup, trackingRoot } from './cgroup.ts';
 import { ensureResolvConf, plugIn } from './network.ts';
 import { isAlive, processIdentity, run, until } from './process.ts';
 import { type MachineState, machineFolder, type SandboxState, saveState } from './state.ts';
@@ -40,6 +40,8 @@ export const machineCgroup = (state: SandboxState, machine: MachineState): strin
 export async function ensureMachine(state: SandboxState, machine: MachineState, init: string): Promise<void> {
   if (isAlive(machine.init)) return;
   machine.daemons = {};
+  // What pods left of theirs would hold the kubelet up: it asks for the container of each, 3 s long.
+  await removeCgroup(machineCgroup(state, machine));
   createCgroup(machineCgroup(state, machine));
   const folder = machineFolder(state, machine);
   mkdirSync(folder, { recursive: true });
