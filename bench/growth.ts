@@ -6,7 +6,7 @@ import { openPlane } from '../src/hosted.ts';
 import type { HostedCluster } from '../src/kube/cluster.ts';
 import { connectHosted, type HostedAccess } from '../src/kube/connect.ts';
 import type { ConfigMap } from '../src/kube/objects.ts';
-import { issueBreakGlass } from '../src/pki/certificates.ts';
+import { administrator } from '../src/pki/certificates.ts';
 import { anyPlaneSelector } from '../src/plane/names.ts';
 import type { Reporter } from '../src/ui/reporter.ts';
 import { table } from '../src/ui/table.ts';
@@ -114,7 +114,7 @@ async function inPlane(bench: Bench, profile: string, sandbox: string, amount: A
     const access = {
       server: addresses.publicServer,
       certificateAuthority: bundle.authorities.ca!.certificate,
-      client: await issueBreakGlass(bundle),
+      client: await administrator(bundle),
     };
     const done = await inCluster(access, amount);
     const { items } = await bench.cluster.pods(anyPlaneSelector);

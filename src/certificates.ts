@@ -6,12 +6,14 @@ import type { InfraCluster } from './kube/cluster.ts';
 import type { Workload } from './kube/objects.ts';
 import { acquireLock } from './lock.ts';
 import type { Authority } from './pki/authority.ts';
-import { daysLeft, ensureCertificates, type PkiBundle, renewBeforeDays } from './pki/certificates.ts';
+import { daysLeft, ensureCertificates, type PkiBundle, warnBeforeDays } from './pki/certificates.ts';
 import { fingerprint, inspect } from './pki/inspect.ts';
+import type { Credential } from './pki/issue.ts';
 import { hostAndPort } from './plane/addresses.ts';
 import { Existing, nothingApplied } from './plane/apply.ts';
 import { buildControlPlane, certificateContext } from './plane/control-plane.ts';
 import { applySecrets, rollOut, type Work } from './plane/roll-out.ts';
+import { sealingOf } from './seal.ts';
 import { didYouMean } from './spec.ts';
 import { formatDuration, type Reporter } from './ui/reporter.ts';
 
@@ -42,6 +44,10 @@ interface Purpose {
 
 const purposes: Record<string, Purpose> = {
   ca: authority('signs clients and the API server; workers and kubeconfigs trust it', 'the whole cluster stops'),
+  'ca-signer': authority(
+    'signs kubelets and users in place of the sealed ca',
+    'workers and users lose access: renew it with k8sk8s deploy --seal-file',
+  ),
   'etcd-ca': authority('signs etcd and its clients', 'the API server loses etcd, the whole cluster stops'),
   'etcd-peer-ca': authority('signs etcd members towards each other', 'several members lose each other'),
   'front-proxy-ca': authority('signs the API server towards aggregated APIs', 'aggregated APIs refuse the API server'),
@@ -142,7 +148,7 @@ export function statusOf(
         issuer: facts.issuer,
         notAfter: facts.notAfter,
         days,
-        nearItsEnd: days < renewBeforeDays,
+        nearItsEnd: days < warnBeforeDays(name),
       };
     };
   return [
@@ -153,12 +159,13 @@ export function statusOf(
   ].sort((a, b) => a.days - b.days);
 }
 
-/** What is trusted beside the signer while that is replaced. */
-function besides(name: string, { next, previous }: Authority): [string, { certificate: string }][] {
-  return [...(next ? [next] : []), ...(previous ? [previous] : [])].map((each) => [
-    `${name}-${each === next ? 'next' : 'previous'}`,
-    each,
-  ]);
+/** What is trusted beside the signer while that is replaced, and what signs in its place. */
+function besides(name: string, { next, previous, signer }: Authority): [string, { certificate: string }][] {
+  return [
+    ...(next ? [[`${name}-next`, next] as [string, Credential]] : []),
+    ...(previous ? [[`${name}-previous`, previous] as [string, { certificate: string }]] : []),
+    ...(signer ? [[`${name}-signer`, signer] as [string, Credential]] : []),
+  ];
 }
 
 /** `12 days before its end`, `3 days after its end`. */
@@ -220,7 +227,11 @@ export async function renewLeaves(
   names?: string[],
 ): Promise<{ bundle: PkiBundle; issued: string[] }> {
   const context = certificateContext(cluster.namespace, spec, addresses);
-  const { bundle, issued } = await ensureCertificates(before, context, { keyType: spec.keyType, renew: names });
+  const { bundle, issued } = await ensureCertificates(before, context, {
+    keyType: spec.keyType,
+    renew: names,
+    sealing: sealingOf(spec, cluster),
+  });
   if (issued.length === 0) return { bundle, issued };
   const { secrets } = buildControlPlane(record, spec, addresses, storage, bundle);
   await applySecrets(cluster, record.planeId, secrets, await Existing.read(cluster), nothingApplied(), reporter);

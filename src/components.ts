@@ -16,6 +16,7 @@ import { startOrder, waitEtcdStarts } from './plane/start-order.ts';
 import type { Storage } from './plane/storage.ts';
 import { settledMembership, templateHashOf } from './plane/workloads.ts';
 import { type PlaneRecord, toConfigMap } from './record.ts';
+import { sealingOf } from './seal.ts';
 import type { ClusterSpec } from './spec.ts';
 import type { Reporter } from './ui/reporter.ts';
 import { toolVersion } from './version.ts';
@@ -116,6 +117,7 @@ async function dropMembers(plane: PlaneInMaking, etcd: EtcdPlane, present: numbe
   const left = { ...addresses, etcdServiceIps };
   const { bundle: kept } = await ensureCertificates(bundle, certificateContext(cluster.namespace, spec, left), {
     keyType: spec.keyType,
+    sealing: sealingOf(spec, cluster),
   });
   const { secrets, workloads } = buildControlPlane(record, spec, left, storage, kept);
   diagnosis.expect(workloads);

@@ -17,16 +17,17 @@ import { connectHosted } from './kube/connect.ts';
 import { type KubeObject, nameOf, type Secret, type Service } from './kube/objects.ts';
 import { acquireLock } from './lock.ts';
 import { trusted } from './pki/authority.ts';
-import { ensureCertificates, issueBreakGlass, type PkiBundle } from './pki/certificates.ts';
+import { administrator, ensureCertificates, type PkiBundle } from './pki/certificates.ts';
 import { type Addresses, addressesOf, buildIngress, buildServices, loadBalancerIp } from './plane/addresses.ts';
 import { type Applied, applyAll, Existing, nothingApplied } from './plane/apply.ts';
 import { waitAvailable, waitComponentsReady } from './plane/available.ts';
 import { certificateContext } from './plane/control-plane.ts';
 import { Diagnosis } from './plane/diagnose.ts';
-import { readAuthority, readBundle } from './plane/secrets.ts';
+import { readAuthority } from './plane/secrets.ts';
 import { chooseStorage, removeEtcd, storageWords } from './plane/storage.ts';
 import { runPreflight } from './preflight/run.ts';
 import { ensureRecord, isRestoring, type PlaneRecord } from './record.ts';
+import { readOpened, sealingOf } from './seal.ts';
 import type { ClusterSpec } from './spec.ts';
 import type { Reporter } from './ui/reporter.ts';
 import { toolVersion } from './version.ts';
@@ -81,9 +82,9 @@ export async function deploy(cluster: InfraCluster, request: DeployRequest): Pro
     const addresses = await ensureAddresses(cluster, record, request, existing, applied, stop);
     stop.throwIfAborted();
     const { bundle, issued, renewed } = await ensureCertificates(
-      readBundle(existing.ofKind<Secret>('Secret')),
+      await readOpened(cluster, existing.ofKind<Secret>('Secret')),
       certificateContext(cluster.namespace, spec, addresses),
-      { keyType: spec.keyType },
+      { keyType: spec.keyType, sealing: sealingOf(spec, cluster) },
     );
     for (const name of issued) reporter.debug(`certificate ${name} issued`);
     for (const { name, daysLeft } of renewed) reporter.line(`certificate ${name} renewed, ${daysWords(daysLeft)}`);
@@ -105,7 +106,7 @@ export async function deploy(cluster: InfraCluster, request: DeployRequest): Pro
     hosted = connectHosted({
       server: addresses.publicServer,
       certificateAuthority: trusted(bundle.authorities.ca!),
-      client: await issueBreakGlass(bundle),
+      client: await administrator(bundle),
     });
     let serverVersion = await available(hosted, diagnosis, request, stop, startClients);
     if (record.phase === 'available' && (await lostItsData(hosted))) {

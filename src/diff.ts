@@ -5,7 +5,7 @@ import { connectHosted } from './kube/connect.ts';
 import { ApiError, ConnectionError } from './kube/errors.ts';
 import { type KubeObject, nameOf } from './kube/objects.ts';
 import { trusted } from './pki/authority.ts';
-import { issueBreakGlass } from './pki/certificates.ts';
+import { administrator } from './pki/certificates.ts';
 import { Existing } from './plane/apply.ts';
 import { differences, type FieldDifference } from './plane/differences.ts';
 import { planInfra } from './preview.ts';
@@ -63,7 +63,7 @@ export async function diffPlane(cluster: InfraCluster, instead?: ClusterSpec): P
   const hosted = connectHosted({
     server: addresses.publicServer,
     certificateAuthority: trusted(bundle.authorities.ca!),
-    client: await issueBreakGlass(bundle),
+    client: await administrator(bundle),
   });
   const compareAsset = async (asset: KubeObject): Promise<ObjectDifference[]> => {
     const live = await hosted.get(asset, asset.metadata.name, asset.metadata.namespace);

@@ -3,13 +3,13 @@ import type { HostedCluster, InfraCluster } from './kube/cluster.ts';
 import { connectHosted } from './kube/connect.ts';
 import type { Secret, Service } from './kube/objects.ts';
 import { trusted } from './pki/authority.ts';
-import { issueBreakGlass, type PkiBundle } from './pki/certificates.ts';
+import { administrator, type PkiBundle } from './pki/certificates.ts';
 import { type Addresses, addressesOf } from './plane/addresses.ts';
 import { Existing } from './plane/apply.ts';
 import { belongsTo } from './plane/names.ts';
-import { readBundle } from './plane/secrets.ts';
 import { presentStorage, type Storage } from './plane/storage.ts';
 import { type PlaneRecord, requireRecord } from './record.ts';
+import { readOpened } from './seal.ts';
 import { type ClusterSpec, parseSpec } from './spec.ts';
 
 /** A plane as its namespace tells it, with the way into its hosted cluster. */
@@ -39,7 +39,7 @@ export async function openPlane(cluster: InfraCluster): Promise<Plane> {
   const spec = parseSpec({ ...record.spec, allowUntestedVersion: true }, 'the record of the plane');
   const own = (kind: string) => existing.ofKind(kind).filter((object) => belongsTo(object, record.planeId));
   const services = own('Service') as Service[];
-  const bundle = readBundle(own('Secret') as Secret[]);
+  const bundle = await readOpened(cluster, own('Secret') as Secret[]);
   if (services.length < 2 || !bundle?.authorities.ca) {
     throw new UserError({
       what: `the plane in namespace "${cluster.namespace}" is not whole`,
@@ -60,7 +60,7 @@ export async function openPlane(cluster: InfraCluster): Promise<Plane> {
       return connectHosted({
         server: addresses.publicServer,
         certificateAuthority: trusted(bundle.authorities.ca!),
-        client: await issueBreakGlass(bundle),
+        client: await administrator(bundle),
       });
     },
   };

@@ -16,10 +16,10 @@ import {
 import { type Applied, applyAll, Existing, nothingApplied } from './plane/apply.ts';
 import { buildControlPlane, certificateContext } from './plane/control-plane.ts';
 import { buildGuards } from './plane/guards.ts';
-import { readBundle } from './plane/secrets.ts';
 import { chooseStorage } from './plane/storage.ts';
 import { runPreflight } from './preflight/run.ts';
 import { type PlaneRecord, readRecord, toConfigMap } from './record.ts';
+import { readOpened, sealingOf } from './seal.ts';
 import type { ClusterSpec } from './spec.ts';
 import { quietReporter } from './ui/quiet.ts';
 import type { Reporter } from './ui/reporter.ts';
@@ -60,9 +60,9 @@ export async function planInfra(
   const services = first.filter((object) => object.kind === 'Service') as Service[];
   const addresses = addressesOf(spec, services, record.issuers);
   const { bundle } = await ensureCertificates(
-    readBundle(existing.ofKind<Secret>('Secret')),
+    await readOpened(cluster, existing.ofKind<Secret>('Secret')),
     certificateContext(cluster.namespace, spec, addresses),
-    { keyType: spec.keyType },
+    { keyType: spec.keyType, sealing: sealingOf(spec, cluster) },
   );
   const { secrets, workloads } = buildControlPlane(record, spec, addresses, storage, bundle);
   // One that is to be deleted first cannot be tried.
@@ -97,9 +97,10 @@ export async function exportManifests(cluster: InfraCluster, spec: ClusterSpec, 
   const allocated = services.length > spec.etcdMembers;
   const addresses = allocated ? addressesOf(spec, services, record.issuers) : placeholderAddresses(spec);
   const { bundle } = await ensureCertificates(
-    readBundle(existing.ofKind<Secret>('Secret')),
+    await readOpened(cluster, existing.ofKind<Secret>('Secret')),
     certificateContext(cluster.namespace, spec, allocated ? addresses : dummyAddresses(addresses)),
-    { keyType: spec.keyType },
+    // Where they are left out, nothing is to be sealed.
+    { keyType: spec.keyType, sealing: withSecrets || recorded ? sealingOf(spec, cluster) : undefined },
   );
   const { secrets, workloads } = buildControlPlane(record, spec, addresses, storage, bundle);
   const infra = [

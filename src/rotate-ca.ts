@@ -17,6 +17,8 @@ import {
   endHold,
   switchSigner,
   trusted,
+  trustedOfClients,
+  unlocked,
 } from './pki/authority.ts';
 import { ensureCertificates } from './pki/certificates.ts';
 import { certificatesIn, fingerprint, inspect } from './pki/inspect.ts';
@@ -26,6 +28,7 @@ import { certificateContext } from './plane/control-plane.ts';
 import { podsOf } from './plane/pods.ts';
 import { rollOut, type Work } from './plane/roll-out.ts';
 import { markFinishing } from './record.ts';
+import { sealingOf } from './seal.ts';
 import { type Component, components } from './spec.ts';
 import { workerVisit } from './worker-config.ts';
 
@@ -136,6 +139,7 @@ class Rotation {
     this.#request = request;
     this.#names = goesOn ? underWay : request.names;
     this.#work = work;
+    if (this.#names.includes('ca')) unlocked(this.#authority('ca'));
     if (!request.force) this.#refuseDataLoss();
     checkFiles(request.files, trusted(plane.bundle.authorities.ca!));
   }
@@ -280,7 +284,8 @@ class Rotation {
     signal.throwIfAborted();
     const { bundle, spec, addresses } = this.#plane;
     const context = certificateContext(this.#cluster.namespace, spec, addresses);
-    Object.assign(bundle, (await ensureCertificates(bundle, context, { keyType: spec.keyType })).bundle);
+    const options = { keyType: spec.keyType, sealing: sealingOf(spec, this.#cluster) };
+    Object.assign(bundle, (await ensureCertificates(bundle, context, options)).bundle);
     await rollOut(this.#cluster, this.#plane, bundle, [...rolled], this.#work);
   }
 
@@ -300,9 +305,9 @@ class Rotation {
   /** Pods and aggregated API servers read whom to believe from ConfigMaps: those have to name the new ones before they sign. */
   async #published(): Promise<void> {
     const { 'front-proxy-ca': frontProxy, ca } = this.#plane.bundle.authorities;
-    const names = (text: string | undefined, authority: Authority) => {
+    const names = (text: string | undefined, all: string) => {
       const told = certificatesIn(text ?? '').map(fingerprint);
-      return certificatesIn(trusted(authority)).every((each) => told.includes(fingerprint(each)));
+      return certificatesIn(all).every((each) => told.includes(fingerprint(each)));
     };
     await this.#eventually('until pods and aggregated API servers are told of it', async () => {
       const { data } = await this.#trustForAggregated();
@@ -310,9 +315,9 @@ class Rotation {
         hosted.list<ConfigMap>(configMaps, { fieldSelector: 'metadata.name=kube-root-ca.crt' }),
       );
       return (
-        names(data?.[frontProxyKey], frontProxy!) &&
-        names(data?.[clientKey], ca!) &&
-        items.every((each) => names(each.data?.['ca.crt'], ca!))
+        names(data?.[frontProxyKey], trusted(frontProxy!)) &&
+        names(data?.[clientKey], trustedOfClients(ca!)) &&
+        items.every((each) => names(each.data?.['ca.crt'], trusted(ca!)))
       );
     });
   }
@@ -331,11 +336,11 @@ class Rotation {
         [clientKey]: this.#plane.bundle.authorities.ca!,
       };
       const surplus = Object.entries(kept).filter(([key, authority]) => {
-        const known = certificatesIn(trusted(authority)).map(fingerprint);
+        const known = certificatesIn(trustedOfClients(authority)).map(fingerprint);
         return certificatesIn(data[key] ?? '').some((each) => !known.includes(fingerprint(each)));
       });
       if (surplus.length === 0) return true;
-      const next = Object.fromEntries(surplus.map(([key, authority]) => [key, trusted(authority)]));
+      const next = Object.fromEntries(surplus.map(([key, authority]) => [key, trustedOfClients(authority)]));
       await this.#inHosted((hosted) => hosted.merge(trustMap, trustMap.metadata.name, { data: next }, 'kube-system'));
       return false;
     });

@@ -5,7 +5,7 @@ import { checkFiles, writeFiles } from './files.ts';
 import { inHostedCluster, openPlane, type Plane, refuseAsleep } from './hosted.ts';
 import type { InfraCluster } from './kube/cluster.ts';
 import { acquireLock } from './lock.ts';
-import { trusted } from './pki/authority.ts';
+import { trusted, unlocked } from './pki/authority.ts';
 import { providerName } from './pki/encryption.ts';
 import { certificatesIn, fingerprint } from './pki/inspect.ts';
 import { keyIds } from './pki/service-account.ts';
@@ -118,6 +118,7 @@ async function begin(
   try {
     const plane = await openPlane(cluster);
     refuseAsleep(cluster, plane.record);
+    unlocked(plane.bundle.authorities.ca!);
     checkFiles(files, trusted(plane.bundle.authorities.ca!));
     const { since, parts } = statusOf(plane);
     const etcd = parts.some(({ name, state }) => name.startsWith('etcd-') && state !== 'replaced');

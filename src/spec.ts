@@ -382,6 +382,16 @@ export const clusterSpec = z.strictObject({
       help: 'registry that mirrors all images, instead of the upstream ones',
     }),
   ),
+  seal: z
+    .enum(['none', 'passphrase-file', 'key-file'])
+    .default('none')
+    .meta(
+      flag({
+        flag: 'seal',
+        arg: 'KIND',
+        help: "keep the key of the plane's CA sealed by what --seal-file names: passphrase-file, key-file (age) or none",
+      }),
+    ),
   imagePullSecret: checked((value) =>
     /^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$/.test(value) ? undefined : 'is not a Secret name',
   )

@@ -4,7 +4,7 @@ import { openPlane } from './hosted.ts';
 import type { HostedCluster, InfraCluster } from './kube/cluster.ts';
 import { ApiError, ConnectionError } from './kube/errors.ts';
 import type { ContainerStatus, Event, KubeObject, Node, Pod } from './kube/objects.ts';
-import { type PkiBundle, renewBeforeDays } from './pki/certificates.ts';
+import { type PkiBundle, warnBeforeDays } from './pki/certificates.ts';
 import { inspect } from './pki/inspect.ts';
 import { connectionWords } from './plane/available.ts';
 import { EtcdGateway } from './plane/etcd-gateway.ts';
@@ -107,12 +107,15 @@ export async function planeStatus(cluster: InfraCluster, now = new Date()): Prom
       hosted ? hostedStatus(hosted, record.phase, storage) : { answers: false, workers: [] },
       record.asleep ? [] : etcdAlarms(cluster, bundle),
     ]);
-    const certificates = [...Object.entries(bundle.authorities), ...Object.entries(bundle.leaves)].map(
-      ([name, { certificate }]) => ({
-        name,
-        days: Math.floor((inspect(certificate).notAfter.getTime() - now.getTime()) / 86_400_000),
-      }),
-    );
+    const { signer } = bundle.authorities.ca!;
+    const certificates = [
+      ...Object.entries(bundle.authorities),
+      ...(signer ? [['ca-signer', signer] as const] : []),
+      ...Object.entries(bundle.leaves),
+    ].map(([name, { certificate }]) => ({
+      name,
+      days: Math.floor((inspect(certificate).notAfter.getTime() - now.getTime()) / 86_400_000),
+    }));
     return {
       namespace: cluster.namespace,
       plane: record.planeId,
@@ -167,10 +170,10 @@ export function problemsOf(
         ]
       : []),
     ...status.certificates
-      .filter(({ days }) => days < renewBeforeDays)
+      .filter(({ name, days }) => days < warnBeforeDays(name))
       .map(
         ({ name, days }) =>
-          `certificate ${name} ${days < 0 ? 'has expired' : `expires in ${days} days`}: run k8sk8s deploy again`,
+          `certificate ${name} ${days < 0 ? 'has expired' : `expires in ${days} days`}: run k8sk8s deploy again${name === 'ca-signer' ? ' with --seal-file; kubelets and users lose access with it' : ''}`,
       ),
   ];
 }

@@ -7,7 +7,7 @@ import { InfraCluster } from '../kube/cluster.ts';
 import { explainInfraError, isConflict } from '../kube/errors.ts';
 import type { ConfigMap } from '../kube/objects.ts';
 import { acquireLock } from '../lock.ts';
-import { trusted } from '../pki/authority.ts';
+import { trusted, unlocked } from '../pki/authority.ts';
 import { applyAll, Existing, nothingApplied } from '../plane/apply.ts';
 import { EtcdGateway } from '../plane/etcd-gateway.ts';
 import { readBundle } from '../plane/secrets.ts';
@@ -15,6 +15,7 @@ import { missingRights } from '../preflight/rights.ts';
 import { runPreflight } from '../preflight/run.ts';
 import { mebibytes } from '../quantity.ts';
 import { markFinishing, type PlaneRecord, readRecord, restoreOf, toConfigMap } from '../record.ts';
+import { readOpened } from '../seal.ts';
 import { type ClusterSpec, type ClusterSpecInput, imagesOf, parseSpec } from '../spec.ts';
 import type { Reporter } from '../ui/reporter.ts';
 import { toolVersion } from '../version.ts';
@@ -60,6 +61,8 @@ export async function restore(cluster: InfraCluster, request: RestoreRequest): P
   });
   const { head, snapshot } = backup;
   phase.done(`The backup is whole: ${head.record.spec.host}, revision ${snapshot.revision}, made ${head.created}`);
+  // Its certificates carry addresses, and it gets new ones.
+  unlocked((await readOpened(cluster, backup.secrets))!.authorities.ca!);
   const spec = specOf(head, request);
   await requireRights(cluster);
   const hasData = await clearAway(cluster, backup, request);

@@ -46,7 +46,7 @@ export async function verifyBackup(file: string, keys: Keys): Promise<VerifiedBa
   if (broken) throw damaged((broken as Error).message, broken);
   const bundle = readBundle(secrets);
   const stranger = Object.entries(bundle?.authorities ?? {}).find(
-    ([, { certificate, key }]) => !matches(certificate, key),
+    ([, { certificate, key }]) => key !== '' && !matches(certificate, key),
   );
   if (!head || !bundle?.authorities.ca || stranger)
     throw damaged(stranger ? `the key of authority ${stranger[0]} is another's` : 'it holds no authority of a plane');

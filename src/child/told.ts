@@ -2,6 +2,7 @@ import { Readable } from 'node:stream';
 import { messageOf } from '../errors.ts';
 import type { HostedCluster, InfraCluster } from '../kube/cluster.ts';
 import type { Container, Node, Pod } from '../kube/objects.ts';
+import { unlocked } from '../pki/authority.ts';
 import { inspect } from '../pki/inspect.ts';
 import { type Credential, issueLeaf } from '../pki/issue.ts';
 import type { AuthorityName } from '../pki/table.ts';
@@ -64,7 +65,7 @@ export async function askKubelets(
   const pod = pods.find((each) => isReady(each) && each.spec.containers.some(asks));
   if (!pod) return unasked('that takes --egress kubelet');
   const { certificate: cert, key } = await issueLeaf(
-    authority,
+    unlocked(authority),
     { commonName: 'k8sk8s:may-do-nothing', usages: ['clientAuth'] },
     { days: 1 / 144 },
   );

@@ -89,11 +89,13 @@ async function status(options: ConnectionOptions & { output: 'text' | 'wide' | '
 /** Pure. */
 export function render(certificates: CertificateStatus[], wide: boolean): string {
   const near = certificates.filter(({ nearItsEnd }) => nearItsEnd);
-  const advice = near.some(({ kind }) => kind === 'authority')
-    ? ['An authority is near its end; what it signed ends with it.']
-    : near.length > 0
-      ? ['k8sk8s certs renew makes those near their end anew, and so does deploy.']
-      : [];
+  const advice = near.some(({ name }) => name === 'ca-signer')
+    ? ['k8sk8s deploy --seal-file FILE makes ca-signer anew; without that, kubelets and users lose access at its end.']
+    : near.some(({ kind }) => kind === 'authority')
+      ? ['An authority is near its end; what it signed ends with it.']
+      : near.length > 0
+        ? ['k8sk8s certs renew makes those near their end anew, and so does deploy.']
+        : [];
   return [
     table(
       ['NAME', 'DAYS', 'UNTIL', 'ISSUER', 'SECRET', 'USED FOR', 'AT ITS END', ...(wide ? ['SUBJECT', 'NAMES'] : [])],

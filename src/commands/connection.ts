@@ -3,12 +3,14 @@ import { UserError } from '../errors.ts';
 import type { InfraCluster } from '../kube/cluster.ts';
 import { connectInfra, type KubeconfigChoice, namespaceOfContext } from '../kube/connect.ts';
 import type { Work } from '../plane/roll-out.ts';
+import { readSealFile } from '../seal.ts';
 import type { Reporter } from '../ui/reporter.ts';
 import { terminalReporter } from '../ui/terminal.ts';
 
 /** Options that say which infra cluster and namespace, and how much to print. */
 export interface ConnectionOptions extends KubeconfigChoice {
   namespace?: string;
+  sealFile?: string;
   quiet?: boolean;
   verbose?: boolean;
 }
@@ -17,7 +19,12 @@ export function addConnectionOptions(command: Command): Command {
   return command
     .option('-n, --namespace <NAMESPACE>', 'namespace of the infra cluster; default: the one of the context')
     .option('--kubeconfig <FILE>', 'kubeconfig of the infra cluster; default KUBECONFIG or ~/.kube/config')
-    .option('--context <NAME>', 'context of the kubeconfig; default its current one');
+    .option('--context <NAME>', 'context of the kubeconfig; default its current one')
+    .addOption(
+      new Option('--seal-file <FILE>', "what opens a sealed key of the plane's CA: see --seal of deploy").env(
+        'K8SK8S_SEAL_FILE',
+      ),
+    );
 }
 
 export function addOutputOptions(command: Command): Command {
@@ -60,7 +67,7 @@ export function connect(options: ConnectionOptions): InfraCluster {
       exitCode: 2,
     });
   }
-  return connectInfra(options, namespace);
+  return connectInfra(options, namespace, options.sealFile === undefined ? undefined : readSealFile(options.sealFile));
 }
 
 export function reporterOf(options: ConnectionOptions): Reporter {

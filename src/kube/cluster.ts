@@ -1,4 +1,5 @@
 import type { Duplex, Readable } from 'node:stream';
+import type { SealKey } from '../seal.ts';
 import { ApiError, isNotFound } from './errors.ts';
 import { converse, type ExecOptions, type ExecResult, execProtocol } from './exec.ts';
 import { forwardedStream, forwardProtocol } from './forward.ts';
@@ -190,10 +191,13 @@ abstract class Cluster {
 /** The existing cluster, seen through one namespace of it: no call can name another one, and only `listEverywhere` goes beyond. */
 export class InfraCluster extends Cluster {
   readonly namespace: string;
+  /** What opens the sealed key of the CA of the namespace's plane, when the person gave it. */
+  readonly sealKey?: SealKey;
 
-  constructor(transport: Transport, namespace: string) {
+  constructor(transport: Transport, namespace: string, sealKey?: SealKey) {
     super(transport);
     this.namespace = namespace;
+    this.sealKey = sealKey;
   }
 
   get<T extends KubeObject>(kind: Kind, name: string): Promise<T | undefined> {

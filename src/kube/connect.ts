@@ -4,6 +4,7 @@ import { homedir } from 'node:os';
 import path from 'node:path';
 import { KubeConfig } from '@kubernetes/client-node/dist/config.js';
 import { messageOf, UserError } from '../errors.ts';
+import type { SealKey } from '../seal.ts';
 import { HostedCluster, InfraCluster } from './cluster.ts';
 import { type Credentials, Transport } from './transport.ts';
 
@@ -19,10 +20,10 @@ export interface KubeconfigChoice {
  *
  * @throws UserError (exit code 2) when the file or the context cannot be used
  */
-export function connectInfra(choice: KubeconfigChoice, namespace: string): InfraCluster {
+export function connectInfra(choice: KubeconfigChoice, namespace: string, sealKey?: SealKey): InfraCluster {
   const config = loadKubeconfig(choice);
   const server = config.getCurrentCluster()!.server;
-  return new InfraCluster(new Transport(server, credentialsOf(config)), namespace);
+  return new InfraCluster(new Transport(server, credentialsOf(config)), namespace, sealKey);
 }
 
 /** The namespace that the chosen context names, if any. */

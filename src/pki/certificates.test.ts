@@ -1,10 +1,10 @@
 import { beforeAll, describe, expect, it } from 'vitest';
 import { UserError } from '../errors.ts';
 import {
+  administrator,
   type CertificateContext,
   type EnsuredCertificates,
   ensureCertificates,
-  issueBreakGlass,
   type PkiBundle,
 } from './certificates.ts';
 import { inspect, isKeyPair, matches, signedBy } from './inspect.ts';
@@ -311,9 +311,9 @@ describe('an authority that cannot be used', () => {
   });
 });
 
-describe('issueBreakGlass', () => {
+describe('administrator', () => {
   it('is a system:masters client for an hour', async () => {
-    const credential = await issueBreakGlass(first.bundle, { now });
+    const credential = await administrator(first.bundle, { now });
     const certificate = inspect(credential.certificate);
     expect(certificate).toMatchObject({
       commonName: 'k8sk8s-deploy',

@@ -1,8 +1,9 @@
 import { UserError } from '../errors.ts';
-import type { Authority } from './authority.ts';
+import { type Authority, unlocked } from './authority.ts';
 import { type EncryptionProviders, firstEncryption } from './encryption.ts';
 import { type CertificateFacts, inspect, isKeyPair, matches, signedBy } from './inspect.ts';
 import { type Credential, createAuthority, createKeyPair, issueLeaf, type KeyType, type LeafRequest } from './issue.ts';
+import { ensureSealed, type Sealing, signerDays } from './sealing.ts';
 import type { ServiceAccountKeys } from './service-account.ts';
 import {
   type AuthorityName,
@@ -31,6 +32,8 @@ export interface EnsureOptions {
   now?: Date;
   /** Leaves that are made anew whatever state they are in. */
   renew?: string[];
+  /** Present where the key of the CA is to be kept sealed. */
+  sealing?: Sealing;
 }
 
 export interface EnsuredCertificates {
@@ -45,7 +48,13 @@ export interface EnsuredCertificates {
 const SERVICE_ACCOUNT = 'service-account';
 const DAY = 24 * 60 * 60 * 1000;
 /** Days before its end from which on a leaf is renewed by deploy, and told as a problem until then. */
-export const renewBeforeDays = 30;
+const renewBeforeDays = 30;
+
+/** Days before its end from which on a certificate is told as a problem. Pure. */
+export function warnBeforeDays(name: string): number {
+  return name === 'ca-signer' ? signerDays / 2 : renewBeforeDays;
+}
+
 const RENEW_BEFORE = renewBeforeDays * DAY;
 
 /**
@@ -78,6 +87,9 @@ export async function ensureCertificates(
       return [row.name, createAuthority(`${row.commonName} ${context.namespace}`.slice(0, 64), issueOptions)];
     }),
   );
+  const ca = ensureSealed(await authorities.get('ca')!, options.sealing, { ...issueOptions, ...context });
+  authorities.set('ca', ca);
+  if ((await ca).signer !== existing?.authorities.ca?.signer) issued.add('ca-signer');
   const serviceAccount = existingServiceAccount(existing);
   if (!serviceAccount) issued.add(SERVICE_ACCOUNT);
 
@@ -87,12 +99,15 @@ export async function ensureCertificates(
     const present = existing?.leaves[row.name];
     if (present && isAsAsked(present, request, authority)) {
       const facts = inspect(present.certificate);
-      if (livesLongEnough(facts, inspect(authority.certificate), now) && !options.renew?.includes(row.name))
+      const renews = options.renew?.includes(row.name) ?? false;
+      // Near its end without the key that renews it, it goes on until that end; status tells.
+      const locked = authority.key === '' && facts.notAfter > now;
+      if (!renews && (locked || livesLongEnough(facts, inspect(authority.certificate), now)))
         return [row.name, present];
       renewed.set(row.name, daysLeft(facts, now));
     }
     issued.add(row.name);
-    return [row.name, await issueLeaf(authority, request, issueOptions)];
+    return [row.name, await issueLeaf(unlocked(authority), request, issueOptions)];
   };
   const [authorityEntries, leafEntries, keys] = await Promise.all([
     Promise.all(
@@ -102,7 +117,7 @@ export async function ensureCertificates(
     serviceAccount ?? createKeyPair(options.keyType),
   ]);
 
-  const names = [...authorityRows, ...rows].map((row) => row.name).concat(SERVICE_ACCOUNT);
+  const names = [...authorityRows, ...rows].map((row) => row.name).concat(SERVICE_ACCOUNT, 'ca-signer');
   return {
     // An authority that the table does not know is kept too: it may be all that some client still trusts.
     bundle: {
@@ -113,22 +128,28 @@ export async function ensureCertificates(
       encryption: existing ? (existing.encryption ?? ['identity']) : firstEncryption(now),
     },
     issued: names.filter((name) => issued.has(name)),
-    kept: names.filter((name) => !issued.has(name)),
+    kept: names.filter((name) => !issued.has(name) && name !== 'ca-signer'),
     renewed: names.flatMap((name) => (renewed.has(name) ? [{ name, daysLeft: renewed.get(name)! }] : [])),
   };
 }
 
 /**
- * An administrator whom RBAC cannot bind (system:masters), valid for an hour: deploy holds it in memory to grant the
- * first rights in the hosted cluster, and writes it nowhere.
+ * Who acts in the hosted cluster for us: an administrator whom RBAC cannot bind (system:masters), valid for an hour, held in
+ * memory to grant the first rights there and written nowhere. Where the CA's key is sealed and was not opened, the
+ * administrator of tls/kubeconfig, whose rights a ClusterRoleBinding gives.
+ *
+ * @throws UserError `seal-file` when that one is not there or has ended
  */
-export async function issueBreakGlass(bundle: PkiBundle, options: { now?: Date } = {}): Promise<Credential> {
+export async function administrator(bundle: PkiBundle, options: { now?: Date } = {}): Promise<Credential> {
+  const ca = bundle.authorities.ca!;
+  const { admin } = bundle.leaves;
+  if (ca.key === '' && admin && inspect(admin.certificate).notAfter > (options.now ?? new Date())) return admin;
   const request: LeafRequest = {
     commonName: 'k8sk8s-deploy',
     organizations: ['system:masters'],
     usages: ['clientAuth'],
   };
-  return issueLeaf(bundle.authorities.ca!, request, { keyType: 'ec', days: 1 / 24, now: options.now });
+  return issueLeaf(unlocked(ca), request, { keyType: 'ec', days: 1 / 24, now: options.now });
 }
 
 /** Who signs a leaf: while workers are told of a new authority, they are shown what the one before signs. */
@@ -186,7 +207,7 @@ function checkAuthority(name: string, authority: Credential, now: Date): void {
     ? 'its certificate cannot be read'
     : !facts.isAuthority
       ? 'its certificate is not that of an authority'
-      : !matches(authority.certificate, authority.key)
+      : authority.key !== '' && !matches(authority.certificate, authority.key)
         ? 'its key cannot be read or belongs to another certificate'
         : undefined;
   if (!facts || broken) {

@@ -88,21 +88,50 @@ const CRL_SIGN = 0x02;
  */
 export async function createAuthority(commonName: string, options: IssueOptions = {}): Promise<Credential> {
   const pair = await generateKeys(options.keyType ?? 'ec');
-  const { notBefore, notAfter } = lifetime(options, AUTHORITY_DAYS);
   const name = distinguishedName(commonName, []);
+  const issuer = { name, keyId: keyIdentifier(subjectPublicKeyInfo(pair.publicKey)), key: pair.privateKey };
+  return authorityOf(pair, issuer, name, lifetime(options, AUTHORITY_DAYS), []);
+}
+
+/**
+ * An authority for clients' leaves, signed by `authority` and never living longer. It is believed by who is told of it: since
+ * `authority` says that nothing that it signs may sign further, a chain from this one's leaves to that is refused.
+ */
+export async function issueClientAuthority(
+  authority: Credential,
+  commonName: string,
+  options: IssueOptions = {},
+): Promise<Credential> {
+  const issuer = issuerOf(authority);
+  const { notBefore, notAfter } = lifetime(options, LEAF_DAYS);
+  return authorityOf(
+    await generateKeys(options.keyType ?? 'ec'),
+    { ...issuer, key: createPrivateKey(authority.key) },
+    distinguishedName(commonName, []),
+    { notBefore, notAfter: new Date(Math.min(notAfter.getTime(), issuer.notAfter.getTime())) },
+    [extension(OID.extKeyUsage, sequence(objectId(OID.clientAuth)))],
+  );
+}
+
+function authorityOf(
+  pair: Keys,
+  issuer: { name: Asn1; keyId?: Buffer; key: KeyObject },
+  subject: Asn1,
+  life: { notBefore: Date; notAfter: Date },
+  extensions: Asn1[],
+): Credential {
   const publicKey = subjectPublicKeyInfo(pair.publicKey);
-  const keyId = keyIdentifier(publicKey);
-  const certificate = signCertificate(pair.privateKey, {
-    issuer: name,
-    subject: name,
-    notBefore,
-    notAfter,
+  const certificate = signCertificate(issuer.key, {
+    issuer: issuer.name,
+    subject,
+    ...life,
     publicKey,
     extensions: [
       basicConstraints(true),
       keyUsage(KEY_CERT_SIGN | CRL_SIGN),
-      extension(OID.subjectKeyIdentifier, octets(keyId)),
-      authorityKeyIdentifier(keyId),
+      ...extensions,
+      extension(OID.subjectKeyIdentifier, octets(keyIdentifier(publicKey))),
+      ...(issuer.keyId ? [authorityKeyIdentifier(issuer.keyId)] : []),
     ],
   });
   return { certificate, key: toPem(pair.privateKey) };

@@ -8,7 +8,15 @@ import { authoritiesSecret, hashOf } from './secrets.ts';
 const readOnce = ['konnectivity-server.crt', 'konnectivity-server.key'];
 
 /** What the controller-manager mounts of the authorities: templates/host/kube-controller-manager.yaml. */
-const signerFiles = ['ca.crt', 'ca.key', 'kubelet-serving-ca.crt', 'kubelet-serving-ca.key', 'service-account.key'];
+const signerFiles = [
+  'ca.crt',
+  'ca.key',
+  'ca-signer.crt',
+  'ca-signer.key',
+  'kubelet-serving-ca.crt',
+  'kubelet-serving-ca.key',
+  'service-account.key',
+];
 
 /**
  * Hash of what a component reads only once, so that its pod has to be made anew when it changes. A certificate that was

@@ -3,7 +3,7 @@ import { dump } from 'js-yaml';
 import type { Secret } from '../kube/objects.ts';
 import { buildKubeconfig } from '../kubeconfig/build.ts';
 import { renderTemplate } from '../manifests/render.ts';
-import { type Authority, trusted as trustedOf } from '../pki/authority.ts';
+import { type Authority, trusted as trustedOf, trustedOfClients } from '../pki/authority.ts';
 import type { PkiBundle } from '../pki/certificates.ts';
 import type { ClusterSpec } from '../spec.ts';
 import { egressName, egressProgram, egressSelector } from './egress.ts';
@@ -92,6 +92,7 @@ export function buildSecrets(bundle: PkiBundle, context: SecretContext): Secret[
       ...Object.fromEntries(
         leavesOf(name, Object.keys(bundle.leaves)).flatMap((leaf) => pair(leaf, bundle.leaves[leaf]!)),
       ),
+      ...(name === 'kube-apiserver' && { 'ca.crt': trustedOfClients(bundle.authorities.ca!) }),
       ...(serviceAccount && serviceAccountFiles(bundle)),
       ...own[name],
     }),
@@ -124,7 +125,7 @@ export function readBundle(secrets: Secret[]): PkiBundle | undefined {
   const credentials = (names: string[], from: Record<string, string>) =>
     names.flatMap((name) => {
       const certificate = from[`${name}.crt`];
-      const key = from[`${name}.key`];
+      const key = from[`${name}.key`] ?? (from[`${name}-sealed.age`] === undefined ? undefined : '');
       return certificate !== undefined && key !== undefined ? [[name, { certificate, key }] as const] : [];
     });
   return {
@@ -199,26 +200,45 @@ function pair(name: string, credential: { certificate: string; key: string }): [
 
 /** The signer and, while it is replaced, what stands beside it; nobody mounts that. */
 function authorityFiles(name: string, authority: Authority): Record<string, string> {
-  const { next, previous, switched } = authority;
+  const { next, previous, switched, sealed, signer, formerSigners } = authority;
   return {
-    ...Object.fromEntries(pair(name, authority)),
-    ...(next && Object.fromEntries(pair(`${name}-next`, next))),
+    ...(sealed ? sealedFiles(name, authority, sealed.text) : Object.fromEntries(pair(name, authority))),
+    ...(next && !sealed && Object.fromEntries(pair(`${name}-next`, next))),
     ...(previous && { [`${name}-previous.crt`]: previous.certificate }),
-    ...(previous?.key !== undefined && { [`${name}-previous.key`]: previous.key }),
+    ...(previous?.key !== undefined && !sealed && { [`${name}-previous.key`]: previous.key }),
+    ...(signer && Object.fromEntries(pair(`${name}-signer`, signer))),
+    ...(formerSigners !== undefined && { [`${name}-former-signers.crt`]: formerSigners }),
     ...(switched !== undefined && { [`${name}-switched`]: switched }),
   };
 }
 
+/** Certificates without their keys, which are in the age file; of the one before it is noted whether that has its key. */
+function sealedFiles(name: string, { certificate, next, previous }: Authority, text: string): Record<string, string> {
+  return {
+    [`${name}.crt`]: certificate,
+    [`${name}-sealed.age`]: text,
+    ...(next && { [`${name}-next.crt`]: next.certificate }),
+    ...(previous?.key !== undefined && { [`${name}-previous-held`]: 'its key is in the age file' }),
+  };
+}
+
+/** Keys that are sealed are empty. */
 function besideSigner(name: string, files: Record<string, string>): Omit<Authority, 'certificate' | 'key'> {
   const file = (suffix: string) => files[`${name}-${suffix}`];
-  const [certificate, key] = [file('next.crt'), file('next.key')];
-  const [previous, previousKey, switched] = [file('previous.crt'), file('previous.key'), file('switched')];
+  const text = file('sealed.age');
+  const [certificate, key] = [file('next.crt'), text === undefined ? file('next.key') : ''];
+  const [previous, switched] = [file('previous.crt'), file('switched')];
+  const previousKey = text === undefined ? file('previous.key') : file('previous-held') && '';
+  const [signer, signerKey, formerSigners] = [file('signer.crt'), file('signer.key'), file('former-signers.crt')];
   return {
     ...(certificate !== undefined && key !== undefined && { next: { certificate, key } }),
     ...(previous !== undefined && {
       previous: { certificate: previous, ...(previousKey !== undefined && { key: previousKey }) },
     }),
     ...(switched !== undefined && { switched }),
+    ...(text !== undefined && { sealed: { text } }),
+    ...(signer !== undefined && signerKey !== undefined && { signer: { certificate: signer, key: signerKey } }),
+    ...(formerSigners !== undefined && { formerSigners }),
   };
 }
 

@@ -180,6 +180,8 @@ export function buildWorkloads(context: WorkloadContext): KubeObject[] {
       ...elected,
       podCidr: spec.podCidr,
       serviceCidr: spec.serviceCidr,
+      // A sealed authority has another sign in its place.
+      signer: spec.seal === 'none' ? 'ca' : 'ca-signer',
     }),
     workload('kube-scheduler', images.kubeScheduler, elected),
   ];

@@ -1,10 +1,12 @@
-import type { ConfigMap, KubeObject } from '../kube/objects.ts';
+import type { ConfigMap, KubeObject, Secret } from '../kube/objects.ts';
 import { nameOf } from '../kube/objects.ts';
 import { foreignObject } from '../plane/apply.ts';
 import { ownedArgumentProblems } from '../plane/arguments.ts';
 import { partOf, recordName } from '../plane/names.ts';
+import { readBundle } from '../plane/secrets.ts';
 import { storageWords } from '../plane/storage.ts';
 import { parseRecord } from '../record.ts';
+import { sealingOf } from '../seal.ts';
 import { flagOf } from '../spec.ts';
 import { isTested, knownMinor, knownMinors, minorOf } from '../versions.ts';
 import { type Check, type CheckContext, type Outcome, ok } from './check.ts';
@@ -27,6 +29,15 @@ export const planeChecks: Check[] = [
     severity: 'fatal',
     dependsOn: ['namespace'],
     probe: changes,
+  },
+  {
+    name: 'seal',
+    claim: () => "What seals the key of the plane's CA is at hand, or it is sealed already",
+    anchor: 'seal-file',
+    severity: 'fatal',
+    dependsOn: ['namespace'],
+    applies: ({ seal }) => seal !== 'none',
+    probe: sealed,
   },
   {
     name: 'storage',
@@ -76,6 +87,18 @@ export const planeChecks: Check[] = [
 
 function wasRun(version: string): boolean {
   return isTested(version) && knownMinor(version)?.proof === 'e2e';
+}
+
+async function sealed({ cluster, spec, existing }: CheckContext): Promise<Outcome> {
+  // A file of the other kind is told here too.
+  if (sealingOf(spec, cluster)?.close) return ok();
+  const ca = readBundle((await existing()).ofKind<Secret>('Secret'))?.authorities.ca;
+  if (ca?.sealed) return ok('it is sealed; a change that needs the key will ask for it');
+  return {
+    state: 'failed',
+    what: `--seal ${spec.seal} needs the ${spec.seal === 'key-file' ? 'age identity' : 'passphrase'} to seal the key of the plane's CA by`,
+    fix: 'add --seal-file FILE, or set K8SK8S_SEAL_FILE',
+  };
 }
 
 async function namesFree(context: CheckContext): Promise<Outcome> {

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { firstInfra, requireState } from '../../sandbox/state.ts';
 import { openPlane } from '../../src/hosted.ts';
 import type { InfraCluster } from '../../src/kube/cluster.ts';
-import { issueBreakGlass } from '../../src/pki/certificates.ts';
+import { administrator } from '../../src/pki/certificates.ts';
 import { quotaReached } from './full.ts';
 import { judge, type Verdict, Writers } from './history.ts';
 import type { Place } from './place.ts';
@@ -38,7 +38,7 @@ export async function writersOf(cluster: InfraCluster, sandbox: string): Promise
     port: addresses.nodePort!,
     servername: spec.host,
     ca: bundle.authorities.ca!.certificate,
-    client: await issueBreakGlass(bundle),
+    client: await administrator(bundle),
     namespace: 'default',
   });
 }

@@ -14,7 +14,7 @@ import { type KubeObject, type Lease, nameOf, type Pod, type Secret, type Servic
 import { buildKubeconfig } from '../../src/kubeconfig/build.ts';
 import { packageFile } from '../../src/manifests/package-file.ts';
 import { trusted } from '../../src/pki/authority.ts';
-import { issueBreakGlass } from '../../src/pki/certificates.ts';
+import { administrator } from '../../src/pki/certificates.ts';
 import { type Credential, createAuthority, issueLeaf } from '../../src/pki/issue.ts';
 import { anyPlaneSelector, planeKinds } from '../../src/plane/names.ts';
 import { readAuthority, readBundle } from '../../src/plane/secrets.ts';
@@ -316,7 +316,7 @@ async function hostedProxy(cluster: InfraCluster, host: string, ingress: string)
       const ca = bundle?.authorities.ca;
       const serving = bundle?.leaves.apiserver;
       if (!bundle || !ca || !serving) return undefined;
-      const client = clients.get(ca.certificate) ?? (await issueBreakGlass(bundle));
+      const client = clients.get(ca.certificate) ?? (await administrator(bundle));
       clients.set(ca.certificate, client);
       return { serving, upstream: { host: ingress, port: 443, servername: host, ca: trusted(ca), client } };
     },

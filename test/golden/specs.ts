@@ -18,6 +18,7 @@ export const specs: Record<string, ClusterSpec> = Object.fromEntries(
     konnectivity: { egress: 'konnectivity' as const, replicas: 2 },
     'no-child-assets': { childAssets: false },
     durable: { etcdStorage: '10Gi', etcdStorageClass: 'fast' },
+    sealed: { seal: 'key-file' as const },
     lite: { profile: 'lite' as const, etcdArgs: ['heartbeat-interval=200'] },
     'highly-available': { etcdStorage: '10Gi', etcdMembers: 3, replicas: 3 },
     options: {
