@@ -1,4 +1,4 @@
-import { copyFileSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync, readdirSync, renameSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { ensureDaemon, inside } from './machine.ts';
 import { until } from './process.ts';
@@ -13,8 +13,12 @@ export async function ensureContainerd(state: SandboxState, machine: MachineStat
   const folder = machineFolder(state, machine);
   const plugins = path.join(folder, 'root/opt/cni/bin');
   mkdirSync(plugins, { recursive: true });
-  for (const plugin of readdirSync(debianPlugins))
-    copyFileSync(path.join(debianPlugins, plugin), path.join(plugins, plugin));
+  for (const plugin of readdirSync(debianPlugins)) {
+    const place = path.join(plugins, plugin);
+    // A program that runs cannot be written to; its name can be given to another.
+    copyFileSync(path.join(debianPlugins, plugin), `${place}.next`);
+    renameSync(`${place}.next`, place);
+  }
   const config = path.join(folder, 'containerd.toml');
   writeIfChanged(config, configuration(folder));
   ensureDaemon(state, machine, 'containerd', ['containerd', '-c', config]);
