@@ -3,7 +3,8 @@ import { existsSync, mkdirSync, renameSync } from 'node:fs';
 import path from 'node:path';
 import { promisify } from 'node:util';
 import pLimit from 'p-limit';
-import { architecture, cacheRoot } from '../sandbox/artifacts/cache.ts';
+import { architecture } from '../sandbox/artifacts/cache.ts';
+import { cacheRoot } from '../src/cache-root.ts';
 import type { Reporter } from '../src/ui/reporter.ts';
 import type { SuiteImages } from './build.ts';
 

@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { keepPolicy, plantPolicy } from './bootstrap/plant.ts';
 import { daysWords } from './certificates.ts';
 import { applyChildAssets } from './child/apply.ts';
 import { buildChildAssets, kubeletClientsBinding, outdatedAssets } from './child/assets.ts';
@@ -101,14 +102,18 @@ export async function deploy(cluster: InfraCluster, request: DeployRequest): Pro
       diagnosis,
       stop,
     };
+    const first = record.phase === 'deploying' && presentMembers(existing) === 0;
     const startClients = await ensureComponents(plane);
+    const answered = new AbortController();
+    const planted = first && plantPolicy(cluster, bundle, spec, reporter, AbortSignal.any([stop, answered.signal]));
 
     hosted = connectHosted({
       server: addresses.publicServer,
       certificateAuthority: trusted(bundle.authorities.ca!),
       client: await administrator(bundle),
     });
-    let serverVersion = await available(hosted, diagnosis, request, stop, startClients);
+    let serverVersion = await available(hosted, diagnosis, request, stop, startClients).finally(() => answered.abort());
+    await planted;
     if (record.phase === 'available' && (await lostItsData(hosted))) {
       reporter.warn(
         `etcd lost its data${storage.kind === 'ephemeral' ? ', as an ephemeral one does with its pod' : ': its volume is not the one that it had'}. The cluster begins anew; restart the kubelets of its workers.`,
@@ -128,6 +133,7 @@ export async function deploy(cluster: InfraCluster, request: DeployRequest): Pro
     if (!request.restores && isRestoring(record)) record.finishing = undefined;
     if (record.phase !== 'available') await closeCluster(plane);
     await writeRecord(cluster, record, spec, addresses, 'available');
+    if (first) await keepPolicy(hosted, spec, reporter);
     return { planeId: record.planeId, addresses, serverVersion, applied, issuedCertificates: issued, files };
   } catch (error) {
     sayWhatExists(cluster, applied, reporter);

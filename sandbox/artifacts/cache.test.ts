@@ -1,8 +1,8 @@
 import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
-import { homedir, tmpdir } from 'node:os';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { architecture, cacheRoot, cacheSize, ensureCacheRoot, purgeCache, writeAtomically } from './cache.ts';
+import { architecture, cacheSize, ensureCacheRoot, purgeCache, writeAtomically } from './cache.ts';
 import { withCacheLock } from './cache-lock.ts';
 
 let root: string;
@@ -10,13 +10,6 @@ beforeEach(async () => {
   root = await mkdtemp(join(tmpdir(), 'k8sk8s-cache-'));
 });
 afterEach(() => rm(root, { recursive: true, force: true }));
-
-test('the cache folder follows K8SK8S_CACHE, then XDG_CACHE_HOME, then the home folder', () => {
-  expect(cacheRoot({ K8SK8S_CACHE: '/a', XDG_CACHE_HOME: '/b' })).toBe('/a');
-  expect(cacheRoot({ XDG_CACHE_HOME: '/b' })).toBe('/b/k8sk8s');
-  expect(cacheRoot({ XDG_CACHE_HOME: 'relative' })).toBe(join(homedir(), '.cache/k8sk8s'));
-  expect(cacheRoot({})).toBe(join(homedir(), '.cache/k8sk8s'));
-});
 
 test('processors that nothing is published for are refused by name', () => {
   expect(architecture('x64')).toBe('amd64');

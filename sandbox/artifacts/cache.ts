@@ -1,23 +1,15 @@
 import { randomBytes } from 'node:crypto';
 import { access, mkdir, readdir, rename, rm, rmdir, stat, writeFile } from 'node:fs/promises';
-import { homedir } from 'node:os';
-import { basename, dirname, join, resolve } from 'node:path';
+import { basename, dirname, join } from 'node:path';
+import { cacheRoot } from '../../src/cache-root.ts';
 import { messageOf, UserError } from '../../src/errors.ts';
 import { liveLocks } from './cache-lock.ts';
 
 /** What k8sk8s puts into the cache folder, and therefore what a purge may take away. */
-const folders = ['bin', 'images', 'src', 'locks', 'machines'];
+const folders = ['bin', 'images', 'src', 'locks', 'machines', 'bootstrap-policy'];
 
 /** https://bford.info/cachedir/: backup programs leave folders with this file out. */
 const cacheTag = 'Signature: 8a477f597d28d172789f06886806bc55\n# Made by k8sk8s sandbox; safe to delete.\n';
-
-/** `$K8SK8S_CACHE`, else `$XDG_CACHE_HOME/k8sk8s`, else `~/.cache/k8sk8s` (XDG Base Directory Specification). */
-export function cacheRoot(env: NodeJS.ProcessEnv = process.env): string {
-  if (env.K8SK8S_CACHE) return resolve(env.K8SK8S_CACHE);
-  // The specification has relative paths ignored.
-  const base = env.XDG_CACHE_HOME?.startsWith('/') ? env.XDG_CACHE_HOME : join(homedir(), '.cache');
-  return join(base, 'k8sk8s');
-}
 
 /**
  * The architecture of this box in the words of Go and of image manifests.

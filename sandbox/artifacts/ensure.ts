@@ -1,8 +1,9 @@
+import { cacheRoot } from '../../src/cache-root.ts';
 import { messageOf, UserError } from '../../src/errors.ts';
 import { formatDuration, type Phase, type Reporter } from '../../src/ui/reporter.ts';
 import { type ImageName, versions } from '../versions.ts';
 import { buildBinary, checkModules, findGo, type Go, prepareSources } from './build.ts';
-import { binaryPath, cacheRoot, ensureCacheRoot, lockFolder, present, sourcePath } from './cache.ts';
+import { binaryPath, ensureCacheRoot, lockFolder, present, sourcePath } from './cache.ts';
 import { withCacheLock } from './cache-lock.ts';
 import { unpackDebianFile } from './debian-file.ts';
 import { type ArtifactMode, artifactMode, downloadBinary, unreachable } from './download.ts';

@@ -24,6 +24,13 @@ export interface Snapshot {
   chunks: AsyncGenerator<Buffer>;
 }
 
+export interface KeyValue {
+  key: string;
+  value: string;
+}
+
+/** As many operations as etcd takes in one transaction (its `--max-txn-ops`). */
+const longestTransaction = 128;
 /** SHA-256, which etcd puts behind the database. */
 const digestLength = 32;
 /** Milliseconds after which a connection on which nothing comes is given up. */
@@ -58,15 +65,12 @@ export class EtcdGateway {
 
   /** @throws UserError `etcd-unreachable` */
   async status(signal?: AbortSignal): Promise<MemberStatus> {
-    const answer = await this.#post('/v3/maintenance/status', signal);
-    let text = '';
-    for await (const chunk of answer) text += chunk;
-    const { version, header, dbSize, errors } = JSON.parse(text) as {
+    const { version, header, dbSize, errors } = await this.#ask<{
       version: string;
       header: { revision?: string };
       dbSize?: string;
       errors?: string[];
-    };
+    }>('/v3/maintenance/status', {}, signal);
     return {
       version,
       revision: Number(header.revision ?? 0),
@@ -74,6 +78,29 @@ export class EtcdGateway {
       // `memberID:… alarm:NOSPACE `, one for each member that raised it, among other words.
       alarms: [...new Set((errors ?? []).flatMap((text) => /alarm:([A-Z]+)/.exec(text)?.[1] ?? []))],
     };
+  }
+
+  /**
+   * Writes keys that are not there yet, as many at a time as one transaction takes; where one of them is there, none of
+   * those.
+   *
+   * @returns whether all were written
+   * @throws UserError `etcd-unreachable`
+   */
+  async create(pairs: KeyValue[], signal?: AbortSignal): Promise<boolean> {
+    for (let from = 0; from < pairs.length; from += longestTransaction) {
+      const some = pairs.slice(from, from + longestTransaction).map(({ key, value }) => ({
+        key: Buffer.from(key).toString('base64'),
+        value: Buffer.from(value).toString('base64'),
+      }));
+      const transaction = {
+        compare: some.map(({ key }) => ({ key, target: 'VERSION', result: 'EQUAL', version: '0' })),
+        success: some.map((put) => ({ requestPut: put })),
+      };
+      const { succeeded } = await this.#ask<{ succeeded?: boolean }>('/v3/kv/txn', transaction, signal);
+      if (!succeeded) return false;
+    }
+    return true;
   }
 
   /**
@@ -101,7 +128,13 @@ export class EtcdGateway {
     };
   }
 
-  async #post(path: string, signal: AbortSignal | undefined): Promise<Readable> {
+  async #ask<T>(path: string, request: object, signal: AbortSignal | undefined): Promise<T> {
+    let text = '';
+    for await (const chunk of await this.#post(path, signal, request)) text += chunk;
+    return JSON.parse(text) as T;
+  }
+
+  async #post(path: string, signal: AbortSignal | undefined, body: object = {}): Promise<Readable> {
     const socket = await this.#dial(signal).catch((error) => Promise.reject(unreachable(error)));
     socket.setTimeout(longestSilence, () =>
       socket.destroy(new Error(`nothing came from it for ${longestSilence / 1000} s`)),
@@ -114,7 +147,7 @@ export class EtcdGateway {
         response.resume();
         reject(unreachable(new Error(`it answers ${response.statusCode} to ${path}`)));
       });
-      request.end('{}');
+      request.end(JSON.stringify(body));
     });
   }
 }

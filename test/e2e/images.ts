@@ -3,11 +3,12 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { inject } from 'vitest';
 import { writeImage } from '../../sandbox/artifacts/archive.ts';
-import { architecture, binaryPath, cacheRoot } from '../../sandbox/artifacts/cache.ts';
+import { architecture, binaryPath } from '../../sandbox/artifacts/cache.ts';
 import { addBusybox, baseRootfs } from '../../sandbox/artifacts/rootfs.ts';
 import { inside } from '../../sandbox/machine.ts';
 import { requireState } from '../../sandbox/state.ts';
 import { imageReferences, versions } from '../../sandbox/versions.ts';
+import { cacheRoot } from '../../src/cache-root.ts';
 
 const infraMachines = () => requireState(inject('sandbox')).machines.filter(({ role }) => role === 'infra');
 const ctr = ['ctr', '-a', '/run/containerd/containerd.sock', '-n', 'k8s.io', 'images'];

@@ -5,8 +5,9 @@ import path from 'node:path';
 import { text } from 'node:stream/consumers';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, inject } from 'vitest';
-import { binaryPath, cacheRoot } from '../../sandbox/artifacts/cache.ts';
+import { binaryPath } from '../../sandbox/artifacts/cache.ts';
 import { versions } from '../../sandbox/versions.ts';
+import { cacheRoot } from '../../src/cache-root.ts';
 
 /** What a command did: everything that a person would have seen. */
 export interface Outcome {
