@@ -84,13 +84,6 @@ describe('deploy', () => {
     expect(refused.stderr).toContain('all objects of the hosted cluster would be lost');
   });
 
-  test('does not sleep while its etcd is ephemeral, and goes on', async () => {
-    const refused = await home.k8sk8s('sleep');
-    expect(refused.code).toBe(2);
-    expect(refused.stderr).toContain('all that it holds would be lost');
-    succeeded(await home.k8sk8s('status'));
-  });
-
   test('an option stays as it was until it is given again or reset', async () => {
     const args = async () =>
       (
