@@ -171,10 +171,16 @@ function infraCost(state: SandboxState, planes: number): InfraCost {
   const folder = /--data-dir=([^\0]+)/.exec(readFileSync(`/proc/${etcd}/cmdline`, 'utf8'))![1]!;
   return {
     planes,
-    apiServerMiB: memoryOf(daemons['kube-apiserver']!.pid).anonymousMiB,
-    etcdMiB: memoryOf(etcd).anonymousMiB,
+    apiServerMiB: memoryOf(programOf(daemons['kube-apiserver']!.pid)).anonymousMiB,
+    etcdMiB: memoryOf(programOf(etcd)).anonymousMiB,
     databaseMiB: statSync(path.join(folder, 'member', 'snap', 'db')).size / 2 ** 20,
   };
+}
+
+/** The program behind what brought it into its machine's namespaces, which waits for it. */
+function programOf(pid: number): number {
+  const [child] = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim().split(' ');
+  return child ? programOf(Number(child)) : pid;
 }
 
 /** What the kernel thinks could be given to new programs (proc_meminfo(5)). */
