@@ -85,7 +85,7 @@ function tooLarge({ namespace }: InfraCluster, why: string): UserError {
   return new UserError({
     what: `the plane in namespace "${namespace}" cannot sleep: its etcd is ephemeral, and its data too large to be kept in Secrets`,
     why: `${why}; Secrets of the infra cluster are for ${mebibytes(most.compressed)} MiB of it at most`,
-    fix: `deploy -n ${namespace} lets it run again; to put it aside: k8sk8s backup create -n ${namespace} FILE, then destroy, and later restore`,
+    fix: `k8sk8s deploy -n ${namespace} lets it run again; to put it aside: k8sk8s backup create -n ${namespace} FILE, then destroy, and later restore`,
     anchor: 'sleep-too-large',
   });
 }
