@@ -9,23 +9,14 @@ import {
   switchSigner,
   trusted,
 } from './pki/authority.ts';
+import { context as plane } from './pki/certificates.fixture.ts';
 import { ensureCertificates } from './pki/certificates.ts';
 import { certificatesIn, inspect, matches, signedBy } from './pki/inspect.ts';
 import { buildSecrets, readBundle } from './plane/secrets.ts';
 import { rotatable, statusOf } from './rotate-ca.ts';
 import { parseSpec } from './spec.ts';
 
-const context = {
-  host: 'k.example.com',
-  namespace: 'team-a',
-  dnsDomain: 'cluster.local',
-  firstServiceIp: '10.3.0.1',
-  apiserverServiceIp: '10.96.0.5',
-  workerEndpointHost: 'k.example.com',
-  extraSans: [],
-  etcdServiceIps: ['10.96.0.6'],
-  egress: 'kubelet' as const,
-};
+const context = { ...plane, egress: 'kubelet' as const };
 const fresh = async () => (await ensureCertificates(undefined, context, { keyType: 'ec' })).bundle;
 const name = ({ certificate }: Authority) => inspect(certificate).commonName;
 

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import { renderExposed } from './commands/certs.ts';
 import { addNext, dropPrevious, switchSigner } from './pki/authority.ts';
+import { context } from './pki/certificates.fixture.ts';
 import { ensureCertificates } from './pki/certificates.ts';
 import { nextProviders } from './pki/encryption.ts';
 import { createKeyPair } from './pki/issue.ts';
@@ -8,16 +9,6 @@ import { addKey, dropOldKeys, switchKey } from './pki/service-account.ts';
 import type { PlaneRecord } from './record.ts';
 import { exposedNow, statusOf } from './rotate-exposed.ts';
 
-const context = {
-  host: 'k.example.com',
-  namespace: 'team-a',
-  dnsDomain: 'cluster.local',
-  firstServiceIp: '10.3.0.1',
-  apiserverServiceIp: '10.96.0.5',
-  workerEndpointHost: 'k.example.com',
-  extraSans: [],
-  etcdServiceIps: ['10.96.0.6'],
-};
 const since = '2026-05-01T12:00:00.000Z';
 
 async function plane() {

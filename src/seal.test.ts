@@ -4,6 +4,7 @@ import path from 'node:path';
 import { generateIdentity } from 'age-encryption';
 import { afterAll, expect, test } from 'vitest';
 import type { InfraCluster } from './kube/cluster.ts';
+import { context } from './pki/certificates.fixture.ts';
 import { ensureCertificates } from './pki/certificates.ts';
 import { buildSecrets } from './plane/secrets.ts';
 import { readOpened, readSealFile, sealingOf } from './seal.ts';
@@ -14,16 +15,6 @@ afterAll(() => rmSync(dir, { recursive: true }));
 const file = (name: string, text: string) => {
   writeFileSync(path.join(dir, name), text);
   return path.join(dir, name);
-};
-const context = {
-  host: 'k.example.com',
-  namespace: 'team-a',
-  dnsDomain: 'cluster.local',
-  firstServiceIp: '10.3.0.1',
-  apiserverServiceIp: '10.96.0.5',
-  workerEndpointHost: 'k.example.com',
-  extraSans: [],
-  etcdServiceIps: ['10.96.0.6'],
 };
 const given = (name?: string) => ({ sealKey: name === undefined ? undefined : readSealFile(name) }) as InfraCluster;
 

@@ -6,6 +6,7 @@ import { expect, test } from 'vitest';
 import { buildSecrets, readBundle } from '../plane/secrets.ts';
 import { parseSpec } from '../spec.ts';
 import { addNext, authorityStageOf, dropPrevious, switchSigner, trusted, trustedOfClients } from './authority.ts';
+import { context } from './certificates.fixture.ts';
 import { administrator, ensureCertificates, type PkiBundle } from './certificates.ts';
 import { certificatesIn, inspect, matches, signedBy } from './inspect.ts';
 import { issueLeaf } from './issue.ts';
@@ -13,16 +14,6 @@ import { type Sealing, withKeys } from './sealing.ts';
 
 const now = new Date('2026-05-01T12:00:00Z');
 const later = (days: number) => new Date(now.getTime() + days * 86_400_000);
-const context = {
-  host: 'k.example.com',
-  namespace: 'team-a',
-  dnsDomain: 'cluster.local',
-  firstServiceIp: '10.3.0.1',
-  apiserverServiceIp: '10.96.0.5',
-  workerEndpointHost: 'k.example.com',
-  extraSans: [],
-  etcdServiceIps: ['10.96.0.6'],
-};
 /** Stands for an age file. */
 const box = (text: string) => `sealed ${Buffer.from(text).toString('base64')}`;
 const unbox = (text: string) => Buffer.from(text.replace('sealed ', ''), 'base64').toString();

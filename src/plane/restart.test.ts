@@ -1,21 +1,12 @@
 import { beforeAll, expect, test } from 'vitest';
+import { context as plane } from '../pki/certificates.fixture.ts';
 import { type CertificateContext, ensureCertificates, type PkiBundle } from '../pki/certificates.ts';
 import { nextProviders } from '../pki/encryption.ts';
 import { components, parseSpec } from '../spec.ts';
 import { restartHash } from './restart.ts';
 import { buildSecrets } from './secrets.ts';
 
-const context: CertificateContext = {
-  host: 'k.example.com',
-  namespace: 'team',
-  dnsDomain: 'cluster.local',
-  firstServiceIp: '10.3.0.1',
-  apiserverServiceIp: '10.96.0.5',
-  workerEndpointHost: 'k.example.com',
-  extraSans: [],
-  etcdServiceIps: ['10.96.0.6'],
-  egress: 'kubelet',
-};
+const context: CertificateContext = { ...plane, namespace: 'team', egress: 'kubelet' };
 const spec = parseSpec({ host: 'k.example.com' }, 'the test');
 
 let first: PkiBundle;
