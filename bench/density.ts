@@ -3,6 +3,7 @@ import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { firstInfra, requireState, type SandboxState } from '../sandbox/state.ts';
 import { sandboxUp } from '../sandbox/up.ts';
+import { inHostedCluster } from '../src/hosted.ts';
 import type { ConfigMap } from '../src/kube/objects.ts';
 import { anyPlaneSelector } from '../src/plane/names.ts';
 import type { Reporter } from '../src/ui/reporter.ts';
@@ -122,7 +123,7 @@ const whose = { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'whose', 
 async function proveOwn(benches: Bench[]): Promise<void> {
   const authorities = await Promise.all(
     benches.map((bench) =>
-      bench.inPlane(async (hosted, { bundle }) => {
+      inHostedCluster(bench.cluster, async ({ bundle }, hosted) => {
         await hosted.apply({ ...whose, data: { host: bench.host } } as ConfigMap);
         return bundle.authorities.ca!.certificate;
       }),
@@ -130,14 +131,14 @@ async function proveOwn(benches: Bench[]): Promise<void> {
   );
   if (new Set(authorities).size !== benches.length) throw new Error('two planes have the same certificate authority');
   for (const bench of benches)
-    await bench.inPlane(async (hosted) => {
+    await inHostedCluster(bench.cluster, async (_, hosted) => {
       const found = await hosted.get<ConfigMap>(whose, whose.metadata.name, whose.metadata.namespace);
       if (found?.data?.host !== bench.host) throw new Error(`${bench.host} gives back ${JSON.stringify(found?.data)}`);
     });
 }
 
 function latencies(bench: Bench, plane: number, requests: number): Promise<Latency[]> {
-  return bench.inPlane(async (hosted) => {
+  return inHostedCluster(bench.cluster, async (_, hosted) => {
     const times: Record<Latency['request'], number[]> = { create: [], get: [], list: [] };
     const timed = async (request: Latency['request'], ask: () => Promise<unknown>) => {
       const from = performance.now();

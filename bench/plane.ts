@@ -3,8 +3,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { sandboxEnvironment } from '../sandbox/delegate.ts';
 import { sandboxHost } from '../sandbox/host.ts';
-import { openPlane, type Plane } from '../src/hosted.ts';
-import type { HostedCluster, InfraCluster } from '../src/kube/cluster.ts';
+import type { InfraCluster } from '../src/kube/cluster.ts';
 import { connectInfra } from '../src/kube/connect.ts';
 import { anyPlaneSelector } from '../src/plane/names.ts';
 import { calm } from './machine.ts';
@@ -61,18 +60,7 @@ export class Bench {
     };
   }
 
-  /** The hosted cluster as its administrator, for as long as `work` takes. */
-  async inPlane<T>(work: (hosted: HostedCluster, plane: Plane) => Promise<T>): Promise<T> {
-    const plane = await openPlane(this.cluster);
-    const hosted = await plane.connect();
-    try {
-      return await work(hosted, plane);
-    } finally {
-      await hosted.close();
-    }
-  }
-
-  /** Lets the plane sleep, which only one with a volume does. @returns milliseconds from the start of wake to AVAILABLE */
+  /** Lets a plane with a volume sleep: one without wakes on the way of a restore. @returns milliseconds from the start of wake to AVAILABLE */
   async sleepAndWake(): Promise<number | undefined> {
     const claims = await this.cluster.list({ apiVersion: 'v1', kind: 'PersistentVolumeClaim' });
     if (claims.items.length === 0) return undefined;
