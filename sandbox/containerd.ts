@@ -11,18 +11,21 @@ const debianPlugins = '/usr/lib/cni';
 /** containerd in the machine, answering. */
 export async function ensureContainerd(state: SandboxState, machine: MachineState): Promise<void> {
   const folder = machineFolder(state, machine);
-  const plugins = path.join(folder, 'root/opt/cni/bin');
-  mkdirSync(plugins, { recursive: true });
-  for (const plugin of readdirSync(debianPlugins)) {
-    const place = path.join(plugins, plugin);
-    // A program that runs cannot be written to; its name can be given to another.
-    copyFileSync(path.join(debianPlugins, plugin), `${place}.next`);
-    renameSync(`${place}.next`, place);
-  }
+  for (const plugin of readdirSync(debianPlugins)) ensurePlugin(state, machine, path.join(debianPlugins, plugin));
   const config = path.join(folder, 'containerd.toml');
   writeIfChanged(config, configuration(folder));
   ensureDaemon(state, machine, 'containerd', ['containerd', '-c', config]);
   await until(`containerd on ${machine.name}`, 20, () => ctr(machine, 'version').then(() => true));
+}
+
+/** A CNI plugin where the machine's containerd looks for them. */
+export function ensurePlugin(state: SandboxState, machine: MachineState, program: string): void {
+  const plugins = path.join(machineFolder(state, machine), 'root/opt/cni/bin');
+  mkdirSync(plugins, { recursive: true });
+  const place = path.join(plugins, path.basename(program));
+  // A program that runs cannot be written to; its name can be given to another.
+  copyFileSync(program, `${place}.next`);
+  renameSync(`${place}.next`, place);
 }
 
 function configuration(folder: string): string {

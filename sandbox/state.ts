@@ -18,6 +18,9 @@ export interface MachineState {
   claimedBy?: string;
 }
 
+/** The pod network of the infra cluster: CNI's bridge and routes, or one that enforces network policies. */
+export type PodNetwork = 'bridge' | 'cilium';
+
 /** What a sandbox has done to the box. Written before each effect, so that `down` finds it after a crash at any moment. */
 export interface SandboxState {
   name: string;
@@ -25,6 +28,7 @@ export interface SandboxState {
   /** `10.200.N`: the first three numbers of the machines' network. */
   network: string;
   bridge: string;
+  podNetwork: PodNetwork;
   /** Name of the sandbox's cgroup in every hierarchy. */
   cgroup: string;
   machines: MachineState[];
@@ -55,7 +59,9 @@ export function machineFolder(state: SandboxState, machine: MachineState): strin
 /** @returns undefined when there is no sandbox of that name */
 export function loadState(name: string): SandboxState | undefined {
   try {
-    return JSON.parse(readFileSync(path.join(sandboxFolder(name), 'state.json'), 'utf8')) as SandboxState;
+    const saved = JSON.parse(readFileSync(path.join(sandboxFolder(name), 'state.json'), 'utf8')) as SandboxState;
+    // A sandbox of before there was a choice.
+    return { ...saved, podNetwork: saved.podNetwork ?? 'bridge' };
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
     throw error;
@@ -82,13 +88,19 @@ export function saveState(state: SandboxState): void {
   renameSync(`${file}.new`, file);
 }
 
-export function newState(name: string, kubernetesVersion: string, network: string): SandboxState {
+export function newState(
+  name: string,
+  kubernetesVersion: string,
+  network: string,
+  podNetwork: PodNetwork = 'bridge',
+): SandboxState {
   const id = createHash('sha256').update(name).digest('hex').slice(0, 6);
   return {
     name,
     kubernetesVersion,
     network,
     bridge: `k8s${id}`,
+    podNetwork,
     cgroup: `k8sk8s-${name}`,
     machines: [],
     hosts: [],

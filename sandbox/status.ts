@@ -38,6 +38,7 @@ export async function sandboxStatus(name: string): Promise<SandboxStatus> {
       coredns: versions.coredns,
       traefik: versions.traefik,
       'local-path-provisioner': versions.localPathProvisioner,
+      ...(state.podNetwork === 'cilium' && { cilium: versions.cilium }),
     },
     machines: state.machines.map((machine) => ({
       name: machine.name,

@@ -1,9 +1,11 @@
+import { UserError } from '../src/errors.ts';
 import type { Reporter } from '../src/ui/reporter.ts';
 import { ensureBinaries, ensureImages } from './artifacts/ensure.ts';
 import { ensurePackages } from './artifacts/packages.ts';
 import { ensureContainerd, ensureImported } from './containerd.ts';
 import { ensureDns } from './dns.ts';
 import { addonsReady, applyAddons, nodesReady } from './infra/addons.ts';
+import { ciliumPackages, ensureCiliumAgent, ensureCiliumOperator, ensureCiliumPrograms } from './infra/cilium.ts';
 import { ensureControlPlane } from './infra/control-plane.ts';
 import { InfraCredentials } from './infra/credentials.ts';
 import { ensureInfraNode } from './infra/node.ts';
@@ -17,6 +19,7 @@ import {
   type MachineState,
   machineFolder,
   newState,
+  type PodNetwork,
   type SandboxState,
   saveState,
 } from './state.ts';
@@ -31,6 +34,8 @@ export interface UpOptions {
   kubernetesVersion?: string;
   /** More versions whose control plane images the infra machines get. */
   alsoVersions?: string[];
+  /** Of the infra cluster; for a sandbox that is there, the one that it has. */
+  podNetwork?: PodNetwork;
 }
 
 /** What each machine has in its containerd before anything is asked of it. */
@@ -63,13 +68,16 @@ const workerImages: ImageName[] = [
 export async function sandboxUp(options: UpOptions, reporter: Reporter): Promise<SandboxState> {
   await requireBox();
   return withSandboxLock(options.name, async () => {
-    const version = loadState(options.name)?.kubernetesVersion ?? options.kubernetesVersion ?? versions.kubernetes;
+    const there = loadState(options.name);
+    const version = there?.kubernetesVersion ?? options.kubernetesVersion ?? versions.kubernetes;
+    const podNetwork = choosePodNetwork(options, there);
     const step = stepper(reporter);
-    await ensurePackages(reporter);
+    await ensurePackages(reporter, podNetwork === 'cilium' ? ciliumPackages : []);
     const programs = await ensureBinaries('core', { kubernetesVersion: version }, reporter);
+    const cilium = podNetwork === 'cilium' ? await ensureCiliumPrograms(reporter) : undefined;
     const archives = await imageArchives(version, options.alsoVersions ?? [], reporter);
 
-    const state = loadState(options.name) ?? newState(options.name, version, freeNetwork());
+    const state = there ?? newState(options.name, version, freeNetwork(), podNetwork);
     addMachines(state, options);
     saveState(state);
     const credentials = new InfraCredentials(state);
@@ -88,16 +96,31 @@ export async function sandboxUp(options: UpOptions, reporter: Reporter): Promise
       ensureControlPlane(state, programs, credentials),
     );
     ensureDns(state, programs.coredns);
+    // What it makes first takes seconds, and agents wait for it.
+    if (cilium) ensureCiliumOperator(state, cilium, credentials);
     await step('add-ons applied: CoreDNS, ingress controller, storage', () =>
       applyAddons(programs.kubectl, credentials),
     );
     await step('images imported', () => importing);
     await step(`nodes Ready: ${infra.map(({ name }) => name).join(', ')}`, async () => {
       for (const machine of infra) await ensureInfraNode(state, machine, programs, credentials);
+      if (cilium) for (const machine of infra) ensureCiliumAgent(state, machine, cilium, credentials);
       await nodesReady(programs.kubectl, credentials, state);
     });
     await step('add-ons Ready', (report) => addonsReady(programs.kubectl, credentials, report));
     return state;
+  });
+}
+
+function choosePodNetwork({ name, podNetwork }: UpOptions, there: SandboxState | undefined): PodNetwork {
+  if (!there || podNetwork === undefined || podNetwork === there.podNetwork)
+    return there?.podNetwork ?? podNetwork ?? 'bridge';
+  throw new UserError({
+    what: `sandbox "${name}" has the network ${there.podNetwork}, not ${podNetwork}`,
+    why: 'a sandbox keeps the network that it was made with: its pods have their addresses from it',
+    fix: `make another one with --name, or take this one away first: k8sk8s sandbox down --name ${name}`,
+    anchor: 'bad-values',
+    exitCode: 2,
   });
 }
 

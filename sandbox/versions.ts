@@ -15,6 +15,8 @@ export const versions = {
   metricsServer: '0.9.0',
   /** The last whose programs are part of the module that is tagged; since 1.12 each has a module of its own. */
   certManager: '1.11.5',
+  /** A network for the infra cluster that enforces network policies (infra/cilium.ts). */
+  cilium: '1.20.2',
   /** crane: a registry, and what fills one and takes images out of another. */
   crane: '0.22.1',
   pause: '3.10',

@@ -152,7 +152,7 @@ export async function buildBinary(
   onProgress: (text: string) => void,
 ): Promise<void> {
   const binary = binaryOf(name);
-  if (binary.by === 'module-file') return copyModuleFile(go, binary, version, folder, target);
+  if (binary.by?.startsWith('module-')) return copyFromModule(go, binary, version, folder, target);
   let compiled = 0;
   const onLine = (line: string) => {
     const module = /^go: downloading (\S+)/.exec(line)?.[1];
@@ -178,11 +178,20 @@ export async function buildBinary(
   });
 }
 
-/** A file of the component's module that is no program: a picture, a certificate. */
-async function copyModuleFile(go: Go, binary: Binary, version: string, folder: string, target: string): Promise<void> {
+/** What the component's module has besides Go: a picture, a certificate, a folder of C. */
+async function copyFromModule(go: Go, binary: Binary, version: string, folder: string, target: string): Promise<void> {
   const wanted = componentOf(binary.component).module!(version);
   const module = await downloadModule(go, wanted, folder);
-  await writeAtomically(target, (temporary) => copyFile(join(module.Dir, binary.package), temporary));
+  const source = join(module.Dir, binary.package);
+  await writeAtomically(target, (temporary) =>
+    binary.by === 'module-file' ? copyFile(source, temporary) : copyFolder(source, temporary),
+  );
+}
+
+/** Go's module cache is read-only, folders too: a copy with its modes could not be removed. */
+async function copyFolder(source: string, target: string): Promise<void> {
+  const ran = await run('cp', ['--recursive', '--no-preserve=mode', source, target]);
+  if (ran.code !== 0) throw new Error(ran.errors.at(-1) ?? `copying ${source} ended with code ${ran.code}`);
 }
 
 /** Compilers at once: what the processors allow, with about 2 GiB each for Kubernetes' largest packages. */

@@ -66,13 +66,14 @@ export async function writeAtomically(path: string, write: (temporary: string) =
   const folder = dirname(path);
   await makeFolder(folder);
   const prefix = `.${basename(path)}.tmp-`;
-  for (const name of await readdir(folder)) if (name.startsWith(prefix)) await rm(join(folder, name), { force: true });
+  for (const name of await readdir(folder))
+    if (name.startsWith(prefix)) await rm(join(folder, name), { recursive: true, force: true });
   const temporary = join(folder, `${prefix}${process.pid}-${randomBytes(3).toString('hex')}`);
   try {
     await write(temporary);
     await rename(temporary, path);
   } catch (error) {
-    await rm(temporary, { force: true });
+    await rm(temporary, { recursive: true, force: true });
     throw error;
   }
 }

@@ -31,6 +31,7 @@ const kubernetesPrograms = [
 const rarely: ComponentName[] = [
   'metrics-server',
   'cert-manager',
+  'cilium',
   'conformance',
   'crane',
   'sample-apiserver',

@@ -104,3 +104,10 @@ func (*Client) DeleteRoutes(*DeleteRoutesRequest) (*Nothing, error) { return nil
 
 func (*Client) CreateRoutes(*CreateRoutesRequest) (*Nothing, error) { return nil, errAbsent }
 `;
+
+/** The one name that Cilium takes from this module, which is not to be had everywhere: an annotation of the multi-cluster Services API. */
+export const mcsControllersSource = `// Package controllers stands in for a module that this build needs a single name of.
+package controllers
+
+const DerivedServiceAnnotation = "multicluster.kubernetes.io/derived-service"
+`;

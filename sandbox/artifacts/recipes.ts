@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { packageFile } from '../../src/manifests/package-file.ts';
 import { minimumGo, versions } from '../versions.ts';
-import { pauseSource, tencentVpcSource } from './go-sources.ts';
+import { mcsControllersSource, pauseSource, tencentVpcSource } from './go-sources.ts';
 import type { GoMod } from './gomod.ts';
 
 /** What is versioned, built in one Go module, and locked as one. */
@@ -19,10 +19,10 @@ export interface Component {
 
 export interface Binary {
   component: ComponentName;
-  /** Go package; for a `module-file` its path inside the component's module, for a `debian-file` PACKAGE/PATH. */
+  /** Go package; for a `module-file` or `module-folder` its path inside the component's module, for a `debian-file` PACKAGE/PATH. */
   package: string;
-  /** How it comes about where that is not `go build`; the last two need no compiler. */
-  by?: 'go-test' | 'module-file' | 'debian-file';
+  /** How it comes about where that is not `go build`; the last three need no compiler. */
+  by?: 'go-test' | 'module-file' | 'module-folder' | 'debian-file';
   /** Linker flags besides `-s -w`. */
   ldflags?: (version: string) => string[];
   tags?: string;
@@ -133,6 +133,22 @@ export const components = {
     module: (version) => ['github.com/cert-manager/cert-manager', `v${version}`],
     goMod: (version) => simple('cert-manager', 'github.com/cert-manager/cert-manager', version),
   },
+  cilium: {
+    version: () => versions.cilium,
+    module: (version) => ['github.com/cilium/cilium', `v${version}`],
+    // What it requires of gobgp is a commit, and of mcs-api a folder that was tagged by itself: neither is to be had everywhere.
+    goMod: (version) => ({
+      ...simple('cilium', 'github.com/cilium/cilium', version),
+      replaces: [
+        { module: 'github.com/osrg/gobgp/v4', with: 'github.com/osrg/gobgp/v4', version: 'v4.7.0' },
+        { module: 'sigs.k8s.io/mcs-api/controllers', with: './mcs-api-controllers' },
+      ],
+    }),
+    files: () => ({
+      'mcs-api-controllers/go.mod': 'module sigs.k8s.io/mcs-api/controllers\n\ngo 1.22\n',
+      'mcs-api-controllers/controllers.go': mcsControllersSource,
+    }),
+  },
   // Kubernetes' module once more, apart: what the test suite requires must not choose versions for the components.
   conformance: {
     version: (kubernetes) => kubernetes,
@@ -192,6 +208,15 @@ const certManager = (program: string, seconds: number) =>
   ({
     component: 'cert-manager',
     package: `github.com/cert-manager/cert-manager/cmd/${program}`,
+    seconds,
+  }) satisfies Binary;
+
+const cilium = (program: string, tags: string, seconds: number) =>
+  ({
+    component: 'cilium',
+    package: `github.com/cilium/cilium/${program}`,
+    ldflags: (version: string) => [`-X github.com/cilium/cilium/pkg/version.ciliumVersion=${version}`],
+    tags,
     seconds,
   }) satisfies Binary;
 
@@ -256,6 +281,11 @@ export const binaries = {
   'crd-clusterissuers.yaml': certManagerCrd('clusterissuers'),
   'crd-issuers.yaml': certManagerCrd('issuers'),
   'crd-orders.yaml': certManagerCrd('orders'),
+  'cilium-agent': cilium('daemon', 'osusergo', 319),
+  'cilium-operator': cilium('operator', 'osusergo,ipam_provider_operator', 44),
+  'cilium-cni': cilium('plugins/cilium-cni', 'osusergo', 2),
+  /** C sources, which the agent compiles for each kind of interface. */
+  'cilium-bpf': { component: 'cilium', package: 'bpf', by: 'module-folder', seconds: 0 },
   'e2e.test': {
     component: 'conformance',
     package: 'k8s.io/kubernetes/test/e2e',

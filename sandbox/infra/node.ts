@@ -9,7 +9,7 @@ import type { InfraCredentials } from './credentials.ts';
 
 const infraDns = '10.96.0.10';
 
-/** Kubelet, kube-proxy and a bridge network on an infra machine, with routes to the pods of the others. */
+/** Kubelet, kube-proxy and, unless Cilium is to give it one, a network on an infra machine. */
 export async function ensureInfraNode(
   state: SandboxState,
   machine: MachineState,
@@ -17,13 +17,7 @@ export async function ensureInfraNode(
   credentials: InfraCredentials,
 ): Promise<void> {
   const folder = machineFolder(state, machine);
-  const network = path.join(folder, 'root/etc/cni/net.d');
-  mkdirSync(network, { recursive: true });
-  writeIfChanged(path.join(network, '10-bridge.conflist'), JSON.stringify(bridgeNetwork(podSubnet(machine)), null, 2));
-  for (const other of state.machines) {
-    if (other.role === 'infra' && other !== machine)
-      await inside(machine, ['ip', 'route', 'replace', podSubnet(other), 'via', other.address]);
-  }
+  if (state.podNetwork === 'bridge') await ensureBridgeNetwork(state, machine);
   ensureKubelet(state, machine, {
     program: programs.kubelet,
     clientCaFile: credentials.file('ca.crt'),
@@ -50,6 +44,17 @@ export async function ensureInfraNode(
     }),
   );
   ensureDaemon(state, machine, 'kube-proxy', [programs['kube-proxy'], `--config=${proxy}`]);
+}
+
+/** CNI's bridge plugin, and routes to the pods of the other machines. */
+async function ensureBridgeNetwork(state: SandboxState, machine: MachineState): Promise<void> {
+  const network = path.join(machineFolder(state, machine), 'root/etc/cni/net.d');
+  mkdirSync(network, { recursive: true });
+  writeIfChanged(path.join(network, '10-bridge.conflist'), JSON.stringify(bridgeNetwork(podSubnet(machine)), null, 2));
+  for (const other of state.machines) {
+    if (other.role === 'infra' && other !== machine)
+      await inside(machine, ['ip', 'route', 'replace', podSubnet(other), 'via', other.address]);
+  }
 }
 
 /** `10.244.N.0/24` for infra-N. */

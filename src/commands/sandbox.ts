@@ -1,4 +1,5 @@
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
+import type { PodNetwork } from '../../sandbox/state.ts';
 import { isIpv4 } from '../cidr.ts';
 import { UserError } from '../errors.ts';
 import { table } from '../ui/table.ts';
@@ -17,9 +18,21 @@ export function configure(sandbox: Command): void {
     .option('--infra-nodes <N>', 'nodes of the infra cluster', '1')
     .option('--kubernetes-version <VERSION>', 'of the infra cluster and the workers')
     .option('--also-version <VERSION...>', 'more versions whose control plane images are to be there')
+    .addOption(
+      new Option(
+        '--network <NETWORK>',
+        "the infra cluster's pod network: bridge, or cilium, which enforces network policies and takes longer to build and to start (default: what the sandbox has, else bridge)",
+      ).choices(['bridge', 'cilium']),
+    )
     .action(
       async (
-        options: Named & { workers: string; infraNodes: string; kubernetesVersion?: string; alsoVersion?: string[] },
+        options: Named & {
+          workers: string;
+          infraNodes: string;
+          kubernetesVersion?: string;
+          alsoVersion?: string[];
+          network?: PodNetwork;
+        },
       ) => {
         const { sandboxUp } = await import('../../sandbox/up.ts');
         const started = performance.now();
@@ -31,6 +44,7 @@ export function configure(sandbox: Command): void {
             infraNodes: count(options.infraNodes, '--infra-nodes', 1),
             kubernetesVersion: version(options.kubernetesVersion),
             alsoVersions: options.alsoVersion?.map((each) => version(each)!),
+            podNetwork: options.network,
           },
           reporter,
         );

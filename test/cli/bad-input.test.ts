@@ -157,6 +157,7 @@ const cases: Record<string, Case[]> = {
     ['a token that is none', ['token', 'revoke', 'X', '-n', 'team'], ['"X"', 'token list']],
     ['sandbox env without a namespace', ['sandbox', 'env'], ['--namespace', '--admin']],
     ['a sandbox name that is none', ['sandbox', 'up', '--name', 'A b'], ['"A b"', 'lower-case']],
+    ['a sandbox network that is none', ['sandbox', 'up', '--network', 'weave'], ["'weave'", 'bridge, cilium']],
     ['a sandbox without machines', ['sandbox', 'up', '--infra-nodes', '0'], ['--infra-nodes', 'from 1']],
   ],
   'cluster.yaml': [

@@ -77,7 +77,7 @@ function processes(): string[] {
   return readdirSync('/proc')
     .filter((entry) => /^\d+$/.test(entry) && !/\) [ZX] /.test(readOr(`/proc/${entry}/stat`)))
     .map((pid) => readOr(`/proc/${pid}/comm`))
-    .filter((name) => /^(etcd|kube|containerd|traefik|coredns|flanneld|local-path|pause|unshare)/.test(name));
+    .filter((name) => /^(etcd|kube|cilium|containerd|traefik|coredns|flanneld|local-path|pause|unshare)/.test(name));
 }
 
 function readOr(file: string): string {
