@@ -19,7 +19,6 @@ export interface Outcome {
 const cli = path.resolve('dist/cli.js');
 /** The sandbox's kubectl, whatever the box has. */
 export const kubectl = binaryPath(cacheRoot(), 'kubernetes', versions.kubernetes, 'kubectl');
-const sandbox = inject('sandbox');
 const work = inject('work');
 
 export interface RunOptions {
@@ -55,18 +54,21 @@ export function run(program: string, args: string[], options: RunOptions = {}): 
 /** A namespace of the infra cluster with its delegated administrator, and a folder for its files. */
 export class Namespace {
   readonly name: string;
+  readonly sandbox: string;
   readonly env: NodeJS.ProcessEnv;
   readonly cwd: string;
 
-  private constructor(name: string, env: NodeJS.ProcessEnv) {
+  private constructor(name: string, sandbox: string, env: NodeJS.ProcessEnv) {
     this.name = name;
+    this.sandbox = sandbox;
     this.env = env;
     this.cwd = path.join(work, name);
     mkdirSync(this.cwd, { recursive: true });
   }
 
-  static async open(name: string): Promise<Namespace> {
-    return new Namespace(name, await environment('--namespace', name));
+  /** @param sandbox another one than that of this run */
+  static async open(name: string, sandbox = inject('sandbox')): Promise<Namespace> {
+    return new Namespace(name, sandbox, await environment(sandbox, '--namespace', name));
   }
 
   /** `k8sk8s …` with the delegated administrator's rights, in the namespace's folder. */
@@ -164,17 +166,17 @@ export class Namespace {
 
 /** The infra cluster's own administrator: for what happens to a cluster, never for what k8sk8s does. */
 export async function asInfraAdmin(...args: string[]): Promise<Outcome> {
-  return run(kubectl, args, { env: await environment('--admin') });
+  return run(kubectl, args, { env: await environment(inject('sandbox'), '--admin') });
 }
 
 export function sandboxCommand(args: string[], namespace: Namespace): Promise<Outcome> {
-  return run(process.execPath, [cli, 'sandbox', ...args, '--name', sandbox], {
+  return run(process.execPath, [cli, 'sandbox', ...args, '--name', namespace.sandbox], {
     env: namespace.env,
     cwd: namespace.cwd,
   });
 }
 
-async function environment(...args: string[]): Promise<NodeJS.ProcessEnv> {
+async function environment(sandbox: string, ...args: string[]): Promise<NodeJS.ProcessEnv> {
   const { stdout } = succeeded(await run(process.execPath, [cli, 'sandbox', 'env', ...args, '--name', sandbox]));
   const pairs = [...stdout.matchAll(/^export (\w+)=(.*)$/gm)].map(([, name, value]) => [
     name!,
