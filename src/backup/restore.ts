@@ -2,6 +2,7 @@ import { PassThrough, type Readable } from 'node:stream';
 import { type DeployResult, deploy } from '../deploy.ts';
 import { destroy } from '../destroy.ts';
 import { UserError } from '../errors.ts';
+import { presentMembers } from '../etcd/scale.ts';
 import { takeInventory } from '../inventory.ts';
 import { InfraCluster } from '../kube/cluster.ts';
 import { explainInfraError, isConflict } from '../kube/errors.ts';
@@ -69,6 +70,10 @@ export async function restore(cluster: InfraCluster, request: RestoreRequest): P
   if (!hasData) await refuseTwoPlanes(cluster, backup, request);
   await runPreflight(cluster, spec, reporter);
   if (!hasData) await putRecordAndKeys(cluster, backup, spec, reporter);
+  const etcdMembers = spec.etcdStorage === 'ephemeral' ? 1 : Number(head.record.spec.etcdMembers ?? 1);
+  // Killed while the others joined, it goes on with those that are there.
+  if (hasData && presentMembers(await Existing.read(cluster)) > 1)
+    return deploy(cluster, { ...request, spec: { ...spec, etcdMembers }, allowDataLoss: false });
   const result = await deploy(cluster, {
     ...request,
     spec,
@@ -95,11 +100,13 @@ export async function restore(cluster: InfraCluster, request: RestoreRequest): P
     },
   });
   await prove(cluster, backup, request.signal);
-  const lock = await acquireLock(cluster, 'restore', reporter);
-  await markFinishing(cluster, undefined).finally(() => lock.release());
-  const etcdMembers = Number(head.record.spec.etcdMembers ?? 1);
-  if (etcdMembers === 1 || spec.etcdStorage === 'ephemeral') return result;
+  if (etcdMembers === 1) {
+    const lock = await acquireLock(cluster, 'restore', reporter);
+    await markFinishing(cluster, undefined).finally(() => lock.release());
+    return result;
+  }
   reporter.line(`The data is back, with one member of etcd; it had ${etcdMembers}: the others join it now`);
+  // Its end is the end of the restore: until then the same command goes on.
   return deploy(cluster, { ...request, spec: { ...spec, etcdMembers }, allowDataLoss: false }).catch((error) => {
     reporter.warn(
       `the plane is restored and answers, with fewer members than it had. The rest: k8sk8s deploy -n ${cluster.namespace} --etcd-members ${etcdMembers}`,

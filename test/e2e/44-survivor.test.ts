@@ -122,11 +122,17 @@ describe.runIf(process.env.K8SK8S_TEST === 'all')('one member is left of three',
     await whole();
   });
 
-  test('a backup brings back as many members as there were', async () => {
+  test('a backup brings back as many members as there were, also when it is killed while they join', async () => {
     succeeded(await home.k8sk8s('backup', 'create', 'saved', '--plaintext'));
     succeeded(await home.k8sk8s('destroy', '--yes'));
+    const joining = eventually(180, async () => expect(await names('pods')).toContain('etcd-1'));
+    await home.killed(joining, 'restore', 'saved');
+    await joining;
     const said = succeeded(await home.k8sk8s('restore', 'saved')).stderr;
+    expect(said).toContain('An earlier restore of this backup was not finished: going on with it');
     expect(said).toContain('etcd member etcd-2 votes');
+    const refused = await home.k8sk8s('restore', 'saved');
+    expect(refused.stderr).toContain('holds a plane already');
     await whole();
   });
 });
