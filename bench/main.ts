@@ -16,6 +16,7 @@ import { Bench } from './plane.ts';
 import { type Pair, readReport, render, renderComparison, reportOf } from './report.ts';
 import { shuffled, summarize } from './statistics.ts';
 import { waterfall } from './waterfall.ts';
+import { measureWorkers, renderWorkers } from './workers.ts';
 
 interface Options {
   runs: string;
@@ -24,6 +25,8 @@ interface Options {
   commands?: boolean;
   density?: boolean;
   growth?: boolean;
+  workers?: boolean;
+  atMost?: string;
   objects: string;
   pods: string;
   atOnce: string;
@@ -43,6 +46,7 @@ const densePlane = ['--profile', 'lite', '--egress', 'none', '--etcd-storage', '
 
 /** Floors and deploys in turn, the order of each pair by chance; one pair before them is not counted. */
 async function pairs(runs: number, options: Options, deployOptions: string[]): Promise<void> {
+  const atMost = options.atMost === undefined ? Number.POSITIVE_INFINITY : ratioOf(options.atMost);
   const earlier = options.compare === undefined ? undefined : readReport(options.compare);
   const state = await sandboxUp({ name: options.sandbox, workers: 0, infraNodes: 1 }, reporter);
   const machine = machineState(state.kubernetesVersion);
@@ -69,6 +73,12 @@ async function pairs(runs: number, options: Options, deployOptions: string[]): P
     const title = `deploy ${(report.summary.deployMs.median / 1000).toFixed(2)} s to AVAILABLE, ${report.summary.ratio.median.toFixed(2)} times the floor (medians of ${runs})`;
     writeFileSync(options.svg, waterfall(report.waterfall, report.summary.floorMs.median, title));
   }
+  const { median } = report.summary.ratio;
+  if (median <= atMost) return;
+  reporter.line(
+    `A deploy takes ${median.toFixed(2)} times the floor by median, more than --at-most ${atMost}: the phases above show where the time goes.`,
+  );
+  process.exitCode = 1;
 }
 
 async function measurePair(bench: Bench, floor: Floor, deployOptions: string[]): Promise<Pair> {
@@ -127,6 +137,12 @@ async function growth(runs: number, { sandbox, profile: profiles, json, ...optio
   if (json) writeFileSync(json, `${JSON.stringify(report, null, 2)}\n`);
 }
 
+async function workers(runs: number, { sandbox, json }: Options, deployOptions: string[]): Promise<void> {
+  const report = await measureWorkers({ sandbox, runs, deployOptions }, reporter);
+  process.stdout.write(`${renderWorkers(report)}\n`);
+  if (json) writeFileSync(json, `${JSON.stringify(report, null, 2)}\n`);
+}
+
 async function density(options: Options, deployOptions: string[]): Promise<void> {
   const report = await measureDensity(
     {
@@ -158,6 +174,17 @@ function densityCurves({ deployMs, infra }: DensityReport): string {
   );
 }
 
+function ratioOf(text: string): number {
+  const value = Number(text);
+  if (value > 0) return value;
+  throw new UserError({
+    what: `--at-most "${text}" has to be a number over 0`,
+    fix: 'correct it, for example --at-most 1.6',
+    anchor: 'bad-values',
+    exitCode: 2,
+  });
+}
+
 function wholeNumber(text: string, option: string, least = 1): number {
   const value = Number(text);
   if (Number.isInteger(value) && value >= least) return value;
@@ -174,6 +201,7 @@ const program = new Command('bench')
   .option('--runs <N>', 'pairs of a deploy and a floor, or of each command', '7')
   .option('--floor-only', 'only the bare processes')
   .option('--idle', 'what a plane at rest takes, instead of how long it takes to make')
+  .option('--workers', 'how soon two workers are of use, instead of how long a deploy takes')
   .option('--growth', 'work inside a plane, beside the same work in bare processes')
   .option('--objects <N>', 'with --growth: how many ConfigMaps are made', '10000')
   .option('--pods <N>', 'with --growth: how many pods come to run on a hollow node', '1000')
@@ -184,6 +212,7 @@ const program = new Command('bench')
   .option('--density', 'many planes that run: how long the Nth takes, what they cost, how quickly each answers')
   .option('--at-once <N>', 'with --density: how many of them are deployed together, at the end', '10')
   .option('--requests <N>', 'with --density: how many requests of each kind a plane is asked', '100')
+  .option('--at-most <RATIO>', 'fail when the median of deploy to floor is more')
   .option('--json <FILE>', 'write everything measured')
   .option('--svg <FILE>', 'write the waterfall as a picture')
   .option('--compare <FILE>', 'tell what changed since an earlier --json')
@@ -197,6 +226,7 @@ const program = new Command('bench')
     const runs = wholeNumber(options.runs, '--runs');
     if (options.commands) return commands(runs, options);
     if (options.growth) return growth(runs, options);
+    if (options.workers) return workers(runs, options, deployOptions);
     await (options.floorOnly ? floors(runs, options) : pairs(runs, options, deployOptions));
   });
 

@@ -1,5 +1,6 @@
 import { execFile } from 'node:child_process';
 import { readFileSync } from 'node:fs';
+import { uptime } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 
@@ -18,6 +19,11 @@ export function processIdentity(pid: number): ProcessIdentity {
   // The second field is the program's name in parentheses and may hold anything.
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
   return { pid, start: fields[19] ?? '' };
+}
+
+/** How long ago a process was started; Linux counts a process's start in hundredths of a second. */
+export function millisecondsSinceStart({ start }: ProcessIdentity): number {
+  return uptime() * 1000 - Number(start) * 10;
 }
 
 export function isAlive(identity: ProcessIdentity | undefined): boolean {

@@ -1,0 +1,16 @@
+import path from 'node:path';
+import { expect, inject, test } from 'vitest';
+import { run } from './world.ts';
+
+// The short form of `npm run bench`. Its real goal is judged by the full run, on a box that does nothing else (docs/performance.md).
+
+const runs = 5;
+
+test('a deploy takes at most 1.6 times what bare etcd and kube-apiserver processes take', { retry: 1 }, async () => {
+  const bench = [path.resolve('dist/bench.js'), '--sandbox', inject('sandbox'), '--runs', String(runs)];
+  const options = ['--at-most', '1.6', '--', '--etcd-storage', 'ephemeral'];
+  const { code, stdout, stderr } = await run(process.execPath, [...bench, ...options]);
+  console.log(stdout);
+  expect(code, stderr).toBe(0);
+  expect(stdout.match(/^\d+ +(deploy|floor) .*\d\.\d\d s/gm)).toHaveLength(runs);
+});
