@@ -1,6 +1,6 @@
 import { CommanderError } from 'commander';
 import { UserError } from '../errors.ts';
-import { ApiError, ConnectionError, explainInfraError } from '../kube/errors.ts';
+import { explainCallError } from '../kube/errors.ts';
 import { coloursFor } from '../ui/colours.ts';
 import { toolVersion } from '../version.ts';
 
@@ -13,10 +13,7 @@ const documentation = 'docs/checks.md';
  */
 export function reportError(error: unknown, argv: string[]): number {
   if (error instanceof CommanderError) return reportUsage(error, argv);
-  const known =
-    error instanceof ApiError || error instanceof ConnectionError
-      ? explainInfraError(error, 'do what was asked')
-      : error;
+  const known = explainCallError(error, 'do what was asked');
   const colour = coloursFor(process.stderr);
   if (known instanceof UserError) {
     process.stderr.write(`${colour.red('ERROR')} ${known.what}\n`);

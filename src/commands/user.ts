@@ -3,7 +3,6 @@ import { createUser, type Grant, listUsers, type Remaining, revokeUser, type Use
 import { UserError } from '../errors.ts';
 import { inHostedCluster, type Plane } from '../hosted.ts';
 import type { HostedCluster } from '../kube/cluster.ts';
-import { ApiError } from '../kube/errors.ts';
 import { buildKubeconfig } from '../kubeconfig/build.ts';
 import { refuseForeignFile, writeFileAtomically } from '../kubeconfig/write.ts';
 import { trusted } from '../pki/authority.ts';
@@ -157,21 +156,8 @@ async function inPlane(
 ): Promise<void> {
   const cluster = connect(options);
   try {
-    await inHostedCluster(cluster, (plane, hosted) =>
-      work(plane, hosted).catch((error) => Promise.reject(refused(error))),
-    );
+    await inHostedCluster(cluster, work);
   } finally {
     await cluster.close();
   }
-}
-
-function refused(error: unknown): unknown {
-  if (!(error instanceof ApiError)) return error;
-  return new UserError({
-    what: 'the hosted cluster refuses what this needs',
-    why: `${error.status} ${error.reason}: ${error.message}`,
-    fix: 'if a webhook or policy there forbids it, allow it and run the command again',
-    anchor: 'hosted-refused',
-    cause: error,
-  });
 }

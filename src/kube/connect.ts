@@ -58,7 +58,7 @@ export function connectHosted(options: HostedAccess): HostedCluster {
     cert: options.client.certificate,
     key: options.client.key,
   });
-  return new HostedCluster(new Transport(options.server, async () => ({ agent })));
+  return new HostedCluster(new Transport(options.server, async () => ({ agent }), 'hosted'));
 }
 
 function loadKubeconfig(choice: KubeconfigChoice): KubeConfig {

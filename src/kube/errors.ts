@@ -9,6 +9,9 @@ export interface KubeStatus {
   details?: { causes?: { reason?: string; field?: string; message?: string }[] };
 }
 
+/** Which of the two clusters was asked: what its refusal means depends on it. */
+export type ClusterRole = 'infra' | 'hosted';
+
 /** A `Status` answer of an API server (https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/status/). */
 export class ApiError extends Error {
   readonly status: number;
@@ -16,6 +19,7 @@ export class ApiError extends Error {
   readonly reason: string;
   readonly causes: { field?: string; message?: string }[];
   readonly retryAfterSeconds: number | undefined;
+  readonly of: ClusterRole;
 
   constructor(init: {
     status: number;
@@ -23,6 +27,7 @@ export class ApiError extends Error {
     message: string;
     causes?: { field?: string; message?: string }[];
     retryAfterSeconds?: number;
+    of?: ClusterRole;
   }) {
     super(init.message);
     this.name = 'ApiError';
@@ -30,6 +35,7 @@ export class ApiError extends Error {
     this.reason = init.reason;
     this.causes = init.causes ?? [];
     this.retryAfterSeconds = init.retryAfterSeconds;
+    this.of = init.of ?? 'infra';
   }
 }
 
@@ -37,12 +43,14 @@ export class ApiError extends Error {
 export class ConnectionError extends Error {
   readonly code: string;
   readonly server: string;
+  readonly of: ClusterRole;
 
-  constructor(server: string, code: string, message: string, cause?: unknown) {
-    super(message, { cause });
+  constructor(server: string, code: string, message: string, options: { cause?: unknown; of?: ClusterRole } = {}) {
+    super(message, { cause: options.cause });
     this.name = 'ConnectionError';
     this.code = code;
     this.server = server;
+    this.of = options.of ?? 'infra';
   }
 }
 
@@ -54,6 +62,39 @@ export const isForbidden = (error: unknown): boolean => error instanceof ApiErro
 export const notJson = 'NOT_JSON';
 
 const tlsCodes = /^(CERT_|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO_|ERR_TLS_CERT)/;
+
+/** What a failed call to either cluster means for its user. @param doing as for `explainInfraError` */
+export function explainCallError(error: unknown, doing: string): unknown {
+  const known = error instanceof ConnectionError || error instanceof ApiError;
+  return known && error.of === 'hosted' ? explainHostedError(error, doing) : explainInfraError(error, doing);
+}
+
+function explainHostedError(error: ConnectionError | ApiError, doing: string): UserError {
+  if (error instanceof ConnectionError)
+    return new UserError({
+      what: `the hosted cluster at ${error.server} does not answer`,
+      why: error.message,
+      fix: 'look at: k8sk8s status; when it is healthy, run the command again: it goes on where it stopped',
+      anchor: 'plane-unreachable',
+      cause: error,
+    });
+  const said = {
+    what: `cannot ${doing}`,
+    why: `the hosted cluster's API server answered ${error.status} ${error.reason || 'without a reason'}: ${error.message}`,
+    cause: error,
+  };
+  if (error.status === 429 || error.status >= 500)
+    return new UserError({
+      ...said,
+      fix: 'run the command again; it goes on where it stopped',
+      anchor: 'hosted-api-error',
+    });
+  return new UserError({
+    ...said,
+    fix: 'if a webhook or policy there forbids it, allow it and run the command again; of a plane with a sealed CA, give --seal-file: without it k8sk8s is what the ClusterRoleBinding k8sk8s:cluster-admins allows, and deploy puts that back',
+    anchor: 'hosted-refused',
+  });
+}
 
 /**
  * What a failed call to the infra cluster means for its user.

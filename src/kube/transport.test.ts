@@ -1,7 +1,7 @@
 import http from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterEach, expect, test } from 'vitest';
-import { ApiError, ConnectionError, notJson } from './errors.ts';
+import { ApiError, type ClusterRole, ConnectionError, explainCallError, notJson } from './errors.ts';
 import { type ApiRequest, applyPatch, Transport } from './transport.ts';
 
 type Answer = (response: http.ServerResponse, request: http.IncomingMessage) => void;
@@ -9,14 +9,16 @@ type Answer = (response: http.ServerResponse, request: http.IncomingMessage) => 
 let server: http.Server | undefined;
 
 /** A server that gives one answer after the other, the last one again and again. */
-async function behind(...answers: Answer[]): Promise<{ ask(request: ApiRequest): Promise<unknown>; asked(): number }> {
+async function behind(
+  ...answers: Answer[]
+): Promise<{ ask(request: ApiRequest): Promise<unknown>; asked(): number; transport: Transport }> {
   let count = 0;
   server = http.createServer((request, response) => {
     request.resume().once('end', () => answers[Math.min(count++, answers.length - 1)]!(response, request));
   });
   await new Promise<void>((resolve) => server!.listen(0, '127.0.0.1', resolve));
   const transport = new Transport(`http://127.0.0.1:${(server.address() as AddressInfo).port}`, async () => ({}));
-  return { ask: async (request) => (await transport.request(request)).body, asked: () => count };
+  return { ask: async (request) => (await transport.request(request)).body, asked: () => count, transport };
 }
 
 afterEach(() => {
@@ -55,6 +57,16 @@ test('what is no JSON to the end is told as such, and not as a bug', async () =>
   const error = await ask({ ...get, retries: 1 }).catch((thrown: unknown) => thrown);
   expect(error).toBeInstanceOf(ConnectionError);
   expect(error).toMatchObject({ code: notJson, message: expect.stringContaining('Please sign in') });
+});
+
+test('a refusal of the hosted cluster is not taken for one of the infra cluster', async () => {
+  const refuse = async (of: ClusterRole) => {
+    const { transport } = await behind(status(403));
+    const asked = new Transport(transport.server.origin, async () => ({}), of);
+    return explainCallError(await asked.request(get).catch((thrown: unknown) => thrown), 'ask');
+  };
+  expect(await refuse('hosted')).toMatchObject({ anchor: 'hosted-refused', why: expect.stringContaining('hosted') });
+  expect(await refuse('infra')).toMatchObject({ anchor: 'rights', why: expect.stringContaining('infra') });
 });
 
 test('text is text, whatever the server calls it', async () => {

@@ -4,7 +4,7 @@ import type { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import WebSocket from 'ws';
 import { UserError } from '../errors.ts';
-import { ApiError, ConnectionError, type KubeStatus, notJson } from './errors.ts';
+import { ApiError, type ClusterRole, ConnectionError, type KubeStatus, notJson } from './errors.ts';
 
 export interface ApiRequest {
   method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
@@ -51,11 +51,13 @@ interface Answer {
 export class Transport {
   readonly server: URL;
   readonly #credentials: Credentials;
+  readonly #of: ClusterRole;
   #options: Promise<https.RequestOptions> | undefined;
   #answered = false;
 
-  constructor(server: string, credentials: Credentials) {
+  constructor(server: string, credentials: Credentials, of: ClusterRole = 'infra') {
     this.server = new URL(server);
+    this.#of = of;
     this.#credentials = credentials;
   }
 
@@ -81,7 +83,7 @@ export class Transport {
         this.#options = this.#credentials(true);
         continue;
       }
-      const error = statusError(answer);
+      const error = this.#statusError(answer);
       const wait = error.retryAfterSeconds === undefined ? backoff(attempt) : error.retryAfterSeconds * 1000;
       if (!mayAskAgain(request, error) || isLast() || wait > longestWait) throw error;
       await sleep(wait, undefined, { signal: request.signal });
@@ -92,7 +94,11 @@ export class Transport {
   async stream(request: ApiRequest): Promise<Readable> {
     const response = await this.#send(request);
     if ((response.statusCode ?? 500) < 400) return response;
-    throw statusError({ status: response.statusCode ?? 500, headers: response.headers, body: await text(response) });
+    throw this.#statusError({
+      status: response.statusCode ?? 500,
+      headers: response.headers,
+      body: await text(response),
+    });
   }
 
   /**
@@ -143,7 +149,7 @@ export class Transport {
       socket.once('unexpected-response', (_, response) => {
         settled();
         text(response).then(
-          (body) => reject(statusError({ status: response.statusCode ?? 500, headers: response.headers, body })),
+          (body) => reject(this.#statusError({ status: response.statusCode ?? 500, headers: response.headers, body })),
           reject,
         );
       });
@@ -168,7 +174,7 @@ export class Transport {
       return { status: response.statusCode ?? 500, headers: response.headers, body: await text(response) };
     } catch (error) {
       if (limit.aborted && !request.signal?.aborted)
-        throw new ConnectionError(this.server.origin, 'ETIMEDOUT', 'no answer in time', error);
+        throw new ConnectionError(this.server.origin, 'ETIMEDOUT', 'no answer in time', { cause: error, of: this.#of });
       throw this.#connectionError(error, request.signal);
     }
   }
@@ -212,7 +218,10 @@ export class Transport {
       return JSON.parse(body) as T;
     } catch (error) {
       const shown = body.replace(/\s+/g, ' ').trim().slice(0, 80);
-      throw new ConnectionError(this.server.origin, notJson, `${type || 'without a type'}: ${shown}`, error);
+      throw new ConnectionError(this.server.origin, notJson, `${type || 'without a type'}: ${shown}`, {
+        cause: error,
+        of: this.#of,
+      });
     }
   }
 
@@ -220,7 +229,40 @@ export class Transport {
     // Credentials that cannot be had explain themselves.
     if (error instanceof ConnectionError || error instanceof UserError || signal?.aborted) return error;
     const code = (error as NodeJS.ErrnoException).code ?? '';
-    return new ConnectionError(this.server.origin, code, error instanceof Error ? error.message : String(error), error);
+    return new ConnectionError(this.server.origin, code, error instanceof Error ? error.message : String(error), {
+      cause: error,
+      of: this.#of,
+    });
+  }
+
+  #statusError(answer: Answer): ApiError {
+    const retryAfterSeconds = Number(answer.headers['retry-after']) || undefined;
+    try {
+      const status = JSON.parse(answer.body) as KubeStatus;
+      if (status.kind === 'Status') {
+        return new ApiError({
+          status: answer.status,
+          reason: status.reason ?? '',
+          message: status.message ?? '',
+          causes: status.details?.causes,
+          retryAfterSeconds,
+          of: this.#of,
+        });
+      }
+    } catch {
+      // Not from an API server; the text below is all there is.
+    }
+    return new ApiError({
+      status: answer.status,
+      reason: '',
+      // Of a list of health checks, those that passed say nothing.
+      message: answer.body
+        .replaceAll(/^\[\+\].*\n/gm, '')
+        .trim()
+        .slice(0, 300),
+      retryAfterSeconds,
+      of: this.#of,
+    });
   }
 }
 
@@ -246,32 +288,4 @@ async function text(stream: Readable): Promise<string> {
   const chunks: Buffer[] = [];
   for await (const chunk of stream) chunks.push(chunk as Buffer);
   return Buffer.concat(chunks).toString('utf8');
-}
-
-function statusError(answer: Answer): ApiError {
-  const retryAfterSeconds = Number(answer.headers['retry-after']) || undefined;
-  try {
-    const status = JSON.parse(answer.body) as KubeStatus;
-    if (status.kind === 'Status') {
-      return new ApiError({
-        status: answer.status,
-        reason: status.reason ?? '',
-        message: status.message ?? '',
-        causes: status.details?.causes,
-        retryAfterSeconds,
-      });
-    }
-  } catch {
-    // Not from an API server; the text below is all there is.
-  }
-  return new ApiError({
-    status: answer.status,
-    reason: '',
-    // Of a list of health checks, those that passed say nothing.
-    message: answer.body
-      .replaceAll(/^\[\+\].*\n/gm, '')
-      .trim()
-      .slice(0, 300),
-    retryAfterSeconds,
-  });
 }

@@ -88,6 +88,16 @@ describe('a sealed plane', { timeout: 600_000 }, () => {
     expect(stdout).toMatch(/^ca-signer +(89|90) /m);
   });
 
+  test("without its administrator's binding it says what is the matter, and its key puts that back", async () => {
+    await home.ask('delete', 'clusterrolebinding', 'k8sk8s:cluster-admins');
+    const refused = await home.k8sk8s('user', 'list');
+    expect([refused.code, refused.stderr]).toEqual([1, expect.stringContaining('--seal-file')]);
+    expect(refused.stderr).toContain("the hosted cluster's API server answered 403 Forbidden");
+    expect(refused.stderr).not.toContain('infra');
+    succeeded(await home.k8sk8s('deploy', ...sealFile));
+    succeeded(await home.k8sk8s('user', 'list'));
+  });
+
   test.runIf(all)('a worker joins, and logs and exec reach it', async () => {
     succeeded(await sandboxCommand(['join', '-n', home.name, '--workers', '1'], home));
     await eventually(180, async () => expect(await home.ask('get', 'nodes')).toMatch(/^worker-1 +Ready /m));
