@@ -29,6 +29,7 @@ interface Options {
   atMost?: string;
   objects: string;
   pods: string;
+  asleep: string;
   atOnce: string;
   requests: string;
   planes: string;
@@ -144,11 +145,15 @@ async function workers(runs: number, { sandbox, json }: Options, deployOptions: 
 }
 
 async function density(options: Options, deployOptions: string[]): Promise<void> {
+  const planes = wholeNumber(options.planes, '--planes');
+  const asleep = wholeNumber(options.asleep, '--asleep', 0);
+  if (asleep >= planes) throw tooMany('--asleep', options.asleep, planes);
   const report = await measureDensity(
     {
       sandbox: options.sandbox,
-      planes: wholeNumber(options.planes, '--planes'),
-      atOnce: Math.min(wholeNumber(options.atOnce, '--at-once', 0), Number(options.planes)),
+      planes,
+      asleep,
+      atOnce: Math.min(wholeNumber(options.atOnce, '--at-once', 0), planes - asleep),
       requests: wholeNumber(options.requests, '--requests'),
       deployOptions,
     },
@@ -185,6 +190,15 @@ function ratioOf(text: string): number {
   });
 }
 
+function tooMany(option: string, text: string, planes: number): UserError {
+  return new UserError({
+    what: `${option} ${text} has to be less than the ${planes} of --planes`,
+    fix: 'leave at least one awake to ask',
+    anchor: 'bad-values',
+    exitCode: 2,
+  });
+}
+
 function wholeNumber(text: string, option: string, least = 1): number {
   const value = Number(text);
   if (Number.isInteger(value) && value >= least) return value;
@@ -210,6 +224,7 @@ const program = new Command('bench')
   .option('--commands', 'how quickly help, list and status answer, instead of how long a deploy takes')
   .option('--planes <N>', 'with --commands and --density: how many planes there are', '30')
   .option('--density', 'many planes that run: how long the Nth takes, what they cost, how quickly each answers')
+  .option('--asleep <N>', 'with --density: how many of them, the first, are put to sleep', '0')
   .option('--at-once <N>', 'with --density: how many of them are deployed together, at the end', '10')
   .option('--requests <N>', 'with --density: how many requests of each kind a plane is asked', '100')
   .option('--at-most <RATIO>', 'fail when the median of deploy to floor is more')
