@@ -29,7 +29,14 @@ export interface PlaneConsumption {
  * @param milliseconds how long their processor time is watched
  */
 export async function consumptionOf(pods: Pod[], state: SandboxState, milliseconds: number): Promise<PlaneConsumption> {
-  const processes = find(pods, state);
+  return consumptionOfProcesses(find(pods, state), milliseconds);
+}
+
+/** The same of processes whose names are known. */
+export async function consumptionOfProcesses(
+  processes: { pid: number; name: string }[],
+  milliseconds: number,
+): Promise<PlaneConsumption> {
   const before = processes.map(({ pid }) => processorNanoseconds(pid));
   const from = performance.now();
   await sleep(milliseconds);

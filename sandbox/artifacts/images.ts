@@ -91,7 +91,7 @@ const images: Record<ImageName, Image> = {
       await rootfs.file('/opt/bin/flanneld', binary('flanneld'));
       await rootfs.file('/opt/bin/install-conf', binary('install-conf'));
       await addPacketFilters(rootfs);
-      await addBusybox(rootfs, ['sh', 'cp', 'mkdir', 'ip', 'cat', 'ls']);
+      await addBusybox(rootfs, ['sh', 'cp', 'mkdir', 'ip', 'cat', 'ls', 'sleep']);
       return rootfs;
     },
   },

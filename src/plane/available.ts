@@ -8,7 +8,8 @@ import type { Workload } from '../kube/objects.ts';
 import type { Phase } from '../ui/reporter.ts';
 import type { Diagnosis } from './diagnose.ts';
 
-const pollEvery = 100;
+/** Milliseconds. */
+const pollEvery = 50;
 /**
  * A ready API server that is not what answers at the public address: milliseconds that the way to it may take to be made.
  * An ingress controller may go on dialling the pod that was there before for a while; who shows another certificate is no
@@ -36,7 +37,7 @@ export async function waitAvailable(
   { timeout, phase, signal, onAnswer }: Availability,
 ): Promise<void> {
   const deadline = Date.now() + timeout;
-  let unanswered = onAnswer;
+  let answered: Promise<void> | undefined;
   let readySince: number | undefined;
   let last = 'no answer yet';
   for (;;) {
@@ -53,9 +54,10 @@ export async function waitAvailable(
       last = error instanceof ConnectionError ? connectionWords(error) : `answers ${(error as ApiError).status}`;
     }
     if (answer) {
-      await unanswered?.();
-      unanswered = undefined;
-      if (answer.ready) return;
+      answered ??= onAnswer?.() ?? Promise.resolve();
+      // Told when the API server is ready, which does not wait for it.
+      answered.catch(() => undefined);
+      if (answer.ready) return answered;
     }
     const failure = diagnosis.failure;
     if (failure) throw failure;
