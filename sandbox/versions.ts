@@ -1,3 +1,4 @@
+import { toolVersion } from '../src/version.ts';
 import { newest, otherImages } from '../src/versions.ts';
 
 /** What a sandbox runs unless told otherwise. The Kubernetes patches are those that `deploy` knows. */
@@ -19,6 +20,8 @@ export const versions = {
   cilium: '1.20.2',
   /** crane: a registry, and what fills one and takes images out of another. */
   crane: '0.22.1',
+  /** An S3 server on a folder, for the tests of backups. */
+  versitygw: '1.8.0',
   pause: '3.10',
   /** The linearizability checker of `npm run faults`. */
   porcupine: '1.3.1',
@@ -48,6 +51,8 @@ export const imageReferences = {
   pause: () => `registry.k8s.io/pause:${versions.pause}`,
   busybox: () => 'docker.io/library/busybox:latest',
   node: () => otherImages.node,
+  /** As `docker build -t k8sk8s:VERSION` names what the Dockerfile makes; nobody publishes it. */
+  k8sk8s: () => `docker.io/library/k8sk8s:${toolVersion()}`,
 } satisfies Record<string, (kubernetes: string) => string>;
 
 /**

@@ -35,6 +35,7 @@ const rarely: ComponentName[] = [
   'conformance',
   'crane',
   'sample-apiserver',
+  'versitygw',
   'history-checker',
   'debian',
 ];

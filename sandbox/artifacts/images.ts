@@ -1,8 +1,11 @@
 import { createHash } from 'node:crypto';
-import { stat } from 'node:fs/promises';
+import { readdir, rm, stat } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
+import { packageFile } from '../../src/manifests/package-file.ts';
 import { type ImageName, imageReferences, testImageNames } from '../versions.ts';
 import { writeImage } from './archive.ts';
 import { architecture, imagePath, writeAtomically } from './cache.ts';
+import { packageFiles, packageHash } from './package-files.ts';
 import { findProgram } from './programs.ts';
 import type { BinaryName } from './recipes.ts';
 import { addBusybox, addPacketFilters, baseRootfs, Rootfs } from './rootfs.ts';
@@ -18,6 +21,8 @@ export interface Image {
   binaries: BinaryName[];
   /** Programs of the box that go in, each with what belongs to it. */
   box?: string[];
+  /** Hash of what else goes in and changes from one build of this repository to the next: no older archive is kept. */
+  contents?: () => string;
   entrypoint?: string[];
   command?: string[];
   user?: string;
@@ -44,6 +49,22 @@ const certManager = (name: BinaryName, program: string): Image => ({
     return rootfs;
   },
 });
+
+/** What the Dockerfile makes, of this box's own node. */
+export const ownImage: Image = {
+  binaries: [],
+  box: [process.execPath],
+  contents: packageHash,
+  entrypoint: ['node', '/usr/local/lib/k8sk8s/dist/cli.js'],
+  user: '65532:65532',
+  fill: async () => {
+    const rootfs = await baseRootfs();
+    await rootfs.program(process.execPath, '/usr/local/bin/node');
+    for (const file of packageFiles())
+      await rootfs.file(`/usr/local/lib/k8sk8s/${file}`, packageFile(file), { mode: 0o644 });
+    return rootfs;
+  },
+};
 
 const packetFilters = ['xtables-nft-multi', 'nft', 'conntrack', 'ipset'];
 
@@ -161,6 +182,7 @@ const images: Record<ImageName, Image> = {
       return rootfs;
     },
   },
+  k8sk8s: ownImage,
   // This box's own node, whatever its version: the approver needs no more than Node 20.
   node: {
     binaries: [],
@@ -231,7 +253,7 @@ export async function imageArchive(
   const { entrypoint, command, user } = image;
   const inputs = stats.map(({ size, mtimeMs }, index) => [sources[index], size, mtimeMs]);
   const key = createHash('sha256')
-    .update(JSON.stringify([edition, references.join(' '), entrypoint, command, user, inputs]))
+    .update(JSON.stringify([edition, references.join(' '), entrypoint, command, user, inputs, image.contents?.()]))
     .digest('hex')
     .slice(0, 16);
   return imagePath(root, name, references[0]!.slice(references[0]!.lastIndexOf(':') + 1), key);
@@ -256,4 +278,7 @@ export async function buildImage(
       user: image.user,
     }),
   );
+  if (!image.contents) return;
+  const folder = dirname(path);
+  for (const name of await readdir(folder)) if (name !== basename(path)) await rm(join(folder, name));
 }

@@ -159,6 +159,11 @@ export const components = {
     module: (version) => ['github.com/google/go-containerregistry', `v${version}`],
     goMod: (version) => simple('crane', 'github.com/google/go-containerregistry', version),
   },
+  versitygw: {
+    version: () => versions.versitygw,
+    module: (version) => ['github.com/versity/versitygw', `v${version}`],
+    goMod: (version) => simple('versitygw', 'github.com/versity/versitygw', version),
+  },
   'sample-apiserver': {
     version: () => versions.sampleApiserver,
     module: (version) => ['k8s.io/sample-apiserver', `v${version}`],
@@ -301,6 +306,12 @@ export const binaries = {
   'kitten.jpg': testImageFile('kitten/html/kitten.jpg'),
   'nautilus.jpg': testImageFile('nautilus/html/nautilus.jpg'),
   crane: { component: 'crane', package: 'github.com/google/go-containerregistry/cmd/crane', seconds: 30 },
+  versitygw: {
+    component: 'versitygw',
+    package: 'github.com/versity/versitygw/cmd/versitygw',
+    ldflags: (version) => [`-X main.Version=v${version}`],
+    seconds: 90,
+  },
   'sample-apiserver': { component: 'sample-apiserver', package: 'k8s.io/sample-apiserver', seconds: 60 },
   'history-checker': { component: 'history-checker', package: '.', seconds: 5 },
   kubemark: kubernetes('kubemark', 60),
