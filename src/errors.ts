@@ -34,6 +34,13 @@ export class UserError extends Error {
   }
 }
 
+/** What happened, why, and what to do, a line each. */
+export function explained({ what, why, fix }: UserError): string {
+  return [what, why && `  why: ${why.trimEnd().replace(/\n(?=\S)/g, '\n  ')}`, fix && `  do:  ${fix}`]
+    .filter(Boolean)
+    .join('\n');
+}
+
 /** The message of anything that can be thrown, in one line. */
 export function messageOf(error: unknown): string {
   return (error instanceof Error ? error.message : String(error)).trim().split('\n')[0] ?? '';

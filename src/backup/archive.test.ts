@@ -115,3 +115,15 @@ test('a snapshot that breaks off ends the backup', async () => {
 test('nothing of the content is in a sealed file', () => {
   expect(readFileSync(fileOf(sealed)).includes('plane-1')).toBe(false);
 });
+
+test('what ends the snapshot ends the backup before its end, sealed or not, and is told as it is', async () => {
+  const unsound = new Error('unsound');
+  for (const how of ['plaintext', { recipients: [await identityToRecipient(identity)] }] satisfies Seal[]) {
+    const chunks = (async function* () {
+      yield snapshot;
+      throw unsound;
+    })();
+    const content = await seal(writeArchive(head, secrets, { size: snapshot.length, chunks }), how);
+    await expect(buffer(content)).rejects.toBe(unsound);
+  }
+});

@@ -1,64 +1,61 @@
-import { readFileSync } from 'node:fs';
 import { UserError } from '../errors.ts';
 import { openPlane } from '../hosted.ts';
 import type { InfraCluster } from '../kube/cluster.ts';
 import { explainInfraError } from '../kube/errors.ts';
-import type { ConfigMap, KubeObject, PersistentVolumeClaim } from '../kube/objects.ts';
+import type { ConfigMap, KubeObject, Secret } from '../kube/objects.ts';
 import { nameOf } from '../kube/objects.ts';
-import { packageFile } from '../manifests/package-file.ts';
-import { renderTemplate, type Value } from '../manifests/render.ts';
-import { labelsOf, planeSelector, podSelector } from '../plane/names.ts';
-import { secretNames } from '../plane/secrets.ts';
-import { containerSecurity, podSecurity } from '../plane/workloads.ts';
-import { imagesOf } from '../spec.ts';
+import { labelsOf, planeSelector } from '../plane/names.ts';
 import type { Reporter } from '../ui/reporter.ts';
 import { toolVersion } from '../version.ts';
-import type { BackupHead } from './archive.ts';
 import { whereabouts } from './create.ts';
+import {
+  backupsClaim,
+  buildClaim,
+  buildConfig,
+  buildCronJob,
+  claimKind,
+  configMapKind,
+  cronJobKind,
+  type JobConfig,
+  scheduleName,
+} from './cronjob.ts';
+import { type BucketKeys, type BucketPlace, bucketKeys } from './place.ts';
 
-/** What the CronJob's program is told: job.json of its ConfigMap. */
-export interface JobConfig {
-  toolVersion: string;
-  namespace: string;
-  addresses: BackupHead['addresses'];
-  /** Of the members: the first that answers is asked. */
-  etcdHosts: string[];
-  /** age public keys: what opens the backups is not in the namespace. */
-  recipients: string[];
-  /** How many of the newest backups stay. */
-  keep: number;
-}
+/** Where a schedule keeps backups: a volume of the namespace (size as a Kubernetes quantity), or a bucket. */
+export type Destination =
+  | { kind: 'volume'; size: string; storageClass?: string }
+  | { kind: 'bucket'; place: BucketPlace; secret: string };
 
 export interface ScheduleRequest {
   /** Milliseconds. */
   every: number;
   keep: number;
   recipients: string[];
-  /** A Kubernetes quantity: of the volume for the backups. */
-  size: string;
-  storageClass?: string;
+  to: Destination;
+  /** Of k8sk8s itself; absent: Node's, and the program in a ConfigMap. */
+  image?: string;
   reporter: Reporter;
 }
 
-const scheduleName = 'k8sk8s-backup';
-/** Annotation of the claim: the image that reads it, also when its plane is gone. */
-export const nodeImage = 'k8sk8s.io/node-image';
-/** It has no label of the plane, so that it stays when the plane goes. */
-export const backupsClaim = 'k8sk8s-backups';
-const cronJob = { apiVersion: 'batch/v1', kind: 'CronJob' };
-const configMap = { apiVersion: 'v1', kind: 'ConfigMap' };
-const claim = { apiVersion: 'v1', kind: 'PersistentVolumeClaim' };
+/** What was set up. */
+export interface Scheduled {
+  /** As cron writes it (UTC). */
+  times: string;
+  /** The plane sleeps, so that no backup can be made before it wakes. */
+  asleep: boolean;
+}
 
 /**
- * Lets the infra cluster back the plane up from time to time, onto a volume of the namespace. Run again, it changes what
- * was set.
+ * Lets the infra cluster back the plane up from time to time. Run again, it changes what was set.
  *
- * @returns the times, as cron writes them (UTC)
+ * @throws UserError `bucket-keys` when the Secret for the bucket is not there, or not complete
  */
-export async function scheduleBackups(cluster: InfraCluster, request: ScheduleRequest): Promise<string> {
+export async function scheduleBackups(cluster: InfraCluster, request: ScheduleRequest): Promise<Scheduled> {
+  const { to, image } = request;
   const plane = await openPlane(cluster);
   const { planeId } = plane.record;
-  const schedule = cronOf(request.every, Number.parseInt(planeId.slice(-4), 16));
+  const times = cronOf(request.every, Number.parseInt(planeId.slice(-4), 16));
+  if (to.kind === 'bucket') await keysOfSecret(cluster, to.secret);
   const { items: pods } = await cluster.pods(planeSelector(planeId));
   const config: JobConfig = {
     toolVersion: toolVersion(),
@@ -67,15 +64,7 @@ export async function scheduleBackups(cluster: InfraCluster, request: ScheduleRe
     etcdHosts: plane.addresses.etcdServiceIps,
     recipients: request.recipients,
     keep: request.keep,
-  };
-  const labels = labelsOf(planeId, 'record', plane.spec.kubernetesVersion);
-  const program: ConfigMap = {
-    ...configMap,
-    metadata: { name: scheduleName, labels },
-    data: {
-      'job.json': `${JSON.stringify(config, null, 2)}\n`,
-      'backup-job.mjs': readFileSync(packageFile('dist/backup-job.mjs'), 'utf8'),
-    },
+    ...(to.kind === 'bucket' && { bucket: { ...to.place, secret: to.secret } }),
   };
   const apply = async <T extends KubeObject>(object: T) => {
     try {
@@ -88,42 +77,53 @@ export async function scheduleBackups(cluster: InfraCluster, request: ScheduleRe
       throw explainInfraError(error, `apply ${nameOf(object)} in namespace "${cluster.namespace}"`);
     }
   };
-  if (!(await cluster.get(claim, backupsClaim))) await apply(claimFor(request, imagesOf(plane.spec).node));
-  const { metadata: owner } = await apply(program);
-  const [job] = renderTemplate('host/backup-cronjob.yaml', {
-    schedule,
-    labels: podSelector(planeId, 'backup'),
-    image: imagesOf(plane.spec).node,
-    podSecurity,
-    containerSecurity: containerSecurity(),
-    secretMounts: secretNames.map((name) => ({ name, mountPath: `/secrets/${name}`, readOnly: true })),
-    secretVolumes: secretNames.map((name) => ({
-      name,
-      secret: { secretName: name, defaultMode: 288, optional: true },
-    })) as Value[],
-  });
-  // With the ConfigMap, which carries the plane's labels, the CronJob goes too.
-  job!.metadata.ownerReferences = [{ ...configMap, name: owner.name, uid: owner.uid! }];
-  await apply(job!);
-  return schedule;
+  if (to.kind === 'volume' && !(await cluster.get(claimKind, backupsClaim)))
+    await apply(buildClaim(to.size, to.storageClass, plane.spec));
+  const owner = await apply(buildConfig(config, labelsOf(planeId, 'record', plane.spec.kubernetesVersion), image));
+  await apply(buildCronJob(plane.spec, planeId, times, config, owner, image));
+  return { times, asleep: plane.record.asleep !== undefined };
 }
 
 /** Ends the schedule; the backups stay. @returns false when there was none */
 export async function unscheduleBackups(cluster: InfraCluster): Promise<boolean> {
-  const gone = await cluster.delete(cronJob, scheduleName);
-  return (await cluster.delete(configMap, scheduleName)) || gone;
+  const gone = await cluster.delete(cronJobKind, scheduleName);
+  return (await cluster.delete(configMapKind, scheduleName)) || gone;
 }
 
-function claimFor({ size, storageClass }: ScheduleRequest, image: string): PersistentVolumeClaim {
-  return {
-    ...claim,
-    metadata: { name: backupsClaim, annotations: { [nodeImage]: image } },
-    spec: {
-      accessModes: ['ReadWriteOnce'],
-      resources: { requests: { storage: size } },
-      ...(storageClass !== undefined && { storageClassName: storageClass }),
-    },
-  };
+/** What the schedule of the namespace was told; undefined when there is none. */
+export async function readSchedule(cluster: InfraCluster): Promise<JobConfig | undefined> {
+  const text = (await cluster.get<ConfigMap>(configMapKind, scheduleName))?.data?.['job.json'];
+  return text === undefined ? undefined : (JSON.parse(text) as JobConfig);
+}
+
+/** Where backups may be that a schedule of the namespace made. */
+export interface KeptPlaces {
+  /** Where its schedule puts them. */
+  bucket?: BucketPlace;
+  /** Its volume is there. */
+  volume: boolean;
+}
+
+export async function keptPlaces(cluster: InfraCluster): Promise<KeptPlaces> {
+  const [schedule, claim] = await Promise.all([readSchedule(cluster), cluster.get(claimKind, backupsClaim)]);
+  return { bucket: schedule?.bucket, volume: claim !== undefined };
+}
+
+/** What signs requests to the bucket, out of the namespace's Secret. @throws UserError `bucket-keys` */
+export async function keysOfSecret(cluster: InfraCluster, name: string): Promise<BucketKeys> {
+  const secret = await cluster.get<Secret>({ apiVersion: 'v1', kind: 'Secret' }, name);
+  if (!secret)
+    throw new UserError({
+      what: `there is no Secret "${name}" in namespace "${cluster.namespace}"`,
+      why: 'the pods that back the plane up mount it, and sign their requests to the bucket with it',
+      fix: `make it: kubectl -n ${cluster.namespace} create secret generic ${name} --from-literal=AWS_ACCESS_KEY_ID=… --from-literal=AWS_SECRET_ACCESS_KEY=…`,
+      anchor: 'bucket-keys',
+      exitCode: 2,
+    });
+  return bucketKeys((key) => {
+    const value = secret.data?.[key];
+    return value === undefined ? undefined : Buffer.from(value, 'base64').toString();
+  }, `the Secret "${name}"`);
 }
 
 /**

@@ -23,6 +23,7 @@ export async function streamBackup(source: BackupSource): Promise<SnapshotFacts>
   const snapshot = await source.etcd.snapshot(source.signal);
   const reader = new SnapshotReader();
   let done = 0;
+  let facts: SnapshotFacts | undefined;
   const passing = async function* () {
     for await (const chunk of snapshot.chunks) {
       reader.add(chunk);
@@ -30,13 +31,15 @@ export async function streamBackup(source: BackupSource): Promise<SnapshotFacts>
       source.progress(done, snapshot.size);
       yield chunk;
     }
+    // Before its end: what is not sound has none, and so is nowhere taken for whole.
+    facts = checked(reader, revision);
   };
   const archive = writeArchive({ ...source.head, etcd: { version, revision } }, source.secrets.map(bare), {
     size: snapshot.size,
     chunks: passing(),
   });
   await source.write(await seal(archive, source.seal));
-  return checked(reader, revision);
+  return facts!;
 }
 
 /**

@@ -5,59 +5,36 @@ import type { InfraCluster } from '../kube/cluster.ts';
 import type { ExecResult } from '../kube/exec.ts';
 import type { PersistentVolumeClaim, Pod } from '../kube/objects.ts';
 import { containerSecurity, podSecurity } from '../plane/workloads.ts';
-import { wholeFile } from './file.ts';
-import { backupsClaim, nodeImage } from './schedule.ts';
+import { backupsClaim, nodeImage } from './cronjob.ts';
+import type { KeptBackup, Shelf } from './shelf.ts';
 
-export interface ShelfRequest {
+export interface VolumeRequest {
   /** Milliseconds until the pod has to run. */
   timeout: number;
   signal: AbortSignal;
-}
-
-export interface KeptBackup {
-  name: string;
-  /** Bytes. */
-  size: number;
 }
 
 const podKind = { apiVersion: 'v1', kind: 'Pod' };
 const podName = 'k8sk8s-backups';
 const folder = '/backups';
 
-/** The backups on the volume of `backup schedule`, the oldest first. @throws UserError `no-backups`, `backup-volume` */
-export async function listKept(cluster: InfraCluster, request: ShelfRequest): Promise<KeptBackup[]> {
-  return atShelf(cluster, request, (run) => namesIn(run));
-}
-
 /**
- * Brings a backup from the volume into a file.
+ * Runs `work` with the volume of `backup schedule`, which a pod reads.
  *
- * @param name undefined for the newest
- * @returns its name
+ * @throws UserError `no-backups`, `backup-volume`
  */
-export async function fetchKept(
+export function withVolume<T>(
   cluster: InfraCluster,
-  name: string | undefined,
-  file: string,
-  request: ShelfRequest,
-): Promise<KeptBackup> {
-  return atShelf(cluster, request, async (run) => {
-    const kept = await namesIn(run);
-    const wanted = name === undefined ? kept.at(-1) : kept.find((each) => each.name === name);
-    if (!wanted)
-      throw new UserError({
-        what:
-          name === undefined ? 'there is no backup on the volume yet' : `there is no backup "${name}" on the volume`,
-        why:
-          kept.length > 0
-            ? `there are ${kept.map((each) => each.name).join(', ')}`
-            : 'its CronJob has not run yet, or failed',
-        fix: `look at: kubectl -n ${cluster.namespace} get jobs`,
-        anchor: 'no-backups',
-      });
-    await wholeFile(file, (write) => write(Readable.from(contentOf(run, wanted))));
-    return wanted;
-  });
+  request: VolumeRequest,
+  work: (shelf: Shelf) => Promise<T>,
+): Promise<T> {
+  return withPod(cluster, request, (run) =>
+    work({
+      where: 'the volume',
+      list: () => namesIn(run),
+      content: async (backup) => Readable.from(contentOf(run, backup)),
+    }),
+  );
 }
 
 type Run = (script: string, onStdout?: (chunk: Buffer) => Promise<void>) => Promise<ExecResult>;
@@ -71,7 +48,7 @@ console.log(JSON.stringify(names.map((name) => ({ name, size: fs.statSync('${fol
 }
 
 /** The command's output as a stream that is read no faster than it is taken. */
-async function* contentOf(run: Run, { name, size }: KeptBackup): AsyncGenerator<Buffer> {
+async function* contentOf(run: Run, { name }: KeptBackup): AsyncGenerator<Buffer> {
   const waiting: { chunk: Buffer; taken: () => void }[] = [];
   let wake: () => void = () => undefined;
   let ended = false;
@@ -87,11 +64,9 @@ async function* contentOf(run: Run, { name, size }: KeptBackup): AsyncGenerator<
     wake();
   });
   done.catch(() => undefined);
-  let sent = 0;
   for (;;) {
     const next = waiting.shift();
     if (next) {
-      sent += next.chunk.length;
       yield next.chunk;
       next.taken();
     } else if (ended) break;
@@ -101,13 +76,12 @@ async function* contentOf(run: Run, { name, size }: KeptBackup): AsyncGenerator<
       });
   }
   await done;
-  if (sent !== size) throw new Error(`${sent} of ${size} bytes came`);
 }
 
 /** Runs `work` with a pod that has the volume. */
-async function atShelf<T>(
+async function withPod<T>(
   cluster: InfraCluster,
-  { timeout, signal }: ShelfRequest,
+  { timeout, signal }: VolumeRequest,
   work: (run: Run) => Promise<T>,
 ): Promise<T> {
   const claim = await cluster.get<PersistentVolumeClaim>(
@@ -118,7 +92,7 @@ async function atShelf<T>(
   if (!image)
     throw new UserError({
       what: `namespace "${cluster.namespace}" has no volume of backups`,
-      fix: `make some: k8sk8s backup schedule -n ${cluster.namespace} --every 1h --recipient age1…`,
+      fix: `make some: k8sk8s backup schedule -n ${cluster.namespace} --every 1h --recipient age1…; for those in a bucket add --from s3://BUCKET[/PREFIX]`,
       anchor: 'no-backups',
       exitCode: 2,
     });

@@ -35,12 +35,6 @@ export function addKeyOptions(command: Command): Command {
     .option('--identity-file <FILE>', "an age identity, as age-keygen's");
 }
 
-/** `team-before-restore-20261125T080500Z.backup`. */
-export function backupName(namespace: string, why: string): string {
-  const time = new Date().toISOString().replace(/[-:]|\.\d+/g, '');
-  return `${namespace}-${why}-${time}.backup`;
-}
-
 /**
  * @param or what else may be done, for the message
  * @throws UserError `backup-key` (exit code 2) unless exactly one way was given

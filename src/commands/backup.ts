@@ -5,22 +5,14 @@ import { pipeline } from 'node:stream/promises';
 import type { Command } from 'commander';
 import { createBackup } from '../backup/create.ts';
 import { fileError, unfinished, wholeFile } from '../backup/file.ts';
-import { scheduleBackups, unscheduleBackups } from '../backup/schedule.ts';
-import { checkRecipients } from '../backup/seal.ts';
-import { fetchKept, listKept } from '../backup/shelf.ts';
+import { fetchKept } from '../backup/shelf.ts';
 import { readHead, verifyBackup } from '../backup/verify.ts';
 import { UserError } from '../errors.ts';
 import { mebibytes } from '../quantity.ts';
 import { table } from '../ui/table.ts';
-import {
-  addKeyOptions,
-  addSealOptions,
-  type KeyOptions,
-  keysOf,
-  repeated,
-  type SealOptions,
-  sealOf,
-} from './backup-keys.ts';
+import { addKeyOptions, addSealOptions, type KeyOptions, keysOf, type SealOptions, sealOf } from './backup-keys.ts';
+import { addSourceOptions, type SourceOptions, withShelf } from './backup-place.ts';
+import { configureSchedule, runScheduledJob } from './backup-schedule.ts';
 import {
   addConnectionOptions,
   addOutputOptions,
@@ -46,82 +38,36 @@ export function configure(backup: Command): void {
   addOutputOptions(addSealOptions(addConnectionOptions(create)).addOption(outputOption())).action(runCreate);
   const verify = child('verify', 'read a whole backup and check everything in it').argument('<FILE>');
   addKeyOptions(verify).addOption(outputOption()).action(runVerify);
-  const list = child('list', 'the backups in a folder, or with -n on the volume of a schedule');
-  addConnectionOptions(addKeyOptions(list.argument('[FOLDER]', 'default: the current one', '.')))
+  const list = child('list', 'the backups in a folder, or with -n or --from those that a schedule made');
+  addConnectionOptions(addSourceOptions(addKeyOptions(list.argument('[FOLDER]', 'default: the current one', '.'))))
     .addOption(outputOption())
     .action(runList);
-  const schedule = child('schedule', 'let the infra cluster make backups from time to time, onto a volume')
-    .option('--every <TIME>', 'how often', '1h')
-    .option('--keep <N>', 'how many of the newest stay', '24')
-    .option('--recipient <AGE>', 'age public key that they are encrypted for; may be repeated', repeated)
-    .option('--size <SIZE>', 'of the volume', '10Gi')
-    .option('--storage-class <NAME>', "of the volume, instead of the infra cluster's default")
-    .option('--off', 'end it; the backups stay');
-  addOutputOptions(addConnectionOptions(schedule)).action(runSchedule);
-  const fetch = child('fetch', 'bring a backup from the volume of a schedule')
+  configureSchedule(
+    child('schedule', 'let the infra cluster make backups from time to time, onto a volume or into a bucket'),
+  );
+  backup
+    .command('job', { hidden: true })
+    .description("one of a schedule's backups, in its pod")
+    .action(runScheduledJob);
+  const fetch = child('fetch', 'bring a backup that a schedule made')
     .argument('<FILE>', 'where to')
     .option('--name <NAME>', 'which; default: the newest')
     .option('--timeout <TIME>', 'how long the pod that reads it may take to run', '2m');
-  addOutputOptions(addConnectionOptions(fetch)).action(runFetch);
+  addOutputOptions(addConnectionOptions(addSourceOptions(fetch))).action(runFetch);
 }
 
-interface ScheduleOptions extends ConnectionOptions {
-  every: string;
-  keep: string;
-  recipient?: string[];
-  size: string;
-  storageClass?: string;
-  off?: boolean;
-}
-
-async function runSchedule(options: ScheduleOptions): Promise<void> {
-  const keep = Number(options.keep);
-  const every = parseDuration(options.every, '--every');
-  if (!Number.isInteger(keep) || keep < 1)
-    throw new UserError({
-      what: `--keep "${options.keep}" is not a number from 1 on`,
-      anchor: 'bad-values',
-      exitCode: 2,
-    });
-  const reporter = reporterOf(options);
-  const cluster = connect(options);
-  try {
-    if (options.off) {
-      const ended = await unscheduleBackups(cluster);
-      reporter.line(ended ? 'The schedule has ended; the backups are still on their volume.' : 'There is no schedule.');
-      return;
-    }
-    if (!options.recipient)
-      throw new UserError({
-        what: 'nothing was given to encrypt the backups with',
-        why: 'what would open them must not lie beside them, so only age public keys will do',
-        fix: 'add --recipient age1… (age-keygen makes one)',
-        anchor: 'backup-key',
-        exitCode: 2,
-      });
-    checkRecipients(options.recipient);
-    const { size, storageClass, recipient: recipients } = options;
-    const times = await scheduleBackups(cluster, { every, keep, recipients, size, storageClass, reporter });
-    reporter.line(`Backups are made at "${times}" (UTC), the newest ${keep} stay. Bring one here: k8sk8s backup fetch`);
-  } finally {
-    await cluster.close();
-  }
-}
-
-async function runFetch(file: string, options: ConnectionOptions & { name?: string; timeout: string }): Promise<void> {
+async function runFetch(file: string, options: SourceOptions & { name?: string; timeout: string }): Promise<void> {
   const signal = interruption();
   const timeout = parseDuration(options.timeout, '--timeout');
-  const reporter = reporterOf(options);
-  const cluster = connect(options);
-  const phase = reporter.begin('Bringing the backup');
+  const phase = reporterOf(options).begin('Bringing the backup');
   try {
-    const { name, size } = await fetchKept(cluster, options.name, file, { timeout, signal });
+    const { name, size } = await withShelf(options, { timeout, signal }, (shelf) =>
+      fetchKept(shelf, options.name, file),
+    );
     phase.done(`${name}, ${mebibytes(size)} MiB, is in "${file}"`);
   } catch (error) {
     phase.fail();
     throw signal.aborted ? signal.reason : error;
-  } finally {
-    await cluster.close();
   }
 }
 
@@ -183,8 +129,8 @@ async function runVerify(file: string, options: KeyOptions & OutputOption): Prom
   );
 }
 
-async function runList(folder: string, options: ConnectionOptions & KeyOptions & OutputOption): Promise<void> {
-  if (options.namespace !== undefined) return listVolume(options);
+async function runList(folder: string, options: SourceOptions & KeyOptions & OutputOption): Promise<void> {
+  if (options.namespace !== undefined || options.from !== undefined) return listScheduled(options);
   const keys = keysOf(options);
   const backups = [];
   // One after the other: with a passphrase each costs a second and 256 MiB.
@@ -221,22 +167,17 @@ async function runList(folder: string, options: ConnectionOptions & KeyOptions &
     );
 }
 
-async function listVolume(options: ConnectionOptions & OutputOption): Promise<void> {
-  const cluster = connect(options);
-  try {
-    const kept = await listKept(cluster, { timeout: 120_000, signal: interruption() });
-    if (options.output === 'json') process.stdout.write(`${JSON.stringify(kept, null, 2)}\n`);
-    else if (kept.length === 0) process.stdout.write('No backups.\n');
-    else
-      process.stdout.write(
-        `${table(
-          ['NAME', 'MIB'],
-          kept.map(({ name, size }) => [name, mebibytes(size)]),
-        )}\n`,
-      );
-  } finally {
-    await cluster.close();
-  }
+async function listScheduled(options: SourceOptions & OutputOption): Promise<void> {
+  const kept = await withShelf(options, { timeout: 120_000, signal: interruption() }, (shelf) => shelf.list());
+  if (options.output === 'json') process.stdout.write(`${JSON.stringify(kept, null, 2)}\n`);
+  else if (kept.length === 0) process.stdout.write('No backups.\n');
+  else
+    process.stdout.write(
+      `${table(
+        ['NAME', 'MIB'],
+        kept.map(({ name, size }) => [name, mebibytes(size)]),
+      )}\n`,
+    );
 }
 
 function filesOf(folder: string): string[] {

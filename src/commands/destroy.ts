@@ -1,4 +1,7 @@
 import type { Command } from 'commander';
+import { backupsClaim } from '../backup/cronjob.ts';
+import { urlOf } from '../backup/place.ts';
+import { type KeptPlaces, keptPlaces } from '../backup/schedule.ts';
 import { destroy } from '../destroy.ts';
 import { purgeFiles } from '../files.ts';
 import { type Inventory, takeInventory } from '../inventory.ts';
@@ -45,7 +48,8 @@ async function run(options: DestroyOptions): Promise<void> {
     const inventory = await takeInventory(cluster);
     const authority = readAuthority(inventory.owned);
     const stays = [...inventory.otherPlanes, ...inventory.lookalikes];
-    if (options.dryRun) return showPlan(cluster.namespace, inventory, options);
+    const backups = backupsThatStay(cluster.namespace, await keptPlaces(cluster));
+    if (options.dryRun) return showPlan(cluster.namespace, inventory, backups, options);
     if (inventory.owned.length + inventory.pods.length === 0 && !inventory.lease) {
       reporter.line(`Nothing to do: no plane of k8sk8s is in namespace "${cluster.namespace}".`);
     } else {
@@ -54,7 +58,7 @@ async function run(options: DestroyOptions): Promise<void> {
       );
       for (const object of stays)
         reporter.line(
-          `stays: ${nameOf(object)} (${inventory.otherPlanes.includes(object) ? 'another plane’s' : 'not of k8sk8s'})`,
+          `stays: ${nameOf(object)} (${object.metadata.name === backupsClaim ? 'scheduled backups' : inventory.otherPlanes.includes(object) ? 'another plane’s' : 'not of k8sk8s'})`,
         );
       if (!options.yes) {
         const plane = ['the plane', inventory.record?.spec.host].filter(Boolean).join(' ');
@@ -62,13 +66,14 @@ async function run(options: DestroyOptions): Promise<void> {
       }
       const { deleted } = await destroy(cluster, { inventory, reporter, timeout, signal });
       reporter.line(`${deleted} objects deleted, 0 left.`);
+      for (const { where, look } of backups) reporter.line(`Its scheduled backups stay ${where}: ${look}`);
     }
     const purged = options.purgeFiles ? purgeFiles(options.dir, authority) : { removed: [], kept: [] };
     for (const file of purged.removed) reporter.line(`file "${file}" removed`);
     for (const file of purged.kept) reporter.line(`stays: file "${file}" (not known to be of this plane)`);
     if (options.output === 'json') {
       process.stdout.write(
-        `${JSON.stringify({ namespace: cluster.namespace, deleted: inventory.owned.map(nameOf), left: 0, stays: stays.map(nameOf), files: purged }, null, 2)}\n`,
+        `${JSON.stringify({ namespace: cluster.namespace, deleted: inventory.owned.map(nameOf), left: 0, stays: stays.map(nameOf), backups: backups.map(({ where }) => where), files: purged }, null, 2)}\n`,
       );
     }
   } finally {
@@ -76,18 +81,40 @@ async function run(options: DestroyOptions): Promise<void> {
   }
 }
 
-function showPlan(namespace: string, inventory: Inventory, options: DestroyOptions): void {
+interface StayingBackups {
+  /** `in s3://backups/team`. */
+  where: string;
+  /** The command that shows them. */
+  look: string;
+}
+
+function backupsThatStay(namespace: string, { bucket, volume }: KeptPlaces): StayingBackups[] {
+  return [
+    ...(bucket
+      ? [
+          {
+            where: `in ${urlOf(bucket)}`,
+            look: `k8sk8s backup list --from ${urlOf(bucket)}${bucket.endpoint ? ` --s3-endpoint ${bucket.endpoint}` : ''}`,
+          },
+        ]
+      : []),
+    ...(volume ? [{ where: `on the volume ${backupsClaim}`, look: `k8sk8s backup list -n ${namespace}` }] : []),
+  ];
+}
+
+function showPlan(namespace: string, inventory: Inventory, backups: StayingBackups[], options: DestroyOptions): void {
   const row = (object: KubeObject) => ({ kind: object.kind, name: object.metadata.name });
   const stays = [...inventory.otherPlanes, ...inventory.lookalikes];
   if (options.output === 'json') {
     process.stdout.write(
-      `${JSON.stringify({ namespace, wouldDelete: inventory.owned.map(row), pods: inventory.pods.map(row), stays: stays.map(row) }, null, 2)}\n`,
+      `${JSON.stringify({ namespace, wouldDelete: inventory.owned.map(row), pods: inventory.pods.map(row), stays: stays.map(row), backups: backups.map(({ where }) => where) }, null, 2)}\n`,
     );
     return;
   }
   for (const object of inventory.owned) process.stdout.write(`would delete ${nameOf(object)}\n`);
   for (const object of inventory.pods) process.stdout.write(`goes along    ${nameOf(object)}\n`);
   for (const object of stays) process.stdout.write(`stays         ${nameOf(object)}\n`);
+  for (const { where } of backups) process.stdout.write(`stays         scheduled backups ${where}\n`);
   process.stdout.write(
     `${inventory.owned.length} objects in namespace "${namespace}" would be deleted; nothing was changed.\n`,
   );

@@ -1,5 +1,5 @@
 import { CommanderError } from 'commander';
-import { UserError } from '../errors.ts';
+import { explained, UserError } from '../errors.ts';
 import { explainCallError } from '../kube/errors.ts';
 import { coloursFor } from '../ui/colours.ts';
 import { toolVersion } from '../version.ts';
@@ -16,9 +16,7 @@ export function reportError(error: unknown, argv: string[]): number {
   const known = explainCallError(error, 'do what was asked');
   const colour = coloursFor(process.stderr);
   if (known instanceof UserError) {
-    process.stderr.write(`${colour.red('ERROR')} ${known.what}\n`);
-    if (known.why) process.stderr.write(`  why: ${known.why.trimEnd().replace(/\n(?=\S)/g, '\n  ')}\n`);
-    if (known.fix) process.stderr.write(`  do:  ${known.fix}\n`);
+    process.stderr.write(`${colour.red('ERROR')} ${explained(known)}\n`);
     process.stderr.write(colour.dim(`  see: ${documentation}#${known.anchor}\n`));
     return known.exitCode;
   }

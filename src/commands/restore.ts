@@ -1,7 +1,8 @@
 import type { Command } from 'commander';
+import { backupName } from '../backup/names.ts';
 import { restore } from '../backup/restore.ts';
 import { formatDuration } from '../ui/reporter.ts';
-import { addKeyOptions, backupName, type KeyOptions, keysOf } from './backup-keys.ts';
+import { addKeyOptions, type KeyOptions, keysOf } from './backup-keys.ts';
 import {
   addConnectionOptions,
   addOutputOptions,

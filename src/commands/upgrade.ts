@@ -1,11 +1,12 @@
 import type { Command } from 'commander';
+import { backupName } from '../backup/names.ts';
 import { UserError } from '../errors.ts';
 import type { InfraCluster } from '../kube/cluster.ts';
 import { formatDuration } from '../ui/reporter.ts';
 import { type UpgradeRequest, upgrade } from '../upgrade.ts';
 import { planUpgrade, type UpgradePlan } from '../upgrade-plan.ts';
 import { knownMinors, newest, resolveVersion } from '../versions.ts';
-import { addSealOptions, backupName, type SealOptions, sealOf } from './backup-keys.ts';
+import { addSealOptions, type SealOptions, sealOf } from './backup-keys.ts';
 import {
   addConnectionOptions,
   addOutputOptions,

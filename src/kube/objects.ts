@@ -13,7 +13,7 @@ interface ObjectMeta {
   labels?: Record<string, string>;
   annotations?: Record<string, string>;
   managedFields?: { manager?: string; operation?: string; apiVersion?: string; time?: string }[];
-  ownerReferences?: { apiVersion: string; kind: string; name: string; uid: string }[];
+  ownerReferences?: { apiVersion: string; kind: string; name: string; uid: string; controller?: boolean }[];
 }
 
 export interface KubeObject {
@@ -130,6 +130,10 @@ export interface PersistentVolumeClaim extends KubeObject {
 }
 
 /** core/v1 Event. */
+export interface Job extends KubeObject {
+  status?: { conditions?: Condition[] };
+}
+
 export interface Event extends KubeObject {
   type?: string;
   reason?: string;

@@ -29,6 +29,13 @@ export interface KeyValue {
   value: string;
 }
 
+/** What opens etcd's client port, in PEM. */
+export interface EtcdClient {
+  ca: string;
+  cert: string;
+  key: string;
+}
+
 /** As many operations as etcd takes in one transaction (its `--max-txn-ops`). */
 const longestTransaction = 128;
 /** SHA-256, which etcd puts behind the database. */
@@ -59,8 +66,8 @@ export class EtcdGateway {
   }
 
   /** Straight to a member's address, for what runs where the infra cluster's services are reached. */
-  static at(host: string, bundle: PkiBundle): EtcdGateway {
-    return new EtcdGateway(() => secured(tls.connect({ ...clientOptions(bundle), host, port: 2379 })));
+  static at(host: string, client: EtcdClient): EtcdGateway {
+    return new EtcdGateway(() => secured(tls.connect({ ...client, host, port: 2379 })));
   }
 
   /** @throws UserError `etcd-unreachable` */
@@ -152,7 +159,7 @@ export class EtcdGateway {
   }
 }
 
-function clientOptions(bundle: PkiBundle): tls.ConnectionOptions {
+function clientOptions(bundle: PkiBundle): EtcdClient {
   const client = bundle.leaves['apiserver-etcd-client']!;
   return { ca: trusted(bundle.authorities['etcd-ca']!), cert: client.certificate, key: client.key };
 }

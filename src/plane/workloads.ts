@@ -130,10 +130,11 @@ export function buildWorkloads(context: WorkloadContext): KubeObject[] {
     if (env.length > 0) container.env = [...(container.env ?? []), ...env];
     const resources = resourcesOf(spec, component);
     if (resources) container.resources = resources;
-    if (Object.keys(spec.nodeSelector).length > 0) pod.nodeSelector = spec.nodeSelector;
-    if (spec.tolerations.length > 0) pod.tolerations = spec.tolerations.map(toleration);
+    // In this order: the template's hash depends on it.
+    const { imagePullSecrets, ...place } = placement(spec);
+    Object.assign(pod, place);
     if (component !== 'etcd' && !single) pod.topologySpreadConstraints = [spread(planeId, component)];
-    if (spec.imagePullSecret) pod.imagePullSecrets = [{ name: spec.imagePullSecret }];
+    if (imagePullSecrets) pod.imagePullSecrets = imagePullSecrets;
     const { template } = object!.spec;
     const hash = createHash('sha256')
       .update(JSON.stringify(restartRelevant(template)))
@@ -185,6 +186,19 @@ export function buildWorkloads(context: WorkloadContext): KubeObject[] {
     }),
     workload('kube-scheduler', images.kubeScheduler, elected),
   ];
+}
+
+/** Where the plane's pods may run, and what their images are pulled with: fields of their specs. */
+export function placement(spec: ClusterSpec): {
+  nodeSelector?: Record<string, string>;
+  tolerations?: object[];
+  imagePullSecrets?: { name: string }[];
+} {
+  return {
+    ...(Object.keys(spec.nodeSelector).length > 0 && { nodeSelector: spec.nodeSelector }),
+    ...(spec.tolerations.length > 0 && { tolerations: spec.tolerations.map(toleration) }),
+    ...(spec.imagePullSecret && { imagePullSecrets: [{ name: spec.imagePullSecret }] }),
+  };
 }
 
 /** A template without what only a member that has no data yet reads: running members need not restart for it. */

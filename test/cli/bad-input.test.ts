@@ -64,6 +64,8 @@ const deploy = (...more: string[]) => ['deploy', '-n', 'team', ...more];
 const host = (name: string) => deploy('-h', name);
 const option = (...more: string[]) => deploy('-h', 'k.example.com', ...more);
 
+const schedule = (...more: string[]) => ['backup', 'schedule', '-n', 'team', ...more];
+
 type Case = [what: string, args: string[], words: string[]];
 
 const cases: Record<string, Case[]> = {
@@ -116,6 +118,25 @@ const cases: Record<string, Case[]> = {
     ['a bad DNS domain', option('--dns-domain', 'cluster local'), ['--dns-domain', 'space']],
     ['a bad loopback address', option('--loopback-address', 'localhost'), ['--loopback-address', 'IPv4']],
     ['a bad worker endpoint', option('--worker-endpoint', '10.0.0.1:6443'), ['--worker-endpoint', 'https://']],
+  ],
+  'scheduled backups': [
+    ['a place that is none', schedule('--to', 'ftp://backups'), ['--to "ftp://backups"', 's3://BUCKET']],
+    ['no bucket', schedule('--to', 's3://'), ['--to "s3://"', 'names no bucket']],
+    ['a bucket without keys', schedule('--to', 's3://backups'), ['--s3-credentials-secret', 'AWS_ACCESS_KEY_ID']],
+    ['a bucket for a volume', schedule('--s3-region', 'eu-1'), ['--s3-region has no use with --to pvc']],
+    ['a size for a bucket', schedule('--to', 's3://backups', '--size', '1Gi'), ['--size has no use']],
+    [
+      'a server that is none',
+      schedule('--to', 's3://backups', '--s3-credentials-secret', 's3', '--s3-endpoint', 's3.example.com'),
+      ['--s3-endpoint "s3.example.com"', 'https://'],
+    ],
+    [
+      'an authority that is none',
+      schedule('--to', 's3://backups', '--s3-credentials-secret', 's3', '--s3-ca', 'prose'),
+      ['--s3-ca', 'holds no certificate'],
+    ],
+    ['nobody to encrypt for', schedule(), ['--recipient age1']],
+    ['a bucket to read without keys', ['backup', 'list', '--from', 's3://backups'], ['AWS_ACCESS_KEY_ID']],
   ],
   choices: [
     ['an unknown way to expose', option('--expose', 'magic'), ['--expose "magic"', 'ingress or nodeport']],

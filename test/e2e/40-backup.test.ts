@@ -222,14 +222,15 @@ describe.runIf(process.env.K8SK8S_TEST === 'all')('made by the infra cluster', (
     writeFileSync(file('identity'), `${identity}\n`);
     const schedule = ['backup', 'schedule', '--keep', '1', '--size', '1Gi'];
     expect((await home.k8sk8s(...schedule)).code).toBe(2);
-    succeeded(await home.k8sk8s(...schedule, '--recipient', await identityToRecipient(identity)));
-    await runNow('first');
+    const done = succeeded(await home.k8sk8s(...schedule, '--recipient', await identityToRecipient(identity)));
+    expect(done.stderr).toContain('The first one is made');
     const first = await newest();
     await runNow('second');
     const second = await newest();
     expect(second).toMatch(/^backup-\d{8}T\d{6}Z\.backup +\d+\.\d$/);
     expect(second).not.toBe(first);
-    succeeded(await home.k8sk8s('destroy', '--yes'));
+    const gone = succeeded(await home.k8sk8s('destroy', '--yes'));
+    expect(gone.stderr).toContain('Its scheduled backups stay on the volume k8sk8s-backups');
     expect((await home.infra('get', 'cronjobs', '-o', 'name')).stdout).toBe('');
     succeeded(await home.k8sk8s('backup', 'fetch', 'fetched'));
     succeeded(await home.k8sk8s('restore', 'fetched', '--identity-file', 'identity'));

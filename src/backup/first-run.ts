@@ -1,0 +1,121 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { UserError } from '../errors.ts';
+import type { InfraCluster } from '../kube/cluster.ts';
+import type { Event, Job, KubeObject, Pod } from '../kube/objects.ts';
+import type { Phase } from '../ui/reporter.ts';
+import { cronJobKind, scheduleName } from './cronjob.ts';
+
+interface CronJob extends KubeObject {
+  spec: { jobTemplate: { metadata?: { labels?: Record<string, string> }; spec: object } };
+}
+
+export interface RunRequest {
+  /** Milliseconds until the job has to be done. */
+  timeout: number;
+  signal: AbortSignal;
+  phase: Phase;
+}
+
+const jobKind = { apiVersion: 'batch/v1', kind: 'Job' };
+const hopeless = new Set([
+  'ErrImagePull',
+  'ImagePullBackOff',
+  'InvalidImageName',
+  'ErrImageNeverPull',
+  'CreateContainerConfigError',
+  'CreateContainerError',
+  'RunContainerError',
+]);
+
+/**
+ * Runs the schedule's job once, now, as `kubectl create job --from=cronjob/…` does: what it lacks is told to the person
+ * who sets it up, and not by night to nobody.
+ *
+ * @returns its log
+ * @throws UserError `backup-job`; the schedule stands
+ */
+export async function runNow(cluster: InfraCluster, request: RunRequest): Promise<string> {
+  const cronJob = (await cluster.get<CronJob>(cronJobKind, scheduleName))!;
+  const name = `${scheduleName}-${Date.now().toString(36)}`;
+  await cluster.create({
+    ...jobKind,
+    metadata: {
+      name,
+      labels: cronJob.spec.jobTemplate.metadata?.labels,
+      annotations: { 'cronjob.kubernetes.io/instantiate': 'manual' },
+      ownerReferences: [{ ...cronJobKind, name: scheduleName, uid: cronJob.metadata.uid!, controller: true }],
+    },
+    spec: { ...cronJob.spec.jobTemplate.spec, backoffLimit: 0 },
+  } as KubeObject);
+  const deadline = Date.now() + request.timeout;
+  for (;;) {
+    const [job, pod] = await Promise.all([cluster.get<Job>(jobKind, name), podOf(cluster, name)]);
+    const ended = job?.status?.conditions?.find(
+      ({ type, status }) => /^(Complete|Failed)$/.test(type) && status === 'True',
+    );
+    if (ended?.type === 'Complete') return logOf(cluster, pod);
+    if (ended) {
+      const log = await logOf(cluster, pod);
+      throw failed(cluster, name, log || (ended.message ?? 'its pod says nothing'));
+    }
+    const waits = await waitsFor(cluster, name, pod);
+    if (waits.hopeless || Date.now() > deadline) {
+      // It would go on trying for an hour.
+      await cluster.delete(jobKind, name);
+      throw failed(
+        cluster,
+        undefined,
+        `${waits.text}${waits.hopeless ? '' : `, after ${Math.round(request.timeout / 1000)} s`}`,
+      );
+    }
+    request.phase.update(waits.text);
+    await sleep(300, undefined, { signal: request.signal });
+  }
+}
+
+async function podOf(cluster: InfraCluster, job: string): Promise<Pod | undefined> {
+  return (await cluster.pods(`batch.kubernetes.io/job-name=${job}`)).items[0];
+}
+
+async function logOf(cluster: InfraCluster, pod: Pod | undefined): Promise<string> {
+  return pod ? (await cluster.log(pod.metadata.name, { tailLines: 12 }).catch(() => '')).trim() : '';
+}
+
+async function waitsFor(
+  cluster: InfraCluster,
+  job: string,
+  pod: Pod | undefined,
+): Promise<{ text: string; hopeless?: boolean }> {
+  const state = pod?.status?.containerStatuses?.[0]?.state;
+  if (state?.running) return { text: 'the backup is being made' };
+  if (state?.waiting?.reason && hopeless.has(state.waiting.reason))
+    return {
+      text: `${state.waiting.reason}: ${state.waiting.message ?? 'the kubelet gives no detail'}`,
+      hopeless: true,
+    };
+  const unscheduled = pod?.status?.conditions?.find(({ type, status }) => type === 'PodScheduled' && status !== 'True');
+  if (unscheduled?.message) return { text: unscheduled.message };
+  if (pod) return { text: 'its pod starts' };
+  // A quota, a LimitRange, pod security or a webhook refuses the pod.
+  const { items } = await cluster.list<Event>(
+    { apiVersion: 'v1', kind: 'Event' },
+    { fieldSelector: `involvedObject.name=${job},reason=FailedCreate` },
+  );
+  return items[0]?.message ? { text: items[0].message, hopeless: true } : { text: 'its pod is awaited' };
+}
+
+/** @param job undefined where there is nothing of it to look at any more */
+function failed({ namespace }: InfraCluster, job: string | undefined, why: string): UserError {
+  return new UserError({
+    what: 'the first backup of the schedule could not be made',
+    why: errorIn(why),
+    fix: `mend it and run this command again${job ? `; all of its log: kubectl -n ${namespace} logs job/${job}` : ''}. The schedule stands and will try at its time; --off ends it`,
+    anchor: 'backup-job',
+  });
+}
+
+/** A log's error without what surrounds it, its why and what to do set under what happened. Pure. */
+export function errorIn(log: string): string {
+  const error = log.split(/^ERROR /m).at(-1)!;
+  return error.replace(/\n {2}see: .*/, '').replace(/\n {2}(?=\S)/g, '\n       ');
+}

@@ -1,0 +1,153 @@
+import type { Command } from 'commander';
+import type { JobConfig } from '../backup/cronjob.ts';
+import { runNow } from '../backup/first-run.ts';
+import { urlOf } from '../backup/place.ts';
+import { type Destination, scheduleBackups, unscheduleBackups } from '../backup/schedule.ts';
+import { checkRecipients } from '../backup/seal.ts';
+import { UserError } from '../errors.ts';
+import type { InfraCluster } from '../kube/cluster.ts';
+import type { Reporter } from '../ui/reporter.ts';
+import { toolVersion } from '../version.ts';
+import { repeated } from './backup-keys.ts';
+import { addBucketOptions, type BucketOptions, placeOf } from './backup-place.ts';
+import {
+  addConnectionOptions,
+  addOutputOptions,
+  type ConnectionOptions,
+  connect,
+  interruption,
+  parseDuration,
+  reporterOf,
+} from './connection.ts';
+
+interface ScheduleOptions extends ConnectionOptions, BucketOptions {
+  every: string;
+  keep: string;
+  to: string;
+  recipient?: string[];
+  size?: string;
+  storageClass?: string;
+  s3CredentialsSecret?: string;
+  image?: string;
+  run: boolean;
+  timeout: string;
+  off?: boolean;
+}
+
+export function configureSchedule(schedule: Command): void {
+  schedule
+    .option('--every <TIME>', 'how often', '1h')
+    .option('--keep <N>', 'how many of the newest stay', '24')
+    .option('--to <PLACE>', 'pvc (a volume of the namespace) or s3://BUCKET[/PREFIX]', 'pvc')
+    .option('--recipient <AGE>', 'age public key that they are encrypted for; may be repeated', repeated)
+    .option('--size <SIZE>', 'of the volume; default 10Gi')
+    .option('--storage-class <NAME>', "of the volume, instead of the infra cluster's default")
+    .option(
+      '--s3-credentials-secret <NAME>',
+      'Secret of the namespace with AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and, if need be, AWS_SESSION_TOKEN',
+    );
+  addBucketOptions(schedule)
+    .option('--image <IMAGE>', "of k8sk8s (see its Dockerfile); default: Node's, with the program in a ConfigMap")
+    .option('--no-run', 'make none right away')
+    .option('--timeout <TIME>', 'how long the first may take', '5m')
+    .option('--off', 'end it; the backups stay');
+  addOutputOptions(addConnectionOptions(schedule)).action(runSchedule);
+}
+
+async function runSchedule(options: ScheduleOptions): Promise<void> {
+  const signal = interruption();
+  const keep = Number(options.keep);
+  const every = parseDuration(options.every, '--every');
+  const timeout = parseDuration(options.timeout, '--timeout');
+  if (!Number.isInteger(keep) || keep < 1) throw bad(`--keep "${options.keep}" is not a number from 1 on`);
+  const reporter = reporterOf(options);
+  if (options.off) return runOff(options, reporter);
+  const to = destinationOf(options);
+  if (!options.recipient)
+    throw new UserError({
+      what: 'nothing was given to encrypt the backups with',
+      why: 'what would open them must not lie beside them, so only age public keys will do',
+      fix: 'add --recipient age1… (age-keygen makes one)',
+      anchor: 'backup-key',
+      exitCode: 2,
+    });
+  checkRecipients(options.recipient);
+  const { recipient: recipients, image } = options;
+  const cluster = connect(options);
+  try {
+    const { times, asleep } = await scheduleBackups(cluster, { every, keep, recipients, to, image, reporter });
+    const where = to.kind === 'bucket' ? `into ${urlOf(to.place)}` : 'onto the volume';
+    reporter.line(`Backups are made at "${times}" (UTC) ${where}, the newest ${keep} stay.`);
+    if (asleep) return reporter.warn('the plane sleeps: none can be made before it wakes, and each try fails');
+    if (options.run) await makeFirst(cluster, reporter, timeout, signal);
+    reporter.line(`Bring one here: k8sk8s backup fetch -n ${cluster.namespace} FILE`);
+  } finally {
+    await cluster.close();
+  }
+}
+
+async function makeFirst(
+  cluster: InfraCluster,
+  reporter: Reporter,
+  timeout: number,
+  signal: AbortSignal,
+): Promise<void> {
+  const phase = reporter.begin('Making the first one');
+  try {
+    const log = await runNow(cluster, { timeout, signal, phase });
+    phase.done('The first one is made');
+    for (const line of log.split('\n')) reporter.line(`  ${line}`);
+  } catch (error) {
+    phase.fail();
+    throw signal.aborted ? signal.reason : error;
+  }
+}
+
+async function runOff(options: ScheduleOptions, reporter: Reporter): Promise<void> {
+  const cluster = connect(options);
+  try {
+    const ended = await unscheduleBackups(cluster);
+    reporter.line(ended ? 'The schedule has ended; the backups are still where they are.' : 'There is no schedule.');
+  } finally {
+    await cluster.close();
+  }
+}
+
+/** @throws UserError `bad-values` for what does not go together */
+function destinationOf(options: ScheduleOptions): Destination {
+  const { to, size, storageClass, s3CredentialsSecret: secret } = options;
+  const ofBucket = Object.entries({
+    '--s3-credentials-secret': secret,
+    '--s3-endpoint': options.s3Endpoint,
+    '--s3-region': options.s3Region,
+    '--s3-ca': options.s3Ca,
+  });
+  const ofVolume = Object.entries({ '--size': size, '--storage-class': storageClass });
+  const useless = (to === 'pvc' ? ofBucket : ofVolume).filter(([, value]) => value !== undefined);
+  if (useless.length > 0)
+    throw bad(
+      `${useless.map(([name]) => name).join(' and ')} ${useless.length > 1 ? 'have' : 'has'} no use with --to ${to}`,
+      to === 'pvc' ? 'add --to s3://BUCKET, or leave it out' : 'leave it out',
+    );
+  if (to === 'pvc') return { kind: 'volume', size: size ?? '10Gi', storageClass };
+  const place = placeOf(to, options, '--to');
+  if (secret !== undefined) return { kind: 'bucket', place, secret };
+  throw bad(
+    `--to ${to} needs keys that open the bucket`,
+    'put AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY into a Secret of the namespace, and name it with --s3-credentials-secret',
+  );
+}
+
+function bad(what: string, fix?: string): UserError {
+  return new UserError({ what, fix, anchor: 'bad-values', exitCode: 2 });
+}
+
+/** What the CronJob's pod runs where an image of k8sk8s was given. */
+export async function runScheduledJob(): Promise<void> {
+  const { readConfig, runJob } = await import('../backup/job/run.ts');
+  const config: JobConfig = readConfig();
+  const store = config.bucket
+    ? (await import('../backup/job/bucket.ts')).bucketStore(config.bucket)
+    : (await import('../backup/job/volume.ts')).volumeStore();
+  await runJob(config, store, toolVersion());
+}
