@@ -1,4 +1,6 @@
+import { spawn } from 'node:child_process';
 import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { generateIdentity, identityToRecipient } from 'age-encryption';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { otherImages } from '../../src/versions.ts';
@@ -30,7 +32,6 @@ describe.runIf(process.env.K8SK8S_TEST === 'all')('where network policies are en
 
   afterAll(async () => {
     succeeded(await sandbox('down'));
-    await eventually(5, async () => expect(difference(before, boxState())).toEqual([]));
   });
 
   test('a plane is deployed, a worker joins and runs a pod', async () => {
@@ -113,6 +114,29 @@ describe.runIf(process.env.K8SK8S_TEST === 'all')('where network policies are en
     succeeded(await sandboxCommand(['join', '--leave', '-n', home.name], home));
     expect(succeeded(await home.k8sk8s('destroy', '--yes')).stderr).toContain('0 left');
   });
+
+  test('down leaves nothing of it, also when up was killed while the agent compiled', async () => {
+    await downLeavesNothing();
+    const rest = ['sandbox', 'up', '--network', 'cilium', '--workers', '0', '--name', name];
+    const up = spawn(process.execPath, [cli, ...rest], { stdio: 'ignore' });
+    const ended = new Promise((resolve) => up.once('exit', resolve));
+    try {
+      await eventually(120, async () => {
+        const { machines } = JSON.parse(succeeded(await sandbox('status', '--output', 'json')).stdout);
+        expect(machines[0].daemons['cilium-agent']).toBe(true);
+      });
+      await sleep(3000);
+    } finally {
+      up.kill('SIGKILL');
+      await ended;
+    }
+    await downLeavesNothing();
+  });
+
+  async function downLeavesNothing(): Promise<void> {
+    succeeded(await sandbox('down'));
+    await eventually(5, async () => expect(difference(before, boxState())).toEqual([]));
+  }
 
   /** A pod that is none of the plane's, named after its node unless told otherwise. */
   async function stranger(namespace: Namespace, node: string, pod = node, labels = ''): Promise<void> {
