@@ -111,7 +111,7 @@ test('an image is made again when its program has changed, and only then', async
 
 test('the core set has all that a sandbox starts, and not what few want', () => {
   expect(binarySets.core).toEqual(expect.arrayContaining(['etcd', 'kubelet', 'kubectl', 'traefik', 'pause']));
-  for (const name of ['metrics-server', 'e2e.test', 'agnhost']) expect(binarySets.core).not.toContain(name);
+  for (const name of ['metrics-server', 'e2e.test', 'agnhost', 'kubemark']) expect(binarySets.core).not.toContain(name);
 });
 
 test('a package is missing when neither its program nor a substitute is there', async () => {

@@ -41,7 +41,10 @@ const rarely: ComponentName[] = [
 ];
 
 export const binarySets = {
-  core: (Object.keys(binaries) as BinaryName[]).filter((name) => !rarely.includes(binaryOf(name).component)),
+  // A hollow node is for one bench.
+  core: (Object.keys(binaries) as BinaryName[]).filter(
+    (name) => !rarely.includes(binaryOf(name).component) && name !== 'kubemark',
+  ),
   plane: [...kubernetesPrograms],
   'metrics-server': ['metrics-server'],
   'cert-manager': (Object.keys(binaries) as BinaryName[]).filter((name) => binaryOf(name).component === 'cert-manager'),
