@@ -72,7 +72,7 @@ await build({
   },
   outdir: 'dist',
   plugins: [withoutTypedClients, ownHeaders, withoutKeyFinders],
-  // Half of what a command's start takes is reading its modules. Names stay, for traces.
+  // There is less to read at each start. Names stay, for traces.
   minifyWhitespace: true,
   splitting: true,
   chunkNames: 'chunks/[name]-[hash]',
