@@ -10,6 +10,7 @@ import {
 } from '@aws-sdk/client-s3';
 import { Upload } from '@aws-sdk/lib-storage';
 import { messageOf, UserError } from '../errors.ts';
+import { isUntrusted } from '../kube/errors.ts';
 import { backupSuffix, byTime } from './names.ts';
 import { type BucketKeys, type BucketPlace, urlOf } from './place.ts';
 import type { KeptBackup, Shelf } from './shelf.ts';
@@ -172,8 +173,6 @@ const reasons: Record<string, (place: BucketPlace) => Told> = {
   EPROTO: () => ['what listens there speaks no TLS', 'give --s3-endpoint as http://… if that is meant'],
 };
 
-const tlsCodes = /^(CERT_|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO_|ERR_TLS_CERT)/;
-
 /** What a failed request to the bucket means for its user. @returns `error` itself when it came from elsewhere */
 function explainBucket(error: unknown, place: BucketPlace): unknown {
   if (error instanceof UserError || !(error instanceof Error)) return error;
@@ -181,7 +180,7 @@ function explainBucket(error: unknown, place: BucketPlace): unknown {
   if ($metadata === undefined && code === undefined) return error;
   const said = [$metadata?.httpStatusCode, name, messageOf(error)].filter(Boolean).join(' ');
   const untrusted: Told = ['its certificate is not trusted', 'give the authority that signed it with --s3-ca FILE'];
-  const [why, fix] = tlsCodes.test(code ?? '')
+  const [why, fix] = isUntrusted(code ?? '')
     ? untrusted
     : (reasons[code ?? '']?.(place) ?? reasons[name]?.(place) ?? ['it refuses', 'mend what it complains of']);
   return new UserError({

@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { UserError } from '../errors.ts';
 import type { InfraCluster } from '../kube/cluster.ts';
 import type { Event, Job, KubeObject, Pod } from '../kube/objects.ts';
+import { configReasons, imageReasons } from '../plane/pods.ts';
 import type { Phase } from '../ui/reporter.ts';
 import { cronJobKind, scheduleName } from './cronjob.ts';
 
@@ -17,15 +18,7 @@ export interface RunRequest {
 }
 
 const jobKind = { apiVersion: 'batch/v1', kind: 'Job' };
-const hopeless = new Set([
-  'ErrImagePull',
-  'ImagePullBackOff',
-  'InvalidImageName',
-  'ErrImageNeverPull',
-  'CreateContainerConfigError',
-  'CreateContainerError',
-  'RunContainerError',
-]);
+const hopeless = new Set([...imageReasons, ...configReasons]);
 
 /**
  * Runs the schedule's job once, now, as `kubectl create job --from=cronjob/…` does: what it lacks is told to the person

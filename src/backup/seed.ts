@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { UserError } from '../errors.ts';
 import type { InfraCluster } from '../kube/cluster.ts';
 import type { ContainerStatus, KubeObject, PersistentVolumeClaim, Pod, Secret, StatefulSet } from '../kube/objects.ts';
+import { imageReasons } from '../plane/pods.ts';
 import { authoritiesSecret } from '../plane/secrets.ts';
 import { claimName, claimTemplate, dataVolume, type Storage, type Volume } from '../plane/storage.ts';
 
@@ -277,13 +278,7 @@ async function remove(
   }
 }
 
-const hopeless = new Set([
-  'ErrImagePull',
-  'ImagePullBackOff',
-  'InvalidImageName',
-  'ErrImageNeverPull',
-  'CreateContainerConfigError',
-]);
+const hopeless = new Set([...imageReasons, 'CreateContainerConfigError']);
 
 async function until(
   cluster: InfraCluster,

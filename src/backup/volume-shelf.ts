@@ -5,7 +5,7 @@ import type { InfraCluster } from '../kube/cluster.ts';
 import type { ExecResult } from '../kube/exec.ts';
 import type { PersistentVolumeClaim, Pod } from '../kube/objects.ts';
 import { containerSecurity, podSecurity } from '../plane/workloads.ts';
-import { backupsClaim, nodeImage } from './cronjob.ts';
+import { backupsClaim, claimKind, nodeImage } from './cronjob.ts';
 import type { KeptBackup, Shelf } from './shelf.ts';
 
 export interface VolumeRequest {
@@ -84,10 +84,7 @@ async function withPod<T>(
   { timeout, signal }: VolumeRequest,
   work: (run: Run) => Promise<T>,
 ): Promise<T> {
-  const claim = await cluster.get<PersistentVolumeClaim>(
-    { apiVersion: 'v1', kind: 'PersistentVolumeClaim' },
-    backupsClaim,
-  );
+  const claim = await cluster.get<PersistentVolumeClaim>(claimKind, backupsClaim);
   const image = claim?.metadata.annotations?.[nodeImage];
   if (!image)
     throw new UserError({

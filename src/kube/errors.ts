@@ -61,7 +61,9 @@ export const isForbidden = (error: unknown): boolean => error instanceof ApiErro
 /** Code of a ConnectionError: an answer came, and it was not the JSON that an API server sends, or not all of it. */
 export const notJson = 'NOT_JSON';
 
-const tlsCodes = /^(CERT_|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO_|ERR_TLS_CERT)/;
+/** Whether a connection failed, by Node's code, because the certificate that was shown is not trusted. */
+export const isUntrusted = (code: string): boolean =>
+  /^(CERT_|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO_|ERR_TLS_CERT)/.test(code);
 
 /** What a failed call to either cluster means for its user. @param doing as for `explainInfraError` */
 export function explainCallError(error: unknown, doing: string): unknown {
@@ -186,7 +188,7 @@ function explainConnection(error: ConnectionError): UserError {
     EHOSTUNREACH: ['there is no route to that address', 'check the network and the VPN'],
     ENETUNREACH: ['there is no route to that address', 'check the network and the VPN'],
   };
-  if (tlsCodes.test(code)) {
+  if (isUntrusted(code)) {
     return new UserError({
       what: `the infra cluster's API server at ${server} shows a certificate that this kubeconfig does not trust`,
       why: error.message,

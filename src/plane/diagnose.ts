@@ -4,12 +4,9 @@ import type { ContainerStatus, Event, KubeObject, Pod, Workload } from '../kube/
 import { follow } from '../kube/watch.ts';
 import { components } from '../spec.ts';
 import { planeSelector } from './names.ts';
-import { isReady } from './pods.ts';
+import { configReasons, imageReasons, isReady } from './pods.ts';
 import { templateHash, templateHashOf } from './workloads.ts';
 
-/** Reasons that no waiting mends. https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/ */
-const imageReasons = new Set(['ErrImagePull', 'ImagePullBackOff', 'InvalidImageName', 'ErrImageNeverPull']);
-const configReasons = new Set(['CreateContainerConfigError', 'CreateContainerError', 'RunContainerError']);
 /** Restarts that a component is allowed while it only waits for another one. */
 const patience = 5;
 /** A pod may be unschedulable for a moment, while its node or volume is being made. */

@@ -4,6 +4,7 @@ import type { InfraCluster } from '../kube/cluster.ts';
 import { ApiError } from '../kube/errors.ts';
 import type { ConfigMap, KubeObject, Pod } from '../kube/objects.ts';
 import { recordName } from './names.ts';
+import { imageReasons } from './pods.ts';
 
 interface Template extends KubeObject {
   spec: {
@@ -17,7 +18,6 @@ interface Template extends KubeObject {
 }
 
 const kind = { apiVersion: 'v1', kind: 'Pod' };
-const hopeless = new Set(['ErrImagePull', 'ImagePullBackOff', 'InvalidImageName', 'ErrImageNeverPull']);
 
 /**
  * Lets each workload's image say its version (`COMPONENT --version`) in a pod of its own, placed and admitted as the
@@ -73,7 +73,7 @@ export async function runOnce(
       const state = now?.status?.containerStatuses?.[0]?.state;
       const { reason = '', message } = state?.waiting ?? {};
       if (state?.terminated?.exitCode === 0) return (await cluster.log(name)).trim();
-      if (state?.terminated || hopeless.has(reason))
+      if (state?.terminated || imageReasons.has(reason))
         throw new UserError({
           what: `the image ${image} cannot be used`,
           why: state?.terminated
