@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import tls from 'node:tls';
+import { didYouMean } from './did-you-mean.ts';
 import { UserError } from './errors.ts';
 import { openPlane, type Plane } from './hosted.ts';
 import type { InfraCluster } from './kube/cluster.ts';
@@ -14,7 +15,6 @@ import { Existing, nothingApplied } from './plane/apply.ts';
 import { buildControlPlane, certificateContext } from './plane/control-plane.ts';
 import { applySecrets, rollOut, type Work } from './plane/roll-out.ts';
 import { sealingOf } from './seal.ts';
-import { didYouMean } from './spec.ts';
 import { formatDuration, type Reporter } from './ui/reporter.ts';
 
 export interface CertificateStatus {

@@ -17,7 +17,7 @@ import type { Storage } from './plane/storage.ts';
 import { settledMembership, templateHashOf } from './plane/workloads.ts';
 import { type PlaneRecord, toConfigMap } from './record.ts';
 import { sealingOf } from './seal.ts';
-import type { ClusterSpec } from './spec.ts';
+import type { ClusterSpec } from './spec/schema.ts';
 import type { Reporter } from './ui/reporter.ts';
 import { toolVersion } from './version.ts';
 

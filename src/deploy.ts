@@ -29,7 +29,7 @@ import { chooseStorage, removeEtcd, storageWords } from './plane/storage.ts';
 import { runPreflight } from './preflight/run.ts';
 import { ensureRecord, isRestoring, type PlaneRecord } from './record.ts';
 import { readOpened, sealingOf } from './seal.ts';
-import type { ClusterSpec } from './spec.ts';
+import type { ClusterSpec } from './spec/schema.ts';
 import type { Reporter } from './ui/reporter.ts';
 import { toolVersion } from './version.ts';
 

@@ -10,7 +10,8 @@ import { Existing } from './plane/apply.ts';
 import { differences, type FieldDifference } from './plane/differences.ts';
 import { planInfra } from './preview.ts';
 import { requireRecord } from './record.ts';
-import { type ClusterSpec, parseSpec } from './spec.ts';
+import { parseSpec } from './spec/parse.ts';
+import type { ClusterSpec } from './spec/schema.ts';
 
 /** An object of a plane that is not as deploy would leave it. */
 interface ObjectDifference {

@@ -15,7 +15,7 @@ import { trusted } from './pki/authority.ts';
 import type { PkiBundle } from './pki/certificates.ts';
 import type { Addresses } from './plane/addresses.ts';
 import { adminKubeconfig } from './plane/secrets.ts';
-import type { ClusterSpec } from './spec.ts';
+import type { ClusterSpec } from './spec/schema.ts';
 import type { Reporter } from './ui/reporter.ts';
 
 export const tokenTtl = 24 * 3600 * 1000;

@@ -10,7 +10,8 @@ import { belongsTo } from './plane/names.ts';
 import { presentStorage, type Storage } from './plane/storage.ts';
 import { type PlaneRecord, requireRecord } from './record.ts';
 import { readOpened } from './seal.ts';
-import { type ClusterSpec, parseSpec } from './spec.ts';
+import { parseSpec } from './spec/parse.ts';
+import type { ClusterSpec } from './spec/schema.ts';
 
 /** A plane as its namespace tells it, with the way into its hosted cluster. */
 export interface Plane {

@@ -6,7 +6,7 @@ import { ApiError, ConnectionError } from './kube/errors.ts';
 import type { ContainerStatus, Pod } from './kube/objects.ts';
 import { egressName } from './plane/egress.ts';
 import { podSelector } from './plane/names.ts';
-import type { Component } from './spec.ts';
+import type { Component } from './spec/components.ts';
 
 /** The container whose log is meant: a component's, which has its name, or the one beside the API server. */
 export type LogSource = Component | typeof egressName;

@@ -20,7 +20,7 @@ import { chooseStorage } from './plane/storage.ts';
 import { runPreflight } from './preflight/run.ts';
 import { type PlaneRecord, readRecord, toConfigMap } from './record.ts';
 import { readOpened, sealingOf } from './seal.ts';
-import type { ClusterSpec } from './spec.ts';
+import type { ClusterSpec } from './spec/schema.ts';
 import { quietReporter } from './ui/quiet.ts';
 import type { Reporter } from './ui/reporter.ts';
 import { toolVersion } from './version.ts';

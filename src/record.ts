@@ -5,7 +5,7 @@ import { ConnectionError, explainInfraError, isConflict } from './kube/errors.ts
 import type { ConfigMap } from './kube/objects.ts';
 import { labelsOf, recordName } from './plane/names.ts';
 import type { NetworkFinding } from './plane/network-probe.ts';
-import type { ClusterSpec, ClusterSpecInput } from './spec.ts';
+import type { ClusterSpec, ClusterSpecInput } from './spec/schema.ts';
 
 /** What the namespace remembers of its plane: ConfigMap k8sk8s. */
 export interface PlaneRecord {

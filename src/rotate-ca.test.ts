@@ -14,7 +14,7 @@ import { ensureCertificates } from './pki/certificates.ts';
 import { certificatesIn, inspect, matches, signedBy } from './pki/inspect.ts';
 import { buildSecrets, readBundle } from './plane/secrets.ts';
 import { rotatable, statusOf } from './rotate-ca.ts';
-import { parseSpec } from './spec.ts';
+import { parseSpec } from './spec/parse.ts';
 
 const context = { ...plane, egress: 'kubelet' as const };
 const fresh = async () => (await ensureCertificates(undefined, context, { keyType: 'ec' })).bundle;

@@ -29,7 +29,7 @@ import { podsOf } from './plane/pods.ts';
 import { rollOut, type Work } from './plane/roll-out.ts';
 import { markFinishing } from './record.ts';
 import { sealingOf } from './seal.ts';
-import { type Component, components } from './spec.ts';
+import { type Component, components } from './spec/components.ts';
 import { workerVisit } from './worker-config.ts';
 
 /** Every authority of a plane. */

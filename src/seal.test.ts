@@ -8,7 +8,7 @@ import { context } from './pki/certificates.fixture.ts';
 import { ensureCertificates } from './pki/certificates.ts';
 import { buildSecrets } from './plane/secrets.ts';
 import { readOpened, readSealFile, sealingOf } from './seal.ts';
-import { parseSpec } from './spec.ts';
+import { parseSpec } from './spec/parse.ts';
 
 const dir = mkdtempSync(path.join(tmpdir(), 'k8sk8s-seal-'));
 afterAll(() => rmSync(dir, { recursive: true }));

@@ -6,7 +6,7 @@ import type { Secret } from './kube/objects.ts';
 import type { PkiBundle } from './pki/certificates.ts';
 import { type Sealing, withKeys } from './pki/sealing.ts';
 import { readBundle } from './plane/secrets.ts';
-import type { ClusterSpec } from './spec.ts';
+import type { ClusterSpec } from './spec/schema.ts';
 
 /** What opens, and closes, the sealed key of a plane's CA: a passphrase, or age identities (`AGE-SECRET-KEY-1…`). */
 export type SealKey = { passphrase: string } | { identities: string[] };

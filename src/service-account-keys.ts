@@ -16,7 +16,8 @@ import {
 } from './pki/service-account.ts';
 import { rollOut, type Work } from './plane/roll-out.ts';
 import { markFinishing, type PlaneRecord } from './record.ts';
-import type { ClusterSpec, Component } from './spec.ts';
+import type { Component } from './spec/components.ts';
+import type { ClusterSpec } from './spec/schema.ts';
 
 export interface KeyStatus {
   stage: KeyStage;

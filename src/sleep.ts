@@ -5,6 +5,7 @@ import { seedEtcd } from './backup/seed.ts';
 import { renewLeaves } from './certificates.ts';
 import { UserError } from './errors.ts';
 import { openPlane, type Plane } from './hosted.ts';
+import { imagesOf } from './images.ts';
 import type { InfraCluster } from './kube/cluster.ts';
 import type { Pod, Workload } from './kube/objects.ts';
 import { acquireLock } from './lock.ts';
@@ -17,7 +18,6 @@ import { podsOf } from './plane/pods.ts';
 import type { Work } from './plane/roll-out.ts';
 import { startOrder, waitEtcdStarts } from './plane/start-order.ts';
 import { type Asleep, type PlaneRecord, toConfigMap } from './record.ts';
-import { imagesOf } from './spec.ts';
 
 /**
  * Ends a plane's pods and keeps everything else, so that it costs nothing but its objects and volumes; what an ephemeral

@@ -14,7 +14,8 @@ import type { NetworkFinding } from './plane/network-probe.ts';
 import { isReady } from './plane/pods.ts';
 import { type Storage, storageWords } from './plane/storage.ts';
 import { type PlaneRecord, repairing } from './record.ts';
-import { type ClusterSpec, components } from './spec.ts';
+import { components } from './spec/components.ts';
+import type { ClusterSpec } from './spec/schema.ts';
 
 interface ComponentStatus {
   name: string;

@@ -1,10 +1,12 @@
 import { type RemovedApiUse, removedApisInUse } from './child/removed-apis.ts';
 import { diffPlane, type PlaneDiff } from './diff.ts';
 import { openPlane, type Plane, unreachable } from './hosted.ts';
+import { type Images, imagesOf } from './images.ts';
 import type { HostedCluster, InfraCluster } from './kube/cluster.ts';
 import type { Node } from './kube/objects.ts';
 import { versionStep } from './preflight/plane-checks.ts';
-import { type ClusterSpec, flagOf, type Images, imagesOf, parseSpec } from './spec.ts';
+import { flagOf, parseSpec } from './spec/parse.ts';
+import type { ClusterSpec } from './spec/schema.ts';
 import { workerStatus } from './status.ts';
 import { minorOf } from './versions.ts';
 

@@ -1,7 +1,7 @@
 import { dump } from 'js-yaml';
 import { dnsAddress } from './child/assets.ts';
 import { type Addresses, hostAndPort } from './plane/addresses.ts';
-import type { ClusterSpec } from './spec.ts';
+import type { ClusterSpec } from './spec/schema.ts';
 
 /** What a worker machine needs, file by file, and what must be reachable; the 2017 README's units in today's form. Pure. */
 export interface WorkerConfig {

@@ -1,11 +1,12 @@
 import { readFileSync } from 'node:fs';
+import { imagesOf } from '../images.ts';
 import type { ConfigMap, KubeObject, PersistentVolumeClaim } from '../kube/objects.ts';
 import { packageFile } from '../manifests/package-file.ts';
 import { renderTemplate, type Value } from '../manifests/render.ts';
 import { podSelector } from '../plane/names.ts';
 import { secretNames } from '../plane/secrets.ts';
 import { containerSecurity, placement, podSecurity } from '../plane/workloads.ts';
-import { type ClusterSpec, imagesOf } from '../spec.ts';
+import type { ClusterSpec } from '../spec/schema.ts';
 import type { BackupHead } from './archive.ts';
 import type { BucketPlace } from './place.ts';
 

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import type { ClusterSpecInput } from '../spec.ts';
+import type { ClusterSpecInput } from '../spec/schema.ts';
 import { specOf } from './restore.ts';
 
 const head = (spec: Partial<ClusterSpecInput>) => ({

@@ -3,7 +3,7 @@ import { messageOf } from '../errors.ts';
 import type { HostedCluster, InfraCluster } from '../kube/cluster.ts';
 import type { PkiBundle } from '../pki/certificates.ts';
 import { EtcdGateway } from '../plane/etcd-gateway.ts';
-import type { ClusterSpec } from '../spec.ts';
+import type { ClusterSpec } from '../spec/schema.ts';
 import type { Reporter } from '../ui/reporter.ts';
 import { cachedPolicy, cachePolicy } from './cache.ts';
 import { readPolicy, storedPolicy } from './policy.ts';

@@ -2,12 +2,13 @@ import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { dump } from 'js-yaml';
 import { nthAddress, parseCidr } from '../cidr.ts';
+import { imagesOf } from '../images.ts';
 import type { KubeObject } from '../kube/objects.ts';
 import { packageFile } from '../manifests/package-file.ts';
 import { renderTemplate } from '../manifests/render.ts';
 import { type Addresses, hostAndPort } from '../plane/addresses.ts';
 import { partOf } from '../plane/names.ts';
-import { type ClusterSpec, imagesOf } from '../spec.ts';
+import type { ClusterSpec } from '../spec/schema.ts';
 
 /** Part of templates/child/access.yaml: without it the hosted cluster was not left by a deploy. */
 export const kubeletClientsBinding = 'k8sk8s:kubelet-clients';

@@ -1,12 +1,12 @@
 import { createHash } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { didYouMean } from '../did-you-mean.ts';
 import { UserError } from '../errors.ts';
 import type { HostedCluster, Kind } from '../kube/cluster.ts';
 import type { ConfigMap, KubeObject } from '../kube/objects.ts';
 import { inspect } from '../pki/inspect.ts';
 import { type Credential, createRequest, type KeyType } from '../pki/issue.ts';
 import { partOf } from '../plane/names.ts';
-import { didYouMean } from '../spec.ts';
 
 /** What a user may do: a ClusterRole everywhere or in one namespace, or a Role of that namespace. */
 export interface Grant {

@@ -1,8 +1,10 @@
 import type { Command } from 'commander';
+import { didYouMean } from '../did-you-mean.ts';
 import { UserError } from '../errors.ts';
 import type { InfraCluster } from '../kube/cluster.ts';
 import { readRecord } from '../record.ts';
-import { type ClusterSpec, type ClusterSpecInput, clusterSpec, didYouMean, flagOf, parseSpec } from '../spec.ts';
+import { flagOf, parseSpec } from '../spec/parse.ts';
+import { type ClusterSpec, type ClusterSpecInput, clusterSpec } from '../spec/schema.ts';
 import { readClusterFile } from './cluster-file.ts';
 import { specFromOptions } from './spec-options.ts';
 

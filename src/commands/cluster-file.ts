@@ -1,5 +1,6 @@
+import { didYouMean } from '../did-you-mean.ts';
 import { UserError } from '../errors.ts';
-import { type ClusterSpecInput, clusterSpec, didYouMean } from '../spec.ts';
+import { type ClusterSpecInput, clusterSpec } from '../spec/schema.ts';
 import { readYaml } from './spec-options.ts';
 
 /** Options of cluster.yaml that are not about the cluster itself but about this run. */

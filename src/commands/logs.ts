@@ -1,10 +1,11 @@
 import type { Command } from 'commander';
+import { didYouMean } from '../did-you-mean.ts';
 import { UserError } from '../errors.ts';
 import { refuseAsleep } from '../hosted.ts';
 import { followLog, type LogQuery, type LogSink, type LogSource, prefixOf, readLog } from '../logs.ts';
 import { egressName } from '../plane/egress.ts';
 import { readRecord } from '../record.ts';
-import { components, didYouMean } from '../spec.ts';
+import { components } from '../spec/components.ts';
 import {
   addConnectionOptions,
   type ConnectionOptions,

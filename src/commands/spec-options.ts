@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { load } from 'js-yaml';
 import { messageOf, UserError } from '../errors.ts';
-import { type ClusterSpecInput, clusterSpec, type FlagMeta } from '../spec.ts';
+import { type ClusterSpecInput, clusterSpec, type FlagMeta } from '../spec/schema.ts';
 
 /** The schema's fields with what they are called on the command line. */
 const fields = Object.entries(clusterSpec.shape).map(([name, schema]) => ({

@@ -6,7 +6,7 @@ import { isReady, podsOf } from '../plane/pods.ts';
 import { rollOut, type Work } from '../plane/roll-out.ts';
 import { mebibytes } from '../quantity.ts';
 import { markFinishing, repairing } from '../record.ts';
-import { components } from '../spec.ts';
+import { components } from '../spec/components.ts';
 import { explainEtcd, type MemberStatus, openEtcdctl } from './etcdctl.ts';
 import { numberIn, type Remains, seedFromSurvivor } from './recover.ts';
 import { etcdPlane, replaceMember } from './scale.ts';

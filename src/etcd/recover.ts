@@ -2,6 +2,7 @@ import { Readable } from 'node:stream';
 import { seedEtcd, seedPod } from '../backup/seed.ts';
 import { UserError } from '../errors.ts';
 import type { Plane } from '../hosted.ts';
+import { imagesOf } from '../images.ts';
 import type { InfraCluster } from '../kube/cluster.ts';
 import type { Pod } from '../kube/objects.ts';
 import { EtcdGateway } from '../plane/etcd-gateway.ts';
@@ -9,7 +10,6 @@ import { podsOf } from '../plane/pods.ts';
 import type { Work } from '../plane/roll-out.ts';
 import { mebibytes } from '../quantity.ts';
 import { endAllButEtcd } from '../sleep.ts';
-import { imagesOf } from '../spec.ts';
 import { apply, deleteClaim, deletePod, type EtcdPlane, podReady, statefulSet, until } from './scale.ts';
 
 /** What a cluster without a majority goes on with. */

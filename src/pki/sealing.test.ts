@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { expect, test } from 'vitest';
 import { buildSecrets, readBundle } from '../plane/secrets.ts';
-import { parseSpec } from '../spec.ts';
+import { parseSpec } from '../spec/parse.ts';
 import { addNext, authorityStageOf, dropPrevious, switchSigner, trusted, trustedOfClients } from './authority.ts';
 import { context } from './certificates.fixture.ts';
 import { administrator, ensureCertificates, type PkiBundle } from './certificates.ts';

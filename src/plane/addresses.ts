@@ -1,6 +1,6 @@
 import type { KubeObject, Service } from '../kube/objects.ts';
 import { renderTemplate } from '../manifests/render.ts';
-import type { ClusterSpec } from '../spec.ts';
+import type { ClusterSpec } from '../spec/schema.ts';
 import { labelsOf, podSelector } from './names.ts';
 
 /** Where a plane is found. All of it goes into certificates and flags, so it has to be known first. */

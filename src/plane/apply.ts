@@ -3,7 +3,7 @@ import { UserError } from '../errors.ts';
 import type { InfraCluster, Kind } from '../kube/cluster.ts';
 import { explainInfraError } from '../kube/errors.ts';
 import { type KubeObject, nameOf, sameContent, type Workload } from '../kube/objects.ts';
-import { maximumMembers } from '../spec.ts';
+import { maximumMembers } from '../spec/schema.ts';
 import type { Reporter } from '../ui/reporter.ts';
 import { memberService } from './addresses.ts';
 import { belongsTo, recordName } from './names.ts';

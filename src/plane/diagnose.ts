@@ -2,7 +2,7 @@ import { UserError } from '../errors.ts';
 import { fieldManager, type InfraCluster } from '../kube/cluster.ts';
 import type { ContainerStatus, Event, KubeObject, Pod, Workload } from '../kube/objects.ts';
 import { follow } from '../kube/watch.ts';
-import { components } from '../spec.ts';
+import { components } from '../spec/components.ts';
 import { planeSelector } from './names.ts';
 import { configReasons, imageReasons, isReady } from './pods.ts';
 import { templateHash, templateHashOf } from './workloads.ts';

@@ -1,9 +1,10 @@
 import { readFileSync } from 'node:fs';
 import { dump } from 'js-yaml';
+import { imagesOf } from '../images.ts';
 import type { KubeObject } from '../kube/objects.ts';
 import { packageFile } from '../manifests/package-file.ts';
 import { renderTemplate, type Value } from '../manifests/render.ts';
-import { type ClusterSpec, imagesOf } from '../spec.ts';
+import type { ClusterSpec } from '../spec/schema.ts';
 import { konnectivityPort } from './addresses.ts';
 
 /** Container and Secret of the proxy beside the API server that reaches pods. */

@@ -1,6 +1,7 @@
 import type { KubeObject } from '../kube/objects.ts';
 import { renderTemplate } from '../manifests/render.ts';
-import { type ClusterSpec, type Component, components } from '../spec.ts';
+import { type Component, components } from '../spec/components.ts';
+import type { ClusterSpec } from '../spec/schema.ts';
 import { labelsOf, podSelector } from './names.ts';
 
 /** How many pods a component has. */

@@ -1,9 +1,9 @@
 import { openPlane, refuseAsleep } from '../hosted.ts';
+import { imagesOf } from '../images.ts';
 import type { InfraCluster } from '../kube/cluster.ts';
 import type { ConfigMap, Pod } from '../kube/objects.ts';
 import { acquireLock } from '../lock.ts';
 import { toConfigMap } from '../record.ts';
-import { imagesOf } from '../spec.ts';
 import { buildControlPlane } from './control-plane.ts';
 import { podLike, runOnce } from './image-trial.ts';
 import { recordName } from './names.ts';

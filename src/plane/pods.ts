@@ -1,6 +1,6 @@
 import type { InfraCluster } from '../kube/cluster.ts';
 import type { Pod } from '../kube/objects.ts';
-import type { Component } from '../spec.ts';
+import type { Component } from '../spec/components.ts';
 import { planeSelector } from './names.ts';
 
 /** Reasons for which a container waits that no waiting mends. https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/ */

@@ -1,4 +1,5 @@
-import type { ClusterSpec, Component } from '../spec.ts';
+import type { Component } from '../spec/components.ts';
+import type { ClusterSpec } from '../spec/schema.ts';
 
 /** What a profile gives one component: flags, the Go runtime's settings, and room that follows what it was measured to need. */
 interface ComponentProfile {

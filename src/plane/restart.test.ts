@@ -2,7 +2,8 @@ import { beforeAll, expect, test } from 'vitest';
 import { context as plane } from '../pki/certificates.fixture.ts';
 import { type CertificateContext, ensureCertificates, type PkiBundle } from '../pki/certificates.ts';
 import { nextProviders } from '../pki/encryption.ts';
-import { components, parseSpec } from '../spec.ts';
+import { components } from '../spec/components.ts';
+import { parseSpec } from '../spec/parse.ts';
 import { restartHash } from './restart.ts';
 import { buildSecrets } from './secrets.ts';
 

@@ -1,6 +1,6 @@
 import type { Secret } from '../kube/objects.ts';
 import { inspect } from '../pki/inspect.ts';
-import type { Component } from '../spec.ts';
+import type { Component } from '../spec/components.ts';
 import { egressName } from './egress.ts';
 import { authoritiesSecret, hashOf } from './secrets.ts';
 

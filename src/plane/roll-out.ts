@@ -3,7 +3,7 @@ import type { Plane } from '../hosted.ts';
 import type { InfraCluster } from '../kube/cluster.ts';
 import type { KubeObject, Secret, Workload } from '../kube/objects.ts';
 import type { PkiBundle } from '../pki/certificates.ts';
-import type { Component } from '../spec.ts';
+import type { Component } from '../spec/components.ts';
 import type { Reporter } from '../ui/reporter.ts';
 import { type Applied, applyAll, Existing, nothingApplied } from './apply.ts';
 import { waitAvailable, waitRolledOut } from './available.ts';

@@ -5,7 +5,7 @@ import { buildKubeconfig } from '../kubeconfig/build.ts';
 import { renderTemplate } from '../manifests/render.ts';
 import { type Authority, trusted as trustedOf, trustedOfClients } from '../pki/authority.ts';
 import type { PkiBundle } from '../pki/certificates.ts';
-import type { ClusterSpec } from '../spec.ts';
+import type { ClusterSpec } from '../spec/schema.ts';
 import { egressName, egressProgram, egressSelector } from './egress.ts';
 import { encryptionConfiguration, readEncryption } from './encryption-config.ts';
 import { labelsOf } from './names.ts';

@@ -6,7 +6,7 @@ import { isForbidden } from '../kube/errors.ts';
 import { type KubeObject, nameOf, type PersistentVolumeClaim, type StatefulSet } from '../kube/objects.ts';
 import { parseQuantity } from '../quantity.ts';
 import type { PlaneRecord } from '../record.ts';
-import type { ClusterSpec } from '../spec.ts';
+import type { ClusterSpec } from '../spec/schema.ts';
 import type { Existing } from './apply.ts';
 import { belongsTo, podSelector } from './names.ts';
 

@@ -1,7 +1,9 @@
 import { createHash } from 'node:crypto';
+import { imagesOf } from '../images.ts';
 import type { KubeObject } from '../kube/objects.ts';
 import { renderTemplate, type Value } from '../manifests/render.ts';
-import { type ClusterSpec, type Component, imagesOf } from '../spec.ts';
+import type { Component } from '../spec/components.ts';
+import type { ClusterSpec } from '../spec/schema.ts';
 import type { Addresses } from './addresses.ts';
 import { extraArguments, overrideDefaults } from './arguments.ts';
 import { egressParts, egressResources } from './egress.ts';

@@ -1,6 +1,7 @@
 import { lookup } from 'node:dns/promises';
 import { afterEach, expect, test, vi } from 'vitest';
-import { type ClusterSpecInput, parseSpec } from '../spec.ts';
+import { parseSpec } from '../spec/parse.ts';
+import type { ClusterSpecInput } from '../spec/schema.ts';
 import { host } from './address-checks.ts';
 import type { CheckContext, Outcome } from './check.ts';
 

@@ -1,7 +1,7 @@
 import { ApiError, explainInfraError } from '../kube/errors.ts';
 import type { KubeObject, Secret, Service } from '../kube/objects.ts';
 import { refusedPod } from '../plane/diagnose.ts';
-import type { ClusterSpec } from '../spec.ts';
+import type { ClusterSpec } from '../spec/schema.ts';
 import { type Check, type CheckContext, isQuota, missingRight, type Outcome, ok, outcomeOf } from './check.ts';
 import { quotaRoom, quotaShortages } from './quota.ts';
 import { type PodTrial, runningComponents, trialIngress, trialPods, trialServices } from './trials.ts';

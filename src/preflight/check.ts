@@ -3,7 +3,7 @@ import type { InfraCluster } from '../kube/cluster.ts';
 import { ApiError } from '../kube/errors.ts';
 import type { Existing } from '../plane/apply.ts';
 import type { PlaneRecord } from '../record.ts';
-import type { ClusterSpec } from '../spec.ts';
+import type { ClusterSpec } from '../spec/schema.ts';
 
 /** What a probe may look at. Reads that several need are made once, when the first asks. */
 export interface CheckContext {

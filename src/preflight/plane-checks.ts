@@ -7,7 +7,7 @@ import { readBundle } from '../plane/secrets.ts';
 import { storageWords } from '../plane/storage.ts';
 import { parseRecord } from '../record.ts';
 import { sealingOf } from '../seal.ts';
-import { flagOf } from '../spec.ts';
+import { flagOf } from '../spec/parse.ts';
 import { isTested, knownMinor, knownMinors, minorOf } from '../versions.ts';
 import { type Check, type CheckContext, type Outcome, ok } from './check.ts';
 import { trialStorage } from './trials.ts';

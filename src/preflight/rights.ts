@@ -1,5 +1,5 @@
 import type { InfraCluster } from '../kube/cluster.ts';
-import type { ClusterSpec } from '../spec.ts';
+import type { ClusterSpec } from '../spec/schema.ts';
 
 export interface Right {
   group: string;

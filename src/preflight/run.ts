@@ -3,7 +3,7 @@ import type { InfraCluster } from '../kube/cluster.ts';
 import { explainInfraError } from '../kube/errors.ts';
 import { Existing } from '../plane/apply.ts';
 import { readRecord } from '../record.ts';
-import type { ClusterSpec } from '../spec.ts';
+import type { ClusterSpec } from '../spec/schema.ts';
 import type { Reporter } from '../ui/reporter.ts';
 import { host, infraServices, networks } from './address-checks.ts';
 import { admissionChecks, pullSecret } from './admission-checks.ts';

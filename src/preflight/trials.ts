@@ -4,7 +4,7 @@ import { addressesOf, buildIngress, buildServices, memberService } from '../plan
 import { belongsTo } from '../plane/names.ts';
 import { chooseStorage } from '../plane/storage.ts';
 import { buildWorkloads, settledMembership } from '../plane/workloads.ts';
-import { type Component, components } from '../spec.ts';
+import { type Component, components } from '../spec/components.ts';
 import { type CheckContext, shared } from './check.ts';
 
 /** Identity of a plane that is only tried. */

@@ -9,7 +9,8 @@ import type { CheckResult } from '../../src/preflight/check.ts';
 import { requiredRights } from '../../src/preflight/rights.ts';
 import { assess, preflightChecks } from '../../src/preflight/run.ts';
 import { toConfigMap } from '../../src/record.ts';
-import { type ClusterSpec, parseSpec } from '../../src/spec.ts';
+import { parseSpec } from '../../src/spec/parse.ts';
+import type { ClusterSpec } from '../../src/spec/schema.ts';
 import { adminKubeconfig, type Delegate, kubeconfigOf, newNamespace, request } from './world.ts';
 
 const spec = (input: object = {}): ClusterSpec => parseSpec({ host: 'localhost', ...input }, 'test');

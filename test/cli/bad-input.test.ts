@@ -158,7 +158,7 @@ const cases: Record<string, Case[]> = {
     ['unknown resources', option('--resources', 'huge'), ['--resources', 'small, limits, none']],
     ['resources of a stranger', option('--resources', 'nginx=cpu=1'), ['--resources', 'kube-apiserver']],
     ['a bad image', option('--etcd-image', 'https://registry.example.com/etcd'), ['--etcd-image', 'image reference']],
-    ['a bad pull secret', option('--image-pull-secret', 'My Secret'), ['--image-pull-secret', 'Secret name']],
+    ['a bad pull secret', option('--image-pull-secret', 'My Secret'), ['--image-pull-secret', 'name of a Secret']],
     ['an argument without a value', option('--api-server-arg', 'v'), ['--api-server-arg', 'NAME=VALUE']],
     ['a bad san', option('--san', 'https://x'), ['--san', 'URL']],
     ['an audit policy that is none', option('--audit-policy', 'audit-wrong.yaml'), ['--audit-policy', 'Policy']],

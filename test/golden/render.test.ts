@@ -6,7 +6,7 @@ import { addressesOf, buildIngress, buildServices, memberService } from '../../s
 import { buildGuards } from '../../src/plane/guards.ts';
 import type { Storage } from '../../src/plane/storage.ts';
 import { buildWorkloads, settledMembership } from '../../src/plane/workloads.ts';
-import type { ClusterSpec } from '../../src/spec.ts';
+import type { ClusterSpec } from '../../src/spec/schema.ts';
 import { specs } from './specs.ts';
 
 const planeId = 'plane-0123456789';

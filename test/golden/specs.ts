@@ -1,4 +1,5 @@
-import { type ClusterSpec, parseSpec } from '../../src/spec.ts';
+import { parseSpec } from '../../src/spec/parse.ts';
+import type { ClusterSpec } from '../../src/spec/schema.ts';
 
 /** Specs whose rendered manifests are kept under test/golden/rendered/, one file each. */
 export const specs: Record<string, ClusterSpec> = Object.fromEntries(

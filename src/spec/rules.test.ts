@@ -1,0 +1,30 @@
+import { describe, expect, test } from 'vitest';
+import { parseSpec } from './parse.ts';
+import { problemsBetween } from './rules.ts';
+import type { ClusterSpec } from './schema.ts';
+
+const sound = parseSpec({ host: 'k.example.com' }, 'the test');
+const problems = (changed: Partial<ClusterSpec>) => problemsBetween({ ...sound, ...changed });
+
+describe('rules between fields', () => {
+  test('of the defaults none is broken', () => {
+    expect(problemsBetween(sound)).toEqual([]);
+  });
+  test.each<[Partial<ClusterSpec>, string]>([
+    [{ podCidr: '10.3.128.0/17' }, 'overlap'],
+    [{ host: '10.2.0.7', expose: 'nodeport' }, 'lies inside --pod-cidr'],
+    [{ host: '192.0.2.1' }, '--expose nodeport'],
+    [{ expose: 'nodeport', port: 443, nodePort: 30443 }, 'the same thing'],
+    [{ konnectivityEndpoint: 'k.example.com:8132' }, 'no use with --egress kubelet'],
+    [{ auditPolicy: { kind: 'Policy' }, audit: false }, 'contradict each other'],
+    [{ etcdStorage: 'ephemeral', etcdMembers: 3 }, 'needs volumes'],
+    [{ etcdStorage: 'ephemeral', etcdStorageClass: 'fast' }, 'no use with --etcd-storage ephemeral'],
+    [{ kubernetesVersion: '1.38.0-alpha.1' }, '--allow-untested-version'],
+  ])('%j is refused with words', (changed, words) => {
+    expect(problems(changed)).toEqual([expect.stringContaining(words)]);
+  });
+  test('what is refused is allowed once the other field fits', () => {
+    expect(problems({ host: '192.0.2.1', expose: 'nodeport' })).toEqual([]);
+    expect(problems({ kubernetesVersion: '1.38.0-alpha.1', allowUntestedVersion: true })).toEqual([]);
+  });
+});
