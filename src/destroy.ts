@@ -3,7 +3,7 @@ import pLimit from 'p-limit';
 import { UserError } from './errors.ts';
 import { type Inventory, takeInventory } from './inventory.ts';
 import type { InfraCluster } from './kube/cluster.ts';
-import { explainInfraError } from './kube/errors.ts';
+import { explainCallError } from './kube/errors.ts';
 import { type KubeObject, nameOf } from './kube/objects.ts';
 import { acquireLock } from './lock.ts';
 import { recordName } from './plane/names.ts';
@@ -64,7 +64,7 @@ async function deleteAll(cluster: InfraCluster, objects: KubeObject[], reporter:
         try {
           return await cluster.delete(object, object.metadata.name, object.metadata.uid);
         } catch (error) {
-          throw explainInfraError(error, `delete ${nameOf(object)} in namespace "${cluster.namespace}"`);
+          throw explainCallError(error, `delete ${nameOf(object)} in namespace "${cluster.namespace}"`);
         }
       }),
     ),

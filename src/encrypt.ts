@@ -1,6 +1,6 @@
 import pLimit from 'p-limit';
 import { UserError } from './errors.ts';
-import { openPlane, type Plane, refuseAsleep, unreachable } from './hosted.ts';
+import { openPlane, type Plane, refuseAsleep } from './hosted.ts';
 import type { InfraCluster } from './kube/cluster.ts';
 import { ApiError } from './kube/errors.ts';
 import type { Workload } from './kube/objects.ts';
@@ -147,7 +147,7 @@ async function rewriteAll(plane: Plane, { reporter, signal }: Work): Promise<num
     return count;
   } catch (error) {
     phase.fail();
-    throw error instanceof ApiError ? notRewritten(error) : signal.aborted ? error : unreachable(plane, error);
+    throw error instanceof ApiError ? notRewritten(error) : error;
   } finally {
     await hosted.close();
   }

@@ -78,7 +78,11 @@ export function refuseAsleep({ namespace }: InfraCluster, { asleep }: PlaneRecor
   });
 }
 
-/** Opens the plane of the namespace and its hosted cluster for `work`. @throws UserError `plane-unreachable` and as openPlane */
+/**
+ * Opens the plane of the namespace and its hosted cluster for `work`, which is not begun when that does not answer.
+ *
+ * @throws ConnectionError or ApiError of the hosted cluster, and as openPlane
+ */
 export async function inHostedCluster<T>(
   cluster: InfraCluster,
   work: (plane: Plane, hosted: HostedCluster) => Promise<T>,
@@ -86,20 +90,9 @@ export async function inHostedCluster<T>(
   const plane = await openPlane(cluster);
   const hosted = await plane.connect();
   try {
-    await hosted.version().catch((error) => Promise.reject(unreachable(plane, error)));
+    await hosted.version();
     return await work(plane, hosted);
   } finally {
     await hosted.close();
   }
-}
-
-/** What a call to a hosted cluster that does not answer means for the person. */
-export function unreachable(plane: Plane, error: unknown): UserError {
-  return new UserError({
-    what: `the hosted cluster at ${plane.addresses.publicServer} does not answer`,
-    why: error instanceof Error ? error.message : String(error),
-    fix: 'look at: k8sk8s status',
-    anchor: 'plane-unreachable',
-    cause: error,
-  });
 }

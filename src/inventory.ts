@@ -1,5 +1,5 @@
 import type { InfraCluster } from './kube/cluster.ts';
-import { explainInfraError } from './kube/errors.ts';
+import { explainCallError } from './kube/errors.ts';
 import type { ConfigMap, KubeObject, Lease } from './kube/objects.ts';
 import { resourceOf } from './kube/resources.ts';
 import { anyPlaneSelector, partOf, planeKinds, recordName } from './plane/names.ts';
@@ -25,7 +25,7 @@ export async function takeInventory(cluster: InfraCluster): Promise<Inventory> {
     try {
       return (await cluster.list<T>({ apiVersion, kind }, { labelSelector })).items;
     } catch (error) {
-      throw explainInfraError(
+      throw explainCallError(
         error,
         `list the ${resourceOf({ apiVersion, kind }).plural} of namespace "${cluster.namespace}"`,
       );

@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { UserError } from './errors.ts';
 import { isRunning, whereabouts } from './holder.ts';
 import type { InfraCluster } from './kube/cluster.ts';
-import { ConnectionError, explainInfraError, isConflict, isNotFound } from './kube/errors.ts';
+import { ConnectionError, explainCallError, isConflict, isNotFound } from './kube/errors.ts';
 import type { Lease } from './kube/objects.ts';
 import { anyPlaneSelector, recordName } from './plane/names.ts';
 import type { Reporter } from './ui/reporter.ts';
@@ -37,7 +37,7 @@ export async function acquireLock(
 ): Promise<Lock> {
   const identity = `${activity} by ${userName()}@${hostname()} (process ${process.pid}, ${randomBytes(3).toString('hex')})`;
   let held = await take(cluster, identity, reporter, signal).catch((error: unknown) => {
-    throw explainInfraError(error, `take the lease "${recordName}" of namespace "${cluster.namespace}"`);
+    throw explainCallError(error, `take the lease "${recordName}" of namespace "${cluster.namespace}"`);
   });
   const lost = new AbortController();
   let renewing: Promise<void> | undefined;

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { UserError } from './errors.ts';
 import type { InfraCluster } from './kube/cluster.ts';
-import { ConnectionError, explainInfraError, isConflict } from './kube/errors.ts';
+import { ConnectionError, explainCallError, isConflict } from './kube/errors.ts';
 import type { ConfigMap } from './kube/objects.ts';
 import { labelsOf, recordName } from './plane/names.ts';
 import type { NetworkFinding } from './plane/network-probe.ts';
@@ -121,7 +121,7 @@ export async function ensureRecord(
     // Another was quicker, or our own arrived although the answer was lost.
     const other = isConflict(error) || error instanceof ConnectionError ? await readRecord(cluster) : undefined;
     if (other) return other;
-    throw explainInfraError(error, `write the record of the plane in namespace "${cluster.namespace}"`);
+    throw explainCallError(error, `write the record of the plane in namespace "${cluster.namespace}"`);
   }
 }
 

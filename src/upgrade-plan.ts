@@ -1,6 +1,6 @@
 import { type RemovedApiUse, removedApisInUse } from './child/removed-apis.ts';
 import { diffPlane, type PlaneDiff } from './diff.ts';
-import { openPlane, type Plane, unreachable } from './hosted.ts';
+import { openPlane, type Plane } from './hosted.ts';
 import { type Images, imagesOf } from './images.ts';
 import type { HostedCluster, InfraCluster } from './kube/cluster.ts';
 import type { Node } from './kube/objects.ts';
@@ -46,7 +46,7 @@ export interface PlannedUpgrade {
  * Looks at everything that an upgrade depends on, and changes nothing.
  *
  * @param to a full version
- * @throws UserError when there is no plane, or it does not answer
+ * @throws UserError when there is no plane; ConnectionError when it does not answer
  */
 export async function planUpgrade(cluster: InfraCluster, to: string, allowUntested: boolean): Promise<PlannedUpgrade> {
   const plane = await openPlane(cluster);
@@ -61,7 +61,7 @@ export async function planUpgrade(cluster: InfraCluster, to: string, allowUntest
     const [workers, removedApis] = await Promise.all([
       workersOf(hosted),
       removedApisInUse(hosted, minorOf(from), minorOf(to)),
-    ]).catch((error) => Promise.reject(unreachable(plane, error)));
+    ]);
     const { differences } = await diffPlane(cluster);
     const strange = differences.length > 0 ? strangers(differences, await diffPlane(cluster, target)) : [];
     const plan: UpgradePlan = {

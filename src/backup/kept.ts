@@ -1,7 +1,7 @@
 import { gunzipSync, gzipSync } from 'node:zlib';
 import { UserError } from '../errors.ts';
 import type { InfraCluster } from '../kube/cluster.ts';
-import { explainInfraError } from '../kube/errors.ts';
+import { explainCallError } from '../kube/errors.ts';
 import type { KubeObject, Secret } from '../kube/objects.ts';
 import type { PkiBundle } from '../pki/certificates.ts';
 import { EtcdGateway } from '../plane/etcd-gateway.ts';
@@ -53,7 +53,7 @@ export async function keepSnapshot(
       data: { part: content.toString('base64') },
     };
     await cluster.apply<Secret>(secret).catch((error) => {
-      throw explainInfraError(error, `keep etcd's snapshot in secret "${nameOfPart(part)}"`);
+      throw explainCallError(error, `keep etcd's snapshot in secret "${nameOfPart(part)}"`);
     });
   }
   return { parts, size, sha256, revision };

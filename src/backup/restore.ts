@@ -6,7 +6,7 @@ import { presentMembers } from '../etcd/scale.ts';
 import { imagesOf } from '../images.ts';
 import { takeInventory } from '../inventory.ts';
 import { InfraCluster } from '../kube/cluster.ts';
-import { explainInfraError, isConflict } from '../kube/errors.ts';
+import { explainCallError, isConflict } from '../kube/errors.ts';
 import type { ConfigMap } from '../kube/objects.ts';
 import { acquireLock } from '../lock.ts';
 import { trusted, unlocked } from '../pki/authority.ts';
@@ -275,7 +275,7 @@ async function putRecordAndKeys(
         fix: 'use another namespace',
         anchor: 'namespace-has-plane',
       });
-    throw explainInfraError(error, `write the record of the plane in namespace "${cluster.namespace}"`);
+    throw explainCallError(error, `write the record of the plane in namespace "${cluster.namespace}"`);
   });
   await applyAll(cluster, planeId, secrets, await Existing.read(cluster), nothingApplied(), reporter);
 }

@@ -1,7 +1,7 @@
 import { UserError } from '../errors.ts';
 import { openPlane } from '../hosted.ts';
 import type { InfraCluster } from '../kube/cluster.ts';
-import { explainInfraError } from '../kube/errors.ts';
+import { explainCallError } from '../kube/errors.ts';
 import type { ConfigMap, KubeObject, Secret } from '../kube/objects.ts';
 import { nameOf } from '../kube/objects.ts';
 import { labelsOf, planeSelector } from '../plane/names.ts';
@@ -74,7 +74,7 @@ export async function scheduleBackups(cluster: InfraCluster, request: ScheduleRe
         request.reporter.line(`${nameOf(after)} ${before ? 'configured' : 'created'}`);
       return after;
     } catch (error) {
-      throw explainInfraError(error, `apply ${nameOf(object)} in namespace "${cluster.namespace}"`);
+      throw explainCallError(error, `apply ${nameOf(object)} in namespace "${cluster.namespace}"`);
     }
   };
   if (to.kind === 'volume' && !(await cluster.get(claimKind, backupsClaim)))

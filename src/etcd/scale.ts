@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { UserError } from '../errors.ts';
 import type { Plane } from '../hosted.ts';
 import type { InfraCluster } from '../kube/cluster.ts';
-import { explainInfraError } from '../kube/errors.ts';
+import { explainCallError } from '../kube/errors.ts';
 import type { KubeObject, Pod, Workload } from '../kube/objects.ts';
 import type { Existing } from '../plane/apply.ts';
 import { buildControlPlane } from '../plane/control-plane.ts';
@@ -246,7 +246,7 @@ export async function apply(plane: EtcdPlane, membership: Membership): Promise<v
   try {
     await plane.cluster.apply(plane.build(membership));
   } catch (error) {
-    throw explainInfraError(error, `apply statefulset "etcd" in namespace "${plane.cluster.namespace}"`);
+    throw explainCallError(error, `apply statefulset "etcd" in namespace "${plane.cluster.namespace}"`);
   }
 }
 

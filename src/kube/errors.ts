@@ -65,7 +65,19 @@ export const notJson = 'NOT_JSON';
 export const isUntrusted = (code: string): boolean =>
   /^(CERT_|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO_|ERR_TLS_CERT)/.test(code);
 
-/** What a failed call to either cluster means for its user. @param doing as for `explainInfraError` */
+/** What a lost or refused connection to a hosted cluster's address means, in a few words. */
+export function connectionWords(error: ConnectionError): string {
+  if (error.code === 'CERT_HAS_EXPIRED') return 'it still shows a certificate that has expired';
+  if (error.code === 'ECONNREFUSED') return 'nothing listens at the address';
+  if (isUntrusted(error.code)) return 'something else answers at the address';
+  return error.code === 'ETIMEDOUT' ? 'the address does not answer' : error.message;
+}
+
+/**
+ * What a failed call to either cluster means for its user; what is no failed call comes back as it is.
+ *
+ * @param doing what was being tried, in words that follow "cannot": `read the services of namespace "x"`
+ */
 export function explainCallError(error: unknown, doing: string): unknown {
   const known = error instanceof ConnectionError || error instanceof ApiError;
   return known && error.of === 'hosted' ? explainHostedError(error, doing) : explainInfraError(error, doing);
@@ -74,9 +86,9 @@ export function explainCallError(error: unknown, doing: string): unknown {
 function explainHostedError(error: ConnectionError | ApiError, doing: string): UserError {
   if (error instanceof ConnectionError)
     return new UserError({
-      what: `the hosted cluster at ${error.server} does not answer`,
-      why: error.message,
-      fix: 'look at: k8sk8s status; when it is healthy, run the command again: it goes on where it stopped',
+      what: `the hosted cluster cannot be reached at ${error.server}`,
+      why: [...new Set([connectionWords(error), messageOf(error)])].join(': '),
+      fix: 'k8sk8s status, with the same -n, names what is not well; run the command again when it is: it goes on where it stopped',
       anchor: 'plane-unreachable',
       cause: error,
     });
@@ -98,12 +110,7 @@ function explainHostedError(error: ConnectionError | ApiError, doing: string): U
   });
 }
 
-/**
- * What a failed call to the infra cluster means for its user.
- *
- * @param doing what was being tried, in words that follow "cannot": `read the services of namespace "x"`
- */
-export function explainInfraError(error: unknown, doing: string): unknown {
+function explainInfraError(error: unknown, doing: string): unknown {
   if (error instanceof ConnectionError) return explainConnection(error);
   if (!(error instanceof ApiError)) return error;
   const what = `cannot ${doing}`;

@@ -69,6 +69,20 @@ test('a refusal of the hosted cluster is not taken for one of the infra cluster'
   expect(await refuse('infra')).toMatchObject({ anchor: 'rights', why: expect.stringContaining('infra') });
 });
 
+test('a hosted cluster that does not answer is named, with why and where to look', async () => {
+  const { transport } = await behind(fine);
+  const { port, origin } = transport.server;
+  await new Promise((resolve) => server!.close(resolve));
+  const asked = new Transport(origin, async () => ({}), 'hosted');
+  const error = await asked.request({ ...get, retries: 0 }).catch((thrown: unknown) => thrown);
+  expect(explainCallError(error, 'ask')).toMatchObject({
+    what: `the hosted cluster cannot be reached at ${origin}`,
+    why: `nothing listens at the address: connect ECONNREFUSED 127.0.0.1:${port}`,
+    fix: expect.stringContaining('k8sk8s status'),
+    anchor: 'plane-unreachable',
+  });
+});
+
 test('text is text, whatever the server calls it', async () => {
   const { ask } = await behind((response) => void response.end('one line\n'));
   expect(await ask({ ...get, text: true })).toBe('one line\n');

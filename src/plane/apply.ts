@@ -1,7 +1,7 @@
 import pLimit from 'p-limit';
 import { UserError } from '../errors.ts';
 import type { InfraCluster, Kind } from '../kube/cluster.ts';
-import { explainInfraError } from '../kube/errors.ts';
+import { explainCallError } from '../kube/errors.ts';
 import { type KubeObject, nameOf, sameContent, type Workload } from '../kube/objects.ts';
 import { maximumMembers } from '../spec/schema.ts';
 import type { Reporter } from '../ui/reporter.ts';
@@ -101,7 +101,7 @@ export async function applyAll(
           if (!dryRun) await dropRollingUpdate(cluster, object, existing);
           return await cluster.apply(object, { dryRun });
         } catch (error) {
-          throw explainInfraError(error, `apply ${nameOf(object)} in namespace "${cluster.namespace}"`);
+          throw explainCallError(error, `apply ${nameOf(object)} in namespace "${cluster.namespace}"`);
         }
       }),
     ),

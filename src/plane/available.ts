@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import tls from 'node:tls';
 import { UserError } from '../errors.ts';
 import type { HostedCluster, InfraCluster } from '../kube/cluster.ts';
-import { ApiError, ConnectionError } from '../kube/errors.ts';
+import { ApiError, ConnectionError, connectionWords, isUntrusted } from '../kube/errors.ts';
 import type { Workload } from '../kube/objects.ts';
 import type { Phase } from '../ui/reporter.ts';
 import type { Diagnosis } from './diagnose.ts';
@@ -17,7 +17,7 @@ const pollEvery = 50;
  * deployed at once beside twenty on 2 cores, eight had nothing else wrong with them after 30 s of it.
  */
 function routeGrace(error: ConnectionError): number {
-  if (isCertificateProblem(error)) return 10_000;
+  if (isUntrusted(error.code)) return 10_000;
   return error.code === 'ETIMEDOUT' ? 120_000 : 30_000;
 }
 
@@ -139,18 +139,6 @@ export async function waitComponentsReady(diagnosis: Diagnosis, timeout: number,
   }
 }
 
-/** What a lost or refused connection to a plane's address means, in a few words. */
-export function connectionWords(error: ConnectionError): string {
-  if (error.code === 'CERT_HAS_EXPIRED') return 'it still shows a certificate that has expired';
-  if (error.code === 'ECONNREFUSED') return 'nothing listens at the address yet';
-  if (isCertificateProblem(error)) return 'something else answers at the address';
-  return error.code === 'ETIMEDOUT' ? 'the address does not answer' : error.message;
-}
-
-function isCertificateProblem(error: ConnectionError): boolean {
-  return /CERT|SIGNATURE|ALTNAME|SELF_SIGNED/.test(error.code);
-}
-
 /** The API server is ready, but something else, or nothing, is at the address that people will use. */
 async function notThePlane(cluster: HostedCluster, error: ConnectionError): Promise<UserError> {
   const url = new URL(cluster.server);
@@ -159,7 +147,7 @@ async function notThePlane(cluster: HostedCluster, error: ConnectionError): Prom
     (found) => found.address,
     () => undefined,
   );
-  if (isCertificateProblem(error)) {
+  if (isUntrusted(error.code)) {
     const shown = await certificateAt(url.hostname, port);
     return new UserError({
       what: `${cluster.server} is answered by something else than this plane, whose API server is ready`,

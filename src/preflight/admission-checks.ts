@@ -1,4 +1,4 @@
-import { ApiError, explainInfraError } from '../kube/errors.ts';
+import { ApiError, explainCallError } from '../kube/errors.ts';
 import type { KubeObject, Secret, Service } from '../kube/objects.ts';
 import { refusedPod } from '../plane/diagnose.ts';
 import type { ClusterSpec } from '../spec/schema.ts';
@@ -63,7 +63,7 @@ async function podsAdmitted(context: CheckContext): Promise<Outcome> {
     ({ error, component }) => error !== undefined && !(isQuota(error) && running.has(component)),
   );
   const lost = refused.find(({ error }) => !(error instanceof ApiError));
-  if (lost) return outcomeOf(explainInfraError(lost.error, 'try the pods of the plane'));
+  if (lost) return outcomeOf(explainCallError(lost.error, 'try the pods of the plane'));
   if (refused.some(({ error }) => missingRight(error) !== undefined))
     return {
       state: 'unknown',
@@ -174,7 +174,7 @@ async function refused(
 ): Promise<Outcome> {
   const right = missingRight(error);
   if (right) return { state: 'unknown', why: right };
-  if (!(error instanceof ApiError)) return outcomeOf(explainInfraError(error, `try the ${object.kind.toLowerCase()}`));
+  if (!(error instanceof ApiError)) return outcomeOf(explainCallError(error, `try the ${object.kind.toLowerCase()}`));
   if (isQuota(error) && (await quotaTells(context)))
     return { state: 'unknown', why: 'the quota is too small to try it' };
   return {

@@ -1,4 +1,4 @@
-import { ApiError, ConnectionError, explainInfraError, isForbidden, notJson } from '../kube/errors.ts';
+import { ApiError, ConnectionError, explainCallError, isForbidden, notJson } from '../kube/errors.ts';
 import { toConfigMap } from '../record.ts';
 import { toolVersion } from '../version.ts';
 import { type Check, isQuota, missingRight, type Outcome, ok, outcomeOf, shared } from './check.ts';
@@ -55,7 +55,7 @@ function accessOutcome(error: unknown, server: string): Outcome {
   // JSON was promised and something else came.
   if (error instanceof ConnectionError && error.code === notJson)
     return noApiServer(server, 'its answers are not those of Kubernetes');
-  return outcomeOf(explainInfraError(error, 'ask the infra cluster who I am'));
+  return outcomeOf(explainCallError(error, 'ask the infra cluster who I am'));
 }
 
 function noApiServer(server: string, why: string): Outcome {
@@ -107,7 +107,7 @@ function namespaceOutcome(error: unknown, name: string): Outcome {
   // The quota is asked last, and is another check's business.
   if (isQuota(error)) return ok(`Namespace ${name} is there`);
   if (!(error instanceof ApiError))
-    return outcomeOf(explainInfraError(error, `create an object in namespace "${name}"`));
+    return outcomeOf(explainCallError(error, `create an object in namespace "${name}"`));
   if (error.status === 404)
     return {
       state: 'failed',

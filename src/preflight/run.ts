@@ -1,6 +1,6 @@
 import { UserError } from '../errors.ts';
 import type { InfraCluster } from '../kube/cluster.ts';
-import { explainInfraError } from '../kube/errors.ts';
+import { explainCallError } from '../kube/errors.ts';
 import { Existing } from '../plane/apply.ts';
 import { readRecord } from '../record.ts';
 import type { ClusterSpec } from '../spec/schema.ts';
@@ -58,7 +58,7 @@ async function result(check: Check, context: CheckContext): Promise<CheckResult>
     // The check of the rights says what to do about it; here it only means that the question stays open.
     const right = missingRight(error);
     if (right) return { state: 'unknown', why: right };
-    return outcomeOf(explainInfraError(error, `check: ${check.claim(context)}`));
+    return outcomeOf(explainCallError(error, `check: ${check.claim(context)}`));
   });
   const claim = (outcome.state === 'ok' && outcome.claim) || check.claim(context);
   const anchor = (outcome.state === 'failed' && outcome.anchor) || check.anchor;
