@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { UserError } from '../errors.ts';
 import type { InfraCluster } from '../kube/cluster.ts';
 import type { Event, Job, KubeObject, Pod } from '../kube/objects.ts';
-import { configReasons, imageReasons } from '../plane/pods.ts';
+import { hindranceOf, type Patience } from '../plane/one-off-pod.ts';
 import type { Phase } from '../ui/reporter.ts';
 import { cronJobKind, scheduleName } from './cronjob.ts';
 
@@ -10,15 +10,12 @@ interface CronJob extends KubeObject {
   spec: { jobTemplate: { metadata?: { labels?: Record<string, string> }; spec: object } };
 }
 
-export interface RunRequest {
-  /** Milliseconds until the job has to be done. */
-  timeout: number;
-  signal: AbortSignal;
+/** How long the job may take to its end, and where it is told what it is at. */
+export interface RunRequest extends Patience {
   phase: Phase;
 }
 
 const jobKind = { apiVersion: 'batch/v1', kind: 'Job' };
-const hopeless = new Set([...imageReasons, ...configReasons]);
 
 /**
  * Runs the schedule's job once, now, as `kubectl create job --from=cronjob/…` does: what it lacks is told to the person
@@ -58,10 +55,10 @@ export async function runNow(cluster: InfraCluster, request: RunRequest): Promis
       throw failed(
         cluster,
         undefined,
-        `${waits.text}${waits.hopeless ? '' : `, after ${Math.round(request.timeout / 1000)} s`}`,
+        `${waits.words}${waits.hopeless ? '' : `, after ${Math.round(request.timeout / 1000)} s`}`,
       );
     }
-    request.phase.update(waits.text);
+    request.phase.update(waits.words);
     await sleep(300, undefined, { signal: request.signal });
   }
 }
@@ -78,23 +75,18 @@ async function waitsFor(
   cluster: InfraCluster,
   job: string,
   pod: Pod | undefined,
-): Promise<{ text: string; hopeless?: boolean }> {
-  const state = pod?.status?.containerStatuses?.[0]?.state;
-  if (state?.running) return { text: 'the backup is being made' };
-  if (state?.waiting?.reason && hopeless.has(state.waiting.reason))
-    return {
-      text: `${state.waiting.reason}: ${state.waiting.message ?? 'the kubelet gives no detail'}`,
-      hopeless: true,
-    };
-  const unscheduled = pod?.status?.conditions?.find(({ type, status }) => type === 'PodScheduled' && status !== 'True');
-  if (unscheduled?.message) return { text: unscheduled.message };
-  if (pod) return { text: 'its pod starts' };
+): Promise<ReturnType<typeof hindranceOf>> {
+  if (pod?.status?.containerStatuses?.[0]?.state?.running)
+    return { words: 'the backup is being made', hopeless: false };
+  if (pod) return hindranceOf(pod);
   // A quota, a LimitRange, pod security or a webhook refuses the pod.
   const { items } = await cluster.list<Event>(
     { apiVersion: 'v1', kind: 'Event' },
     { fieldSelector: `involvedObject.name=${job},reason=FailedCreate` },
   );
-  return items[0]?.message ? { text: items[0].message, hopeless: true } : { text: 'its pod is awaited' };
+  return items[0]?.message
+    ? { words: items[0].message, hopeless: true }
+    : { words: 'its pod is awaited', hopeless: false };
 }
 
 /** @param job undefined where there is nothing of it to look at any more */

@@ -2,8 +2,8 @@ import { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { UserError } from '../errors.ts';
 import type { InfraCluster } from '../kube/cluster.ts';
-import type { ContainerStatus, KubeObject, PersistentVolumeClaim, Pod, Secret, StatefulSet } from '../kube/objects.ts';
-import { imageReasons } from '../plane/pods.ts';
+import type { KubeObject, PersistentVolumeClaim, Secret, StatefulSet } from '../kube/objects.ts';
+import { type Failed, lastLines, oneOff, podKind, removePod, waitForPod } from '../plane/one-off-pod.ts';
 import { authoritiesSecret } from '../plane/secrets.ts';
 import { claimName, claimTemplate, dataVolume, type Storage, type Volume } from '../plane/storage.ts';
 
@@ -28,7 +28,6 @@ export interface Seed {
   signal: AbortSignal;
 }
 
-const podKind = { apiVersion: 'v1', kind: 'Pod' };
 /** The pod that fills a claim; one that a killed run left holds it. */
 export const seedPod = { ...podKind, metadata: { name: 'k8sk8s-restore' } };
 
@@ -49,7 +48,7 @@ export async function seedEtcd(cluster: InfraCluster, seed: Seed): Promise<void>
 async function fillClaim(cluster: InfraCluster, seed: Seed, volume: Volume, owner: Secret): Promise<void> {
   const pod = claimPod(seed, owner);
   // One that an earlier, killed run left would take this run's snapshot for another's claim.
-  await remove(cluster, seed, pod);
+  await removePod(cluster, pod.metadata.name, seed, restoreFailed(cluster));
   const { metadata, spec } = claimTemplate(seed.planeId, volume);
   const claim = {
     apiVersion: 'v1',
@@ -60,12 +59,18 @@ async function fillClaim(cluster: InfraCluster, seed: Seed, volume: Volume, owne
   await cluster.create(pod);
   try {
     await take(cluster, seed, pod);
-    await until(cluster, seed, pod, ({ status }) => status?.phase === 'Succeeded');
+    await waitForPod(
+      cluster,
+      pod.metadata.name,
+      seed,
+      ({ status }) => status?.phase === 'Succeeded',
+      restoreFailed(cluster),
+    );
   } finally {
     await cluster.delete(podKind, pod.metadata.name).catch(() => undefined);
   }
   // The volume is for one pod at a time.
-  await remove(cluster, seed, pod);
+  await removePod(cluster, pod.metadata.name, seed, restoreFailed(cluster));
 }
 
 /**
@@ -75,10 +80,16 @@ async function fillClaim(cluster: InfraCluster, seed: Seed, volume: Volume, owne
  */
 async function startFilled(cluster: InfraCluster, seed: Seed, owner: Secret): Promise<void> {
   const pod = memberPod(seed, await revisionOf(cluster, seed), owner);
-  await remove(cluster, seed, pod);
+  await removePod(cluster, pod.metadata.name, seed, restoreFailed(cluster));
   await cluster.create(pod);
   await take(cluster, seed, pod);
-  await until(cluster, seed, pod, ({ status }) => status?.containerStatuses?.every(({ ready }) => ready) ?? false);
+  await waitForPod(
+    cluster,
+    pod.metadata.name,
+    seed,
+    ({ status }) => status?.containerStatuses?.every(({ ready }) => ready) ?? false,
+    restoreFailed(cluster),
+  );
 }
 
 /** Only the infra cluster can name a template's revision; it is a hash of the template, the same each time. */
@@ -97,7 +108,7 @@ async function revisionOf(cluster: InfraCluster, { workload, timeout, signal }: 
       await cluster.delete(workload, name, now?.metadata.uid);
     }
     if (Date.now() > deadline)
-      throw restoreFailed(cluster, 'the infra cluster does not take care of statefulset "etcd"');
+      throw restoreFailed(cluster)('the infra cluster does not take care of statefulset "etcd"');
     await sleep(100, undefined, { signal });
   }
 }
@@ -202,10 +213,7 @@ function claimPod(seed: Seed, owner: Secret) {
     metadata: { ...seedPod.metadata, ownerReferences: ownedBy(owner) },
     spec: {
       ...Object.fromEntries(Object.entries(place).filter(([, value]) => value !== undefined)),
-      restartPolicy: 'Never',
-      automountServiceAccountToken: false,
-      enableServiceLinks: false,
-      terminationGracePeriodSeconds: 0,
+      ...oneOff,
       initContainers: [receive, restore],
       containers: [last],
       volumes: [incomingVolume, { name: dataVolume, persistentVolumeClaim: { claimName: claimName(seed.member) } }],
@@ -246,7 +254,13 @@ const longestSending = 24 * 3600 * 1000;
 /** Brings the snapshot into the pod once it waits for it. */
 async function take(cluster: InfraCluster, seed: Seed, pod: SeedPod): Promise<void> {
   const { snapshot, progress, signal } = seed;
-  await until(cluster, seed, pod, ({ status }) => status?.initContainerStatuses?.[0]?.state?.running !== undefined);
+  await waitForPod(
+    cluster,
+    pod.metadata.name,
+    seed,
+    ({ status }) => status?.initContainerStatuses?.[0]?.state?.running !== undefined,
+    restoreFailed(cluster),
+  );
   let sent = 0;
   const counted = async function* () {
     for await (const chunk of snapshot.open()) {
@@ -261,69 +275,15 @@ async function take(cluster: InfraCluster, seed: Seed, pod: SeedPod): Promise<vo
     timeout: longestSending,
     signal,
   });
-  if (code !== 0) throw restoreFailed(cluster, `the snapshot did not arrive: ${lastLines(stderr)}`);
+  if (code !== 0) throw restoreFailed(cluster)(`the snapshot did not arrive: ${lastLines(stderr)}`);
 }
 
-async function remove(
-  cluster: InfraCluster,
-  { timeout, signal }: Seed,
-  { metadata: { name } }: SeedPod,
-): Promise<void> {
-  await cluster.delete(podKind, name);
-  const deadline = Date.now() + timeout;
-  while (await cluster.get<Pod>(podKind, name)) {
-    if (Date.now() > deadline)
-      throw restoreFailed(cluster, `pod ${name} is still there: a node that does not answer, or a finalizer, holds it`);
-    await sleep(200, undefined, { signal });
-  }
-}
-
-const hopeless = new Set([...imageReasons, 'CreateContainerConfigError']);
-
-async function until(
-  cluster: InfraCluster,
-  { timeout, signal }: Seed,
-  { metadata: { name } }: SeedPod,
-  reached: (pod: Pod) => boolean,
-): Promise<void> {
-  const deadline = Date.now() + timeout;
-  for (;;) {
-    signal.throwIfAborted();
-    const pod = await cluster.get<Pod>(podKind, name);
-    if (!pod) throw restoreFailed(cluster, `its pod ${name} was deleted by somebody else`);
-    if (reached(pod)) return;
-    const statuses = [...(pod.status?.initContainerStatuses ?? []), ...(pod.status?.containerStatuses ?? [])];
-    const failed = statuses.find(({ state }) => (state?.terminated?.exitCode ?? 0) !== 0);
-    if (failed) throw restoreFailed(cluster, await lastWords(cluster, name, failed));
-    const stuck = statuses.find(({ state }) => hopeless.has(state?.waiting?.reason ?? ''))?.state?.waiting;
-    if (stuck) throw restoreFailed(cluster, `${stuck.reason}: ${stuck.message ?? ''}`);
-    if (Date.now() > deadline)
-      throw restoreFailed(cluster, `${waitsFor(pod, statuses)} after ${Math.round(timeout / 1000)} s`);
-    await sleep(200, undefined, { signal });
-  }
-}
-
-function waitsFor(pod: Pod, statuses: ContainerStatus[]): string {
-  const scheduled = pod.status?.conditions?.find(({ type }) => type === 'PodScheduled');
-  if (scheduled?.status === 'False') return `its pod has no node: ${scheduled.message ?? ''}`;
-  const waiting = statuses.find(({ state }) => state?.waiting)?.state?.waiting;
-  return `its pod is still ${pod.status?.phase ?? 'Pending'}${waiting?.reason ? ` (${waiting.reason})` : ''}`;
-}
-
-async function lastWords(cluster: InfraCluster, pod: string, { name, state }: ContainerStatus): Promise<string> {
-  const log = await cluster.log(pod, { container: name, tailLines: 8 }).catch(() => '');
-  return `container ${name} ended with exit code ${state?.terminated?.exitCode}: ${lastLines(log)}`;
-}
-
-function lastLines(text: string): string {
-  return text.trim().split('\n').slice(-4).join('\n').slice(-600);
-}
-
-function restoreFailed({ namespace }: InfraCluster, why: string): UserError {
-  return new UserError({
-    what: "etcd's storage could not be filled from the snapshot",
-    why,
-    fix: `mend what is named there (k8sk8s status -n ${namespace}) and run the same command again: it begins anew`,
-    anchor: 'restore-failed',
-  });
+function restoreFailed({ namespace }: InfraCluster): Failed {
+  return (why) =>
+    new UserError({
+      what: "etcd's storage could not be filled from the snapshot",
+      why,
+      fix: `mend what is named there (k8sk8s status -n ${namespace}) and run the same command again: it begins anew`,
+      anchor: 'restore-failed',
+    });
 }

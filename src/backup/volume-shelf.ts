@@ -1,20 +1,13 @@
 import { Readable } from 'node:stream';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { UserError } from '../errors.ts';
 import type { InfraCluster } from '../kube/cluster.ts';
 import type { ExecResult } from '../kube/exec.ts';
 import type { PersistentVolumeClaim, Pod } from '../kube/objects.ts';
+import { type Failed, lastLines, oneOff, type Patience, podKind, removePod, waitForPod } from '../plane/one-off-pod.ts';
 import { containerSecurity, podSecurity } from '../plane/workloads.ts';
 import { backupsClaim, claimKind, nodeImage } from './cronjob.ts';
 import type { KeptBackup, Shelf } from './shelf.ts';
 
-export interface VolumeRequest {
-  /** Milliseconds until the pod has to run. */
-  timeout: number;
-  signal: AbortSignal;
-}
-
-const podKind = { apiVersion: 'v1', kind: 'Pod' };
 const podName = 'k8sk8s-backups';
 const folder = '/backups';
 
@@ -25,7 +18,7 @@ const folder = '/backups';
  */
 export function withVolume<T>(
   cluster: InfraCluster,
-  request: VolumeRequest,
+  request: Patience,
   work: (shelf: Shelf) => Promise<T>,
 ): Promise<T> {
   return withPod(cluster, request, (run) =>
@@ -79,11 +72,7 @@ async function* contentOf(run: Run, { name }: KeptBackup): AsyncGenerator<Buffer
 }
 
 /** Runs `work` with a pod that has the volume. */
-async function withPod<T>(
-  cluster: InfraCluster,
-  { timeout, signal }: VolumeRequest,
-  work: (run: Run) => Promise<T>,
-): Promise<T> {
+async function withPod<T>(cluster: InfraCluster, request: Patience, work: (run: Run) => Promise<T>): Promise<T> {
   const claim = await cluster.get<PersistentVolumeClaim>(claimKind, backupsClaim);
   const image = claim?.metadata.annotations?.[nodeImage];
   if (!image)
@@ -93,18 +82,17 @@ async function withPod<T>(
       anchor: 'no-backups',
       exitCode: 2,
     });
-  await cluster.delete(podKind, podName);
-  while (await cluster.get(podKind, podName)) await sleep(200, undefined, { signal });
+  await removePod(cluster, podName, request, shelfError(cluster));
   await cluster.create(buildPod(image));
   try {
-    await untilRunning(cluster, timeout, signal);
+    await waitForPod(cluster, podName, request, isRunning, shelfError(cluster));
     return await work(async (script, onStdout) => {
       const result = await cluster.exec(podName, ['node', '-e', script], {
         onStdout,
         timeout: 24 * 3600 * 1000,
-        signal,
+        signal: request.signal,
       });
-      if (result.code !== 0) throw shelfError(cluster, result.stderr.trim().slice(-300));
+      if (result.code !== 0) throw shelfError(cluster)(lastLines(result.stderr));
       return result;
     });
   } finally {
@@ -117,10 +105,7 @@ function buildPod(image: string) {
     ...podKind,
     metadata: { name: podName },
     spec: {
-      restartPolicy: 'Never',
-      automountServiceAccountToken: false,
-      enableServiceLinks: false,
-      terminationGracePeriodSeconds: 0,
+      ...oneOff,
       // One that is forgotten ends by itself.
       activeDeadlineSeconds: 24 * 3600,
       securityContext: podSecurity,
@@ -139,26 +124,14 @@ function buildPod(image: string) {
   };
 }
 
-async function untilRunning(cluster: InfraCluster, timeout: number, signal: AbortSignal): Promise<void> {
-  const deadline = Date.now() + timeout;
-  for (;;) {
-    const pod = await cluster.get<Pod>(podKind, podName);
-    const state = pod?.status?.containerStatuses?.[0]?.state;
-    if (state?.running) return;
-    if (Date.now() > deadline) {
-      const scheduled = pod?.status?.conditions?.find(({ type }) => type === 'PodScheduled');
-      const why = state?.waiting?.message ?? state?.waiting?.reason ?? scheduled?.message ?? pod?.status?.phase;
-      throw shelfError(cluster, `its pod does not run after ${Math.round(timeout / 1000)} s: ${why ?? 'it is gone'}`);
-    }
-    await sleep(200, undefined, { signal });
-  }
-}
+const isRunning = ({ status }: Pod) => status?.containerStatuses?.[0]?.state?.running !== undefined;
 
-function shelfError({ namespace }: InfraCluster, why: string): UserError {
-  return new UserError({
-    what: 'the volume of backups cannot be read',
-    why,
-    fix: `look at: kubectl -n ${namespace} describe pvc ${backupsClaim}`,
-    anchor: 'backup-volume',
-  });
+function shelfError({ namespace }: InfraCluster): Failed {
+  return (why) =>
+    new UserError({
+      what: 'the volume of backups cannot be read',
+      why,
+      fix: `look at: kubectl -n ${namespace} describe pvc/${backupsClaim} pod/${podName}`,
+      anchor: 'backup-volume',
+    });
 }

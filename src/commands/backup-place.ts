@@ -5,8 +5,9 @@ import { isScheduled, scheduledStart } from '../backup/names.ts';
 import { type BucketPlace, bucketKeys, bucketPlace } from '../backup/place.ts';
 import { keysOfSecret, readSchedule } from '../backup/schedule.ts';
 import type { Shelf } from '../backup/shelf.ts';
-import { type VolumeRequest, withVolume } from '../backup/volume-shelf.ts';
+import { withVolume } from '../backup/volume-shelf.ts';
 import { UserError } from '../errors.ts';
+import type { Patience } from '../plane/one-off-pod.ts';
 import { requireRecord } from '../record.ts';
 import { type ConnectionOptions, connect } from './connection.ts';
 
@@ -64,7 +65,7 @@ export function addSourceOptions(command: Command): Command {
 /** Runs `work` with the backups that a schedule made. @throws UserError `no-backups`, `backup-volume`, `backup-bucket`, `bucket-keys` */
 export async function withShelf<T>(
   options: SourceOptions,
-  request: VolumeRequest,
+  request: Patience,
   work: (shelf: Shelf) => Promise<T>,
 ): Promise<T> {
   const { from } = options;

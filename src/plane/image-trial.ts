@@ -1,10 +1,9 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { UserError } from '../errors.ts';
 import type { InfraCluster } from '../kube/cluster.ts';
 import { ApiError } from '../kube/errors.ts';
 import type { ConfigMap, KubeObject, Pod } from '../kube/objects.ts';
 import { recordName } from './names.ts';
-import { imageReasons } from './pods.ts';
+import { type Failed, oneOff, type Patience, podKind, removePod, waitForPod } from './one-off-pod.ts';
 
 interface Template extends KubeObject {
   spec: {
@@ -17,8 +16,6 @@ interface Template extends KubeObject {
   };
 }
 
-const kind = { apiVersion: 'v1', kind: 'Pod' };
-
 /**
  * Lets each workload's image say its version (`COMPONENT --version`) in a pod of its own, placed and admitted as the
  * workload's: what cannot be pulled or does not run is found out while the old pods still serve, and nodes have the
@@ -30,7 +27,7 @@ const kind = { apiVersion: 'v1', kind: 'Pod' };
 export async function tryImages(
   cluster: InfraCluster,
   workloads: KubeObject[],
-  options: { timeout: number; signal: AbortSignal },
+  patience: Patience,
 ): Promise<Map<string, string | undefined>> {
   // The record owns the pods, so that they go with the plane when this process is killed.
   const record = (await cluster.get<ConfigMap>({ apiVersion: 'v1', kind: 'ConfigMap' }, recordName))!;
@@ -38,7 +35,7 @@ export async function tryImages(
     workloads.map(
       async (workload): Promise<[string, string | undefined]> => [
         workload.metadata.name,
-        await runOnce(cluster, trialPod(workload as Template, record), options),
+        await runOnce(cluster, trialPod(workload as Template, record), patience),
       ],
     ),
   );
@@ -54,11 +51,19 @@ export async function tryImages(
 export async function runOnce(
   cluster: InfraCluster,
   pod: ReturnType<typeof podLike>,
-  { timeout, signal }: { timeout: number; signal: AbortSignal },
+  patience: Patience,
 ): Promise<string | undefined> {
   const { name } = pod.metadata;
   const { image } = pod.spec.containers[0]!;
-  await remove(cluster, name);
+  const failed: Failed = (why) =>
+    new UserError({
+      what: `the image ${image} cannot be used`,
+      why,
+      fix: 'check its version, and whether the infra nodes reach the registry; --timeout gives it longer. Nothing was changed',
+      anchor: 'image-trial',
+    });
+  // One that an earlier, killed run left would answer for another image.
+  await removePod(cluster, name, patience, failed);
   try {
     await cluster.create(pod);
   } catch (error) {
@@ -66,41 +71,14 @@ export async function runOnce(
     throw error;
   }
   try {
-    const deadline = Date.now() + timeout;
-    for (;;) {
-      signal.throwIfAborted();
-      const now = await cluster.get<Pod>(kind, name);
-      const state = now?.status?.containerStatuses?.[0]?.state;
-      const { reason = '', message } = state?.waiting ?? {};
-      if (state?.terminated?.exitCode === 0) return (await cluster.log(name)).trim();
-      if (state?.terminated || imageReasons.has(reason))
-        throw new UserError({
-          what: `the image ${image} cannot be used`,
-          why: state?.terminated
-            ? `it ended with exit code ${state.terminated.exitCode}: ${(await cluster.log(name).catch(() => '')).trim().slice(0, 300)}`
-            : `${reason}: ${message ?? 'the kubelet gives no detail'}`,
-          fix: 'check its version, and whether the infra nodes reach the registry; nothing was changed',
-          anchor: 'image-trial',
-        });
-      if (Date.now() > deadline)
-        throw new UserError({
-          what: `the image ${image} did not run within ${Math.round(timeout / 1000)} s`,
-          why: state?.waiting?.reason ?? 'no infra node took its pod yet',
-          fix: 'give it longer with --timeout, or look at the infra nodes; nothing was changed',
-          anchor: 'image-trial',
-        });
-      await sleep(250, undefined, { signal });
-    }
+    await waitForPod(cluster, name, patience, ranToItsEnd, failed);
+    return (await cluster.log(name)).trim();
   } finally {
-    await cluster.delete(kind, name).catch(() => undefined);
+    await cluster.delete(podKind, name).catch(() => undefined);
   }
 }
 
-/** One that an earlier, killed run left would answer for another image. */
-async function remove(cluster: InfraCluster, name: string): Promise<void> {
-  await cluster.delete(kind, name);
-  while (await cluster.get(kind, name)) await sleep(250);
-}
+const ranToItsEnd = ({ status }: Pod) => status?.containerStatuses?.[0]?.state?.terminated?.exitCode === 0;
 
 /** The workload's pod reduced to its image, its place and what admission looks at. Pure. */
 function trialPod(workload: Template, owner: ConfigMap) {
@@ -124,7 +102,7 @@ export function podLike(
   const place = { nodeSelector, tolerations, imagePullSecrets, securityContext };
   const container = { name, image, command, resources, securityContext: containerSecurity };
   return {
-    ...kind,
+    ...podKind,
     metadata: {
       name: `k8sk8s-try-${name}`,
       ownerReferences: [
@@ -133,10 +111,7 @@ export function podLike(
     },
     spec: {
       ...Object.fromEntries(Object.entries(place).filter(([, value]) => value !== undefined)),
-      restartPolicy: 'Never',
-      automountServiceAccountToken: false,
-      enableServiceLinks: false,
-      terminationGracePeriodSeconds: 0,
+      ...oneOff,
       containers: [container],
     },
   };
