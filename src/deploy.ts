@@ -13,12 +13,11 @@ import {
 import { UserError } from './errors.ts';
 import { presentMembers } from './etcd/scale.ts';
 import { checkFiles, type FilesResult, writeFiles } from './files.ts';
+import { connectAsAdministrator } from './hosted.ts';
 import type { HostedCluster, InfraCluster } from './kube/cluster.ts';
-import { connectHosted } from './kube/connect.ts';
 import { type KubeObject, nameOf, type Secret, type Service } from './kube/objects.ts';
 import { acquireLock } from './lock.ts';
-import { trusted } from './pki/authority.ts';
-import { administrator, ensureCertificates, type PkiBundle } from './pki/certificates.ts';
+import { ensureCertificates, type PkiBundle } from './pki/certificates.ts';
 import { type Addresses, addressesOf, buildIngress, buildServices, loadBalancerIp } from './plane/addresses.ts';
 import { type Applied, applyAll, Existing, nothingApplied } from './plane/apply.ts';
 import { waitAvailable, waitComponentsReady } from './plane/available.ts';
@@ -107,11 +106,7 @@ export async function deploy(cluster: InfraCluster, request: DeployRequest): Pro
     const answered = new AbortController();
     const planted = first && plantPolicy(cluster, bundle, spec, reporter, AbortSignal.any([stop, answered.signal]));
 
-    hosted = connectHosted({
-      server: addresses.publicServer,
-      certificateAuthority: trusted(bundle.authorities.ca!),
-      client: await administrator(bundle),
-    });
+    hosted = await connectAsAdministrator(addresses, bundle);
     let serverVersion = await available(hosted, diagnosis, request, stop, startClients).finally(() => answered.abort());
     await planted;
     if (record.phase === 'available' && (await lostItsData(hosted))) {
@@ -259,15 +254,7 @@ async function childAssets(
   { reporter }: DeployRequest,
 ): Promise<void> {
   reporter.line('Deploying child cluster assets');
-  await applyChildAssets(
-    hosted,
-    buildChildAssets(spec, addresses, {
-      ca: trusted(bundle.authorities.ca!),
-      kubeletServing: trusted(bundle.authorities['kubelet-serving-ca']!),
-    }),
-    applied,
-    reporter,
-  );
+  await applyChildAssets(hosted, buildChildAssets(spec, addresses, bundle.authorities), applied, reporter);
 }
 
 async function removeOutdated(hosted: HostedCluster, outdated: KubeObject[], reporter: Reporter): Promise<void> {

@@ -1,11 +1,9 @@
 import { buildChildAssets } from './child/assets.ts';
 import { messageOf } from './errors.ts';
+import { connectAsAdministrator } from './hosted.ts';
 import type { InfraCluster } from './kube/cluster.ts';
-import { connectHosted } from './kube/connect.ts';
 import { ApiError, ConnectionError } from './kube/errors.ts';
 import { type KubeObject, nameOf } from './kube/objects.ts';
-import { trusted } from './pki/authority.ts';
-import { administrator } from './pki/certificates.ts';
 import { Existing } from './plane/apply.ts';
 import { differences, type FieldDifference } from './plane/differences.ts';
 import { planInfra } from './preview.ts';
@@ -50,10 +48,7 @@ export async function diffPlane(cluster: InfraCluster, instead?: ClusterSpec): P
   const spec = instead ?? parseSpec({ ...record.spec, allowUntestedVersion: true }, 'the record of the plane');
   const { objects, addresses, bundle } = await planInfra(cluster, record, spec, existing);
   const infra = objects.flatMap((recorded) => compare('infra', existing.find(recorded), recorded));
-  const assets = buildChildAssets(spec, addresses, {
-    ca: trusted(bundle.authorities.ca!),
-    kubeletServing: trusted(bundle.authorities['kubelet-serving-ca']!),
-  });
+  const assets = buildChildAssets(spec, addresses, bundle.authorities);
   const result = {
     namespace: cluster.namespace,
     plane: record.planeId,
@@ -61,11 +56,7 @@ export async function diffPlane(cluster: InfraCluster, instead?: ClusterSpec): P
     asleep: record.asleep !== undefined,
   };
   if (result.asleep) return { ...result, compared: objects.length, differences: infra };
-  const hosted = connectHosted({
-    server: addresses.publicServer,
-    certificateAuthority: trusted(bundle.authorities.ca!),
-    client: await administrator(bundle),
-  });
+  const hosted = await connectAsAdministrator(addresses, bundle);
   const compareAsset = async (asset: KubeObject): Promise<ObjectDifference[]> => {
     const live = await hosted.get(asset, asset.metadata.name, asset.metadata.namespace);
     return compare('hosted', live, live ? await hosted.apply(asset, { dryRun: true }) : asset);

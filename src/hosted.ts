@@ -58,13 +58,21 @@ export async function openPlane(cluster: InfraCluster): Promise<Plane> {
     storage: presentStorage(existing, record.planeId) ?? { kind: 'ephemeral' },
     connect: async (options) => {
       if (!options?.wakes) refuseAsleep(cluster, record);
-      return connectHosted({
-        server: addresses.publicServer,
-        certificateAuthority: trusted(bundle.authorities.ca!),
-        client: await administrator(bundle),
-      });
+      return connectAsAdministrator(addresses, bundle);
     },
   };
+}
+
+/** The hosted cluster at its public address, as `administrator` says who acts for us; nothing is sent yet. The caller closes it. */
+export async function connectAsAdministrator(
+  { publicServer }: Pick<Addresses, 'publicServer'>,
+  bundle: PkiBundle,
+): Promise<HostedCluster> {
+  return connectHosted({
+    server: publicServer,
+    certificateAuthority: trusted(bundle.authorities.ca!),
+    client: await administrator(bundle),
+  });
 }
 
 /** For what needs the plane's pods. @throws UserError `plane-asleep` */

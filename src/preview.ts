@@ -2,7 +2,6 @@ import { dump } from 'js-yaml';
 import { buildChildAssets } from './child/assets.ts';
 import type { InfraCluster } from './kube/cluster.ts';
 import { type KubeObject, nameOf, type Secret, type Service } from './kube/objects.ts';
-import { trusted } from './pki/authority.ts';
 import { ensureCertificates, type PkiBundle } from './pki/certificates.ts';
 import {
   type Addresses,
@@ -115,12 +114,7 @@ export async function exportManifests(cluster: InfraCluster, spec: ClusterSpec, 
     infra: documents(
       infra.map((object) => ({ ...object, metadata: { ...object.metadata, namespace: cluster.namespace } })),
     ),
-    hosted: documents(
-      buildChildAssets(spec, addresses, {
-        ca: trusted(bundle.authorities.ca!),
-        kubeletServing: trusted(bundle.authorities['kubelet-serving-ca']!),
-      }),
-    ),
+    hosted: documents(buildChildAssets(spec, addresses, bundle.authorities)),
     placeholders: placeholders(spec, addresses, allocated),
   };
 }

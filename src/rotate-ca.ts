@@ -221,10 +221,7 @@ class Rotation {
     const { spec, addresses, bundle } = this.#plane;
     const { reporter } = this.#work;
     await this.#inHosted(async (hosted) => {
-      const assets = buildChildAssets(spec, addresses, {
-        ca: trusted(bundle.authorities.ca!),
-        kubeletServing: trusted(bundle.authorities['kubelet-serving-ca']!),
-      });
+      const assets = buildChildAssets(spec, addresses, bundle.authorities);
       await applyChildAssets(hosted, assets, nothingApplied(), reporter);
       await writeFiles({ ...this.#request.files, renewToken: true, spec, addresses, bundle, hosted, reporter });
     });

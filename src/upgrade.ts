@@ -12,7 +12,6 @@ import type { Plane } from './hosted.ts';
 import type { HostedCluster, InfraCluster } from './kube/cluster.ts';
 import type { ConfigMap, KubeObject, Node, Workload } from './kube/objects.ts';
 import { acquireLock } from './lock.ts';
-import { trusted } from './pki/authority.ts';
 import { buildIngress, buildServices } from './plane/addresses.ts';
 import { applyAll, Existing, nothingApplied } from './plane/apply.ts';
 import { waitAvailable } from './plane/available.ts';
@@ -274,10 +273,7 @@ class Upgrade {
     const { addresses, bundle } = this.#plane;
     const { reporter, timeout, signal } = this.#request;
     this.#assetsTouched = true;
-    const assets = buildChildAssets(spec, addresses, {
-      ca: trusted(bundle.authorities.ca!),
-      kubeletServing: trusted(bundle.authorities['kubelet-serving-ca']!),
-    });
+    const assets = buildChildAssets(spec, addresses, bundle.authorities);
     await applyChildAssets(this.#hosted, assets, nothingApplied(), reporter);
     const daemons = assets.filter(({ kind }) => kind === 'DaemonSet');
     const deadline = Date.now() + timeout;

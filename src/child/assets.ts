@@ -6,6 +6,8 @@ import { imagesOf } from '../images.ts';
 import type { KubeObject } from '../kube/objects.ts';
 import { packageFile } from '../manifests/package-file.ts';
 import { renderTemplate } from '../manifests/render.ts';
+import { trusted } from '../pki/authority.ts';
+import type { PkiBundle } from '../pki/certificates.ts';
 import { type Addresses, hostAndPort } from '../plane/addresses.ts';
 import { partOf } from '../plane/names.ts';
 import type { ClusterSpec } from '../spec/schema.ts';
@@ -22,19 +24,20 @@ export function dnsAddress(spec: ClusterSpec): string {
  * What the hosted cluster is given from outside: who may do what, kube-proxy, the network driver, kube-dns and the
  * approver of kubelet serving certificates. Pure but for the files of the package.
  *
- * @param authorities PEM of the plane's CA, for the kubeconfig of kube-proxy, and of the CA of kubelet serving certificates
+ * @param authorities the plane's; what is trusted of the CA and of the one of kubelet serving certificates is told
  */
 export function buildChildAssets(
   spec: ClusterSpec,
   addresses: Addresses,
-  authorities: { ca: string; kubeletServing: string },
+  authorities: PkiBundle['authorities'],
 ): KubeObject[] {
   const images = imagesOf(spec);
   const { host: apiHost, port } = hostAndPort(addresses.workerServer);
   const api = { apiHost, apiPort: String(port) };
-  const access = renderTemplate('child/access.yaml', { kubeletServingCa: authorities.kubeletServing });
-  const rights = [...access, ...egressAssets(spec, addresses, authorities.ca)];
-  if (!spec.childAssets) return labelled([...rights, ...approver(images.node, api, authorities.ca)]);
+  const ca = trusted(authorities.ca!);
+  const access = renderTemplate('child/access.yaml', { kubeletServingCa: trusted(authorities['kubelet-serving-ca']!) });
+  const rights = [...access, ...egressAssets(spec, addresses, ca)];
+  if (!spec.childAssets) return labelled([...rights, ...approver(images.node, api, ca)]);
 
   const [proxyConfig] = renderTemplate('child/kube-proxy-config.yaml', {
     podCidr: spec.podCidr,
@@ -42,10 +45,10 @@ export function buildChildAssets(
       Object.entries(spec.featureGates).map(([gate, value]) => [gate, value === 'true']),
     ),
   });
-  const kubeconfig = inClusterKubeconfig(addresses.workerServer, authorities.ca);
+  const kubeconfig = inClusterKubeconfig(addresses.workerServer, ca);
   const objects = [
     ...rights,
-    ...approver(images.node, api, authorities.ca),
+    ...approver(images.node, api, ca),
     ...renderTemplate('child/kube-proxy.yaml', {
       kubeconfig,
       config: dump(proxyConfig),
@@ -55,7 +58,7 @@ export function buildChildAssets(
     ...(spec.network === 'flannel'
       ? renderTemplate('child/flannel.yaml', {
           podCidr: spec.podCidr,
-          configHash: hash(spec.podCidr + authorities.ca),
+          configHash: hash(spec.podCidr + ca),
           image: images.flannel,
           pluginImage: images.flannelCni,
           ...api,
@@ -64,7 +67,7 @@ export function buildChildAssets(
     ...renderTemplate('child/kube-dns.yaml', {
       dnsDomain: spec.dnsDomain,
       serviceIp: dnsAddress(spec),
-      configHash: hash(authorities.ca),
+      configHash: hash(ca),
       image: images.coredns,
     }),
   ];

@@ -40,7 +40,10 @@ function everything(spec: ClusterSpec): KubeObject[] {
     ...Array.from({ length: spec.etcdMembers }, (_, member) => service(memberService(member), `10.96.0.${6 + member}`)),
   ]);
   const configHash = { etcd: 'e', 'kube-apiserver': 'a', 'kube-controller-manager': 'c', 'kube-scheduler': 's' };
-  const child = buildChildAssets(spec, addresses, { ca: 'THE CA\n', kubeletServing: 'THE KUBELET CA\n' });
+  const child = buildChildAssets(spec, addresses, {
+    ca: { certificate: 'THE CA\n', key: '' },
+    'kubelet-serving-ca': { certificate: 'THE KUBELET CA\n', key: '' },
+  });
   for (const object of child) {
     // The approver is a program, bundled anew at every build; its text is not what is compared here.
     const data = (object as { data?: Record<string, string> }).data;
