@@ -1,10 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import tls from 'node:tls';
 import { didYouMean } from './did-you-mean.ts';
 import { UserError } from './errors.ts';
 import { openPlane, type Plane } from './hosted.ts';
 import type { InfraCluster } from './kube/cluster.ts';
 import type { Workload } from './kube/objects.ts';
+import { shownCertificate } from './kube/shown-certificate.ts';
 import { acquireLock } from './lock.ts';
 import type { Authority } from './pki/authority.ts';
 import { daysLeft, ensureCertificates, type PkiBundle, warnBeforeDays } from './pki/certificates.ts';
@@ -254,6 +254,7 @@ function notALeaf(name: string, { bundle }: Plane): UserError {
   });
 }
 
+/** Milliseconds. */
 const pollEvery = 500;
 
 /**
@@ -271,7 +272,8 @@ async function waitShown(cluster: InfraCluster, plane: Plane, certificate: strin
   const phase = reporter.begin('Waiting until the API server shows its new certificate');
   for (let seen = 0; seen < needed; ) {
     signal.throwIfAborted();
-    seen = (await shownAt(host, port)) === wanted ? seen + 1 : 0;
+    const shown = await shownCertificate(host, port);
+    seen = shown && fingerprint(shown.toString()) === wanted ? seen + 1 : 0;
     const waited = performance.now() - started;
     if (seen === 0 && waited > timeout) {
       phase.fail();
@@ -287,23 +289,6 @@ async function waitShown(cluster: InfraCluster, plane: Plane, certificate: strin
   const shownAfter = Math.round(performance.now() - started);
   phase.done('The API server shows its new certificate');
   return shownAfter;
-}
-
-/** Fingerprint of the certificate shown at an address; undefined when there is none. Nothing is verified. */
-function shownAt(host: string, port: number): Promise<string | undefined> {
-  return new Promise((resolve) => {
-    const socket = tls.connect({ host, port, servername: host, rejectUnauthorized: false, timeout: 3000 });
-    const end = (result?: string) => {
-      socket.destroy();
-      resolve(result);
-    };
-    socket.once('secureConnect', () => {
-      const shown = socket.getPeerX509Certificate();
-      end(shown && fingerprint(shown.toString()));
-    });
-    socket.once('error', () => end());
-    socket.once('timeout', () => end());
-  });
 }
 
 /** `2027-03-01`. */

@@ -1,10 +1,10 @@
 import { lookup } from 'node:dns/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
-import tls from 'node:tls';
 import { UserError } from '../errors.ts';
 import type { HostedCluster, InfraCluster } from '../kube/cluster.ts';
 import { ApiError, ConnectionError, connectionWords, isUntrusted } from '../kube/errors.ts';
 import type { Workload } from '../kube/objects.ts';
+import { shownCertificate } from '../kube/shown-certificate.ts';
 import type { Phase } from '../ui/reporter.ts';
 import type { Diagnosis } from './diagnose.ts';
 
@@ -148,10 +148,10 @@ async function notThePlane(cluster: HostedCluster, error: ConnectionError): Prom
     () => undefined,
   );
   if (isUntrusted(error.code)) {
-    const shown = await certificateAt(url.hostname, port);
+    const shown = await shownCertificate(url.hostname, port);
     return new UserError({
       what: `${cluster.server} is answered by something else than this plane, whose API server is ready`,
-      why: `at ${address ?? 'that address'} a certificate for ${shown?.subject ?? 'an unknown name'} issued by ${shown?.issuer ?? 'an unknown authority'} is shown: the name leads to another machine, or the ingress controller there does not pass TLS through`,
+      why: `at ${address ?? 'that address'} a certificate for ${oneLine(shown?.subject)} issued by ${oneLine(shown?.issuer)} is shown: the name leads to another machine, or the ingress controller there does not pass TLS through`,
       fix: 'let the name lead to the ingress controller of the infra cluster, switch TLS passthrough on there (ingress-nginx: --enable-ssl-passthrough), choose its class with --ingress-class, or use --expose nodeport',
       anchor: 'wrong-host',
     });
@@ -164,23 +164,6 @@ async function notThePlane(cluster: HostedCluster, error: ConnectionError): Prom
   });
 }
 
-/** Who the certificate at an address belongs to, and who signed it; nothing about it is verified. */
-function certificateAt(host: string, port: number): Promise<{ subject: string; issuer: string } | undefined> {
-  return new Promise((resolve) => {
-    const socket = tls.connect({ host, port, servername: host, rejectUnauthorized: false, timeout: 3000 });
-    const end = (result?: { subject: string; issuer: string }) => {
-      socket.destroy();
-      resolve(result);
-    };
-    socket.once('secureConnect', () => {
-      const certificate = socket.getPeerX509Certificate();
-      end(certificate && { subject: oneLine(certificate.subject), issuer: oneLine(certificate.issuer) });
-    });
-    socket.once('error', () => end());
-    socket.once('timeout', () => end());
-  });
-}
-
-function oneLine(name: string | undefined): string {
-  return (name ?? '').trim().split('\n').join(', ') || 'nobody';
+function oneLine(name = 'somebody unknown'): string {
+  return name.trim().split('\n').join(', ') || 'nobody';
 }
