@@ -1,16 +1,11 @@
 import { existsSync, readdirSync, readFileSync, rmdirSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { createBootstrapToken, isAccepted } from './child/bootstrap-token.ts';
+import { fileError } from './file-error.ts';
 import type { HostedCluster } from './kube/cluster.ts';
 import { buildKubeconfig } from './kubeconfig/build.ts';
 import { readKubeconfig } from './kubeconfig/read.ts';
-import {
-  belongsToAuthority,
-  fileError,
-  makeFolder,
-  refuseForeignFile,
-  writeFileAtomically,
-} from './kubeconfig/write.ts';
+import { belongsToAuthority, makeFolder, refuseForeignFile, writeFileAtomically } from './kubeconfig/write.ts';
 import { trusted } from './pki/authority.ts';
 import type { PkiBundle } from './pki/certificates.ts';
 import type { Addresses } from './plane/addresses.ts';
@@ -18,6 +13,7 @@ import { adminKubeconfig } from './plane/secrets.ts';
 import type { ClusterSpec } from './spec/schema.ts';
 import type { Reporter } from './ui/reporter.ts';
 
+/** Milliseconds that a bootstrap token is accepted, unless the person says otherwise. */
 export const tokenTtl = 24 * 3600 * 1000;
 
 export interface FilesRequest {

@@ -3,7 +3,7 @@ import { createReadStream, createWriteStream, openSync, readSync, renameSync, rm
 import path from 'node:path';
 import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import { messageOf, UserError } from '../errors.ts';
+import { fileError } from '../file-error.ts';
 
 /** Ends the name of what is still being written, or was when its writer was killed: `list` leaves it out. */
 export const unfinished = '.part';
@@ -31,32 +31,6 @@ export async function wholeFile<T>(
     rmSync(part, { force: true });
   }
 }
-
-/** @returns `error` itself when it is none of the file system */
-export function fileError(action: 'read' | 'write', file: string, error: unknown): unknown {
-  const { code } = error as NodeJS.ErrnoException;
-  if (error instanceof UserError || code === undefined || !/^E[A-Z0-9]+$/.test(code)) return error;
-  return new UserError({
-    what: `cannot ${action} ${file}`,
-    why: reasons[code] ?? messageOf(error),
-    fix:
-      action === 'read'
-        ? 'check the path and its permissions'
-        : 'check that its folder is there, its permissions, and the room on its disk',
-    anchor: action === 'read' ? 'file-not-readable' : 'file-not-writable',
-    exitCode: action === 'read' ? 2 : 1,
-    cause: error,
-  });
-}
-
-const reasons: Record<string, string> = {
-  ENOENT: 'there is no such file or folder',
-  EISDIR: 'it is a folder',
-  ENOTDIR: 'a part of the path is a file, not a folder',
-  EACCES: 'you have no permission',
-  ENOSPC: 'there is no space left on the device',
-  EPIPE: 'whoever reads it has ended',
-};
 
 /**
  * @param length how many of its first bytes to look at

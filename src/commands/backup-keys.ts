@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs';
 import type { Command } from 'commander';
-import { fileError } from '../backup/file.ts';
 import type { Keys, Seal } from '../backup/seal.ts';
 import { UserError } from '../errors.ts';
+import { fileError } from '../file-error.ts';
 
 /** How a backup that is made is closed. */
 export interface SealOptions {

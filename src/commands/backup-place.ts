@@ -1,12 +1,12 @@
 import { readFileSync } from 'node:fs';
 import type { Command } from 'commander';
-import { fileError } from '../backup/file.ts';
 import { isScheduled, scheduledStart } from '../backup/names.ts';
 import { type BucketPlace, bucketKeys, bucketPlace } from '../backup/place.ts';
 import { keysOfSecret, readSchedule } from '../backup/schedule.ts';
 import type { Shelf } from '../backup/shelf.ts';
 import { withVolume } from '../backup/volume-shelf.ts';
 import { UserError } from '../errors.ts';
+import { fileError } from '../file-error.ts';
 import type { Patience } from '../plane/one-off-pod.ts';
 import { requireRecord } from '../record.ts';
 import { type ConnectionOptions, connect } from './connection.ts';

@@ -18,7 +18,7 @@ import { fingerprint } from '../pki/inspect.ts';
 import { type Credential, createAuthority } from '../pki/issue.ts';
 import { buildKubeconfig } from './build.ts';
 import { readKubeconfig } from './read.ts';
-import { belongsToAuthority, fileError, mergeIntoFile, refuseForeignFile, writeFileAtomically } from './write.ts';
+import { belongsToAuthority, mergeIntoFile, refuseForeignFile, writeFileAtomically } from './write.ts';
 
 let authority: Credential;
 let other: Credential;
@@ -132,26 +132,6 @@ describe('writeFileAtomically', () => {
     expect(await failure(writeFileAtomically(long, 'two'))).toMatchObject({ what: `cannot write ${long}` });
     expect(readFileSync(long, 'utf8')).toBe('one');
     expect(readdirSync(dir)).toHaveLength(1);
-  });
-});
-
-describe('fileError', () => {
-  it.each([
-    ['ENOSPC', 'there is no space left on the device'],
-    ['EDQUOT', 'your disk quota is used up'],
-    ['EACCES', 'you have no permission'],
-    ['EROFS', 'the file system is read-only'],
-    ['ENOTDIR', 'a part of the path is a file, not a folder'],
-    ['EIO', 'EIO: i/o error'],
-  ])('explains %s', (code, why) => {
-    expect(
-      fileError('write', 'tls/kubeconfig', Object.assign(new Error(`${code}: i/o error`), { code })),
-    ).toMatchObject({ what: 'cannot write tls/kubeconfig', why, anchor: 'file-not-writable' });
-  });
-
-  it('leaves bugs alone', () => {
-    const bug = new TypeError('x is not a function');
-    expect(fileError('read', 'f', bug)).toBe(bug);
   });
 });
 

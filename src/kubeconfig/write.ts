@@ -2,7 +2,8 @@ import { randomBytes } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, statSync } from 'node:fs';
 import { type FileHandle, open, readFile, realpath, rename, stat, unlink } from 'node:fs/promises';
 import path from 'node:path';
-import { messageOf, UserError } from '../errors.ts';
+import { UserError } from '../errors.ts';
+import { fileError } from '../file-error.ts';
 import { fingerprint, shareCertificate } from '../pki/inspect.ts';
 import { type MergeOptions, mergeKubeconfig } from './merge.ts';
 import { describeAuthority, readKubeconfig } from './read.ts';
@@ -111,41 +112,6 @@ export function belongsToAuthority(file: string, certificateAuthority: string): 
   const owners = text === undefined ? undefined : ownersOf(text, file);
   return owners?.every(({ authority = '' }) => shareCertificate(authority, certificateAuthority)) ?? false;
 }
-
-/**
- * The UserError for a failure of the file system. Contents never appear in it.
- *
- * @returns `error` itself when it is not such a failure
- */
-export function fileError(action: 'read' | 'write', file: string, error: unknown, exitCode: 1 | 2 = 1): unknown {
-  const code = (error as NodeJS.ErrnoException | null)?.code;
-  if (error instanceof UserError || typeof code !== 'string' || !/^E[A-Z0-9]+$/.test(code)) return error;
-  const [why, fix] = REASONS[code] ?? [messageOf(error), 'name another path'];
-  return new UserError({
-    what: `cannot ${action} ${file}`,
-    why,
-    fix,
-    anchor: action === 'write' ? 'file-not-writable' : 'file-not-readable',
-    exitCode,
-    cause: error,
-  });
-}
-
-const elsewhere = 'choose another folder with --dir';
-const full = ['there is no space left on the device', `free some there, or ${elsewhere}`] as const;
-const forbidden = ['you have no permission', `ask its owner, or ${elsewhere}`] as const;
-const fileInPath = ['a part of the path is a file, not a folder', `move that file away, or ${elsewhere}`] as const;
-const REASONS: Record<string, readonly [why: string, fix: string]> = {
-  ENOSPC: full,
-  EDQUOT: ['your disk quota is used up', full[1]],
-  EACCES: forbidden,
-  EPERM: forbidden,
-  ENOENT: ['there is no such folder, and it cannot be made there', elsewhere],
-  ENOTDIR: fileInPath,
-  EEXIST: fileInPath,
-  EISDIR: ['it is a folder', 'name a file'],
-  EROFS: ['the file system is read-only', elsewhere],
-};
 
 interface Owner {
   name: string;
