@@ -13,20 +13,16 @@ import { type KeyStatus, keyStatus, rotateServiceAccountKey } from '../service-a
 import { table } from '../ui/table.ts';
 import { confirm } from './confirm.ts';
 import {
-  addConnectionOptions,
   addOutputOptions,
+  addPlaneCommand,
   type ConnectionOptions,
   changing,
   connect,
-  interruption,
   outputOption,
-  parseDuration,
-  reporterOf,
 } from './connection.ts';
 
 export function configure(command: Command): void {
-  const child = (name: string, description: string) =>
-    addConnectionOptions(command.command(name).description(description).helpOption('--help', 'show help'));
+  const child = (name: string, description: string) => addPlaneCommand(command, name, description);
   child('status', 'every certificate, and how long it lives; exit code 1 when one has less than 30 days left')
     .addOption(
       new Option('--output <FORMAT>', 'text, wide (with subjects and names) or json')
@@ -115,12 +111,9 @@ export function render(certificates: CertificateStatus[], wide: boolean): string
 }
 
 async function renew(options: ConnectionOptions & { name?: string[]; timeout: string; output: string }): Promise<void> {
-  const signal = interruption();
-  const timeout = parseDuration(options.timeout, '--timeout');
-  const reporter = reporterOf(options);
-  const cluster = connect(options);
-  try {
-    const renewed = await renewCertificates(cluster, options.name ?? [], { reporter, timeout, signal });
+  await changing(options, async (cluster, work) => {
+    const { reporter } = work;
+    const renewed = await renewCertificates(cluster, options.name ?? [], work);
     if (renewed.asleep) reporter.line('The plane sleeps: it reads them when it wakes.');
     else if (renewed.names.some((name) => name !== 'apiserver' && name !== 'admin'))
       reporter.line('The others are read again by whoever uses them within two minutes; until then the old ones hold.');
@@ -129,9 +122,7 @@ async function renew(options: ConnectionOptions & { name?: string[]; timeout: st
         'tls/kubeconfig still has the one before, which stays valid until its end: k8sk8s kubeconfig writes the new one.',
       );
     if (options.output === 'json') process.stdout.write(`${JSON.stringify(renewed, null, 2)}\n`);
-  } finally {
-    await cluster.close();
-  }
+  });
 }
 
 interface RotateOptions extends ConnectionOptions {
@@ -142,21 +133,12 @@ interface RotateOptions extends ConnectionOptions {
 }
 
 async function rotateKey(options: RotateOptions): Promise<void> {
-  const signal = interruption();
-  const timeout = parseDuration(options.timeout, '--timeout');
-  const cluster = connect(options);
-  try {
+  await changing(options, async (cluster, work) => {
     const now = options.status
       ? await keyStatus(cluster)
-      : await rotateServiceAccountKey(cluster, options.dropNow ?? false, {
-          reporter: reporterOf(options),
-          timeout,
-          signal,
-        });
+      : await rotateServiceAccountKey(cluster, options.dropNow ?? false, work);
     process.stdout.write(options.output === 'json' ? `${JSON.stringify(now, null, 2)}\n` : `${renderKey(now)}\n`);
-  } finally {
-    await cluster.close();
-  }
+  });
 }
 
 /** Pure. */

@@ -27,6 +27,11 @@ export function addConnectionOptions(command: Command): Command {
     );
 }
 
+/** One of a command's own commands, which works on the plane of a namespace. */
+export function addPlaneCommand(parent: Command, name: string, description: string): Command {
+  return addConnectionOptions(parent.command(name).description(description).helpOption('--help', 'show help'));
+}
+
 export function addOutputOptions(command: Command): Command {
   return command.option('--quiet', 'only warnings and errors').option('--verbose', 'say more about every step');
 }

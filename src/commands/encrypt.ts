@@ -1,8 +1,8 @@
 import type { Command } from 'commander';
 import { type EncryptionStatus, encryptionStatus, rotateEncryption } from '../encrypt.ts';
 import {
-  addConnectionOptions,
   addOutputOptions,
+  addPlaneCommand,
   type ConnectionOptions,
   changing,
   connect,
@@ -10,8 +10,7 @@ import {
 } from './connection.ts';
 
 export function configure(command: Command): void {
-  const child = (name: string, description: string) =>
-    addConnectionOptions(command.command(name).description(description).helpOption('--help', 'show help'));
+  const child = (name: string, description: string) => addPlaneCommand(command, name, description);
   child(
     'status',
     'by which key Secrets are encrypted; exit code 1 where they are not, or a change of key is unfinished',

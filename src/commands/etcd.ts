@@ -14,8 +14,8 @@ import type { Reporter } from '../ui/reporter.ts';
 import { table } from '../ui/table.ts';
 import { confirm } from './confirm.ts';
 import {
-  addConnectionOptions,
   addOutputOptions,
+  addPlaneCommand,
   type ConnectionOptions,
   changing,
   connect,
@@ -25,8 +25,7 @@ import {
 type Changing = ConnectionOptions & { timeout: string; output: string };
 
 export function configure(command: Command): void {
-  const child = (name: string, description: string) =>
-    addConnectionOptions(command.command(name).description(description).helpOption('--help', 'show help'));
+  const child = (name: string, description: string) => addPlaneCommand(command, name, description);
   child('members', 'who is who, and how much they hold; exit code 1 when one does not answer or raises an alarm')
     .addOption(outputOption())
     .action(members);

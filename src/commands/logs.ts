@@ -4,7 +4,7 @@ import { UserError } from '../errors.ts';
 import { refuseAsleep } from '../hosted.ts';
 import { followLog, type LogQuery, type LogSink, type LogSource, prefixOf, readLog } from '../logs.ts';
 import { egressName } from '../plane/egress.ts';
-import { readRecord } from '../record.ts';
+import { requireRecord } from '../record.ts';
 import { components } from '../spec/components.ts';
 import {
   addConnectionOptions,
@@ -58,13 +58,7 @@ async function run(name: string | undefined, options: LogsOptions): Promise<void
   const signal = AbortSignal.any([interruption(), brokenOutput()]);
   const cluster = connect(options);
   try {
-    const record = await readRecord(cluster);
-    if (!record)
-      throw new UserError({
-        what: `there is no plane of k8sk8s in namespace "${cluster.namespace}"`,
-        fix: 'k8sk8s list shows where there are some',
-        anchor: 'no-plane',
-      });
+    const record = await requireRecord(cluster);
     const all = record.spec.egress !== 'none' ? sources : components;
     const chosen: readonly LogSource[] = asked ? [asked] : options.audit ? [audited] : all;
     const sinkOf = (source: LogSource): LogSink => ({

@@ -2,12 +2,11 @@ import type { Command } from 'commander';
 import { createBootstrapToken, listBootstrapTokens, revokeBootstrapToken } from '../child/bootstrap-token.ts';
 import { UserError } from '../errors.ts';
 import { filePaths, tokenTtl, workerKubeconfig } from '../files.ts';
-import { inHostedCluster, type Plane } from '../hosted.ts';
-import type { HostedCluster } from '../kube/cluster.ts';
 import { refuseForeignFile, writeFileAtomically } from '../kubeconfig/write.ts';
 import { trusted } from '../pki/authority.ts';
 import { table } from '../ui/table.ts';
-import { addConnectionOptions, type ConnectionOptions, connect, outputOption, parseDuration } from './connection.ts';
+import { addPlaneCommand, type ConnectionOptions, outputOption, parseDuration } from './connection.ts';
+import { inPlane } from './in-plane.ts';
 
 interface CreateOptions extends ConnectionOptions {
   ttl?: string;
@@ -19,8 +18,7 @@ interface CreateOptions extends ConnectionOptions {
 }
 
 export function configure(command: Command): void {
-  const child = (name: string, description: string) =>
-    addConnectionOptions(command.command(name).description(description).helpOption('--help', 'show help'));
+  const child = (name: string, description: string) => addPlaneCommand(command, name, description);
   child('create', 'make a token with which new workers introduce themselves')
     .option('--ttl <TIME>', 'how long it is accepted (default: 24h)')
     .option('--description <TEXT>', 'what it is for', 'made by k8sk8s token create')
@@ -37,7 +35,7 @@ export function configure(command: Command): void {
 
 async function create(options: CreateOptions): Promise<void> {
   const ttl = options.ttl === undefined ? tokenTtl : parseDuration(options.ttl, '--ttl');
-  await withPlane(options, async (plane, hosted) => {
+  await inPlane(options, async (plane, hosted) => {
     const file = filePaths(options.dir).bootstrapKubeconfig;
     const authority = trusted(plane.bundle.authorities.ca!);
     if (options.write && !options.force) refuseForeignFile(file, authority);
@@ -51,7 +49,7 @@ async function create(options: CreateOptions): Promise<void> {
 }
 
 async function list(options: ConnectionOptions & { output: string }): Promise<void> {
-  await withPlane(options, async (_, hosted) => {
+  await inPlane(options, async (_, hosted) => {
     const now = Date.now();
     const tokens = (await listBootstrapTokens(hosted)).map(({ id, expires, description }) => ({
       id,
@@ -84,7 +82,7 @@ async function revoke(id: string, options: ConnectionOptions): Promise<void> {
       anchor: 'bad-values',
       exitCode: 2,
     });
-  await withPlane(options, async (_, hosted) => {
+  await inPlane(options, async (_, hosted) => {
     const short = id.slice(0, 6);
     if (!(await revokeBootstrapToken(hosted, short)))
       throw new UserError({
@@ -94,16 +92,4 @@ async function revoke(id: string, options: ConnectionOptions): Promise<void> {
       });
     process.stderr.write(`token ${short} revoked\n`);
   });
-}
-
-async function withPlane(
-  options: ConnectionOptions,
-  work: (plane: Plane, hosted: HostedCluster) => Promise<void>,
-): Promise<void> {
-  const cluster = connect(options);
-  try {
-    await inHostedCluster(cluster, work);
-  } finally {
-    await cluster.close();
-  }
 }

@@ -1,13 +1,12 @@
 import type { Command } from 'commander';
 import { createUser, type Grant, listUsers, type Remaining, revokeUser, type User } from '../child/users.ts';
 import { UserError } from '../errors.ts';
-import { inHostedCluster, type Plane } from '../hosted.ts';
-import type { HostedCluster } from '../kube/cluster.ts';
 import { buildKubeconfig } from '../kubeconfig/build.ts';
 import { refuseForeignFile, writeFileAtomically } from '../kubeconfig/write.ts';
 import { trusted } from '../pki/authority.ts';
 import { table } from '../ui/table.ts';
-import { addConnectionOptions, type ConnectionOptions, connect, outputOption, parseDuration } from './connection.ts';
+import { addPlaneCommand, type ConnectionOptions, outputOption, parseDuration } from './connection.ts';
+import { inPlane } from './in-plane.ts';
 
 interface CreateOptions extends ConnectionOptions {
   group: string[];
@@ -20,8 +19,7 @@ interface CreateOptions extends ConnectionOptions {
 }
 
 export function configure(command: Command): void {
-  const child = (name: string, description: string) =>
-    addConnectionOptions(command.command(name).description(description).helpOption('--help', 'show help'));
+  const child = (name: string, description: string) => addPlaneCommand(command, name, description);
   child('create', 'print a kubeconfig for somebody, by a certificate that ends soon')
     .argument('<NAME>', 'who it is: what the hosted cluster calls the user')
     .option(
@@ -148,16 +146,4 @@ export function remainingWords(name: string, remaining: Remaining | undefined): 
     `A certificate cannot be called back: until ${until} its holder is still known as "${name}", and may do what everybody who is known may do${remaining.bindings.length > 0 ? ', and through bindings that k8sk8s did not make:' : '.'}`,
     ...remaining.bindings.map((binding) => `  ${binding}`),
   ].join('\n');
-}
-
-async function inPlane(
-  options: ConnectionOptions,
-  work: (plane: Plane, hosted: HostedCluster) => Promise<void>,
-): Promise<void> {
-  const cluster = connect(options);
-  try {
-    await inHostedCluster(cluster, work);
-  } finally {
-    await cluster.close();
-  }
 }

@@ -1,0 +1,16 @@
+import { inHostedCluster, type Plane } from '../hosted.ts';
+import type { HostedCluster } from '../kube/cluster.ts';
+import { type ConnectionOptions, connect } from './connection.ts';
+
+/** Opens the infra cluster, the plane of its namespace and the hosted cluster for `work`, and closes them in the end. */
+export async function inPlane(
+  options: ConnectionOptions,
+  work: (plane: Plane, hosted: HostedCluster) => Promise<void>,
+): Promise<void> {
+  const cluster = connect(options);
+  try {
+    await inHostedCluster(cluster, work);
+  } finally {
+    await cluster.close();
+  }
+}
