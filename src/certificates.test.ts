@@ -30,6 +30,17 @@ test('every certificate of a plane, each etcd member of it too, has a purpose', 
   expect(names.filter((name) => purposeOf(name) === undefined)).toEqual([]);
 });
 
+test('every certificate is told with the Secret that holds it', () => {
+  const secretOf = Object.fromEntries(statusOf(bundle, now).map(({ name, secret }) => [name, secret]));
+  expect(secretOf).toMatchObject({
+    ca: 'k8sk8s-ca',
+    apiserver: 'kube-apiserver',
+    'etcd-2-peer': 'etcd',
+    scheduler: 'kube-scheduler',
+    admin: 'admin-kubeconfig',
+  });
+});
+
 test('the first to end comes first, and 30 days before its end it is near', () => {
   const near = (days: number) => statusOf(bundle, after(days)).filter(({ nearItsEnd }) => nearItsEnd);
   expect(near(334)).toEqual([]);

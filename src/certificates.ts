@@ -14,6 +14,7 @@ import { hostAndPort } from './plane/addresses.ts';
 import { Existing, nothingApplied } from './plane/apply.ts';
 import { buildControlPlane, certificateContext } from './plane/control-plane.ts';
 import { applySecrets, rollOut, type Work } from './plane/roll-out.ts';
+import { secretOf } from './plane/secrets.ts';
 import { sealingOf } from './seal.ts';
 import { formatDuration, type Reporter } from './ui/reporter.ts';
 
@@ -37,7 +38,6 @@ export interface CertificateStatus {
 }
 
 interface Purpose {
-  secret: string;
   usedFor: string;
   atItsEnd: string;
 }
@@ -53,54 +53,45 @@ const purposes: Record<string, Purpose> = {
   'front-proxy-ca': authority('signs the API server towards aggregated APIs', 'aggregated APIs refuse the API server'),
   'kubelet-serving-ca': authority("signs kubelets' serving certificates", 'logs, exec, port-forward and metrics stop'),
   apiserver: {
-    secret: 'kube-apiserver',
     usedFor: 'what the API server shows to everybody',
     atItsEnd: 'kubectl, workers and pods refuse the API server',
   },
   'apiserver-etcd-client': {
-    secret: 'kube-apiserver',
     usedFor: 'the API server towards etcd',
     atItsEnd: 'the API server loses etcd and stops',
   },
   'apiserver-kubelet-client': {
-    secret: 'kube-apiserver',
     usedFor: 'the API server towards kubelets',
     atItsEnd: 'logs, exec, port-forward and metrics stop',
   },
   'front-proxy-client': {
-    secret: 'kube-apiserver',
     usedFor: 'the API server towards aggregated APIs',
     atItsEnd: 'aggregated APIs refuse the API server',
   },
   'controller-manager': {
-    secret: 'kube-controller-manager',
     usedFor: 'the controller-manager towards the API server',
     atItsEnd: 'nothing is made, healed or collected any more',
   },
   scheduler: {
-    secret: 'kube-scheduler',
     usedFor: 'the scheduler towards the API server',
     atItsEnd: 'new pods get no node',
   },
   egress: {
-    secret: 'kube-apiserver-egress',
     usedFor: 'the proxy beside the API server that reaches pods',
     atItsEnd: 'webhooks and aggregated APIs on pod addresses stop',
   },
   'konnectivity-server': {
-    secret: 'kube-apiserver-egress',
     usedFor: 'what the konnectivity server shows to its agents',
     atItsEnd: 'no agent connects; logs, exec, webhooks and aggregated APIs stop',
   },
   admin: {
-    secret: 'admin-kubeconfig',
     usedFor: 'the administrator of tls/kubeconfig',
     atItsEnd: 'kubectl with that file is refused',
   },
 };
 
 function authority(usedFor: string, atItsEnd: string): Purpose {
-  return { secret: 'k8sk8s-ca', usedFor, atItsEnd };
+  return { usedFor, atItsEnd };
 }
 
 /** What a certificate of the table is for. */
@@ -114,9 +105,8 @@ export function purposeOf(name: string): Purpose | undefined {
   const [, member, peer] = /^etcd-(\d+)(-peer)?$/.exec(name) ?? [];
   if (member === undefined) return purposes[name];
   return peer
-    ? { secret: 'etcd', usedFor: `etcd member ${member} towards the others`, atItsEnd: 'the other members refuse it' }
+    ? { usedFor: `etcd member ${member} towards the others`, atItsEnd: 'the other members refuse it' }
     : {
-        secret: 'etcd',
         usedFor: `etcd member ${member} towards API servers`,
         atItsEnd: 'API servers refuse that member; with the last one the whole cluster stops',
       };
@@ -138,10 +128,11 @@ export function statusOf(
     ([name, { certificate }]: [string, { certificate: string }]) => {
       const facts = inspect(certificate);
       const days = daysLeft(facts, now);
-      const purpose = purposeOf(name) ?? { secret: 'k8sk8s-ca', usedFor: 'nothing that k8sk8s knows', atItsEnd: '' };
+      const purpose = purposeOf(name) ?? { usedFor: 'nothing that k8sk8s knows', atItsEnd: '' };
       return {
         name,
         kind,
+        secret: secretOf(name),
         ...purpose,
         subject: [`CN=${facts.commonName}`, ...facts.organizations.map((each) => `O=${each}`)].join(', '),
         names: [...facts.dnsNames, ...facts.ipAddresses],

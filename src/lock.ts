@@ -6,7 +6,7 @@ import { isRunning, whereabouts } from './holder.ts';
 import type { InfraCluster } from './kube/cluster.ts';
 import { ConnectionError, explainCallError, isConflict, isNotFound } from './kube/errors.ts';
 import type { Lease } from './kube/objects.ts';
-import { anyPlaneSelector, recordName } from './plane/names.ts';
+import { anyPlaneSelector, partOf, recordName } from './plane/names.ts';
 import type { Reporter } from './ui/reporter.ts';
 
 const kind = { apiVersion: 'coordination.k8s.io/v1', kind: 'Lease' };
@@ -96,7 +96,7 @@ const fresh: Lease = {
   ...kind,
   metadata: {
     name: recordName,
-    labels: { 'app.kubernetes.io/part-of': 'k8sk8s', 'app.kubernetes.io/managed-by': 'k8sk8s' },
+    labels: { 'app.kubernetes.io/part-of': partOf, 'app.kubernetes.io/managed-by': partOf },
   },
   spec: {},
 };
@@ -108,7 +108,7 @@ async function untilFree(
   reporter: Reporter,
   signal: AbortSignal | undefined,
 ): Promise<void> {
-  if (found.metadata.labels?.['app.kubernetes.io/part-of'] !== 'k8sk8s') throw foreignLease(cluster.namespace);
+  if (found.metadata.labels?.['app.kubernetes.io/part-of'] !== partOf) throw foreignLease(cluster.namespace);
   const holder = found.spec.holderIdentity;
   if (!holder) return;
   const running = isRunning(found.metadata.annotations?.[holderProcess]);

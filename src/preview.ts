@@ -6,6 +6,7 @@ import { ensureCertificates, type PkiBundle } from './pki/certificates.ts';
 import {
   type Addresses,
   addressesOf,
+  apiserverService,
   buildIngress,
   buildServices,
   konnectivityPort,
@@ -166,7 +167,7 @@ function placeholderAddresses(spec: ClusterSpec): Addresses {
     },
   });
   return addressesOf(spec, [
-    service('apiserver', apiserverPlaceholder, spec.nodePort ?? nodePortPlaceholder),
+    service(apiserverService, apiserverPlaceholder, spec.nodePort ?? nodePortPlaceholder),
     ...Array.from({ length: spec.etcdMembers }, (_, member) => service(memberService(member), etcdPlaceholder(member))),
   ]);
 }

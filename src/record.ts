@@ -17,7 +17,7 @@ export interface PlaneRecord {
   spec: ClusterSpecInput;
   /** Issuers of service-account tokens that may still be in use, newest first. */
   issuers: string[];
-  /** How often an ephemeral etcd was found to have lost its data: API servers that knew the old data are made anew. */
+  /** How often etcd was found to have lost its data: API servers that knew the old data are made anew. */
   losses?: number;
   /** The command whose last step was begun: run again, it ends that step instead of beginning anew. */
   finishing?: string;
@@ -25,7 +25,7 @@ export interface PlaneRecord {
   exposed?: Exposed;
   /** What was found when somebody last tried whether the plane's NetworkPolicies are enforced. */
   network?: NetworkFinding;
-  /** Since when the plane sleeps, RFC 3339, and how many pods each of its workloads gets when it wakes. */
+  /** Present while the plane sleeps. */
   asleep?: Asleep;
   /**
    * `restoring` until etcd has the data of a backup: it must not begin empty before. `deploying` until the plane was seen
@@ -35,7 +35,9 @@ export interface PlaneRecord {
 }
 
 export interface Asleep {
+  /** RFC 3339. */
   since: string;
+  /** How many pods each workload, by its name, gets when the plane wakes. */
   replicas: Record<string, number>;
   /** Where an ephemeral etcd's data is meanwhile. */
   snapshot?: KeptSnapshot;
@@ -68,7 +70,7 @@ export interface Exposed {
 
 const kind = { apiVersion: 'v1', kind: 'ConfigMap' };
 
-/** @returns undefined when the namespace has no plane; @throws Error when the ConfigMap is not a record */
+/** @returns undefined when the namespace has no plane, or its ConfigMap of that name is no record */
 export async function readRecord(cluster: InfraCluster): Promise<PlaneRecord | undefined> {
   const object = await cluster.get<ConfigMap>(kind, recordName);
   return object && parseRecord(object);
@@ -85,7 +87,7 @@ export async function requireRecord(cluster: InfraCluster): Promise<PlaneRecord>
   });
 }
 
-/** @returns undefined when the ConfigMap is somebody else's */
+/** @returns undefined when the ConfigMap is somebody else's, or damaged */
 export function parseRecord(object: ConfigMap): PlaneRecord | undefined {
   const text = object.data?.['plane.json'];
   if (text === undefined) return undefined;

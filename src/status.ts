@@ -4,7 +4,7 @@ import { openPlane } from './hosted.ts';
 import type { HostedCluster, InfraCluster } from './kube/cluster.ts';
 import { ApiError, ConnectionError, connectionWords } from './kube/errors.ts';
 import type { ContainerStatus, Event, KubeObject, Node, Pod } from './kube/objects.ts';
-import { type PkiBundle, warnBeforeDays } from './pki/certificates.ts';
+import { daysLeft, type PkiBundle, warnBeforeDays } from './pki/certificates.ts';
 import { inspect } from './pki/inspect.ts';
 import { EtcdGateway } from './plane/etcd-gateway.ts';
 import { replicasOf } from './plane/guards.ts';
@@ -114,7 +114,7 @@ export async function planeStatus(cluster: InfraCluster, now = new Date()): Prom
       ...Object.entries(bundle.leaves),
     ].map(([name, { certificate }]) => ({
       name,
-      days: Math.floor((inspect(certificate).notAfter.getTime() - now.getTime()) / 86_400_000),
+      days: daysLeft(inspect(certificate), now),
     }));
     return {
       namespace: cluster.namespace,

@@ -2,6 +2,7 @@ import { type Command, Option } from 'commander';
 import { UserError } from '../errors.ts';
 import type { InfraCluster } from '../kube/cluster.ts';
 import { connectInfra, type KubeconfigChoice, namespaceOfContext } from '../kube/connect.ts';
+import { reservedNamespaces } from '../plane/names.ts';
 import type { Work } from '../plane/roll-out.ts';
 import { readSealFile } from '../seal.ts';
 import type { Reporter } from '../ui/reporter.ts';
@@ -41,8 +42,6 @@ export function outputOption(): Option {
   return new Option('--output <FORMAT>', 'text or json').choices(['text', 'json']).default('text');
 }
 
-const reserved = new Set(['kube-system', 'kube-public', 'kube-node-lease']);
-
 /** Opens the infra cluster in the chosen namespace. @throws UserError (exit code 2) */
 export function connect(options: ConnectionOptions): InfraCluster {
   const namespace = options.namespace ?? namespaceOfContext(options);
@@ -63,7 +62,7 @@ export function connect(options: ConnectionOptions): InfraCluster {
       exitCode: 2,
     });
   }
-  if (reserved.has(namespace)) {
+  if (reservedNamespaces.includes(namespace)) {
     throw new UserError({
       what: `namespace "${namespace}" belongs to the infra cluster itself`,
       why: 'a plane there would share its Secrets and rights with the cluster that carries it',

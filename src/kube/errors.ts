@@ -56,6 +56,9 @@ export class ConnectionError extends Error {
 
 export const isNotFound = (error: unknown): boolean => error instanceof ApiError && error.status === 404;
 export const isConflict = (error: unknown): boolean => error instanceof ApiError && error.status === 409;
+/** A 403 that is not the authorizer's: a ResourceQuota of the namespace leaves no room. */
+export const isQuotaExceeded = (error: unknown): boolean =>
+  isForbidden(error) && (error as ApiError).message.includes('exceeded quota');
 export const isForbidden = (error: unknown): boolean => error instanceof ApiError && error.status === 403;
 
 /** Code of a ConnectionError: an answer came, and it was not the JSON that an API server sends, or not all of it. */

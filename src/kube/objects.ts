@@ -129,11 +129,11 @@ export interface PersistentVolumeClaim extends KubeObject {
   status?: { phase?: string; capacity?: { storage?: string } };
 }
 
-/** core/v1 Event. */
 export interface Job extends KubeObject {
   status?: { conditions?: Condition[] };
 }
 
+/** core/v1 Event. */
 export interface Event extends KubeObject {
   type?: string;
   reason?: string;

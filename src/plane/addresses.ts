@@ -31,6 +31,10 @@ export const konnectivityPort = 8132;
 /** Stands for the address of a load balancer that has not given one yet. */
 export const loadBalancerPlaceholder = 'LOAD_BALANCER_IP';
 
+/** Name of the API server's service. */
+export const apiserverService = 'apiserver';
+export const ingressName = 'k8s-on-k8s';
+
 /** Name of the service that is a member's address, as long as it is one. */
 export function memberService(member: number): string {
   return `etcd${member}`;
@@ -67,7 +71,7 @@ export function buildServices(planeId: string, spec: ClusterSpec, members = spec
   for (const service of services)
     service.metadata.labels = labelsOf(
       planeId,
-      service.metadata.name === 'apiserver' ? 'kube-apiserver' : 'etcd',
+      service.metadata.name === apiserverService ? 'kube-apiserver' : 'etcd',
       spec.kubernetesVersion,
     );
   return services;
@@ -107,7 +111,7 @@ function nodePortWish(spec: ClusterSpec): number | undefined {
  */
 export function addressesOf(spec: ClusterSpec, services: Service[], earlierIssuers: string[] = []): Addresses {
   const find = (name: string) => services.find((service) => service.metadata.name === name);
-  const apiserver = find('apiserver');
+  const apiserver = find(apiserverService);
   const nodePort = apiserver?.spec.ports?.[0]?.nodePort;
   const etcd: string[] = [];
   for (let address = find(memberService(0))?.spec.clusterIP; address; ) {

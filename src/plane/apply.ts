@@ -3,31 +3,35 @@ import { UserError } from '../errors.ts';
 import type { InfraCluster, Kind } from '../kube/cluster.ts';
 import { explainCallError } from '../kube/errors.ts';
 import { type KubeObject, nameOf, sameContent, type Workload } from '../kube/objects.ts';
+import { components, deployments } from '../spec/components.ts';
 import { maximumMembers } from '../spec/schema.ts';
 import type { Reporter } from '../ui/reporter.ts';
-import { memberService } from './addresses.ts';
+import { apiserverService, ingressName, memberService } from './addresses.ts';
 import { belongsTo, recordName } from './names.ts';
 import { secretNames } from './secrets.ts';
 import { claimName } from './storage.ts';
 
 const members = Array.from({ length: maximumMembers }, (_, member) => member);
-const deployments = ['kube-apiserver', 'kube-controller-manager', 'kube-scheduler'];
 
 /** Every name that a plane takes in its namespace; `listed` where one list is cheaper than a question for each. */
 const plannedNames: { kind: Kind; names: string[]; listed?: true }[] = [
   { kind: { apiVersion: 'v1', kind: 'ConfigMap' }, names: [recordName] },
   { kind: { apiVersion: 'v1', kind: 'Secret' }, names: secretNames },
-  { kind: { apiVersion: 'v1', kind: 'Service' }, names: ['apiserver', ...members.map(memberService)], listed: true },
-  { kind: { apiVersion: 'v1', kind: 'PersistentVolumeClaim' }, names: members.map(claimName), listed: true },
-  { kind: { apiVersion: 'apps/v1', kind: 'StatefulSet' }, names: ['etcd'] },
-  { kind: { apiVersion: 'apps/v1', kind: 'Deployment' }, names: deployments },
-  { kind: { apiVersion: 'networking.k8s.io/v1', kind: 'Ingress' }, names: ['k8s-on-k8s'] },
   {
-    kind: { apiVersion: 'networking.k8s.io/v1', kind: 'NetworkPolicy' },
-    names: ['etcd', ...deployments],
+    kind: { apiVersion: 'v1', kind: 'Service' },
+    names: [apiserverService, ...members.map(memberService)],
     listed: true,
   },
-  { kind: { apiVersion: 'policy/v1', kind: 'PodDisruptionBudget' }, names: ['etcd', ...deployments], listed: true },
+  { kind: { apiVersion: 'v1', kind: 'PersistentVolumeClaim' }, names: members.map(claimName), listed: true },
+  { kind: { apiVersion: 'apps/v1', kind: 'StatefulSet' }, names: ['etcd'] },
+  { kind: { apiVersion: 'apps/v1', kind: 'Deployment' }, names: [...deployments] },
+  { kind: { apiVersion: 'networking.k8s.io/v1', kind: 'Ingress' }, names: [ingressName] },
+  {
+    kind: { apiVersion: 'networking.k8s.io/v1', kind: 'NetworkPolicy' },
+    names: [...components],
+    listed: true,
+  },
+  { kind: { apiVersion: 'policy/v1', kind: 'PodDisruptionBudget' }, names: [...components], listed: true },
 ];
 
 /** What the namespace holds under the names that a plane takes, whoever made it. */

@@ -158,7 +158,7 @@ export class Diagnosis {
     return [...this.#pods.values()].filter(({ metadata }) => metadata.labels?.['app.kubernetes.io/name'] === component);
   }
 
-  /** Since when the API server's pod has been ready, if it is. */
+  /** A pod of the API server is ready. */
   get apiServerReady(): boolean {
     return this.#ready('kube-apiserver') > 0;
   }

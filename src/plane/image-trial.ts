@@ -1,6 +1,6 @@
 import { UserError } from '../errors.ts';
 import type { InfraCluster } from '../kube/cluster.ts';
-import { ApiError } from '../kube/errors.ts';
+import { isQuotaExceeded } from '../kube/errors.ts';
 import type { ConfigMap, KubeObject, Pod } from '../kube/objects.ts';
 import { recordName } from './names.ts';
 import { type Failed, oneOff, type Patience, podKind, removePod, waitForPod } from './one-off-pod.ts';
@@ -67,7 +67,7 @@ export async function runOnce(
   try {
     await cluster.create(pod);
   } catch (error) {
-    if (error instanceof ApiError && error.status === 403 && error.message.includes('exceeded quota')) return undefined;
+    if (isQuotaExceeded(error)) return undefined;
     throw error;
   }
   try {

@@ -18,6 +18,9 @@ export const planeKinds = [
 /** Name of the ConfigMap that records a plane and of the Lease that guards it. */
 export const recordName = 'k8sk8s';
 
+/** Namespaces of the infra cluster itself, in which no plane may be. */
+export const reservedNamespaces = ['kube-system', 'kube-public', 'kube-node-lease'];
+
 export const partOf = 'k8sk8s';
 /** Selects everything of k8sk8s in a namespace, whichever plane it belongs to. */
 export const anyPlaneSelector = `app.kubernetes.io/part-of=${partOf}`;

@@ -5,6 +5,7 @@ import { buildKubeconfig } from '../kubeconfig/build.ts';
 import { renderTemplate } from '../manifests/render.ts';
 import { type Authority, trusted as trustedOf, trustedOfClients } from '../pki/authority.ts';
 import type { PkiBundle } from '../pki/certificates.ts';
+import { authorityRows } from '../pki/table.ts';
 import type { ClusterSpec } from '../spec/schema.ts';
 import { egressName, egressProgram, egressSelector } from './egress.ts';
 import { encryptionConfiguration, readEncryption } from './encryption-config.ts';
@@ -13,7 +14,7 @@ import { labelsOf } from './names.ts';
 /** The plane's authorities and service-account keys: no pod mounts it but the controller-manager, and of it only the signers. */
 export const authoritiesSecret = 'k8sk8s-ca';
 
-const authorities = ['ca', 'etcd-ca', 'etcd-peer-ca', 'front-proxy-ca', 'kubelet-serving-ca'];
+const authorities = authorityRows.map(({ name }) => name);
 
 /** Which certificates, with their keys, live in which Secret; and which authorities' certificates stand beside them. */
 const contents: Record<string, { leaves: string[]; trusted: string[]; serviceAccount?: true }> = {
@@ -40,6 +41,12 @@ const memberLeaf = /^etcd-\d+(-peer)?$/;
 /** The certificates of a Secret; `known` are all that there are, for the etcd members among them. */
 function leavesOf(name: string, known: string[]): string[] {
   return known.filter((leaf) => (name === 'etcd' ? memberLeaf.test(leaf) : contents[name]!.leaves.includes(leaf)));
+}
+
+/** The Secret that holds a certificate, by its name in the table: of an authority, or what stands beside it, the authorities'. */
+export function secretOf(certificate: string): string {
+  const own = Object.keys(contents).find((name) => leavesOf(name, [certificate]).length > 0);
+  return own ?? authoritiesSecret;
 }
 
 export const secretNames = [authoritiesSecret, ...Object.keys(contents)];

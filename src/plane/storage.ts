@@ -8,7 +8,7 @@ import { parseQuantity } from '../quantity.ts';
 import type { PlaneRecord } from '../record.ts';
 import type { ClusterSpec } from '../spec/schema.ts';
 import type { Existing } from './apply.ts';
-import { belongsTo, podSelector } from './names.ts';
+import { belongsTo, partOf, podSelector } from './names.ts';
 
 /** Where etcd keeps its data: in its pod, or on a volume of its own for each member. */
 export type Storage = { kind: 'ephemeral' } | Volume;
@@ -151,8 +151,8 @@ export function claimTemplate(planeId: string, volume: Volume): Omit<PersistentV
   const labels = {
     ...podSelector(planeId, 'etcd'),
     'app.kubernetes.io/component': 'control-plane',
-    'app.kubernetes.io/part-of': 'k8sk8s',
-    'app.kubernetes.io/managed-by': 'k8sk8s',
+    'app.kubernetes.io/part-of': partOf,
+    'app.kubernetes.io/managed-by': partOf,
   };
   return { metadata: { name: dataVolume, labels }, spec };
 }

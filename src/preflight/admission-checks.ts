@@ -1,8 +1,9 @@
-import { ApiError, explainCallError } from '../kube/errors.ts';
+import { ApiError, explainCallError, isQuotaExceeded } from '../kube/errors.ts';
 import type { KubeObject, Secret, Service } from '../kube/objects.ts';
+import { apiserverService } from '../plane/addresses.ts';
 import { refusedPod } from '../plane/diagnose.ts';
 import type { ClusterSpec } from '../spec/schema.ts';
-import { type Check, type CheckContext, isQuota, missingRight, type Outcome, ok, outcomeOf } from './check.ts';
+import { type Check, type CheckContext, missingRight, type Outcome, ok, outcomeOf } from './check.ts';
 import { quotaRoom, quotaShortages } from './quota.ts';
 import { type PodTrial, runningComponents, trialIngress, trialPods, trialServices } from './trials.ts';
 
@@ -60,7 +61,7 @@ async function podsAdmitted(context: CheckContext): Promise<Outcome> {
   const [trials, running] = await Promise.all([trialPods(context), runningComponents(context)]);
   const refused = trials.filter(
     // The quota of a pod that runs is used by itself.
-    ({ error, component }) => error !== undefined && !(isQuota(error) && running.has(component)),
+    ({ error, component }) => error !== undefined && !(isQuotaExceeded(error) && running.has(component)),
   );
   const lost = refused.find(({ error }) => !(error instanceof ApiError));
   if (lost) return outcomeOf(explainCallError(lost.error, 'try the pods of the plane'));
@@ -69,7 +70,7 @@ async function podsAdmitted(context: CheckContext): Promise<Outcome> {
       state: 'unknown',
       why: 'you may not create pods, not even for a trial; pod security and limits show when the plane is made',
     };
-  const others = (await quotaTells(context)) ? refused.filter(({ error }) => !isQuota(error)) : refused;
+  const others = (await quotaTells(context)) ? refused.filter(({ error }) => !isQuotaExceeded(error)) : refused;
   if (others.length > 0) return podsRefused(context, others);
   return refused.length > 0 ? { state: 'unknown', why: 'the quota is too small to try them' } : ok();
 }
@@ -134,7 +135,7 @@ async function servicesAccepted(context: CheckContext): Promise<Outcome> {
       fix: `choose another ${spec.nodePort === undefined ? '--port' : '--node-port'}, or leave it out and let the cluster choose`,
     };
   if (refusal) return refused(context, refusal.object, refusal.error, 'rejected');
-  const apiserver = trials.find(({ object }) => object.metadata.name === 'apiserver')!.object;
+  const apiserver = trials.find(({ object }) => object.metadata.name === apiserverService)!.object;
   const before = (await context.existing()).find<Service>(apiserver)?.spec.ports?.[0]?.nodePort;
   if (port !== undefined && port === before) return ok(`Node port ${port} is kept`);
   // A dry run does not compare the port with the range, only with the ports that are in use.
@@ -175,7 +176,7 @@ async function refused(
   const right = missingRight(error);
   if (right) return { state: 'unknown', why: right };
   if (!(error instanceof ApiError)) return outcomeOf(explainCallError(error, `try the ${object.kind.toLowerCase()}`));
-  if (isQuota(error) && (await quotaTells(context)))
+  if (isQuotaExceeded(error) && (await quotaTells(context)))
     return { state: 'unknown', why: 'the quota is too small to try it' };
   return {
     state: 'failed',

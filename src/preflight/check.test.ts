@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { UserError } from '../errors.ts';
-import { ApiError } from '../kube/errors.ts';
-import { type CheckContext, isQuota, missingRight, outcomeOf, shared } from './check.ts';
+import { ApiError, isQuotaExceeded } from '../kube/errors.ts';
+import { type CheckContext, missingRight, outcomeOf, shared } from './check.ts';
 
 const forbidden = (message: string) => new ApiError({ status: 403, reason: 'Forbidden', message });
 
@@ -11,10 +11,10 @@ test('a missing right is told apart from everything else that is forbidden', () 
   expect(missingRight(forbidden(rbac))).toBe('you may not create pods');
   const quota = forbidden('pods "etcd" is forbidden: exceeded quota: small, requested: pods=1, used: pods=0');
   expect(missingRight(quota)).toBeUndefined();
-  expect(isQuota(quota)).toBe(true);
+  expect(isQuotaExceeded(quota)).toBe(true);
   expect(missingRight(forbidden('admission webhook "w" denied the request: no'))).toBeUndefined();
   expect(missingRight(new Error(rbac))).toBeUndefined();
-  expect(isQuota(forbidden(rbac))).toBe(false);
+  expect(isQuotaExceeded(forbidden(rbac))).toBe(false);
 });
 
 test("an error's own anchor stays with it, and a bug stays a bug", () => {

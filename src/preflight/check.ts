@@ -63,9 +63,6 @@ export function missingRight(error: unknown): string | undefined {
   return match ? `you may not ${match[1]} ${match[2]}` : undefined;
 }
 
-export const isQuota = (error: unknown): boolean =>
-  error instanceof ApiError && error.status === 403 && error.message.includes('exceeded quota');
-
 /** Something that several checks want to know, asked once for each run. */
 export function shared<T>(read: (context: CheckContext) => Promise<T>): (context: CheckContext) => Promise<T> {
   const answers = new WeakMap<CheckContext, Promise<T>>();

@@ -1,7 +1,8 @@
-import { ApiError, ConnectionError, explainCallError, isForbidden, notJson } from '../kube/errors.ts';
+import { ApiError, ConnectionError, explainCallError, isForbidden, isQuotaExceeded, notJson } from '../kube/errors.ts';
+import { reservedNamespaces } from '../plane/names.ts';
 import { toConfigMap } from '../record.ts';
 import { toolVersion } from '../version.ts';
-import { type Check, isQuota, missingRight, type Outcome, ok, outcomeOf, shared } from './check.ts';
+import { type Check, missingRight, type Outcome, ok, outcomeOf, shared } from './check.ts';
 import { missingRights, rightsFor } from './rights.ts';
 import { renamed, trialId } from './trials.ts';
 
@@ -70,8 +71,6 @@ function noApiServer(server: string, why: string): Outcome {
 
 const missing = shared(({ cluster, spec }) => missingRights(cluster, rightsFor(spec)));
 
-const reserved = /^kube-(system|public|node-lease)$/;
-
 export const namespace: Check = {
   name: 'namespace',
   claim: ({ cluster }) => `Namespace ${cluster.namespace} accepts objects`,
@@ -79,7 +78,7 @@ export const namespace: Check = {
   severity: 'fatal',
   async probe(context) {
     const { cluster, spec } = context;
-    if (reserved.test(cluster.namespace))
+    if (reservedNamespaces.includes(cluster.namespace))
       return {
         state: 'failed',
         what: `namespace "${cluster.namespace}" belongs to the infra cluster itself`,
@@ -105,7 +104,7 @@ export const namespace: Check = {
 
 function namespaceOutcome(error: unknown, name: string): Outcome {
   // The quota is asked last, and is another check's business.
-  if (isQuota(error)) return ok(`Namespace ${name} is there`);
+  if (isQuotaExceeded(error)) return ok(`Namespace ${name} is there`);
   if (!(error instanceof ApiError))
     return outcomeOf(explainCallError(error, `create an object in namespace "${name}"`));
   if (error.status === 404)

@@ -1,11 +1,12 @@
 import { isForbidden } from '../kube/errors.ts';
 import type { KubeObject } from '../kube/objects.ts';
-import { buildServices } from '../plane/addresses.ts';
+import { apiserverService, buildServices, ingressName } from '../plane/addresses.ts';
 import { replicasOf } from '../plane/guards.ts';
 import { recordName } from '../plane/names.ts';
 import { secretNamesOf } from '../plane/secrets.ts';
 import { claimName } from '../plane/storage.ts';
 import { formatQuantity, parseQuantity } from '../quantity.ts';
+import { deployments } from '../spec/components.ts';
 import { type Check, type CheckContext, ok, shared } from './check.ts';
 import { type PodResources, runningComponents, trialId, trialPods, trialStorage } from './trials.ts';
 
@@ -104,8 +105,8 @@ async function demand(context: CheckContext): Promise<Amounts> {
     buildServices(trialId, spec).map(({ metadata }) => metadata.name),
   );
   const configMaps = missing('v1', 'ConfigMap', [recordName]);
-  const deployments = missing('apps/v1', 'Deployment', ['kube-apiserver', 'kube-controller-manager', 'kube-scheduler']);
-  const ingresses = spec.expose === 'ingress' ? missing('networking.k8s.io/v1', 'Ingress', ['k8s-on-k8s']) : 0;
+  const workloads = missing('apps/v1', 'Deployment', [...deployments]);
+  const ingresses = spec.expose === 'ingress' ? missing('networking.k8s.io/v1', 'Ingress', [ingressName]) : 0;
   const storage = await trialStorage(context).then(
     (choice) => choice.storage,
     () => undefined,
@@ -127,15 +128,15 @@ async function demand(context: CheckContext): Promise<Amounts> {
       'count/secrets': secrets,
       services,
       'count/services': services,
-      'services.nodeports': missing('v1', 'Service', ['apiserver']),
-      'services.loadbalancers': spec.inCluster === 'loadbalancer' ? missing('v1', 'Service', ['apiserver']) : 0,
+      'services.nodeports': missing('v1', 'Service', [apiserverService]),
+      'services.loadbalancers': spec.inCluster === 'loadbalancer' ? missing('v1', 'Service', [apiserverService]) : 0,
       configmaps: configMaps,
       'count/configmaps': configMaps,
       persistentvolumeclaims: claims,
       'count/persistentvolumeclaims': claims,
       'requests.storage': bytes,
-      'count/deployments.apps': deployments,
-      'count/replicasets.apps': deployments,
+      'count/deployments.apps': workloads,
+      'count/replicasets.apps': workloads,
       'count/statefulsets.apps': missing('apps/v1', 'StatefulSet', ['etcd']),
       'count/ingresses.networking.k8s.io': ingresses,
     },

@@ -1,6 +1,6 @@
 import { isForbidden } from '../kube/errors.ts';
 import type { KubeObject, Pod, Service } from '../kube/objects.ts';
-import { addressesOf, buildIngress, buildServices, memberService } from '../plane/addresses.ts';
+import { addressesOf, apiserverService, buildIngress, buildServices, memberService } from '../plane/addresses.ts';
 import { belongsTo } from '../plane/names.ts';
 import { chooseStorage } from '../plane/storage.ts';
 import { buildWorkloads, settledMembership } from '../plane/workloads.ts';
@@ -69,7 +69,7 @@ export const trialPods = shared(async ({ cluster, spec }): Promise<PodTrial[]> =
     planeId: trialId,
     spec,
     addresses: addressesOf(spec, [
-      service('apiserver'),
+      service(apiserverService),
       ...Array.from({ length: spec.etcdMembers }, (_, member) => service(memberService(member))),
     ]),
     membership: settledMembership(spec.etcdMembers, false),
