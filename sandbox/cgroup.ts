@@ -58,13 +58,7 @@ export function createCgroup(name: string): void {
 
 /** Every process in the cgroup and below it. */
 export function processesOf(name: string): number[] {
-  return cgroupFolders(path.join(trackingRoot(), name)).flatMap((folder) => {
-    try {
-      return readFileSync(path.join(folder, 'cgroup.procs'), 'utf8').split('\n').filter(Boolean).map(Number);
-    } catch {
-      return [];
-    }
-  });
+  return cgroupFolders(path.join(trackingRoot(), name)).flatMap(pidsOf);
 }
 
 /**

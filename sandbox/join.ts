@@ -10,7 +10,7 @@ import { ensureKubelet } from './kubelet.ts';
 import { withSandboxLock } from './lock.ts';
 import { ensureDaemon, ensureMachine, inside, lastWords, stopMachine } from './machine.ts';
 import { until } from './process.ts';
-import { type MachineState, machineFolder, requireState, type SandboxState, saveState } from './state.ts';
+import { type MachineState, machineFolder, nameOption, requireState, type SandboxState, saveState } from './state.ts';
 import { workerArchives } from './up.ts';
 
 export interface JoinOptions {
@@ -161,7 +161,7 @@ function claim(state: SandboxState, { namespace, workers }: JoinOptions): Machin
         taken.length > 0
           ? `others belong to the planes in ${taken.join(', ')}`
           : `the sandbox has ${machines.length} worker machines`,
-      fix: `add machines with: k8sk8s sandbox up --workers N; or free some with: k8sk8s sandbox join --leave -n NAMESPACE`,
+      fix: `add machines with: k8sk8s sandbox up${nameOption(state.name)} --workers N; or free some with: k8sk8s sandbox join${nameOption(state.name)} --leave -n NAMESPACE`,
       anchor: 'no-idle-workers',
       exitCode: 2,
     });

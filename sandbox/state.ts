@@ -38,6 +38,14 @@ export interface SandboxState {
   folders: string[];
 }
 
+/** Name of the sandbox where none is given. */
+export const defaultSandbox = 'k8sk8s';
+
+/** ` --name NAME`, for commands in messages; empty for the default. */
+export function nameOption(name: string): string {
+  return name === defaultSandbox ? '' : ` --name ${name}`;
+}
+
 /** $K8SK8S_STATE, or k8sk8s below $XDG_STATE_HOME, or below ~/.local/state. */
 export function stateRoot(env: NodeJS.ProcessEnv = process.env): string {
   return env.K8SK8S_STATE ?? path.join(env.XDG_STATE_HOME ?? path.join(homedir(), '.local', 'state'), 'k8sk8s');
@@ -74,7 +82,7 @@ export function requireState(name: string): SandboxState {
   if (state) return state;
   throw new UserError({
     what: `there is no sandbox "${name}" on this box`,
-    fix: `make it with: k8sk8s sandbox up${name === 'k8sk8s' ? '' : ` --name ${name}`}`,
+    fix: `make it with: k8sk8s sandbox up${nameOption(name)}`,
     anchor: 'no-sandbox',
     exitCode: 2,
   });

@@ -271,7 +271,7 @@ async function waitShown(cluster: InfraCluster, plane: Plane, certificate: strin
       throw new UserError({
         what: `the API server does not show its new certificate after ${formatDuration(waited)}`,
         why: 'the new one is in the Secret kube-apiserver; a kubelet of the infra cluster should have brought it to the pod, or the pod does not run',
-        fix: 'look at: k8sk8s status; a new pod has it at once (kubectl delete pod -l app.kubernetes.io/name=kube-apiserver)',
+        fix: `look at: k8sk8s status -n ${cluster.namespace}; a new pod has it at once (kubectl -n ${cluster.namespace} delete pod -l app.kubernetes.io/name=kube-apiserver)`,
         anchor: 'certificate-not-shown',
       });
     }

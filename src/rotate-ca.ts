@@ -173,7 +173,9 @@ class Rotation {
     else if (this.#workers().length > 0)
       await this.#tell(`Then run this again, which drops the old ${this.#workers().join(' and ')}.`);
     if (this.#plane.storage.kind === 'ephemeral' && this.#names.some(isOfEtcd))
-      reporter.warn('etcd began anew without what it held, as was allowed: run k8sk8s deploy now');
+      reporter.warn(
+        `etcd began anew without what it held, as was allowed: run k8sk8s deploy -n ${this.#cluster.namespace} now`,
+      );
   }
 
   /** Nothing of a worker or a person is of the old ones any more, or that is accepted. */
@@ -293,7 +295,7 @@ class Rotation {
     throw new UserError({
       what: `another ${etcd.join(' and ')} replaces the pod of etcd, and all objects of the hosted cluster would be lost with it`,
       why: 'the plane keeps its data in that pod (ephemeral storage)',
-      fix: `leave ${etcd.length > 1 ? 'them' : 'it'} out with --authority; or add --yes when nothing in the hosted cluster is worth keeping, and run k8sk8s deploy afterwards`,
+      fix: `leave ${etcd.length > 1 ? 'them' : 'it'} out with --authority; or add --yes when nothing in the hosted cluster is worth keeping, and run k8sk8s deploy -n ${this.#cluster.namespace} afterwards`,
       anchor: 'data-loss',
       exitCode: 2,
     });
@@ -366,7 +368,7 @@ class Rotation {
         phase.fail();
         throw new UserError({
           what: `waited in vain ${what}, for ${Math.round(timeout / 1000)} s`,
-          fix: 'look at: k8sk8s status; then run the same command again, it goes on from here',
+          fix: `look at: k8sk8s status -n ${this.#cluster.namespace}; then run the same command again, it goes on from here`,
           anchor: 'rotation-stuck',
         });
       }

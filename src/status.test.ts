@@ -119,8 +119,8 @@ test('certificates near their end are a problem, and what to do stands beside it
     ],
   });
   expect(problems).toEqual([
-    'certificate a has expired: run k8sk8s deploy again',
-    'certificate b expires in 29 days: run k8sk8s deploy again',
+    'certificate a has expired: run k8sk8s deploy -n team again',
+    'certificate b expires in 29 days: run k8sk8s deploy -n team again',
   ]);
 });
 
@@ -131,5 +131,7 @@ test('a plane that sleeps has no pods, and nothing is wrong with that', () => {
   const asleep = { ...status, asleep: '2026-01-01T00:00:00Z' };
   expect(problemsOf(asleep)).toEqual([]);
   const half = { ...asleep, components: [{ ...etcd, since: '2026-01-01T00:00:01Z' }] };
-  expect(problemsOf(half)).toEqual([expect.stringMatching(/has pods of etcd: run k8sk8s wake or k8sk8s sleep/)]);
+  expect(problemsOf(half)).toEqual([
+    expect.stringMatching(/has pods of etcd: run k8sk8s wake -n team or k8sk8s sleep -n team/),
+  ]);
 });

@@ -104,7 +104,7 @@ export async function planeStatus(cluster: InfraCluster, now = new Date()): Prom
     const [pods, events, answer, alarms] = await Promise.all([
       cluster.pods(planeSelector(record.planeId)),
       cluster.list<Event>({ apiVersion: 'v1', kind: 'Event' }),
-      hosted ? hostedStatus(hosted, record.phase, storage) : { answers: false, workers: [] },
+      hosted ? hostedStatus(hosted, cluster.namespace, record.phase, storage) : { answers: false, workers: [] },
       record.asleep ? [] : etcdAlarms(cluster, bundle),
     ]);
     const { signer } = bundle.authorities.ca!;
@@ -157,11 +157,11 @@ export function problemsOf(
   >,
 ): string[] {
   return [
-    ...phaseProblems(status.phase),
+    ...phaseProblems(status),
     ...(status.finishing === repairing
       ? [`its etcd is being repaired; if nobody is at it, run k8sk8s etcd repair -n ${status.namespace} again`]
       : []),
-    ...(status.asleep ? awakeProblems(status.components) : componentProblems(status.components)),
+    ...(status.asleep ? awakeProblems(status) : componentProblems(status.components)),
     ...status.alarms.map((alarm) => alarmProblem(alarm, status.namespace)),
     ...(status.hosted.problem ? [status.hosted.problem] : []),
     ...(status.exposed
@@ -173,7 +173,7 @@ export function problemsOf(
       .filter(({ name, days }) => days < warnBeforeDays(name))
       .map(
         ({ name, days }) =>
-          `certificate ${name} ${days < 0 ? 'has expired' : `expires in ${days} days`}: run k8sk8s deploy again${name === 'ca-signer' ? ' with --seal-file; kubelets and users lose access with it' : ''}`,
+          `certificate ${name} ${days < 0 ? 'has expired' : `expires in ${days} days`}: run k8sk8s deploy -n ${status.namespace} again${name === 'ca-signer' ? ' with --seal-file; kubelets and users lose access with it' : ''}`,
       ),
   ];
 }
@@ -184,11 +184,11 @@ function alarmProblem(alarm: string, namespace: string): string {
     : `etcd raises the alarm ${alarm}: look at k8sk8s etcd members -n ${namespace}`;
 }
 
-function phaseProblems(phase: PlaneRecord['phase']): string[] {
+function phaseProblems({ phase, namespace }: Pick<PlaneStatus, 'phase' | 'namespace'>): string[] {
   if (phase === 'available') return [];
   return phase === 'restoring'
-    ? ['its restore is not finished: wait for it, or run k8sk8s restore again']
-    : ['its first deploy is not finished: wait for it, or run k8sk8s deploy again'];
+    ? [`its restore is not finished: wait for it, or run k8sk8s restore FILE -n ${namespace} again`]
+    : [`its first deploy is not finished: wait for it, or run k8sk8s deploy -n ${namespace} again`];
 }
 
 function componentProblems(of: ComponentStatus[]): string[] {
@@ -198,12 +198,12 @@ function componentProblems(of: ComponentStatus[]): string[] {
 }
 
 /** Of a plane that sleeps nothing runs, as it should be. */
-function awakeProblems(of: ComponentStatus[]): string[] {
-  const names = of.filter(({ since }) => since !== undefined).map(({ name }) => name);
+function awakeProblems({ components, namespace }: Pick<PlaneStatus, 'components' | 'namespace'>): string[] {
+  const names = components.filter(({ since }) => since !== undefined).map(({ name }) => name);
   return names.length === 0
     ? []
     : [
-        `it is to sleep, but has pods of ${names.join(', ')}: run k8sk8s wake or k8sk8s sleep, whichever was interrupted`,
+        `it is to sleep, but has pods of ${names.join(', ')}: run k8sk8s wake -n ${namespace} or k8sk8s sleep -n ${namespace}, whichever was interrupted`,
       ];
 }
 
@@ -297,6 +297,7 @@ function refusal(name: string, events: Event[]): string | undefined {
 /** Asks the hosted cluster for its nodes, and whether it is still the one that deploy left. */
 async function hostedStatus(
   hosted: HostedCluster,
+  namespace: string,
   phase: PlaneRecord['phase'],
   storage: Storage,
 ): Promise<PlaneStatus['hosted']> {
@@ -317,7 +318,7 @@ async function hostedStatus(
       problem:
         binding || phase !== 'available'
           ? undefined
-          : `etcd lost its data (its ${storage.kind === 'volume' ? 'volume' : 'pod'} was replaced): run k8sk8s deploy again, then restart the workers' kubelets`,
+          : `etcd lost its data (its ${storage.kind === 'volume' ? 'volume' : 'pod'} was replaced): run k8sk8s deploy -n ${namespace} again, then restart the workers' kubelets`,
     };
   } catch (error) {
     return { answers: false, problem: `the API does not answer: ${noAnswerWords(error)}`, workers: [] };

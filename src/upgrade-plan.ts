@@ -74,10 +74,10 @@ export async function planUpgrade(cluster: InfraCluster, to: string, allowUntest
       removedApis,
       done: differences.length - strange.length,
       problems: [
-        ...stepProblems(plane, from, to),
+        ...stepProblems(plane, cluster.namespace, from, to),
         ...differenceProblems(strange, cluster.namespace),
         ...skewProblems(workers, to),
-        ...pinnedProblems(spec),
+        ...pinnedProblems(spec, cluster.namespace),
       ],
       rollback: `when a step fails: API servers, controller-manager, scheduler and child assets go back to ${from} by themselves; etcd's data stays as it is`,
     };
@@ -117,12 +117,12 @@ function differenceProblems(differences: PlaneDiff['differences'], namespace: st
   ];
 }
 
-function stepProblems({ record }: Plane, from: string, to: string): UpgradePlan['problems'] {
+function stepProblems({ record }: Plane, namespace: string, from: string, to: string): UpgradePlan['problems'] {
   if (record.phase !== 'available')
     return [
       {
-        what: 'the first deploy of this plane is not finished',
-        fix: 'run k8sk8s deploy again, then upgrade',
+        what: `the ${record.phase === 'restoring' ? 'restore' : 'first deploy'} of this plane is not finished`,
+        fix: `run k8sk8s ${record.phase === 'restoring' ? 'restore FILE' : 'deploy'} -n ${namespace} again, then upgrade`,
       },
     ];
   const outcome = versionStep(from, to, 'make another plane in another namespace');
@@ -151,13 +151,13 @@ export function skewProblems(workers: UpgradePlan['workers'], to: string): Upgra
 }
 
 /** An image that was given by name stays what it is, so the version that goes with it would be a lie. */
-function pinnedProblems(spec: ClusterSpec): UpgradePlan['problems'] {
+function pinnedProblems(spec: ClusterSpec, namespace: string): UpgradePlan['problems'] {
   const pinned = (['apiServerImage', 'controllerManagerImage', 'schedulerImage', 'kubeProxyImage'] as const).filter(
     (field) => spec[field] !== undefined,
   );
   return pinned.map((field) => ({
     what: `${flagOf(field)} fixes the image ${spec[field]}, which an upgrade would not change`,
-    fix: `take the option back first: k8sk8s deploy --reset ${flagOf(field).replace(/^--/, '')}`,
+    fix: `take the option back first: k8sk8s deploy -n ${namespace} --reset ${flagOf(field).replace(/^--/, '')}`,
   }));
 }
 

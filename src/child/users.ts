@@ -154,7 +154,7 @@ async function signed(cluster: HostedCluster, request: SigningRequest): Promise<
       throw new UserError({
         what: 'the hosted cluster signed no certificate',
         why: failed?.message ?? `its controller-manager did not answer the request within ${signWithin / 1000} s`,
-        fix: 'look at: k8sk8s status, and k8sk8s logs kube-controller-manager',
+        fix: 'look at k8sk8s status and k8sk8s logs kube-controller-manager, with the same -n',
         anchor: 'not-signed',
       });
     await sleep(100);

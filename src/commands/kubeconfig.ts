@@ -1,6 +1,6 @@
 import { homedir } from 'node:os';
 import path from 'node:path';
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
 import { filePaths } from '../files.ts';
 import { openPlane } from '../hosted.ts';
 import { mergeIntoFile, refuseForeignFile, writeFileAtomically } from '../kubeconfig/write.ts';
@@ -23,7 +23,7 @@ export function configure(command: Command): void {
       'merge it into FILE instead (default: the first of KUBECONFIG, or ~/.kube/config), keeping everything else there',
     )
     .option('--force', "overwrite what is another cluster's")
-    .option('--output <->', 'print it instead, with -');
+    .addOption(new Option('--output <->', 'print it instead, with -').choices(['-']));
   addOutputOptions(command).action(run);
 }
 

@@ -1,5 +1,5 @@
 import { type Command, Option } from 'commander';
-import type { PodNetwork } from '../../sandbox/state.ts';
+import { defaultSandbox, nameOption, type PodNetwork } from '../../sandbox/state.ts';
 import { isIpv4 } from '../cidr.ts';
 import { UserError } from '../errors.ts';
 import { table } from '../ui/table.ts';
@@ -49,7 +49,7 @@ export function configure(sandbox: Command): void {
           reporter,
         );
         reporter.line(
-          `Sandbox ${state.name} is up (${((performance.now() - started) / 1000).toFixed(1)} s). Use it: eval "$(k8sk8s sandbox env --namespace NAME)"`,
+          `Sandbox ${state.name} is up (${((performance.now() - started) / 1000).toFixed(1)} s). Use it: eval "$(k8sk8s sandbox env${nameOption(state.name)} --namespace NAMESPACE)"`,
         );
       },
     );
@@ -156,7 +156,7 @@ function add(parent: Command, name: string, description: string): Command {
     .command(name)
     .description(description)
     .helpOption('--help', 'show help')
-    .option('--name <NAME>', 'name of the sandbox', 'k8sk8s')
+    .option('--name <NAME>', 'name of the sandbox', defaultSandbox)
     .option('--quiet', 'only warnings and errors')
     .option('--verbose', 'say more about every step');
 }

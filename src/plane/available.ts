@@ -127,12 +127,14 @@ export function isRolledOut({ metadata, spec, status = {} }: Workload): boolean 
 /** The API answers; controller-manager and scheduler are part of the promise too. @param timeout milliseconds */
 export async function waitComponentsReady(diagnosis: Diagnosis, timeout: number, signal: AbortSignal): Promise<void> {
   const deadline = Date.now() + timeout;
-  while (!diagnosis.allReady) {
+  for (;;) {
+    const { unready } = diagnosis;
+    if (unready.length === 0) return;
     if (diagnosis.failure) throw diagnosis.failure;
     if (Date.now() > deadline)
       throw new UserError({
-        what: 'the API server answers, but not all components of the control plane are ready',
-        fix: 'look at: k8sk8s status',
+        what: `the API server answers, but ${unready.join(' and ')} did not become ready within ${Math.round(timeout / 1000)} s`,
+        fix: `look at: k8sk8s status -n ${diagnosis.namespace}; then run the same command again, it goes on where it stopped`,
         anchor: 'not-available',
       });
     await sleep(pollEvery, undefined, { signal });

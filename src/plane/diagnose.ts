@@ -2,7 +2,7 @@ import { UserError } from '../errors.ts';
 import { fieldManager, type InfraCluster } from '../kube/cluster.ts';
 import type { ContainerStatus, Event, KubeObject, Pod, Workload } from '../kube/objects.ts';
 import { follow } from '../kube/watch.ts';
-import { components } from '../spec/components.ts';
+import { type Component, components } from '../spec/components.ts';
 import { planeSelector } from './names.ts';
 import { configReasons, imageReasons, isReady } from './pods.ts';
 import { templateHash, templateHashOf } from './workloads.ts';
@@ -145,9 +145,13 @@ export class Diagnosis {
     return pods.length >= (this.#wanted.get('etcd') ?? 1) && pods.every((pod) => startsContainers(pod) || pulls(pod));
   }
 
-  /** Every pod of every component is ready. */
-  get allReady(): boolean {
-    return components.every((component) => this.#ready(component) >= (this.#wanted.get(component) ?? 1));
+  /** Components of which a pod is missing or not ready. */
+  get unready(): Component[] {
+    return components.filter((component) => this.#ready(component) < (this.#wanted.get(component) ?? 1));
+  }
+
+  get namespace(): string {
+    return this.#cluster.namespace;
   }
 
   #ready(component: string): number {

@@ -207,7 +207,7 @@ function unreachable(error: unknown): unknown {
   return new UserError({
     what: 'etcd does not answer',
     why: messageOf(error) === 'aborted' ? 'the connection to it broke off' : messageOf(error),
-    fix: 'look at: k8sk8s status; when it is healthy, run the command again',
+    fix: 'k8sk8s status, with the same -n, names what is not well; run the command again when it is',
     anchor: 'etcd-unreachable',
     cause: error,
   });
