@@ -14,10 +14,10 @@ const commands: [name: string, description: string, load: () => Promise<CommandM
   ['preflight', 'check everything that deploy needs, and change nothing', () => import('./commands/preflight.ts')],
   ['sleep', 'end the pods of a plane and keep its data', () => import('./commands/sleep.ts')],
   ['wake', 'give a sleeping plane its pods back', () => import('./commands/wake.ts')],
-  ['status', 'one screen about a plane', () => import('./commands/status.ts')],
+  ['status', 'one screen about a plane; exit code 1 when something is wrong', () => import('./commands/status.ts')],
   ['backup', 'make, check and list backups of planes', () => import('./commands/backup.ts')],
   ['restore', 'bring a plane back from a backup', () => import('./commands/restore.ts')],
-  ['diff', 'what is not as it was deployed', () => import('./commands/diff.ts')],
+  ['diff', 'what is not as it was deployed; exit code 1 when something is not', () => import('./commands/diff.ts')],
   ['list', 'planes in the namespaces that you may read', () => import('./commands/list.ts')],
   ['logs', "the log of a plane's component", () => import('./commands/logs.ts')],
   ['kubeconfig', "write a plane's kubeconfig, or merge it into another", () => import('./commands/kubeconfig.ts')],
@@ -28,7 +28,7 @@ const commands: [name: string, description: string, load: () => Promise<CommandM
   ['etcd', "the members of a plane's etcd", () => import('./commands/etcd.ts')],
   ['worker-config', 'what a worker needs to join', () => import('./commands/worker-config.ts')],
   ['sandbox', 'an infra cluster and worker machines on this Linux box', () => import('./commands/sandbox.ts')],
-  ['version', 'versions of k8sk8s and of the clusters', () => import('./commands/version.ts')],
+  ['version', 'versions of k8sk8s and of the infra cluster', () => import('./commands/version.ts')],
 ];
 
 async function main(argv: string[]): Promise<void> {
@@ -39,28 +39,37 @@ async function main(argv: string[]): Promise<void> {
     .helpCommand(false)
     .version(toolVersion(), '--version', 'show the version of k8sk8s')
     .configureHelp({ showGlobalOptions: false })
-    .showSuggestionAfterError(true)
-    .exitOverride();
+    .showSuggestionAfterError(true);
   const wanted = argv.find((argument) => !argument.startsWith('-'));
   for (const [name, description, load] of commands) {
-    const command = program.command(name).description(description).helpOption('--help', 'show help').exitOverride();
+    const command = program.command(name).description(description).helpOption('--help', 'show help').helpCommand(false);
     if (name === wanted) (await load()).configure(command);
   }
-  program.configureOutput({ outputError: () => undefined });
-  for (const command of program.commands) quietErrors(command);
+  program.addHelpText('after', firstSteps);
+  tellUsageErrors(program, 'k8sk8s');
   await program.parseAsync(argv, { from: 'user' });
 }
 
-/** Usage errors are written once, by report.ts, in the same form as all others. */
-function quietErrors(command: Command): void {
+/** Usage errors are written once, by report.ts, in the same form as all others, and know whose --help helps. */
+function tellUsageErrors(command: Command, path: string): void {
   command.configureOutput({ outputError: () => undefined });
-  for (const child of command.commands) {
-    child.exitOverride();
-    quietErrors(child);
-  }
+  command.exitOverride((error) => {
+    throw Object.assign(error, { usageOf: path });
+  });
+  for (const child of command.commands) tellUsageErrors(child, `${path} ${child.name()}`);
 }
 
-main(process.argv.slice(2)).catch(async (error: unknown) => {
+const firstSteps = `
+Begin with:  k8sk8s deploy -h HOST -n NAMESPACE     (without an infra cluster at hand: k8sk8s sandbox up)
+Then:        k8sk8s status -n NAMESPACE, k8sk8s worker-config -n NAMESPACE
+Every command has --help. What an error means, and what to do: docs/checks.md`;
+
+/** `k8sk8s help COMMAND` is `k8sk8s COMMAND --help`. */
+function withoutHelpCommand(argv: string[]): string[] {
+  return argv[0] === 'help' ? [...argv.slice(1), '--help'] : argv;
+}
+
+main(withoutHelpCommand(process.argv.slice(2))).catch(async (error: unknown) => {
   const { reportError } = await import('./commands/report.ts');
   process.exitCode = reportError(error, process.argv.slice(2));
 });

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { armor, Decrypter, Encrypter, identityToRecipient } from 'age-encryption';
 import { messageOf, UserError } from './errors.ts';
+import { fileError } from './file-error.ts';
 import type { InfraCluster } from './kube/cluster.ts';
 import type { Secret } from './kube/objects.ts';
 import type { PkiBundle } from './pki/certificates.ts';
@@ -11,13 +12,13 @@ import type { ClusterSpec } from './spec/schema.ts';
 /** What opens, and closes, the sealed key of a plane's CA: a passphrase, or age identities (`AGE-SECRET-KEY-1…`). */
 export type SealKey = { passphrase: string } | { identities: string[] };
 
-/** @param file the first line is the passphrase, or lines hold age identities. @throws UserError `seal-file` */
+/** @param file the first line is the passphrase, or lines hold age identities. @throws UserError `seal-file`, `file-not-readable` */
 export function readSealFile(file: string): SealKey {
   let lines: string[];
   try {
     lines = readFileSync(file, 'utf8').split(/\r?\n/);
   } catch (error) {
-    throw bad(`cannot read ${file} (--seal-file)`, messageOf(error), 'check the path and its permissions');
+    throw fileError('read', `${file} (--seal-file)`, error);
   }
   const identities = lines.map((line) => line.trim()).filter((line) => line.startsWith('AGE-SECRET-KEY-'));
   if (identities.length > 0) return { identities };

@@ -32,18 +32,26 @@ export async function seal(content: Readable, how: Seal): Promise<Readable> {
 
 function encrypterFor(recipients: string[]): Encrypter {
   const encrypter = new Encrypter();
-  try {
-    for (const recipient of recipients) encrypter.addRecipient(recipient);
-  } catch (error) {
-    throw new UserError({
-      what: 'a recipient of --recipient is not an age recipient',
-      why: messageOf(error),
-      fix: 'give what age-keygen prints as the public key: age1…',
-      anchor: 'backup-key',
-      exitCode: 2,
-    });
+  for (const recipient of recipients) {
+    try {
+      encrypter.addRecipient(recipient);
+    } catch (error) {
+      throw notARecipient(recipient, error);
+    }
   }
   return encrypter;
+}
+
+/** What is not repeated may be a secret key. */
+function notARecipient(recipient: string, error: unknown): UserError {
+  const shown = recipient.startsWith('age1') ? `"${recipient}"` : 'what was given';
+  return new UserError({
+    what: `--recipient: ${shown} is no age public key`,
+    why: recipient.startsWith('AGE-SECRET-KEY-') ? 'it is a secret key' : messageOf(error),
+    fix: 'give what age-keygen prints as the public key: age1…',
+    anchor: 'backup-key',
+    exitCode: 2,
+  });
 }
 
 /** @throws UserError `backup-key` for a recipient that is none */

@@ -3,6 +3,7 @@ import type { Command } from 'commander';
 import type { Keys, Seal } from '../backup/seal.ts';
 import { UserError } from '../errors.ts';
 import { fileError } from '../file-error.ts';
+import { repeated } from './connection.ts';
 
 /** How a backup that is made is closed. */
 export interface SealOptions {
@@ -15,11 +16,6 @@ export interface SealOptions {
 export interface KeyOptions {
   passphraseFile?: string;
   identityFile?: string;
-}
-
-/** Collects an option that may be given several times. */
-export function repeated(value: string, before: string[] = []): string[] {
-  return [...before, value];
 }
 
 export function addSealOptions(command: Command): Command {

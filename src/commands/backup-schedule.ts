@@ -8,7 +8,6 @@ import { UserError } from '../errors.ts';
 import type { InfraCluster } from '../kube/cluster.ts';
 import type { Reporter } from '../ui/reporter.ts';
 import { toolVersion } from '../version.ts';
-import { repeated } from './backup-keys.ts';
 import { addBucketOptions, type BucketOptions, placeOf } from './backup-place.ts';
 import {
   addConnectionOptions,
@@ -17,6 +16,7 @@ import {
   connect,
   interruption,
   parseDuration,
+  repeated,
   reporterOf,
 } from './connection.ts';
 

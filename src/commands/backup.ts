@@ -37,10 +37,13 @@ export function configure(backup: Command): void {
     'where to; - is standard output',
   );
   addOutputOptions(addSealOptions(addConnectionOptions(create)).addOption(outputOption())).action(runCreate);
-  const verify = child('verify', 'read a whole backup and check everything in it').argument('<FILE>');
+  const verify = child('verify', 'read a whole backup and check everything in it').argument(
+    '<FILE>',
+    'a backup of k8sk8s backup create',
+  );
   addKeyOptions(verify).addOption(outputOption()).action(runVerify);
   const list = child('list', 'the backups in a folder, or with -n or --from those that a schedule made');
-  addConnectionOptions(addSourceOptions(addKeyOptions(list.argument('[FOLDER]', 'default: the current one', '.'))))
+  addConnectionOptions(addSourceOptions(addKeyOptions(list.argument('[FOLDER]', 'where to look', '.'))))
     .addOption(outputOption())
     .action(runList);
   configureSchedule(

@@ -37,6 +37,11 @@ export function addOutputOptions(command: Command): Command {
   return command.option('--quiet', 'only warnings and errors').option('--verbose', 'say more about every step');
 }
 
+/** Collects an option that may be given several times. */
+export function repeated(value: string, before: string[] = []): string[] {
+  return [...before, value];
+}
+
 /** For commands that have data: text for people, json for programs. */
 export function outputOption(): Option {
   return new Option('--output <FORMAT>', 'text or json').choices(['text', 'json']).default('text');

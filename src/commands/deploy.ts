@@ -44,8 +44,18 @@ export function configure(command: Command): void {
     .option('--export', 'print the manifests instead of applying them')
     .option('--with-secrets', 'with --export: the Secrets too, private keys included')
     .addOption(outputOption());
-  addOutputOptions(command).action(async (_, self: Command) => run(self));
+  addOutputOptions(command)
+    .addHelpText('after', examples)
+    .action(async (_, self: Command) => run(self));
 }
+
+const examples = `
+Options that are not given again keep what the plane was deployed with; --reset OPTION takes one back to its default.
+
+  k8sk8s deploy -h k.example.com -n team-a                          through the infra cluster's ingress controller
+  k8sk8s deploy -h 192.0.2.10 --expose nodeport -n team-a           at the address of an infra node
+  k8sk8s deploy -n team-a --etcd-members 3 --replicas 2             several of everything, also later
+  k8sk8s deploy -n team-a --dry-run                                 what would change`;
 
 async function run(command: Command): Promise<void> {
   const started = performance.now();

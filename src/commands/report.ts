@@ -12,7 +12,7 @@ const documentation = 'docs/checks.md';
  * @returns the process's exit code: 0 for help, 1 failed, 2 usage or preflight
  */
 export function reportError(error: unknown, argv: string[]): number {
-  if (error instanceof CommanderError) return reportUsage(error, argv);
+  if (error instanceof CommanderError) return reportUsage(error);
   const known = explainCallError(error, 'do what was asked');
   const colour = coloursFor(process.stderr);
   if (known instanceof UserError) {
@@ -32,16 +32,15 @@ export function reportError(error: unknown, argv: string[]): number {
   return 1;
 }
 
-function reportUsage(error: CommanderError, argv: string[]): number {
+/** @param error of the command line, with `usageOf`, the command that it is about: `k8sk8s token revoke` */
+function reportUsage(error: CommanderError & { usageOf?: string }): number {
   if (error.exitCode === 0) return 0;
   if (error.code === 'commander.help') return 2;
   const words = error.message
     .replace(/^error: /, '')
     .split('\n')
     .join(' ');
-  const command = argv.find((argument) => !argument.startsWith('-'));
-  process.stderr.write(
-    `${coloursFor(process.stderr).red('ERROR')} ${words}\n  do:  k8sk8s ${command && !words.startsWith('unknown command') ? `${command} ` : ''}--help shows what there is\n`,
-  );
+  const help = `${error.usageOf ? `${error.usageOf} ` : ''}--help`;
+  process.stderr.write(`${coloursFor(process.stderr).red('ERROR')} ${words}\n  do:  ${help} shows what there is\n`);
   return 2;
 }

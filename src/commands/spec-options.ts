@@ -1,26 +1,35 @@
 import { readFileSync } from 'node:fs';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { load } from 'js-yaml';
+import type * as z from 'zod';
 import { messageOf, UserError } from '../errors.ts';
+import { fileError } from '../file-error.ts';
 import { type ClusterSpecInput, clusterSpec, type FlagMeta } from '../spec/schema.ts';
 
-/** The schema's fields with what they are called on the command line. */
+/** The schema's fields with what they are called on the command line, and what they are when nobody says anything. */
 const fields = Object.entries(clusterSpec.shape).map(([name, schema]) => ({
   name,
   meta: (schema as { meta(): unknown }).meta() as FlagMeta,
+  fallback: (schema as z.ZodType).safeParse(undefined).data as unknown,
 }));
 
 /** Adds one option for each field of the spec. */
 export function addSpecOptions(command: Command): void {
-  for (const { name, meta } of fields) {
+  for (const { name, meta, fallback } of fields) {
     const flags = `${meta.short ? `-${meta.short}, ` : ''}--${meta.flag}${meta.arg ? ` <${meta.arg}>` : ''}`;
-    const option = new Option(flags, meta.help);
+    const option = new Option(flags, `${meta.help}${defaultWords(fallback)}`);
     if (meta.list) option.argParser((value: string, before: string[] = []) => [...before, ...splitList(name, value)]);
     else if (meta.map)
       option.argParser((value: string, before: Record<string, string> = {}) => ({ ...before, ...parseMap(value) }));
     else if (meta.file) option.argParser((value: string) => readYaml(value, `--${meta.flag}`));
     command.addOption(option);
   }
+}
+
+/** For the help alone: commander's own default would be a value that was given. */
+function defaultWords(fallback: unknown): string {
+  const text = Array.isArray(fallback) ? fallback.join(',') : fallback;
+  return (typeof text === 'string' && text !== '') || typeof text === 'number' ? ` (default: ${text})` : '';
 }
 
 /** The fields that were given on the command line, by their names in the spec. */
@@ -40,14 +49,7 @@ export function readYaml(file: string, what: string): unknown {
   try {
     text = readFileSync(file, 'utf8');
   } catch (error) {
-    throw new UserError({
-      what: `cannot read ${file} (${what})`,
-      why: messageOf(error),
-      fix: 'check the path and its permissions',
-      anchor: 'bad-file',
-      exitCode: 2,
-      cause: error,
-    });
+    throw fileError('read', `${file} (${what})`, error);
   }
   try {
     return text.trim() === '' ? {} : load(text);

@@ -52,8 +52,8 @@ async function run(options: UpgradeOptions): Promise<void> {
   const to = resolveVersion(options.to);
   if (to === undefined)
     throw new UserError({
-      what: `--to "${options.to}" is not a version such as ${newest.patch}`,
-      fix: `known are ${knownMinors.map(({ minor }) => minor).join(', ')}`,
+      what: `--to "${options.to}" is no Kubernetes version that this k8sk8s knows`,
+      fix: `give one of ${knownMinors.map(({ minor }) => minor).join(', ')}, or a full one such as ${newest.patch}`,
       anchor: 'bad-values',
       exitCode: 2,
     });

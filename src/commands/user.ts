@@ -5,11 +5,11 @@ import { buildKubeconfig } from '../kubeconfig/build.ts';
 import { refuseForeignFile, writeFileAtomically } from '../kubeconfig/write.ts';
 import { trusted } from '../pki/authority.ts';
 import { table } from '../ui/table.ts';
-import { addPlaneCommand, type ConnectionOptions, outputOption, parseDuration } from './connection.ts';
+import { addPlaneCommand, type ConnectionOptions, outputOption, parseDuration, repeated } from './connection.ts';
 import { inPlane } from './in-plane.ts';
 
 interface CreateOptions extends ConnectionOptions {
-  group: string[];
+  group?: string[];
   clusterRole?: string;
   role?: string;
   inNamespace?: string;
@@ -22,12 +22,7 @@ export function configure(command: Command): void {
   const child = (name: string, description: string) => addPlaneCommand(command, name, description);
   child('create', 'print a kubeconfig for somebody, by a certificate that ends soon')
     .argument('<NAME>', 'who it is: what the hosted cluster calls the user')
-    .option(
-      '--group <GROUP>',
-      'a group of the user; may be repeated',
-      (value, before: string[]) => [...before, value],
-      [],
-    )
+    .option('--group <GROUP>', 'a group of the user; may be repeated', repeated)
     .option('--cluster-role <ROLE>', 'bind this ClusterRole, in all namespaces or the one of --in-namespace')
     .option('--role <ROLE>', 'bind this Role of --in-namespace')
     .option('--in-namespace <NAMESPACE>', "namespace of the hosted cluster (-n is the infra cluster's)")
@@ -45,7 +40,7 @@ const tenMinutes = 10 * 60_000;
 const year = 365 * 86_400_000;
 
 async function create(name: string, options: CreateOptions): Promise<void> {
-  for (const each of [name, ...options.group]) checkName(each);
+  for (const each of [name, ...(options.group ?? [])]) checkName(each);
   const grant = grantOf(options);
   const ttl = parseDuration(options.ttl, '--ttl');
   if (ttl < tenMinutes || ttl > year)
@@ -55,7 +50,7 @@ async function create(name: string, options: CreateOptions): Promise<void> {
     if (options.file && !options.force) refuseForeignFile(options.file, authority);
     const { until, ...client } = await createUser(hosted, {
       name,
-      groups: options.group,
+      groups: options.group ?? [],
       grant,
       ttl,
       keyType: spec.keyType,

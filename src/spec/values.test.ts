@@ -31,7 +31,7 @@ test.each([
 });
 
 test.each([
-  ['1.20', version, 'not a version'],
+  ['1.20', version, 'no Kubernetes version'],
   [0, port, '1 to 65535'],
   [80, nodePort, '1024 to 65535'],
   ['a b', toleration, 'kubectl taint'],

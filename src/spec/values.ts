@@ -56,7 +56,7 @@ export const cidr = (minimumPrefix: number, maximumPrefix: number) =>
 export const version = checked((value) =>
   resolveVersion(value)
     ? undefined
-    : `is not a version such as ${newest.patch}; known are ${knownMinors.map((known) => known.minor).join(', ')}`,
+    : `is no Kubernetes version that this k8sk8s knows; known are ${knownMinors.map((known) => known.minor).join(', ')}, and full ones such as ${newest.patch}`,
 );
 
 export const image = checked((value) =>

@@ -136,6 +136,8 @@ const cases: Record<string, Case[]> = {
       ['--s3-ca', 'holds no certificate'],
     ],
     ['nobody to encrypt for', schedule(), ['--recipient age1']],
+    ['a recipient that is none', schedule('--recipient', 'age1x'), ['--recipient: "age1x" is no age public key']],
+    ['a secret key for a recipient', schedule('--recipient', 'AGE-SECRET-KEY-1X'), ['it is a secret key', 'age1…']],
     ['a bucket to read without keys', ['backup', 'list', '--from', 's3://backups'], ['AWS_ACCESS_KEY_ID']],
   ],
   choices: [
@@ -171,6 +173,15 @@ const cases: Record<string, Case[]> = {
   'words of the command line': [
     ['no command', [], []],
     ['an unknown command', ['deplyo'], ["unknown command 'deplyo'", 'deploy', '--help']],
+    [
+      "an unknown command of a command's",
+      ['user', 'creat', 'jane'],
+      ["unknown command 'creat'", 'create', 'k8sk8s user --help'],
+    ],
+    ['an argument that is missing', ['token', 'revoke'], ["argument 'ID'", 'k8sk8s token revoke --help']],
+    ['an option that is missing', ['upgrade', '-n', 'team'], ['--to <VERSION>', 'k8sk8s upgrade --help']],
+    ['a version to go to that is none', ['upgrade', '-n', 'team', '--to', '9'], ['--to "9"', 'one of 1.37']],
+    ['an output that kubeconfig has not', ['kubeconfig', '--output', 'json'], ["'json'", 'choices are -']],
     ['an unknown option', option('--serivce-cidr', 'x'), ["unknown option '--serivce-cidr'", '--service-cidr']],
     ['an option without its value', ['deploy', '-h'], ['-h', 'argument missing']],
     ['an unknown component', ['logs', '-n', 'team', 'schedluer'], ['schedluer', 'scheduler']],
@@ -188,9 +199,14 @@ const cases: Record<string, Case[]> = {
     ['of wrong types', deploy('-f', 'types.yaml'), ['--host', '--port', '--san', 'types.yaml']],
     ['with a key twice', deploy('-f', 'twice.yaml'), ['twice.yaml', 'line 2', 'duplicated']],
     ['that is a list', deploy('-f', 'list.yaml'), ['list.yaml', 'mapping']],
-    ['that is a folder', deploy('-f', 'folder'), ['folder', 'directory']],
+    ['that is a folder', deploy('-f', 'folder'), ['cannot read folder (--file)', 'it is a folder']],
   ],
   kubeconfigs: [
+    [
+      'a seal file that is not there',
+      option('--seal-file', 'absent'),
+      ['cannot read absent (--seal-file)', 'no such file'],
+    ],
     ['absent', option('--kubeconfig', 'absent'), ['no kubeconfig at absent', '--kubeconfig']],
     ['a folder', option('--kubeconfig', 'folder'), ['is a directory']],
     ['empty', option('--kubeconfig', 'empty'), ['empty', 'kubeconfig']],
@@ -228,7 +244,16 @@ test('help is for everybody and costs nothing', async () => {
     ['deploy', '--help'],
     ['sandbox', 'up', '--help'],
     ['token', '--help'],
+    ['help'],
+    ['help', 'etcd', 'repair'],
     ['--version'],
   ])
     expect((await run(args)).code, args.join(' ')).toBe(0);
+});
+
+test('help tells what an option is when nobody says anything', async () => {
+  const { stdout } = await run(['deploy', '--help']);
+  expect(stdout).toMatch(/--service-cidr <CIDR> .*\(default: 10\.3\.0\.0\/16\)/);
+  expect(stdout).toMatch(/--replicas <N> .*\(default: 1\)/);
+  expect((await run(['help', 'etcd', 'repair'])).stdout).toContain('Usage: k8sk8s etcd repair');
 });
