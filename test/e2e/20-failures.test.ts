@@ -1,7 +1,7 @@
 import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { Namespace, type Outcome, resourceVersions, run, sandboxCommand, succeeded } from './world.ts';
+import { eventually, Namespace, type Outcome, resourceVersions, run, sandboxCommand, succeeded } from './world.ts';
 
 // Deploys that go wrong, each for real, and what the person is told. Every namespace ends empty.
 
@@ -127,7 +127,10 @@ describe('a deploy that is interrupted', () => {
   test('destroy and deploy do not work at the same time', async () => {
     const { home, host } = await place('busy');
     const deploying = home.k8sk8s('deploy', '-h', host);
-    await new Promise((resolve) => setTimeout(resolve, 2500));
+    await eventually(30, async () => {
+      const lease = await home.infra('get', 'lease', 'k8sk8s', '-o', 'jsonpath={.spec.holderIdentity}');
+      expect(lease.stdout).toContain('deploy by');
+    });
     const destroying = await home.k8sk8s('destroy', '--yes');
     expect(destroying.code).toBe(1);
     expect(destroying.stderr).toContain('another k8sk8s is at work');
