@@ -4,7 +4,6 @@ import type { InfraCluster } from './kube/cluster.ts';
 import { ConnectionError, explainCallError, isConflict } from './kube/errors.ts';
 import type { ConfigMap } from './kube/objects.ts';
 import { labelsOf, recordName } from './plane/names.ts';
-import type { NetworkFinding } from './plane/network-probe.ts';
 import type { ClusterSpec, ClusterSpecInput } from './spec/schema.ts';
 
 /** What the namespace remembers of its plane: ConfigMap k8sk8s. */
@@ -43,6 +42,16 @@ export interface Asleep {
   snapshot?: KeptSnapshot;
   /** etcd has been given it back, and may have seen writes since. */
   givenBack?: boolean;
+}
+
+/** What trying the plane's NetworkPolicies has shown. */
+export interface NetworkFinding {
+  /** `unknown`: not even what everybody may reach was reached, or the pod that tries found no room. */
+  policies: 'enforced' | 'not enforced' | 'unknown';
+  /** Components that were reached although no policy lets that happen. */
+  reached: string[];
+  /** RFC 3339. */
+  at: string;
 }
 
 /** An etcd snapshot in the namespace's Secrets. */

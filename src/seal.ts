@@ -5,12 +5,9 @@ import { fileError } from './file-error.ts';
 import type { InfraCluster } from './kube/cluster.ts';
 import type { Secret } from './kube/objects.ts';
 import type { PkiBundle } from './pki/certificates.ts';
-import { type Sealing, withKeys } from './pki/sealing.ts';
+import { type Sealing, type SealKey, withKeys } from './pki/sealing.ts';
 import { readBundle } from './plane/secrets.ts';
 import type { ClusterSpec } from './spec/schema.ts';
-
-/** What opens, and closes, the sealed key of a plane's CA: a passphrase, or age identities (`AGE-SECRET-KEY-1…`). */
-export type SealKey = { passphrase: string } | { identities: string[] };
 
 /** @param file the first line is the passphrase, or lines hold age identities. @throws UserError `seal-file`, `file-not-readable` */
 export function readSealFile(file: string): SealKey {

@@ -9,10 +9,9 @@ import { inspect } from './pki/inspect.ts';
 import { EtcdGateway } from './plane/etcd-gateway.ts';
 import { replicasOf } from './plane/guards.ts';
 import { planeSelector } from './plane/names.ts';
-import type { NetworkFinding } from './plane/network-probe.ts';
 import { isReady } from './plane/pods.ts';
 import { type Storage, storageWords } from './plane/storage.ts';
-import { type PlaneRecord, repairing } from './record.ts';
+import { type NetworkFinding, type PlaneRecord, repairing } from './record.ts';
 import { components } from './spec/components.ts';
 import type { ClusterSpec } from './spec/schema.ts';
 

@@ -1,5 +1,5 @@
 import type { Duplex, Readable } from 'node:stream';
-import type { SealKey } from '../seal.ts';
+import type { SealKey } from '../pki/sealing.ts';
 import { ApiError, isNotFound } from './errors.ts';
 import { converse, type ExecOptions, type ExecResult, execProtocol } from './exec.ts';
 import { forwardedStream, forwardProtocol } from './forward.ts';

@@ -4,7 +4,7 @@ import { homedir } from 'node:os';
 import path from 'node:path';
 import { KubeConfig } from '@kubernetes/client-node/dist/config.js';
 import { messageOf, UserError } from '../errors.ts';
-import type { SealKey } from '../seal.ts';
+import type { SealKey } from '../pki/sealing.ts';
 import { HostedCluster, InfraCluster } from './cluster.ts';
 import { type Credentials, Transport } from './transport.ts';
 

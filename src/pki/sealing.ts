@@ -2,6 +2,9 @@ import { type Authority, keyNeeded, trusted, unlocked } from './authority.ts';
 import { certificatesIn, inspect, matches, signedBy } from './inspect.ts';
 import { issueClientAuthority, type KeyType } from './issue.ts';
 
+/** What opens, and closes, the sealed key of a plane's CA: a passphrase, or age identities (`AGE-SECRET-KEY-1…`). */
+export type SealKey = { passphrase: string } | { identities: string[] };
+
 /** How a plane keeps the key of its CA sealed. */
 export interface Sealing {
   /** Encrypts a text for whoever may open it; absent when this run was not given with what. */

@@ -3,21 +3,12 @@ import { imagesOf } from '../images.ts';
 import type { InfraCluster } from '../kube/cluster.ts';
 import type { ConfigMap, Pod } from '../kube/objects.ts';
 import { acquireLock } from '../lock.ts';
-import { toConfigMap } from '../record.ts';
+import { type NetworkFinding, toConfigMap } from '../record.ts';
 import { buildControlPlane } from './control-plane.ts';
 import { podLike, runOnce } from './image-trial.ts';
 import { recordName } from './names.ts';
 import { isReady, podsOf } from './pods.ts';
 import type { Work } from './roll-out.ts';
-
-export interface NetworkFinding {
-  /** `unknown`: not even what everybody may reach was reached, or the pod that tries found no room. */
-  policies: 'enforced' | 'not enforced' | 'unknown';
-  /** Components that were reached although no policy lets that happen. */
-  reached: string[];
-  /** RFC 3339. */
-  at: string;
-}
 
 /** A port of a pod of the plane, and whether the policies let everybody reach it. */
 interface Target {
