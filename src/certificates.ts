@@ -13,10 +13,11 @@ import type { Credential } from './pki/issue.ts';
 import { hostAndPort } from './plane/addresses.ts';
 import { Existing, nothingApplied } from './plane/apply.ts';
 import { buildControlPlane, certificateContext } from './plane/control-plane.ts';
-import { applySecrets, rollOut, type Work } from './plane/roll-out.ts';
+import { applySecrets, rollOut } from './plane/roll-out.ts';
 import { secretOf } from './plane/secrets.ts';
 import { sealingOf } from './seal.ts';
 import { formatDuration, type Reporter } from './ui/reporter.ts';
+import type { Work } from './work.ts';
 
 export interface CertificateStatus {
   name: string;

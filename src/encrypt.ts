@@ -15,9 +15,10 @@ import {
 import { isRolledOut } from './plane/available.ts';
 import { buildControlPlane } from './plane/control-plane.ts';
 import { encryptedResources } from './plane/encryption-config.ts';
-import { rollOut, type Work } from './plane/roll-out.ts';
+import { rollOut } from './plane/roll-out.ts';
 import { configHashOf } from './plane/workloads.ts';
 import { markFinishing, type PlaneRecord } from './record.ts';
+import type { Work } from './work.ts';
 
 export interface EncryptionStatus {
   resources: string[];

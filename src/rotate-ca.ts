@@ -26,10 +26,11 @@ import { type AuthorityName, authorityRows } from './pki/table.ts';
 import { nothingApplied } from './plane/apply.ts';
 import { certificateContext } from './plane/control-plane.ts';
 import { podsOf } from './plane/pods.ts';
-import { rollOut, type Work } from './plane/roll-out.ts';
+import { rollOut } from './plane/roll-out.ts';
 import { markFinishing } from './record.ts';
 import { sealingOf } from './seal.ts';
 import { type Component, components } from './spec/components.ts';
+import type { Work } from './work.ts';
 import { workerVisit } from './worker-config.ts';
 
 /** Every authority of a plane. */

@@ -9,10 +9,10 @@ import { trusted, unlocked } from './pki/authority.ts';
 import { providerName } from './pki/encryption.ts';
 import { certificatesIn, fingerprint } from './pki/inspect.ts';
 import { keyIds } from './pki/service-account.ts';
-import type { Work } from './plane/roll-out.ts';
 import { type Exposed, markExposed } from './record.ts';
 import { statusOf as authoritiesOf, type RotationRequest, rotatable, rotateAuthorities } from './rotate-ca.ts';
 import { keyStatus, rotateServiceAccountKey, unfinishedKey } from './service-account-keys.ts';
+import type { Work } from './work.ts';
 
 /** How far one of the things that were exposed has come. */
 interface ExposedPart {

@@ -14,10 +14,11 @@ import {
   switchKey,
   tokenKeyId,
 } from './pki/service-account.ts';
-import { rollOut, type Work } from './plane/roll-out.ts';
+import { rollOut } from './plane/roll-out.ts';
 import { markFinishing, type PlaneRecord } from './record.ts';
 import type { Component } from './spec/components.ts';
 import type { ClusterSpec } from './spec/schema.ts';
+import type { Work } from './work.ts';
 
 export interface KeyStatus {
   stage: KeyStage;

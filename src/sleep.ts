@@ -15,9 +15,9 @@ import { buildControlPlane } from './plane/control-plane.ts';
 import { Diagnosis } from './plane/diagnose.ts';
 import { belongsTo } from './plane/names.ts';
 import { podsOf } from './plane/pods.ts';
-import type { Work } from './plane/roll-out.ts';
 import { startOrder, waitEtcdStarts } from './plane/start-order.ts';
 import { type Asleep, type PlaneRecord, toConfigMap } from './record.ts';
+import type { Work } from './work.ts';
 
 /**
  * Ends a plane's pods and keeps everything else, so that it costs nothing but its objects and volumes; what an ephemeral

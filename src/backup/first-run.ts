@@ -2,8 +2,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { UserError } from '../errors.ts';
 import type { InfraCluster } from '../kube/cluster.ts';
 import type { Event, Job, KubeObject, Pod } from '../kube/objects.ts';
-import { hindranceOf, type Patience } from '../plane/one-off-pod.ts';
+import { hindranceOf } from '../plane/one-off-pod.ts';
 import type { Phase } from '../ui/reporter.ts';
+import type { Patience } from '../work.ts';
 import { cronJobKind, scheduleName } from './cronjob.ts';
 
 interface CronJob extends KubeObject {

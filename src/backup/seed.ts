@@ -3,9 +3,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { UserError } from '../errors.ts';
 import type { InfraCluster } from '../kube/cluster.ts';
 import type { KubeObject, PersistentVolumeClaim, Secret, StatefulSet } from '../kube/objects.ts';
+import { claimName, dataVolume } from '../plane/names.ts';
 import { type Failed, lastLines, oneOff, podKind, removePod, waitForPod } from '../plane/one-off-pod.ts';
 import { authoritiesSecret } from '../plane/secrets.ts';
-import { claimName, claimTemplate, dataVolume, type Storage, type Volume } from '../plane/storage.ts';
+import { claimTemplate, type Storage, type Volume } from '../plane/storage.ts';
 
 /** Revisions that a restored store is ahead of its snapshot: nobody can have seen more changes in between. */
 const bumpedRevisions = 1_000_000_000;

@@ -3,8 +3,9 @@ import { UserError } from '../errors.ts';
 import type { InfraCluster } from '../kube/cluster.ts';
 import type { ExecResult } from '../kube/exec.ts';
 import type { PersistentVolumeClaim, Pod } from '../kube/objects.ts';
-import { type Failed, lastLines, oneOff, type Patience, podKind, removePod, waitForPod } from '../plane/one-off-pod.ts';
+import { type Failed, lastLines, oneOff, podKind, removePod, waitForPod } from '../plane/one-off-pod.ts';
 import { containerSecurity, podSecurity } from '../plane/workloads.ts';
+import type { Patience } from '../work.ts';
 import { backupsClaim, claimKind, nodeImage } from './cronjob.ts';
 import type { KeptBackup, Shelf } from './shelf.ts';
 

@@ -7,8 +7,8 @@ import type { Shelf } from '../backup/shelf.ts';
 import { withVolume } from '../backup/volume-shelf.ts';
 import { UserError } from '../errors.ts';
 import { fileError } from '../file-error.ts';
-import type { Patience } from '../plane/one-off-pod.ts';
 import { requireRecord } from '../record.ts';
+import type { Patience } from '../work.ts';
 import { type ConnectionOptions, connect } from './connection.ts';
 
 /** How a bucket is reached that is not AWS's own, or not in its usual region. */

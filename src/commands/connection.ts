@@ -3,10 +3,10 @@ import { UserError } from '../errors.ts';
 import type { InfraCluster } from '../kube/cluster.ts';
 import { connectInfra, type KubeconfigChoice, namespaceOfContext } from '../kube/connect.ts';
 import { reservedNamespaces } from '../plane/names.ts';
-import type { Work } from '../plane/roll-out.ts';
 import { readSealFile } from '../seal.ts';
 import type { Reporter } from '../ui/reporter.ts';
 import { terminalReporter } from '../ui/terminal.ts';
+import type { Work } from '../work.ts';
 
 /** Options that say which infra cluster and namespace, and how much to print. */
 export interface ConnectionOptions extends KubeconfigChoice {

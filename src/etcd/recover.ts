@@ -7,9 +7,9 @@ import type { InfraCluster } from '../kube/cluster.ts';
 import type { Pod } from '../kube/objects.ts';
 import { EtcdGateway } from '../plane/etcd-gateway.ts';
 import { podsOf } from '../plane/pods.ts';
-import type { Work } from '../plane/roll-out.ts';
 import { mebibytes } from '../quantity.ts';
 import { endAllButEtcd } from '../sleep.ts';
+import type { Work } from '../work.ts';
 import { apply, deleteClaim, deletePod, type EtcdPlane, podReady, statefulSet, until } from './scale.ts';
 
 /** What a cluster without a majority goes on with. */

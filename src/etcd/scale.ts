@@ -6,11 +6,11 @@ import { explainCallError } from '../kube/errors.ts';
 import type { KubeObject, Pod, Workload } from '../kube/objects.ts';
 import type { Existing } from '../plane/apply.ts';
 import { buildControlPlane } from '../plane/control-plane.ts';
+import { claimName } from '../plane/names.ts';
 import { isReady, podsOf } from '../plane/pods.ts';
-import type { Work } from '../plane/roll-out.ts';
-import { claimName } from '../plane/storage.ts';
 import { type Membership, templateHash, templateHashOf } from '../plane/workloads.ts';
 import type { Reporter } from '../ui/reporter.ts';
+import type { Work } from '../work.ts';
 import { type Etcdctl, EtcdError, explainEtcd, type Member, openEtcdctl } from './etcdctl.ts';
 
 /** What is needed to wait for a plane's members. */

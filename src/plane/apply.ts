@@ -7,9 +7,8 @@ import { components, deployments } from '../spec/components.ts';
 import { maximumMembers } from '../spec/schema.ts';
 import type { Reporter } from '../ui/reporter.ts';
 import { apiserverService, ingressName, memberService } from './addresses.ts';
-import { belongsTo, recordName } from './names.ts';
+import { belongsTo, claimName, recordName } from './names.ts';
 import { secretNames } from './secrets.ts';
-import { claimName } from './storage.ts';
 
 const members = Array.from({ length: maximumMembers }, (_, member) => member);
 

@@ -2,8 +2,9 @@ import { UserError } from '../errors.ts';
 import type { InfraCluster } from '../kube/cluster.ts';
 import { isQuotaExceeded } from '../kube/errors.ts';
 import type { ConfigMap, KubeObject, Pod } from '../kube/objects.ts';
+import type { Patience } from '../work.ts';
 import { recordName } from './names.ts';
-import { type Failed, oneOff, type Patience, podKind, removePod, waitForPod } from './one-off-pod.ts';
+import { type Failed, oneOff, podKind, removePod, waitForPod } from './one-off-pod.ts';
 
 interface Template extends KubeObject {
   spec: {

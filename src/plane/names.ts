@@ -64,3 +64,11 @@ export function belongsTo(object: KubeObject, planeId: string): boolean {
   );
   return applied === true && (instance === undefined || instance === planeId);
 }
+
+/** Name of etcd's volume in its pods; the claims are called by it and the pod. */
+export const dataVolume = 'data';
+
+/** `data-etcd-0`. @param member number of the pod */
+export function claimName(member: number): string {
+  return `${dataVolume}-etcd-${member}`;
+}

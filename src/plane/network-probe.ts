@@ -4,11 +4,11 @@ import type { InfraCluster } from '../kube/cluster.ts';
 import type { ConfigMap, Pod } from '../kube/objects.ts';
 import { acquireLock } from '../lock.ts';
 import { type NetworkFinding, toConfigMap } from '../record.ts';
+import type { Work } from '../work.ts';
 import { buildControlPlane } from './control-plane.ts';
 import { podLike, runOnce } from './image-trial.ts';
 import { recordName } from './names.ts';
 import { isReady, podsOf } from './pods.ts';
-import type { Work } from './roll-out.ts';
 
 /** A port of a pod of the plane, and whether the policies let everybody reach it. */
 interface Target {

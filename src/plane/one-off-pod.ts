@@ -2,13 +2,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { UserError } from '../errors.ts';
 import type { InfraCluster } from '../kube/cluster.ts';
 import type { ContainerStatus, Pod } from '../kube/objects.ts';
+import type { Patience } from '../work.ts';
 import { configReasons, imageReasons } from './pods.ts';
-
-/** How long a pod may take, in milliseconds, and what ends the wait for it. */
-export interface Patience {
-  timeout: number;
-  signal: AbortSignal;
-}
 
 /** Makes the error out of why the pod did not come to where it was to be. */
 export type Failed = (why: string) => UserError;

@@ -5,20 +5,12 @@ import type { KubeObject, Secret, Workload } from '../kube/objects.ts';
 import type { PkiBundle } from '../pki/certificates.ts';
 import type { Component } from '../spec/components.ts';
 import type { Reporter } from '../ui/reporter.ts';
+import type { Patience, Work } from '../work.ts';
 import { type Applied, applyAll, Existing, nothingApplied } from './apply.ts';
 import { waitAvailable, waitRolledOut } from './available.ts';
 import { buildControlPlane } from './control-plane.ts';
 import { Diagnosis } from './diagnose.ts';
 import { settledMembership } from './workloads.ts';
-
-/** How a command works on a plane that is there. */
-export interface Work {
-  reporter: Reporter;
-  /** Milliseconds that each change of the components may take. */
-  timeout: number;
-  /** Ends the work at the next safe point. */
-  signal: AbortSignal;
-}
 
 /**
  * Secrets, the authorities' first: what a component may use already has to be where the next run will look for it.
@@ -51,7 +43,7 @@ export async function waitReplaced(
   now: Workload[],
   built: KubeObject[],
   diagnosis: Diagnosis,
-  { timeout, signal }: Pick<Work, 'timeout' | 'signal'>,
+  { timeout, signal }: Patience,
 ): Promise<void> {
   const statefulSet = now.some(isStatefulSet) && built.find(isStatefulSet);
   await Promise.all([

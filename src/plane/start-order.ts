@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { UserError } from '../errors.ts';
 import type { KubeObject, Workload } from '../kube/objects.ts';
+import type { Work } from '../work.ts';
 import type { Diagnosis } from './diagnose.ts';
-import type { Work } from './roll-out.ts';
 
 /**
  * In which order a plane's components are started. Nothing needs it: they wait for each other. But whoever starts too

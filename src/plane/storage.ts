@@ -8,7 +8,7 @@ import { parseQuantity } from '../quantity.ts';
 import type { PlaneRecord } from '../record.ts';
 import type { ClusterSpec } from '../spec/schema.ts';
 import type { Existing } from './apply.ts';
-import { belongsTo, partOf, podSelector } from './names.ts';
+import { belongsTo, dataVolume, partOf, podSelector } from './names.ts';
 
 /** Where etcd keeps its data: in its pod, or on a volume of its own for each member. */
 export type Storage = { kind: 'ephemeral' } | Volume;
@@ -30,13 +30,6 @@ export interface StorageChoice {
 
 /** What `auto` asks for: etcd's usual quota of 2 GiB, and the room that etcd needs beside it. */
 const defaultSize = '5Gi';
-
-/** Name of the volume in the pods; the claims are called by it and the pod: `data-etcd-0`. */
-export const dataVolume = 'data';
-
-export function claimName(member: number): string {
-  return `${dataVolume}-etcd-${member}`;
-}
 
 /**
  * Decides where etcd keeps its data. What a plane has stays; only where there is none does `auto` choose, by asking the

@@ -7,9 +7,9 @@ import type { ClusterSpec } from '../spec/schema.ts';
 import type { Addresses } from './addresses.ts';
 import { extraArguments, overrideDefaults } from './arguments.ts';
 import { egressParts, egressResources } from './egress.ts';
-import { labelsOf, podSelector } from './names.ts';
+import { dataVolume, labelsOf, podSelector } from './names.ts';
 import { profileOf } from './profile.ts';
-import { claimTemplate, databaseQuota, dataVolume, type Storage } from './storage.ts';
+import { claimTemplate, databaseQuota, type Storage } from './storage.ts';
 
 /** The pods' security under the restricted level of https://kubernetes.io/docs/concepts/security/pod-security-standards/. */
 export const podSecurity = {
