@@ -10,19 +10,20 @@ import { type Holder, liveLocks, withCacheLock } from './cache-lock.ts';
 let root: string;
 let script: string;
 
-// Holds the lock for 300 ms and writes when it got and left it.
+// Holds the lock until a file is there, and writes when it got and left it.
 beforeAll(async () => {
   root = await mkdtemp(join(tmpdir(), 'k8sk8s-lock-'));
   script = join(root, 'holder.mjs');
   const source = `
+    import { existsSync } from 'node:fs';
     import { appendFile } from 'node:fs/promises';
     import { setTimeout } from 'node:timers/promises';
     import { withCacheLock } from './cache-lock.ts';
-    const [folder, log, held] = process.argv.slice(2);
+    const [folder, log, release] = process.argv.slice(2);
     await withCacheLock(folder, 'thing', (holder) => console.log('waits for ' + holder.pid), async () => {
       await appendFile(log, 'in\\n');
       console.log('in');
-      await setTimeout(Number(held));
+      while (!existsSync(release)) await setTimeout(20);
       await appendFile(log, 'out\\n');
     });
   `;
@@ -36,34 +37,37 @@ beforeAll(async () => {
 });
 afterAll(() => rm(root, { recursive: true, force: true }));
 
-const start = (folder: string, log: string, held: number): ChildProcess =>
-  spawn(process.execPath, [script, folder, log, String(held)], { stdio: ['ignore', 'pipe', 'inherit'] });
+const start = (folder: string, log: string, release: string): ChildProcess =>
+  spawn(process.execPath, [script, folder, log, release], { stdio: ['ignore', 'pipe', 'inherit'] });
 
 test('of several processes one at a time holds a lock, and the others say whom they wait for', async () => {
   const folder = join(root, 'several');
   const log = join(root, 'several.log');
-  const processes = Array.from({ length: 4 }, () => start(folder, log, 100));
+  const release = join(root, 'several.release');
+  const processes = Array.from({ length: 4 }, () => start(folder, log, release));
   const said = processes.map(() => '');
   for (const [index, child] of processes.entries()) child.stdout?.on('data', (chunk) => (said[index] += chunk));
+  await Promise.all(processes.map((child) => once(child.stdout!, 'data')));
+  await writeFile(release, '');
   const codes = await Promise.all(processes.map(async (child) => (await once(child, 'close'))[0]));
   expect(codes).toEqual([0, 0, 0, 0]);
   expect(await readFile(log, 'utf8')).toBe('in\nout\n'.repeat(4));
   const pids = processes.map((child) => String(child.pid));
-  expect(said.some((text) => pids.includes(/waits for (\d+)/.exec(text)?.[1] ?? ''))).toBe(true);
+  expect(said.filter((text) => pids.includes(/waits for (\d+)/.exec(text)?.[1] ?? ''))).toHaveLength(3);
   expect(await readdir(folder)).toEqual([]);
 });
 
 test('the lock of a killed process is taken over by exactly one of those that wait', async () => {
   const folder = join(root, 'killed');
   const log = join(root, 'killed.log');
-  const first = start(folder, log, 60_000);
+  const first = start(folder, log, join(root, 'never'));
   await once(first.stdout!, 'data');
   expect((await liveLocks(folder)).map((holder) => holder.pid)).toEqual([first.pid]);
   first.kill('SIGKILL');
   await once(first, 'close');
   expect(await liveLocks(folder)).toEqual([]);
   await writeFile(log, '');
-  const processes = Array.from({ length: 3 }, () => start(folder, log, 50));
+  const processes = Array.from({ length: 3 }, () => start(folder, log, root));
   await Promise.all(processes.map((child) => once(child, 'close')));
   expect(await readFile(log, 'utf8')).toBe('in\nout\n'.repeat(3));
 });
