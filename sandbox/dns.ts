@@ -19,7 +19,7 @@ export function writeDnsHosts(state: SandboxState): void {
     (host) => `${host} {
     bind ${address}
     template IN A {
-        answer "{{ .Name }} 5 IN A ${address}"
+        answer "{{ .Name }} 5 IN A ${state.elsewhere?.[host] ?? address}"
         fallthrough
     }
     template ANY ANY {

@@ -4,21 +4,23 @@ import { withSandboxLock } from './lock.ts';
 import { firstInfra, requireState, saveState } from './state.ts';
 
 /**
- * Makes `host` resolve to the sandbox's ingress controller until the sandbox goes down: on this box by its hosts file, in
- * pods by the sandbox's DNS server.
+ * Makes `host` resolve to the sandbox's ingress controller, or elsewhere, until the sandbox goes down: on this box by its
+ * hosts file, on machines and in pods by the sandbox's DNS server.
  *
+ * @param elsewhere an IPv4 address, such as another infra cluster's ingress controller
  * @returns its address
  */
-export async function sandboxHost(name: string, host: string): Promise<string> {
+export async function sandboxHost(name: string, host: string, elsewhere?: string): Promise<string> {
   return withSandboxLock(
     name,
     async () => {
       const state = requireState(name);
-      const { address } = firstInfra(state);
-      if (!state.hosts.includes(host)) {
-        state.hosts.push(host);
-        saveState(state);
-      }
+      const address = elsewhere ?? firstInfra(state).address;
+      if (!state.hosts.includes(host)) state.hosts.push(host);
+      state.elsewhere = { ...state.elsewhere };
+      delete state.elsewhere[host];
+      if (elsewhere !== undefined) state.elsewhere[host] = elsewhere;
+      saveState(state);
       writeDnsHosts(state);
       await addHostsLine(name, host, address);
       return address;

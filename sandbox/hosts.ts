@@ -4,7 +4,7 @@ import { withHostsLock } from './lock.ts';
 const file = '/etc/hosts';
 const mark = (sandbox: string) => `# k8sk8s sandbox ${sandbox}`;
 
-/** Makes `host` resolve to `address` on this box and its machines by a marked line of the hosts file. */
+/** Makes `host` resolve to `address` on this box by a marked line of the hosts file; machines have a file of their own. */
 export async function addHostsLine(sandbox: string, host: string, address: string): Promise<void> {
   await withHostsLock(async () => {
     const others = lines().filter((line) => !(line.endsWith(mark(sandbox)) && line.split(/\s+/)[1] === host));

@@ -111,6 +111,10 @@ async function prepareMounts(state: SandboxState, machine: MachineState, folder:
   await inside(machine, ['mount', '-t', 'tmpfs', '-o', 'mode=755', 'tmpfs', '/run']);
   await inside(machine, ['mkdir', '-p', '/run/netns', '/run/lock']);
   await inside(machine, ['sh', '-c', overResolvConf, ensureResolvConf(state, machine)]);
+  // Kubelets copy it into pods of the host network for good, so names that lead elsewhere one day must not be in it.
+  const hosts = path.join(folder, 'hosts');
+  writeFileSync(hosts, '127.0.0.1 localhost\n');
+  await inside(machine, ['mount', '--bind', hosts, '/etc/hosts']);
   for (const own of ownFolders) {
     const source = path.join(folder, 'root', own);
     mkdirSync(source, { recursive: true });

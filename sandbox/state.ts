@@ -34,6 +34,8 @@ export interface SandboxState {
   machines: MachineState[];
   /** Names that lines in the hosts file were written for. */
   hosts: string[];
+  /** Where those of them lead that do not lead to the ingress controller. */
+  elsewhere?: Record<string, string>;
   /** Empty folders made on the box for machines to mount their own over, parents first. */
   folders: string[];
 }

@@ -53,7 +53,7 @@ export async function sandboxStatus(name: string): Promise<SandboxStatus> {
         processesOf(machineCgroup(state, machine)).reduce((sum, pid) => sum + residentKiB(pid), 0) / 1024,
       ),
     })),
-    hosts: state.hosts,
+    hosts: state.hosts.filter((host) => state.elsewhere?.[host] === undefined),
     cacheMiB: Math.round((await cacheSize()) / 2 ** 20),
   };
 }

@@ -41,6 +41,8 @@ test('what is asked for wins, and takes with it what belonged to the old choice'
   expect([port.nodePort, port.port]).toEqual([31000, undefined]);
   const moved = specOf(head({ etcdStorage: '10Gi', etcdStorageClass: 'fast' }), { changes: { etcdStorage: '20Gi' } });
   expect([moved.etcdStorage, moved.etcdStorageClass]).toEqual(['20Gi', undefined]);
+  const there = specOf(head({ ingressClass: 'traefik' }), { changes: { ingressClass: 'nginx' } });
+  expect(there.ingressClass).toBe('nginx');
 });
 
 test('a version that ran is restored whether it is known or not, and the next one is asked about again', () => {

@@ -36,7 +36,7 @@ export interface RestoreRequest {
   /** Another host than the plane had; its old one stays in the certificates. */
   asNewHost?: string;
   /** What is to be otherwise than the plane had it. */
-  changes: Partial<Pick<ClusterSpecInput, 'nodePort' | 'etcdStorage' | 'etcdStorageClass'>>;
+  changes: Partial<Pick<ClusterSpecInput, 'nodePort' | 'ingressClass' | 'etcdStorage' | 'etcdStorageClass'>>;
   /** Where the plane that is there is backed up to before it is taken away; without it a plane that is there stays. */
   replace?: { safetyBackup: string };
   /** Somebody says that the old plane is down, where its addresses do not tell. */
@@ -226,29 +226,37 @@ function hasPlane(namespace: string, record: PlaneRecord | undefined): UserError
 async function refuseTwoPlanes(
   cluster: InfraCluster,
   { head, secrets }: VerifiedBackup,
-  { oldPlaneIsDown }: RestoreRequest,
+  { oldPlaneIsDown, asNewHost, reporter }: RestoreRequest,
 ): Promise<void> {
   // One that just does not answer may do so in a moment. Only where its namespace may be read, and is of this cluster.
   const there = await readRecord(new InfraCluster(cluster.transport, head.namespace)).catch(() => undefined);
-  const elsewhere = head.namespace !== cluster.namespace && there?.planeId === head.record.planeId;
+  const here = there?.planeId === head.record.planeId;
   const authority = trusted(readBundle(secrets)!.authorities.ca!);
   const { alive, silent } = await lookForOldPlane(head, authority);
-  if (alive.length > 0 || elsewhere)
+  const destroyIt = `k8sk8s destroy -n ${head.namespace}`;
+  if (alive.length > 0 || (here && head.namespace !== cluster.namespace))
     throw new UserError({
       what: `the plane that was backed up ${alive.length > 0 ? `still answers at ${alive.join(' and ')}` : `is still in namespace ${head.namespace}`}`,
       why: 'two planes with the same authorities would be taken for one, and each would lack what the other is told',
-      fix: `take it away first (it was in namespace ${head.namespace}): k8sk8s destroy -n ${head.namespace}`,
+      fix: here
+        ? `take it away first: ${destroyIt}`
+        : `take it away first: ${destroyIt}, with the kubeconfig of the infra cluster in which it was backed up, where that is another one than ${cluster.server}`,
       anchor: 'old-plane-alive',
       exitCode: 2,
     });
+  const { publicServer } = head.addresses;
   if (silent.length > 0 && !oldPlaneIsDown)
     throw new UserError({
       what: `it cannot be seen from here whether the plane that was backed up is down`,
       why: `nothing answers at ${silent.join(' and ')}, which may be because of the network`,
-      fix: 'make sure that it is, and add --old-plane-is-down',
+      fix: 'make sure that it is down and stays so, and add --old-plane-is-down',
       anchor: 'old-plane-alive',
       exitCode: 2,
     });
+  if (silent.includes(publicServer) && asNewHost === undefined)
+    reporter.warn(
+      `nothing answers at ${publicServer}: let ${head.record.spec.host} lead to this infra cluster, here and for workers; the plane is waited for there`,
+    );
 }
 
 /** From here on `deploy` knows that the plane is not whole, until etcd has its data. */

@@ -17,6 +17,7 @@ import {
 interface RestoreOptions extends ConnectionOptions, KeyOptions {
   asNewHost?: string;
   nodePort?: string;
+  ingressClass?: string;
   etcdStorage?: string;
   etcdStorageClass?: string;
   replace?: boolean;
@@ -32,6 +33,7 @@ export function configure(command: Command): void {
   addKeyOptions(addConnectionOptions(command.argument('<FILE>', 'a backup of k8sk8s backup create')))
     .option('--as-new-host <HOST>', 'another host than the plane had')
     .option('--node-port <PORT>', 'another node port than the plane had')
+    .option('--ingress-class <NAME>', 'another IngressClass than the plane had')
     .option('--etcd-storage <auto|ephemeral|SIZE>', 'another storage for etcd than the plane had')
     .option('--etcd-storage-class <NAME>', "another StorageClass of etcd's volumes")
     .option('--replace', 'back the plane that is there up and take it away first')
@@ -58,6 +60,7 @@ async function run(file: string, options: RestoreOptions): Promise<void> {
       asNewHost: options.asNewHost,
       changes: {
         nodePort: options.nodePort as unknown as number | undefined,
+        ingressClass: options.ingressClass,
         etcdStorage: options.etcdStorage,
         etcdStorageClass: options.etcdStorageClass,
       },

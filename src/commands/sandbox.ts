@@ -82,9 +82,10 @@ export function configure(sandbox: Command): void {
     });
   add(sandbox, 'host', 'make a name resolve to the ingress controller on this box')
     .argument('<HOST>')
-    .action(async (host: string, options: Named) => {
+    .option('--address <IP>', "elsewhere: for a plane that is in another sandbox, that one's ingress controller")
+    .action(async (host: string, options: Named & { address?: string }) => {
       const { sandboxHost } = await import('../../sandbox/host.ts');
-      const address = await sandboxHost(checkName(options.name), host);
+      const address = await sandboxHost(checkName(options.name), host, ipv4(options.address, '--address'));
       terminalReporter(options).line(`${host} resolves to ${address} on this box`);
     });
   add(sandbox, 'join', 'let idle worker machines join the plane of a namespace')
@@ -184,6 +185,16 @@ function count(text: string, option: string, least: number): number {
   throw new UserError({
     what: `${option} "${text}" has to be a number from ${least} to 50`,
     fix: 'correct it',
+    anchor: 'bad-values',
+    exitCode: 2,
+  });
+}
+
+function ipv4(text: string | undefined, option: string): string | undefined {
+  if (text === undefined || isIpv4(text)) return text;
+  throw new UserError({
+    what: `${option} "${text}" has to be an IPv4 address`,
+    fix: 'k8sk8s sandbox status shows the one of a sandbox',
     anchor: 'bad-values',
     exitCode: 2,
   });
