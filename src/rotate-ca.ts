@@ -63,7 +63,7 @@ export function statusOf({
   return rotatable.map((name) => {
     const authority = authorities[name]!;
     const stage = authorityStageOf(authority);
-    const next = stage === 'one' && finishing === command ? 'the end of its replacement' : nextSteps[stage];
+    const next = stage === 'one' && isEnding(finishing) ? 'the end of its replacement' : nextSteps[stage];
     return {
       name,
       stage,
@@ -121,6 +121,13 @@ export async function rotateAuthorities(
 }
 
 const command = 'certs rotate-ca';
+/** `finishing` while an authority is dropped that workers know: they have to be visited after that. */
+const droppingTold = `${command} --authority ca kubelet-serving-ca`;
+
+/** Whether the last step of a replacement was begun. */
+function isEnding(finishing: string | undefined): boolean {
+  return finishing === command || finishing === droppingTold;
+}
 
 const isOfEtcd = (name: AuthorityName): boolean => name === 'etcd-ca' || name === 'etcd-peer-ca';
 
@@ -133,7 +140,7 @@ class Rotation {
 
   constructor(cluster: InfraCluster, plane: Plane, request: RotationRequest, work: Work) {
     const underWay = rotatable.filter((name) => authorityStageOf(plane.bundle.authorities[name]!) !== 'one');
-    const goesOn = underWay.length > 0 || plane.record.finishing === command;
+    const goesOn = underWay.length > 0 || isEnding(plane.record.finishing);
     if (goesOn) work.reporter.line(`going on with what was begun${underWay.map((name) => ` ${name}`).join(',')}`);
     this.#cluster = cluster;
     this.#plane = plane;
@@ -147,7 +154,7 @@ class Rotation {
 
   async run(): Promise<void> {
     const { reporter } = this.#work;
-    const ending = this.#plane.record.finishing === command;
+    const { finishing } = this.#plane.record;
     const told = this.#workers().filter((name) => this.#since(name) !== undefined);
     const begun = this.#at('one');
     if (begun.length > 0) {
@@ -169,10 +176,13 @@ class Rotation {
       await this.#reach([]);
     }
     const quiet = this.#at('switched').filter((name) => !knownToWorkers.includes(name));
-    if (quiet.length > 0 || ending) await this.#drop(quiet);
+    if (quiet.length > 0 || finishing === command) await this.#drop(quiet, command);
     if (told.length > 0) await this.#dropTold(told);
-    else if (this.#workers().length > 0)
-      await this.#tell(`Then run this again, which drops the old ${this.#workers().join(' and ')}.`);
+    else {
+      if (finishing === droppingTold) await this.#drop([], droppingTold);
+      if (this.#workers().length > 0)
+        await this.#tell(`Then run this again, which drops the old ${this.#workers().join(' and ')}.`);
+    }
     if (this.#plane.storage.kind === 'ephemeral' && this.#names.some(isOfEtcd))
       reporter.warn(
         `etcd began anew without what it held, as was allowed: run k8sk8s deploy -n ${this.#cluster.namespace} now`,
@@ -195,20 +205,23 @@ class Rotation {
       await this.#change(held, endHold);
       await this.#reach(components);
     }
-    await this.#drop(names);
-    await this.#tell('Until then they go on trusting the old one, too.');
+    await this.#drop(names, droppingTold);
   }
 
-  /** What the old ones signed is refused from here on. */
-  async #drop(names: AuthorityName[]): Promise<void> {
+  /**
+   * What the old ones signed is refused from here on.
+   *
+   * @param names none where a run that was killed has dropped them, and the rest is left
+   */
+  async #drop(names: AuthorityName[], finishing: typeof command | typeof droppingTold): Promise<void> {
     if (names.length > 0) this.#work.reporter.line(`${names.join(', ')}: the old one is dropped`);
-    await markFinishing(this.#cluster, command);
+    await markFinishing(this.#cluster, finishing);
     await this.#change(names, dropPrevious);
     // A new pod of etcd has its new certificate at once, so the API servers that ask it trust the new authority alone later.
     await this.#reach(['etcd']);
     await this.#reach(components);
     await this.#forget();
-    if (names.length === 0 || names.some((name) => knownToWorkers.includes(name))) await this.#renewFiles();
+    if (finishing === droppingTold) await this.#tell('Until then they go on trusting the old one, too.');
     await markFinishing(this.#cluster, undefined);
   }
 

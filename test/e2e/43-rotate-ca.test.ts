@@ -1,11 +1,11 @@
-import { copyFileSync, existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
-import { machineFolder, requireState } from '../../sandbox/state.ts';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { connectInfra } from '../../src/kube/connect.ts';
 import { type Credential, issueLeaf } from '../../src/pki/issue.ts';
 import { EtcdGateway } from '../../src/plane/etcd-gateway.ts';
 import type { RotationStatus } from '../../src/rotate-ca.ts';
+import { visitWorker } from './worker-visit.ts';
 import { eventually, Namespace, run, sandboxCommand, succeeded } from './world.ts';
 
 // Authorities are replaced: what was made by a key that somebody stole before is refused afterwards, and nothing else is.
@@ -153,19 +153,6 @@ describe('authorities that only components know', slow, () => {
   });
 });
 
-/** What the command asks of a person: new files on the worker, its certificates away, its kubelet started anew. */
-async function visitWorker(): Promise<void> {
-  const state = requireState(inject('sandbox'));
-  const machine = state.machines.find(({ claimedBy }) => claimedBy === home.name)!;
-  const kubelet = path.join(machineFolder(state, machine), 'root/var/lib/kubelet');
-  // What the sandbox knows is nsenter, which ends with the kubelet that it started.
-  const { pid } = machine.daemons.kubelet!;
-  process.kill(Number(readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8')), 'SIGKILL');
-  await eventually(30, async () => expect(existsSync(`/proc/${pid}`)).toBe(false));
-  for (const each of ['kubeconfig', 'pki']) rmSync(path.join(kubelet, each), { recursive: true, force: true });
-  succeeded(await sandboxCommand(['join', '-n', home.name, '--workers', '1'], home));
-}
-
 describe.runIf(all)('authorities that workers and people know', slow, () => {
   const old = (...args: string[]) => home.hosted(['--kubeconfig=old.kubeconfig', ...args]);
   const ready = () => eventually(120, async () => expect(await home.ask('get', 'nodes')).toMatch(/^worker-1 +Ready /m));
@@ -231,7 +218,7 @@ describe.runIf(all)('authorities that workers and people know', slow, () => {
   });
 
   test('once it was told, a person is asked, and only what is of the old ones is refused', async () => {
-    await visitWorker();
+    await visitWorker(home);
     await home.rolledOut('kubelet-serving-approver', 180, 'kube-system');
     await home.rolledOut('kube-dns', 180, 'kube-system');
     await eventually(180, async () => {
@@ -270,7 +257,7 @@ describe.runIf(all)('authorities that workers and people know', slow, () => {
   });
 
   test('another visit, and the worker trusts the old ones no more', async () => {
-    await visitWorker();
+    await visitWorker(home);
     await ready();
     await eventually(120, logs);
   });

@@ -3,10 +3,13 @@ import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { issueLeaf } from '../../src/pki/issue.ts';
 import type { ExposedStatus } from '../../src/rotate-exposed.ts';
+import { otherImages } from '../../src/versions.ts';
+import { visitWorker } from './worker-visit.ts';
 import { eventually, Namespace, run, sandboxCommand, succeeded } from './world.ts';
 
-// Somebody has read all Secrets of a plane: what they hold opens nothing afterwards. The tests follow each other. It takes
-// some twenty rollouts, so it is part of `npm run test:all`.
+// Somebody has read all Secrets of a plane that has a worker: what they hold opens nothing afterwards, and the worker, visited
+// as the command says, goes on. The tests follow each other. It takes some twenty rollouts, so it is part of
+// `npm run test:all`.
 
 const host = 'rotate-exposed.e2e.test';
 let home: Namespace;
@@ -54,15 +57,28 @@ describe.skipIf(process.env.K8SK8S_TEST !== 'all')('all keys of a plane', { time
     home = await Namespace.open('rotate-exposed');
     succeeded(await sandboxCommand(['host', host], home));
     succeeded(await home.k8sk8s('deploy', '-h', host));
+    succeeded(await sandboxCommand(['join', '-n', home.name, '--workers', '1'], home));
+    await home.apply(pods);
+    for (const name of ['reader', 'steady']) await home.rolledOut(name, 180);
+    for (const name of ['kubelet-serving-approver', 'kube-dns']) await home.rolledOut(name, 180, 'kube-system');
   });
 
   afterAll(async () => {
+    await sandboxCommand(['join', '--leave', '-n', home.name], home);
     await home.k8sk8s('destroy', '--yes');
   });
 
   let before: string[];
   let token: string;
   let bootstrap: string;
+
+  /** The worker and what goes through its kubelet, in both directions. */
+  const workerServes = () =>
+    eventually(120, async () => {
+      expect(await home.ask('get', 'nodes')).toMatch(/^worker-\d +Ready /m);
+      expect(await home.ask('exec', 'deploy/steady', '--', 'echo', 'reached')).toBe('reached');
+      expect(await home.ask('logs', 'deploy/steady')).toBe('begun');
+    });
 
   test('the first run replaces what only components know', async () => {
     await home.ask('create', 'secret', 'generic', 'kept', '--from-literal=word=before');
@@ -87,6 +103,23 @@ describe.skipIf(process.env.K8SK8S_TEST !== 'all')('all keys of a plane', { time
     expect(first.stdout).toMatch(/^ca +is accepted still$/m);
     expect(first.stderr).toContain('upload ca.pem and kubeconfig-kubelets from tls/');
     expect((await home.k8sk8s('status')).stdout).toContain('run k8sk8s certs rotate-exposed');
+    await workerServes();
+  });
+
+  test('who was not told yet is named, and told goes on', async () => {
+    const refused = await home.k8sk8s('certs', 'rotate-exposed');
+    expect(refused.code).toBe(1);
+    expect(refused.stderr).toMatch(/worker worker-\d \(has its certificates of/);
+    expect(refused.stderr).toContain('pod default/reader-');
+    expect(refused.stderr).not.toContain('pod default/steady-');
+    await visitWorker(home);
+    await home.ask('rollout', 'restart', 'deployment/reader');
+    await home.rolledOut('reader', 120);
+    await eventually(180, async () => {
+      const asked = await home.k8sk8s('certs', 'rotate-exposed');
+      expect(asked.stderr).toContain('will not drop the old ca and kubelet-serving-ca without being told so');
+    });
+    await workerServes();
   });
 
   test('the second one the rest, also when it was killed in between', async () => {
@@ -99,6 +132,8 @@ describe.skipIf(process.env.K8SK8S_TEST !== 'all')('all keys of a plane', { time
     const second = succeeded(await home.k8sk8s('certs', 'rotate-exposed', '--yes'));
     expect(second.stdout).toContain('copies of etcd and backups from before');
     expect(await status()).toEqual({});
+    expect(second.stderr).toContain('upload ca.pem and kubeconfig-kubelets from tls/');
+    await workerServes();
   });
 
   test('and nothing of it opens anything, while the cluster holds what it held', async () => {
@@ -116,4 +151,35 @@ describe.skipIf(process.env.K8SK8S_TEST !== 'all')('all keys of a plane', { time
     expect(await home.ask('get', 'secret', 'kept', '-o', 'jsonpath={.data.word}')).toBe('YmVmb3Jl');
     expect(succeeded(await home.k8sk8s('deploy')).stderr).toContain('Nothing to change');
   });
+
+  test('another visit, and the worker believes the old ones no more; its pods have run all along', async () => {
+    await visitWorker(home);
+    await workerServes();
+    const restarts = 'jsonpath={.items[*].status.containerStatuses[*].restartCount}';
+    expect(await home.ask('get', 'pods', '-o', restarts)).toBe('0 0');
+    await home.ask('scale', 'deployment', 'reader', '--replicas=2');
+    await home.rolledOut('reader', 120);
+    expect(succeeded(await home.k8sk8s('deploy')).stderr).toContain('Nothing to change');
+  });
 });
+
+/** One that reads the cluster's CA, as most do, and one that does not. */
+const pods = ['reader', 'steady']
+  .map((name) =>
+    JSON.stringify({
+      apiVersion: 'apps/v1',
+      kind: 'Deployment',
+      metadata: { name },
+      spec: {
+        selector: { matchLabels: { app: name } },
+        template: {
+          metadata: { labels: { app: name } },
+          spec: {
+            automountServiceAccountToken: name === 'reader',
+            containers: [{ name, image: otherImages.node, command: ['sh', '-c', 'echo begun; sleep 100000'] }],
+          },
+        },
+      },
+    }),
+  )
+  .join('\n---\n');
