@@ -5,7 +5,7 @@ import { openPlane, type Plane } from './hosted.ts';
 import type { InfraCluster } from './kube/cluster.ts';
 import type { Workload } from './kube/objects.ts';
 import { shownCertificate } from './kube/shown-certificate.ts';
-import { acquireLock } from './lock.ts';
+import { lockPlane } from './lock.ts';
 import type { Authority } from './pki/authority.ts';
 import { daysLeft, ensureCertificates, type PkiBundle, warnBeforeDays } from './pki/certificates.ts';
 import { fingerprint, inspect } from './pki/inspect.ts';
@@ -183,7 +183,7 @@ export interface Renewed {
  */
 export async function renewCertificates(cluster: InfraCluster, names: string[], work: Work): Promise<Renewed> {
   const { reporter } = work;
-  const lock = await acquireLock(cluster, 'certs renew', reporter);
+  const lock = await lockPlane(cluster, 'certs renew', reporter);
   const signal = AbortSignal.any([work.signal, lock.lost]);
   try {
     const plane = await openPlane(cluster);

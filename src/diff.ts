@@ -45,7 +45,7 @@ export interface PlaneDiff {
 export async function diffPlane(cluster: InfraCluster, instead?: ClusterSpec): Promise<PlaneDiff> {
   const record = await requireRecord(cluster);
   const existing = await Existing.read(cluster);
-  const spec = instead ?? parseSpec({ ...record.spec, allowUntestedVersion: true }, 'the record of the plane');
+  const spec = instead ?? parseSpec({ ...record.spec, allowUntestedVersion: true }, 'in the record of the plane');
   const { objects, addresses, bundle } = await planInfra(cluster, record, spec, existing);
   const infra = objects.flatMap((recorded) => compare('infra', existing.find(recorded), recorded));
   const assets = buildChildAssets(spec, addresses, bundle.authorities);

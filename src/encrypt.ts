@@ -4,7 +4,7 @@ import { openPlane, type Plane, refuseAsleep } from './hosted.ts';
 import type { InfraCluster } from './kube/cluster.ts';
 import { ApiError } from './kube/errors.ts';
 import type { Workload } from './kube/objects.ts';
-import { acquireLock } from './lock.ts';
+import { lockPlane } from './lock.ts';
 import {
   type EncryptionProviders,
   type EncryptionStage,
@@ -57,7 +57,7 @@ export async function encryptionStatus(cluster: InfraCluster): Promise<Encryptio
  */
 export async function rotateEncryption(cluster: InfraCluster, work: Work): Promise<{ key: string; rewritten: number }> {
   const { reporter } = work;
-  const lock = await acquireLock(cluster, 'encrypt rotate', reporter);
+  const lock = await lockPlane(cluster, 'encrypt rotate', reporter);
   const signal = AbortSignal.any([work.signal, lock.lost]);
   try {
     const plane = await openPlane(cluster);

@@ -37,7 +37,7 @@ export interface Plane {
  */
 export async function openPlane(cluster: InfraCluster): Promise<Plane> {
   const [record, existing] = await Promise.all([requireRecord(cluster), Existing.read(cluster)]);
-  const spec = parseSpec({ ...record.spec, allowUntestedVersion: true }, 'the record of the plane');
+  const spec = parseSpec({ ...record.spec, allowUntestedVersion: true }, 'in the record of the plane');
   const own = (kind: string) => existing.ofKind(kind).filter((object) => belongsTo(object, record.planeId));
   const services = own('Service') as Service[];
   const bundle = await readOpened(cluster, own('Secret') as Secret[]);

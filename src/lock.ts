@@ -7,6 +7,7 @@ import type { InfraCluster } from './kube/cluster.ts';
 import { ConnectionError, explainCallError, isConflict, isNotFound } from './kube/errors.ts';
 import type { Lease } from './kube/objects.ts';
 import { anyPlaneSelector, partOf, recordName } from './plane/names.ts';
+import { requireRecord } from './record.ts';
 import type { Reporter } from './ui/reporter.ts';
 
 const kind = { apiVersion: 'coordination.k8s.io/v1', kind: 'Lease' };
@@ -68,6 +69,21 @@ export async function acquireLock(
       else await cluster.replace({ ...held, spec: { ...held.spec, holderIdentity: '' } }).catch(() => undefined);
     },
   };
+}
+
+/**
+ * `acquireLock` for what needs a plane that is there: without one, no lease is left in the namespace.
+ *
+ * @throws UserError `no-plane`, and as acquireLock
+ */
+export async function lockPlane(
+  cluster: InfraCluster,
+  activity: string,
+  reporter: Reporter,
+  signal?: AbortSignal,
+): Promise<Lock> {
+  await requireRecord(cluster);
+  return acquireLock(cluster, activity, reporter, signal);
 }
 
 async function take(

@@ -7,7 +7,7 @@ import { checkFiles, writeFiles } from './files.ts';
 import { openPlane, type Plane, refuseAsleep } from './hosted.ts';
 import type { InfraCluster } from './kube/cluster.ts';
 import type { ConfigMap } from './kube/objects.ts';
-import { acquireLock } from './lock.ts';
+import { lockPlane } from './lock.ts';
 import {
   type Authority,
   type AuthorityStage,
@@ -106,7 +106,7 @@ export async function rotateAuthorities(
   request: RotationRequest,
   work: Work,
 ): Promise<RotationStatus[]> {
-  const lock = await acquireLock(cluster, command, work.reporter);
+  const lock = await lockPlane(cluster, command, work.reporter);
   const signal = AbortSignal.any([work.signal, lock.lost]);
   try {
     const plane = await openPlane(cluster);

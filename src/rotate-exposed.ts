@@ -4,7 +4,7 @@ import { UserError } from './errors.ts';
 import { checkFiles, writeFiles } from './files.ts';
 import { inHostedCluster, openPlane, type Plane, refuseAsleep } from './hosted.ts';
 import type { InfraCluster } from './kube/cluster.ts';
-import { acquireLock } from './lock.ts';
+import { lockPlane } from './lock.ts';
 import { trusted, unlocked } from './pki/authority.ts';
 import { providerName } from './pki/encryption.ts';
 import { certificatesIn, fingerprint } from './pki/inspect.ts';
@@ -114,7 +114,7 @@ async function begin(
   { force, files }: Omit<RotationRequest, 'names'>,
   { reporter }: Work,
 ): Promise<void> {
-  const lock = await acquireLock(cluster, command, reporter);
+  const lock = await lockPlane(cluster, command, reporter);
   try {
     const plane = await openPlane(cluster);
     refuseAsleep(cluster, plane.record);
@@ -169,7 +169,7 @@ async function dropServiceAccountKey(
 /** Tokens of workers could be read until the old authority was dropped, and are replaced after that. */
 async function end(cluster: InfraCluster, { files }: Omit<RotationRequest, 'names'>, work: Work): Promise<void> {
   const { reporter } = work;
-  const lock = await acquireLock(cluster, command, reporter);
+  const lock = await lockPlane(cluster, command, reporter);
   try {
     await inHostedCluster(cluster, async ({ spec, addresses, bundle }, hosted) => {
       const tokens = await listBootstrapTokens(hosted);

@@ -2,7 +2,7 @@ import { UserError } from './errors.ts';
 import { openPlane, type Plane, refuseAsleep } from './hosted.ts';
 import type { InfraCluster } from './kube/cluster.ts';
 import type { Secret } from './kube/objects.ts';
-import { acquireLock } from './lock.ts';
+import { lockPlane } from './lock.ts';
 import { createKeyPair } from './pki/issue.ts';
 import {
   addKey,
@@ -61,7 +61,7 @@ async function statusOf(plane: Plane): Promise<KeyStatus> {
  */
 export async function rotateServiceAccountKey(cluster: InfraCluster, dropNow: boolean, work: Work): Promise<KeyStatus> {
   const { reporter } = work;
-  const lock = await acquireLock(cluster, command, reporter);
+  const lock = await lockPlane(cluster, command, reporter);
   const signal = AbortSignal.any([work.signal, lock.lost]);
   try {
     const plane = await openPlane(cluster);

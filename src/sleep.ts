@@ -8,7 +8,7 @@ import { openPlane, type Plane } from './hosted.ts';
 import { imagesOf } from './images.ts';
 import type { InfraCluster } from './kube/cluster.ts';
 import type { Pod, Workload } from './kube/objects.ts';
-import { acquireLock } from './lock.ts';
+import { lockPlane } from './lock.ts';
 import { Existing } from './plane/apply.ts';
 import { waitAvailable, waitComponentsReady } from './plane/available.ts';
 import { buildControlPlane } from './plane/control-plane.ts';
@@ -27,7 +27,7 @@ import type { Work } from './work.ts';
  * @throws UserError `sleep-too-large`, `plane-incomplete`
  */
 export async function sleepPlane(cluster: InfraCluster, { reporter, timeout, signal }: Work): Promise<boolean> {
-  const lock = await acquireLock(cluster, 'sleep', reporter, signal);
+  const lock = await lockPlane(cluster, 'sleep', reporter, signal);
   const stop = AbortSignal.any([signal, lock.lost]);
   try {
     const plane = await openPlane(cluster);
@@ -70,7 +70,7 @@ export async function sleepPlane(cluster: InfraCluster, { reporter, timeout, sig
  */
 export async function wakePlane(cluster: InfraCluster, work: Work): Promise<string | undefined> {
   const { reporter, timeout } = work;
-  const lock = await acquireLock(cluster, 'wake', reporter, work.signal);
+  const lock = await lockPlane(cluster, 'wake', reporter, work.signal);
   const signal = AbortSignal.any([work.signal, lock.lost]);
   let diagnosis: Diagnosis | undefined;
   try {

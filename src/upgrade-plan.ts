@@ -53,7 +53,7 @@ export async function planUpgrade(cluster: InfraCluster, to: string, allowUntest
   const { spec, record } = plane;
   const target = parseSpec(
     { ...record.spec, kubernetesVersion: to, ...(allowUntested && { allowUntestedVersion: true }) },
-    'the command line',
+    'on the command line',
   );
   const from = spec.kubernetesVersion;
   const hosted = await plane.connect();

@@ -157,7 +157,7 @@ export function specOf(
       // One member gets the backup's data; the others join it.
       etcdMembers: 1,
     },
-    'the options of restore',
+    'in the options of restore',
   );
   return { ...spec, allowUntestedVersion: kept.allowUntestedVersion ?? false };
 }

@@ -25,7 +25,7 @@ export function chooseSpec(command: Command, file: string | undefined): ChosenSp
   const reset = fieldsOf(command.getOptionValue('reset') as string[] | undefined);
   const { spec: fromFile, ...rest } = readClusterFile(file);
   const given = { ...fromFile, ...specFromOptions(command) };
-  const source = file ? `${file} or on the command line` : 'the command line';
+  const source = file ? `in ${file} or on the command line` : 'on the command line';
   if (given.host !== undefined) parseSpec(given, source);
   const local = Object.fromEntries(
     Object.entries(rest).filter(([key, value]) => value !== undefined && command.getOptionValueSource(key) !== 'cli'),
@@ -41,9 +41,22 @@ export function chooseSpec(command: Command, file: string | undefined): ChosenSp
       const kept: Partial<ClusterSpecInput> =
         recorded?.phase === 'available' ? { ...recorded.spec } : { host: recorded?.spec.host };
       for (const field of reset) delete kept[field];
-      return parseSpec({ ...kept, ...given }, source);
+      const whole = { ...kept, ...given };
+      if (whole.host === undefined) throw noHost(cluster.namespace);
+      return parseSpec(whole, source);
     },
   };
+}
+
+/** Only a plane that is there has a host that need not be given again. */
+function noHost(namespace: string): UserError {
+  return new UserError({
+    what: `namespace "${namespace}" has no plane yet, and no host was given for one`,
+    why: 'workers and kubectl reach the API server by that name, so it goes into certificates and kubeconfigs',
+    fix: 'add -h HOST; if there should be a plane, k8sk8s list shows in which namespaces there are some',
+    anchor: 'bad-values',
+    exitCode: 2,
+  });
 }
 
 /** The fields behind the option names given with --reset. */

@@ -7,6 +7,7 @@ import { purgeFiles } from '../files.ts';
 import { type Inventory, takeInventory } from '../inventory.ts';
 import { type KubeObject, nameOf } from '../kube/objects.ts';
 import { readAuthority } from '../plane/secrets.ts';
+import { quietReporter } from '../ui/quiet.ts';
 import { confirm } from './confirm.ts';
 import {
   addConnectionOptions,
@@ -50,7 +51,9 @@ async function run(options: DestroyOptions): Promise<void> {
     const stays = [...inventory.otherPlanes, ...inventory.lookalikes];
     const backups = backupsThatStay(cluster.namespace, await keptPlaces(cluster));
     if (options.dryRun) return showPlan(cluster.namespace, inventory, backups, options);
-    if (inventory.owned.length + inventory.pods.length === 0 && !inventory.lease) {
+    if (inventory.owned.length + inventory.pods.length === 0) {
+      // A command that was killed, or that looked for a plane in vain, may have left its lease.
+      if (inventory.lease) await destroy(cluster, { inventory, reporter: quietReporter, timeout, signal });
       reporter.line(`Nothing to do: no plane of k8sk8s is in namespace "${cluster.namespace}".`);
     } else {
       reporter.line(

@@ -1,7 +1,7 @@
 import { UserError } from '../errors.ts';
 import { openPlane, type Plane, refuseAsleep } from '../hosted.ts';
 import type { InfraCluster } from '../kube/cluster.ts';
-import { acquireLock } from '../lock.ts';
+import { lockPlane } from '../lock.ts';
 import { isReady, podsOf } from '../plane/pods.ts';
 import { rollOut } from '../plane/roll-out.ts';
 import { mebibytes } from '../quantity.ts';
@@ -78,7 +78,7 @@ export async function defragment(
   { reporter, timeout, signal }: Work,
 ): Promise<{ name: string; before: number; after: number }[]> {
   const seconds = Math.round(timeout / 1000);
-  const lock = await acquireLock(cluster, 'etcd defrag', reporter, signal);
+  const lock = await lockPlane(cluster, 'etcd defrag', reporter, signal);
   try {
     const plane = await openPlane(cluster);
     refuseAsleep(cluster, plane.record);
@@ -194,7 +194,7 @@ export function judge(
  */
 export async function repairMembers(cluster: InfraCluster, damage: Damage, work: Work): Promise<void> {
   const { reporter, timeout } = work;
-  const lock = await acquireLock(cluster, repairing, reporter, work.signal);
+  const lock = await lockPlane(cluster, repairing, reporter, work.signal);
   const signal = AbortSignal.any([work.signal, lock.lost]);
   try {
     const now = await damageOf(cluster);

@@ -56,6 +56,19 @@ export class ConnectionError extends Error {
 
 export const isNotFound = (error: unknown): boolean => error instanceof ApiError && error.status === 404;
 export const isConflict = (error: unknown): boolean => error instanceof ApiError && error.status === 409;
+/**
+ * A right that the caller lacks, read off the API server's own sentence: a 403 can also be quota, pod security or a
+ * webhook speaking, which is something else altogether.
+ *
+ * @returns undefined when `error` is no refusal of the authorizer
+ */
+export function missingRight(error: unknown): { verb: string; resource: string; namespace?: string } | undefined {
+  if (!isForbidden(error)) return undefined;
+  const sentence = /User ".*" cannot (\w+) resource "([^"]+)"(?:.* in the namespace "([^"]+)")?/;
+  const [, verb, resource, namespace] = sentence.exec((error as ApiError).message) ?? [];
+  return verb === undefined || resource === undefined ? undefined : { verb, resource, namespace };
+}
+
 /** A 403 that is not the authorizer's: a ResourceQuota of the namespace leaves no room. */
 export const isQuotaExceeded = (error: unknown): boolean =>
   isForbidden(error) && (error as ApiError).message.includes('exceeded quota');
@@ -129,13 +142,7 @@ function explainInfraError(error: unknown, doing: string): unknown {
         cause: error,
       });
     case 403:
-      return new UserError({
-        what,
-        why,
-        fix: 'ask the administrator of the infra cluster for the rights listed in the README under "Rights"',
-        anchor: 'rights',
-        cause: error,
-      });
+      return withoutRight(error, what, why);
     case 409:
       return new UserError({
         what,
@@ -172,6 +179,21 @@ function explainInfraError(error: unknown, doing: string): unknown {
         cause: error,
       });
   }
+}
+
+function withoutRight(error: ApiError, what: string, why: string): UserError {
+  const right = missingRight(error);
+  const ask = 'ask the administrator of the infra cluster for the rights listed in the README under "Rights"';
+  return new UserError({
+    // To those without any right in it, the API server does not tell whether a namespace is there.
+    what: right?.namespace
+      ? `${what}: in namespace "${right.namespace}" you may not ${right.verb} ${right.resource}, or there is no such namespace`
+      : what,
+    why,
+    fix: right?.namespace ? `look whether the namespace is the right one (-n); if it is, ${ask}` : ask,
+    anchor: 'rights',
+    cause: error,
+  });
 }
 
 function explainConnection(error: ConnectionError): UserError {

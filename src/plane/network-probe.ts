@@ -2,7 +2,7 @@ import { openPlane, refuseAsleep } from '../hosted.ts';
 import { imagesOf } from '../images.ts';
 import type { InfraCluster } from '../kube/cluster.ts';
 import type { ConfigMap, Pod } from '../kube/objects.ts';
-import { acquireLock } from '../lock.ts';
+import { lockPlane } from '../lock.ts';
 import { type NetworkFinding, toConfigMap } from '../record.ts';
 import type { Work } from '../work.ts';
 import { buildControlPlane } from './control-plane.ts';
@@ -36,7 +36,7 @@ export function judgeNetwork(attempts: Attempt[]): Pick<NetworkFinding, 'policie
  * @throws UserError `plane-asleep`, `plane-busy`, `image-trial`
  */
 export async function probeNetwork(cluster: InfraCluster, { reporter, timeout, signal }: Work): Promise<void> {
-  const lock = await acquireLock(cluster, 'status --probe-network', reporter, signal);
+  const lock = await lockPlane(cluster, 'status --probe-network', reporter, signal);
   const stop = AbortSignal.any([signal, lock.lost]);
   const phase = reporter.begin('Trying whether network policies are enforced');
   try {

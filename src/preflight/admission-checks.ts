@@ -3,7 +3,7 @@ import type { KubeObject, Secret, Service } from '../kube/objects.ts';
 import { apiserverService } from '../plane/addresses.ts';
 import { refusedPod } from '../plane/diagnose.ts';
 import type { ClusterSpec } from '../spec/schema.ts';
-import { type Check, type CheckContext, missingRight, type Outcome, ok, outcomeOf } from './check.ts';
+import { type Check, type CheckContext, missingRightWords, type Outcome, ok, outcomeOf } from './check.ts';
 import { quotaRoom, quotaShortages } from './quota.ts';
 import { type PodTrial, runningComponents, trialIngress, trialPods, trialServices } from './trials.ts';
 
@@ -65,7 +65,7 @@ async function podsAdmitted(context: CheckContext): Promise<Outcome> {
   );
   const lost = refused.find(({ error }) => !(error instanceof ApiError));
   if (lost) return outcomeOf(explainCallError(lost.error, 'try the pods of the plane'));
-  if (refused.some(({ error }) => missingRight(error) !== undefined))
+  if (refused.some(({ error }) => missingRightWords(error) !== undefined))
     return {
       state: 'unknown',
       why: 'you may not create pods, not even for a trial; pod security and limits show when the plane is made',
@@ -173,7 +173,7 @@ async function refused(
   anchor: string,
   fix = 'change the option that it complains of, or ask the administrator of the infra cluster about that rule',
 ): Promise<Outcome> {
-  const right = missingRight(error);
+  const right = missingRightWords(error);
   if (right) return { state: 'unknown', why: right };
   if (!(error instanceof ApiError)) return outcomeOf(explainCallError(error, `try the ${object.kind.toLowerCase()}`));
   if (isQuotaExceeded(error) && (await quotaTells(context)))

@@ -1,19 +1,19 @@
 import { expect, test } from 'vitest';
 import { UserError } from '../errors.ts';
 import { ApiError, isQuotaExceeded } from '../kube/errors.ts';
-import { type CheckContext, missingRight, outcomeOf, shared } from './check.ts';
+import { type CheckContext, missingRightWords, outcomeOf, shared } from './check.ts';
 
 const forbidden = (message: string) => new ApiError({ status: 403, reason: 'Forbidden', message });
 
 test('a missing right is told apart from everything else that is forbidden', () => {
   const rbac =
     'pods is forbidden: User "system:serviceaccount:team:me" cannot create resource "pods" in API group "" in the namespace "team"';
-  expect(missingRight(forbidden(rbac))).toBe('you may not create pods');
+  expect(missingRightWords(forbidden(rbac))).toBe('you may not create pods');
   const quota = forbidden('pods "etcd" is forbidden: exceeded quota: small, requested: pods=1, used: pods=0');
-  expect(missingRight(quota)).toBeUndefined();
+  expect(missingRightWords(quota)).toBeUndefined();
   expect(isQuotaExceeded(quota)).toBe(true);
-  expect(missingRight(forbidden('admission webhook "w" denied the request: no'))).toBeUndefined();
-  expect(missingRight(new Error(rbac))).toBeUndefined();
+  expect(missingRightWords(forbidden('admission webhook "w" denied the request: no'))).toBeUndefined();
+  expect(missingRightWords(new Error(rbac))).toBeUndefined();
   expect(isQuotaExceeded(forbidden(rbac))).toBe(false);
 });
 

@@ -1,6 +1,6 @@
 import { UserError } from '../errors.ts';
 import type { InfraCluster } from '../kube/cluster.ts';
-import { ApiError } from '../kube/errors.ts';
+import { missingRight } from '../kube/errors.ts';
 import type { Existing } from '../plane/apply.ts';
 import type { PlaneRecord } from '../record.ts';
 import type { ClusterSpec } from '../spec/schema.ts';
@@ -51,16 +51,10 @@ export function outcomeOf(error: unknown): Outcome {
   return { state: 'failed', what: error.what, why: error.why, fix: error.fix, anchor: error.anchor };
 }
 
-/**
- * A right that the caller lacks, read off the API server's own sentence. A 403 can also be quota, pod security or a
- * webhook speaking, which is something else altogether.
- *
- * @returns `you may not create pods`, or undefined when `error` is no refusal of the authorizer
- */
-export function missingRight(error: unknown): string | undefined {
-  if (!(error instanceof ApiError) || error.status !== 403) return undefined;
-  const match = /User ".*" cannot (\w+) resource "([^"]+)"/.exec(error.message);
-  return match ? `you may not ${match[1]} ${match[2]}` : undefined;
+/** `you may not create pods`; undefined when `error` is no refusal of the authorizer. */
+export function missingRightWords(error: unknown): string | undefined {
+  const right = missingRight(error);
+  return right && `you may not ${right.verb} ${right.resource}`;
 }
 
 /** Something that several checks want to know, asked once for each run. */

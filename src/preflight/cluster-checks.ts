@@ -2,7 +2,7 @@ import { ApiError, ConnectionError, explainCallError, isForbidden, isQuotaExceed
 import { reservedNamespaces } from '../plane/names.ts';
 import { toConfigMap } from '../record.ts';
 import { toolVersion } from '../version.ts';
-import { type Check, missingRight, type Outcome, ok, outcomeOf, shared } from './check.ts';
+import { type Check, missingRightWords, type Outcome, ok, outcomeOf, shared } from './check.ts';
 import { missingRights, rightsFor } from './rights.ts';
 import { renamed, trialId } from './trials.ts';
 
@@ -90,7 +90,7 @@ export const namespace: Check = {
       return ok();
     } catch (error) {
       // To those without any right in it, the API server does not tell whether a namespace is there.
-      if (missingRight(error) && (await missing(context)).none)
+      if (missingRightWords(error) && (await missing(context)).none)
         return {
           state: 'failed',
           what: `you have no rights in namespace "${cluster.namespace}", or there is no such namespace`,
@@ -119,7 +119,7 @@ function namespaceOutcome(error: unknown, name: string): Outcome {
       what: `namespace "${name}" is being deleted`,
       fix: 'wait until it is gone and made again, or name another with -n',
     };
-  const right = missingRight(error);
+  const right = missingRightWords(error);
   if (right) return { state: 'unknown', why: right };
   return {
     state: 'failed',

@@ -80,7 +80,11 @@ export const planeChecks: Check[] = [
       const problems = ownedArgumentProblems(spec);
       return problems.length === 0
         ? ok()
-        : { state: 'failed', what: problems.join('; '), fix: 'leave it out, or use the option named' };
+        : {
+            state: 'failed',
+            what: problems.join('; '),
+            fix: `leave it out${problems.some((problem) => problem.endsWith(' instead')) ? ', or use the option named' : ''}`,
+          };
     },
   },
 ];

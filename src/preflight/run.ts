@@ -7,7 +7,14 @@ import type { ClusterSpec } from '../spec/schema.ts';
 import type { Reporter } from '../ui/reporter.ts';
 import { host, infraServices, networks } from './address-checks.ts';
 import { admissionChecks, pullSecret } from './admission-checks.ts';
-import { type Check, type CheckContext, type CheckResult, missingRight, type Outcome, outcomeOf } from './check.ts';
+import {
+  type Check,
+  type CheckContext,
+  type CheckResult,
+  missingRightWords,
+  type Outcome,
+  outcomeOf,
+} from './check.ts';
 import { access, namespace, rights } from './cluster-checks.ts';
 import { planeChecks } from './plane-checks.ts';
 import { renderResult, summary } from './render.ts';
@@ -56,7 +63,7 @@ async function result(check: Check, context: CheckContext): Promise<CheckResult>
   const { name, severity } = check;
   const outcome = await check.probe(context).catch((error: unknown): Outcome => {
     // The check of the rights says what to do about it; here it only means that the question stays open.
-    const right = missingRight(error);
+    const right = missingRightWords(error);
     if (right) return { state: 'unknown', why: right };
     return outcomeOf(explainCallError(error, `check: ${check.claim(context)}`));
   });

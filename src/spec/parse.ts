@@ -8,7 +8,7 @@ import { type ClusterSpec, type ClusterSpecInput, clusterSpec, type FlagMeta } f
 /**
  * Checks what was given and fills in defaults. Reports every problem at once.
  *
- * @param source where the values come from, for the message: `the command line`, a file name
+ * @param source where the values stand, for the message: `on the command line`, `in cluster.yaml`
  * @throws UserError `bad-values`, exit code 2
  */
 export function parseSpec(input: Partial<ClusterSpecInput>, source: string): ClusterSpec {
@@ -20,7 +20,7 @@ export function parseSpec(input: Partial<ClusterSpecInput>, source: string): Clu
     throw new UserError({
       what: problems.length === 1 ? problems[0]! : `${problems.length} values cannot be used`,
       why: problems.length === 1 ? undefined : problems.map((problem) => `\n  - ${problem}`).join(''),
-      fix: `correct ${problems.length === 1 ? 'it' : 'them'} in ${source}`,
+      fix: `correct ${problems.length === 1 ? 'it' : 'them'} ${source}`,
       anchor: 'bad-values',
       exitCode: 2,
     });

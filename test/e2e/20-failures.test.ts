@@ -140,6 +140,36 @@ describe('a deploy that is interrupted', () => {
   });
 });
 
+test('where there is no plane, commands say so and leave nothing, and destroy has nothing to ask', async () => {
+  const { home } = await place('nobody');
+  for (const command of [
+    ['sleep'],
+    ['certs', 'renew'],
+    ['encrypt', 'rotate'],
+    ['status'],
+    ['upgrade', '--to', '1.37'],
+  ]) {
+    const { code, stderr } = await home.k8sk8s(...command);
+    expect(code, stderr).toBe(1);
+    expect(stderr).toContain('there is no plane of k8sk8s in namespace "nobody"');
+  }
+  const deploy = await home.k8sk8s('deploy');
+  expect(deploy.code).toBe(2);
+  expect(deploy.stderr).toContain('no host was given');
+  expect(succeeded(await home.infra('get', 'leases', '-o', 'name')).stdout).toBe('');
+  expect(succeeded(await home.k8sk8s('destroy')).stderr).toContain('Nothing to do');
+});
+
+test("a namespace that is another's is told as such, or as not there", async () => {
+  const { home } = await place('nobody');
+  for (const command of [['status'], ['destroy', '--yes'], ['list']]) {
+    const { code, stderr } = await home.local(...command, '-n', 'somebody-elses');
+    expect(code, stderr).toBe(1);
+    expect(stderr).toMatch(/in namespace "somebody-elses" you may not (get|list) \w+, or there is no such namespace/);
+    expect(stderr).toContain('(-n)');
+  }
+});
+
 describe('two planes beside each other', () => {
   test("neither reaches the other's etcd or API with its own certificates", async () => {
     const [one, two] = [await place('one'), await place('two')];
