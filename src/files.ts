@@ -59,7 +59,7 @@ export function checkFiles(
     makeFolder(dir);
     writeFileSync(trial, 'as long as one of the files will be\n'.repeat(256), { mode: 0o600 });
   } catch (error) {
-    throw fileError('write', dir, error, 2);
+    throw fileError('write', `${dir} (--dir)`, error, 2);
   } finally {
     if (existsSync(trial)) rmSync(trial);
   }

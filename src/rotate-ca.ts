@@ -309,7 +309,7 @@ class Rotation {
     throw new UserError({
       what: `another ${etcd.join(' and ')} replaces the pod of etcd, and all objects of the hosted cluster would be lost with it`,
       why: 'the plane keeps its data in that pod (ephemeral storage)',
-      fix: `leave ${etcd.length > 1 ? 'them' : 'it'} out with --authority; or add --yes when nothing in the hosted cluster is worth keeping, and run k8sk8s deploy -n ${this.#cluster.namespace} afterwards`,
+      fix: `name the others alone, --authority ${rotatable.filter((name) => !isOfEtcd(name)).join(' ')}; or add --yes when nothing in the hosted cluster is worth keeping, and run k8sk8s deploy -n ${this.#cluster.namespace} afterwards`,
       anchor: 'data-loss',
       exitCode: 2,
     });

@@ -125,9 +125,10 @@ function stepProblems({ record }: Plane, namespace: string, from: string, to: st
         fix: `run k8sk8s ${record.phase === 'restoring' ? 'restore FILE' : 'deploy'} -n ${namespace} again, then upgrade`,
       },
     ];
-  const outcome = versionStep(from, to, 'make another plane in another namespace');
+  const stay = `stay at ${from} or choose a newer one; for an older one make another plane in another namespace`;
+  const outcome = versionStep(from, to, { option: '--to', stay });
   if (outcome.state === 'failed')
-    return [{ what: [outcome.what, outcome.why].filter(Boolean).join(': '), fix: outcome.fix ?? '' }];
+    return [{ what: [outcome.what, outcome.why].filter(Boolean).join(': '), fix: outcome.fix ?? stay }];
   return patchOf(to) < patchOf(from) && minorOf(from) === minorOf(to)
     ? [{ what: `${to} is older than ${from}`, fix: 'choose a newer version' }]
     : [];

@@ -108,8 +108,8 @@ function refuse(plan: UpgradePlan, options: UpgradeOptions): void {
   const problems = against(plan, options);
   if (problems.length === 0) return;
   throw new UserError({
-    what: `the plane cannot go from ${plan.from} to ${plan.to}: ${problems.length === 1 ? problems[0]!.what : `${problems.length} things stand against it`}`,
-    why: problems.length === 1 ? undefined : problems.map(({ what }) => `\n  - ${what}`).join(''),
+    what: `the plane cannot go from ${plan.from} to ${plan.to}`,
+    why: problems.length === 1 ? problems[0]!.what : problems.map(({ what }) => `\n  - ${what}`).join(''),
     fix: problems.map(({ fix }) => fix).join('; '),
     anchor: 'upgrade-refused',
     exitCode: 2,

@@ -169,25 +169,33 @@ async function changes({ cluster, existing, record: read, spec }: CheckContext):
       fix: `give ${fixed.map((field) => `${flagOf(field)} ${record.spec[field]}`).join(' ')}, or ${otherwise}`,
     };
   }
-  return versionStep(record.spec.kubernetesVersion ?? spec.kubernetesVersion, spec.kubernetesVersion, otherwise);
+  const from = record.spec.kubernetesVersion ?? spec.kubernetesVersion;
+  return versionStep(from, spec.kubernetesVersion, {
+    option: '--kubernetes-version',
+    stay: `give --kubernetes-version ${from}, or ${otherwise}`,
+  });
 }
 
-/** Kubernetes' version skew policy (https://kubernetes.io/releases/version-skew-policy/): up, and one minor at a time. */
-export function versionStep(from: string, to: string, otherwise: string): Outcome {
+/**
+ * Kubernetes' version skew policy (https://kubernetes.io/releases/version-skew-policy/): up, and one minor at a time. Pure.
+ *
+ * @param advice the option that names a version, and what to do instead of going back
+ */
+export function versionStep(from: string, to: string, advice: { option: string; stay: string }): Outcome {
   const step = minorNumber(to) - minorNumber(from);
   if (step < 0)
     return {
       state: 'failed',
       what: `the plane was made with Kubernetes ${from} and cannot go back to ${to}`,
       why: 'the API server of an older minor does not read what a newer one stored',
-      fix: `give --kubernetes-version ${from}, or ${otherwise}`,
+      fix: advice.stay,
     };
   if (step > 1)
     return {
       state: 'failed',
       what: `the plane was made with Kubernetes ${from} and cannot jump to ${to}`,
       why: 'Kubernetes goes up one minor at a time',
-      fix: `go to ${nextMinor(from)} first, with --kubernetes-version ${nextMinor(from)}`,
+      fix: `go to ${nextMinor(from)} first, with ${advice.option} ${nextMinor(from)}`,
     };
   return ok();
 }

@@ -36,7 +36,7 @@ export function problemsBetween(spec: ClusterSpec): string[] {
     );
   if (spec.etcdStorage === 'ephemeral' && spec.etcdMembers > 1)
     problems.push(
-      `--etcd-members ${spec.etcdMembers} needs volumes: a member whose data went with its pod may not vote as if it remembered`,
+      `--etcd-members ${spec.etcdMembers} needs volumes, and --etcd-storage is ephemeral: a member whose data went with its pod may not vote as if it remembered. A new plane takes --etcd-storage SIZE; how one that is there gets volumes is in docs/durability.md`,
     );
   if (spec.etcdStorage === 'ephemeral' && spec.etcdStorageClass !== undefined)
     problems.push('--etcd-storage-class has no use with --etcd-storage ephemeral: leave one of them out');
