@@ -83,11 +83,22 @@ export const isUntrusted = (code: string): boolean =>
 
 /** What a lost or refused connection to a hosted cluster's address means, in a few words. */
 export function connectionWords(error: ConnectionError): string {
-  if (error.code === 'CERT_HAS_EXPIRED') return 'it still shows a certificate that has expired';
-  if (error.code === 'ECONNREFUSED') return 'nothing listens at the address';
-  if (isUntrusted(error.code)) return 'something else answers at the address';
-  return error.code === 'ETIMEDOUT' ? 'the address does not answer' : error.message;
+  const known = hostedWords[error.code];
+  if (known !== undefined) return known;
+  return isUntrusted(error.code) ? 'something else answers at the address' : error.message;
 }
+
+/** By Node's codes. */
+const hostedWords: Record<string, string> = {
+  CERT_HAS_EXPIRED: 'it still shows a certificate that has expired',
+  ECONNREFUSED: 'nothing listens at the address',
+  ECONNRESET: 'the connection is closed at once, as an ingress controller does while no API server runs behind it',
+  ENOTFOUND: 'the host name does not resolve',
+  EAI_AGAIN: 'the host name does not resolve (the DNS server did not answer)',
+  ETIMEDOUT: 'the address does not answer',
+  EHOSTUNREACH: 'there is no route to the address',
+  ENETUNREACH: 'there is no route to the address',
+};
 
 /**
  * What a failed call to either cluster means for its user; what is no failed call comes back as it is.
