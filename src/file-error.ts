@@ -33,7 +33,7 @@ const full = `free some there, or ${elsewhere}`;
 
 /** By Node's codes. */
 const reasons: Record<string, readonly [why: string, fix: string]> = {
-  ENOENT: ['there is no such file or folder', 'check the path'],
+  ENOENT: ['there is no such file or folder', 'check the path; a folder that is missing has to be made first'],
   EISDIR: ['it is a folder', 'name a file'],
   ENOTDIR: fileInPath,
   EEXIST: fileInPath,

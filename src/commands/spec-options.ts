@@ -17,7 +17,7 @@ const fields = Object.entries(clusterSpec.shape).map(([name, schema]) => ({
 export function addSpecOptions(command: Command): void {
   for (const { name, meta, fallback } of fields) {
     const flags = `${meta.short ? `-${meta.short}, ` : ''}--${meta.flag}${meta.arg ? ` <${meta.arg}>` : ''}`;
-    const option = new Option(flags, `${meta.help}${defaultWords(fallback)}`);
+    const option = new Option(flags, `${meta.help}${defaultWords(fallback)}`).helpGroup(`${meta.group}:`);
     if (meta.list) option.argParser((value: string, before: string[] = []) => [...before, ...splitList(name, value)]);
     else if (meta.map)
       option.argParser((value: string, before: Record<string, string> = {}) => ({ ...before, ...parseMap(value) }));

@@ -27,6 +27,8 @@ export interface FlagMeta {
   /** Placeholder of the value: none means that the flag takes no value. */
   arg?: string;
   help: string;
+  /** Under which heading the help has it. */
+  group: 'Address' | 'Hosted cluster' | 'Pods of the plane' | 'Arguments of components' | 'Keys' | 'Images';
   /** It may be repeated. */
   list?: boolean;
   /** Each value is KEY=VALUE. */
@@ -41,7 +43,15 @@ const args = (component: string, name: string) =>
   z
     .array(argument)
     .default([])
-    .meta(flag({ flag: `${name}-arg`, arg: 'NAME=VALUE', help: `one more flag for ${component}`, list: true }));
+    .meta(
+      flag({
+        group: 'Arguments of components',
+        flag: `${name}-arg`,
+        arg: 'NAME=VALUE',
+        help: `one more flag for ${component}`,
+        list: true,
+      }),
+    );
 
 /** Odd numbers, so that one more member is one more that may be lost; above 5 they would only be slower. */
 const memberCounts = [1, 3, 5];
@@ -54,6 +64,7 @@ export const maximumMembers = Math.max(...memberCounts);
 export const clusterSpec = z.strictObject({
   host: hostName.meta(
     flag({
+      group: 'Address',
       flag: 'host',
       short: 'h',
       arg: 'HOST',
@@ -62,6 +73,7 @@ export const clusterSpec = z.strictObject({
   ),
   port: port.optional().meta(
     flag({
+      group: 'Address',
       flag: 'port',
       short: 'p',
       arg: 'PORT',
@@ -70,6 +82,7 @@ export const clusterSpec = z.strictObject({
   ),
   kubernetesVersion: version.default(newest.patch).meta(
     flag({
+      group: 'Hosted cluster',
       flag: 'kubernetes-version',
       arg: 'VERSION',
       help: `${knownMinors.map((known) => known.minor).join(', ')} or a full version`,
@@ -80,6 +93,7 @@ export const clusterSpec = z.strictObject({
     .default('default')
     .meta(
       flag({
+        group: 'Hosted cluster',
         flag: 'profile',
         arg: 'NAME',
         help: 'default, or lite: less memory and processor time when idle, slower when there is much to read',
@@ -89,36 +103,57 @@ export const clusterSpec = z.strictObject({
     .boolean()
     .default(false)
     .meta(
-      flag({ flag: 'allow-untested-version', help: 'take a version that k8sk8s was not tested with, alphas included' }),
+      flag({
+        group: 'Hosted cluster',
+        flag: 'allow-untested-version',
+        help: 'take a version that k8sk8s was not tested with, alphas included',
+      }),
     ),
   expose: z
     .enum(['ingress', 'nodeport'])
     .default('ingress')
-    .meta(flag({ flag: 'expose', arg: 'HOW', help: 'ingress (TLS passthrough by host name) or nodeport' })),
+    .meta(
+      flag({
+        group: 'Address',
+        flag: 'expose',
+        arg: 'HOW',
+        help: 'ingress (TLS passthrough by host name) or nodeport',
+      }),
+    ),
   ingressClass: z
     .string()
     .optional()
     .meta(
-      flag({ flag: 'ingress-class', arg: 'NAME', help: "IngressClass to use instead of the infra cluster's default" }),
+      flag({
+        group: 'Address',
+        flag: 'ingress-class',
+        arg: 'NAME',
+        help: "IngressClass to use instead of the infra cluster's default",
+      }),
     ),
   ingressAnnotations: z
     .record(z.string(), z.string())
     .default({})
     .meta(
       flag({
+        group: 'Address',
         flag: 'ingress-annotation',
         arg: 'KEY=VALUE',
         help: 'annotation for the ingress, such as the one that switches TLS passthrough on',
         map: true,
       }),
     ),
-  nodePort: nodePort
-    .optional()
-    .meta(
-      flag({ flag: 'node-port', arg: 'PORT', help: 'fix the number of the node port, which is allocated otherwise' }),
-    ),
+  nodePort: nodePort.optional().meta(
+    flag({
+      group: 'Address',
+      flag: 'node-port',
+      arg: 'PORT',
+      help: 'fix the number of the node port, which is allocated otherwise',
+    }),
+  ),
   workerEndpoint: httpsUrl.optional().meta(
     flag({
+      group: 'Address',
       flag: 'worker-endpoint',
       arg: 'URL',
       help: 'where workers reach the API server; default https://HOST:PORT',
@@ -129,19 +164,26 @@ export const clusterSpec = z.strictObject({
     .default('node')
     .meta(
       flag({
+        group: 'Address',
         flag: 'in-cluster',
         arg: 'HOW',
         help: "how pods on the workers reach the API at the first service address: node (an infra node's address and the node port), loadbalancer (the address of a LoadBalancer service) or loopback (an address and a relay on each worker)",
       }),
     ),
-  loopbackAddress: ipv4Address
-    .default('10.199.199.199')
-    .meta(flag({ flag: 'loopback-address', arg: 'IP', help: "the relay's address with --in-cluster loopback" })),
+  loopbackAddress: ipv4Address.default('10.199.199.199').meta(
+    flag({
+      group: 'Address',
+      flag: 'loopback-address',
+      arg: 'IP',
+      help: "the relay's address with --in-cluster loopback",
+    }),
+  ),
   egress: z
     .enum(['kubelet', 'konnectivity', 'none'])
     .default('kubelet')
     .meta(
       flag({
+        group: 'Hosted cluster',
         flag: 'egress',
         arg: 'HOW',
         help: "how the API server reaches pods (webhooks, aggregated APIs, service and pod proxy): kubelet (through the kubelets' port-forward), konnectivity (through agents on the workers) or none (pods with hostNetwork alone)",
@@ -149,6 +191,7 @@ export const clusterSpec = z.strictObject({
     ),
   konnectivityEndpoint: hostAndPort.optional().meta(
     flag({
+      group: 'Hosted cluster',
       flag: 'konnectivity-endpoint',
       arg: 'HOST:PORT',
       help: 'where the agents of --egress konnectivity reach its server; default HOST and a node port',
@@ -158,32 +201,55 @@ export const clusterSpec = z.strictObject({
     .array(hostNameOrAddress)
     .default([])
     .meta(
-      flag({ flag: 'san', arg: 'NAME', help: 'one more name or address for the API server certificate', list: true }),
+      flag({
+        group: 'Address',
+        flag: 'san',
+        arg: 'NAME',
+        help: 'one more name or address for the API server certificate',
+        list: true,
+      }),
     ),
   keyType: z
     .enum(['ec', 'rsa'])
     .default('ec')
-    .meta(flag({ flag: 'key-type', arg: 'TYPE', help: 'ec (P-256) or rsa (2048 bits)' })),
+    .meta(flag({ group: 'Keys', flag: 'key-type', arg: 'TYPE', help: 'ec (P-256) or rsa (2048 bits)' })),
   serviceCidr: cidr(12, 28)
     .default('10.3.0.0/16')
-    .meta(flag({ flag: 'service-cidr', arg: 'CIDR', help: "the hosted cluster's service addresses" })),
+    .meta(
+      flag({
+        group: 'Hosted cluster',
+        flag: 'service-cidr',
+        arg: 'CIDR',
+        help: "the hosted cluster's service addresses",
+      }),
+    ),
   podCidr: cidr(8, 24)
     .default('10.2.0.0/16')
     .meta(
-      flag({ flag: 'pod-cidr', arg: 'CIDR', help: "the hosted cluster's pod addresses, a /24 of it for each worker" }),
+      flag({
+        group: 'Hosted cluster',
+        flag: 'pod-cidr',
+        arg: 'CIDR',
+        help: "the hosted cluster's pod addresses, a /24 of it for each worker",
+      }),
     ),
   dnsDomain: hostName
     .default('cluster.local')
-    .meta(flag({ flag: 'dns-domain', arg: 'DOMAIN', help: "the hosted cluster's DNS domain" })),
+    .meta(
+      flag({ group: 'Hosted cluster', flag: 'dns-domain', arg: 'DOMAIN', help: "the hosted cluster's DNS domain" }),
+    ),
   network: z
     .enum(['flannel', 'none'])
     .default('flannel')
-    .meta(flag({ flag: 'network', arg: 'DRIVER', help: 'flannel, or none to bring your own' })),
+    .meta(
+      flag({ group: 'Hosted cluster', flag: 'network', arg: 'DRIVER', help: 'flannel, or none to bring your own' }),
+    ),
   childAssets: z
     .boolean()
     .default(true)
     .meta(
       flag({
+        group: 'Hosted cluster',
         flag: 'no-child-assets',
         help: 'leave kube-proxy, the network driver and kube-dns out of the hosted cluster',
       }),
@@ -193,6 +259,7 @@ export const clusterSpec = z.strictObject({
     .default({})
     .meta(
       flag({
+        group: 'Hosted cluster',
         flag: 'feature-gates',
         arg: 'GATE=BOOL',
         help: 'feature gates of all Kubernetes components, comma-separated or repeated',
@@ -208,6 +275,7 @@ export const clusterSpec = z.strictObject({
     .optional()
     .meta(
       flag({
+        group: 'Hosted cluster',
         flag: 'audit-policy',
         arg: 'FILE',
         help: 'an audit.k8s.io/v1 Policy instead of the default one, which logs who did what and no bodies',
@@ -217,12 +285,15 @@ export const clusterSpec = z.strictObject({
   audit: z
     .boolean()
     .default(true)
-    .meta(flag({ flag: 'no-audit', help: 'keep no audit log (k8sk8s logs --audit shows it)' })),
+    .meta(
+      flag({ group: 'Hosted cluster', flag: 'no-audit', help: 'keep no audit log (k8sk8s logs --audit shows it)' }),
+    ),
   resources: z
     .array(resources)
     .default(['small'])
     .meta(
       flag({
+        group: 'Pods of the plane',
         flag: 'resources',
         arg: 'PRESET|COMPONENT=…',
         help: 'small (requests), limits (requests and limits) or none; or COMPONENT=cpu=100m,memory=256Mi',
@@ -232,12 +303,21 @@ export const clusterSpec = z.strictObject({
   nodeSelector: z
     .record(z.string(), labelValue)
     .default({})
-    .meta(flag({ flag: 'node-selector', arg: 'KEY=VALUE', help: 'infra nodes that may run the plane', map: true })),
+    .meta(
+      flag({
+        group: 'Pods of the plane',
+        flag: 'node-selector',
+        arg: 'KEY=VALUE',
+        help: 'infra nodes that may run the plane',
+        map: true,
+      }),
+    ),
   tolerations: z
     .array(toleration)
     .default([])
     .meta(
       flag({
+        group: 'Pods of the plane',
         flag: 'tolerations',
         arg: 'KEY[=VALUE][:EFFECT]',
         help: 'taints of infra nodes that the plane tolerates',
@@ -252,6 +332,7 @@ export const clusterSpec = z.strictObject({
     .default(1)
     .meta(
       flag({
+        group: 'Pods of the plane',
         flag: 'replicas',
         arg: 'N',
         help: 'API servers, controller-managers and schedulers, each on an infra node of its own where there are enough',
@@ -261,9 +342,17 @@ export const clusterSpec = z.strictObject({
     .number()
     .refine((count) => memberCounts.includes(count), 'has to be 1, 3 or 5')
     .default(1)
-    .meta(flag({ flag: 'etcd-members', arg: '1|3|5', help: 'etcd members; with 3 one may be lost, with 5 two' })),
+    .meta(
+      flag({
+        group: 'Pods of the plane',
+        flag: 'etcd-members',
+        arg: '1|3|5',
+        help: 'etcd members; with 3 one may be lost, with 5 two',
+      }),
+    ),
   etcdStorage: etcdStorage.default('auto').meta(
     flag({
+      group: 'Pods of the plane',
       flag: 'etcd-storage',
       arg: 'auto|ephemeral|SIZE',
       help: "a volume of SIZE such as 10Gi for each etcd member, ephemeral (in etcd's pod), or auto: what the plane has, for a new one a volume where the infra cluster has a default StorageClass",
@@ -273,42 +362,66 @@ export const clusterSpec = z.strictObject({
     .optional()
     .meta(
       flag({
+        group: 'Pods of the plane',
         flag: 'etcd-storage-class',
         arg: 'NAME',
         help: "StorageClass of etcd's volumes instead of the infra cluster's default",
       }),
     ),
-  etcdImage: image.optional().meta(flag({ flag: 'etcd-image', arg: 'IMAGE', help: 'image of etcd' })),
+  etcdImage: image.optional().meta(flag({ group: 'Images', flag: 'etcd-image', arg: 'IMAGE', help: 'image of etcd' })),
   apiServerImage: image
     .optional()
-    .meta(flag({ flag: 'api-server-image', arg: 'IMAGE', help: 'image of kube-apiserver' })),
-  controllerManagerImage: image
-    .optional()
-    .meta(flag({ flag: 'controller-manager-image', arg: 'IMAGE', help: 'image of kube-controller-manager' })),
+    .meta(flag({ group: 'Images', flag: 'api-server-image', arg: 'IMAGE', help: 'image of kube-apiserver' })),
+  controllerManagerImage: image.optional().meta(
+    flag({
+      group: 'Images',
+      flag: 'controller-manager-image',
+      arg: 'IMAGE',
+      help: 'image of kube-controller-manager',
+    }),
+  ),
   schedulerImage: image
     .optional()
-    .meta(flag({ flag: 'scheduler-image', arg: 'IMAGE', help: 'image of kube-scheduler' })),
-  kubeProxyImage: image.optional().meta(flag({ flag: 'kube-proxy-image', arg: 'IMAGE', help: 'image of kube-proxy' })),
-  flannelImage: image.optional().meta(flag({ flag: 'flannel-image', arg: 'IMAGE', help: 'image of flannel' })),
+    .meta(flag({ group: 'Images', flag: 'scheduler-image', arg: 'IMAGE', help: 'image of kube-scheduler' })),
+  kubeProxyImage: image
+    .optional()
+    .meta(flag({ group: 'Images', flag: 'kube-proxy-image', arg: 'IMAGE', help: 'image of kube-proxy' })),
+  flannelImage: image
+    .optional()
+    .meta(flag({ group: 'Images', flag: 'flannel-image', arg: 'IMAGE', help: 'image of flannel' })),
   flannelCniImage: image
     .optional()
-    .meta(flag({ flag: 'flannel-cni-image', arg: 'IMAGE', help: "image of flannel's CNI plugin" })),
-  corednsImage: image.optional().meta(flag({ flag: 'coredns-image', arg: 'IMAGE', help: 'image of CoreDNS' })),
+    .meta(flag({ group: 'Images', flag: 'flannel-cni-image', arg: 'IMAGE', help: "image of flannel's CNI plugin" })),
+  corednsImage: image
+    .optional()
+    .meta(flag({ group: 'Images', flag: 'coredns-image', arg: 'IMAGE', help: 'image of CoreDNS' })),
   nodeImage: image.optional().meta(
     flag({
+      group: 'Images',
       flag: 'node-image',
       arg: 'IMAGE',
       help: 'image of Node.js, for the kubelet serving certificate approver and the egress proxy',
     }),
   ),
-  konnectivityServerImage: image
-    .optional()
-    .meta(flag({ flag: 'konnectivity-server-image', arg: 'IMAGE', help: "image of konnectivity's proxy-server" })),
-  konnectivityAgentImage: image
-    .optional()
-    .meta(flag({ flag: 'konnectivity-agent-image', arg: 'IMAGE', help: "image of konnectivity's proxy-agent" })),
+  konnectivityServerImage: image.optional().meta(
+    flag({
+      group: 'Images',
+      flag: 'konnectivity-server-image',
+      arg: 'IMAGE',
+      help: "image of konnectivity's proxy-server",
+    }),
+  ),
+  konnectivityAgentImage: image.optional().meta(
+    flag({
+      group: 'Images',
+      flag: 'konnectivity-agent-image',
+      arg: 'IMAGE',
+      help: "image of konnectivity's proxy-agent",
+    }),
+  ),
   imageRegistry: image.optional().meta(
     flag({
+      group: 'Images',
       flag: 'image-registry',
       arg: 'HOST[/PATH]',
       help: 'registry that mirrors all images, instead of the upstream ones',
@@ -319,6 +432,7 @@ export const clusterSpec = z.strictObject({
     .default('none')
     .meta(
       flag({
+        group: 'Keys',
         flag: 'seal',
         arg: 'KIND',
         help: "keep the key of the plane's CA sealed by what --seal-file names: passphrase-file, key-file (age) or none",
@@ -328,6 +442,7 @@ export const clusterSpec = z.strictObject({
     .optional()
     .meta(
       flag({
+        group: 'Images',
         flag: 'image-pull-secret',
         arg: 'SECRET',
         help: 'Secret of the namespace with registry credentials, for the plane and (copied) the child assets',
