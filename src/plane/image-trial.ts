@@ -60,7 +60,7 @@ export async function runOnce(
     new UserError({
       what: `the image ${image} cannot be used`,
       why,
-      fix: 'check its version, and whether the infra nodes reach the registry; --timeout gives it longer. Nothing was changed',
+      fix: 'check its version, and whether the infra nodes reach the registry; --timeout gives it longer; nothing was changed',
       anchor: 'image-trial',
     });
   // One that an earlier, killed run left would answer for another image.
