@@ -1,10 +1,11 @@
 import { expect, test } from 'vitest';
 import { tryBadServers } from '../faults/bad-servers.ts';
+import { runEveryLook } from '../faults/every-command.ts';
 import { killDeploys, killDestroys } from '../faults/kill-points.ts';
 import { Place } from '../faults/place.ts';
 import { seededRandom } from '../faults/random.ts';
 import type { Faults } from '../faults/report.ts';
-import { runEveryCommand, SecretSearch } from '../faults/secrets.ts';
+import { SecretSearch } from '../faults/secrets.ts';
 import { newNamespace } from './world.ts';
 
 // The short form of `npm run faults`: the built command line against a real API server, killed and disturbed by the
@@ -65,8 +66,8 @@ test('nothing that a command says carries a key or a token', { timeout }, async 
     search.watchProcesses();
     await home.deploy();
     await search.collect();
-    await runEveryCommand(home);
-    const report = search.report();
+    await runEveryLook(home);
+    const report = await search.report();
     expect(report.findings).toEqual([]);
     expect(report.needles).toBeGreaterThan(20);
     expect(home.heard.length).toBeGreaterThan(40);

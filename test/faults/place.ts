@@ -46,6 +46,8 @@ export interface RunOptions {
   limit?: number;
   /** Milliseconds by which the command takes its clock to be ahead; behind when negative. */
   clock?: number;
+  /** A command about files, which takes no namespace. */
+  local?: boolean;
 }
 
 /** What a namespace holds of k8sk8s. */
@@ -72,8 +74,8 @@ export class Place {
   /** Everything that was printed, for the search for secrets: where it came from and what it was. */
   readonly heard: { source: string; stream: 'stdout' | 'stderr'; text: string }[] = [];
 
-  /** Where there are no nodes, a deploy has done its part when all is applied that comes before the first waiting, for etcd. */
-  readonly #withoutNodes: boolean;
+  /** Where there are none, a deploy has done its part when all is applied that comes before the first waiting, for etcd. */
+  readonly hasNodes: boolean;
 
   private constructor(options: {
     namespace: string;
@@ -81,14 +83,14 @@ export class Place {
     folder: string;
     cluster: InfraCluster;
     proxies: FaultProxy[];
-    withoutNodes: boolean;
+    hasNodes: boolean;
   }) {
     this.namespace = options.namespace;
     this.host = options.host;
     this.folder = options.folder;
     this.cluster = options.cluster;
     this.#proxies = options.proxies;
-    this.#withoutNodes = options.withoutNodes;
+    this.hasNodes = options.hasNodes;
   }
 
   /** A namespace of a sandbox's infra cluster. */
@@ -100,7 +102,7 @@ export class Place {
     await addHostsLine(sandbox, host, hostedAddress(namespace));
     const infra = await infraProxy(kubeconfig, path.join(folder, 'kubeconfig'), namespace);
     const hosted = await hostedProxy(cluster, host, firstInfra(requireState(sandbox)).address);
-    return new Place({ namespace, host, folder, cluster, proxies: [infra, hosted], withoutNodes: false });
+    return new Place({ namespace, host, folder, cluster, proxies: [infra, hosted], hasNodes: true });
   }
 
   /** A namespace of an API server without nodes, with the kubeconfig of its delegated administrator. */
@@ -108,7 +110,7 @@ export class Place {
     const folder = await newFolder();
     const infra = await infraProxy(kubeconfig, path.join(folder, 'kubeconfig'), namespace);
     const cluster = connectInfra({ kubeconfig }, namespace);
-    return new Place({ namespace, host: '127.0.0.1', folder, cluster, proxies: [infra], withoutNodes: true });
+    return new Place({ namespace, host: '127.0.0.1', folder, cluster, proxies: [infra], hasNodes: false });
   }
 
   async close(): Promise<void> {
@@ -118,7 +120,7 @@ export class Place {
   }
 
   deploy(options: RunOptions = {}, ...more: string[]): Promise<Outcome> {
-    const without = this.#withoutNodes ? ['--expose', 'nodeport', '--timeout', '1s'] : [];
+    const without = this.hasNodes ? [] : ['--expose', 'nodeport', '--timeout', '1s'];
     return this.run(['deploy', '-h', this.host, '--verbose', ...without, ...more], options);
   }
 
@@ -126,7 +128,7 @@ export class Place {
   isDeployed({ code, stderr }: Outcome): boolean {
     // The first that is waited for is etcd; of a plane that was there already, its pods.
     const waiting = /ERROR (etcd did not start|the new pods of .* did not become ready) within 1 s/;
-    return this.#withoutNodes ? code === 1 && waiting.test(stderr) : code === 0;
+    return this.hasNodes ? code === 0 : code === 1 && waiting.test(stderr);
   }
 
   destroy(options: RunOptions = {}): Promise<Outcome> {
@@ -139,7 +141,8 @@ export class Place {
     const command = `k8sk8s ${args.join(' ')}`;
     const calls: Call[] = [];
     let killedAfter: Call | undefined;
-    const child = spawn(process.execPath, [packageFile('dist/cli.js'), ...args, '-n', this.namespace], {
+    const namespace = options.local ? [] : ['-n', this.namespace];
+    const child = spawn(process.execPath, [packageFile('dist/cli.js'), ...args, ...namespace], {
       cwd: this.folder,
       env: {
         PATH: process.env.PATH,

@@ -2,10 +2,11 @@ import { type AcknowledgedReport, checkAcknowledgedWrites } from './acknowledged
 import { tryBadServers } from './bad-servers.ts';
 import { type ClockReport, outlive } from './clock.ts';
 import { killCommand, steppedNames } from './command-kills.ts';
+import { runEveryChange, runEveryLook } from './every-command.ts';
 import { type KillExtent, type KillReport, killDeploys, killDestroys } from './kill-points.ts';
 import type { Place } from './place.ts';
 import type { FaultReport, Faults, Part } from './report.ts';
-import { runEveryCommand, SecretSearch } from './secrets.ts';
+import { SecretSearch } from './secrets.ts';
 
 export const partNames = ['kills', 'servers', 'writes', 'clock', 'secrets'] as const;
 export type PartName = (typeof partNames)[number];
@@ -76,17 +77,18 @@ export async function runFaults(
   }
   if (extent.parts.includes('secrets')) {
     const started = Date.now();
+    search.watchPods();
     await place.deploy();
     await search.collect();
-    await runEveryCommand(place);
-    await search.collect();
+    await runEveryLook(place);
+    await runEveryChange(place, search);
     await place.destroy();
-    const report = search.report();
+    const report = await search.report();
     details.secrets = report;
     parts.push({
       name: 'secrets in what is said',
       figures: [
-        `${report.findings.length} found: ${report.needles} keys and tokens looked for in ${report.texts} texts of ${Math.round(report.characters / 1000)} kB (output, events, logs) and ${report.processes} command lines`,
+        `${report.findings.length} found: ${report.needles} keys and tokens looked for in ${report.texts} texts of ${Math.round(report.characters / 1000)} kB (output, events, logs of ${report.logs.length} containers) and ${report.processes} command lines`,
       ],
       findings: report.findings,
       seconds: (Date.now() - started) / 1000,

@@ -1,10 +1,12 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { openPlane } from '../../src/hosted.ts';
+import type { HostedCluster } from '../../src/kube/cluster.ts';
 import type { Event, Pod, Secret } from '../../src/kube/objects.ts';
 import { readKubeconfig } from '../../src/kubeconfig/read.ts';
 import { anyPlaneSelector } from '../../src/plane/names.ts';
 import type { Place } from './place.ts';
+import { PodLogs } from './pod-logs.ts';
 import type { Finding } from './report.ts';
 
 /** A secret that is looked for, in a form in which it could show up. */
@@ -18,10 +20,25 @@ const patterns: [string, RegExp][] = [
   ['a private key', /-----BEGIN [A-Z ]*PRIVATE KEY-----/],
   ['a JSON web token', /\beyJ[\w-]{15,}\.eyJ[\w-]{15,}\.[\w-]{20,}/],
   ['a private key in base64', /LS0tLS1CRUdJTi[A-Za-z0-9+/]*UFJJVkFURSBLRV/],
+  ['an age identity', /AGE-SECRET-KEY-1[A-Z0-9]{20,}/],
 ];
 
+/** What a search found, and what it searched. */
+export interface SecretReport {
+  /** Secrets looked for. */
+  needles: number;
+  texts: number;
+  characters: number;
+  /** Command lines of processes looked at. */
+  processes: number;
+  /** Containers that logged something: `POD/CONTAINER`, in the hosted cluster `NAMESPACE/POD/CONTAINER`. */
+  logs: string[];
+  findings: Finding[];
+}
+
 /** Output that is there to hand a secret out: it is the command's answer, and goes to stdout only. */
-const meantToBeSecret = /^k8sk8s (kubeconfig --output -|token create|deploy.*--with-secrets)/;
+const meantToBeSecret =
+  /^k8sk8s (kubeconfig --output -|token create|user create|backup create - |deploy.*--with-secrets)/;
 
 /**
  * Searches everything that was said for the secrets of every plane that there was. Collect before a plane is destroyed
@@ -33,6 +50,7 @@ export class SecretSearch {
   readonly #texts: { source: string; text: string }[] = [];
   #watching: NodeJS.Timeout | undefined;
   #processes = 0;
+  #logs: PodLogs | undefined;
 
   constructor(place: Place) {
     this.#place = place;
@@ -55,27 +73,38 @@ export class SecretSearch {
     }, 200);
   }
 
-  /** Remembers the plane's secrets, and what its pods and events say now. */
+  /** Listens to all pods of the namespace until `report`. */
+  watchPods(): void {
+    this.#logs ??= new PodLogs(this.#place.cluster);
+  }
+
+  /** What is said elsewhere: `source` tells where. */
+  hear(source: string, text: string): void {
+    this.#texts.push({ source, text });
+  }
+
+  /** A secret that no cluster holds. */
+  need(name: string, secret: string): void {
+    this.#add(name, secret);
+  }
+
+  /** Remembers the plane's secrets, and what events say now; of a plane with pods, what pods in the hosted cluster do, too. */
   async collect(): Promise<void> {
-    const { cluster, folder } = this.#place;
+    const { cluster, folder, hasNodes } = this.#place;
     const secrets = await cluster.list<Secret>(
       { apiVersion: 'v1', kind: 'Secret' },
       { labelSelector: anyPlaneSelector },
     );
     for (const secret of secrets.items)
       for (const [file, data] of Object.entries(secret.data ?? {}))
-        if (/\.key$|kubeconfig/.test(file)) this.#need(`${secret.metadata.name}/${file}`, data, file);
-    this.#needFile(path.join(folder, 'tls/kubeconfig'));
-    this.#needFile(path.join(folder, 'kubeconfig'));
+        this.#need(`${secret.metadata.name}/${file}`, data, file);
+    for (const file of ['kubeconfig', ...['kubeconfig', 'kubeconfig-kubelets'].map((name) => path.join('tls', name))])
+      this.#needFile(path.join(folder, file));
+    for (const file of readdirSync(folder).filter((name) => name.endsWith('.kubeconfig')))
+      this.#needFile(path.join(folder, file));
     const events = await cluster.list<Event>({ apiVersion: 'v1', kind: 'Event' });
-    this.#texts.push({ source: 'events of the namespace', text: JSON.stringify(events.items) });
-    const pods = await cluster.list<Pod>({ apiVersion: 'v1', kind: 'Pod' }, { labelSelector: anyPlaneSelector });
-    for (const { metadata } of pods.items)
-      this.#texts.push({
-        source: `log of ${metadata.name}`,
-        text: await cluster.log(metadata.name).catch(() => ''),
-      });
-    await this.#collectHosted().catch(() => undefined);
+    this.hear('events of the namespace', JSON.stringify(events.items));
+    if (hasNodes) await this.#collectHosted();
   }
 
   async #collectHosted(): Promise<void> {
@@ -88,15 +117,29 @@ export class SecretSearch {
         if (token) this.#add(`hosted ${type} ${metadata.name}`, Buffer.from(token, 'base64').toString('utf8'));
       }
       const events = await hosted.list<Event>({ apiVersion: 'v1', kind: 'Event' });
-      this.#texts.push({ source: 'events of the hosted cluster', text: JSON.stringify(events.items) });
+      this.hear('events of the hosted cluster', JSON.stringify(events.items));
+      const pods = await hosted.list<Pod>({ apiVersion: 'v1', kind: 'Pod' });
+      for (const pod of pods.items) await this.#hearHosted(hosted, pod);
     } finally {
       await hosted.close();
     }
   }
 
-  /** Searches, and ends the watch of processes. */
-  report(): { needles: number; texts: number; characters: number; processes: number; findings: Finding[] } {
+  /** A container that does not run yet says nothing. */
+  async #hearHosted({ transport }: HostedCluster, { metadata, status }: Pod): Promise<void> {
+    const path = `/api/v1/namespaces/${metadata.namespace}/pods/${metadata.name}/log`;
+    for (const { name, state } of [...(status?.initContainerStatuses ?? []), ...(status?.containerStatuses ?? [])])
+      if (state?.running ?? state?.terminated)
+        this.hear(
+          `log of ${metadata.namespace}/${metadata.name}/${name}`,
+          (await transport.request<string>({ method: 'GET', path, query: { container: name }, text: true })).body,
+        );
+  }
+
+  /** Searches, and ends the watches of processes and pods. */
+  async report(): Promise<SecretReport> {
     clearInterval(this.#watching);
+    for (const [container, text] of (await this.#logs?.end()) ?? []) this.hear(`log of ${container}`, text);
     const texts = [
       ...this.#texts,
       // stdout comes before stderr, and only stdout may be meant for a secret.
@@ -116,17 +159,27 @@ export class SecretSearch {
       texts: texts.length,
       characters: texts.reduce((sum, { text }) => sum + text.length, 0),
       processes: this.#processes,
+      logs: [
+        ...new Set(
+          texts
+            .filter(({ source, text }) => source.startsWith('log of ') && text !== '')
+            .map(({ source }) => source.slice(7)),
+        ),
+      ],
       findings: [...new Map(findings.map((each) => [each.what, each])).values()],
     };
   }
 
-  /** A key as its PEM's base64, and as that of the PEM itself, which is how a Secret and a kubeconfig carry it. */
+  /** What is secret in a file: a key as its PEM, and as the base64 of that, which is how Secrets and kubeconfigs carry it. */
   #need(name: string, data: string, file: string): void {
     const text = Buffer.from(data, 'base64').toString('utf8');
     if (file.endsWith('.key')) {
       this.#add(`${name} in base64`, data.slice(60, 120));
-      this.#add(name, pemMiddle(text));
-    } else
+      // A line that does not begin with what all keys of a kind begin with.
+      this.#add(name, text.split('\n')[2] ?? '');
+    } else if (file === 'encryption.yaml')
+      for (const [, key] of text.matchAll(/secret: (\S+)/g)) this.#add(`key in ${name}`, key!);
+    else if (file.includes('kubeconfig'))
       for (const [, key] of text.matchAll(/client-key-data: (\S+)/g)) this.#add(`key in ${name}`, key!.slice(60, 120));
   }
 
@@ -154,37 +207,4 @@ export class SecretSearch {
       seen.add(text);
     }
   }
-}
-
-function pemMiddle(pem: string): string {
-  const body = pem.replace(/-----[^-]+-----/g, '').replace(/\s/g, '');
-  return body.slice(40, 96);
-}
-
-/** Every command that looks at a plane or explains itself, with --verbose; none of them changes it. */
-export async function runEveryCommand(place: Place): Promise<void> {
-  const verbose: string[][] = [
-    ['preflight', '-h', place.host],
-    ['status'],
-    ['status', '--output', 'json'],
-    ['list'],
-    ['list', '--output', 'json'],
-    ...['etcd', 'kube-apiserver', 'kube-controller-manager', 'kube-scheduler'].map((component) => ['logs', component]),
-    ['worker-config'],
-    ['token', 'list'],
-    ['token', 'create'],
-    ['kubeconfig'],
-    ['kubeconfig', '--output', '-'],
-    ['version'],
-    ['deploy', '-h', place.host, '--dry-run'],
-    ['deploy', '-h', place.host, '--export'],
-    ['deploy', '-h', place.host, '--export', '--with-secrets'],
-    ['deploy', '-h', place.host, '--output', 'json'],
-    ['destroy', '--dry-run'],
-    ['destroy'],
-    ['deploy', '--no-such-option'],
-    ['deploy', '-h', 'not a host'],
-    ['status', '--context', 'nobody'],
-  ];
-  for (const args of verbose) await place.run([...args, '--verbose']);
 }
