@@ -45,8 +45,9 @@ export class EtcdError extends Error {
 const pki = '/etc/etcd/pki';
 
 /**
- * etcdctl in the pod of one of the members: the one way to etcd that needs no more than the rights of a namespace, and
- * no client of our own.
+ * etcdctl in the pod of one of the members. It asks the others at the addresses by which members know each other, so it
+ * sees who is cut off as they do; EtcdGateway reaches a pod whatever its network is like, and is for what has to come out
+ * of etcd as bytes, or is asked where no pod can be entered.
  */
 export class Etcdctl {
   readonly #cluster: InfraCluster;
