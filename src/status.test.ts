@@ -5,7 +5,7 @@ import { componentStatus, problemsOf, warningsOf, workerStatus } from './status.
 const pod = (status: Pod['status'], name = 'etcd-0'): Pod => ({
   apiVersion: 'v1',
   kind: 'Pod',
-  metadata: { name, labels: { 'app.kubernetes.io/name': 'etcd' } },
+  metadata: { name, namespace: 'team', labels: { 'app.kubernetes.io/name': 'etcd' } },
   spec: { containers: [{ name: 'etcd', image: 'etcd:1' }] },
   status,
 });
@@ -47,7 +47,7 @@ test.each([
         ],
       }),
     ],
-    'CrashLoopBackOff: it ended with exit code 137 (out of memory); its last words: k8sk8s logs --previous etcd',
+    'CrashLoopBackOff: it ended with exit code 137 (out of memory); its last words: k8sk8s logs -n team --previous etcd',
   ],
   [
     'runs and is not ready',

@@ -263,22 +263,22 @@ function crowded(name: string, pods: Pod[]): string[] {
     );
 }
 
-function podProblem(component: string, { status }: Pod): string {
+function podProblem(component: string, { metadata, status }: Pod): string {
   const unscheduled = status?.conditions?.find(
     ({ type, status: value }) => type === 'PodScheduled' && value === 'False',
   );
   if (unscheduled) return unscheduled.message ?? 'no infra node takes its pod';
   const container = status?.containerStatuses?.find(({ ready }) => !ready);
-  const problem = containerProblem(container);
+  const problem = containerProblem(metadata.namespace ?? '', container);
   return container && container.name !== component ? `${container.name}: ${problem}` : problem;
 }
 
-function containerProblem({ name, state, lastState }: Partial<ContainerStatus> = {}): string {
+function containerProblem(namespace: string, { name, state, lastState }: Partial<ContainerStatus> = {}): string {
   const ended = state?.terminated ?? lastState?.terminated;
   const end =
     ended && `it ended with exit code ${ended.exitCode}${ended.reason === 'OOMKilled' ? ' (out of memory)' : ''}`;
   if (state?.waiting && ended)
-    return `${state.waiting.reason ?? 'it waits'}: ${end}; its last words: k8sk8s logs --previous ${name}`;
+    return `${state.waiting.reason ?? 'it waits'}: ${end}; its last words: k8sk8s logs -n ${namespace} --previous ${name}`;
   if (state?.waiting) return [state.waiting.reason, state.waiting.message].filter(Boolean).join(': ');
   if (state?.running)
     return end ? `it is starting again; before, ${end}` : 'it runs, and does not answer its probe yet';
