@@ -5,8 +5,8 @@ import { type KubeObject, nameOf, type Secret, type Service } from './kube/objec
 import { ensureCertificates, type PkiBundle } from './pki/certificates.ts';
 import {
   type Addresses,
+  addressesAsIf,
   addressesOf,
-  apiserverService,
   buildIngress,
   buildServices,
   konnectivityPort,
@@ -154,22 +154,11 @@ const apiserverPlaceholder = 'APISERVER_CLUSTER_IP';
 const nodePortPlaceholder = 6443;
 
 function placeholderAddresses(spec: ClusterSpec): Addresses {
-  const service = (name: string, clusterIP: string, nodePort?: number): Service => ({
-    apiVersion: 'v1',
-    kind: 'Service',
-    metadata: { name },
-    spec: {
-      clusterIP,
-      ports: [
-        { port: 443, nodePort },
-        { name: 'konnectivity', port: konnectivityPort, nodePort: konnectivityPort },
-      ],
-    },
+  return addressesAsIf(spec, {
+    apiserver: apiserverPlaceholder,
+    etcd: etcdPlaceholder,
+    nodePort: nodePortPlaceholder,
   });
-  return addressesOf(spec, [
-    service(apiserverService, apiserverPlaceholder, spec.nodePort ?? nodePortPlaceholder),
-    ...Array.from({ length: spec.etcdMembers }, (_, member) => service(memberService(member), etcdPlaceholder(member))),
-  ]);
 }
 
 /** Certificates cannot carry placeholders; they are not shown in this case. */

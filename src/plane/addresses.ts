@@ -133,6 +133,29 @@ export function addressesOf(spec: ClusterSpec, services: Service[], earlierIssue
   };
 }
 
+/** What `addressesOf` would read off services that are not there yet, if they were given these. Pure. */
+export function addressesAsIf(
+  spec: ClusterSpec,
+  given: { apiserver: string; etcd: (member: number) => string; nodePort: number },
+): Addresses {
+  const service = (name: string, clusterIP: string): Service => ({
+    apiVersion: 'v1',
+    kind: 'Service',
+    metadata: { name },
+    spec: {
+      clusterIP,
+      ports: [
+        { port: 443, nodePort: spec.nodePort ?? given.nodePort },
+        { name: 'konnectivity', port: konnectivityPort, nodePort: konnectivityPort },
+      ],
+    },
+  });
+  return addressesOf(spec, [
+    service(apiserverService, given.apiserver),
+    ...Array.from({ length: spec.etcdMembers }, (_, member) => service(memberService(member), given.etcd(member))),
+  ]);
+}
+
 function konnectivityOf(spec: ClusterSpec, apiserver: Service, host: string): Addresses['konnectivity'] {
   const nodePort = apiserver.spec.ports?.find(({ name }) => name === 'konnectivity')?.nodePort;
   if (spec.egress !== 'konnectivity' || nodePort === undefined) return undefined;

@@ -1,6 +1,6 @@
 import { isForbidden } from '../kube/errors.ts';
 import type { KubeObject, Pod, Service } from '../kube/objects.ts';
-import { addressesOf, apiserverService, buildIngress, buildServices, memberService } from '../plane/addresses.ts';
+import { addressesAsIf, buildIngress, buildServices } from '../plane/addresses.ts';
 import { belongsTo } from '../plane/names.ts';
 import { chooseStorage } from '../plane/storage.ts';
 import { buildWorkloads, settledMembership } from '../plane/workloads.ts';
@@ -59,19 +59,10 @@ export interface PodResources extends KubeObject {
 
 /** The plane's own pod templates as bare Pods, which quota, LimitRange, pod security and webhooks judge at once. */
 export const trialPods = shared(async ({ cluster, spec }): Promise<PodTrial[]> => {
-  const service = (name: string): Service => ({
-    apiVersion: 'v1',
-    kind: 'Service',
-    metadata: { name },
-    spec: { clusterIP: '127.0.0.1', ports: [{ port: 443, nodePort: spec.nodePort ?? 30000 }] },
-  });
   const workloads = buildWorkloads({
     planeId: trialId,
     spec,
-    addresses: addressesOf(spec, [
-      service(apiserverService),
-      ...Array.from({ length: spec.etcdMembers }, (_, member) => service(memberService(member))),
-    ]),
+    addresses: addressesAsIf(spec, { apiserver: '127.0.0.1', etcd: () => '127.0.0.1', nodePort: 30000 }),
     membership: settledMembership(spec.etcdMembers, false),
     // A claim would have to be there; what admission looks at is the same.
     storage: { kind: 'ephemeral' },
