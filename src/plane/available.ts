@@ -49,7 +49,7 @@ export async function waitAvailable(
     let wrong: ConnectionError | undefined;
     let answer: { ready: boolean; failing: string[] } | undefined;
     try {
-      answer = await cluster.ready(2000);
+      answer = await firstAnswer(cluster);
       last = `not ready yet: ${answer.failing.join(', ') || 'starting'}`;
     } catch (error) {
       // An API server that was given a new certificate in place of an expired one reads it within two minutes.
@@ -80,6 +80,27 @@ export async function waitAvailable(
     }
     await sleep(pollEvery, undefined, { signal });
   }
+}
+
+/**
+ * What `/readyz` says, by the first of up to four connections that carries an answer. An ingress controller that dials before
+ * kube-proxy knows the service's pod gets no answer on that connection ever, and on another one a moment later.
+ *
+ * @throws what ended the last connection, when none is left that may still answer
+ */
+async function firstAnswer(cluster: HostedCluster): ReturnType<HostedCluster['ready']> {
+  const attempts: ReturnType<HostedCluster['ready']>[] = [];
+  const first = () =>
+    Promise.any(attempts).catch((error: AggregateError) => {
+      throw error.errors.at(-1);
+    });
+  for (const patience of [200, 400, 800]) {
+    attempts.push(cluster.ready(2000));
+    const answer = await Promise.race([first(), sleep(patience)]);
+    if (answer) return answer;
+  }
+  attempts.push(cluster.ready(2000));
+  return first();
 }
 
 /**
