@@ -8,7 +8,7 @@ import type { Addresses } from './addresses.ts';
 import { extraArguments, overrideDefaults } from './arguments.ts';
 import { egressParts, egressResources } from './egress.ts';
 import { dataVolume, labelsOf, podSelector } from './names.ts';
-import { profileOf } from './profile.ts';
+import { paceVariables, profileOf } from './profile.ts';
 import { claimTemplate, databaseQuota, type Storage } from './storage.ts';
 
 /** The pods' security under the restricted level of https://kubernetes.io/docs/concepts/security/pod-security-standards/. */
@@ -86,7 +86,7 @@ interface PodTemplateOwner extends KubeObject {
         tolerations?: object[];
         imagePullSecrets?: { name: string }[];
         topologySpreadConstraints?: object[];
-        containers: { args: string[]; env?: object[]; resources?: object }[];
+        containers: { args: string[]; env?: { name: string }[]; resources?: object }[];
       };
     };
   };
@@ -203,12 +203,13 @@ export function placement(spec: ClusterSpec): {
   };
 }
 
-/** A template without what only a member that has no data yet reads: running members need not restart for it. */
+/** A template without what no running member is replaced for: what only one without data reads, and the pace of all. */
 function restartRelevant(template: PodTemplateOwner['spec']['template']): object {
   const { hostAliases: _, ...pod } = template.spec;
   const containers = pod.containers.map((container) => ({
     ...container,
     args: container.args.filter((argument) => !/^--initial-cluster(-state)?=/.test(argument)),
+    env: container.env?.filter(({ name }) => !paceVariables.includes(name)),
   }));
   return { ...template, spec: { ...pod, containers } };
 }
