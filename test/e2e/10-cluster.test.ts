@@ -317,7 +317,10 @@ describe('a plane whose pods die', () => {
 describe('destroy', () => {
   test('leaves what is not its own, and nothing of its own', async () => {
     succeeded(await sandboxCommand(['join', '--leave', '-n', home.name], home));
-    for (const name of ['etcd-notes', 'kube-apiserver-notes']) succeeded(await home.infra('create', 'configmap', name));
+    const notes = ['etcd-notes', 'kube-apiserver-notes'];
+    // A kept sandbox has those of an earlier run.
+    succeeded(await home.infra('delete', 'configmaps', '--ignore-not-found', ...notes));
+    for (const name of notes) succeeded(await home.infra('create', 'configmap', name));
     const gone = succeeded(await home.k8sk8s('destroy', '--yes', '--purge-files'));
     expect(gone.stderr).toContain('0 left');
     expect(gone.stderr).toContain('stays: configmap "etcd-notes"');
