@@ -73,6 +73,20 @@ test('warnings are the last five about the pods that there are, in one line each
   expect(warnings.map(({ message }) => message)).toEqual([6, 5, 4, 3, 2].map((second) => `Unhealthy ${second}`));
 });
 
+test('probes that failed before a pod was ready are no warnings, unless it restarted since', () => {
+  const events = [2, 4].map((second) => event('Unhealthy', 'etcd-0', second));
+  const seen = (restartCount: number, status: string) =>
+    warningsOf(events, [
+      pod({
+        conditions: [{ type: 'Ready', status, lastTransitionTime: '2026-01-01T00:00:03Z' }],
+        containerStatuses: [{ ...container, ready: true, restartCount }],
+      }),
+    ]).map(({ message }) => message);
+  expect(seen(0, 'True')).toEqual(['Unhealthy 4']);
+  expect(seen(1, 'True')).toEqual(['Unhealthy 4', 'Unhealthy 2']);
+  expect(seen(0, 'False')).toEqual(['Unhealthy 4', 'Unhealthy 2']);
+});
+
 test('a worker that is not Ready says why', () => {
   const node = (conditions: { type: string; status: string; reason?: string }[]): Node => ({
     apiVersion: 'v1',
