@@ -48,19 +48,19 @@ const profiles: Record<ClusterSpec['profile'], Record<Component, ComponentProfil
       // Reads and watches go to etcd, one by one.
       args: ['--watch-cache=false'],
       // One core less would take half a second more of its start.
-      env: { GOGC: '20', GOMAXPROCS: '2' },
+      env: { GOGC: '10', GOMAXPROCS: '2' },
       requests: { cpu: '20m', memory: '224Mi' },
       limits: { cpu: '2', memory: '1Gi' },
     },
     'kube-controller-manager': {
       args: [],
-      env: { GOGC: '20', GOMAXPROCS: '1' },
+      env: { GOGC: '10', GOMAXPROCS: '1' },
       requests: { cpu: '15m', memory: '48Mi' },
       limits: { cpu: '1', memory: '256Mi' },
     },
     'kube-scheduler': {
       args: [],
-      env: { GOGC: '20', GOMAXPROCS: '1' },
+      env: { GOGC: '10', GOMAXPROCS: '1' },
       requests: { cpu: '5m', memory: '32Mi' },
       limits: { cpu: '1', memory: '256Mi' },
     },
