@@ -39,6 +39,9 @@ export interface FlagMeta {
 
 const flag = (meta: FlagMeta) => ({ ...meta });
 
+const imageOf = (name: string, program: string) =>
+  image.optional().meta(flag({ group: 'Images', flag: `${name}-image`, arg: 'IMAGE', help: `image of ${program}` }));
+
 const args = (component: string, name: string) =>
   z
     .array(argument)
@@ -368,57 +371,17 @@ export const clusterSpec = z.strictObject({
         help: "StorageClass of etcd's volumes instead of the infra cluster's default",
       }),
     ),
-  etcdImage: image.optional().meta(flag({ group: 'Images', flag: 'etcd-image', arg: 'IMAGE', help: 'image of etcd' })),
-  apiServerImage: image
-    .optional()
-    .meta(flag({ group: 'Images', flag: 'api-server-image', arg: 'IMAGE', help: 'image of kube-apiserver' })),
-  controllerManagerImage: image.optional().meta(
-    flag({
-      group: 'Images',
-      flag: 'controller-manager-image',
-      arg: 'IMAGE',
-      help: 'image of kube-controller-manager',
-    }),
-  ),
-  schedulerImage: image
-    .optional()
-    .meta(flag({ group: 'Images', flag: 'scheduler-image', arg: 'IMAGE', help: 'image of kube-scheduler' })),
-  kubeProxyImage: image
-    .optional()
-    .meta(flag({ group: 'Images', flag: 'kube-proxy-image', arg: 'IMAGE', help: 'image of kube-proxy' })),
-  flannelImage: image
-    .optional()
-    .meta(flag({ group: 'Images', flag: 'flannel-image', arg: 'IMAGE', help: 'image of flannel' })),
-  flannelCniImage: image
-    .optional()
-    .meta(flag({ group: 'Images', flag: 'flannel-cni-image', arg: 'IMAGE', help: "image of flannel's CNI plugin" })),
-  corednsImage: image
-    .optional()
-    .meta(flag({ group: 'Images', flag: 'coredns-image', arg: 'IMAGE', help: 'image of CoreDNS' })),
-  nodeImage: image.optional().meta(
-    flag({
-      group: 'Images',
-      flag: 'node-image',
-      arg: 'IMAGE',
-      help: 'image of Node.js, for the kubelet serving certificate approver and the egress proxy',
-    }),
-  ),
-  konnectivityServerImage: image.optional().meta(
-    flag({
-      group: 'Images',
-      flag: 'konnectivity-server-image',
-      arg: 'IMAGE',
-      help: "image of konnectivity's proxy-server",
-    }),
-  ),
-  konnectivityAgentImage: image.optional().meta(
-    flag({
-      group: 'Images',
-      flag: 'konnectivity-agent-image',
-      arg: 'IMAGE',
-      help: "image of konnectivity's proxy-agent",
-    }),
-  ),
+  etcdImage: imageOf('etcd', 'etcd'),
+  apiServerImage: imageOf('api-server', 'kube-apiserver'),
+  controllerManagerImage: imageOf('controller-manager', 'kube-controller-manager'),
+  schedulerImage: imageOf('scheduler', 'kube-scheduler'),
+  kubeProxyImage: imageOf('kube-proxy', 'kube-proxy'),
+  flannelImage: imageOf('flannel', 'flannel'),
+  flannelCniImage: imageOf('flannel-cni', "flannel's CNI plugin"),
+  corednsImage: imageOf('coredns', 'CoreDNS'),
+  nodeImage: imageOf('node', 'Node.js, for the kubelet serving certificate approver and the egress proxy'),
+  konnectivityServerImage: imageOf('konnectivity-server', "konnectivity's proxy-server"),
+  konnectivityAgentImage: imageOf('konnectivity-agent', "konnectivity's proxy-agent"),
   imageRegistry: image.optional().meta(
     flag({
       group: 'Images',
