@@ -1,9 +1,9 @@
-import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { buffer } from 'node:stream/consumers';
 import { generateIdentity, identityToRecipient } from 'age-encryption';
-import { beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type BackupHead, readArchive, readHeadOf, writeArchive } from './archive.ts';
 import { openBackup, type Seal, seal } from './seal.ts';
 
@@ -12,6 +12,7 @@ const secrets = [{ apiVersion: 'v1', kind: 'Secret', metadata: { name: 'etcd' },
 const snapshot = Buffer.alloc(200_000, 'snapshot');
 
 const folder = mkdtempSync(path.join(tmpdir(), 'k8sk8s-backup-'));
+afterAll(() => rmSync(folder, { recursive: true }));
 const nobody = { identities: [] };
 
 async function backup(how: Seal): Promise<Buffer> {
