@@ -5,9 +5,9 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ensureBinaries } from '../sandbox/artifacts/ensure.ts';
-import type { HostedCluster } from '../src/kube/cluster.ts';
 import { connectHosted, type HostedAccess } from '../src/kube/connect.ts';
 import { ApiError, ConnectionError } from '../src/kube/errors.ts';
+import type { HostedCluster } from '../src/kube/hosted-cluster.ts';
 import { type Credential, createAuthority, createKeyPair, issueLeaf } from '../src/pki/issue.ts';
 import type { Reporter } from '../src/ui/reporter.ts';
 

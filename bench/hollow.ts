@@ -4,8 +4,8 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import pLimit from 'p-limit';
-import type { HostedCluster } from '../src/kube/cluster.ts';
 import type { HostedAccess } from '../src/kube/connect.ts';
+import type { HostedCluster } from '../src/kube/hosted-cluster.ts';
 import { buildKubeconfig } from '../src/kubeconfig/build.ts';
 
 const node = 'hollow';

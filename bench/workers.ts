@@ -4,7 +4,7 @@ import { millisecondsSinceStart } from '../sandbox/process.ts';
 import { requireState } from '../sandbox/state.ts';
 import { sandboxUp } from '../sandbox/up.ts';
 import { inHostedCluster } from '../src/hosted.ts';
-import type { HostedCluster } from '../src/kube/cluster.ts';
+import type { HostedCluster } from '../src/kube/hosted-cluster.ts';
 import type { Node, Pod } from '../src/kube/objects.ts';
 import type { Reporter } from '../src/ui/reporter.ts';
 import { table } from '../src/ui/table.ts';

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { didYouMean } from './did-you-mean.ts';
 import { UserError } from './errors.ts';
 import { openPlane, type Plane } from './hosted.ts';
-import type { InfraCluster } from './kube/cluster.ts';
+import type { InfraCluster } from './kube/infra-cluster.ts';
 import type { Workload } from './kube/objects.ts';
 import { shownCertificate } from './kube/shown-certificate.ts';
 import { lockPlane } from './lock.ts';

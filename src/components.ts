@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { UserError } from './errors.ts';
 import { type EtcdPlane, etcdPlane, growTo, presentMembers, shrinkTo } from './etcd/scale.ts';
-import type { InfraCluster } from './kube/cluster.ts';
+import type { InfraCluster } from './kube/infra-cluster.ts';
 import { type KubeObject, nameOf, type Workload } from './kube/objects.ts';
 import { ensureCertificates, type PkiBundle } from './pki/certificates.ts';
 import { type Addresses, buildServices } from './plane/addresses.ts';

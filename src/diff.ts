@@ -1,8 +1,8 @@
 import { buildChildAssets } from './child/assets.ts';
 import { messageOf } from './errors.ts';
 import { connectAsAdministrator } from './hosted.ts';
-import type { InfraCluster } from './kube/cluster.ts';
 import { ApiError, ConnectionError } from './kube/errors.ts';
+import type { InfraCluster } from './kube/infra-cluster.ts';
 import { type KubeObject, nameOf } from './kube/objects.ts';
 import { Existing } from './plane/apply.ts';
 import { differences, type FieldDifference } from './plane/differences.ts';

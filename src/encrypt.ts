@@ -1,8 +1,8 @@
 import pLimit from 'p-limit';
 import { UserError } from './errors.ts';
 import { openPlane, type Plane, refuseAsleep } from './hosted.ts';
-import type { InfraCluster } from './kube/cluster.ts';
 import { ApiError } from './kube/errors.ts';
+import type { InfraCluster } from './kube/infra-cluster.ts';
 import type { Workload } from './kube/objects.ts';
 import { lockPlane } from './lock.ts';
 import {

@@ -2,7 +2,7 @@ import { existsSync, readdirSync, readFileSync, rmdirSync, rmSync, writeFileSync
 import path from 'node:path';
 import { createBootstrapToken, isAccepted } from './child/bootstrap-token.ts';
 import { fileError } from './file-error.ts';
-import type { HostedCluster } from './kube/cluster.ts';
+import type { HostedCluster } from './kube/hosted-cluster.ts';
 import { buildKubeconfig } from './kubeconfig/build.ts';
 import { readKubeconfig } from './kubeconfig/read.ts';
 import { belongsToAuthority, makeFolder, refuseForeignFile, writeFileAtomically } from './kubeconfig/write.ts';

@@ -1,6 +1,7 @@
 import { UserError } from './errors.ts';
-import type { HostedCluster, InfraCluster } from './kube/cluster.ts';
 import { connectHosted } from './kube/connect.ts';
+import type { HostedCluster } from './kube/hosted-cluster.ts';
+import type { InfraCluster } from './kube/infra-cluster.ts';
 import type { Secret, Service } from './kube/objects.ts';
 import { trusted } from './pki/authority.ts';
 import { administrator, type PkiBundle } from './pki/certificates.ts';

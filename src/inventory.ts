@@ -1,5 +1,5 @@
-import type { InfraCluster } from './kube/cluster.ts';
 import { explainCallError } from './kube/errors.ts';
+import type { InfraCluster } from './kube/infra-cluster.ts';
 import type { ConfigMap, KubeObject, Lease } from './kube/objects.ts';
 import { resourceOf } from './kube/resources.ts';
 import { anyPlaneSelector, partOf, planeKinds, recordName } from './plane/names.ts';

@@ -1,6 +1,6 @@
-import { InfraCluster } from './kube/cluster.ts';
 import { connectInfra, type KubeconfigChoice, namespacesOfContexts } from './kube/connect.ts';
 import { isForbidden } from './kube/errors.ts';
+import { InfraCluster } from './kube/infra-cluster.ts';
 import type { ConfigMap } from './kube/objects.ts';
 import { anyPlaneSelector, recordName } from './plane/names.ts';
 import { parseRecord } from './record.ts';

@@ -1,8 +1,8 @@
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { messageOf } from './errors.ts';
-import type { InfraCluster } from './kube/cluster.ts';
 import { ApiError, ConnectionError } from './kube/errors.ts';
+import type { InfraCluster } from './kube/infra-cluster.ts';
 import type { ContainerStatus, Pod } from './kube/objects.ts';
 import { egressName } from './plane/egress.ts';
 import { podSelector } from './plane/names.ts';

@@ -1,6 +1,6 @@
 import { dump } from 'js-yaml';
 import { buildChildAssets } from './child/assets.ts';
-import type { InfraCluster } from './kube/cluster.ts';
+import type { InfraCluster } from './kube/infra-cluster.ts';
 import { type KubeObject, nameOf, type Secret, type Service } from './kube/objects.ts';
 import { ensureCertificates, type PkiBundle } from './pki/certificates.ts';
 import {

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { UserError } from './errors.ts';
-import type { InfraCluster } from './kube/cluster.ts';
 import { ConnectionError, explainCallError, isConflict } from './kube/errors.ts';
+import type { InfraCluster } from './kube/infra-cluster.ts';
 import type { ConfigMap } from './kube/objects.ts';
 import { labelsOf, recordName } from './plane/names.ts';
 import type { ClusterSpec, ClusterSpecInput } from './spec/schema.ts';

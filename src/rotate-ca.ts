@@ -5,7 +5,7 @@ import { askKubelets, untoldClients, untoldWorkers } from './child/told.ts';
 import { UserError } from './errors.ts';
 import { checkFiles, writeFiles } from './files.ts';
 import { openPlane, type Plane, refuseAsleep } from './hosted.ts';
-import type { InfraCluster } from './kube/cluster.ts';
+import type { InfraCluster } from './kube/infra-cluster.ts';
 import type { ConfigMap } from './kube/objects.ts';
 import { lockPlane } from './lock.ts';
 import {

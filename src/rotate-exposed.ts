@@ -3,7 +3,7 @@ import { rotateEncryption, unfinishedEncryption } from './encrypt.ts';
 import { UserError } from './errors.ts';
 import { checkFiles, writeFiles } from './files.ts';
 import { inHostedCluster, openPlane, type Plane, refuseAsleep } from './hosted.ts';
-import type { InfraCluster } from './kube/cluster.ts';
+import type { InfraCluster } from './kube/infra-cluster.ts';
 import { lockPlane } from './lock.ts';
 import { trusted, unlocked } from './pki/authority.ts';
 import { providerName } from './pki/encryption.ts';

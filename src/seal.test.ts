@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { generateIdentity } from 'age-encryption';
 import { afterAll, expect, test } from 'vitest';
-import type { InfraCluster } from './kube/cluster.ts';
+import type { InfraCluster } from './kube/infra-cluster.ts';
 import { context } from './pki/certificates.fixture.ts';
 import { ensureCertificates } from './pki/certificates.ts';
 import { buildSecrets } from './plane/secrets.ts';

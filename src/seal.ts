@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { armor, Decrypter, Encrypter, identityToRecipient } from 'age-encryption';
 import { messageOf, UserError } from './errors.ts';
 import { fileError } from './file-error.ts';
-import type { InfraCluster } from './kube/cluster.ts';
+import type { InfraCluster } from './kube/infra-cluster.ts';
 import type { Secret } from './kube/objects.ts';
 import type { PkiBundle } from './pki/certificates.ts';
 import { type Sealing, type SealKey, withKeys } from './pki/sealing.ts';

@@ -1,6 +1,6 @@
 import { UserError } from './errors.ts';
 import { openPlane, type Plane, refuseAsleep } from './hosted.ts';
-import type { InfraCluster } from './kube/cluster.ts';
+import type { InfraCluster } from './kube/infra-cluster.ts';
 import type { Secret } from './kube/objects.ts';
 import { lockPlane } from './lock.ts';
 import { createKeyPair } from './pki/issue.ts';

@@ -6,7 +6,7 @@ import { renewLeaves } from './certificates.ts';
 import { UserError } from './errors.ts';
 import { openPlane, type Plane } from './hosted.ts';
 import { imagesOf } from './images.ts';
-import type { InfraCluster } from './kube/cluster.ts';
+import type { InfraCluster } from './kube/infra-cluster.ts';
 import type { Pod, Workload } from './kube/objects.ts';
 import { lockPlane } from './lock.ts';
 import { Existing } from './plane/apply.ts';

@@ -1,8 +1,9 @@
 import { kubeletClientsBinding } from './child/assets.ts';
 import { messageOf } from './errors.ts';
 import { openPlane } from './hosted.ts';
-import type { HostedCluster, InfraCluster } from './kube/cluster.ts';
 import { ApiError, ConnectionError, connectionWords } from './kube/errors.ts';
+import type { HostedCluster } from './kube/hosted-cluster.ts';
+import type { InfraCluster } from './kube/infra-cluster.ts';
 import type { ContainerStatus, Event, KubeObject, Node, Pod } from './kube/objects.ts';
 import { daysLeft, type PkiBundle, warnBeforeDays } from './pki/certificates.ts';
 import { inspect } from './pki/inspect.ts';

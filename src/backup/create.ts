@@ -1,7 +1,7 @@
 import type { Readable } from 'node:stream';
 import { UserError } from '../errors.ts';
 import { openPlane, type Plane, refuseAsleep } from '../hosted.ts';
-import type { InfraCluster } from '../kube/cluster.ts';
+import type { InfraCluster } from '../kube/infra-cluster.ts';
 import type { Pod, Secret } from '../kube/objects.ts';
 import { Existing } from '../plane/apply.ts';
 import { EtcdGateway } from '../plane/etcd-gateway.ts';

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { UserError } from '../errors.ts';
-import type { InfraCluster } from '../kube/cluster.ts';
+import type { InfraCluster } from '../kube/infra-cluster.ts';
 import type { Event, Job, KubeObject, Pod } from '../kube/objects.ts';
 import { hindranceOf } from '../plane/one-off-pod.ts';
 import type { Phase } from '../ui/reporter.ts';

@@ -1,7 +1,7 @@
 import { gunzipSync, gzipSync } from 'node:zlib';
 import { UserError } from '../errors.ts';
-import type { InfraCluster } from '../kube/cluster.ts';
 import { explainCallError } from '../kube/errors.ts';
+import type { InfraCluster } from '../kube/infra-cluster.ts';
 import type { KubeObject, Secret } from '../kube/objects.ts';
 import type { PkiBundle } from '../pki/certificates.ts';
 import { EtcdGateway } from '../plane/etcd-gateway.ts';

@@ -1,7 +1,7 @@
 import { UserError } from '../errors.ts';
 import { openPlane } from '../hosted.ts';
-import type { InfraCluster } from '../kube/cluster.ts';
 import { explainCallError } from '../kube/errors.ts';
+import type { InfraCluster } from '../kube/infra-cluster.ts';
 import type { ConfigMap, KubeObject, Secret } from '../kube/objects.ts';
 import { nameOf } from '../kube/objects.ts';
 import { labelsOf, planeSelector } from '../plane/names.ts';

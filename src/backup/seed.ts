@@ -1,7 +1,7 @@
 import { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { UserError } from '../errors.ts';
-import type { InfraCluster } from '../kube/cluster.ts';
+import type { InfraCluster } from '../kube/infra-cluster.ts';
 import type { KubeObject, PersistentVolumeClaim, Secret, StatefulSet } from '../kube/objects.ts';
 import { claimName, dataVolume } from '../plane/names.ts';
 import { type Failed, lastLines, oneOff, podKind, removePod, waitForPod } from '../plane/one-off-pod.ts';

@@ -1,7 +1,7 @@
 import { Readable } from 'node:stream';
 import { UserError } from '../errors.ts';
-import type { InfraCluster } from '../kube/cluster.ts';
 import type { ExecResult } from '../kube/exec.ts';
+import type { InfraCluster } from '../kube/infra-cluster.ts';
 import type { PersistentVolumeClaim, Pod } from '../kube/objects.ts';
 import { type Failed, lastLines, oneOff, podKind, removePod, waitForPod } from '../plane/one-off-pod.ts';
 import { containerSecurity, podSecurity } from '../plane/workloads.ts';

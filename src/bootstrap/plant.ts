@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { messageOf } from '../errors.ts';
-import type { HostedCluster, InfraCluster } from '../kube/cluster.ts';
+import type { HostedCluster } from '../kube/hosted-cluster.ts';
+import type { InfraCluster } from '../kube/infra-cluster.ts';
 import type { PkiBundle } from '../pki/certificates.ts';
 import { EtcdGateway } from '../plane/etcd-gateway.ts';
 import type { ClusterSpec } from '../spec/schema.ts';

@@ -1,5 +1,6 @@
 import { createHash, randomUUID } from 'node:crypto';
-import type { HostedCluster, Kind } from '../kube/cluster.ts';
+import type { Kind } from '../kube/cluster.ts';
+import type { HostedCluster } from '../kube/hosted-cluster.ts';
 import type { KubeObject } from '../kube/objects.ts';
 
 import type { KeyValue } from '../plane/etcd-gateway.ts';

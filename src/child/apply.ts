@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { UserError } from '../errors.ts';
-import type { HostedCluster } from '../kube/cluster.ts';
 import { ApiError } from '../kube/errors.ts';
+import type { HostedCluster } from '../kube/hosted-cluster.ts';
 import { type KubeObject, nameOf, sameContent } from '../kube/objects.ts';
 import type { Applied } from '../plane/apply.ts';
 import type { Reporter } from '../ui/reporter.ts';

@@ -1,5 +1,5 @@
 import { randomInt } from 'node:crypto';
-import type { HostedCluster } from '../kube/cluster.ts';
+import type { HostedCluster } from '../kube/hosted-cluster.ts';
 import type { Secret } from '../kube/objects.ts';
 
 /** A token with which new workers introduce themselves (https://kubernetes.io/docs/reference/access-authn-authz/bootstrap-tokens/). */

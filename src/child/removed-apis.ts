@@ -1,5 +1,5 @@
-import type { HostedCluster } from '../kube/cluster.ts';
 import { isForbidden, isNotFound } from '../kube/errors.ts';
+import type { HostedCluster } from '../kube/hosted-cluster.ts';
 import type { KubeList, KubeObject } from '../kube/objects.ts';
 
 /** A resource that a Kubernetes minor no longer serves under a group and version. */

@@ -1,6 +1,7 @@
 import { Readable } from 'node:stream';
 import { messageOf } from '../errors.ts';
-import type { HostedCluster, InfraCluster } from '../kube/cluster.ts';
+import type { HostedCluster } from '../kube/hosted-cluster.ts';
+import type { InfraCluster } from '../kube/infra-cluster.ts';
 import type { Container, Node, Pod } from '../kube/objects.ts';
 import { unlocked } from '../pki/authority.ts';
 import { inspect } from '../pki/inspect.ts';

@@ -5,7 +5,7 @@ import { urlOf } from '../backup/place.ts';
 import { type Destination, scheduleBackups, unscheduleBackups } from '../backup/schedule.ts';
 import { checkRecipients } from '../backup/seal.ts';
 import { UserError } from '../errors.ts';
-import type { InfraCluster } from '../kube/cluster.ts';
+import type { InfraCluster } from '../kube/infra-cluster.ts';
 import type { Reporter } from '../ui/reporter.ts';
 import { toolVersion } from '../version.ts';
 import { addBucketOptions, type BucketOptions, placeOf } from './backup-place.ts';

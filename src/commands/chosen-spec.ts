@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import { didYouMean } from '../did-you-mean.ts';
 import { UserError } from '../errors.ts';
-import type { InfraCluster } from '../kube/cluster.ts';
+import type { InfraCluster } from '../kube/infra-cluster.ts';
 import { readRecord } from '../record.ts';
 import { flagOf, parseSpec } from '../spec/parse.ts';
 import { type ClusterSpec, type ClusterSpecInput, clusterSpec } from '../spec/schema.ts';

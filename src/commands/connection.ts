@@ -1,7 +1,7 @@
 import { type Command, Option } from 'commander';
 import { UserError } from '../errors.ts';
-import type { InfraCluster } from '../kube/cluster.ts';
 import { connectInfra, type KubeconfigChoice, namespaceOfContext } from '../kube/connect.ts';
+import type { InfraCluster } from '../kube/infra-cluster.ts';
 import { reservedNamespaces } from '../plane/names.ts';
 import { readSealFile } from '../seal.ts';
 import type { Reporter } from '../ui/reporter.ts';

@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import { type DeployResult, deploy } from '../deploy.ts';
 import { UserError } from '../errors.ts';
-import type { InfraCluster } from '../kube/cluster.ts';
+import type { InfraCluster } from '../kube/infra-cluster.ts';
 import type { ClusterSpec } from '../spec/schema.ts';
 import { formatDuration } from '../ui/reporter.ts';
 import { toolVersion } from '../version.ts';

@@ -1,5 +1,5 @@
 import { inHostedCluster, type Plane } from '../hosted.ts';
-import type { HostedCluster } from '../kube/cluster.ts';
+import type { HostedCluster } from '../kube/hosted-cluster.ts';
 import { type ConnectionOptions, connect } from './connection.ts';
 
 /** Opens the infra cluster, the plane of its namespace and the hosted cluster for `work`, and closes them in the end. */

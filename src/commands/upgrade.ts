@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import { backupName } from '../backup/names.ts';
 import { UserError } from '../errors.ts';
-import type { InfraCluster } from '../kube/cluster.ts';
+import type { InfraCluster } from '../kube/infra-cluster.ts';
 import { formatDuration } from '../ui/reporter.ts';
 import { type UpgradeRequest, upgrade } from '../upgrade.ts';
 import { planUpgrade, type UpgradePlan } from '../upgrade-plan.ts';

@@ -1,6 +1,6 @@
 import { UserError } from '../errors.ts';
 import { openPlane, type Plane, refuseAsleep } from '../hosted.ts';
-import type { InfraCluster } from '../kube/cluster.ts';
+import type { InfraCluster } from '../kube/infra-cluster.ts';
 import { lockPlane } from '../lock.ts';
 import { isReady, podsOf } from '../plane/pods.ts';
 import { rollOut } from '../plane/roll-out.ts';

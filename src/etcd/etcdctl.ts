@@ -1,6 +1,6 @@
 import { UserError } from '../errors.ts';
-import type { InfraCluster } from '../kube/cluster.ts';
 import { ExecError } from '../kube/exec.ts';
+import type { InfraCluster } from '../kube/infra-cluster.ts';
 import type { Pod } from '../kube/objects.ts';
 import { podsOf } from '../plane/pods.ts';
 

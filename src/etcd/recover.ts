@@ -3,7 +3,7 @@ import { seedEtcd, seedPod } from '../backup/seed.ts';
 import { UserError } from '../errors.ts';
 import type { Plane } from '../hosted.ts';
 import { imagesOf } from '../images.ts';
-import type { InfraCluster } from '../kube/cluster.ts';
+import type { InfraCluster } from '../kube/infra-cluster.ts';
 import type { Pod } from '../kube/objects.ts';
 import { EtcdGateway } from '../plane/etcd-gateway.ts';
 import { podsOf } from '../plane/pods.ts';

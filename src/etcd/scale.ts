@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { UserError } from '../errors.ts';
 import type { Plane } from '../hosted.ts';
-import type { InfraCluster } from '../kube/cluster.ts';
 import { explainCallError } from '../kube/errors.ts';
+import type { InfraCluster } from '../kube/infra-cluster.ts';
 import type { KubeObject, Pod, Workload } from '../kube/objects.ts';
 import type { Existing } from '../plane/apply.ts';
 import { buildControlPlane } from '../plane/control-plane.ts';

@@ -5,7 +5,8 @@ import path from 'node:path';
 import { KubeConfig } from '@kubernetes/client-node/dist/config.js';
 import { messageOf, UserError } from '../errors.ts';
 import type { SealKey } from '../pki/sealing.ts';
-import { HostedCluster, InfraCluster } from './cluster.ts';
+import { HostedCluster } from './hosted-cluster.ts';
+import { InfraCluster } from './infra-cluster.ts';
 import { type Credentials, Transport } from './transport.ts';
 
 export interface KubeconfigChoice {

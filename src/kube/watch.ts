@@ -1,7 +1,8 @@
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { InfraCluster, Kind, ListOptions } from './cluster.ts';
+import type { Kind, ListOptions } from './cluster.ts';
 import { ApiError } from './errors.ts';
+import type { InfraCluster } from './infra-cluster.ts';
 import type { KubeObject } from './objects.ts';
 
 export type WatchEvent<T> = { type: 'ADDED' | 'MODIFIED' | 'DELETED'; object: T };

@@ -1,7 +1,8 @@
 import pLimit from 'p-limit';
 import { UserError } from '../errors.ts';
-import type { InfraCluster, Kind } from '../kube/cluster.ts';
+import type { Kind } from '../kube/cluster.ts';
 import { explainCallError } from '../kube/errors.ts';
+import type { InfraCluster } from '../kube/infra-cluster.ts';
 import { type KubeObject, nameOf, sameContent, type Workload } from '../kube/objects.ts';
 import { components, deployments } from '../spec/components.ts';
 import { maximumMembers } from '../spec/schema.ts';

@@ -1,8 +1,9 @@
 import { lookup } from 'node:dns/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { UserError } from '../errors.ts';
-import type { HostedCluster, InfraCluster } from '../kube/cluster.ts';
 import { ApiError, ConnectionError, connectionWords, isUntrusted } from '../kube/errors.ts';
+import type { HostedCluster } from '../kube/hosted-cluster.ts';
+import type { InfraCluster } from '../kube/infra-cluster.ts';
 import type { Workload } from '../kube/objects.ts';
 import { shownCertificate } from '../kube/shown-certificate.ts';
 import type { Phase } from '../ui/reporter.ts';

@@ -1,5 +1,6 @@
 import { UserError } from '../errors.ts';
-import { fieldManager, type InfraCluster } from '../kube/cluster.ts';
+import { fieldManager } from '../kube/cluster.ts';
+import type { InfraCluster } from '../kube/infra-cluster.ts';
 import type { ContainerStatus, Event, KubeObject, Pod, Workload } from '../kube/objects.ts';
 import { follow } from '../kube/watch.ts';
 import { type Component, components } from '../spec/components.ts';

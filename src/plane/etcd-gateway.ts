@@ -2,7 +2,7 @@ import http from 'node:http';
 import type { Readable } from 'node:stream';
 import tls from 'node:tls';
 import { messageOf, UserError } from '../errors.ts';
-import type { InfraCluster } from '../kube/cluster.ts';
+import type { InfraCluster } from '../kube/infra-cluster.ts';
 import { trusted } from '../pki/authority.ts';
 import type { PkiBundle } from '../pki/certificates.ts';
 

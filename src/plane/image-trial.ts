@@ -1,6 +1,6 @@
 import { UserError } from '../errors.ts';
-import type { InfraCluster } from '../kube/cluster.ts';
 import { isQuotaExceeded } from '../kube/errors.ts';
+import type { InfraCluster } from '../kube/infra-cluster.ts';
 import type { ConfigMap, KubeObject, Pod } from '../kube/objects.ts';
 import type { Patience } from '../work.ts';
 import { recordName } from './names.ts';

@@ -1,6 +1,6 @@
 import { openPlane, refuseAsleep } from '../hosted.ts';
 import { imagesOf } from '../images.ts';
-import type { InfraCluster } from '../kube/cluster.ts';
+import type { InfraCluster } from '../kube/infra-cluster.ts';
 import type { ConfigMap, Pod } from '../kube/objects.ts';
 import { lockPlane } from '../lock.ts';
 import { type NetworkFinding, toConfigMap } from '../record.ts';

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { UserError } from '../errors.ts';
-import type { InfraCluster } from '../kube/cluster.ts';
+import type { InfraCluster } from '../kube/infra-cluster.ts';
 import type { ContainerStatus, Pod } from '../kube/objects.ts';
 import type { Patience } from '../work.ts';
 import { configReasons, imageReasons } from './pods.ts';

@@ -1,4 +1,4 @@
-import type { InfraCluster } from '../kube/cluster.ts';
+import type { InfraCluster } from '../kube/infra-cluster.ts';
 import type { Pod } from '../kube/objects.ts';
 import type { Component } from '../spec/components.ts';
 import { planeSelector } from './names.ts';

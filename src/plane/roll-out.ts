@@ -1,6 +1,6 @@
 import { presentMembers, replaceOutdated } from '../etcd/scale.ts';
 import type { Plane } from '../hosted.ts';
-import type { InfraCluster } from '../kube/cluster.ts';
+import type { InfraCluster } from '../kube/infra-cluster.ts';
 import type { KubeObject, Secret, Workload } from '../kube/objects.ts';
 import type { PkiBundle } from '../pki/certificates.ts';
 import type { Component } from '../spec/components.ts';

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { UserError } from '../errors.ts';
-import type { InfraCluster } from '../kube/cluster.ts';
 import { ApiError } from '../kube/errors.ts';
+import type { InfraCluster } from '../kube/infra-cluster.ts';
 import type { KubeObject } from '../kube/objects.ts';
 import type { PlaneRecord } from '../record.ts';
 import { parseSpec } from '../spec/parse.ts';

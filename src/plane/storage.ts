@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isDeepStrictEqual } from 'node:util';
 import { UserError } from '../errors.ts';
-import type { InfraCluster } from '../kube/cluster.ts';
 import { isForbidden } from '../kube/errors.ts';
+import type { InfraCluster } from '../kube/infra-cluster.ts';
 import { type KubeObject, nameOf, type PersistentVolumeClaim, type StatefulSet } from '../kube/objects.ts';
 import { parseQuantity } from '../quantity.ts';
 import type { PlaneRecord } from '../record.ts';

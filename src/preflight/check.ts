@@ -1,6 +1,6 @@
 import { UserError } from '../errors.ts';
-import type { InfraCluster } from '../kube/cluster.ts';
 import { missingRight } from '../kube/errors.ts';
+import type { InfraCluster } from '../kube/infra-cluster.ts';
 import type { Existing } from '../plane/apply.ts';
 import type { PlaneRecord } from '../record.ts';
 import type { ClusterSpec } from '../spec/schema.ts';

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { load } from 'js-yaml';
 import { expect, test } from 'vitest';
-import type { InfraCluster } from '../kube/cluster.ts';
+import type { InfraCluster } from '../kube/infra-cluster.ts';
 import { packageFile } from '../manifests/package-file.ts';
 import { missingRights, requiredRights, rightsFor } from './rights.ts';
 

@@ -1,4 +1,4 @@
-import type { InfraCluster } from '../kube/cluster.ts';
+import type { InfraCluster } from '../kube/infra-cluster.ts';
 import type { ClusterSpec } from '../spec/schema.ts';
 
 export interface Right {

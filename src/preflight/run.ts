@@ -1,6 +1,6 @@
 import { UserError } from '../errors.ts';
-import type { InfraCluster } from '../kube/cluster.ts';
 import { explainCallError } from '../kube/errors.ts';
+import type { InfraCluster } from '../kube/infra-cluster.ts';
 import { Existing } from '../plane/apply.ts';
 import { readRecord } from '../record.ts';
 import type { ClusterSpec } from '../spec/schema.ts';

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { firstInfra, requireState } from '../../sandbox/state.ts';
 import { openPlane } from '../../src/hosted.ts';
-import type { InfraCluster } from '../../src/kube/cluster.ts';
+import type { InfraCluster } from '../../src/kube/infra-cluster.ts';
 import { administrator } from '../../src/pki/certificates.ts';
 import { quotaReached } from './full.ts';
 import { judge, type Verdict, Writers } from './history.ts';

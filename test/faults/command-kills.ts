@@ -1,7 +1,7 @@
 import { existsSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { openPlane } from '../../src/hosted.ts';
-import type { HostedCluster } from '../../src/kube/cluster.ts';
+import type { HostedCluster } from '../../src/kube/hosted-cluster.ts';
 import type { ConfigMap, Secret } from '../../src/kube/objects.ts';
 import { rotationStatus } from '../../src/rotate-ca.ts';
 import { knownMinors, newest } from '../../src/versions.ts';

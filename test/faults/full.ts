@@ -1,7 +1,7 @@
 import { until } from '../../sandbox/process.ts';
 import { openPlane } from '../../src/hosted.ts';
-import type { HostedCluster } from '../../src/kube/cluster.ts';
 import { ApiError } from '../../src/kube/errors.ts';
+import type { HostedCluster } from '../../src/kube/hosted-cluster.ts';
 import type { ConfigMap } from '../../src/kube/objects.ts';
 import type { Place } from './place.ts';
 import type { PlaneFault } from './plane-faults.ts';

@@ -5,7 +5,7 @@ import { inside } from '../../sandbox/machine.ts';
 import { run, until } from '../../sandbox/process.ts';
 import { firstInfra, type MachineState, requireState } from '../../sandbox/state.ts';
 import { sandboxUp } from '../../sandbox/up.ts';
-import type { InfraCluster } from '../../src/kube/cluster.ts';
+import type { InfraCluster } from '../../src/kube/infra-cluster.ts';
 import type { Pod } from '../../src/kube/objects.ts';
 import { anyPlaneSelector } from '../../src/plane/names.ts';
 import { quietReporter } from '../../src/ui/quiet.ts';

@@ -1,7 +1,7 @@
 import type { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { InfraCluster } from '../../src/kube/cluster.ts';
 import { ApiError, ConnectionError } from '../../src/kube/errors.ts';
+import type { InfraCluster } from '../../src/kube/infra-cluster.ts';
 import type { Pod } from '../../src/kube/objects.ts';
 
 /** Milliseconds: a container that has come and gone with its pod within this time is not heard. */

@@ -1,0 +1,88 @@
+import { type ApplyOptions, Cluster, fieldManager, type Kind, type ListOptions } from './cluster.ts';
+import { ApiError, isNotFound } from './errors.ts';
+import type { KubeList, KubeObject } from './objects.ts';
+import { pathOf, resourceOf } from './resources.ts';
+
+/** The cluster that k8sk8s made: every object says itself where it lives. */
+export class HostedCluster extends Cluster {
+  get<T extends KubeObject>(kind: Kind, name: string, namespace?: string): Promise<T | undefined> {
+    return this.getAt<T>(kind, namespace, name);
+  }
+
+  list<T extends KubeObject>(kind: Kind, options: ListOptions & { namespace?: string } = {}): Promise<KubeList<T>> {
+    const { namespace, ...rest } = options;
+    return this.listAt<T>(kind, namespace, rest);
+  }
+
+  create<T extends KubeObject>(object: T): Promise<T> {
+    return this.createAt(object, object.metadata.namespace, {});
+  }
+
+  apply<T extends KubeObject>(object: T, options: ApplyOptions = {}): Promise<T> {
+    return this.applyAt(object, object.metadata.namespace, options);
+  }
+
+  delete(kind: Kind, name: string, namespace?: string): Promise<boolean> {
+    return this.deleteAt(kind, namespace, name, undefined);
+  }
+
+  merge<T extends KubeObject>(kind: Kind, name: string, fields: object, namespace?: string): Promise<T> {
+    return this.mergeAt(kind, namespace, name, fields);
+  }
+
+  /** Says yes to a CertificateSigningRequest, given with the condition that says so. */
+  async approve<T extends KubeObject>(request: T): Promise<T> {
+    const path = `${pathOf(resourceOf(request), undefined, request.metadata.name)}/approval`;
+    return (await this.transport.request<T>({ method: 'PUT', path, query: { fieldManager }, body: request })).body;
+  }
+
+  /** Names of all objects of a kind, page by page: what is in them stays where it is. */
+  async names(kind: Kind): Promise<{ name: string; namespace?: string }[]> {
+    const names: { name: string; namespace?: string }[] = [];
+    let next: string | undefined;
+    do {
+      const { body } = await this.transport.request<KubeList<KubeObject>>({
+        method: 'GET',
+        path: pathOf(resourceOf(kind)),
+        query: { limit: 500, continue: next },
+        accept: 'application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1',
+      });
+      names.push(...body.items.map(({ metadata }) => ({ name: metadata.name, namespace: metadata.namespace })));
+      next = body.metadata.continue || undefined;
+    } while (next);
+    return names;
+  }
+
+  /**
+   * Lets the API server write an object anew as it is: it stores it by its present configuration, where that is not how it
+   * is stored already.
+   *
+   * @returns false when it is gone
+   */
+  async rewrite(kind: Kind, name: string, namespace?: string): Promise<boolean> {
+    const path = pathOf(resourceOf(kind), namespace, name);
+    try {
+      await this.transport.request({ method: 'PATCH', path, body: {}, contentType: 'application/merge-patch+json' });
+      return true;
+    } catch (error) {
+      if (isNotFound(error)) return false;
+      throw error;
+    }
+  }
+
+  /** The API server's own metrics, in Prometheus' text format. */
+  async metrics(): Promise<string> {
+    return (await this.transport.request<string>({ method: 'GET', path: '/metrics', text: true })).body;
+  }
+
+  /** `ok`, or the checks that are not: `/readyz?verbose` (https://kubernetes.io/docs/reference/using-api/health-checks/). */
+  async ready(timeout: number): Promise<{ ready: boolean; failing: string[] }> {
+    try {
+      await this.transport.request({ method: 'GET', path: '/readyz', timeout, retries: 0, text: true });
+      return { ready: true, failing: [] };
+    } catch (error) {
+      if (!(error instanceof ApiError) || error.status !== 500) throw error;
+      return { ready: false, failing: [...error.message.matchAll(/\[-\](\S+)/g)].map((match) => match[1] ?? '') };
+    }
+  }
+}

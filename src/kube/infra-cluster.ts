@@ -1,0 +1,151 @@
+import type { Duplex, Readable } from 'node:stream';
+import type { SealKey } from '../pki/sealing.ts';
+import { type ApplyOptions, Cluster, fieldManager, type Kind, type ListOptions } from './cluster.ts';
+import { converse, type ExecOptions, type ExecResult, execProtocol } from './exec.ts';
+import { forwardedStream, forwardProtocol } from './forward.ts';
+import type { KubeList, KubeObject, Pod } from './objects.ts';
+import { pathOf, resourceOf } from './resources.ts';
+import type { Transport } from './transport.ts';
+
+export interface LogOptions {
+  container?: string;
+  tailLines?: number;
+  previous?: boolean;
+  follow?: boolean;
+  timestamps?: boolean;
+  sinceSeconds?: number;
+  signal?: AbortSignal;
+}
+
+/** The existing cluster, seen through one namespace of it: no call can name another one, and only `listEverywhere` goes beyond. */
+export class InfraCluster extends Cluster {
+  readonly namespace: string;
+  /** What opens the sealed key of the CA of the namespace's plane, when the person gave it. */
+  readonly sealKey?: SealKey;
+
+  constructor(transport: Transport, namespace: string, sealKey?: SealKey) {
+    super(transport);
+    this.namespace = namespace;
+    this.sealKey = sealKey;
+  }
+
+  get<T extends KubeObject>(kind: Kind, name: string): Promise<T | undefined> {
+    return this.getAt<T>(kind, this.namespace, name);
+  }
+
+  list<T extends KubeObject>(kind: Kind, options: ListOptions = {}): Promise<KubeList<T>> {
+    return this.listAt<T>(kind, this.namespace, options);
+  }
+
+  /** Of all namespaces; 403 for everybody but the cluster's own administrators. */
+  listEverywhere<T extends KubeObject>(kind: Kind, options: ListOptions = {}): Promise<KubeList<T>> {
+    return this.listAt<T>(kind, undefined, options);
+  }
+
+  create<T extends KubeObject>(object: T, options: ApplyOptions = {}): Promise<T> {
+    return this.createAt(object, this.namespace, options);
+  }
+
+  apply<T extends KubeObject>(object: T, options: ApplyOptions = {}): Promise<T> {
+    return this.applyAt(object, this.namespace, options);
+  }
+
+  /** Replaces a whole object; 409 when it is no longer at its resourceVersion. */
+  async replace<T extends KubeObject>(object: T): Promise<T> {
+    const path = pathOf(resourceOf(object), this.namespace, object.metadata.name);
+    return (await this.transport.request<T>({ method: 'PUT', path, query: { fieldManager }, body: object })).body;
+  }
+
+  merge<T extends KubeObject>(kind: Kind, name: string, fields: object): Promise<T> {
+    return this.mergeAt(kind, this.namespace, name, fields);
+  }
+
+  delete(kind: Kind, name: string, uid?: string): Promise<boolean> {
+    return this.deleteAt(kind, this.namespace, name, uid);
+  }
+
+  /** Deletes an object and leaves the objects that it made as they are: a StatefulSet's pods go on running. */
+  deleteAlone(kind: Kind, name: string, uid?: string): Promise<boolean> {
+    return this.deleteAt(kind, this.namespace, name, uid, 'Orphan');
+  }
+
+  watch(kind: Kind, options: ListOptions & { resourceVersion?: string }, signal: AbortSignal): Promise<Readable> {
+    return this.watchAt(resourceOf(kind), this.namespace, options, signal);
+  }
+
+  /** A container's log as text. */
+  async log(pod: string, options: LogOptions = {}): Promise<string> {
+    const { signal, ...query } = options;
+    return (
+      await this.transport.request<string>({
+        method: 'GET',
+        path: this.#logPath(pod),
+        query: { ...query },
+        signal,
+        retries: 0,
+        text: true,
+      })
+    ).body;
+  }
+
+  /** A container's log as it is written, until the container ends or `signal` fires. */
+  followLog(pod: string, options: LogOptions): Promise<Readable> {
+    const { signal, ...query } = options;
+    return this.transport.stream({
+      method: 'GET',
+      path: this.#logPath(pod),
+      query: { ...query, follow: true },
+      signal,
+    });
+  }
+
+  #logPath(pod: string): string {
+    return `${this.#podPath(pod)}/log`;
+  }
+
+  #podPath(pod: string): string {
+    return pathOf(resourceOf({ apiVersion: 'v1', kind: 'Pod' }), this.namespace, pod);
+  }
+
+  /**
+   * Runs a command in a container, without a shell.
+   *
+   * @returns its exit code and output, also when it failed
+   * @throws ApiError when the pod is not there or may not be entered, ExecError when the command was not carried out
+   */
+  async exec(pod: string, command: string[], options: ExecOptions = {}): Promise<ExecResult> {
+    const query = new URLSearchParams(command.map((word): [string, string] => ['command', word]));
+    query.set('stdout', 'true');
+    query.set('stderr', 'true');
+    if (options.stdin) query.set('stdin', 'true');
+    if (options.container !== undefined) query.set('container', options.container);
+    const socket = await this.transport.webSocket(`${this.#podPath(pod)}/exec`, query, execProtocol, options.signal);
+    return converse(socket, options);
+  }
+
+  /**
+   * A byte stream to a port of a pod, through the API server and the kubelet.
+   *
+   * @throws ApiError when the pod is not there or may not be reached so
+   */
+  async forward(pod: string, port: number, signal?: AbortSignal): Promise<Duplex> {
+    const query = new URLSearchParams({ ports: String(port) });
+    const path = `${this.#podPath(pod)}/portforward`;
+    return forwardedStream(await this.transport.webSocket(path, query, forwardProtocol, signal));
+  }
+
+  /** Answers of the authorizer about the caller: a review is an ordinary POST without a namespace in its path. */
+  async review<T extends Kind>(review: T): Promise<T & { status: Record<string, unknown> }> {
+    const answer = await this.transport.request<T & { status: Record<string, unknown> }>({
+      method: 'POST',
+      path: pathOf(resourceOf(review)),
+      body: review,
+      repeatable: true,
+    });
+    return answer.body;
+  }
+
+  pods(labelSelector: string): Promise<KubeList<Pod>> {
+    return this.list<Pod>({ apiVersion: 'v1', kind: 'Pod' }, { labelSelector });
+  }
+}
