@@ -15,7 +15,7 @@ import { Existing, nothingApplied } from './plane/apply.ts';
 import { buildControlPlane, certificateContext } from './plane/control-plane.ts';
 import { applySecrets, rollOut } from './plane/roll-out.ts';
 import { secretOf } from './plane/secrets.ts';
-import { sealingOf } from './seal.ts';
+import { sealingOf } from './seal-file.ts';
 import { formatDuration, type Reporter } from './ui/reporter.ts';
 import type { Work } from './work.ts';
 

@@ -16,7 +16,7 @@ import { startOrder, waitEtcdStarts } from './plane/start-order.ts';
 import type { Storage } from './plane/storage.ts';
 import { settledMembership, templateHashOf } from './plane/workloads.ts';
 import { type PlaneRecord, toConfigMap } from './record.ts';
-import { sealingOf } from './seal.ts';
+import { sealingOf } from './seal-file.ts';
 import type { ClusterSpec } from './spec/schema.ts';
 import type { Reporter } from './ui/reporter.ts';
 import { toolVersion } from './version.ts';

@@ -28,7 +28,7 @@ import { readAuthority } from './plane/secrets.ts';
 import { chooseStorage, removeEtcd, storageWords } from './plane/storage.ts';
 import { runPreflight } from './preflight/run.ts';
 import { ensureRecord, isRestoring, type PlaneRecord } from './record.ts';
-import { readOpened, sealingOf } from './seal.ts';
+import { readOpened, sealingOf } from './seal-file.ts';
 import type { ClusterSpec } from './spec/schema.ts';
 import type { Reporter } from './ui/reporter.ts';
 import { toolVersion } from './version.ts';

@@ -10,7 +10,7 @@ import { Existing } from './plane/apply.ts';
 import { belongsTo } from './plane/names.ts';
 import { presentStorage, type Storage } from './plane/storage.ts';
 import { type PlaneRecord, requireRecord } from './record.ts';
-import { readOpened } from './seal.ts';
+import { readOpened } from './seal-file.ts';
 import { parseSpec } from './spec/parse.ts';
 import type { ClusterSpec } from './spec/schema.ts';
 

@@ -19,7 +19,7 @@ import { buildGuards } from './plane/guards.ts';
 import { chooseStorage } from './plane/storage.ts';
 import { runPreflight } from './preflight/run.ts';
 import { type PlaneRecord, readRecord, toConfigMap } from './record.ts';
-import { readOpened, sealingOf } from './seal.ts';
+import { readOpened, sealingOf } from './seal-file.ts';
 import type { ClusterSpec } from './spec/schema.ts';
 import { quietReporter } from './ui/quiet.ts';
 import type { Reporter } from './ui/reporter.ts';

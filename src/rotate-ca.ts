@@ -28,7 +28,7 @@ import { certificateContext } from './plane/control-plane.ts';
 import { podsOf } from './plane/pods.ts';
 import { rollOut } from './plane/roll-out.ts';
 import { markFinishing } from './record.ts';
-import { sealingOf } from './seal.ts';
+import { sealingOf } from './seal-file.ts';
 import { type Component, components } from './spec/components.ts';
 import type { Work } from './work.ts';
 import { workerVisit } from './worker-config.ts';

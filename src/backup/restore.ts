@@ -17,7 +17,7 @@ import { missingRights } from '../preflight/rights.ts';
 import { runPreflight } from '../preflight/run.ts';
 import { mebibytes } from '../quantity.ts';
 import { markFinishing, type PlaneRecord, readRecord, restoreOf, toConfigMap } from '../record.ts';
-import { readOpened } from '../seal.ts';
+import { readOpened } from '../seal-file.ts';
 import { parseSpec } from '../spec/parse.ts';
 import type { ClusterSpec, ClusterSpecInput } from '../spec/schema.ts';
 import type { Reporter } from '../ui/reporter.ts';

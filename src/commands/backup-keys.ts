@@ -1,8 +1,7 @@
-import { readFileSync } from 'node:fs';
 import type { Command } from 'commander';
 import type { Keys, Seal } from '../backup/seal.ts';
 import { UserError } from '../errors.ts';
-import { fileError } from '../file-error.ts';
+import { readKeyFile } from '../key-file.ts';
 import { repeated } from './connection.ts';
 
 /** How a backup that is made is closed. */
@@ -59,8 +58,8 @@ export function keysOf({ passphraseFile, identityFile }: KeyOptions): Keys {
 }
 
 function passphraseIn(file: string): string {
-  const [line = ''] = readText(file, '--passphrase-file').split(/\r?\n/);
-  if (line !== '') return line;
+  const { passphrase } = readKeyFile(file, '--passphrase-file');
+  if (passphrase) return passphrase;
   throw new UserError({
     what: `the first line of ${file} is empty`,
     fix: 'write the passphrase into it',
@@ -70,8 +69,7 @@ function passphraseIn(file: string): string {
 }
 
 function identitiesIn(file: string): string[] {
-  const lines = readText(file, '--identity-file').split(/\r?\n/);
-  const identities = lines.map((line) => line.trim()).filter((line) => line.startsWith('AGE-SECRET-KEY-'));
+  const { identities } = readKeyFile(file, '--identity-file');
   if (identities.length > 0) return identities;
   throw new UserError({
     what: `${file} holds no age identity`,
@@ -79,12 +77,4 @@ function identitiesIn(file: string): string[] {
     anchor: 'backup-key',
     exitCode: 2,
   });
-}
-
-function readText(file: string, option: string): string {
-  try {
-    return readFileSync(file, 'utf8');
-  } catch (error) {
-    throw fileError('read', `${file} (${option})`, error);
-  }
 }

@@ -3,7 +3,7 @@ import { UserError } from '../errors.ts';
 import { connectInfra, type KubeconfigChoice, namespaceOfContext } from '../kube/connect.ts';
 import type { InfraCluster } from '../kube/infra-cluster.ts';
 import { reservedNamespaces } from '../plane/names.ts';
-import { readSealFile } from '../seal.ts';
+import { readSealFile } from '../seal-file.ts';
 import type { Reporter } from '../ui/reporter.ts';
 import { terminalReporter } from '../ui/terminal.ts';
 import type { Work } from '../work.ts';

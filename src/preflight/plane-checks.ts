@@ -6,7 +6,7 @@ import { partOf, recordName } from '../plane/names.ts';
 import { readBundle } from '../plane/secrets.ts';
 import { storageWords } from '../plane/storage.ts';
 import { parseRecord } from '../record.ts';
-import { sealingOf } from '../seal.ts';
+import { sealingOf } from '../seal-file.ts';
 import { flagOf } from '../spec/parse.ts';
 import { isTested, knownMinor, knownMinors, minorOf } from '../versions.ts';
 import { type Check, type CheckContext, type Outcome, ok } from './check.ts';

@@ -1,7 +1,6 @@
-import { readFileSync } from 'node:fs';
 import { armor, Decrypter, Encrypter, identityToRecipient } from 'age-encryption';
 import { messageOf, UserError } from './errors.ts';
-import { fileError } from './file-error.ts';
+import { readKeyFile } from './key-file.ts';
 import type { InfraCluster } from './kube/infra-cluster.ts';
 import type { Secret } from './kube/objects.ts';
 import type { PkiBundle } from './pki/certificates.ts';
@@ -11,15 +10,9 @@ import type { ClusterSpec } from './spec/schema.ts';
 
 /** @param file the first line is the passphrase, or lines hold age identities. @throws UserError `seal-file`, `file-not-readable` */
 export function readSealFile(file: string): SealKey {
-  let lines: string[];
-  try {
-    lines = readFileSync(file, 'utf8').split(/\r?\n/);
-  } catch (error) {
-    throw fileError('read', `${file} (--seal-file)`, error);
-  }
-  const identities = lines.map((line) => line.trim()).filter((line) => line.startsWith('AGE-SECRET-KEY-'));
+  const { passphrase, identities } = readKeyFile(file, '--seal-file');
   if (identities.length > 0) return { identities };
-  if (lines[0]) return { passphrase: lines[0] };
+  if (passphrase) return { passphrase };
   throw bad(`the first line of ${file} is empty (--seal-file)`, undefined, 'write the passphrase into it');
 }
 

@@ -7,7 +7,7 @@ import type { InfraCluster } from './kube/infra-cluster.ts';
 import { context } from './pki/certificates.fixture.ts';
 import { ensureCertificates } from './pki/certificates.ts';
 import { buildSecrets } from './plane/secrets.ts';
-import { readOpened, readSealFile, sealingOf } from './seal.ts';
+import { readOpened, readSealFile, sealingOf } from './seal-file.ts';
 import { parseSpec } from './spec/parse.ts';
 
 const dir = mkdtempSync(path.join(tmpdir(), 'k8sk8s-seal-'));
