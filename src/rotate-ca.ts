@@ -203,8 +203,9 @@ class Rotation {
     if (held.length > 0) {
       this.#work.reporter.line('the API server shows itself by the new one');
       await this.#change(held, endHold);
-      await this.#reach(components);
     }
+    // None is held either where a run was killed that had stored so much, and pods still show themselves by the old one.
+    await this.#reach(components);
     await this.#drop(names, droppingTold);
   }
 
