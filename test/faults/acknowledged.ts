@@ -3,10 +3,10 @@ import { firstInfra, requireState } from '../../sandbox/state.ts';
 import { openPlane } from '../../src/hosted.ts';
 import type { InfraCluster } from '../../src/kube/infra-cluster.ts';
 import { administrator } from '../../src/pki/certificates.ts';
-import { quotaReached } from './full.ts';
+import { quotaReached, volumesFilled } from './full.ts';
 import { judge, type Verdict, Writers } from './history.ts';
 import type { Place } from './place.ts';
-import { kills, nodeDeath, otherFaults, type PlaneFault, PlaneOnBox, volumeFaults } from './plane-faults.ts';
+import { kills, nodeDeath, otherFaults, type PlaneFault, PlaneOnBox } from './plane-faults.ts';
 import { shuffled } from './random.ts';
 import type { Faults, Finding } from './report.ts';
 import type { Extent } from './run.ts';
@@ -109,7 +109,7 @@ function inOrder(
   return [
     ...passing.flat(),
     ...Array.from({ length: nodeDeaths }, () => nodeDeath),
-    ...(fullVolumes ? [...volumeFaults, quotaReached(place)] : []),
+    ...(fullVolumes ? [...volumesFilled(place), quotaReached(place)] : []),
   ];
 }
 

@@ -2,9 +2,9 @@ import { until } from '../../sandbox/process.ts';
 import { openPlane } from '../../src/hosted.ts';
 import { ApiError } from '../../src/kube/errors.ts';
 import type { HostedCluster } from '../../src/kube/hosted-cluster.ts';
-import type { ConfigMap } from '../../src/kube/objects.ts';
+import type { ConfigMap, Pod } from '../../src/kube/objects.ts';
 import type { Place } from './place.ts';
-import type { PlaneFault } from './plane-faults.ts';
+import { anyOf, isReady, type PlaneFault, someSeconds } from './plane-faults.ts';
 
 const ballast = (number: number): ConfigMap => ({
   apiVersion: 'v1',
@@ -12,6 +12,45 @@ const ballast = (number: number): ConfigMap => ({
   metadata: { name: `ballast-${number}`, namespace: 'default' },
   data: { ballast: String(number % 10).repeat(1_000_000) },
 });
+
+/** How many are written while a volume is full: less than etcd's quota, more than a log that it has set aside holds. */
+const largeObjects = 150;
+
+/** After all others, since members stay on the volumes that they get for it. */
+export function volumesFilled(place: Place): PlaneFault[] {
+  return [
+    volumesFull(place, 'the volume of one member full', (members, random) => [anyOf(members, random)]),
+    volumesFull(place, 'the volumes of all members full', (members) => members),
+  ];
+}
+
+/** Somebody's large objects while the file systems of `which` members have no room: what etcd has set aside before is soon used up. */
+function volumesFull(place: Place, name: string, which: (members: Pod[], random: () => number) => Pod[]): PlaneFault {
+  return {
+    name,
+    async happen(plane, random) {
+      const chosen = which(await plane.pods('etcd'), random);
+      const volumes = await plane.smallVolumes(chosen);
+      const names = new Set(chosen.map(({ metadata }) => metadata.name));
+      await Promise.all(volumes.map(({ fill }) => fill()));
+      const hosted = await (await openPlane(place.cluster)).connect();
+      try {
+        let number = 0;
+        await until('a member that cannot write any more', 120, async () => {
+          const pods = await plane.pods('etcd');
+          if (pods.some((pod) => names.has(pod.metadata.name) && !isReady(pod))) return true;
+          // Refused when the members that are left are too few.
+          if (number < largeObjects) await hosted.apply(ballast(number++ % 10)).catch(() => undefined);
+          return undefined;
+        });
+        await someSeconds(random);
+      } finally {
+        for (const { free } of volumes) free();
+        await hosted.close();
+      }
+    },
+  };
+}
 
 /**
  * Somebody writes until etcd has no room for more. `status` says so and what to do, and when that was done, writes come

@@ -185,7 +185,7 @@ interface SmallVolume {
   takeBack(): Promise<unknown>;
 }
 
-const isReady = ({ status }: Pod) =>
+export const isReady = ({ status }: Pod) =>
   status?.conditions?.some(({ type, status: value }) => type === 'Ready' && value === 'True') === true;
 
 /** When the last of its containers began, milliseconds. */
@@ -221,7 +221,7 @@ function volumeOf(pid: number): string {
   throw new Error('etcd has no volume');
 }
 
-function anyOf<T>(items: readonly T[], random: () => number): T {
+export function anyOf<T>(items: readonly T[], random: () => number): T {
   return items[Math.floor(random() * items.length)]!;
 }
 
@@ -231,7 +231,7 @@ const killed = (component: ComponentName): PlaneFault => ({
 });
 
 /** Long enough for the others to choose another leader, too short for the kubelet to give the container up. */
-const someSeconds = (random: () => number) => sleep(2000 + random() * 10_000);
+export const someSeconds = (random: () => number) => sleep(2000 + random() * 10_000);
 
 const paused = (component: ComponentName): PlaneFault => ({
   name: `${component} stopped (SIGSTOP) for 2 to 12 s`,
@@ -275,32 +275,6 @@ export const otherFaults: PlaneFault[] = [
     happen: async (plane) => plane.remove(await plane.pods()),
   },
 ];
-
-/** After all others, since members stay on the volumes that they get for it. */
-export const volumeFaults: PlaneFault[] = [
-  volumesFull('the volume of one member full', (members, random) => [anyOf(members, random)]),
-  volumesFull('the volumes of all members full', (members) => members),
-];
-
-function volumesFull(name: string, which: (members: Pod[], random: () => number) => Pod[]): PlaneFault {
-  return {
-    name,
-    async happen(plane, random) {
-      const chosen = which(await plane.pods('etcd'), random);
-      const volumes = await plane.smallVolumes(chosen);
-      const names = new Set(chosen.map(({ metadata }) => metadata.name));
-      await Promise.all(volumes.map(({ fill }) => fill()));
-      try {
-        await until('a member that cannot write any more', 120, async () =>
-          (await plane.pods('etcd')).some((pod) => names.has(pod.metadata.name) && !isReady(pod)) ? true : undefined,
-        );
-        await someSeconds(random);
-      } finally {
-        for (const { free } of volumes) free();
-      }
-    },
-  };
-}
 
 /** Takes along whatever else runs on the machine, whoever it belongs to. */
 export const nodeDeath: PlaneFault = {
