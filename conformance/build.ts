@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { ensureBinaries, ensureImages } from '../sandbox/artifacts/ensure.ts';
 import type { ImageName } from '../sandbox/versions.ts';
 import type { Reporter } from '../src/ui/reporter.ts';
-import { listedImages, planImages } from './images.ts';
+import { listedImages, planImages, type SuiteImages } from './images.ts';
 import { officialReachable, pullImages } from './official-images.ts';
 import { parseSpecs, type Spec } from './specs.ts';
 import type { SuiteOptions } from './suite.ts';
@@ -10,13 +10,6 @@ import type { SuiteOptions } from './suite.ts';
 /** Where the suite's images come from; `auto`: official ones where their registry answers. */
 export const imageSources = ['auto', 'built', 'official'] as const;
 export type ImageSource = (typeof imageSources)[number];
-
-export interface SuiteImages {
-  /** References as the suite's pods have them, each with an archive for `ctr images import`. */
-  images: { reference: string; archive: string }[];
-  /** References of those that are not to be had. */
-  missing: string[];
-}
 
 export interface Suite extends SuiteImages {
   programs: SuiteOptions['programs'] & { crane: string };

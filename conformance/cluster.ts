@@ -11,7 +11,7 @@ import { ensureRegistry, pushImages } from '../sandbox/registry.ts';
 import { machineFolder, requireState, type SandboxState } from '../sandbox/state.ts';
 import { UserError } from '../src/errors.ts';
 import type { Reporter } from '../src/ui/reporter.ts';
-import type { SuiteImages } from './build.ts';
+import type { SuiteImages } from './images.ts';
 
 const namespace = 'conformance';
 const cli = path.join(path.dirname(fileURLToPath(import.meta.url)), 'cli.js');

@@ -16,6 +16,13 @@ const recipes: Record<string, ImageName> = {
   'registry.k8s.io/pause': 'pause',
 };
 
+export interface SuiteImages {
+  /** References as the suite's pods have them, each with an archive for `ctr images import`. */
+  images: { reference: string; archive: string }[];
+  /** References of those that are not to be had. */
+  missing: string[];
+}
+
 /** References of the images that a suite names: what `e2e.test --list-images` prints, a reference a line. */
 export function listedImages(listing: string): string[] {
   return [...new Set(listing.split('\n').filter(Boolean))].sort();

@@ -6,7 +6,7 @@ import pLimit from 'p-limit';
 import { architecture } from '../sandbox/artifacts/cache.ts';
 import { cacheRoot } from '../src/cache-root.ts';
 import type { Reporter } from '../src/ui/reporter.ts';
-import type { SuiteImages } from './build.ts';
+import type { SuiteImages } from './images.ts';
 
 /** Whether the registry that most of the suite's images come from answers from here. */
 export async function officialReachable(): Promise<boolean> {

@@ -5,6 +5,7 @@ import { packageFile } from '../../src/manifests/package-file.ts';
 import { type ImageName, imageReferences, testImageNames } from '../versions.ts';
 import { writeImage } from './archive.ts';
 import { architecture, imagePath, writeAtomically } from './cache.ts';
+import type { Image } from './image.ts';
 import { packageFiles, packageHash } from './package-files.ts';
 import { findProgram } from './programs.ts';
 import type { BinaryName } from './recipes.ts';
@@ -15,19 +16,6 @@ import { testImages } from './test-images.ts';
 const edition = 2;
 
 export type BinaryPaths = Readonly<Partial<Record<BinaryName, string>>>;
-
-export interface Image {
-  /** Programs of the cache that go in. */
-  binaries: BinaryName[];
-  /** Programs of the box that go in, each with what belongs to it. */
-  box?: string[];
-  /** Hash of what else goes in and changes from one build of this repository to the next: no older archive is kept. */
-  contents?: () => string;
-  entrypoint?: string[];
-  command?: string[];
-  user?: string;
-  fill: (binary: (name: BinaryName) => string) => Promise<Rootfs>;
-}
 
 /** A program of Kubernetes as its release images have it: /usr/local/bin, no shell. */
 const kubernetes = (name: BinaryName, capability?: 'net_bind_service'): Image => ({

@@ -1,5 +1,5 @@
 import type { testImageNames } from '../versions.ts';
-import type { Image } from './images.ts';
+import type { Image } from './image.ts';
 import { findProgram } from './programs.ts';
 import type { BinaryName } from './recipes.ts';
 import { addBusybox, baseRootfs, type Rootfs } from './rootfs.ts';
