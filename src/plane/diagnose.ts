@@ -215,13 +215,20 @@ export class Diagnosis {
       status.restartCount < patience
     )
       return undefined;
+    const full = /[^"]*no space left on device/.exec(log);
+    if (full)
+      return new UserError({
+        what: `the volume of ${pod.metadata.name} is full`,
+        why: full[0],
+        fix: `make it larger where its StorageClass can (kubectl -n ${this.#cluster.namespace} edit pvc), or free what else fills the file system under it; ${component} then goes on by itself`,
+        anchor: 'volume-full',
+      });
+    // etcd adds where it was in its own sources.
+    const words = log.replaceAll(/,"stacktrace":"[^"]*"/g, '').trim();
     const exit = status.lastState?.terminated;
-    const noSpace = /no space left on device|database space exceeded/.test(log);
     return new UserError({
-      what: noSpace
-        ? `${component} has no space left for its data`
-        : `${component} ends right after its start${exit ? `, with exit code ${exit.exitCode}${exit.reason === 'OOMKilled' ? ' (out of memory)' : ''}` : ''}`,
-      why: log.trim() === '' ? 'it left no log' : `its last words were\n${log.trim().replace(/^/gm, '    ')}`,
+      what: `${component} ends right after its start${exit ? `, with exit code ${exit.exitCode}${exit.reason === 'OOMKilled' ? ' (out of memory)' : ''}` : ''}`,
+      why: words === '' ? 'it left no log' : `its last words were\n${words.replace(/^/gm, '    ')}`,
       fix: `correct the option that it complains of and run the command again; the whole log: k8sk8s logs -n ${this.#cluster.namespace} ${component}`,
       anchor: 'crash-loop',
     });

@@ -36,11 +36,11 @@ function volumesFull(place: Place, name: string, which: (members: Pod[], random:
       const hosted = await (await openPlane(place.cluster)).connect();
       try {
         let number = 0;
-        await until('a member that cannot write any more', 120, async () => {
+        await until('an end of all members whose volumes are full', 120, async () => {
           const pods = await plane.pods('etcd');
-          if (pods.some((pod) => names.has(pod.metadata.name) && !isReady(pod))) return true;
+          if (!pods.some((pod) => names.has(pod.metadata.name) && isReady(pod))) return true;
           // Refused when the members that are left are too few.
-          if (number < largeObjects) await hosted.apply(ballast(number++ % 10)).catch(() => undefined);
+          if (number < largeObjects) await hosted.apply(ballast(number++)).catch(() => undefined);
           return undefined;
         });
         await someSeconds(random);
