@@ -215,7 +215,7 @@ export class Diagnosis {
       status.restartCount < patience
     )
       return undefined;
-    const full = /[^"]*no space left on device/.exec(log);
+    const full = component === 'etcd' && /[^"]*no space left on device/.exec(log);
     if (full)
       return new UserError({
         what: `the volume of ${pod.metadata.name} is full`,
