@@ -5,6 +5,7 @@ import { buildKubeconfig } from '../kubeconfig/build.ts';
 import { renderTemplate } from '../manifests/render.ts';
 import { type Authority, trusted as trustedOf, trustedOfClients } from '../pki/authority.ts';
 import type { PkiBundle } from '../pki/certificates.ts';
+import { certificatesIn } from '../pki/inspect.ts';
 import { authorityRows } from '../pki/table.ts';
 import type { ClusterSpec } from '../spec/schema.ts';
 import { egressName, egressProgram, egressSelector } from './egress.ts';
@@ -264,11 +265,11 @@ function nextServiceAccountFiles({ serviceAccount: { next, switched } }: PkiBund
   };
 }
 
-/** PEM of what is trusted as the plane's CA, by whichever of its Secrets are left; undefined when none is. */
+/** PEM of what is trusted as the plane's CA, each certificate once, by whichever of its Secrets are left; undefined when none is. */
 export function readAuthority(objects: { kind: string; metadata: { name: string } }[]): string | undefined {
   const found = objects
     .filter(({ kind, metadata }) => kind === 'Secret' && secretNames.includes(metadata.name))
     .flatMap((object) => (object as Secret).data?.['ca.crt'] ?? [])
     .map((data) => Buffer.from(data, 'base64').toString('utf8'));
-  return found.length > 0 ? found.join('') : undefined;
+  return found.length > 0 ? [...new Set(certificatesIn(found.join('\n')))].join('') : undefined;
 }
