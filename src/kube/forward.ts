@@ -9,13 +9,17 @@ const channel = { data: 0, error: 1 };
 
 /**
  * The byte stream to one port of a pod that runs inside an open port-forward. What the kubelet says on the error channel
- * ends it with that as its error.
+ * ends it with that as its error. It is for its user to destroy: one that destroyed itself at its end would take away
+ * from a TLS connection around it what that has not handed on yet.
  */
 export function forwardedStream(socket: WebSocket): Duplex {
   // Each channel's first message tells its port number, which is known.
   const greeted = new Set<number>();
   const stream = new Duplex({
+    autoDestroy: false,
     write(chunk: Buffer, _encoding, done) {
+      // Who writes to somebody who has gone (TLS says goodbye) may still read what that one said before.
+      if (socket.readyState !== socket.OPEN) return done();
       socket.send(Buffer.concat([Buffer.from([channel.data]), chunk]), (error) => done(error ?? null));
     },
     read() {
@@ -41,9 +45,6 @@ export function forwardedStream(socket: WebSocket): Duplex {
     else if (rest.length > 0 && !stream.push(rest)) socket.pause();
   });
   socket.on('error', (error) => stream.destroy(error));
-  socket.on('close', () => {
-    stream.push(null);
-    if (!stream.writableEnded) stream.end();
-  });
+  socket.on('close', () => stream.push(null));
   return stream;
 }
