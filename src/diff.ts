@@ -4,8 +4,8 @@ import { connectAsAdministrator } from './hosted.ts';
 import { ApiError, ConnectionError } from './kube/errors.ts';
 import type { InfraCluster } from './kube/infra-cluster.ts';
 import { type KubeObject, nameOf } from './kube/objects.ts';
-import { Existing } from './plane/apply.ts';
 import { differences, type FieldDifference } from './plane/differences.ts';
+import { isOfSameMoment, undisturbed } from './plane/dry-run.ts';
 import { planInfra } from './preview.ts';
 import { requireRecord } from './record.ts';
 import { parseSpec } from './spec/parse.ts';
@@ -44,10 +44,9 @@ export interface PlaneDiff {
  */
 export async function diffPlane(cluster: InfraCluster, instead?: ClusterSpec): Promise<PlaneDiff> {
   const record = await requireRecord(cluster);
-  const existing = await Existing.read(cluster);
   const spec = instead ?? parseSpec({ ...record.spec, allowUntestedVersion: true }, 'in the record of the plane');
-  const { objects, addresses, bundle } = await planInfra(cluster, record, spec, existing);
-  const infra = objects.flatMap((recorded) => compare('infra', existing.find(recorded), recorded));
+  const { objects, before, addresses, bundle } = await planInfra(cluster, record, spec);
+  const infra = objects.flatMap((recorded) => compare('infra', before.find(recorded), recorded));
   const assets = buildChildAssets(spec, addresses, bundle.authorities);
   const result = {
     namespace: cluster.namespace,
@@ -57,9 +56,16 @@ export async function diffPlane(cluster: InfraCluster, instead?: ClusterSpec): P
   };
   if (result.asleep) return { ...result, compared: objects.length, differences: infra };
   const hosted = await connectAsAdministrator(addresses, bundle);
-  const compareAsset = async (asset: KubeObject): Promise<ObjectDifference[]> => {
+  const tryAsset = async (asset: KubeObject) => {
     const live = await hosted.get(asset, asset.metadata.name, asset.metadata.namespace);
-    return compare('hosted', live, live ? await hosted.apply(asset, { dryRun: true }) : asset);
+    return { live, recorded: live ? await hosted.apply(asset, { dryRun: true }) : asset };
+  };
+  const compareAsset = async (asset: KubeObject): Promise<ObjectDifference[]> => {
+    const { live, recorded } = await undisturbed(
+      () => tryAsset(asset),
+      (tried) => isOfSameMoment(tried.live, tried.recorded),
+    );
+    return compare('hosted', live, recorded);
   };
   try {
     // Asked once first: with nothing there, every object would be tried again and again.

@@ -15,6 +15,7 @@ import {
 } from './plane/addresses.ts';
 import { type Applied, applyAll, Existing, nothingApplied } from './plane/apply.ts';
 import { buildControlPlane, certificateContext } from './plane/control-plane.ts';
+import { isOfSameMoment, undisturbed } from './plane/dry-run.ts';
 import { buildGuards } from './plane/guards.ts';
 import { chooseStorage } from './plane/storage.ts';
 import { runPreflight } from './preflight/run.ts';
@@ -31,14 +32,15 @@ import { toolVersion } from './version.ts';
  */
 export async function dryRun(cluster: InfraCluster, spec: ClusterSpec, reporter: Reporter): Promise<Applied> {
   await runPreflight(cluster, spec, reporter);
-  const existing = await Existing.read(cluster);
   const { asleep: _, ...record } = (await readRecord(cluster)) ?? newRecord(spec);
   const wanted = { ...record, spec, toolVersion: toolVersion() };
-  return (await planInfra(cluster, wanted, spec, existing)).applied;
+  return (await planInfra(cluster, wanted, spec)).applied;
 }
 
 export interface InfraPlan {
   applied: Applied;
+  /** What the namespace held at the moment of the dry run. */
+  before: Existing;
   /** Everything of the plane in the infra cluster, as the server would have it after a deploy. */
   objects: KubeObject[];
   addresses: Addresses;
@@ -46,11 +48,18 @@ export interface InfraPlan {
 }
 
 /** Sends what deploy would send as a dry run, the record as it is given. */
-export async function planInfra(
+export function planInfra(cluster: InfraCluster, record: PlaneRecord, spec: ClusterSpec): Promise<InfraPlan> {
+  return undisturbed(
+    async () => planOver(await Existing.read(cluster), cluster, record, spec),
+    ({ before, objects }) => objects.every((object) => isOfSameMoment(before.find(object), object)),
+  );
+}
+
+async function planOver(
+  existing: Existing,
   cluster: InfraCluster,
   record: PlaneRecord,
   spec: ClusterSpec,
-  existing: Existing,
 ): Promise<InfraPlan> {
   const { storage, replaces } = await chooseStorage(cluster, spec, existing, record);
   const applied = nothingApplied();
@@ -74,7 +83,7 @@ export async function planInfra(
     ...buildGuards(record.planeId, spec),
     ...workloads.filter((object) => !anew.includes(object)),
   ]);
-  return { applied, objects: [...first, ...second], addresses, bundle };
+  return { applied, before: existing, objects: [...first, ...second], addresses, bundle };
 }
 
 export interface Export {
