@@ -27,15 +27,22 @@ export async function runHollowPods(
   pods: number,
 ): Promise<number> {
   const folder = mkdtempSync(path.join(tmpdir(), 'k8sk8s-hollow-'));
-  const kubeconfig = path.join(folder, 'kubeconfig');
-  writeFileSync(kubeconfig, buildKubeconfig({ ...access, clusterName: 'bench', userName: node }), { mode: 0o600 });
+  const kubeconfig = buildKubeconfig({ ...access, clusterName: 'bench', userName: node });
+  writeFileSync(path.join(folder, 'kubeconfig'), kubeconfig, { mode: 0o600 });
   const log = openSync(path.join(folder, 'log'), 'w');
   const child = spawn(
-    program,
+    'unshare',
     [
+      // kubemark leaves a folder and a socket in /tmp, wherever TMPDIR leads.
+      '--mount',
+      'sh',
+      '-c',
+      'mount --bind "$0" /tmp && exec "$@"',
+      folder,
+      program,
       '--morph=kubelet',
       `--name=${node}`,
-      `--kubeconfig=${kubeconfig}`,
+      '--kubeconfig=/tmp/kubeconfig',
       `--max-pods=${pods + 10}`,
       '--use-host-image-service=false',
       '--kubelet-port=0',

@@ -6,7 +6,7 @@ import { run } from './world.ts';
 
 const runs = 5;
 
-test('a deploy takes at most 1.6 times what bare etcd and kube-apiserver processes take', { retry: 2 }, async () => {
+test('a deploy takes at most 1.6 times what bare etcd and kube-apiserver processes take', { retry: 4 }, async () => {
   const bench = [path.resolve('dist/bench.js'), '--sandbox', inject('sandbox'), '--runs', String(runs)];
   const options = ['--at-most', '1.6', '--', '--etcd-storage', 'ephemeral'];
   const { code, stdout, stderr } = await run(process.execPath, [...bench, ...options]);

@@ -17,6 +17,8 @@ export interface Outcome {
 }
 
 const cli = path.resolve('dist/cli.js');
+/** Of deploys that choose none: another one than the default, to see that behaviour is the same. */
+const profile = process.env.K8SK8S_TEST_PROFILE;
 /** The sandbox's kubectl, whatever the box has. */
 export const kubectl = binaryPath(cacheRoot(), 'kubernetes', versions.kubernetes, 'kubectl');
 const work = inject('work');
@@ -73,7 +75,12 @@ export class Namespace {
 
   /** `k8sk8s …` with the delegated administrator's rights, in the namespace's folder. */
   k8sk8s(...args: string[]): Promise<Outcome> {
-    return run(process.execPath, [cli, ...args, '-n', this.name], { env: this.env, cwd: this.cwd });
+    return run(process.execPath, this.#line(args), { env: this.env, cwd: this.cwd });
+  }
+
+  #line(args: string[]): string[] {
+    const chosen = profile && args[0] === 'deploy' && !args.includes('--profile') ? ['--profile', profile] : [];
+    return [cli, ...args, ...chosen, '-n', this.name];
   }
 
   /** A command of k8sk8s that is about files, in the namespace's folder. */
@@ -84,7 +91,7 @@ export class Namespace {
   /** `k8sk8s …` with its standard output in a file of the namespace's folder. */
   async into(file: string, ...args: string[]): Promise<Outcome> {
     const output = await open(path.join(this.cwd, file), 'w');
-    const child = spawn(process.execPath, [cli, ...args, '-n', this.name], {
+    const child = spawn(process.execPath, this.#line(args), {
       env: { ...process.env, ...this.env },
       cwd: this.cwd,
       stdio: ['ignore', output.fd, 'pipe'],
@@ -97,7 +104,7 @@ export class Namespace {
 
   /** The same, killed after so many milliseconds, or once something has come true. */
   async killed(after: number | Promise<unknown>, ...args: string[]): Promise<void> {
-    const child = spawn(process.execPath, [cli, ...args, '-n', this.name], {
+    const child = spawn(process.execPath, this.#line(args), {
       env: { ...process.env, ...this.env },
       cwd: this.cwd,
       stdio: 'ignore',
