@@ -2,9 +2,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { UserError } from '../errors.ts';
 import { ApiError } from '../kube/errors.ts';
 import type { HostedCluster } from '../kube/hosted-cluster.ts';
-import { type KubeObject, nameOf, sameContent } from '../kube/objects.ts';
+import { type KubeObject, nameOf, type Service, sameContent } from '../kube/objects.ts';
 import type { Applied } from '../plane/apply.ts';
 import type { Reporter } from '../ui/reporter.ts';
+import { freeAddress, isAddressTaken } from './service-address.ts';
 
 /** The API server is ready a moment before it has made its own namespaces. */
 const namespaceGrace = 10_000;
@@ -35,19 +36,27 @@ async function applyOne(cluster: HostedCluster, object: KubeObject): Promise<Kub
     try {
       return await cluster.apply(object);
     } catch (error) {
-      const early = error instanceof ApiError && (error.status === 404 || error.status === 403);
-      if (early && Date.now() < deadline) {
-        await sleep(100);
-        continue;
-      }
       if (!(error instanceof ApiError)) throw error;
-      throw new UserError({
-        what: `the hosted cluster refuses ${nameOf(object)}`,
-        why: `${error.status} ${error.reason}: ${error.message}`,
-        fix: 'if something was installed there that forbids it (a webhook, a policy), allow it and run the command again',
-        anchor: 'child-asset-refused',
-        cause: error,
-      });
+      const isEarly = error.status === 404 || error.status === 403;
+      const isTaken = isAddressTaken(error);
+      const holder = isTaken ? await freeAddress(cluster, object as Service) : undefined;
+      if (Date.now() > deadline || !(isEarly || (isTaken && holder === undefined)))
+        throw refused(object, error, holder);
+      await sleep(100);
     }
   }
+}
+
+function refused(object: KubeObject, error: ApiError, holder: string | undefined): UserError {
+  return new UserError({
+    what: `the hosted cluster refuses ${nameOf(object)}`,
+    why: holder
+      ? `${holder} has the address that it needs, ${(object as Service).spec.clusterIP}`
+      : `${error.status} ${error.reason}: ${error.message}`,
+    fix: holder
+      ? 'give that one another address, and run the command again'
+      : 'if something was installed there that forbids it (a webhook, a policy), allow it and run the command again',
+    anchor: 'child-asset-refused',
+    cause: error,
+  });
 }

@@ -33,7 +33,7 @@ const rows: [apiVersion: string, namespaced: boolean, kinds: Record<string, stri
   ],
   ['batch/v1', true, { CronJob: 'cronjobs', Job: 'jobs' }],
   ['networking.k8s.io/v1', true, { Ingress: 'ingresses', NetworkPolicy: 'networkpolicies' }],
-  ['networking.k8s.io/v1', false, { IngressClass: 'ingressclasses' }],
+  ['networking.k8s.io/v1', false, { IngressClass: 'ingressclasses', IPAddress: 'ipaddresses' }],
   ['policy/v1', true, { PodDisruptionBudget: 'poddisruptionbudgets' }],
   ['coordination.k8s.io/v1', true, { Lease: 'leases' }],
   ['discovery.k8s.io/v1', true, { EndpointSlice: 'endpointslices' }],

@@ -1,13 +1,10 @@
 import { readFileSync } from 'node:fs';
 import { loadAll } from 'js-yaml';
-import { expect, inject, test } from 'vitest';
-import { connectHosted } from '../../src/kube/connect.ts';
+import { expect, test } from 'vitest';
 import { ApiError } from '../../src/kube/errors.ts';
 import type { KubeObject } from '../../src/kube/objects.ts';
-import { readKubeconfig } from '../../src/kubeconfig/read.ts';
-import { issueLeaf } from '../../src/pki/issue.ts';
 import { specs } from '../golden/specs.ts';
-import { adminKubeconfig, newNamespace } from './world.ts';
+import { connectAsHosted, newNamespace } from './world.ts';
 
 const hostedNamespaces = new Set(['kube-system']);
 const clusterWide = new Set(['ClusterRole', 'ClusterRoleBinding', 'FlowSchema']);
@@ -16,14 +13,7 @@ test.each(Object.keys(specs))(
   'a real API server accepts every manifest of %s, unknown fields refused',
   async (name) => {
     const { cluster } = await newNamespace();
-    const api = inject('api');
-    const server = readKubeconfig(readFileSync(adminKubeconfig, 'utf8'), adminKubeconfig).server!;
-    const admin = await issueLeaf(api.authority, {
-      commonName: 'admin',
-      organizations: ['system:masters'],
-      usages: ['clientAuth'],
-    });
-    const hosted = connectHosted({ server, certificateAuthority: api.authority.certificate, client: admin });
+    const hosted = await connectAsHosted();
     const objects = loadAll(readFileSync(`test/golden/rendered/${name}.yaml`, 'utf8')) as KubeObject[];
     for (const object of objects) {
       const isHosted = hostedNamespaces.has(object.metadata.namespace ?? '') || clusterWide.has(object.kind);

@@ -2,7 +2,8 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { load } from 'js-yaml';
 import { inject } from 'vitest';
-import { connectInfra } from '../../src/kube/connect.ts';
+import { connectHosted, connectInfra } from '../../src/kube/connect.ts';
+import type { HostedCluster } from '../../src/kube/hosted-cluster.ts';
 import type { InfraCluster } from '../../src/kube/infra-cluster.ts';
 import type { KubeObject } from '../../src/kube/objects.ts';
 import { buildKubeconfig } from '../../src/kubeconfig/build.ts';
@@ -16,6 +17,17 @@ export const adminKubeconfig = path.join(api.folder, 'admin.kubeconfig');
 
 function asAdmin(namespace: string): InfraCluster {
   return connectInfra({ kubeconfig: adminKubeconfig }, namespace);
+}
+
+/** The server taken for a hosted cluster's, with its administrator. */
+export async function connectAsHosted(): Promise<HostedCluster> {
+  const { server, authority } = api;
+  const client = await issueLeaf(authority, {
+    commonName: 'admin',
+    organizations: ['system:masters'],
+    usages: ['clientAuth'],
+  });
+  return connectHosted({ server, certificateAuthority: authority.certificate, client });
 }
 
 export interface Delegate {
