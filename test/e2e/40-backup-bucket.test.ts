@@ -9,9 +9,11 @@ import { machineFolder, requireState } from '../../sandbox/state.ts';
 import { imageReferences } from '../../sandbox/versions.ts';
 import { Bucket } from '../../src/backup/bucket.ts';
 import { bucketKeys, bucketPlace } from '../../src/backup/place.ts';
+import { connectInfra } from '../../src/kube/connect.ts';
 import { terminalReporter } from '../../src/ui/terminal.ts';
+import { SecretSearch } from '../faults/secrets.ts';
 import { S3Server } from './s3-server.ts';
-import { asInfraAdmin, Namespace, run, sandboxCommand, succeeded } from './world.ts';
+import { asInfraAdmin, Namespace, type Outcome, run, sandboxCommand, succeeded } from './world.ts';
 
 // Scheduled backups in a bucket of a real S3 server, made by the image of k8sk8s in a namespace that takes restricted pods
 // alone. The tests follow each other. The server is built for a minute and a half once, so with `npm run test:all`.
@@ -22,22 +24,35 @@ const others = ['bucket-0000000000-20200101T000000Z.backup', 'bucket-20200101T00
 let home: Namespace;
 let server: S3Server;
 let recipient: string;
+let search: SecretSearch;
 
 const file = (name: string) => path.join(home.cwd, name);
 const objects = () => server.objects('backups').filter((name) => name.startsWith('team/'));
 const mine = () => objects().filter((name) => own.test(path.basename(name)) && !others.includes(path.basename(name)));
 
+const hear = (outcome: Outcome): Outcome => {
+  search.hear('a command', outcome.stdout + outcome.stderr);
+  return outcome;
+};
+const k8sk8s = async (...args: string[]) => hear(await home.k8sk8s(...args));
+
 function schedule(...more: string[]) {
   const reach = ['--s3-endpoint', server.endpoint, '--s3-ca', server.ca, '--s3-credentials-secret', 's3'];
-  return home.k8sk8s('backup', 'schedule', '--keep', '1', '--recipient', recipient, ...reach, ...more);
+  return k8sk8s('backup', 'schedule', '--verbose', '--keep', '1', '--recipient', recipient, ...reach, ...more);
 }
 const toTeam = ['--to', 's3://backups/team'];
 const ownImage = ['--image', imageReferences.k8sk8s()];
 
 async function keysAre(keys: Record<string, string>): Promise<void> {
   await home.infra('delete', 'secret', 's3', '--ignore-not-found');
-  const literals = Object.entries(keys).map(([name, value]) => `--from-literal=${name}=${value}`);
-  succeeded(await home.infra('create', 'secret', 'generic', 's3', ...literals));
+  for (const [name, value] of Object.entries(keys)) {
+    writeFileSync(file(name), value);
+    if (name !== 'AWS_SECRET_ACCESS_KEY') continue;
+    search.need(name, value);
+    search.need(`${name} in base64`, Buffer.from(value).toString('base64'));
+  }
+  const files = Object.keys(keys).map((name) => `--from-file=${name}`);
+  succeeded(await home.infra('create', 'secret', 'generic', 's3', ...files));
 }
 
 describe.runIf(process.env.K8SK8S_TEST === 'all')('scheduled backups in a bucket', () => {
@@ -61,7 +76,16 @@ describe.runIf(process.env.K8SK8S_TEST === 'all')('scheduled backups in a bucket
     recipient = await identityToRecipient(identity);
     writeFileSync(file('identity'), `${identity}\n`);
     succeeded(await sandboxCommand(['host', host], home));
-    succeeded(await home.k8sk8s('deploy', '-h', host));
+    search = new SecretSearch({
+      cluster: connectInfra({ kubeconfig: home.env.KUBECONFIG }, home.name),
+      folder: home.cwd,
+      hasNodes: false,
+      heard: [],
+    });
+    search.watchProcesses();
+    search.watchPods();
+    succeeded(await k8sk8s('deploy', '-h', host, '--verbose'));
+    await search.collect();
   }, 1_200_000);
 
   afterAll(async () => {
@@ -83,7 +107,7 @@ describe.runIf(process.env.K8SK8S_TEST === 'all')('scheduled backups in a bucket
   });
 
   test('what is wrong with keys, bucket or certificate is told at once, in the words of the job', async () => {
-    await keysAre({ ...server.keys, AWS_SECRET_ACCESS_KEY: 'tr0ubador' });
+    await keysAre({ ...server.keys, AWS_SECRET_ACCESS_KEY: 'tr0ubador & 3' });
     const wrongKey = await schedule(...toTeam, ...ownImage);
     expect(wrongKey.code, wrongKey.stderr).toBe(1);
     expect(wrongKey.stderr).toContain('AWS_SECRET_ACCESS_KEY is not that of AWS_ACCESS_KEY_ID');
@@ -95,7 +119,7 @@ describe.runIf(process.env.K8SK8S_TEST === 'all')('scheduled backups in a bucket
     expect(noBucket.stderr).toContain('there is no bucket "nowhere"');
     const nobody = await schedule(...toTeam, ...ownImage, '--s3-endpoint', server.endpoint.replace(/\d+$/, '1'));
     expect(nobody.stderr).toContain('nothing listens at that address and port');
-    const unknown = await home.k8sk8s(
+    const unknown = await k8sk8s(
       ...['backup', 'schedule', '--recipient', recipient, ...toTeam, ...ownImage],
       ...['--s3-endpoint', server.endpoint, '--s3-credentials-secret', 's3'],
     );
@@ -138,9 +162,9 @@ describe.runIf(process.env.K8SK8S_TEST === 'all')('scheduled backups in a bucket
 
   test('they are listed and fetched, with the namespace at hand and without it', async () => {
     const [newest] = mine().map((name) => path.basename(name));
-    const listed = succeeded(await home.k8sk8s('backup', 'list', '--output', 'json'));
+    const listed = succeeded(await k8sk8s('backup', 'list', '--output', 'json'));
     expect(JSON.parse(listed.stdout)).toEqual([{ name: newest, size: server.content('backups', mine()[0]!).length }]);
-    succeeded(await home.k8sk8s('backup', 'fetch', 'fetched'));
+    succeeded(await k8sk8s('backup', 'fetch', 'fetched'));
     const checked = succeeded(await home.local('backup', 'verify', 'fetched', '--identity-file', 'identity'));
     expect(checked.stdout).toContain(`The backup is whole.\nPlane:     ${host}, Kubernetes`);
     const from = [...['--from', 's3://backups/team', '--s3-endpoint', server.endpoint, '--s3-ca', server.ca]];
@@ -148,7 +172,7 @@ describe.runIf(process.env.K8SK8S_TEST === 'all')('scheduled backups in a bucket
       run(process.execPath, [path.resolve('dist/cli.js'), 'backup', ...args, ...from], {
         cwd: home.cwd,
         env: { KUBECONFIG: '/nonexistent', ...env },
-      });
+      }).then(hear);
     expect((await alone({ AWS_ACCESS_KEY_ID: '' }, 'list')).stderr).toContain(
       'the environment has no AWS_ACCESS_KEY_ID',
     );
@@ -181,16 +205,23 @@ describe.runIf(process.env.K8SK8S_TEST === 'all')('scheduled backups in a bucket
   });
 
   test('the schedule ends with the plane or before, and the backups stay', async () => {
-    const gone = succeeded(await home.k8sk8s('destroy', '--yes'));
+    const gone = succeeded(await k8sk8s('destroy', '--yes'));
     expect(gone.stderr).toContain('Its scheduled backups stay in s3://backups/team');
     expect((await home.infra('get', 'cronjobs,jobs', '-o', 'name')).stdout).toBe('');
     expect(mine()).toHaveLength(1);
-    succeeded(await home.k8sk8s('restore', 'fetched', '--identity-file', 'identity'));
+    succeeded(await k8sk8s('restore', 'fetched', '--identity-file', 'identity'));
     succeeded(await schedule(...toTeam, '--no-run'));
-    const off = succeeded(await home.k8sk8s('backup', 'schedule', '--off'));
+    const off = succeeded(await k8sk8s('backup', 'schedule', '--off'));
     expect(off.stderr).toContain('The schedule has ended');
     expect((await home.infra('get', 'cronjobs', '-o', 'name')).stdout).toBe('');
     expect(mine()).toHaveLength(1);
+  });
+
+  test('the keys of the bucket are in nothing that was said', async () => {
+    search.hear('events', succeeded(await home.infra('get', 'events', '-o', 'json')).stdout);
+    const report = await search.report();
+    expect(report.findings).toEqual([]);
+    expect(report.logs.filter((log) => log.startsWith('k8sk8s-backup-')).length).toBeGreaterThan(3);
   });
 });
 

@@ -45,14 +45,14 @@ const meantToBeSecret =
  * or changed; texts are searched at the end.
  */
 export class SecretSearch {
-  readonly #place: Place;
+  readonly #place: Pick<Place, 'cluster' | 'folder' | 'hasNodes' | 'heard'>;
   readonly #needles = new Map<string, Needle>();
   readonly #texts: { source: string; text: string }[] = [];
   #watching: NodeJS.Timeout | undefined;
   #processes = 0;
   #logs: PodLogs | undefined;
 
-  constructor(place: Place) {
+  constructor(place: Pick<Place, 'cluster' | 'folder' | 'hasNodes' | 'heard'>) {
     this.#place = place;
   }
 
