@@ -2,8 +2,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { UserError } from '../errors.ts';
 import { ApiError } from '../kube/errors.ts';
 import type { HostedCluster } from '../kube/hosted-cluster.ts';
-import { type KubeObject, nameOf, type Service, sameContent } from '../kube/objects.ts';
-import type { Applied } from '../plane/apply.ts';
+import { type KubeObject, nameOf, type Service } from '../kube/objects.ts';
+import { type Applied, noteApplied } from '../plane/apply.ts';
 import type { Reporter } from '../ui/reporter.ts';
 import { freeAddress, isAddressTaken } from './service-address.ts';
 
@@ -23,11 +23,7 @@ export async function applyChildAssets(
       return { before, after: await applyOne(cluster, object) };
     }),
   );
-  for (const { before, after } of results) {
-    const verb = !before ? 'created' : sameContent(before, after) ? 'unchanged' : 'changed';
-    applied[verb].push(nameOf(after));
-    if (verb !== 'unchanged') reporter.line(`${nameOf(after)} ${verb === 'created' ? 'created' : 'configured'}`);
-  }
+  for (const { before, after } of results) noteApplied(applied, before, after, reporter);
 }
 
 async function applyOne(cluster: HostedCluster, object: KubeObject): Promise<KubeObject> {

@@ -1,6 +1,7 @@
+import { isDeepStrictEqual } from 'node:util';
 import pLimit from 'p-limit';
 import { UserError } from '../errors.ts';
-import type { Kind } from '../kube/cluster.ts';
+import { fieldManager, type Kind } from '../kube/cluster.ts';
 import { explainCallError } from '../kube/errors.ts';
 import type { InfraCluster } from '../kube/infra-cluster.ts';
 import { type KubeObject, nameOf, sameContent, type Workload } from '../kube/objects.ts';
@@ -110,13 +111,31 @@ export async function applyAll(
       }),
     ),
   );
-  for (const result of results) {
-    const before = existing.find(result);
-    const verb = !before ? 'created' : sameContent(before, result) ? 'unchanged' : 'changed';
-    applied[verb].push(nameOf(result));
-    if (verb !== 'unchanged') reporter.line(`${nameOf(result)} ${verb === 'created' ? 'created' : 'configured'}`);
-  }
+  for (const result of results) noteApplied(applied, existing.find(result), result, reporter);
   return results;
+}
+
+/** Adds an object to those that were applied, and says it when that made a difference. */
+export function noteApplied(
+  applied: Applied,
+  before: KubeObject | undefined,
+  after: KubeObject,
+  reporter: Reporter,
+): void {
+  const verb = !before ? 'created' : isChanged(before, after) ? 'changed' : 'unchanged';
+  applied[verb].push(nameOf(after));
+  if (verb !== 'unchanged') reporter.line(`${nameOf(after)} ${verb === 'created' ? 'created' : 'configured'}`);
+}
+
+/**
+ * Whether it was the apply that changed an object, and not a controller that wrote between the look at it and the apply:
+ * then the server has noted no new apply (https://kubernetes.io/docs/reference/using-api/server-side-apply/#field-management).
+ */
+function isChanged(before: KubeObject, after: KubeObject): boolean {
+  const [noted, notedNow] = [before, after].map(({ metadata }) =>
+    metadata.managedFields?.find(({ manager, operation }) => manager === fieldManager && operation === 'Apply'),
+  );
+  return !sameContent(before, after) && !(noted && isDeepStrictEqual(noted, notedNow));
 }
 
 /**

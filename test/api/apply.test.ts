@@ -1,9 +1,12 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import type { KubeObject } from '../../src/kube/objects.ts';
+import { noteApplied, nothingApplied } from '../../src/plane/apply.ts';
 import { isOfSameMoment, undisturbed } from '../../src/plane/dry-run.ts';
+import { quietReporter } from '../../src/ui/quiet.ts';
 import { newNamespace } from './world.ts';
 
-// What `diff` and `deploy --dry-run` stand on: a dry run tells on which state of the object it was made.
+// What deploy and diff say of objects that others write to as well, at the same moment.
 
 const object = (color: string) =>
   ({ apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'shared' }, data: { color } }) as KubeObject;
@@ -34,4 +37,23 @@ test('an object that never comes to rest is looked at all the same', async () =>
   };
   const { after } = await undisturbed(attempt, (tried) => isOfSameMoment(tried.before, tried.after));
   expect(after.metadata.annotations).toEqual({ writes: String(writes) });
+});
+
+test('deploy says of an object that it changed it when it did, not when somebody else wrote in between', async () => {
+  const { cluster } = await newNamespace();
+  const judged = async (color: string, theirs?: object) => {
+    const before = await cluster.get(object(color), 'shared');
+    if (theirs) await cluster.merge(object(color), 'shared', theirs);
+    const applied = nothingApplied();
+    noteApplied(applied, before, await cluster.apply(object(color)), quietReporter);
+    return Object.entries(applied).flatMap(([verb, names]) => (names.length > 0 ? [verb] : []));
+  };
+  expect(await judged('red')).toEqual(['created']);
+  expect(await judged('red')).toEqual(['unchanged']);
+  expect(await judged('red', { metadata: { annotations: { note: 'theirs' } } })).toEqual(['unchanged']);
+  // The server notes the time of an apply in seconds.
+  await sleep(1100);
+  expect(await judged('blue', { metadata: { annotations: { note: 'again' } } })).toEqual(['changed']);
+  await cluster.merge(object('blue'), 'shared', { data: { color: 'theirs' } });
+  expect(await judged('blue')).toEqual(['changed']);
 });
