@@ -2,16 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { readFileSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import {
-  eventually,
-  kubectl,
-  Namespace,
-  type Outcome,
-  resourceVersions,
-  run,
-  sandboxCommand,
-  succeeded,
-} from './world.ts';
+import { eventually, kubectl, Namespace, type Outcome, run, sandboxCommand, succeeded, written } from './world.ts';
 
 // A plane with two workers, from deploy to destroy. The tests of this file follow each other.
 
@@ -62,20 +53,20 @@ describe('deploy', () => {
   });
 
   test('a second run changes nothing and says so', async () => {
-    const before = await resourceVersions(home);
+    const before = await written(home);
     const authority = readFileSync(path.join(home.cwd, 'tls/ca.pem'), 'utf8');
     const second = succeeded(await home.k8sk8s('deploy', '-h', host));
     expect(second.stderr).toContain('Nothing to change');
-    expect(await resourceVersions(home)).toEqual(before);
+    expect(await written(home)).toEqual(before);
     expect(readFileSync(path.join(home.cwd, 'tls/ca.pem'), 'utf8')).toBe(authority);
   });
 
   test('says what another run would change without changing it', async () => {
-    const before = await resourceVersions(home);
+    const before = await written(home);
     const { stdout } = succeeded(await home.k8sk8s('deploy', '--scheduler-arg', 'v=1', '--dry-run'));
     expect(stdout).toContain('would change deployment "kube-scheduler"');
     expect(stdout).not.toContain('would change deployment "kube-apiserver"');
-    expect(await resourceVersions(home)).toEqual(before);
+    expect(await written(home)).toEqual(before);
   });
 
   test("refuses a change that would cost an ephemeral etcd's data", async () => {

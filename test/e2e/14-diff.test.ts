@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { Namespace, resourceVersions, sandboxCommand, succeeded } from './world.ts';
+import { Namespace, sandboxCommand, succeeded, written } from './world.ts';
 
 // Hand edits of a plane: shown field by field, and put back by deploy.
 
@@ -16,9 +16,9 @@ afterAll(async () => {
 });
 
 test('a plane that nobody touched does not differ, and looking changes nothing', async () => {
-  const before = await resourceVersions(home);
+  const before = await written(home);
   expect(succeeded(await home.k8sk8s('diff')).stdout).toMatch(/^All \d+ objects are as recorded\.\n$/);
-  expect(await resourceVersions(home)).toEqual(before);
+  expect(await written(home)).toEqual(before);
 });
 
 test('a hand edit of any field that k8sk8s owns is shown, what others own is not, and deploy heals it', async () => {

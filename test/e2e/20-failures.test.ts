@@ -1,7 +1,7 @@
 import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { eventually, Namespace, type Outcome, resourceVersions, run, sandboxCommand, succeeded } from './world.ts';
+import { eventually, Namespace, type Outcome, run, sandboxCommand, succeeded, written } from './world.ts';
 
 // Deploys that go wrong, each for real, and what the person is told. Every namespace ends empty.
 
@@ -118,9 +118,9 @@ describe('a deploy that is interrupted', () => {
     }
     succeeded(await home.k8sk8s('deploy', '-h', host));
     expect(Buffer.from(authority!, 'base64').toString()).toBe(readFileSync(path.join(home.cwd, 'tls/ca.pem'), 'utf8'));
-    const before = await resourceVersions(home);
+    const before = await written(home);
     expect(succeeded(await home.k8sk8s('deploy')).stderr).toContain('Nothing to change');
-    expect(await resourceVersions(home)).toEqual(before);
+    expect(await written(home)).toEqual(before);
     await leavesNothing(home);
   });
 

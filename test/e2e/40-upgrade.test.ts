@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { brokenImage, renamedImage } from './images.ts';
-import { eventually, Namespace, resourceVersions, sandboxCommand, succeeded } from './world.ts';
+import { eventually, Namespace, sandboxCommand, succeeded, written } from './world.ts';
 import { Writer } from './writer.ts';
 
 const image = (component: string, version: string) => `registry.k8s.io/${component}:v${version}`;
@@ -29,12 +29,12 @@ describe('a plane and other versions', () => {
   });
 
   test('an upgrade to images that cannot be pulled is not begun with', async () => {
-    const before = await resourceVersions(home);
+    const before = await written(home);
     const refused = await upgrade('--to', '1.37.99');
     expect(refused.code, refused.stderr).toBe(1);
     expect(refused.stderr).toMatch(/the image registry.k8s.io\/kube-\S+:v1.37.99 cannot be used/);
     expect(refused.stderr).toContain('nothing was changed');
-    expect(await resourceVersions(home)).toEqual(before);
+    expect(await written(home)).toEqual(before);
     expect((await home.infra('get', 'pods', '-o', 'name')).stdout).not.toContain('k8sk8s-try');
   });
 
@@ -112,13 +112,13 @@ describe.runIf(process.env.K8SK8S_TEST === 'all')('from 1.36.3 to 1.37.2 under l
   });
 
   test('the plan names every image, the way back, and changes nothing', async () => {
-    const before = await resourceVersions(home);
+    const before = await written(home);
     const { stdout } = succeeded(await home.k8sk8s('upgrade', '--to', '1.37', '--plan'));
     for (const component of ['kube-apiserver', 'kube-controller-manager', 'kube-scheduler', 'kube-proxy'])
       expect(stdout).toContain(`${image(component, '1.36.3')} -> ${image(component, '1.37.2')}`);
     expect(stdout).toContain('Rollback:');
     expect(stdout).toContain('Against:  nothing');
-    expect(await resourceVersions(home)).toEqual(before);
+    expect(await written(home)).toEqual(before);
   });
 
   test('an option that the new version refuses takes it back to 1.36.3', async () => {

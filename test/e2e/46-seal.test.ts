@@ -2,7 +2,7 @@ import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { certificatesIn, inspect, matches } from '../../src/pki/inspect.ts';
-import { eventually, Namespace, resourceVersions, sandboxCommand, succeeded } from './world.ts';
+import { eventually, Namespace, sandboxCommand, succeeded, written } from './world.ts';
 
 // The key of a plane's CA is kept sealed: who reads all Secrets does not have it. The tests follow each other.
 
@@ -62,7 +62,7 @@ describe('a sealed plane', { timeout: 600_000 }, () => {
   });
 
   test('what changes nothing asks for no key', async () => {
-    const before = await resourceVersions(home);
+    const before = await written(home);
     expect(succeeded(await home.k8sk8s('deploy')).stderr).toContain('Nothing to change');
     succeeded(await home.k8sk8s('diff'));
     succeeded(await home.k8sk8s('token', 'create'));
@@ -71,7 +71,7 @@ describe('a sealed plane', { timeout: 600_000 }, () => {
     expect([refused.code, refused.stderr]).toEqual([2, expect.stringContaining('--seal-file')]);
     const wrong = await home.k8sk8s('certs', 'renew', '--name', 'scheduler', '--seal-file', 'other');
     expect(wrong.stderr).toContain('does not open');
-    expect(await resourceVersions(home)).toEqual(before);
+    expect(await written(home)).toEqual(before);
   });
 
   test('users are let in by what signs in its place, and a change of names by its key', async () => {

@@ -8,6 +8,7 @@ import { expect, inject } from 'vitest';
 import { binaryPath } from '../../sandbox/artifacts/cache.ts';
 import { versions } from '../../sandbox/versions.ts';
 import { cacheRoot } from '../../src/cache-root.ts';
+import type { KubeObject } from '../../src/kube/objects.ts';
 
 /** What a command did: everything that a person would have seen. */
 export interface Outcome {
@@ -211,17 +212,20 @@ export async function eventually<T>(seconds: number, check: () => Promise<T>): P
   }
 }
 
-/** `Kind/name resourceVersion` of every object of a plane, but the lease's, which says who was at work. */
-export async function resourceVersions(namespace: Namespace): Promise<string[]> {
+/**
+ * What was last written to every object of a plane, one text each; not the lease, which says who was at work, and not what
+ * controllers report in `status`, whenever they come to that.
+ */
+export async function written(namespace: Namespace): Promise<string[]> {
+  const kinds = 'statefulsets,deployments,services,secrets,configmaps,ingresses';
   const { stdout } = succeeded(
-    await namespace.infra(
-      'get',
-      'statefulsets,deployments,services,secrets,configmaps,ingresses',
-      '-l',
-      'app.kubernetes.io/part-of=k8sk8s',
-      '-o',
-      'jsonpath={range .items[*]}{.kind}/{.metadata.name} {.metadata.resourceVersion} {.metadata.generation}{"\\n"}{end}',
-    ),
+    await namespace.infra('get', kinds, '-l', 'app.kubernetes.io/part-of=k8sk8s', '-o', 'json'),
   );
-  return stdout.trim().split('\n').sort();
+  const { items } = JSON.parse(stdout) as { items: (KubeObject & { status?: object })[] };
+  return items
+    .map(({ status, ...object }) => {
+      const { managedFields, resourceVersion, ...metadata } = object.metadata;
+      return JSON.stringify({ ...object, metadata: status ? metadata : { ...metadata, resourceVersion } });
+    })
+    .sort();
 }
