@@ -12,7 +12,7 @@ interface ObjectMeta {
   deletionTimestamp?: string;
   labels?: Record<string, string>;
   annotations?: Record<string, string>;
-  managedFields?: { manager?: string; operation?: string; apiVersion?: string; time?: string; fieldsV1?: object }[];
+  managedFields?: { manager?: string; operation?: string; apiVersion?: string; time?: string; subresource?: string }[];
   ownerReferences?: { apiVersion: string; kind: string; name: string; uid: string; controller?: boolean }[];
 }
 

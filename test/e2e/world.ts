@@ -213,19 +213,19 @@ export async function eventually<T>(seconds: number, check: () => Promise<T>): P
 }
 
 /**
- * What was last written to every object of a plane, one text each; not the lease, which says who was at work, and not what
- * controllers report in `status`, whenever they come to that.
+ * What was last written to every object of a plane, and by whom and when, one text each; not the lease, which says who was at
+ * work, and not what controllers report in `status`, whenever they come to that.
  */
 export async function written(namespace: Namespace): Promise<string[]> {
   const kinds = 'statefulsets,deployments,services,secrets,configmaps,ingresses';
-  const { stdout } = succeeded(
-    await namespace.infra('get', kinds, '-l', 'app.kubernetes.io/part-of=k8sk8s', '-o', 'json'),
-  );
+  const ours = ['-l', 'app.kubernetes.io/part-of=k8sk8s'];
+  const { stdout } = succeeded(await namespace.infra('get', kinds, ...ours, '-o', 'json', '--show-managed-fields'));
   const { items } = JSON.parse(stdout) as { items: (KubeObject & { status?: object })[] };
   return items
     .map(({ status, ...object }) => {
       const { managedFields, resourceVersion, ...metadata } = object.metadata;
-      return JSON.stringify({ ...object, metadata: status ? metadata : { ...metadata, resourceVersion } });
+      const writes = managedFields?.filter(({ subresource }) => subresource !== 'status');
+      return JSON.stringify({ ...object, metadata, writes, ...(!status && { resourceVersion }) });
     })
     .sort();
 }
