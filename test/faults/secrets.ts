@@ -40,19 +40,22 @@ export interface SecretReport {
 const meantToBeSecret =
   /^k8sk8s (kubeconfig --output -|token create|user create|backup create - |deploy.*--with-secrets)/;
 
+/** Where things are said: a place of faults, or anything that has as much of one. */
+type Searched = Pick<Place, 'cluster' | 'folder' | 'hasNodes' | 'heard'>;
+
 /**
  * Searches everything that was said for the secrets of every plane that there was. Collect before a plane is destroyed
  * or changed; texts are searched at the end.
  */
 export class SecretSearch {
-  readonly #place: Pick<Place, 'cluster' | 'folder' | 'hasNodes' | 'heard'>;
+  readonly #place: Searched;
   readonly #needles = new Map<string, Needle>();
   readonly #texts: { source: string; text: string }[] = [];
   #watching: NodeJS.Timeout | undefined;
   #processes = 0;
   #logs: PodLogs | undefined;
 
-  constructor(place: Pick<Place, 'cluster' | 'folder' | 'hasNodes' | 'heard'>) {
+  constructor(place: Searched) {
     this.#place = place;
   }
 
