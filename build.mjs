@@ -65,9 +65,9 @@ await build({
   ...common,
   entryPoints: {
     cli: 'src/cli.ts',
-    demo: 'sandbox/demo.ts',
-    bench: 'bench/main.ts',
-    conformance: 'conformance/main.ts',
+    demo: 'src/sandbox/demo.ts',
+    bench: 'test/bench/main.ts',
+    conformance: 'test/conformance/main.ts',
     faults: 'test/faults/main.ts',
   },
   outdir: 'dist',
@@ -83,13 +83,13 @@ await build({
 for (const [program, entry] of [
   ['approver', 'approver/main'],
   ['egress', 'egress/main'],
-  ['backup-to-volume', 'backup/job/to-volume'],
-  ['backup-to-bucket', 'backup/job/to-bucket'],
+  ['backup-to-volume', 'backup-job/to-volume'],
+  ['backup-to-bucket', 'backup-job/to-bucket'],
 ])
   await build({
     ...common,
     minify: true,
-    entryPoints: [`src/${entry}.ts`],
+    entryPoints: [`src/programs/${entry}.ts`],
     plugins: [withoutKeyFinders],
     outfile: `dist/${program}.mjs`,
     // Faster masking for ws, in C; it does without.

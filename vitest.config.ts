@@ -8,7 +8,7 @@ export default defineConfig({
       {
         test: {
           name: 'unit',
-          include: ['src/**/*.test.ts', 'sandbox/**/*.test.ts', 'bench/**/*.test.ts', 'conformance/**/*.test.ts'],
+          include: ['src/**/*.test.ts', 'test/bench/**/*.test.ts', 'test/conformance/**/*.test.ts'],
           testTimeout: 20_000,
         },
       },

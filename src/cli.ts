@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 import { Command } from 'commander';
-import { toolVersion } from './version.ts';
+import { toolVersion } from './base/version.ts';
 
 /** A command's module adds its own options and action; it is imported when its name is on the command line. */
 interface CommandModule {
@@ -70,6 +70,6 @@ function withoutHelpCommand(argv: string[]): string[] {
 }
 
 main(withoutHelpCommand(process.argv.slice(2))).catch(async (error: unknown) => {
-  const { reportError } = await import('./commands/report.ts');
+  const { reportError } = await import('./commands/options/report.ts');
   process.exitCode = reportError(error, process.argv.slice(2));
 });

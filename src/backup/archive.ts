@@ -2,9 +2,9 @@ import { createHash } from 'node:crypto';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { extract, pack } from 'tar-stream';
-import { messageOf, UserError } from '../errors.ts';
+import { messageOf, UserError } from '../base/errors.ts';
 import type { Secret } from '../kube/objects.ts';
-import type { PlaneRecord } from '../record.ts';
+import type { PlaneRecord } from '../live/record.ts';
 
 /** What a backup says about itself before its content. */
 export interface BackupHead {

@@ -9,11 +9,11 @@ import {
   S3Client,
 } from '@aws-sdk/client-s3';
 import { Upload } from '@aws-sdk/lib-storage';
-import { messageOf, UserError } from '../errors.ts';
+import { messageOf, UserError } from '../base/errors.ts';
 import { isUntrusted } from '../kube/errors.ts';
+import { type BucketKeys, type BucketPlace, urlOf } from './location.ts';
 import { backupSuffix, byTime } from './names.ts';
-import { type BucketKeys, type BucketPlace, urlOf } from './place.ts';
-import type { KeptBackup, Shelf } from './shelf.ts';
+import type { KeptBackup, Shelf } from './store.ts';
 
 // The only importer of the S3 client: nobody else's start waits for it.
 

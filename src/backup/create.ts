@@ -1,17 +1,17 @@
 import type { Readable } from 'node:stream';
-import { UserError } from '../errors.ts';
-import { openPlane, type Plane, refuseAsleep } from '../hosted.ts';
+import { UserError } from '../base/errors.ts';
+import { mebibytes } from '../base/quantity.ts';
+import { toolVersion } from '../base/version.ts';
+import { EtcdGateway } from '../etcd/gateway.ts';
+import type { SnapshotFacts } from '../etcd/snapshot.ts';
 import type { InfraCluster } from '../kube/infra-cluster.ts';
 import type { Pod, Secret } from '../kube/objects.ts';
-import { Existing } from '../plane/apply.ts';
-import { EtcdGateway } from '../plane/etcd-gateway.ts';
+import { Existing } from '../live/apply.ts';
+import { openPlane, type Plane, refuseAsleep } from '../live/open.ts';
 import { belongsTo, planeSelector } from '../plane/names.ts';
-import { mebibytes } from '../quantity.ts';
 import type { Phase } from '../ui/reporter.ts';
-import { toolVersion } from '../version.ts';
 import type { BackupHead } from './archive.ts';
 import type { Seal } from './seal.ts';
-import type { SnapshotFacts } from './snapshot.ts';
 import { streamBackup } from './stream.ts';
 
 export interface BackupRequest {

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { parseSpec } from '../spec/parse.ts';
+import { parseSpec } from '../config/parse.ts';
 import { buildConfig, buildCronJob, type JobConfig } from './cronjob.ts';
 
 const spec = parseSpec({ host: 'k.example.com', imagePullSecret: 'mirror', tolerations: ['infra'] }, 'the test');

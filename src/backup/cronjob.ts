@@ -1,14 +1,14 @@
 import { readFileSync } from 'node:fs';
-import { imagesOf } from '../images.ts';
+import { packageFile } from '../base/package-file.ts';
+import { imagesOf } from '../config/images.ts';
+import type { ClusterSpec } from '../config/schema.ts';
 import type { ConfigMap, KubeObject, PersistentVolumeClaim } from '../kube/objects.ts';
-import { packageFile } from '../manifests/package-file.ts';
 import { renderTemplate, type Value } from '../manifests/render.ts';
 import { podSelector } from '../plane/names.ts';
 import { secretNames } from '../plane/secrets.ts';
 import { containerSecurity, placement, podSecurity } from '../plane/workloads.ts';
-import type { ClusterSpec } from '../spec/schema.ts';
 import type { BackupHead } from './archive.ts';
-import type { BucketPlace } from './place.ts';
+import type { BucketPlace } from './location.ts';
 
 /** What the CronJob's program is told: job.json of its ConfigMap. */
 export interface JobConfig {
@@ -69,7 +69,7 @@ export function buildCronJob(
   image?: string,
 ): KubeObject {
   const { bucket } = config;
-  const [job] = renderTemplate('host/backup-cronjob.yaml', {
+  const [job] = renderTemplate('plane/backup-cronjob.yaml', {
     schedule,
     labels: podSelector(planeId, 'backup'),
     image: image ?? imagesOf(spec).node,

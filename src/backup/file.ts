@@ -3,7 +3,7 @@ import { createReadStream, createWriteStream, openSync, readSync, renameSync, rm
 import path from 'node:path';
 import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import { fileError } from '../file-error.ts';
+import { fileError } from '../base/file-error.ts';
 
 /** Ends the name of what is still being written, or was when its writer was killed: `list` leaves it out. */
 export const unfinished = '.part';

@@ -1,10 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { UserError } from '../errors.ts';
+import { UserError } from '../base/errors.ts';
 import type { InfraCluster } from '../kube/infra-cluster.ts';
 import type { Event, Job, KubeObject, Pod } from '../kube/objects.ts';
-import { hindranceOf } from '../plane/one-off-pod.ts';
+import { hindranceOf } from '../live/one-off-pod.ts';
 import type { Phase } from '../ui/reporter.ts';
-import type { Patience } from '../work.ts';
+import type { Patience } from '../ui/work.ts';
 import { cronJobKind, scheduleName } from './cronjob.ts';
 
 interface CronJob extends KubeObject {

@@ -1,5 +1,5 @@
 import tls from 'node:tls';
-import { isIp } from '../cidr.ts';
+import { isIp } from '../base/cidr.ts';
 import { hostAndPort } from '../plane/addresses.ts';
 import type { BackupHead } from './archive.ts';
 

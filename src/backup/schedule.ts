@@ -1,12 +1,12 @@
-import { UserError } from '../errors.ts';
-import { openPlane } from '../hosted.ts';
+import { UserError } from '../base/errors.ts';
+import { toolVersion } from '../base/version.ts';
 import { explainCallError } from '../kube/errors.ts';
 import type { InfraCluster } from '../kube/infra-cluster.ts';
 import type { ConfigMap, KubeObject, Secret } from '../kube/objects.ts';
 import { nameOf } from '../kube/objects.ts';
+import { openPlane } from '../live/open.ts';
 import { labelsOf, planeSelector } from '../plane/names.ts';
 import type { Reporter } from '../ui/reporter.ts';
-import { toolVersion } from '../version.ts';
 import { whereabouts } from './create.ts';
 import {
   backupsClaim,
@@ -19,7 +19,7 @@ import {
   type JobConfig,
   scheduleName,
 } from './cronjob.ts';
-import { type BucketKeys, type BucketPlace, bucketKeys } from './place.ts';
+import { type BucketKeys, type BucketPlace, bucketKeys } from './location.ts';
 
 /** Where a schedule keeps backups: a volume of the namespace (size as a Kubernetes quantity), or a bucket. */
 export type Destination =

@@ -1,10 +1,10 @@
 import type { Readable } from 'node:stream';
-import { messageOf, UserError } from '../errors.ts';
+import { messageOf, UserError } from '../base/errors.ts';
+import type { EtcdGateway } from '../etcd/gateway.ts';
+import { type SnapshotFacts, SnapshotReader } from '../etcd/snapshot.ts';
 import type { Secret } from '../kube/objects.ts';
-import type { EtcdGateway } from '../plane/etcd-gateway.ts';
 import { type BackupHead, writeArchive } from './archive.ts';
 import { type Seal, seal } from './seal.ts';
-import { type SnapshotFacts, SnapshotReader } from './snapshot.ts';
 
 export interface BackupSource {
   head: Omit<BackupHead, 'etcd'>;

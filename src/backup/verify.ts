@@ -1,10 +1,10 @@
-import { UserError } from '../errors.ts';
+import { UserError } from '../base/errors.ts';
+import { type SnapshotFacts, SnapshotReader } from '../etcd/snapshot.ts';
 import type { Secret } from '../kube/objects.ts';
 import { matches } from '../pki/inspect.ts';
 import { readBundle } from '../plane/secrets.ts';
 import { type BackupHead, damaged, readArchive, readHeadOf } from './archive.ts';
 import { type Keys, openBackup } from './seal.ts';
-import { type SnapshotFacts, SnapshotReader } from './snapshot.ts';
 import { checked } from './stream.ts';
 
 export interface VerifiedBackup {

@@ -5,15 +5,22 @@ import { pipeline } from 'node:stream/promises';
 import type { Command } from 'commander';
 import { createBackup } from '../backup/create.ts';
 import { unfinished, wholeFile } from '../backup/file.ts';
-import { fetchKept } from '../backup/shelf.ts';
+import { fetchKept } from '../backup/store.ts';
 import { readHead, verifyBackup } from '../backup/verify.ts';
-import { UserError } from '../errors.ts';
-import { fileError } from '../file-error.ts';
-import { mebibytes } from '../quantity.ts';
+import { UserError } from '../base/errors.ts';
+import { fileError } from '../base/file-error.ts';
+import { mebibytes } from '../base/quantity.ts';
 import { table } from '../ui/table.ts';
-import { addKeyOptions, addSealOptions, type KeyOptions, keysOf, type SealOptions, sealOf } from './backup-keys.ts';
-import { addSourceOptions, type SourceOptions, withShelf } from './backup-place.ts';
 import { configureSchedule, runScheduledJob } from './backup-schedule.ts';
+import {
+  addKeyOptions,
+  addSealOptions,
+  type KeyOptions,
+  keysOf,
+  type SealOptions,
+  sealOf,
+} from './options/backup-keys.ts';
+import { addSourceOptions, type SourceOptions, withShelf } from './options/backup-location.ts';
 import {
   addConnectionOptions,
   addOutputOptions,
@@ -23,7 +30,7 @@ import {
   outputOption,
   parseDuration,
   reporterOf,
-} from './connection.ts';
+} from './options/connection.ts';
 
 interface OutputOption {
   output: 'text' | 'json';

@@ -1,17 +1,17 @@
 import { type Command, Option } from 'commander';
-import { type CertificateStatus, certificateStatus, day, renewCertificates } from '../certificates.ts';
-import type { AuthorityName } from '../pki/table.ts';
+import { type CertificateStatus, certificateStatus, day, renewCertificates } from '../operations/keys/certificates.ts';
+import { type ExposedStatus, exposedStatus, rotateExposed } from '../operations/keys/rotate-all.ts';
 import {
   type RotationRequest,
   type RotationStatus,
   rotatable,
   rotateAuthorities,
   rotationStatus,
-} from '../rotate-ca.ts';
-import { type ExposedStatus, exposedStatus, rotateExposed } from '../rotate-exposed.ts';
-import { type KeyStatus, keyStatus, rotateServiceAccountKey } from '../service-account-keys.ts';
+} from '../operations/keys/rotate-ca.ts';
+import { type KeyStatus, keyStatus, rotateServiceAccountKey } from '../operations/keys/service-account-key.ts';
+import type { AuthorityName } from '../pki/table.ts';
 import { table } from '../ui/table.ts';
-import { confirm } from './confirm.ts';
+import { confirm } from './options/confirm.ts';
 import {
   addOutputOptions,
   addPlaneCommand,
@@ -19,7 +19,7 @@ import {
   changing,
   connect,
   outputOption,
-} from './connection.ts';
+} from './options/connection.ts';
 
 export function configure(command: Command): void {
   const child = (name: string, description: string) => addPlaneCommand(command, name, description);

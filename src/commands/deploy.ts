@@ -1,11 +1,11 @@
 import type { Command } from 'commander';
-import { type DeployResult, deploy } from '../deploy.ts';
-import { UserError } from '../errors.ts';
+import { UserError } from '../base/errors.ts';
+import { toolVersion } from '../base/version.ts';
+import type { ClusterSpec } from '../config/schema.ts';
 import type { InfraCluster } from '../kube/infra-cluster.ts';
-import type { ClusterSpec } from '../spec/schema.ts';
+import { type DeployResult, deploy } from '../operations/deploy/deploy.ts';
 import { formatDuration } from '../ui/reporter.ts';
-import { toolVersion } from '../version.ts';
-import { chooseSpec } from './chosen-spec.ts';
+import { chooseSpec } from './options/chosen-spec.ts';
 import {
   addConnectionOptions,
   addOutputOptions,
@@ -15,8 +15,8 @@ import {
   outputOption,
   parseDuration,
   reporterOf,
-} from './connection.ts';
-import { addSpecOptions } from './spec-options.ts';
+} from './options/connection.ts';
+import { addSpecOptions } from './options/spec-options.ts';
 
 interface DeployOptions extends ConnectionOptions {
   file?: string;
@@ -103,7 +103,7 @@ function printResult(cluster: InfraCluster, result: DeployResult, options: Deplo
 }
 
 async function printPlan(cluster: InfraCluster, spec: ClusterSpec, options: DeployOptions): Promise<void> {
-  const { dryRun } = await import('../preview.ts');
+  const { dryRun } = await import('../operations/deploy/dry-run.ts');
   const { created, changed, unchanged } = await dryRun(cluster, spec, reporterOf(options));
   if (options.output === 'json') {
     process.stdout.write(
@@ -119,7 +119,7 @@ async function printPlan(cluster: InfraCluster, spec: ClusterSpec, options: Depl
 }
 
 async function printManifests(cluster: InfraCluster, spec: ClusterSpec, options: DeployOptions): Promise<void> {
-  const { exportManifests } = await import('../preview.ts');
+  const { exportManifests } = await import('../operations/deploy/dry-run.ts');
   const reporter = reporterOf(options);
   const { infra, hosted, placeholders } = await exportManifests(cluster, spec, options.withSecrets ?? false);
   if (placeholders.length > 0 && options.withSecrets) {

@@ -1,14 +1,14 @@
 import type { Command } from 'commander';
+import { purgeFiles } from '../access/files.ts';
 import { backupsClaim } from '../backup/cronjob.ts';
-import { urlOf } from '../backup/place.ts';
+import { urlOf } from '../backup/location.ts';
 import { type KeptPlaces, keptPlaces } from '../backup/schedule.ts';
-import { destroy } from '../destroy.ts';
-import { purgeFiles } from '../files.ts';
-import { type Inventory, takeInventory } from '../inventory.ts';
 import { type KubeObject, nameOf } from '../kube/objects.ts';
+import { type Inventory, takeInventory } from '../live/inventory.ts';
+import { destroy } from '../operations/destroy.ts';
 import { readAuthority } from '../plane/secrets.ts';
 import { quietReporter } from '../ui/quiet.ts';
-import { confirm } from './confirm.ts';
+import { confirm } from './options/confirm.ts';
 import {
   addConnectionOptions,
   addOutputOptions,
@@ -18,7 +18,7 @@ import {
   outputOption,
   parseDuration,
   reporterOf,
-} from './connection.ts';
+} from './options/connection.ts';
 
 interface DestroyOptions extends ConnectionOptions {
   yes?: boolean;

@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
-import { diffPlane, renderDiff } from '../diff.ts';
-import { toolVersion } from '../version.ts';
-import { addConnectionOptions, type ConnectionOptions, connect, outputOption } from './connection.ts';
+import { toolVersion } from '../base/version.ts';
+import { diffPlane, renderDiff } from '../live/plane-diff.ts';
+import { addConnectionOptions, type ConnectionOptions, connect, outputOption } from './options/connection.ts';
 
 export function configure(command: Command): void {
   addConnectionOptions(command).addOption(outputOption()).action(run);

@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { type EncryptionStatus, encryptionStatus, rotateEncryption } from '../encrypt.ts';
+import { type EncryptionStatus, encryptionStatus, rotateEncryption } from '../operations/keys/encryption-key.ts';
 import {
   addOutputOptions,
   addPlaneCommand,
@@ -7,7 +7,7 @@ import {
   changing,
   connect,
   outputOption,
-} from './connection.ts';
+} from './options/connection.ts';
 
 export function configure(command: Command): void {
   const child = (name: string, description: string) => addPlaneCommand(command, name, description);

@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import { mebibytes } from '../base/quantity.ts';
 import {
   type Damage,
   damageOf,
@@ -7,12 +8,11 @@ import {
   type MemberReport,
   repairMembers,
   repairUnfinished,
-} from '../etcd/care.ts';
-import type { Remains } from '../etcd/recover.ts';
-import { mebibytes } from '../quantity.ts';
+} from '../operations/etcd/maintenance.ts';
+import type { Remains } from '../operations/etcd/recover.ts';
 import type { Reporter } from '../ui/reporter.ts';
 import { table } from '../ui/table.ts';
-import { confirm } from './confirm.ts';
+import { confirm } from './options/confirm.ts';
 import {
   addOutputOptions,
   addPlaneCommand,
@@ -20,7 +20,7 @@ import {
   changing,
   connect,
   outputOption,
-} from './connection.ts';
+} from './options/connection.ts';
 
 type Changing = ConnectionOptions & { timeout: string; output: string };
 

@@ -1,12 +1,18 @@
 import { homedir } from 'node:os';
 import path from 'node:path';
 import { type Command, Option } from 'commander';
-import { filePaths } from '../files.ts';
-import { openPlane } from '../hosted.ts';
+import { filePaths } from '../access/files.ts';
 import { mergeIntoFile, refuseForeignFile, writeFileAtomically } from '../kubeconfig/write.ts';
+import { openPlane } from '../live/open.ts';
 import { trusted } from '../pki/authority.ts';
 import { adminKubeconfig } from '../plane/secrets.ts';
-import { addConnectionOptions, addOutputOptions, type ConnectionOptions, connect, reporterOf } from './connection.ts';
+import {
+  addConnectionOptions,
+  addOutputOptions,
+  type ConnectionOptions,
+  connect,
+  reporterOf,
+} from './options/connection.ts';
 
 interface KubeconfigOptions extends ConnectionOptions {
   dir: string;

@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
-import { listPlanes } from '../list.ts';
+import { listPlanes } from '../operations/list.ts';
 import { table } from '../ui/table.ts';
-import { addConnectionOptions, type ConnectionOptions, outputOption } from './connection.ts';
+import { addConnectionOptions, type ConnectionOptions, outputOption } from './options/connection.ts';
 
 export function configure(command: Command): void {
   addConnectionOptions(command).addOption(outputOption()).action(run);

@@ -1,11 +1,11 @@
 import type { Command } from 'commander';
-import { didYouMean } from '../did-you-mean.ts';
-import { UserError } from '../errors.ts';
-import { refuseAsleep } from '../hosted.ts';
-import { followLog, type LogQuery, type LogSink, type LogSource, prefixOf, readLog } from '../logs.ts';
+import { didYouMean } from '../base/did-you-mean.ts';
+import { UserError } from '../base/errors.ts';
+import { components } from '../config/components.ts';
+import { refuseAsleep } from '../live/open.ts';
+import { requireRecord } from '../live/record.ts';
+import { followLog, type LogQuery, type LogSink, type LogSource, prefixOf, readLog } from '../operations/logs.ts';
 import { egressName } from '../plane/egress.ts';
-import { requireRecord } from '../record.ts';
-import { components } from '../spec/components.ts';
 import {
   addConnectionOptions,
   type ConnectionOptions,
@@ -13,7 +13,7 @@ import {
   interruption,
   parseDuration,
   reporterOf,
-} from './connection.ts';
+} from './options/connection.ts';
 
 interface LogsOptions extends ConnectionOptions {
   follow?: boolean;

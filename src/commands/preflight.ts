@@ -1,8 +1,8 @@
 import type { Command } from 'commander';
-import { UserError } from '../errors.ts';
+import { UserError } from '../base/errors.ts';
 import { renderResult, summary } from '../preflight/render.ts';
 import { assess } from '../preflight/run.ts';
-import { chooseSpec } from './chosen-spec.ts';
+import { chooseSpec } from './options/chosen-spec.ts';
 import {
   addConnectionOptions,
   addOutputOptions,
@@ -10,8 +10,8 @@ import {
   connect,
   outputOption,
   reporterOf,
-} from './connection.ts';
-import { addSpecOptions } from './spec-options.ts';
+} from './options/connection.ts';
+import { addSpecOptions } from './options/spec-options.ts';
 
 export function configure(command: Command): void {
   addSpecOptions(command);

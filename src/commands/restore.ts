@@ -1,8 +1,8 @@
 import type { Command } from 'commander';
 import { backupName } from '../backup/names.ts';
-import { restore } from '../backup/restore.ts';
+import { restore } from '../operations/restore/restore.ts';
 import { formatDuration } from '../ui/reporter.ts';
-import { addKeyOptions, type KeyOptions, keysOf } from './backup-keys.ts';
+import { addKeyOptions, type KeyOptions, keysOf } from './options/backup-keys.ts';
 import {
   addConnectionOptions,
   addOutputOptions,
@@ -12,7 +12,7 @@ import {
   outputOption,
   parseDuration,
   reporterOf,
-} from './connection.ts';
+} from './options/connection.ts';
 
 interface RestoreOptions extends ConnectionOptions, KeyOptions {
   asNewHost?: string;

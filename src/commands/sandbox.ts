@@ -1,10 +1,10 @@
 import { type Command, Option } from 'commander';
-import { defaultSandbox, nameOption, type PodNetwork } from '../../sandbox/state.ts';
-import { isIpv4 } from '../cidr.ts';
-import { UserError } from '../errors.ts';
+import { isIpv4 } from '../base/cidr.ts';
+import { UserError } from '../base/errors.ts';
+import { defaultSandbox, nameOption, type PodNetwork } from '../sandbox/state.ts';
 import { table } from '../ui/table.ts';
 import { terminalReporter } from '../ui/terminal.ts';
-import { outputOption } from './connection.ts';
+import { outputOption } from './options/connection.ts';
 
 interface Named {
   name: string;
@@ -34,7 +34,7 @@ export function configure(sandbox: Command): void {
           network?: PodNetwork;
         },
       ) => {
-        const { sandboxUp } = await import('../../sandbox/up.ts');
+        const { sandboxUp } = await import('../sandbox/up.ts');
         const started = performance.now();
         const reporter = terminalReporter(options);
         const state = await sandboxUp(
@@ -56,7 +56,7 @@ export function configure(sandbox: Command): void {
   add(sandbox, 'down', 'take it away and leave the box as it was')
     .option('--purge-cache', 'also remove the cache of binaries and images')
     .action(async (options: Named & { purgeCache?: boolean }) => {
-      const { sandboxDown } = await import('../../sandbox/down.ts');
+      const { sandboxDown } = await import('../sandbox/down.ts');
       const reporter = terminalReporter(options);
       const done = await sandboxDown({ name: checkName(options.name), purgeCache: options.purgeCache }, reporter);
       if (!done) reporter.line(`Nothing to do: there is no sandbox "${options.name}".`);
@@ -72,7 +72,7 @@ export function configure(sandbox: Command): void {
           exitCode: 2,
           fix: 'eval "$(k8sk8s sandbox env --namespace demo)"',
         });
-      const { sandboxEnvironment } = await import('../../sandbox/delegate.ts');
+      const { sandboxEnvironment } = await import('../sandbox/delegate.ts');
       const { kubeconfig, path } = await sandboxEnvironment({
         name: checkName(options.name),
         namespace: options.namespace,
@@ -84,7 +84,7 @@ export function configure(sandbox: Command): void {
     .argument('<HOST>')
     .option('--address <IP>', "elsewhere: for a plane that is in another sandbox, that one's ingress controller")
     .action(async (host: string, options: Named & { address?: string }) => {
-      const { sandboxHost } = await import('../../sandbox/host.ts');
+      const { sandboxHost } = await import('../sandbox/host.ts');
       const address = await sandboxHost(checkName(options.name), host, ipv4(options.address, '--address'));
       terminalReporter(options).line(`${host} resolves to ${address} on this box`);
     });
@@ -111,7 +111,7 @@ export function configure(sandbox: Command): void {
           leave?: boolean;
         },
       ) => {
-        const { sandboxJoin, sandboxLeave } = await import('../../sandbox/join.ts');
+        const { sandboxJoin, sandboxLeave } = await import('../sandbox/join.ts');
         const reporter = terminalReporter(options);
         const name = checkName(options.name);
         if (!options.leave)
@@ -131,7 +131,7 @@ export function configure(sandbox: Command): void {
   add(sandbox, 'status', 'machines, versions, memory, addresses')
     .addOption(outputOption())
     .action(async (options: Named & { output: string }) => {
-      const { sandboxStatus } = await import('../../sandbox/status.ts');
+      const { sandboxStatus } = await import('../sandbox/status.ts');
       const status = await sandboxStatus(checkName(options.name));
       if (options.output === 'json') {
         process.stdout.write(`${JSON.stringify(status, null, 2)}\n`);

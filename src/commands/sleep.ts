@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
-import { sleepPlane } from '../sleep.ts';
-import { addConnectionOptions, addOutputOptions, type ConnectionOptions, changing } from './connection.ts';
+import { sleepPlane } from '../operations/sleep.ts';
+import { addConnectionOptions, addOutputOptions, type ConnectionOptions, changing } from './options/connection.ts';
 
 export function configure(command: Command): void {
   addConnectionOptions(command).option('--timeout <TIME>', 'how long it may take until the pods are gone', '2m');

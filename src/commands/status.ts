@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
-import { probeNetwork } from '../plane/network-probe.ts';
-import { type PlaneStatus, planeStatus, problemsOf } from '../status.ts';
+import { probeNetwork } from '../operations/network-probe.ts';
+import { type PlaneStatus, planeStatus, problemsOf } from '../operations/status.ts';
 import { formatAge } from '../ui/age.ts';
 import { table } from '../ui/table.ts';
 import {
@@ -10,7 +10,7 @@ import {
   interruption,
   outputOption,
   reporterOf,
-} from './connection.ts';
+} from './options/connection.ts';
 
 export function configure(command: Command): void {
   addConnectionOptions(command)

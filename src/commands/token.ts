@@ -1,12 +1,12 @@
 import type { Command } from 'commander';
-import { createBootstrapToken, listBootstrapTokens, revokeBootstrapToken } from '../child/bootstrap-token.ts';
-import { UserError } from '../errors.ts';
-import { filePaths, tokenTtl, workerKubeconfig } from '../files.ts';
+import { createBootstrapToken, listBootstrapTokens, revokeBootstrapToken } from '../access/bootstrap-token.ts';
+import { filePaths, tokenTtl, workerKubeconfig } from '../access/files.ts';
+import { UserError } from '../base/errors.ts';
 import { refuseForeignFile, writeFileAtomically } from '../kubeconfig/write.ts';
 import { trusted } from '../pki/authority.ts';
 import { table } from '../ui/table.ts';
-import { addPlaneCommand, type ConnectionOptions, outputOption, parseDuration } from './connection.ts';
-import { inPlane } from './in-plane.ts';
+import { addPlaneCommand, type ConnectionOptions, outputOption, parseDuration } from './options/connection.ts';
+import { inPlane } from './options/in-plane.ts';
 
 interface CreateOptions extends ConnectionOptions {
   ttl?: string;

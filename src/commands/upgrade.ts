@@ -1,12 +1,12 @@
 import type { Command } from 'commander';
 import { backupName } from '../backup/names.ts';
-import { UserError } from '../errors.ts';
+import { UserError } from '../base/errors.ts';
+import { knownMinors, newest, resolveVersion } from '../config/versions.ts';
 import type { InfraCluster } from '../kube/infra-cluster.ts';
+import { planUpgrade, type UpgradePlan } from '../operations/upgrade/plan.ts';
+import { type UpgradeRequest, upgrade } from '../operations/upgrade/upgrade.ts';
 import { formatDuration } from '../ui/reporter.ts';
-import { type UpgradeRequest, upgrade } from '../upgrade.ts';
-import { planUpgrade, type UpgradePlan } from '../upgrade-plan.ts';
-import { knownMinors, newest, resolveVersion } from '../versions.ts';
-import { addSealOptions, type SealOptions, sealOf } from './backup-keys.ts';
+import { addSealOptions, type SealOptions, sealOf } from './options/backup-keys.ts';
 import {
   addConnectionOptions,
   addOutputOptions,
@@ -16,7 +16,7 @@ import {
   outputOption,
   parseDuration,
   reporterOf,
-} from './connection.ts';
+} from './options/connection.ts';
 
 interface UpgradeOptions extends ConnectionOptions, SealOptions {
   /** false with --no-backup. */

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
-import { parseRequest } from '../approver/request.ts';
 import { createRequest } from '../pki/issue.ts';
+import { parseRequest } from '../programs/approver/request.ts';
 import { remainingWords, render } from './user.ts';
 
 const now = new Date('2026-05-01T12:00:00Z');

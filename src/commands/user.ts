@@ -1,12 +1,18 @@
 import type { Command } from 'commander';
-import { createUser, type Grant, listUsers, type Remaining, revokeUser, type User } from '../child/users.ts';
-import { UserError } from '../errors.ts';
+import { createUser, type Grant, listUsers, type Remaining, revokeUser, type User } from '../access/users.ts';
+import { UserError } from '../base/errors.ts';
 import { buildKubeconfig } from '../kubeconfig/build.ts';
 import { refuseForeignFile, writeFileAtomically } from '../kubeconfig/write.ts';
 import { trusted } from '../pki/authority.ts';
 import { table } from '../ui/table.ts';
-import { addPlaneCommand, type ConnectionOptions, outputOption, parseDuration, repeated } from './connection.ts';
-import { inPlane } from './in-plane.ts';
+import {
+  addPlaneCommand,
+  type ConnectionOptions,
+  outputOption,
+  parseDuration,
+  repeated,
+} from './options/connection.ts';
+import { inPlane } from './options/in-plane.ts';
 
 interface CreateOptions extends ConnectionOptions {
   group?: string[];

@@ -1,8 +1,8 @@
 import type { Command } from 'commander';
-import { messageOf } from '../errors.ts';
-import { toolVersion } from '../version.ts';
-import { knownMinors } from '../versions.ts';
-import { addConnectionOptions, type ConnectionOptions, outputOption } from './connection.ts';
+import { messageOf } from '../base/errors.ts';
+import { toolVersion } from '../base/version.ts';
+import { knownMinors } from '../config/versions.ts';
+import { addConnectionOptions, type ConnectionOptions, outputOption } from './options/connection.ts';
 
 export function configure(command: Command): void {
   addConnectionOptions(command).addOption(outputOption()).action(run);

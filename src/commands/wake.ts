@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
-import { wakePlane } from '../sleep.ts';
+import { wakePlane } from '../operations/sleep.ts';
 import { formatDuration } from '../ui/reporter.ts';
-import { addConnectionOptions, addOutputOptions, type ConnectionOptions, changing } from './connection.ts';
+import { addConnectionOptions, addOutputOptions, type ConnectionOptions, changing } from './options/connection.ts';
 
 export function configure(command: Command): void {
   addConnectionOptions(command).option('--timeout <TIME>', 'how long the plane may take to answer', '5m');

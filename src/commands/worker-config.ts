@@ -1,8 +1,8 @@
 import type { Command } from 'commander';
-import { openPlane } from '../hosted.ts';
+import { renderWorkerConfig, workerConfig } from '../access/worker-config.ts';
+import { openPlane } from '../live/open.ts';
 import { planeSelector } from '../plane/names.ts';
-import { renderWorkerConfig, workerConfig } from '../worker-config.ts';
-import { addConnectionOptions, type ConnectionOptions, connect, outputOption } from './connection.ts';
+import { addConnectionOptions, type ConnectionOptions, connect, outputOption } from './options/connection.ts';
 
 export function configure(command: Command): void {
   addConnectionOptions(command).addOption(outputOption()).action(run);

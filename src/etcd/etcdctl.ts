@@ -1,8 +1,8 @@
-import { UserError } from '../errors.ts';
+import { UserError } from '../base/errors.ts';
 import { ExecError } from '../kube/exec.ts';
 import type { InfraCluster } from '../kube/infra-cluster.ts';
 import type { Pod } from '../kube/objects.ts';
-import { podsOf } from '../plane/pods.ts';
+import { podsOf } from '../live/pods.ts';
 
 export interface Member {
   /** Hexadecimal, as etcdctl takes it. */

@@ -3,7 +3,7 @@ import https from 'node:https';
 import { homedir } from 'node:os';
 import path from 'node:path';
 import { KubeConfig } from '@kubernetes/client-node/dist/config.js';
-import { messageOf, UserError } from '../errors.ts';
+import { messageOf, UserError } from '../base/errors.ts';
 import type { SealKey } from '../pki/sealing.ts';
 import { HostedCluster } from './hosted-cluster.ts';
 import { InfraCluster } from './infra-cluster.ts';

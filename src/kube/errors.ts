@@ -1,4 +1,4 @@
-import { messageOf, UserError } from '../errors.ts';
+import { messageOf, UserError } from '../base/errors.ts';
 
 /** The fields of a `Status` object that k8sk8s reads. */
 export interface KubeStatus {

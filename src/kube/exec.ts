@@ -1,6 +1,6 @@
 import type { Readable } from 'node:stream';
 import type WebSocket from 'ws';
-import { messageOf } from '../errors.ts';
+import { messageOf } from '../base/errors.ts';
 import type { KubeStatus } from './errors.ts';
 
 export interface ExecOptions {

@@ -3,7 +3,7 @@ import https from 'node:https';
 import type { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import WebSocket from 'ws';
-import { UserError } from '../errors.ts';
+import { UserError } from '../base/errors.ts';
 import { ApiError, type ClusterRole, ConnectionError, type KubeStatus, notJson } from './errors.ts';
 
 export interface ApiRequest {

@@ -1,6 +1,6 @@
 import { load } from 'js-yaml';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { UserError } from '../errors.ts';
+import { UserError } from '../base/errors.ts';
 import { type Credential, createAuthority } from '../pki/issue.ts';
 import { buildKubeconfig } from './build.ts';
 import { type MergeOptions, mergeKubeconfig } from './merge.ts';

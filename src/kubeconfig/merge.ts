@@ -1,5 +1,5 @@
 import { CORE_SCHEMA, eventsToAst, load, parseEvents, present } from 'js-yaml';
-import { UserError } from '../errors.ts';
+import { UserError } from '../base/errors.ts';
 import { shareCertificate } from '../pki/inspect.ts';
 import { describeAuthority, type KubeconfigFacts, notAKubeconfig, readKubeconfig } from './read.ts';
 

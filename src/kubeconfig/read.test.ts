@@ -1,5 +1,5 @@
 import { beforeAll, describe, expect, it } from 'vitest';
-import { UserError } from '../errors.ts';
+import { UserError } from '../base/errors.ts';
 import { fingerprint } from '../pki/inspect.ts';
 import { type Credential, createAuthority, issueLeaf } from '../pki/issue.ts';
 import { buildKubeconfig } from './build.ts';

@@ -1,5 +1,5 @@
 import { load, YAMLException } from 'js-yaml';
-import { messageOf, UserError } from '../errors.ts';
+import { messageOf, UserError } from '../base/errors.ts';
 import { fingerprint } from '../pki/inspect.ts';
 
 interface NamedCluster {

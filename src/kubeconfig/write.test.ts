@@ -13,7 +13,7 @@ import {
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { UserError } from '../errors.ts';
+import { UserError } from '../base/errors.ts';
 import { fingerprint } from '../pki/inspect.ts';
 import { type Credential, createAuthority } from '../pki/issue.ts';
 import { buildKubeconfig } from './build.ts';

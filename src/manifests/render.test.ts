@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { loadAll } from 'js-yaml';
 import { describe, expect, test } from 'vitest';
-import { packageFile } from './package-file.ts';
+import { packageFile } from '../base/package-file.ts';
 import { render } from './render.ts';
 
 describe('render', () => {
@@ -24,7 +24,7 @@ describe('render', () => {
     expect(render('a: --name=$(POD_NAME)', {}, 't')).toEqual([{ a: '--name=$(POD_NAME)' }]);
   });
   test('every template is valid plain YAML before anything is filled in', () => {
-    for (const folder of ['templates/host', 'templates/child']) {
+    for (const folder of ['templates/plane', 'templates/hosted']) {
       for (const file of readdirSync(packageFile(folder))) {
         for (const object of loadAll(readFileSync(packageFile(`${folder}/${file}`), 'utf8')))
           expect(object, file).toMatchObject({ apiVersion: expect.any(String), kind: expect.any(String) });

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { loadAll } from 'js-yaml';
+import { packageFile } from '../base/package-file.ts';
 import type { KubeObject } from '../kube/objects.ts';
-import { packageFile } from './package-file.ts';
 
 /** What a placeholder may stand for. `undefined` removes the field or list item; a list inside a list is spliced in. */
 export type Value = string | number | boolean | undefined | Value[] | { [key: string]: Value };

@@ -1,4 +1,4 @@
-import { UserError } from '../errors.ts';
+import { UserError } from '../base/errors.ts';
 import { inspect } from './inspect.ts';
 import { type Credential, createAuthority, type KeyType } from './issue.ts';
 

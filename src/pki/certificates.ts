@@ -1,4 +1,4 @@
-import { UserError } from '../errors.ts';
+import { UserError } from '../base/errors.ts';
 import { type Authority, unlocked } from './authority.ts';
 import { type EncryptionProviders, firstEncryption } from './encryption.ts';
 import { type CertificateFacts, inspect, isKeyPair, matches, signedBy } from './inspect.ts';

@@ -94,7 +94,7 @@ const leafRows: LeafRow[] = [
   },
 ];
 
-/** Of the proxy beside the API server. Who it is decides what it may do: templates/child/{egress,konnectivity}.yaml. */
+/** Of the proxy beside the API server. Who it is decides what it may do: templates/hosted/{egress,konnectivity}.yaml. */
 const egressRows: Record<'kubelet' | 'konnectivity' | 'none', LeafRow[]> = {
   kubelet: [{ ...client, name: 'egress', authority: 'ca', commonName: 'k8sk8s:egress' }],
   konnectivity: [

@@ -1,6 +1,6 @@
+import type { ClusterSpec } from '../config/schema.ts';
 import type { KubeObject, Service } from '../kube/objects.ts';
 import { renderTemplate } from '../manifests/render.ts';
-import type { ClusterSpec } from '../spec/schema.ts';
 import { labelsOf, podSelector } from './names.ts';
 
 /** Where a plane is found. All of it goes into certificates and flags, so it has to be known first. */
@@ -48,12 +48,12 @@ export function memberService(member: number): string {
 export function buildServices(planeId: string, spec: ClusterSpec, members = spec.etcdMembers): KubeObject[] {
   const services = [
     ...Array.from({ length: members }, (_, member) =>
-      renderTemplate('host/etcd-service.yaml', {
+      renderTemplate('plane/etcd-service.yaml', {
         name: memberService(member),
         selector: { ...podSelector(planeId, 'etcd'), 'statefulset.kubernetes.io/pod-name': `etcd-${member}` },
       }),
     ).flat(),
-    ...renderTemplate('host/apiserver-service.yaml', {
+    ...renderTemplate('plane/apiserver-service.yaml', {
       selector: podSelector(planeId, 'kube-apiserver'),
       type: spec.inCluster === 'loadbalancer' ? 'LoadBalancer' : 'NodePort',
       single: spec.replicas === 1,
@@ -90,7 +90,7 @@ const passthrough = {
 /** The ingress, where the plane is exposed by one. Pure. */
 export function buildIngress(planeId: string, spec: ClusterSpec): KubeObject[] {
   if (spec.expose !== 'ingress') return [];
-  const [ingress] = renderTemplate('host/ingress.yaml', {
+  const [ingress] = renderTemplate('plane/ingress.yaml', {
     host: spec.host,
     ingressClass: spec.ingressClass,
     annotations: { ...passthrough, ...spec.ingressAnnotations },

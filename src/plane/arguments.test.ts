@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { parseSpec } from '../spec/parse.ts';
+import { parseSpec } from '../config/parse.ts';
 import { extraArguments, overrideDefaults, ownedArgumentProblems } from './arguments.ts';
 
 const spec = (input: object) => parseSpec({ host: 'k.example.com', ...input }, 'test');

@@ -1,5 +1,5 @@
-import type { Component } from '../spec/components.ts';
-import type { ClusterSpec } from '../spec/schema.ts';
+import type { Component } from '../config/components.ts';
+import type { ClusterSpec } from '../config/schema.ts';
 
 /** Flags that k8sk8s sets itself, with the option that changes what they say, where there is one. */
 const owned: Record<Component, Record<string, string>> = {

@@ -1,10 +1,10 @@
 import { readFileSync } from 'node:fs';
 import { dump } from 'js-yaml';
-import { imagesOf } from '../images.ts';
+import { packageFile } from '../base/package-file.ts';
+import { imagesOf } from '../config/images.ts';
+import type { ClusterSpec } from '../config/schema.ts';
 import type { KubeObject } from '../kube/objects.ts';
-import { packageFile } from '../manifests/package-file.ts';
 import { renderTemplate, type Value } from '../manifests/render.ts';
-import type { ClusterSpec } from '../spec/schema.ts';
 import { konnectivityPort } from './addresses.ts';
 
 /** Container and Secret of the proxy beside the API server that reaches pods. */
@@ -30,13 +30,13 @@ export function egressParts(
   const images = imagesOf(spec);
   const [pod] = (
     spec.egress === 'kubelet'
-      ? renderTemplate('host/kube-apiserver-egress.yaml', {
+      ? renderTemplate('plane/kube-apiserver-egress.yaml', {
           ...values,
           port,
           image: images.node,
           podCidr: spec.podCidr,
         })
-      : renderTemplate('host/konnectivity-server.yaml', {
+      : renderTemplate('plane/konnectivity-server.yaml', {
           ...values,
           image: images.konnectivityServer,
           agentPort: konnectivityPort,
@@ -54,7 +54,7 @@ export function egressParts(
 /** File of the API server's Secret. */
 export function egressSelector(spec: ClusterSpec): string {
   const protocol = spec.egress === 'konnectivity' ? 'GRPC' : 'HTTPConnect';
-  return dump(renderTemplate('host/egress-selector.yaml', { protocol })[0]);
+  return dump(renderTemplate('plane/egress-selector.yaml', { protocol })[0]);
 }
 
 /** The proxy's program, bundled: it lies in its Secret beside its certificate, so that its pod mounts one thing more. */

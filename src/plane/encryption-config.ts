@@ -1,5 +1,5 @@
 import { dump, load } from 'js-yaml';
-import { messageOf, UserError } from '../errors.ts';
+import { messageOf, UserError } from '../base/errors.ts';
 import type { EncryptionKey, EncryptionProviders } from '../pki/encryption.ts';
 
 /** What of the hosted cluster is encrypted in etcd. */

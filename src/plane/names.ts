@@ -1,6 +1,6 @@
+import type { Component } from '../config/components.ts';
 import { fieldManager } from '../kube/cluster.ts';
 import type { KubeObject } from '../kube/objects.ts';
-import type { Component } from '../spec/components.ts';
 
 /** Kinds that deploy may create in the namespace, in the order in which destroy takes them away again. */
 export const planeKinds = [

@@ -1,5 +1,5 @@
-import type { Component } from '../spec/components.ts';
-import type { ClusterSpec } from '../spec/schema.ts';
+import type { Component } from '../config/components.ts';
+import type { ClusterSpec } from '../config/schema.ts';
 
 /** What a profile gives one component: flags, the Go runtime's settings, and room that follows what it was measured to need. */
 interface ComponentProfile {

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { dump } from 'js-yaml';
+import type { ClusterSpec } from '../config/schema.ts';
 import type { Secret } from '../kube/objects.ts';
 import { buildKubeconfig } from '../kubeconfig/build.ts';
 import { renderTemplate } from '../manifests/render.ts';
@@ -7,7 +8,6 @@ import { type Authority, trusted as trustedOf, trustedOfClients } from '../pki/a
 import type { PkiBundle } from '../pki/certificates.ts';
 import { certificatesIn } from '../pki/inspect.ts';
 import { authorityRows } from '../pki/table.ts';
-import type { ClusterSpec } from '../spec/schema.ts';
 import { egressName, egressProgram, egressSelector } from './egress.ts';
 import { encryptionConfiguration, readEncryption } from './encryption-config.ts';
 import { labelsOf } from './names.ts';
@@ -73,9 +73,9 @@ export function buildSecrets(bundle: PkiBundle, context: SecretContext): Secret[
   const own: Record<string, Record<string, string>> = {
     'kube-apiserver': {
       ...encryption,
-      'authentication.yaml': dump(renderTemplate('host/authentication.yaml', {})[0]),
+      'authentication.yaml': dump(renderTemplate('plane/authentication.yaml', {})[0]),
       ...(context.spec.audit && {
-        'audit-policy.yaml': dump(context.spec.auditPolicy ?? renderTemplate('host/audit-policy.yaml', {})[0], {
+        'audit-policy.yaml': dump(context.spec.auditPolicy ?? renderTemplate('plane/audit-policy.yaml', {})[0], {
           noRefs: true,
         }),
       }),

@@ -1,12 +1,12 @@
 import { expect, test } from 'vitest';
-import { UserError } from '../errors.ts';
+import { UserError } from '../base/errors.ts';
+import { parseSpec } from '../config/parse.ts';
+import type { ClusterSpecInput } from '../config/schema.ts';
 import { ApiError } from '../kube/errors.ts';
 import type { InfraCluster } from '../kube/infra-cluster.ts';
 import type { KubeObject } from '../kube/objects.ts';
-import type { PlaneRecord } from '../record.ts';
-import { parseSpec } from '../spec/parse.ts';
-import type { ClusterSpecInput } from '../spec/schema.ts';
-import type { Existing } from './apply.ts';
+import type { Existing } from '../live/apply.ts';
+import type { PlaneRecord } from '../live/record.ts';
 import { labelsOf } from './names.ts';
 import { chooseStorage, databaseQuota } from './storage.ts';
 

@@ -1,13 +1,13 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isDeepStrictEqual } from 'node:util';
-import { UserError } from '../errors.ts';
+import { UserError } from '../base/errors.ts';
+import { parseQuantity } from '../base/quantity.ts';
+import type { ClusterSpec } from '../config/schema.ts';
 import { isForbidden } from '../kube/errors.ts';
 import type { InfraCluster } from '../kube/infra-cluster.ts';
 import { type KubeObject, nameOf, type PersistentVolumeClaim, type StatefulSet } from '../kube/objects.ts';
-import { parseQuantity } from '../quantity.ts';
-import type { PlaneRecord } from '../record.ts';
-import type { ClusterSpec } from '../spec/schema.ts';
-import type { Existing } from './apply.ts';
+import type { Existing } from '../live/apply.ts';
+import type { PlaneRecord } from '../live/record.ts';
 import { belongsTo, dataVolume, partOf, podSelector } from './names.ts';
 
 /** Where etcd keeps its data: in its pod, or on a volume of its own for each member. */

@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto';
-import { imagesOf } from '../images.ts';
+import type { Component } from '../config/components.ts';
+import { imagesOf } from '../config/images.ts';
+import type { ClusterSpec } from '../config/schema.ts';
 import type { KubeObject } from '../kube/objects.ts';
 import { renderTemplate, type Value } from '../manifests/render.ts';
-import type { Component } from '../spec/components.ts';
-import type { ClusterSpec } from '../spec/schema.ts';
 import type { Addresses } from './addresses.ts';
 import { extraArguments, overrideDefaults } from './arguments.ts';
 import { egressParts, egressResources } from './egress.ts';
@@ -114,7 +114,7 @@ export function buildWorkloads(context: WorkloadContext): KubeObject[] {
     const extra = overrideDefaults(profile.args, extraArguments(spec, component));
     // etcd keeps its own version: a new Kubernetes version alone must not replace its pod.
     const labels = labelsOf(planeId, component, component === 'etcd' ? tagOf(image) : spec.kubernetesVersion);
-    const [object] = renderTemplate(`host/${component}.yaml`, {
+    const [object] = renderTemplate(`plane/${component}.yaml`, {
       selector: podSelector(planeId, component),
       labels,
       configHash: context.configHash[component],

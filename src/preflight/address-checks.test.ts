@@ -1,7 +1,7 @@
 import { lookup } from 'node:dns/promises';
 import { afterEach, expect, test, vi } from 'vitest';
-import { parseSpec } from '../spec/parse.ts';
-import type { ClusterSpecInput } from '../spec/schema.ts';
+import { parseSpec } from '../config/parse.ts';
+import type { ClusterSpecInput } from '../config/schema.ts';
 import { host } from './address-checks.ts';
 import type { CheckContext, Outcome } from './check.ts';
 

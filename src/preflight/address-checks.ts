@@ -1,6 +1,6 @@
 import { lookup } from 'node:dns/promises';
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
-import { contains, isIpv4, parseCidr } from '../cidr.ts';
+import { contains, isIpv4, parseCidr } from '../base/cidr.ts';
 import type { Service } from '../kube/objects.ts';
 import { type Check, type Outcome, ok, shared } from './check.ts';
 import { namespacePods, trialServices } from './trials.ts';

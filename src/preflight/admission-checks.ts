@@ -1,8 +1,8 @@
+import type { ClusterSpec } from '../config/schema.ts';
 import { ApiError, explainCallError, isQuotaExceeded } from '../kube/errors.ts';
 import type { KubeObject, Secret, Service } from '../kube/objects.ts';
+import { refusedPod } from '../live/watch.ts';
 import { apiserverService } from '../plane/addresses.ts';
-import { refusedPod } from '../plane/diagnose.ts';
-import type { ClusterSpec } from '../spec/schema.ts';
 import { type Check, type CheckContext, missingRightWords, type Outcome, ok, outcomeOf } from './check.ts';
 import { quotaRoom, quotaShortages } from './quota.ts';
 import { type PodTrial, runningComponents, trialIngress, trialPods, trialServices } from './trials.ts';

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { UserError } from '../errors.ts';
+import { UserError } from '../base/errors.ts';
 import { ApiError, isQuotaExceeded } from '../kube/errors.ts';
 import { type CheckContext, missingRightWords, outcomeOf, shared } from './check.ts';
 

@@ -1,9 +1,9 @@
-import { UserError } from '../errors.ts';
+import { UserError } from '../base/errors.ts';
+import type { ClusterSpec } from '../config/schema.ts';
 import { missingRight } from '../kube/errors.ts';
 import type { InfraCluster } from '../kube/infra-cluster.ts';
-import type { Existing } from '../plane/apply.ts';
-import type { PlaneRecord } from '../record.ts';
-import type { ClusterSpec } from '../spec/schema.ts';
+import type { Existing } from '../live/apply.ts';
+import type { PlaneRecord } from '../live/record.ts';
 
 /** What a probe may look at. Reads that several need are made once, when the first asks. */
 export interface CheckContext {

@@ -1,11 +1,11 @@
+import { formatQuantity, parseQuantity } from '../base/quantity.ts';
+import { deployments } from '../config/components.ts';
 import { isForbidden } from '../kube/errors.ts';
 import type { KubeObject } from '../kube/objects.ts';
 import { apiserverService, buildServices, ingressName } from '../plane/addresses.ts';
-import { replicasOf } from '../plane/guards.ts';
 import { claimName, recordName } from '../plane/names.ts';
+import { replicasOf } from '../plane/policies.ts';
 import { secretNamesOf } from '../plane/secrets.ts';
-import { formatQuantity, parseQuantity } from '../quantity.ts';
-import { deployments } from '../spec/components.ts';
 import { type Check, type CheckContext, ok, shared } from './check.ts';
 import { type PodResources, runningComponents, trialId, trialPods, trialStorage } from './trials.ts';
 

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { UserError } from '../errors.ts';
+import { UserError } from '../base/errors.ts';
 import type { CheckResult, Outcome } from './check.ts';
 import { renderResult, summary } from './render.ts';
 

@@ -1,4 +1,4 @@
-import type { UserErrorInit } from '../errors.ts';
+import type { UserErrorInit } from '../base/errors.ts';
 import type { Reporter } from '../ui/reporter.ts';
 import type { CheckResult } from './check.ts';
 

@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { load } from 'js-yaml';
 import { expect, test } from 'vitest';
+import { packageFile } from '../base/package-file.ts';
 import type { InfraCluster } from '../kube/infra-cluster.ts';
-import { packageFile } from '../manifests/package-file.ts';
 import { missingRights, requiredRights, rightsFor } from './rights.ts';
 
 interface Rule {

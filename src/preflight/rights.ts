@@ -1,5 +1,5 @@
+import type { ClusterSpec } from '../config/schema.ts';
 import type { InfraCluster } from '../kube/infra-cluster.ts';
-import type { ClusterSpec } from '../spec/schema.ts';
 
 export interface Right {
   group: string;

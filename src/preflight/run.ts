@@ -1,9 +1,9 @@
-import { UserError } from '../errors.ts';
+import { UserError } from '../base/errors.ts';
+import type { ClusterSpec } from '../config/schema.ts';
 import { explainCallError } from '../kube/errors.ts';
 import type { InfraCluster } from '../kube/infra-cluster.ts';
-import { Existing } from '../plane/apply.ts';
-import { readRecord } from '../record.ts';
-import type { ClusterSpec } from '../spec/schema.ts';
+import { Existing } from '../live/apply.ts';
+import { readRecord } from '../live/record.ts';
 import type { Reporter } from '../ui/reporter.ts';
 import { host, infraServices, networks } from './address-checks.ts';
 import { admissionChecks, pullSecret } from './admission-checks.ts';

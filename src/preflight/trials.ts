@@ -1,10 +1,10 @@
+import { type Component, components } from '../config/components.ts';
 import { isForbidden } from '../kube/errors.ts';
 import type { KubeObject, Pod, Service } from '../kube/objects.ts';
 import { addressesAsIf, buildIngress, buildServices } from '../plane/addresses.ts';
 import { belongsTo } from '../plane/names.ts';
 import { chooseStorage } from '../plane/storage.ts';
 import { buildWorkloads, settledMembership } from '../plane/workloads.ts';
-import { type Component, components } from '../spec/components.ts';
 import { type CheckContext, shared } from './check.ts';
 
 /** Identity of a plane that is only tried. */

@@ -2,8 +2,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import type { InfraCluster } from '../../src/kube/infra-cluster.ts';
 import type { KubeObject } from '../../src/kube/objects.ts';
-import { noteApplied, nothingApplied } from '../../src/plane/apply.ts';
-import { isOfSameMoment, undisturbed } from '../../src/plane/dry-run.ts';
+import { noteApplied, nothingApplied } from '../../src/live/apply.ts';
+import { isOfSameMoment, undisturbed } from '../../src/live/dry-run.ts';
 import { quietReporter } from '../../src/ui/quiet.ts';
 import { newNamespace } from './world.ts';
 

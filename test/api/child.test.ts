@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest';
-import { applyChildAssets } from '../../src/child/apply.ts';
+import { applyChildAssets } from '../../src/hosted/apply.ts';
 import type { HostedCluster } from '../../src/kube/hosted-cluster.ts';
 import type { KubeObject } from '../../src/kube/objects.ts';
-import { nothingApplied } from '../../src/plane/apply.ts';
+import { nothingApplied } from '../../src/live/apply.ts';
 import { quietReporter } from '../../src/ui/quiet.ts';
 import { connectAsHosted, newNamespace } from './world.ts';
 

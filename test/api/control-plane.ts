@@ -5,9 +5,9 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { ensureBinaries } from '../../sandbox/artifacts/ensure.ts';
 import { buildKubeconfig } from '../../src/kubeconfig/build.ts';
 import { type Credential, createAuthority, createKeyPair, issueLeaf } from '../../src/pki/issue.ts';
+import { ensureBinaries } from '../../src/sandbox/artifacts/ensure.ts';
 import { terminalReporter } from '../../src/ui/terminal.ts';
 
 /** A real kube-apiserver with its etcd, as processes on loopback: admission, RBAC and validation, but no nodes. */

@@ -1,11 +1,11 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { expect, test } from 'vitest';
-import { whereabouts } from '../../src/holder.ts';
+import { whereabouts } from '../../src/base/process-identity.ts';
 import { ConnectionError } from '../../src/kube/errors.ts';
 import type { InfraCluster } from '../../src/kube/infra-cluster.ts';
 import type { Lease } from '../../src/kube/objects.ts';
-import { acquireLock } from '../../src/lock.ts';
+import { acquireLock } from '../../src/live/lock.ts';
 import { quietReporter } from '../../src/ui/quiet.ts';
 import { newNamespace } from './world.ts';
 

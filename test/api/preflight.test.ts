@@ -1,16 +1,16 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { describe, expect, test } from 'vitest';
+import { parseSpec } from '../../src/config/parse.ts';
+import type { ClusterSpec } from '../../src/config/schema.ts';
 import { connectInfra } from '../../src/kube/connect.ts';
 import type { ConfigMap, KubeObject } from '../../src/kube/objects.ts';
+import { toConfigMap } from '../../src/live/record.ts';
 import { createAuthority } from '../../src/pki/issue.ts';
 import { secretNames } from '../../src/plane/secrets.ts';
 import type { CheckResult } from '../../src/preflight/check.ts';
 import { requiredRights } from '../../src/preflight/rights.ts';
 import { assess, preflightChecks } from '../../src/preflight/run.ts';
-import { toConfigMap } from '../../src/record.ts';
-import { parseSpec } from '../../src/spec/parse.ts';
-import type { ClusterSpec } from '../../src/spec/schema.ts';
 import { adminKubeconfig, type Delegate, kubeconfigOf, newNamespace, request } from './world.ts';
 
 const spec = (input: object = {}): ClusterSpec => parseSpec({ host: 'localhost', ...input }, 'test');

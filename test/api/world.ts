@@ -2,12 +2,12 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { load } from 'js-yaml';
 import { inject } from 'vitest';
+import { packageFile } from '../../src/base/package-file.ts';
 import { connectHosted, connectInfra } from '../../src/kube/connect.ts';
 import type { HostedCluster } from '../../src/kube/hosted-cluster.ts';
 import type { InfraCluster } from '../../src/kube/infra-cluster.ts';
 import type { KubeObject } from '../../src/kube/objects.ts';
 import { buildKubeconfig } from '../../src/kubeconfig/build.ts';
-import { packageFile } from '../../src/manifests/package-file.ts';
 import { issueLeaf } from '../../src/pki/issue.ts';
 
 const api = inject('api');

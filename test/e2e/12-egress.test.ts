@@ -2,9 +2,9 @@ import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, beforeAll, expect, inject, test } from 'vitest';
-import { ensureImages } from '../../sandbox/artifacts/ensure.ts';
-import { ensureImported } from '../../sandbox/containerd.ts';
-import { loadState, machineFolder } from '../../sandbox/state.ts';
+import { ensureImages } from '../../src/sandbox/artifacts/ensure.ts';
+import { ensureImported } from '../../src/sandbox/containerd.ts';
+import { loadState, machineFolder } from '../../src/sandbox/state.ts';
 import { terminalReporter } from '../../src/ui/terminal.ts';
 import { eventually, Namespace, sandboxCommand, succeeded } from './world.ts';
 

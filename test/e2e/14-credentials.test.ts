@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { CertificateStatus } from '../../src/certificates.ts';
+import type { CertificateStatus } from '../../src/operations/keys/certificates.ts';
 import { inspect } from '../../src/pki/inspect.ts';
 import { issueLeaf } from '../../src/pki/issue.ts';
 import { etcdFiles } from './etcd-files.ts';

@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, inject, test } from 'vitest';
-import { inside } from '../../sandbox/machine.ts';
-import { loadState } from '../../sandbox/state.ts';
+import { inside } from '../../src/sandbox/machine.ts';
+import { loadState } from '../../src/sandbox/state.ts';
 import { asInfraAdmin, eventually, Namespace, sandboxCommand, succeeded } from './world.ts';
 
 // The two ways to 10.3.0.1:443 that are not the default one. CoreDNS is the in-cluster client: it is not ready before it

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { ensureBinaries } from '../../sandbox/artifacts/ensure.ts';
+import { ensureBinaries } from '../../src/sandbox/artifacts/ensure.ts';
 import { terminalReporter } from '../../src/ui/terminal.ts';
 import { eventually, Namespace, run, sandboxCommand, succeeded } from './world.ts';
 

@@ -2,9 +2,9 @@ import { readdirSync, readFileSync, statSync, truncateSync, writeFileSync } from
 import path from 'node:path';
 import { generateIdentity, identityToRecipient } from 'age-encryption';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { binaryPath } from '../../sandbox/artifacts/cache.ts';
-import { versions } from '../../sandbox/versions.ts';
-import { cacheRoot } from '../../src/cache-root.ts';
+import { cacheRoot } from '../../src/base/cache-root.ts';
+import { binaryPath } from '../../src/sandbox/artifacts/cache.ts';
+import { versions } from '../../src/sandbox/versions.ts';
 import { eventually, Namespace, run, sandboxCommand, succeeded } from './world.ts';
 
 // Backups of a plane, and a plane from a backup. The tests of this file follow each other.

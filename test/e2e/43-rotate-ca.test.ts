@@ -1,10 +1,10 @@
 import { copyFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { EtcdGateway } from '../../src/etcd/gateway.ts';
 import { connectInfra } from '../../src/kube/connect.ts';
+import type { RotationStatus } from '../../src/operations/keys/rotate-ca.ts';
 import { type Credential, issueLeaf } from '../../src/pki/issue.ts';
-import { EtcdGateway } from '../../src/plane/etcd-gateway.ts';
-import type { RotationStatus } from '../../src/rotate-ca.ts';
 import { visitWorker } from './worker-visit.ts';
 import { eventually, Namespace, run, sandboxCommand, succeeded } from './world.ts';
 

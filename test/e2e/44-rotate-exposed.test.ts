@@ -1,9 +1,9 @@
 import { copyFileSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { otherImages } from '../../src/config/versions.ts';
+import type { ExposedStatus } from '../../src/operations/keys/rotate-all.ts';
 import { issueLeaf } from '../../src/pki/issue.ts';
-import type { ExposedStatus } from '../../src/rotate-exposed.ts';
-import { otherImages } from '../../src/versions.ts';
 import { visitWorker } from './worker-visit.ts';
 import { eventually, Namespace, run, sandboxCommand, succeeded } from './world.ts';
 

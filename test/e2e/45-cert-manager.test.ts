@@ -1,9 +1,9 @@
 import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
-import { binarySets, ensureBinaries, ensureImages } from '../../sandbox/artifacts/ensure.ts';
-import { ensureImported } from '../../sandbox/containerd.ts';
-import { loadState, machineFolder } from '../../sandbox/state.ts';
-import { imageReferences } from '../../sandbox/versions.ts';
+import { binarySets, ensureBinaries, ensureImages } from '../../src/sandbox/artifacts/ensure.ts';
+import { ensureImported } from '../../src/sandbox/containerd.ts';
+import { loadState, machineFolder } from '../../src/sandbox/state.ts';
+import { imageReferences } from '../../src/sandbox/versions.ts';
 import { terminalReporter } from '../../src/ui/terminal.ts';
 import { eventually, Namespace, sandboxCommand, succeeded } from './world.ts';
 

@@ -3,7 +3,7 @@ import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { generateIdentity, identityToRecipient } from 'age-encryption';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { otherImages } from '../../src/versions.ts';
+import { otherImages } from '../../src/config/versions.ts';
 import { type BoxState, boxState, difference } from './box.ts';
 import { eventually, Namespace, run, sandboxCommand, succeeded } from './world.ts';
 

@@ -1,8 +1,8 @@
 import { copyFileSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { firstInfra, requireState } from '../../sandbox/state.ts';
-import { otherImages } from '../../src/versions.ts';
+import { otherImages } from '../../src/config/versions.ts';
+import { firstInfra, requireState } from '../../src/sandbox/state.ts';
 import { eventually, Namespace, run, sandboxCommand, succeeded } from './world.ts';
 
 // An infra cluster is lost with all that it had, and the plane in it comes back in another one, from a backup: the worker

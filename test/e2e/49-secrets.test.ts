@@ -1,8 +1,8 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
-import { machineFolder, requireState } from '../../sandbox/state.ts';
-import { otherImages } from '../../src/versions.ts';
+import { otherImages } from '../../src/config/versions.ts';
+import { machineFolder, requireState } from '../../src/sandbox/state.ts';
 import { versionBefore } from '../faults/command-kills.ts';
 import { runEveryChange, runEveryLook } from '../faults/every-command.ts';
 import { Place } from '../faults/place.ts';

@@ -1,10 +1,10 @@
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
-import { buildSuite, type Suite } from '../../conformance/build.ts';
-import { provideImages } from '../../conformance/cluster.ts';
-import { runSpecs } from '../../conformance/run.ts';
-import { versions } from '../../sandbox/versions.ts';
+import { versions } from '../../src/sandbox/versions.ts';
 import { terminalReporter } from '../../src/ui/terminal.ts';
+import { buildSuite, type Suite } from '../conformance/build.ts';
+import { provideImages } from '../conformance/cluster.ts';
+import { runSpecs } from '../conformance/run.ts';
 import { Namespace, sandboxCommand, succeeded } from './world.ts';
 
 // A slice of Kubernetes' conformance suite, some specs of each SIG: what a plane outside of the pod network is most likely

@@ -3,8 +3,8 @@ import { mkdirSync, readdirSync, readFileSync } from 'node:fs';
 import https from 'node:https';
 import path from 'node:path';
 import { inject } from 'vitest';
-import { ensureBinaries } from '../../sandbox/artifacts/ensure.ts';
-import { requireState } from '../../sandbox/state.ts';
+import { ensureBinaries } from '../../src/sandbox/artifacts/ensure.ts';
+import { requireState } from '../../src/sandbox/state.ts';
 import { terminalReporter } from '../../src/ui/terminal.ts';
 import { eventually, run, succeeded } from './world.ts';
 

@@ -1,7 +1,7 @@
 import { existsSync, readFileSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { expect } from 'vitest';
-import { machineFolder, requireState } from '../../sandbox/state.ts';
+import { machineFolder, requireState } from '../../src/sandbox/state.ts';
 import { eventually, type Namespace, sandboxCommand, succeeded } from './world.ts';
 
 /** What `certs rotate-ca` and `certs rotate-exposed` ask of a person for a plane's only worker: new files, its certificates away, its kubelet started anew. */

@@ -5,10 +5,10 @@ import path from 'node:path';
 import { text } from 'node:stream/consumers';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, inject } from 'vitest';
-import { binaryPath } from '../../sandbox/artifacts/cache.ts';
-import { versions } from '../../sandbox/versions.ts';
-import { cacheRoot } from '../../src/cache-root.ts';
+import { cacheRoot } from '../../src/base/cache-root.ts';
 import type { KubeObject } from '../../src/kube/objects.ts';
+import { binaryPath } from '../../src/sandbox/artifacts/cache.ts';
+import { versions } from '../../src/sandbox/versions.ts';
 
 /** What a command did: everything that a person would have seen. */
 export interface Outcome {

@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { firstInfra, requireState } from '../../sandbox/state.ts';
-import { openPlane } from '../../src/hosted.ts';
 import type { InfraCluster } from '../../src/kube/infra-cluster.ts';
+import { openPlane } from '../../src/live/open.ts';
 import { administrator } from '../../src/pki/certificates.ts';
+import { firstInfra, requireState } from '../../src/sandbox/state.ts';
 import { quotaReached, volumesFilled } from './full.ts';
 import { judge, type Verdict, Writers } from './history.ts';
 import type { Place } from './place.ts';

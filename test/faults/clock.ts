@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { certificateStatus } from '../../src/certificates.ts';
+import { certificateStatus } from '../../src/operations/keys/certificates.ts';
 import { findingsOf, writersOf } from './acknowledged.ts';
 import { judge, type Verdict } from './history.ts';
 import { changes } from './kill-points.ts';

@@ -1,11 +1,11 @@
 import { existsSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { openPlane } from '../../src/hosted.ts';
+import { knownMinors, newest } from '../../src/config/versions.ts';
 import type { HostedCluster } from '../../src/kube/hosted-cluster.ts';
 import type { ConfigMap, Secret } from '../../src/kube/objects.ts';
+import { openPlane } from '../../src/live/open.ts';
+import { rotationStatus } from '../../src/operations/keys/rotate-ca.ts';
 import { trusted } from '../../src/pki/authority.ts';
-import { rotationStatus } from '../../src/rotate-ca.ts';
-import { knownMinors, newest } from '../../src/versions.ts';
 import {
   at,
   changes,

@@ -3,7 +3,7 @@ import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { generateIdentity, identityToRecipient } from 'age-encryption';
 import { backupsClaim } from '../../src/backup/cronjob.ts';
-import { newest } from '../../src/versions.ts';
+import { newest } from '../../src/config/versions.ts';
 import type { Place } from './place.ts';
 import type { SecretSearch } from './secrets.ts';
 

@@ -1,8 +1,8 @@
-import { until } from '../../sandbox/process.ts';
-import { openPlane } from '../../src/hosted.ts';
 import { ApiError } from '../../src/kube/errors.ts';
 import type { HostedCluster } from '../../src/kube/hosted-cluster.ts';
 import type { ConfigMap, Pod } from '../../src/kube/objects.ts';
+import { openPlane } from '../../src/live/open.ts';
+import { until } from '../../src/sandbox/process.ts';
 import type { Place } from './place.ts';
 import { anyOf, isReady, type PlaneFault, someSeconds } from './plane-faults.ts';
 

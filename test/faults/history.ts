@@ -2,8 +2,8 @@ import { spawn } from 'node:child_process';
 import https from 'node:https';
 import { text } from 'node:stream/consumers';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { ensureBinaries } from '../../sandbox/artifacts/ensure.ts';
 import type { Credential } from '../../src/pki/issue.ts';
+import { ensureBinaries } from '../../src/sandbox/artifacts/ensure.ts';
 import { quietReporter } from '../../src/ui/quiet.ts';
 
 /** One call of a writer, as checker/main.go reads it. */

@@ -1,10 +1,10 @@
 import { writeFileSync } from 'node:fs';
 import { Command } from 'commander';
-import { machineLine, machineState } from '../../bench/machine.ts';
-import { sandboxUp } from '../../sandbox/up.ts';
-import { reportError } from '../../src/commands/report.ts';
-import { UserError } from '../../src/errors.ts';
+import { UserError } from '../../src/base/errors.ts';
+import { reportError } from '../../src/commands/options/report.ts';
+import { sandboxUp } from '../../src/sandbox/up.ts';
 import { terminalReporter } from '../../src/ui/terminal.ts';
+import { machineLine, machineState } from '../bench/machine.ts';
 import { versionBefore } from './command-kills.ts';
 import { Place } from './place.ts';
 import { seededRandom } from './random.ts';

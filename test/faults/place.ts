@@ -5,19 +5,19 @@ import { mkdtemp } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { load } from 'js-yaml';
-import { sandboxEnvironment } from '../../sandbox/delegate.ts';
-import { addHostsLine } from '../../sandbox/hosts.ts';
-import { firstInfra, requireState } from '../../sandbox/state.ts';
+import { packageFile } from '../../src/base/package-file.ts';
 import { connectInfra } from '../../src/kube/connect.ts';
 import type { InfraCluster } from '../../src/kube/infra-cluster.ts';
 import { type KubeObject, type Lease, nameOf, type Pod, type Secret, type Service } from '../../src/kube/objects.ts';
 import { buildKubeconfig } from '../../src/kubeconfig/build.ts';
-import { packageFile } from '../../src/manifests/package-file.ts';
 import { trusted } from '../../src/pki/authority.ts';
 import { administrator } from '../../src/pki/certificates.ts';
 import { type Credential, createAuthority, issueLeaf } from '../../src/pki/issue.ts';
 import { anyPlaneSelector, planeKinds } from '../../src/plane/names.ts';
 import { readAuthority, readBundle } from '../../src/plane/secrets.ts';
+import { sandboxEnvironment } from '../../src/sandbox/delegate.ts';
+import { addHostsLine } from '../../src/sandbox/hosts.ts';
+import { firstInfra, requireState } from '../../src/sandbox/state.ts';
 import { type Call, FaultProxy, type Judge } from './proxy.ts';
 
 /** Where the hosted cluster of a namespace is found: a loopback address of its own, so that the port can be 443. */

@@ -1,13 +1,13 @@
 import { readdirSync, readFileSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { inside } from '../../sandbox/machine.ts';
-import { run, until } from '../../sandbox/process.ts';
-import { firstInfra, type MachineState, requireState } from '../../sandbox/state.ts';
-import { sandboxUp } from '../../sandbox/up.ts';
 import type { InfraCluster } from '../../src/kube/infra-cluster.ts';
 import type { Pod } from '../../src/kube/objects.ts';
 import { anyPlaneSelector } from '../../src/plane/names.ts';
+import { inside } from '../../src/sandbox/machine.ts';
+import { run, until } from '../../src/sandbox/process.ts';
+import { firstInfra, type MachineState, requireState } from '../../src/sandbox/state.ts';
+import { sandboxUp } from '../../src/sandbox/up.ts';
 import { quietReporter } from '../../src/ui/quiet.ts';
 
 /** Something that happens to a running plane, and is over when its promise is kept. */

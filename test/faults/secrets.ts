@@ -1,9 +1,9 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
-import { openPlane } from '../../src/hosted.ts';
 import type { HostedCluster } from '../../src/kube/hosted-cluster.ts';
 import type { Event, Pod, Secret } from '../../src/kube/objects.ts';
 import { readKubeconfig } from '../../src/kubeconfig/read.ts';
+import { openPlane } from '../../src/live/open.ts';
 import { anyPlaneSelector } from '../../src/plane/names.ts';
 import type { Place } from './place.ts';
 import { PodLogs } from './pod-logs.ts';

@@ -1,12 +1,12 @@
 import { dump } from 'js-yaml';
 import { expect, test } from 'vitest';
-import { buildChildAssets } from '../../src/child/assets.ts';
+import type { ClusterSpec } from '../../src/config/schema.ts';
+import { buildChildAssets } from '../../src/hosted/addons.ts';
 import type { KubeObject, Service } from '../../src/kube/objects.ts';
 import { addressesOf, buildIngress, buildServices, memberService } from '../../src/plane/addresses.ts';
-import { buildGuards } from '../../src/plane/guards.ts';
+import { buildGuards } from '../../src/plane/policies.ts';
 import type { Storage } from '../../src/plane/storage.ts';
 import { buildWorkloads, settledMembership } from '../../src/plane/workloads.ts';
-import type { ClusterSpec } from '../../src/spec/schema.ts';
 import { specs } from './specs.ts';
 
 const planeId = 'plane-0123456789';

@@ -1,5 +1,5 @@
-import { parseSpec } from '../../src/spec/parse.ts';
-import type { ClusterSpec } from '../../src/spec/schema.ts';
+import { parseSpec } from '../../src/config/parse.ts';
+import type { ClusterSpec } from '../../src/config/schema.ts';
 
 /** Specs whose rendered manifests are kept under test/golden/rendered/, one file each. */
 export const specs: Record<string, ClusterSpec> = Object.fromEntries(

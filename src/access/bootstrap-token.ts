@@ -1,0 +1,78 @@
+import { randomInt } from 'node:crypto';
+import type { HostedCluster } from '../kube/hosted-cluster.ts';
+import type { Secret } from '../kube/objects.ts';
+
+/** A token with which new workers introduce themselves (https://kubernetes.io/docs/reference/access-authn-authz/bootstrap-tokens/). */
+export interface BootstrapToken {
+  /** The public six characters; the Secret is called bootstrap-token-ID. */
+  id: string;
+  /** `ID.SECRET`; a secret. */
+  token: string;
+  expires: Date | undefined;
+  description: string;
+}
+
+const kind = { apiVersion: 'v1', kind: 'Secret' };
+const namespace = 'kube-system';
+const alphabet = 'abcdefghijklmnopqrstuvwxyz0123456789';
+
+/** Group of everybody who comes with one of our tokens; what it may do stands in templates/hosted/access.yaml. */
+const group = 'system:bootstrappers:k8sk8s';
+
+/** @param ttl milliseconds */
+export async function createBootstrapToken(
+  cluster: HostedCluster,
+  ttl: number,
+  description: string,
+): Promise<BootstrapToken> {
+  const id = randomText(6);
+  const secret = randomText(16);
+  const expires = new Date(Math.floor((Date.now() + ttl) / 1000) * 1000);
+  await cluster.create<Secret & { stringData: Record<string, string> }>({
+    ...kind,
+    metadata: { name: `bootstrap-token-${id}`, namespace },
+    type: 'bootstrap.kubernetes.io/token',
+    stringData: {
+      'token-id': id,
+      'token-secret': secret,
+      expiration: expires.toISOString().replace('.000Z', 'Z'),
+      'usage-bootstrap-authentication': 'true',
+      'auth-extra-groups': group,
+      description,
+    },
+  });
+  return { id, token: `${id}.${secret}`, expires, description };
+}
+
+/** All bootstrap tokens, expired ones included until the token cleaner has passed. */
+export async function listBootstrapTokens(cluster: HostedCluster): Promise<BootstrapToken[]> {
+  const { items } = await cluster.list<Secret>(kind, {
+    namespace,
+    fieldSelector: 'type=bootstrap.kubernetes.io/token',
+  });
+  return items.map((secret) => {
+    const field = (name: string) => Buffer.from(secret.data?.[name] ?? '', 'base64').toString('utf8');
+    const expiration = field('expiration');
+    return {
+      id: field('token-id'),
+      token: `${field('token-id')}.${field('token-secret')}`,
+      expires: expiration === '' ? undefined : new Date(expiration),
+      description: field('description'),
+    };
+  });
+}
+
+/** @returns false when there was no such token */
+export async function revokeBootstrapToken(cluster: HostedCluster, id: string): Promise<boolean> {
+  return cluster.delete(kind, `bootstrap-token-${id}`, namespace);
+}
+
+/** Whether a token of a file would still be accepted. */
+export async function isAccepted(cluster: HostedCluster, token: string): Promise<boolean> {
+  const found = (await listBootstrapTokens(cluster)).find((each) => each.token === token);
+  return found !== undefined && (found.expires === undefined || found.expires.getTime() > Date.now());
+}
+
+function randomText(length: number): string {
+  return Array.from({ length }, () => alphabet[randomInt(alphabet.length)]).join('');
+}

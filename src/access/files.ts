@@ -1,0 +1,149 @@
+import { existsSync, readdirSync, readFileSync, rmdirSync, rmSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { fileError } from '../base/file-error.ts';
+import type { ClusterSpec } from '../config/schema.ts';
+import type { HostedCluster } from '../kube/hosted-cluster.ts';
+import { buildKubeconfig } from '../kubeconfig/build.ts';
+import { readKubeconfig } from '../kubeconfig/read.ts';
+import { belongsToAuthority, makeFolder, refuseForeignFile, writeFileAtomically } from '../kubeconfig/write.ts';
+import { trusted } from '../pki/authority.ts';
+import type { PkiBundle } from '../pki/certificates.ts';
+import type { Addresses } from '../plane/addresses.ts';
+import { adminKubeconfig } from '../plane/secrets.ts';
+import type { Reporter } from '../ui/reporter.ts';
+import { createBootstrapToken, isAccepted } from './bootstrap-token.ts';
+
+/** Milliseconds that a bootstrap token is accepted, unless the person says otherwise. */
+export const tokenTtl = 24 * 3600 * 1000;
+
+export interface FilesRequest {
+  dir: string;
+  /** Overwrite files of another cluster. */
+  force: boolean;
+  /** Puts a new bootstrap token in the place of one that is not accepted any more. */
+  renewToken?: boolean;
+  spec: ClusterSpec;
+  addresses: Addresses;
+  bundle: PkiBundle;
+  hosted: HostedCluster;
+  reporter: Reporter;
+}
+
+export interface FilesResult {
+  kubeconfig: string;
+  bootstrapKubeconfig: string;
+  certificateAuthority: string;
+}
+
+export function filePaths(dir: string): FilesResult {
+  return {
+    kubeconfig: path.join(dir, 'kubeconfig'),
+    bootstrapKubeconfig: path.join(dir, 'kubeconfig-kubelets'),
+    certificateAuthority: path.join(dir, 'ca.pem'),
+  };
+}
+
+/**
+ * Whether `writeFiles` will be able to: asked before anything is made.
+ *
+ * @param certificateAuthority PEM of the plane's CA, undefined for a new plane
+ * @throws UserError (exit code 2) when a file is another cluster's (without `force`) or the folder cannot be written to
+ */
+export function checkFiles(
+  { dir, force }: { dir: string; force: boolean },
+  certificateAuthority: string | undefined,
+): void {
+  // Tried, because neither mode bits nor the rights of root tell of a read-only or full file system.
+  const trial = path.join(dir, `.k8sk8s-${process.pid}`);
+  try {
+    makeFolder(dir);
+    writeFileSync(trial, 'as long as one of the files will be\n'.repeat(256), { mode: 0o600 });
+  } catch (error) {
+    throw fileError('write', `${dir} (--dir)`, error, 2);
+  } finally {
+    if (existsSync(trial)) rmSync(trial);
+  }
+  if (!force) for (const file of Object.values(filePaths(dir))) refuseForeignFile(file, certificateAuthority);
+}
+
+/**
+ * Puts on disk what people and workers need: tls/kubeconfig, tls/kubeconfig-kubelets, tls/ca.pem, mode 0600.
+ *
+ * @throws UserError when a file is another cluster's (without `force`) or cannot be written
+ */
+export async function writeFiles(request: FilesRequest): Promise<FilesResult> {
+  const { dir, force, spec, addresses, bundle, reporter } = request;
+  const paths = filePaths(dir);
+  const authority = trusted(bundle.authorities.ca!);
+  if (!force) for (const file of Object.values(paths)) refuseForeignFile(file, authority);
+  const contents: [string, string][] = [
+    [paths.kubeconfig, adminKubeconfig(bundle, { publicServer: addresses.publicServer, spec })],
+    [paths.certificateAuthority, authority],
+  ];
+  const bootstrap = await bootstrapKubeconfig(request, paths.bootstrapKubeconfig);
+  if (bootstrap !== undefined) contents.push([paths.bootstrapKubeconfig, bootstrap]);
+  for (const [file, content] of contents) {
+    const outcome = await writeFileAtomically(file, content);
+    if (outcome !== 'unchanged') reporter.line(`file "${file}" ${outcome}`);
+  }
+  return paths;
+}
+
+/** @returns undefined when the file that is there is to stay as it is */
+async function bootstrapKubeconfig(
+  { spec, addresses, bundle, hosted, reporter, force, renewToken }: FilesRequest,
+  file: string,
+): Promise<string | undefined> {
+  const authority = trusted(bundle.authorities.ca!);
+  if (existsSync(file) && !force) {
+    const token = readKubeconfig(readFileSync(file, 'utf8'), file).token;
+    if (token !== undefined && (await isAccepted(hosted, token)))
+      return workerKubeconfig(spec, addresses, authority, token);
+    if (!renewToken) {
+      reporter.warn(
+        `the bootstrap token in ${file} is not accepted any more (it has expired or was revoked); the file is left alone. New workers need a new one: k8sk8s token create --write`,
+      );
+      return undefined;
+    }
+  }
+  const { token } = await createBootstrapToken(
+    hosted,
+    tokenTtl,
+    renewToken ? 'made by k8sk8s certs rotate-ca' : 'made by k8sk8s deploy',
+  );
+  return workerKubeconfig(spec, addresses, authority, token);
+}
+
+/** The bootstrap kubeconfig that a kubelet starts with (--bootstrap-kubeconfig). */
+export function workerKubeconfig(
+  spec: ClusterSpec,
+  addresses: Addresses,
+  certificateAuthority: string,
+  token: string,
+): string {
+  return buildKubeconfig({
+    server: addresses.workerServer,
+    certificateAuthority,
+    clusterName: spec.host,
+    userName: 'kubelet-bootstrap',
+    client: { token },
+  });
+}
+
+/** Removes the files of `dir` that carry this plane's CA; a folder that is empty then goes too. */
+export function purgeFiles(
+  dir: string,
+  certificateAuthority: string | undefined,
+): { removed: string[]; kept: string[] } {
+  const removed: string[] = [];
+  const kept: string[] = [];
+  for (const file of Object.values(filePaths(dir))) {
+    if (!existsSync(file)) continue;
+    if (certificateAuthority !== undefined && belongsToAuthority(file, certificateAuthority)) {
+      rmSync(file);
+      removed.push(file);
+    } else kept.push(file);
+  }
+  if (removed.length > 0 && readdirSync(dir).length === 0) rmdirSync(dir);
+  return { removed, kept };
+}

@@ -1,0 +1,281 @@
+import { createHash } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { didYouMean } from '../base/did-you-mean.ts';
+import { UserError } from '../base/errors.ts';
+import type { Kind } from '../kube/cluster.ts';
+import type { HostedCluster } from '../kube/hosted-cluster.ts';
+import type { ConfigMap, KubeObject } from '../kube/objects.ts';
+import { inspect } from '../pki/inspect.ts';
+import { type Credential, createRequest, type KeyType } from '../pki/issue.ts';
+import { partOf } from '../plane/names.ts';
+
+/** What a user may do: a ClusterRole everywhere or in one namespace, or a Role of that namespace. */
+export interface Grant {
+  role: string;
+  kind: 'ClusterRole' | 'Role';
+  /** Absent: everywhere. */
+  namespace?: string;
+}
+
+export interface UserRequest {
+  name: string;
+  groups: string[];
+  grant?: Grant;
+  /** Milliseconds; at least ten minutes. */
+  ttl: number;
+  keyType: KeyType;
+}
+
+export interface User {
+  name: string;
+  groups: string[];
+  /** When the last certificate that was made for this user ends. */
+  until: Date;
+  /** When that was made, or something was taken back. */
+  changed: Date;
+  revoked: boolean;
+  /** Bindings that k8sk8s made for this user, `clusterrolebinding "…"` with the role. */
+  grants: Grant[];
+}
+
+/** What stays open to a user after revoking, until the certificate ends. */
+export interface Remaining {
+  until: Date;
+  /** Bindings that somebody else made for the user or for one of the groups of the certificate. */
+  bindings: string[];
+}
+
+interface RoleBinding extends KubeObject {
+  roleRef: { apiGroup: string; kind: string; name: string };
+  subjects?: { kind: string; name: string; apiGroup?: string }[];
+}
+
+interface SigningRequest extends KubeObject {
+  spec: { request: string; signerName: string; expirationSeconds: number; usages: string[] };
+  status?: {
+    certificate?: string;
+    conditions?: { type: string; status: string; reason?: string; message?: string }[];
+  };
+}
+
+const rbac = 'rbac.authorization.k8s.io';
+const bindingKinds: Kind[] = [
+  { apiVersion: `${rbac}/v1`, kind: 'ClusterRoleBinding' },
+  { apiVersion: `${rbac}/v1`, kind: 'RoleBinding' },
+];
+const recordKind: Kind = { apiVersion: 'v1', kind: 'ConfigMap' };
+const recordNamespace = 'kube-system';
+/** Label of everything that was made for one user; its value is the user's `key`. */
+const userLabel = 'k8sk8s.io/user';
+const signWithin = 30_000;
+
+/**
+ * A client certificate for a user, signed by the hosted cluster itself, and the binding that goes with it. What was made
+ * is noted before the certificate is, so that it can always be found and revoked.
+ *
+ * @throws UserError when the role or namespace is not there, or nobody signs
+ */
+export async function createUser(cluster: HostedCluster, request: UserRequest): Promise<Credential & { until: Date }> {
+  const { name, groups, grant, ttl, keyType } = request;
+  if (grant) await checkGrant(cluster, grant);
+  const before = (await listUsers(cluster)).find((user) => user.name === name);
+  const planned = new Date(Date.now() + ttl);
+  const until = before && before.until > planned ? before.until : planned;
+  const allGroups = [...new Set([...(before && before.until > new Date() ? before.groups : []), ...groups])];
+  await cluster.apply(recordOf(name, allGroups, until, false));
+  const credential = await sign(
+    cluster,
+    request,
+    await createRequest({ commonName: name, organizations: groups }, keyType),
+  );
+  if (grant) await cluster.apply(bindingOf(name, grant));
+  return { ...credential, until: inspect(credential.certificate).notAfter };
+}
+
+async function checkGrant(cluster: HostedCluster, { role, kind, namespace }: Grant): Promise<void> {
+  if (namespace !== undefined && !(await cluster.get({ apiVersion: 'v1', kind: 'Namespace' }, namespace)))
+    throw new UserError({
+      what: `the hosted cluster has no namespace "${namespace}"`,
+      fix: 'create it, or name another with --in-namespace',
+      anchor: 'no-role',
+    });
+  const roleKind = { apiVersion: `${rbac}/v1`, kind };
+  const inside = kind === 'Role' ? namespace : undefined;
+  if (await cluster.get(roleKind, role, inside)) return;
+  const { items } = await cluster.list(roleKind, { namespace: inside });
+  throw new UserError({
+    what: `the hosted cluster has no ${kind} "${role}"${inside ? ` in namespace "${inside}"` : ''}${didYouMean(
+      role,
+      items.map(({ metadata }) => metadata.name),
+    )}`,
+    fix: kind === 'ClusterRole' ? 'view, edit, admin and cluster-admin are always there' : 'create it first',
+    anchor: 'no-role',
+  });
+}
+
+async function sign(
+  cluster: HostedCluster,
+  { name, ttl }: UserRequest,
+  { request, key }: { request: string; key: string },
+): Promise<Credential> {
+  const created = await cluster.create<SigningRequest>({
+    apiVersion: 'certificates.k8s.io/v1',
+    kind: 'CertificateSigningRequest',
+    metadata: {
+      name: `k8sk8s-user-${keyOf(name)}-${createHash('sha256').update(request).digest('hex').slice(0, 8)}`,
+      labels: { 'app.kubernetes.io/part-of': partOf, [userLabel]: keyOf(name) },
+    },
+    spec: {
+      request: Buffer.from(request).toString('base64'),
+      signerName: 'kubernetes.io/kube-apiserver-client',
+      expirationSeconds: Math.round(ttl / 1000),
+      usages: ['client auth', 'digital signature'],
+    },
+  });
+  try {
+    const message = 'asked for by somebody who administers the plane, with k8sk8s user create';
+    await cluster.approve({
+      ...created,
+      status: { conditions: [{ type: 'Approved', status: 'True', reason: 'K8sk8sUserCreate', message }] },
+    });
+    return { certificate: await signed(cluster, created), key };
+  } finally {
+    await cluster.delete(created, created.metadata.name);
+  }
+}
+
+async function signed(cluster: HostedCluster, request: SigningRequest): Promise<string> {
+  const deadline = Date.now() + signWithin;
+  for (;;) {
+    const now = await cluster.get<SigningRequest>(request, request.metadata.name);
+    const certificate = now?.status?.certificate;
+    if (certificate) return Buffer.from(certificate, 'base64').toString('utf8');
+    const failed = now?.status?.conditions?.find(({ type }) => type === 'Failed' || type === 'Denied');
+    if (failed || Date.now() > deadline)
+      throw new UserError({
+        what: 'the hosted cluster signed no certificate',
+        why: failed?.message ?? `its controller-manager did not answer the request within ${signWithin / 1000} s`,
+        fix: 'look at k8sk8s status and k8sk8s logs kube-controller-manager, with the same -n',
+        anchor: 'not-signed',
+      });
+    await sleep(100);
+  }
+}
+
+/** Everybody that `user create` made a certificate for, by name. */
+export async function listUsers(cluster: HostedCluster): Promise<User[]> {
+  const [records, ...bindings] = await Promise.all([
+    cluster.list<ConfigMap>(recordKind, { namespace: recordNamespace, labelSelector: userLabel }),
+    ...bindingKinds.map((kind) => cluster.list<RoleBinding>(kind, { labelSelector: userLabel })),
+  ]);
+  const all = bindings.flatMap(({ items }) => items);
+  return records.items
+    .map(({ metadata, data = {} }) => ({
+      name: data.name ?? '',
+      groups: JSON.parse(data.groups ?? '[]') as string[],
+      until: new Date(data.until ?? 0),
+      changed: new Date(
+        metadata.managedFields
+          ?.map(({ time = 0 }) => time)
+          .sort()
+          .at(-1) ?? 0,
+      ),
+      revoked: data.revoked === 'true',
+      grants: all
+        .filter((binding) => binding.metadata.labels?.[userLabel] === metadata.labels?.[userLabel])
+        .map(({ roleRef, metadata: { namespace } }) => ({
+          role: roleRef.name,
+          kind: roleRef.kind as Grant['kind'],
+          ...(namespace && { namespace }),
+        })),
+    }))
+    .sort((a, b) => a.name.localeCompare(b.name));
+}
+
+/**
+ * Takes back what `user create` granted. A certificate cannot be called back: until it ends its holder still is who it
+ * says, with whatever others granted to that name or its groups.
+ *
+ * @returns what stays open; undefined when all certificates have ended, and the user is forgotten
+ * @throws UserError `no-user`
+ */
+export async function revokeUser(cluster: HostedCluster, name: string): Promise<Remaining | undefined> {
+  const users = await listUsers(cluster);
+  const user = users.find((each) => each.name === name);
+  if (!user)
+    throw new UserError({
+      what: `k8sk8s made no certificate for a user "${name}"${didYouMean(
+        name,
+        users.map((each) => each.name),
+      )}`,
+      fix: 'k8sk8s user list shows whom it made one for',
+      anchor: 'no-user',
+    });
+  const lists = await Promise.all(bindingKinds.map((kind) => cluster.list<RoleBinding>(kind)));
+  const all = lists.flatMap(({ items }) => items);
+  const own = all.filter(({ metadata }) => metadata.labels?.[userLabel] === keyOf(name));
+  await Promise.all(own.map((each) => cluster.delete(each, each.metadata.name, each.metadata.namespace)));
+  if (user.until <= new Date()) {
+    await cluster.delete(recordKind, recordName(name), recordNamespace);
+    return undefined;
+  }
+  await cluster.apply(recordOf(name, user.groups, user.until, true));
+  return {
+    until: user.until,
+    bindings: all
+      .filter((binding) => !own.includes(binding) && names(binding, user))
+      .map(
+        ({ kind, metadata, roleRef }) =>
+          `${kind.toLowerCase()} "${metadata.name}"${metadata.namespace ? ` in ${metadata.namespace}` : ''} (${roleRef.name})`,
+      ),
+  };
+}
+
+function names({ subjects = [] }: RoleBinding, { name, groups }: User): boolean {
+  return subjects.some(
+    (subject) =>
+      (subject.kind === 'User' && subject.name === name) || (subject.kind === 'Group' && groups.includes(subject.name)),
+  );
+}
+
+function recordOf(name: string, groups: string[], until: Date, revoked: boolean): ConfigMap {
+  return {
+    ...recordKind,
+    metadata: { name: recordName(name), namespace: recordNamespace, labels: labels(name) },
+    data: { name, groups: JSON.stringify(groups), until: until.toISOString(), revoked: String(revoked) },
+  };
+}
+
+function bindingOf(name: string, { role, kind, namespace }: Grant): RoleBinding {
+  return {
+    apiVersion: `${rbac}/v1`,
+    kind: namespace === undefined ? 'ClusterRoleBinding' : 'RoleBinding',
+    metadata: {
+      // A binding's role cannot be changed, so each role has one of its own.
+      name: `k8sk8s:user:${keyOf(name)}:${kind === 'Role' ? 'role:' : ''}${role}`,
+      ...(namespace !== undefined && { namespace }),
+      labels: labels(name),
+    },
+    roleRef: { apiGroup: rbac, kind, name: role },
+    subjects: [{ apiGroup: rbac, kind: 'User', name }],
+  };
+}
+
+function labels(name: string): Record<string, string> {
+  return { 'app.kubernetes.io/part-of': partOf, 'app.kubernetes.io/managed-by': partOf, [userLabel]: keyOf(name) };
+}
+
+function recordName(name: string): string {
+  return `k8sk8s-user-${keyOf(name)}`;
+}
+
+/** A user's name in the form that object names and labels allow, and no two names in the same. */
+function keyOf(name: string): string {
+  const readable =
+    name
+      .toLowerCase()
+      .replace(/[^a-z0-9]+/g, '-')
+      .replace(/^-+|-+$/g, '')
+      .slice(0, 40) || 'user';
+  return `${readable}-${createHash('sha256').update(name).digest('hex').slice(0, 6)}`;
+}

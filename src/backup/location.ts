@@ -1,0 +1,96 @@
+import { UserError } from '../base/errors.ts';
+
+/** A bucket that is spoken to by the S3 protocol, and how it is reached. */
+export interface BucketPlace {
+  bucket: string;
+  /** Of all keys: empty, or with a slash at its end. */
+  prefix: string;
+  /** URL of another server than AWS's; such a one has its buckets in the path. */
+  endpoint?: string;
+  region: string;
+  /** PEM: who signed the endpoint's certificate, where that is none of the authorities that everybody knows. */
+  ca?: string;
+}
+
+/** What signs requests. */
+export interface BucketKeys {
+  accessKeyId: string;
+  secretAccessKey: string;
+  sessionToken?: string;
+}
+
+/** Names that AWS's own tools have for them in the environment; the keys of the Secret too. */
+const keyNames = ['AWS_ACCESS_KEY_ID', 'AWS_SECRET_ACCESS_KEY', 'AWS_SESSION_TOKEN'] as const;
+
+/** What AWS signs for when nothing else is said; most other servers take any. */
+const usualRegion = 'us-east-1';
+
+/** How a person says a bucket. */
+export interface PlaceOptions {
+  /** `s3://BUCKET[/PREFIX]`. */
+  url: string;
+  endpoint?: string;
+  region?: string;
+  ca?: string;
+}
+
+/**
+ * @param option where the URL was given, for the message
+ * @throws UserError `bad-values`
+ */
+export function bucketPlace({ url, endpoint, region, ca }: PlaceOptions, option: string): BucketPlace {
+  const [, bucket = '', path = ''] = /^s3:\/\/([^/]*)(.*)$/.exec(url) ?? [];
+  if (!url.startsWith('s3://'))
+    throw bad(`${option} "${url}" is neither pvc nor s3://BUCKET[/PREFIX]`, 'give one of them');
+  // https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html
+  if (!/^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/.test(bucket))
+    throw bad(
+      `${option} "${url}" names no bucket`,
+      'a bucket has 3 to 63 lower-case letters, digits, - and ., as in s3://backups/team',
+    );
+  const folders = path.split('/').filter(Boolean);
+  if (folders.some((each) => !/^[\w!.*'()-]+$/.test(each) || /^\.+$/.test(each)))
+    throw bad(
+      `the prefix of ${option} "${url}" has characters that not every server takes in a key`,
+      "give letters, digits, /, and !-_.*'() only",
+    );
+  return {
+    bucket,
+    prefix: folders.map((each) => `${each}/`).join(''),
+    ...(endpoint !== undefined && { endpoint: checkEndpoint(endpoint) }),
+    region: region ?? usualRegion,
+    ...(ca !== undefined && { ca }),
+  };
+}
+
+/** `s3://backups/team`. */
+export function urlOf({ bucket, prefix }: BucketPlace): string {
+  return `s3://${bucket}${prefix && `/${prefix.slice(0, -1)}`}`;
+}
+
+/**
+ * @param read the value of one of them, where there is one
+ * @param where they were looked for, for the message
+ * @throws UserError `bucket-keys`
+ */
+export function bucketKeys(read: (name: string) => string | undefined, where: string): BucketKeys {
+  const [accessKeyId, secretAccessKey, sessionToken] = keyNames.map((name) => read(name)?.trim());
+  if (accessKeyId && secretAccessKey) return { accessKeyId, secretAccessKey, ...(sessionToken && { sessionToken }) };
+  throw new UserError({
+    what: `${where} has no ${[!accessKeyId && keyNames[0], !secretAccessKey && keyNames[1]].filter(Boolean).join(' and no ')}`,
+    why: 'requests to a bucket are signed with them',
+    fix: `put ${keyNames[0]} and ${keyNames[1]} there, and ${keyNames[2]} where the keys are temporary`,
+    anchor: 'bucket-keys',
+    exitCode: 2,
+  });
+}
+
+function checkEndpoint(text: string): string {
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  if (url && /^https?:$/.test(url.protocol) && url.pathname === '/' && !url.search && !url.username) return url.origin;
+  throw bad(`--s3-endpoint "${text}" is not the URL of a server`, 'give for example https://s3.example.com:9000');
+}
+
+function bad(what: string, fix: string): UserError {
+  return new UserError({ what, fix, anchor: 'bad-values', exitCode: 2 });
+}

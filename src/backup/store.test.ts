@@ -1,0 +1,21 @@
+import { expect, test } from 'vitest';
+import { choose } from './store.ts';
+
+const kept = (...names: string[]) => names.map((name) => ({ name, size: 1 }));
+const [first, second, other] = [
+  'demo-1-20261128T190000Z.backup',
+  'demo-1-20261128T200000Z.backup',
+  'demo-2-20261128T210000Z.backup',
+];
+
+test('the newest, or the one that was named', () => {
+  expect(choose('the volume', kept(first, second), undefined).name).toBe(second);
+  expect(choose('the volume', kept(first, second), first).name).toBe(first);
+  expect(() => choose('the volume', [], undefined)).toThrow('no backup is at the volume yet');
+  expect(() => choose('the volume', kept(first), second)).toThrow(`there is no backup "${second}"`);
+});
+
+test('the newest of several planes is asked for by its name', () => {
+  expect(() => choose('s3://backups', kept(first, other), undefined)).toThrow('backups of several planes');
+  expect(choose('s3://backups', kept(first, other), other).name).toBe(other);
+});

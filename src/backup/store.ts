@@ -1,0 +1,61 @@
+import { Readable } from 'node:stream';
+import { UserError } from '../base/errors.ts';
+import { wholeFile } from './file.ts';
+import { planeOf } from './names.ts';
+
+export interface KeptBackup {
+  name: string;
+  /** Bytes. */
+  size: number;
+}
+
+/** Where a schedule keeps its backups, for reading. */
+export interface Shelf {
+  /** `the volume`, `s3://backups/team`: in messages. */
+  where: string;
+  /** The oldest first. */
+  list(): Promise<KeptBackup[]>;
+  content(backup: KeptBackup): Promise<Readable>;
+}
+
+/**
+ * Brings a backup into a file.
+ *
+ * @param name undefined for the newest
+ * @throws UserError `no-backups`, and what the shelf throws
+ */
+export async function fetchKept(shelf: Shelf, name: string | undefined, file: string): Promise<KeptBackup> {
+  const wanted = choose(shelf.where, await shelf.list(), name);
+  await wholeFile(file, async (write) => write(Readable.from(whole(await shelf.content(wanted), wanted.size))));
+  return wanted;
+}
+
+/** The newest, or that of a name. Pure. @throws UserError `no-backups` */
+export function choose(where: string, kept: KeptBackup[], name: string | undefined): KeptBackup {
+  const names = kept.map((each) => each.name).join(', ');
+  if (name === undefined && new Set(kept.map((each) => planeOf(each.name))).size > 1)
+    throw new UserError({
+      what: `backups of several planes are at ${where}`,
+      why: `there are ${names}`,
+      fix: 'say which with --name',
+      anchor: 'no-backups',
+      exitCode: 2,
+    });
+  const wanted = name === undefined ? kept.at(-1) : kept.find((each) => each.name === name);
+  if (wanted) return wanted;
+  throw new UserError({
+    what: name === undefined ? `no backup is at ${where} yet` : `there is no backup "${name}" at ${where}`,
+    why: kept.length > 0 ? `there are ${names}` : 'its CronJob has not run yet, or failed',
+    fix: 'look at: kubectl get jobs, in the namespace of the plane',
+    anchor: 'no-backups',
+  });
+}
+
+async function* whole(content: Readable, size: number): AsyncGenerator<Buffer> {
+  let come = 0;
+  for await (const chunk of content as AsyncIterable<Buffer>) {
+    come += chunk.length;
+    yield chunk;
+  }
+  if (come !== size) throw new Error(`${come} of ${size} bytes came`);
+}

@@ -1,0 +1,138 @@
+import { Readable } from 'node:stream';
+import { UserError } from '../base/errors.ts';
+import type { ExecResult } from '../kube/exec.ts';
+import type { InfraCluster } from '../kube/infra-cluster.ts';
+import type { PersistentVolumeClaim, Pod } from '../kube/objects.ts';
+import { type Failed, lastLines, oneOff, podKind, removePod, waitForPod } from '../live/one-off-pod.ts';
+import { containerSecurity, podSecurity } from '../plane/workloads.ts';
+import type { Patience } from '../ui/work.ts';
+import { backupsClaim, claimKind, nodeImage } from './cronjob.ts';
+import type { KeptBackup, Shelf } from './store.ts';
+
+const podName = 'k8sk8s-backups';
+const folder = '/backups';
+
+/**
+ * Runs `work` with the volume of `backup schedule`, which a pod reads.
+ *
+ * @throws UserError `no-backups`, `backup-volume`
+ */
+export function withVolume<T>(
+  cluster: InfraCluster,
+  request: Patience,
+  work: (shelf: Shelf) => Promise<T>,
+): Promise<T> {
+  return withPod(cluster, request, (run) =>
+    work({
+      where: 'the volume',
+      list: () => namesIn(run),
+      content: async (backup) => Readable.from(contentOf(run, backup)),
+    }),
+  );
+}
+
+type Run = (script: string, onStdout?: (chunk: Buffer) => Promise<void>) => Promise<ExecResult>;
+
+async function namesIn(run: Run): Promise<KeptBackup[]> {
+  const { stdout } = await run(`
+const fs = require('node:fs');
+const names = fs.readdirSync('${folder}').filter((name) => name.endsWith('.backup')).sort();
+console.log(JSON.stringify(names.map((name) => ({ name, size: fs.statSync('${folder}/' + name).size }))));`);
+  return JSON.parse(stdout) as KeptBackup[];
+}
+
+/** The command's output as a stream that is read no faster than it is taken. */
+async function* contentOf(run: Run, { name }: KeptBackup): AsyncGenerator<Buffer> {
+  const waiting: { chunk: Buffer; taken: () => void }[] = [];
+  let wake: () => void = () => undefined;
+  let ended = false;
+  const done = run(
+    `require('node:fs').createReadStream(${JSON.stringify(`${folder}/${name}`)}).pipe(process.stdout)`,
+    (chunk) =>
+      new Promise((taken) => {
+        waiting.push({ chunk, taken });
+        wake();
+      }),
+  ).finally(() => {
+    ended = true;
+    wake();
+  });
+  done.catch(() => undefined);
+  for (;;) {
+    const next = waiting.shift();
+    if (next) {
+      yield next.chunk;
+      next.taken();
+    } else if (ended) break;
+    else
+      await new Promise<void>((resolve) => {
+        wake = resolve;
+      });
+  }
+  await done;
+}
+
+/** Runs `work` with a pod that has the volume. */
+async function withPod<T>(cluster: InfraCluster, request: Patience, work: (run: Run) => Promise<T>): Promise<T> {
+  const claim = await cluster.get<PersistentVolumeClaim>(claimKind, backupsClaim);
+  const image = claim?.metadata.annotations?.[nodeImage];
+  if (!image)
+    throw new UserError({
+      what: `namespace "${cluster.namespace}" has no volume of backups`,
+      fix: `make some: k8sk8s backup schedule -n ${cluster.namespace} --every 1h --recipient age1…; for those in a bucket add --from s3://BUCKET[/PREFIX]`,
+      anchor: 'no-backups',
+      exitCode: 2,
+    });
+  await removePod(cluster, podName, request, shelfError(cluster));
+  await cluster.create(buildPod(image));
+  try {
+    await waitForPod(cluster, podName, request, isRunning, shelfError(cluster));
+    return await work(async (script, onStdout) => {
+      const result = await cluster.exec(podName, ['node', '-e', script], {
+        onStdout,
+        timeout: 24 * 3600 * 1000,
+        signal: request.signal,
+      });
+      if (result.code !== 0) throw shelfError(cluster)(lastLines(result.stderr));
+      return result;
+    });
+  } finally {
+    await cluster.delete(podKind, podName).catch(() => undefined);
+  }
+}
+
+function buildPod(image: string) {
+  return {
+    ...podKind,
+    metadata: { name: podName },
+    spec: {
+      ...oneOff,
+      // One that is forgotten ends by itself.
+      activeDeadlineSeconds: 24 * 3600,
+      securityContext: podSecurity,
+      containers: [
+        {
+          name: 'shelf',
+          image,
+          command: ['node', '-e', 'setInterval(() => undefined, 60000)'],
+          securityContext: containerSecurity(),
+          resources: { requests: { cpu: '10m', memory: '64Mi' }, limits: { cpu: '1', memory: '256Mi' } },
+          volumeMounts: [{ name: 'backups', mountPath: folder }],
+        },
+      ],
+      volumes: [{ name: 'backups', persistentVolumeClaim: { claimName: backupsClaim } }],
+    },
+  };
+}
+
+const isRunning = ({ status }: Pod) => status?.containerStatuses?.[0]?.state?.running !== undefined;
+
+function shelfError({ namespace }: InfraCluster): Failed {
+  return (why) =>
+    new UserError({
+      what: 'the volume of backups cannot be read',
+      why,
+      fix: `look at: kubectl -n ${namespace} describe pvc/${backupsClaim} pod/${podName}`,
+      anchor: 'backup-volume',
+    });
+}

@@ -1,0 +1,78 @@
+import type { Command } from 'commander';
+import { didYouMean } from '../../base/did-you-mean.ts';
+import { UserError } from '../../base/errors.ts';
+import { flagOf, parseSpec } from '../../config/parse.ts';
+import { type ClusterSpec, type ClusterSpecInput, clusterSpec } from '../../config/schema.ts';
+import type { InfraCluster } from '../../kube/infra-cluster.ts';
+import { readRecord } from '../../live/record.ts';
+import { readClusterFile } from './cluster-file.ts';
+import { specFromOptions } from './spec-options.ts';
+
+export interface ChosenSpec {
+  /** Values of cluster.yaml that are about this run and that the command line leaves at their default. */
+  local: Record<string, string>;
+  /** The whole spec: what was given, over what the plane was last deployed with, over the defaults. */
+  complete(cluster: InfraCluster): Promise<ClusterSpec>;
+}
+
+/**
+ * What the command line and cluster.yaml say together; the command line wins. What is wrong with the values themselves
+ * is said here, before anything is asked of a cluster.
+ *
+ * @throws UserError (exit code 2)
+ */
+export function chooseSpec(command: Command, file: string | undefined): ChosenSpec {
+  const reset = fieldsOf(command.getOptionValue('reset') as string[] | undefined);
+  const { spec: fromFile, ...rest } = readClusterFile(file);
+  const given = { ...fromFile, ...specFromOptions(command) };
+  const source = file ? `in ${file} or on the command line` : 'on the command line';
+  if (given.host !== undefined) parseSpec(given, source);
+  const local = Object.fromEntries(
+    Object.entries(rest).filter(([key, value]) => value !== undefined && command.getOptionValueSource(key) !== 'cli'),
+  );
+  return {
+    local: local as Record<string, string>,
+    async complete(cluster) {
+      // With a host given, what is wrong with the namespace is for preflight to say, together with all else.
+      const recorded = await readRecord(cluster).catch((error) =>
+        given.host === undefined ? Promise.reject(error) : undefined,
+      );
+      // What never worked is not a choice to keep; only the host, so that a first deploy can be repeated without it.
+      const kept: Partial<ClusterSpecInput> =
+        recorded?.phase === 'available' ? { ...recorded.spec } : { host: recorded?.spec.host };
+      for (const field of reset) delete kept[field];
+      const whole = { ...kept, ...given };
+      if (whole.host === undefined) throw noHost(cluster.namespace);
+      return parseSpec(whole, source);
+    },
+  };
+}
+
+/** Only a plane that is there has a host that need not be given again. */
+function noHost(namespace: string): UserError {
+  return new UserError({
+    what: `namespace "${namespace}" has no plane yet, and no host was given for one`,
+    why: 'workers and kubectl reach the API server by that name, so it goes into certificates and kubeconfigs',
+    fix: 'add -h HOST; if there should be a plane, k8sk8s list shows in which namespaces there are some',
+    anchor: 'bad-values',
+    exitCode: 2,
+  });
+}
+
+/** The fields behind the option names given with --reset. */
+function fieldsOf(options: string[] = []): (keyof ClusterSpecInput)[] {
+  const byFlag = new Map(
+    Object.keys(clusterSpec.shape).map((field) => [flagOf(field).replace(/^--/, ''), field as keyof ClusterSpecInput]),
+  );
+  return options.map((option) => {
+    const name = option.replace(/^--/, '');
+    const field = byFlag.get(name);
+    if (field) return field;
+    throw new UserError({
+      what: `--reset ${option}: there is no option --${name}${didYouMean(name, [...byFlag.keys()])}`,
+      fix: 'name an option of k8sk8s deploy --help',
+      anchor: 'bad-values',
+      exitCode: 2,
+    });
+  });
+}

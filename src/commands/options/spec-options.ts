@@ -1,0 +1,87 @@
+import { readFileSync } from 'node:fs';
+import { type Command, InvalidArgumentError, Option } from 'commander';
+import { load } from 'js-yaml';
+import type * as z from 'zod';
+import { messageOf, UserError } from '../../base/errors.ts';
+import { fileError } from '../../base/file-error.ts';
+import { type ClusterSpecInput, clusterSpec, type FlagMeta } from '../../config/schema.ts';
+
+/** The schema's fields with what they are called on the command line, and what they are when nobody says anything. */
+const fields = Object.entries(clusterSpec.shape).map(([name, schema]) => ({
+  name,
+  meta: (schema as { meta(): unknown }).meta() as FlagMeta,
+  fallback: (schema as z.ZodType).safeParse(undefined).data as unknown,
+}));
+
+/** Adds one option for each field of the spec. */
+export function addSpecOptions(command: Command): void {
+  for (const { name, meta, fallback } of fields) {
+    const flags = `${meta.short ? `-${meta.short}, ` : ''}--${meta.flag}${meta.arg ? ` <${meta.arg}>` : ''}`;
+    const option = new Option(flags, `${meta.help}${defaultWords(fallback)}`).helpGroup(`${meta.group}:`);
+    if (meta.list) option.argParser((value: string, before: string[] = []) => [...before, ...splitList(name, value)]);
+    else if (meta.map)
+      option.argParser((value: string, before: Record<string, string> = {}) => ({ ...before, ...parseMap(value) }));
+    else if (meta.file) option.argParser((value: string) => readYaml(value, `--${meta.flag}`));
+    command.addOption(option);
+  }
+}
+
+/** For the help alone: commander's own default would be a value that was given. */
+function defaultWords(fallback: unknown): string {
+  const text = Array.isArray(fallback) ? fallback.join(',') : fallback;
+  return (typeof text === 'string' && text !== '') || typeof text === 'number' ? ` (default: ${text})` : '';
+}
+
+/** The fields that were given on the command line, by their names in the spec. */
+export function specFromOptions(command: Command): Partial<ClusterSpecInput> {
+  const given: Record<string, unknown> = {};
+  for (const { name, meta } of fields) {
+    const negated = meta.flag.startsWith('no-');
+    const key = camelCase(negated ? meta.flag.slice(3) : meta.flag);
+    if (command.getOptionValueSource(key) === 'cli') given[name] = command.getOptionValue(key);
+  }
+  return given as Partial<ClusterSpecInput>;
+}
+
+/** Reads YAML that a person wrote; a mistake is reported with its line. */
+export function readYaml(file: string, what: string): unknown {
+  let text: string;
+  try {
+    text = readFileSync(file, 'utf8');
+  } catch (error) {
+    throw fileError('read', `${file} (${what})`, error);
+  }
+  try {
+    return text.trim() === '' ? {} : load(text);
+  } catch (error) {
+    const mark = (error as { mark?: { line: number; column: number } }).mark;
+    const reason = (error as { reason?: string }).reason ?? messageOf(error);
+    throw new UserError({
+      what: `${file} is not valid YAML`,
+      why: mark ? `line ${mark.line + 1}, column ${mark.column + 1}: ${reason}` : reason,
+      fix: 'correct that line',
+      anchor: 'bad-file',
+      exitCode: 2,
+      cause: error,
+    });
+  }
+}
+
+/** Comma-separated lists are kubectl's habit; arguments and resources may hold commas of their own. */
+function splitList(name: string, value: string): string[] {
+  return name === 'sans' || name === 'tolerations' ? value.split(',').filter(Boolean) : [value];
+}
+
+function parseMap(value: string): Record<string, string> {
+  return Object.fromEntries(
+    value.split(/,(?=[^,=]+=)/).map((pair) => {
+      const at = pair.indexOf('=');
+      if (at < 1) throw new InvalidArgumentError(`"${pair}" has to be KEY=VALUE.`);
+      return [pair.slice(0, at), pair.slice(at + 1)];
+    }),
+  );
+}
+
+function camelCase(flag: string): string {
+  return flag.replace(/-([a-z])/g, (_, letter: string) => letter.toUpperCase());
+}

@@ -1,0 +1,15 @@
+import { expect, test } from 'vitest';
+import { imagesOf } from './images.ts';
+import { parseSpec } from './parse.ts';
+
+test('a registry mirrors every image, and an image given by name stays', () => {
+  const spec = parseSpec(
+    { host: 'k.example.com', imageRegistry: 'mirror.test/x', etcdImage: 'own/etcd:1' },
+    'the test',
+  );
+  expect(imagesOf(spec)).toMatchObject({
+    etcd: 'own/etcd:1',
+    kubeApiserver: expect.stringMatching(/^mirror\.test\/x\/kube-apiserver:v/),
+    coredns: expect.stringMatching(/^mirror\.test\/x\/coredns\/coredns:v/),
+  });
+});

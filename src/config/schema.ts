@@ -1,0 +1,419 @@
+import * as z from 'zod';
+import {
+  argument,
+  cidr,
+  etcdStorage,
+  hostAndPort,
+  hostName,
+  hostNameOrAddress,
+  httpsUrl,
+  image,
+  ipv4Address,
+  labelValue,
+  nodePort,
+  objectName,
+  port,
+  resources,
+  toleration,
+  version,
+} from './values.ts';
+import { knownMinors, newest } from './versions.ts';
+
+/** How a field of the spec is given on the command line. */
+export interface FlagMeta {
+  /** Without the dashes; `no-` in front means that giving it makes the field false. */
+  flag: string;
+  short?: string;
+  /** Placeholder of the value: none means that the flag takes no value. */
+  arg?: string;
+  help: string;
+  /** Under which heading the help has it. */
+  group: 'Address' | 'Hosted cluster' | 'Pods of the plane' | 'Arguments of components' | 'Keys' | 'Images';
+  /** It may be repeated. */
+  list?: boolean;
+  /** Each value is KEY=VALUE. */
+  map?: boolean;
+  /** The value names a YAML file, whose content becomes the field. */
+  file?: boolean;
+}
+
+const flag = (meta: FlagMeta) => ({ ...meta });
+
+const imageOf = (name: string, program: string) =>
+  image.optional().meta(flag({ group: 'Images', flag: `${name}-image`, arg: 'IMAGE', help: `image of ${program}` }));
+
+const args = (component: string, name: string) =>
+  z
+    .array(argument)
+    .default([])
+    .meta(
+      flag({
+        group: 'Arguments of components',
+        flag: `${name}-arg`,
+        arg: 'NAME=VALUE',
+        help: `one more flag for ${component}`,
+        list: true,
+      }),
+    );
+
+/** Odd numbers, so that one more member is one more that may be lost; above 5 they would only be slower. */
+const memberCounts = [1, 3, 5];
+export const maximumMembers = Math.max(...memberCounts);
+
+/**
+ * What a hosted cluster is, in one schema: the command line's flags, cluster.yaml and the recorded state are all made
+ * from it. What one value may be stands in values.ts, what fields ask of each other in rules.ts.
+ */
+export const clusterSpec = z.strictObject({
+  host: hostName.meta(
+    flag({
+      group: 'Address',
+      flag: 'host',
+      short: 'h',
+      arg: 'HOST',
+      help: 'name (or, with --expose nodeport, IPv4 address) at which workers and kubectl reach the API server',
+    }),
+  ),
+  port: port.optional().meta(
+    flag({
+      group: 'Address',
+      flag: 'port',
+      short: 'p',
+      arg: 'PORT',
+      help: 'port at HOST; default 443, with --expose nodeport the node port',
+    }),
+  ),
+  kubernetesVersion: version.default(newest.patch).meta(
+    flag({
+      group: 'Hosted cluster',
+      flag: 'kubernetes-version',
+      arg: 'VERSION',
+      help: `${knownMinors.map((known) => known.minor).join(', ')} or a full version`,
+    }),
+  ),
+  profile: z
+    .enum(['default', 'lite'])
+    .default('default')
+    .meta(
+      flag({
+        group: 'Hosted cluster',
+        flag: 'profile',
+        arg: 'NAME',
+        help: 'default, or lite: less memory and processor time when idle, slower when there is much to read',
+      }),
+    ),
+  allowUntestedVersion: z
+    .boolean()
+    .default(false)
+    .meta(
+      flag({
+        group: 'Hosted cluster',
+        flag: 'allow-untested-version',
+        help: 'take a version that k8sk8s was not tested with, alphas included',
+      }),
+    ),
+  expose: z
+    .enum(['ingress', 'nodeport'])
+    .default('ingress')
+    .meta(
+      flag({
+        group: 'Address',
+        flag: 'expose',
+        arg: 'HOW',
+        help: 'ingress (TLS passthrough by host name) or nodeport',
+      }),
+    ),
+  ingressClass: z
+    .string()
+    .optional()
+    .meta(
+      flag({
+        group: 'Address',
+        flag: 'ingress-class',
+        arg: 'NAME',
+        help: "IngressClass to use instead of the infra cluster's default",
+      }),
+    ),
+  ingressAnnotations: z
+    .record(z.string(), z.string())
+    .default({})
+    .meta(
+      flag({
+        group: 'Address',
+        flag: 'ingress-annotation',
+        arg: 'KEY=VALUE',
+        help: 'annotation for the ingress, such as the one that switches TLS passthrough on',
+        map: true,
+      }),
+    ),
+  nodePort: nodePort.optional().meta(
+    flag({
+      group: 'Address',
+      flag: 'node-port',
+      arg: 'PORT',
+      help: 'fix the number of the node port, which is allocated otherwise',
+    }),
+  ),
+  workerEndpoint: httpsUrl.optional().meta(
+    flag({
+      group: 'Address',
+      flag: 'worker-endpoint',
+      arg: 'URL',
+      help: 'where workers reach the API server; default https://HOST:PORT',
+    }),
+  ),
+  inCluster: z
+    .enum(['node', 'loadbalancer', 'loopback'])
+    .default('node')
+    .meta(
+      flag({
+        group: 'Address',
+        flag: 'in-cluster',
+        arg: 'HOW',
+        help: "how pods on the workers reach the API at the first service address: node (an infra node's address and the node port), loadbalancer (the address of a LoadBalancer service) or loopback (an address and a relay on each worker)",
+      }),
+    ),
+  loopbackAddress: ipv4Address.default('10.199.199.199').meta(
+    flag({
+      group: 'Address',
+      flag: 'loopback-address',
+      arg: 'IP',
+      help: "the relay's address with --in-cluster loopback",
+    }),
+  ),
+  egress: z
+    .enum(['kubelet', 'konnectivity', 'none'])
+    .default('kubelet')
+    .meta(
+      flag({
+        group: 'Hosted cluster',
+        flag: 'egress',
+        arg: 'HOW',
+        help: "how the API server reaches pods (webhooks, aggregated APIs, service and pod proxy): kubelet (through the kubelets' port-forward), konnectivity (through agents on the workers) or none (pods with hostNetwork alone)",
+      }),
+    ),
+  konnectivityEndpoint: hostAndPort.optional().meta(
+    flag({
+      group: 'Hosted cluster',
+      flag: 'konnectivity-endpoint',
+      arg: 'HOST:PORT',
+      help: 'where the agents of --egress konnectivity reach its server; default HOST and a node port',
+    }),
+  ),
+  sans: z
+    .array(hostNameOrAddress)
+    .default([])
+    .meta(
+      flag({
+        group: 'Address',
+        flag: 'san',
+        arg: 'NAME',
+        help: 'one more name or address for the API server certificate',
+        list: true,
+      }),
+    ),
+  keyType: z
+    .enum(['ec', 'rsa'])
+    .default('ec')
+    .meta(flag({ group: 'Keys', flag: 'key-type', arg: 'TYPE', help: 'ec (P-256) or rsa (2048 bits)' })),
+  serviceCidr: cidr(12, 28)
+    .default('10.3.0.0/16')
+    .meta(
+      flag({
+        group: 'Hosted cluster',
+        flag: 'service-cidr',
+        arg: 'CIDR',
+        help: "the hosted cluster's service addresses",
+      }),
+    ),
+  podCidr: cidr(8, 24)
+    .default('10.2.0.0/16')
+    .meta(
+      flag({
+        group: 'Hosted cluster',
+        flag: 'pod-cidr',
+        arg: 'CIDR',
+        help: "the hosted cluster's pod addresses, a /24 of it for each worker",
+      }),
+    ),
+  dnsDomain: hostName
+    .default('cluster.local')
+    .meta(
+      flag({ group: 'Hosted cluster', flag: 'dns-domain', arg: 'DOMAIN', help: "the hosted cluster's DNS domain" }),
+    ),
+  network: z
+    .enum(['flannel', 'none'])
+    .default('flannel')
+    .meta(
+      flag({ group: 'Hosted cluster', flag: 'network', arg: 'DRIVER', help: 'flannel, or none to bring your own' }),
+    ),
+  childAssets: z
+    .boolean()
+    .default(true)
+    .meta(
+      flag({
+        group: 'Hosted cluster',
+        flag: 'no-child-assets',
+        help: 'leave kube-proxy, the network driver and kube-dns out of the hosted cluster',
+      }),
+    ),
+  featureGates: z
+    .record(z.string().regex(/^[A-Za-z][A-Za-z0-9]*$/), z.enum(['true', 'false'], { error: 'has to be true or false' }))
+    .default({})
+    .meta(
+      flag({
+        group: 'Hosted cluster',
+        flag: 'feature-gates',
+        arg: 'GATE=BOOL',
+        help: 'feature gates of all Kubernetes components, comma-separated or repeated',
+        map: true,
+      }),
+    ),
+  apiServerArgs: args('kube-apiserver', 'api-server'),
+  controllerManagerArgs: args('kube-controller-manager', 'controller-manager'),
+  schedulerArgs: args('kube-scheduler', 'scheduler'),
+  etcdArgs: args('etcd', 'etcd'),
+  auditPolicy: z
+    .looseObject({ kind: z.literal('Policy', { error: 'has to be an audit.k8s.io/v1 Policy' }) })
+    .optional()
+    .meta(
+      flag({
+        group: 'Hosted cluster',
+        flag: 'audit-policy',
+        arg: 'FILE',
+        help: 'an audit.k8s.io/v1 Policy instead of the default one, which logs who did what and no bodies',
+        file: true,
+      }),
+    ),
+  audit: z
+    .boolean()
+    .default(true)
+    .meta(
+      flag({ group: 'Hosted cluster', flag: 'no-audit', help: 'keep no audit log (k8sk8s logs --audit shows it)' }),
+    ),
+  resources: z
+    .array(resources)
+    .default(['small'])
+    .meta(
+      flag({
+        group: 'Pods of the plane',
+        flag: 'resources',
+        arg: 'PRESET|COMPONENT=…',
+        help: 'small (requests), limits (requests and limits) or none; or COMPONENT=cpu=100m,memory=256Mi',
+        list: true,
+      }),
+    ),
+  nodeSelector: z
+    .record(z.string(), labelValue)
+    .default({})
+    .meta(
+      flag({
+        group: 'Pods of the plane',
+        flag: 'node-selector',
+        arg: 'KEY=VALUE',
+        help: 'infra nodes that may run the plane',
+        map: true,
+      }),
+    ),
+  tolerations: z
+    .array(toleration)
+    .default([])
+    .meta(
+      flag({
+        group: 'Pods of the plane',
+        flag: 'tolerations',
+        arg: 'KEY[=VALUE][:EFFECT]',
+        help: 'taints of infra nodes that the plane tolerates',
+        list: true,
+      }),
+    ),
+  replicas: z.coerce
+    .number()
+    .int()
+    .min(1, 'has to be 1 to 5')
+    .max(5, 'has to be 1 to 5')
+    .default(1)
+    .meta(
+      flag({
+        group: 'Pods of the plane',
+        flag: 'replicas',
+        arg: 'N',
+        help: 'API servers, controller-managers and schedulers, each on an infra node of its own where there are enough',
+      }),
+    ),
+  etcdMembers: z.coerce
+    .number()
+    .refine((count) => memberCounts.includes(count), 'has to be 1, 3 or 5')
+    .default(1)
+    .meta(
+      flag({
+        group: 'Pods of the plane',
+        flag: 'etcd-members',
+        arg: '1|3|5',
+        help: 'etcd members; with 3 one may be lost, with 5 two',
+      }),
+    ),
+  etcdStorage: etcdStorage.default('auto').meta(
+    flag({
+      group: 'Pods of the plane',
+      flag: 'etcd-storage',
+      arg: 'auto|ephemeral|SIZE',
+      help: "a volume of SIZE such as 10Gi for each etcd member, ephemeral (in etcd's pod), or auto: what the plane has, for a new one a volume where the infra cluster has a default StorageClass",
+    }),
+  ),
+  etcdStorageClass: objectName('StorageClass')
+    .optional()
+    .meta(
+      flag({
+        group: 'Pods of the plane',
+        flag: 'etcd-storage-class',
+        arg: 'NAME',
+        help: "StorageClass of etcd's volumes instead of the infra cluster's default",
+      }),
+    ),
+  etcdImage: imageOf('etcd', 'etcd'),
+  apiServerImage: imageOf('api-server', 'kube-apiserver'),
+  controllerManagerImage: imageOf('controller-manager', 'kube-controller-manager'),
+  schedulerImage: imageOf('scheduler', 'kube-scheduler'),
+  kubeProxyImage: imageOf('kube-proxy', 'kube-proxy'),
+  flannelImage: imageOf('flannel', 'flannel'),
+  flannelCniImage: imageOf('flannel-cni', "flannel's CNI plugin"),
+  corednsImage: imageOf('coredns', 'CoreDNS'),
+  nodeImage: imageOf('node', 'Node.js, for the kubelet serving certificate approver and the egress proxy'),
+  konnectivityServerImage: imageOf('konnectivity-server', "konnectivity's proxy-server"),
+  konnectivityAgentImage: imageOf('konnectivity-agent', "konnectivity's proxy-agent"),
+  imageRegistry: image.optional().meta(
+    flag({
+      group: 'Images',
+      flag: 'image-registry',
+      arg: 'HOST[/PATH]',
+      help: 'registry that mirrors all images, instead of the upstream ones',
+    }),
+  ),
+  seal: z
+    .enum(['none', 'passphrase-file', 'key-file'])
+    .default('none')
+    .meta(
+      flag({
+        group: 'Keys',
+        flag: 'seal',
+        arg: 'KIND',
+        help: "keep the key of the plane's CA sealed by what --seal-file names: passphrase-file, key-file (age) or none",
+      }),
+    ),
+  imagePullSecret: objectName('Secret')
+    .optional()
+    .meta(
+      flag({
+        group: 'Images',
+        flag: 'image-pull-secret',
+        arg: 'SECRET',
+        help: 'Secret of the namespace with registry credentials, for the plane and (copied) the child assets',
+      }),
+    ),
+});
+
+/** A whole, valid description of a hosted cluster. */
+export type ClusterSpec = z.infer<typeof clusterSpec>;
+/** What a person gave: fields that are absent take their recorded value or their default. */
+export type ClusterSpecInput = z.input<typeof clusterSpec>;

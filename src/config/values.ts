@@ -1,0 +1,144 @@
+import * as z from 'zod';
+import { isIp, isIpv4, nthAddress, parseCidr } from '../base/cidr.ts';
+import { parseQuantity } from '../base/quantity.ts';
+import { components } from './components.ts';
+import { knownMinors, newest, resolveVersion } from './versions.ts';
+
+/*
+ * What one value may be: each is a schema for a field of the spec. A refusal goes on after the option and the value:
+ * `--host "x y" contains a space`.
+ */
+
+/** A string in which `problem` finds nothing; what it finds, it says in words that become the message. */
+function checked(problem: (value: string) => string | undefined) {
+  return z.string().superRefine((value, context) => {
+    const message = problem(value);
+    if (message !== undefined) context.addIssue({ code: 'custom', message });
+  });
+}
+
+export const hostName = checked(hostProblem);
+export const hostNameOrAddress = checked((value) => (isIp(value) ? undefined : hostProblem(value)));
+export const ipv4Address = checked((value) => (isIpv4(value) ? undefined : 'is not an IPv4 address'));
+
+/** HOST:PORT, both needed. */
+export const hostAndPort = checked((value) => {
+  const [, host, port] = /^([^:/\s]+):(\d+)$/.exec(value) ?? [];
+  if (host === undefined || Number(port) < 1 || Number(port) > 65535)
+    return 'has to be HOST:PORT, such as k.example.com:8132';
+  return hostProblem(host);
+});
+
+/** https://HOST[:PORT], without a path. */
+export const httpsUrl = checked((value) =>
+  /^https:\/\/[^/\s]+$/.test(value) && URL.canParse(value)
+    ? undefined
+    : 'has to be a URL such as https://10.0.0.7:6443',
+);
+
+export const port = portFrom(1);
+export const nodePort = portFrom(1024);
+
+/** An IPv4 network without host bits, of a prefix from `minimumPrefix` (the largest network) to `maximumPrefix`. */
+export const cidr = (minimumPrefix: number, maximumPrefix: number) =>
+  checked((value) => {
+    if (value.includes(':')) return 'is IPv6, which is not supported yet; give an IPv4 network such as 10.3.0.0/16';
+    const parsed = parseCidr(value);
+    if (!parsed) return 'is not a network in CIDR form such as 10.3.0.0/16';
+    if (nthAddress(parsed, 0) !== value.split('/')[0])
+      return `has host bits set; write ${nthAddress(parsed, 0)}/${parsed.prefix}`;
+    if (parsed.prefix > maximumPrefix) return `is too small: at least a /${maximumPrefix} is needed`;
+    if (parsed.prefix < minimumPrefix) return `is too large: at most a /${minimumPrefix}`;
+    return undefined;
+  });
+
+/** A Kubernetes version that `resolveVersion` understands. */
+export const version = checked((value) =>
+  resolveVersion(value)
+    ? undefined
+    : `is no Kubernetes version that this k8sk8s knows; known are ${knownMinors.map((known) => known.minor).join(', ')}, and full ones such as ${newest.patch}`,
+);
+
+export const image = checked((value) =>
+  /^[\w][\w.\-/:@]*$/.test(value) && !value.includes('//')
+    ? undefined
+    : 'is not an image reference such as registry.k8s.io/etcd:3.7.3-0',
+);
+
+/** One more flag of a component: NAME=VALUE. */
+export const argument = checked((value) =>
+  /^(--)?[a-z0-9][a-z0-9-]*=/.test(value)
+    ? undefined
+    : 'has to be NAME=VALUE, the name as the component spells it without the dashes',
+);
+
+/** The name of an object of most kinds: a DNS subdomain. */
+export const objectName = (kind: string) =>
+  checked((value) =>
+    /^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$/.test(value) ? undefined : `is not the name of a ${kind}`,
+  );
+
+export const labelValue = z
+  .string()
+  .regex(/^([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?$/, 'is not a label value');
+
+/** KEY[=VALUE][:EFFECT], as in kubectl taint. */
+export const toleration = checked((value) =>
+  /^[A-Za-z0-9][\w./-]*(=[\w.-]*)?(:(NoSchedule|PreferNoSchedule|NoExecute))?$/.test(value)
+    ? undefined
+    : 'has to be KEY[=VALUE][:EFFECT], as in kubectl taint',
+);
+
+const resourcePresets = ['small', 'limits', 'none'];
+const quantity = '\\d+(?:\\.\\d+)?(?:m|k|M|G|T|Ki|Mi|Gi|Ti)?';
+const resourcePattern = new RegExp(
+  `^(${components.join('|')})=((?:cpu|memory)=${quantity}(?:,(?:cpu|memory)=${quantity})?)$`,
+);
+
+/** A preset, or COMPONENT=cpu=QUANTITY,memory=QUANTITY (one of the two is enough). */
+export const resources = checked((value) =>
+  resourcePresets.includes(value) || resourcePattern.test(value)
+    ? undefined
+    : `is neither a preset (${resourcePresets.join(', ')}) nor COMPONENT=cpu=…,memory=… with one of ${components.join(', ')}`,
+);
+
+/** `auto`, `ephemeral` or the size of a volume as a quantity of at least 1Gi. */
+export const etcdStorage = checked((value) => {
+  if (value === 'auto' || value === 'ephemeral') return undefined;
+  const size = parseQuantity(value);
+  if (size === undefined || !Number.isFinite(size)) return 'is neither auto, ephemeral nor a size such as 10Gi';
+  return size < 2 ** 30 ? "is too small: etcd's volume has at least 1Gi" : undefined;
+});
+
+const dnsLabel = /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/;
+
+function hostProblem(host: string): string | undefined {
+  if (host === '') return 'is empty: give the name by which workers and kubectl will reach the API server';
+  if (/\s/.test(host)) return 'contains a space';
+  if (/^[a-z][a-z0-9+.-]*:\/\//i.test(host))
+    return `is a URL; give only the host name: ${URL.canParse(host) ? new URL(host).hostname : 'k.example.com'}`;
+  if (host.includes('*')) return 'is a wildcard; give one name that this plane alone answers to';
+  if (ipv6(host)) return 'is an IPv6 address; only names and IPv4 addresses are supported';
+  if (host.includes(':')) return `names a port; give it with -p: -h ${host.split(':')[0]} -p ${host.split(':')[1]}`;
+  if (host.includes('/')) return 'contains a slash; give only the host name';
+  if (isIpv4(host)) return undefined;
+  if (/^[\d.]+$/.test(host)) return 'is neither an IPv4 address nor a host name';
+  if (host.endsWith('.')) return `ends with a dot, which certificates cannot carry; write ${host.replace(/\.+$/, '')}`;
+  if (host.length > 253) return `is ${host.length} characters long; a host name has at most 253`;
+  const bad = host.split('.').find((label) => !dnsLabel.test(label));
+  if (bad !== undefined)
+    return bad.length > 63
+      ? `has a part of ${bad.length} characters; each has at most 63`
+      : `has a part that no host name may have: "${bad}" (lower-case letters, digits and - inside)`;
+  return undefined;
+}
+
+function ipv6(text: string): boolean {
+  const bare = text.replace(/^\[|\]$/g, '');
+  return bare.includes(':') && isIp(bare);
+}
+
+function portFrom(minimum: number) {
+  const words = `has to be ${minimum} to 65535`;
+  return z.coerce.number().int().min(minimum, words).max(65535, words);
+}

@@ -1,0 +1,214 @@
+import http from 'node:http';
+import type { Readable } from 'node:stream';
+import tls from 'node:tls';
+import { messageOf, UserError } from '../base/errors.ts';
+import type { InfraCluster } from '../kube/infra-cluster.ts';
+import { trusted } from '../pki/authority.ts';
+import type { PkiBundle } from '../pki/certificates.ts';
+
+/** What a member says about itself. */
+export interface MemberStatus {
+  /** Of etcd, `3.7.3`. */
+  version: string;
+  /** Of the key-value store. */
+  revision: number;
+  /** Bytes of the database's file. */
+  dbSize: number;
+  /** Of the whole cluster: `NOSPACE` (writes are refused), `CORRUPT`. */
+  alarms: string[];
+}
+
+export interface Snapshot {
+  /** Bytes of the whole snapshot, its hash included, known when the first of them have come. */
+  size: number;
+  chunks: AsyncGenerator<Buffer>;
+}
+
+export interface KeyValue {
+  key: string;
+  value: string;
+}
+
+/** What opens etcd's client port, in PEM. */
+export interface EtcdClient {
+  ca: string;
+  cert: string;
+  key: string;
+}
+
+/** As many operations as etcd takes in one transaction (its `--max-txn-ops`). */
+const longestTransaction = 128;
+/** SHA-256, which etcd puts behind the database. */
+const digestLength = 32;
+/** Milliseconds after which a connection on which nothing comes is given up. */
+const longestSilence = 30_000;
+
+/** Where the streams of one member begin: how a connection to its client port comes about. */
+type Dial = (signal?: AbortSignal) => Promise<tls.TLSSocket>;
+
+/**
+ * etcd's own JSON gateway (https://etcd.io/docs/latest/dev-guide/api_grpc_gateway/) of one member, with the API server's
+ * client certificate. Nothing has to be in etcd's image but etcd, and nothing is written in its pod.
+ */
+export class EtcdGateway {
+  readonly #dial: Dial;
+
+  constructor(dial: Dial) {
+    this.#dial = dial;
+  }
+
+  /** Through a port-forward to the member's pod, as a person with the rights of the namespace may. */
+  static ofPod(cluster: InfraCluster, bundle: PkiBundle, pod: string): EtcdGateway {
+    return new EtcdGateway(async (signal) => {
+      const socket = await cluster.forward(pod, 2379, signal);
+      return secured(tls.connect({ ...clientOptions(bundle), socket, servername: 'localhost' }));
+    });
+  }
+
+  /** Straight to a member's address, for what runs where the infra cluster's services are reached. */
+  static at(host: string, client: EtcdClient): EtcdGateway {
+    return new EtcdGateway(() => secured(tls.connect({ ...client, host, port: 2379 })));
+  }
+
+  /** @throws UserError `etcd-unreachable` */
+  async status(signal?: AbortSignal): Promise<MemberStatus> {
+    const { version, header, dbSize, errors } = await this.#ask<{
+      version: string;
+      header: { revision?: string };
+      dbSize?: string;
+      errors?: string[];
+    }>('/v3/maintenance/status', {}, signal);
+    return {
+      version,
+      revision: Number(header.revision ?? 0),
+      dbSize: Number(dbSize ?? 0),
+      // `memberID:… alarm:NOSPACE `, one for each member that raised it, among other words.
+      alarms: [...new Set((errors ?? []).flatMap((text) => /alarm:([A-Z]+)/.exec(text)?.[1] ?? []))],
+    };
+  }
+
+  /**
+   * Writes keys that are not there yet, as many at a time as one transaction takes; where one of them is there, none of
+   * those.
+   *
+   * @returns whether all were written
+   * @throws UserError `etcd-unreachable`
+   */
+  async create(pairs: KeyValue[], signal?: AbortSignal): Promise<boolean> {
+    for (let from = 0; from < pairs.length; from += longestTransaction) {
+      const some = pairs.slice(from, from + longestTransaction).map(({ key, value }) => ({
+        key: Buffer.from(key).toString('base64'),
+        value: Buffer.from(value).toString('base64'),
+      }));
+      const transaction = {
+        compare: some.map(({ key }) => ({ key, target: 'VERSION', result: 'EQUAL', version: '0' })),
+        success: some.map((put) => ({ requestPut: put })),
+      };
+      const { succeeded } = await this.#ask<{ succeeded?: boolean }>('/v3/kv/txn', transaction, signal);
+      if (!succeeded) return false;
+    }
+    return true;
+  }
+
+  /**
+   * The member's database as it is now, followed by its SHA-256: the bytes that `etcdctl snapshot save` would write.
+   *
+   * @throws UserError `etcd-unreachable` at once or while the bytes come
+   */
+  async snapshot(signal?: AbortSignal): Promise<Snapshot> {
+    const chunks = blobs(await this.#post('/v3/maintenance/snapshot', signal));
+    const first = await chunks.next();
+    if (first.done) throw unreachable(new Error('it sent an empty snapshot'));
+    const { blob, remaining } = first.value;
+    const size = blob.length + remaining + digestLength;
+    return {
+      size,
+      chunks: (async function* () {
+        let sent = blob.length;
+        yield blob;
+        for await (const next of chunks) {
+          sent += next.blob.length;
+          yield next.blob;
+        }
+        if (sent !== size) throw unreachable(new Error(`it sent ${sent} bytes of a snapshot of ${size}`));
+      })(),
+    };
+  }
+
+  async #ask<T>(path: string, request: object, signal: AbortSignal | undefined): Promise<T> {
+    let text = '';
+    for await (const chunk of await this.#post(path, signal, request)) text += chunk;
+    return JSON.parse(text) as T;
+  }
+
+  async #post(path: string, signal: AbortSignal | undefined, body: object = {}): Promise<Readable> {
+    const socket = await this.#dial(signal).catch((error) => Promise.reject(unreachable(error)));
+    socket.setTimeout(longestSilence, () =>
+      socket.destroy(new Error(`nothing came from it for ${longestSilence / 1000} s`)),
+    );
+    return new Promise((resolve, reject) => {
+      const request = http.request({ createConnection: () => socket, method: 'POST', path, host: 'etcd', signal });
+      request.once('error', (error) => reject(signal?.aborted ? error : unreachable(error)));
+      request.once('response', (response) => {
+        if (response.statusCode === 200) return resolve(response);
+        response.resume();
+        reject(unreachable(new Error(`it answers ${response.statusCode} to ${path}`)));
+      });
+      request.end(JSON.stringify(body));
+    });
+  }
+}
+
+function clientOptions(bundle: PkiBundle): EtcdClient {
+  const client = bundle.leaves['apiserver-etcd-client']!;
+  return { ca: trusted(bundle.authorities['etcd-ca']!), cert: client.certificate, key: client.key };
+}
+
+function secured(socket: tls.TLSSocket): Promise<tls.TLSSocket> {
+  return new Promise((resolve, reject) => {
+    socket.once('secureConnect', () => resolve(socket));
+    socket.once('error', reject);
+  });
+}
+
+/** The gateway streams one JSON object a line: `{"result":{"remaining_bytes":"…","blob":"BASE64"}}`. */
+async function* blobs(body: Readable): AsyncGenerator<{ blob: Buffer; remaining: number }> {
+  try {
+    for await (const line of linesOf(body)) {
+      const { result, error } = JSON.parse(line) as {
+        result?: { remaining_bytes?: string; blob?: string };
+        error?: { message?: string };
+      };
+      if (!result) throw new Error(error?.message ?? 'it sent something that is no snapshot');
+      yield { blob: Buffer.from(result.blob ?? '', 'base64'), remaining: Number(result.remaining_bytes ?? 0) };
+    }
+  } catch (error) {
+    throw unreachable(error);
+  }
+}
+
+/** Node's readline loses the error of a stream that breaks off. */
+async function* linesOf(body: Readable): AsyncGenerator<string> {
+  let open: Buffer[] = [];
+  for await (const chunk of body as AsyncIterable<Buffer>) {
+    let from = 0;
+    for (let end = chunk.indexOf(10); end >= 0; end = chunk.indexOf(10, from)) {
+      yield Buffer.concat([...open, chunk.subarray(from, end)]).toString('latin1');
+      open = [];
+      from = end + 1;
+    }
+    if (from < chunk.length) open.push(chunk.subarray(from));
+  }
+  if (open.length > 0) yield Buffer.concat(open).toString('latin1');
+}
+
+function unreachable(error: unknown): unknown {
+  if (error instanceof UserError || (error instanceof Error && error.name === 'ApiError')) return error;
+  return new UserError({
+    what: 'etcd does not answer',
+    why: messageOf(error) === 'aborted' ? 'the connection to it broke off' : messageOf(error),
+    fix: 'k8sk8s status, with the same -n, names what is not well; run the command again when it is',
+    anchor: 'etcd-unreachable',
+    cause: error,
+  });
+}

@@ -1,0 +1,347 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { UserError } from '../base/errors.ts';
+import { explainCallError } from '../kube/errors.ts';
+import type { InfraCluster } from '../kube/infra-cluster.ts';
+import type { KubeObject, Pod, Workload } from '../kube/objects.ts';
+import type { Existing } from '../live/apply.ts';
+import type { Plane } from '../live/open.ts';
+import { isReady, podsOf } from '../live/pods.ts';
+import { claimName } from '../plane/names.ts';
+import { buildControlPlane } from '../plane/render.ts';
+import { type Membership, templateHash, templateHashOf } from '../plane/workloads.ts';
+import type { Reporter } from '../ui/reporter.ts';
+import type { Work } from '../ui/work.ts';
+import { type Etcdctl, EtcdError, explainEtcd, type Member, openEtcdctl } from './etcdctl.ts';
+
+/** What is needed to wait for a plane's members. */
+export interface Waiting {
+  cluster: InfraCluster;
+  planeId: string;
+  /** What is known to keep pods from coming up. */
+  failure(): UserError | undefined;
+  /** Milliseconds that a member may take. */
+  timeout: number;
+  signal: AbortSignal;
+}
+
+/** What is needed to change a plane's members. */
+export interface EtcdPlane extends Waiting {
+  /** Service addresses of all members that there are or are to be. */
+  addresses: string[];
+  /** The StatefulSet for a membership. */
+  build(membership: Membership): Workload;
+  reporter: Reporter;
+}
+
+/**
+ * Brings the cluster to `wanted` voting members, one after the other: each joins as a learner, which does not count for
+ * the majority, and votes once it has all data. Goes on where a killed run stopped.
+ *
+ * @throws UserError when a member does not come up, or there is no majority to agree on it
+ */
+export async function growTo(plane: EtcdPlane, wanted: number): Promise<void> {
+  for (let member = 0; member < wanted; member++) {
+    const members = await membersOf(plane);
+    if (isVoting(memberAt(plane, members, member))) continue;
+    await join(plane, member, members);
+  }
+}
+
+/** Pods that etcd's StatefulSet is to have; none before there is one. */
+export function presentMembers(existing: Existing): number {
+  const [statefulSet] = existing.ofKind<Workload>('StatefulSet');
+  return statefulSet ? (statefulSet.spec.replicas ?? 1) : 0;
+}
+
+/** The members as they are. */
+async function membersOf(plane: EtcdPlane): Promise<Member[]> {
+  return asking(plane, 'read the members of etcd', (etcd) => etcd.members());
+}
+
+function memberAt({ addresses }: EtcdPlane, members: Member[], member: number): Member | undefined {
+  return members.find(({ peerUrl }) => peerUrl === peerUrlOf(addresses[member]!));
+}
+
+function isVoting(member: Member | undefined): boolean {
+  return member !== undefined && !member.learner && member.name !== '';
+}
+
+/** Everything that the members of a plane are changed by. @param failure what is known to keep pods from coming up */
+export function etcdPlane(
+  cluster: InfraCluster,
+  { record, spec, addresses, storage, bundle }: Pick<Plane, 'record' | 'spec' | 'addresses' | 'storage' | 'bundle'>,
+  { reporter, timeout, signal }: Work,
+  failure: () => UserError | undefined,
+): EtcdPlane {
+  return {
+    cluster,
+    planeId: record.planeId,
+    addresses: addresses.etcdServiceIps,
+    build: (membership) =>
+      buildControlPlane(record, spec, addresses, storage, bundle, membership).workloads.find(
+        ({ kind }) => kind === 'StatefulSet',
+      ) as Workload,
+    failure,
+    reporter,
+    timeout,
+    signal,
+  };
+}
+
+const peerUrlOf = (address: string): string => `https://${address}:2380`;
+
+/**
+ * Gives a member that lost its data, or cannot start with it, a new life: out of the cluster, and in again from nothing.
+ *
+ * @throws UserError when there is no majority without it, or it does not come up
+ */
+export async function replaceMember(plane: EtcdPlane, member: number): Promise<void> {
+  const members = await membersOf(plane);
+  const self = memberAt(plane, members, member);
+  if (self) {
+    await asking(plane, `remove member etcd-${member}`, (etcd) => etcd.run(['member', 'remove', self.id]));
+    plane.reporter.line(`etcd member etcd-${member} removed`);
+  }
+  await join(
+    plane,
+    member,
+    members.filter((each) => each !== self),
+    true,
+  );
+}
+
+/**
+ * One member, which the others do not know yet or only as a learner, from nothing to a vote.
+ *
+ * @param anew whether its pod and volume are known to be of no use
+ */
+async function join(plane: EtcdPlane, member: number, members: Member[], anew = false): Promise<void> {
+  const { cluster, planeId, addresses, reporter } = plane;
+  const name = `etcd-${member}`;
+  const self = memberAt(plane, members, member);
+  const pods = await podsOf(cluster, planeId, 'etcd');
+  const replicas = Math.max(pods.length, (await statefulSet(plane))?.spec.replicas ?? 0);
+  const voters = members.filter((each) => each !== self).map((each) => numberOf(plane, each));
+  const membership: Membership = {
+    pods: Math.max(replicas, member + 1),
+    members: [...voters, member].sort(),
+    joining: true,
+  };
+  const before = pods.find(({ metadata }) => metadata.name === name);
+  // What a pod of an earlier life left on the volume keeps etcd from joining again.
+  if (!self && !before) await deleteClaim(plane, member);
+  if (!self) {
+    await asking(plane, `add member ${name}`, (etcd) =>
+      etcd.run(['member', 'add', name, '--learner', `--peer-urls=${peerUrlOf(addresses[member]!)}`]),
+    );
+    reporter.line(`etcd member ${name} added`);
+  }
+  await apply(plane, membership);
+  const useless = before && (anew || (self?.name !== name && !joins(before, membership, plane)));
+  if (useless) await renew(plane, member, before);
+  await promote(plane, member);
+  reporter.line(`etcd member ${name} votes`);
+  await podReady(plane, name);
+}
+
+/** Whether a pod was made to join this very cluster. */
+function joins(pod: Pod, membership: Membership, plane: EtcdPlane): boolean {
+  const args = (workload: { containers: { args?: string[] }[] }) =>
+    workload.containers[0]?.args?.find((argument) => argument.startsWith('--initial-cluster=')) ?? '';
+  return args(pod.spec) === args(plane.build(membership).spec.template.spec);
+}
+
+/** A pod and its volume from scratch: the claim ends with the pod that uses it, and the StatefulSet makes others. */
+async function renew(plane: EtcdPlane, member: number, pod: Pod): Promise<void> {
+  const gone = await beginDeletingClaim(plane, member);
+  await deletePod(plane, pod);
+  await gone();
+}
+
+/** A learner has to catch up before it may vote; etcd says so until it has. */
+async function promote(plane: EtcdPlane, member: number): Promise<void> {
+  const deadline = Date.now() + plane.timeout;
+  let last = '';
+  for (;;) {
+    const self = memberAt(plane, await membersOf(plane), member);
+    if (isVoting(self)) return;
+    try {
+      if (self?.name) {
+        await (await openEtcdctl(plane.cluster, plane.planeId)).run(['member', 'promote', self.id]);
+        return;
+      }
+      last = 'it has not started';
+    } catch (error) {
+      if (!(error instanceof EtcdError)) throw error;
+      last = error.message;
+    }
+    checkFailure(plane);
+    if (Date.now() > deadline)
+      throw new UserError({
+        what: `etcd member etcd-${member} did not catch up within ${Math.round(plane.timeout / 1000)} s`,
+        why: last,
+        fix: `run the same command again, it goes on where it stopped; its log: k8sk8s logs -n ${plane.cluster.namespace} etcd`,
+        anchor: 'etcd-member',
+      });
+    await sleep(300, undefined, { signal: plane.signal });
+  }
+}
+
+/**
+ * Takes the last members away, one after the other, each with its pod and claim.
+ *
+ * @param present pods that there are
+ */
+export async function shrinkTo(plane: EtcdPlane, wanted: number, present: number): Promise<void> {
+  for (let member = present - 1; member >= wanted; member--) {
+    const name = `etcd-${member}`;
+    const members = await membersOf(plane);
+    const self = memberAt(plane, members, member);
+    const rest = Array.from({ length: member }, (_, each) => each);
+    if (self) {
+      await handOver(plane, self, rest);
+      await asking(plane, `remove member ${name}`, (etcd) => etcd.run(['member', 'remove', self.id]));
+    }
+    await apply(plane, { pods: member, members: rest, joining: false });
+    await podGone(plane, name);
+    await deleteClaim(plane, member);
+    plane.reporter.line(`etcd member ${name} removed`);
+  }
+}
+
+/** So that no write waits for an election. */
+async function handOver(plane: EtcdPlane, self: Member, rest: number[]): Promise<void> {
+  await asking(plane, 'move the leadership of etcd', async (etcd) => {
+    const status = await etcd.status(plane.addresses);
+    const own = [...status].find(([, { id }]) => id === self.id);
+    const next = rest.map((member) => status.get(plane.addresses[member]!)).find((each) => each && !each.learner);
+    if (own && next && own[1].leader === self.id) await etcd.run(['move-leader', next.id], { address: own[0] });
+  });
+}
+
+/**
+ * Replaces pods that were made of another template: those that are not ready at once, since they serve nobody and perhaps
+ * cannot start by that template; the others one after the other, the rest being ready before each.
+ *
+ * @param statefulSet etcd's, as it was rendered
+ */
+export async function replaceOutdated(plane: Waiting, statefulSet: KubeObject): Promise<void> {
+  const wanted = templateHashOf(statefulSet);
+  const outdated = (await podsOf(plane.cluster, plane.planeId, 'etcd')).filter(
+    ({ metadata }) => metadata.annotations?.[templateHash] !== wanted,
+  );
+  const idle = outdated.filter((pod) => !isReady(pod));
+  const remove = ({ metadata }: Pod) =>
+    plane.cluster.delete({ apiVersion: 'v1', kind: 'Pod' }, metadata.name, metadata.uid);
+  for (const pod of idle) await remove(pod);
+  for (const { metadata } of idle) await newPodReady(plane, metadata.name, metadata.uid);
+  for (const pod of outdated.filter((each) => !idle.includes(each))) {
+    await othersReady(plane, pod.metadata.name);
+    await remove(pod);
+    await newPodReady(plane, pod.metadata.name, pod.metadata.uid);
+  }
+}
+
+export async function apply(plane: EtcdPlane, membership: Membership): Promise<void> {
+  try {
+    await plane.cluster.apply(plane.build(membership));
+  } catch (error) {
+    throw explainCallError(error, `apply statefulset "etcd" in namespace "${plane.cluster.namespace}"`);
+  }
+}
+
+export async function statefulSet(plane: EtcdPlane): Promise<Workload | undefined> {
+  return plane.cluster.get<Workload>({ apiVersion: 'apps/v1', kind: 'StatefulSet' }, 'etcd');
+}
+
+/** Runs a question or change in whichever pod can; a pod that is just ending is asked no second time. */
+async function asking<T>(plane: EtcdPlane, doing: string, ask: (etcd: Etcdctl) => Promise<T>): Promise<T> {
+  const deadline = Date.now() + Math.min(60_000, plane.timeout);
+  for (;;) {
+    try {
+      return await ask(await openEtcdctl(plane.cluster, plane.planeId));
+    } catch (error) {
+      if (Date.now() > deadline || (error instanceof UserError && error.anchor !== 'etcd-unreachable'))
+        throw explainEtcd(error, doing, plane.cluster.namespace);
+      checkFailure(plane);
+      plane.reporter.debug(`${doing}: ${error instanceof Error ? error.message : String(error)}; trying again`);
+    }
+    await sleep(500, undefined, { signal: plane.signal });
+  }
+}
+
+function numberOf({ addresses }: EtcdPlane, { peerUrl }: Member): number {
+  return addresses.findIndex((address) => peerUrl === peerUrlOf(address));
+}
+
+export async function deleteClaim(plane: EtcdPlane, member: number): Promise<void> {
+  await (await beginDeletingClaim(plane, member))();
+}
+
+/** @returns waits until the claim that is there now is gone; another may have its name by then */
+async function beginDeletingClaim({ cluster, ...plane }: EtcdPlane, member: number): Promise<() => Promise<void>> {
+  const kind = { apiVersion: 'v1', kind: 'PersistentVolumeClaim' };
+  const name = claimName(member);
+  const before = await cluster.get(kind, name);
+  if (!before) return async () => undefined;
+  await cluster.delete(kind, name, before.metadata.uid);
+  return () =>
+    until({ cluster, ...plane }, `claim "${name}" is deleted`, async () => {
+      const now = await cluster.get(kind, name);
+      return now?.metadata.uid !== before.metadata.uid;
+    });
+}
+
+export async function deletePod(plane: EtcdPlane, pod: Pod): Promise<void> {
+  const kind = { apiVersion: 'v1', kind: 'Pod' };
+  await plane.cluster.delete(kind, pod.metadata.name, pod.metadata.uid);
+  await until(plane, `pod "${pod.metadata.name}" is deleted`, async () => {
+    const now = await plane.cluster.get(kind, pod.metadata.name);
+    return now?.metadata.uid !== pod.metadata.uid;
+  });
+}
+
+async function podGone(plane: EtcdPlane, name: string): Promise<void> {
+  await until(
+    plane,
+    `pod "${name}" is gone`,
+    async () => (await plane.cluster.get({ apiVersion: 'v1', kind: 'Pod' }, name)) === undefined,
+  );
+}
+
+export async function podReady(plane: EtcdPlane, name: string): Promise<void> {
+  await newPodReady(plane, name, undefined);
+}
+
+async function newPodReady(plane: Waiting, name: string, oldUid: string | undefined): Promise<void> {
+  await until(plane, `pod "${name}" is ready`, async () => {
+    const pod = await plane.cluster.get<Pod>({ apiVersion: 'v1', kind: 'Pod' }, name);
+    return pod !== undefined && pod.metadata.uid !== oldUid && isReady(pod);
+  });
+}
+
+async function othersReady(plane: Waiting, name: string): Promise<void> {
+  await until(plane, 'the other etcd members are ready', async () =>
+    (await podsOf(plane.cluster, plane.planeId, 'etcd')).every((pod) => pod.metadata.name === name || isReady(pod)),
+  );
+}
+
+function checkFailure(plane: Waiting): void {
+  const failure = plane.failure();
+  if (failure) throw failure;
+  plane.signal.throwIfAborted();
+}
+
+export async function until(plane: Waiting, what: string, done: () => Promise<boolean>): Promise<void> {
+  const deadline = Date.now() + plane.timeout;
+  while (!(await done())) {
+    checkFailure(plane);
+    if (Date.now() > deadline)
+      throw new UserError({
+        what: `still waiting until ${what}, after ${Math.round(plane.timeout / 1000)} s`,
+        fix: `look at: k8sk8s status -n ${plane.cluster.namespace}; then run the same command again, it goes on where it stopped`,
+        anchor: 'etcd-member',
+      });
+    await sleep(200, undefined, { signal: plane.signal });
+  }
+}

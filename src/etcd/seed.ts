@@ -1,0 +1,290 @@
+import { Readable } from 'node:stream';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { UserError } from '../base/errors.ts';
+import type { InfraCluster } from '../kube/infra-cluster.ts';
+import type { KubeObject, PersistentVolumeClaim, Secret, StatefulSet } from '../kube/objects.ts';
+import { type Failed, lastLines, oneOff, podKind, removePod, waitForPod } from '../live/one-off-pod.ts';
+import { claimName, dataVolume } from '../plane/names.ts';
+import { authoritiesSecret } from '../plane/secrets.ts';
+import { claimTemplate, type Storage, type Volume } from '../plane/storage.ts';
+
+/** Revisions that a restored store is ahead of its snapshot: nobody can have seen more changes in between. */
+const bumpedRevisions = 1_000_000_000;
+
+/** What the storage of a member that does not run yet is filled from. */
+export interface Seed {
+  planeId: string;
+  /** Number of the member. */
+  member: number;
+  /** StatefulSet etcd as it will be applied. */
+  workload: KubeObject;
+  storage: Storage;
+  /** Of Node.js, for what etcd's image, which has no shell, cannot do. */
+  nodeImage: string;
+  snapshot: { size: number; open(): Readable };
+  /** Milliseconds until a pod has to run. */
+  timeout: number;
+  /** Told how many bytes have been sent. */
+  progress(bytes: number): void;
+  signal: AbortSignal;
+}
+
+/** The pod that fills a claim; one that a killed run left holds it. */
+export const seedPod = { ...podKind, metadata: { name: 'k8sk8s-restore' } };
+
+/**
+ * Fills the storage of a member of etcd from a snapshot, by etcdutl of etcd's own image, before its StatefulSet is applied.
+ * All watchers have to list again: the revision is far ahead of all that were ever given out, and what was before counts as
+ * compacted. The member is the only one of its cluster; others join it.
+ *
+ * @throws UserError `restore-failed` with what the pod said
+ */
+export async function seedEtcd(cluster: InfraCluster, seed: Seed): Promise<void> {
+  const owner = (await cluster.get<Secret>({ apiVersion: 'v1', kind: 'Secret' }, authoritiesSecret))!;
+  if (seed.storage.kind === 'volume') await fillClaim(cluster, seed, seed.storage, owner);
+  else await startFilled(cluster, seed, owner);
+}
+
+/** A pod of its own fills the claim and goes. */
+async function fillClaim(cluster: InfraCluster, seed: Seed, volume: Volume, owner: Secret): Promise<void> {
+  const pod = claimPod(seed, owner);
+  // One that an earlier, killed run left would take this run's snapshot for another's claim.
+  await removePod(cluster, pod.metadata.name, seed, restoreFailed(cluster));
+  const { metadata, spec } = claimTemplate(seed.planeId, volume);
+  const claim = {
+    apiVersion: 'v1',
+    kind: 'PersistentVolumeClaim',
+    metadata: { ...metadata, name: claimName(seed.member) },
+  };
+  await cluster.create<PersistentVolumeClaim>({ ...claim, spec });
+  await cluster.create(pod);
+  try {
+    await take(cluster, seed, pod);
+    await waitForPod(
+      cluster,
+      pod.metadata.name,
+      seed,
+      ({ status }) => status?.phase === 'Succeeded',
+      restoreFailed(cluster),
+    );
+  } finally {
+    await cluster.delete(podKind, pod.metadata.name).catch(() => undefined);
+  }
+  // The volume is for one pod at a time.
+  await removePod(cluster, pod.metadata.name, seed, restoreFailed(cluster));
+}
+
+/**
+ * An ephemeral member's data lives in its pod, so the pod that takes it in has to be the member's own. It is made as the
+ * StatefulSet would make it, with steps before etcd, and carries the name of the template's revision: so the
+ * StatefulSet, when it comes, adopts it as its first pod and finds nothing to replace.
+ */
+async function startFilled(cluster: InfraCluster, seed: Seed, owner: Secret): Promise<void> {
+  const pod = memberPod(seed, await revisionOf(cluster, seed), owner);
+  await removePod(cluster, pod.metadata.name, seed, restoreFailed(cluster));
+  await cluster.create(pod);
+  await take(cluster, seed, pod);
+  await waitForPod(
+    cluster,
+    pod.metadata.name,
+    seed,
+    ({ status }) => status?.containerStatuses?.every(({ ready }) => ready) ?? false,
+    restoreFailed(cluster),
+  );
+}
+
+/** Only the infra cluster can name a template's revision; it is a hash of the template, the same each time. */
+async function revisionOf(cluster: InfraCluster, { workload, timeout, signal }: Seed): Promise<string> {
+  const { name } = workload.metadata;
+  const none = { ...workload, spec: { ...(workload as Template).spec, replicas: 0 } };
+  await cluster.apply(none);
+  const deadline = Date.now() + timeout;
+  let revision: string | undefined;
+  for (;;) {
+    const now = await cluster.get<StatefulSet>(workload, name);
+    if (revision !== undefined && !now) return revision;
+    const { observedGeneration, updateRevision } = now?.status ?? {};
+    if (revision === undefined && updateRevision && observedGeneration === now?.metadata.generation) {
+      revision = updateRevision;
+      await cluster.delete(workload, name, now?.metadata.uid);
+    }
+    if (Date.now() > deadline)
+      throw restoreFailed(cluster)('the infra cluster does not take care of statefulset "etcd"');
+    await sleep(100, undefined, { signal });
+  }
+}
+
+const incoming = '/incoming';
+const snapshotFile = `${incoming}/snapshot.db`;
+const dataDir = '/var/lib/etcd';
+
+const [data, restored] = [`${dataDir}/data`, `${dataDir}/restored`];
+
+/**
+ * Waits for the snapshot, which `takeIn` brings. A pod whose machine was restarted goes through all of this again: the
+ * snapshot is still there then, and so is etcd's data, which `place` leaves as it is.
+ */
+const wait = `
+const fs = require('node:fs');
+fs.rmSync('${restored}', { recursive: true, force: true });
+setInterval(() => fs.existsSync('${snapshotFile}') && process.exit(0), 200);`;
+
+/** A snapshot that is whole gets its name; one that is cut off comes to its end like one that is not. */
+const takeIn = (size: number) => `
+const fs = require('node:fs');
+const part = '${snapshotFile}.part';
+process.stdin.pipe(fs.createWriteStream(part)).on('close', () => {
+  if (fs.statSync(part).size !== ${size}) throw new Error('it ended too early');
+  fs.renameSync(part, '${snapshotFile}');
+});`;
+
+const place = `
+const fs = require('node:fs');
+if (fs.existsSync('${data}')) fs.rmSync('${restored}', { recursive: true });
+else fs.renameSync('${restored}', '${data}');`;
+
+interface Container {
+  name: string;
+  image: string;
+  args: string[];
+  resources?: object;
+  securityContext?: object;
+}
+
+interface Template extends KubeObject {
+  spec: {
+    serviceName: string;
+    template: {
+      metadata: { labels: Record<string, string>; annotations: Record<string, string> };
+      spec: { containers: Container[]; volumes: object[]; [field: string]: unknown };
+    };
+  };
+}
+
+/** Receive, restore, place: one after the other, each admitted as etcd's own container is. */
+function steps({ workload, nodeImage, member }: Seed) {
+  const { image, args, resources, securityContext } = (workload as Template).spec.template.spec.containers[0]!;
+  const common = {
+    ...(resources && { resources }),
+    securityContext,
+    volumeMounts: [
+      { name: 'incoming', mountPath: incoming },
+      { name: dataVolume, mountPath: dataDir },
+    ],
+  };
+  const identity = /^--(name|initial-(cluster|cluster-token|advertise-peer-urls))=/;
+  return [
+    { name: 'receive', image: nodeImage, command: ['node', '-e', wait], ...common },
+    {
+      name: 'restore',
+      image,
+      command: ['etcdutl', 'snapshot', 'restore', snapshotFile],
+      args: [
+        ...args.filter((arg) => identity.test(arg)),
+        `--data-dir=${restored}`,
+        `--bump-revision=${bumpedRevisions}`,
+        '--mark-compacted',
+      ],
+      env: [{ name: 'POD_NAME', value: `etcd-${member}` }],
+      ...common,
+    },
+    { name: 'place', image: nodeImage, command: ['node', '-e', place], ...common },
+  ];
+}
+
+const incomingVolume = { name: 'incoming', emptyDir: {} };
+
+/** Deleted with the plane's objects when nobody does it before. */
+function ownedBy({ apiVersion, kind, metadata: { name, uid } }: Secret) {
+  return [{ apiVersion, kind, name, uid: uid! }];
+}
+
+type SeedPod = ReturnType<typeof claimPod> | ReturnType<typeof memberPod>;
+
+/** Placed and admitted as etcd's pod. Pure. */
+function claimPod(seed: Seed, owner: Secret) {
+  const { nodeSelector, tolerations, affinity, imagePullSecrets, securityContext, hostAliases } = (
+    seed.workload as Template
+  ).spec.template.spec;
+  // The last has the members' names, which are in their arguments. A node's own volume binds the member to the node.
+  const place = { nodeSelector, tolerations, affinity, imagePullSecrets, securityContext, hostAliases };
+  const [receive, restore, last] = steps(seed);
+  return {
+    ...podKind,
+    metadata: { ...seedPod.metadata, ownerReferences: ownedBy(owner) },
+    spec: {
+      ...Object.fromEntries(Object.entries(place).filter(([, value]) => value !== undefined)),
+      ...oneOff,
+      initContainers: [receive, restore],
+      containers: [last],
+      volumes: [incomingVolume, { name: dataVolume, persistentVolumeClaim: { claimName: claimName(seed.member) } }],
+    },
+  };
+}
+
+/** The pod that the StatefulSet would make, with the steps before its own container. Pure. */
+function memberPod(seed: Seed, revision: string, owner: Secret) {
+  const { serviceName, template } = (seed.workload as Template).spec;
+  const name = `etcd-${seed.member}`;
+  return {
+    ...podKind,
+    metadata: {
+      name,
+      labels: {
+        ...template.metadata.labels,
+        'controller-revision-hash': revision,
+        'statefulset.kubernetes.io/pod-name': name,
+        'apps.kubernetes.io/pod-index': String(seed.member),
+      },
+      annotations: template.metadata.annotations,
+      ownerReferences: ownedBy(owner),
+    },
+    spec: {
+      ...template.spec,
+      hostname: name,
+      subdomain: serviceName,
+      initContainers: steps(seed),
+      volumes: [...template.spec.volumes, incomingVolume],
+    },
+  };
+}
+
+/** A day: how long bytes may take is not ours to say, and whoever waits can end it. */
+const longestSending = 24 * 3600 * 1000;
+
+/** Brings the snapshot into the pod once it waits for it. */
+async function take(cluster: InfraCluster, seed: Seed, pod: SeedPod): Promise<void> {
+  const { snapshot, progress, signal } = seed;
+  await waitForPod(
+    cluster,
+    pod.metadata.name,
+    seed,
+    ({ status }) => status?.initContainerStatuses?.[0]?.state?.running !== undefined,
+    restoreFailed(cluster),
+  );
+  let sent = 0;
+  const counted = async function* () {
+    for await (const chunk of snapshot.open()) {
+      yield chunk as Buffer;
+      sent += (chunk as Buffer).length;
+      progress(sent);
+    }
+  };
+  const { code, stderr } = await cluster.exec(pod.metadata.name, ['node', '-e', takeIn(snapshot.size)], {
+    container: 'receive',
+    stdin: Readable.from(counted()),
+    timeout: longestSending,
+    signal,
+  });
+  if (code !== 0) throw restoreFailed(cluster)(`the snapshot did not arrive: ${lastLines(stderr)}`);
+}
+
+function restoreFailed({ namespace }: InfraCluster): Failed {
+  return (why) =>
+    new UserError({
+      what: "etcd's storage could not be filled from the snapshot",
+      why,
+      fix: `mend what is named there (k8sk8s status -n ${namespace}) and run the same command again: it begins anew`,
+      anchor: 'restore-failed',
+    });
+}

@@ -1,0 +1,109 @@
+import { gunzipSync, gzipSync } from 'node:zlib';
+import { UserError } from '../base/errors.ts';
+import { mebibytes } from '../base/quantity.ts';
+import { explainCallError } from '../kube/errors.ts';
+import type { InfraCluster } from '../kube/infra-cluster.ts';
+import type { KubeObject, Secret } from '../kube/objects.ts';
+import type { KeptSnapshot, PlaneRecord } from '../live/record.ts';
+import type { PkiBundle } from '../pki/certificates.ts';
+import { labelsOf } from '../plane/names.ts';
+import { EtcdGateway } from './gateway.ts';
+import { SnapshotReader } from './snapshot.ts';
+
+/** Bytes of a Secret's content; an API server takes 1 MiB (https://kubernetes.io/docs/concepts/configuration/secret/). */
+const partSize = 900 * 1024;
+/** Bytes that a plane may put into the infra cluster's own etcd, compressed, and that are read at all before. */
+const most = { compressed: 16 * 2 ** 20, read: 256 * 2 ** 20 };
+
+const kind = { apiVersion: 'v1', kind: 'Secret' };
+const nameOfPart = (part: number) => `etcd-snapshot-${part}`;
+
+/**
+ * Keeps an ephemeral member's data in Secrets of the namespace, while nobody can write to it any more.
+ *
+ * @throws UserError `sleep-too-large`, `data-loss` when etcd has nothing in it, `etcd-unreachable`
+ */
+export async function keepSnapshot(
+  cluster: InfraCluster,
+  record: PlaneRecord,
+  bundle: PkiBundle,
+  signal: AbortSignal,
+): Promise<KeptSnapshot> {
+  const { size, chunks } = await EtcdGateway.ofPod(cluster, bundle, 'etcd-0').snapshot(signal);
+  if (size > most.read) throw tooLarge(cluster, `its etcd holds ${mebibytes(size)} MiB`);
+  const reader = new SnapshotReader();
+  const read: Buffer[] = [];
+  for await (const chunk of chunks) {
+    reader.add(chunk);
+    read.push(chunk);
+  }
+  const { sha256, revision } = reader.finish();
+  // A member begins at 1, and the first API server writes hundreds of objects.
+  if (revision <= 1) throw nothingInIt(cluster);
+  const compressed = gzipSync(Buffer.concat(read));
+  if (compressed.length > most.compressed)
+    throw tooLarge(cluster, `its etcd's snapshot has ${mebibytes(compressed.length)} MiB, compressed`);
+  const parts = Math.ceil(compressed.length / partSize);
+  for (let part = 0; part < parts; part++) {
+    const content = compressed.subarray(part * partSize, (part + 1) * partSize);
+    const labels = labelsOf(record.planeId, 'etcd', record.spec.kubernetesVersion ?? '');
+    const secret = {
+      ...kind,
+      metadata: { name: nameOfPart(part), labels },
+      data: { part: content.toString('base64') },
+    };
+    await cluster.apply<Secret>(secret).catch((error) => {
+      throw explainCallError(error, `keep etcd's snapshot in secret "${nameOfPart(part)}"`);
+    });
+  }
+  return { parts, size, sha256, revision };
+}
+
+/** @throws UserError `kept-snapshot` when it is not what was kept */
+export async function keptSnapshot(cluster: InfraCluster, kept: KeptSnapshot): Promise<Buffer> {
+  const names = Array.from({ length: kept.parts }, (_, part) => nameOfPart(part));
+  const secrets = await Promise.all(names.map((name) => cluster.get<Secret>(kind, name)));
+  const missing = names.filter((_, index) => secrets[index]?.data?.part === undefined);
+  if (missing.length > 0) throw notWhole(cluster, `missing: ${missing.join(', ')}`);
+  try {
+    const snapshot = gunzipSync(Buffer.concat(secrets.map((secret) => Buffer.from(secret!.data!.part!, 'base64'))));
+    const reader = new SnapshotReader();
+    reader.add(snapshot);
+    if (reader.finish().sha256 === kept.sha256) return snapshot;
+  } catch (error) {
+    throw notWhole(cluster, (error as Error).message);
+  }
+  throw notWhole(cluster, 'it is another one than the record says');
+}
+
+/** Once a plane that runs has what was in it. */
+export async function forgetSnapshot(cluster: InfraCluster, { parts }: KeptSnapshot): Promise<void> {
+  for (let part = 0; part < parts; part++) await cluster.delete(kind as KubeObject, nameOfPart(part));
+}
+
+function tooLarge({ namespace }: InfraCluster, why: string): UserError {
+  return new UserError({
+    what: `the plane in namespace "${namespace}" cannot sleep: its etcd is ephemeral, and its data too large to be kept in Secrets`,
+    why: `${why}; Secrets of the infra cluster are for ${mebibytes(most.compressed)} MiB of it at most`,
+    fix: `k8sk8s deploy -n ${namespace} lets it run again; to put it aside: k8sk8s backup create -n ${namespace} FILE, then destroy, and later restore`,
+    anchor: 'sleep-too-large',
+  });
+}
+
+function nothingInIt({ namespace }: InfraCluster): UserError {
+  return new UserError({
+    what: `the etcd of the plane in namespace "${namespace}" has nothing in it`,
+    why: 'its pod was replaced, and an ephemeral etcd loses its data with its pod',
+    fix: `begin anew with: k8sk8s deploy -n ${namespace}`,
+    anchor: 'data-loss',
+  });
+}
+
+function notWhole({ namespace }: InfraCluster, why: string): UserError {
+  return new UserError({
+    what: `the snapshot that the plane in namespace "${namespace}" left when it fell asleep is not whole`,
+    why,
+    fix: `put the Secrets etcd-snapshot-* back if you have them; or restore a backup, or begin anew: k8sk8s destroy -n ${namespace}`,
+    anchor: 'kept-snapshot',
+  });
+}

@@ -1,0 +1,151 @@
+import { createHash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { dump } from 'js-yaml';
+import { nthAddress, parseCidr } from '../base/cidr.ts';
+import { packageFile } from '../base/package-file.ts';
+import { imagesOf } from '../config/images.ts';
+import type { ClusterSpec } from '../config/schema.ts';
+import type { KubeObject } from '../kube/objects.ts';
+import { renderTemplate } from '../manifests/render.ts';
+import { trusted } from '../pki/authority.ts';
+import type { PkiBundle } from '../pki/certificates.ts';
+import { type Addresses, hostAndPort } from '../plane/addresses.ts';
+import { partOf } from '../plane/names.ts';
+
+/** Part of templates/hosted/access.yaml: without it the hosted cluster was not left by a deploy. */
+export const kubeletClientsBinding = 'k8sk8s:kubelet-clients';
+
+/** The `n`th address of the services' network that kube-dns answers at, as kubelets have to be told. */
+export function dnsAddress(spec: ClusterSpec): string {
+  return nthAddress(parseCidr(spec.serviceCidr)!, 10);
+}
+
+/**
+ * What the hosted cluster is given from outside: who may do what, kube-proxy, the network driver, kube-dns and the
+ * approver of kubelet serving certificates. Pure but for the files of the package.
+ *
+ * @param authorities the plane's; what is trusted of the CA and of the one of kubelet serving certificates is told
+ */
+export function buildChildAssets(
+  spec: ClusterSpec,
+  addresses: Addresses,
+  authorities: PkiBundle['authorities'],
+): KubeObject[] {
+  const images = imagesOf(spec);
+  const { host: apiHost, port } = hostAndPort(addresses.workerServer);
+  const api = { apiHost, apiPort: String(port) };
+  const ca = trusted(authorities.ca!);
+  const access = renderTemplate('hosted/access.yaml', {
+    kubeletServingCa: trusted(authorities['kubelet-serving-ca']!),
+  });
+  const rights = [...access, ...egressAssets(spec, addresses, ca)];
+  if (!spec.childAssets) return labelled([...rights, ...approver(images.node, api, ca)]);
+
+  const [proxyConfig] = renderTemplate('hosted/kube-proxy-config.yaml', {
+    podCidr: spec.podCidr,
+    featureGates: Object.fromEntries(
+      Object.entries(spec.featureGates).map(([gate, value]) => [gate, value === 'true']),
+    ),
+  });
+  const kubeconfig = inClusterKubeconfig(addresses.workerServer, ca);
+  const objects = [
+    ...rights,
+    ...approver(images.node, api, ca),
+    ...renderTemplate('hosted/kube-proxy.yaml', {
+      kubeconfig,
+      config: dump(proxyConfig),
+      configHash: hash(kubeconfig + dump(proxyConfig)),
+      image: images.kubeProxy,
+    }),
+    ...(spec.network === 'flannel'
+      ? renderTemplate('hosted/flannel.yaml', {
+          podCidr: spec.podCidr,
+          configHash: hash(spec.podCidr + ca),
+          image: images.flannel,
+          pluginImage: images.flannelCni,
+          ...api,
+        })
+      : []),
+    ...renderTemplate('hosted/kube-dns.yaml', {
+      dnsDomain: spec.dnsDomain,
+      serviceIp: dnsAddress(spec),
+      configHash: hash(ca),
+      image: images.coredns,
+    }),
+  ];
+  return labelled(spec.imagePullSecret ? withPullSecret(objects, spec.imagePullSecret) : objects);
+}
+
+/** What another --egress left in the hosted cluster and `spec` has no use for. Pure. */
+export function outdatedAssets(before: ClusterSpec['egress'], spec: ClusterSpec): KubeObject[] {
+  if (before === spec.egress) return [];
+  return egressAssets({ ...spec, egress: before }, { konnectivity: { host: '', port: 0 } }, '');
+}
+
+/** What the proxy beside the API server needs in the hosted cluster. */
+function egressAssets(spec: ClusterSpec, { konnectivity }: Pick<Addresses, 'konnectivity'>, ca: string): KubeObject[] {
+  switch (spec.egress) {
+    case 'kubelet':
+      return renderTemplate('hosted/egress.yaml', {});
+    case 'konnectivity':
+      return renderTemplate('hosted/konnectivity.yaml', {
+        image: imagesOf(spec).konnectivityAgent,
+        serverHost: konnectivity!.host,
+        serverPort: String(konnectivity!.port),
+        configHash: hash(ca),
+      });
+    case 'none':
+      return [];
+  }
+}
+
+/** Pods read the cluster's CA once, so that is part of every hash. */
+function approver(image: string, api: { apiHost: string; apiPort: string }, ca: string): KubeObject[] {
+  const script = readFileSync(packageFile('dist/approver.mjs'), 'utf8');
+  return renderTemplate('hosted/kubelet-serving-approver.yaml', {
+    script,
+    configHash: hash(script + ca),
+    image,
+    ...api,
+  });
+}
+
+/** kube-proxy's kubeconfig: its own ServiceAccount, at the address that does not need kube-proxy. */
+function inClusterKubeconfig(server: string, certificateAuthority: string): string {
+  return dump({
+    apiVersion: 'v1',
+    kind: 'Config',
+    clusters: [
+      {
+        name: 'hosted',
+        cluster: { server, 'certificate-authority-data': Buffer.from(certificateAuthority).toString('base64') },
+      },
+    ],
+    users: [{ name: 'kube-proxy', user: { tokenFile: '/var/run/secrets/kubernetes.io/serviceaccount/token' } }],
+    contexts: [{ name: 'hosted', context: { cluster: 'hosted', user: 'kube-proxy' } }],
+    'current-context': 'hosted',
+  });
+}
+
+function labelled(objects: KubeObject[]): KubeObject[] {
+  for (const { metadata } of objects)
+    metadata.labels = {
+      ...metadata.labels,
+      'app.kubernetes.io/part-of': partOf,
+      'app.kubernetes.io/managed-by': partOf,
+    };
+  return objects;
+}
+
+function withPullSecret(objects: KubeObject[], name: string): KubeObject[] {
+  for (const object of objects) {
+    const template = (object as { spec?: { template?: { spec?: { imagePullSecrets?: { name: string }[] } } } }).spec
+      ?.template?.spec;
+    if (template) template.imagePullSecrets = [{ name }];
+  }
+  return objects;
+}
+
+function hash(text: string): string {
+  return createHash('sha256').update(text).digest('hex').slice(0, 16);
+}

@@ -1,0 +1,58 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { UserError } from '../base/errors.ts';
+import { ApiError } from '../kube/errors.ts';
+import type { HostedCluster } from '../kube/hosted-cluster.ts';
+import { type KubeObject, nameOf, type Service } from '../kube/objects.ts';
+import { type Applied, noteApplied } from '../live/apply.ts';
+import type { Reporter } from '../ui/reporter.ts';
+import { freeAddress, isAddressTaken } from './service-address.ts';
+
+/** The API server is ready a moment before it has made its own namespaces. */
+const namespaceGrace = 10_000;
+
+/** Server-side apply of the child assets, all at once; reports what was created or changed in the order given. */
+export async function applyChildAssets(
+  cluster: HostedCluster,
+  objects: KubeObject[],
+  applied: Applied,
+  reporter: Reporter,
+): Promise<void> {
+  const results = await Promise.all(
+    objects.map(async (object) => {
+      const before = await cluster.get(object, object.metadata.name, object.metadata.namespace);
+      return { before, after: await applyOne(cluster, object) };
+    }),
+  );
+  for (const { before, after } of results) noteApplied(applied, before, after, reporter);
+}
+
+async function applyOne(cluster: HostedCluster, object: KubeObject): Promise<KubeObject> {
+  const deadline = Date.now() + namespaceGrace;
+  for (;;) {
+    try {
+      return await cluster.apply(object);
+    } catch (error) {
+      if (!(error instanceof ApiError)) throw error;
+      const isEarly = error.status === 404 || error.status === 403;
+      const isTaken = isAddressTaken(error);
+      const holder = isTaken ? await freeAddress(cluster, object as Service) : undefined;
+      if (Date.now() > deadline || !(isEarly || (isTaken && holder === undefined)))
+        throw refused(object, error, holder);
+      await sleep(100);
+    }
+  }
+}
+
+function refused(object: KubeObject, error: ApiError, holder: string | undefined): UserError {
+  return new UserError({
+    what: `the hosted cluster refuses ${nameOf(object)}`,
+    why: holder
+      ? `${holder} has the address that it needs, ${(object as Service).spec.clusterIP}`
+      : `${error.status} ${error.reason}: ${error.message}`,
+    fix: holder
+      ? 'give that one another address, and run the command again'
+      : 'if something was installed there that forbids it (a webhook, a policy), allow it and run the command again',
+    anchor: 'child-asset-refused',
+    cause: error,
+  });
+}

@@ -1,0 +1,203 @@
+import { randomBytes } from 'node:crypto';
+import { hostname, userInfo } from 'node:os';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { UserError } from '../base/errors.ts';
+import { isRunning, whereabouts } from '../base/process-identity.ts';
+import { ConnectionError, explainCallError, isConflict, isNotFound } from '../kube/errors.ts';
+import type { InfraCluster } from '../kube/infra-cluster.ts';
+import type { Lease } from '../kube/objects.ts';
+import { anyPlaneSelector, partOf, recordName } from '../plane/names.ts';
+import type { Reporter } from '../ui/reporter.ts';
+import { requireRecord } from './record.ts';
+
+const kind = { apiVersion: 'coordination.k8s.io/v1', kind: 'Lease' };
+const durationSeconds = 15;
+const renewEvery = 5000;
+/** Annotation of the Lease: what lets another run on the same machine see that the holder has ended. */
+const holderProcess = 'k8sk8s.io/holder-process';
+
+export interface Lock {
+  /** Fires when another took the lock over: what is under way has to stop. */
+  readonly lost: AbortSignal;
+  /** Lets go. With `remove`, the Lease itself goes too, as the last thing of a destroyed plane. */
+  release(options?: { remove?: boolean }): Promise<void>;
+}
+
+/**
+ * Takes the Lease that says who is at work on this namespace's plane. A holder that is dead is taken over: at once when it
+ * was a process of this machine, else when it has not renewed the lease for 15 s, which is waited for.
+ *
+ * @param activity what the holder does, for the other's message: `deploy`
+ * @throws UserError `plane-busy` when another live process holds it
+ */
+export async function acquireLock(
+  cluster: InfraCluster,
+  activity: string,
+  reporter: Reporter,
+  signal?: AbortSignal,
+): Promise<Lock> {
+  const identity = `${activity} by ${userName()}@${hostname()} (process ${process.pid}, ${randomBytes(3).toString('hex')})`;
+  let held = await take(cluster, identity, reporter, signal).catch((error: unknown) => {
+    throw explainCallError(error, `take the lease "${recordName}" of namespace "${cluster.namespace}"`);
+  });
+  const lost = new AbortController();
+  let renewing: Promise<void> | undefined;
+  const renew = async () => {
+    try {
+      held = await cluster.replace(renewed(held, identity));
+    } catch (error) {
+      if (!isConflict(error)) return;
+      // An earlier renewal may have arrived although its answer did not.
+      const now = await cluster.get<Lease>(kind, recordName).catch(() => held);
+      if (now?.spec.holderIdentity === identity) held = now;
+      else lost.abort(busy(now?.spec.holderIdentity));
+    }
+  };
+  const timer = setInterval(() => {
+    renewing ??= renew().finally(() => {
+      renewing = undefined;
+    });
+  }, renewEvery);
+  timer.unref();
+  return {
+    lost: lost.signal,
+    async release(options = {}) {
+      clearInterval(timer);
+      await renewing;
+      if (lost.signal.aborted) return;
+      if (options.remove) await cluster.delete(kind, recordName, held.metadata.uid);
+      else await cluster.replace({ ...held, spec: { ...held.spec, holderIdentity: '' } }).catch(() => undefined);
+    },
+  };
+}
+
+/**
+ * `acquireLock` for what needs a plane that is there: without one, no lease is left in the namespace.
+ *
+ * @throws UserError `no-plane`, and as acquireLock
+ */
+export async function lockPlane(
+  cluster: InfraCluster,
+  activity: string,
+  reporter: Reporter,
+  signal?: AbortSignal,
+): Promise<Lock> {
+  await requireRecord(cluster);
+  return acquireLock(cluster, activity, reporter, signal);
+}
+
+async function take(
+  cluster: InfraCluster,
+  identity: string,
+  reporter: Reporter,
+  signal: AbortSignal | undefined,
+): Promise<Lease> {
+  for (let attempt = 0; ; attempt++) {
+    const found = await cluster.get<Lease>(kind, recordName);
+    if (found?.spec.holderIdentity === identity) return found;
+    if (found) await untilFree(cluster, found, reporter, signal);
+    try {
+      return found
+        ? await cluster.replace(renewed(found, identity, true))
+        : await cluster.create(renewed(fresh, identity, true));
+    } catch (error) {
+      // Another was quicker, or the server acted and its answer was lost: the lease itself tells.
+      if (attempt < 4 && (isConflict(error) || isNotFound(error) || error instanceof ConnectionError)) continue;
+      throw error;
+    }
+  }
+}
+
+const fresh: Lease = {
+  ...kind,
+  metadata: {
+    name: recordName,
+    labels: { 'app.kubernetes.io/part-of': partOf, 'app.kubernetes.io/managed-by': partOf },
+  },
+  spec: {},
+};
+
+/** Returns once nobody alive holds the lease; only for holders of other machines that takes a while. */
+async function untilFree(
+  cluster: InfraCluster,
+  found: Lease,
+  reporter: Reporter,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  if (found.metadata.labels?.['app.kubernetes.io/part-of'] !== partOf) throw foreignLease(cluster.namespace);
+  const holder = found.spec.holderIdentity;
+  if (!holder) return;
+  const running = isRunning(found.metadata.annotations?.[holderProcess]);
+  if (running) throw busy(holder);
+  const age = Date.now() - Date.parse(found.spec.renewTime ?? '1970-01-01T00:00:00Z');
+  if (running === undefined && age < durationSeconds * 1000) await untilStale(cluster, found, age, reporter, signal);
+  reporter.debug(
+    `taking the lease over from ${holder}, ${running === false ? 'which has ended' : `who was last heard of ${Math.round(age / 1000)} s ago`}`,
+  );
+}
+
+/** @throws UserError `plane-busy` as soon as the holder renews the lease; clocks that differ only make the wait longer */
+async function untilStale(
+  cluster: InfraCluster,
+  found: Lease,
+  age: number,
+  reporter: Reporter,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  const holder = found.spec.holderIdentity!;
+  const phase = reporter.begin(`The lease "${recordName}" is held by ${holder}: waiting for a sign of life`);
+  const deadline = Date.now() + durationSeconds * 1000 - Math.max(0, age);
+  while (Date.now() < deadline) {
+    await sleep(500, undefined, { signal });
+    const now = await cluster.get<Lease>(kind, recordName);
+    if (!now?.spec.holderIdentity) return phase.done('The lease was given back');
+    if (now.spec.renewTime === found.spec.renewTime && now.spec.holderIdentity === holder) continue;
+    phase.fail();
+    throw busy(now.spec.holderIdentity);
+  }
+  phase.done(`The holder of the lease gave no sign of life for ${durationSeconds} s`);
+}
+
+function renewed(lease: Lease, identity: string, acquired = false): Lease {
+  const now = new Date().toISOString().replace('Z', '000Z');
+  const { [holderProcess]: _, ...annotations } = lease.metadata.annotations ?? {};
+  const place = whereabouts();
+  return {
+    ...lease,
+    metadata: { ...lease.metadata, annotations: { ...annotations, ...(place && { [holderProcess]: place }) } },
+    spec: {
+      ...lease.spec,
+      holderIdentity: identity,
+      leaseDurationSeconds: durationSeconds,
+      renewTime: now,
+      ...(acquired && { acquireTime: now }),
+    },
+  };
+}
+
+function foreignLease(namespace: string): UserError {
+  return new UserError({
+    what: `a lease "${recordName}" that is not of k8sk8s is in namespace "${namespace}"`,
+    why: `k8sk8s needs a lease of that name to keep two of its runs apart, and its label ${anyPlaneSelector} is missing there`,
+    fix: 'delete or rename that lease, or use another namespace',
+    anchor: 'foreign-object',
+    exitCode: 2,
+  });
+}
+
+function busy(holder: string | undefined): UserError {
+  return new UserError({
+    what: 'another k8sk8s is at work on this plane',
+    why: holder ? `the lease "${recordName}" is held by: ${holder}` : undefined,
+    fix: 'wait until it has ended and run the command again',
+    anchor: 'plane-busy',
+  });
+}
+
+function userName(): string {
+  try {
+    return userInfo().username;
+  } catch {
+    return 'unknown';
+  }
+}

@@ -1,0 +1,107 @@
+import { UserError } from '../base/errors.ts';
+import { parseSpec } from '../config/parse.ts';
+import type { ClusterSpec } from '../config/schema.ts';
+import { connectHosted } from '../kube/connect.ts';
+import type { HostedCluster } from '../kube/hosted-cluster.ts';
+import type { InfraCluster } from '../kube/infra-cluster.ts';
+import type { Secret, Service } from '../kube/objects.ts';
+import { trusted } from '../pki/authority.ts';
+import { administrator, type PkiBundle } from '../pki/certificates.ts';
+import { type Addresses, addressesOf } from '../plane/addresses.ts';
+import { belongsTo } from '../plane/names.ts';
+import { presentStorage, type Storage } from '../plane/storage.ts';
+import { Existing } from './apply.ts';
+import { type PlaneRecord, requireRecord } from './record.ts';
+import { readOpened } from './sealed-ca.ts';
+
+/** A plane as its namespace tells it, with the way into its hosted cluster. */
+export interface Plane {
+  record: PlaneRecord;
+  spec: ClusterSpec;
+  addresses: Addresses;
+  bundle: PkiBundle;
+  /** Ephemeral where there is neither etcd nor a claim of its. */
+  storage: Storage;
+  /**
+   * Opens the hosted cluster as its break-glass administrator; nothing is sent yet. The caller closes it.
+   *
+   * @param options `wakes`: of a plane that sleeps too
+   * @throws UserError `plane-asleep`
+   */
+  connect(options?: { wakes: boolean }): Promise<HostedCluster>;
+}
+
+/**
+ * Reads the plane of the cluster's namespace: its record, addresses and certificates.
+ *
+ * @throws UserError `no-plane` or `plane-incomplete`
+ */
+export async function openPlane(cluster: InfraCluster): Promise<Plane> {
+  const [record, existing] = await Promise.all([requireRecord(cluster), Existing.read(cluster)]);
+  const spec = parseSpec({ ...record.spec, allowUntestedVersion: true }, 'in the record of the plane');
+  const own = (kind: string) => existing.ofKind(kind).filter((object) => belongsTo(object, record.planeId));
+  const services = own('Service') as Service[];
+  const bundle = await readOpened(cluster, own('Secret') as Secret[]);
+  if (services.length < 2 || !bundle?.authorities.ca) {
+    throw new UserError({
+      what: `the plane in namespace "${cluster.namespace}" is not whole`,
+      why: services.length < 2 ? 'its services are missing' : 'its certificates are missing',
+      fix: `run k8sk8s deploy -n ${cluster.namespace} again`,
+      anchor: 'plane-incomplete',
+    });
+  }
+  const addresses = addressesOf(spec, services, record.issuers);
+  return {
+    record,
+    spec,
+    addresses,
+    bundle,
+    storage: presentStorage(existing, record.planeId) ?? { kind: 'ephemeral' },
+    connect: async (options) => {
+      if (!options?.wakes) refuseAsleep(cluster, record);
+      return connectAsAdministrator(addresses, bundle);
+    },
+  };
+}
+
+/** The hosted cluster at its public address, as `administrator` says who acts for us; nothing is sent yet. The caller closes it. */
+export async function connectAsAdministrator(
+  { publicServer }: Pick<Addresses, 'publicServer'>,
+  bundle: PkiBundle,
+): Promise<HostedCluster> {
+  return connectHosted({
+    server: publicServer,
+    certificateAuthority: trusted(bundle.authorities.ca!),
+    client: await administrator(bundle),
+  });
+}
+
+/** For what needs the plane's pods. @throws UserError `plane-asleep` */
+export function refuseAsleep({ namespace }: InfraCluster, { asleep }: PlaneRecord): void {
+  if (!asleep) return;
+  throw new UserError({
+    what: `the plane in namespace "${namespace}" sleeps`,
+    why: `it has had no pods since ${asleep.since}, so nothing can be asked of its hosted cluster`,
+    fix: `wake it with: k8sk8s wake -n ${namespace}`,
+    anchor: 'plane-asleep',
+  });
+}
+
+/**
+ * Opens the plane of the namespace and its hosted cluster for `work`, which is not begun when that does not answer.
+ *
+ * @throws ConnectionError or ApiError of the hosted cluster, and as openPlane
+ */
+export async function inHostedCluster<T>(
+  cluster: InfraCluster,
+  work: (plane: Plane, hosted: HostedCluster) => Promise<T>,
+): Promise<T> {
+  const plane = await openPlane(cluster);
+  const hosted = await plane.connect();
+  try {
+    await hosted.version();
+    return await work(plane, hosted);
+  } finally {
+    await hosted.close();
+  }
+}

@@ -1,0 +1,144 @@
+import { messageOf } from '../base/errors.ts';
+import { parseSpec } from '../config/parse.ts';
+import type { ClusterSpec } from '../config/schema.ts';
+import { buildChildAssets } from '../hosted/addons.ts';
+import { ApiError, ConnectionError } from '../kube/errors.ts';
+import type { InfraCluster } from '../kube/infra-cluster.ts';
+import { type KubeObject, nameOf } from '../kube/objects.ts';
+import { planInfra } from '../operations/deploy/dry-run.ts';
+import { differences, type FieldDifference } from './differences.ts';
+import { isOfSameMoment, undisturbed } from './dry-run.ts';
+import { connectAsAdministrator } from './open.ts';
+import { requireRecord } from './record.ts';
+
+/** An object of a plane that is not as deploy would leave it. */
+interface ObjectDifference {
+  cluster: 'infra' | 'hosted';
+  kind: string;
+  name: string;
+  namespace?: string;
+  state: 'missing' | 'changed';
+  /** Values of Secrets are left out: there, `live` and `recorded` are absent. */
+  fields: FieldDifference[];
+}
+
+export interface PlaneDiff {
+  namespace: string;
+  plane: string;
+  /** Of k8sk8s: which one deployed the plane last. */
+  deployedBy: string;
+  compared: number;
+  differences: ObjectDifference[];
+  /** The plane sleeps, as recorded: there is no hosted cluster to compare with. */
+  asleep: boolean;
+  /** Why the objects of the hosted cluster could not be compared, when they could not. */
+  unknown?: string;
+}
+
+/**
+ * The recorded spec against the live objects of both clusters. What deploy would send is sent as a dry run, so the
+ * server itself tells what would become of every field that k8sk8s owns, and fields of others do not appear.
+ *
+ * @param instead of the recorded spec, to see what is as another one wants it
+ * @throws UserError `no-plane`, and what deploy says about authorities that are lost or broken
+ */
+export async function diffPlane(cluster: InfraCluster, instead?: ClusterSpec): Promise<PlaneDiff> {
+  const record = await requireRecord(cluster);
+  const spec = instead ?? parseSpec({ ...record.spec, allowUntestedVersion: true }, 'in the record of the plane');
+  const { objects, before, addresses, bundle } = await planInfra(cluster, record, spec);
+  const infra = objects.flatMap((recorded) => compare('infra', before.find(recorded), recorded));
+  const assets = buildChildAssets(spec, addresses, bundle.authorities);
+  const result = {
+    namespace: cluster.namespace,
+    plane: record.planeId,
+    deployedBy: record.toolVersion,
+    asleep: record.asleep !== undefined,
+  };
+  if (result.asleep) return { ...result, compared: objects.length, differences: infra };
+  const hosted = await connectAsAdministrator(addresses, bundle);
+  const tryAsset = async (asset: KubeObject) => {
+    const live = await hosted.get(asset, asset.metadata.name, asset.metadata.namespace);
+    return { live, recorded: live ? await hosted.apply(asset, { dryRun: true }) : asset };
+  };
+  const compareAsset = async (asset: KubeObject): Promise<ObjectDifference[]> => {
+    const { live, recorded } = await undisturbed(
+      () => tryAsset(asset),
+      (tried) => isOfSameMoment(tried.live, tried.recorded),
+    );
+    return compare('hosted', live, recorded);
+  };
+  try {
+    // Asked once first: with nothing there, every object would be tried again and again.
+    await hosted.ready(5000);
+    const child = (await Promise.all(assets.map(compareAsset))).flat();
+    return { ...result, compared: objects.length + assets.length, differences: [...infra, ...child] };
+  } catch (error) {
+    if (!(error instanceof ApiError || error instanceof ConnectionError)) throw error;
+    return { ...result, compared: objects.length, differences: infra, unknown: messageOf(error) };
+  } finally {
+    await hosted.close();
+  }
+}
+
+function compare(where: 'infra' | 'hosted', live: KubeObject | undefined, recorded: KubeObject): ObjectDifference[] {
+  const { name, namespace } = recorded.metadata;
+  const of = { cluster: where, kind: recorded.kind, name, ...(where === 'hosted' && namespace && { namespace }) };
+  if (!live) return [{ ...of, state: 'missing', fields: [] }];
+  const fields = differences(live, recorded);
+  if (fields.length === 0) return [];
+  return [{ ...of, state: 'changed', fields: recorded.kind === 'Secret' ? fields.map(withoutValue) : fields }];
+}
+
+function withoutValue({ path, ...values }: FieldDifference): FieldDifference {
+  return /^(data|stringData)\b/.test(path) ? { path } : { path, ...values };
+}
+
+/** The difference as people read it: `-` is what is there, `+` what deploy puts in its place. Pure. */
+export function renderDiff(diff: PlaneDiff, toolVersion: string): string {
+  const lines = diff.differences.flatMap((object) => [
+    `${object.cluster === 'hosted' ? 'hosted cluster: ' : ''}${object.namespace ? `${object.namespace} ` : ''}${nameOf({ kind: object.kind, metadata: object })} ${object.state === 'missing' ? 'is missing' : 'differs'}`,
+    ...object.fields.flatMap(renderField),
+  ]);
+  const count = diff.differences.length;
+  return [
+    ...lines,
+    ...(diff.asleep ? ['The plane sleeps, so the objects of its hosted cluster are not compared.'] : []),
+    ...(diff.unknown ? [`The hosted cluster does not answer, so its objects are not compared: ${diff.unknown}`] : []),
+    ...(diff.deployedBy === toolVersion || count === 0
+      ? []
+      : [`The plane was deployed by k8sk8s ${diff.deployedBy}; this one, ${toolVersion}, may want other things.`]),
+    count === 0
+      ? `All ${diff.compared} objects${diff.unknown || diff.asleep ? ' of the infra cluster' : ''} are as recorded.`
+      : `${count} of ${diff.compared} objects differ. To put them back${diff.asleep ? ', and wake the plane' : ''}: k8sk8s deploy -n ${diff.namespace}`,
+  ].join('\n');
+}
+
+function renderField(field: FieldDifference): string[] {
+  const { path, live, recorded } = field;
+  if (!('live' in field)) return [`  ${path}: not what it should be (the values of Secrets are not shown)`];
+  if (Array.isArray(live) && Array.isArray(recorded)) {
+    const [gone, added] = [without(live, recorded), without(recorded, live)];
+    if (gone.length + added.length > 0)
+      return [
+        `  ${path}:`,
+        ...gone.map((item) => `    - ${oneLine(item)}`),
+        ...added.map((item) => `    + ${oneLine(item)}`),
+      ];
+  }
+  return [
+    `  ${path}:`,
+    ...(live === undefined ? [] : [`    - ${oneLine(live)}`]),
+    ...(recorded === undefined ? [] : [`    + ${oneLine(recorded)}`]),
+  ];
+}
+
+function without(items: unknown[], others: unknown[]): unknown[] {
+  const known = new Set(others.map((item) => JSON.stringify(item)));
+  return items.filter((item) => !known.has(JSON.stringify(item)));
+}
+
+/** A value in one line that fits a terminal; a program in a ConfigMap does not. */
+function oneLine(value: unknown): string {
+  const text = typeof value === 'string' && /^[^\s"'][^\n]*$/.test(value) ? value : JSON.stringify(value);
+  return text.length > 160 ? `${text.slice(0, 120)}… (${text.length} characters)` : text;
+}

@@ -1,0 +1,25 @@
+import type { Component } from '../config/components.ts';
+import type { InfraCluster } from '../kube/infra-cluster.ts';
+import type { Pod } from '../kube/objects.ts';
+import { planeSelector } from '../plane/names.ts';
+
+/** Reasons for which a container waits that no waiting mends. https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/ */
+export const imageReasons = new Set(['ErrImagePull', 'ImagePullBackOff', 'InvalidImageName', 'ErrImageNeverPull']);
+export const configReasons = new Set(['CreateContainerConfigError', 'CreateContainerError', 'RunContainerError']);
+
+/** Pods of a component, or of the whole plane, by name; not those that ran to their end and stay in the list, as an evicted one does. */
+export async function podsOf(cluster: InfraCluster, planeId: string, component?: Component): Promise<Pod[]> {
+  const { items } = await cluster.pods(
+    component ? `${planeSelector(planeId)},app.kubernetes.io/name=${component}` : planeSelector(planeId),
+  );
+  return items
+    .filter(
+      ({ metadata, status }) => metadata.deletionTimestamp || !['Succeeded', 'Failed'].includes(status?.phase ?? ''),
+    )
+    .sort((a, b) => a.metadata.name.localeCompare(b.metadata.name));
+}
+
+export function isReady({ metadata, status }: Pod): boolean {
+  const containers = status?.containerStatuses ?? [];
+  return !metadata.deletionTimestamp && containers.length > 0 && containers.every(({ ready }) => ready);
+}

@@ -1,0 +1,188 @@
+import { dump } from 'js-yaml';
+import { toolVersion } from '../../base/version.ts';
+import type { ClusterSpec } from '../../config/schema.ts';
+import { buildChildAssets } from '../../hosted/addons.ts';
+import type { InfraCluster } from '../../kube/infra-cluster.ts';
+import { type KubeObject, nameOf, type Secret, type Service } from '../../kube/objects.ts';
+import { type Applied, applyAll, Existing, nothingApplied } from '../../live/apply.ts';
+import { isOfSameMoment, undisturbed } from '../../live/dry-run.ts';
+import { type PlaneRecord, readRecord, toConfigMap } from '../../live/record.ts';
+import { readOpened, sealingOf } from '../../live/sealed-ca.ts';
+import { ensureCertificates, type PkiBundle } from '../../pki/certificates.ts';
+import {
+  type Addresses,
+  addressesAsIf,
+  addressesOf,
+  buildIngress,
+  buildServices,
+  konnectivityPort,
+  loadBalancerPlaceholder,
+  memberService,
+} from '../../plane/addresses.ts';
+import { buildGuards } from '../../plane/policies.ts';
+import { buildControlPlane, certificateContext } from '../../plane/render.ts';
+import { chooseStorage } from '../../plane/storage.ts';
+import { runPreflight } from '../../preflight/run.ts';
+import { quietReporter } from '../../ui/quiet.ts';
+import type { Reporter } from '../../ui/reporter.ts';
+
+/**
+ * What deploy would do, asked of the infra cluster by server-side dry run: nothing is stored. Addresses that do not exist
+ * yet are the ones that the cluster would have given now; deploy may get others.
+ */
+export async function dryRun(cluster: InfraCluster, spec: ClusterSpec, reporter: Reporter): Promise<Applied> {
+  await runPreflight(cluster, spec, reporter);
+  const { asleep: _, ...record } = (await readRecord(cluster)) ?? newRecord(spec);
+  const wanted = { ...record, spec, toolVersion: toolVersion() };
+  return (await planInfra(cluster, wanted, spec)).applied;
+}
+
+export interface InfraPlan {
+  applied: Applied;
+  /** What the namespace held at the moment of the dry run. */
+  before: Existing;
+  /** Everything of the plane in the infra cluster, as the server would have it after a deploy. */
+  objects: KubeObject[];
+  addresses: Addresses;
+  bundle: PkiBundle;
+}
+
+/** Sends what deploy would send as a dry run, the record as it is given. */
+export function planInfra(cluster: InfraCluster, record: PlaneRecord, spec: ClusterSpec): Promise<InfraPlan> {
+  return undisturbed(
+    async () => planOver(await Existing.read(cluster), cluster, record, spec),
+    ({ before, objects }) => objects.every((object) => isOfSameMoment(before.find(object), object)),
+  );
+}
+
+async function planOver(
+  existing: Existing,
+  cluster: InfraCluster,
+  record: PlaneRecord,
+  spec: ClusterSpec,
+): Promise<InfraPlan> {
+  const { storage, replaces } = await chooseStorage(cluster, spec, existing, record);
+  const applied = nothingApplied();
+  const apply = (objects: KubeObject[]) =>
+    applyAll(cluster, record.planeId, objects, existing, applied, quietReporter, true);
+  const first = await apply([...buildServices(record.planeId, spec), ...buildIngress(record.planeId, spec)]);
+  const services = first.filter((object) => object.kind === 'Service') as Service[];
+  const addresses = addressesOf(spec, services, record.issuers);
+  const { bundle } = await ensureCertificates(
+    await readOpened(cluster, existing.ofKind<Secret>('Secret')),
+    certificateContext(cluster.namespace, spec, addresses),
+    { keyType: spec.keyType, sealing: sealingOf(spec, cluster) },
+  );
+  const { secrets, workloads } = buildControlPlane(record, spec, addresses, storage, bundle);
+  // One that is to be deleted first cannot be tried.
+  const anew = replaces ? workloads.filter(({ kind }) => kind === 'StatefulSet') : [];
+  applied.changed.push(...anew.map(nameOf));
+  const second = await apply([
+    toConfigMap({ ...record, issuers: addresses.issuers }),
+    ...secrets,
+    ...buildGuards(record.planeId, spec),
+    ...workloads.filter((object) => !anew.includes(object)),
+  ]);
+  return { applied, before: existing, objects: [...first, ...second], addresses, bundle };
+}
+
+export interface Export {
+  /** Multi-document YAML: the infra cluster's objects, then the hosted cluster's. */
+  infra: string;
+  hosted: string;
+  /** Placeholders that stand for addresses which do not exist yet. */
+  placeholders: { placeholder: string; meaning: string }[];
+}
+
+/** The plane as manifests. Secrets are left out unless asked for, and then they need the addresses to exist. */
+export async function exportManifests(cluster: InfraCluster, spec: ClusterSpec, withSecrets: boolean): Promise<Export> {
+  const existing = await Existing.read(cluster);
+  const recorded = await readRecord(cluster);
+  const { asleep: _, ...record } = recorded ?? newRecord(spec);
+  const { storage } = await chooseStorage(cluster, spec, existing, recorded);
+  const services = existing
+    .ofKind<Service>('Service')
+    .filter((service) => service.metadata.labels?.['app.kubernetes.io/instance'] === record.planeId);
+  const allocated = services.length > spec.etcdMembers;
+  const addresses = allocated ? addressesOf(spec, services, record.issuers) : placeholderAddresses(spec);
+  const { bundle } = await ensureCertificates(
+    await readOpened(cluster, existing.ofKind<Secret>('Secret')),
+    certificateContext(cluster.namespace, spec, allocated ? addresses : dummyAddresses(addresses)),
+    // Where they are left out, nothing is to be sealed.
+    { keyType: spec.keyType, sealing: withSecrets || recorded ? sealingOf(spec, cluster) : undefined },
+  );
+  const { secrets, workloads } = buildControlPlane(record, spec, addresses, storage, bundle);
+  const infra = [
+    toConfigMap({ ...record, spec, issuers: addresses.issuers }),
+    ...buildServices(record.planeId, spec),
+    ...buildIngress(record.planeId, spec),
+    ...(withSecrets ? secrets : []),
+    ...buildGuards(record.planeId, spec),
+    ...workloads,
+  ];
+  return {
+    infra: documents(
+      infra.map((object) => ({ ...object, metadata: { ...object.metadata, namespace: cluster.namespace } })),
+    ),
+    hosted: documents(buildChildAssets(spec, addresses, bundle.authorities)),
+    placeholders: placeholders(spec, addresses, allocated),
+  };
+}
+
+function placeholders(spec: ClusterSpec, addresses: Addresses, allocated: boolean): Export['placeholders'] {
+  const missing = allocated
+    ? []
+    : [
+        ...Array.from({ length: spec.etcdMembers }, (_, member) => ({
+          placeholder: etcdPlaceholder(member),
+          meaning: `clusterIP of service ${memberService(member)}`,
+        })),
+        { placeholder: apiserverPlaceholder, meaning: 'clusterIP of service apiserver' },
+      ];
+  if (!allocated && spec.nodePort === undefined)
+    missing.push({
+      placeholder: String(nodePortPlaceholder),
+      meaning: 'nodePort of service apiserver (fix it with --node-port)',
+    });
+  if (!allocated && addresses.konnectivity?.port === konnectivityPort && spec.inCluster !== 'loadbalancer')
+    missing.push({
+      placeholder: String(konnectivityPort),
+      meaning: 'nodePort of port konnectivity of service apiserver (or give --konnectivity-endpoint)',
+    });
+  if (addresses.advertised.address === loadBalancerPlaceholder)
+    missing.push({
+      placeholder: loadBalancerPlaceholder,
+      meaning: 'address of the load balancer of service apiserver',
+    });
+  return missing;
+}
+
+const etcdPlaceholder = (member: number) => `ETCD${member}_CLUSTER_IP`;
+const apiserverPlaceholder = 'APISERVER_CLUSTER_IP';
+/** A number, because the manifests need one there; outside of the usual node port range. */
+const nodePortPlaceholder = 6443;
+
+function placeholderAddresses(spec: ClusterSpec): Addresses {
+  return addressesAsIf(spec, {
+    apiserver: apiserverPlaceholder,
+    etcd: etcdPlaceholder,
+    nodePort: nodePortPlaceholder,
+  });
+}
+
+/** Certificates cannot carry placeholders; they are not shown in this case. */
+function dummyAddresses(addresses: Addresses): Addresses {
+  return {
+    ...addresses,
+    apiserverServiceIp: '127.0.0.1',
+    etcdServiceIps: addresses.etcdServiceIps.map(() => '127.0.0.1'),
+  };
+}
+
+function newRecord(spec: ClusterSpec): PlaneRecord {
+  return { planeId: 'plane-new', toolVersion: toolVersion(), spec, issuers: [], phase: 'deploying' };
+}
+
+function documents(objects: KubeObject[]): string {
+  return objects.map((object) => `---\n${dump(object, { noRefs: true, lineWidth: -1 })}`).join('');
+}

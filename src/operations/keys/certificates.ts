@@ -1,0 +1,289 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { didYouMean } from '../../base/did-you-mean.ts';
+import { UserError } from '../../base/errors.ts';
+import type { InfraCluster } from '../../kube/infra-cluster.ts';
+import type { Workload } from '../../kube/objects.ts';
+import { shownCertificate } from '../../kube/shown-certificate.ts';
+import { Existing, nothingApplied } from '../../live/apply.ts';
+import { lockPlane } from '../../live/lock.ts';
+import { openPlane, type Plane } from '../../live/open.ts';
+import { sealingOf } from '../../live/sealed-ca.ts';
+import type { Authority } from '../../pki/authority.ts';
+import { daysLeft, ensureCertificates, type PkiBundle, warnBeforeDays } from '../../pki/certificates.ts';
+import { fingerprint, inspect } from '../../pki/inspect.ts';
+import type { Credential } from '../../pki/issue.ts';
+import { hostAndPort } from '../../plane/addresses.ts';
+import { buildControlPlane, certificateContext } from '../../plane/render.ts';
+import { secretOf } from '../../plane/secrets.ts';
+import { applySecrets, rollOut } from '../../rollout/roll-out.ts';
+import { formatDuration, type Reporter } from '../../ui/reporter.ts';
+import type { Work } from '../../ui/work.ts';
+
+export interface CertificateStatus {
+  name: string;
+  kind: 'authority' | 'leaf';
+  /** Secret of the namespace that holds its key. */
+  secret: string;
+  usedFor: string;
+  /** What happens when it ends, or has ended. */
+  atItsEnd: string;
+  subject: string;
+  /** DNS names and addresses. */
+  names: string[];
+  /** Common name of the authority that signed it. */
+  issuer: string;
+  notAfter: Date;
+  /** Whole days left; negative once it has ended. */
+  days: number;
+  nearItsEnd: boolean;
+}
+
+interface Purpose {
+  usedFor: string;
+  atItsEnd: string;
+}
+
+const purposes: Record<string, Purpose> = {
+  ca: authority('signs clients and the API server; workers and kubeconfigs trust it', 'the whole cluster stops'),
+  'ca-signer': authority(
+    'signs kubelets and users in place of the sealed ca',
+    'workers and users lose access: renew it with k8sk8s deploy --seal-file',
+  ),
+  'etcd-ca': authority('signs etcd and its clients', 'the API server loses etcd, the whole cluster stops'),
+  'etcd-peer-ca': authority('signs etcd members towards each other', 'several members lose each other'),
+  'front-proxy-ca': authority('signs the API server towards aggregated APIs', 'aggregated APIs refuse the API server'),
+  'kubelet-serving-ca': authority("signs kubelets' serving certificates", 'logs, exec, port-forward and metrics stop'),
+  apiserver: {
+    usedFor: 'what the API server shows to everybody',
+    atItsEnd: 'kubectl, workers and pods refuse the API server',
+  },
+  'apiserver-etcd-client': {
+    usedFor: 'the API server towards etcd',
+    atItsEnd: 'the API server loses etcd and stops',
+  },
+  'apiserver-kubelet-client': {
+    usedFor: 'the API server towards kubelets',
+    atItsEnd: 'logs, exec, port-forward and metrics stop',
+  },
+  'front-proxy-client': {
+    usedFor: 'the API server towards aggregated APIs',
+    atItsEnd: 'aggregated APIs refuse the API server',
+  },
+  'controller-manager': {
+    usedFor: 'the controller-manager towards the API server',
+    atItsEnd: 'nothing is made, healed or collected any more',
+  },
+  scheduler: {
+    usedFor: 'the scheduler towards the API server',
+    atItsEnd: 'new pods get no node',
+  },
+  egress: {
+    usedFor: 'the proxy beside the API server that reaches pods',
+    atItsEnd: 'webhooks and aggregated APIs on pod addresses stop',
+  },
+  'konnectivity-server': {
+    usedFor: 'what the konnectivity server shows to its agents',
+    atItsEnd: 'no agent connects; logs, exec, webhooks and aggregated APIs stop',
+  },
+  admin: {
+    usedFor: 'the administrator of tls/kubeconfig',
+    atItsEnd: 'kubectl with that file is refused',
+  },
+};
+
+function authority(usedFor: string, atItsEnd: string): Purpose {
+  return { usedFor, atItsEnd };
+}
+
+/** What a certificate of the table is for. */
+export function purposeOf(name: string): Purpose | undefined {
+  const [, replaced, which] = /^(.+)-(next|previous)$/.exec(name) ?? [];
+  if (replaced !== undefined && purposes[replaced])
+    return authority(
+      which === 'next' ? `trusted, to sign in place of ${replaced}` : `trusted still beside ${replaced}`,
+      which === 'next' ? 'it never signs' : 'what it signed ends with it: certs rotate-ca drops it',
+    );
+  const [, member, peer] = /^etcd-(\d+)(-peer)?$/.exec(name) ?? [];
+  if (member === undefined) return purposes[name];
+  return peer
+    ? { usedFor: `etcd member ${member} towards the others`, atItsEnd: 'the other members refuse it' }
+    : {
+        usedFor: `etcd member ${member} towards API servers`,
+        atItsEnd: 'API servers refuse that member; with the last one the whole cluster stops',
+      };
+}
+
+/** Every certificate of the plane's Secrets, the first to end first. @throws UserError `no-plane` or `plane-incomplete` */
+export async function certificateStatus(cluster: InfraCluster, now = new Date()): Promise<CertificateStatus[]> {
+  const { bundle } = await openPlane(cluster);
+  return statusOf(bundle, now);
+}
+
+/** Pure. */
+export function statusOf(
+  { authorities, leaves }: Pick<Plane['bundle'], 'authorities' | 'leaves'>,
+  now: Date,
+): CertificateStatus[] {
+  const describe =
+    (kind: CertificateStatus['kind']) =>
+    ([name, { certificate }]: [string, { certificate: string }]) => {
+      const facts = inspect(certificate);
+      const days = daysLeft(facts, now);
+      const purpose = purposeOf(name) ?? { usedFor: 'nothing that k8sk8s knows', atItsEnd: '' };
+      return {
+        name,
+        kind,
+        secret: secretOf(name),
+        ...purpose,
+        subject: [`CN=${facts.commonName}`, ...facts.organizations.map((each) => `O=${each}`)].join(', '),
+        names: [...facts.dnsNames, ...facts.ipAddresses],
+        issuer: facts.issuer,
+        notAfter: facts.notAfter,
+        days,
+        nearItsEnd: days < warnBeforeDays(name),
+      };
+    };
+  return [
+    ...Object.entries(authorities).flatMap(([name, authority]) =>
+      [[name, authority] as [string, Authority], ...besides(name, authority)].map(describe('authority')),
+    ),
+    ...Object.entries(leaves).map(describe('leaf')),
+  ].sort((a, b) => a.days - b.days);
+}
+
+/** What is trusted beside the signer while that is replaced, and what signs in its place. */
+function besides(name: string, { next, previous, signer }: Authority): [string, { certificate: string }][] {
+  return [
+    ...(next ? [[`${name}-next`, next] as [string, Credential]] : []),
+    ...(previous ? [[`${name}-previous`, previous] as [string, { certificate: string }]] : []),
+    ...(signer ? [[`${name}-signer`, signer] as [string, Credential]] : []),
+  ];
+}
+
+/** `12 days before its end`, `3 days after its end`. */
+export function daysWords(days: number): string {
+  const count = Math.abs(days) === 1 ? '1 day' : `${Math.abs(days)} days`;
+  return days < 0 ? `${count} after its end` : `${count} before its end`;
+}
+
+export interface Renewed {
+  names: string[];
+  /** Whether the plane sleeps, and reads them when it wakes. */
+  asleep: boolean;
+  /** Milliseconds until the API server showed its new certificate; undefined when it was not among them, or the plane sleeps. */
+  shownAfter?: number;
+}
+
+/**
+ * Makes leaves anew, by the same authorities and with the same names. Components read their files again by themselves, so
+ * the API goes on answering; konnectivity's server alone does not, and is restarted with its API server.
+ *
+ * @param names of leaves; all of them when empty
+ * @throws UserError when a name is not that of a leaf, or the API server does not come to show its new certificate
+ */
+export async function renewCertificates(cluster: InfraCluster, names: string[], work: Work): Promise<Renewed> {
+  const { reporter } = work;
+  const lock = await lockPlane(cluster, 'certs renew', reporter);
+  const signal = AbortSignal.any([work.signal, lock.lost]);
+  try {
+    const plane = await openPlane(cluster);
+    const known = Object.keys(plane.bundle.leaves);
+    for (const name of names) if (!known.includes(name)) throw notALeaf(name, plane);
+    const { bundle, issued } = await renewLeaves(cluster, plane, reporter, names.length > 0 ? names : known);
+    if (issued.includes('konnectivity-server') && !plane.record.asleep)
+      await rollOut(cluster, plane, bundle, ['kube-apiserver'], { ...work, signal });
+    return {
+      names: issued,
+      asleep: plane.record.asleep !== undefined,
+      shownAfter:
+        issued.includes('apiserver') && !plane.record.asleep
+          ? await waitShown(cluster, plane, bundle.leaves.apiserver!.certificate, { ...work, signal })
+          : undefined,
+    };
+  } catch (error) {
+    throw signal.aborted ? signal.reason : error;
+  } finally {
+    await lock.release();
+  }
+}
+
+/**
+ * Makes leaves anew and stores them.
+ *
+ * @param names of leaves; those near their end alone when left out
+ */
+export async function renewLeaves(
+  cluster: InfraCluster,
+  { record, spec, addresses, storage, bundle: before }: Plane,
+  reporter: Reporter,
+  names?: string[],
+): Promise<{ bundle: PkiBundle; issued: string[] }> {
+  const context = certificateContext(cluster.namespace, spec, addresses);
+  const { bundle, issued } = await ensureCertificates(before, context, {
+    keyType: spec.keyType,
+    renew: names,
+    sealing: sealingOf(spec, cluster),
+  });
+  if (issued.length === 0) return { bundle, issued };
+  const { secrets } = buildControlPlane(record, spec, addresses, storage, bundle);
+  await applySecrets(cluster, record.planeId, secrets, await Existing.read(cluster), nothingApplied(), reporter);
+  for (const name of issued)
+    reporter.line(`certificate ${name} renewed until ${day(inspect(bundle.leaves[name]!.certificate).notAfter)}`);
+  return { bundle, issued };
+}
+
+function notALeaf(name: string, { bundle }: Plane): UserError {
+  const known = Object.keys(bundle.leaves);
+  return new UserError({
+    what: bundle.authorities[name]
+      ? `${name} is an authority: renewed alone it would make strangers of all that it signed`
+      : `the plane has no certificate "${name}"${didYouMean(name, known)}`,
+    fix: bundle.authorities[name]
+      ? 'leave it out; k8sk8s certs status tells how long authorities live'
+      : `name one or more of ${known.join(', ')}`,
+    anchor: 'no-certificate',
+    exitCode: 2,
+  });
+}
+
+/** Milliseconds. */
+const pollEvery = 500;
+
+/**
+ * A kubelet brings a changed Secret into a running pod within about 90 s, and the API server looks at its files once a
+ * minute and when they change.
+ */
+async function waitShown(cluster: InfraCluster, plane: Plane, certificate: string, work: Work): Promise<number> {
+  const { reporter, timeout, signal } = work;
+  const started = performance.now();
+  const wanted = fingerprint(certificate);
+  const { host, port } = hostAndPort(plane.addresses.publicServer);
+  const deployment = await cluster.get<Workload>({ apiVersion: 'apps/v1', kind: 'Deployment' }, 'kube-apiserver');
+  // Connections spread over replicas by chance, so each of them has to have had its turn.
+  const needed = 4 * ((deployment?.spec.replicas ?? 1) - 1) + 1;
+  const phase = reporter.begin('Waiting until the API server shows its new certificate');
+  for (let seen = 0; seen < needed; ) {
+    signal.throwIfAborted();
+    const shown = await shownCertificate(host, port);
+    seen = shown && fingerprint(shown.toString()) === wanted ? seen + 1 : 0;
+    const waited = performance.now() - started;
+    if (seen === 0 && waited > timeout) {
+      phase.fail();
+      throw new UserError({
+        what: `the API server does not show its new certificate after ${formatDuration(waited)}`,
+        why: 'the new one is in the Secret kube-apiserver; a kubelet of the infra cluster should have brought it to the pod, or the pod does not run',
+        fix: `look at: k8sk8s status -n ${cluster.namespace}; a new pod has it at once (kubectl -n ${cluster.namespace} delete pod -l app.kubernetes.io/name=kube-apiserver)`,
+        anchor: 'certificate-not-shown',
+      });
+    }
+    if (seen === 0) await sleep(pollEvery, undefined, { signal });
+  }
+  const shownAfter = Math.round(performance.now() - started);
+  phase.done('The API server shows its new certificate');
+  return shownAfter;
+}
+
+/** `2027-03-01`. */
+export function day(date: Date): string {
+  return date.toISOString().slice(0, 10);
+}

@@ -1,0 +1,166 @@
+import pLimit from 'p-limit';
+import { UserError } from '../../base/errors.ts';
+import { ApiError } from '../../kube/errors.ts';
+import type { InfraCluster } from '../../kube/infra-cluster.ts';
+import type { Workload } from '../../kube/objects.ts';
+import { lockPlane } from '../../live/lock.ts';
+import { openPlane, type Plane, refuseAsleep } from '../../live/open.ts';
+import { markFinishing, type PlaneRecord } from '../../live/record.ts';
+import {
+  type EncryptionProviders,
+  type EncryptionStage,
+  nextProviders,
+  providerName,
+  stageOf,
+} from '../../pki/encryption.ts';
+import { encryptedResources } from '../../plane/encryption-config.ts';
+import { buildControlPlane } from '../../plane/render.ts';
+import { configHashOf } from '../../plane/workloads.ts';
+import { isRolledOut } from '../../rollout/available.ts';
+import { rollOut } from '../../rollout/roll-out.ts';
+import type { Work } from '../../ui/work.ts';
+
+export interface EncryptionStatus {
+  resources: string[];
+  stage: EncryptionStage;
+  /** What the API servers are to write by: a key's name or `plain text`. */
+  writes: string;
+  /** What they can read, the first of it what they write by. */
+  reads: string[];
+  /** Whether all API servers run with that. */
+  inUse: boolean;
+  /** Whether a change of key was begun and did not come to its end. */
+  unfinished: boolean;
+}
+
+/** What a plane's Secrets are encrypted by. @throws UserError `no-plane` or `plane-incomplete` */
+export async function encryptionStatus(cluster: InfraCluster): Promise<EncryptionStatus> {
+  const plane = await openPlane(cluster);
+  const providers = providersOf(plane);
+  const reads = providers.map(providerName);
+  return {
+    resources: encryptedResources,
+    stage: stageOf(providers),
+    writes: reads[0]!,
+    reads,
+    inUse: await inUse(cluster, plane),
+    unfinished: inBetween(providers) || unfinishedEncryption(plane.record),
+  };
+}
+
+/**
+ * Changes the key by which the hosted cluster's Secrets are encrypted in etcd, or encrypts those of a plane that did not.
+ * Each step is stored before it is taken and taken by all API servers before the next: killed anywhere and run again, it
+ * goes on from there, and at no moment does an API server meet a Secret that it cannot read.
+ *
+ * @returns the new key's name and how many Secrets were written anew
+ */
+export async function rotateEncryption(cluster: InfraCluster, work: Work): Promise<{ key: string; rewritten: number }> {
+  const { reporter } = work;
+  const lock = await lockPlane(cluster, 'encrypt rotate', reporter);
+  const signal = AbortSignal.any([work.signal, lock.lost]);
+  try {
+    const plane = await openPlane(cluster);
+    refuseAsleep(cluster, plane.record);
+    let providers = providersOf(plane);
+    let rewritten = 0;
+    const reach = async (next: EncryptionProviders) => {
+      signal.throwIfAborted();
+      providers = next;
+      reporter.line(wordsOf(providers));
+      if (stageOf(providers) === 'encrypted') await markFinishing(cluster, command);
+      await rollOut(cluster, plane, { ...plane.bundle, encryption: providers }, ['kube-apiserver'], {
+        ...work,
+        signal,
+      });
+      if (stageOf(providers) === 'promoted') rewritten = await rewriteAll(plane, { ...work, signal });
+    };
+    // What was interrupted at its very last step is ended; it is not the beginning of another change.
+    const ending = stageOf(providers) === 'encrypted' && plane.record.finishing === command;
+    if (ending || inBetween(providers)) {
+      reporter.line('an earlier change of the key was interrupted; going on with it');
+      await reach(providers);
+    }
+    if (!ending)
+      do await reach(nextProviders(providers));
+      while (inBetween(providers));
+    await markFinishing(cluster, undefined);
+    return { key: providerName(providers[0]!), rewritten };
+  } catch (error) {
+    throw signal.aborted ? signal.reason : error;
+  } finally {
+    await lock.release();
+  }
+}
+
+const command = 'encrypt rotate';
+
+/** Whether a change of key was interrupted at its last step. */
+export function unfinishedEncryption({ finishing }: Pick<PlaneRecord, 'finishing'>): boolean {
+  return finishing === command;
+}
+
+function inBetween(providers: EncryptionProviders): boolean {
+  return stageOf(providers) === 'added' || stageOf(providers) === 'promoted';
+}
+
+function providersOf(plane: Plane): EncryptionProviders {
+  return plane.bundle.encryption ?? ['identity'];
+}
+
+function wordsOf(providers: EncryptionProviders): string {
+  const [first, second] = providers.map(providerName);
+  switch (stageOf(providers)) {
+    case 'added':
+      return `key ${second} is made known to the API servers, which still write by ${first}`;
+    case 'promoted':
+      return `the API servers write by key ${first}, and still read ${second}`;
+    default:
+      return `the API servers read and write by ${first} alone`;
+  }
+}
+
+/** Whether the pods of the API server are all made with the plane's Secrets as they are. */
+async function inUse(cluster: InfraCluster, plane: Plane): Promise<boolean> {
+  const { workloads } = buildControlPlane(plane.record, plane.spec, plane.addresses, plane.storage, plane.bundle);
+  const wanted = workloads.find(({ metadata }) => metadata.name === 'kube-apiserver')!;
+  const now = await cluster.get<Workload>(wanted, wanted.metadata.name);
+  return now !== undefined && configHashOf(now) === configHashOf(wanted) && isRolledOut(now);
+}
+
+async function rewriteAll(plane: Plane, { reporter, signal }: Work): Promise<number> {
+  const kind = { apiVersion: 'v1', kind: 'Secret' };
+  const hosted = await plane.connect();
+  const phase = reporter.begin('Writing all Secrets anew');
+  try {
+    const limit = pLimit(8);
+    const names = await hosted.names(kind);
+    let count = 0;
+    await Promise.all(
+      names.map(({ name, namespace }) =>
+        limit(async () => {
+          signal.throwIfAborted();
+          if (await hosted.rewrite(kind, name, namespace)) phase.update(`${++count} of ${names.length}`);
+        }),
+      ),
+    );
+    phase.done(`Secrets written anew: ${count}`);
+    return count;
+  } catch (error) {
+    phase.fail();
+    throw error instanceof ApiError ? notRewritten(error) : error;
+  } finally {
+    await hosted.close();
+  }
+}
+
+/** A webhook or policy of the hosted cluster may stand in the way; the old key stays until it does not. */
+function notRewritten(error: ApiError): UserError {
+  return new UserError({
+    what: 'not all Secrets of the hosted cluster could be written anew, so the old key is still needed',
+    why: `its API server answered ${error.status} ${error.reason}: ${error.message}`,
+    fix: 'if a webhook or policy forbids it, allow it; then run k8sk8s encrypt rotate again, it goes on from here',
+    anchor: 'secrets-not-rewritten',
+    cause: error,
+  });
+}

@@ -1,0 +1,194 @@
+import { listBootstrapTokens, revokeBootstrapToken } from '../../access/bootstrap-token.ts';
+import { checkFiles, writeFiles } from '../../access/files.ts';
+import { UserError } from '../../base/errors.ts';
+import type { InfraCluster } from '../../kube/infra-cluster.ts';
+import { lockPlane } from '../../live/lock.ts';
+import { inHostedCluster, openPlane, type Plane, refuseAsleep } from '../../live/open.ts';
+import { type Exposed, markExposed } from '../../live/record.ts';
+import { trusted, unlocked } from '../../pki/authority.ts';
+import { providerName } from '../../pki/encryption.ts';
+import { certificatesIn, fingerprint } from '../../pki/inspect.ts';
+import { keyIds } from '../../pki/service-account.ts';
+import type { Work } from '../../ui/work.ts';
+import { rotateEncryption, unfinishedEncryption } from './encryption-key.ts';
+import { statusOf as authoritiesOf, type RotationRequest, rotatable, rotateAuthorities } from './rotate-ca.ts';
+import { keyStatus, rotateServiceAccountKey, unfinishedKey } from './service-account-key.ts';
+
+/** How far one of the things that were exposed has come. */
+interface ExposedPart {
+  /** An authority's name, `encryption-key`, `service-account-key` or `bootstrap-tokens`. */
+  name: string;
+  /** `exposed`: what was read is still all that is used; `between`: another one is used, and what was read still accepted. */
+  state: 'exposed' | 'between' | 'replaced';
+}
+
+export interface ExposedStatus {
+  /** Since when what was exposed is being replaced, RFC 3339; undefined when nothing is. */
+  since?: string;
+  parts: ExposedPart[];
+}
+
+/** How far the namespace's plane has come. @throws UserError `no-plane` or `plane-incomplete` */
+export async function exposedStatus(cluster: InfraCluster): Promise<ExposedStatus> {
+  return statusOf(await openPlane(cluster));
+}
+
+type Subject = Pick<Plane, 'bundle' | 'record'>;
+
+/** Pure. */
+export function statusOf({ bundle, record }: Subject): ExposedStatus {
+  const { exposed } = record;
+  if (!exposed) return { parts: [] };
+  const part = (name: string, inUse: string | undefined, accepted: string[], known: string[], ending: boolean) => ({
+    name,
+    state: known.includes(inUse ?? '')
+      ? ('exposed' as const)
+      : ending || accepted.some((each) => known.includes(each))
+        ? ('between' as const)
+        : ('replaced' as const),
+  });
+  const providers = providersOf(bundle);
+  const keys = keyIds(bundle.serviceAccount);
+  return {
+    since: exposed.since,
+    parts: [
+      part('encryption-key', providers[0], providers, exposed.encryptionKeys, unfinishedEncryption(record)),
+      part('service-account-key', keys[0], keys, exposed.serviceAccountKeys, unfinishedKey(record)),
+      ...authoritiesOf({ bundle, record }).map(({ name, next }) => {
+        const authority = bundle.authorities[name]!;
+        const all = certificatesIn(trusted(authority)).map(fingerprint);
+        return part(name, fingerprint(authority.certificate), all, exposed.authorities, next !== undefined);
+      }),
+      { name: 'bootstrap-tokens', state: 'exposed' },
+    ],
+  };
+}
+
+/** The public names of all that the plane's Secrets hold. Pure. @param since RFC 3339 */
+export function exposedNow({ bundle }: Pick<Plane, 'bundle'>, since: string): Exposed {
+  return {
+    since,
+    authorities: rotatable.flatMap((name) => certificatesIn(trusted(bundle.authorities[name]!)).map(fingerprint)),
+    serviceAccountKeys: keyIds(bundle.serviceAccount),
+    encryptionKeys: providersOf(bundle),
+  };
+}
+
+function providersOf({ encryption }: Plane['bundle']): string[] {
+  return (encryption ?? ['identity']).map(providerName);
+}
+
+/**
+ * Replaces all keys that the plane's Secrets held when this was begun, by the same stages as the commands for each of them:
+ * nobody is locked out who was told in time. What was exposed is noted by its public names before anything else, and what is
+ * still among that is what is left to do; so killed anywhere and run again, it goes on from there. Two runs, and a visit to
+ * every worker after each, since workers know two of the authorities.
+ *
+ * @returns how far it has come; with no parts when all is replaced
+ * @throws UserError what the single commands throw, `data-loss` before anything is changed
+ */
+export async function rotateExposed(
+  cluster: InfraCluster,
+  request: Omit<RotationRequest, 'names'>,
+  work: Work,
+): Promise<ExposedStatus> {
+  await begin(cluster, request, work);
+  while ((await stateOf(cluster, 'encryption-key')) !== 'replaced') await rotateEncryption(cluster, work);
+  while ((await stateOf(cluster, 'service-account-key')) === 'exposed')
+    await rotateServiceAccountKey(cluster, false, work);
+  if (!(await replaceAuthorities(cluster, request, work))) return exposedStatus(cluster);
+  // Pods that were told of the new authorities began since the new key signs, so none of them has a token of the old one.
+  await dropServiceAccountKey(cluster, request, work);
+  await end(cluster, request, work);
+  return exposedStatus(cluster);
+}
+
+const command = 'certs rotate-exposed';
+
+async function stateOf(cluster: InfraCluster, name: string): Promise<ExposedPart['state'] | undefined> {
+  return (await exposedStatus(cluster)).parts.find((part) => part.name === name)?.state ?? 'replaced';
+}
+
+async function begin(
+  cluster: InfraCluster,
+  { force, files }: Omit<RotationRequest, 'names'>,
+  { reporter }: Work,
+): Promise<void> {
+  const lock = await lockPlane(cluster, command, reporter);
+  try {
+    const plane = await openPlane(cluster);
+    refuseAsleep(cluster, plane.record);
+    unlocked(plane.bundle.authorities.ca!);
+    checkFiles(files, trusted(plane.bundle.authorities.ca!));
+    const { since, parts } = statusOf(plane);
+    const etcd = parts.some(({ name, state }) => name.startsWith('etcd-') && state !== 'replaced');
+    if (!force && plane.storage.kind === 'ephemeral' && (etcd || since === undefined)) throw wouldLoseData();
+    if (since !== undefined) {
+      reporter.line(`going on with what was begun at ${since}`);
+      return;
+    }
+    reporter.line('all keys of the plane are replaced; new ones lie in the same Secrets, so whoever should not');
+    reporter.line('read them must have lost the right to do so before');
+    await markExposed(cluster, exposedNow(plane, new Date().toISOString()));
+  } finally {
+    await lock.release();
+  }
+}
+
+/** @returns false while workers and people have to be told before the old ones go */
+async function replaceAuthorities(
+  cluster: InfraCluster,
+  request: Omit<RotationRequest, 'names'>,
+  work: Work,
+): Promise<boolean> {
+  for (;;) {
+    const plane = await openPlane(cluster);
+    const left = statusOf(plane).parts.filter(({ state }) => state !== 'replaced');
+    const names = rotatable.filter((name) => left.some((part) => part.name === name));
+    if (names.length === 0) return true;
+    const after = await rotateAuthorities(cluster, { ...request, names }, work);
+    if (after.some(({ stage }) => stage !== 'one')) return false;
+  }
+}
+
+async function dropServiceAccountKey(
+  cluster: InfraCluster,
+  { force, agree }: Omit<RotationRequest, 'names'>,
+  work: Work,
+): Promise<void> {
+  const { unfinished, endlessTokens } = await keyStatus(cluster);
+  if (!unfinished) return;
+  if (!force && endlessTokens.length > 0)
+    await agree(
+      'drop the old key of ServiceAccount tokens',
+      `Tokens in these Secrets are refused from then on, until they are made anew: ${endlessTokens.join(', ')}.`,
+    );
+  await rotateServiceAccountKey(cluster, true, work);
+}
+
+/** Tokens of workers could be read until the old authority was dropped, and are replaced after that. */
+async function end(cluster: InfraCluster, { files }: Omit<RotationRequest, 'names'>, work: Work): Promise<void> {
+  const { reporter } = work;
+  const lock = await lockPlane(cluster, command, reporter);
+  try {
+    await inHostedCluster(cluster, async ({ spec, addresses, bundle }, hosted) => {
+      const tokens = await listBootstrapTokens(hosted);
+      for (const { id } of tokens) await revokeBootstrapToken(hosted, id);
+      reporter.line(`bootstrap tokens revoked: ${tokens.length}`);
+      await writeFiles({ ...files, renewToken: true, spec, addresses, bundle, hosted, reporter });
+    });
+    await markExposed(cluster, undefined);
+  } finally {
+    await lock.release();
+  }
+}
+
+function wouldLoseData(): UserError {
+  return new UserError({
+    what: 'other authorities for etcd replace its pod, and all objects of the hosted cluster would be lost with it',
+    why: 'the plane keeps its data in that pod (ephemeral storage)',
+    fix: 'add --yes when nothing in the hosted cluster is worth keeping, and run k8sk8s deploy after the first run; or destroy the plane and deploy it again, which ends everything that was exposed, too',
+    anchor: 'data-loss',
+    exitCode: 2,
+  });
+}

@@ -1,0 +1,72 @@
+import { connectInfra, type KubeconfigChoice, namespacesOfContexts } from '../kube/connect.ts';
+import { isForbidden } from '../kube/errors.ts';
+import { InfraCluster } from '../kube/infra-cluster.ts';
+import type { ConfigMap } from '../kube/objects.ts';
+import { parseRecord } from '../live/record.ts';
+import { anyPlaneSelector, recordName } from '../plane/names.ts';
+
+export interface ListedPlane {
+  namespace: string;
+  host: string;
+  version: string;
+  phase: string;
+  plane: string;
+}
+
+/**
+ * The planes that the caller may see: of the whole cluster where that is allowed, else of the namespaces that the
+ * kubeconfig's contexts of this cluster name, because namespaces cannot be listed with the rights of one.
+ */
+export async function listPlanes(
+  choice: KubeconfigChoice,
+  namespace: string | undefined,
+): Promise<{ planes: ListedPlane[]; searched: string }> {
+  const [first = 'default', ...others] = namespace ? [namespace] : namespacesOfContexts(choice);
+  const cluster = connectInfra(choice, first);
+  try {
+    if (namespace === undefined) {
+      const everywhere = await cluster
+        .listEverywhere<ConfigMap>(
+          { apiVersion: 'v1', kind: 'ConfigMap' },
+          { labelSelector: anyPlaneSelector, fieldSelector: `metadata.name=${recordName}` },
+        )
+        .catch((error) => (isForbidden(error) ? undefined : Promise.reject(error)));
+      if (everywhere) return { planes: planesOf(everywhere.items), searched: 'the whole infra cluster' };
+    }
+    const found = await Promise.all(
+      [first, ...others].map(async (each) => {
+        try {
+          // By the same connections: another kubeconfig to read and handshake to make for each of many would take seconds.
+          const own = new InfraCluster(cluster.transport, each);
+          return await own.get<ConfigMap>({ apiVersion: 'v1', kind: 'ConfigMap' }, recordName);
+        } catch (error) {
+          if (isForbidden(error) && namespace === undefined) return undefined;
+          throw error;
+        }
+      }),
+    );
+    return {
+      planes: planesOf(found.filter((object) => object !== undefined)),
+      searched: `namespace ${[first, ...others].join(', ')} (you may not list the whole infra cluster)`,
+    };
+  } finally {
+    await cluster.close();
+  }
+}
+
+function planesOf(objects: ConfigMap[]): ListedPlane[] {
+  return objects.flatMap((object) => {
+    const record = parseRecord(object);
+    return record
+      ? [
+          {
+            namespace: object.metadata.namespace ?? '',
+            host: record.spec.host,
+            version: String(record.spec.kubernetesVersion ?? ''),
+            phase: record.asleep ? 'asleep' : record.phase,
+            plane: record.planeId,
+          },
+        ]
+      : [];
+  });
+}

@@ -1,0 +1,89 @@
+import { imagesOf } from '../config/images.ts';
+import type { InfraCluster } from '../kube/infra-cluster.ts';
+import type { ConfigMap, Pod } from '../kube/objects.ts';
+import { podLike, runOnce } from '../live/image-trial.ts';
+import { lockPlane } from '../live/lock.ts';
+import { openPlane, refuseAsleep } from '../live/open.ts';
+import { isReady, podsOf } from '../live/pods.ts';
+import { type NetworkFinding, toConfigMap } from '../live/record.ts';
+import { recordName } from '../plane/names.ts';
+import { buildControlPlane } from '../plane/render.ts';
+import type { Work } from '../ui/work.ts';
+
+/** A port of a pod of the plane, and whether the policies let everybody reach it. */
+interface Target {
+  component: string;
+  host: string;
+  port: number;
+  open: boolean;
+}
+
+export type Attempt = Pick<Target, 'component' | 'open'> & { reached: boolean };
+
+/** What everybody may reach is there to tell a policy from a network that leads nowhere. Pure. */
+export function judgeNetwork(attempts: Attempt[]): Pick<NetworkFinding, 'policies' | 'reached'> {
+  const reached = [...new Set(attempts.filter((each) => each.reached && !each.open).map(({ component }) => component))];
+  if (reached.length > 0) return { policies: 'not enforced', reached };
+  const closed = attempts.some(({ open }) => !open);
+  const leads = attempts.some((each) => each.open && each.reached);
+  return { policies: closed && leads ? 'enforced' : 'unknown', reached };
+}
+
+/**
+ * Tries from a pod that no policy lets through whether it reaches the plane's etcd, controller-manager and scheduler, and
+ * notes in the record what was found.
+ *
+ * @throws UserError `plane-asleep`, `plane-busy`, `image-trial`
+ */
+export async function probeNetwork(cluster: InfraCluster, { reporter, timeout, signal }: Work): Promise<void> {
+  const lock = await lockPlane(cluster, 'status --probe-network', reporter, signal);
+  const stop = AbortSignal.any([signal, lock.lost]);
+  const phase = reporter.begin('Trying whether network policies are enforced');
+  try {
+    const { record, spec, addresses, storage, bundle } = await openPlane(cluster);
+    refuseAsleep(cluster, record);
+    const pods = (await podsOf(cluster, record.planeId)).filter(isReady);
+    const targets = pods.flatMap((pod) => targetsOf(pod, addresses.advertised.port));
+    const owner = (await cluster.get<ConfigMap>({ apiVersion: 'v1', kind: 'ConfigMap' }, recordName))!;
+    const { workloads } = buildControlPlane(record, spec, addresses, storage, bundle);
+    const scheduler = workloads.find(({ metadata }) => metadata.name === 'kube-scheduler')!;
+    const container = {
+      name: 'network',
+      image: imagesOf(spec).node,
+      command: ['node', '-e', dial, JSON.stringify(targets)],
+    };
+    const said = await runOnce(cluster, podLike(scheduler, owner, container), { timeout, signal: stop });
+    const found = judgeNetwork(said === undefined ? [] : (JSON.parse(said) as Attempt[]));
+    await cluster.apply(toConfigMap({ ...record, network: { ...found, at: new Date().toISOString() } }));
+    phase.done();
+  } catch (error) {
+    phase.fail();
+    throw stop.aborted ? stop.reason : error;
+  } finally {
+    await lock.release();
+  }
+}
+
+function targetsOf({ metadata, status }: Pod, apiserverPort: number): Target[] {
+  const ports: Record<string, { port: number; open: boolean }> = {
+    etcd: { port: 2379, open: false },
+    'kube-apiserver': { port: apiserverPort, open: true },
+    'kube-controller-manager': { port: 10257, open: false },
+    'kube-scheduler': { port: 10259, open: false },
+  };
+  const component = metadata.labels?.['app.kubernetes.io/name'] ?? '';
+  const target = ports[component];
+  return target && status?.podIP ? [{ component, host: status.podIP, ...target }] : [];
+}
+
+/** Runs in the pod: whether a TCP connection comes about within 3 s. */
+const dial = `
+const net = require('node:net');
+const reached = ({ host, port }) => new Promise((resolve) => {
+  const socket = net.connect({ host, port, timeout: 3000 });
+  const end = (answer) => { socket.destroy(); resolve(answer); };
+  socket.on('connect', () => end(true)).on('timeout', () => end(false)).on('error', () => end(false));
+});
+Promise.all(JSON.parse(process.argv[1]).map(async (target) => (
+  { component: target.component, open: target.open, reached: await reached(target) }
+))).then((attempts) => console.log(JSON.stringify(attempts)));`;

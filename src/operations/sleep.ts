@@ -1,0 +1,228 @@
+import { Readable } from 'node:stream';
+import { setTimeout as delay } from 'node:timers/promises';
+import { UserError } from '../base/errors.ts';
+import { imagesOf } from '../config/images.ts';
+import { seedEtcd } from '../etcd/seed.ts';
+import { forgetSnapshot, keepSnapshot, keptSnapshot } from '../etcd/snapshots.ts';
+import type { InfraCluster } from '../kube/infra-cluster.ts';
+import type { Pod, Workload } from '../kube/objects.ts';
+import { Existing } from '../live/apply.ts';
+import { lockPlane } from '../live/lock.ts';
+import { openPlane, type Plane } from '../live/open.ts';
+import { podsOf } from '../live/pods.ts';
+import { type Asleep, type PlaneRecord, toConfigMap } from '../live/record.ts';
+import { Diagnosis } from '../live/watch.ts';
+import { belongsTo } from '../plane/names.ts';
+import { buildControlPlane } from '../plane/render.ts';
+import { waitAvailable, waitComponentsReady } from '../rollout/available.ts';
+import { startOrder, waitEtcdStarts } from '../rollout/start-order.ts';
+import type { Work } from '../ui/work.ts';
+import { renewLeaves } from './keys/certificates.ts';
+
+/**
+ * Ends a plane's pods and keeps everything else, so that it costs nothing but its objects and volumes; what an ephemeral
+ * etcd holds is kept in Secrets. Its workers go on running what they run. Killed anywhere and run again, it goes on.
+ *
+ * @returns false when it slept already
+ * @throws UserError `sleep-too-large`, `plane-incomplete`
+ */
+export async function sleepPlane(cluster: InfraCluster, { reporter, timeout, signal }: Work): Promise<boolean> {
+  const lock = await lockPlane(cluster, 'sleep', reporter, signal);
+  const stop = AbortSignal.any([signal, lock.lost]);
+  try {
+    const plane = await openPlane(cluster);
+    const { record } = plane;
+    if (record.phase !== 'available') throw unfinished(cluster);
+    const workloads = await workloadsOf(cluster, record);
+    const awake = workloads.filter(({ spec }) => spec.replicas !== 0);
+    if (record.asleep && awake.length === 0 && (await podsOf(cluster, record.planeId)).length === 0) return false;
+    const counts = Object.fromEntries(awake.map(({ metadata, spec }) => [metadata.name, spec.replicas ?? 1]));
+    const asleep: Asleep = {
+      since: record.asleep?.since ?? new Date().toISOString(),
+      replicas: { ...record.asleep?.replicas, ...counts },
+      // A plane that was about to wake may have seen writes since.
+      ...(!record.asleep?.givenBack && { snapshot: record.asleep?.snapshot }),
+    };
+    // Noted first: a run that is ended half-way leaves a plane that says why it does not answer.
+    await cluster.apply(toConfigMap({ ...record, asleep }));
+    // An API server whose etcd is gone first does not end before its grace period does.
+    await endAllButEtcd(cluster, record, { reporter, timeout, signal: stop });
+    if (plane.storage.kind === 'ephemeral' && !asleep.snapshot) {
+      asleep.snapshot = await keepSnapshot(cluster, record, plane.bundle, stop);
+      await cluster.apply(toConfigMap({ ...record, asleep }));
+      reporter.line(`etcd's data is kept in ${asleep.snapshot.parts} Secrets, revision ${asleep.snapshot.revision}`);
+    }
+    await scale(cluster, workloads, () => 0);
+    await untilEnded(cluster, record, () => true, { reporter, timeout, signal: stop });
+    return true;
+  } catch (error) {
+    throw stop.aborted ? stop.reason : error;
+  } finally {
+    await lock.release();
+  }
+}
+
+/**
+ * Gives a sleeping plane its pods back and returns when its API answers and all components are ready. Kubelets try for
+ * ever, so workers come back by themselves.
+ *
+ * @returns the plane's public address; undefined when it was awake
+ */
+export async function wakePlane(cluster: InfraCluster, work: Work): Promise<string | undefined> {
+  const { reporter, timeout } = work;
+  const lock = await lockPlane(cluster, 'wake', reporter, work.signal);
+  const signal = AbortSignal.any([work.signal, lock.lost]);
+  let diagnosis: Diagnosis | undefined;
+  try {
+    const plane = await openPlane(cluster);
+    const { record } = plane;
+    if (!record.asleep) return undefined;
+    const { replicas } = record.asleep;
+    // Certificates go on ageing.
+    const { bundle } = await renewLeaves(cluster, plane, reporter);
+    await giveBack(cluster, { ...plane, bundle }, record.asleep, { ...work, signal });
+    const workloads = await workloadsOf(cluster, record);
+    diagnosis = new Diagnosis(cluster, record.planeId);
+    diagnosis.expect(workloads.map((each) => withPods(each, replicas)));
+    const wake = (some: Workload[]) => scale(cluster, some, (name) => podsOfAwake(name, replicas));
+    const { first, apiServer, clients } = startOrder(workloads, (workload) => workload);
+    await wake(first);
+    await waitEtcdStarts(diagnosis, { reporter, timeout, signal });
+    await wake(apiServer);
+    await untilAnswers(plane, diagnosis, { reporter, timeout, signal }, () => wake(clients));
+    await waitComponentsReady(diagnosis, timeout, signal);
+    await cluster.apply(toConfigMap({ ...record, asleep: undefined }));
+    if (record.asleep.snapshot) await forgetSnapshot(cluster, record.asleep.snapshot);
+    return plane.addresses.publicServer;
+  } catch (error) {
+    throw signal.aborted ? signal.reason : error;
+  } finally {
+    diagnosis?.close();
+    await lock.release();
+  }
+}
+
+function podsOfAwake(name: string, replicas: Asleep['replicas']): number {
+  return replicas[name] ?? 1;
+}
+
+function withPods(workload: Workload, replicas: Asleep['replicas']): Workload {
+  return { ...workload, spec: { ...workload.spec, replicas: podsOfAwake(workload.metadata.name, replicas) } };
+}
+
+async function untilAnswers(
+  plane: Plane,
+  diagnosis: Diagnosis,
+  { reporter, timeout, signal }: Work,
+  onAnswer: () => Promise<void>,
+): Promise<void> {
+  const hosted = await plane.connect({ wakes: true });
+  const phase = reporter.begin('Trying to connect to the hosted control plane');
+  try {
+    await waitAvailable(hosted, diagnosis, { timeout, phase, signal, onAnswer });
+    phase.done('AVAILABLE !');
+  } catch (error) {
+    phase.fail();
+    throw error;
+  } finally {
+    await hosted.close();
+  }
+}
+
+/** Ends the pods of all components but etcd; nothing is written to etcd from then on. */
+export async function endAllButEtcd(cluster: InfraCluster, record: PlaneRecord, work: Work): Promise<void> {
+  await scale(cluster, (await workloadsOf(cluster, record)).filter(isNotEtcd), () => 0);
+  await untilEnded(cluster, record, isNotEtcd, work);
+}
+
+async function workloadsOf(cluster: InfraCluster, { planeId }: PlaneRecord): Promise<Workload[]> {
+  const existing = await Existing.read(cluster);
+  return [...existing.ofKind<Workload>('StatefulSet'), ...existing.ofKind<Workload>('Deployment')].filter((object) =>
+    belongsTo(object, planeId),
+  );
+}
+
+/**
+ * An ephemeral etcd gets its data back before its first pod, and its StatefulSet finds that pod. Done again after a kill as
+ * long as nobody can have written to it.
+ */
+async function giveBack(
+  cluster: InfraCluster,
+  { record, spec, addresses, storage, bundle }: Plane,
+  asleep: Asleep,
+  { reporter, timeout, signal }: Work,
+): Promise<void> {
+  if (!asleep.snapshot || asleep.givenBack) return;
+  const { workloads } = buildControlPlane({ ...record, asleep: undefined }, spec, addresses, storage, bundle);
+  const workload = workloads.find(({ kind }) => kind === 'StatefulSet')!;
+  const snapshot = await keptSnapshot(cluster, asleep.snapshot);
+  const phase = reporter.begin('Giving etcd its data back');
+  try {
+    await seedEtcd(cluster, {
+      planeId: record.planeId,
+      member: 0,
+      workload,
+      storage,
+      nodeImage: imagesOf(spec).node,
+      snapshot: { size: snapshot.length, open: () => Readable.from([snapshot]) },
+      timeout,
+      progress: () => undefined,
+      signal,
+    });
+    await cluster.apply(workload);
+    await cluster.apply(toConfigMap({ ...record, asleep: { ...asleep, givenBack: true } }));
+  } catch (error) {
+    phase.fail();
+    throw error;
+  }
+  phase.done();
+}
+
+function unfinished({ namespace }: InfraCluster): UserError {
+  return new UserError({
+    what: `the plane in namespace "${namespace}" cannot sleep yet`,
+    why: 'its first deploy is not finished',
+    fix: `run k8sk8s deploy -n ${namespace} again`,
+    anchor: 'plane-incomplete',
+  });
+}
+
+/** The number of pods, and nothing else: what somebody changed about them stays as it is. */
+async function scale(cluster: InfraCluster, workloads: Workload[], to: (name: string) => number): Promise<void> {
+  await Promise.all(
+    workloads.map(({ apiVersion, kind, metadata: { name } }) =>
+      cluster.merge({ apiVersion, kind }, name, { spec: { replicas: to(name) } }),
+    ),
+  );
+}
+
+function isNotEtcd({ metadata: { name, labels } }: Workload | Pod): boolean {
+  return (labels?.['app.kubernetes.io/name'] ?? name) !== 'etcd';
+}
+
+async function untilEnded(
+  cluster: InfraCluster,
+  record: PlaneRecord,
+  which: (pod: Pod) => boolean,
+  { reporter, timeout, signal }: Work,
+): Promise<void> {
+  const deadline = Date.now() + timeout;
+  const phase = reporter.begin(
+    which === isNotEtcd ? 'Waiting until all but etcd has ended' : 'Waiting until etcd has ended',
+  );
+  for (;;) {
+    const left = (await podsOf(cluster, record.planeId)).filter(which).map(({ metadata }) => metadata.name);
+    if (left.length === 0) return phase.done();
+    phase.update(left.join(', '));
+    if (Date.now() > deadline) {
+      phase.fail();
+      throw new UserError({
+        what: `pods of the plane are still there after ${Math.round(timeout / 1000)} s: ${left.join(', ')}`,
+        why: 'something holds them: a node that does not answer, or a finalizer',
+        fix: `look at them with kubectl -n ${cluster.namespace} describe pod, then run the command again`,
+        anchor: 'not-gone',
+      });
+    }
+    await delay(100, undefined, { signal });
+  }
+}

@@ -1,0 +1,24 @@
+import { expect, test } from 'vitest';
+import { skewProblems, strangers } from './plan.ts';
+
+const worker = (version: string) => ({ name: 'worker-1', version, ready: true });
+
+test('a kubelet may be up to three minors older than the API server, and never newer', () => {
+  for (const version of ['v1.37.2', 'v1.36.3', 'v1.34.0', ''])
+    expect(skewProblems([worker(version)], '1.37.2')).toEqual([]);
+  expect(skewProblems([worker('v1.33.9')], '1.37.2')[0]!.what).toContain('more than three minors older');
+  expect(skewProblems([worker('v1.37.0')], '1.36.3')[0]!.what).toContain('newer than');
+});
+
+test('what a killed run of the same upgrade left does not stand against it, what somebody else changed does', () => {
+  const object = (name: string) => ({
+    cluster: 'infra' as const,
+    kind: 'Deployment',
+    name,
+    state: 'changed' as const,
+    fields: [],
+  });
+  const [upgraded, untouched, edited] = [object('kube-apiserver'), object('kube-scheduler'), object('etcd')];
+  expect(strangers([upgraded, edited], { differences: [untouched, edited] })).toEqual([edited]);
+  expect(strangers([upgraded], { differences: [untouched] })).toEqual([]);
+});

@@ -1,0 +1,191 @@
+import { type Images, imagesOf } from '../../config/images.ts';
+import { flagOf, parseSpec } from '../../config/parse.ts';
+import type { ClusterSpec } from '../../config/schema.ts';
+import { minorOf } from '../../config/versions.ts';
+import { type RemovedApiUse, removedApisInUse } from '../../hosted/removed-apis.ts';
+import type { HostedCluster } from '../../kube/hosted-cluster.ts';
+import type { InfraCluster } from '../../kube/infra-cluster.ts';
+import type { Node } from '../../kube/objects.ts';
+import { openPlane, type Plane } from '../../live/open.ts';
+import { diffPlane, type PlaneDiff } from '../../live/plane-diff.ts';
+import { versionStep } from '../../preflight/plane-checks.ts';
+import { workerStatus } from '../status.ts';
+
+/** One step of an upgrade: what is replaced, from which image to which. */
+interface UpgradeStep {
+  step: string;
+  images: { from: string; to: string }[];
+  /** What users of the hosted cluster notice. */
+  effect: string;
+}
+
+export interface UpgradePlan {
+  namespace: string;
+  plane: string;
+  from: string;
+  to: string;
+  steps: UpgradeStep[];
+  /** Kubelets seen in the hosted cluster. */
+  workers: { name: string; version: string; ready: boolean }[];
+  removedApis: RemovedApiUse[];
+  /** Objects that an earlier run, which did not come to its end, has left as the new version wants them. */
+  done: number;
+  /** What stands against it; empty when the upgrade may begin. */
+  problems: { what: string; fix: string }[];
+  /** What happens when a step fails. */
+  rollback: string;
+}
+
+export interface PlannedUpgrade {
+  plan: UpgradePlan;
+  plane: Plane;
+  /** The plane's spec with the new version. */
+  target: ClusterSpec;
+}
+
+/**
+ * Looks at everything that an upgrade depends on, and changes nothing.
+ *
+ * @param to a full version
+ * @throws UserError when there is no plane; ConnectionError when it does not answer
+ */
+export async function planUpgrade(cluster: InfraCluster, to: string, allowUntested: boolean): Promise<PlannedUpgrade> {
+  const plane = await openPlane(cluster);
+  const { spec, record } = plane;
+  const target = parseSpec(
+    { ...record.spec, kubernetesVersion: to, ...(allowUntested && { allowUntestedVersion: true }) },
+    'on the command line',
+  );
+  const from = spec.kubernetesVersion;
+  const hosted = await plane.connect();
+  try {
+    const [workers, removedApis] = await Promise.all([
+      workersOf(hosted),
+      removedApisInUse(hosted, minorOf(from), minorOf(to)),
+    ]);
+    const { differences } = await diffPlane(cluster);
+    const strange = differences.length > 0 ? strangers(differences, await diffPlane(cluster, target)) : [];
+    const plan: UpgradePlan = {
+      namespace: cluster.namespace,
+      plane: record.planeId,
+      from,
+      to,
+      steps: stepsOf(imagesOf(spec), imagesOf(target), target),
+      workers,
+      removedApis,
+      done: differences.length - strange.length,
+      problems: [
+        ...stepProblems(plane, cluster.namespace, from, to),
+        ...differenceProblems(strange, cluster.namespace),
+        ...skewProblems(workers, to),
+        ...pinnedProblems(spec, cluster.namespace),
+      ],
+      rollback: `when a step fails: API servers, controller-manager, scheduler and child assets go back to ${from} by themselves; etcd's data stays as it is`,
+    };
+    return { plan, plane, target };
+  } finally {
+    await hosted.close();
+  }
+}
+
+async function workersOf(hosted: HostedCluster): Promise<UpgradePlan['workers']> {
+  const { items } = await hosted.list<Node>({ apiVersion: 'v1', kind: 'Node' });
+  return items.map(workerStatus).map(({ name, version, ready }) => ({ name, version, ready }));
+}
+
+/**
+ * Those that are neither as recorded nor as the new version wants them: not what a killed run of the same upgrade left.
+ * Pure.
+ */
+export function strangers(
+  fromRecord: PlaneDiff['differences'],
+  { differences: fromTarget }: Pick<PlaneDiff, 'differences'>,
+): PlaneDiff['differences'] {
+  const key = ({ cluster, kind, namespace, name }: PlaneDiff['differences'][number]) =>
+    [cluster, kind, namespace, name].join('/');
+  const others = new Set(fromTarget.map(key));
+  return fromRecord.filter((difference) => others.has(key(difference)));
+}
+
+/** The way back leads to what is recorded, so that has to be what is there; a killed upgrade is taken back by deploy as well. */
+function differenceProblems(differences: PlaneDiff['differences'], namespace: string): UpgradePlan['problems'] {
+  if (differences.length === 0) return [];
+  return [
+    {
+      what: `${differences.length} objects are not as recorded, ${differences[0]!.name} among them (k8sk8s diff -n ${namespace} shows all)`,
+      fix: `run k8sk8s deploy -n ${namespace} first`,
+    },
+  ];
+}
+
+function stepProblems({ record }: Plane, namespace: string, from: string, to: string): UpgradePlan['problems'] {
+  if (record.phase !== 'available')
+    return [
+      {
+        what: `the ${record.phase === 'restoring' ? 'restore' : 'first deploy'} of this plane is not finished`,
+        fix: `run k8sk8s ${record.phase === 'restoring' ? 'restore FILE' : 'deploy'} -n ${namespace} again, then upgrade`,
+      },
+    ];
+  const stay = `stay at ${from} or choose a newer one; for an older one make another plane in another namespace`;
+  const outcome = versionStep(from, to, { option: '--to', stay });
+  if (outcome.state === 'failed')
+    return [{ what: [outcome.what, outcome.why].filter(Boolean).join(': '), fix: outcome.fix ?? stay }];
+  return patchOf(to) < patchOf(from) && minorOf(from) === minorOf(to)
+    ? [{ what: `${to} is older than ${from}`, fix: 'choose a newer version' }]
+    : [];
+}
+
+/** A kubelet may be three minors older than the API server, and never newer (https://kubernetes.io/releases/version-skew-policy/). Pure. */
+export function skewProblems(workers: UpgradePlan['workers'], to: string): UpgradePlan['problems'] {
+  return workers.flatMap(({ name, version }) => {
+    const ahead = minorNumber(version) - minorNumber(to);
+    if (!version || (ahead <= 0 && ahead >= -3)) return [];
+    return [
+      {
+        what: `the kubelet of worker ${name} is at ${version}, ${ahead > 0 ? 'newer than' : 'more than three minors older than'} an API server at ${to} may meet`,
+        fix:
+          ahead > 0
+            ? 'upgrade to at least its version'
+            : `upgrade that kubelet first, or take the worker away (kubectl delete node ${name})`,
+      },
+    ];
+  });
+}
+
+/** An image that was given by name stays what it is, so the version that goes with it would be a lie. */
+function pinnedProblems(spec: ClusterSpec, namespace: string): UpgradePlan['problems'] {
+  const pinned = (['apiServerImage', 'controllerManagerImage', 'schedulerImage', 'kubeProxyImage'] as const).filter(
+    (field) => spec[field] !== undefined,
+  );
+  return pinned.map((field) => ({
+    what: `${flagOf(field)} fixes the image ${spec[field]}, which an upgrade would not change`,
+    fix: `take the option back first: k8sk8s deploy -n ${namespace} --reset ${flagOf(field).replace(/^--/, '')}`,
+  }));
+}
+
+function stepsOf(before: Images, after: Images, spec: ClusterSpec): UpgradeStep[] {
+  const change = (...names: (keyof Images)[]) =>
+    names.filter((name) => before[name] !== after[name]).map((name) => ({ from: before[name], to: after[name] }));
+  const steps: UpgradeStep[] = [
+    { step: 'etcd', images: change('etcd'), effect: 'the API does not answer until etcd is back' },
+    {
+      step: 'API servers',
+      images: change('kubeApiserver'),
+      effect: 'the API does not answer for some seconds, while its pod is replaced; what runs on workers goes on',
+    },
+    {
+      step: 'controller-manager and scheduler',
+      images: change('kubeControllerManager', 'kubeScheduler'),
+      effect: 'nothing new is scheduled for some seconds',
+    },
+    {
+      step: 'child assets',
+      images: spec.childAssets ? change('kubeProxy', 'coredns', 'flannel', 'flannelCni', 'node') : change('node'),
+      effect: 'kube-proxy is replaced worker by worker',
+    },
+  ];
+  return steps.filter(({ images }) => images.length > 0);
+}
+
+const minorNumber = (version: string): number => Number(version.replace(/^v/, '').split('.')[1]);
+const patchOf = (version: string): number => Number(version.split('.')[2]?.split('-')[0]);

@@ -1,0 +1,22 @@
+import { existsSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+import { Bucket } from '../../backup/bucket.ts';
+import { type BucketPlace, bucketKeys } from '../../backup/location.ts';
+import type { Store } from './run.ts';
+
+/** A bucket; what signs the requests is a mounted Secret. */
+export function bucketStore(place: BucketPlace): Store {
+  const fileOf = (name: string) => path.join('/bucket-keys', name);
+  const read = (name: string) => (existsSync(fileOf(name)) ? readFileSync(fileOf(name), 'utf8') : undefined);
+  const bucket = new Bucket(place, bucketKeys(read, 'the Secret of --s3-credentials-secret'));
+  return {
+    shared: true,
+    list: async () => (await bucket.list()).map(({ name }) => name),
+    put: (name, make) => make((content) => bucket.put(name, content)),
+    remove: (name) => bucket.remove(name),
+    sweep: async (start) => {
+      const swept = await bucket.sweep(start);
+      if (swept > 0) console.log(`${swept} unfinished uploads of earlier jobs thrown away`);
+    },
+  };
+}

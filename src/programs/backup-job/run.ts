@@ -1,0 +1,135 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+import type { JobConfig } from '../../backup/cronjob.ts';
+import { isScheduled, scheduledName, scheduledStart } from '../../backup/names.ts';
+import { type BackupSource, streamBackup } from '../../backup/stream.ts';
+import { explained, UserError } from '../../base/errors.ts';
+import { type EtcdClient, EtcdGateway } from '../../etcd/gateway.ts';
+import type { Secret } from '../../kube/objects.ts';
+import type { PlaneRecord } from '../../live/record.ts';
+
+// What the CronJob of `k8sk8s backup schedule` does. It has no credentials of the infra cluster: what it needs is mounted.
+
+/** Where backups are kept. */
+export interface Store {
+  /** Other planes keep theirs there too. */
+  shared: boolean;
+  list(): Promise<string[]>;
+  /** What `make` writes is there whole, or, when it throws, not at all. */
+  put<T>(name: string, make: (write: BackupSource['write']) => Promise<T>): Promise<T>;
+  remove(name: string): Promise<void>;
+  /** Takes away what earlier jobs that were killed left half-made. @param start of the names of this plane's backups */
+  sweep?(start: string): Promise<void>;
+}
+
+/** @returns what the CronJob's program was told */
+export function readConfig(): JobConfig {
+  return JSON.parse(readFileSync('/config/job.json', 'utf8')) as JobConfig;
+}
+
+/**
+ * Makes a backup, and takes away what is more than the schedule keeps.
+ *
+ * @param by version of k8sk8s
+ * @throws UserError as streamBackup, and what the store throws
+ */
+export async function runJob(config: JobConfig, store: Store, by = config.toolVersion): Promise<void> {
+  const { namespace, addresses, etcdHosts, recipients, keep } = config;
+  const record = JSON.parse(readFileSync('/record/plane.json', 'utf8')) as PlaneRecord;
+  const signal = ending();
+  const start = scheduledStart(namespace, record.planeId, store.shared);
+  const secrets = readSecrets(record.planeId);
+  const etcd = await answering(etcdHosts, etcdClient());
+  const created = new Date();
+  const name = scheduledName(start, created);
+  const facts = await store
+    .put(name, (write) =>
+      streamBackup({
+        head: { format: 1, created: created.toISOString(), toolVersion: by, namespace, record, addresses },
+        secrets,
+        etcd,
+        seal: { recipients },
+        write,
+        progress: () => undefined,
+        signal,
+      }),
+    )
+    .catch((error) => Promise.reject(signal.aborted ? signal.reason : error));
+  console.log(`${name}: revision ${facts.revision}, ${facts.size} bytes of etcd`);
+  // Keys that may add and not delete are a choice; the backup is made.
+  await prune(store, start, keep).catch((error) => console.log(`WARNING older ones are still there: ${told(error)}`));
+}
+
+async function prune(store: Store, start: string, keep: number): Promise<void> {
+  await store.sweep?.(start);
+  const mine = (await store.list()).filter((name) => isScheduled(name, start));
+  for (const old of mine.sort().slice(0, -keep)) {
+    await store.remove(old);
+    console.log(`${old}: removed, there are ${keep} newer ones`);
+  }
+}
+
+/** A program of a ConfigMap: runs the job and says what went wrong as the command line would. */
+export async function main(job: (config: JobConfig) => Promise<void>): Promise<void> {
+  try {
+    await job(readConfig());
+  } catch (error) {
+    console.error(`ERROR ${told(error)}`);
+    process.exitCode = 1;
+  }
+}
+
+function told(error: unknown): string {
+  return error instanceof UserError ? explained(error) : String((error as Error).stack ?? error);
+}
+
+/** The plane's Secrets, each a folder of files. */
+function readSecrets(planeId: string): Secret[] {
+  const labels = {
+    'app.kubernetes.io/instance': planeId,
+    'app.kubernetes.io/part-of': 'k8sk8s',
+    'app.kubernetes.io/managed-by': 'k8sk8s',
+  };
+  const filesOf = (name: string) =>
+    readdirSync(path.join('/secrets', name))
+      .filter((file) => !file.startsWith('..'))
+      .map((file) => [file, readFileSync(path.join('/secrets', name, file)).toString('base64')]);
+  // A Secret that this plane does not have is mounted as an empty folder.
+  return readdirSync('/secrets')
+    .map((name) => ({ name, data: Object.fromEntries(filesOf(name)) as Record<string, string> }))
+    .filter(({ data }) => Object.keys(data).length > 0)
+    .map(({ name, data }) => ({ apiVersion: 'v1', kind: 'Secret', metadata: { name, labels }, type: 'Opaque', data }));
+}
+
+/** As the API server comes to etcd. */
+function etcdClient(): EtcdClient {
+  const read = (file: string) => readFileSync(path.join('/secrets/kube-apiserver', file), 'utf8');
+  return {
+    ca: read('etcd-ca.crt'),
+    cert: read('apiserver-etcd-client.crt'),
+    key: read('apiserver-etcd-client.key'),
+  };
+}
+
+/** The first member that answers. @throws what the last of them failed by */
+async function answering(hosts: string[], client: EtcdClient): Promise<EtcdGateway> {
+  for (const [index, host] of hosts.entries()) {
+    const etcd = EtcdGateway.at(host, client);
+    try {
+      await etcd.status();
+      return etcd;
+    } catch (error) {
+      if (index === hosts.length - 1) throw error;
+    }
+  }
+  throw new Error('job.json names no member of etcd');
+}
+
+/** A pod is asked to end when its hour is over or its node is drained: nothing half-made is to stay then. */
+function ending(): AbortSignal {
+  const controller = new AbortController();
+  process.once('SIGTERM', () =>
+    controller.abort(new UserError({ what: 'the pod was ended before its backup was whole', anchor: 'interrupted' })),
+  );
+  return controller.signal;
+}

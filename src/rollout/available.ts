@@ -1,0 +1,193 @@
+import { lookup } from 'node:dns/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { UserError } from '../base/errors.ts';
+import { ApiError, ConnectionError, connectionWords, isUntrusted } from '../kube/errors.ts';
+import type { HostedCluster } from '../kube/hosted-cluster.ts';
+import type { InfraCluster } from '../kube/infra-cluster.ts';
+import type { Workload } from '../kube/objects.ts';
+import { shownCertificate } from '../kube/shown-certificate.ts';
+import type { Diagnosis } from '../live/watch.ts';
+import type { Phase } from '../ui/reporter.ts';
+
+/** Milliseconds. */
+const pollEvery = 50;
+/**
+ * A ready API server that is not what answers at the public address: milliseconds that the way to it may take to be made.
+ * An ingress controller may go on dialling the pod that was there before for a while; who shows another certificate is no
+ * such thing, and has nothing to wait for. Silence is also what comes from a box with too much to do: of ten planes that were
+ * deployed at once beside twenty on 2 cores, eight had nothing else wrong with them after 30 s of it.
+ */
+function routeGrace(error: ConnectionError): number {
+  if (isUntrusted(error.code)) return 10_000;
+  return error.code === 'ETIMEDOUT' ? 120_000 : 30_000;
+}
+
+export interface Availability {
+  /** Milliseconds. */
+  timeout: number;
+  phase: Phase;
+  signal: AbortSignal;
+  /** Done once, as soon as the API server answers at all: what would only wait for it before. */
+  onAnswer?: () => Promise<void>;
+}
+
+/**
+ * Polls `/readyz` through the public address until it says ok over a connection whose certificate is the plane's own.
+ *
+ * @throws UserError with the cause as soon as the infra cluster knows one, or when `timeout` has passed
+ */
+export async function waitAvailable(
+  cluster: HostedCluster,
+  diagnosis: Diagnosis,
+  { timeout, phase, signal, onAnswer }: Availability,
+): Promise<void> {
+  const deadline = Date.now() + timeout;
+  let answered: Promise<void> | undefined;
+  let readySince: number | undefined;
+  let last = 'no answer yet';
+  for (;;) {
+    signal.throwIfAborted();
+    let wrong: ConnectionError | undefined;
+    let answer: { ready: boolean; failing: string[] } | undefined;
+    try {
+      answer = await firstAnswer(cluster);
+      last = `not ready yet: ${answer.failing.join(', ') || 'starting'}`;
+    } catch (error) {
+      // An API server that was given a new certificate in place of an expired one reads it within two minutes.
+      if (error instanceof ConnectionError) wrong = error.code === 'CERT_HAS_EXPIRED' ? undefined : error;
+      else if (!(error instanceof ApiError)) throw error;
+      last = error instanceof ConnectionError ? connectionWords(error) : `answers ${(error as ApiError).status}`;
+    }
+    if (answer) {
+      answered ??= onAnswer?.() ?? Promise.resolve();
+      // Told when the API server is ready, which does not wait for it.
+      answered.catch(() => undefined);
+      if (answer.ready) return answered;
+    }
+    const failure = diagnosis.failure;
+    if (failure) throw failure;
+    phase.update(diagnosis.waitingFor() ?? last);
+    if (diagnosis.apiServerReady) readySince ??= Date.now();
+    else readySince = undefined;
+    if (wrong && readySince !== undefined && Date.now() - readySince > routeGrace(wrong))
+      throw await notThePlane(cluster, wrong);
+    if (Date.now() > deadline) {
+      throw new UserError({
+        what: `the control plane did not become available at ${cluster.server} within ${Math.round(timeout / 1000)} s`,
+        why: diagnosis.waitingFor() ?? last,
+        fix: 'run the same command again, it goes on where it stopped; give it longer with --timeout',
+        anchor: 'not-available',
+      });
+    }
+    await sleep(pollEvery, undefined, { signal });
+  }
+}
+
+/**
+ * What `/readyz` says, by the first of up to four connections that carries an answer. An ingress controller that dials before
+ * kube-proxy knows the service's pod gets no answer on that connection ever, and on another one a moment later.
+ *
+ * @throws what ended the last connection, when none is left that may still answer
+ */
+async function firstAnswer(cluster: HostedCluster): ReturnType<HostedCluster['ready']> {
+  const attempts: ReturnType<HostedCluster['ready']>[] = [];
+  const first = () =>
+    Promise.any(attempts).catch((error: AggregateError) => {
+      throw error.errors.at(-1);
+    });
+  for (const patience of [200, 400, 800]) {
+    attempts.push(cluster.ready(2000));
+    const answer = await Promise.race([first(), sleep(patience)]);
+    if (answer) return answer;
+  }
+  attempts.push(cluster.ready(2000));
+  return first();
+}
+
+/**
+ * Waits until the pods of changed Deployments are all of the newest template; at once where nothing was changed.
+ *
+ * @param timeout milliseconds
+ * @throws UserError with the cause when the new pods do not come up
+ */
+export async function waitRolledOut(
+  cluster: InfraCluster,
+  workloads: Workload[],
+  diagnosis: Diagnosis,
+  timeout: number,
+  signal: AbortSignal,
+): Promise<void> {
+  const deadline = Date.now() + timeout;
+  await Promise.all(
+    workloads.map(async (workload) => {
+      let now: Workload | undefined = workload;
+      while (now && !isRolledOut(now)) {
+        if (diagnosis.failure) throw diagnosis.failure;
+        if (Date.now() > deadline)
+          throw new UserError({
+            what: `the new pods of ${workload.metadata.name} did not become ready within ${Math.round(timeout / 1000)} s`,
+            fix: `look at: k8sk8s status -n ${cluster.namespace}`,
+            anchor: 'not-available',
+          });
+        await sleep(pollEvery, undefined, { signal });
+        now = await cluster.get<Workload>(workload, workload.metadata.name);
+      }
+    }),
+  );
+}
+
+/** Whether all pods of a workload are of its newest template and ready. Pure. */
+export function isRolledOut({ metadata, spec, status = {} }: Workload): boolean {
+  const wanted = spec.replicas ?? 1;
+  const { replicas = 0, updatedReplicas = 0, readyReplicas = 0 } = status;
+  return (
+    status.observedGeneration === metadata.generation &&
+    [replicas, updatedReplicas, readyReplicas].every((count) => count === wanted)
+  );
+}
+
+/** The API answers; controller-manager and scheduler are part of the promise too. @param timeout milliseconds */
+export async function waitComponentsReady(diagnosis: Diagnosis, timeout: number, signal: AbortSignal): Promise<void> {
+  const deadline = Date.now() + timeout;
+  for (;;) {
+    const { unready } = diagnosis;
+    if (unready.length === 0) return;
+    if (diagnosis.failure) throw diagnosis.failure;
+    if (Date.now() > deadline)
+      throw new UserError({
+        what: `the API server answers, but ${unready.join(' and ')} did not become ready within ${Math.round(timeout / 1000)} s`,
+        fix: `look at: k8sk8s status -n ${diagnosis.namespace}; then run the same command again, it goes on where it stopped`,
+        anchor: 'not-available',
+      });
+    await sleep(pollEvery, undefined, { signal });
+  }
+}
+
+/** The API server is ready, but something else, or nothing, is at the address that people will use. */
+async function notThePlane(cluster: HostedCluster, error: ConnectionError): Promise<UserError> {
+  const url = new URL(cluster.server);
+  const port = url.port === '' ? 443 : Number(url.port);
+  const address = await lookup(url.hostname).then(
+    (found) => found.address,
+    () => undefined,
+  );
+  if (isUntrusted(error.code)) {
+    const shown = await shownCertificate(url.hostname, port);
+    return new UserError({
+      what: `${cluster.server} is answered by something else than this plane, whose API server is ready`,
+      why: `at ${address ?? 'that address'} a certificate for ${oneLine(shown?.subject)} issued by ${oneLine(shown?.issuer)} is shown: the name leads to another machine, or the ingress controller there does not pass TLS through`,
+      fix: 'let the name lead to the ingress controller of the infra cluster, switch TLS passthrough on there (ingress-nginx: --enable-ssl-passthrough), choose its class with --ingress-class, or use --expose nodeport',
+      anchor: 'wrong-host',
+    });
+  }
+  return new UserError({
+    what: `${cluster.server} cannot be reached from here, although the plane's API server is ready`,
+    why: `${address ? `the name leads to ${address}, and ` : ''}${connectionWords(error)}`,
+    fix: 'check what the name leads to, the firewall, and whether the infra cluster has an ingress controller; --expose nodeport does without one',
+    anchor: 'address-unreachable',
+  });
+}
+
+function oneLine(name = 'somebody unknown'): string {
+  return name.trim().split('\n').join(', ') || 'nobody';
+}

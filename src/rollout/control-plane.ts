@@ -1,0 +1,199 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { UserError } from '../base/errors.ts';
+import { toolVersion } from '../base/version.ts';
+import type { ClusterSpec } from '../config/schema.ts';
+import { type EtcdPlane, etcdPlane, growTo, presentMembers, shrinkTo } from '../etcd/members.ts';
+import type { InfraCluster } from '../kube/infra-cluster.ts';
+import { type KubeObject, nameOf, type Workload } from '../kube/objects.ts';
+import { type Applied, applyAll, type Existing } from '../live/apply.ts';
+import { podsOf } from '../live/pods.ts';
+import { type PlaneRecord, toConfigMap } from '../live/record.ts';
+import { sealingOf } from '../live/sealed-ca.ts';
+import type { Diagnosis } from '../live/watch.ts';
+import { ensureCertificates, type PkiBundle } from '../pki/certificates.ts';
+import { type Addresses, buildServices } from '../plane/addresses.ts';
+import { belongsTo } from '../plane/names.ts';
+import { buildGuards } from '../plane/policies.ts';
+import { buildControlPlane, certificateContext } from '../plane/render.ts';
+import type { Storage } from '../plane/storage.ts';
+import { settledMembership, templateHashOf } from '../plane/workloads.ts';
+import type { Reporter } from '../ui/reporter.ts';
+import { applySecrets, waitReplaced } from './roll-out.ts';
+import { startOrder, waitEtcdStarts } from './start-order.ts';
+
+/** What is asked of the components of a plane. */
+export interface ComponentsRequest {
+  spec: ClusterSpec;
+  reporter: Reporter;
+  /** Milliseconds until the plane has to answer. */
+  timeout: number;
+  /** Whether etcd's pod may be replaced although its data goes with it. */
+  allowDataLoss: boolean;
+  /** Fills etcd's storage before its first pod, of a plane whose record says `restoring`; preflight was run before. */
+  restores?: (etcd: { workload: KubeObject; storage: Storage }, signal: AbortSignal) => Promise<void>;
+}
+
+/** What is known of the plane once its storage, addresses and certificates are. */
+export interface PlaneInMaking {
+  cluster: InfraCluster;
+  record: PlaneRecord;
+  addresses: Addresses;
+  storage: Storage;
+  bundle: PkiBundle;
+  existing: Existing;
+  applied: Applied;
+  request: ComponentsRequest;
+  diagnosis: Diagnosis;
+  stop: AbortSignal;
+}
+
+/**
+ * Secrets first, so that no kubelet looks for one in vain; then etcd and what runs already. An API server that does not
+ * run yet comes as soon as etcd is about to, its clients when it answers.
+ *
+ * @returns starts those clients: for when the API server answers for the first time
+ */
+export async function ensureComponents(plane: PlaneInMaking): Promise<() => Promise<void>> {
+  const { cluster, record, addresses, storage, existing, applied, diagnosis, stop } = plane;
+  const { spec, reporter, allowDataLoss, timeout } = plane.request;
+  const present = presentMembers(existing);
+  const membership = settledMembership(Math.max(present, spec.etcdMembers), record.phase === 'available');
+  const { secrets, workloads } = buildControlPlane(record, spec, addresses, storage, plane.bundle, membership);
+  if (storage.kind === 'ephemeral' && !allowDataLoss) refuseDataLoss(workloads, existing);
+  diagnosis.expect(workloads);
+  // The record of a plane that was available keeps the spec that worked until the new one does too.
+  if (record.phase === 'deploying') await writeRecord(cluster, record, spec, addresses, 'deploying');
+  await applySecrets(cluster, record.planeId, secrets, existing, applied, reporter);
+  if (plane.request.restores && record.phase === 'restoring') {
+    const workload = workloads.find(({ kind }) => kind === 'StatefulSet')!;
+    await plane.request.restores({ workload, storage }, stop);
+    // It holds a cluster again: from here on `deploy` goes on with it, and never begins anew.
+    await writeRecord(cluster, record, spec, addresses, 'available');
+  }
+  const etcd = etcdOf(plane);
+  const several = present > 0 && Math.max(present, spec.etcdMembers) > 1;
+  if (several && (record.phase === 'available' || present !== spec.etcdMembers)) await growTo(etcd, spec.etcdMembers);
+  await endUnelected(plane, workloads);
+  const guards = buildGuards(record.planeId, spec);
+  const apply = (objects: KubeObject[]) => applyAll(cluster, record.planeId, objects, existing, applied, reporter);
+  const { first, apiServer, clients } = startOrder(workloads, (workload) => existing.find<Workload>(workload));
+  const now = await apply([...first, ...guards]);
+  diagnosis.applied(now, (object) => existing.find(object));
+  // Of a plane that was there, the old pods still answer: nothing that they say counts.
+  const were = now.filter((object) => existing.find(object)) as Workload[];
+  await waitReplaced(cluster, record.planeId, were, workloads, diagnosis, { timeout, signal: stop });
+  if (apiServer.length > 0) {
+    await waitEtcdStarts(diagnosis, { reporter, timeout, signal: stop });
+    await apply(apiServer);
+  }
+  if (present > spec.etcdMembers) await dropMembers(plane, etcd, present);
+  await removeUnwanted(plane, [...buildServices(record.planeId, spec), ...guards, ...secrets]);
+  return async () => {
+    await apply(clients);
+  };
+}
+
+/** The members have formed their cluster: from now on none of them may form another. */
+export async function closeCluster(plane: PlaneInMaking): Promise<void> {
+  const { cluster, record, addresses, storage, bundle } = plane;
+  const { spec } = plane.request;
+  if (spec.etcdMembers === 1) return;
+  const formed = { ...record, phase: 'available' as const };
+  const { workloads } = buildControlPlane(formed, spec, addresses, storage, bundle);
+  await cluster.apply(workloads.find(({ kind }) => kind === 'StatefulSet')!);
+}
+
+function etcdOf({ cluster, request, diagnosis, stop, ...plane }: PlaneInMaking): EtcdPlane {
+  const { spec, reporter, timeout } = request;
+  return etcdPlane(cluster, { ...plane, spec }, { reporter, timeout, signal: stop }, () => diagnosis.failure);
+}
+
+/** The API servers know by now whom not to ask any more. */
+async function dropMembers(plane: PlaneInMaking, etcd: EtcdPlane, present: number): Promise<void> {
+  const { cluster, record, addresses, storage, bundle, existing, applied, diagnosis } = plane;
+  const { spec, reporter } = plane.request;
+  await shrinkTo(etcd, spec.etcdMembers, present);
+  const etcdServiceIps = addresses.etcdServiceIps.slice(0, spec.etcdMembers);
+  const left = { ...addresses, etcdServiceIps };
+  const { bundle: kept } = await ensureCertificates(bundle, certificateContext(cluster.namespace, spec, left), {
+    keyType: spec.keyType,
+    sealing: sealingOf(spec, cluster),
+  });
+  const { secrets, workloads } = buildControlPlane(record, spec, left, storage, kept);
+  diagnosis.expect(workloads);
+  await applyAll(cluster, record.planeId, [...secrets, ...workloads], existing, applied, reporter);
+}
+
+/** What only a larger plane had, or one with another --egress. */
+async function removeUnwanted(
+  { cluster, record, existing, applied, request }: PlaneInMaking,
+  wanted: KubeObject[],
+): Promise<void> {
+  const unwanted = (['Service', 'PodDisruptionBudget', 'Secret'] as const)
+    .flatMap((kind) => existing.ofKind(kind))
+    .filter((object) => belongsTo(object, record.planeId))
+    .filter(
+      (object) => !wanted.some(({ kind, metadata }) => kind === object.kind && metadata.name === object.metadata.name),
+    );
+  for (const object of unwanted) {
+    await cluster.delete(object, object.metadata.name, object.metadata.uid);
+    applied.changed.push(nameOf(object));
+    request.reporter.line(`${nameOf(object)} deleted`);
+  }
+}
+
+/**
+ * Controller-managers and schedulers that elect a leader and one that does not must never run at the same time: where
+ * that changes, the old ones are gone before the new ones come.
+ */
+async function endUnelected(
+  { cluster, record, existing, request, stop }: PlaneInMaking,
+  workloads: KubeObject[],
+): Promise<void> {
+  for (const component of ['kube-controller-manager', 'kube-scheduler'] as const) {
+    const next = workloads.find(({ metadata }) => metadata.name === component) as Workload;
+    const before = existing.find<Workload>(next);
+    if (!before || elects(before) === elects(next)) continue;
+    await cluster.apply({ ...next, spec: { ...next.spec, replicas: 0 } });
+    const deadline = Date.now() + request.timeout;
+    while ((await podsOf(cluster, record.planeId, component)).length > 0) {
+      if (Date.now() > deadline)
+        throw new UserError({
+          what: `the old pod of ${component} does not end`,
+          why: 'it does not elect a leader, and must be gone before others do',
+          fix: `look at: kubectl -n ${cluster.namespace} get pods; then run the same command again`,
+          anchor: 'not-gone',
+        });
+      await sleep(200, undefined, { signal: stop });
+    }
+  }
+}
+
+function elects({ spec }: Workload): boolean {
+  return spec.template.spec.containers[0]?.args?.includes('--leader-elect=true') ?? false;
+}
+
+/** A new pod template means a new pod, and an ephemeral etcd's data lives and dies with its pod. */
+export function refuseDataLoss(workloads: KubeObject[], existing: Existing): void {
+  const next = workloads.find((object) => object.kind === 'StatefulSet')!;
+  const before = existing.find<Workload>(next);
+  if (!before?.status?.readyReplicas || templateHashOf(before) === templateHashOf(next)) return;
+  throw new UserError({
+    what: 'this change replaces the pod of etcd, and all objects of the hosted cluster would be lost with it',
+    why: 'the plane keeps its data in that pod (ephemeral storage); an option of etcd, its image or its place was changed',
+    fix: 'leave those options as they were, or add --yes when nothing in the hosted cluster is worth keeping; a plane with --etcd-storage SIZE keeps its data',
+    anchor: 'data-loss',
+    exitCode: 2,
+  });
+}
+
+export async function writeRecord(
+  cluster: InfraCluster,
+  record: PlaneRecord,
+  spec: ClusterSpec,
+  addresses: Addresses,
+  phase: PlaneRecord['phase'],
+): Promise<void> {
+  const next: PlaneRecord = { ...record, spec, issuers: addresses.issuers, toolVersion: toolVersion(), phase };
+  await cluster.apply(toConfigMap(next));
+}

@@ -1,0 +1,63 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { UserError } from '../base/errors.ts';
+import type { KubeObject, Workload } from '../kube/objects.ts';
+import type { Diagnosis } from '../live/watch.ts';
+import type { Work } from '../ui/work.ts';
+
+/**
+ * In which order a plane's components are started. Nothing needs it: they wait for each other. But whoever starts too
+ * early takes processor time from the one that it waits for, and then tries again after a second, two, three. An API
+ * server that dials etcd's service before kube-proxy knows it has its packets lost for 20 s.
+ */
+export interface StartOrder<T> {
+  /** etcd, and everything that has pods already. */
+  first: T[];
+  /** An API server that is to come when etcd starts. */
+  apiServer: T[];
+  /** What is to come when the API server answers. */
+  clients: T[];
+}
+
+/** @param before the workload as it is; without pods it has to be started as one that is not there. Pure. */
+export function startOrder<T extends KubeObject>(
+  workloads: T[],
+  before: (workload: T) => Workload | undefined,
+): StartOrder<T> {
+  const starts = (workload: T) => (before(workload)?.spec.replicas ?? 0) === 0;
+  const order: StartOrder<T> = { first: [], apiServer: [], clients: [] };
+  for (const workload of workloads) {
+    const { name } = workload.metadata;
+    if (name === 'etcd' || !starts(workload)) order.first.push(workload);
+    else if (name === 'kube-apiserver') order.apiServer.push(workload);
+    else order.clients.push(workload);
+  }
+  return order;
+}
+
+/**
+ * Waits until etcd is about to run, which takes as long as making its volumes.
+ *
+ * @throws UserError with the cause when it cannot
+ */
+export async function waitEtcdStarts(diagnosis: Diagnosis, { reporter, timeout, signal }: Work): Promise<void> {
+  const deadline = Date.now() + timeout;
+  const phase = reporter.begin('Starting etcd');
+  try {
+    while (!diagnosis.etcdStarts) {
+      if (diagnosis.failure) throw diagnosis.failure;
+      phase.update(diagnosis.waitingFor() ?? '');
+      if (Date.now() > deadline)
+        throw new UserError({
+          what: `etcd did not start within ${Math.round(timeout / 1000)} s`,
+          why: diagnosis.waitingFor(),
+          fix: 'run the same command again, it goes on where it stopped; give it longer with --timeout',
+          anchor: 'not-available',
+        });
+      await sleep(25, undefined, { signal });
+    }
+    phase.done();
+  } catch (error) {
+    phase.fail();
+    throw error;
+  }
+}

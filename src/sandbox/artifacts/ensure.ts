@@ -1,0 +1,284 @@
+import { cacheRoot } from '../../base/cache-root.ts';
+import { messageOf, UserError } from '../../base/errors.ts';
+import { formatDuration, type Phase, type Reporter } from '../../ui/reporter.ts';
+import { type ImageName, versions } from '../versions.ts';
+import { buildBinary, checkModules, findGo, type Go, prepareSources } from './build.ts';
+import { binaryPath, ensureCacheRoot, lockFolder, present, sourcePath } from './cache.ts';
+import { withCacheLock } from './cache-lock.ts';
+import { unpackDebianFile } from './debian-file.ts';
+import { type ArtifactMode, artifactMode, downloadBinary, unreachable } from './download.ts';
+import { binariesOf, buildImage, imageArchive, isTestImage, needsBox, type References } from './images.ts';
+import { ensurePackages, testImagePackages } from './packages.ts';
+import { type BinaryName, binaries, binaryOf, type ComponentName, componentOf } from './recipes.ts';
+import { releaseOf } from './releases.ts';
+
+/**
+ * `core`: what the sandbox's own cluster and a plane of the same version need. `plane`: a plane of another version
+ * and its workers. `metrics-server`, `cert-manager`: for whom wants them. What the conformance suite needs is asked for by name.
+ */
+export type ArtifactSet = 'core' | 'plane' | 'metrics-server' | 'cert-manager';
+
+const kubernetesPrograms = [
+  'kube-apiserver',
+  'kubelet',
+  'kube-controller-manager',
+  'kube-scheduler',
+  'kube-proxy',
+  'kubectl',
+] as const;
+
+/** Components that few want. */
+const rarely: ComponentName[] = [
+  'metrics-server',
+  'cert-manager',
+  'cilium',
+  'conformance',
+  'crane',
+  'sample-apiserver',
+  'versitygw',
+  'history-checker',
+  'debian',
+];
+
+export const binarySets = {
+  // A hollow node is for one bench.
+  core: (Object.keys(binaries) as BinaryName[]).filter(
+    (name) => !rarely.includes(binaryOf(name).component) && name !== 'kubemark',
+  ),
+  plane: [...kubernetesPrograms],
+  'metrics-server': ['metrics-server'],
+  'cert-manager': (Object.keys(binaries) as BinaryName[]).filter((name) => binaryOf(name).component === 'cert-manager'),
+} satisfies Record<ArtifactSet, BinaryName[]>;
+
+const planeImages = ['kube-apiserver', 'kube-controller-manager', 'kube-scheduler', 'kube-proxy'] as const;
+
+const imageSets = {
+  core: [
+    'pause',
+    'busybox',
+    'etcd',
+    ...planeImages,
+    'coredns',
+    'flannel',
+    'flannel-cni-plugin',
+    'traefik',
+    'local-path-provisioner',
+    'node',
+  ],
+  plane: [...planeImages],
+  'metrics-server': ['metrics-server'],
+  'cert-manager': ['cert-manager-controller', 'cert-manager-webhook', 'cert-manager-cainjector'],
+} satisfies Record<ArtifactSet, ImageName[]>;
+
+export interface ArtifactOptions {
+  /** `1.37.2`; the newest known by default. */
+  kubernetesVersion?: string;
+  /** The cache folder; cacheRoot() by default. */
+  root?: string;
+  /** How what is missing comes about; artifactMode() by default. */
+  mode?: ArtifactMode;
+  /** Path of go; looked for on PATH by default. */
+  goProgram?: string;
+  /** Names for images other than those that a sandbox uses; an image of the conformance suite has no others. */
+  references?: References;
+}
+
+/**
+ * Sees to it that programs are in the cache: finds, else downloads, else builds them. Milliseconds when they are
+ * there.
+ *
+ * @param what a set or the names themselves
+ * @returns the path of each program
+ * @throws UserError `no-go`, `go-too-old`, `no-go-modules`, `build-failed`, `download-failed`, `checksum-mismatch`,
+ *   `cache-not-writable`
+ */
+export async function ensureBinaries<N extends BinaryName = BinaryName>(
+  what: ArtifactSet | readonly N[],
+  options: ArtifactOptions,
+  reporter: Reporter,
+): Promise<Record<N, string>> {
+  const names = typeof what === 'string' ? (binarySets[what] as readonly BinaryName[]) : what;
+  const places = new Map(names.map((name) => [name, placeOf(name, options)]));
+  const missing = await filter(names, (name) => present(places.get(name)!.path).then((there) => !there));
+  if (missing.length > 0) await obtain(missing, options, reporter);
+  return Object.fromEntries(names.map((name) => [name, places.get(name)!.path])) as Record<N, string>;
+}
+
+/**
+ * Sees to it that images are in the cache as archives for `ctr images import`, with the programs that go into them.
+ *
+ * @param what a set or the names themselves
+ * @returns the paths of the archives, in the order of `what`
+ * @throws UserError what ensureBinaries and ensurePackages throw
+ */
+export async function ensureImages(
+  what: ArtifactSet | readonly ImageName[],
+  options: ArtifactOptions,
+  reporter: Reporter,
+): Promise<string[]> {
+  const names: readonly ImageName[] = typeof what === 'string' ? imageSets[what] : what;
+  const paths = await ensureBinaries([...new Set(names.flatMap(binariesOf))], options, reporter);
+  const kubernetes = options.kubernetesVersion ?? versions.kubernetes;
+  const root = options.root ?? cacheRoot();
+  const find = (name: ImageName) => imageArchive(root, name, kubernetes, paths, options.references);
+  const isThere = async (name: ImageName) => {
+    const path = await find(name);
+    return path !== undefined && (await present(path));
+  };
+  const missing = await filter(names, async (name) => !(await isThere(name)));
+  if (missing.some(needsBox)) await ensurePackages(reporter, missing.some(isTestImage) ? testImagePackages : []);
+  if (missing.length > 0) {
+    await ensureCacheRoot(root);
+    const phase = reporter.begin(`images: ${missing.length} to make`);
+    await failing(phase, async () => {
+      for (const [index, name] of missing.entries()) {
+        phase.update(`${name} (${index + 1} of ${missing.length})`);
+        await withCacheLock(lockFolder(root), `image-${name}`, waiting(phase), async () => {
+          if (!(await isThere(name)))
+            await buildImage(name, kubernetes, paths, (await find(name))!, options.references);
+        });
+      }
+    });
+    phase.done(`images made: ${missing.join(' ')}`);
+  }
+  return Promise.all(names.map(async (name) => (await find(name))!));
+}
+
+interface Place {
+  component: ComponentName;
+  version: string;
+  path: string;
+  folder: string;
+}
+
+function placeOf(name: BinaryName, options: ArtifactOptions): Place {
+  const root = options.root ?? cacheRoot();
+  const { component } = binaryOf(name);
+  const version = componentOf(component).version(options.kubernetesVersion ?? versions.kubernetes);
+  return {
+    component,
+    version,
+    path: binaryPath(root, component, version, name),
+    folder: sourcePath(root, component, version),
+  };
+}
+
+async function obtain(missing: readonly BinaryName[], options: ArtifactOptions, reporter: Reporter): Promise<void> {
+  const root = options.root ?? cacheRoot();
+  await ensureCacheRoot(root);
+  const mode = options.mode ?? artifactMode();
+  const downloads = await downloadable(missing, options, mode, reporter);
+  const builds = missing.filter((name) => !downloads.has(name) && binaryOf(name).by !== 'debian-file');
+  let go: Go | undefined;
+  const needGo = async () => (go ??= await findGo(options.goProgram));
+  if (builds.length > 0) {
+    const { version } = await needGo();
+    const seconds = builds.reduce((sum, name) => sum + binaryOf(name).seconds, 0);
+    reporter.line(
+      `building ${builds.length === 1 ? builds[0] : `${builds.length} programs`} with go ${version}: usually ${formatDuration(seconds * 1000)} on 2 processors from an empty Go cache; kept in ${root}, so only this once`,
+    );
+  }
+  for (const name of missing) {
+    const { component, version, path, folder } = placeOf(name, options);
+    const usual = formatDuration(binaryOf(name).seconds * 1000);
+    const download = downloads.has(name);
+    const phase = reporter.begin(`${name} ${version}, ${download ? 'download' : `build (usually ${usual})`}`);
+    await failing(phase, () =>
+      withCacheLock(lockFolder(root), `${component}-${version}`, waiting(phase), async () => {
+        if (await present(path)) return phase.done(`${name} ${version}, made by another process`);
+        if (download && (await tryDownload(name, version, path, mode, phase, reporter)))
+          return phase.done(`${name} ${version} downloaded, checksum verified`);
+        if (binaryOf(name).by === 'debian-file') {
+          await unpackDebianFile(binaryOf(name).package, folder, path, (text) => phase.update(text));
+          return phase.done(`${name} unpacked from its Debian package`);
+        }
+        await build(await needGo(), name, { component, version, path, folder }, phase);
+        phase.done(`${name} ${version} built`);
+      }),
+    );
+  }
+}
+
+/** Which of the missing programs are to be downloaded. Probes the network at most once. */
+async function downloadable(
+  missing: readonly BinaryName[],
+  options: ArtifactOptions,
+  mode: ArtifactMode,
+  reporter: Reporter,
+): Promise<Set<BinaryName>> {
+  const published = missing.filter((name) => releaseOf(name, placeOf(name, options).version));
+  if (mode === 'build' || published.length === 0) return new Set();
+  const why = await probe();
+  if (!why) return new Set(published);
+  if (mode === 'download') {
+    throw new UserError({
+      what: 'official releases cannot be downloaded',
+      why,
+      fix: 'unset K8SK8S_ARTIFACTS to build from Go modules, or connect this box to the internet',
+      anchor: 'download-failed',
+    });
+  }
+  reporter.line(`no downloads from here: ${why}; building from Go modules instead`);
+  return new Set();
+}
+
+let probed: Promise<string | undefined> | undefined;
+
+function probe(): Promise<string | undefined> {
+  probed ??= unreachable();
+  return probed;
+}
+
+/** In `auto`, a release that cannot be had is built instead; one that is not what was published stops everything. */
+async function tryDownload(
+  name: BinaryName,
+  version: string,
+  path: string,
+  mode: ArtifactMode,
+  phase: Phase,
+  reporter: Reporter,
+): Promise<boolean> {
+  try {
+    await downloadBinary(releaseOf(name, version)!, path, (bytes, total) => {
+      phase.update(`${megabytes(bytes)}${total ? ` of ${megabytes(total)}` : ''}`);
+    });
+    return true;
+  } catch (error) {
+    if (mode === 'download' || !(error instanceof UserError) || error.anchor !== 'download-failed') throw error;
+    reporter.debug(messageOf(error));
+    phase.update(
+      `not to be had as a release (${error.why}), building, usually ${formatDuration(binaryOf(name).seconds * 1000)}`,
+    );
+    return false;
+  }
+}
+
+async function build(go: Go, name: BinaryName, place: Place, phase: Phase): Promise<void> {
+  phase.update('looking for its Go modules');
+  await checkModules(go, place.component, place.version, place.folder);
+  await prepareSources(go, place.component, place.version, place.folder);
+  await buildBinary(go, name, place.version, place.folder, place.path, (text) => phase.update(text));
+}
+
+function waiting(phase: Phase) {
+  return (holder: { pid: number; name: string }) =>
+    phase.update(`waiting for process ${holder.pid}, which is making ${holder.name}`);
+}
+
+async function failing<T>(phase: Phase, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    phase.fail();
+    throw error;
+  }
+}
+
+async function filter<T>(items: readonly T[], test: (item: T) => Promise<boolean>): Promise<T[]> {
+  const kept = await Promise.all(items.map(test));
+  return items.filter((_, index) => kept[index]);
+}
+
+function megabytes(bytes: number): string {
+  return `${(bytes / 1e6).toFixed(0)} MB`;
+}

@@ -1,0 +1,272 @@
+import { createHash } from 'node:crypto';
+import { readdir, rm, stat } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
+import { packageFile } from '../../base/package-file.ts';
+import { type ImageName, imageReferences, testImageNames } from '../versions.ts';
+import { writeImage } from './archive.ts';
+import { architecture, imagePath, writeAtomically } from './cache.ts';
+import type { Image } from './image.ts';
+import { packageFiles, packageHash } from './package-files.ts';
+import { findProgram } from './programs.ts';
+import type { BinaryName } from './recipes.ts';
+import { addBusybox, addPacketFilters, baseRootfs, Rootfs } from './rootfs.ts';
+import { testImages } from './test-images.ts';
+
+/** Raise it when what `fill` puts into any image changes: images in caches are then made anew. */
+const edition = 2;
+
+export type BinaryPaths = Readonly<Partial<Record<BinaryName, string>>>;
+
+/** A program of Kubernetes as its release images have it: /usr/local/bin, no shell. */
+const kubernetes = (name: BinaryName, capability?: 'net_bind_service'): Image => ({
+  binaries: [name],
+  fill: async (binary) => {
+    const rootfs = await baseRootfs();
+    await rootfs.file(`/usr/local/bin/${name}`, binary(name), { capability });
+    return rootfs;
+  },
+});
+
+const certManager = (name: BinaryName, program: string): Image => ({
+  binaries: [name],
+  entrypoint: [program],
+  user: '1000:1000',
+  fill: async (binary) => {
+    const rootfs = await baseRootfs();
+    await rootfs.file(program, binary(name));
+    return rootfs;
+  },
+});
+
+/** What the Dockerfile makes, of this box's own node. */
+export const ownImage: Image = {
+  binaries: [],
+  box: [process.execPath],
+  contents: packageHash,
+  entrypoint: ['node', '/usr/local/lib/k8sk8s/dist/cli.js'],
+  user: '65532:65532',
+  fill: async () => {
+    const rootfs = await baseRootfs();
+    await rootfs.program(process.execPath, '/usr/local/bin/node');
+    for (const file of packageFiles())
+      await rootfs.file(`/usr/local/lib/k8sk8s/${file}`, packageFile(file), { mode: 0o644 });
+    return rootfs;
+  },
+};
+
+const packetFilters = ['xtables-nft-multi', 'nft', 'conntrack', 'ipset'];
+
+const images: Record<ImageName, Image> = {
+  ...testImages,
+  // The release image's binary may bind low ports as any user, and for that cannot be started without the capability.
+  'kube-apiserver': kubernetes('kube-apiserver', 'net_bind_service'),
+  'kube-controller-manager': kubernetes('kube-controller-manager'),
+  'kube-scheduler': kubernetes('kube-scheduler'),
+  'kube-proxy': {
+    binaries: ['kube-proxy'],
+    box: packetFilters,
+    fill: async (binary) => {
+      const rootfs = await baseRootfs();
+      await rootfs.file('/usr/local/bin/kube-proxy', binary('kube-proxy'));
+      await addPacketFilters(rootfs);
+      return rootfs;
+    },
+  },
+  etcd: {
+    binaries: ['etcd', 'etcdctl', 'etcdutl'],
+    fill: async (binary) => {
+      const rootfs = await baseRootfs();
+      for (const name of ['etcd', 'etcdctl', 'etcdutl'] as const)
+        await rootfs.file(`/usr/local/bin/${name}`, binary(name));
+      return rootfs;
+    },
+  },
+  coredns: {
+    binaries: ['coredns'],
+    entrypoint: ['/coredns'],
+    user: '65532:65532',
+    fill: async (binary) => {
+      const rootfs = await baseRootfs();
+      await rootfs.file('/coredns', binary('coredns'), { capability: 'net_bind_service' });
+      return rootfs;
+    },
+  },
+  flannel: {
+    binaries: ['flanneld', 'install-conf'],
+    box: [...packetFilters, 'busybox'],
+    entrypoint: ['/opt/bin/flanneld'],
+    fill: async (binary) => {
+      const rootfs = await baseRootfs();
+      await rootfs.file('/opt/bin/flanneld', binary('flanneld'));
+      await rootfs.file('/opt/bin/install-conf', binary('install-conf'));
+      await addPacketFilters(rootfs);
+      await addBusybox(rootfs, ['sh', 'cp', 'mkdir', 'ip', 'cat', 'ls', 'sleep']);
+      return rootfs;
+    },
+  },
+  'flannel-cni-plugin': {
+    binaries: ['flannel-cni'],
+    box: ['busybox'],
+    fill: async (binary) => {
+      const rootfs = await baseRootfs();
+      await rootfs.file('/flannel', binary('flannel-cni'));
+      await addBusybox(rootfs, ['sh', 'cp', 'mkdir', 'cat', 'ls']);
+      return rootfs;
+    },
+  },
+  traefik: {
+    binaries: ['traefik'],
+    entrypoint: ['traefik'],
+    fill: async (binary) => {
+      const rootfs = await baseRootfs();
+      await rootfs.file('/usr/local/bin/traefik', binary('traefik'));
+      return rootfs;
+    },
+  },
+  'local-path-provisioner': {
+    binaries: ['local-path-provisioner'],
+    box: ['busybox'],
+    command: ['local-path-provisioner'],
+    fill: async (binary) => {
+      const rootfs = await baseRootfs();
+      await rootfs.file('/usr/bin/local-path-provisioner', binary('local-path-provisioner'));
+      await addBusybox(rootfs);
+      return rootfs;
+    },
+  },
+  'metrics-server': {
+    binaries: ['metrics-server'],
+    entrypoint: ['/metrics-server'],
+    user: '65534:65534',
+    fill: async (binary) => {
+      const rootfs = await baseRootfs();
+      await rootfs.file('/metrics-server', binary('metrics-server'));
+      return rootfs;
+    },
+  },
+  'cert-manager-controller': certManager('cert-manager-controller', '/app/cmd/controller/controller'),
+  'cert-manager-webhook': certManager('cert-manager-webhook', '/app/cmd/webhook/webhook'),
+  'cert-manager-cainjector': certManager('cert-manager-cainjector', '/app/cmd/cainjector/cainjector'),
+  pause: {
+    binaries: ['pause'],
+    entrypoint: ['/pause'],
+    user: '65535:65535',
+    fill: async (binary) => {
+      const rootfs = new Rootfs();
+      await rootfs.file('/pause', binary('pause'));
+      return rootfs;
+    },
+  },
+  busybox: {
+    binaries: [],
+    box: ['busybox'],
+    command: ['sh'],
+    fill: async () => {
+      const rootfs = await baseRootfs();
+      rootfs.text('etc/passwd', 'root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/home:/bin/false\n');
+      rootfs.text('etc/group', 'root:x:0:\nnobody:x:65534:\n');
+      for (const folder of ['root', 'home', 'var/www', 'usr/bin']) rootfs.folder(folder);
+      await addBusybox(rootfs);
+      return rootfs;
+    },
+  },
+  k8sk8s: ownImage,
+  // This box's own node, whatever its version: the approver needs no more than Node 20.
+  node: {
+    binaries: [],
+    box: [process.execPath, 'busybox'],
+    entrypoint: ['node'],
+    command: [],
+    fill: async () => {
+      const rootfs = await baseRootfs();
+      await rootfs.program(process.execPath, '/usr/local/bin/node');
+      rootfs.text(
+        'etc/passwd',
+        'root:x:0:0:root:/root:/bin/sh\nnode:x:1000:1000::/home/node:/bin/sh\nnobody:x:65534:65534:nobody:/nonexistent:/sbin/nologin\n',
+      );
+      rootfs.text('etc/group', 'root:x:0:\nnode:x:1000:\nnobody:x:65534:\n');
+      await addBusybox(rootfs);
+      return rootfs;
+    },
+  },
+};
+
+/** The programs of the cache that go into an image. */
+export function binariesOf(name: ImageName): BinaryName[] {
+  return images[name].binaries;
+}
+
+/** Whether an image takes programs that Debian packages bring. */
+export function needsBox(name: ImageName): boolean {
+  return (images[name].box ?? []).length > 0;
+}
+
+/** Whether an image is one of the conformance suite's own. */
+export function isTestImage(name: ImageName): boolean {
+  return (testImageNames as readonly string[]).includes(name);
+}
+
+/** Names that are asked for instead of those that a sandbox uses. */
+export type References = Partial<Record<ImageName, readonly string[]>>;
+
+function referencesOf(name: ImageName, kubernetes: string, asked: References): string[] {
+  const own = imageReferences[name as keyof typeof imageReferences] as ((kubernetes: string) => string) | undefined;
+  const references = asked[name] ?? (own && [own(kubernetes)]);
+  if (!references?.[0]) throw new Error(`the image ${name} has no name of its own; say which it is to have`);
+  return [...references];
+}
+
+/**
+ * Where an image's archive lies or is to lie. The name changes with the programs that go in, so that an image never
+ * outlives them.
+ *
+ * @param paths of the image's binaries; those have to exist
+ * @returns undefined when a program of the box is missing
+ */
+export async function imageArchive(
+  root: string,
+  name: ImageName,
+  kubernetes: string,
+  paths: BinaryPaths,
+  asked: References = {},
+): Promise<string | undefined> {
+  const image = images[name];
+  const box = await Promise.all(
+    (image.box ?? []).map((program) => (program.startsWith('/') ? program : findProgram(program))),
+  );
+  if (box.includes(undefined)) return undefined;
+  const sources = [...image.binaries.map((binary) => paths[binary]!), ...(box as string[])];
+  const stats = await Promise.all(sources.map((source) => stat(source)));
+  const references = referencesOf(name, kubernetes, asked);
+  const { entrypoint, command, user } = image;
+  const inputs = stats.map(({ size, mtimeMs }, index) => [sources[index], size, mtimeMs]);
+  const key = createHash('sha256')
+    .update(JSON.stringify([edition, references.join(' '), entrypoint, command, user, inputs, image.contents?.()]))
+    .digest('hex')
+    .slice(0, 16);
+  return imagePath(root, name, references[0]!.slice(references[0]!.lastIndexOf(':') + 1), key);
+}
+
+/** Makes an image's archive at `path` (see imageArchive). Call it with the image's lock. */
+export async function buildImage(
+  name: ImageName,
+  kubernetes: string,
+  paths: BinaryPaths,
+  path: string,
+  asked: References = {},
+): Promise<void> {
+  const image = images[name];
+  const rootfs = await image.fill((binary) => paths[binary]!);
+  await writeAtomically(path, (temporary) =>
+    writeImage(temporary, rootfs, {
+      references: referencesOf(name, kubernetes, asked),
+      architecture: architecture(),
+      entrypoint: image.entrypoint,
+      command: image.command,
+      user: image.user,
+    }),
+  );
+  if (!image.contents) return;
+  const folder = dirname(path);
+  for (const name of await readdir(folder)) if (name !== basename(path)) await rm(join(folder, name));
+}

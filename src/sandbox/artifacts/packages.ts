@@ -1,0 +1,109 @@
+import { constants } from 'node:fs';
+import { access } from 'node:fs/promises';
+import { UserError } from '../../base/errors.ts';
+import type { Reporter } from '../../ui/reporter.ts';
+import { findProgram, run } from './programs.ts';
+
+interface DebianPackage {
+  name: string;
+  /**
+   * The program or file by which to tell that it is there. Not dpkg's word: the same program from another package
+   * (Docker's containerd.io, a self-built runc) serves as well, and apt would remove that one.
+   */
+  proof: string;
+}
+
+const debianPackages: DebianPackage[] = [
+  { name: 'containerd', proof: 'containerd' },
+  { name: 'runc', proof: 'runc' },
+  { name: 'iptables', proof: 'xtables-nft-multi' },
+  { name: 'nftables', proof: 'nft' },
+  { name: 'conntrack', proof: 'conntrack' },
+  { name: 'ipset', proof: 'ipset' },
+  { name: 'socat', proof: 'socat' },
+  { name: 'ethtool', proof: 'ethtool' },
+  { name: 'iproute2', proof: 'ip' },
+  { name: 'busybox-static', proof: 'busybox' },
+  { name: 'containernetworking-plugins', proof: '/usr/lib/cni/bridge' },
+  { name: 'ca-certificates', proof: '/etc/ssl/certs/ca-certificates.crt' },
+];
+
+/** What goes into images of the conformance suite. */
+export const testImagePackages: DebianPackage[] = [
+  { name: 'bash', proof: 'bash' },
+  { name: 'bind9-dnsutils', proof: 'dig' },
+  { name: 'bind9-host', proof: 'host' },
+  { name: 'curl', proof: 'curl' },
+  { name: 'iperf', proof: 'iperf' },
+  { name: 'netcat-openbsd', proof: 'nc.openbsd' },
+  { name: 'util-linux', proof: 'ipcs' },
+];
+
+/** Those of the packages that this box has no substitute for. */
+export async function missingPackages(packages: DebianPackage[] = debianPackages): Promise<string[]> {
+  const found = await Promise.all(
+    packages.map(({ proof }) => (proof.startsWith('/') ? exists(proof) : findProgram(proof))),
+  );
+  return packages.filter((_, index) => !found[index]).map(({ name }) => name);
+}
+
+/** What to type to install `names`. */
+export function aptLine(names: string[]): string {
+  return `apt-get update && apt-get install --yes --no-install-recommends ${names.join(' ')}`;
+}
+
+/**
+ * Installs the Debian packages that are missing. Takes milliseconds when none is.
+ *
+ * @param more packages besides those that every sandbox needs
+ * @throws UserError `missing-packages` when not root or not on Debian, `apt-failed` when apt-get failed
+ */
+export async function ensurePackages(reporter: Reporter, more: DebianPackage[] = []): Promise<void> {
+  const missing = await missingPackages([...debianPackages, ...more]);
+  if (missing.length === 0) return;
+  const apt = await findProgram('apt-get');
+  const root = process.getuid?.() === 0;
+  if (!apt || !root) {
+    throw new UserError({
+      what:
+        missing.length === 1
+          ? `a package is missing: ${missing[0]}`
+          : `${missing.length} packages are missing: ${missing.join(' ')}`,
+      why: apt
+        ? 'only root may install them'
+        : 'this is no Debian-like system, so k8sk8s does not know how to install them',
+      fix: apt ? `as root: ${aptLine(missing)}` : 'install the programs of the same names the way this system does',
+      anchor: 'missing-packages',
+      exitCode: 2,
+    });
+  }
+  const phase = reporter.begin(`Debian packages: ${missing.join(' ')}`);
+  const env = {
+    ...process.env,
+    DEBIAN_FRONTEND: 'noninteractive',
+    LC_ALL: 'C',
+    // The sandbox starts its own containerd; where init scripts rule, this keeps the package from starting another.
+    RUNLEVEL: '1',
+  };
+  for (const args of [['update'], ['install', '--yes', '--no-install-recommends', ...missing]]) {
+    phase.update(`apt-get ${args[0]}`);
+    const ran = await run(apt, ['--quiet', ...args], { env });
+    // A failed update alone is no reason to stop: the lists at hand may do.
+    if (ran.code === 0 || args[0] === 'update') continue;
+    phase.fail();
+    throw new UserError({
+      what: 'apt-get could not install the packages that the sandbox needs',
+      why: ran.errors.slice(-5).join('\n') || `it ended with code ${ran.code}`,
+      fix: `make this work, then run the command again: ${aptLine(missing)}`,
+      anchor: 'apt-failed',
+    });
+  }
+  phase.done(`Debian packages installed: ${missing.join(' ')}`);
+}
+
+function exists(path: string): Promise<boolean> {
+  return access(path, constants.R_OK).then(
+    () => true,
+    () => false,
+  );
+}

@@ -1,0 +1,77 @@
+import { existsSync, rmdirSync, rmSync } from 'node:fs';
+import { UserError } from '../base/errors.ts';
+import type { Reporter } from '../ui/reporter.ts';
+import { purgeCache } from './artifacts/cache.ts';
+import { cgroupExists, removeCgroup } from './cgroup.ts';
+import { removeHostsLines } from './hosts.ts';
+import { withSandboxLock } from './lock.ts';
+import { removeBridge } from './network.ts';
+import { isAlive, until } from './process.ts';
+import { allSandboxes, loadState, newState, type SandboxState, sandboxFolder, saveState } from './state.ts';
+
+/**
+ * Takes a sandbox away: processes, machines, links, cgroups, hosts lines, files. Works on what a killed `up` left.
+ *
+ * @returns false when there was nothing to do
+ */
+export async function sandboxDown(
+  options: { name: string; purgeCache?: boolean },
+  reporter: Reporter,
+): Promise<boolean> {
+  return withSandboxLock(options.name, async () => {
+    const folder = sandboxFolder(options.name);
+    // Without a state there is nothing on the box but, perhaps, a cgroup whose name follows from the sandbox's.
+    const known = loadState(options.name);
+    const state = known ?? newState(options.name, '', '');
+    const something = known !== undefined || existsSync(folder) || cgroupExists(state.cgroup);
+    if (something) {
+      const phase = reporter.begin(`sandbox ${options.name}: ending its machines`);
+      // Process 1 first: the kernel ends everything in its namespace, mounts and links included.
+      for (const { init } of state.machines) if (init && isAlive(init)) process.kill(init.pid, 'SIGKILL');
+      const left = await removeCgroup(state.cgroup);
+      // Out of its cgroup is not yet out of the process table.
+      await until(
+        'the end of the machines',
+        20,
+        () => state.machines.every(({ init }) => !isAlive(init)) || undefined,
+        20,
+      );
+      await removeBridge(state);
+      await removeHostsLines(options.name);
+      giveBackFolders(state);
+      await until('removing the files of the sandbox', 20, () => {
+        rmSync(folder, { recursive: true, force: true });
+        return true;
+      });
+      if (left.length > 0) {
+        phase.fail();
+        throw new UserError({
+          what: `some cgroups of the sandbox could not be removed: ${left.join(', ')}`,
+          why: 'a process in them does not end',
+          fix: 'look at the cgroup.procs files there, then run the command again',
+          anchor: 'sandbox-left',
+        });
+      }
+      phase.done(`sandbox ${options.name} is gone`);
+    }
+    if (options.purgeCache) reporter.line(`cache emptied: ${Math.round((await purgeCache()) / 2 ** 20)} MiB`);
+    return something || Boolean(options.purgeCache);
+  });
+}
+
+/** Mount points that this sandbox made on the box. Another sandbox's machines may have theirs over them: then it inherits them. */
+function giveBackFolders(state: SandboxState): void {
+  const heir = allSandboxes().find(({ name }) => name !== state.name);
+  if (heir) {
+    heir.folders.push(...state.folders);
+    if (state.folders.length > 0) saveState(heir);
+    return;
+  }
+  for (const folder of [...state.folders].reverse()) {
+    try {
+      rmdirSync(folder);
+    } catch {
+      // Something else has come to live there meanwhile, or it is gone.
+    }
+  }
+}

@@ -1,0 +1,172 @@
+import { copyFileSync, existsSync, lstatSync, mkdirSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+import { UserError } from '../base/errors.ts';
+import { readKubeconfig } from '../kubeconfig/read.ts';
+import { hostAndPort } from '../plane/addresses.ts';
+import type { Reporter } from '../ui/reporter.ts';
+import { ensureBinaries } from './artifacts/ensure.ts';
+import { ensureContainerd, ensureImported } from './containerd.ts';
+import { ensureKubelet } from './kubelet.ts';
+import { withSandboxLock } from './lock.ts';
+import { ensureDaemon, ensureMachine, inside, lastWords, stopMachine } from './machine.ts';
+import { until } from './process.ts';
+import { type MachineState, machineFolder, nameOption, requireState, type SandboxState, saveState } from './state.ts';
+import { workerArchives } from './up.ts';
+
+export interface JoinOptions {
+  name: string;
+  namespace: string;
+  /** Folder with kubeconfig-kubelets and ca.pem: all that a user would upload to a machine. */
+  dir: string;
+  workers: number;
+  /** What a user writes into the kubelet's configuration. */
+  clusterDns: string;
+  clusterDomain: string;
+  /** Where the relay of worker-config listens, for a plane with --in-cluster loopback. */
+  relay?: { address: string; port: number };
+}
+
+/** Seconds for which one command waits for the next: joining and leaving take some each. */
+const patience = 90;
+
+/** Lets idle worker machines join the hosted cluster of `namespace`, the way a real machine would. */
+export async function sandboxJoin(options: JoinOptions, reporter: Reporter): Promise<MachineState[]> {
+  return withSandboxLock(
+    options.name,
+    async () => {
+      const state = requireState(options.name);
+      const uploads = ['kubeconfig-kubelets', 'ca.pem'].map((file) => path.join(options.dir, file));
+      const missing = uploads.filter((file) => !existsSync(file));
+      if (missing.length > 0) {
+        throw new UserError({
+          what: `there is no ${missing.join(' and no ')}`,
+          why: 'workers join with the bootstrap kubeconfig and the CA that deploy writes',
+          fix: `deploy first (k8sk8s deploy -h HOST -n ${options.namespace}), or name the folder with --dir`,
+          anchor: 'no-bootstrap-files',
+          exitCode: 2,
+        });
+      }
+      const machines = claim(state, options);
+      const { kubelet } = await ensureBinaries(['kubelet'], { kubernetesVersion: state.kubernetesVersion }, reporter);
+      const phase = reporter.begin(`${machines.map(({ name }) => name).join(', ')} joining`);
+      for (const machine of machines) {
+        const uploaded = path.join(machineFolder(state, machine), 'etc-kubernetes-tls');
+        mkdirSync(uploaded, { recursive: true, mode: 0o700 });
+        for (const file of uploads) copyFileSync(file, path.join(uploaded, path.basename(file)));
+        if (options.relay) await ensureRelay(state, machine, options.relay, uploads[0]!);
+        ensureKubelet(state, machine, {
+          program: kubelet,
+          clientCaFile: path.join(uploaded, 'ca.pem'),
+          clusterDns: options.clusterDns,
+          clusterDomain: options.clusterDomain,
+          configuration: { serverTLSBootstrap: true, rotateCertificates: true },
+          flags: [
+            `--bootstrap-kubeconfig=${path.join(uploaded, 'kubeconfig-kubelets')}`,
+            '--kubeconfig=/var/lib/kubelet/kubeconfig',
+            '--cert-dir=/var/lib/kubelet/pki',
+          ],
+        });
+      }
+      try {
+        // Only its own machine is known here: a kubelet that has its certificate has been let in.
+        for (const machine of machines) {
+          phase.update(`${machine.name} waits for its certificate`);
+          await until(`the certificate of ${machine.name}`, 60, () => hasCertificate(state, machine) || undefined);
+        }
+      } catch (error) {
+        phase.fail();
+        const machine = machines.find((each) => !hasCertificate(state, each)) ?? machines[0]!;
+        throw new UserError({
+          what: `${machine.name} does not join the hosted cluster`,
+          why: `its kubelet's last words were\n${lastWords(state, machine, 'kubelet')}`,
+          fix: 'check that the plane answers (k8sk8s status) and that the bootstrap token has not expired (k8sk8s token create --write)',
+          anchor: 'join-failed',
+          cause: error,
+        });
+      }
+      phase.done(`${machines.map(({ name }) => name).join(', ')} joined`);
+      return machines;
+    },
+    patience,
+  );
+}
+
+/** What the unit of worker-config does: an address on the loopback interface, and socat from there to the API server. */
+async function ensureRelay(
+  state: SandboxState,
+  machine: MachineState,
+  { address, port }: { address: string; port: number },
+  kubeconfig: string,
+): Promise<void> {
+  await inside(machine, ['ip', 'address', 'replace', `${address}/32`, 'dev', 'lo']);
+  const { host } = hostAndPort(readKubeconfig(readFileSync(kubeconfig, 'utf8'), kubeconfig).server!);
+  ensureDaemon(state, machine, 'relay', [
+    'socat',
+    `TCP-LISTEN:${port},fork,reuseaddr,bind=${address}`,
+    `TCP:${host}:${port}`,
+  ]);
+}
+
+/** The kubelet's link to its current certificate, which names a path that only the machine has. */
+function hasCertificate(state: SandboxState, machine: MachineState): boolean {
+  const link = path.join(machineFolder(state, machine), 'root/var/lib/kubelet/pki/kubelet-client-current.pem');
+  return lstatSync(link, { throwIfNoEntry: false }) !== undefined;
+}
+
+/** Takes the workers of a plane out again: each machine is made anew, so nothing of the cluster is left on it. */
+export async function sandboxLeave(
+  options: { name: string; namespace: string },
+  reporter: Reporter,
+): Promise<MachineState[]> {
+  return withSandboxLock(
+    options.name,
+    async () => {
+      const state = requireState(options.name);
+      const machines = state.machines.filter(({ claimedBy }) => claimedBy === options.namespace);
+      if (machines.length === 0) return [];
+      const phase = reporter.begin(`${machines.map(({ name }) => name).join(', ')} leaving`);
+      const { pause } = await ensureBinaries(['pause'], {}, reporter);
+      const archives = await workerArchives(state, reporter);
+      for (const machine of machines) {
+        await stopMachine(state, machine);
+        machine.claimedBy = undefined;
+        await ensureMachine(state, machine, pause);
+      }
+      await Promise.all(
+        machines.map(async (machine) => {
+          await ensureContainerd(state, machine);
+          await ensureImported(machine, machineFolder(state, machine), archives);
+        }),
+      );
+      saveState(state);
+      phase.done(`${machines.map(({ name }) => name).join(', ')} idle again`);
+      return machines;
+    },
+    patience,
+  );
+}
+
+/** Machines that the plane has already, and idle ones until there are enough. */
+function claim(state: SandboxState, { namespace, workers }: JoinOptions): MachineState[] {
+  const own = state.machines.filter(({ role, claimedBy }) => role === 'worker' && claimedBy === namespace);
+  const idle = state.machines.filter(({ role, claimedBy }) => role === 'worker' && claimedBy === undefined);
+  const machines = [...own, ...idle.slice(0, Math.max(0, workers - own.length))];
+  if (machines.length < workers) {
+    const taken = [
+      ...new Set(state.machines.flatMap(({ claimedBy }) => (claimedBy && claimedBy !== namespace ? [claimedBy] : []))),
+    ];
+    throw new UserError({
+      what: `only ${machines.length} of ${workers} worker machines are idle`,
+      why:
+        taken.length > 0
+          ? `others belong to the planes in ${taken.join(', ')}`
+          : `the sandbox has ${machines.length} worker machines`,
+      fix: `add machines with: k8sk8s sandbox up${nameOption(state.name)} --workers N; or free some with: k8sk8s sandbox join${nameOption(state.name)} --leave -n NAMESPACE`,
+      anchor: 'no-idle-workers',
+      exitCode: 2,
+    });
+  }
+  for (const machine of machines) machine.claimedBy = namespace;
+  saveState(state);
+  return machines;
+}

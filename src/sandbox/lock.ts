@@ -1,0 +1,73 @@
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { UserError } from '../base/errors.ts';
+import { isAlive, type ProcessIdentity, processIdentity } from './process.ts';
+import { stateRoot } from './state.ts';
+
+/**
+ * Runs `work` while no other command changes the same sandbox.
+ *
+ * @param patience seconds to wait for another command's end; a command that takes minutes is better told of at once
+ * @throws UserError `sandbox-busy`
+ */
+export function withSandboxLock<T>(name: string, work: () => Promise<T>, patience = 0): Promise<T> {
+  return withLock(name, patience, work, (holder) => {
+    throw new UserError({
+      what: `another command is at work on the sandbox "${name}"`,
+      why: `process ${holder.pid} holds its lock`,
+      fix: 'wait until it has ended',
+      anchor: 'sandbox-busy',
+    });
+  });
+}
+
+/** Runs `work` while no other sandbox's command edits the box's hosts file. No sandbox has a name with a dot. */
+export function withHostsLock<T>(work: () => Promise<T>): Promise<T> {
+  return withLock('.hosts', 20, work, (holder) => {
+    throw new Error(`process ${holder.pid} has held the lock of the hosts file for 20 s`);
+  });
+}
+
+/**
+ * Runs `work` with a lock of this box. One whose process is dead is taken over.
+ *
+ * @param patience seconds to wait for it before `refuse`
+ */
+export async function withLock<T>(
+  name: string,
+  patience: number,
+  work: () => Promise<T>,
+  refuse: (holder: ProcessIdentity) => never,
+): Promise<T> {
+  const folder = path.join(stateRoot(), 'locks');
+  mkdirSync(folder, { recursive: true, mode: 0o700 });
+  const file = path.join(folder, name);
+  const mine = JSON.stringify(processIdentity(process.pid));
+  const deadline = Date.now() + patience * 1000;
+  for (;;) {
+    try {
+      writeFileSync(file, mine, { flag: 'wx' });
+      break;
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+      const holder = readIdentity(file);
+      if (!holder || !isAlive(holder)) rmSync(file, { force: true });
+      else if (Date.now() < deadline) await sleep(50);
+      else refuse(holder);
+    }
+  }
+  try {
+    return await work();
+  } finally {
+    rmSync(file, { force: true });
+  }
+}
+
+function readIdentity(file: string): ProcessIdentity | undefined {
+  try {
+    return JSON.parse(readFileSync(file, 'utf8')) as ProcessIdentity;
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,65 @@
+import { existsSync } from 'node:fs';
+import { UserError } from '../base/errors.ts';
+import { findProgram } from './artifacts/programs.ts';
+import { run } from './process.ts';
+
+/**
+ * Whether this box can carry a sandbox: Linux, root, and a kernel with what the cluster needs. Each feature is tried in
+ * namespaces of its own that vanish with the trial.
+ *
+ * @throws UserError (exit code 2) that lists all that is missing, and the way without a sandbox
+ */
+export async function requireBox(): Promise<void> {
+  const missing =
+    process.platform !== 'linux'
+      ? [`this is ${process.platform}; a sandbox's machines are Linux namespaces`]
+      : process.getuid?.() !== 0
+        ? ['root: namespaces, mounts and network links are made']
+        : await missingFeatures();
+  if (missing.length === 0) return;
+  throw new UserError({
+    what: 'this box cannot carry a sandbox',
+    why: `it lacks\n${missing.map((item) => `  - ${item}`).join('\n')}`,
+    fix: 'use any other cluster as the infra cluster instead: one made by kind, or one in a cloud; the README says how under "Other infra clusters"',
+    anchor: 'sandbox-requirements',
+    exitCode: 2,
+  });
+}
+
+async function missingFeatures(): Promise<string[]> {
+  const missing: string[] = [];
+  if (!existsSync('/sys/fs/cgroup')) missing.push('cgroups mounted at /sys/fs/cgroup');
+  // Before the packages are installed there may be no ip or unshare to try with; they come with Debian's packages.
+  if (!(await findProgram('unshare')) || !(await findProgram('ip'))) return missing;
+  const trials: [feature: string, command: string[]][] = [
+    ['namespaces (network, mount, PID, IPC, UTS, cgroup)', ['true']],
+    ['veth links', ['ip', 'link', 'add', 'trial0', 'type', 'veth', 'peer', 'name', 'trial1']],
+    ['bridge links', ['ip', 'link', 'add', 'trial0', 'type', 'bridge']],
+    ['vxlan links', ['ip', 'link', 'add', 'trial0', 'type', 'vxlan', 'id', '1', 'dstport', '8472']],
+    [
+      'overlayfs',
+      [
+        'sh',
+        '-c',
+        'mount -t tmpfs t /mnt && mkdir /mnt/l /mnt/u /mnt/w /mnt/m && mount -t overlay o -o lowerdir=/mnt/l,upperdir=/mnt/u,workdir=/mnt/w /mnt/m',
+      ],
+    ],
+    ...((await findProgram('iptables'))
+      ? [['iptables (nat table)', ['iptables', '-t', 'nat', '-L', '-n']] as [string, string[]]]
+      : []),
+  ];
+  await Promise.all(
+    trials.map(async ([feature, command]) => {
+      try {
+        await run(
+          'unshare',
+          ['--net', '--mount', '--pid', '--ipc', '--uts', '--cgroup', '--fork', '--propagation', 'private', ...command],
+          { timeout: 10_000 },
+        );
+      } catch {
+        missing.push(feature);
+      }
+    }),
+  );
+  return missing;
+}

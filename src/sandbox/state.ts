@@ -1,0 +1,139 @@
+import { createHash } from 'node:crypto';
+import { mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { homedir } from 'node:os';
+import path from 'node:path';
+import { UserError } from '../base/errors.ts';
+import type { ProcessIdentity } from './process.ts';
+
+export interface MachineState {
+  name: string;
+  role: 'infra' | 'worker';
+  /** Address on the sandbox's bridge. */
+  address: string;
+  /** Process 1 of the machine's PID namespace, as the box sees it. */
+  init?: ProcessIdentity;
+  /** Programs started in the machine, by name. */
+  daemons: Record<string, ProcessIdentity>;
+  /** Workers: the namespace of the plane that it joined. */
+  claimedBy?: string;
+}
+
+/** The pod network of the infra cluster: CNI's bridge and routes, or one that enforces network policies. */
+export type PodNetwork = 'bridge' | 'cilium';
+
+/** What a sandbox has done to the box. Written before each effect, so that `down` finds it after a crash at any moment. */
+export interface SandboxState {
+  name: string;
+  kubernetesVersion: string;
+  /** `10.200.N`: the first three numbers of the machines' network. */
+  network: string;
+  bridge: string;
+  podNetwork: PodNetwork;
+  /** Name of the sandbox's cgroup in every hierarchy. */
+  cgroup: string;
+  machines: MachineState[];
+  /** Names that lines in the hosts file were written for. */
+  hosts: string[];
+  /** Where those of them lead that do not lead to the ingress controller. */
+  elsewhere?: Record<string, string>;
+  /** Empty folders made on the box for machines to mount their own over, parents first. */
+  folders: string[];
+}
+
+/** Name of the sandbox where none is given. */
+export const defaultSandbox = 'k8sk8s';
+
+/** ` --name NAME`, for commands in messages; empty for the default. */
+export function nameOption(name: string): string {
+  return name === defaultSandbox ? '' : ` --name ${name}`;
+}
+
+/** $K8SK8S_STATE, or k8sk8s below $XDG_STATE_HOME, or below ~/.local/state. */
+export function stateRoot(env: NodeJS.ProcessEnv = process.env): string {
+  return env.K8SK8S_STATE ?? path.join(env.XDG_STATE_HOME ?? path.join(homedir(), '.local', 'state'), 'k8sk8s');
+}
+
+export function sandboxFolder(name: string): string {
+  return path.join(stateRoot(), 'sandboxes', name);
+}
+
+/** The machine that runs the infra cluster's control plane and its ingress controller. */
+export function firstInfra(state: SandboxState): MachineState {
+  return state.machines.find((machine) => machine.role === 'infra')!;
+}
+
+export function machineFolder(state: SandboxState, machine: MachineState): string {
+  return path.join(sandboxFolder(state.name), machine.name);
+}
+
+/** @returns undefined when there is no sandbox of that name */
+export function loadState(name: string): SandboxState | undefined {
+  try {
+    const saved = JSON.parse(readFileSync(path.join(sandboxFolder(name), 'state.json'), 'utf8')) as SandboxState;
+    // A sandbox of before there was a choice.
+    return { ...saved, podNetwork: saved.podNetwork ?? 'bridge' };
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw error;
+  }
+}
+
+/** @throws UserError when there is no such sandbox */
+export function requireState(name: string): SandboxState {
+  const state = loadState(name);
+  if (state) return state;
+  throw new UserError({
+    what: `there is no sandbox "${name}" on this box`,
+    fix: `make it with: k8sk8s sandbox up${nameOption(name)}`,
+    anchor: 'no-sandbox',
+    exitCode: 2,
+  });
+}
+
+export function saveState(state: SandboxState): void {
+  const folder = sandboxFolder(state.name);
+  mkdirSync(folder, { recursive: true, mode: 0o700 });
+  const file = path.join(folder, 'state.json');
+  writeFileSync(`${file}.new`, `${JSON.stringify(state, null, 2)}\n`, { mode: 0o600 });
+  renameSync(`${file}.new`, file);
+}
+
+export function newState(
+  name: string,
+  kubernetesVersion: string,
+  network: string,
+  podNetwork: PodNetwork = 'bridge',
+): SandboxState {
+  const id = createHash('sha256').update(name).digest('hex').slice(0, 6);
+  return {
+    name,
+    kubernetesVersion,
+    network,
+    bridge: `k8s${id}`,
+    podNetwork,
+    cgroup: `k8sk8s-${name}`,
+    machines: [],
+    hosts: [],
+    folders: [],
+  };
+}
+
+/** All sandboxes of this box. */
+export function allSandboxes(): SandboxState[] {
+  try {
+    return readdirSync(path.join(stateRoot(), 'sandboxes')).flatMap((name) => loadState(name) ?? []);
+  } catch {
+    return [];
+  }
+}
+
+/** Writes a file unless it says the same already: programs that watch their configuration end when it is touched. */
+export function writeIfChanged(file: string, content: string): void {
+  let before: string | undefined;
+  try {
+    before = readFileSync(file, 'utf8');
+  } catch {
+    // Not there yet.
+  }
+  if (before !== content) writeFileSync(file, content, { mode: 0o600 });
+}

@@ -1,0 +1,177 @@
+import { UserError } from '../base/errors.ts';
+import type { Reporter } from '../ui/reporter.ts';
+import { ensureBinaries, ensureImages } from './artifacts/ensure.ts';
+import { ensurePackages } from './artifacts/packages.ts';
+import { ensureContainerd, ensureImported } from './containerd.ts';
+import { ensureDns } from './dns.ts';
+import { addonsReady, applyAddons, nodesReady } from './infra/addons.ts';
+import { ciliumPackages, ensureCiliumAgent, ensureCiliumOperator, ensureCiliumPrograms } from './infra/cilium.ts';
+import { ensureControlPlane } from './infra/control-plane.ts';
+import { InfraCredentials } from './infra/credentials.ts';
+import { ensureInfraNode } from './infra/node.ts';
+import { withSandboxLock } from './lock.ts';
+import { ensureMachine } from './machine.ts';
+import { ensureBridge, freeNetwork } from './network.ts';
+import { requireBox } from './requirements.ts';
+import {
+  firstInfra,
+  loadState,
+  type MachineState,
+  machineFolder,
+  newState,
+  type PodNetwork,
+  type SandboxState,
+  saveState,
+} from './state.ts';
+import type { ImageName } from './versions.ts';
+import { versions } from './versions.ts';
+
+export interface UpOptions {
+  name: string;
+  workers: number;
+  infraNodes: number;
+  /** Of the infra cluster and its planes' images; workers' kubelets too. */
+  kubernetesVersion?: string;
+  /** More versions whose control plane images the infra machines get. */
+  alsoVersions?: string[];
+  /** Of the infra cluster; for a sandbox that is there, the one that it has. */
+  podNetwork?: PodNetwork;
+}
+
+/** What each machine has in its containerd before anything is asked of it. */
+const planeImages: ImageName[] = ['etcd', 'kube-apiserver', 'kube-controller-manager', 'kube-scheduler'];
+const infraImages: ImageName[] = [
+  'pause',
+  'busybox',
+  'coredns',
+  'traefik',
+  'local-path-provisioner',
+  'node',
+  ...planeImages,
+];
+const workerImages: ImageName[] = [
+  'pause',
+  'busybox',
+  'coredns',
+  'kube-proxy',
+  'flannel',
+  'flannel-cni-plugin',
+  'node',
+];
+
+/**
+ * An infra cluster and idle worker machines on this box. Ensure semantics: what is there and runs is left alone, what is
+ * missing or has died is made again.
+ *
+ * @throws UserError when the box cannot carry a sandbox
+ */
+export async function sandboxUp(options: UpOptions, reporter: Reporter): Promise<SandboxState> {
+  await requireBox();
+  return withSandboxLock(options.name, async () => {
+    const there = loadState(options.name);
+    const version = there?.kubernetesVersion ?? options.kubernetesVersion ?? versions.kubernetes;
+    const podNetwork = choosePodNetwork(options, there);
+    const step = stepper(reporter);
+    await ensurePackages(reporter, podNetwork === 'cilium' ? ciliumPackages : []);
+    const programs = await ensureBinaries('core', { kubernetesVersion: version }, reporter);
+    const cilium = podNetwork === 'cilium' ? await ensureCiliumPrograms(reporter) : undefined;
+    const archives = await imageArchives(version, options.alsoVersions ?? [], reporter);
+
+    const state = there ?? newState(options.name, version, freeNetwork(), podNetwork);
+    addMachines(state, options);
+    saveState(state);
+    const credentials = new InfraCredentials(state);
+    const infra = state.machines.filter(({ role }) => role === 'infra');
+    await step('certificates of the infra cluster', () => credentials.ensure());
+    await step(`machines: ${state.machines.map(({ name }) => name).join(', ')}`, async () => {
+      await ensureBridge(state);
+      for (const machine of state.machines) await ensureMachine(state, machine, programs.pause);
+      await Promise.all(state.machines.map((machine) => ensureContainerd(state, machine)));
+    });
+    const importing = Promise.all(
+      state.machines.map((machine) => ensureImported(machine, machineFolder(state, machine), archives[machine.role])),
+    );
+    importing.catch(() => undefined);
+    await step(`control plane of the infra cluster on ${firstInfra(state).name}`, () =>
+      ensureControlPlane(state, programs, credentials),
+    );
+    ensureDns(state, programs.coredns);
+    // What it makes first takes seconds, and agents wait for it.
+    if (cilium) ensureCiliumOperator(state, cilium, credentials);
+    await step('add-ons applied: CoreDNS, ingress controller, storage', () =>
+      applyAddons(programs.kubectl, credentials),
+    );
+    await step('images imported', () => importing);
+    await step(`nodes Ready: ${infra.map(({ name }) => name).join(', ')}`, async () => {
+      for (const machine of infra) await ensureInfraNode(state, machine, programs, credentials);
+      if (cilium) for (const machine of infra) ensureCiliumAgent(state, machine, cilium, credentials);
+      await nodesReady(programs.kubectl, credentials, state);
+    });
+    await step('add-ons Ready', (report) => addonsReady(programs.kubectl, credentials, report));
+    return state;
+  });
+}
+
+function choosePodNetwork({ name, podNetwork }: UpOptions, there: SandboxState | undefined): PodNetwork {
+  if (!there || podNetwork === undefined || podNetwork === there.podNetwork)
+    return there?.podNetwork ?? podNetwork ?? 'bridge';
+  throw new UserError({
+    what: `sandbox "${name}" has the network ${there.podNetwork}, not ${podNetwork}`,
+    why: 'a sandbox keeps the network that it was made with: its pods have their addresses from it',
+    fix: `make another one with --name, or take this one away first: k8sk8s sandbox down --name ${name}`,
+    anchor: 'bad-values',
+    exitCode: 2,
+  });
+}
+
+async function imageArchives(
+  version: string,
+  alsoVersions: string[],
+  reporter: Reporter,
+): Promise<Record<MachineState['role'], string[]>> {
+  const others = await Promise.all(
+    alsoVersions.map((kubernetesVersion) => ensureImages('plane', { kubernetesVersion }, reporter)),
+  );
+  return {
+    infra: [...(await ensureImages(infraImages, { kubernetesVersion: version }, reporter)), ...others.flat()],
+    worker: [
+      ...(await ensureImages(workerImages, { kubernetesVersion: version }, reporter)),
+      ...others.flat().filter((file) => file.includes('/kube-proxy/')),
+    ],
+  };
+}
+
+/** Machines that the state does not have yet; the ones it has stay, also when fewer are asked for. */
+function addMachines(state: SandboxState, { infraNodes, workers }: UpOptions): void {
+  for (const [role, count, offset] of [
+    ['infra', infraNodes, 10],
+    ['worker', workers, 100],
+  ] as const) {
+    for (let number = 1; number <= count; number++) {
+      const name = `${role}-${number}`;
+      if (!state.machines.some((machine) => machine.name === name))
+        state.machines.push({ name, role, address: `${state.network}.${offset + number}`, daemons: {} });
+    }
+  }
+}
+
+/** Runs a step with a live line that ends with the time it took. */
+function stepper(
+  reporter: Reporter,
+): (title: string, work: (report: (now: string) => void) => Promise<unknown>) => Promise<void> {
+  return async (title, work) => {
+    const phase = reporter.begin(title);
+    try {
+      await work((now) => phase.update(now));
+    } catch (error) {
+      phase.fail();
+      throw error;
+    }
+    phase.done();
+  };
+}
+
+/** The images that a worker starts with, for one that is made anew. */
+export async function workerArchives(state: SandboxState, reporter: Reporter): Promise<string[]> {
+  return ensureImages(workerImages, { kubernetesVersion: state.kubernetesVersion }, reporter);
+}

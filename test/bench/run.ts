@@ -1,0 +1,53 @@
+import { spawn } from 'node:child_process';
+import path from 'node:path';
+import { createInterface } from 'node:readline';
+import { packageFile } from '../../src/base/package-file.ts';
+
+export interface Line {
+  /** Milliseconds since the command was started. */
+  at: number;
+  text: string;
+}
+
+export interface Finished {
+  /** Wall clock, milliseconds since 1970, when the command was started. */
+  started: number;
+  /** What it wrote to stderr. */
+  lines: Line[];
+  stdout: string;
+  milliseconds: number;
+}
+
+/**
+ * Runs `k8sk8s …` as a person would and notes when each of its lines came.
+ *
+ * @throws Error with everything that it said when it fails
+ */
+export function k8sk8s(args: string[], options: { env: NodeJS.ProcessEnv; cwd: string }): Promise<Finished> {
+  const cli = packageFile(path.join('dist', 'cli.js'));
+  return new Promise((resolve, reject) => {
+    const lines: Line[] = [];
+    const started = Date.now();
+    const from = performance.now();
+    const child = spawn(process.execPath, [cli, ...args], {
+      ...options,
+      env: { ...process.env, ...options.env },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    let stdout = '';
+    child.stdout.on('data', (chunk) => {
+      stdout += chunk;
+    });
+    createInterface({ input: child.stderr }).on('line', (text) => lines.push({ at: performance.now() - from, text }));
+    let milliseconds = 0;
+    child.once('error', reject);
+    child.once('exit', () => {
+      milliseconds = performance.now() - from;
+    });
+    child.once('close', (code) => {
+      if (code === 0) resolve({ started, lines, stdout, milliseconds });
+      else
+        reject(new Error(`k8sk8s ${args.join(' ')} ended with ${code}:\n${lines.map(({ text }) => text).join('\n')}`));
+    });
+  });
+}
