@@ -8,7 +8,12 @@ export default defineConfig({
       {
         test: {
           name: 'unit',
-          include: ['src/**/*.test.ts', 'test/bench/**/*.test.ts', 'test/conformance/**/*.test.ts'],
+          include: [
+            'src/**/*.test.ts',
+            'test/bench/**/*.test.ts',
+            'test/conformance/**/*.test.ts',
+            'test/house/**/*.test.ts',
+          ],
           testTimeout: 20_000,
         },
       },

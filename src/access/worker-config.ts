@@ -1,7 +1,6 @@
 import { dump } from 'js-yaml';
 import type { ClusterSpec } from '../config/schema.ts';
-import { dnsAddress } from '../hosted/addons.ts';
-import { type Addresses, hostAndPort } from '../plane/addresses.ts';
+import { type Addresses, dnsAddress, hostAndPort } from '../plane/addresses.ts';
 
 /** What a worker machine needs, file by file, and what must be reachable; the 2017 README's units in today's form. Pure. */
 export interface WorkerConfig {

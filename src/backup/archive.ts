@@ -4,7 +4,7 @@ import { pipeline } from 'node:stream/promises';
 import { extract, pack } from 'tar-stream';
 import { messageOf, UserError } from '../base/errors.ts';
 import type { Secret } from '../kube/objects.ts';
-import type { PlaneRecord } from '../live/record.ts';
+import type { PlaneRecord } from '../plane/record.ts';
 
 /** What a backup says about itself before its content. */
 export interface BackupHead {

@@ -1,5 +1,4 @@
-import { readFileSync } from 'node:fs';
-import { packageFile } from '../base/package-file.ts';
+import { packageText } from '../base/package-file.ts';
 import { imagesOf } from '../config/images.ts';
 import type { ClusterSpec } from '../config/schema.ts';
 import type { ConfigMap, KubeObject, PersistentVolumeClaim } from '../kube/objects.ts';
@@ -51,7 +50,7 @@ export function buildConfig(config: JobConfig, labels: Record<string, string>, i
     metadata: { name: scheduleName, labels },
     data: {
       'job.json': `${JSON.stringify(config, null, 2)}\n`,
-      ...(image === undefined && { 'backup.mjs': readFileSync(packageFile(program), 'utf8') }),
+      ...(image === undefined && { 'backup.mjs': packageText(program) }),
     },
   };
 }

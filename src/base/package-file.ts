@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -11,4 +11,9 @@ export function packageFile(relative: string): string {
     folder = parent;
   }
   return path.join(folder, relative);
+}
+
+/** The text of a file that ships with the package: `templates/plane/etcd.yaml`, `dist/approver.mjs`. */
+export function packageText(relative: string): string {
+  return readFileSync(packageFile(relative), 'utf8');
 }

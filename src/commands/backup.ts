@@ -11,7 +11,7 @@ import { UserError } from '../base/errors.ts';
 import { fileError } from '../base/file-error.ts';
 import { mebibytes } from '../base/quantity.ts';
 import { table } from '../ui/table.ts';
-import { configureSchedule, runScheduledJob } from './backup-schedule.ts';
+import { configureSchedule, runScheduledJob } from './backup/schedule.ts';
 import {
   addKeyOptions,
   addSealOptions,

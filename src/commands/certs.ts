@@ -1,5 +1,5 @@
 import { type Command, Option } from 'commander';
-import { type CertificateStatus, certificateStatus, day, renewCertificates } from '../operations/keys/certificates.ts';
+import { type CertificateStatus, certificateStatus, renewCertificates } from '../operations/keys/certificates.ts';
 import { type ExposedStatus, exposedStatus, rotateExposed } from '../operations/keys/rotate-all.ts';
 import {
   type RotationRequest,
@@ -10,6 +10,7 @@ import {
 } from '../operations/keys/rotate-ca.ts';
 import { type KeyStatus, keyStatus, rotateServiceAccountKey } from '../operations/keys/service-account-key.ts';
 import type { AuthorityName } from '../pki/table.ts';
+import { day } from '../rollout/renew-leaves.ts';
 import { table } from '../ui/table.ts';
 import { confirm } from './options/confirm.ts';
 import {

@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { toolVersion } from '../base/version.ts';
-import { diffPlane, renderDiff } from '../live/plane-diff.ts';
+import { diffPlane, renderDiff } from '../drift/plane-diff.ts';
 import { addConnectionOptions, type ConnectionOptions, connect, outputOption } from './options/connection.ts';
 
 export function configure(command: Command): void {

@@ -4,14 +4,15 @@ import { mebibytes } from '../base/quantity.ts';
 import { explainCallError } from '../kube/errors.ts';
 import type { InfraCluster } from '../kube/infra-cluster.ts';
 import type { KubeObject, Secret } from '../kube/objects.ts';
-import type { KeptSnapshot, PlaneRecord } from '../live/record.ts';
 import type { PkiBundle } from '../pki/certificates.ts';
 import { labelsOf } from '../plane/names.ts';
+import type { KeptSnapshot, PlaneRecord } from '../plane/record.ts';
 import { EtcdGateway } from './gateway.ts';
 import { SnapshotReader } from './snapshot.ts';
 
 /** Bytes of a Secret's content; an API server takes 1 MiB (https://kubernetes.io/docs/concepts/configuration/secret/). */
 const partSize = 900 * 1024;
+
 /** Bytes that a plane may put into the infra cluster's own etcd, compressed, and that are read at all before. */
 const most = { compressed: 16 * 2 ** 20, read: 256 * 2 ** 20 };
 

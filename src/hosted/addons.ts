@@ -1,24 +1,17 @@
 import { createHash } from 'node:crypto';
-import { readFileSync } from 'node:fs';
 import { dump } from 'js-yaml';
-import { nthAddress, parseCidr } from '../base/cidr.ts';
-import { packageFile } from '../base/package-file.ts';
+import { packageText } from '../base/package-file.ts';
 import { imagesOf } from '../config/images.ts';
 import type { ClusterSpec } from '../config/schema.ts';
 import type { KubeObject } from '../kube/objects.ts';
 import { renderTemplate } from '../manifests/render.ts';
 import { trusted } from '../pki/authority.ts';
 import type { PkiBundle } from '../pki/certificates.ts';
-import { type Addresses, hostAndPort } from '../plane/addresses.ts';
+import { type Addresses, dnsAddress, hostAndPort } from '../plane/addresses.ts';
 import { partOf } from '../plane/names.ts';
 
 /** Part of templates/hosted/access.yaml: without it the hosted cluster was not left by a deploy. */
 export const kubeletClientsBinding = 'k8sk8s:kubelet-clients';
-
-/** The `n`th address of the services' network that kube-dns answers at, as kubelets have to be told. */
-export function dnsAddress(spec: ClusterSpec): string {
-  return nthAddress(parseCidr(spec.serviceCidr)!, 10);
-}
 
 /**
  * What the hosted cluster is given from outside: who may do what, kube-proxy, the network driver, kube-dns and the
@@ -101,7 +94,7 @@ function egressAssets(spec: ClusterSpec, { konnectivity }: Pick<Addresses, 'konn
 
 /** Pods read the cluster's CA once, so that is part of every hash. */
 function approver(image: string, api: { apiHost: string; apiPort: string }, ca: string): KubeObject[] {
-  const script = readFileSync(packageFile('dist/approver.mjs'), 'utf8');
+  const script = packageText('dist/approver.mjs');
   return renderTemplate('hosted/kubelet-serving-approver.yaml', {
     script,
     configHash: hash(script + ca),

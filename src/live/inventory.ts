@@ -3,7 +3,7 @@ import type { InfraCluster } from '../kube/infra-cluster.ts';
 import type { ConfigMap, KubeObject, Lease } from '../kube/objects.ts';
 import { resourceOf } from '../kube/resources.ts';
 import { anyPlaneSelector, partOf, planeKinds, recordName } from '../plane/names.ts';
-import { type PlaneRecord, parseRecord } from './record.ts';
+import { type PlaneRecord, parseRecord } from '../plane/record.ts';
 
 /** What is in a namespace, as far as destroy is concerned. */
 export interface Inventory {

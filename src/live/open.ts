@@ -9,9 +9,11 @@ import { trusted } from '../pki/authority.ts';
 import { administrator, type PkiBundle } from '../pki/certificates.ts';
 import { type Addresses, addressesOf } from '../plane/addresses.ts';
 import { belongsTo } from '../plane/names.ts';
-import { presentStorage, type Storage } from '../plane/storage.ts';
+import type { PlaneRecord } from '../plane/record.ts';
+import type { Storage } from '../plane/storage.ts';
 import { Existing } from './apply.ts';
-import { type PlaneRecord, requireRecord } from './record.ts';
+import { presentStorage } from './choose-storage.ts';
+import { requireRecord } from './record.ts';
 import { readOpened } from './sealed-ca.ts';
 
 /** A plane as its namespace tells it, with the way into its hosted cluster. */

@@ -1,7 +1,7 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync } from 'node:fs';
 import { loadAll } from 'js-yaml';
 import { describe, expect, test } from 'vitest';
-import { packageFile } from '../base/package-file.ts';
+import { packageFile, packageText } from '../base/package-file.ts';
 import { render } from './render.ts';
 
 describe('render', () => {
@@ -26,7 +26,7 @@ describe('render', () => {
   test('every template is valid plain YAML before anything is filled in', () => {
     for (const folder of ['templates/plane', 'templates/hosted']) {
       for (const file of readdirSync(packageFile(folder))) {
-        for (const object of loadAll(readFileSync(packageFile(`${folder}/${file}`), 'utf8')))
+        for (const object of loadAll(packageText(`${folder}/${file}`)))
           expect(object, file).toMatchObject({ apiVersion: expect.any(String), kind: expect.any(String) });
       }
     }

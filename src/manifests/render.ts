@@ -1,6 +1,5 @@
-import { readFileSync } from 'node:fs';
 import { loadAll } from 'js-yaml';
-import { packageFile } from '../base/package-file.ts';
+import { packageText } from '../base/package-file.ts';
 import type { KubeObject } from '../kube/objects.ts';
 
 /** What a placeholder may stand for. `undefined` removes the field or list item; a list inside a list is spliced in. */
@@ -14,7 +13,7 @@ const placeholder = /\$\{([A-Za-z][A-Za-z0-9]*)\}/g;
  * @throws Error when the template has a placeholder without a value, or a value has no placeholder: a bug either way
  */
 export function renderTemplate(name: string, values: Record<string, Value>): KubeObject[] {
-  return render(readFileSync(packageFile(`templates/${name}`), 'utf8'), values, name);
+  return render(packageText(`templates/${name}`), values, name);
 }
 
 /**

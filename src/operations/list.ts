@@ -2,8 +2,8 @@ import { connectInfra, type KubeconfigChoice, namespacesOfContexts } from '../ku
 import { isForbidden } from '../kube/errors.ts';
 import { InfraCluster } from '../kube/infra-cluster.ts';
 import type { ConfigMap } from '../kube/objects.ts';
-import { parseRecord } from '../live/record.ts';
 import { anyPlaneSelector, recordName } from '../plane/names.ts';
+import { parseRecord } from '../plane/record.ts';
 
 export interface ListedPlane {
   namespace: string;

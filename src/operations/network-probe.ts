@@ -5,8 +5,8 @@ import { podLike, runOnce } from '../live/image-trial.ts';
 import { lockPlane } from '../live/lock.ts';
 import { openPlane, refuseAsleep } from '../live/open.ts';
 import { isReady, podsOf } from '../live/pods.ts';
-import { type NetworkFinding, toConfigMap } from '../live/record.ts';
 import { recordName } from '../plane/names.ts';
+import { type NetworkFinding, toConfigMap } from '../plane/record.ts';
 import { buildControlPlane } from '../plane/render.ts';
 import type { Work } from '../ui/work.ts';
 

@@ -1,23 +1,21 @@
 import { Readable } from 'node:stream';
-import { setTimeout as delay } from 'node:timers/promises';
 import { UserError } from '../base/errors.ts';
 import { imagesOf } from '../config/images.ts';
 import { seedEtcd } from '../etcd/seed.ts';
 import { forgetSnapshot, keepSnapshot, keptSnapshot } from '../etcd/snapshots.ts';
 import type { InfraCluster } from '../kube/infra-cluster.ts';
-import type { Pod, Workload } from '../kube/objects.ts';
-import { Existing } from '../live/apply.ts';
+import type { Workload } from '../kube/objects.ts';
 import { lockPlane } from '../live/lock.ts';
 import { openPlane, type Plane } from '../live/open.ts';
 import { podsOf } from '../live/pods.ts';
-import { type Asleep, type PlaneRecord, toConfigMap } from '../live/record.ts';
 import { Diagnosis } from '../live/watch.ts';
-import { belongsTo } from '../plane/names.ts';
+import { type Asleep, toConfigMap } from '../plane/record.ts';
 import { buildControlPlane } from '../plane/render.ts';
 import { waitAvailable, waitComponentsReady } from '../rollout/available.ts';
+import { renewLeaves } from '../rollout/renew-leaves.ts';
 import { startOrder, waitEtcdStarts } from '../rollout/start-order.ts';
+import { endAllButEtcd, scale, untilEnded, workloadsOf } from '../rollout/stop.ts';
 import type { Work } from '../ui/work.ts';
-import { renewLeaves } from './keys/certificates.ts';
 
 /**
  * Ends a plane's pods and keeps everything else, so that it costs nothing but its objects and volumes; what an ephemeral
@@ -129,19 +127,6 @@ async function untilAnswers(
   }
 }
 
-/** Ends the pods of all components but etcd; nothing is written to etcd from then on. */
-export async function endAllButEtcd(cluster: InfraCluster, record: PlaneRecord, work: Work): Promise<void> {
-  await scale(cluster, (await workloadsOf(cluster, record)).filter(isNotEtcd), () => 0);
-  await untilEnded(cluster, record, isNotEtcd, work);
-}
-
-async function workloadsOf(cluster: InfraCluster, { planeId }: PlaneRecord): Promise<Workload[]> {
-  const existing = await Existing.read(cluster);
-  return [...existing.ofKind<Workload>('StatefulSet'), ...existing.ofKind<Workload>('Deployment')].filter((object) =>
-    belongsTo(object, planeId),
-  );
-}
-
 /**
  * An ephemeral etcd gets its data back before its first pod, and its StatefulSet finds that pod. Done again after a kill as
  * long as nobody can have written to it.
@@ -185,44 +170,4 @@ function unfinished({ namespace }: InfraCluster): UserError {
     fix: `run k8sk8s deploy -n ${namespace} again`,
     anchor: 'plane-incomplete',
   });
-}
-
-/** The number of pods, and nothing else: what somebody changed about them stays as it is. */
-async function scale(cluster: InfraCluster, workloads: Workload[], to: (name: string) => number): Promise<void> {
-  await Promise.all(
-    workloads.map(({ apiVersion, kind, metadata: { name } }) =>
-      cluster.merge({ apiVersion, kind }, name, { spec: { replicas: to(name) } }),
-    ),
-  );
-}
-
-function isNotEtcd({ metadata: { name, labels } }: Workload | Pod): boolean {
-  return (labels?.['app.kubernetes.io/name'] ?? name) !== 'etcd';
-}
-
-async function untilEnded(
-  cluster: InfraCluster,
-  record: PlaneRecord,
-  which: (pod: Pod) => boolean,
-  { reporter, timeout, signal }: Work,
-): Promise<void> {
-  const deadline = Date.now() + timeout;
-  const phase = reporter.begin(
-    which === isNotEtcd ? 'Waiting until all but etcd has ended' : 'Waiting until etcd has ended',
-  );
-  for (;;) {
-    const left = (await podsOf(cluster, record.planeId)).filter(which).map(({ metadata }) => metadata.name);
-    if (left.length === 0) return phase.done();
-    phase.update(left.join(', '));
-    if (Date.now() > deadline) {
-      phase.fail();
-      throw new UserError({
-        what: `pods of the plane are still there after ${Math.round(timeout / 1000)} s: ${left.join(', ')}`,
-        why: 'something holds them: a node that does not answer, or a finalizer',
-        fix: `look at them with kubectl -n ${cluster.namespace} describe pod, then run the command again`,
-        anchor: 'not-gone',
-      });
-    }
-    await delay(100, undefined, { signal });
-  }
 }

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
+import { workerStatus } from '../hosted/workers.ts';
 import type { Event, Node, Pod } from '../kube/objects.ts';
-import { componentStatus, problemsOf, warningsOf, workerStatus } from './status.ts';
+import { componentStatus, problemsOf, warningsOf } from './status.ts';
 
 const pod = (status: Pod['status'], name = 'etcd-0'): Pod => ({
   apiVersion: 'v1',

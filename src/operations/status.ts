@@ -3,17 +3,18 @@ import { components } from '../config/components.ts';
 import type { ClusterSpec } from '../config/schema.ts';
 import { EtcdGateway } from '../etcd/gateway.ts';
 import { kubeletClientsBinding } from '../hosted/addons.ts';
+import { type WorkerStatus, workerStatus } from '../hosted/workers.ts';
 import { ApiError, ConnectionError, connectionWords } from '../kube/errors.ts';
 import type { HostedCluster } from '../kube/hosted-cluster.ts';
 import type { InfraCluster } from '../kube/infra-cluster.ts';
 import type { ContainerStatus, Event, KubeObject, Node, Pod } from '../kube/objects.ts';
 import { openPlane } from '../live/open.ts';
 import { isReady } from '../live/pods.ts';
-import { type NetworkFinding, type PlaneRecord, repairing } from '../live/record.ts';
 import { daysLeft, type PkiBundle, warnBeforeDays } from '../pki/certificates.ts';
 import { inspect } from '../pki/inspect.ts';
 import { planeSelector } from '../plane/names.ts';
 import { replicasOf } from '../plane/policies.ts';
+import { type NetworkFinding, type PlaneRecord, repairing } from '../plane/record.ts';
 import { type Storage, storageWords } from '../plane/storage.ts';
 
 interface ComponentStatus {
@@ -28,16 +29,6 @@ interface ComponentStatus {
   /** Pods that are ready, of those that are wanted: `2/3`. */
   count: string;
   /** Why it is not ready, as the cluster says it. */
-  problem?: string;
-}
-
-interface WorkerStatus {
-  name: string;
-  ready: boolean;
-  /** The kubelet's. */
-  version: string;
-  address: string;
-  /** Why it is not Ready, in the node's own word. */
   problem?: string;
 }
 
@@ -329,19 +320,6 @@ function noAnswerWords(error: unknown): string {
   if (error instanceof ConnectionError) return connectionWords(error);
   if (error instanceof ApiError && error.status === 401) return 'it refuses the certificate of this plane';
   return error instanceof ApiError ? `${error.status} ${messageOf(error)}`.trim() : messageOf(error);
-}
-
-/** Pure. */
-export function workerStatus({ metadata, status }: Node): WorkerStatus {
-  const condition = status?.conditions?.find(({ type }) => type === 'Ready');
-  const ready = condition?.status === 'True';
-  return {
-    name: metadata.name,
-    ready,
-    version: status?.nodeInfo?.kubeletVersion ?? '',
-    address: status?.addresses?.find(({ type }) => type === 'InternalIP')?.address ?? '',
-    problem: ready ? undefined : (condition?.reason ?? 'it has not reported yet'),
-  };
 }
 
 /** The last five warnings about pods that the plane has now, but for those of a start that went well. Pure. */

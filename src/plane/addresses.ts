@@ -1,3 +1,4 @@
+import { nthAddress, parseCidr } from '../base/cidr.ts';
 import type { ClusterSpec } from '../config/schema.ts';
 import type { KubeObject, Service } from '../kube/objects.ts';
 import { renderTemplate } from '../manifests/render.ts';
@@ -189,4 +190,9 @@ function issuerOf(server: string): string {
 export function hostAndPort(server: string): { host: string; port: number } {
   const url = new URL(server);
   return { host: url.hostname, port: url.port === '' ? 443 : Number(url.port) };
+}
+
+/** The `n`th address of the services' network that kube-dns answers at, as kubelets have to be told. */
+export function dnsAddress(spec: ClusterSpec): string {
+  return nthAddress(parseCidr(spec.serviceCidr)!, 10);
 }

@@ -1,6 +1,5 @@
-import { readFileSync } from 'node:fs';
 import { dump } from 'js-yaml';
-import { packageFile } from '../base/package-file.ts';
+import { packageText } from '../base/package-file.ts';
 import { imagesOf } from '../config/images.ts';
 import type { ClusterSpec } from '../config/schema.ts';
 import type { KubeObject } from '../kube/objects.ts';
@@ -59,5 +58,5 @@ export function egressSelector(spec: ClusterSpec): string {
 
 /** The proxy's program, bundled: it lies in its Secret beside its certificate, so that its pod mounts one thing more. */
 export function egressProgram(): string {
-  return readFileSync(packageFile('dist/egress.mjs'), 'utf8');
+  return packageText('dist/egress.mjs');
 }

@@ -6,9 +6,10 @@ import { ApiError } from '../kube/errors.ts';
 import type { InfraCluster } from '../kube/infra-cluster.ts';
 import type { KubeObject } from '../kube/objects.ts';
 import type { Existing } from '../live/apply.ts';
-import type { PlaneRecord } from '../live/record.ts';
+import { chooseStorage } from '../live/choose-storage.ts';
 import { labelsOf } from './names.ts';
-import { chooseStorage, databaseQuota } from './storage.ts';
+import type { PlaneRecord } from './record.ts';
+import { databaseQuota } from './storage.ts';
 
 const planeId = 'plane-1';
 const labels = labelsOf(planeId, 'etcd', '1');

@@ -3,7 +3,7 @@ import type { ClusterSpec } from '../config/schema.ts';
 import { missingRight } from '../kube/errors.ts';
 import type { InfraCluster } from '../kube/infra-cluster.ts';
 import type { Existing } from '../live/apply.ts';
-import type { PlaneRecord } from '../live/record.ts';
+import type { PlaneRecord } from '../plane/record.ts';
 
 /** What a probe may look at. Reads that several need are made once, when the first asks. */
 export interface CheckContext {

@@ -1,7 +1,7 @@
 import { toolVersion } from '../base/version.ts';
 import { ApiError, ConnectionError, explainCallError, isForbidden, isQuotaExceeded, notJson } from '../kube/errors.ts';
-import { toConfigMap } from '../live/record.ts';
 import { reservedNamespaces } from '../plane/names.ts';
+import { toConfigMap } from '../plane/record.ts';
 import { type Check, missingRightWords, type Outcome, ok, outcomeOf, shared } from './check.ts';
 import { missingRights, rightsFor } from './rights.ts';
 import { renamed, trialId } from './trials.ts';

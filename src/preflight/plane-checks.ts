@@ -1,12 +1,11 @@
 import { flagOf } from '../config/parse.ts';
 import { isTested, knownMinor, knownMinors, minorOf } from '../config/versions.ts';
-import type { ConfigMap, KubeObject, Secret } from '../kube/objects.ts';
-import { nameOf } from '../kube/objects.ts';
+import { type ConfigMap, type KubeObject, nameOf, type Secret } from '../kube/objects.ts';
 import { foreignObject } from '../live/apply.ts';
-import { parseRecord } from '../live/record.ts';
 import { sealingOf } from '../live/sealed-ca.ts';
 import { ownedArgumentProblems } from '../plane/arguments.ts';
 import { partOf, recordName } from '../plane/names.ts';
+import { parseRecord } from '../plane/record.ts';
 import { readBundle } from '../plane/secrets.ts';
 import { storageWords } from '../plane/storage.ts';
 import { type Check, type CheckContext, type Outcome, ok } from './check.ts';

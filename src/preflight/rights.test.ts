@@ -1,7 +1,6 @@
-import { readFileSync } from 'node:fs';
 import { load } from 'js-yaml';
 import { expect, test } from 'vitest';
-import { packageFile } from '../base/package-file.ts';
+import { packageText } from '../base/package-file.ts';
 import type { InfraCluster } from '../kube/infra-cluster.ts';
 import { missingRights, requiredRights, rightsFor } from './rights.ts';
 
@@ -59,7 +58,7 @@ test('a subresource is asked as one', async () => {
 });
 
 test('the Role that administrators apply grants everything that is asked for', async () => {
-  const { rules } = load(readFileSync(packageFile('templates/rights/namespace-admin.yaml'), 'utf8')) as {
+  const { rules } = load(packageText('templates/rights/namespace-admin.yaml')) as {
     rules: Rule[];
   };
   expect((await missingRights(authorizer(rules).cluster, requiredRights)).verbs).toEqual([]);

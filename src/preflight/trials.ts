@@ -1,9 +1,9 @@
 import { type Component, components } from '../config/components.ts';
 import { isForbidden } from '../kube/errors.ts';
 import type { KubeObject, Pod, Service } from '../kube/objects.ts';
+import { chooseStorage } from '../live/choose-storage.ts';
 import { addressesAsIf, buildIngress, buildServices } from '../plane/addresses.ts';
 import { belongsTo } from '../plane/names.ts';
-import { chooseStorage } from '../plane/storage.ts';
 import { buildWorkloads, settledMembership } from '../plane/workloads.ts';
 import { type CheckContext, shared } from './check.ts';
 

@@ -1,6 +1,5 @@
-import { readFileSync } from 'node:fs';
 import path from 'node:path';
-import { packageFile } from '../base/package-file.ts';
+import { packageText } from '../base/package-file.ts';
 import { quietReporter } from '../ui/quiet.ts';
 import { ensureBinaries } from './artifacts/ensure.ts';
 import { findProgram } from './artifacts/programs.ts';
@@ -46,7 +45,7 @@ subjects: [{apiGroup: rbac.authorization.k8s.io, kind: User, name: ${user}}]
     kubectl,
     credentials,
     ['-n', namespace, 'apply', '--server-side', '-f', '-'],
-    readFileSync(packageFile('templates/rights/namespace-admin.yaml'), 'utf8'),
+    packageText('templates/rights/namespace-admin.yaml'),
   );
   return { kubeconfig: await credentials.person(user, namespace), path: tools };
 }

@@ -1,9 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, test } from 'vitest';
+import { isOfSameMoment, undisturbed } from '../../src/drift/same-moment.ts';
 import type { InfraCluster } from '../../src/kube/infra-cluster.ts';
 import type { KubeObject } from '../../src/kube/objects.ts';
 import { noteApplied, nothingApplied } from '../../src/live/apply.ts';
-import { isOfSameMoment, undisturbed } from '../../src/live/dry-run.ts';
 import { quietReporter } from '../../src/ui/quiet.ts';
 import { newNamespace } from './world.ts';
 

@@ -11,16 +11,19 @@ import type { HostedCluster } from '../../kube/hosted-cluster.ts';
 import type { InfraCluster } from '../../kube/infra-cluster.ts';
 import { type KubeObject, nameOf, type Secret, type Service } from '../../kube/objects.ts';
 import { type Applied, applyAll, Existing, nothingApplied } from '../../live/apply.ts';
+import { chooseStorage, removeEtcd } from '../../live/choose-storage.ts';
 import { acquireLock } from '../../live/lock.ts';
 import { connectAsAdministrator } from '../../live/open.ts';
-import { ensureRecord, isRestoring, type PlaneRecord } from '../../live/record.ts';
+import { ensureRecord } from '../../live/record.ts';
 import { readOpened, sealingOf } from '../../live/sealed-ca.ts';
 import { Diagnosis } from '../../live/watch.ts';
 import { ensureCertificates, type PkiBundle } from '../../pki/certificates.ts';
+import { daysWords } from '../../pki/inspect.ts';
 import { type Addresses, addressesOf, buildIngress, buildServices, loadBalancerIp } from '../../plane/addresses.ts';
+import { isRestoring, type PlaneRecord } from '../../plane/record.ts';
 import { certificateContext } from '../../plane/render.ts';
 import { readAuthority } from '../../plane/secrets.ts';
-import { chooseStorage, removeEtcd, storageWords } from '../../plane/storage.ts';
+import { storageWords } from '../../plane/storage.ts';
 import { runPreflight } from '../../preflight/run.ts';
 import { waitAvailable, waitComponentsReady } from '../../rollout/available.ts';
 import {
@@ -31,7 +34,6 @@ import {
   writeRecord,
 } from '../../rollout/control-plane.ts';
 import type { Reporter } from '../../ui/reporter.ts';
-import { daysWords } from '../keys/certificates.ts';
 
 export interface DeployRequest extends ComponentsRequest {
   /** Ends the work at the next safe point. */

@@ -1,14 +1,15 @@
 import { dump } from 'js-yaml';
 import { toolVersion } from '../../base/version.ts';
 import type { ClusterSpec } from '../../config/schema.ts';
+import { planInfra } from '../../drift/infra-plan.ts';
 import { buildChildAssets } from '../../hosted/addons.ts';
 import type { InfraCluster } from '../../kube/infra-cluster.ts';
-import { type KubeObject, nameOf, type Secret, type Service } from '../../kube/objects.ts';
-import { type Applied, applyAll, Existing, nothingApplied } from '../../live/apply.ts';
-import { isOfSameMoment, undisturbed } from '../../live/dry-run.ts';
-import { type PlaneRecord, readRecord, toConfigMap } from '../../live/record.ts';
+import type { KubeObject, Secret, Service } from '../../kube/objects.ts';
+import { type Applied, Existing } from '../../live/apply.ts';
+import { chooseStorage } from '../../live/choose-storage.ts';
+import { readRecord } from '../../live/record.ts';
 import { readOpened, sealingOf } from '../../live/sealed-ca.ts';
-import { ensureCertificates, type PkiBundle } from '../../pki/certificates.ts';
+import { ensureCertificates } from '../../pki/certificates.ts';
 import {
   type Addresses,
   addressesAsIf,
@@ -20,10 +21,9 @@ import {
   memberService,
 } from '../../plane/addresses.ts';
 import { buildGuards } from '../../plane/policies.ts';
+import { type PlaneRecord, toConfigMap } from '../../plane/record.ts';
 import { buildControlPlane, certificateContext } from '../../plane/render.ts';
-import { chooseStorage } from '../../plane/storage.ts';
 import { runPreflight } from '../../preflight/run.ts';
-import { quietReporter } from '../../ui/quiet.ts';
 import type { Reporter } from '../../ui/reporter.ts';
 
 /**
@@ -35,55 +35,6 @@ export async function dryRun(cluster: InfraCluster, spec: ClusterSpec, reporter:
   const { asleep: _, ...record } = (await readRecord(cluster)) ?? newRecord(spec);
   const wanted = { ...record, spec, toolVersion: toolVersion() };
   return (await planInfra(cluster, wanted, spec)).applied;
-}
-
-export interface InfraPlan {
-  applied: Applied;
-  /** What the namespace held at the moment of the dry run. */
-  before: Existing;
-  /** Everything of the plane in the infra cluster, as the server would have it after a deploy. */
-  objects: KubeObject[];
-  addresses: Addresses;
-  bundle: PkiBundle;
-}
-
-/** Sends what deploy would send as a dry run, the record as it is given. */
-export function planInfra(cluster: InfraCluster, record: PlaneRecord, spec: ClusterSpec): Promise<InfraPlan> {
-  return undisturbed(
-    async () => planOver(await Existing.read(cluster), cluster, record, spec),
-    ({ before, objects }) => objects.every((object) => isOfSameMoment(before.find(object), object)),
-  );
-}
-
-async function planOver(
-  existing: Existing,
-  cluster: InfraCluster,
-  record: PlaneRecord,
-  spec: ClusterSpec,
-): Promise<InfraPlan> {
-  const { storage, replaces } = await chooseStorage(cluster, spec, existing, record);
-  const applied = nothingApplied();
-  const apply = (objects: KubeObject[]) =>
-    applyAll(cluster, record.planeId, objects, existing, applied, quietReporter, true);
-  const first = await apply([...buildServices(record.planeId, spec), ...buildIngress(record.planeId, spec)]);
-  const services = first.filter((object) => object.kind === 'Service') as Service[];
-  const addresses = addressesOf(spec, services, record.issuers);
-  const { bundle } = await ensureCertificates(
-    await readOpened(cluster, existing.ofKind<Secret>('Secret')),
-    certificateContext(cluster.namespace, spec, addresses),
-    { keyType: spec.keyType, sealing: sealingOf(spec, cluster) },
-  );
-  const { secrets, workloads } = buildControlPlane(record, spec, addresses, storage, bundle);
-  // One that is to be deleted first cannot be tried.
-  const anew = replaces ? workloads.filter(({ kind }) => kind === 'StatefulSet') : [];
-  applied.changed.push(...anew.map(nameOf));
-  const second = await apply([
-    toConfigMap({ ...record, issuers: addresses.issuers }),
-    ...secrets,
-    ...buildGuards(record.planeId, spec),
-    ...workloads.filter((object) => !anew.includes(object)),
-  ]);
-  return { applied, before: existing, objects: [...first, ...second], addresses, bundle };
 }
 
 export interface Export {
@@ -159,6 +110,7 @@ function placeholders(spec: ClusterSpec, addresses: Addresses, allocated: boolea
 
 const etcdPlaceholder = (member: number) => `ETCD${member}_CLUSTER_IP`;
 const apiserverPlaceholder = 'APISERVER_CLUSTER_IP';
+
 /** A number, because the manifests need one there; outside of the usual node port range. */
 const nodePortPlaceholder = 6443;
 

@@ -9,8 +9,8 @@ import type { InfraCluster } from '../../kube/infra-cluster.ts';
 import type { Pod } from '../../kube/objects.ts';
 import type { Plane } from '../../live/open.ts';
 import { podsOf } from '../../live/pods.ts';
+import { endAllButEtcd } from '../../rollout/stop.ts';
 import type { Work } from '../../ui/work.ts';
-import { endAllButEtcd } from '../sleep.ts';
 
 /** What a cluster without a majority goes on with. */
 export interface Remains {

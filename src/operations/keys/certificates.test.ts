@@ -1,8 +1,10 @@
 import { beforeAll, expect, test } from 'vitest';
 import { render } from '../../commands/certs.ts';
 import { type CertificateContext, ensureCertificates, type PkiBundle } from '../../pki/certificates.ts';
+import { daysWords } from '../../pki/inspect.ts';
 import { issueLeaf } from '../../pki/issue.ts';
-import { daysWords, purposeOf, statusOf } from './certificates.ts';
+import { purposeOf } from '../../pki/purposes.ts';
+import { statusOf } from './certificates.ts';
 
 const now = new Date('2026-05-01T12:00:00Z');
 const after = (days: number) => new Date(now.getTime() + days * 86_400_000);

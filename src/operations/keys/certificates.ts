@@ -4,19 +4,18 @@ import { UserError } from '../../base/errors.ts';
 import type { InfraCluster } from '../../kube/infra-cluster.ts';
 import type { Workload } from '../../kube/objects.ts';
 import { shownCertificate } from '../../kube/shown-certificate.ts';
-import { Existing, nothingApplied } from '../../live/apply.ts';
 import { lockPlane } from '../../live/lock.ts';
 import { openPlane, type Plane } from '../../live/open.ts';
-import { sealingOf } from '../../live/sealed-ca.ts';
 import type { Authority } from '../../pki/authority.ts';
-import { daysLeft, ensureCertificates, type PkiBundle, warnBeforeDays } from '../../pki/certificates.ts';
+import { daysLeft, warnBeforeDays } from '../../pki/certificates.ts';
 import { fingerprint, inspect } from '../../pki/inspect.ts';
 import type { Credential } from '../../pki/issue.ts';
+import { purposeOf } from '../../pki/purposes.ts';
 import { hostAndPort } from '../../plane/addresses.ts';
-import { buildControlPlane, certificateContext } from '../../plane/render.ts';
 import { secretOf } from '../../plane/secrets.ts';
-import { applySecrets, rollOut } from '../../rollout/roll-out.ts';
-import { formatDuration, type Reporter } from '../../ui/reporter.ts';
+import { renewLeaves } from '../../rollout/renew-leaves.ts';
+import { rollOut } from '../../rollout/roll-out.ts';
+import { formatDuration } from '../../ui/reporter.ts';
 import type { Work } from '../../ui/work.ts';
 
 export interface CertificateStatus {
@@ -36,81 +35,6 @@ export interface CertificateStatus {
   /** Whole days left; negative once it has ended. */
   days: number;
   nearItsEnd: boolean;
-}
-
-interface Purpose {
-  usedFor: string;
-  atItsEnd: string;
-}
-
-const purposes: Record<string, Purpose> = {
-  ca: authority('signs clients and the API server; workers and kubeconfigs trust it', 'the whole cluster stops'),
-  'ca-signer': authority(
-    'signs kubelets and users in place of the sealed ca',
-    'workers and users lose access: renew it with k8sk8s deploy --seal-file',
-  ),
-  'etcd-ca': authority('signs etcd and its clients', 'the API server loses etcd, the whole cluster stops'),
-  'etcd-peer-ca': authority('signs etcd members towards each other', 'several members lose each other'),
-  'front-proxy-ca': authority('signs the API server towards aggregated APIs', 'aggregated APIs refuse the API server'),
-  'kubelet-serving-ca': authority("signs kubelets' serving certificates", 'logs, exec, port-forward and metrics stop'),
-  apiserver: {
-    usedFor: 'what the API server shows to everybody',
-    atItsEnd: 'kubectl, workers and pods refuse the API server',
-  },
-  'apiserver-etcd-client': {
-    usedFor: 'the API server towards etcd',
-    atItsEnd: 'the API server loses etcd and stops',
-  },
-  'apiserver-kubelet-client': {
-    usedFor: 'the API server towards kubelets',
-    atItsEnd: 'logs, exec, port-forward and metrics stop',
-  },
-  'front-proxy-client': {
-    usedFor: 'the API server towards aggregated APIs',
-    atItsEnd: 'aggregated APIs refuse the API server',
-  },
-  'controller-manager': {
-    usedFor: 'the controller-manager towards the API server',
-    atItsEnd: 'nothing is made, healed or collected any more',
-  },
-  scheduler: {
-    usedFor: 'the scheduler towards the API server',
-    atItsEnd: 'new pods get no node',
-  },
-  egress: {
-    usedFor: 'the proxy beside the API server that reaches pods',
-    atItsEnd: 'webhooks and aggregated APIs on pod addresses stop',
-  },
-  'konnectivity-server': {
-    usedFor: 'what the konnectivity server shows to its agents',
-    atItsEnd: 'no agent connects; logs, exec, webhooks and aggregated APIs stop',
-  },
-  admin: {
-    usedFor: 'the administrator of tls/kubeconfig',
-    atItsEnd: 'kubectl with that file is refused',
-  },
-};
-
-function authority(usedFor: string, atItsEnd: string): Purpose {
-  return { usedFor, atItsEnd };
-}
-
-/** What a certificate of the table is for. */
-export function purposeOf(name: string): Purpose | undefined {
-  const [, replaced, which] = /^(.+)-(next|previous)$/.exec(name) ?? [];
-  if (replaced !== undefined && purposes[replaced])
-    return authority(
-      which === 'next' ? `trusted, to sign in place of ${replaced}` : `trusted still beside ${replaced}`,
-      which === 'next' ? 'it never signs' : 'what it signed ends with it: certs rotate-ca drops it',
-    );
-  const [, member, peer] = /^etcd-(\d+)(-peer)?$/.exec(name) ?? [];
-  if (member === undefined) return purposes[name];
-  return peer
-    ? { usedFor: `etcd member ${member} towards the others`, atItsEnd: 'the other members refuse it' }
-    : {
-        usedFor: `etcd member ${member} towards API servers`,
-        atItsEnd: 'API servers refuse that member; with the last one the whole cluster stops',
-      };
 }
 
 /** Every certificate of the plane's Secrets, the first to end first. @throws UserError `no-plane` or `plane-incomplete` */
@@ -160,12 +84,6 @@ function besides(name: string, { next, previous, signer }: Authority): [string, 
   ];
 }
 
-/** `12 days before its end`, `3 days after its end`. */
-export function daysWords(days: number): string {
-  const count = Math.abs(days) === 1 ? '1 day' : `${Math.abs(days)} days`;
-  return days < 0 ? `${count} after its end` : `${count} before its end`;
-}
-
 export interface Renewed {
   names: string[];
   /** Whether the plane sleeps, and reads them when it wakes. */
@@ -205,31 +123,6 @@ export async function renewCertificates(cluster: InfraCluster, names: string[], 
   } finally {
     await lock.release();
   }
-}
-
-/**
- * Makes leaves anew and stores them.
- *
- * @param names of leaves; those near their end alone when left out
- */
-export async function renewLeaves(
-  cluster: InfraCluster,
-  { record, spec, addresses, storage, bundle: before }: Plane,
-  reporter: Reporter,
-  names?: string[],
-): Promise<{ bundle: PkiBundle; issued: string[] }> {
-  const context = certificateContext(cluster.namespace, spec, addresses);
-  const { bundle, issued } = await ensureCertificates(before, context, {
-    keyType: spec.keyType,
-    renew: names,
-    sealing: sealingOf(spec, cluster),
-  });
-  if (issued.length === 0) return { bundle, issued };
-  const { secrets } = buildControlPlane(record, spec, addresses, storage, bundle);
-  await applySecrets(cluster, record.planeId, secrets, await Existing.read(cluster), nothingApplied(), reporter);
-  for (const name of issued)
-    reporter.line(`certificate ${name} renewed until ${day(inspect(bundle.leaves[name]!.certificate).notAfter)}`);
-  return { bundle, issued };
 }
 
 function notALeaf(name: string, { bundle }: Plane): UserError {
@@ -281,9 +174,4 @@ async function waitShown(cluster: InfraCluster, plane: Plane, certificate: strin
   const shownAfter = Math.round(performance.now() - started);
   phase.done('The API server shows its new certificate');
   return shownAfter;
-}
-
-/** `2027-03-01`. */
-export function day(date: Date): string {
-  return date.toISOString().slice(0, 10);
 }

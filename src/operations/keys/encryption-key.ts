@@ -5,7 +5,7 @@ import type { InfraCluster } from '../../kube/infra-cluster.ts';
 import type { Workload } from '../../kube/objects.ts';
 import { lockPlane } from '../../live/lock.ts';
 import { openPlane, type Plane, refuseAsleep } from '../../live/open.ts';
-import { markFinishing, type PlaneRecord } from '../../live/record.ts';
+import { markFinishing } from '../../live/record.ts';
 import {
   type EncryptionProviders,
   type EncryptionStage,
@@ -14,6 +14,7 @@ import {
   stageOf,
 } from '../../pki/encryption.ts';
 import { encryptedResources } from '../../plane/encryption-config.ts';
+import type { PlaneRecord } from '../../plane/record.ts';
 import { buildControlPlane } from '../../plane/render.ts';
 import { configHashOf } from '../../plane/workloads.ts';
 import { isRolledOut } from '../../rollout/available.ts';

@@ -1,12 +1,12 @@
 import { expect, test } from 'vitest';
 import { renderExposed } from '../../commands/certs.ts';
-import type { PlaneRecord } from '../../live/record.ts';
 import { addNext, dropPrevious, switchSigner } from '../../pki/authority.ts';
 import { context } from '../../pki/certificates.fixture.ts';
 import { ensureCertificates } from '../../pki/certificates.ts';
 import { nextProviders } from '../../pki/encryption.ts';
 import { createKeyPair } from '../../pki/issue.ts';
 import { addKey, dropOldKeys, switchKey } from '../../pki/service-account.ts';
+import type { PlaneRecord } from '../../plane/record.ts';
 import { exposedNow, statusOf } from './rotate-all.ts';
 
 const since = '2026-05-01T12:00:00.000Z';

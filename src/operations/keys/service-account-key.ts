@@ -5,7 +5,7 @@ import type { InfraCluster } from '../../kube/infra-cluster.ts';
 import type { Secret } from '../../kube/objects.ts';
 import { lockPlane } from '../../live/lock.ts';
 import { openPlane, type Plane, refuseAsleep } from '../../live/open.ts';
-import { markFinishing, type PlaneRecord } from '../../live/record.ts';
+import { markFinishing } from '../../live/record.ts';
 import { createKeyPair } from '../../pki/issue.ts';
 import {
   addKey,
@@ -17,6 +17,7 @@ import {
   switchKey,
   tokenKeyId,
 } from '../../pki/service-account.ts';
+import type { PlaneRecord } from '../../plane/record.ts';
 import { rollOut } from '../../rollout/roll-out.ts';
 import type { Work } from '../../ui/work.ts';
 

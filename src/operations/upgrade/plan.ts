@@ -2,14 +2,14 @@ import { type Images, imagesOf } from '../../config/images.ts';
 import { flagOf, parseSpec } from '../../config/parse.ts';
 import type { ClusterSpec } from '../../config/schema.ts';
 import { minorOf } from '../../config/versions.ts';
+import { diffPlane, type PlaneDiff } from '../../drift/plane-diff.ts';
 import { type RemovedApiUse, removedApisInUse } from '../../hosted/removed-apis.ts';
+import { workerStatus } from '../../hosted/workers.ts';
 import type { HostedCluster } from '../../kube/hosted-cluster.ts';
 import type { InfraCluster } from '../../kube/infra-cluster.ts';
 import type { Node } from '../../kube/objects.ts';
 import { openPlane, type Plane } from '../../live/open.ts';
-import { diffPlane, type PlaneDiff } from '../../live/plane-diff.ts';
 import { versionStep } from '../../preflight/plane-checks.ts';
-import { workerStatus } from '../status.ts';
 
 /** One step of an upgrade: what is replaced, from which image to which. */
 interface UpgradeStep {

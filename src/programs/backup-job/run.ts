@@ -6,7 +6,7 @@ import { type BackupSource, streamBackup } from '../../backup/stream.ts';
 import { explained, UserError } from '../../base/errors.ts';
 import { type EtcdClient, EtcdGateway } from '../../etcd/gateway.ts';
 import type { Secret } from '../../kube/objects.ts';
-import type { PlaneRecord } from '../../live/record.ts';
+import type { PlaneRecord } from '../../plane/record.ts';
 
 // What the CronJob of `k8sk8s backup schedule` does. It has no credentials of the infra cluster: what it needs is mounted.
 

@@ -1,6 +1,5 @@
 import { createHash } from 'node:crypto';
-import { readFileSync } from 'node:fs';
-import { packageFile } from '../../base/package-file.ts';
+import { packageText } from '../../base/package-file.ts';
 import { minimumGo, versions } from '../versions.ts';
 import { mcsControllersSource, pauseSource, tencentVpcSource } from './go-sources.ts';
 import type { GoMod } from './gomod.ts';
@@ -41,7 +40,7 @@ const simple = (name: string, module: string, version: string): GoMod => ({
 });
 
 const porcupine = 'github.com/anishathalye/porcupine';
-const historyCheckerSource = () => readFileSync(packageFile('test/faults/checker/main.go'), 'utf8');
+const historyCheckerSource = () => packageText('test/faults/checker/main.go');
 
 export const components = {
   pause: {

@@ -1,5 +1,4 @@
-import { readFileSync } from 'node:fs';
-import { packageFile } from '../../base/package-file.ts';
+import { packageText } from '../../base/package-file.ts';
 import { until } from '../process.ts';
 import type { SandboxState } from '../state.ts';
 import type { InfraCredentials } from './credentials.ts';
@@ -8,7 +7,7 @@ import { adminKubectl } from './kubectl.ts';
 /** CoreDNS, the ingress controller and the storage provisioner. They are applied before any node is ready, and start with it. */
 export async function applyAddons(kubectl: string, credentials: InfraCredentials): Promise<void> {
   const manifests = ['coredns', 'traefik', 'local-path']
-    .map((name) => readFileSync(packageFile(`templates/sandbox/${name}.yaml`), 'utf8'))
+    .map((name) => packageText(`templates/sandbox/${name}.yaml`))
     .join('---\n');
   await adminKubectl(kubectl, credentials, ['apply', '--server-side', '--force-conflicts', '-f', '-'], manifests);
 }

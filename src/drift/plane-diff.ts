@@ -5,11 +5,11 @@ import { buildChildAssets } from '../hosted/addons.ts';
 import { ApiError, ConnectionError } from '../kube/errors.ts';
 import type { InfraCluster } from '../kube/infra-cluster.ts';
 import { type KubeObject, nameOf } from '../kube/objects.ts';
-import { planInfra } from '../operations/deploy/dry-run.ts';
+import { connectAsAdministrator } from '../live/open.ts';
+import { requireRecord } from '../live/record.ts';
 import { differences, type FieldDifference } from './differences.ts';
-import { isOfSameMoment, undisturbed } from './dry-run.ts';
-import { connectAsAdministrator } from './open.ts';
-import { requireRecord } from './record.ts';
+import { planInfra } from './infra-plan.ts';
+import { isOfSameMoment, undisturbed } from './same-moment.ts';
 
 /** An object of a plane that is not as deploy would leave it. */
 interface ObjectDifference {

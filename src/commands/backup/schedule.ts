@@ -1,14 +1,14 @@
 import type { Command } from 'commander';
-import type { JobConfig } from '../backup/cronjob.ts';
-import { runNow } from '../backup/first-run.ts';
-import { urlOf } from '../backup/location.ts';
-import { type Destination, scheduleBackups, unscheduleBackups } from '../backup/schedule.ts';
-import { checkRecipients } from '../backup/seal.ts';
-import { UserError } from '../base/errors.ts';
-import { toolVersion } from '../base/version.ts';
-import type { InfraCluster } from '../kube/infra-cluster.ts';
-import type { Reporter } from '../ui/reporter.ts';
-import { addBucketOptions, type BucketOptions, placeOf } from './options/backup-location.ts';
+import type { JobConfig } from '../../backup/cronjob.ts';
+import { runNow } from '../../backup/first-run.ts';
+import { urlOf } from '../../backup/location.ts';
+import { type Destination, scheduleBackups, unscheduleBackups } from '../../backup/schedule.ts';
+import { checkRecipients } from '../../backup/seal.ts';
+import { UserError } from '../../base/errors.ts';
+import { toolVersion } from '../../base/version.ts';
+import type { InfraCluster } from '../../kube/infra-cluster.ts';
+import type { Reporter } from '../../ui/reporter.ts';
+import { addBucketOptions, type BucketOptions, placeOf } from '../options/backup-location.ts';
 import {
   addConnectionOptions,
   addOutputOptions,
@@ -18,7 +18,7 @@ import {
   parseDuration,
   repeated,
   reporterOf,
-} from './options/connection.ts';
+} from '../options/connection.ts';
 
 interface ScheduleOptions extends ConnectionOptions, BucketOptions {
   every: string;
@@ -144,10 +144,10 @@ function bad(what: string, fix?: string): UserError {
 
 /** What the CronJob's pod runs where an image of k8sk8s was given. */
 export async function runScheduledJob(): Promise<void> {
-  const { readConfig, runJob } = await import('../programs/backup-job/run.ts');
+  const { readConfig, runJob } = await import('../../programs/backup-job/run.ts');
   const config: JobConfig = readConfig();
   const store = config.bucket
-    ? (await import('../programs/backup-job/bucket.ts')).bucketStore(config.bucket)
-    : (await import('../programs/backup-job/volume.ts')).volumeStore();
+    ? (await import('../../programs/backup-job/bucket.ts')).bucketStore(config.bucket)
+    : (await import('../../programs/backup-job/volume.ts')).volumeStore();
   await runJob(config, store, toolVersion());
 }

@@ -1,0 +1,74 @@
+export interface Purpose {
+  usedFor: string;
+  atItsEnd: string;
+}
+
+const purposes: Record<string, Purpose> = {
+  ca: authority('signs clients and the API server; workers and kubeconfigs trust it', 'the whole cluster stops'),
+  'ca-signer': authority(
+    'signs kubelets and users in place of the sealed ca',
+    'workers and users lose access: renew it with k8sk8s deploy --seal-file',
+  ),
+  'etcd-ca': authority('signs etcd and its clients', 'the API server loses etcd, the whole cluster stops'),
+  'etcd-peer-ca': authority('signs etcd members towards each other', 'several members lose each other'),
+  'front-proxy-ca': authority('signs the API server towards aggregated APIs', 'aggregated APIs refuse the API server'),
+  'kubelet-serving-ca': authority("signs kubelets' serving certificates", 'logs, exec, port-forward and metrics stop'),
+  apiserver: {
+    usedFor: 'what the API server shows to everybody',
+    atItsEnd: 'kubectl, workers and pods refuse the API server',
+  },
+  'apiserver-etcd-client': {
+    usedFor: 'the API server towards etcd',
+    atItsEnd: 'the API server loses etcd and stops',
+  },
+  'apiserver-kubelet-client': {
+    usedFor: 'the API server towards kubelets',
+    atItsEnd: 'logs, exec, port-forward and metrics stop',
+  },
+  'front-proxy-client': {
+    usedFor: 'the API server towards aggregated APIs',
+    atItsEnd: 'aggregated APIs refuse the API server',
+  },
+  'controller-manager': {
+    usedFor: 'the controller-manager towards the API server',
+    atItsEnd: 'nothing is made, healed or collected any more',
+  },
+  scheduler: {
+    usedFor: 'the scheduler towards the API server',
+    atItsEnd: 'new pods get no node',
+  },
+  egress: {
+    usedFor: 'the proxy beside the API server that reaches pods',
+    atItsEnd: 'webhooks and aggregated APIs on pod addresses stop',
+  },
+  'konnectivity-server': {
+    usedFor: 'what the konnectivity server shows to its agents',
+    atItsEnd: 'no agent connects; logs, exec, webhooks and aggregated APIs stop',
+  },
+  admin: {
+    usedFor: 'the administrator of tls/kubeconfig',
+    atItsEnd: 'kubectl with that file is refused',
+  },
+};
+
+function authority(usedFor: string, atItsEnd: string): Purpose {
+  return { usedFor, atItsEnd };
+}
+
+/** What a certificate of the table is for. */
+export function purposeOf(name: string): Purpose | undefined {
+  const [, replaced, which] = /^(.+)-(next|previous)$/.exec(name) ?? [];
+  if (replaced !== undefined && purposes[replaced])
+    return authority(
+      which === 'next' ? `trusted, to sign in place of ${replaced}` : `trusted still beside ${replaced}`,
+      which === 'next' ? 'it never signs' : 'what it signed ends with it: certs rotate-ca drops it',
+    );
+  const [, member, peer] = /^etcd-(\d+)(-peer)?$/.exec(name) ?? [];
+  if (member === undefined) return purposes[name];
+  return peer
+    ? { usedFor: `etcd member ${member} towards the others`, atItsEnd: 'the other members refuse it' }
+    : {
+        usedFor: `etcd member ${member} towards API servers`,
+        atItsEnd: 'API servers refuse that member; with the last one the whole cluster stops',
+      };
+}

@@ -1,0 +1,39 @@
+import type { InfraCluster } from '../kube/infra-cluster.ts';
+import { Existing, nothingApplied } from '../live/apply.ts';
+import type { Plane } from '../live/open.ts';
+import { sealingOf } from '../live/sealed-ca.ts';
+import { ensureCertificates, type PkiBundle } from '../pki/certificates.ts';
+import { inspect } from '../pki/inspect.ts';
+import { buildControlPlane, certificateContext } from '../plane/render.ts';
+import type { Reporter } from '../ui/reporter.ts';
+import { applySecrets } from './roll-out.ts';
+
+/**
+ * Makes leaves anew and stores them.
+ *
+ * @param names of leaves; those near their end alone when left out
+ */
+export async function renewLeaves(
+  cluster: InfraCluster,
+  { record, spec, addresses, storage, bundle: before }: Plane,
+  reporter: Reporter,
+  names?: string[],
+): Promise<{ bundle: PkiBundle; issued: string[] }> {
+  const context = certificateContext(cluster.namespace, spec, addresses);
+  const { bundle, issued } = await ensureCertificates(before, context, {
+    keyType: spec.keyType,
+    renew: names,
+    sealing: sealingOf(spec, cluster),
+  });
+  if (issued.length === 0) return { bundle, issued };
+  const { secrets } = buildControlPlane(record, spec, addresses, storage, bundle);
+  await applySecrets(cluster, record.planeId, secrets, await Existing.read(cluster), nothingApplied(), reporter);
+  for (const name of issued)
+    reporter.line(`certificate ${name} renewed until ${day(inspect(bundle.leaves[name]!.certificate).notAfter)}`);
+  return { bundle, issued };
+}
+
+/** `2027-03-01`. */
+export function day(date: Date): string {
+  return date.toISOString().slice(0, 10);
+}

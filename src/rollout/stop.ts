@@ -1,0 +1,62 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { UserError } from '../base/errors.ts';
+import type { InfraCluster } from '../kube/infra-cluster.ts';
+import type { Pod, Workload } from '../kube/objects.ts';
+import { Existing } from '../live/apply.ts';
+import { podsOf } from '../live/pods.ts';
+import { belongsTo } from '../plane/names.ts';
+import type { PlaneRecord } from '../plane/record.ts';
+import type { Work } from '../ui/work.ts';
+
+/** Ends the pods of all components but etcd; nothing is written to etcd from then on. */
+export async function endAllButEtcd(cluster: InfraCluster, record: PlaneRecord, work: Work): Promise<void> {
+  await scale(cluster, (await workloadsOf(cluster, record)).filter(isNotEtcd), () => 0);
+  await untilEnded(cluster, record, isNotEtcd, work);
+}
+
+export async function workloadsOf(cluster: InfraCluster, { planeId }: PlaneRecord): Promise<Workload[]> {
+  const existing = await Existing.read(cluster);
+  return [...existing.ofKind<Workload>('StatefulSet'), ...existing.ofKind<Workload>('Deployment')].filter((object) =>
+    belongsTo(object, planeId),
+  );
+}
+
+/** The number of pods, and nothing else: what somebody changed about them stays as it is. */
+export async function scale(cluster: InfraCluster, workloads: Workload[], to: (name: string) => number): Promise<void> {
+  await Promise.all(
+    workloads.map(({ apiVersion, kind, metadata: { name } }) =>
+      cluster.merge({ apiVersion, kind }, name, { spec: { replicas: to(name) } }),
+    ),
+  );
+}
+
+function isNotEtcd({ metadata: { name, labels } }: Workload | Pod): boolean {
+  return (labels?.['app.kubernetes.io/name'] ?? name) !== 'etcd';
+}
+
+export async function untilEnded(
+  cluster: InfraCluster,
+  record: PlaneRecord,
+  which: (pod: Pod) => boolean,
+  { reporter, timeout, signal }: Work,
+): Promise<void> {
+  const deadline = Date.now() + timeout;
+  const phase = reporter.begin(
+    which === isNotEtcd ? 'Waiting until all but etcd has ended' : 'Waiting until etcd has ended',
+  );
+  for (;;) {
+    const left = (await podsOf(cluster, record.planeId)).filter(which).map(({ metadata }) => metadata.name);
+    if (left.length === 0) return phase.done();
+    phase.update(left.join(', '));
+    if (Date.now() > deadline) {
+      phase.fail();
+      throw new UserError({
+        what: `pods of the plane are still there after ${Math.round(timeout / 1000)} s: ${left.join(', ')}`,
+        why: 'something holds them: a node that does not answer, or a finalizer',
+        fix: `look at them with kubectl -n ${cluster.namespace} describe pod, then run the command again`,
+        anchor: 'not-gone',
+      });
+    }
+    await delay(100, undefined, { signal });
+  }
+}
