@@ -1,34 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { expect, test } from 'vitest';
-
-/**
- * The rooms of src/ from the ground up: a file imports from its own room and from rooms before it, never from one after it.
- * Type imports count. CONTRIBUTING.md says in a line what each room is for; docs/adr/0031-floors.md why they stand in this order.
- */
-const rooms = [
-  'base',
-  'ui',
-  'pki',
-  'kube',
-  'kubeconfig',
-  'manifests',
-  'config',
-  'plane',
-  'live',
-  'access',
-  'etcd',
-  'rollout',
-  'hosted',
-  'backup',
-  'drift',
-  'preflight',
-  'programs',
-  'operations',
-  'sandbox',
-  'commands',
-  'cli.ts',
-] as const;
+import { rooms } from './rooms.ts';
 
 /** Operations that are made of others, and which. Every other operation imports none. */
 const composed: Record<string, string[]> = {

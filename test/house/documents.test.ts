@@ -1,0 +1,53 @@
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+import { expect, test } from 'vitest';
+import { rooms } from './rooms.ts';
+
+const documents = [
+  'README.md',
+  'CONTRIBUTING.md',
+  ...readdirSync('docs', { recursive: true, encoding: 'utf8' })
+    .filter((file) => file.endsWith('.md'))
+    .map((file) => `docs/${file}`),
+];
+const textOf = (file: string) => readFileSync(file, 'utf8');
+
+test('CONTRIBUTING.md has a line for each room of src, from the top floor down', () => {
+  const lines = [...textOf('CONTRIBUTING.md').matchAll(/^\| `([\w.]+)\/?` \|/gm)].map(([, room]) => room);
+  expect(lines.filter((line) => existsSync(`src/${line}`))).toEqual([...rooms].reverse());
+});
+
+test('a file that a document links to or names is there', () => {
+  expect(documents.length).toBeGreaterThan(20);
+  const missing = documents.flatMap((document) => {
+    const text = textOf(document);
+    const links = [...text.matchAll(/\]\(([^)#:]+)(?:#[^)]*)?\)/g)].map(([, to]) =>
+      path.posix.join(path.posix.dirname(document), to!),
+    );
+    const named = [...text.matchAll(/\b(?:src|test|templates|docs)\/[\w./-]*\w/g)]
+      .filter(({ index }) => !/[\w/]/.test(text[index - 1] ?? ''))
+      .map(([name]) => name);
+    return [...links, ...named].filter((file) => !existsSync(file)).map((file) => `${document}: ${file}`);
+  });
+  expect(missing).toEqual([]);
+});
+
+test('a heading that a document links to is there', () => {
+  const headings = (file: string) =>
+    [...textOf(file).matchAll(/^#+ (.+)$/gm)].map(([, heading]) =>
+      heading!
+        .toLowerCase()
+        .replace(/[^\w\s-]/g, '')
+        .replace(/\s/g, '-'),
+    );
+  const missing = documents.flatMap((document) =>
+    [...textOf(document).matchAll(/\]\(([^)#:]*)#([^)]+)\)/g)]
+      .map(([, file, anchor]) => ({
+        file: path.posix.join(path.posix.dirname(document), file || path.basename(document)),
+        anchor: anchor!,
+      }))
+      .filter(({ file, anchor }) => existsSync(file) && !headings(file).includes(anchor))
+      .map(({ file, anchor }) => `${document}: ${file}#${anchor}`),
+  );
+  expect(missing).toEqual([]);
+});
