@@ -47,7 +47,7 @@ export function filePaths(dir: string): FilesResult {
  * Whether `writeFiles` will be able to: asked before anything is made.
  *
  * @param certificateAuthority PEM of the plane's CA, undefined for a new plane
- * @throws UserError (exit code 2) when a file is another cluster's (without `force`) or the folder cannot be written to
+ * @throws UserError when a file is another cluster's (without `force`) or the folder cannot be written to; nothing was begun
  */
 export function checkFiles(
   { dir, force }: { dir: string; force: boolean },
@@ -59,7 +59,7 @@ export function checkFiles(
     makeFolder(dir);
     writeFileSync(trial, 'as long as one of the files will be\n'.repeat(256), { mode: 0o600 });
   } catch (error) {
-    throw fileError('write', `${dir} (--dir)`, error, 2);
+    throw fileError('write', `${dir} (--dir)`, error, 'usage');
   } finally {
     if (existsSync(trial)) rmSync(trial);
   }

@@ -81,7 +81,7 @@ export function bucketKeys(read: (name: string) => string | undefined, where: st
     why: 'requests to a bucket are signed with them',
     fix: `put ${keyNames[0]} and ${keyNames[1]} there, and ${keyNames[2]} where the keys are temporary`,
     anchor: 'bucket-keys',
-    exitCode: 2,
+    kind: 'refused',
   });
 }
 
@@ -92,5 +92,5 @@ function checkEndpoint(text: string): string {
 }
 
 function bad(what: string, fix: string): UserError {
-  return new UserError({ what, fix, anchor: 'bad-values', exitCode: 2 });
+  return new UserError({ what, fix, anchor: 'bad-values', kind: 'usage' });
 }

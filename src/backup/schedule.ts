@@ -118,7 +118,7 @@ export async function keysOfSecret(cluster: InfraCluster, name: string): Promise
       why: 'the pods that back the plane up mount it, and sign their requests to the bucket with it',
       fix: `make it: kubectl -n ${cluster.namespace} create secret generic ${name} --from-literal=AWS_ACCESS_KEY_ID=… --from-literal=AWS_SECRET_ACCESS_KEY=…`,
       anchor: 'bucket-keys',
-      exitCode: 2,
+      kind: 'refused',
     });
   return bucketKeys((key) => {
     const value = secret.data?.[key];
@@ -144,6 +144,6 @@ export function cronOf(every: number, seed: number): string {
     what: '--every is not a time that divides an hour or a day',
     fix: 'give 5m, 10m, 15m, 20m, 30m, 1h, 2h, 3h, 4h, 6h, 8h, 12h or 1d',
     anchor: 'bad-values',
-    exitCode: 2,
+    kind: 'usage',
   });
 }

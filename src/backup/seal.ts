@@ -50,7 +50,7 @@ function notARecipient(recipient: string, error: unknown): UserError {
     why: recipient.startsWith('AGE-SECRET-KEY-') ? 'it is a secret key' : messageOf(error),
     fix: 'give what age-keygen prints as the public key: age1…',
     anchor: 'backup-key',
-    exitCode: 2,
+    kind: 'usage',
   });
 }
 
@@ -93,7 +93,7 @@ async function unseal(content: Readable, keys: Keys): Promise<Readable> {
       what: 'the backup is encrypted',
       fix: 'give what opens it: --passphrase-file FILE or --identity-file FILE',
       anchor: 'backup-key',
-      exitCode: 2,
+      kind: 'usage',
     });
   const decrypter = new Decrypter();
   try {

@@ -39,7 +39,7 @@ export function choose(where: string, kept: KeptBackup[], name: string | undefin
       why: `there are ${names}`,
       fix: 'say which with --name',
       anchor: 'no-backups',
-      exitCode: 2,
+      kind: 'refused',
     });
   const wanted = name === undefined ? kept.at(-1) : kept.find((each) => each.name === name);
   if (wanted) return wanted;

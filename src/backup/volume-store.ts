@@ -81,7 +81,7 @@ async function withPod<T>(cluster: InfraCluster, request: Patience, work: (run: 
       what: `namespace "${cluster.namespace}" has no volume of backups`,
       fix: `make some: k8sk8s backup schedule -n ${cluster.namespace} --every 1h --recipient age1…; for those in a bucket add --from s3://BUCKET[/PREFIX]`,
       anchor: 'no-backups',
-      exitCode: 2,
+      kind: 'refused',
     });
   await removePod(cluster, podName, request, shelfError(cluster));
   await cluster.create(buildPod(image));

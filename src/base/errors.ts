@@ -1,7 +1,13 @@
+import type { Anchor } from './anchors.ts';
+
 /**
- * A failure that the person at the keyboard can do something about. Everything else that is thrown is a bug of
- * k8sk8s, and the command line says so.
+ * What a failure means for whoever asked:
+ * `usage`: what was given cannot be used, and trying again with the same is of no use;
+ * `refused`: as things are now it was not begun; nothing was changed;
+ * `failed`: it was begun and did not come to its end.
  */
+export type FailureKind = 'usage' | 'refused' | 'failed';
+
 export interface UserErrorInit {
   /** What happened, one sentence, names the thing. */
   what: string;
@@ -9,19 +15,22 @@ export interface UserErrorInit {
   why?: string;
   /** What to do now: an option, a command, a person to ask. */
   fix?: string;
-  /** Heading in docs/checks.md, without the `#`. */
-  anchor: string;
-  /** Process exit code: 2 for usage and preflight, 1 for everything that failed later. */
-  exitCode?: 1 | 2;
+  anchor: Anchor;
+  /** Default: `failed`. */
+  kind?: FailureKind;
   cause?: unknown;
 }
 
+/**
+ * A failure that the person at the keyboard can do something about. Everything else that is thrown is a bug of
+ * k8sk8s, and the command line says so.
+ */
 export class UserError extends Error {
   readonly what: string;
   readonly why: string | undefined;
   readonly fix: string | undefined;
-  readonly anchor: string;
-  readonly exitCode: 1 | 2;
+  readonly anchor: Anchor;
+  readonly kind: FailureKind;
 
   constructor(init: UserErrorInit) {
     super(init.why ? `${init.what}: ${init.why}` : init.what, { cause: init.cause });
@@ -30,7 +39,7 @@ export class UserError extends Error {
     this.why = init.why;
     this.fix = init.fix;
     this.anchor = init.anchor;
-    this.exitCode = init.exitCode ?? 1;
+    this.kind = init.kind ?? 'failed';
   }
 }
 

@@ -1,17 +1,17 @@
-import { messageOf, UserError } from './errors.ts';
+import { type FailureKind, messageOf, UserError } from './errors.ts';
 
 /**
  * What a failure of the file system means for the person. Contents never appear in it.
  *
  * @param file its path, with the option that it was given by where that helps
- * @param exitCode 2 where nothing was begun yet
+ * @param kind `usage` where that file was named and nothing was begun yet
  * @returns `error` itself when it is no such failure
  */
 export function fileError(
   action: 'read' | 'write',
   file: string,
   error: unknown,
-  exitCode: 1 | 2 = action === 'read' ? 2 : 1,
+  kind: FailureKind = action === 'read' ? 'usage' : 'failed',
 ): unknown {
   const code = (error as NodeJS.ErrnoException | null)?.code;
   if (error instanceof UserError || typeof code !== 'string' || !/^E[A-Z0-9]+$/.test(code)) return error;
@@ -21,7 +21,7 @@ export function fileError(
     why,
     fix,
     anchor: action === 'write' ? 'file-not-writable' : 'file-not-readable',
-    exitCode,
+    kind,
     cause: error,
   });
 }

@@ -89,7 +89,7 @@ async function runCreate(file: string, options: ConnectionOptions & SealOptions 
       what: 'the backup and --output json cannot both go to standard output',
       fix: 'give a file instead of -, or leave --output out',
       anchor: 'bad-values',
-      exitCode: 2,
+      kind: 'usage',
     });
   const signal = interruption();
   const reporter = reporterOf(options);

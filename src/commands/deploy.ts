@@ -128,7 +128,7 @@ async function printManifests(cluster: InfraCluster, spec: ClusterSpec, options:
       why: `they carry addresses that the infra cluster has not given out: ${placeholders.map(({ meaning }) => meaning).join(', ')}`,
       fix: 'create the services first (deploy once, or export without --with-secrets and apply the services), then export again',
       anchor: 'export-addresses',
-      exitCode: 2,
+      kind: 'refused',
     });
   }
   for (const { placeholder, meaning } of placeholders)

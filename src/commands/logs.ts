@@ -80,7 +80,7 @@ async function run(name: string | undefined, options: LogsOptions): Promise<void
   }
 }
 
-/** @throws UserError (exit code 2) */
+/** @throws UserError (kind `usage`) */
 function queryOf(options: LogsOptions): LogQuery {
   if (options.tail !== undefined && !/^\d+$/.test(options.tail))
     throw badValue(`--tail "${options.tail}" is not a number of lines`, 'write for example --tail 100');
@@ -122,5 +122,5 @@ function sourceOf(name: string): LogSource {
 }
 
 function badValue(what: string, fix: string): UserError {
-  return new UserError({ what, fix, anchor: 'bad-values', exitCode: 2 });
+  return new UserError({ what, fix, anchor: 'bad-values', kind: 'usage' });
 }

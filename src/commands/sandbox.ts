@@ -69,7 +69,7 @@ export function configure(sandbox: Command): void {
         throw new UserError({
           what: 'sandbox env needs --namespace NAME or --admin',
           anchor: 'bad-values',
-          exitCode: 2,
+          kind: 'usage',
           fix: 'eval "$(k8sk8s sandbox env --namespace demo)"',
         });
       const { sandboxEnvironment } = await import('../sandbox/delegate.ts');
@@ -175,7 +175,7 @@ function checkName(name: string): string {
     why: 'it has at most 32 lower-case letters, digits and -',
     fix: 'choose another',
     anchor: 'bad-values',
-    exitCode: 2,
+    kind: 'usage',
   });
 }
 
@@ -186,7 +186,7 @@ function count(text: string, option: string, least: number): number {
     what: `${option} "${text}" has to be a number from ${least} to 50`,
     fix: 'correct it',
     anchor: 'bad-values',
-    exitCode: 2,
+    kind: 'usage',
   });
 }
 
@@ -196,7 +196,7 @@ function ipv4(text: string | undefined, option: string): string | undefined {
     what: `${option} "${text}" has to be an IPv4 address`,
     fix: 'k8sk8s sandbox status shows the one of a sandbox',
     anchor: 'bad-values',
-    exitCode: 2,
+    kind: 'usage',
   });
 }
 
@@ -207,7 +207,7 @@ function relayAddress(text: string): { address: string; port: number } {
     what: `--relay "${text}" has to be an IPv4 address and a port`,
     fix: 'take both from the relay unit that k8sk8s worker-config prints',
     anchor: 'bad-values',
-    exitCode: 2,
+    kind: 'usage',
   });
 }
 

@@ -80,7 +80,7 @@ async function revoke(id: string, options: ConnectionOptions): Promise<void> {
       what: `"${id.slice(0, 6)}" is not a token's ID`,
       fix: 'give the six characters that k8sk8s token list shows',
       anchor: 'bad-values',
-      exitCode: 2,
+      kind: 'usage',
     });
   await inPlane(options, async (_, hosted) => {
     const short = id.slice(0, 6);

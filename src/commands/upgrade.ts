@@ -55,7 +55,7 @@ async function run(options: UpgradeOptions): Promise<void> {
       what: `--to "${options.to}" is no Kubernetes version that this k8sk8s knows`,
       fix: `give one of ${knownMinors.map(({ minor }) => minor).join(', ')}, or a full one such as ${newest.patch}`,
       anchor: 'bad-values',
-      exitCode: 2,
+      kind: 'usage',
     });
   const [timeout, observe] = [parseDuration(options.timeout, '--timeout'), parseDuration(options.observe, '--observe')];
   const signal = interruption();
@@ -112,7 +112,7 @@ function refuse(plan: UpgradePlan, options: UpgradeOptions): void {
     why: problems.length === 1 ? problems[0]!.what : problems.map(({ what }) => `\n  - ${what}`).join(''),
     fix: problems.map(({ fix }) => fix).join('; '),
     anchor: 'upgrade-refused',
-    exitCode: 2,
+    kind: 'refused',
   });
 }
 

@@ -104,7 +104,7 @@ function checkName(name: string): void {
 }
 
 function bad(what: string, fix: string): UserError {
-  return new UserError({ what, fix, anchor: 'bad-values', exitCode: 2 });
+  return new UserError({ what, fix, anchor: 'bad-values', kind: 'usage' });
 }
 
 async function list(options: ConnectionOptions & { output: string }): Promise<void> {

@@ -38,7 +38,7 @@ describe('parseSpec', () => {
   ])('%j is refused with words', (input, words) => {
     const error = failure({ host: 'k.example.com', ...input });
     expect(error.message).toContain(words);
-    expect(error.exitCode).toBe(2);
+    expect(error.kind).toBe('usage');
   });
   test('all problems are told at once', () => {
     const { what, why } = failure({ host: '', port: 0, keyType: 'x' });

@@ -9,7 +9,7 @@ import { resolveVersion } from './versions.ts';
  * Checks what was given and fills in defaults. Reports every problem at once.
  *
  * @param source where the values stand, for the message: `on the command line`, `in cluster.yaml`
- * @throws UserError `bad-values`, exit code 2
+ * @throws UserError `bad-values`
  */
 export function parseSpec(input: Partial<ClusterSpecInput>, source: string): ClusterSpec {
   const result = clusterSpec.safeParse(input);
@@ -22,7 +22,7 @@ export function parseSpec(input: Partial<ClusterSpecInput>, source: string): Clu
       why: problems.length === 1 ? undefined : problems.map((problem) => `\n  - ${problem}`).join(''),
       fix: `correct ${problems.length === 1 ? 'it' : 'them'} ${source}`,
       anchor: 'bad-values',
-      exitCode: 2,
+      kind: 'usage',
     });
   }
   const spec = result.data!;

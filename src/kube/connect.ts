@@ -19,7 +19,7 @@ export interface KubeconfigChoice {
  * Opens the infra cluster of a kubeconfig the way kubectl does, without the client library's silent fall-back to
  * localhost:8080. Nothing is sent yet.
  *
- * @throws UserError (exit code 2) when the file or the context cannot be used
+ * @throws UserError (kind `usage`) when the file or the context cannot be used
  */
 export function connectInfra(choice: KubeconfigChoice, namespace: string, sealKey?: SealKey): InfraCluster {
   const config = loadKubeconfig(choice);
@@ -149,7 +149,7 @@ function kubeconfigError(what: string, why: string | undefined, cause?: unknown,
     why,
     fix: fix ?? 'name the kubeconfig of the infra cluster with --kubeconfig FILE or the KUBECONFIG variable',
     anchor: 'infra-kubeconfig',
-    exitCode: 2,
+    kind: 'usage',
     cause,
   });
 }
@@ -171,7 +171,7 @@ function credentialsOf(config: KubeConfig): Credentials {
           ? `run "${command}" by hand and see what it says; is it installed and logged in?`
           : 'get a fresh kubeconfig, or choose another one with --kubeconfig or --context',
         anchor: 'infra-credentials',
-        exitCode: 2,
+        kind: 'refused',
         cause: error,
       });
     }

@@ -149,7 +149,7 @@ function explainInfraError(error: unknown, doing: string): unknown {
         why: 'its API server answered 401 Unauthorized: the certificate or token has expired, or belongs to another cluster',
         fix: 'get a fresh kubeconfig, or choose another one with --kubeconfig or --context',
         anchor: 'infra-unauthorized',
-        exitCode: 2,
+        kind: 'refused',
         cause: error,
       });
     case 403:
@@ -237,7 +237,7 @@ function explainConnection(error: ConnectionError): UserError {
       why: error.message,
       fix: 'the kubeconfig belongs to another cluster, or its certificate-authority-data is old: get a fresh one',
       anchor: 'infra-tls',
-      exitCode: 2,
+      kind: 'refused',
       cause: error,
     });
   }
@@ -247,7 +247,7 @@ function explainConnection(error: ConnectionError): UserError {
     why,
     fix,
     anchor: 'infra-unreachable',
-    exitCode: 2,
+    kind: 'refused',
     cause: error,
   });
 }

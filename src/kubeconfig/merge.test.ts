@@ -125,7 +125,7 @@ describe('mergeKubeconfig', () => {
   it('refuses to replace a cluster of the same name with another CA, and names both', () => {
     const error = foreign(merge('', ours({ server: 'https://theirs:6443', by: other })));
     expect(error).toBeInstanceOf(UserError);
-    expect(error).toMatchObject({ anchor: 'file-of-another-cluster', exitCode: 2 });
+    expect(error).toMatchObject({ anchor: 'file-of-another-cluster', kind: 'refused' });
     expect(error.why).toContain('https://theirs:6443');
     expect(error.why).toContain('https://plane:443');
   });

@@ -104,7 +104,7 @@ function refuseOthersEntries(theirs: KubeconfigFacts, ours: KubeconfigFacts, pat
       why,
       fix: 'rename them there (kubectl config rename-context), or replace them with --force',
       anchor: 'file-of-another-cluster',
-      exitCode: 2,
+      kind: 'refused',
     });
   if (sameCluster && !shareCertificate(sameCluster.certificateAuthority ?? '', ours.certificateAuthority ?? '')) {
     throw refuse(

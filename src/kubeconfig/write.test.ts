@@ -172,7 +172,7 @@ describe('refuseForeignFile and belongsToAuthority', () => {
     expect(error).toMatchObject({
       what: `${file} belongs to another cluster`,
       anchor: 'file-of-another-cluster',
-      exitCode: 2,
+      kind: 'refused',
     });
     for (const part of [
       'https://theirs:6443',

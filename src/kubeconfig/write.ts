@@ -77,7 +77,7 @@ export async function mergeIntoFile(file: string, ours: string, options: MergeOp
  * replaced it is several certificates, and whoever has one of them is of the cluster.
  *
  * @param certificateAuthority PEM; undefined for a cluster that does not exist yet, to which no file can belong
- * @throws UserError (exit code 2) that names both clusters, or when the file cannot be read
+ * @throws UserError (kind `refused`) that names both clusters, or when the file cannot be read
  */
 export function refuseForeignFile(file: string, certificateAuthority: string | undefined): void {
   const text = readIfThere(file);
@@ -97,7 +97,7 @@ export function refuseForeignFile(file: string, certificateAuthority: string | u
       : `it is ${stranger.name}`,
     fix: 'choose another folder with --dir, move the file away, or overwrite it with --force',
     anchor: 'file-of-another-cluster',
-    exitCode: 2,
+    kind: 'refused',
   });
 }
 

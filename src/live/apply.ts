@@ -159,6 +159,6 @@ export function foreignObject(object: KubeObject, namespace: string): UserError 
       : 'it carries no label of k8sk8s, which will not touch it',
     fix: 'use another namespace, or remove or rename that object',
     anchor: 'foreign-object',
-    exitCode: 2,
+    kind: 'refused',
   });
 }

@@ -95,7 +95,7 @@ async function newStorage(
         ? 'name a class with --etcd-storage-class, or take --etcd-storage ephemeral if the hosted cluster may be lost with its pod'
         : 'name a class with --etcd-storage-class; a single member, --etcd-members 1, can do without a volume',
     anchor: 'storage-class',
-    exitCode: 2,
+    kind: 'refused',
   });
 }
 
@@ -152,7 +152,7 @@ function storageChange(
       why: 'its data lies in its pod, and more than one member needs volumes: one whose data went with its pod may not vote as if it remembered',
       fix: `leave --etcd-members out; or save what the hosted cluster holds, take the plane away (k8sk8s destroy -n ${namespace}) and deploy it with volumes`,
       anchor: 'storage-change',
-      exitCode: 2,
+      kind: 'refused',
     });
   const asked = [
     `--etcd-storage ${etcdStorage}`,
@@ -163,6 +163,6 @@ function storageChange(
     why: `its data lies on ${current.kind === 'volume' ? storageWords(current).name : 'no volume, but in the pod of etcd'}, and a new storage would begin empty`,
     fix: `leave the option out to keep it (--reset etcd-storage); to move: k8sk8s backup create -n ${namespace} FILE, k8sk8s destroy -n ${namespace}, k8sk8s restore FILE -n ${namespace} --etcd-storage ${etcdStorage === 'ephemeral' ? 'SIZE' : etcdStorage}`,
     anchor: 'storage-change',
-    exitCode: 2,
+    kind: 'refused',
   });
 }

@@ -181,7 +181,7 @@ function foreignLease(namespace: string): UserError {
     why: `k8sk8s needs a lease of that name to keep two of its runs apart, and its label ${anyPlaneSelector} is missing there`,
     fix: 'delete or rename that lease, or use another namespace',
     anchor: 'foreign-object',
-    exitCode: 2,
+    kind: 'refused',
   });
 }
 

@@ -63,5 +63,5 @@ async function open(text: string, key: SealKey): Promise<string> {
 }
 
 function bad(what: string, why: string | undefined, fix: string): UserError {
-  return new UserError({ what, why, fix, anchor: 'seal-file', exitCode: 2 });
+  return new UserError({ what, why, fix, anchor: 'seal-file', kind: 'refused' });
 }

@@ -58,7 +58,7 @@ export function keyNeeded(): UserError {
     what: "this needs the key of the plane's CA, which is kept sealed",
     fix: 'add --seal-file FILE, or set K8SK8S_SEAL_FILE: the file with the passphrase or the age identity that it was sealed by',
     anchor: 'seal-file',
-    exitCode: 2,
+    kind: 'refused',
   });
 }
 

@@ -69,7 +69,7 @@ test('auto takes a volume of the default class, by its name, and does without wh
 test('a size without any class is refused before anything is made', async () => {
   await expect(choose({ etcdStorage: '10Gi' }, infra(undefined))).rejects.toMatchObject({
     anchor: 'storage-class',
-    exitCode: 2,
+    kind: 'refused',
   });
 });
 
@@ -96,7 +96,7 @@ test.each([
 ])('%s never begins empty on top of data that is there', async (_, input, object) => {
   const refusal = choose(input, infra('fast'), present(object));
   await expect(refusal).rejects.toThrow(UserError);
-  await expect(refusal).rejects.toMatchObject({ anchor: 'storage-change', exitCode: 2 });
+  await expect(refusal).rejects.toMatchObject({ anchor: 'storage-change', kind: 'refused' });
 });
 
 test('the same size in another spelling is no change', async () => {

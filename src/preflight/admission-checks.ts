@@ -1,3 +1,4 @@
+import type { Anchor } from '../base/anchors.ts';
 import type { ClusterSpec } from '../config/schema.ts';
 import { ApiError, explainCallError, isQuotaExceeded } from '../kube/errors.ts';
 import type { KubeObject, Secret, Service } from '../kube/objects.ts';
@@ -170,7 +171,7 @@ async function refused(
   context: CheckContext,
   object: KubeObject,
   error: unknown,
-  anchor: string,
+  anchor: Anchor,
   fix = 'change the option that it complains of, or ask the administrator of the infra cluster about that rule',
 ): Promise<Outcome> {
   const right = missingRightWords(error);

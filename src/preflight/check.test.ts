@@ -18,7 +18,7 @@ test('a missing right is told apart from everything else that is forbidden', () 
 });
 
 test("an error's own anchor stays with it, and a bug stays a bug", () => {
-  expect(outcomeOf(new UserError({ what: 'no', anchor: 'somewhere' }))).toMatchObject({ anchor: 'somewhere' });
+  expect(outcomeOf(new UserError({ what: 'no', anchor: 'quota' }))).toMatchObject({ anchor: 'quota' });
   expect(() => outcomeOf(new TypeError('oops'))).toThrow('oops');
 });
 

@@ -1,3 +1,4 @@
+import type { Anchor } from '../base/anchors.ts';
 import { UserError } from '../base/errors.ts';
 import type { ClusterSpec } from '../config/schema.ts';
 import { missingRight } from '../kube/errors.ts';
@@ -18,7 +19,7 @@ export type Outcome =
   | { state: 'ok'; claim?: string }
   | { state: 'unknown'; why: string }
   /** `anchor`: a heading in docs/checks.md that fits better than the check's own. */
-  | { state: 'failed'; what: string; why?: string; fix?: string; anchor?: string };
+  | { state: 'failed'; what: string; why?: string; fix?: string; anchor?: Anchor };
 
 /** A check as data: what it claims, how much it matters, how it is found out. */
 export interface Check {
@@ -26,7 +27,7 @@ export interface Check {
   /** The sentence that is true when the check passes. */
   claim(context: CheckContext): string;
   /** Heading in docs/checks.md. */
-  anchor: string;
+  anchor: Anchor;
   severity: 'fatal' | 'warning';
   /** Checks, by name, without which this one only tells the same again; it is left out when one of them failed. */
   dependsOn?: string[];
@@ -38,7 +39,7 @@ export interface Check {
 export interface CheckResult {
   name: string;
   claim: string;
-  anchor: string;
+  anchor: Anchor;
   severity: 'fatal' | 'warning';
   outcome: Outcome;
 }

@@ -1,9 +1,10 @@
 import { expect, test } from 'vitest';
+import type { Anchor } from '../base/anchors.ts';
 import { UserError } from '../base/errors.ts';
 import type { CheckResult, Outcome } from './check.ts';
 import { renderResult, summary } from './render.ts';
 
-function result(outcome: Outcome, severity: 'fatal' | 'warning' = 'fatal', anchor = 'host'): CheckResult {
+function result(outcome: Outcome, severity: 'fatal' | 'warning' = 'fatal', anchor: Anchor = 'host'): CheckResult {
   return { name: 'x', claim: 'API server host k.example.com resolves', anchor, severity, outcome };
 }
 
@@ -30,15 +31,15 @@ test('each check is one line', () => {
 
 test('one failure is the error itself', () => {
   const error = new UserError(summary([result({ state: 'failed', what: 'no', why: 'because', fix: 'do this' })]));
-  expect(error).toMatchObject({ what: 'no', why: 'because', fix: 'do this', anchor: 'host', exitCode: 2 });
+  expect(error).toMatchObject({ what: 'no', why: 'because', fix: 'do this', anchor: 'host', kind: 'refused' });
 });
 
 test('several failures are one error that lists each with its why and what to do', () => {
-  const { what, why, anchor, exitCode } = summary([
+  const { what, why, anchor, kind } = summary([
     result({ state: 'failed', what: 'first', why: 'a', fix: 'b' }, 'fatal', 'rights'),
     result({ state: 'failed', what: 'second' }),
   ]);
   expect(what).toContain('2 checks failed');
   expect(why).toBe('\n  - first\n    why: a\n    do:  b\n  - second');
-  expect([anchor, exitCode]).toEqual(['rights', 2]);
+  expect([anchor, kind]).toEqual(['rights', 'refused']);
 });

@@ -18,7 +18,7 @@ export function summary(failed: CheckResult[]): UserErrorInit {
   const [only] = failed;
   const fields = ({ outcome }: CheckResult) =>
     outcome.state === 'failed' ? outcome : { what: '', why: undefined, fix: undefined };
-  if (failed.length === 1) return { ...fields(only!), anchor: only!.anchor, exitCode: 2 };
+  if (failed.length === 1) return { ...fields(only!), anchor: only!.anchor, kind: 'refused' };
   const items = failed.map((each) => {
     const { what, why, fix } = fields(each);
     return `\n  - ${what}${why ? `\n    why: ${why}` : ''}${fix ? `\n    do:  ${fix}` : ''}`;
@@ -28,7 +28,7 @@ export function summary(failed: CheckResult[]): UserErrorInit {
     why: items.join(''),
     fix: 'mend these and run the same command again',
     anchor: only!.anchor,
-    exitCode: 2,
+    kind: 'refused',
   };
 }
 

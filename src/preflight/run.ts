@@ -75,7 +75,7 @@ async function result(check: Check, context: CheckContext): Promise<CheckResult>
 /**
  * Runs all checks and tells each as a line.
  *
- * @throws UserError (exit code 2) with every failure that is not only a warning
+ * @throws UserError (kind `refused`) with every failure that is not only a warning
  */
 export async function runPreflight(cluster: InfraCluster, spec: ClusterSpec, reporter: Reporter): Promise<void> {
   const results = await assess(cluster, spec);

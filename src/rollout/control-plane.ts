@@ -183,7 +183,7 @@ export function refuseDataLoss(workloads: KubeObject[], existing: Existing): voi
     why: 'the plane keeps its data in that pod (ephemeral storage); an option of etcd, its image or its place was changed',
     fix: 'leave those options as they were, or add --yes when nothing in the hosted cluster is worth keeping; a plane with --etcd-storage SIZE keeps its data',
     anchor: 'data-loss',
-    exitCode: 2,
+    kind: 'refused',
   });
 }
 

@@ -43,7 +43,7 @@ export async function sandboxJoin(options: JoinOptions, reporter: Reporter): Pro
           why: 'workers join with the bootstrap kubeconfig and the CA that deploy writes',
           fix: `deploy first (k8sk8s deploy -h HOST -n ${options.namespace}), or name the folder with --dir`,
           anchor: 'no-bootstrap-files',
-          exitCode: 2,
+          kind: 'refused',
         });
       }
       const machines = claim(state, options);
@@ -163,7 +163,7 @@ function claim(state: SandboxState, { namespace, workers }: JoinOptions): Machin
           : `the sandbox has ${machines.length} worker machines`,
       fix: `add machines with: k8sk8s sandbox up${nameOption(state.name)} --workers N; or free some with: k8sk8s sandbox join${nameOption(state.name)} --leave -n NAMESPACE`,
       anchor: 'no-idle-workers',
-      exitCode: 2,
+      kind: 'refused',
     });
   }
   for (const machine of machines) machine.claimedBy = namespace;

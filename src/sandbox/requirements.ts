@@ -7,7 +7,7 @@ import { run } from './process.ts';
  * Whether this box can carry a sandbox: Linux, root, and a kernel with what the cluster needs. Each feature is tried in
  * namespaces of its own that vanish with the trial.
  *
- * @throws UserError (exit code 2) that lists all that is missing, and the way without a sandbox
+ * @throws UserError (kind `refused`) that lists all that is missing, and the way without a sandbox
  */
 export async function requireBox(): Promise<void> {
   const missing =
@@ -22,7 +22,7 @@ export async function requireBox(): Promise<void> {
     why: `it lacks\n${missing.map((item) => `  - ${item}`).join('\n')}`,
     fix: 'use any other cluster as the infra cluster instead: one made by kind, or one in a cloud; the README says how under "Other infra clusters"',
     anchor: 'sandbox-requirements',
-    exitCode: 2,
+    kind: 'refused',
   });
 }
 

@@ -86,7 +86,7 @@ export function requireState(name: string): SandboxState {
     what: `there is no sandbox "${name}" on this box`,
     fix: `make it with: k8sk8s sandbox up${nameOption(name)}`,
     anchor: 'no-sandbox',
-    exitCode: 2,
+    kind: 'refused',
   });
 }
 

@@ -120,7 +120,7 @@ function choosePodNetwork({ name, podNetwork }: UpOptions, there: SandboxState |
     why: 'a sandbox keeps the network that it was made with: its pods have their addresses from it',
     fix: `make another one with --name, or take this one away first: k8sk8s sandbox down --name ${name}`,
     anchor: 'bad-values',
-    exitCode: 2,
+    kind: 'usage',
   });
 }
 

@@ -186,7 +186,7 @@ function ratioOf(text: string): number {
     what: `--at-most "${text}" has to be a number over 0`,
     fix: 'correct it, for example --at-most 1.6',
     anchor: 'bad-values',
-    exitCode: 2,
+    kind: 'usage',
   });
 }
 
@@ -195,7 +195,7 @@ function tooMany(option: string, text: string, planes: number): UserError {
     what: `${option} ${text} has to be less than the ${planes} of --planes`,
     fix: 'leave at least one awake to ask',
     anchor: 'bad-values',
-    exitCode: 2,
+    kind: 'usage',
   });
 }
 
@@ -206,7 +206,7 @@ function wholeNumber(text: string, option: string, least = 1): number {
     what: `${option} "${text}" has to be a whole number of ${least} or more`,
     fix: 'correct it',
     anchor: 'bad-values',
-    exitCode: 2,
+    kind: 'usage',
   });
 }
 

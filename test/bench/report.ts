@@ -162,7 +162,7 @@ function notAReport(file: string, why: string): UserError {
     why,
     fix: 'name a file that --json wrote',
     anchor: 'bad-file',
-    exitCode: 2,
+    kind: 'usage',
   });
 }
 

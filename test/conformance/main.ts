@@ -91,7 +91,7 @@ function refuseSecondRun(name: string): (holder: { pid: number }) => never {
       why: `process ${pid} is at it; one that was interrupted still lets its running specs clear up`,
       fix: 'wait until it has ended, or use another sandbox with --name',
       anchor: 'conformance-suite',
-      exitCode: 2,
+      kind: 'refused',
     });
   };
 }
@@ -104,7 +104,7 @@ function refuseOtherVersion(name: string, version: string): void {
     what: `the sandbox "${name}" runs Kubernetes ${there}, not ${version}`,
     fix: 'leave --name out, or name another',
     anchor: 'bad-values',
-    exitCode: 2,
+    kind: 'usage',
   });
 }
 
@@ -114,7 +114,7 @@ function nothingToDeploy(deployOptions: string[]): UserError {
     why: 'the reference is the infra cluster of the sandbox, where nothing is deployed',
     fix: 'leave one of them out',
     anchor: 'bad-values',
-    exitCode: 2,
+    kind: 'usage',
   });
 }
 
@@ -152,7 +152,7 @@ function badValue(option: string, text: string, why: string): UserError {
     why,
     fix: 'correct it',
     anchor: 'bad-values',
-    exitCode: 2,
+    kind: 'usage',
   });
 }
 

@@ -102,7 +102,7 @@ function oneOf<T extends string>(chosen: T[] | undefined, option: string, known:
     what: `${option} knows no "${unknown.join(' ')}"`,
     fix: `choose from ${known.join(', ')}`,
     anchor: 'bad-values',
-    exitCode: 2,
+    kind: 'usage',
   });
 }
 
@@ -113,7 +113,7 @@ function whole(text: string, option: string, least: number): number {
     what: `${option} "${text}" has to be a number of ${least} or more`,
     fix: 'correct it',
     anchor: 'bad-values',
-    exitCode: 2,
+    kind: 'usage',
   });
 }
 

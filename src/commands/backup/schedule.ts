@@ -69,7 +69,7 @@ async function runSchedule(options: ScheduleOptions): Promise<void> {
       why: 'what would open them must not lie beside them, so only age public keys will do',
       fix: 'add --recipient age1… (age-keygen makes one)',
       anchor: 'backup-key',
-      exitCode: 2,
+      kind: 'usage',
     });
   checkRecipients(options.recipient);
   const { recipient: recipients, image } = options;
@@ -139,7 +139,7 @@ function destinationOf(options: ScheduleOptions): Destination {
 }
 
 function bad(what: string, fix?: string): UserError {
-  return new UserError({ what, fix, anchor: 'bad-values', exitCode: 2 });
+  return new UserError({ what, fix, anchor: 'bad-values', kind: 'usage' });
 }
 
 /** What the CronJob's pod runs where an image of k8sk8s was given. */

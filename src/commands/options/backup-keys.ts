@@ -32,7 +32,7 @@ export function addKeyOptions(command: Command): Command {
 
 /**
  * @param or what else may be done, for the message
- * @throws UserError `backup-key` (exit code 2) unless exactly one way was given
+ * @throws UserError `backup-key` unless exactly one way was given
  */
 export function sealOf({ passphraseFile, recipient, plaintext }: SealOptions, or = ''): Seal {
   const given = [passphraseFile, recipient, plaintext].filter((each) => each !== undefined);
@@ -44,7 +44,7 @@ export function sealOf({ passphraseFile, recipient, plaintext }: SealOptions, or
           : 'only one of --passphrase-file, --recipient and --plaintext can be used',
       fix: `add --passphrase-file FILE, or --recipient age1… (age-keygen makes one), or --plaintext to go without${or}`,
       anchor: 'backup-key',
-      exitCode: 2,
+      kind: 'usage',
     });
   if (plaintext) return 'plaintext';
   return recipient ? { recipients: recipient } : { passphrase: passphraseIn(passphraseFile!) };
@@ -64,7 +64,7 @@ function passphraseIn(file: string): string {
     what: `the first line of ${file} is empty`,
     fix: 'write the passphrase into it',
     anchor: 'backup-key',
-    exitCode: 2,
+    kind: 'usage',
   });
 }
 
@@ -75,6 +75,6 @@ function identitiesIn(file: string): string[] {
     what: `${file} holds no age identity`,
     fix: 'give a file as age-keygen writes it, with a line that begins with AGE-SECRET-KEY-1',
     anchor: 'backup-key',
-    exitCode: 2,
+    kind: 'usage',
   });
 }

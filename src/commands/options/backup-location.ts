@@ -44,7 +44,7 @@ function authorityIn(file: string): string {
     what: `${file} (--s3-ca) holds no certificate`,
     fix: 'give a file with the authority in PEM: -----BEGIN CERTIFICATE-----',
     anchor: 'bad-values',
-    exitCode: 2,
+    kind: 'usage',
   });
 }
 

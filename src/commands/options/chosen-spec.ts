@@ -19,7 +19,7 @@ export interface ChosenSpec {
  * What the command line and cluster.yaml say together; the command line wins. What is wrong with the values themselves
  * is said here, before anything is asked of a cluster.
  *
- * @throws UserError (exit code 2)
+ * @throws UserError (kind `usage`)
  */
 export function chooseSpec(command: Command, file: string | undefined): ChosenSpec {
   const reset = fieldsOf(command.getOptionValue('reset') as string[] | undefined);
@@ -55,7 +55,7 @@ function noHost(namespace: string): UserError {
     why: 'workers and kubectl reach the API server by that name, so it goes into certificates and kubeconfigs',
     fix: 'add -h HOST; if there should be a plane, k8sk8s list shows in which namespaces there are some',
     anchor: 'bad-values',
-    exitCode: 2,
+    kind: 'usage',
   });
 }
 
@@ -72,7 +72,7 @@ function fieldsOf(options: string[] = []): (keyof ClusterSpecInput)[] {
       what: `--reset ${option}: there is no option --${name}${didYouMean(name, [...byFlag.keys()])}`,
       fix: 'name an option of k8sk8s deploy --help',
       anchor: 'bad-values',
-      exitCode: 2,
+      kind: 'usage',
     });
   });
 }

@@ -11,7 +11,7 @@ export type ClusterFile = { spec: Partial<ClusterSpecInput> } & { [key in (typeo
 /**
  * Reads a cluster.yaml: the fields of the spec, and where and how to deploy it, on one level.
  *
- * @throws UserError (exit code 2) for broken YAML, a list or scalar at the top, and unknown keys, each with a suggestion
+ * @throws UserError (kind `usage`) for broken YAML, a list or scalar at the top, and unknown keys, each with a suggestion
  */
 export function readClusterFile(file: string | undefined): ClusterFile {
   if (file === undefined) return { spec: {} };
@@ -21,7 +21,7 @@ export function readClusterFile(file: string | undefined): ClusterFile {
       what: `${file} has to be a mapping of options such as "host: k.example.com"`,
       fix: 'see cluster.yaml in the README',
       anchor: 'bad-file',
-      exitCode: 2,
+      kind: 'usage',
     });
   }
   const known = [...Object.keys(clusterSpec.shape), ...localKeys];
@@ -31,7 +31,7 @@ export function readClusterFile(file: string | undefined): ClusterFile {
       what: `${file} has ${unknown.length === 1 ? 'a key' : 'keys'} that k8sk8s does not know: ${unknown.map((key) => `"${key}"${didYouMean(key, known)}`).join(', ')}`,
       fix: `correct or remove ${unknown.length === 1 ? 'it' : 'them'}; k8sk8s deploy --help lists all options`,
       anchor: 'bad-file',
-      exitCode: 2,
+      kind: 'usage',
     });
   }
   const local: Record<string, string> = {};
@@ -44,7 +44,7 @@ export function readClusterFile(file: string | undefined): ClusterFile {
         what: `"${key}" in ${file} has to be a string`,
         fix: 'correct it',
         anchor: 'bad-file',
-        exitCode: 2,
+        kind: 'usage',
       });
   }
   return { spec, ...local };

@@ -15,7 +15,7 @@ export async function confirm(action: string, consequence: string): Promise<void
       why: 'there is no terminal to ask at',
       fix: 'add --yes',
       anchor: 'not-confirmed',
-      exitCode: 2,
+      kind: 'refused',
     });
   const terminal = createInterface({ input: process.stdin, output: process.stderr });
   const answer = await terminal.question(`Really ${action}? ${consequence} [y/N] `).finally(() => terminal.close());
@@ -24,6 +24,6 @@ export async function confirm(action: string, consequence: string): Promise<void
       what: 'nothing was done',
       why: 'the answer was not yes',
       anchor: 'not-confirmed',
-      exitCode: 2,
+      kind: 'refused',
     });
 }

@@ -47,7 +47,7 @@ export function outputOption(): Option {
   return new Option('--output <FORMAT>', 'text or json').choices(['text', 'json']).default('text');
 }
 
-/** Opens the infra cluster in the chosen namespace. @throws UserError (exit code 2) */
+/** Opens the infra cluster in the chosen namespace. @throws UserError (kind `usage`) */
 export function connect(options: ConnectionOptions): InfraCluster {
   const namespace = options.namespace ?? namespaceOfContext(options);
   if (namespace === undefined) {
@@ -55,7 +55,7 @@ export function connect(options: ConnectionOptions): InfraCluster {
       what: 'no namespace was given, and the context of the kubeconfig names none',
       fix: 'add -n NAMESPACE',
       anchor: 'namespace',
-      exitCode: 2,
+      kind: 'usage',
     });
   }
   if (!/^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/.test(namespace)) {
@@ -64,7 +64,7 @@ export function connect(options: ConnectionOptions): InfraCluster {
       why: 'it has at most 63 lower-case letters, digits and -, and begins and ends with a letter or digit',
       fix: 'correct it',
       anchor: 'namespace',
-      exitCode: 2,
+      kind: 'usage',
     });
   }
   if (reservedNamespaces.includes(namespace)) {
@@ -73,7 +73,7 @@ export function connect(options: ConnectionOptions): InfraCluster {
       why: 'a plane there would share its Secrets and rights with the cluster that carries it',
       fix: 'use a namespace of its own',
       anchor: 'namespace',
-      exitCode: 2,
+      kind: 'usage',
     });
   }
   return connectInfra(options, namespace, options.sealFile === undefined ? undefined : readSealFile(options.sealFile));
@@ -126,7 +126,7 @@ export function parseDuration(text: string, option: string): number {
       what: `${option} "${text}" is not a length of time`,
       fix: 'write for example 90s, 5m or 24h',
       anchor: 'bad-values',
-      exitCode: 2,
+      kind: 'usage',
     });
   return value;
 }

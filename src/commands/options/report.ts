@@ -9,7 +9,7 @@ const documentation = 'docs/checks.md';
 /**
  * Says on stderr what went wrong: what, why, what to do.
  *
- * @returns the process's exit code: 0 for help, 1 failed, 2 usage or preflight
+ * @returns the process's exit code: 0 for help, 1 for what was begun and failed, 2 for what was not begun
  */
 export function reportError(error: unknown, argv: string[]): number {
   if (error instanceof CommanderError) return reportUsage(error);
@@ -18,7 +18,7 @@ export function reportError(error: unknown, argv: string[]): number {
   if (known instanceof UserError) {
     process.stderr.write(`${colour.red('ERROR')} ${explained(known)}\n`);
     process.stderr.write(colour.dim(`  see: ${documentation}#${known.anchor}\n`));
-    return known.exitCode;
+    return known.kind === 'failed' ? 1 : 2;
   }
   if (known instanceof Error && known.name === 'AbortError') {
     process.stderr.write('interrupted\n');

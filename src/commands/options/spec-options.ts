@@ -61,7 +61,7 @@ export function readYaml(file: string, what: string): unknown {
       why: mark ? `line ${mark.line + 1}, column ${mark.column + 1}: ${reason}` : reason,
       fix: 'correct that line',
       anchor: 'bad-file',
-      exitCode: 2,
+      kind: 'usage',
       cause: error,
     });
   }

@@ -203,7 +203,7 @@ function snapshotAsleep(namespace: string): UserError {
     what: `the plane in namespace "${namespace}" sleeps, and what its ephemeral etcd held lies in a snapshot`,
     fix: `wake it first with: k8sk8s wake -n ${namespace}, which gives it back; then deploy`,
     anchor: 'plane-asleep',
-    exitCode: 2,
+    kind: 'refused',
   });
 }
 
@@ -213,7 +213,7 @@ function membersAsleep(namespace: string): UserError {
     what: `the plane in namespace "${namespace}" sleeps, and so do the etcd members that would have to agree on another number`,
     fix: `wake it first with: k8sk8s wake -n ${namespace}; or leave --etcd-members as it was`,
     anchor: 'plane-asleep',
-    exitCode: 2,
+    kind: 'refused',
   });
 }
 
@@ -223,7 +223,7 @@ function unfinishedRestore(namespace: string): UserError {
     why: 'its etcd has not got the data of the backup yet, and would begin empty',
     fix: `run k8sk8s restore FILE -n ${namespace} again, which begins anew; or give up: k8sk8s destroy -n ${namespace}`,
     anchor: 'restore-unfinished',
-    exitCode: 2,
+    kind: 'refused',
   });
 }
 

@@ -135,7 +135,7 @@ function notALeaf(name: string, { bundle }: Plane): UserError {
       ? 'leave it out; k8sk8s certs status tells how long authorities live'
       : `name one or more of ${known.join(', ')}`,
     anchor: 'no-certificate',
-    exitCode: 2,
+    kind: 'refused',
   });
 }
 

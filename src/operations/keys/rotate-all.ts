@@ -190,6 +190,6 @@ function wouldLoseData(): UserError {
     why: 'the plane keeps its data in that pod (ephemeral storage)',
     fix: 'add --yes when nothing in the hosted cluster is worth keeping, and run k8sk8s deploy after the first run; or destroy the plane and deploy it again, which ends everything that was exposed, too',
     anchor: 'data-loss',
-    exitCode: 2,
+    kind: 'refused',
   });
 }

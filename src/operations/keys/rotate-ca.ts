@@ -312,7 +312,7 @@ class Rotation {
       why: 'the plane keeps its data in that pod (ephemeral storage)',
       fix: `name the others alone, --authority ${rotatable.filter((name) => !isOfEtcd(name)).join(' ')}; or add --yes when nothing in the hosted cluster is worth keeping, and run k8sk8s deploy -n ${this.#cluster.namespace} afterwards`,
       anchor: 'data-loss',
-      exitCode: 2,
+      kind: 'refused',
     });
   }
 

@@ -131,7 +131,7 @@ async function requireRights(cluster: InfraCluster): Promise<void> {
     why: 'the data of the backup goes into etcd by a pod of its own',
     fix: 'ask the administrator of the infra cluster for templates/rights/namespace-admin.yaml; nothing was changed',
     anchor: 'rights',
-    exitCode: 2,
+    kind: 'refused',
   });
 }
 
@@ -219,7 +219,7 @@ function hasPlane(namespace: string, record: PlaneRecord | undefined): UserError
     why: 'a backup is restored into a namespace without one',
     fix: `use another namespace; or take that plane away first (k8sk8s destroy -n ${namespace}), or add --replace, which backs it up before`,
     anchor: 'namespace-has-plane',
-    exitCode: 2,
+    kind: 'refused',
   });
 }
 
@@ -243,7 +243,7 @@ async function refuseTwoPlanes(
         ? `take it away first: ${destroyIt}`
         : `take it away first: ${destroyIt}, with the kubeconfig of the infra cluster in which it was backed up, where that is another one than ${cluster.server}`,
       anchor: 'old-plane-alive',
-      exitCode: 2,
+      kind: 'refused',
     });
   const { publicServer } = head.addresses;
   if (silent.length > 0 && !oldPlaneIsDown)
@@ -252,7 +252,7 @@ async function refuseTwoPlanes(
       why: `nothing answers at ${silent.join(' and ')}, which may be because of the network`,
       fix: 'make sure that it is down and stays so, and add --old-plane-is-down',
       anchor: 'old-plane-alive',
-      exitCode: 2,
+      kind: 'refused',
     });
   if (silent.includes(publicServer) && asNewHost === undefined)
     reporter.warn(

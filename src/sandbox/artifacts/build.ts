@@ -28,7 +28,7 @@ export async function findGo(program?: string): Promise<Go> {
       why: 'there is no program "go" on PATH, and not every program can be downloaded',
       fix: install,
       anchor: 'no-go',
-      exitCode: 2,
+      kind: 'refused',
     });
   }
   const ran = await run(path, ['env', 'GOVERSION'], { env: goEnvironment() });
@@ -41,7 +41,7 @@ export async function findGo(program?: string): Promise<Go> {
       : (ran.errors.at(-1) ?? `it ended with code ${ran.code}`),
     fix: install,
     anchor: 'go-too-old',
-    exitCode: 2,
+    kind: 'refused',
   });
 }
 

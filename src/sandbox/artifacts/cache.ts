@@ -24,7 +24,7 @@ export function architecture(arch: string = process.arch): 'amd64' | 'arm64' {
     why: 'it knows how to build or download its programs for amd64 and arm64 only',
     fix: 'use any other cluster as the infra cluster: kind, or one in a cloud',
     anchor: 'unsupported-architecture',
-    exitCode: 2,
+    kind: 'refused',
   });
 }
 
@@ -98,7 +98,7 @@ function notWritable(path: string, error: unknown): UserError {
     why: messageOf(error),
     fix: 'make it writable, or name another one in K8SK8S_CACHE',
     anchor: 'cache-not-writable',
-    exitCode: 2,
+    kind: 'refused',
     cause: error,
   });
 }

@@ -27,7 +27,7 @@ export function artifactMode(env: NodeJS.ProcessEnv = process.env): ArtifactMode
     why: 'it takes auto, build or download',
     fix: 'unset it to download official releases where possible and build the rest',
     anchor: 'artifacts-mode',
-    exitCode: 2,
+    kind: 'usage',
   });
 }
 

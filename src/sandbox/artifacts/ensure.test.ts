@@ -92,7 +92,7 @@ test('a go that is too old is refused before anything is built', async () => {
   const options = { root, mode: 'build', goProgram: await fakeGo({ version: '1.19.8' }) } as const;
   await expect(ensureBinaries(['pause'], options, reporter)).rejects.toMatchObject({
     anchor: 'go-too-old',
-    exitCode: 2,
+    kind: 'refused',
   });
 });
 

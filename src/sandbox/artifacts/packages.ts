@@ -74,7 +74,7 @@ export async function ensurePackages(reporter: Reporter, more: DebianPackage[] =
         : 'this is no Debian-like system, so k8sk8s does not know how to install them',
       fix: apt ? `as root: ${aptLine(missing)}` : 'install the programs of the same names the way this system does',
       anchor: 'missing-packages',
-      exitCode: 2,
+      kind: 'refused',
     });
   }
   const phase = reporter.begin(`Debian packages: ${missing.join(' ')}`);

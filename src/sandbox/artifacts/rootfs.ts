@@ -121,7 +121,7 @@ function missing(name: string): UserError {
     why: 'a part of the sandbox runs inside containers with it',
     fix: 'run the command as root, which installs what is missing; "k8sk8s sandbox up" lists the packages when it may not',
     anchor: 'missing-packages',
-    exitCode: 2,
+    kind: 'refused',
   });
 }
 
