@@ -1,9 +1,13 @@
 import { defineConfig } from 'vitest/config';
+import { E2eOrder } from './test/e2e/order.ts';
 
 // Projects from the fastest to the slowest; `npm run test:unit` runs the first two in seconds.
 export default defineConfig({
   test: {
     reporters: ['default', './test/closing-line.ts'],
+    sequence: { sequencer: E2eOrder },
+    // Taking the sandbox down; vitest ends the process when it takes longer than this.
+    teardownTimeout: 120_000,
     projects: [
       {
         test: {
@@ -33,7 +37,7 @@ export default defineConfig({
           name: 'e2e',
           include: ['test/e2e/**/*.test.ts'],
           globalSetup: ['test/e2e/global-setup.ts'],
-          // One sandbox on a small box: one file after the other, in the order of their names.
+          // One sandbox on a small box: one file after the other, in the order of test/e2e/order.ts.
           fileParallelism: false,
           sequence: { groupOrder: 1 },
           testTimeout: 300_000,

@@ -9,7 +9,9 @@ declare module 'vitest' {
 
 /** One API server for all API tests; each test has a namespace of its own. */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
+  const started = Date.now();
   const plane = await startControlPlane();
+  project.provide('seconds', { 'kube-apiserver and etcd for api': (Date.now() - started) / 1000 });
   await plane.kubeconfig('admin', ['system:masters']);
   project.provide('api', { server: plane.server, folder: plane.folder, authority: plane.authority });
   return () => plane.stop();

@@ -20,6 +20,12 @@ export default function setup(project: TestProject): () => void {
   const sandbox = (...rest: string[]) =>
     execFileSync(process.execPath, [cli, 'sandbox', ...rest, '--name', name], { stdio: 'inherit' });
   const before = boxState();
+  const seconds: Record<string, number> = {};
+  const took = (what: string, started: number) => {
+    seconds[what] = (Date.now() - started) / 1000;
+    project.provide('seconds', seconds);
+  };
+  const started = Date.now();
   const work = mkdtempSync(path.join(tmpdir(), 'k8sk8s-e2e-'));
   try {
     sandbox(
@@ -34,14 +40,24 @@ export default function setup(project: TestProject): () => void {
     if (!process.env.K8SK8S_KEEP_SANDBOX) sandbox('down');
     throw error;
   }
+  took('sandbox up', started);
   project.provide('sandbox', name);
   project.provide('work', work);
   return () => {
     if (process.env.K8SK8S_KEEP_SANDBOX) return;
-    sandbox('down');
-    rmSync(work, { recursive: true, force: true });
-    const left = settled(before);
-    if (left.length > 0) throw new Error(`sandbox down did not leave the box as it was:\n${left.join('\n')}`);
+    const ending = Date.now();
+    try {
+      sandbox('down');
+      rmSync(work, { recursive: true, force: true });
+      const left = settled(before);
+      if (left.length > 0) throw new Error(`sandbox down did not leave the box as it was:\n${left.join('\n')}`);
+    } catch (error) {
+      // Vitest prints what a teardown throws, and exits with 0 all the same.
+      process.exitCode = 1;
+      throw error;
+    } finally {
+      took('sandbox down', ending);
+    }
   };
 }
 
