@@ -1,9 +1,9 @@
 import type { Command } from 'commander';
 import { UserError } from '../base/errors.ts';
 import { toolVersion } from '../base/version.ts';
-import type { ClusterSpec } from '../config/schema.ts';
 import type { InfraCluster } from '../kube/infra-cluster.ts';
 import { type DeployResult, deploy } from '../operations/deploy/deploy.ts';
+import { chooseSpecFor, type SpecChoice } from '../operations/deploy/spec-choice.ts';
 import { formatDuration } from '../ui/reporter.ts';
 import { chooseSpec } from './options/chosen-spec.ts';
 import {
@@ -60,18 +60,18 @@ Options that are not given again keep what the plane was deployed with; --reset 
 async function run(command: Command): Promise<void> {
   const started = performance.now();
   const signal = interruption();
-  const { complete, local } = chooseSpec(command, command.opts<DeployOptions>().file);
+  const { completeIn, local } = chooseSpec(command, command.opts<DeployOptions>().file);
   const options: DeployOptions = { ...command.opts<DeployOptions>(), ...local };
   const timeout = parseDuration(options.timeout, '--timeout');
   const cluster = connect(options);
   try {
     reporterOf(options).debug(`k8sk8s ${toolVersion()} at ${cluster.server}, namespace ${cluster.namespace}`);
-    const spec = await complete(cluster);
-    if (options.export) await printManifests(cluster, spec, options);
-    else if (options.dryRun) await printPlan(cluster, spec, options);
+    const choose = completeIn(cluster.namespace);
+    if (options.export) await printManifests(cluster, choose, options);
+    else if (options.dryRun) await printPlan(cluster, choose, options);
     else {
       const result = await deploy(cluster, {
-        spec,
+        choose,
         reporter: reporterOf(options),
         timeout,
         signal,
@@ -102,7 +102,8 @@ function printResult(cluster: InfraCluster, result: DeployResult, options: Deplo
   }
 }
 
-async function printPlan(cluster: InfraCluster, spec: ClusterSpec, options: DeployOptions): Promise<void> {
+async function printPlan(cluster: InfraCluster, choose: SpecChoice, options: DeployOptions): Promise<void> {
+  const { spec } = await chooseSpecFor(cluster, choose);
   const { dryRun } = await import('../operations/deploy/dry-run.ts');
   const { created, changed, unchanged } = await dryRun(cluster, spec, reporterOf(options));
   if (options.output === 'json') {
@@ -118,7 +119,8 @@ async function printPlan(cluster: InfraCluster, spec: ClusterSpec, options: Depl
   );
 }
 
-async function printManifests(cluster: InfraCluster, spec: ClusterSpec, options: DeployOptions): Promise<void> {
+async function printManifests(cluster: InfraCluster, choose: SpecChoice, options: DeployOptions): Promise<void> {
+  const { spec } = await chooseSpecFor(cluster, choose);
   const { exportManifests } = await import('../operations/deploy/dry-run.ts');
   const reporter = reporterOf(options);
   const { infra, hosted, placeholders } = await exportManifests(cluster, spec, options.withSecrets ?? false);

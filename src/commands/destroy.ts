@@ -53,7 +53,8 @@ async function run(options: DestroyOptions): Promise<void> {
     if (options.dryRun) return showPlan(cluster.namespace, inventory, backups, options);
     if (inventory.owned.length + inventory.pods.length === 0) {
       // A command that was killed, or that looked for a plane in vain, may have left its lease.
-      if (inventory.lease) await destroy(cluster, { inventory, reporter: quietReporter, timeout, signal });
+      if (inventory.lease)
+        await destroy(cluster, { agreed: inventory.record, reporter: quietReporter, timeout, signal });
       reporter.line(`Nothing to do: no plane of k8sk8s is in namespace "${cluster.namespace}".`);
     } else {
       reporter.line(
@@ -67,7 +68,7 @@ async function run(options: DestroyOptions): Promise<void> {
         const plane = ['the plane', inventory.record?.spec.host].filter(Boolean).join(' ');
         await confirm(`delete ${plane} in namespace "${cluster.namespace}"`, 'All of its data is lost.');
       }
-      const { deleted } = await destroy(cluster, { inventory, reporter, timeout, signal });
+      const { deleted } = await destroy(cluster, { agreed: inventory.record, reporter, timeout, signal });
       reporter.line(`${deleted} objects deleted, 0 left.`);
       for (const { where, look } of backups) reporter.line(`Its scheduled backups stay ${where}: ${look}`);
     }

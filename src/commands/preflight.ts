@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import { UserError } from '../base/errors.ts';
+import { chooseSpecFor } from '../operations/deploy/spec-choice.ts';
 import { renderResult, summary } from '../preflight/render.ts';
 import { assess } from '../preflight/run.ts';
 import { chooseSpec } from './options/chosen-spec.ts';
@@ -24,10 +25,11 @@ export function configure(command: Command): void {
 
 async function run(command: Command): Promise<void> {
   const options = command.opts<ConnectionOptions & { file?: string; output: string }>();
-  const { complete, local } = chooseSpec(command, options.file);
+  const { completeIn, local } = chooseSpec(command, options.file);
   const cluster = connect({ ...options, ...local });
   try {
-    const results = await assess(cluster, await complete(cluster));
+    const { spec } = await chooseSpecFor(cluster, completeIn(cluster.namespace));
+    const results = await assess(cluster, spec);
     const failed = results.filter(({ severity, outcome }) => severity === 'fatal' && outcome.state === 'failed');
     if (options.output === 'json') {
       process.stdout.write(`${JSON.stringify({ ok: failed.length === 0, checks: results }, null, 2)}\n`);

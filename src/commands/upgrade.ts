@@ -1,10 +1,11 @@
 import type { Command } from 'commander';
 import { backupName } from '../backup/names.ts';
+import type { Seal } from '../backup/seal.ts';
 import { UserError } from '../base/errors.ts';
 import { knownMinors, newest, resolveVersion } from '../config/versions.ts';
 import type { InfraCluster } from '../kube/infra-cluster.ts';
 import { planUpgrade, type UpgradePlan } from '../operations/upgrade/plan.ts';
-import { type UpgradeRequest, upgrade } from '../operations/upgrade/upgrade.ts';
+import { upgrade } from '../operations/upgrade/upgrade.ts';
 import { formatDuration } from '../ui/reporter.ts';
 import { addSealOptions, type SealOptions, sealOf } from './options/backup-keys.ts';
 import {
@@ -62,22 +63,25 @@ async function run(options: UpgradeOptions): Promise<void> {
   const cluster = connect(options);
   const reporter = reporterOf(options);
   try {
-    const planned = await planUpgrade(cluster, to, options.allowUntestedVersion ?? false);
-    const { plan } = planned;
+    const allowUntested = options.allowUntestedVersion ?? false;
     if (options.plan) {
+      const plan = await planUpgrade(cluster, to, allowUntested);
       process.stdout.write(options.output === 'json' ? `${JSON.stringify(plan, null, 2)}\n` : `${renderPlan(plan)}\n`);
       if (against(plan, options).length > 0) process.exitCode = 1;
       return;
     }
-    refuse(plan, options);
-    const backup = backupOf(cluster, plan, options);
-    for (const words of removedWords(plan)) reporter.warn(words);
-    if (plan.done > 0) reporter.line(`going on with an upgrade to ${to} that was not finished`);
-    const result = await upgrade(cluster, planned, { reporter, timeout, observe, backup, signal });
+    const decide = (plan: UpgradePlan) => {
+      refuse(plan, options);
+      const backup = backupOf(cluster, plan, options);
+      for (const words of removedWords(plan)) reporter.warn(words);
+      if (plan.done > 0) reporter.line(`going on with an upgrade to ${to} that was not finished`);
+      return backup;
+    };
+    const result = await upgrade(cluster, { to, allowUntested, observe, decide, reporter, timeout, signal });
     const took = performance.now() - started;
     if (options.output === 'json')
       process.stdout.write(`${JSON.stringify({ ...result, seconds: took / 1000 }, null, 2)}\n`);
-    else reporter.line(`The plane runs ${result.serverVersion}, before ${plan.from} (${formatDuration(took)}).`);
+    else reporter.line(`The plane runs ${result.serverVersion}, before ${result.from} (${formatDuration(took)}).`);
   } finally {
     await cluster.close();
   }
@@ -88,7 +92,7 @@ function backupOf(
   { namespace }: InfraCluster,
   { from, to }: UpgradePlan,
   options: UpgradeOptions,
-): UpgradeRequest['backup'] {
+): { file: string; seal: Seal } | undefined {
   if (options.backup === false || from === to) return undefined;
   const seal = sealOf(options, ', or --no-backup to make none before the upgrade');
   return { seal, file: options.backup ?? backupName(namespace, `before-${to}`) };

@@ -1,34 +1,44 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import pLimit from 'p-limit';
 import { UserError } from '../base/errors.ts';
 import { ApiError } from '../kube/errors.ts';
 import type { HostedCluster } from '../kube/hosted-cluster.ts';
 import { type KubeObject, nameOf, type Service } from '../kube/objects.ts';
 import { type Applied, noteApplied } from '../live/apply.ts';
-import type { Reporter } from '../ui/reporter.ts';
+import type { Work } from '../ui/work.ts';
 import { freeAddress, isAddressTaken } from './service-address.ts';
 
 /** The API server is ready a moment before it has made its own namespaces. */
 const namespaceGrace = 10_000;
 
-/** Server-side apply of the child assets, all at once; reports what was created or changed in the order given. */
+/**
+ * Server-side apply of the child assets, some at a time; reports what was created or changed in the order given.
+ *
+ * @throws UserError `child-asset-refused`; the reason of `signal` when it fires, and nothing is sent after that
+ */
 export async function applyChildAssets(
   cluster: HostedCluster,
   objects: KubeObject[],
   applied: Applied,
-  reporter: Reporter,
+  { reporter, signal }: Pick<Work, 'reporter' | 'signal'>,
 ): Promise<void> {
+  const limit = pLimit(16);
   const results = await Promise.all(
-    objects.map(async (object) => {
-      const before = await cluster.get(object, object.metadata.name, object.metadata.namespace);
-      return { before, after: await applyOne(cluster, object) };
-    }),
+    objects.map((object) =>
+      limit(async () => {
+        signal.throwIfAborted();
+        const before = await cluster.get(object, object.metadata.name, object.metadata.namespace);
+        return { before, after: await applyOne(cluster, object, signal) };
+      }),
+    ),
   );
   for (const { before, after } of results) noteApplied(applied, before, after, reporter);
 }
 
-async function applyOne(cluster: HostedCluster, object: KubeObject): Promise<KubeObject> {
+async function applyOne(cluster: HostedCluster, object: KubeObject, signal: AbortSignal): Promise<KubeObject> {
   const deadline = Date.now() + namespaceGrace;
   for (;;) {
+    signal.throwIfAborted();
     try {
       return await cluster.apply(object);
     } catch (error) {

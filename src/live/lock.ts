@@ -7,8 +7,8 @@ import { ConnectionError, explainCallError, isConflict, isNotFound } from '../ku
 import type { InfraCluster } from '../kube/infra-cluster.ts';
 import type { Lease } from '../kube/objects.ts';
 import { anyPlaneSelector, partOf, recordName } from '../plane/names.ts';
+import { recordKind } from '../plane/record.ts';
 import type { Reporter } from '../ui/reporter.ts';
-import { requireRecord } from './record.ts';
 
 const kind = { apiVersion: 'coordination.k8s.io/v1', kind: 'Lease' };
 const durationSeconds = 15;
@@ -19,8 +19,8 @@ const holderProcess = 'k8sk8s.io/holder-process';
 export interface Lock {
   /** Fires when another took the lock over: what is under way has to stop. */
   readonly lost: AbortSignal;
-  /** Lets go. With `remove`, the Lease itself goes too, as the last thing of a destroyed plane. */
-  release(options?: { remove?: boolean }): Promise<void>;
+  /** Lets go. The Lease itself goes too when the namespace has no plane's record, or has none any more. */
+  release(): Promise<void>;
 }
 
 /**
@@ -34,7 +34,7 @@ export async function acquireLock(
   cluster: InfraCluster,
   activity: string,
   reporter: Reporter,
-  signal?: AbortSignal,
+  signal: AbortSignal,
 ): Promise<Lock> {
   const identity = `${activity} by ${userName()}@${hostname()} (process ${process.pid}, ${randomBytes(3).toString('hex')})`;
   let held = await take(cluster, identity, reporter, signal).catch((error: unknown) => {
@@ -61,37 +61,19 @@ export async function acquireLock(
   timer.unref();
   return {
     lost: lost.signal,
-    async release(options = {}) {
+    async release() {
       clearInterval(timer);
       await renewing;
       if (lost.signal.aborted) return;
-      if (options.remove) await cluster.delete(kind, recordName, held.metadata.uid);
+      // What cannot be asked counts as a plane: a Lease that nobody holds is in nobody's way.
+      const recorded = await cluster.get(recordKind, recordName).catch(() => held);
+      if (!recorded) await cluster.delete(kind, recordName, held.metadata.uid);
       else await cluster.replace({ ...held, spec: { ...held.spec, holderIdentity: '' } }).catch(() => undefined);
     },
   };
 }
 
-/**
- * `acquireLock` for what needs a plane that is there: without one, no lease is left in the namespace.
- *
- * @throws UserError `no-plane`, and as acquireLock
- */
-export async function lockPlane(
-  cluster: InfraCluster,
-  activity: string,
-  reporter: Reporter,
-  signal?: AbortSignal,
-): Promise<Lock> {
-  await requireRecord(cluster);
-  return acquireLock(cluster, activity, reporter, signal);
-}
-
-async function take(
-  cluster: InfraCluster,
-  identity: string,
-  reporter: Reporter,
-  signal: AbortSignal | undefined,
-): Promise<Lease> {
+async function take(cluster: InfraCluster, identity: string, reporter: Reporter, signal: AbortSignal): Promise<Lease> {
   for (let attempt = 0; ; attempt++) {
     const found = await cluster.get<Lease>(kind, recordName);
     if (found?.spec.holderIdentity === identity) return found;
@@ -118,12 +100,7 @@ const fresh: Lease = {
 };
 
 /** Returns once nobody alive holds the lease; only for holders of other machines that takes a while. */
-async function untilFree(
-  cluster: InfraCluster,
-  found: Lease,
-  reporter: Reporter,
-  signal: AbortSignal | undefined,
-): Promise<void> {
+async function untilFree(cluster: InfraCluster, found: Lease, reporter: Reporter, signal: AbortSignal): Promise<void> {
   if (found.metadata.labels?.['app.kubernetes.io/part-of'] !== partOf) throw foreignLease(cluster.namespace);
   const holder = found.spec.holderIdentity;
   if (!holder) return;
@@ -142,7 +119,7 @@ async function untilStale(
   found: Lease,
   age: number,
   reporter: Reporter,
-  signal: AbortSignal | undefined,
+  signal: AbortSignal,
 ): Promise<void> {
   const holder = found.spec.holderIdentity!;
   const phase = reporter.begin(`The lease "${recordName}" is held by ${holder}: waiting for a sign of life`);

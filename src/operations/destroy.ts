@@ -4,51 +4,52 @@ import { UserError } from '../base/errors.ts';
 import { explainCallError } from '../kube/errors.ts';
 import type { InfraCluster } from '../kube/infra-cluster.ts';
 import { type KubeObject, nameOf } from '../kube/objects.ts';
-import { type Inventory, takeInventory } from '../live/inventory.ts';
-import { acquireLock } from '../live/lock.ts';
+import { takeInventory } from '../live/inventory.ts';
+import { type Held, withLock } from '../live/with-plane.ts';
 import { recordName } from '../plane/names.ts';
-import type { Reporter } from '../ui/reporter.ts';
-
-export interface DestroyRequest {
-  /** What the person was shown and agreed to. */
-  inventory: Inventory;
-  reporter: Reporter;
-  /** Milliseconds until everything has to be gone. */
-  timeout: number;
-  signal: AbortSignal;
-}
+import type { PlaneRecord } from '../plane/record.ts';
+import type { Work } from '../ui/work.ts';
 
 /**
  * Deletes what is k8sk8s's in the namespace, waits until it is really gone, pods included, and lists again. The record
  * goes last but one and the lease last, so that a destroy that was killed can be run again.
  *
+ * @param request `agreed`: the record of the plane that the person was shown; undefined where it has none
  * @returns how many objects were deleted
- * @throws UserError `not-gone` naming what is left when `timeout` has passed
+ * @throws UserError `not-gone` naming what is left when `timeout` has passed, `plane-changed` when another plane is there by now
  */
-export async function destroy(cluster: InfraCluster, request: DestroyRequest): Promise<{ deleted: number }> {
-  const { reporter, signal } = request;
-  const lock = await acquireLock(cluster, 'destroy', reporter, signal);
-  const stop = AbortSignal.any([signal, lock.lost]);
-  let finished = false;
-  try {
-    const { owned } = await takeInventory(cluster);
-    const record = owned.filter(isRecord);
-    // An API server whose etcd is gone first does not end before its grace period does.
-    const clients = owned.filter(({ kind }) => kind === 'Ingress' || kind === 'Deployment');
-    let deleted = await deleteAll(cluster, clients, reporter);
-    await untilClientsEnded(cluster, stop);
-    const others = owned.filter((object) => !isRecord(object) && !clients.includes(object));
-    deleted += await deleteAll(cluster, others, reporter);
-    await untilGone(cluster, record.length, request, stop);
-    const last = await deleteAll(cluster, record, reporter);
-    await untilGone(cluster, 0, request, stop);
-    finished = true;
-    return { deleted: deleted + last };
-  } catch (error) {
-    throw stop.aborted ? stop.reason : error;
-  } finally {
-    await lock.release({ remove: finished });
-  }
+export async function destroy(
+  cluster: InfraCluster,
+  { agreed, ...work }: Work & { agreed: PlaneRecord | undefined },
+): Promise<{ deleted: number }> {
+  return withLock(cluster, 'destroy', work, (held) => destroyHeld(held, agreed));
+}
+
+/** destroy in a namespace whose lock is held, and stays so: the lease is not deleted. */
+export async function destroyHeld(held: Held, agreed: PlaneRecord | undefined): Promise<{ deleted: number }> {
+  const { owned, record: present } = await takeInventory(held.cluster);
+  // With one plane gone and another made meanwhile, what was agreed to is not what is here.
+  if (present && present.planeId !== agreed?.planeId) throw otherPlane(held.cluster.namespace);
+  const record = owned.filter(isRecord);
+  // An API server whose etcd is gone first does not end before its grace period does.
+  const clients = owned.filter(({ kind }) => kind === 'Ingress' || kind === 'Deployment');
+  let deleted = await deleteAll(held, clients);
+  await untilClientsEnded(held);
+  const others = owned.filter((object) => !isRecord(object) && !clients.includes(object));
+  deleted += await deleteAll(held, others);
+  await untilGone(held, record.length);
+  deleted += await deleteAll(held, record);
+  await untilGone(held, 0);
+  return { deleted };
+}
+
+function otherPlane(namespace: string): UserError {
+  return new UserError({
+    what: `namespace "${namespace}" holds another plane than the one that was to be deleted`,
+    why: 'another command has made or replaced it meanwhile, so nothing was deleted',
+    fix: 'run the command again, which shows the plane that is there now',
+    anchor: 'plane-changed',
+  });
 }
 
 function isRecord(object: KubeObject): boolean {
@@ -56,11 +57,12 @@ function isRecord(object: KubeObject): boolean {
 }
 
 /** Each object by its UID: one that was made anew under the same name meanwhile is not ours to delete. */
-async function deleteAll(cluster: InfraCluster, objects: KubeObject[], reporter: Reporter): Promise<number> {
+async function deleteAll({ cluster, reporter, signal }: Held, objects: KubeObject[]): Promise<number> {
   const limit = pLimit(16);
   const gone = await Promise.all(
     objects.map((object) =>
       limit(async () => {
+        signal.throwIfAborted();
         try {
           return await cluster.delete(object, object.metadata.name, object.metadata.uid);
         } catch (error) {
@@ -74,22 +76,17 @@ async function deleteAll(cluster: InfraCluster, objects: KubeObject[], reporter:
 }
 
 /** The pods of all components but etcd; not longer than they may take, since a dead node must not stop the rest. */
-async function untilClientsEnded(cluster: InfraCluster, stop: AbortSignal): Promise<void> {
+async function untilClientsEnded({ cluster, signal }: Held): Promise<void> {
   const deadline = Date.now() + 10_000;
   for (;;) {
     const { pods } = await takeInventory(cluster);
     if (pods.every(({ metadata }) => metadata.labels?.['app.kubernetes.io/name'] === 'etcd') || Date.now() > deadline)
       return;
-    await sleep(100, undefined, { signal: stop });
+    await sleep(100, undefined, { signal });
   }
 }
 
-async function untilGone(
-  cluster: InfraCluster,
-  remaining: number,
-  { reporter, timeout }: DestroyRequest,
-  stop: AbortSignal,
-): Promise<void> {
+async function untilGone({ cluster, reporter, timeout, signal }: Held, remaining: number): Promise<void> {
   const deadline = Date.now() + timeout;
   const phase = reporter.begin('Waiting until everything is gone');
   for (;;) {
@@ -110,6 +107,6 @@ async function untilGone(
         anchor: 'not-gone',
       });
     }
-    await sleep(150, undefined, { signal: stop });
+    await sleep(150, undefined, { signal });
   }
 }

@@ -2,9 +2,8 @@ import { imagesOf } from '../config/images.ts';
 import type { InfraCluster } from '../kube/infra-cluster.ts';
 import type { ConfigMap, Pod } from '../kube/objects.ts';
 import { podLike, runOnce } from '../live/image-trial.ts';
-import { lockPlane } from '../live/lock.ts';
-import { openPlane, refuseAsleep } from '../live/open.ts';
 import { isReady, podsOf } from '../live/pods.ts';
+import { type HeldPlane, withPlane } from '../live/with-plane.ts';
 import { recordName } from '../plane/names.ts';
 import { type NetworkFinding, toConfigMap } from '../plane/record.ts';
 import { buildControlPlane } from '../plane/render.ts';
@@ -35,13 +34,14 @@ export function judgeNetwork(attempts: Attempt[]): Pick<NetworkFinding, 'policie
  *
  * @throws UserError `plane-asleep`, `plane-busy`, `image-trial`
  */
-export async function probeNetwork(cluster: InfraCluster, { reporter, timeout, signal }: Work): Promise<void> {
-  const lock = await lockPlane(cluster, 'status --probe-network', reporter, signal);
-  const stop = AbortSignal.any([signal, lock.lost]);
-  const phase = reporter.begin('Trying whether network policies are enforced');
+export async function probeNetwork(cluster: InfraCluster, work: Work): Promise<void> {
+  await withPlane(cluster, 'status --probe-network', work, probe);
+}
+
+async function probe({ record, spec, addresses, storage, bundle, held }: HeldPlane): Promise<void> {
+  const { cluster } = held;
+  const phase = held.reporter.begin('Trying whether network policies are enforced');
   try {
-    const { record, spec, addresses, storage, bundle } = await openPlane(cluster);
-    refuseAsleep(cluster, record);
     const pods = (await podsOf(cluster, record.planeId)).filter(isReady);
     const targets = pods.flatMap((pod) => targetsOf(pod, addresses.advertised.port));
     const owner = (await cluster.get<ConfigMap>({ apiVersion: 'v1', kind: 'ConfigMap' }, recordName))!;
@@ -52,15 +52,13 @@ export async function probeNetwork(cluster: InfraCluster, { reporter, timeout, s
       image: imagesOf(spec).node,
       command: ['node', '-e', dial, JSON.stringify(targets)],
     };
-    const said = await runOnce(cluster, podLike(scheduler, owner, container), { timeout, signal: stop });
+    const said = await runOnce(cluster, podLike(scheduler, owner, container), held);
     const found = judgeNetwork(said === undefined ? [] : (JSON.parse(said) as Attempt[]));
     await cluster.apply(toConfigMap({ ...record, network: { ...found, at: new Date().toISOString() } }));
     phase.done();
   } catch (error) {
     phase.fail();
-    throw stop.aborted ? stop.reason : error;
-  } finally {
-    await lock.release();
+    throw error;
   }
 }
 

@@ -5,10 +5,10 @@ import { seedEtcd } from '../etcd/seed.ts';
 import { forgetSnapshot, keepSnapshot, keptSnapshot } from '../etcd/snapshots.ts';
 import type { InfraCluster } from '../kube/infra-cluster.ts';
 import type { Workload } from '../kube/objects.ts';
-import { lockPlane } from '../live/lock.ts';
-import { openPlane, type Plane } from '../live/open.ts';
+import type { Plane } from '../live/open.ts';
 import { podsOf } from '../live/pods.ts';
 import { Diagnosis } from '../live/watch.ts';
+import { type HeldPlane, withPlane } from '../live/with-plane.ts';
 import { type Asleep, toConfigMap } from '../plane/record.ts';
 import { buildControlPlane } from '../plane/render.ts';
 import { waitAvailable, waitComponentsReady } from '../rollout/available.ts';
@@ -24,40 +24,35 @@ import type { Work } from '../ui/work.ts';
  * @returns false when it slept already
  * @throws UserError `sleep-too-large`, `plane-incomplete`
  */
-export async function sleepPlane(cluster: InfraCluster, { reporter, timeout, signal }: Work): Promise<boolean> {
-  const lock = await lockPlane(cluster, 'sleep', reporter, signal);
-  const stop = AbortSignal.any([signal, lock.lost]);
-  try {
-    const plane = await openPlane(cluster);
-    const { record } = plane;
-    if (record.phase !== 'available') throw unfinished(cluster);
-    const workloads = await workloadsOf(cluster, record);
-    const awake = workloads.filter(({ spec }) => spec.replicas !== 0);
-    if (record.asleep && awake.length === 0 && (await podsOf(cluster, record.planeId)).length === 0) return false;
-    const counts = Object.fromEntries(awake.map(({ metadata, spec }) => [metadata.name, spec.replicas ?? 1]));
-    const asleep: Asleep = {
-      since: record.asleep?.since ?? new Date().toISOString(),
-      replicas: { ...record.asleep?.replicas, ...counts },
-      // A plane that was about to wake may have seen writes since.
-      ...(!record.asleep?.givenBack && { snapshot: record.asleep?.snapshot }),
-    };
-    // Noted first: a run that is ended half-way leaves a plane that says why it does not answer.
+export async function sleepPlane(cluster: InfraCluster, work: Work): Promise<boolean> {
+  return withPlane(cluster, 'sleep', work, fallAsleep, { asleep: 'allowed' });
+}
+
+async function fallAsleep({ record, storage, bundle, held }: HeldPlane): Promise<boolean> {
+  const { cluster, reporter, signal } = held;
+  if (record.phase !== 'available') throw unfinished(cluster);
+  const workloads = await workloadsOf(cluster, record);
+  const awake = workloads.filter(({ spec }) => spec.replicas !== 0);
+  if (record.asleep && awake.length === 0 && (await podsOf(cluster, record.planeId)).length === 0) return false;
+  const counts = Object.fromEntries(awake.map(({ metadata, spec }) => [metadata.name, spec.replicas ?? 1]));
+  const asleep: Asleep = {
+    since: record.asleep?.since ?? new Date().toISOString(),
+    replicas: { ...record.asleep?.replicas, ...counts },
+    // A plane that was about to wake may have seen writes since.
+    ...(!record.asleep?.givenBack && { snapshot: record.asleep?.snapshot }),
+  };
+  // Noted first: a run that is ended half-way leaves a plane that says why it does not answer.
+  await cluster.apply(toConfigMap({ ...record, asleep }));
+  // An API server whose etcd is gone first does not end before its grace period does.
+  await endAllButEtcd(cluster, record, held);
+  if (storage.kind === 'ephemeral' && !asleep.snapshot) {
+    asleep.snapshot = await keepSnapshot(cluster, record, bundle, signal);
     await cluster.apply(toConfigMap({ ...record, asleep }));
-    // An API server whose etcd is gone first does not end before its grace period does.
-    await endAllButEtcd(cluster, record, { reporter, timeout, signal: stop });
-    if (plane.storage.kind === 'ephemeral' && !asleep.snapshot) {
-      asleep.snapshot = await keepSnapshot(cluster, record, plane.bundle, stop);
-      await cluster.apply(toConfigMap({ ...record, asleep }));
-      reporter.line(`etcd's data is kept in ${asleep.snapshot.parts} Secrets, revision ${asleep.snapshot.revision}`);
-    }
-    await scale(cluster, workloads, () => 0);
-    await untilEnded(cluster, record, () => true, { reporter, timeout, signal: stop });
-    return true;
-  } catch (error) {
-    throw stop.aborted ? stop.reason : error;
-  } finally {
-    await lock.release();
+    reporter.line(`etcd's data is kept in ${asleep.snapshot.parts} Secrets, revision ${asleep.snapshot.revision}`);
   }
+  await scale(cluster, workloads, () => 0);
+  await untilEnded(cluster, record, () => true, held);
+  return true;
 }
 
 /**
@@ -67,36 +62,33 @@ export async function sleepPlane(cluster: InfraCluster, { reporter, timeout, sig
  * @returns the plane's public address; undefined when it was awake
  */
 export async function wakePlane(cluster: InfraCluster, work: Work): Promise<string | undefined> {
-  const { reporter, timeout } = work;
-  const lock = await lockPlane(cluster, 'wake', reporter, work.signal);
-  const signal = AbortSignal.any([work.signal, lock.lost]);
-  let diagnosis: Diagnosis | undefined;
+  return withPlane(cluster, 'wake', work, wake, { asleep: 'allowed' });
+}
+
+async function wake(plane: HeldPlane): Promise<string | undefined> {
+  const { record, held } = plane;
+  const { cluster, reporter, timeout, signal } = held;
+  if (!record.asleep) return undefined;
+  const { replicas } = record.asleep;
+  // Certificates go on ageing.
+  const { bundle } = await renewLeaves(cluster, plane, reporter);
+  await giveBack(cluster, { ...plane, bundle }, record.asleep, held);
+  const workloads = await workloadsOf(cluster, record);
+  const diagnosis = new Diagnosis(cluster, record.planeId);
   try {
-    const plane = await openPlane(cluster);
-    const { record } = plane;
-    if (!record.asleep) return undefined;
-    const { replicas } = record.asleep;
-    // Certificates go on ageing.
-    const { bundle } = await renewLeaves(cluster, plane, reporter);
-    await giveBack(cluster, { ...plane, bundle }, record.asleep, { ...work, signal });
-    const workloads = await workloadsOf(cluster, record);
-    diagnosis = new Diagnosis(cluster, record.planeId);
     diagnosis.expect(workloads.map((each) => withPods(each, replicas)));
-    const wake = (some: Workload[]) => scale(cluster, some, (name) => podsOfAwake(name, replicas));
+    const start = (some: Workload[]) => scale(cluster, some, (name) => podsOfAwake(name, replicas));
     const { first, apiServer, clients } = startOrder(workloads, (workload) => workload);
-    await wake(first);
-    await waitEtcdStarts(diagnosis, { reporter, timeout, signal });
-    await wake(apiServer);
-    await untilAnswers(plane, diagnosis, { reporter, timeout, signal }, () => wake(clients));
+    await start(first);
+    await waitEtcdStarts(diagnosis, held);
+    await start(apiServer);
+    await untilAnswers(plane, diagnosis, held, () => start(clients));
     await waitComponentsReady(diagnosis, timeout, signal);
     await cluster.apply(toConfigMap({ ...record, asleep: undefined }));
     if (record.asleep.snapshot) await forgetSnapshot(cluster, record.asleep.snapshot);
     return plane.addresses.publicServer;
-  } catch (error) {
-    throw signal.aborted ? signal.reason : error;
   } finally {
-    diagnosis?.close();
-    await lock.release();
+    diagnosis.close();
   }
 }
 

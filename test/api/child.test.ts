@@ -9,7 +9,10 @@ import { connectAsHosted, newNamespace } from './world.ts';
 // A Service of fixed address, as kube-dns is, in the hosted cluster.
 
 const apply = (cluster: HostedCluster, object: KubeObject) =>
-  applyChildAssets(cluster, [object], nothingApplied(), quietReporter);
+  applyChildAssets(cluster, [object], nothingApplied(), {
+    reporter: quietReporter,
+    signal: new AbortController().signal,
+  });
 
 function service(namespace: string, name: string, clusterIP: string) {
   const spec = { clusterIP, ports: [{ name: 'dns', port: 53 }] };

@@ -11,6 +11,7 @@ import { newNamespace } from './world.ts';
 
 // The Lease that keeps two runs on one plane apart, against a real API server.
 
+const unhurried = new AbortController().signal;
 const kind = { apiVersion: 'coordination.k8s.io/v1', kind: 'Lease' };
 const read = (cluster: InfraCluster) => cluster.get<Lease>(kind, 'k8sk8s');
 
@@ -41,13 +42,15 @@ test('a holder that has ended on this machine is taken over at once, and one tha
   const { cluster } = await newNamespace();
   await heldBy(cluster, await endedProcess(), 1);
   const started = Date.now();
-  const lock = await acquireLock(cluster, 'deploy', quietReporter);
+  const lock = await acquireLock(cluster, 'deploy', quietReporter, unhurried);
   expect(Date.now() - started).toBeLessThan(3000);
-  await expect(acquireLock(cluster, 'destroy', quietReporter)).rejects.toMatchObject({ anchor: 'plane-busy' });
+  await expect(acquireLock(cluster, 'destroy', quietReporter, unhurried)).rejects.toMatchObject({
+    anchor: 'plane-busy',
+  });
   expect((await read(cluster))!.spec.holderIdentity).toContain('deploy by');
   await lock.release();
-  const next = await acquireLock(cluster, 'destroy', quietReporter);
-  await next.release({ remove: true });
+  const next = await acquireLock(cluster, 'destroy', quietReporter, unhurried);
+  await next.release();
   expect(await read(cluster)).toBeUndefined();
 });
 
@@ -55,9 +58,9 @@ test('a holder on another machine is waited for: taken over when it stays silent
   const { cluster } = await newNamespace();
   const lease = await heldBy(cluster, `elsewhere-${whereabouts()}`, 13);
   const started = Date.now();
-  const lock = await acquireLock(cluster, 'deploy', quietReporter);
+  const lock = await acquireLock(cluster, 'deploy', quietReporter, unhurried);
   expect(Date.now() - started).toBeGreaterThan(1000);
-  await lock.release({ remove: true });
+  await lock.release();
 
   // Its clock is two minutes ahead of ours.
   await heldBy(cluster, undefined, -120);
@@ -65,7 +68,7 @@ test('a holder on another machine is waited for: taken over when it stays silent
     const now = (await read(cluster))!;
     await cluster.replace({ ...now, spec: { ...now.spec, renewTime: time(-122) } });
   }, 1500);
-  await expect(acquireLock(cluster, 'destroy', quietReporter)).rejects.toMatchObject({
+  await expect(acquireLock(cluster, 'destroy', quietReporter, unhurried)).rejects.toMatchObject({
     anchor: 'plane-busy',
     why: expect.stringContaining(lease.spec.holderIdentity!),
   });
@@ -79,7 +82,7 @@ test('a lease that was made although the answer was lost is our own', async () =
     await create(object, options);
     throw new ConnectionError(cluster.server, 'ECONNRESET', 'socket hang up');
   };
-  const lock = await acquireLock(cluster, 'deploy', quietReporter);
+  const lock = await acquireLock(cluster, 'deploy', quietReporter, unhurried);
   expect((await read(cluster))!.spec.holderIdentity).toContain('deploy by');
-  await lock.release({ remove: true });
+  await lock.release();
 });

@@ -65,9 +65,12 @@ test('a command imports no other command', () => {
   expect(local.filter(({ from, to }) => isCommand(from) && isCommand(to)).map(said)).toEqual([]);
 });
 
-test('only operations take the lock of a plane', () => {
-  const takers = local.filter(({ to }) => to === 'live/lock.ts').map(({ from }) => roomOf(from));
-  expect(takers.filter((room) => room !== 'operations' && room !== 'live')).toEqual([]);
+test('only operations take the lock of a plane, and only by withPlane and withLock', () => {
+  expect(local.filter(({ to }) => to === 'live/lock.ts').map(({ from }) => from)).toEqual(['live/with-plane.ts']);
+  const takers = sources.filter((file) => /\bwith(Plane|Lock)\(/.test(readFileSync(`src/${file}`, 'utf8')));
+  // The sandbox has a lock of its own, a file of this machine.
+  const allowed = ['operations', 'sandbox'];
+  expect(takers.filter((file) => !allowed.includes(roomOf(file)) && file !== 'live/with-plane.ts')).toEqual([]);
 });
 
 test('a library that has an owner is imported by its owner alone', () => {

@@ -2,17 +2,16 @@ import type { Command } from 'commander';
 import { didYouMean } from '../../base/did-you-mean.ts';
 import { UserError } from '../../base/errors.ts';
 import { flagOf, parseSpec } from '../../config/parse.ts';
-import { type ClusterSpec, type ClusterSpecInput, clusterSpec } from '../../config/schema.ts';
-import type { InfraCluster } from '../../kube/infra-cluster.ts';
-import { readRecord } from '../../live/record.ts';
+import { type ClusterSpecInput, clusterSpec } from '../../config/schema.ts';
+import type { SpecChoice } from '../../operations/deploy/spec-choice.ts';
 import { readClusterFile } from './cluster-file.ts';
 import { specFromOptions } from './spec-options.ts';
 
 export interface ChosenSpec {
   /** Values of cluster.yaml that are about this run and that the command line leaves at their default. */
   local: Record<string, string>;
-  /** The whole spec: what was given, over what the plane was last deployed with, over the defaults. */
-  complete(cluster: InfraCluster): Promise<ClusterSpec>;
+  /** The whole spec: what was given, over what the plane of the namespace was last deployed with, over the defaults. */
+  completeIn(namespace: string): SpecChoice;
 }
 
 /**
@@ -32,17 +31,13 @@ export function chooseSpec(command: Command, file: string | undefined): ChosenSp
   );
   return {
     local: local as Record<string, string>,
-    async complete(cluster) {
-      // With a host given, what is wrong with the namespace is for preflight to say, together with all else.
-      const recorded = await readRecord(cluster).catch((error) =>
-        given.host === undefined ? Promise.reject(error) : undefined,
-      );
+    completeIn: (namespace) => (recorded) => {
       // What never worked is not a choice to keep; only the host, so that a first deploy can be repeated without it.
       const kept: Partial<ClusterSpecInput> =
         recorded?.phase === 'available' ? { ...recorded.spec } : { host: recorded?.spec.host };
       for (const field of reset) delete kept[field];
       const whole = { ...kept, ...given };
-      if (whole.host === undefined) throw noHost(cluster.namespace);
+      if (whole.host === undefined) throw noHost(namespace);
       return parseSpec(whole, source);
     },
   };

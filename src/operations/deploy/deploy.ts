@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { isDeepStrictEqual } from 'node:util';
 import { checkFiles, type FilesResult, writeFiles } from '../../access/files.ts';
 import { UserError } from '../../base/errors.ts';
 import { toolVersion } from '../../base/version.ts';
@@ -12,12 +13,12 @@ import type { InfraCluster } from '../../kube/infra-cluster.ts';
 import { type KubeObject, nameOf, type Secret, type Service } from '../../kube/objects.ts';
 import { type Applied, applyAll, Existing, nothingApplied } from '../../live/apply.ts';
 import { chooseStorage, removeEtcd } from '../../live/choose-storage.ts';
-import { acquireLock } from '../../live/lock.ts';
 import { connectAsAdministrator } from '../../live/open.ts';
-import { ensureRecord } from '../../live/record.ts';
+import { ensureRecord, readRecord } from '../../live/record.ts';
 import { readOpened, sealingOf } from '../../live/sealed-ca.ts';
 import { Diagnosis } from '../../live/watch.ts';
-import { ensureCertificates, type PkiBundle } from '../../pki/certificates.ts';
+import { type Held, withLock } from '../../live/with-plane.ts';
+import { ensureCertificates } from '../../pki/certificates.ts';
 import { daysWords } from '../../pki/inspect.ts';
 import { type Addresses, addressesOf, buildIngress, buildServices, loadBalancerIp } from '../../plane/addresses.ts';
 import { isRestoring, type PlaneRecord } from '../../plane/record.ts';
@@ -34,12 +35,21 @@ import {
   writeRecord,
 } from '../../rollout/control-plane.ts';
 import type { Reporter } from '../../ui/reporter.ts';
+import type { Work } from '../../ui/work.ts';
+import { chooseSpecFor, type SpecChoice } from './spec-choice.ts';
 
-export interface DeployRequest extends ComponentsRequest {
-  /** Ends the work at the next safe point. */
-  signal: AbortSignal;
+export interface DeployOptions extends Pick<ComponentsRequest, 'allowDataLoss'> {
   /** Where the kubeconfigs go; none for an operator, which has no disk. */
   files?: { dir: string; force: boolean };
+}
+
+export interface HeldDeployRequest extends DeployOptions, Pick<ComponentsRequest, 'restores'> {
+  spec: ClusterSpec;
+}
+
+/** What the steps of a deploy are told. */
+interface StepRequest extends ComponentsRequest {
+  files: DeployOptions['files'];
 }
 
 export interface DeployResult {
@@ -58,11 +68,29 @@ export interface DeployResult {
  *
  * @throws UserError when something is wrong that the person can do something about
  */
-export async function deploy(cluster: InfraCluster, request: DeployRequest): Promise<DeployResult> {
-  const { spec, reporter, signal } = request;
-  if (!request.restores) await runPreflight(cluster, spec, reporter);
-  const lock = await acquireLock(cluster, request.restores ? 'restore' : 'deploy', reporter, signal);
-  const stop = AbortSignal.any([signal, lock.lost]);
+export async function deploy(
+  cluster: InfraCluster,
+  { choose, ...request }: DeployOptions & Work & { choose: SpecChoice },
+): Promise<DeployResult> {
+  const before = await chooseSpecFor(cluster, choose);
+  await runPreflight(cluster, before.spec, request.reporter);
+  return withLock(cluster, 'deploy', request, async (held) => {
+    const { allowDataLoss, files } = request;
+    const recorded = await readRecord(cluster);
+    if (isDeepStrictEqual(recorded, before.recorded))
+      return deployHeld(held, { spec: before.spec, allowDataLoss, files });
+    held.reporter.line('The plane was changed by another command meanwhile: it is looked at again');
+    const spec = choose(recorded);
+    await runPreflight(cluster, spec, held.reporter);
+    return deployHeld(held, { spec, allowDataLoss, files });
+  });
+}
+
+/** deploy in a namespace whose lock is held, after preflight. The spec is as the record under the lock lets it be. */
+export async function deployHeld(held: Held, options: HeldDeployRequest): Promise<DeployResult> {
+  const { cluster, reporter, timeout, signal: stop } = held;
+  const { spec } = options;
+  const request: StepRequest = { files: options.files, ...options, reporter, timeout };
   const applied = nothingApplied();
   let diagnosis: Diagnosis | undefined;
   let hosted: HostedCluster | undefined;
@@ -122,8 +150,9 @@ export async function deploy(cluster: InfraCluster, request: DeployRequest): Pro
       const startMissing = await ensureComponents({ ...plane, existing: await Existing.read(cluster) });
       serverVersion = await available(hosted, diagnosis, request, stop, startMissing);
     }
-    await childAssets(hosted, spec, addresses, bundle, applied, request);
-    await removeOutdated(hosted, outdatedAssets(record.spec.egress ?? spec.egress, spec), reporter);
+    reporter.line('Deploying child cluster assets');
+    await applyChildAssets(hosted, buildChildAssets(spec, addresses, bundle.authorities), applied, held);
+    await removeOutdated(hosted, outdatedAssets(record.spec.egress ?? spec.egress, spec), held);
     stop.throwIfAborted();
     const files = request.files && (await writeFiles({ ...request.files, spec, addresses, bundle, hosted, reporter }));
     await waitComponentsReady(diagnosis, request.timeout, stop);
@@ -135,11 +164,10 @@ export async function deploy(cluster: InfraCluster, request: DeployRequest): Pro
     return { planeId: record.planeId, addresses, serverVersion, applied, issuedCertificates: issued, files };
   } catch (error) {
     sayWhatExists(cluster, applied, reporter);
-    throw stop.aborted ? stop.reason : error;
+    throw error;
   } finally {
     diagnosis?.close();
     await hosted?.close();
-    await lock.release();
   }
 }
 
@@ -147,7 +175,7 @@ export async function deploy(cluster: InfraCluster, request: DeployRequest): Pro
 async function ensureAddresses(
   cluster: InfraCluster,
   record: PlaneRecord,
-  request: DeployRequest,
+  request: StepRequest,
   existing: Existing,
   applied: Applied,
   stop: AbortSignal,
@@ -165,7 +193,7 @@ async function ensureAddresses(
 async function balanced(
   cluster: InfraCluster,
   services: Service[],
-  { reporter, timeout }: DeployRequest,
+  { reporter, timeout }: StepRequest,
   stop: AbortSignal,
 ): Promise<Service[]> {
   const phase = reporter.begin('Waiting for the load balancer of service "apiserver"');
@@ -230,7 +258,7 @@ function unfinishedRestore(namespace: string): UserError {
 async function available(
   hosted: HostedCluster,
   diagnosis: Diagnosis,
-  { reporter, timeout }: DeployRequest,
+  { reporter, timeout }: StepRequest,
   stop: AbortSignal,
   onAnswer: () => Promise<void>,
 ): Promise<string> {
@@ -248,22 +276,16 @@ async function available(
   return gitVersion;
 }
 
-async function childAssets(
+async function removeOutdated(
   hosted: HostedCluster,
-  spec: ClusterSpec,
-  addresses: Addresses,
-  bundle: PkiBundle,
-  applied: Applied,
-  { reporter }: DeployRequest,
+  outdated: KubeObject[],
+  { reporter, signal }: Held,
 ): Promise<void> {
-  reporter.line('Deploying child cluster assets');
-  await applyChildAssets(hosted, buildChildAssets(spec, addresses, bundle.authorities), applied, reporter);
-}
-
-async function removeOutdated(hosted: HostedCluster, outdated: KubeObject[], reporter: Reporter): Promise<void> {
-  for (const object of outdated)
+  for (const object of outdated) {
+    signal.throwIfAborted();
     if (await hosted.delete(object, object.metadata.name, object.metadata.namespace))
       reporter.line(`${nameOf(object)} deleted`);
+  }
 }
 
 /** Every deploy leaves this binding; on a plane that was available only an empty etcd explains that it is gone. */

@@ -4,10 +4,10 @@ import { components } from '../../config/components.ts';
 import { explainEtcd, type MemberStatus, openEtcdctl } from '../../etcd/etcdctl.ts';
 import { etcdPlane, replaceMember } from '../../etcd/members.ts';
 import type { InfraCluster } from '../../kube/infra-cluster.ts';
-import { lockPlane } from '../../live/lock.ts';
 import { openPlane, type Plane, refuseAsleep } from '../../live/open.ts';
 import { isReady, podsOf } from '../../live/pods.ts';
 import { markFinishing } from '../../live/record.ts';
+import { type HeldPlane, withPlane } from '../../live/with-plane.ts';
 import { repairing } from '../../plane/record.ts';
 import { rollOut } from '../../rollout/roll-out.ts';
 import type { Work } from '../../ui/work.ts';
@@ -74,15 +74,21 @@ function roleOf(status: MemberStatus | undefined, known: boolean): MemberReport[
  *
  * @returns bytes of each member's file before and after
  */
-export async function defragment(
-  cluster: InfraCluster,
-  { reporter, timeout, signal }: Work,
-): Promise<{ name: string; before: number; after: number }[]> {
+export async function defragment(cluster: InfraCluster, work: Work): Promise<Defragmented[]> {
+  return withPlane(cluster, 'etcd defrag', work, defragmentOf);
+}
+
+interface Defragmented {
+  name: string;
+  /** Bytes. */
+  before: number;
+  after: number;
+}
+
+async function defragmentOf(plane: HeldPlane): Promise<Defragmented[]> {
+  const { cluster, reporter, timeout, signal } = plane.held;
   const seconds = Math.round(timeout / 1000);
-  const lock = await lockPlane(cluster, 'etcd defrag', reporter, signal);
   try {
-    const plane = await openPlane(cluster);
-    refuseAsleep(cluster, plane.record);
     const { reports: before } = await askMembers(cluster, plane);
     const answering = before.filter(({ status }) => status);
     const etcd = await openEtcdctl(cluster, plane.record.planeId);
@@ -102,6 +108,7 @@ export async function defragment(
       }
       phase.done();
     }
+    signal.throwIfAborted();
     const { reports: after } = await askMembers(cluster, plane);
     if (full) {
       refuseStillFull(cluster, after);
@@ -114,8 +121,6 @@ export async function defragment(
     }));
   } catch (error) {
     throw explainEtcd(error, 'defragment etcd', cluster.namespace);
-  } finally {
-    await lock.release();
   }
 }
 
@@ -149,6 +154,10 @@ export interface Damage {
 export async function damageOf(cluster: InfraCluster): Promise<Damage> {
   const plane = await openPlane(cluster);
   refuseAsleep(cluster, plane.record);
+  return damageIn(cluster, plane);
+}
+
+async function damageIn(cluster: InfraCluster, plane: Plane): Promise<Damage> {
   const [{ reports, agreed }, pods] = await Promise.all([
     askMembers(cluster, plane).catch((error) =>
       Promise.reject(
@@ -194,29 +203,28 @@ export function judge(
  * @throws UserError `etcd-changed` when it is another by now
  */
 export async function repairMembers(cluster: InfraCluster, damage: Damage, work: Work): Promise<void> {
-  const { reporter, timeout } = work;
-  const lock = await lockPlane(cluster, repairing, reporter, work.signal);
-  const signal = AbortSignal.any([work.signal, lock.lost]);
-  try {
-    const now = await damageOf(cluster);
-    if (now.lost.join() !== damage.lost.join() || now.remains?.survivor !== damage.remains?.survivor)
-      throw changedMeanwhile(cluster.namespace);
-    // API servers that were ended are given back by the next run, whatever has become of the members by then.
-    await markFinishing(cluster, repairing);
-    const plane = await openPlane(cluster);
-    const etcd = etcdPlane(cluster, plane, { reporter, timeout, signal }, () => undefined);
-    if (now.remains) await seedFromSurvivor(etcd, plane, now.remains, { reporter, timeout, signal });
-    // The survivor's own data last: until then it is the second copy.
-    const useless = now.remains ? [...now.lost.slice(1), ...others(plane, now.lost)] : now.lost;
-    for (const name of useless) await replaceMember(etcd, numberIn(name));
-    // A member that loses its data later must find all members in its arguments, and not that it is to join.
-    await rollOut(cluster, plane, plane.bundle, [...components], { reporter, timeout, signal });
-    await markFinishing(cluster, undefined);
-  } catch (error) {
-    throw signal.aborted ? signal.reason : error;
-  } finally {
-    await lock.release();
+  await withPlane(cluster, repairing, work, (plane) => repair(plane, damage));
+}
+
+async function repair(plane: HeldPlane, damage: Damage): Promise<void> {
+  const { held } = plane;
+  const { cluster } = held;
+  const now = await damageIn(cluster, plane);
+  if (now.lost.join() !== damage.lost.join() || now.remains?.survivor !== damage.remains?.survivor)
+    throw changedMeanwhile(cluster.namespace);
+  // API servers that were ended are given back by the next run, whatever has become of the members by then.
+  await markFinishing(cluster, repairing);
+  const etcd = etcdPlane(cluster, plane, held, () => undefined);
+  if (now.remains) await seedFromSurvivor(etcd, plane, now.remains, held);
+  // The survivor's own data last: until then it is the second copy.
+  const useless = now.remains ? [...now.lost.slice(1), ...others(plane, now.lost)] : now.lost;
+  for (const name of useless) {
+    held.signal.throwIfAborted();
+    await replaceMember(etcd, numberIn(name));
   }
+  // A member that loses its data later must find all members in its arguments, and not that it is to join.
+  await rollOut(cluster, plane, plane.bundle, [...components], held);
+  await markFinishing(cluster, undefined);
 }
 
 /** Whether an earlier run was ended before its last step. */

@@ -4,8 +4,8 @@ import { UserError } from '../../base/errors.ts';
 import type { InfraCluster } from '../../kube/infra-cluster.ts';
 import type { Workload } from '../../kube/objects.ts';
 import { shownCertificate } from '../../kube/shown-certificate.ts';
-import { lockPlane } from '../../live/lock.ts';
 import { openPlane, type Plane } from '../../live/open.ts';
+import { type HeldPlane, withPlane } from '../../live/with-plane.ts';
 import type { Authority } from '../../pki/authority.ts';
 import { daysLeft, warnBeforeDays } from '../../pki/certificates.ts';
 import { fingerprint, inspect } from '../../pki/inspect.ts';
@@ -100,29 +100,25 @@ export interface Renewed {
  * @throws UserError when a name is not that of a leaf, or the API server does not come to show its new certificate
  */
 export async function renewCertificates(cluster: InfraCluster, names: string[], work: Work): Promise<Renewed> {
-  const { reporter } = work;
-  const lock = await lockPlane(cluster, 'certs renew', reporter);
-  const signal = AbortSignal.any([work.signal, lock.lost]);
-  try {
-    const plane = await openPlane(cluster);
-    const known = Object.keys(plane.bundle.leaves);
-    for (const name of names) if (!known.includes(name)) throw notALeaf(name, plane);
-    const { bundle, issued } = await renewLeaves(cluster, plane, reporter, names.length > 0 ? names : known);
-    if (issued.includes('konnectivity-server') && !plane.record.asleep)
-      await rollOut(cluster, plane, bundle, ['kube-apiserver'], { ...work, signal });
-    return {
-      names: issued,
-      asleep: plane.record.asleep !== undefined,
-      shownAfter:
-        issued.includes('apiserver') && !plane.record.asleep
-          ? await waitShown(cluster, plane, bundle.leaves.apiserver!.certificate, { ...work, signal })
-          : undefined,
-    };
-  } catch (error) {
-    throw signal.aborted ? signal.reason : error;
-  } finally {
-    await lock.release();
-  }
+  return withPlane(cluster, 'certs renew', work, (plane) => renew(plane, names), { asleep: 'allowed' });
+}
+
+async function renew(plane: HeldPlane, names: string[]): Promise<Renewed> {
+  const { held } = plane;
+  const known = Object.keys(plane.bundle.leaves);
+  for (const name of names) if (!known.includes(name)) throw notALeaf(name, plane);
+  const { bundle, issued } = await renewLeaves(held.cluster, plane, held.reporter, names.length > 0 ? names : known);
+  const awake = !plane.record.asleep;
+  if (issued.includes('konnectivity-server') && awake)
+    await rollOut(held.cluster, plane, bundle, ['kube-apiserver'], held);
+  return {
+    names: issued,
+    asleep: !awake,
+    shownAfter:
+      issued.includes('apiserver') && awake
+        ? await waitShown(held.cluster, plane, bundle.leaves.apiserver!.certificate, held)
+        : undefined,
+  };
 }
 
 function notALeaf(name: string, { bundle }: Plane): UserError {

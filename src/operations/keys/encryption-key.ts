@@ -3,9 +3,9 @@ import { UserError } from '../../base/errors.ts';
 import { ApiError } from '../../kube/errors.ts';
 import type { InfraCluster } from '../../kube/infra-cluster.ts';
 import type { Workload } from '../../kube/objects.ts';
-import { lockPlane } from '../../live/lock.ts';
-import { openPlane, type Plane, refuseAsleep } from '../../live/open.ts';
+import { openPlane, type Plane } from '../../live/open.ts';
 import { markFinishing } from '../../live/record.ts';
+import { type HeldPlane, withPlane } from '../../live/with-plane.ts';
 import {
   type EncryptionProviders,
   type EncryptionStage,
@@ -57,41 +57,33 @@ export async function encryptionStatus(cluster: InfraCluster): Promise<Encryptio
  * @returns the new key's name and how many Secrets were written anew
  */
 export async function rotateEncryption(cluster: InfraCluster, work: Work): Promise<{ key: string; rewritten: number }> {
-  const { reporter } = work;
-  const lock = await lockPlane(cluster, 'encrypt rotate', reporter);
-  const signal = AbortSignal.any([work.signal, lock.lost]);
-  try {
-    const plane = await openPlane(cluster);
-    refuseAsleep(cluster, plane.record);
-    let providers = providersOf(plane);
-    let rewritten = 0;
-    const reach = async (next: EncryptionProviders) => {
-      signal.throwIfAborted();
-      providers = next;
-      reporter.line(wordsOf(providers));
-      if (stageOf(providers) === 'encrypted') await markFinishing(cluster, command);
-      await rollOut(cluster, plane, { ...plane.bundle, encryption: providers }, ['kube-apiserver'], {
-        ...work,
-        signal,
-      });
-      if (stageOf(providers) === 'promoted') rewritten = await rewriteAll(plane, { ...work, signal });
-    };
-    // What was interrupted at its very last step is ended; it is not the beginning of another change.
-    const ending = stageOf(providers) === 'encrypted' && plane.record.finishing === command;
-    if (ending || inBetween(providers)) {
-      reporter.line('an earlier change of the key was interrupted; going on with it');
-      await reach(providers);
-    }
-    if (!ending)
-      do await reach(nextProviders(providers));
-      while (inBetween(providers));
-    await markFinishing(cluster, undefined);
-    return { key: providerName(providers[0]!), rewritten };
-  } catch (error) {
-    throw signal.aborted ? signal.reason : error;
-  } finally {
-    await lock.release();
+  return withPlane(cluster, command, work, rotateEncryptionOf);
+}
+
+/** rotateEncryption of a plane whose lock is held. */
+export async function rotateEncryptionOf(plane: HeldPlane): Promise<{ key: string; rewritten: number }> {
+  const { cluster, reporter, signal } = plane.held;
+  let providers = providersOf(plane);
+  let rewritten = 0;
+  const reach = async (next: EncryptionProviders) => {
+    signal.throwIfAborted();
+    providers = next;
+    reporter.line(wordsOf(providers));
+    if (stageOf(providers) === 'encrypted') await markFinishing(cluster, command);
+    await rollOut(cluster, plane, { ...plane.bundle, encryption: providers }, ['kube-apiserver'], plane.held);
+    if (stageOf(providers) === 'promoted') rewritten = await rewriteAll(plane, plane.held);
+  };
+  // What was interrupted at its very last step is ended; it is not the beginning of another change.
+  const ending = stageOf(providers) === 'encrypted' && plane.record.finishing === command;
+  if (ending || inBetween(providers)) {
+    reporter.line('an earlier change of the key was interrupted; going on with it');
+    await reach(providers);
   }
+  if (!ending)
+    do await reach(nextProviders(providers));
+    while (inBetween(providers));
+  await markFinishing(cluster, undefined);
+  return { key: providerName(providers[0]!), rewritten };
 }
 
 const command = 'encrypt rotate';

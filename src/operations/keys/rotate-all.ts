@@ -2,18 +2,18 @@ import { listBootstrapTokens, revokeBootstrapToken } from '../../access/bootstra
 import { checkFiles, writeFiles } from '../../access/files.ts';
 import { UserError } from '../../base/errors.ts';
 import type { InfraCluster } from '../../kube/infra-cluster.ts';
-import { lockPlane } from '../../live/lock.ts';
-import { inHostedCluster, openPlane, type Plane, refuseAsleep } from '../../live/open.ts';
+import { openPlane, type Plane } from '../../live/open.ts';
 import { markExposed } from '../../live/record.ts';
+import { type Held, type HeldPlane, openHeld, withPlane } from '../../live/with-plane.ts';
 import { trusted, unlocked } from '../../pki/authority.ts';
 import { providerName } from '../../pki/encryption.ts';
 import { certificatesIn, fingerprint } from '../../pki/inspect.ts';
 import { keyIds } from '../../pki/service-account.ts';
 import type { Exposed } from '../../plane/record.ts';
 import type { Work } from '../../ui/work.ts';
-import { rotateEncryption, unfinishedEncryption } from './encryption-key.ts';
-import { statusOf as authoritiesOf, type RotationRequest, rotatable, rotateAuthorities } from './rotate-ca.ts';
-import { keyStatus, rotateServiceAccountKey, unfinishedKey } from './service-account-key.ts';
+import { rotateEncryptionOf, unfinishedEncryption } from './encryption-key.ts';
+import { statusOf as authoritiesOf, type RotationRequest, rotatable, rotateAuthoritiesOf } from './rotate-ca.ts';
+import { statusOf as keyStatusOf, rotateServiceAccountKeyOf, unfinishedKey } from './service-account-key.ts';
 
 /** How far one of the things that were exposed has come. */
 interface ExposedPart {
@@ -79,109 +79,106 @@ function providersOf({ encryption }: Plane['bundle']): string[] {
   return (encryption ?? ['identity']).map(providerName);
 }
 
+type ExposedRequest = Omit<RotationRequest, 'names'>;
+
 /**
  * Replaces all keys that the plane's Secrets held when this was begun, by the same stages as the commands for each of them:
  * nobody is locked out who was told in time. What was exposed is noted by its public names before anything else, and what is
  * still among that is what is left to do; so killed anywhere and run again, it goes on from there. Two runs, and a visit to
- * every worker after each, since workers know two of the authorities.
+ * every worker after each, since workers know two of the authorities. The lock is held from the first step to the last.
  *
  * @returns how far it has come; with no parts when all is replaced
  * @throws UserError what the single commands throw, `data-loss` before anything is changed
  */
 export async function rotateExposed(
   cluster: InfraCluster,
-  request: Omit<RotationRequest, 'names'>,
+  request: ExposedRequest,
   work: Work,
 ): Promise<ExposedStatus> {
-  await begin(cluster, request, work);
-  while ((await stateOf(cluster, 'encryption-key')) !== 'replaced') await rotateEncryption(cluster, work);
-  while ((await stateOf(cluster, 'service-account-key')) === 'exposed')
-    await rotateServiceAccountKey(cluster, false, work);
-  if (!(await replaceAuthorities(cluster, request, work))) return exposedStatus(cluster);
-  // Pods that were told of the new authorities began since the new key signs, so none of them has a token of the old one.
-  await dropServiceAccountKey(cluster, request, work);
-  await end(cluster, request, work);
-  return exposedStatus(cluster);
+  return withPlane(cluster, 'certs rotate-exposed', work, async (plane) => {
+    const { held } = plane;
+    await begin(plane, request);
+    await replaceWhile(held, 'encryption-key', ['exposed', 'between'], rotateEncryptionOf);
+    await replaceWhile(held, 'service-account-key', ['exposed'], (now) => rotateServiceAccountKeyOf(now, false));
+    if (!(await replaceAuthorities(held, request))) return statusOf(await openHeld(held));
+    // Pods that were told of the new authorities began since the new key signs, so none of them has a token of the old one.
+    await dropServiceAccountKey(await openHeld(held), request);
+    await end(await openHeld(held), request);
+    return statusOf(await openHeld(held));
+  });
 }
 
-const command = 'certs rotate-exposed';
-
-async function stateOf(cluster: InfraCluster, name: string): Promise<ExposedPart['state'] | undefined> {
-  return (await exposedStatus(cluster)).parts.find((part) => part.name === name)?.state ?? 'replaced';
-}
-
-async function begin(
-  cluster: InfraCluster,
-  { force, files }: Omit<RotationRequest, 'names'>,
-  { reporter }: Work,
+/** Each step reads the plane as the step before has left it. */
+async function replaceWhile(
+  held: Held,
+  name: string,
+  states: ExposedPart['state'][],
+  step: (plane: HeldPlane) => Promise<unknown>,
 ): Promise<void> {
-  const lock = await lockPlane(cluster, command, reporter);
-  try {
-    const plane = await openPlane(cluster);
-    refuseAsleep(cluster, plane.record);
-    unlocked(plane.bundle.authorities.ca!);
-    checkFiles(files, trusted(plane.bundle.authorities.ca!));
-    const { since, parts } = statusOf(plane);
-    const etcd = parts.some(({ name, state }) => name.startsWith('etcd-') && state !== 'replaced');
-    if (!force && plane.storage.kind === 'ephemeral' && (etcd || since === undefined)) throw wouldLoseData();
-    if (since !== undefined) {
-      reporter.line(`going on with what was begun at ${since}`);
-      return;
-    }
-    reporter.line('all keys of the plane are replaced; new ones lie in the same Secrets, so whoever should not');
-    reporter.line('read them must have lost the right to do so before');
-    await markExposed(cluster, exposedNow(plane, new Date().toISOString()));
-  } finally {
-    await lock.release();
+  for (;;) {
+    const plane = await openHeld(held);
+    const part = statusOf(plane).parts.find((each) => each.name === name);
+    if (!part || !states.includes(part.state)) return;
+    await step(plane);
   }
 }
 
+async function begin(plane: HeldPlane, { force, files }: ExposedRequest): Promise<void> {
+  const { cluster, reporter } = plane.held;
+  unlocked(plane.bundle.authorities.ca!);
+  checkFiles(files, trusted(plane.bundle.authorities.ca!));
+  const { since, parts } = statusOf(plane);
+  const etcd = parts.some(({ name, state }) => name.startsWith('etcd-') && state !== 'replaced');
+  if (!force && plane.storage.kind === 'ephemeral' && (etcd || since === undefined)) throw wouldLoseData();
+  if (since !== undefined) {
+    reporter.line(`going on with what was begun at ${since}`);
+    return;
+  }
+  reporter.line('all keys of the plane are replaced; new ones lie in the same Secrets, so whoever should not');
+  reporter.line('read them must have lost the right to do so before');
+  await markExposed(cluster, exposedNow(plane, new Date().toISOString()));
+}
+
 /** @returns false while workers and people have to be told before the old ones go */
-async function replaceAuthorities(
-  cluster: InfraCluster,
-  request: Omit<RotationRequest, 'names'>,
-  work: Work,
-): Promise<boolean> {
+async function replaceAuthorities(held: Held, request: ExposedRequest): Promise<boolean> {
   for (;;) {
-    const plane = await openPlane(cluster);
+    const plane = await openHeld(held);
     const left = statusOf(plane).parts.filter(({ state }) => state !== 'replaced');
     const names = rotatable.filter((name) => left.some((part) => part.name === name));
     if (names.length === 0) return true;
-    const after = await rotateAuthorities(cluster, { ...request, names }, work);
+    const after = await rotateAuthoritiesOf(plane, { ...request, names });
     if (after.some(({ stage }) => stage !== 'one')) return false;
   }
 }
 
-async function dropServiceAccountKey(
-  cluster: InfraCluster,
-  { force, agree }: Omit<RotationRequest, 'names'>,
-  work: Work,
-): Promise<void> {
-  const { unfinished, endlessTokens } = await keyStatus(cluster);
+async function dropServiceAccountKey(plane: HeldPlane, { force, agree }: ExposedRequest): Promise<void> {
+  const { unfinished, endlessTokens } = await keyStatusOf(plane);
   if (!unfinished) return;
   if (!force && endlessTokens.length > 0)
     await agree(
       'drop the old key of ServiceAccount tokens',
       `Tokens in these Secrets are refused from then on, until they are made anew: ${endlessTokens.join(', ')}.`,
     );
-  await rotateServiceAccountKey(cluster, true, work);
+  await rotateServiceAccountKeyOf(plane, true);
 }
 
 /** Tokens of workers could be read until the old authority was dropped, and are replaced after that. */
-async function end(cluster: InfraCluster, { files }: Omit<RotationRequest, 'names'>, work: Work): Promise<void> {
-  const { reporter } = work;
-  const lock = await lockPlane(cluster, command, reporter);
+async function end({ held, ...plane }: HeldPlane, { files }: ExposedRequest): Promise<void> {
+  const { cluster, reporter, signal } = held;
+  const { spec, addresses, bundle } = plane;
+  const hosted = await plane.connect();
   try {
-    await inHostedCluster(cluster, async ({ spec, addresses, bundle }, hosted) => {
-      const tokens = await listBootstrapTokens(hosted);
-      for (const { id } of tokens) await revokeBootstrapToken(hosted, id);
-      reporter.line(`bootstrap tokens revoked: ${tokens.length}`);
-      await writeFiles({ ...files, renewToken: true, spec, addresses, bundle, hosted, reporter });
-    });
-    await markExposed(cluster, undefined);
+    const tokens = await listBootstrapTokens(hosted);
+    for (const { id } of tokens) {
+      signal.throwIfAborted();
+      await revokeBootstrapToken(hosted, id);
+    }
+    reporter.line(`bootstrap tokens revoked: ${tokens.length}`);
+    await writeFiles({ ...files, renewToken: true, spec, addresses, bundle, hosted, reporter });
   } finally {
-    await lock.release();
+    await hosted.close();
   }
+  await markExposed(cluster, undefined);
 }
 
 function wouldLoseData(): UserError {

@@ -8,11 +8,11 @@ import { applyChildAssets } from '../../hosted/apply.ts';
 import type { InfraCluster } from '../../kube/infra-cluster.ts';
 import type { ConfigMap } from '../../kube/objects.ts';
 import { nothingApplied } from '../../live/apply.ts';
-import { lockPlane } from '../../live/lock.ts';
-import { openPlane, type Plane, refuseAsleep } from '../../live/open.ts';
+import { openPlane, type Plane } from '../../live/open.ts';
 import { podsOf } from '../../live/pods.ts';
 import { markFinishing } from '../../live/record.ts';
 import { sealingOf } from '../../live/sealed-ca.ts';
+import { type HeldPlane, openHeld, withPlane } from '../../live/with-plane.ts';
 import {
   type Authority,
   type AuthorityStage,
@@ -106,18 +106,13 @@ export async function rotateAuthorities(
   request: RotationRequest,
   work: Work,
 ): Promise<RotationStatus[]> {
-  const lock = await lockPlane(cluster, command, work.reporter);
-  const signal = AbortSignal.any([work.signal, lock.lost]);
-  try {
-    const plane = await openPlane(cluster);
-    refuseAsleep(cluster, plane.record);
-    await new Rotation(cluster, plane, request, { ...work, signal }).run();
-    return statusOf(await openPlane(cluster));
-  } catch (error) {
-    throw signal.aborted ? signal.reason : error;
-  } finally {
-    await lock.release();
-  }
+  return withPlane(cluster, command, work, (plane) => rotateAuthoritiesOf(plane, request));
+}
+
+/** rotateAuthorities of a plane whose lock is held. */
+export async function rotateAuthoritiesOf(plane: HeldPlane, request: RotationRequest): Promise<RotationStatus[]> {
+  await new Rotation(plane, request).run();
+  return statusOf(await openHeld(plane.held));
 }
 
 const command = 'certs rotate-ca';
@@ -138,11 +133,12 @@ class Rotation {
   readonly #names: AuthorityName[];
   readonly #work: Work;
 
-  constructor(cluster: InfraCluster, plane: Plane, request: RotationRequest, work: Work) {
+  constructor(plane: HeldPlane, request: RotationRequest) {
+    const work = plane.held;
     const underWay = rotatable.filter((name) => authorityStageOf(plane.bundle.authorities[name]!) !== 'one');
     const goesOn = underWay.length > 0 || isEnding(plane.record.finishing);
     if (goesOn) work.reporter.line(`going on with what was begun${underWay.map((name) => ` ${name}`).join(',')}`);
-    this.#cluster = cluster;
+    this.#cluster = plane.held.cluster;
     this.#plane = plane;
     this.#request = request;
     this.#names = goesOn ? underWay : request.names;
@@ -239,7 +235,7 @@ class Rotation {
     const { reporter } = this.#work;
     await this.#inHosted(async (hosted) => {
       const assets = buildChildAssets(spec, addresses, bundle.authorities);
-      await applyChildAssets(hosted, assets, nothingApplied(), reporter);
+      await applyChildAssets(hosted, assets, nothingApplied(), this.#work);
       await writeFiles({ ...this.#request.files, renewToken: true, spec, addresses, bundle, hosted, reporter });
     });
   }

@@ -3,9 +3,9 @@ import type { Component } from '../../config/components.ts';
 import type { ClusterSpec } from '../../config/schema.ts';
 import type { InfraCluster } from '../../kube/infra-cluster.ts';
 import type { Secret } from '../../kube/objects.ts';
-import { lockPlane } from '../../live/lock.ts';
-import { openPlane, type Plane, refuseAsleep } from '../../live/open.ts';
+import { openPlane, type Plane } from '../../live/open.ts';
 import { markFinishing } from '../../live/record.ts';
+import { type HeldPlane, withPlane } from '../../live/with-plane.ts';
 import { createKeyPair } from '../../pki/issue.ts';
 import {
   addKey,
@@ -38,7 +38,8 @@ export async function keyStatus(cluster: InfraCluster): Promise<KeyStatus> {
   return statusOf(await openPlane(cluster));
 }
 
-async function statusOf(plane: Plane): Promise<KeyStatus> {
+/** keyStatus of a plane that was read already. */
+export async function statusOf(plane: Plane): Promise<KeyStatus> {
   const keys = plane.bundle.serviceAccount;
   const stage = keyStageOf(keys);
   const switched = stage === 'switched' ? keys.switched : undefined;
@@ -61,52 +62,47 @@ async function statusOf(plane: Plane): Promise<KeyStatus> {
  * @throws UserError `old-key-needed` when the old key cannot be dropped yet
  */
 export async function rotateServiceAccountKey(cluster: InfraCluster, dropNow: boolean, work: Work): Promise<KeyStatus> {
-  const { reporter } = work;
-  const lock = await lockPlane(cluster, command, reporter);
-  const signal = AbortSignal.any([work.signal, lock.lost]);
-  try {
-    const plane = await openPlane(cluster);
-    refuseAsleep(cluster, plane.record);
-    const reach = async (keys: ServiceAccountKeys, rolled: Component[]) => {
-      signal.throwIfAborted();
-      plane.bundle.serviceAccount = keys;
-      await rollOut(cluster, plane, plane.bundle, rolled, { ...work, signal });
-      return keys;
-    };
-    let keys = plane.bundle.serviceAccount;
-    if (keyStageOf(keys) === 'one' && plane.record.finishing === command) {
-      reporter.line('an earlier change of the key was interrupted at its end; ending it');
-      await reach(keys, ['kube-apiserver']);
-      await markFinishing(cluster, undefined);
-      return await statusOf(plane);
-    }
-    const before = keyStageOf(keys);
-    if (before === 'one') {
-      reporter.line('a new key is made known to the API servers; the old one still signs');
-      keys = addKey(keys, await createKeyPair(plane.spec.keyType));
-    }
-    if (keyStageOf(keys) === 'added') {
-      await reach(keys, ['kube-apiserver']);
-      reporter.line('the new key signs from now on; tokens of the old one go on being accepted');
-      keys = switchKey(keys);
-    }
-    if (keyStageOf(keys) === 'switched' && keys.switched === 'pending') {
-      await reach(keys, ['kube-apiserver', 'kube-controller-manager']);
-      keys = await reach({ ...keys, switched: new Date().toISOString() }, []);
-    }
-    // The first run ends here: that the old key is still needed is no failure of it.
-    if (before !== 'switched' && !dropNow) return await statusOf(plane);
-    if (!dropNow) refuseWhileNeeded(await statusOf(plane), cluster.namespace);
-    reporter.line('the old key is dropped: tokens of it are refused from now on');
-    await markFinishing(cluster, command);
-    await reach(dropOldKeys(keys), ['kube-apiserver']);
+  return withPlane(cluster, command, work, (plane) => rotateServiceAccountKeyOf(plane, dropNow));
+}
+
+/** rotateServiceAccountKey of a plane whose lock is held. */
+export async function rotateServiceAccountKeyOf(plane: HeldPlane, dropNow: boolean): Promise<KeyStatus> {
+  const { cluster, reporter, signal } = plane.held;
+  const reach = async (keys: ServiceAccountKeys, rolled: Component[]) => {
+    signal.throwIfAborted();
+    plane.bundle.serviceAccount = keys;
+    await rollOut(cluster, plane, plane.bundle, rolled, plane.held);
+    return keys;
+  };
+  let keys = plane.bundle.serviceAccount;
+  if (keyStageOf(keys) === 'one' && plane.record.finishing === command) {
+    reporter.line('an earlier change of the key was interrupted at its end; ending it');
+    await reach(keys, ['kube-apiserver']);
     await markFinishing(cluster, undefined);
-    return await statusOf(plane);
-  } catch (error) {
-    throw signal.aborted ? signal.reason : error;
-  } finally {
-    await lock.release();
+    return statusOf(plane);
   }
+  const before = keyStageOf(keys);
+  if (before === 'one') {
+    reporter.line('a new key is made known to the API servers; the old one still signs');
+    keys = addKey(keys, await createKeyPair(plane.spec.keyType));
+  }
+  if (keyStageOf(keys) === 'added') {
+    await reach(keys, ['kube-apiserver']);
+    reporter.line('the new key signs from now on; tokens of the old one go on being accepted');
+    keys = switchKey(keys);
+  }
+  if (keyStageOf(keys) === 'switched' && keys.switched === 'pending') {
+    await reach(keys, ['kube-apiserver', 'kube-controller-manager']);
+    keys = await reach({ ...keys, switched: new Date().toISOString() }, []);
+  }
+  // The first run ends here: that the old key is still needed is no failure of it.
+  if (before !== 'switched' && !dropNow) return statusOf(plane);
+  if (!dropNow) refuseWhileNeeded(await statusOf(plane), cluster.namespace);
+  reporter.line('the old key is dropped: tokens of it are refused from now on');
+  await markFinishing(cluster, command);
+  await reach(dropOldKeys(keys), ['kube-apiserver']);
+  await markFinishing(cluster, undefined);
+  return statusOf(plane);
 }
 
 const command = 'certs rotate-service-account-key';

@@ -19,19 +19,19 @@ import { InfraCluster } from '../../kube/infra-cluster.ts';
 import type { ConfigMap } from '../../kube/objects.ts';
 import { applyAll, Existing, nothingApplied } from '../../live/apply.ts';
 import { takeInventory } from '../../live/inventory.ts';
-import { acquireLock } from '../../live/lock.ts';
 import { markFinishing, readRecord } from '../../live/record.ts';
 import { readOpened } from '../../live/sealed-ca.ts';
+import { type Held, withLock } from '../../live/with-plane.ts';
 import { trusted, unlocked } from '../../pki/authority.ts';
 import { type PlaneRecord, restoreOf, toConfigMap } from '../../plane/record.ts';
 import { readBundle } from '../../plane/secrets.ts';
 import { missingRights } from '../../preflight/rights.ts';
 import { runPreflight } from '../../preflight/run.ts';
-import type { Reporter } from '../../ui/reporter.ts';
-import { type DeployResult, deploy } from '../deploy/deploy.ts';
-import { destroy } from '../destroy.ts';
+import type { Work } from '../../ui/work.ts';
+import { type DeployResult, deployHeld, type HeldDeployRequest } from '../deploy/deploy.ts';
+import { destroyHeld } from '../destroy.ts';
 
-export interface RestoreRequest {
+export interface RestoreRequest extends Work {
   file: string;
   keys: Keys;
   /** Another host than the plane had; its old one stays in the certificates. */
@@ -42,10 +42,6 @@ export interface RestoreRequest {
   replace?: { safetyBackup: string };
   /** Somebody says that the old plane is down, where its addresses do not tell. */
   oldPlaneIsDown: boolean;
-  reporter: Reporter;
-  /** Milliseconds for each step. */
-  timeout: number;
-  signal: AbortSignal;
   files: { dir: string; force: boolean };
 }
 
@@ -69,53 +65,78 @@ export async function restore(cluster: InfraCluster, request: RestoreRequest): P
   unlocked((await readOpened(cluster, backup.secrets))!.authorities.ca!);
   const spec = specOf(head, request);
   await requireRights(cluster);
-  const hasData = await clearAway(cluster, backup, request);
+  return withLock(cluster, 'restore', request, (held) => restoreHeld(held, backup, spec, request));
+}
+
+/** From the look at what the namespace holds to the last member of etcd, nobody else can change the namespace. */
+async function restoreHeld(
+  held: Held,
+  backup: VerifiedBackup,
+  spec: ClusterSpec,
+  request: RestoreRequest,
+): Promise<DeployResult> {
+  const { cluster, reporter } = held;
+  const { files } = request;
+  const hasData = await clearAway(held, backup, request);
   if (!hasData) await refuseTwoPlanes(cluster, backup, request);
   await runPreflight(cluster, spec, reporter);
-  if (!hasData) await putRecordAndKeys(cluster, backup, spec, reporter);
-  const etcdMembers = spec.etcdStorage === 'ephemeral' ? 1 : Number(head.record.spec.etcdMembers ?? 1);
+  if (!hasData) await putRecordAndKeys(held, backup, spec);
+  const etcdMembers = spec.etcdStorage === 'ephemeral' ? 1 : Number(backup.head.record.spec.etcdMembers ?? 1);
+  const whole = { spec: { ...spec, etcdMembers }, allowDataLoss: false, files };
   // Killed while the others joined, it goes on with those that are there.
-  if (hasData && presentMembers(await Existing.read(cluster)) > 1)
-    return deploy(cluster, { ...request, spec: { ...spec, etcdMembers }, allowDataLoss: false });
-  const result = await deploy(cluster, {
-    ...request,
-    spec,
-    allowDataLoss: false,
-    restores: async ({ storage, workload }, signal) => {
-      const sending = reporter.begin("Giving etcd the backup's data");
-      try {
-        await seedEtcd(cluster, {
-          planeId: head.record.planeId,
-          member: 0,
-          workload,
-          storage,
-          nodeImage: imagesOf(spec).node,
-          snapshot: { size: snapshot.size, open: () => snapshotOf(request.file, request.keys) },
-          timeout: request.timeout,
-          progress: (bytes) => sending.update(`${mebibytes(bytes)} of ${mebibytes(snapshot.size)} MiB`),
-          signal,
-        });
-      } catch (error) {
-        sending.fail();
-        throw error;
-      }
-      sending.done();
-    },
-  });
-  await prove(cluster, backup, request.signal);
+  if (hasData && presentMembers(await Existing.read(cluster)) > 1) return joinOthers(held, whole);
+  const restores = seeding(held, backup, spec, request);
+  const result = await deployHeld(held, { spec, allowDataLoss: false, files, restores });
+  await prove(cluster, backup, held.signal);
   if (etcdMembers === 1) {
-    const lock = await acquireLock(cluster, 'restore', reporter);
-    await markFinishing(cluster, undefined).finally(() => lock.release());
+    await markFinishing(cluster, undefined);
     return result;
   }
   reporter.line(`The data is back, with one member of etcd; it had ${etcdMembers}: the others join it now`);
-  // Its end is the end of the restore: until then the same command goes on.
-  return deploy(cluster, { ...request, spec: { ...spec, etcdMembers }, allowDataLoss: false }).catch((error) => {
+  return joinOthers(held, whole);
+}
+
+/** The end of a deploy is the end of the restore: until then the same command goes on. */
+async function joinOthers(held: Held, request: HeldDeployRequest): Promise<DeployResult> {
+  const { cluster, reporter } = held;
+  try {
+    await runPreflight(cluster, request.spec, reporter);
+    return await deployHeld(held, request);
+  } catch (error) {
     reporter.warn(
-      `the plane is restored and answers, with fewer members than it had. The rest: k8sk8s deploy -n ${cluster.namespace} --etcd-members ${etcdMembers}`,
+      `the plane is restored and answers, with fewer members than it had. The rest: k8sk8s deploy -n ${cluster.namespace} --etcd-members ${request.spec.etcdMembers}`,
     );
     throw error;
-  });
+  }
+}
+
+/** Gives the backup's data to the first member of etcd. */
+function seeding(
+  { cluster, reporter, timeout }: Held,
+  { head, snapshot }: VerifiedBackup,
+  spec: ClusterSpec,
+  { file, keys }: RestoreRequest,
+): HeldDeployRequest['restores'] {
+  return async ({ storage, workload }, signal) => {
+    const phase = reporter.begin("Giving etcd the backup's data");
+    try {
+      await seedEtcd(cluster, {
+        planeId: head.record.planeId,
+        member: 0,
+        workload,
+        storage,
+        nodeImage: imagesOf(spec).node,
+        snapshot: { size: snapshot.size, open: () => snapshotOf(file, keys) },
+        timeout,
+        progress: (bytes) => phase.update(`${mebibytes(bytes)} of ${mebibytes(snapshot.size)} MiB`),
+        signal,
+      });
+    } catch (error) {
+      phase.fail();
+      throw error;
+    }
+    phase.done();
+  };
 }
 
 /** What deploy does not need: a pod that takes the snapshot in. */
@@ -169,8 +190,9 @@ export function specOf(
  *
  * @returns whether an earlier restore of this backup came as far as etcd's data, so that the rest is what `deploy` does
  */
-async function clearAway(cluster: InfraCluster, backup: VerifiedBackup, request: RestoreRequest): Promise<boolean> {
-  const { reporter, timeout, signal, replace } = request;
+async function clearAway(held: Held, backup: VerifiedBackup, request: RestoreRequest): Promise<boolean> {
+  const { cluster, reporter } = held;
+  const { replace } = request;
   const inventory = await takeInventory(cluster);
   const { record, owned, pods } = inventory;
   if (owned.length + pods.length === 0) return false;
@@ -182,18 +204,18 @@ async function clearAway(cluster: InfraCluster, backup: VerifiedBackup, request:
   } else if (replace) {
     // The plane of the backup may be the one that is to be replaced.
     if (record?.planeId !== backup.head.record.planeId) await refuseTwoPlanes(cluster, backup, request);
-    await saveBefore(cluster, backup, replace.safetyBackup, request);
+    await saveBefore(held, backup, replace.safetyBackup, request);
   } else throw hasPlane(cluster.namespace, record);
-  await destroy(cluster, { inventory, reporter, timeout, signal });
+  await destroyHeld(held, record);
   return false;
 }
 
 /** The plane that is there, in a file that is opened by what opens the backup. */
 async function saveBefore(
-  cluster: InfraCluster,
+  { cluster, reporter, signal }: Held,
   { sealed }: VerifiedBackup,
   file: string,
-  { keys, reporter, signal }: RestoreRequest,
+  { keys }: RestoreRequest,
 ): Promise<void> {
   const phase = reporter.begin('Backing up the plane that is there');
   try {
@@ -262,10 +284,9 @@ async function refuseTwoPlanes(
 
 /** From here on `deploy` knows that the plane is not whole, until etcd has its data. */
 async function putRecordAndKeys(
-  cluster: InfraCluster,
+  { cluster, reporter }: Held,
   { head, secrets }: VerifiedBackup,
   spec: ClusterSpec,
-  reporter: Reporter,
 ): Promise<void> {
   const { planeId, issuers, losses } = head.record;
   const record: PlaneRecord = {

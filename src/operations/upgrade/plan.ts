@@ -36,26 +36,29 @@ export interface UpgradePlan {
   rollback: string;
 }
 
-export interface PlannedUpgrade {
-  plan: UpgradePlan;
-  plane: Plane;
-  /** The plane's spec with the new version. */
-  target: ClusterSpec;
-}
-
 /**
  * Looks at everything that an upgrade depends on, and changes nothing.
  *
  * @param to a full version
  * @throws UserError when there is no plane; ConnectionError when it does not answer
  */
-export async function planUpgrade(cluster: InfraCluster, to: string, allowUntested: boolean): Promise<PlannedUpgrade> {
+export async function planUpgrade(cluster: InfraCluster, to: string, allowUntested: boolean): Promise<UpgradePlan> {
   const plane = await openPlane(cluster);
-  const { spec, record } = plane;
-  const target = parseSpec(
+  return planOf(cluster, plane, targetOf(plane, to, allowUntested));
+}
+
+/** The plane's spec with another version. Pure. @throws UserError `bad-values` for a version that is not known */
+export function targetOf({ record }: Plane, to: string, allowUntested: boolean): ClusterSpec {
+  return parseSpec(
     { ...record.spec, kubernetesVersion: to, ...(allowUntested && { allowUntestedVersion: true }) },
     'on the command line',
   );
+}
+
+/** planUpgrade of a plane that was read already. @param target as targetOf gives it */
+export async function planOf(cluster: InfraCluster, plane: Plane, target: ClusterSpec): Promise<UpgradePlan> {
+  const { spec, record } = plane;
+  const to = target.kubernetesVersion;
   const from = spec.kubernetesVersion;
   const hosted = await plane.connect();
   try {
@@ -65,7 +68,7 @@ export async function planUpgrade(cluster: InfraCluster, to: string, allowUntest
     ]);
     const { differences } = await diffPlane(cluster);
     const strange = differences.length > 0 ? strangers(differences, await diffPlane(cluster, target)) : [];
-    const plan: UpgradePlan = {
+    return {
       namespace: cluster.namespace,
       plane: record.planeId,
       from,
@@ -82,7 +85,6 @@ export async function planUpgrade(cluster: InfraCluster, to: string, allowUntest
       ],
       rollback: `when a step fails: API servers, controller-manager, scheduler and child assets go back to ${from} by themselves; etcd's data stays as it is`,
     };
-    return { plan, plane, target };
   } finally {
     await hosted.close();
   }

@@ -15,9 +15,8 @@ import type { InfraCluster } from '../../kube/infra-cluster.ts';
 import type { ConfigMap, KubeObject, Node, Workload } from '../../kube/objects.ts';
 import { applyAll, Existing, nothingApplied } from '../../live/apply.ts';
 import { tryImages } from '../../live/image-trial.ts';
-import { acquireLock } from '../../live/lock.ts';
-import type { Plane } from '../../live/open.ts';
 import { Diagnosis } from '../../live/watch.ts';
+import { type HeldPlane, withPlane } from '../../live/with-plane.ts';
 import { buildIngress, buildServices } from '../../plane/addresses.ts';
 import { planeSelector } from '../../plane/names.ts';
 import { buildGuards } from '../../plane/policies.ts';
@@ -27,18 +26,23 @@ import { runPreflight } from '../../preflight/run.ts';
 import { waitAvailable } from '../../rollout/available.ts';
 import { refuseDataLoss } from '../../rollout/control-plane.ts';
 import { waitReplaced } from '../../rollout/roll-out.ts';
-import type { Reporter } from '../../ui/reporter.ts';
-import type { PlannedUpgrade } from './plan.ts';
+import type { Work } from '../../ui/work.ts';
+import { planOf, targetOf, type UpgradePlan } from './plan.ts';
 
-export interface UpgradeRequest {
-  reporter: Reporter;
-  /** Milliseconds that each step may take. */
-  timeout: number;
-  /** Where the plane is backed up to before anything is touched, and how that is closed. */
-  backup?: { file: string; seal: Seal };
+/** What an upgrade is told; its `timeout` is for each step. */
+export interface UpgradeRequest extends Work {
+  /** A full version. */
+  to: string;
+  allowUntested: boolean;
   /** Milliseconds for which everything has to stay well before the upgrade counts as done. */
   observe: number;
-  signal: AbortSignal;
+  /**
+   * Asked once the plane cannot change any more, before anything is touched.
+   *
+   * @returns where the plane is backed up to first, and how that is closed; undefined to make no backup
+   * @throws UserError where something in the plan stands against it
+   */
+  decide(plan: UpgradePlan): { file: string; seal: Seal } | undefined;
 }
 
 export interface UpgradeResult {
@@ -52,39 +56,41 @@ export interface UpgradeResult {
  * go back to where they were, all but etcd, and it is proven that the plane is as before: version, health, recorded
  * state, and an object written before the upgrade.
  *
- * What a killed run left, `deploy` takes back, since the record keeps the old version until the end.
+ * What a killed run left, `deploy` takes back, since the record keeps the old version until the end. The plan is made, and
+ * everything is read, while the lock is held: nothing that another command has changed meanwhile is written back.
  *
- * @throws UserError `upgrade-rolled-back` after a successful way back, `rollback-failed` when that failed too
+ * @throws UserError what `decide` throws, `upgrade-rolled-back` after a successful way back, `rollback-failed` when that failed too
  */
-export async function upgrade(
-  cluster: InfraCluster,
-  { plan, plane, target }: PlannedUpgrade,
-  request: UpgradeRequest,
+export async function upgrade(cluster: InfraCluster, request: UpgradeRequest): Promise<UpgradeResult> {
+  return withPlane(cluster, 'upgrade', request, (plane) => upgradeHeld(plane, request));
+}
+
+async function upgradeHeld(
+  plane: HeldPlane,
+  { to, allowUntested, observe, decide }: UpgradeRequest,
 ): Promise<UpgradeResult> {
-  const { reporter, signal } = request;
+  const { cluster, reporter, signal } = plane.held;
+  const target = targetOf(plane, to, allowUntested);
+  const plan = await planOf(cluster, plane, target);
+  const backup = decide(plan);
   await runPreflight(cluster, target, reporter);
-  const lock = await acquireLock(cluster, 'upgrade', reporter);
-  const stop = AbortSignal.any([signal, lock.lost]);
   const hosted = await plane.connect();
   try {
-    const work = new Upgrade(cluster, hosted, plane, { ...request, signal: stop });
+    const work = new Upgrade(hosted, plane, observe);
     await work.tryImages(target);
-    await work.backUp();
+    if (backup) await work.backUp(backup);
     await work.leaveMark(plan.to);
     try {
       await work.forward(target);
     } catch (error) {
-      if (stop.aborted) throw stop.reason;
+      signal.throwIfAborted();
       throw await work.back(plane.spec, target, error);
     }
     const { gitVersion } = await hosted.version();
     await work.removeMark();
     return { from: plan.from, to: plan.to, serverVersion: gitVersion };
-  } catch (error) {
-    throw stop.aborted ? stop.reason : error;
   } finally {
     await hosted.close();
-    await lock.release();
   }
 }
 
@@ -94,21 +100,22 @@ const mark = { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'k8sk8s-up
 class Upgrade {
   readonly #cluster: InfraCluster;
   readonly #hosted: HostedCluster;
-  readonly #plane: Plane;
-  readonly #request: UpgradeRequest;
+  readonly #plane: HeldPlane;
+  readonly #observeFor: number;
   readonly #token = randomBytes(8).toString('hex');
   #assetsTouched = false;
 
-  constructor(cluster: InfraCluster, hosted: HostedCluster, plane: Plane, request: UpgradeRequest) {
-    this.#cluster = cluster;
+  /** @param observe milliseconds */
+  constructor(hosted: HostedCluster, plane: HeldPlane, observe: number) {
+    this.#cluster = plane.held.cluster;
     this.#hosted = hosted;
     this.#plane = plane;
-    this.#request = request;
+    this.#observeFor = observe;
   }
 
   /** Nothing is touched before every new image was seen to run. */
   async tryImages(target: ClusterSpec): Promise<void> {
-    const { reporter, timeout, signal } = this.#request;
+    const { reporter, timeout, signal } = this.#plane.held;
     const changed = await this.#changed(this.#workloads(target));
     const phase = reporter.begin(`Trying the images of ${target.kubernetesVersion}`);
     let versions: Awaited<ReturnType<typeof tryImages>>;
@@ -127,10 +134,8 @@ class Upgrade {
   }
 
   /** etcd's data is never rolled back, so this is what is left when an upgrade spoils it. */
-  async backUp(): Promise<void> {
-    const { reporter, backup, signal } = this.#request;
-    if (!backup) return;
-    const { file, seal } = backup;
+  async backUp({ file, seal }: { file: string; seal: Seal }): Promise<void> {
+    const { reporter, signal } = this.#plane.held;
     const phase = reporter.begin('Backing up');
     try {
       await wholeFile(file, (write) => createBackup(this.#cluster, { seal, write, phase, signal }));
@@ -151,7 +156,6 @@ class Upgrade {
 
   /** etcd, API servers, controller-manager and scheduler, child assets; then everything has to stay well for a while. */
   async forward(target: ClusterSpec): Promise<void> {
-    const { observe } = this.#request;
     const workloads = this.#workloads(target);
     const version = target.kubernetesVersion;
     const ready = await this.#readyWorkers();
@@ -167,7 +171,7 @@ class Upgrade {
         this.#rollOut(workloads.filter(is('kube-controller-manager', 'kube-scheduler')), diagnosis),
       );
       await this.#step('child assets', () => this.#childAssets(target, ready));
-      await this.#step(`all well for ${Math.round(observe / 1000)} s`, () => this.#observe(ready, diagnosis));
+      await this.#step(`all well for ${Math.round(this.#observeFor / 1000)} s`, () => this.#observe(ready, diagnosis));
       await this.#step('record', () => this.#record(target));
     } finally {
       diagnosis.close();
@@ -181,7 +185,7 @@ class Upgrade {
    * @throws UserError `rollback-failed`
    */
   async back(before: ClusterSpec, target: ClusterSpec, cause: unknown): Promise<UserError> {
-    const { reporter } = this.#request;
+    const { reporter } = this.#plane.held;
     const [from, to] = [before.kubernetesVersion, target.kubernetesVersion];
     reporter.warn(`${sentenceOf(cause)}\nGoing back to ${from}`);
     const diagnosis = new Diagnosis(this.#cluster, this.#plane.record.planeId);
@@ -199,7 +203,7 @@ class Upgrade {
         await this.removeMark();
       });
     } catch (error) {
-      if (this.#request.signal.aborted) throw this.#request.signal.reason;
+      this.#plane.held.signal.throwIfAborted();
       throw new UserError({
         what: `the upgrade to ${to} failed, and so did the way back to ${from}`,
         why: `first: ${sentenceOf(cause)}\nthen: ${sentenceOf(error)}`,
@@ -234,7 +238,7 @@ class Upgrade {
   }
 
   async #rollOut(workloads: KubeObject[], diagnosis: Diagnosis): Promise<void> {
-    const { reporter, timeout, signal } = this.#request;
+    const { reporter, timeout, signal } = this.#plane.held;
     diagnosis.expect(workloads);
     const { planeId } = this.#plane.record;
     const existing = await Existing.read(this.#cluster);
@@ -245,7 +249,7 @@ class Upgrade {
 
   /** The public address answers, in the version that it should, and what was written before is there. */
   async #answersAs(version: string, diagnosis: Diagnosis): Promise<void> {
-    const { reporter, timeout, signal } = this.#request;
+    const { reporter, timeout, signal } = this.#plane.held;
     const phase = { update: (text: string) => reporter.debug(text), done: () => undefined, fail: () => undefined };
     await waitAvailable(this.#hosted, diagnosis, { timeout, phase, signal });
     const { gitVersion } = await this.#hosted.version();
@@ -272,10 +276,10 @@ class Upgrade {
 
   async #childAssets(spec: ClusterSpec, readyWorkers: number): Promise<void> {
     const { addresses, bundle } = this.#plane;
-    const { reporter, timeout, signal } = this.#request;
+    const { timeout, signal } = this.#plane.held;
     this.#assetsTouched = true;
     const assets = buildChildAssets(spec, addresses, bundle.authorities);
-    await applyChildAssets(this.#hosted, assets, nothingApplied(), reporter);
+    await applyChildAssets(this.#hosted, assets, nothingApplied(), this.#plane.held);
     const daemons = assets.filter(({ kind }) => kind === 'DaemonSet');
     const deadline = Date.now() + timeout;
     for (const daemon of daemons) {
@@ -301,7 +305,8 @@ class Upgrade {
 
   /** Ready at the end as at the beginning, and no component ended in between. */
   async #observe(readyBefore: number, diagnosis: Diagnosis): Promise<void> {
-    const { observe, signal } = this.#request;
+    const observe = this.#observeFor;
+    const { signal } = this.#plane.held;
     diagnosis.expect(await this.#live());
     const restarts = await this.#restarts();
     const end = Date.now() + observe;
@@ -348,16 +353,16 @@ class Upgrade {
       ...secrets,
     ];
     const existing = await Existing.read(this.#cluster);
-    await applyAll(this.#cluster, record.planeId, objects, existing, nothingApplied(), this.#request.reporter);
+    await applyAll(this.#cluster, record.planeId, objects, existing, nothingApplied(), this.#plane.held.reporter);
     await this.#cluster.apply(toConfigMap({ ...record, spec, toolVersion: toolVersion() }));
   }
 
   async #step(title: string, work: () => Promise<void>): Promise<void> {
-    this.#request.signal.throwIfAborted();
+    this.#plane.held.signal.throwIfAborted();
     const started = performance.now();
-    this.#request.reporter.debug(`${title} …`);
+    this.#plane.held.reporter.debug(`${title} …`);
     await work();
-    this.#request.reporter.line(`UPGRADE: ${title} (${((performance.now() - started) / 1000).toFixed(1)} s)`);
+    this.#plane.held.reporter.line(`UPGRADE: ${title} (${((performance.now() - started) / 1000).toFixed(1)} s)`);
   }
 }
 

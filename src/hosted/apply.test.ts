@@ -1,0 +1,65 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { expect, test } from 'vitest';
+import { ApiError } from '../kube/errors.ts';
+import { HostedCluster } from '../kube/hosted-cluster.ts';
+import type { KubeObject } from '../kube/objects.ts';
+import { type ApiRequest, Transport } from '../kube/transport.ts';
+import { nothingApplied } from '../live/apply.ts';
+import { quietReporter } from '../ui/quiet.ts';
+import { applyChildAssets } from './apply.ts';
+
+class Answering extends Transport {
+  readonly requests: ApiRequest[] = [];
+  most = 0;
+  #now = 0;
+  readonly #answer: (request: ApiRequest) => unknown;
+
+  constructor(answer: (request: ApiRequest) => unknown) {
+    super('https://hosted.test', async () => ({}), 'hosted');
+    this.#answer = answer;
+  }
+
+  override async request<T>(request: ApiRequest): Promise<{ status: number; body: T }> {
+    this.requests.push(request);
+    this.most = Math.max(this.most, ++this.#now);
+    await sleep(2);
+    this.#now--;
+    return { status: 200, body: this.#answer(request) as T };
+  }
+}
+
+const objects: KubeObject[] = Array.from({ length: 60 }, (_, number) => ({
+  apiVersion: 'v1',
+  kind: 'ConfigMap',
+  metadata: { name: `asset-${number}`, namespace: 'kube-system' },
+}));
+
+test('assets go to the hosted cluster some at a time', async () => {
+  const transport = new Answering(({ body }) => body ?? objects[0]);
+  const work = { reporter: quietReporter, signal: new AbortController().signal };
+  await applyChildAssets(new HostedCluster(transport), objects, nothingApplied(), work);
+  expect(transport.requests.filter(({ method }) => method === 'PATCH')).toHaveLength(60);
+  expect(transport.most).toBeLessThanOrEqual(16);
+});
+
+test('after an interruption nothing more is sent, also where the server asks for patience', async () => {
+  const interruption = new AbortController();
+  const reason = new Error('interrupted by SIGINT');
+  const work = { reporter: quietReporter, signal: interruption.signal };
+  const early = new Answering(({ method, body }) => {
+    if (method === 'GET') return body;
+    throw new ApiError({
+      status: 404,
+      reason: 'NotFound',
+      message: 'namespaces "kube-system" not found',
+      of: 'hosted',
+    });
+  });
+  const run = applyChildAssets(new HostedCluster(early), objects, nothingApplied(), work).catch((error) => error);
+  await sleep(30);
+  interruption.abort(reason);
+  expect(await Promise.race([run, sleep(2000)])).toBe(reason);
+  const sent = early.requests.length;
+  await sleep(300);
+  expect(early.requests.length).toBeLessThanOrEqual(sent + 16);
+});

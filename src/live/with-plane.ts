@@ -1,0 +1,86 @@
+import type { InfraCluster } from '../kube/infra-cluster.ts';
+import type { Work } from '../ui/work.ts';
+import { acquireLock } from './lock.ts';
+import { openPlane, type Plane, refuseAsleep } from './open.ts';
+import { requireRecord } from './record.ts';
+
+declare const byLock: unique symbol;
+
+/**
+ * A namespace whose lock this run holds, and the work on it. Only withLock makes one, so a function that takes a Held cannot
+ * be called without the lock. `signal` fires when the work is to end, and when another run has taken the lock over.
+ */
+export interface Held extends Work {
+  readonly cluster: InfraCluster;
+  readonly [byLock]: true;
+}
+
+/** A plane as it was read while this run held its lock. */
+export interface HeldPlane extends Plane {
+  readonly held: Held;
+}
+
+/**
+ * Runs `run` while this process holds the lock of the namespace, which may have no plane yet. The lock is given back in
+ * every case, and an error that follows from an aborted signal is thrown as the reason of that signal.
+ *
+ * @param activity what the other run is told while it waits: `deploy`
+ * @throws UserError `plane-busy` when another run holds the lock, or has taken it over meanwhile
+ */
+export async function withLock<T>(
+  cluster: InfraCluster,
+  activity: string,
+  work: Work,
+  run: (held: Held) => Promise<T>,
+): Promise<T> {
+  const lock = await orReason(work.signal, () => acquireLock(cluster, activity, work.reporter, work.signal));
+  const signal = AbortSignal.any([work.signal, lock.lost]);
+  let result: T;
+  try {
+    result = await orReason(signal, () => run({ ...work, signal, cluster } as Held));
+    // What was written without the lock may be overwritten by now.
+    lock.lost.throwIfAborted();
+  } catch (error) {
+    // The cause is worth more than that the lock could not be given back.
+    await lock.release().catch(() => undefined);
+    throw error;
+  }
+  await lock.release();
+  return result;
+}
+
+/**
+ * The frame of every operation on a plane that is there: takes the lock, reads the plane under it, and gives the lock back in
+ * every case. Without a plane, no lock is taken.
+ *
+ * @param options `asleep`: the operation copes with a plane that sleeps
+ * @throws UserError `no-plane`, `plane-incomplete`, `plane-asleep`, and as withLock
+ */
+export async function withPlane<T>(
+  cluster: InfraCluster,
+  activity: string,
+  work: Work,
+  run: (plane: HeldPlane) => Promise<T>,
+  options: { asleep?: 'allowed' } = {},
+): Promise<T> {
+  await requireRecord(cluster);
+  return withLock(cluster, activity, work, async (held) => {
+    const plane = await openHeld(held);
+    if (options.asleep !== 'allowed') refuseAsleep(cluster, plane.record);
+    return run(plane);
+  });
+}
+
+/** Reads the plane, or reads it again after a step that changed it. @throws UserError `no-plane`, `plane-incomplete` */
+export async function openHeld(held: Held): Promise<HeldPlane> {
+  return { ...(await openPlane(held.cluster)), held };
+}
+
+async function orReason<T>(signal: AbortSignal, work: () => Promise<T>): Promise<T> {
+  try {
+    signal.throwIfAborted();
+    return await work();
+  } catch (error) {
+    throw signal.aborted ? signal.reason : error;
+  }
+}

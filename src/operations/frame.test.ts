@@ -1,0 +1,111 @@
+import { mkdtempSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import type { InfraCluster } from '../kube/infra-cluster.ts';
+import type { Lease } from '../kube/objects.ts';
+import { InfraStore } from '../live/infra-store.fixture.ts';
+import { leasePath, putPlane } from '../live/plane.fixture.ts';
+import { quietReporter } from '../ui/quiet.ts';
+import type { Work } from '../ui/work.ts';
+import { destroy } from './destroy.ts';
+import { defragment, repairMembers } from './etcd/maintenance.ts';
+import { renewCertificates } from './keys/certificates.ts';
+import { rotateEncryption } from './keys/encryption-key.ts';
+import { rotateExposed } from './keys/rotate-all.ts';
+import { rotatable, rotateAuthorities } from './keys/rotate-ca.ts';
+import { rotateServiceAccountKey } from './keys/service-account-key.ts';
+import { probeNetwork } from './network-probe.ts';
+import { sleepPlane, wakePlane } from './sleep.ts';
+import { upgrade } from './upgrade/upgrade.ts';
+
+// Every operation over a plane in memory whose API does not answer: what is read and written while the lock is held, and
+// whether the lock is given back. What the operations do is tested where there is a plane that runs.
+
+beforeAll(() => {
+  // Locks are renewed when a test says so.
+  vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] });
+});
+
+afterAll(() => {
+  vi.useRealTimers();
+});
+
+const rotation = () => ({
+  force: true,
+  agree: async () => undefined,
+  files: { dir: path.join(mkdtempSync(path.join(tmpdir(), 'k8sk8s-')), 'tls'), force: false },
+});
+
+const operations: Record<string, (cluster: InfraCluster, work: Work) => Promise<unknown>> = {
+  sleep: sleepPlane,
+  wake: wakePlane,
+  upgrade: (cluster, work) =>
+    upgrade(cluster, { ...work, to: '1.37.9', allowUntested: true, observe: 1, decide: () => undefined }),
+  'certs renew': (cluster, work) => renewCertificates(cluster, [], work),
+  'certs rotate-ca': (cluster, work) => rotateAuthorities(cluster, { ...rotation(), names: rotatable }, work),
+  'certs rotate-exposed': (cluster, work) => rotateExposed(cluster, rotation(), work),
+  'certs rotate-service-account-key': (cluster, work) => rotateServiceAccountKey(cluster, false, work),
+  'encrypt rotate': rotateEncryption,
+  'etcd defrag': defragment,
+  'etcd repair': (cluster, work) => repairMembers(cluster, { lost: [] }, work),
+  'status --probe-network': probeNetwork,
+  destroy: (cluster, work) => destroy(cluster, { ...work, agreed: undefined }),
+};
+const names = Object.keys(operations);
+
+const work = (signal = new AbortController().signal): Work => ({ reporter: quietReporter, timeout: 300, signal });
+async function planeFor(name: string): Promise<InfraStore> {
+  const store = new InfraStore();
+  await putPlane(store, name === 'wake' ? { asleep: { since: '2026-01-01T00:00:00Z', replicas: {} } } : {});
+  return store;
+}
+
+const holder = (store: InfraStore) => store.get<Lease>(leasePath)?.spec.holderIdentity;
+
+test.concurrent.each(names)(
+  '%s reads the Secrets and writes only while it holds the lock, and gives the lock back',
+  async (name) => {
+    const store = new InfraStore();
+    await putPlane(store);
+    const without: string[] = [];
+    store.before = ({ method, path: at }) => {
+      const sensitive = method === 'GET' ? at.includes('/secrets') : !at.includes('/leases');
+      if (sensitive && !holder(store)) without.push(`${method} ${at}`);
+    };
+    await operations[name]!(store.cluster, work()).catch(() => undefined);
+    expect(without).toEqual([]);
+    expect(
+      store.requests.filter((each) => each === 'POST leases'),
+      'takes the lock',
+    ).toEqual(['POST leases']);
+    expect(holder(store) ?? '').toBe('');
+  },
+);
+
+test.concurrent.each(names)('%s ends with the reason when it is interrupted', async (name) => {
+  const store = await planeFor(name);
+  const interruption = new AbortController();
+  store.before = () => {
+    if (holder(store)) interruption.abort(new Error('interrupted by SIGINT'));
+  };
+  await expect(operations[name]!(store.cluster, work(interruption.signal))).rejects.toThrow('interrupted by SIGINT');
+  expect(holder(store) ?? '').toBe('');
+});
+
+test.concurrent.each(names)('%s ends when another run takes the lock over', async (name) => {
+  const store = await planeFor(name);
+  let taken = false;
+  store.before = async ({ path: at }) => {
+    if (taken || !holder(store) || at.includes('/leases')) return;
+    taken = true;
+    const lease = store.get<Lease>(leasePath)!;
+    store.put(leasePath, { ...lease, spec: { ...lease.spec, holderIdentity: 'another' } } as Lease);
+    vi.advanceTimersByTime(5000);
+    // The renewal that is told of it.
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  };
+  const run = operations[name]!(store.cluster, { ...work(), timeout: 30_000 });
+  await expect(run).rejects.toMatchObject({ anchor: 'plane-busy' });
+  expect(holder(store)).toBe('another');
+});
