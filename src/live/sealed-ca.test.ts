@@ -42,6 +42,8 @@ test.each(['passphrase-file', 'key-file'] as const)(
       /sealed by/,
     );
   },
+  // scrypt is meant to be slow, and takes over 20 s when every core of the machine is busy.
+  120_000,
 );
 
 test('a file that is not there or says nothing is told by its option', () => {
