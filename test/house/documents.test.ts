@@ -51,3 +51,9 @@ test('a heading that a document links to is there', () => {
   );
   expect(missing).toEqual([]);
 });
+
+test('the README compares k8sk8s with its neighbours as docs/compare.md does', () => {
+  const [, table] = /\n## In short\n\n((?:\|.*\n)+)/.exec(textOf('docs/compare.md')) ?? [];
+  expect(table).toBeDefined();
+  expect(textOf('README.md')).toContain(table);
+});
