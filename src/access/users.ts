@@ -1,5 +1,4 @@
 import { createHash } from 'node:crypto';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { didYouMean } from '../base/did-you-mean.ts';
 import { UserError } from '../base/errors.ts';
 import type { Kind } from '../kube/cluster.ts';
@@ -8,6 +7,7 @@ import type { ConfigMap, KubeObject } from '../kube/objects.ts';
 import { inspect } from '../pki/inspect.ts';
 import { type Credential, createRequest, type KeyType } from '../pki/issue.ts';
 import { partOf } from '../plane/names.ts';
+import { waitFor } from '../ui/wait-for.ts';
 
 /** What a user may do: a ClusterRole everywhere or in one namespace, or a Role of that namespace. */
 export interface Grant {
@@ -145,21 +145,27 @@ async function sign(
 }
 
 async function signed(cluster: HostedCluster, request: SigningRequest): Promise<string> {
-  const deadline = Date.now() + signWithin;
-  for (;;) {
-    const now = await cluster.get<SigningRequest>(request, request.metadata.name);
-    const certificate = now?.status?.certificate;
-    if (certificate) return Buffer.from(certificate, 'base64').toString('utf8');
-    const failed = now?.status?.conditions?.find(({ type }) => type === 'Failed' || type === 'Denied');
-    if (failed || Date.now() > deadline)
-      throw new UserError({
-        what: 'the hosted cluster signed no certificate',
-        why: failed?.message ?? `its controller-manager did not answer the request within ${signWithin / 1000} s`,
-        fix: 'look at k8sk8s status and k8sk8s logs kube-controller-manager, with the same -n',
-        anchor: 'not-signed',
-      });
-    await sleep(100);
-  }
+  const certificate = await waitFor({
+    until: async () => {
+      const now = await cluster.get<SigningRequest>(request, request.metadata.name);
+      const failed = now?.status?.conditions?.find(({ type }) => type === 'Failed' || type === 'Denied');
+      if (failed) throw notSigned(failed.message ?? `its request is ${failed.type}`);
+      return now?.status?.certificate;
+    },
+    timeout: signWithin,
+    every: 100,
+    late: (after) => notSigned(`its controller-manager did not answer the request within ${after}`),
+  });
+  return Buffer.from(certificate, 'base64').toString('utf8');
+}
+
+function notSigned(why: string): UserError {
+  return new UserError({
+    what: 'the hosted cluster signed no certificate',
+    why,
+    fix: 'look at k8sk8s status and k8sk8s logs kube-controller-manager, with the same -n',
+    anchor: 'not-signed',
+  });
 }
 
 /** Everybody that `user create` made a certificate for, by name. */

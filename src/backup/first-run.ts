@@ -1,9 +1,9 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { UserError } from '../base/errors.ts';
 import type { InfraCluster } from '../kube/infra-cluster.ts';
 import type { Event, Job, KubeObject, Pod } from '../kube/objects.ts';
 import { hindranceOf } from '../live/one-off-pod.ts';
 import type { Phase } from '../ui/reporter.ts';
+import { waitFor } from '../ui/wait-for.ts';
 import type { Patience } from '../ui/work.ts';
 import { cronJobKind, scheduleName } from './cronjob.ts';
 
@@ -38,30 +38,30 @@ export async function runNow(cluster: InfraCluster, request: RunRequest): Promis
     },
     spec: { ...cronJob.spec.jobTemplate.spec, backoffLimit: 0 },
   } as KubeObject);
-  const deadline = Date.now() + request.timeout;
-  for (;;) {
-    const [job, pod] = await Promise.all([cluster.get<Job>(jobKind, name), podOf(cluster, name)]);
-    const ended = job?.status?.conditions?.find(
-      ({ type, status }) => /^(Complete|Failed)$/.test(type) && status === 'True',
-    );
-    if (ended?.type === 'Complete') return logOf(cluster, pod);
-    if (ended) {
-      const log = await logOf(cluster, pod);
-      throw failed(cluster, name, log || (ended.message ?? 'its pod says nothing'));
-    }
-    const waits = await waitsFor(cluster, name, pod);
-    if (waits.hopeless || Date.now() > deadline) {
-      // It would go on trying for an hour.
-      await cluster.delete(jobKind, name);
-      throw failed(
-        cluster,
-        undefined,
-        `${waits.words}${waits.hopeless ? '' : `, after ${Math.round(request.timeout / 1000)} s`}`,
+  // It would go on trying for an hour.
+  const giveUp = async (why: string) => {
+    await cluster.delete(jobKind, name);
+    return failed(cluster, undefined, why);
+  };
+  let now = '';
+  return waitFor({
+    ...request,
+    every: 300,
+    until: async () => {
+      const [job, pod] = await Promise.all([cluster.get<Job>(jobKind, name), podOf(cluster, name)]);
+      const ended = job?.status?.conditions?.find(
+        ({ type, status }) => /^(Complete|Failed)$/.test(type) && status === 'True',
       );
-    }
-    request.phase.update(waits.words);
-    await sleep(300, undefined, { signal: request.signal });
-  }
+      if (ended?.type === 'Complete') return logOf(cluster, pod);
+      if (ended) throw failed(cluster, name, (await logOf(cluster, pod)) || (ended.message ?? 'its pod says nothing'));
+      const waits = await waitsFor(cluster, name, pod);
+      if (waits.hopeless) throw await giveUp(waits.words);
+      now = waits.words;
+      return undefined;
+    },
+    now: () => now,
+    late: (after) => giveUp(`${now}, after ${after}`),
+  });
 }
 
 async function podOf(cluster: InfraCluster, job: string): Promise<Pod | undefined> {

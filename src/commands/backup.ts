@@ -70,14 +70,13 @@ export function configure(backup: Command): void {
 async function runFetch(file: string, options: SourceOptions & { name?: string; timeout: string }): Promise<void> {
   const signal = interruption();
   const timeout = parseDuration(options.timeout, '--timeout');
-  const phase = reporterOf(options).begin('Bringing the backup');
   try {
-    const { name, size } = await withShelf(options, { timeout, signal }, (shelf) =>
-      fetchKept(shelf, options.name, file),
+    await reporterOf(options).during(
+      'Bringing the backup',
+      () => withShelf(options, { timeout, signal }, (shelf) => fetchKept(shelf, options.name, file)),
+      ({ name, size }) => `${name}, ${mebibytes(size)} MiB, is in "${file}"`,
     );
-    phase.done(`${name}, ${mebibytes(size)} MiB, is in "${file}"`);
   } catch (error) {
-    phase.fail();
     throw signal.aborted ? signal.reason : error;
   }
 }
@@ -94,18 +93,22 @@ async function runCreate(file: string, options: ConnectionOptions & SealOptions 
   const signal = interruption();
   const reporter = reporterOf(options);
   const cluster = connect(options);
-  const phase = reporter.begin('Backing up');
   try {
-    const make = (write: (content: Readable) => Promise<void>) => createBackup(cluster, { seal, write, phase, signal });
-    const facts = await (file === '-' ? make(toStandardOutput) : wholeFile(file, make));
-    phase.done(`Backed up ${mebibytes(facts.size)} MiB of etcd at revision ${facts.revision}, hash verified`);
+    const facts = await reporter.during(
+      'Backing up',
+      (phase) => {
+        const make = (write: (content: Readable) => Promise<void>) =>
+          createBackup(cluster, { seal, write, phase, signal });
+        return file === '-' ? make(toStandardOutput) : wholeFile(file, make);
+      },
+      ({ size, revision }) => `Backed up ${mebibytes(size)} MiB of etcd at revision ${revision}, hash verified`,
+    );
     if (seal === 'plaintext')
       reporter.warn('the backup is not encrypted: whoever reads it owns the hosted cluster, its Secrets included');
     if (options.output === 'json')
       process.stdout.write(`${JSON.stringify({ file, namespace: cluster.namespace, ...facts }, null, 2)}\n`);
     else if (file !== '-') reporter.line(`file "${file}" created. Check a copy: k8sk8s backup verify ${file}`);
   } catch (error) {
-    phase.fail();
     throw signal.aborted ? signal.reason : error;
   } finally {
     await cluster.close();

@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { UserError } from '../base/errors.ts';
 import { explainCallError } from '../kube/errors.ts';
 import type { InfraCluster } from '../kube/infra-cluster.ts';
@@ -10,6 +9,7 @@ import { claimName } from '../plane/names.ts';
 import { buildControlPlane } from '../plane/render.ts';
 import { type Membership, templateHash, templateHashOf } from '../plane/workloads.ts';
 import type { Reporter } from '../ui/reporter.ts';
+import { waitFor } from '../ui/wait-for.ts';
 import type { Work } from '../ui/work.ts';
 import { type Etcdctl, EtcdError, explainEtcd, type Member, openEtcdctl } from './etcdctl.ts';
 
@@ -160,31 +160,32 @@ async function renew(plane: EtcdPlane, member: number, pod: Pod): Promise<void> 
 
 /** A learner has to catch up before it may vote; etcd says so until it has. */
 async function promote(plane: EtcdPlane, member: number): Promise<void> {
-  const deadline = Date.now() + plane.timeout;
   let last = '';
-  for (;;) {
-    const self = memberAt(plane, await membersOf(plane), member);
-    if (isVoting(self)) return;
-    try {
-      if (self?.name) {
-        await (await openEtcdctl(plane.cluster, plane.planeId)).run(['member', 'promote', self.id]);
-        return;
-      }
+  await waitFor({
+    ...patienceOf(plane),
+    every: 300,
+    until: async () => {
+      const self = memberAt(plane, await membersOf(plane), member);
+      if (isVoting(self)) return true;
       last = 'it has not started';
-    } catch (error) {
-      if (!(error instanceof EtcdError)) throw error;
-      last = error.message;
-    }
-    checkFailure(plane);
-    if (Date.now() > deadline)
-      throw new UserError({
-        what: `etcd member etcd-${member} did not catch up within ${Math.round(plane.timeout / 1000)} s`,
+      if (!self?.name) return false;
+      try {
+        await (await openEtcdctl(plane.cluster, plane.planeId)).run(['member', 'promote', self.id]);
+        return true;
+      } catch (error) {
+        if (!(error instanceof EtcdError)) throw error;
+        last = error.message;
+        return false;
+      }
+    },
+    late: (after) =>
+      new UserError({
+        what: `etcd member etcd-${member} did not catch up within ${after}`,
         why: last,
         fix: `run the same command again, it goes on where it stopped; its log: k8sk8s logs -n ${plane.cluster.namespace} etcd`,
         anchor: 'etcd-member',
-      });
-    await sleep(300, undefined, { signal: plane.signal });
-  }
+      }),
+  });
 }
 
 /**
@@ -256,18 +257,25 @@ export async function statefulSet(plane: EtcdPlane): Promise<Workload | undefine
 
 /** Runs a question or change in whichever pod can; a pod that is just ending is asked no second time. */
 async function asking<T>(plane: EtcdPlane, doing: string, ask: (etcd: Etcdctl) => Promise<T>): Promise<T> {
-  const deadline = Date.now() + Math.min(60_000, plane.timeout);
-  for (;;) {
-    try {
-      return await ask(await openEtcdctl(plane.cluster, plane.planeId));
-    } catch (error) {
-      if (Date.now() > deadline || (error instanceof UserError && error.anchor !== 'etcd-unreachable'))
-        throw explainEtcd(error, doing, plane.cluster.namespace);
-      checkFailure(plane);
-      plane.reporter.debug(`${doing}: ${error instanceof Error ? error.message : String(error)}; trying again`);
-    }
-    await sleep(500, undefined, { signal: plane.signal });
-  }
+  let last: unknown;
+  const explained = () => explainEtcd(last, doing, plane.cluster.namespace);
+  const answered = await waitFor({
+    ...patienceOf(plane),
+    timeout: Math.min(60_000, plane.timeout),
+    every: 500,
+    until: async () => {
+      try {
+        return { answer: await ask(await openEtcdctl(plane.cluster, plane.planeId)) };
+      } catch (error) {
+        last = error;
+        if (error instanceof UserError && error.anchor !== 'etcd-unreachable') throw explained();
+        plane.reporter.debug(`${doing}: ${error instanceof Error ? error.message : String(error)}; trying again`);
+        return undefined;
+      }
+    },
+    late: explained,
+  });
+  return answered.answer;
 }
 
 function numberOf({ addresses }: EtcdPlane, { peerUrl }: Member): number {
@@ -326,22 +334,17 @@ async function othersReady(plane: Waiting, name: string): Promise<void> {
   );
 }
 
-function checkFailure(plane: Waiting): void {
-  const failure = plane.failure();
-  if (failure) throw failure;
-  plane.signal.throwIfAborted();
-}
+const patienceOf = ({ timeout, signal, failure }: Waiting) => ({ timeout, signal, failure });
 
 export async function until(plane: Waiting, what: string, done: () => Promise<boolean>): Promise<void> {
-  const deadline = Date.now() + plane.timeout;
-  while (!(await done())) {
-    checkFailure(plane);
-    if (Date.now() > deadline)
-      throw new UserError({
-        what: `still waiting until ${what}, after ${Math.round(plane.timeout / 1000)} s`,
+  await waitFor({
+    ...patienceOf(plane),
+    until: done,
+    late: (after) =>
+      new UserError({
+        what: `still waiting until ${what}, after ${after}`,
         fix: `look at: k8sk8s status -n ${plane.cluster.namespace}; then run the same command again, it goes on where it stopped`,
         anchor: 'etcd-member',
-      });
-    await sleep(200, undefined, { signal: plane.signal });
-  }
+      }),
+  });
 }

@@ -1,5 +1,4 @@
 import { Readable } from 'node:stream';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { UserError } from '../base/errors.ts';
 import type { InfraCluster } from '../kube/infra-cluster.ts';
 import type { KubeObject, PersistentVolumeClaim, Secret, StatefulSet } from '../kube/objects.ts';
@@ -7,6 +6,7 @@ import { type Failed, lastLines, oneOff, podKind, removePod, waitForPod } from '
 import { claimName, dataVolume } from '../plane/names.ts';
 import { authoritiesSecret } from '../plane/secrets.ts';
 import { claimTemplate, type Storage, type Volume } from '../plane/storage.ts';
+import { waitFor } from '../ui/wait-for.ts';
 
 /** Revisions that a restored store is ahead of its snapshot: nobody can have seen more changes in between. */
 const bumpedRevisions = 1_000_000_000;
@@ -98,20 +98,24 @@ async function revisionOf(cluster: InfraCluster, { workload, timeout, signal }: 
   const { name } = workload.metadata;
   const none = { ...workload, spec: { ...(workload as Template).spec, replicas: 0 } };
   await cluster.apply(none);
-  const deadline = Date.now() + timeout;
   let revision: string | undefined;
-  for (;;) {
-    const now = await cluster.get<StatefulSet>(workload, name);
-    if (revision !== undefined && !now) return revision;
-    const { observedGeneration, updateRevision } = now?.status ?? {};
-    if (revision === undefined && updateRevision && observedGeneration === now?.metadata.generation) {
-      revision = updateRevision;
-      await cluster.delete(workload, name, now?.metadata.uid);
-    }
-    if (Date.now() > deadline)
-      throw restoreFailed(cluster)('the infra cluster does not take care of statefulset "etcd"');
-    await sleep(100, undefined, { signal });
-  }
+  return waitFor({
+    until: async () => {
+      const now = await cluster.get<StatefulSet>(workload, name);
+      if (revision !== undefined && !now) return revision;
+      const { observedGeneration, updateRevision } = now?.status ?? {};
+      if (revision === undefined && updateRevision && observedGeneration === now?.metadata.generation) {
+        revision = updateRevision;
+        await cluster.delete(workload, name, now?.metadata.uid);
+      }
+      return undefined;
+    },
+    timeout,
+    every: 100,
+    signal,
+    late: (after) =>
+      restoreFailed(cluster)(`the infra cluster has not taken care of statefulset "etcd" within ${after}`),
+  });
 }
 
 const incoming = '/incoming';

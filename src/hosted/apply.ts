@@ -1,10 +1,10 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import pLimit from 'p-limit';
 import { UserError } from '../base/errors.ts';
 import { ApiError } from '../kube/errors.ts';
 import type { HostedCluster } from '../kube/hosted-cluster.ts';
 import { type KubeObject, nameOf, type Service } from '../kube/objects.ts';
 import { type Applied, noteApplied } from '../live/apply.ts';
+import { waitFor } from '../ui/wait-for.ts';
 import type { Work } from '../ui/work.ts';
 import { freeAddress, isAddressTaken } from './service-address.ts';
 
@@ -36,21 +36,26 @@ export async function applyChildAssets(
 }
 
 async function applyOne(cluster: HostedCluster, object: KubeObject, signal: AbortSignal): Promise<KubeObject> {
-  const deadline = Date.now() + namespaceGrace;
-  for (;;) {
-    signal.throwIfAborted();
-    try {
-      return await cluster.apply(object);
-    } catch (error) {
-      if (!(error instanceof ApiError)) throw error;
-      const isEarly = error.status === 404 || error.status === 403;
-      const isTaken = isAddressTaken(error);
-      const holder = isTaken ? await freeAddress(cluster, object as Service) : undefined;
-      if (Date.now() > deadline || !(isEarly || (isTaken && holder === undefined)))
+  let last: ApiError;
+  return waitFor({
+    until: async () => {
+      try {
+        return await cluster.apply(object);
+      } catch (error) {
+        if (!(error instanceof ApiError)) throw error;
+        last = error;
+        const isEarly = error.status === 404 || error.status === 403;
+        const isTaken = isAddressTaken(error);
+        const holder = isTaken ? await freeAddress(cluster, object as Service) : undefined;
+        if (isEarly || (isTaken && holder === undefined)) return undefined;
         throw refused(object, error, holder);
-      await sleep(100);
-    }
-  }
+      }
+    },
+    timeout: namespaceGrace,
+    every: 100,
+    signal,
+    late: () => refused(object, last, undefined),
+  });
 }
 
 function refused(object: KubeObject, error: ApiError, holder: string | undefined): UserError {

@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { isDeepStrictEqual } from 'node:util';
 import { UserError } from '../base/errors.ts';
 import { parseQuantity } from '../base/quantity.ts';
@@ -9,6 +8,7 @@ import { type KubeObject, nameOf, type PersistentVolumeClaim, type StatefulSet }
 import { belongsTo } from '../plane/names.ts';
 import type { PlaneRecord } from '../plane/record.ts';
 import { buildClaim, type Storage, storageWords, type Volume } from '../plane/storage.ts';
+import { waitFor } from '../ui/wait-for.ts';
 import type { Existing } from './apply.ts';
 
 export interface StorageChoice {
@@ -125,20 +125,24 @@ export async function removeEtcd(
 ): Promise<void> {
   const objects = ['StatefulSet', 'PersistentVolumeClaim'].flatMap((kind) => existing.ofKind(kind));
   for (const object of objects) await cluster.delete(object, object.metadata.name, object.metadata.uid);
-  const deadline = Date.now() + timeout;
-  for (;;) {
-    const left = await Promise.all(objects.map((object) => cluster.get(object, object.metadata.name)));
-    const name = left.find((object) => object !== undefined);
-    if (!name) return;
-    if (Date.now() > deadline)
-      throw new UserError({
-        what: `${nameOf(name)} is still there after ${Math.round(timeout / 1000)} s`,
+  let held: KubeObject | undefined;
+  await waitFor({
+    until: async () => {
+      const left = await Promise.all(objects.map((object) => cluster.get(object, object.metadata.name)));
+      held = left.find((object) => object !== undefined);
+      return held === undefined;
+    },
+    timeout,
+    signal,
+    every: 150,
+    late: (after) =>
+      new UserError({
+        what: `${nameOf(held!)} is still there after ${after}`,
         why: 'it was deleted to make room for another storage, but something holds it: a node that does not answer, or a finalizer',
         fix: `look at it with kubectl -n ${cluster.namespace} describe, then run the command again`,
         anchor: 'not-gone',
-      });
-    await sleep(150, undefined, { signal });
-  }
+      }),
+  });
 }
 
 function storageChange(

@@ -1,7 +1,7 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { UserError } from '../base/errors.ts';
 import type { InfraCluster } from '../kube/infra-cluster.ts';
 import type { ContainerStatus, Pod } from '../kube/objects.ts';
+import { waitFor } from '../ui/wait-for.ts';
 import type { Patience } from '../ui/work.ts';
 import { configReasons, imageReasons } from './pods.ts';
 
@@ -30,19 +30,23 @@ export async function waitForPod(
   reached: (pod: Pod) => boolean,
   failed: Failed,
 ): Promise<void> {
-  const deadline = Date.now() + timeout;
-  for (;;) {
-    signal.throwIfAborted();
-    const pod = await cluster.get<Pod>(podKind, name);
-    if (!pod) throw failed(`its pod ${name} was deleted by somebody else`);
-    if (reached(pod)) return;
-    const ended = statusesOf(pod).find(({ state }) => (state?.terminated?.exitCode ?? 0) !== 0);
-    if (ended) throw failed(await lastWords(cluster, name, ended));
-    const { words, hopeless } = hindranceOf(pod);
-    if (hopeless) throw failed(words);
-    if (Date.now() > deadline) throw failed(`${words} after ${Math.round(timeout / 1000)} s`);
-    await sleep(200, undefined, { signal });
-  }
+  let hindrance = '';
+  await waitFor({
+    until: async () => {
+      const pod = await cluster.get<Pod>(podKind, name);
+      if (!pod) throw failed(`its pod ${name} was deleted by somebody else`);
+      if (reached(pod)) return true;
+      const ended = statusesOf(pod).find(({ state }) => (state?.terminated?.exitCode ?? 0) !== 0);
+      if (ended) throw failed(await lastWords(cluster, name, ended));
+      const { words, hopeless } = hindranceOf(pod);
+      if (hopeless) throw failed(words);
+      hindrance = words;
+      return false;
+    },
+    timeout,
+    signal,
+    late: (after) => failed(`${hindrance} after ${after}`),
+  });
 }
 
 /** Deletes a pod that an earlier, killed run may have left, and waits until it is gone. @throws what `failed` makes */
@@ -53,12 +57,13 @@ export async function removePod(
   failed: Failed,
 ): Promise<void> {
   await cluster.delete(podKind, name);
-  const deadline = Date.now() + timeout;
-  while (await cluster.get<Pod>(podKind, name)) {
-    if (Date.now() > deadline)
-      throw failed(`pod ${name} is still there: a node that does not answer, or a finalizer, holds it`);
-    await sleep(200, undefined, { signal });
-  }
+  await waitFor({
+    until: async () => !(await cluster.get<Pod>(podKind, name)),
+    timeout,
+    signal,
+    late: (after) =>
+      failed(`pod ${name} is still there after ${after}: a node that does not answer, or a finalizer, holds it`),
+  });
 }
 
 /** What keeps a pod from running, in a few words, and whether no waiting mends it. Pure. */

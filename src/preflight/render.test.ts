@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import type { Anchor } from '../base/anchors.ts';
 import { UserError } from '../base/errors.ts';
+import { withDuring } from '../ui/reporter.ts';
 import type { CheckResult, Outcome } from './check.ts';
 import { renderResult, summary } from './render.ts';
 
@@ -12,7 +13,7 @@ function rendered(each: CheckResult): string[] {
   const lines: string[] = [];
   const begin = () => ({ update: () => undefined, done: () => undefined, fail: () => undefined });
   const line = (text: string) => void lines.push(text);
-  renderResult(each, { line, warn: (text) => line(`WARNING ${text}`), debug: line, begin });
+  renderResult(each, withDuring({ line, warn: (text) => line(`WARNING ${text}`), debug: line, begin }));
   return lines;
 }
 

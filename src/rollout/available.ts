@@ -8,6 +8,7 @@ import type { Workload } from '../kube/objects.ts';
 import { shownCertificate } from '../kube/shown-certificate.ts';
 import type { Diagnosis } from '../live/watch.ts';
 import type { Phase } from '../ui/reporter.ts';
+import { waitFor } from '../ui/wait-for.ts';
 
 /** Milliseconds. */
 const pollEvery = 50;
@@ -41,46 +42,53 @@ export async function waitAvailable(
   diagnosis: Diagnosis,
   { timeout, phase, signal, onAnswer }: Availability,
 ): Promise<void> {
-  const deadline = Date.now() + timeout;
   let answered: Promise<void> | undefined;
   let readySince: number | undefined;
   let last = 'no answer yet';
-  for (;;) {
-    signal.throwIfAborted();
-    let wrong: ConnectionError | undefined;
-    let answer: { ready: boolean; failing: string[] } | undefined;
-    try {
-      answer = await firstAnswer(cluster);
-      last = `not ready yet: ${answer.failing.join(', ') || 'starting'}`;
-    } catch (error) {
-      // An API server that was given a new certificate in place of an expired one reads it within two minutes.
-      if (error instanceof ConnectionError) wrong = error.code === 'CERT_HAS_EXPIRED' ? undefined : error;
-      else if (!(error instanceof ApiError)) throw error;
-      last = error instanceof ConnectionError ? connectionWords(error) : `answers ${(error as ApiError).status}`;
-    }
-    if (answer) {
+  const answers = async (): Promise<boolean> => {
+    const answer = await firstAnswer(cluster).catch((error: Error) => error);
+    last = answerWords(answer);
+    if (!(answer instanceof Error)) {
       answered ??= onAnswer?.() ?? Promise.resolve();
       // Told when the API server is ready, which does not wait for it.
       answered.catch(() => undefined);
-      if (answer.ready) return answered;
+      if (answer.ready) return true;
     }
-    const failure = diagnosis.failure;
-    if (failure) throw failure;
-    phase.update(diagnosis.waitingFor() ?? last);
-    if (diagnosis.apiServerReady) readySince ??= Date.now();
+    if (diagnosis.apiServerReady) readySince ??= performance.now();
     else readySince = undefined;
-    if (wrong && readySince !== undefined && Date.now() - readySince > routeGrace(wrong))
+    // An API server that was given a new certificate in place of an expired one reads it within two minutes.
+    const wrong = answer instanceof ConnectionError && answer.code !== 'CERT_HAS_EXPIRED' ? answer : undefined;
+    const failure = diagnosis.failure;
+    if (!failure && wrong && readySince !== undefined && performance.now() - readySince > routeGrace(wrong))
       throw await notThePlane(cluster, wrong);
-    if (Date.now() > deadline) {
-      throw new UserError({
-        what: `the control plane did not become available at ${cluster.server} within ${Math.round(timeout / 1000)} s`,
-        why: diagnosis.waitingFor() ?? last,
+    return false;
+  };
+  const now = () => diagnosis.waitingFor() ?? last;
+  await waitFor({
+    until: answers,
+    failure: () => diagnosis.failure,
+    now,
+    timeout,
+    phase,
+    signal,
+    every: pollEvery,
+    late: (after) =>
+      new UserError({
+        what: `the control plane did not become available at ${cluster.server} within ${after}`,
+        why: now(),
         fix: 'run the same command again, it goes on where it stopped; give it longer with --timeout',
         anchor: 'not-available',
-      });
-    }
-    await sleep(pollEvery, undefined, { signal });
-  }
+      }),
+  });
+  await answered;
+}
+
+/** What came of asking `/readyz`, in a few words. @throws what is no answer of a network or an API server */
+function answerWords(answer: { failing: string[] } | Error): string {
+  if (answer instanceof ConnectionError) return connectionWords(answer);
+  if (answer instanceof ApiError) return `answers ${answer.status}`;
+  if (answer instanceof Error) throw answer;
+  return `not ready yet: ${answer.failing.join(', ') || 'starting'}`;
 }
 
 /**
@@ -117,22 +125,27 @@ export async function waitRolledOut(
   timeout: number,
   signal: AbortSignal,
 ): Promise<void> {
-  const deadline = Date.now() + timeout;
   await Promise.all(
-    workloads.map(async (workload) => {
-      let now: Workload | undefined = workload;
-      while (now && !isRolledOut(now)) {
-        if (diagnosis.failure) throw diagnosis.failure;
-        if (Date.now() > deadline)
-          throw new UserError({
-            what: `the new pods of ${workload.metadata.name} did not become ready within ${Math.round(timeout / 1000)} s`,
-            fix: `look at: k8sk8s status -n ${cluster.namespace}`,
-            anchor: 'not-available',
-          });
-        await sleep(pollEvery, undefined, { signal });
-        now = await cluster.get<Workload>(workload, workload.metadata.name);
-      }
-    }),
+    workloads
+      .filter((workload) => !isRolledOut(workload))
+      .map((workload) =>
+        waitFor({
+          until: async () => {
+            const now = await cluster.get<Workload>(workload, workload.metadata.name);
+            return now === undefined || isRolledOut(now);
+          },
+          failure: () => diagnosis.failure,
+          timeout,
+          signal,
+          every: pollEvery,
+          late: (after) =>
+            new UserError({
+              what: `the new pods of ${workload.metadata.name} did not become ready within ${after}`,
+              fix: `look at: k8sk8s status -n ${cluster.namespace}`,
+              anchor: 'not-available',
+            }),
+        }),
+      ),
   );
 }
 
@@ -148,19 +161,19 @@ export function isRolledOut({ metadata, spec, status = {} }: Workload): boolean 
 
 /** The API answers; controller-manager and scheduler are part of the promise too. @param timeout milliseconds */
 export async function waitComponentsReady(diagnosis: Diagnosis, timeout: number, signal: AbortSignal): Promise<void> {
-  const deadline = Date.now() + timeout;
-  for (;;) {
-    const { unready } = diagnosis;
-    if (unready.length === 0) return;
-    if (diagnosis.failure) throw diagnosis.failure;
-    if (Date.now() > deadline)
-      throw new UserError({
-        what: `the API server answers, but ${unready.join(' and ')} did not become ready within ${Math.round(timeout / 1000)} s`,
+  await waitFor({
+    until: () => diagnosis.unready.length === 0,
+    failure: () => diagnosis.failure,
+    timeout,
+    signal,
+    every: pollEvery,
+    late: (after) =>
+      new UserError({
+        what: `the API server answers, but ${diagnosis.unready.join(' and ')} did not become ready within ${after}`,
         fix: `look at: k8sk8s status -n ${diagnosis.namespace}; then run the same command again, it goes on where it stopped`,
         anchor: 'not-available',
-      });
-    await sleep(pollEvery, undefined, { signal });
-  }
+      }),
+  });
 }
 
 /** The API server is ready, but something else, or nothing, is at the address that people will use. */

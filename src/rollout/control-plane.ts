@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { UserError } from '../base/errors.ts';
 import { toolVersion } from '../base/version.ts';
 import type { ClusterSpec } from '../config/schema.ts';
@@ -18,6 +17,7 @@ import { buildControlPlane, certificateContext } from '../plane/render.ts';
 import type { Storage } from '../plane/storage.ts';
 import { settledMembership, templateHashOf } from '../plane/workloads.ts';
 import type { Reporter } from '../ui/reporter.ts';
+import { waitFor } from '../ui/wait-for.ts';
 import { applySecrets, waitReplaced } from './roll-out.ts';
 import { startOrder, waitEtcdStarts } from './start-order.ts';
 
@@ -155,17 +155,18 @@ async function endUnelected(
     const before = existing.find<Workload>(next);
     if (!before || elects(before) === elects(next)) continue;
     await cluster.apply({ ...next, spec: { ...next.spec, replicas: 0 } });
-    const deadline = Date.now() + request.timeout;
-    while ((await podsOf(cluster, record.planeId, component)).length > 0) {
-      if (Date.now() > deadline)
-        throw new UserError({
-          what: `the old pod of ${component} does not end`,
+    await waitFor({
+      until: async () => (await podsOf(cluster, record.planeId, component)).length === 0,
+      timeout: request.timeout,
+      signal: stop,
+      late: (after) =>
+        new UserError({
+          what: `the old pod of ${component} has not ended within ${after}`,
           why: 'it does not elect a leader, and must be gone before others do',
           fix: `look at: kubectl -n ${cluster.namespace} get pods; then run the same command again`,
           anchor: 'not-gone',
-        });
-      await sleep(200, undefined, { signal: stop });
-    }
+        }),
+    });
   }
 }
 

@@ -91,14 +91,11 @@ export async function rollOut(
     await applySecrets(cluster, planeId, built.secrets, existing, applied, reporter);
     const now = (await applyAll(cluster, planeId, workloads, existing, applied, reporter)) as Workload[];
     await waitReplaced(cluster, planeId, now, workloads, diagnosis, { timeout, signal });
-    const phase = reporter.begin('Waiting until the hosted API answers');
-    try {
-      await waitAvailable(hosted, diagnosis, { timeout, phase, signal });
-    } catch (error) {
-      phase.fail();
-      throw error;
-    }
-    phase.done('The hosted API answers');
+    await reporter.during(
+      'Waiting until the hosted API answers',
+      (phase) => waitAvailable(hosted, diagnosis, { timeout, phase, signal }),
+      'The hosted API answers',
+    );
     return applied;
   } finally {
     diagnosis.close();

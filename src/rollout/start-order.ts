@@ -1,7 +1,7 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { UserError } from '../base/errors.ts';
 import type { KubeObject, Workload } from '../kube/objects.ts';
 import type { Diagnosis } from '../live/watch.ts';
+import { waitFor } from '../ui/wait-for.ts';
 import type { Work } from '../ui/work.ts';
 
 /**
@@ -40,24 +40,22 @@ export function startOrder<T extends KubeObject>(
  * @throws UserError with the cause when it cannot
  */
 export async function waitEtcdStarts(diagnosis: Diagnosis, { reporter, timeout, signal }: Work): Promise<void> {
-  const deadline = Date.now() + timeout;
-  const phase = reporter.begin('Starting etcd');
-  try {
-    while (!diagnosis.etcdStarts) {
-      if (diagnosis.failure) throw diagnosis.failure;
-      phase.update(diagnosis.waitingFor() ?? '');
-      if (Date.now() > deadline)
-        throw new UserError({
-          what: `etcd did not start within ${Math.round(timeout / 1000)} s`,
+  await reporter.during('Starting etcd', (phase) =>
+    waitFor({
+      until: () => diagnosis.etcdStarts,
+      failure: () => diagnosis.failure,
+      now: () => diagnosis.waitingFor() ?? '',
+      phase,
+      timeout,
+      signal,
+      every: 25,
+      late: (after) =>
+        new UserError({
+          what: `etcd did not start within ${after}`,
           why: diagnosis.waitingFor(),
           fix: 'run the same command again, it goes on where it stopped; give it longer with --timeout',
           anchor: 'not-available',
-        });
-      await sleep(25, undefined, { signal });
-    }
-    phase.done();
-  } catch (error) {
-    phase.fail();
-    throw error;
-  }
+        }),
+    }),
+  );
 }

@@ -1,4 +1,3 @@
-import { setTimeout as delay } from 'node:timers/promises';
 import { UserError } from '../base/errors.ts';
 import type { InfraCluster } from '../kube/infra-cluster.ts';
 import type { Pod, Workload } from '../kube/objects.ts';
@@ -6,6 +5,7 @@ import { Existing } from '../live/apply.ts';
 import { podsOf } from '../live/pods.ts';
 import { belongsTo } from '../plane/names.ts';
 import type { PlaneRecord } from '../plane/record.ts';
+import { waitFor } from '../ui/wait-for.ts';
 import type { Work } from '../ui/work.ts';
 
 /** Ends the pods of all components but etcd; nothing is written to etcd from then on. */
@@ -40,23 +40,28 @@ export async function untilEnded(
   which: (pod: Pod) => boolean,
   { reporter, timeout, signal }: Work,
 ): Promise<void> {
-  const deadline = Date.now() + timeout;
-  const phase = reporter.begin(
+  let left: string[] = [];
+  const ended = async () => {
+    left = (await podsOf(cluster, record.planeId)).filter(which).map(({ metadata }) => metadata.name);
+    return left.length === 0;
+  };
+  await reporter.during(
     which === isNotEtcd ? 'Waiting until all but etcd has ended' : 'Waiting until etcd has ended',
+    (phase) =>
+      waitFor({
+        until: ended,
+        now: () => left.join(', '),
+        phase,
+        timeout,
+        signal,
+        every: 100,
+        late: (after) =>
+          new UserError({
+            what: `pods of the plane are still there after ${after}: ${left.join(', ')}`,
+            why: 'something holds them: a node that does not answer, or a finalizer',
+            fix: `look at them with kubectl -n ${cluster.namespace} describe pod, then run the command again`,
+            anchor: 'not-gone',
+          }),
+      }),
   );
-  for (;;) {
-    const left = (await podsOf(cluster, record.planeId)).filter(which).map(({ metadata }) => metadata.name);
-    if (left.length === 0) return phase.done();
-    phase.update(left.join(', '));
-    if (Date.now() > deadline) {
-      phase.fail();
-      throw new UserError({
-        what: `pods of the plane are still there after ${Math.round(timeout / 1000)} s: ${left.join(', ')}`,
-        why: 'something holds them: a node that does not answer, or a finalizer',
-        fix: `look at them with kubectl -n ${cluster.namespace} describe pod, then run the command again`,
-        anchor: 'not-gone',
-      });
-    }
-    await delay(100, undefined, { signal });
-  }
 }

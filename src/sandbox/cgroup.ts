@@ -1,6 +1,6 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
+import { waitAtMost } from '../ui/wait-for.ts';
 
 const mount = '/sys/fs/cgroup';
 
@@ -67,8 +67,8 @@ export function processesOf(name: string): number[] {
  * @returns what could not be removed within 20 s
  */
 export async function removeCgroup(name: string): Promise<string[]> {
-  const deadline = Date.now() + 20_000;
-  for (;;) {
+  let left: string[] = [];
+  const removed = () => {
     const pids = hierarchies().flatMap((hierarchy) => cgroupFolders(path.join(hierarchy, name)).flatMap(pidsOf));
     for (const pid of new Set(pids)) {
       try {
@@ -77,14 +77,15 @@ export async function removeCgroup(name: string): Promise<string[]> {
         // It has just ended by itself.
       }
     }
-    const left = hierarchies().flatMap((hierarchy) =>
+    left = hierarchies().flatMap((hierarchy) =>
       cgroupFolders(path.join(hierarchy, name))
         .reverse()
         .filter((folder) => !tryRemove(folder)),
     );
-    if (left.length === 0 || Date.now() > deadline) return left;
-    await sleep(100);
-  }
+    return left.length === 0;
+  };
+  await waitAtMost({ until: removed, timeout: 20_000, every: 100 });
+  return left;
 }
 
 export function cgroupExists(name: string): boolean {

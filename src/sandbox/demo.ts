@@ -1,8 +1,8 @@
 import { spawnSync } from 'node:child_process';
 import path from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { formatDuration } from '../ui/reporter.ts';
+import { waitFor } from '../ui/wait-for.ts';
 
 // The whole way of the README, typed by a program: the commands are printed and run as a person would run them.
 
@@ -67,23 +67,27 @@ Take everything back:
 /** Waits for what the README promises: two Ready nodes and nothing but running pods. */
 async function untilRunning(): Promise<void> {
   console.log('\nWaiting for two Ready nodes and Running pods …');
-  const deadline = Date.now() + 180_000;
   const kubectl = (...rest: string[]) =>
     spawn(['kubectl', '--kubeconfig=tls/kubeconfig', ...rest], true, true).out.trim();
-  for (;;) {
-    const nodes = kubectl('get', 'nodes', '--no-headers').split('\n').filter(Boolean);
-    const pods = kubectl('get', 'pods', '-A', '--no-headers').split('\n').filter(Boolean);
-    const ready = nodes.filter((line) => / Ready /.test(line)).length;
-    const running = pods.filter((line) => / (\d+)\/\1 +Running /.test(line)).length;
-    if (ready >= 2 && pods.length >= 6 && running === pods.length) return;
-    if (Date.now() > deadline) {
+  let nodes: string[] = [];
+  let pods: string[] = [];
+  const ready = () => nodes.filter((line) => / Ready /.test(line)).length;
+  const running = () => pods.filter((line) => / (\d+)\/\1 +Running /.test(line)).length;
+  await waitFor({
+    until: () => {
+      nodes = kubectl('get', 'nodes', '--no-headers').split('\n').filter(Boolean);
+      pods = kubectl('get', 'pods', '-A', '--no-headers').split('\n').filter(Boolean);
+      return ready() >= 2 && pods.length >= 6 && running() === pods.length;
+    },
+    timeout: 180_000,
+    every: 500,
+    late: (after) => {
       console.error(
-        `After 3 minutes ${ready} nodes are Ready and ${running} of ${pods.length} pods Running:\n${[...nodes, ...pods].join('\n')}`,
+        `After ${after} ${ready()} nodes are Ready and ${running()} of ${pods.length} pods Running:\n${[...nodes, ...pods].join('\n')}`,
       );
       process.exit(1);
-    }
-    await sleep(500);
-  }
+    },
+  });
 }
 
 function down(): void {

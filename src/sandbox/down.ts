@@ -24,39 +24,37 @@ export async function sandboxDown(
     const known = loadState(options.name);
     const state = known ?? newState(options.name, '', '');
     const something = known !== undefined || existsSync(folder) || cgroupExists(state.cgroup);
-    if (something) {
-      const phase = reporter.begin(`sandbox ${options.name}: ending its machines`);
-      // Process 1 first: the kernel ends everything in its namespace, mounts and links included.
-      for (const { init } of state.machines) if (init && isAlive(init)) process.kill(init.pid, 'SIGKILL');
-      const left = await removeCgroup(state.cgroup);
-      // Out of its cgroup is not yet out of the process table.
-      await until(
-        'the end of the machines',
-        20,
-        () => state.machines.every(({ init }) => !isAlive(init)) || undefined,
-        20,
+    if (something)
+      await reporter.during(
+        `sandbox ${options.name}: ending its machines`,
+        () => takeAway(state),
+        `sandbox ${options.name} is gone`,
       );
-      await removeBridge(state);
-      await removeHostsLines(options.name);
-      giveBackFolders(state);
-      await until('removing the files of the sandbox', 20, () => {
-        rmSync(folder, { recursive: true, force: true });
-        return true;
-      });
-      if (left.length > 0) {
-        phase.fail();
-        throw new UserError({
-          what: `some cgroups of the sandbox could not be removed: ${left.join(', ')}`,
-          why: 'a process in them does not end',
-          fix: 'look at the cgroup.procs files there, then run the command again',
-          anchor: 'sandbox-left',
-        });
-      }
-      phase.done(`sandbox ${options.name} is gone`);
-    }
     if (options.purgeCache) reporter.line(`cache emptied: ${Math.round((await purgeCache()) / 2 ** 20)} MiB`);
     return something || Boolean(options.purgeCache);
   });
+}
+
+async function takeAway(state: SandboxState): Promise<void> {
+  // Process 1 first: the kernel ends everything in its namespace, mounts and links included.
+  for (const { init } of state.machines) if (init && isAlive(init)) process.kill(init.pid, 'SIGKILL');
+  const left = await removeCgroup(state.cgroup);
+  // Out of its cgroup is not yet out of the process table.
+  await until('the end of the machines', 20, () => state.machines.every(({ init }) => !isAlive(init)) || undefined, 20);
+  await removeBridge(state);
+  await removeHostsLines(state.name);
+  giveBackFolders(state);
+  await until('removing the files of the sandbox', 20, () => {
+    rmSync(sandboxFolder(state.name), { recursive: true, force: true });
+    return true;
+  });
+  if (left.length > 0)
+    throw new UserError({
+      what: `some cgroups of the sandbox could not be removed: ${left.join(', ')}`,
+      why: 'a process in them does not end',
+      fix: 'look at the cgroup.procs files there, then run the command again',
+      anchor: 'sandbox-left',
+    });
 }
 
 /** Mount points that this sandbox made on the box. Another sandbox's machines may have theirs over them: then it inherits them. */

@@ -3,13 +3,13 @@ import path from 'node:path';
 import { UserError } from '../base/errors.ts';
 import { readKubeconfig } from '../kubeconfig/read.ts';
 import { hostAndPort } from '../plane/addresses.ts';
-import type { Reporter } from '../ui/reporter.ts';
+import type { Phase, Reporter } from '../ui/reporter.ts';
+import { waitFor } from '../ui/wait-for.ts';
 import { ensureBinaries } from './artifacts/ensure.ts';
 import { ensureContainerd, ensureImported } from './containerd.ts';
 import { ensureKubelet } from './kubelet.ts';
 import { withSandboxLock } from './lock.ts';
 import { ensureDaemon, ensureMachine, inside, lastWords, stopMachine } from './machine.ts';
-import { until } from './process.ts';
 import { type MachineState, machineFolder, nameOption, requireState, type SandboxState, saveState } from './state.ts';
 import { workerArchives } from './up.ts';
 
@@ -48,47 +48,60 @@ export async function sandboxJoin(options: JoinOptions, reporter: Reporter): Pro
       }
       const machines = claim(state, options);
       const { kubelet } = await ensureBinaries(['kubelet'], { kubernetesVersion: state.kubernetesVersion }, reporter);
-      const phase = reporter.begin(`${machines.map(({ name }) => name).join(', ')} joining`);
-      for (const machine of machines) {
-        const uploaded = path.join(machineFolder(state, machine), 'etc-kubernetes-tls');
-        mkdirSync(uploaded, { recursive: true, mode: 0o700 });
-        for (const file of uploads) copyFileSync(file, path.join(uploaded, path.basename(file)));
-        if (options.relay) await ensureRelay(state, machine, options.relay, uploads[0]!);
-        ensureKubelet(state, machine, {
-          program: kubelet,
-          clientCaFile: path.join(uploaded, 'ca.pem'),
-          clusterDns: options.clusterDns,
-          clusterDomain: options.clusterDomain,
-          configuration: { serverTLSBootstrap: true, rotateCertificates: true },
-          flags: [
-            `--bootstrap-kubeconfig=${path.join(uploaded, 'kubeconfig-kubelets')}`,
-            '--kubeconfig=/var/lib/kubelet/kubeconfig',
-            '--cert-dir=/var/lib/kubelet/pki',
-          ],
-        });
-      }
-      try {
-        // Only its own machine is known here: a kubelet that has its certificate has been let in.
-        for (const machine of machines) {
-          phase.update(`${machine.name} waits for its certificate`);
-          await until(`the certificate of ${machine.name}`, 60, () => hasCertificate(state, machine) || undefined);
-        }
-      } catch (error) {
-        phase.fail();
-        const machine = machines.find((each) => !hasCertificate(state, each)) ?? machines[0]!;
-        throw new UserError({
-          what: `${machine.name} does not join the hosted cluster`,
-          why: `its kubelet's last words were\n${lastWords(state, machine, 'kubelet')}`,
-          fix: 'check that the plane answers (k8sk8s status) and that the bootstrap token has not expired (k8sk8s token create --write)',
-          anchor: 'join-failed',
-          cause: error,
-        });
-      }
-      phase.done(`${machines.map(({ name }) => name).join(', ')} joined`);
+      const names = machines.map(({ name }) => name).join(', ');
+      const join = async (phase: Phase) => {
+        for (const machine of machines) await startKubelet(state, machine, kubelet, uploads, options);
+        await allJoined(state, machines, phase);
+      };
+      await reporter.during(`${names} joining`, join, `${names} joined`);
       return machines;
     },
     patience,
   );
+}
+
+async function startKubelet(
+  state: SandboxState,
+  machine: MachineState,
+  kubelet: string,
+  uploads: string[],
+  options: JoinOptions,
+): Promise<void> {
+  const uploaded = path.join(machineFolder(state, machine), 'etc-kubernetes-tls');
+  mkdirSync(uploaded, { recursive: true, mode: 0o700 });
+  for (const file of uploads) copyFileSync(file, path.join(uploaded, path.basename(file)));
+  if (options.relay) await ensureRelay(state, machine, options.relay, uploads[0]!);
+  ensureKubelet(state, machine, {
+    program: kubelet,
+    clientCaFile: path.join(uploaded, 'ca.pem'),
+    clusterDns: options.clusterDns,
+    clusterDomain: options.clusterDomain,
+    configuration: { serverTLSBootstrap: true, rotateCertificates: true },
+    flags: [
+      `--bootstrap-kubeconfig=${path.join(uploaded, 'kubeconfig-kubelets')}`,
+      '--kubeconfig=/var/lib/kubelet/kubeconfig',
+      '--cert-dir=/var/lib/kubelet/pki',
+    ],
+  });
+}
+
+/** Only its own machine is known here: a kubelet that has its certificate has been let in. */
+async function allJoined(state: SandboxState, machines: MachineState[], phase: Phase): Promise<void> {
+  for (const machine of machines) {
+    phase.update(`${machine.name} waits for its certificate`);
+    await waitFor({
+      until: () => hasCertificate(state, machine),
+      timeout: 60_000,
+      every: 100,
+      late: (after) =>
+        new UserError({
+          what: `${machine.name} has not joined the hosted cluster within ${after}`,
+          why: `its kubelet's last words were\n${lastWords(state, machine, 'kubelet')}`,
+          fix: 'check that the plane answers (k8sk8s status) and that the bootstrap token has not expired (k8sk8s token create --write)',
+          anchor: 'join-failed',
+        }),
+    });
+  }
 }
 
 /** What the unit of worker-config does: an address on the loopback interface, and socat from there to the API server. */
@@ -124,26 +137,29 @@ export async function sandboxLeave(
       const state = requireState(options.name);
       const machines = state.machines.filter(({ claimedBy }) => claimedBy === options.namespace);
       if (machines.length === 0) return [];
-      const phase = reporter.begin(`${machines.map(({ name }) => name).join(', ')} leaving`);
-      const { pause } = await ensureBinaries(['pause'], {}, reporter);
-      const archives = await workerArchives(state, reporter);
-      for (const machine of machines) {
-        await stopMachine(state, machine);
-        machine.claimedBy = undefined;
-        await ensureMachine(state, machine, pause);
-      }
-      await Promise.all(
-        machines.map(async (machine) => {
-          await ensureContainerd(state, machine);
-          await ensureImported(machine, machineFolder(state, machine), archives);
-        }),
-      );
-      saveState(state);
-      phase.done(`${machines.map(({ name }) => name).join(', ')} idle again`);
+      const names = machines.map(({ name }) => name).join(', ');
+      await reporter.during(`${names} leaving`, () => makeAnew(state, machines, reporter), `${names} idle again`);
       return machines;
     },
     patience,
   );
+}
+
+async function makeAnew(state: SandboxState, machines: MachineState[], reporter: Reporter): Promise<void> {
+  const { pause } = await ensureBinaries(['pause'], {}, reporter);
+  const archives = await workerArchives(state, reporter);
+  for (const machine of machines) {
+    await stopMachine(state, machine);
+    machine.claimedBy = undefined;
+    await ensureMachine(state, machine, pause);
+  }
+  await Promise.all(
+    machines.map(async (machine) => {
+      await ensureContainerd(state, machine);
+      await ensureImported(machine, machineFolder(state, machine), archives);
+    }),
+  );
+  saveState(state);
 }
 
 /** Machines that the plane has already, and idle ones until there are enough. */

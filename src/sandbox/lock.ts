@@ -1,7 +1,7 @@
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { UserError } from '../base/errors.ts';
+import { waitFor } from '../ui/wait-for.ts';
 import { isAlive, type ProcessIdentity, processIdentity } from './process.ts';
 import { stateRoot } from './state.ts';
 
@@ -44,23 +44,37 @@ export async function withLock<T>(
   mkdirSync(folder, { recursive: true, mode: 0o700 });
   const file = path.join(folder, name);
   const mine = JSON.stringify(processIdentity(process.pid));
-  const deadline = Date.now() + patience * 1000;
-  for (;;) {
-    try {
-      writeFileSync(file, mine, { flag: 'wx' });
-      break;
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
-      const holder = readIdentity(file);
-      if (!holder || !isAlive(holder)) rmSync(file, { force: true });
-      else if (Date.now() < deadline) await sleep(50);
-      else refuse(holder);
-    }
-  }
+  let holder: ProcessIdentity | undefined;
+  await waitFor({
+    until: () => {
+      holder = undefined;
+      while (holder === undefined) {
+        if (tryWrite(file, mine)) return true;
+        const found = readIdentity(file);
+        if (found && isAlive(found)) holder = found;
+        else rmSync(file, { force: true });
+      }
+      return false;
+    },
+    timeout: patience * 1000,
+    every: 50,
+    late: () => refuse(holder!),
+  });
   try {
     return await work();
   } finally {
     rmSync(file, { force: true });
+  }
+}
+
+/** @returns false when the file is there already */
+function tryWrite(file: string, content: string): boolean {
+  try {
+    writeFileSync(file, content, { flag: 'wx' });
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
+    throw error;
   }
 }
 

@@ -1,8 +1,8 @@
 import { execFile } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { uptime } from 'node:os';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
+import { waitFor } from '../ui/wait-for.ts';
 
 const execute = promisify(execFile);
 
@@ -63,20 +63,22 @@ export async function until<T>(
   check: () => Promise<T | undefined> | T | undefined,
   interval = 100,
 ): Promise<T> {
-  const deadline = Date.now() + seconds * 1000;
   let last: unknown;
-  for (;;) {
-    try {
-      const result = await check();
-      if (result !== undefined && result !== false) return result;
-      last = undefined;
-    } catch (error) {
-      last = error;
-    }
-    if (Date.now() > deadline)
-      throw new Error(`${what} did not happen within ${seconds} s${last instanceof Error ? `: ${last.message}` : ''}`, {
+  return waitFor({
+    until: async () => {
+      try {
+        last = undefined;
+        return await check();
+      } catch (error) {
+        last = error;
+        return undefined;
+      }
+    },
+    timeout: seconds * 1000,
+    every: interval,
+    late: (after) =>
+      new Error(`${what} did not happen within ${after}${last instanceof Error ? `: ${last.message}` : ''}`, {
         cause: last,
-      });
-    await sleep(interval);
-  }
+      }),
+  });
 }

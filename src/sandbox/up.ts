@@ -160,14 +160,7 @@ function stepper(
   reporter: Reporter,
 ): (title: string, work: (report: (now: string) => void) => Promise<unknown>) => Promise<void> {
   return async (title, work) => {
-    const phase = reporter.begin(title);
-    try {
-      await work((now) => phase.update(now));
-    } catch (error) {
-      phase.fail();
-      throw error;
-    }
-    phase.done();
+    await reporter.during(title, (phase) => work((now) => phase.update(now)));
   };
 }
 

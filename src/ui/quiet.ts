@@ -1,9 +1,9 @@
-import type { Reporter } from './reporter.ts';
+import { withDuring } from './reporter.ts';
 
 /** For work that nobody watches. */
-export const quietReporter: Reporter = {
+export const quietReporter = withDuring({
   line: () => undefined,
   warn: () => undefined,
   debug: () => undefined,
   begin: () => ({ update: () => undefined, done: () => undefined, fail: () => undefined }),
-};
+});

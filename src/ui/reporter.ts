@@ -11,6 +11,16 @@ export interface Reporter {
   debug(text: string): void;
   /** Starts a live line; replaced by `update`, ended by `done` or `fail`. One at a time. */
   begin(text: string): Phase;
+  /**
+   * Does `work` under a live line, which ends as failed where `work` throws. One at a time.
+   *
+   * @param done what the line says at its end, with the time it took; default: `title`
+   */
+  during<T>(
+    title: string,
+    work: (phase: Phase) => Promise<T>,
+    done?: string | ((result: T) => string | undefined),
+  ): Promise<T>;
 }
 
 export interface Phase {
@@ -20,6 +30,24 @@ export interface Phase {
   done(text?: string): void;
   /** Ends the live line as failed. */
   fail(text?: string): void;
+}
+
+/** Completes a reporter that knows how to begin and end a live line. */
+export function withDuring(parts: Omit<Reporter, 'during'>): Reporter {
+  return {
+    ...parts,
+    async during(title, work, done) {
+      const phase = parts.begin(title);
+      try {
+        const result = await work(phase);
+        phase.done(typeof done === 'function' ? done(result) : done);
+        return result;
+      } catch (error) {
+        phase.fail();
+        throw error;
+      }
+    },
+  };
 }
 
 /** Seconds with one decimal, `4.2 s`, or minutes from 100 s on, `3 min 20 s`. */

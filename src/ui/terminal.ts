@@ -1,6 +1,6 @@
 import type { Ora } from 'ora';
 import { coloursFor } from './colours.ts';
-import { formatDuration, type Phase, type Reporter } from './reporter.ts';
+import { formatDuration, type Phase, type Reporter, withDuring } from './reporter.ts';
 
 export interface TerminalOptions {
   stream?: NodeJS.WriteStream;
@@ -22,7 +22,7 @@ export function terminalReporter(options: TerminalOptions = {}): Reporter {
     current?.render();
   }
 
-  return {
+  return withDuring({
     line: (text) => {
       if (!options.quiet) write(text);
     },
@@ -56,5 +56,5 @@ export function terminalReporter(options: TerminalOptions = {}): Reporter {
         fail: (final) => end(`${colour.red('FAILED')} ${final ?? text} ${colour.dim(`(${elapsed()})`)}`, true),
       };
     },
-  };
+  });
 }

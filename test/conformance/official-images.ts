@@ -23,20 +23,20 @@ export async function officialReachable(): Promise<boolean> {
 export async function pullImages(crane: string, references: string[], reporter: Reporter): Promise<SuiteImages> {
   const folder = path.join(cacheRoot(), 'images', 'official', architecture());
   mkdirSync(folder, { recursive: true });
-  const phase = reporter.begin(`pulling ${references.length} images of the suite`);
   const limit = pLimit(4);
   let done = 0;
-  const pulled = await Promise.all(
-    references.map((reference) =>
-      limit(async () => {
-        const archive = path.join(folder, `${reference.replace(/[^\w.-]/g, '_')}.tar`);
-        const there = existsSync(archive) || (await pull(crane, reference, archive, reporter));
-        phase.update(`${++done} of ${references.length} images`);
-        return { reference, archive: there ? archive : undefined };
-      }),
+  const pulled = await reporter.during(`pulling ${references.length} images of the suite`, (phase) =>
+    Promise.all(
+      references.map((reference) =>
+        limit(async () => {
+          const archive = path.join(folder, `${reference.replace(/[^\w.-]/g, '_')}.tar`);
+          const there = existsSync(archive) || (await pull(crane, reference, archive, reporter));
+          phase.update(`${++done} of ${references.length} images`);
+          return { reference, archive: there ? archive : undefined };
+        }),
+      ),
     ),
   );
-  phase.done();
   return {
     images: pulled.flatMap(({ reference, archive }) => (archive ? [{ reference, archive }] : [])),
     missing: pulled.filter(({ archive }) => !archive).map(({ reference }) => reference),

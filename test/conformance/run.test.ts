@@ -2,7 +2,7 @@ import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import type { Reporter } from '../../src/ui/reporter.ts';
+import { withDuring } from '../../src/ui/reporter.ts';
 import { loadResults } from './results.ts';
 import { type Asked, runSpecs } from './run.ts';
 import { focusOf, type Spec } from './specs.ts';
@@ -17,7 +17,7 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
-const reporter: Reporter = {
+const reporter = withDuring({
   line: (text) => said.push(text),
   warn: (text) => said.push(text),
   debug: () => undefined,
@@ -26,7 +26,7 @@ const reporter: Reporter = {
     done: (final) => said.push(final ?? text),
     fail: (final) => said.push(`FAILED ${final ?? text}`),
   }),
-};
+});
 
 const spec = (name: string): Spec => ({ name: `[sig-apps] ${name}`, sig: 'apps', serial: name.includes('[Serial]') });
 const specs = ['good', 'bad', 'other', 'alone [Serial]'].map(spec);

@@ -1,4 +1,4 @@
-import type { Reporter } from '../../src/ui/reporter.ts';
+import type { Phase, Reporter } from '../../src/ui/reporter.ts';
 import { progressText } from './progress.ts';
 import { count } from './report.ts';
 import { type Again, loadResults, type Results, type Side, saveResults, toRun } from './results.ts';
@@ -84,32 +84,37 @@ async function runAll(
   for (const part of parts) {
     const started = performance.now();
     const title = `${part.title} part, ${part.processes === 1 ? 'one by one' : `${part.processes} at a time`}`;
-    const phase = reporter.begin(`${title}: ${part.specs.length} specs`);
-    const seen = { done: 0, failed: 0, said: started };
-    const outcome = await runPart(part, {
-      ...options,
-      onTold: (told) => {
-        seen.done++;
-        if (told.outcome === 'failed') {
-          seen.failed++;
-          reporter.line(`FAILED ${told.name}`);
-        }
-        results.specs[told.name] = { outcome: told.outcome };
-        options.save();
-        const now = performance.now();
-        const text = progressText(seen.done, seen.failed, part.specs.length, now - started);
-        phase.update(text);
-        // Off a terminal nothing shows a live line.
-        if (!process.stderr.isTTY && now - seen.said > 60_000) {
-          seen.said = now;
-          reporter.line(text);
-        }
-      },
-    });
-    for (const [spec, result] of outcome.results) results.specs[spec] = result;
-    options.save();
-    const counts = count(part.specs, results);
-    phase.done(`${title}: ${counts.passed} passed, ${counts.failed} failed`);
+    const work = async (phase: Phase) => {
+      const seen = { done: 0, failed: 0, said: started };
+      const outcome = await runPart(part, {
+        ...options,
+        onTold: (told) => {
+          seen.done++;
+          if (told.outcome === 'failed') {
+            seen.failed++;
+            reporter.line(`FAILED ${told.name}`);
+          }
+          results.specs[told.name] = { outcome: told.outcome };
+          options.save();
+          const now = performance.now();
+          const text = progressText(seen.done, seen.failed, part.specs.length, now - started);
+          phase.update(text);
+          // Off a terminal nothing shows a live line.
+          if (!process.stderr.isTTY && now - seen.said > 60_000) {
+            seen.said = now;
+            reporter.line(text);
+          }
+        },
+      });
+      for (const [spec, result] of outcome.results) results.specs[spec] = result;
+      options.save();
+      return outcome;
+    };
+    const counted = () => {
+      const counts = count(part.specs, results);
+      return `${title}: ${counts.passed} passed, ${counts.failed} failed`;
+    };
+    const outcome = await reporter.during(`${title}: ${part.specs.length} specs`, work, counted);
     if (outcome.interrupted) return true;
   }
   return false;

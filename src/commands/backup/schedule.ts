@@ -92,13 +92,14 @@ async function makeFirst(
   timeout: number,
   signal: AbortSignal,
 ): Promise<void> {
-  const phase = reporter.begin('Making the first one');
   try {
-    const log = await runNow(cluster, { timeout, signal, phase });
-    phase.done('The first one is made');
+    const log = await reporter.during(
+      'Making the first one',
+      (phase) => runNow(cluster, { timeout, signal, phase }),
+      'The first one is made',
+    );
     for (const line of log.split('\n')) reporter.line(`  ${line}`);
   } catch (error) {
-    phase.fail();
     throw signal.aborted ? signal.reason : error;
   }
 }

@@ -2,7 +2,7 @@ import { chmod, mkdir, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/pr
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import type { Reporter } from '../../ui/reporter.ts';
+import { withDuring } from '../../ui/reporter.ts';
 import { minimumGo, versions } from '../versions.ts';
 import { binaryPath } from './cache.ts';
 import { binarySets, ensureBinaries, ensureImages } from './ensure.ts';
@@ -16,7 +16,7 @@ beforeEach(async () => {
 });
 afterEach(() => rm(root, { recursive: true, force: true }));
 
-const reporter: Reporter = {
+const reporter = withDuring({
   line: (text) => said.push(text),
   warn: (text) => said.push(text),
   debug: () => undefined,
@@ -25,7 +25,7 @@ const reporter: Reporter = {
     done: (final) => said.push(`done ${final ?? text}`),
     fail: (final) => said.push(`FAILED ${final ?? text}`),
   }),
-};
+});
 
 /** A program that stands in for go: answers its version, and "builds" by writing to what -o names. */
 async function fakeGo(options: { version?: string; fails?: boolean } = {}): Promise<string> {

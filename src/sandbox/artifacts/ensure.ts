@@ -129,8 +129,7 @@ export async function ensureImages(
   if (missing.some(needsBox)) await ensurePackages(reporter, missing.some(isTestImage) ? testImagePackages : []);
   if (missing.length > 0) {
     await ensureCacheRoot(root);
-    const phase = reporter.begin(`images: ${missing.length} to make`);
-    await failing(phase, async () => {
+    const make = async (phase: Phase) => {
       for (const [index, name] of missing.entries()) {
         phase.update(`${name} (${index + 1} of ${missing.length})`);
         await withCacheLock(lockFolder(root), `image-${name}`, waiting(phase), async () => {
@@ -138,8 +137,8 @@ export async function ensureImages(
             await buildImage(name, kubernetes, paths, (await find(name))!, options.references);
         });
       }
-    });
-    phase.done(`images made: ${missing.join(' ')}`);
+    };
+    await reporter.during(`images: ${missing.length} to make`, make, `images made: ${missing.join(' ')}`);
   }
   return Promise.all(names.map(async (name) => (await find(name))!));
 }
@@ -182,19 +181,21 @@ async function obtain(missing: readonly BinaryName[], options: ArtifactOptions, 
     const { component, version, path, folder } = placeOf(name, options);
     const usual = formatDuration(binaryOf(name).seconds * 1000);
     const download = downloads.has(name);
-    const phase = reporter.begin(`${name} ${version}, ${download ? 'download' : `build (usually ${usual})`}`);
-    await failing(phase, () =>
-      withCacheLock(lockFolder(root), `${component}-${version}`, waiting(phase), async () => {
-        if (await present(path)) return phase.done(`${name} ${version}, made by another process`);
-        if (download && (await tryDownload(name, version, path, mode, phase, reporter)))
-          return phase.done(`${name} ${version} downloaded, checksum verified`);
-        if (binaryOf(name).by === 'debian-file') {
-          await unpackDebianFile(binaryOf(name).package, folder, path, (text) => phase.update(text));
-          return phase.done(`${name} unpacked from its Debian package`);
-        }
-        await build(await needGo(), name, { component, version, path, folder }, phase);
-        phase.done(`${name} ${version} built`);
-      }),
+    await reporter.during(
+      `${name} ${version}, ${download ? 'download' : `build (usually ${usual})`}`,
+      (phase) =>
+        withCacheLock(lockFolder(root), `${component}-${version}`, waiting(phase), async () => {
+          if (await present(path)) return `${name} ${version}, made by another process`;
+          if (download && (await tryDownload(name, version, path, mode, phase, reporter)))
+            return `${name} ${version} downloaded, checksum verified`;
+          if (binaryOf(name).by === 'debian-file') {
+            await unpackDebianFile(binaryOf(name).package, folder, path, (text) => phase.update(text));
+            return `${name} unpacked from its Debian package`;
+          }
+          await build(await needGo(), name, { component, version, path, folder }, phase);
+          return `${name} ${version} built`;
+        }),
+      (how) => how,
     );
   }
 }
@@ -263,15 +264,6 @@ async function build(go: Go, name: BinaryName, place: Place, phase: Phase): Prom
 function waiting(phase: Phase) {
   return (holder: { pid: number; name: string }) =>
     phase.update(`waiting for process ${holder.pid}, which is making ${holder.name}`);
-}
-
-async function failing<T>(phase: Phase, work: () => Promise<T>): Promise<T> {
-  try {
-    return await work();
-  } catch (error) {
-    phase.fail();
-    throw error;
-  }
 }
 
 async function filter<T>(items: readonly T[], test: (item: T) => Promise<boolean>): Promise<T[]> {

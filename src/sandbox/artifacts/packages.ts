@@ -1,7 +1,7 @@
 import { constants } from 'node:fs';
 import { access } from 'node:fs/promises';
 import { UserError } from '../../base/errors.ts';
-import type { Reporter } from '../../ui/reporter.ts';
+import type { Phase, Reporter } from '../../ui/reporter.ts';
 import { findProgram, run } from './programs.ts';
 
 interface DebianPackage {
@@ -77,7 +77,6 @@ export async function ensurePackages(reporter: Reporter, more: DebianPackage[] =
       kind: 'refused',
     });
   }
-  const phase = reporter.begin(`Debian packages: ${missing.join(' ')}`);
   const env = {
     ...process.env,
     DEBIAN_FRONTEND: 'noninteractive',
@@ -85,20 +84,22 @@ export async function ensurePackages(reporter: Reporter, more: DebianPackage[] =
     // The sandbox starts its own containerd; where init scripts rule, this keeps the package from starting another.
     RUNLEVEL: '1',
   };
-  for (const args of [['update'], ['install', '--yes', '--no-install-recommends', ...missing]]) {
-    phase.update(`apt-get ${args[0]}`);
-    const ran = await run(apt, ['--quiet', ...args], { env });
-    // A failed update alone is no reason to stop: the lists at hand may do.
-    if (ran.code === 0 || args[0] === 'update') continue;
-    phase.fail();
-    throw new UserError({
-      what: 'apt-get could not install the packages that the sandbox needs',
-      why: ran.errors.slice(-5).join('\n') || `it ended with code ${ran.code}`,
-      fix: `make this work, then run the command again: ${aptLine(missing)}`,
-      anchor: 'apt-failed',
-    });
-  }
-  phase.done(`Debian packages installed: ${missing.join(' ')}`);
+  const install = async (phase: Phase) => {
+    for (const args of [['update'], ['install', '--yes', '--no-install-recommends', ...missing]]) {
+      phase.update(`apt-get ${args[0]}`);
+      const ran = await run(apt, ['--quiet', ...args], { env });
+      // A failed update alone is no reason to stop: the lists at hand may do.
+      if (ran.code === 0 || args[0] === 'update') continue;
+      throw new UserError({
+        what: 'apt-get could not install the packages that the sandbox needs',
+        why: ran.errors.slice(-5).join('\n') || `it ended with code ${ran.code}`,
+        fix: `make this work, then run the command again: ${aptLine(missing)}`,
+        anchor: 'apt-failed',
+      });
+    }
+  };
+  const names = missing.join(' ');
+  await reporter.during(`Debian packages: ${names}`, install, `Debian packages installed: ${names}`);
 }
 
 function exists(path: string): Promise<boolean> {
