@@ -124,12 +124,12 @@ export abstract class Cluster {
     namespace: string | undefined,
     name: string,
     fields: object,
+    { dryRun }: ApplyOptions = {},
   ): Promise<T> {
     const path = pathOf(resourceOf(kind), namespace, name);
     const contentType = 'application/merge-patch+json';
-    return (
-      await this.transport.request<T>({ method: 'PATCH', path, query: { fieldManager }, body: fields, contentType })
-    ).body;
+    const query = { fieldManager, dryRun: dryRun ? 'All' : undefined };
+    return (await this.transport.request<T>({ method: 'PATCH', path, query, body: fields, contentType })).body;
   }
 
   /**

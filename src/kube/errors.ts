@@ -72,6 +72,8 @@ export function missingRight(error: unknown): { verb: string; resource: string; 
 /** A 403 that is not the authorizer's: a ResourceQuota of the namespace leaves no room. */
 export const isQuotaExceeded = (error: unknown): boolean =>
   isForbidden(error) && (error as ApiError).message.includes('exceeded quota');
+/** The object is not valid; also a field that may not change. */
+export const isInvalid = (error: unknown): boolean => error instanceof ApiError && error.status === 422;
 export const isForbidden = (error: unknown): boolean => error instanceof ApiError && error.status === 403;
 
 /** Code of a ConnectionError: an answer came, and it was not the JSON that an API server sends, or not all of it. */

@@ -56,8 +56,8 @@ export class InfraCluster extends Cluster {
     return (await this.transport.request<T>({ method: 'PUT', path, query: { fieldManager }, body: object })).body;
   }
 
-  merge<T extends KubeObject>(kind: Kind, name: string, fields: object): Promise<T> {
-    return this.mergeAt(kind, this.namespace, name, fields);
+  merge<T extends KubeObject>(kind: Kind, name: string, fields: object, options: ApplyOptions = {}): Promise<T> {
+    return this.mergeAt(kind, this.namespace, name, fields, options);
   }
 
   delete(kind: Kind, name: string, uid?: string): Promise<boolean> {

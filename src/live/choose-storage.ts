@@ -10,6 +10,7 @@ import type { PlaneRecord } from '../plane/record.ts';
 import { buildClaim, type Storage, storageWords, type Volume } from '../plane/storage.ts';
 import { waitFor } from '../ui/wait-for.ts';
 import type { Existing } from './apply.ts';
+import { nearestSize, roomForVolumes } from './volume-room.ts';
 
 export interface StorageChoice {
   storage: Storage;
@@ -38,7 +39,8 @@ export async function chooseStorage(
   const current = record && presentStorage(existing, record.planeId);
   if (!current) return { ...(await newStorage(cluster, spec)), replaces: false };
   if (record.phase === 'available' || everRan(existing)) {
-    if (asAskedFor(spec, current)) return { storage: current, why: 'as it was', replaces: false };
+    const kept = asAskedFor(spec, current);
+    if (kept) return { storage: kept, why: kept === current ? 'as it was' : 'larger than it was', replaces: false };
     throw storageChange(cluster.namespace, current, spec);
   }
   const choice = await newStorage(cluster, spec);
@@ -54,25 +56,49 @@ function everRan(existing: Existing): boolean {
 /** The storage of the plane's etcd as the namespace tells it; claims whose StatefulSet was deleted still hold the data. */
 export function presentStorage(existing: Existing, planeId: string): Storage | undefined {
   const own = <T extends KubeObject>(kind: string) =>
-    existing.ofKind<T>(kind).find((object) => belongsTo(object, planeId));
-  const statefulSet = own<StatefulSet>('StatefulSet');
-  if (statefulSet) {
-    const [template] = statefulSet.spec.volumeClaimTemplates ?? [];
-    return template ? volumeOf(template) : { kind: 'ephemeral' };
-  }
-  const claim = own<PersistentVolumeClaim>('PersistentVolumeClaim');
-  return claim && volumeOf(claim);
+    existing.ofKind<T>(kind).filter((object) => belongsTo(object, planeId));
+  const [statefulSet] = own<StatefulSet>('StatefulSet');
+  const claims = own<PersistentVolumeClaim>('PersistentVolumeClaim');
+  const [template] = statefulSet?.spec.volumeClaimTemplates ?? [];
+  if (statefulSet && !template) return { kind: 'ephemeral' };
+  if (!template && claims.length === 0) return undefined;
+  const asked = smallest(claims.map(({ spec }) => spec.resources.requests.storage));
+  const capacity = smallest(claims.flatMap(({ status }) => status?.capacity?.storage ?? []));
+  const { size, storageClass } = volumeOf(template ?? claims[0]!);
+  return {
+    kind: 'volume',
+    size: asked ?? size,
+    storageClass,
+    ...(capacity !== undefined && !sameSize(capacity, asked ?? size) && { capacity }),
+    ...(template && asked !== undefined && !sameSize(asked, size) && { templateSize: size }),
+  };
+}
+
+const sameSize = (one: string, other: string): boolean => parseQuantity(one) === parseQuantity(other);
+
+function smallest(sizes: string[]): string | undefined {
+  return [...sizes].sort((one, other) => parseQuantity(one)! - parseQuantity(other)!)[0];
 }
 
 function volumeOf({ spec }: Pick<PersistentVolumeClaim, 'spec'>): Volume {
   return { kind: 'volume', size: spec.resources.requests.storage, storageClass: spec.storageClassName };
 }
 
-function asAskedFor({ etcdStorage, etcdStorageClass, etcdMembers }: ClusterSpec, current: Storage): boolean {
-  if (current.kind === 'ephemeral')
-    return etcdMembers === 1 && (etcdStorage === 'ephemeral' || (etcdStorage === 'auto' && !etcdStorageClass));
-  if (etcdStorageClass !== undefined && etcdStorageClass !== current.storageClass) return false;
-  return etcdStorage === 'auto' || parseQuantity(etcdStorage) === parseQuantity(current.size);
+/** What a plane has, when it is what is asked for or can become it without losing data. @returns undefined when it cannot */
+function asAskedFor(
+  { etcdStorage, etcdStorageClass, etcdMembers }: ClusterSpec,
+  current: Storage,
+): Storage | undefined {
+  if (current.kind === 'ephemeral') {
+    const kept = etcdStorage === 'ephemeral' || (etcdStorage === 'auto' && !etcdStorageClass);
+    return etcdMembers === 1 && kept ? current : undefined;
+  }
+  if (etcdStorageClass !== undefined && etcdStorageClass !== current.storageClass) return undefined;
+  if (etcdStorage === 'auto' || sameSize(etcdStorage, current.size)) return current;
+  // `ephemeral` is no quantity.
+  if (!((parseQuantity(etcdStorage) ?? 0) > parseQuantity(current.size)!)) return undefined;
+  const { size, templateSize = size, capacity = size } = current;
+  return { ...current, size: etcdStorage, templateSize, capacity };
 }
 
 async function newStorage(
@@ -80,16 +106,22 @@ async function newStorage(
   { etcdStorage, etcdStorageClass, etcdMembers }: ClusterSpec,
 ): Promise<Omit<StorageChoice, 'replaces'>> {
   if (etcdStorage === 'ephemeral') return { storage: { kind: 'ephemeral' }, why: 'as asked for' };
-  const size = etcdStorage === 'auto' ? defaultSize : etcdStorage;
-  if (etcdStorageClass !== undefined)
-    return { storage: { kind: 'volume', size, storageClass: etcdStorageClass }, why: 'as asked for' };
-  const { storageClass, problem } = await defaultClass(cluster, size);
+  const wanted: Volume = {
+    kind: 'volume',
+    size: etcdStorage === 'auto' ? defaultSize : etcdStorage,
+    storageClass: etcdStorageClass,
+  };
+  const storageClass = await classOfClaim(cluster, wanted, etcdMembers);
   if (storageClass !== undefined)
-    return { storage: { kind: 'volume', size, storageClass }, why: 'the default of the infra cluster' };
-  if (etcdStorage === 'auto' && etcdMembers === 1) return { storage: { kind: 'ephemeral' }, why: problem };
+    return {
+      storage: { ...wanted, storageClass },
+      why: etcdStorageClass === undefined ? 'the default of the infra cluster' : 'as asked for',
+    };
+  const why = 'the infra cluster has no default StorageClass';
+  if (etcdStorage === 'auto' && etcdMembers === 1) return { storage: { kind: 'ephemeral' }, why };
   throw new UserError({
-    what: `etcd cannot have ${etcdMembers === 1 ? 'a volume' : `${etcdMembers} volumes`} of ${size}`,
-    why: problem,
+    what: `etcd cannot have ${etcdMembers === 1 ? 'a volume' : `${etcdMembers} volumes`} of ${wanted.size}`,
+    why,
     fix:
       etcdMembers === 1
         ? 'name a class with --etcd-storage-class, or take --etcd-storage ephemeral if the hosted cluster may be lost with its pod'
@@ -99,21 +131,38 @@ async function newStorage(
   });
 }
 
-/** StorageClasses cannot be listed with the rights of a namespace, but a claim that is only tried comes back with its class. */
-async function defaultClass(
-  cluster: InfraCluster,
-  size: string,
-): Promise<{ storageClass: string; problem?: undefined } | { storageClass?: undefined; problem: string }> {
+/**
+ * StorageClasses cannot be listed with the rights of a namespace, but a claim that is only tried comes back with its class.
+ *
+ * @returns undefined when there is no class at all
+ * @throws UserError `storage-size` when the infra cluster refuses the claim: a plane never becomes ephemeral for that
+ */
+async function classOfClaim(cluster: InfraCluster, volume: Volume, members: number): Promise<string | undefined> {
   try {
-    const claim = buildClaim('data-etcd-preflight', { kind: 'volume', size });
-    const { spec } = await cluster.create(claim, { dryRun: true });
-    return spec.storageClassName
-      ? { storageClass: spec.storageClassName }
-      : { problem: 'the infra cluster has no default StorageClass' };
+    const { spec } = await cluster.create(buildClaim('data-etcd-preflight', volume), { dryRun: true });
+    return spec.storageClassName || undefined;
   } catch (error) {
-    if (isForbidden(error)) return { problem: `the infra cluster refuses the claim: ${(error as Error).message}` };
-    throw error;
+    if (!isForbidden(error)) throw error;
+    throw await refusedSize(cluster, volume, members, (error as Error).message);
   }
+}
+
+async function refusedSize(cluster: InfraCluster, volume: Volume, members: number, why: string): Promise<UserError> {
+  const room = await roomForVolumes(cluster, members, volume.storageClass);
+  const fits = room && nearestSize(parseQuantity(volume.size)!, room);
+  const noData =
+    members === 1 ? '; or take --etcd-storage ephemeral if the hosted cluster may be lost with its pod' : '';
+  return new UserError({
+    what: `the infra cluster refuses ${members === 1 ? 'a volume' : `volumes`} of ${volume.size} for etcd`,
+    why,
+    fix: `${
+      fits
+        ? `take a volume that fits there: --etcd-storage ${fits}`
+        : `ask the administrator of the infra cluster for ${members === 1 ? '' : `${members} times `}at least 1Gi of storage in namespace "${cluster.namespace}"`
+    }${noData}`,
+    anchor: 'storage-size',
+    exitCode: 2,
+  });
 }
 
 /** Takes away a storage that never held a cluster, to make another: nothing of a StatefulSet's volumes can be changed. */

@@ -7,9 +7,13 @@ export type Storage = { kind: 'ephemeral' } | Volume;
 
 export interface Volume {
   kind: 'volume';
-  /** A Kubernetes quantity: `5Gi`. */
+  /** What each claim asks for, a Kubernetes quantity: `5Gi`. */
   size: string;
   storageClass?: string;
+  /** What the smallest of the claims got, where that is known: a claim that grows gets its room later. */
+  capacity?: string;
+  /** What the StatefulSet's template asks for, where claims have grown since: nothing of the template can change. */
+  templateSize?: string;
 }
 
 export function buildClaim(name: string, { size, storageClass }: Volume): PersistentVolumeClaim {
@@ -27,7 +31,7 @@ export function buildClaim(name: string, { size, storageClass }: Volume): Persis
 
 /** The StatefulSet's template for its claims. It cannot change once it is there, so it carries no version. Pure. */
 export function claimTemplate(planeId: string, volume: Volume): Omit<PersistentVolumeClaim, 'apiVersion' | 'kind'> {
-  const { spec } = buildClaim(dataVolume, volume);
+  const { spec } = buildClaim(dataVolume, { ...volume, size: volume.templateSize ?? volume.size });
   const labels = {
     ...podSelector(planeId, 'etcd'),
     'app.kubernetes.io/component': 'control-plane',
@@ -39,6 +43,9 @@ export function claimTemplate(planeId: string, volume: Volume): Omit<PersistentV
 
 const mebibyte = 2 ** 20;
 
+/** Bytes. With less, etcd's database has no room beside etcd's log. */
+export const minimumVolume = 2 ** 30;
+
 /**
  * How large etcd's database may become on a volume: etcd writes a second copy of it to defragment and to receive a
  * snapshot, and keeps some segments of 64 MiB of its log. Above 8 GiB etcd itself warns.
@@ -46,7 +53,7 @@ const mebibyte = 2 ** 20;
  * @returns bytes
  */
 export function databaseQuota(volume: Volume): number {
-  const size = parseQuantity(volume.size)!;
+  const size = parseQuantity(volume.capacity ?? volume.size)!;
   return Math.min(8192 * mebibyte, Math.floor((size - 448 * mebibyte) / 2 / mebibyte) * mebibyte);
 }
 

@@ -5,6 +5,7 @@ import { type EtcdPlane, etcdPlane, growTo, presentMembers, shrinkTo } from '../
 import type { InfraCluster } from '../kube/infra-cluster.ts';
 import { type KubeObject, nameOf, type Workload } from '../kube/objects.ts';
 import { type Applied, applyAll, type Existing } from '../live/apply.ts';
+import { growClaims } from '../live/grow-claims.ts';
 import { podsOf } from '../live/pods.ts';
 import { sealingOf } from '../live/sealed-ca.ts';
 import type { Diagnosis } from '../live/watch.ts';
@@ -14,7 +15,7 @@ import { belongsTo } from '../plane/names.ts';
 import { buildGuards } from '../plane/policies.ts';
 import { type PlaneRecord, toConfigMap } from '../plane/record.ts';
 import { buildControlPlane, certificateContext } from '../plane/render.ts';
-import type { Storage } from '../plane/storage.ts';
+import type { Storage, Volume } from '../plane/storage.ts';
 import { settledMembership, templateHashOf } from '../plane/workloads.ts';
 import type { Reporter } from '../ui/reporter.ts';
 import { waitFor } from '../ui/wait-for.ts';
@@ -71,6 +72,12 @@ export async function ensureComponents(plane: PlaneInMaking): Promise<() => Prom
     await writeRecord(cluster, record, spec, addresses, 'available');
   }
   const etcd = etcdOf(plane);
+  for (const name of await growClaims(cluster, existing, record, storage, spec.etcdMembers)) {
+    applied.changed.push(`persistentvolumeclaim "${name}"`);
+    reporter.line(
+      `persistentvolumeclaim "${name}" asks for ${(storage as Volume).size}: etcd may use it once the volume has it`,
+    );
+  }
   const several = present > 0 && Math.max(present, spec.etcdMembers) > 1;
   if (several && (record.phase === 'available' || present !== spec.etcdMembers)) await growTo(etcd, spec.etcdMembers);
   await endUnelected(plane, workloads);

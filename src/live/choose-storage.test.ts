@@ -5,22 +5,25 @@ import type { ClusterSpecInput } from '../config/schema.ts';
 import { ApiError } from '../kube/errors.ts';
 import type { InfraCluster } from '../kube/infra-cluster.ts';
 import type { KubeObject } from '../kube/objects.ts';
-import type { Existing } from '../live/apply.ts';
-import { chooseStorage } from '../live/choose-storage.ts';
-import { labelsOf } from './names.ts';
-import type { PlaneRecord } from './record.ts';
-import { databaseQuota } from './storage.ts';
+import { labelsOf } from '../plane/names.ts';
+import type { PlaneRecord } from '../plane/record.ts';
+import { claimTemplate, databaseQuota, type Volume } from '../plane/storage.ts';
+import type { Existing } from './apply.ts';
+import { chooseStorage } from './choose-storage.ts';
 
 const planeId = 'plane-1';
 const labels = labelsOf(planeId, 'etcd', '1');
 
 /** An infra cluster whose default StorageClass is `given`, or that refuses claims. */
-function infra(given: string | undefined | Error): InfraCluster {
+function infra(given: string | undefined | Error, limitRanges: object[] = []): InfraCluster {
   const create = async (claim: { spec: object }) => {
     if (given instanceof Error) throw given;
     return { ...claim, spec: { storageClassName: given, ...claim.spec } };
   };
-  return { namespace: 'team', create } as unknown as InfraCluster;
+  const list = async ({ kind }: { kind: string }) => ({
+    items: kind === 'LimitRange' ? limitRanges.map((spec) => ({ spec })) : [],
+  });
+  return { namespace: 'team', create, list } as unknown as InfraCluster;
 }
 
 function present(...objects: KubeObject[]): Existing {
@@ -62,8 +65,16 @@ test('auto takes a volume of the default class, by its name, and does without wh
   const none = await choose({}, infra(undefined));
   expect(none.storage).toEqual({ kind: 'ephemeral' });
   expect(none.why).toContain('no default StorageClass');
-  const full = new ApiError({ status: 403, reason: 'Forbidden', message: 'exceeded quota: team' });
-  expect((await choose({}, infra(full))).why).toContain('exceeded quota');
+});
+
+test('a volume that is refused never makes a plane ephemeral: the size that fits is named', async () => {
+  const refused = new ApiError({ status: 403, reason: 'Forbidden', message: 'maximum storage usage is 2Gi' });
+  const limits = { limits: [{ type: 'PersistentVolumeClaim', max: { storage: '2Gi' } }] };
+  const refusal = await choose({}, infra(refused, [limits])).catch((error: UserError) => error);
+  expect(refusal).toMatchObject({ anchor: 'storage-size', why: 'maximum storage usage is 2Gi' });
+  expect((refusal as UserError).fix).toContain('--etcd-storage 2Gi');
+  const named = choose({ etcdStorageClass: 'fast' }, infra(refused, [limits]));
+  await expect(named).rejects.toMatchObject({ anchor: 'storage-size' });
 });
 
 test('a size without any class is refused before anything is made', async () => {
@@ -91,7 +102,7 @@ test.each([
   ['a size for what is ephemeral', { etcdStorage: '5Gi' }, statefulSet()],
   ['a class for what is ephemeral', { etcdStorageClass: 'fast' }, statefulSet()],
   ['ephemeral for a volume', { etcdStorage: 'ephemeral' }, statefulSet({ spec: claimSpec('5Gi') })],
-  ['another size', { etcdStorage: '6Gi' }, statefulSet({ spec: claimSpec('5Gi') })],
+  ['a smaller size', { etcdStorage: '4Gi' }, statefulSet({ spec: claimSpec('5Gi') })],
   ['another class', { etcdStorageClass: 'slow' }, statefulSet({ spec: claimSpec('5Gi') })],
 ])('%s never begins empty on top of data that is there', async (_, input, object) => {
   const refusal = choose(input, infra('fast'), present(object));
@@ -102,6 +113,26 @@ test.each([
 test('the same size in another spelling is no change', async () => {
   const durable = present(statefulSet({ spec: claimSpec('5Gi') }));
   expect((await choose({ etcdStorage: '5120Mi' }, infra('fast'), durable)).storage).toMatchObject({ size: '5Gi' });
+});
+
+test('a larger size is taken, and the StatefulSet stays as it is', async () => {
+  const durable = present(statefulSet({ spec: claimSpec('5Gi') }), claim(claimSpec('5Gi')));
+  const { storage, replaces } = await choose({ etcdStorage: '20Gi' }, infra('fast'), durable);
+  expect(replaces).toBe(false);
+  expect(storage).toMatchObject({ size: '20Gi', templateSize: '5Gi', capacity: '5Gi' });
+  expect(claimTemplate(planeId, storage as Volume).spec.resources.requests.storage).toBe('5Gi');
+  // The database gets the room when the volume has it, and not when it is asked for.
+  expect(databaseQuota(storage as Volume)).toBe(databaseQuota({ kind: 'volume', size: '5Gi' }));
+});
+
+test('a claim that somebody enlarged is taken as it is, and the database gets what the volume got', async () => {
+  const grown = { ...claim(claimSpec('20Gi')), status: { capacity: { storage: '18Gi' } } } as KubeObject;
+  const durable = present(statefulSet({ spec: claimSpec('5Gi') }), grown);
+  for (const etcdStorage of ['auto', '20Gi']) {
+    const { storage } = await choose({ etcdStorage }, infra('fast'), durable);
+    expect(storage).toMatchObject({ size: '20Gi', templateSize: '5Gi', capacity: '18Gi' });
+    expect(databaseQuota(storage as Volume)).toBe(databaseQuota({ kind: 'volume', size: '18Gi' }));
+  }
 });
 
 test('a plane that never answered may still be given another storage', async () => {
