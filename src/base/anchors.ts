@@ -26,6 +26,7 @@ export const anchors = [
   'networks',
   'infra-service-range',
   'storage-class',
+  'storage-size',
   'storage-change',
   'image-pull-secret',
   // While a plane is made
