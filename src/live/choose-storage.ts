@@ -161,7 +161,7 @@ async function refusedSize(cluster: InfraCluster, volume: Volume, members: numbe
         : `ask the administrator of the infra cluster for ${members === 1 ? '' : `${members} times `}at least 1Gi of storage in namespace "${cluster.namespace}"`
     }${noData}`,
     anchor: 'storage-size',
-    exitCode: 2,
+    kind: 'refused',
   });
 }
 

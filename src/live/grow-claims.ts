@@ -59,6 +59,6 @@ function cannotGrow(namespace: string, { size }: Volume, why: string): UserError
     why,
     fix: `leave --etcd-storage as it was (--reset etcd-storage), or ask the administrator of the infra cluster whether the StorageClass may have allowVolumeExpansion; to move to other volumes: k8sk8s backup create -n ${namespace} FILE, k8sk8s destroy -n ${namespace}, k8sk8s restore FILE -n ${namespace} --etcd-storage ${size}`,
     anchor: 'storage-size',
-    exitCode: 2,
+    kind: 'refused',
   });
 }
