@@ -11,9 +11,9 @@ import {
 import { Upload } from '@aws-sdk/lib-storage';
 import { messageOf, UserError } from '../base/errors.ts';
 import { isUntrusted } from '../kube/errors.ts';
-import { type BucketKeys, type BucketPlace, urlOf } from './location.ts';
+import { type BucketKeys, type BucketLocation, urlOf } from './location.ts';
 import { backupSuffix, byTime } from './names.ts';
-import type { KeptBackup, Shelf } from './store.ts';
+import type { BackupStore, StoredBackup } from './store.ts';
 
 // The only importer of the S3 client: nobody else's start waits for it.
 
@@ -23,12 +23,12 @@ const partSize = 8 << 20;
 const abandoned = 2 * 3600 * 1000;
 
 /** The backups in a bucket, under its prefix. Every method throws UserError `backup-bucket`. */
-export class Bucket implements Shelf {
+export class Bucket implements BackupStore {
   readonly where: string;
-  readonly #place: BucketPlace;
+  readonly #place: BucketLocation;
   readonly #client: S3Client;
 
-  constructor(place: BucketPlace, keys: BucketKeys) {
+  constructor(place: BucketLocation, keys: BucketKeys) {
     this.#place = place;
     this.where = urlOf(place);
     // It warns on every start on Node 20 that its versions of 2027 will not run there.
@@ -54,8 +54,8 @@ export class Bucket implements Shelf {
   }
 
   /** The oldest first. */
-  async list(): Promise<KeptBackup[]> {
-    const found: KeptBackup[] = [];
+  async list(): Promise<StoredBackup[]> {
+    const found: StoredBackup[] = [];
     let next: string | undefined;
     do {
       const page = await this.#ask(() =>
@@ -78,7 +78,7 @@ export class Bucket implements Shelf {
     }
   }
 
-  async content({ name }: KeptBackup): Promise<Readable> {
+  async content({ name }: StoredBackup): Promise<Readable> {
     const { Body } = await this.#ask(() => this.#client.send(new GetObjectCommand(this.#at(name))));
     return Readable.from(this.#explained(Body as Readable), { objectMode: false });
   }
@@ -146,7 +146,7 @@ const rights = [
 type Told = [why: string, fix: string];
 
 /** By the `Code` of an S3 answer (https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html) or by Node's. */
-const reasons: Record<string, (place: BucketPlace) => Told> = {
+const reasons: Record<string, (place: BucketLocation) => Told> = {
   NoSuchBucket: ({ bucket }) => [
     `there is no bucket "${bucket}"`,
     'make it, or correct its name; it is never made by k8sk8s',
@@ -174,7 +174,7 @@ const reasons: Record<string, (place: BucketPlace) => Told> = {
 };
 
 /** What a failed request to the bucket means for its user. @returns `error` itself when it came from elsewhere */
-function explainBucket(error: unknown, place: BucketPlace): unknown {
+function explainBucket(error: unknown, place: BucketLocation): unknown {
   if (error instanceof UserError || !(error instanceof Error)) return error;
   const { name, code, $metadata } = error as Error & { code?: string; $metadata?: { httpStatusCode?: number } };
   if ($metadata === undefined && code === undefined) return error;

@@ -7,7 +7,7 @@ import { podSelector } from '../plane/names.ts';
 import { secretNames } from '../plane/secrets.ts';
 import { containerSecurity, placement, podSecurity } from '../plane/workloads.ts';
 import type { BackupHead } from './archive.ts';
-import type { BucketPlace } from './location.ts';
+import type { BucketLocation } from './location.ts';
 
 /** What the CronJob's program is told: job.json of its ConfigMap. */
 export interface JobConfig {
@@ -21,7 +21,7 @@ export interface JobConfig {
   /** How many of the newest backups stay. */
   keep: number;
   /** Absent: onto the volume. */
-  bucket?: BucketPlace & {
+  bucket?: BucketLocation & {
     /** Secret with what signs the requests. */
     secret: string;
   };

@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest';
 import type { UserError } from '../base/errors.ts';
-import { bucketKeys, bucketPlace, urlOf } from './location.ts';
+import { bucketKeys, bucketLocation, urlOf } from './location.ts';
 
-const of = (url: string, more: object = {}) => bucketPlace({ url, ...more }, '--to');
+const of = (url: string, more: object = {}) => bucketLocation({ url, ...more }, '--to');
 
 test('a bucket, with and without a prefix', () => {
   expect(of('s3://backups')).toEqual({ bucket: 'backups', prefix: '', region: 'us-east-1' });

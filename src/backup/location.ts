@@ -1,7 +1,7 @@
 import { UserError } from '../base/errors.ts';
 
 /** A bucket that is spoken to by the S3 protocol, and how it is reached. */
-export interface BucketPlace {
+export interface BucketLocation {
   bucket: string;
   /** Of all keys: empty, or with a slash at its end. */
   prefix: string;
@@ -26,7 +26,7 @@ const keyNames = ['AWS_ACCESS_KEY_ID', 'AWS_SECRET_ACCESS_KEY', 'AWS_SESSION_TOK
 const usualRegion = 'us-east-1';
 
 /** How a person says a bucket. */
-export interface PlaceOptions {
+export interface LocationOptions {
   /** `s3://BUCKET[/PREFIX]`. */
   url: string;
   endpoint?: string;
@@ -38,7 +38,7 @@ export interface PlaceOptions {
  * @param option where the URL was given, for the message
  * @throws UserError `bad-values`
  */
-export function bucketPlace({ url, endpoint, region, ca }: PlaceOptions, option: string): BucketPlace {
+export function bucketLocation({ url, endpoint, region, ca }: LocationOptions, option: string): BucketLocation {
   const [, bucket = '', path = ''] = /^s3:\/\/([^/]*)(.*)$/.exec(url) ?? [];
   if (!url.startsWith('s3://'))
     throw bad(`${option} "${url}" is neither pvc nor s3://BUCKET[/PREFIX]`, 'give one of them');
@@ -64,7 +64,7 @@ export function bucketPlace({ url, endpoint, region, ca }: PlaceOptions, option:
 }
 
 /** `s3://backups/team`. */
-export function urlOf({ bucket, prefix }: BucketPlace): string {
+export function urlOf({ bucket, prefix }: BucketLocation): string {
   return `s3://${bucket}${prefix && `/${prefix.slice(0, -1)}`}`;
 }
 

@@ -19,12 +19,12 @@ import {
   type JobConfig,
   scheduleName,
 } from './cronjob.ts';
-import { type BucketKeys, type BucketPlace, bucketKeys } from './location.ts';
+import { type BucketKeys, type BucketLocation, bucketKeys } from './location.ts';
 
 /** Where a schedule keeps backups: a volume of the namespace (size as a Kubernetes quantity), or a bucket. */
 export type Destination =
   | { kind: 'volume'; size: string; storageClass?: string }
-  | { kind: 'bucket'; place: BucketPlace; secret: string };
+  | { kind: 'bucket'; location: BucketLocation; secret: string };
 
 export interface ScheduleRequest {
   /** Milliseconds. */
@@ -64,7 +64,7 @@ export async function scheduleBackups(cluster: InfraCluster, request: ScheduleRe
     etcdHosts: plane.addresses.etcdServiceIps,
     recipients: request.recipients,
     keep: request.keep,
-    ...(to.kind === 'bucket' && { bucket: { ...to.place, secret: to.secret } }),
+    ...(to.kind === 'bucket' && { bucket: { ...to.location, secret: to.secret } }),
   };
   const apply = async <T extends KubeObject>(object: T) => {
     try {
@@ -97,14 +97,14 @@ export async function readSchedule(cluster: InfraCluster): Promise<JobConfig | u
 }
 
 /** Where backups may be that a schedule of the namespace made. */
-export interface KeptPlaces {
+export interface BackupLocations {
   /** Where its schedule puts them. */
-  bucket?: BucketPlace;
+  bucket?: BucketLocation;
   /** Its volume is there. */
   volume: boolean;
 }
 
-export async function keptPlaces(cluster: InfraCluster): Promise<KeptPlaces> {
+export async function backupLocations(cluster: InfraCluster): Promise<BackupLocations> {
   const [schedule, claim] = await Promise.all([readSchedule(cluster), cluster.get(claimKind, backupsClaim)]);
   return { bucket: schedule?.bucket, volume: claim !== undefined };
 }

@@ -3,19 +3,19 @@ import { UserError } from '../base/errors.ts';
 import { wholeFile } from './file.ts';
 import { planeOf } from './names.ts';
 
-export interface KeptBackup {
+export interface StoredBackup {
   name: string;
   /** Bytes. */
   size: number;
 }
 
 /** Where a schedule keeps its backups, for reading. */
-export interface Shelf {
+export interface BackupStore {
   /** `the volume`, `s3://backups/team`: in messages. */
   where: string;
   /** The oldest first. */
-  list(): Promise<KeptBackup[]>;
-  content(backup: KeptBackup): Promise<Readable>;
+  list(): Promise<StoredBackup[]>;
+  content(backup: StoredBackup): Promise<Readable>;
 }
 
 /**
@@ -24,14 +24,14 @@ export interface Shelf {
  * @param name undefined for the newest
  * @throws UserError `no-backups`, and what the shelf throws
  */
-export async function fetchKept(shelf: Shelf, name: string | undefined, file: string): Promise<KeptBackup> {
+export async function fetchBackup(shelf: BackupStore, name: string | undefined, file: string): Promise<StoredBackup> {
   const wanted = choose(shelf.where, await shelf.list(), name);
   await wholeFile(file, async (write) => write(Readable.from(whole(await shelf.content(wanted), wanted.size))));
   return wanted;
 }
 
 /** The newest, or that of a name. Pure. @throws UserError `no-backups` */
-export function choose(where: string, kept: KeptBackup[], name: string | undefined): KeptBackup {
+export function choose(where: string, kept: StoredBackup[], name: string | undefined): StoredBackup {
   const names = kept.map((each) => each.name).join(', ');
   if (name === undefined && new Set(kept.map((each) => planeOf(each.name))).size > 1)
     throw new UserError({

@@ -7,7 +7,7 @@ import { type Failed, lastLines, oneOff, podKind, removePod, waitForPod } from '
 import { containerSecurity, podSecurity } from '../plane/workloads.ts';
 import type { Patience } from '../ui/work.ts';
 import { backupsClaim, claimKind, nodeImage } from './cronjob.ts';
-import type { KeptBackup, Shelf } from './store.ts';
+import type { BackupStore, StoredBackup } from './store.ts';
 
 const podName = 'k8sk8s-backups';
 const folder = '/backups';
@@ -20,7 +20,7 @@ const folder = '/backups';
 export function withVolume<T>(
   cluster: InfraCluster,
   request: Patience,
-  work: (shelf: Shelf) => Promise<T>,
+  work: (shelf: BackupStore) => Promise<T>,
 ): Promise<T> {
   return withPod(cluster, request, (run) =>
     work({
@@ -33,16 +33,16 @@ export function withVolume<T>(
 
 type Run = (script: string, onStdout?: (chunk: Buffer) => Promise<void>) => Promise<ExecResult>;
 
-async function namesIn(run: Run): Promise<KeptBackup[]> {
+async function namesIn(run: Run): Promise<StoredBackup[]> {
   const { stdout } = await run(`
 const fs = require('node:fs');
 const names = fs.readdirSync('${folder}').filter((name) => name.endsWith('.backup')).sort();
 console.log(JSON.stringify(names.map((name) => ({ name, size: fs.statSync('${folder}/' + name).size }))));`);
-  return JSON.parse(stdout) as KeptBackup[];
+  return JSON.parse(stdout) as StoredBackup[];
 }
 
 /** The command's output as a stream that is read no faster than it is taken. */
-async function* contentOf(run: Run, { name }: KeptBackup): AsyncGenerator<Buffer> {
+async function* contentOf(run: Run, { name }: StoredBackup): AsyncGenerator<Buffer> {
   const waiting: { chunk: Buffer; taken: () => void }[] = [];
   let wake: () => void = () => undefined;
   let ended = false;

@@ -5,7 +5,7 @@ import { pipeline } from 'node:stream/promises';
 import type { Command } from 'commander';
 import { createBackup } from '../backup/create.ts';
 import { unfinished, wholeFile } from '../backup/file.ts';
-import { fetchKept } from '../backup/store.ts';
+import { fetchBackup } from '../backup/store.ts';
 import { readHead, verifyBackup } from '../backup/verify.ts';
 import { UserError } from '../base/errors.ts';
 import { fileError } from '../base/file-error.ts';
@@ -20,7 +20,7 @@ import {
   type SealOptions,
   sealOf,
 } from './options/backup-keys.ts';
-import { addSourceOptions, type SourceOptions, withShelf } from './options/backup-location.ts';
+import { addSourceOptions, type SourceOptions, withBackupStore } from './options/backup-location.ts';
 import {
   addConnectionOptions,
   addOutputOptions,
@@ -73,7 +73,7 @@ async function runFetch(file: string, options: SourceOptions & { name?: string; 
   try {
     await reporterOf(options).during(
       'Bringing the backup',
-      () => withShelf(options, { timeout, signal }, (shelf) => fetchKept(shelf, options.name, file)),
+      () => withBackupStore(options, { timeout, signal }, (shelf) => fetchBackup(shelf, options.name, file)),
       ({ name, size }) => `${name}, ${mebibytes(size)} MiB, is in "${file}"`,
     );
   } catch (error) {
@@ -182,7 +182,7 @@ async function runList(folder: string, options: SourceOptions & KeyOptions & Out
 }
 
 async function listScheduled(options: SourceOptions & OutputOption): Promise<void> {
-  const kept = await withShelf(options, { timeout: 120_000, signal: interruption() }, (shelf) => shelf.list());
+  const kept = await withBackupStore(options, { timeout: 120_000, signal: interruption() }, (shelf) => shelf.list());
   if (options.output === 'json') process.stdout.write(`${JSON.stringify(kept, null, 2)}\n`);
   else if (kept.length === 0) process.stdout.write('No backups.\n');
   else

@@ -2,7 +2,7 @@ import type { Command } from 'commander';
 import { purgeFiles } from '../access/files.ts';
 import { backupsClaim } from '../backup/cronjob.ts';
 import { urlOf } from '../backup/location.ts';
-import { type KeptPlaces, keptPlaces } from '../backup/schedule.ts';
+import { type BackupLocations, backupLocations } from '../backup/schedule.ts';
 import { type KubeObject, nameOf } from '../kube/objects.ts';
 import { type Inventory, takeInventory } from '../live/inventory.ts';
 import { destroy } from '../operations/destroy.ts';
@@ -49,7 +49,7 @@ async function run(options: DestroyOptions): Promise<void> {
     const inventory = await takeInventory(cluster);
     const authority = readAuthority(inventory.owned);
     const stays = [...inventory.otherPlanes, ...inventory.lookalikes];
-    const backups = backupsThatStay(cluster.namespace, await keptPlaces(cluster));
+    const backups = backupsThatStay(cluster.namespace, await backupLocations(cluster));
     if (options.dryRun) return showPlan(cluster.namespace, inventory, backups, options);
     if (inventory.owned.length + inventory.pods.length === 0) {
       // A command that was killed, or that looked for a plane in vain, may have left its lease.
@@ -92,7 +92,7 @@ interface StayingBackups {
   look: string;
 }
 
-function backupsThatStay(namespace: string, { bucket, volume }: KeptPlaces): StayingBackups[] {
+function backupsThatStay(namespace: string, { bucket, volume }: BackupLocations): StayingBackups[] {
   return [
     ...(bucket
       ? [

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { createRequest } from '../pki/issue.ts';
 import { parseRequest } from '../programs/approver/request.ts';
-import { remainingWords, render } from './user.ts';
+import { describeRemaining, render } from './user.ts';
 
 const now = new Date('2026-05-01T12:00:00Z');
 const later = new Date('2026-05-01T20:00:00Z');
@@ -35,9 +35,9 @@ test('users are told with what they may do, and until when', () => {
 });
 
 test('what revoking cannot do is said', () => {
-  const text = remainingWords('bob', { until: later, bindings: ['clusterrolebinding "devs" (view)'] });
+  const text = describeRemaining('bob', { until: later, bindings: ['clusterrolebinding "devs" (view)'] });
   expect(text).toContain('until 2026-05-01T20:00:00.000Z its holder is still known as "bob"');
   expect(text).toContain('clusterrolebinding "devs" (view)');
-  expect(remainingWords('bob', { until: later, bindings: [] })).not.toContain('bindings');
-  expect(remainingWords('bob', undefined)).toContain('no certificate of it lives any more');
+  expect(describeRemaining('bob', { until: later, bindings: [] })).not.toContain('bindings');
+  expect(describeRemaining('bob', undefined)).toContain('no certificate of it lives any more');
 });

@@ -134,12 +134,12 @@ export function render(users: User[], now: Date): string {
 
 async function revoke(name: string, options: ConnectionOptions): Promise<void> {
   await inPlane(options, async (_, hosted) => {
-    process.stderr.write(`${remainingWords(name, await revokeUser(hosted, name))}\n`);
+    process.stderr.write(`${describeRemaining(name, await revokeUser(hosted, name))}\n`);
   });
 }
 
 /** What revoking did, and what it could not do. Pure. */
-export function remainingWords(name: string, remaining: Remaining | undefined): string {
+export function describeRemaining(name: string, remaining: Remaining | undefined): string {
   if (!remaining) return `user "${name}" revoked; no certificate of it lives any more`;
   const until = remaining.until.toISOString();
   return [

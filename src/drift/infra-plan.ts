@@ -6,7 +6,7 @@ import { chooseStorage } from '../live/choose-storage.ts';
 import { readOpened, sealingOf } from '../live/sealed-ca.ts';
 import { ensureCertificates, type PkiBundle } from '../pki/certificates.ts';
 import { type Addresses, addressesOf, buildIngress, buildServices } from '../plane/addresses.ts';
-import { buildGuards } from '../plane/policies.ts';
+import { buildPolicies } from '../plane/policies.ts';
 import { type PlaneRecord, toConfigMap } from '../plane/record.ts';
 import { buildControlPlane, certificateContext } from '../plane/render.ts';
 import { quietReporter } from '../ui/quiet.ts';
@@ -55,7 +55,7 @@ async function planOver(
   const second = await apply([
     toConfigMap({ ...record, issuers: addresses.issuers }),
     ...secrets,
-    ...buildGuards(record.planeId, spec),
+    ...buildPolicies(record.planeId, spec),
     ...workloads.filter((object) => !anew.includes(object)),
   ]);
   return { applied, before: existing, objects: [...first, ...second], addresses, bundle };

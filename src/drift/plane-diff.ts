@@ -1,7 +1,7 @@
 import { messageOf } from '../base/errors.ts';
 import { parseSpec } from '../config/parse.ts';
 import type { ClusterSpec } from '../config/schema.ts';
-import { buildChildAssets } from '../hosted/addons.ts';
+import { buildAddons } from '../hosted/addons.ts';
 import { ApiError, ConnectionError } from '../kube/errors.ts';
 import type { InfraCluster } from '../kube/infra-cluster.ts';
 import { type KubeObject, nameOf } from '../kube/objects.ts';
@@ -47,7 +47,7 @@ export async function diffPlane(cluster: InfraCluster, instead?: ClusterSpec): P
   const spec = instead ?? parseSpec({ ...record.spec, allowUntestedVersion: true }, 'in the record of the plane');
   const { objects, before, addresses, bundle } = await planInfra(cluster, record, spec);
   const infra = objects.flatMap((recorded) => compare('infra', before.find(recorded), recorded));
-  const assets = buildChildAssets(spec, addresses, bundle.authorities);
+  const assets = buildAddons(spec, addresses, bundle.authorities);
   const result = {
     namespace: cluster.namespace,
     plane: record.planeId,

@@ -6,7 +6,7 @@ import type { InfraCluster } from '../kube/infra-cluster.ts';
 import type { KubeObject, Secret } from '../kube/objects.ts';
 import type { PkiBundle } from '../pki/certificates.ts';
 import { labelsOf } from '../plane/names.ts';
-import type { KeptSnapshot, PlaneRecord } from '../plane/record.ts';
+import type { PlaneRecord, StoredSnapshot } from '../plane/record.ts';
 import { EtcdGateway } from './gateway.ts';
 import { SnapshotReader } from './snapshot.ts';
 
@@ -24,12 +24,12 @@ const nameOfPart = (part: number) => `etcd-snapshot-${part}`;
  *
  * @throws UserError `sleep-too-large`, `data-loss` when etcd has nothing in it, `etcd-unreachable`
  */
-export async function keepSnapshot(
+export async function storeSnapshot(
   cluster: InfraCluster,
   record: PlaneRecord,
   bundle: PkiBundle,
   signal: AbortSignal,
-): Promise<KeptSnapshot> {
+): Promise<StoredSnapshot> {
   const { size, chunks } = await EtcdGateway.ofPod(cluster, bundle, 'etcd-0').snapshot(signal);
   if (size > most.read) throw tooLarge(cluster, `its etcd holds ${mebibytes(size)} MiB`);
   const reader = new SnapshotReader();
@@ -61,7 +61,7 @@ export async function keepSnapshot(
 }
 
 /** @throws UserError `kept-snapshot` when it is not what was kept */
-export async function keptSnapshot(cluster: InfraCluster, kept: KeptSnapshot): Promise<Buffer> {
+export async function storedSnapshot(cluster: InfraCluster, kept: StoredSnapshot): Promise<Buffer> {
   const names = Array.from({ length: kept.parts }, (_, part) => nameOfPart(part));
   const secrets = await Promise.all(names.map((name) => cluster.get<Secret>(kind, name)));
   const missing = names.filter((_, index) => secrets[index]?.data?.part === undefined);
@@ -78,7 +78,7 @@ export async function keptSnapshot(cluster: InfraCluster, kept: KeptSnapshot): P
 }
 
 /** Once a plane that runs has what was in it. */
-export async function forgetSnapshot(cluster: InfraCluster, { parts }: KeptSnapshot): Promise<void> {
+export async function deleteSnapshot(cluster: InfraCluster, { parts }: StoredSnapshot): Promise<void> {
   for (let part = 0; part < parts; part++) await cluster.delete(kind as KubeObject, nameOfPart(part));
 }
 

@@ -19,7 +19,7 @@ export const kubeletClientsBinding = 'k8sk8s:kubelet-clients';
  *
  * @param authorities the plane's; what is trusted of the CA and of the one of kubelet serving certificates is told
  */
-export function buildChildAssets(
+export function buildAddons(
   spec: ClusterSpec,
   addresses: Addresses,
   authorities: PkiBundle['authorities'],
@@ -70,7 +70,7 @@ export function buildChildAssets(
 }
 
 /** What another --egress left in the hosted cluster and `spec` has no use for. Pure. */
-export function outdatedAssets(before: ClusterSpec['egress'], spec: ClusterSpec): KubeObject[] {
+export function outdatedAddons(before: ClusterSpec['egress'], spec: ClusterSpec): KubeObject[] {
   if (before === spec.egress) return [];
   return egressAssets({ ...spec, egress: before }, { konnectivity: { host: '', port: 0 } }, '');
 }

@@ -6,7 +6,7 @@ import type { KubeObject } from '../kube/objects.ts';
 import { type ApiRequest, Transport } from '../kube/transport.ts';
 import { nothingApplied } from '../live/apply.ts';
 import { quietReporter } from '../ui/quiet.ts';
-import { applyChildAssets } from './apply.ts';
+import { applyAddons } from './apply.ts';
 
 class Answering extends Transport {
   readonly requests: ApiRequest[] = [];
@@ -37,7 +37,7 @@ const objects: KubeObject[] = Array.from({ length: 60 }, (_, number) => ({
 test('assets go to the hosted cluster some at a time', async () => {
   const transport = new Answering(({ body }) => body ?? objects[0]);
   const work = { reporter: quietReporter, signal: new AbortController().signal };
-  await applyChildAssets(new HostedCluster(transport), objects, nothingApplied(), work);
+  await applyAddons(new HostedCluster(transport), objects, nothingApplied(), work);
   expect(transport.requests.filter(({ method }) => method === 'PATCH')).toHaveLength(60);
   expect(transport.most).toBeLessThanOrEqual(16);
 });
@@ -55,7 +55,7 @@ test('after an interruption nothing more is sent, also where the server asks for
       of: 'hosted',
     });
   });
-  const run = applyChildAssets(new HostedCluster(early), objects, nothingApplied(), work).catch((error) => error);
+  const run = applyAddons(new HostedCluster(early), objects, nothingApplied(), work).catch((error) => error);
   await sleep(30);
   interruption.abort(reason);
   expect(await Promise.race([run, sleep(2000)])).toBe(reason);

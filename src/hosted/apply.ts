@@ -16,7 +16,7 @@ const namespaceGrace = 10_000;
  *
  * @throws UserError `child-asset-refused`; the reason of `signal` when it fires, and nothing is sent after that
  */
-export async function applyChildAssets(
+export async function applyAddons(
   cluster: HostedCluster,
   objects: KubeObject[],
   applied: Applied,

@@ -84,7 +84,7 @@ export const isUntrusted = (code: string): boolean =>
   /^(CERT_|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO_|ERR_TLS_CERT)/.test(code);
 
 /** What a lost or refused connection to a hosted cluster's address means, in a few words. */
-export function connectionWords(error: ConnectionError): string {
+export function describeConnectionError(error: ConnectionError): string {
   const known = hostedWords[error.code];
   if (known !== undefined) return known;
   return isUntrusted(error.code) ? 'something else answers at the address' : error.message;
@@ -116,7 +116,7 @@ function explainHostedError(error: ConnectionError | ApiError, doing: string): U
   if (error instanceof ConnectionError)
     return new UserError({
       what: `the hosted cluster cannot be reached at ${error.server}`,
-      why: [...new Set([connectionWords(error), messageOf(error)])].join(': '),
+      why: [...new Set([describeConnectionError(error), messageOf(error)])].join(': '),
       fix: 'k8sk8s status, with the same -n, names what is not well; run the command again when it is: it goes on where it stopped',
       anchor: 'plane-unreachable',
       cause: error,

@@ -7,7 +7,7 @@ import type { InfraCluster } from '../kube/infra-cluster.ts';
 import { type KubeObject, nameOf, type PersistentVolumeClaim, type StatefulSet } from '../kube/objects.ts';
 import { belongsTo } from '../plane/names.ts';
 import type { PlaneRecord } from '../plane/record.ts';
-import { buildClaim, type Storage, storageWords, type Volume } from '../plane/storage.ts';
+import { buildClaim, describeStorage, type Storage, type Volume } from '../plane/storage.ts';
 import { waitFor } from '../ui/wait-for.ts';
 import type { Existing } from './apply.ts';
 import { nearestSize, roomForVolumes } from './volume-room.ts';
@@ -213,7 +213,7 @@ function storageChange(
   ];
   return new UserError({
     what: `the storage of a plane's etcd cannot be changed to ${asked.join(' ')}`,
-    why: `its data lies on ${current.kind === 'volume' ? storageWords(current).name : 'no volume, but in the pod of etcd'}, and a new storage would begin empty`,
+    why: `its data lies on ${current.kind === 'volume' ? describeStorage(current).name : 'no volume, but in the pod of etcd'}, and a new storage would begin empty`,
     fix: `leave the option out to keep it (--reset etcd-storage); to move: k8sk8s backup create -n ${namespace} FILE, k8sk8s destroy -n ${namespace}, k8sk8s restore FILE -n ${namespace} --etcd-storage ${etcdStorage === 'ephemeral' ? 'SIZE' : etcdStorage}`,
     anchor: 'storage-change',
     kind: 'refused',

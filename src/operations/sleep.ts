@@ -2,7 +2,7 @@ import { Readable } from 'node:stream';
 import { UserError } from '../base/errors.ts';
 import { imagesOf } from '../config/images.ts';
 import { seedEtcd } from '../etcd/seed.ts';
-import { forgetSnapshot, keepSnapshot, keptSnapshot } from '../etcd/snapshots.ts';
+import { deleteSnapshot, storedSnapshot, storeSnapshot } from '../etcd/snapshots.ts';
 import type { InfraCluster } from '../kube/infra-cluster.ts';
 import type { Workload } from '../kube/objects.ts';
 import type { Plane } from '../live/open.ts';
@@ -46,7 +46,7 @@ async function fallAsleep({ record, storage, bundle, held }: HeldPlane): Promise
   // An API server whose etcd is gone first does not end before its grace period does.
   await endAllButEtcd(cluster, record, held);
   if (storage.kind === 'ephemeral' && !asleep.snapshot) {
-    asleep.snapshot = await keepSnapshot(cluster, record, bundle, signal);
+    asleep.snapshot = await storeSnapshot(cluster, record, bundle, signal);
     await cluster.apply(toConfigMap({ ...record, asleep }));
     reporter.line(`etcd's data is kept in ${asleep.snapshot.parts} Secrets, revision ${asleep.snapshot.revision}`);
   }
@@ -85,7 +85,7 @@ async function wake(plane: HeldPlane): Promise<string | undefined> {
     await untilAnswers(plane, diagnosis, held, () => start(clients));
     await waitComponentsReady(diagnosis, timeout, signal);
     await cluster.apply(toConfigMap({ ...record, asleep: undefined }));
-    if (record.asleep.snapshot) await forgetSnapshot(cluster, record.asleep.snapshot);
+    if (record.asleep.snapshot) await deleteSnapshot(cluster, record.asleep.snapshot);
     return plane.addresses.publicServer;
   } finally {
     diagnosis.close();
@@ -132,7 +132,7 @@ async function giveBack(
   if (!asleep.snapshot || asleep.givenBack) return;
   const { workloads } = buildControlPlane({ ...record, asleep: undefined }, spec, addresses, storage, bundle);
   const workload = workloads.find(({ kind }) => kind === 'StatefulSet')!;
-  const snapshot = await keptSnapshot(cluster, asleep.snapshot);
+  const snapshot = await storedSnapshot(cluster, asleep.snapshot);
   const phase = reporter.begin('Giving etcd its data back');
   try {
     await seedEtcd(cluster, {

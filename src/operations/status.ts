@@ -4,7 +4,7 @@ import type { ClusterSpec } from '../config/schema.ts';
 import { EtcdGateway } from '../etcd/gateway.ts';
 import { kubeletClientsBinding } from '../hosted/addons.ts';
 import { type WorkerStatus, workerStatus } from '../hosted/workers.ts';
-import { ApiError, ConnectionError, connectionWords } from '../kube/errors.ts';
+import { ApiError, ConnectionError, describeConnectionError } from '../kube/errors.ts';
 import type { HostedCluster } from '../kube/hosted-cluster.ts';
 import type { InfraCluster } from '../kube/infra-cluster.ts';
 import type { ContainerStatus, Event, KubeObject, Node, Pod } from '../kube/objects.ts';
@@ -15,7 +15,7 @@ import { inspect } from '../pki/inspect.ts';
 import { planeSelector } from '../plane/names.ts';
 import { replicasOf } from '../plane/policies.ts';
 import { type NetworkFinding, type PlaneRecord, repairing } from '../plane/record.ts';
-import { type Storage, storageWords } from '../plane/storage.ts';
+import { describeStorage, type Storage } from '../plane/storage.ts';
 
 interface ComponentStatus {
   name: string;
@@ -122,7 +122,7 @@ export async function planeStatus(cluster: InfraCluster, now = new Date()): Prom
       components: components.map((name) => componentStatus(name, pods.items, events.items, replicasOf(spec, name))),
       storage: {
         ...storage,
-        ...storageWords(storage),
+        ...describeStorage(storage),
         ...(record.asleep?.snapshot && {
           loses: 'while the plane sleeps, its data lies in a snapshot in Secrets of the namespace',
         }),
@@ -317,7 +317,7 @@ async function hostedStatus(
 }
 
 function noAnswerWords(error: unknown): string {
-  if (error instanceof ConnectionError) return connectionWords(error);
+  if (error instanceof ConnectionError) return describeConnectionError(error);
   if (error instanceof ApiError && error.status === 401) return 'it refuses the certificate of this plane';
   return error instanceof ApiError ? `${error.status} ${messageOf(error)}`.trim() : messageOf(error);
 }

@@ -125,7 +125,7 @@ function parseAltNames(text: string): [kind: string, value: string][] {
 }
 
 /** `12 days before its end`, `3 days after its end`. */
-export function daysWords(days: number): string {
+export function describeDays(days: number): string {
   const count = Math.abs(days) === 1 ? '1 day' : `${Math.abs(days)} days`;
   return days < 0 ? `${count} after its end` : `${count} before its end`;
 }

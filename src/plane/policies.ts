@@ -10,7 +10,7 @@ export function replicasOf(spec: ClusterSpec, component: Component): number {
 }
 
 /** What protects the plane's pods from others: network policies, and budgets where there is more than one. Pure. */
-export function buildGuards(planeId: string, spec: ClusterSpec): KubeObject[] {
+export function buildPolicies(planeId: string, spec: ClusterSpec): KubeObject[] {
   const labels = (component: string) => labelsOf(planeId, component as Component, spec.kubernetesVersion);
   const policies = renderTemplate('plane/network-policies.yaml', {
     etcd: podSelector(planeId, 'etcd'),

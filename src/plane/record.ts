@@ -37,7 +37,7 @@ export interface Asleep {
   /** How many pods each workload, by its name, gets when the plane wakes. */
   replicas: Record<string, number>;
   /** Where an ephemeral etcd's data is meanwhile. */
-  snapshot?: KeptSnapshot;
+  snapshot?: StoredSnapshot;
   /** etcd has been given it back, and may have seen writes since. */
   givenBack?: boolean;
 }
@@ -53,7 +53,7 @@ export interface NetworkFinding {
 }
 
 /** An etcd snapshot in the namespace's Secrets. */
-export interface KeptSnapshot {
+export interface StoredSnapshot {
   /** How many Secrets. */
   parts: number;
   /** Bytes of the snapshot, and the SHA-256 of the database in it, hexadecimal. */

@@ -58,7 +58,7 @@ export function databaseQuota(volume: Volume): number {
 }
 
 /** What a storage is, and what becomes of the data, for people. */
-export function storageWords(storage: Storage): { name: string; loses: string } {
+export function describeStorage(storage: Storage): { name: string; loses: string } {
   return storage.kind === 'volume'
     ? {
         name: `a volume of ${storage.size}${storage.storageClass ? ` of StorageClass ${storage.storageClass}` : ''} for each etcd member`,

@@ -4,7 +4,7 @@ import { ApiError, explainCallError, isQuotaExceeded } from '../kube/errors.ts';
 import type { KubeObject, Secret, Service } from '../kube/objects.ts';
 import { refusedPod } from '../live/watch.ts';
 import { apiserverService } from '../plane/addresses.ts';
-import { type Check, type CheckContext, missingRightWords, type Outcome, ok, outcomeOf } from './check.ts';
+import { type Check, type CheckContext, describeMissingRight, type Outcome, ok, outcomeOf } from './check.ts';
 import { quotaRoom, quotaShortages } from './quota.ts';
 import { type PodTrial, runningComponents, trialIngress, trialPods, trialServices } from './trials.ts';
 
@@ -66,7 +66,7 @@ async function podsAdmitted(context: CheckContext): Promise<Outcome> {
   );
   const lost = refused.find(({ error }) => !(error instanceof ApiError));
   if (lost) return outcomeOf(explainCallError(lost.error, 'try the pods of the plane'));
-  if (refused.some(({ error }) => missingRightWords(error) !== undefined))
+  if (refused.some(({ error }) => describeMissingRight(error) !== undefined))
     return {
       state: 'unknown',
       why: 'you may not create pods, not even for a trial; pod security and limits show when the plane is made',
@@ -174,7 +174,7 @@ async function refused(
   anchor: Anchor,
   fix = 'change the option that it complains of, or ask the administrator of the infra cluster about that rule',
 ): Promise<Outcome> {
-  const right = missingRightWords(error);
+  const right = describeMissingRight(error);
   if (right) return { state: 'unknown', why: right };
   if (!(error instanceof ApiError)) return outcomeOf(explainCallError(error, `try the ${object.kind.toLowerCase()}`));
   if (isQuotaExceeded(error) && (await quotaTells(context)))

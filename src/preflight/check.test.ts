@@ -1,19 +1,19 @@
 import { expect, test } from 'vitest';
 import { UserError } from '../base/errors.ts';
 import { ApiError, isQuotaExceeded } from '../kube/errors.ts';
-import { type CheckContext, missingRightWords, outcomeOf, shared } from './check.ts';
+import { type CheckContext, describeMissingRight, outcomeOf, shared } from './check.ts';
 
 const forbidden = (message: string) => new ApiError({ status: 403, reason: 'Forbidden', message });
 
 test('a missing right is told apart from everything else that is forbidden', () => {
   const rbac =
     'pods is forbidden: User "system:serviceaccount:team:me" cannot create resource "pods" in API group "" in the namespace "team"';
-  expect(missingRightWords(forbidden(rbac))).toBe('you may not create pods');
+  expect(describeMissingRight(forbidden(rbac))).toBe('you may not create pods');
   const quota = forbidden('pods "etcd" is forbidden: exceeded quota: small, requested: pods=1, used: pods=0');
-  expect(missingRightWords(quota)).toBeUndefined();
+  expect(describeMissingRight(quota)).toBeUndefined();
   expect(isQuotaExceeded(quota)).toBe(true);
-  expect(missingRightWords(forbidden('admission webhook "w" denied the request: no'))).toBeUndefined();
-  expect(missingRightWords(new Error(rbac))).toBeUndefined();
+  expect(describeMissingRight(forbidden('admission webhook "w" denied the request: no'))).toBeUndefined();
+  expect(describeMissingRight(new Error(rbac))).toBeUndefined();
   expect(isQuotaExceeded(forbidden(rbac))).toBe(false);
 });
 

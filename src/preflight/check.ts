@@ -53,7 +53,7 @@ export function outcomeOf(error: unknown): Outcome {
 }
 
 /** `you may not create pods`; undefined when `error` is no refusal of the authorizer. */
-export function missingRightWords(error: unknown): string | undefined {
+export function describeMissingRight(error: unknown): string | undefined {
   const right = missingRight(error);
   return right && `you may not ${right.verb} ${right.resource}`;
 }

@@ -2,7 +2,7 @@ import { toolVersion } from '../base/version.ts';
 import { ApiError, ConnectionError, explainCallError, isForbidden, isQuotaExceeded, notJson } from '../kube/errors.ts';
 import { reservedNamespaces } from '../plane/names.ts';
 import { toConfigMap } from '../plane/record.ts';
-import { type Check, missingRightWords, type Outcome, ok, outcomeOf, shared } from './check.ts';
+import { type Check, describeMissingRight, type Outcome, ok, outcomeOf, shared } from './check.ts';
 import { missingRights, rightsFor } from './rights.ts';
 import { renamed, trialId } from './trials.ts';
 
@@ -90,7 +90,7 @@ export const namespace: Check = {
       return ok();
     } catch (error) {
       // To those without any right in it, the API server does not tell whether a namespace is there.
-      if (missingRightWords(error) && (await missing(context)).none)
+      if (describeMissingRight(error) && (await missing(context)).none)
         return {
           state: 'failed',
           what: `you have no rights in namespace "${cluster.namespace}", or there is no such namespace`,
@@ -119,7 +119,7 @@ function namespaceOutcome(error: unknown, name: string): Outcome {
       what: `namespace "${name}" is being deleted`,
       fix: 'wait until it is gone and made again, or name another with -n',
     };
-  const right = missingRightWords(error);
+  const right = describeMissingRight(error);
   if (right) return { state: 'unknown', why: right };
   return {
     state: 'failed',

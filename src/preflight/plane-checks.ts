@@ -7,7 +7,7 @@ import { ownedArgumentProblems } from '../plane/arguments.ts';
 import { partOf, recordName } from '../plane/names.ts';
 import { parseRecord } from '../plane/record.ts';
 import { readBundle } from '../plane/secrets.ts';
-import { storageWords } from '../plane/storage.ts';
+import { describeStorage } from '../plane/storage.ts';
 import { type Check, type CheckContext, type Outcome, ok } from './check.ts';
 import { trialStorage } from './trials.ts';
 
@@ -48,7 +48,7 @@ export const planeChecks: Check[] = [
       const { storage, why } = await trialStorage(context);
       return ok(
         storage.kind === 'volume'
-          ? `etcd keeps its data on ${storageWords(storage).name} (${why})`
+          ? `etcd keeps its data on ${describeStorage(storage).name} (${why})`
           : `etcd keeps its data in its pod (${why})`,
       );
     },

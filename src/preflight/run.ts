@@ -11,7 +11,7 @@ import {
   type Check,
   type CheckContext,
   type CheckResult,
-  missingRightWords,
+  describeMissingRight,
   type Outcome,
   outcomeOf,
 } from './check.ts';
@@ -63,7 +63,7 @@ async function result(check: Check, context: CheckContext): Promise<CheckResult>
   const { name, severity } = check;
   const outcome = await check.probe(context).catch((error: unknown): Outcome => {
     // The check of the rights says what to do about it; here it only means that the question stays open.
-    const right = missingRightWords(error);
+    const right = describeMissingRight(error);
     if (right) return { state: 'unknown', why: right };
     return outcomeOf(explainCallError(error, `check: ${check.claim(context)}`));
   });

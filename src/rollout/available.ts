@@ -1,7 +1,7 @@
 import { lookup } from 'node:dns/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { UserError } from '../base/errors.ts';
-import { ApiError, ConnectionError, connectionWords, isUntrusted } from '../kube/errors.ts';
+import { ApiError, ConnectionError, describeConnectionError, isUntrusted } from '../kube/errors.ts';
 import type { HostedCluster } from '../kube/hosted-cluster.ts';
 import type { InfraCluster } from '../kube/infra-cluster.ts';
 import type { Workload } from '../kube/objects.ts';
@@ -85,7 +85,7 @@ export async function waitAvailable(
 
 /** What came of asking `/readyz`, in a few words. @throws what is no answer of a network or an API server */
 function answerWords(answer: { failing: string[] } | Error): string {
-  if (answer instanceof ConnectionError) return connectionWords(answer);
+  if (answer instanceof ConnectionError) return describeConnectionError(answer);
   if (answer instanceof ApiError) return `answers ${answer.status}`;
   if (answer instanceof Error) throw answer;
   return `not ready yet: ${answer.failing.join(', ') || 'starting'}`;
@@ -195,7 +195,7 @@ async function notThePlane(cluster: HostedCluster, error: ConnectionError): Prom
   }
   return new UserError({
     what: `${cluster.server} cannot be reached from here, although the plane's API server is ready`,
-    why: `${address ? `the name leads to ${address}, and ` : ''}${connectionWords(error)}`,
+    why: `${address ? `the name leads to ${address}, and ` : ''}${describeConnectionError(error)}`,
     fix: 'check what the name leads to, the firewall, and whether the infra cluster has an ingress controller; --expose nodeport does without one',
     anchor: 'address-unreachable',
   });

@@ -12,7 +12,7 @@ import type { Diagnosis } from '../live/watch.ts';
 import { ensureCertificates, type PkiBundle } from '../pki/certificates.ts';
 import { type Addresses, buildServices } from '../plane/addresses.ts';
 import { belongsTo } from '../plane/names.ts';
-import { buildGuards } from '../plane/policies.ts';
+import { buildPolicies } from '../plane/policies.ts';
 import { type PlaneRecord, toConfigMap } from '../plane/record.ts';
 import { buildControlPlane, certificateContext } from '../plane/render.ts';
 import type { Storage, Volume } from '../plane/storage.ts';
@@ -23,7 +23,7 @@ import { applySecrets, waitReplaced } from './roll-out.ts';
 import { startOrder, waitEtcdStarts } from './start-order.ts';
 
 /** What is asked of the components of a plane. */
-export interface ComponentsRequest {
+export interface ControlPlaneRequest {
   spec: ClusterSpec;
   reporter: Reporter;
   /** Milliseconds until the plane has to answer. */
@@ -43,7 +43,7 @@ export interface PlaneInMaking {
   bundle: PkiBundle;
   existing: Existing;
   applied: Applied;
-  request: ComponentsRequest;
+  request: ControlPlaneRequest;
   diagnosis: Diagnosis;
   stop: AbortSignal;
 }
@@ -54,7 +54,7 @@ export interface PlaneInMaking {
  *
  * @returns starts those clients: for when the API server answers for the first time
  */
-export async function ensureComponents(plane: PlaneInMaking): Promise<() => Promise<void>> {
+export async function ensureControlPlane(plane: PlaneInMaking): Promise<() => Promise<void>> {
   const { cluster, record, addresses, storage, existing, applied, diagnosis, stop } = plane;
   const { spec, reporter, allowDataLoss, timeout } = plane.request;
   const present = presentMembers(existing);
@@ -81,7 +81,7 @@ export async function ensureComponents(plane: PlaneInMaking): Promise<() => Prom
   const several = present > 0 && Math.max(present, spec.etcdMembers) > 1;
   if (several && (record.phase === 'available' || present !== spec.etcdMembers)) await growTo(etcd, spec.etcdMembers);
   await endUnelected(plane, workloads);
-  const guards = buildGuards(record.planeId, spec);
+  const guards = buildPolicies(record.planeId, spec);
   const apply = (objects: KubeObject[]) => applyAll(cluster, record.planeId, objects, existing, applied, reporter);
   const { first, apiServer, clients } = startOrder(workloads, (workload) => existing.find<Workload>(workload));
   const now = await apply([...first, ...guards]);

@@ -9,7 +9,7 @@ import { ensureBinaries } from './artifacts/ensure.ts';
 import { ensureContainerd, ensureImported } from './containerd.ts';
 import { ensureKubelet } from './kubelet.ts';
 import { withSandboxLock } from './lock.ts';
-import { ensureDaemon, ensureMachine, inside, lastWords, stopMachine } from './machine.ts';
+import { ensureDaemon, ensureMachine, inside, lastLines, stopMachine } from './machine.ts';
 import { type MachineState, machineFolder, nameOption, requireState, type SandboxState, saveState } from './state.ts';
 import { workerArchives } from './up.ts';
 
@@ -96,7 +96,7 @@ async function allJoined(state: SandboxState, machines: MachineState[], phase: P
       late: (after) =>
         new UserError({
           what: `${machine.name} has not joined the hosted cluster within ${after}`,
-          why: `its kubelet's last words were\n${lastWords(state, machine, 'kubelet')}`,
+          why: `its kubelet's last words were\n${lastLines(state, machine, 'kubelet')}`,
           fix: 'check that the plane answers (k8sk8s status) and that the bootstrap token has not expired (k8sk8s token create --write)',
           anchor: 'join-failed',
         }),

@@ -186,7 +186,7 @@ export async function stopMachine(state: SandboxState, machine: MachineState): P
 }
 
 /** The last lines of a daemon's log, for error messages. */
-export function lastWords(state: SandboxState, machine: MachineState, name: string, lines = 5): string {
+export function lastLines(state: SandboxState, machine: MachineState, name: string, lines = 5): string {
   try {
     return readFileSync(path.join(machineFolder(state, machine), `${name}.log`), 'utf8')
       .trim()

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { applyChildAssets } from '../../src/hosted/apply.ts';
+import { applyAddons } from '../../src/hosted/apply.ts';
 import type { HostedCluster } from '../../src/kube/hosted-cluster.ts';
 import type { KubeObject } from '../../src/kube/objects.ts';
 import { nothingApplied } from '../../src/live/apply.ts';
@@ -9,7 +9,7 @@ import { connectAsHosted, newNamespace } from './world.ts';
 // A Service of fixed address, as kube-dns is, in the hosted cluster.
 
 const apply = (cluster: HostedCluster, object: KubeObject) =>
-  applyChildAssets(cluster, [object], nothingApplied(), {
+  applyAddons(cluster, [object], nothingApplied(), {
     reporter: quietReporter,
     signal: new AbortController().signal,
   });

@@ -1,4 +1,4 @@
-import { keptSnapshot } from '../../src/etcd/snapshots.ts';
+import { storedSnapshot } from '../../src/etcd/snapshots.ts';
 import type { ConfigMap } from '../../src/kube/objects.ts';
 import { inHostedCluster, openPlane } from '../../src/live/open.ts';
 import type { Bench } from './plane.ts';
@@ -26,7 +26,7 @@ export async function proveOwn(benches: Bench[]): Promise<void> {
     authorities.add(bundle.authorities.ca!.certificate);
     const kept = record.asleep?.snapshot;
     const found = kept
-      ? [...new Set((await keptSnapshot(bench.cluster, kept)).toString('latin1').match(/<[^<>\s]+\.k8sk8s\.test>/g))]
+      ? [...new Set((await storedSnapshot(bench.cluster, kept)).toString('latin1').match(/<[^<>\s]+\.k8sk8s\.test>/g))]
       : await inHostedCluster(bench.cluster, async (_, hosted) => {
           const object = await hosted.get<ConfigMap>(whose, whose.metadata.name, whose.metadata.namespace);
           return Object.values(object?.data ?? {});

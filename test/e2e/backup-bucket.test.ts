@@ -4,7 +4,7 @@ import { Readable } from 'node:stream';
 import { generateIdentity, identityToRecipient } from 'age-encryption';
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
 import { Bucket } from '../../src/backup/bucket.ts';
-import { bucketKeys, bucketPlace } from '../../src/backup/location.ts';
+import { bucketKeys, bucketLocation } from '../../src/backup/location.ts';
 import { connectInfra } from '../../src/kube/connect.ts';
 import { ensureImages } from '../../src/sandbox/artifacts/ensure.ts';
 import { ensureImported } from '../../src/sandbox/containerd.ts';
@@ -226,7 +226,7 @@ describe.runIf(process.env.K8SK8S_TEST === 'all')('scheduled backups in a bucket
 });
 
 function bucketOf({ endpoint, ca, keys }: S3Server): Bucket {
-  const place = bucketPlace({ url: 's3://backups/team', endpoint, ca: readFileSync(ca, 'utf8') }, 'the test');
+  const place = bucketLocation({ url: 's3://backups/team', endpoint, ca: readFileSync(ca, 'utf8') }, 'the test');
   return new Bucket(
     place,
     bucketKeys((name) => (keys as Record<string, string>)[name], 'the test'),

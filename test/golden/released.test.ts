@@ -4,7 +4,7 @@ import { parseSpec } from '../../src/config/parse.ts';
 import { differences } from '../../src/drift/differences.ts';
 import type { ConfigMap, KubeObject } from '../../src/kube/objects.ts';
 import { buildIngress, buildServices } from '../../src/plane/addresses.ts';
-import { buildGuards } from '../../src/plane/policies.ts';
+import { buildPolicies } from '../../src/plane/policies.ts';
 import { type PlaneRecord, parseRecord, toConfigMap } from '../../src/plane/record.ts';
 import { buildControlPlane } from '../../src/plane/render.ts';
 import { fixedPlane, withoutBytes } from './plane.ts';
@@ -65,7 +65,7 @@ async function render(recorded: PlaneRecord): Promise<KubeObject[]> {
     ...buildServices(record.planeId, spec),
     ...buildIngress(record.planeId, spec),
     ...secrets,
-    ...buildGuards(record.planeId, spec),
+    ...buildPolicies(record.planeId, spec),
     ...workloads,
   ];
   return JSON.parse(JSON.stringify(objects.map(withoutBytes))) as KubeObject[];

@@ -1,8 +1,8 @@
 import { dump } from 'js-yaml';
 import { expect, test, vi } from 'vitest';
-import { buildChildAssets } from '../../src/hosted/addons.ts';
+import { buildAddons } from '../../src/hosted/addons.ts';
 import { buildIngress, buildServices } from '../../src/plane/addresses.ts';
-import { buildGuards } from '../../src/plane/policies.ts';
+import { buildPolicies } from '../../src/plane/policies.ts';
 import { buildControlPlane } from '../../src/plane/render.ts';
 import { fixedPlane, withoutBytes } from './plane.ts';
 import { specs } from './specs.ts';
@@ -23,10 +23,10 @@ test.each(Object.entries(specs))('%s renders as it did (vitest --update writes i
     ...buildServices(record.planeId, spec),
     ...buildIngress(record.planeId, spec),
     ...secrets,
-    ...buildGuards(record.planeId, spec),
+    ...buildPolicies(record.planeId, spec),
     ...workloads,
   ];
-  const text = [...infra.map(withoutBytes), ...buildChildAssets(spec, addresses, authorities)]
+  const text = [...infra.map(withoutBytes), ...buildAddons(spec, addresses, authorities)]
     .map((object) => `---\n${dump(object, { noRefs: true, lineWidth: -1 })}`)
     .join('');
   await expect(text).toMatchFileSnapshot(`rendered/${name}.yaml`);

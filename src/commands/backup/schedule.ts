@@ -8,7 +8,7 @@ import { UserError } from '../../base/errors.ts';
 import { toolVersion } from '../../base/version.ts';
 import type { InfraCluster } from '../../kube/infra-cluster.ts';
 import type { Reporter } from '../../ui/reporter.ts';
-import { addBucketOptions, type BucketOptions, placeOf } from '../options/backup-location.ts';
+import { addBucketOptions, type BucketOptions, locationOf } from '../options/backup-location.ts';
 import {
   addConnectionOptions,
   addOutputOptions,
@@ -76,7 +76,7 @@ async function runSchedule(options: ScheduleOptions): Promise<void> {
   const cluster = connect(options);
   try {
     const { times, asleep } = await scheduleBackups(cluster, { every, keep, recipients, to, image, reporter });
-    const where = to.kind === 'bucket' ? `into ${urlOf(to.place)}` : 'onto the volume';
+    const where = to.kind === 'bucket' ? `into ${urlOf(to.location)}` : 'onto the volume';
     reporter.line(`Backups are made at "${times}" (UTC) ${where}, the newest ${keep} stay.`);
     if (asleep) return reporter.warn('the plane sleeps: none can be made before it wakes, and each try fails');
     if (options.run) await makeFirst(cluster, reporter, timeout, signal);
@@ -131,8 +131,8 @@ function destinationOf(options: ScheduleOptions): Destination {
       to === 'pvc' ? 'add --to s3://BUCKET, or leave it out' : 'leave it out',
     );
   if (to === 'pvc') return { kind: 'volume', size: size ?? '10Gi', storageClass };
-  const place = placeOf(to, options, '--to');
-  if (secret !== undefined) return { kind: 'bucket', place, secret };
+  const place = locationOf(to, options, '--to');
+  if (secret !== undefined) return { kind: 'bucket', location: place, secret };
   throw bad(
     `--to ${to} needs keys that open the bucket`,
     'put AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY into a Secret of the namespace, and name it with --s3-credentials-secret',

@@ -1,9 +1,9 @@
 import { readFileSync } from 'node:fs';
 import type { Command } from 'commander';
-import { type BucketPlace, bucketKeys, bucketPlace } from '../../backup/location.ts';
+import { type BucketLocation, bucketKeys, bucketLocation } from '../../backup/location.ts';
 import { isScheduled, scheduledStart } from '../../backup/names.ts';
 import { keysOfSecret, readSchedule } from '../../backup/schedule.ts';
-import type { Shelf } from '../../backup/store.ts';
+import type { BackupStore } from '../../backup/store.ts';
 import { withVolume } from '../../backup/volume-store.ts';
 import { UserError } from '../../base/errors.ts';
 import { fileError } from '../../base/file-error.ts';
@@ -26,9 +26,9 @@ export function addBucketOptions(command: Command): Command {
 }
 
 /** @param option that the URL was given by */
-export function placeOf(url: string, options: BucketOptions, option: string): BucketPlace {
+export function locationOf(url: string, options: BucketOptions, option: string): BucketLocation {
   const { s3Endpoint: endpoint, s3Region: region, s3Ca } = options;
-  const place = bucketPlace({ url, endpoint, region }, option);
+  const place = bucketLocation({ url, endpoint, region }, option);
   return s3Ca === undefined ? place : { ...place, ca: authorityIn(s3Ca) };
 }
 
@@ -63,14 +63,14 @@ export function addSourceOptions(command: Command): Command {
 }
 
 /** Runs `work` with the backups that a schedule made. @throws UserError `no-backups`, `backup-volume`, `backup-bucket`, `bucket-keys` */
-export async function withShelf<T>(
+export async function withBackupStore<T>(
   options: SourceOptions,
   request: Patience,
-  work: (shelf: Shelf) => Promise<T>,
+  work: (shelf: BackupStore) => Promise<T>,
 ): Promise<T> {
   const { from } = options;
   if (from !== undefined && from !== 'pvc') {
-    const place = placeOf(from, options, '--from');
+    const place = locationOf(from, options, '--from');
     const keys = bucketKeys((name) => process.env[name], 'the environment');
     return withBucket(place, keys, work);
   }
@@ -93,9 +93,9 @@ export async function withShelf<T>(
 }
 
 async function withBucket<T>(
-  place: BucketPlace,
+  place: BucketLocation,
   keys: ReturnType<typeof bucketKeys>,
-  work: (shelf: Shelf) => Promise<T>,
+  work: (shelf: BackupStore) => Promise<T>,
 ): Promise<T> {
   const { Bucket } = await import('../../backup/bucket.ts');
   const bucket = new Bucket(place, keys);

@@ -5,8 +5,8 @@ import { UserError } from '../../base/errors.ts';
 import { toolVersion } from '../../base/version.ts';
 import type { ClusterSpec } from '../../config/schema.ts';
 import { presentMembers } from '../../etcd/members.ts';
-import { buildChildAssets, kubeletClientsBinding, outdatedAssets } from '../../hosted/addons.ts';
-import { applyChildAssets } from '../../hosted/apply.ts';
+import { buildAddons, kubeletClientsBinding, outdatedAddons } from '../../hosted/addons.ts';
+import { applyAddons } from '../../hosted/apply.ts';
 import { keepPolicy, plantPolicy } from '../../hosted/bootstrap-policy/plant.ts';
 import type { HostedCluster } from '../../kube/hosted-cluster.ts';
 import type { InfraCluster } from '../../kube/infra-cluster.ts';
@@ -19,18 +19,18 @@ import { readOpened, sealingOf } from '../../live/sealed-ca.ts';
 import { Diagnosis } from '../../live/watch.ts';
 import { type Held, withLock } from '../../live/with-plane.ts';
 import { ensureCertificates } from '../../pki/certificates.ts';
-import { daysWords } from '../../pki/inspect.ts';
+import { describeDays } from '../../pki/inspect.ts';
 import { type Addresses, addressesOf, buildIngress, buildServices, loadBalancerIp } from '../../plane/addresses.ts';
 import { isRestoring, type PlaneRecord } from '../../plane/record.ts';
 import { certificateContext } from '../../plane/render.ts';
 import { readAuthority } from '../../plane/secrets.ts';
-import { storageWords } from '../../plane/storage.ts';
+import { describeStorage } from '../../plane/storage.ts';
 import { runPreflight } from '../../preflight/run.ts';
 import { waitAvailable, waitComponentsReady } from '../../rollout/available.ts';
 import {
-  type ComponentsRequest,
+  type ControlPlaneRequest,
   closeCluster,
-  ensureComponents,
+  ensureControlPlane,
   type PlaneInMaking,
   writeRecord,
 } from '../../rollout/control-plane.ts';
@@ -38,17 +38,17 @@ import type { Reporter } from '../../ui/reporter.ts';
 import type { Work } from '../../ui/work.ts';
 import { chooseSpecFor, type SpecChoice } from './spec-choice.ts';
 
-export interface DeployOptions extends Pick<ComponentsRequest, 'allowDataLoss'> {
+export interface DeployOptions extends Pick<ControlPlaneRequest, 'allowDataLoss'> {
   /** Where the kubeconfigs go; none for an operator, which has no disk. */
   files?: { dir: string; force: boolean };
 }
 
-export interface HeldDeployRequest extends DeployOptions, Pick<ComponentsRequest, 'restores'> {
+export interface HeldDeployRequest extends DeployOptions, Pick<ControlPlaneRequest, 'restores'> {
   spec: ClusterSpec;
 }
 
 /** What the steps of a deploy are told. */
-interface StepRequest extends ComponentsRequest {
+interface StepRequest extends ControlPlaneRequest {
   files: DeployOptions['files'];
 }
 
@@ -103,7 +103,7 @@ export async function deployHeld(held: Held, options: HeldDeployRequest): Promis
     if (asleep) reporter.line(`The plane has slept since ${asleep.since}: deploy wakes it`);
     if ((asleep?.replicas.etcd ?? spec.etcdMembers) !== spec.etcdMembers) throw membersAsleep(cluster.namespace);
     const { storage, replaces } = await chooseStorage(cluster, spec, existing, record);
-    if (storage.kind === 'ephemeral') reporter.warn(`etcd is ephemeral: ${storageWords(storage).loses}`);
+    if (storage.kind === 'ephemeral') reporter.warn(`etcd is ephemeral: ${describeStorage(storage).loses}`);
     if (replaces) {
       await removeEtcd(cluster, existing, request.timeout, stop);
       existing = await Existing.read(cluster);
@@ -118,7 +118,7 @@ export async function deployHeld(held: Held, options: HeldDeployRequest): Promis
       { keyType: spec.keyType, sealing: sealingOf(spec, cluster) },
     );
     for (const name of issued) reporter.debug(`certificate ${name} issued`);
-    for (const { name, daysLeft } of renewed) reporter.line(`certificate ${name} renewed, ${daysWords(daysLeft)}`);
+    for (const { name, daysLeft } of renewed) reporter.line(`certificate ${name} renewed, ${describeDays(daysLeft)}`);
     stop.throwIfAborted();
     const plane: PlaneInMaking = {
       cluster,
@@ -133,7 +133,7 @@ export async function deployHeld(held: Held, options: HeldDeployRequest): Promis
       stop,
     };
     const first = record.phase === 'deploying' && presentMembers(existing) === 0;
-    const startClients = await ensureComponents(plane);
+    const startClients = await ensureControlPlane(plane);
     const answered = new AbortController();
     const planted = first && plantPolicy(cluster, bundle, spec, reporter, AbortSignal.any([stop, answered.signal]));
 
@@ -147,12 +147,12 @@ export async function deployHeld(held: Held, options: HeldDeployRequest): Promis
       // API servers that remember the old data hand out addresses and versions of it.
       record.losses = (record.losses ?? 0) + 1;
       await writeRecord(cluster, record, spec, addresses, 'available');
-      const startMissing = await ensureComponents({ ...plane, existing: await Existing.read(cluster) });
+      const startMissing = await ensureControlPlane({ ...plane, existing: await Existing.read(cluster) });
       serverVersion = await available(hosted, diagnosis, request, stop, startMissing);
     }
     reporter.line('Deploying child cluster assets');
-    await applyChildAssets(hosted, buildChildAssets(spec, addresses, bundle.authorities), applied, held);
-    await removeOutdated(hosted, outdatedAssets(record.spec.egress ?? spec.egress, spec), held);
+    await applyAddons(hosted, buildAddons(spec, addresses, bundle.authorities), applied, held);
+    await removeOutdated(hosted, outdatedAddons(record.spec.egress ?? spec.egress, spec), held);
     stop.throwIfAborted();
     const files = request.files && (await writeFiles({ ...request.files, spec, addresses, bundle, hosted, reporter }));
     await waitComponentsReady(diagnosis, request.timeout, stop);

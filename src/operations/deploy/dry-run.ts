@@ -2,7 +2,7 @@ import { dump } from 'js-yaml';
 import { toolVersion } from '../../base/version.ts';
 import type { ClusterSpec } from '../../config/schema.ts';
 import { planInfra } from '../../drift/infra-plan.ts';
-import { buildChildAssets } from '../../hosted/addons.ts';
+import { buildAddons } from '../../hosted/addons.ts';
 import type { InfraCluster } from '../../kube/infra-cluster.ts';
 import type { KubeObject, Secret, Service } from '../../kube/objects.ts';
 import { type Applied, Existing } from '../../live/apply.ts';
@@ -20,7 +20,7 @@ import {
   loadBalancerPlaceholder,
   memberService,
 } from '../../plane/addresses.ts';
-import { buildGuards } from '../../plane/policies.ts';
+import { buildPolicies } from '../../plane/policies.ts';
 import { type PlaneRecord, toConfigMap } from '../../plane/record.ts';
 import { buildControlPlane, certificateContext } from '../../plane/render.ts';
 import { runPreflight } from '../../preflight/run.ts';
@@ -68,14 +68,14 @@ export async function exportManifests(cluster: InfraCluster, spec: ClusterSpec, 
     ...buildServices(record.planeId, spec),
     ...buildIngress(record.planeId, spec),
     ...(withSecrets ? secrets : []),
-    ...buildGuards(record.planeId, spec),
+    ...buildPolicies(record.planeId, spec),
     ...workloads,
   ];
   return {
     infra: documents(
       infra.map((object) => ({ ...object, metadata: { ...object.metadata, namespace: cluster.namespace } })),
     ),
-    hosted: documents(buildChildAssets(spec, addresses, bundle.authorities)),
+    hosted: documents(buildAddons(spec, addresses, bundle.authorities)),
     placeholders: placeholders(spec, addresses, allocated),
   };
 }

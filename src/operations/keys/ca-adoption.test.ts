@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { createAuthority, issueLeaf } from '../../pki/issue.ts';
-import { readOldCa, untoldWorkers } from './ca-adoption.ts';
+import { readOldCa, workersWithoutCa } from './ca-adoption.ts';
 
 const minute = 60_000;
 const at = new Date('2026-05-01T12:00:00Z');
@@ -16,19 +16,19 @@ async function serving(minutes: number): Promise<string> {
 
 test('a worker counts as told when its certificates are younger than the switch and it knows the new CA', async () => {
   const [young, old] = [await serving(1), await serving(-1)];
-  expect(untoldWorkers([{ name: 'w', certificate: young, status: 403 }], since)).toEqual([]);
-  expect(untoldWorkers([{ name: 'w', certificate: old, status: 403 }], since)).toEqual([
+  expect(workersWithoutCa([{ name: 'w', certificate: young, status: 403 }], since)).toEqual([]);
+  expect(workersWithoutCa([{ name: 'w', certificate: old, status: 403 }], since)).toEqual([
     'worker w (has its certificates of 2026-05-01T11:59:00.000Z)',
   ]);
-  expect(untoldWorkers([{ name: 'w', certificate: young, status: 401 }], since)).toEqual([
+  expect(workersWithoutCa([{ name: 'w', certificate: young, status: 401 }], since)).toEqual([
     'worker w (has the old ca.pem)',
   ]);
-  expect(untoldWorkers([{ name: 'w', error: 'connect ECONNREFUSED' }], since)).toEqual([
+  expect(workersWithoutCa([{ name: 'w', error: 'connect ECONNREFUSED' }], since)).toEqual([
     'worker w (cannot be asked: connect ECONNREFUSED)',
   ]);
   // Where the CA of clients stays, so does ca.pem.
   const kubelets = [{ name: 'kubelet-serving-ca' as const, since: at }];
-  expect(untoldWorkers([{ name: 'w', certificate: young, status: 401 }], kubelets)).toEqual([]);
+  expect(workersWithoutCa([{ name: 'w', certificate: young, status: 401 }], kubelets)).toEqual([]);
 });
 
 test('a pod that is given the CA has to have started after it was the new one too', () => {

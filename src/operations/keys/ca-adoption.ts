@@ -35,7 +35,7 @@ const backdated = 5 * 60_000;
  * What is known to use an old authority still, or not known not to; each with why. Told workers have made all of their
  * certificates anew, so the one that can be seen, the serving one, stands for the client certificate too. Pure.
  */
-export function untoldWorkers(answers: KubeletAnswer[], switched: Switched[]): string[] {
+export function workersWithoutCa(answers: KubeletAnswer[], switched: Switched[]): string[] {
   const latest = new Date(Math.max(...switched.map(({ since }) => since.getTime())));
   return answers.flatMap(({ name, error, certificate, status }) => {
     if (error !== undefined || certificate === undefined) return `worker ${name} (cannot be asked: ${error})`;
@@ -102,7 +102,7 @@ process.stdin.on('data', (chunk) => { text += chunk; }).on('end', async () => {
 });`;
 
 /** Pods that read the old CA when they started, and users with a certificate of it: `since` when the new one signs. */
-export async function untoldClients(hosted: HostedCluster, since: Date): Promise<string[]> {
+export async function clientsWithoutCa(hosted: HostedCluster, since: Date): Promise<string[]> {
   const [{ items: pods }, users] = await Promise.all([
     hosted.list<Pod>({ apiVersion: 'v1', kind: 'Pod' }),
     listUsers(hosted),

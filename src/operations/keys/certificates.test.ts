@@ -1,7 +1,7 @@
 import { beforeAll, expect, test } from 'vitest';
 import { render } from '../../commands/certs.ts';
 import { type CertificateContext, ensureCertificates, type PkiBundle } from '../../pki/certificates.ts';
-import { daysWords } from '../../pki/inspect.ts';
+import { describeDays } from '../../pki/inspect.ts';
 import { issueLeaf } from '../../pki/issue.ts';
 import { purposeOf } from '../../pki/purposes.ts';
 import { statusOf } from './certificates.ts';
@@ -71,7 +71,7 @@ test('deploy renews what is near its end, and tells how near it was', async () =
   const { renewed, issued } = await ensure(old, now);
   expect(renewed).toEqual([{ name: 'scheduler', daysLeft: 12 }]);
   expect(issued).toEqual(['scheduler']);
-  expect([daysWords(12), daysWords(1), daysWords(-3)]).toEqual([
+  expect([describeDays(12), describeDays(1), describeDays(-3)]).toEqual([
     '12 days before its end',
     '1 day before its end',
     '3 days after its end',

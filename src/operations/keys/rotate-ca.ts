@@ -3,8 +3,8 @@ import { checkFiles, writeFiles } from '../../access/files.ts';
 import { workerVisit } from '../../access/worker-config.ts';
 import { UserError } from '../../base/errors.ts';
 import { type Component, components } from '../../config/components.ts';
-import { buildChildAssets } from '../../hosted/addons.ts';
-import { applyChildAssets } from '../../hosted/apply.ts';
+import { buildAddons } from '../../hosted/addons.ts';
+import { applyAddons } from '../../hosted/apply.ts';
 import type { InfraCluster } from '../../kube/infra-cluster.ts';
 import type { ConfigMap } from '../../kube/objects.ts';
 import { nothingApplied } from '../../live/apply.ts';
@@ -31,7 +31,7 @@ import { type AuthorityName, authorityRows } from '../../pki/table.ts';
 import { certificateContext } from '../../plane/render.ts';
 import { rollOut } from '../../rollout/roll-out.ts';
 import type { Work } from '../../ui/work.ts';
-import { askKubelets, untoldClients, untoldWorkers } from './ca-adoption.ts';
+import { askKubelets, clientsWithoutCa, workersWithoutCa } from './ca-adoption.ts';
 
 /** Every authority of a plane. */
 export const rotatable = authorityRows.map(({ name }) => name);
@@ -234,8 +234,8 @@ class Rotation {
     const { spec, addresses, bundle } = this.#plane;
     const { reporter } = this.#work;
     await this.#inHosted(async (hosted) => {
-      const assets = buildChildAssets(spec, addresses, bundle.authorities);
-      await applyChildAssets(hosted, assets, nothingApplied(), this.#work);
+      const assets = buildAddons(spec, addresses, bundle.authorities);
+      await applyAddons(hosted, assets, nothingApplied(), this.#work);
       await writeFiles({ ...this.#request.files, renewToken: true, spec, addresses, bundle, hosted, reporter });
     });
   }
@@ -246,11 +246,11 @@ class Rotation {
       const kubelets = await askKubelets(this.#cluster, hosted, record.planeId, bundle.authorities.ca!);
       const since = this.#since('ca');
       return [
-        ...untoldWorkers(
+        ...workersWithoutCa(
           kubelets,
           names.map((name) => ({ name, since: this.#since(name)! })),
         ),
-        ...(since ? await untoldClients(hosted, since) : []),
+        ...(since ? await clientsWithoutCa(hosted, since) : []),
       ];
     });
     if (untold.length === 0) return;

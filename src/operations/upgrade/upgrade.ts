@@ -8,8 +8,8 @@ import { toolVersion } from '../../base/version.ts';
 import type { Component } from '../../config/components.ts';
 import type { ClusterSpec } from '../../config/schema.ts';
 import { diffPlane } from '../../drift/plane-diff.ts';
-import { buildChildAssets } from '../../hosted/addons.ts';
-import { applyChildAssets } from '../../hosted/apply.ts';
+import { buildAddons } from '../../hosted/addons.ts';
+import { applyAddons } from '../../hosted/apply.ts';
 import type { HostedCluster } from '../../kube/hosted-cluster.ts';
 import type { InfraCluster } from '../../kube/infra-cluster.ts';
 import type { ConfigMap, KubeObject, Node, Workload } from '../../kube/objects.ts';
@@ -19,7 +19,7 @@ import { Diagnosis } from '../../live/watch.ts';
 import { type HeldPlane, withPlane } from '../../live/with-plane.ts';
 import { buildIngress, buildServices } from '../../plane/addresses.ts';
 import { planeSelector } from '../../plane/names.ts';
-import { buildGuards } from '../../plane/policies.ts';
+import { buildPolicies } from '../../plane/policies.ts';
 import { toConfigMap } from '../../plane/record.ts';
 import { buildControlPlane } from '../../plane/render.ts';
 import { runPreflight } from '../../preflight/run.ts';
@@ -278,8 +278,8 @@ class Upgrade {
     const { addresses, bundle } = this.#plane;
     const { timeout, signal } = this.#plane.held;
     this.#assetsTouched = true;
-    const assets = buildChildAssets(spec, addresses, bundle.authorities);
-    await applyChildAssets(this.#hosted, assets, nothingApplied(), this.#plane.held);
+    const assets = buildAddons(spec, addresses, bundle.authorities);
+    await applyAddons(this.#hosted, assets, nothingApplied(), this.#plane.held);
     const daemons = assets.filter(({ kind }) => kind === 'DaemonSet');
     const deadline = Date.now() + timeout;
     for (const daemon of daemons) {
@@ -349,7 +349,7 @@ class Upgrade {
     const objects = [
       ...buildServices(record.planeId, spec),
       ...buildIngress(record.planeId, spec),
-      ...buildGuards(record.planeId, spec),
+      ...buildPolicies(record.planeId, spec),
       ...secrets,
     ];
     const existing = await Existing.read(this.#cluster);

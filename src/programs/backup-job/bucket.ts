@@ -1,11 +1,11 @@
 import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { Bucket } from '../../backup/bucket.ts';
-import { type BucketPlace, bucketKeys } from '../../backup/location.ts';
+import { type BucketLocation, bucketKeys } from '../../backup/location.ts';
 import type { Store } from './run.ts';
 
 /** A bucket; what signs the requests is a mounted Secret. */
-export function bucketStore(place: BucketPlace): Store {
+export function bucketStore(place: BucketLocation): Store {
   const fileOf = (name: string) => path.join('/bucket-keys', name);
   const read = (name: string) => (existsSync(fileOf(name)) ? readFileSync(fileOf(name), 'utf8') : undefined);
   const bucket = new Bucket(place, bucketKeys(read, 'the Secret of --s3-credentials-secret'));

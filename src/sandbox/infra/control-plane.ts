@@ -1,7 +1,7 @@
 import { mkdirSync } from 'node:fs';
 import path from 'node:path';
 import { UserError } from '../../base/errors.ts';
-import { ensureDaemon, lastWords } from '../machine.ts';
+import { ensureDaemon, lastLines } from '../machine.ts';
 import { run, until } from '../process.ts';
 import { firstInfra, machineFolder, type SandboxState } from '../state.ts';
 import { apiServer, type InfraCredentials } from './credentials.ts';
@@ -77,7 +77,7 @@ export async function ensureControlPlane(
   } catch (error) {
     throw new UserError({
       what: `the sandbox's API server at ${apiServer(state)} does not become ready`,
-      why: `its last words were\n${lastWords(state, machine, 'kube-apiserver')}`,
+      why: `its last words were\n${lastLines(state, machine, 'kube-apiserver')}`,
       fix: 'take the sandbox down and up again: k8sk8s sandbox down',
       anchor: 'sandbox-not-ready',
       cause: error,
