@@ -2,7 +2,7 @@ import { randomInt } from 'node:crypto';
 import type { HostedCluster } from '../kube/hosted-cluster.ts';
 import type { Secret } from '../kube/objects.ts';
 
-/** A token with which new workers introduce themselves (https://kubernetes.io/docs/reference/access-authn-authz/bootstrap-tokens/). */
+/** A token with which a new worker authenticates (https://kubernetes.io/docs/reference/access-authn-authz/bootstrap-tokens/). */
 export interface BootstrapToken {
   /** The public six characters; the Secret is called bootstrap-token-ID. */
   id: string;
@@ -16,7 +16,7 @@ const kind = { apiVersion: 'v1', kind: 'Secret' };
 const namespace = 'kube-system';
 const alphabet = 'abcdefghijklmnopqrstuvwxyz0123456789';
 
-/** Group of everybody who comes with one of our tokens; what it may do stands in templates/hosted/access.yaml. */
+/** Group of every client with such a token; templates/hosted/access.yaml grants its rights. */
 const group = 'system:bootstrappers:k8sk8s';
 
 /** @param ttl milliseconds */
@@ -44,7 +44,7 @@ export async function createBootstrapToken(
   return { id, token: `${id}.${secret}`, expires, description };
 }
 
-/** All bootstrap tokens, expired ones included until the token cleaner has passed. */
+/** All bootstrap tokens; expired ones are included until the controller-manager's token cleaner deletes them. */
 export async function listBootstrapTokens(cluster: HostedCluster): Promise<BootstrapToken[]> {
   const { items } = await cluster.list<Secret>(kind, {
     namespace,
@@ -67,7 +67,7 @@ export async function revokeBootstrapToken(cluster: HostedCluster, id: string): 
   return cluster.delete(kind, `bootstrap-token-${id}`, namespace);
 }
 
-/** Whether a token of a file would still be accepted. */
+/** Whether the API server still accepts a token. */
 export async function isAccepted(cluster: HostedCluster, token: string): Promise<boolean> {
   const found = (await listBootstrapTokens(cluster)).find((each) => each.token === token);
   return found !== undefined && (found.expires === undefined || found.expires.getTime() > Date.now());

@@ -13,14 +13,14 @@ import { adminKubeconfig } from '../plane/secrets.ts';
 import type { Reporter } from '../ui/reporter.ts';
 import { createBootstrapToken, isAccepted } from './bootstrap-token.ts';
 
-/** Milliseconds that a bootstrap token is accepted, unless the person says otherwise. */
+/** Default lifetime of a bootstrap token, in milliseconds. */
 export const tokenTtl = 24 * 3600 * 1000;
 
 export interface FilesRequest {
   dir: string;
   /** Overwrite files of another cluster. */
   force: boolean;
-  /** Puts a new bootstrap token in the place of one that is not accepted any more. */
+  /** Replace a bootstrap token that is not accepted any more. */
   renewToken?: boolean;
   spec: ClusterSpec;
   addresses: Addresses;
@@ -44,16 +44,16 @@ export function filePaths(dir: string): FilesResult {
 }
 
 /**
- * Whether `writeFiles` will be able to: asked before anything is made.
+ * Checks that `writeFiles` will be able to write; for the time before anything is created.
  *
  * @param certificateAuthority PEM of the plane's CA, undefined for a new plane
- * @throws UserError when a file is another cluster's (without `force`) or the folder cannot be written to; nothing was begun
+ * @throws UserError when a file belongs to another cluster (without `force`) or the folder is not writable; nothing was changed
  */
 export function checkFiles(
   { dir, force }: { dir: string; force: boolean },
   certificateAuthority: string | undefined,
 ): void {
-  // Tried, because neither mode bits nor the rights of root tell of a read-only or full file system.
+  // Tried by writing, because neither the mode nor the rights of root show a read-only or full file system.
   const trial = path.join(dir, `.k8sk8s-${process.pid}`);
   try {
     makeFolder(dir);
@@ -67,9 +67,9 @@ export function checkFiles(
 }
 
 /**
- * Puts on disk what people and workers need: tls/kubeconfig, tls/kubeconfig-kubelets, tls/ca.pem, mode 0600.
+ * Writes the files that people and workers need: tls/kubeconfig, tls/kubeconfig-kubelets, tls/ca.pem, mode 0600.
  *
- * @throws UserError when a file is another cluster's (without `force`) or cannot be written
+ * @throws UserError when a file belongs to another cluster (without `force`) or cannot be written
  */
 export async function writeFiles(request: FilesRequest): Promise<FilesResult> {
   const { dir, force, spec, addresses, bundle, reporter } = request;
@@ -89,7 +89,7 @@ export async function writeFiles(request: FilesRequest): Promise<FilesResult> {
   return paths;
 }
 
-/** @returns undefined when the file that is there is to stay as it is */
+/** @returns undefined when the existing file stays unchanged */
 async function bootstrapKubeconfig(
   { spec, addresses, bundle, hosted, reporter, force, renewToken }: FilesRequest,
   file: string,
@@ -101,7 +101,7 @@ async function bootstrapKubeconfig(
       return workerKubeconfig(spec, addresses, authority, token);
     if (!renewToken) {
       reporter.warn(
-        `the bootstrap token in ${file} is not accepted any more (it has expired or was revoked); the file is left alone. New workers need a new one: k8sk8s token create --write`,
+        `the bootstrap token in ${file} is not accepted any more (it has expired or was revoked); the file stays unchanged. New workers need a new token: k8sk8s token create --write`,
       );
       return undefined;
     }
@@ -130,7 +130,7 @@ export function workerKubeconfig(
   });
 }
 
-/** Removes the files of `dir` that carry this plane's CA; a folder that is empty then goes too. */
+/** Removes the files of `dir` that contain this plane's CA, and then the folder if it is empty. */
 export function purgeFiles(
   dir: string,
   certificateAuthority: string | undefined,

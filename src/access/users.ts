@@ -29,16 +29,16 @@ export interface UserRequest {
 export interface User {
   name: string;
   groups: string[];
-  /** When the last certificate that was made for this user ends. */
+  /** When the last certificate of this user expires. */
   until: Date;
-  /** When that was made, or something was taken back. */
+  /** When that certificate was issued, or something was revoked. */
   changed: Date;
   revoked: boolean;
   /** Bindings that k8sk8s made for this user, `clusterrolebinding "…"` with the role. */
   grants: Grant[];
 }
 
-/** What stays open to a user after revoking, until the certificate ends. */
+/** The access that a revoked user still has, until the certificate expires. */
 export interface Remaining {
   until: Date;
   /** Bindings that somebody else made for the user or for one of the groups of the certificate. */
@@ -65,13 +65,13 @@ const bindingKinds: Kind[] = [
 ];
 const recordKind: Kind = { apiVersion: 'v1', kind: 'ConfigMap' };
 const recordNamespace = 'kube-system';
-/** Label of everything that was made for one user; its value is the user's `key`. */
+/** Label of all objects of one user; its value is the user's `key`. */
 const userLabel = 'k8sk8s.io/user';
 const signWithin = 30_000;
 
 /**
- * A client certificate for a user, signed by the hosted cluster itself, and the binding that goes with it. What was made
- * is noted before the certificate is, so that it can always be found and revoked.
+ * A client certificate for a user, signed by the hosted cluster itself, and the binding for its rights. The record of the user
+ * is written before the certificate exists, so that the user can always be listed and revoked.
  *
  * @throws UserError when the role or namespace is not there, or nobody signs
  */
@@ -168,7 +168,7 @@ function notSigned(why: string): UserError {
   });
 }
 
-/** Everybody that `user create` made a certificate for, by name. */
+/** All users of `user create`, sorted by name. */
 export async function listUsers(cluster: HostedCluster): Promise<User[]> {
   const [records, ...bindings] = await Promise.all([
     cluster.list<ConfigMap>(recordKind, { namespace: recordNamespace, labelSelector: userLabel }),
@@ -199,10 +199,10 @@ export async function listUsers(cluster: HostedCluster): Promise<User[]> {
 }
 
 /**
- * Takes back what `user create` granted. A certificate cannot be called back: until it ends its holder still is who it
- * says, with whatever others granted to that name or its groups.
+ * Deletes the bindings of `user create`. A certificate cannot be revoked: until it expires, its holder still has that name,
+ * with all rights that others granted to the name or its groups.
  *
- * @returns what stays open; undefined when all certificates have ended, and the user is forgotten
+ * @returns the remaining access; undefined when all certificates have expired and the user was deleted
  * @throws UserError `no-user`
  */
 export async function revokeUser(cluster: HostedCluster, name: string): Promise<Remaining | undefined> {
@@ -214,7 +214,7 @@ export async function revokeUser(cluster: HostedCluster, name: string): Promise<
         name,
         users.map((each) => each.name),
       )}`,
-      fix: 'k8sk8s user list shows whom it made one for',
+      fix: 'k8sk8s user list shows the users that it knows',
       anchor: 'no-user',
     });
   const lists = await Promise.all(bindingKinds.map((kind) => cluster.list<RoleBinding>(kind)));
@@ -257,7 +257,7 @@ function bindingOf(name: string, { role, kind, namespace }: Grant): RoleBinding 
     apiVersion: `${rbac}/v1`,
     kind: namespace === undefined ? 'ClusterRoleBinding' : 'RoleBinding',
     metadata: {
-      // A binding's role cannot be changed, so each role has one of its own.
+      // The role of a binding cannot be changed, so each role has a binding of its own.
       name: `k8sk8s:user:${keyOf(name)}:${kind === 'Role' ? 'role:' : ''}${role}`,
       ...(namespace !== undefined && { namespace }),
       labels: labels(name),
@@ -275,7 +275,7 @@ function recordName(name: string): string {
   return `k8sk8s-user-${keyOf(name)}`;
 }
 
-/** A user's name in the form that object names and labels allow, and no two names in the same. */
+/** A user's name in the form that object names and labels allow; different names give different results. */
 function keyOf(name: string): string {
   const readable =
     name

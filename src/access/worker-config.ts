@@ -2,7 +2,7 @@ import { dump } from 'js-yaml';
 import type { ClusterSpec } from '../config/schema.ts';
 import { type Addresses, dnsAddress, hostAndPort } from '../plane/addresses.ts';
 
-/** What a worker machine needs, file by file, and what must be reachable; the 2017 README's units in today's form. Pure. */
+/** The files that a worker machine needs, and the addresses that must be reachable. Pure. */
 export interface WorkerConfig {
   /** Contents by path on the worker. */
   files: Record<string, string>;
@@ -54,7 +54,7 @@ export function workerConfig(spec: ClusterSpec, addresses: Addresses, infraNodes
   };
 }
 
-/** What the API server's own connections need. */
+/** The connections that the API server opens itself. */
 function apiServerReach(spec: ClusterSpec, { konnectivity }: Addresses): string[] {
   if (konnectivity)
     return [
@@ -91,10 +91,10 @@ function kubeletConfiguration(spec: ClusterSpec): string {
   });
 }
 
-/** What a worker needs when the plane's authorities change: its pods go on. Pure. @param dir folder of the kubeconfigs */
+/** The steps on a worker after a change of the plane's CAs; its pods keep running. Pure. @param dir folder of the kubeconfigs */
 export function workerVisit(dir: string): string[] {
   return [
-    'Now, on every worker, whose pods go on meanwhile:',
+    'Now, on every worker (its pods keep running):',
     `upload ca.pem and kubeconfig-kubelets from ${dir}/ to /etc/kubernetes/tls,`,
     'then rm -rf /var/lib/kubelet/kubeconfig /var/lib/kubelet/pki && systemctl restart kubelet.',
   ];
@@ -118,8 +118,8 @@ WantedBy=multi-user.target
 `;
 
 /**
- * Where the relay goes: an ingress chooses by name, and pods dial an address, so not there but to the node port of the
- * infra node that HOST leads to; an endpoint of the workers' own is no ingress.
+ * The target of the relay. Pods dial an address, and an ingress needs a name to choose the backend, so the target is the node
+ * port of the infra node to which HOST leads; an address of --worker-endpoint is not an ingress and is used directly.
  */
 function relayTarget(spec: ClusterSpec, addresses: Addresses): string {
   const { host, port } = hostAndPort(addresses.workerServer);

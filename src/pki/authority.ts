@@ -2,28 +2,28 @@ import { UserError } from '../base/errors.ts';
 import { inspect } from './inspect.ts';
 import { type Credential, createAuthority, type KeyType } from './issue.ts';
 
-/** An authority of a plane, and what stands beside it while it is replaced. The credential itself is what signs. */
+/** A CA of a plane, with the CAs beside it during a rotation. The credential itself signs. */
 export interface Authority extends Credential {
-  /** Trusted already, so that it can sign next. */
+  /** Trusted already; it signs after the next switch. */
   next?: Credential;
-  /** Trusted still. Its key is there as long as it signs what workers see of the API server. */
+  /** Still trusted. Its key exists as long as it signs the certificates that the API server shows to workers. */
   previous?: { certificate: string; key?: string };
-  /** When everybody had begun to use certificates of the present signer, RFC 3339; `pending` until that is so. */
+  /** When every component had begun to use certificates of the present signer, RFC 3339; `pending` before. */
   switched?: string;
   /**
-   * Where the keys are kept: `text` is an age file with all keys of this authority, `opened` what it says, when somebody
-   * opened it. Keys that were not opened are empty.
+   * `text` is an age file with all keys of this CA; `opened` is its content, if this run could open it. Keys that were not
+   * opened are empty strings.
    */
   sealed?: { text: string; opened?: string };
-  /** Signs what clients ask for in the cluster, in place of a sealed key. */
+  /** The CA that signs the clients' requests in the cluster, because the key of the sealed CA is not there. */
   signer?: Credential;
-  /** Certificates, PEM, of those that were `signer` before; what they signed is accepted until they end. */
+  /** Certificates, PEM, of earlier `signer`s; the API server accepts what they signed until they expire. */
   formerSigners?: string;
 }
 
 /**
- * `added`: the next one is trusted and does not sign yet; `switched`: it signs, and the one before is still trusted. In
- * between, where workers have to be told, `held`: it signs all but what workers see of the API server.
+ * `added`: the next CA is trusted and does not sign yet. `switched`: it signs, and the previous CA is still trusted. For a CA
+ * that workers trust there is a stage in between, `held`: the new CA signs all but what the API server shows to workers.
  */
 export type AuthorityStage = 'one' | 'added' | 'held' | 'switched';
 
@@ -34,20 +34,20 @@ export function authorityStageOf({ next, previous }: Authority): AuthorityStage 
 }
 
 /**
- * All that is trusted, PEM, the oldest first: in that order a change of the signer alone leaves it as it is, and nobody
- * who reads it once has to be restarted for that.
+ * All trusted CA certificates, PEM, the oldest first. In this order the switch to another signer does not change the text, so
+ * a program that reads it only at its start need not be restarted.
  */
 export function trusted({ certificate, previous, next }: Authority): string {
   return [previous?.certificate, certificate, next?.certificate].filter((each) => each !== undefined).join('');
 }
 
-/** All whose clients the API server lets in: what is trusted, and what signs and signed in place of it. */
+/** The CAs whose client certificates the API server accepts: the trusted ones, the present `signer` and the earlier ones. */
 export function trustedOfClients(authority: Authority): string {
   const { signer, formerSigners } = authority;
   return [trusted(authority), signer?.certificate, formerSigners].filter((each) => each !== undefined).join('');
 }
 
-/** The authority, whose key is at hand. @throws UserError `seal-file` while it is sealed */
+/** The same CA, after a check that its key is there. @throws UserError `seal-file` while the key is sealed */
 export function unlocked<T extends Credential>(authority: T): T {
   if (authority.key === '') throw keyNeeded();
   return authority;
@@ -56,36 +56,36 @@ export function unlocked<T extends Credential>(authority: T): T {
 export function keyNeeded(): UserError {
   return new UserError({
     what: "this needs the key of the plane's CA, which is kept sealed",
-    fix: 'add --seal-file FILE, or set K8SK8S_SEAL_FILE: the file with the passphrase or the age identity that it was sealed by',
+    fix: 'add --seal-file FILE, or set K8SK8S_SEAL_FILE, with the passphrase or the age identity that sealed the key',
     anchor: 'seal-file',
     kind: 'refused',
   });
 }
 
-/** Makes a fresh authority, of a name of its own, known beside the one that signs. */
+/** Creates the next CA, with a name of its own; it becomes trusted beside the CA that signs. */
 export async function addNext(authority: Authority, keyType: KeyType, now?: Date): Promise<Authority> {
   return { ...authority, next: await createAuthority(nextName(authority.certificate), { keyType, now }) };
 }
 
-/** Lets the next one sign. @param hold whether the one before goes on signing what workers see of the API server */
+/** Makes the next CA the signer. @param hold whether the previous CA still signs what the API server shows to workers */
 export function switchSigner({ next, ...before }: Authority, hold: boolean): Authority {
   if (!next) return before;
   const { certificate, key } = before;
   return { ...next, ...besideKeys(before), previous: { certificate, ...(hold && { key }) }, switched: 'pending' };
 }
 
-/** Lets the one before sign nothing any more; it stays trusted. */
+/** The previous CA signs nothing any more, and stays trusted. */
 export function endHold({ previous, ...authority }: Authority): Authority {
   return { ...authority, ...(previous && { previous: { certificate: previous.certificate } }) };
 }
 
-/** The signer alone: whatever an earlier one signed is refused from then on. */
+/** The signer alone: what an earlier CA signed is refused from then on. */
 export function dropPrevious(authority: Authority): Authority {
   const { certificate, key } = authority;
   return { certificate, key, ...besideKeys(authority) };
 }
 
-/** What outlives a change of the authority: `ensureCertificates` sees to it that it fits. */
+/** The fields that survive the change of the CA; `ensureCertificates` updates them. */
 function besideKeys({ sealed, signer, formerSigners }: Authority): Partial<Authority> {
   return {
     ...(sealed && { sealed }),
@@ -94,7 +94,7 @@ function besideKeys({ sealed, signer, formerSigners }: Authority): Partial<Autho
   };
 }
 
-/** `etcd-ca team-a` is followed by `etcd-ca team-a 2`: who looks at an issuer's name can tell them apart. */
+/** `etcd-ca team-a` is followed by `etcd-ca team-a 2`, so that an issuer's name tells which CA it was. */
 function nextName(certificate: string): string {
   const [, name, number] = /^(.*?)(?: (\d+))?$/.exec(inspect(certificate).commonName)!;
   const suffix = ` ${Number(number ?? 1) + 1}`;

@@ -17,22 +17,22 @@ import {
 export type { CertificateContext };
 
 export interface PkiBundle {
-  /** Each is what signs; `trusted` says what is trusted. */
+  /** By the name of the table: each is the CA that signs; `trusted` of authority.ts gives all that are trusted. */
   authorities: Record<string, Authority>;
   leaves: Record<string, Credential>;
   /** Its keys are empty when there are none yet. */
   serviceAccount: ServiceAccountKeys;
-  /** What the API server encrypts by; absent on planes of a k8sk8s that did not encrypt. */
+  /** The keys with which the API server encrypts hosted Secrets; absent on planes of a k8sk8s that did not encrypt. */
   encryption?: EncryptionProviders;
 }
 
 export interface EnsureOptions {
-  /** For what is issued now; what is kept keeps its type. */
+  /** For new certificates; existing ones keep their type. */
   keyType: KeyType;
   now?: Date;
-  /** Leaves that are made anew whatever state they are in. */
+  /** Names of leaf certificates to issue again, whatever their state is. */
   renew?: string[];
-  /** Present where the key of the CA is to be kept sealed. */
+  /** Present when the key of the CA has to be sealed. */
   sealing?: Sealing;
 }
 
@@ -41,16 +41,16 @@ export interface EnsuredCertificates {
   /** Names of authorities and leaves, and `service-account`. */
   issued: string[];
   kept: string[];
-  /** Leaves of `issued` that were as their row asks for, and why they were replaced all the same. */
+  /** Leaf certificates of `issued` that matched their row, and were replaced because of their age. */
   renewed: { name: string; daysLeft: number }[];
 }
 
 const SERVICE_ACCOUNT = 'service-account';
 const DAY = 24 * 60 * 60 * 1000;
-/** Days before its end from which on a leaf is renewed by deploy, and told as a problem until then. */
+/** Days before the expiry of a leaf certificate from which on deploy renews it and status reports a problem. */
 const renewBeforeDays = 30;
 
-/** Days before its end from which on a certificate is told as a problem. Pure. */
+/** Days before the expiry of a certificate from which on status reports a problem. Pure. */
 export function warnBeforeDays(name: string): number {
   return name === 'ca-signer' ? signerDays / 2 : renewBeforeDays;
 }
@@ -58,13 +58,13 @@ export function warnBeforeDays(name: string): number {
 const RENEW_BEFORE = renewBeforeDays * DAY;
 
 /**
- * Completes a plane's certificates. An existing authority and the service-account keys are always reused; a leaf is
- * kept while it is what its row of the table asks for and has more than 30 days to live; leaves of no row are dropped.
+ * Completes a plane's certificates. Existing CAs and service-account keys are always reused. A leaf certificate is reused
+ * while it matches its row of the table and is valid for more than 30 days; a leaf certificate without a row is removed.
  * Pure but for randomness.
  *
- * @param existing what an earlier run left, as far as it got
- * @throws UserError when an existing authority or the service-account keys cannot be used: replacing them would lock
- * out every worker, person and pod of the plane
+ * @param existing what earlier runs have stored, perhaps only a part of it
+ * @throws UserError when an existing CA or the service-account keys cannot be used: new ones would lock out every worker,
+ * person and pod of the plane
  */
 export async function ensureCertificates(
   existing: PkiBundle | undefined,
@@ -100,7 +100,7 @@ export async function ensureCertificates(
     if (present && isAsAsked(present, request, authority)) {
       const facts = inspect(present.certificate);
       const renews = options.renew?.includes(row.name) ?? false;
-      // Near its end without the key that renews it, it goes on until that end; status tells.
+      // Without the key that could renew it, a leaf certificate is used until it expires; status reports it.
       const locked = authority.key === '' && facts.notAfter > now;
       if (!renews && (locked || livesLongEnough(facts, inspect(authority.certificate), now)))
         return [row.name, present];
@@ -119,12 +119,12 @@ export async function ensureCertificates(
 
   const names = [...authorityRows, ...rows].map((row) => row.name).concat(SERVICE_ACCOUNT, 'ca-signer');
   return {
-    // An authority that the table does not know is kept too: it may be all that some client still trusts.
+    // A CA that the table does not know stays too: it may be the only one that some client still trusts.
     bundle: {
       authorities: { ...existing?.authorities, ...Object.fromEntries(authorityEntries) },
       leaves: Object.fromEntries(leafEntries),
       serviceAccount: keys,
-      // What a plane stored in plain text has to stay readable until `encrypt rotate` has written it anew.
+      // What a plane stored in plain text has to stay readable until `encrypt rotate` has rewritten it.
       encryption: existing ? (existing.encryption ?? ['identity']) : firstEncryption(now),
     },
     issued: names.filter((name) => issued.has(name)),
@@ -134,11 +134,11 @@ export async function ensureCertificates(
 }
 
 /**
- * Who acts in the hosted cluster for us: an administrator whom RBAC cannot bind (system:masters), valid for an hour, held in
- * memory to grant the first rights there and written nowhere. Where the CA's key is sealed and was not opened, the
- * administrator of tls/kubeconfig, whose rights a ClusterRoleBinding gives.
+ * The credential with which k8sk8s acts in the hosted cluster: an administrator in system:masters, whom RBAC cannot refuse, valid
+ * for an hour and never stored. If the CA's key is sealed and was not opened, it is the administrator of tls/kubeconfig, whose
+ * rights come from a ClusterRoleBinding.
  *
- * @throws UserError `seal-file` when that one is not there or has ended
+ * @throws UserError `seal-file` when that administrator does not exist or has expired
  */
 export async function administrator(bundle: PkiBundle, options: { now?: Date } = {}): Promise<Credential> {
   const ca = bundle.authorities.ca!;
@@ -152,7 +152,7 @@ export async function administrator(bundle: PkiBundle, options: { now?: Date } =
   return issueLeaf(unlocked(ca), request, { keyType: 'ec', days: 1 / 24, now: options.now });
 }
 
-/** Who signs a leaf: while workers are told of a new authority, they are shown what the one before signs. */
+/** The CA that signs a leaf certificate. Until all workers trust a new CA, the previous one signs what they see. */
 function signerOf({ shownToWorkers }: LeafRow, authority: Authority): Credential {
   const { certificate, key } = authority.previous ?? {};
   return shownToWorkers && certificate !== undefined && key !== undefined ? { certificate, key } : authority;
@@ -172,12 +172,12 @@ function isAsAsked(leaf: Credential, request: LeafRequest, authority: Credential
   );
 }
 
-/** Whole days until a certificate ends; negative once it has. */
+/** Whole days until a certificate expires; negative afterwards. */
 export function daysLeft({ notAfter }: Pick<CertificateFacts, 'notAfter'>, now: Date): number {
   return Math.floor((notAfter.getTime() - now.getTime()) / DAY);
 }
 
-/** A leaf that ends with its authority cannot be renewed for longer: another one would only restart the plane. */
+/** A leaf certificate that expires with its CA cannot be renewed for longer: a new one would only restart the plane. */
 function livesLongEnough(leaf: CertificateFacts, authority: CertificateFacts, now: Date): boolean {
   if (leaf.notBefore > now || leaf.notAfter <= now) return false;
   return leaf.notAfter.getTime() - now.getTime() > RENEW_BEFORE || leaf.notAfter >= authority.notAfter;
@@ -189,8 +189,8 @@ function checkAuthorities(existing: PkiBundle | undefined, rows: LeafRow[], now:
     if (authority) checkAuthority(name, authority, now);
     else if (existing && rows.some((row) => row.authority === name && existing.leaves[row.name])) {
       throw new UserError({
-        what: `the plane's authority ${name} is gone`,
-        why: 'certificates that it signed are still there, so somebody or something has deleted it',
+        what: `the plane's CA ${name} is gone`,
+        why: 'certificates that it signed still exist, so somebody has deleted it',
         fix: RESTORE,
         anchor: 'authority-missing',
       });
@@ -199,20 +199,20 @@ function checkAuthorities(existing: PkiBundle | undefined, rows: LeafRow[], now:
 }
 
 const RESTORE =
-  'restore the Secrets of the plane from a backup; without one, destroy the plane and deploy it again, and let the workers join anew';
+  'restore the Secrets of the plane from a backup; without a backup, destroy the plane, deploy it again and let the workers join again';
 
 function checkAuthority(name: string, authority: Credential, now: Date): void {
   const facts = tryInspect(authority.certificate);
   const broken = !facts
     ? 'its certificate cannot be read'
     : !facts.isAuthority
-      ? 'its certificate is not that of an authority'
+      ? 'its certificate is not that of a CA'
       : authority.key !== '' && !matches(authority.certificate, authority.key)
         ? 'its key cannot be read or belongs to another certificate'
         : undefined;
   if (!facts || broken) {
     throw new UserError({
-      what: `the plane's authority ${name} is broken`,
+      what: `the plane's CA ${name} is broken`,
       why: broken,
       fix: RESTORE,
       anchor: 'authority-broken',
@@ -220,15 +220,15 @@ function checkAuthority(name: string, authority: Credential, now: Date): void {
   }
   if (facts.notAfter <= now) {
     throw new UserError({
-      what: `the plane's authority ${name} has expired`,
+      what: `the plane's CA ${name} has expired`,
       why: `it was valid until ${facts.notAfter.toISOString()}`,
-      fix: 'check the clock of this machine; if it is right, destroy the plane and deploy it again, and let the workers join anew',
+      fix: 'check the clock of this machine; if it is right, destroy the plane, deploy it again and let the workers join again',
       anchor: 'authority-expired',
     });
   }
   if (facts.notBefore > now) {
     throw new UserError({
-      what: `the plane's authority ${name} is not valid yet`,
+      what: `the plane's CA ${name} is not valid yet`,
       why: `it is valid from ${facts.notBefore.toISOString()} on, and this machine's clock says ${now.toISOString()}`,
       fix: 'set the clock of this machine',
       anchor: 'authority-expired',

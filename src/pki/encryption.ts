@@ -2,22 +2,22 @@ import { randomBytes } from 'node:crypto';
 
 /** A key of secretbox (XSalsa20-Poly1305), with which the API server encrypts what it writes into etcd. */
 export interface EncryptionKey {
-  /** `key2-20261125`: its number and the day on which it was made. Stands before every value that it encrypted. */
+  /** `key2-20261125`: its number and the day of its creation. In etcd it precedes every value that the key encrypted. */
   name: string;
   /** 32 bytes in base64. */
   secret: string;
 }
 
-/** What the API server may read by, in this order; it writes by the first. `identity` is plain text. */
+/** The keys with which the API server reads, in this order; it writes with the first. `identity` is plain text. */
 export type EncryptionProviders = (EncryptionKey | 'identity')[];
 
 /**
- * Where a change of key stands. `added`: API servers know the new key and write by the old one; `promoted`: they write by
- * the new one, and what is stored by the old one is being rewritten.
+ * The stage of a change of the key. `added`: API servers know the new key and write with the old one. `promoted`: they write
+ * with the new one, and Secrets under the old one are being rewritten.
  */
 export type EncryptionStage = 'plain' | 'encrypted' | 'added' | 'promoted';
 
-/** A new plane's: nothing was ever stored in plain text, so nothing has to be read so. */
+/** For a new plane: it never stored plain text, so its API server need not read any. */
 export function firstEncryption(now = new Date()): EncryptionProviders {
   return [createKey(1, now)];
 }
@@ -29,8 +29,8 @@ export function stageOf(providers: EncryptionProviders): EncryptionStage {
 }
 
 /**
- * The providers one step further on the way to a new key: added behind, brought to the front, the old one dropped. Every
- * step may be taken once all API servers work by the one before: then none meets a value that it cannot read.
+ * The providers after the next step to a new key: the new key is added as the second, becomes the first, and the old key is
+ * removed. Take a step only when all API servers use the step before; then none reads a value that it cannot decrypt.
  */
 export function nextProviders(providers: EncryptionProviders, now = new Date()): EncryptionProviders {
   const [first, second] = providers;

@@ -27,7 +27,7 @@ export interface CertificateFacts {
 const USAGES: Record<string, string> = { '1.3.6.1.5.5.7.3.1': 'serverAuth', '1.3.6.1.5.5.7.3.2': 'clientAuth' };
 
 /**
- * What a certificate says. Of several in one PEM text the first counts.
+ * The fields of a certificate. If the PEM text has several, the first counts.
  *
  * @throws Error when `pem` is not a certificate
  */
@@ -85,7 +85,7 @@ export function matches(certificate: string, key: string): boolean {
   }
 }
 
-/** Whether two PEM texts are the halves of one key pair. False also when one of them cannot be read. */
+/** Whether two PEM texts are the public and the private key of one pair. False also when one of them cannot be read. */
 export function isKeyPair(publicKey: string, privateKey: string): boolean {
   try {
     const derived = createPublicKey(createPrivateKey(privateKey));
@@ -95,7 +95,7 @@ export function isKeyPair(publicKey: string, privateKey: string): boolean {
   }
 }
 
-/** Whether `authorityCertificate` issued and signed `certificate`; dates are not looked at. */
+/** Whether `authorityCertificate` issued and signed `certificate`; dates are not checked. */
 export function signedBy(certificate: string, authorityCertificate: string): boolean {
   try {
     const leaf = new X509Certificate(certificate);
@@ -116,7 +116,7 @@ function attribute(name: object | undefined, type: string): string[] {
   return value === undefined ? [] : Array.isArray(value) ? value.map(String) : [String(value)];
 }
 
-/** node's `DNS:a, IP Address:10.0.0.1`, where odd values are JSON strings so that a comma in one fools nobody. */
+/** node's `DNS:a, IP Address:10.0.0.1`; a value with a comma is a JSON string there. */
 function parseAltNames(text: string): [kind: string, value: string][] {
   return [...text.matchAll(/(?:^|, )([^:,]+):("(?:[^"\\]|\\.)*"|[^,]*)/g)].map(([, kind = '', value = '']) => [
     kind,

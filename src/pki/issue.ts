@@ -51,7 +51,7 @@ export interface LeafRequest {
 export interface IssueOptions {
   /** Default ec. */
   keyType?: KeyType;
-  /** Lifetime from `now` on; may be a fraction. A leaf never outlives its authority. */
+  /** Lifetime from `now` on; may be a fraction. A leaf certificate never outlives its CA. */
   days?: number;
   now?: Date;
 }
@@ -84,7 +84,7 @@ const KEY_CERT_SIGN = 0x04;
 const CRL_SIGN = 0x02;
 
 /**
- * A self-signed authority that may sign leaves and nothing that signs further, for 10 years unless told otherwise.
+ * A self-signed CA that may sign leaf certificates but no further CA, valid for 10 years unless `options.days` says otherwise.
  */
 export async function createAuthority(commonName: string, options: IssueOptions = {}): Promise<Credential> {
   const pair = await generateKeys(options.keyType ?? 'ec');
@@ -94,8 +94,8 @@ export async function createAuthority(commonName: string, options: IssueOptions 
 }
 
 /**
- * An authority for clients' leaves, signed by `authority` and never living longer. It is believed by who is told of it: since
- * `authority` says that nothing that it signs may sign further, a chain from this one's leaves to that is refused.
+ * A CA for client certificates, signed by `authority`, and valid no longer than that. Only a server that trusts this CA directly
+ * accepts it: `authority` forbids that what it signs signs further, so a chain from its leaf certificates to `authority` is refused.
  */
 export async function issueClientAuthority(
   authority: Credential,
@@ -138,10 +138,10 @@ function authorityOf(
 }
 
 /**
- * A certificate for a server, a client or both, with a fresh key, signed by `authority` (of either key type), for a
- * year unless told otherwise and never longer than the authority itself lives.
+ * A certificate for a server, a client or both, with a fresh key, signed by `authority` (of either key type), valid for a
+ * year unless `options.days` says otherwise, and never longer than the CA.
  *
- * @throws Error when the authority has expired or a name cannot stand in a certificate
+ * @throws Error when the CA has expired, or when a certificate cannot contain a name
  */
 export async function issueLeaf(
   authority: Credential,
@@ -154,7 +154,7 @@ export async function issueLeaf(
   const asked = lifetime(options, LEAF_DAYS);
   const notBefore = new Date(Math.max(asked.notBefore.getTime(), issuer.notBefore.getTime()));
   const notAfter = new Date(Math.min(asked.notAfter.getTime(), issuer.notAfter.getTime()));
-  if (notAfter <= notBefore) throw new Error(`the authority of ${request.commonName} is not valid at this time`);
+  if (notAfter <= notBefore) throw new Error(`the CA of ${request.commonName} is not valid at this time`);
   const publicKey = subjectPublicKeyInfo(pair.publicKey);
   const altNames = subjectAltNames(request);
   const certificate = signCertificate(createPrivateKey(authority.key), {
@@ -178,7 +178,7 @@ export async function issueLeaf(
 /**
  * A PKCS#10 request (RFC 2986) for a client certificate, with the fresh key that it is for; PEM.
  *
- * @throws Error when a name cannot stand in a certificate
+ * @throws Error when a certificate cannot contain a name
  */
 export async function createRequest(
   subject: Pick<LeafRequest, 'commonName' | 'organizations'>,
@@ -211,7 +211,7 @@ interface Keys {
   privateKey: KeyObject;
 }
 
-/** On node's thread pool, so that several are made at once. */
+/** Runs in node's thread pool, so several keys are generated at once. */
 function generateKeys(keyType: KeyType): Promise<Keys> {
   return new Promise((resolve, reject) => {
     const done = (error: Error | null, publicKey: KeyObject, privateKey: KeyObject) =>
@@ -326,7 +326,7 @@ interface Issuer {
   notAfter: Date;
 }
 
-/** The subject is taken over byte for byte: clients compare a leaf's issuer with it so. */
+/** The subject is copied byte for byte, because clients compare it with the issuer of a leaf certificate byte for byte. */
 function issuerOf(authority: Credential): Issuer {
   const certificate = new X509Certificate(authority.certificate);
   const fields = children(children(fromDer(certificate.raw))[0]);

@@ -31,7 +31,7 @@ const purposes: Record<string, Purpose> = {
   },
   'controller-manager': {
     usedFor: 'the controller-manager towards the API server',
-    atItsEnd: 'nothing is made, healed or collected any more',
+    atItsEnd: 'nothing is created, repaired or deleted any more',
   },
   scheduler: {
     usedFor: 'the scheduler towards the API server',
@@ -55,13 +55,13 @@ function authority(usedFor: string, atItsEnd: string): Purpose {
   return { usedFor, atItsEnd };
 }
 
-/** What a certificate of the table is for. */
+/** What a certificate of the table is used for; undefined for an unknown name. */
 export function purposeOf(name: string): Purpose | undefined {
   const [, replaced, which] = /^(.+)-(next|previous)$/.exec(name) ?? [];
   if (replaced !== undefined && purposes[replaced])
     return authority(
-      which === 'next' ? `trusted, to sign in place of ${replaced}` : `trusted still beside ${replaced}`,
-      which === 'next' ? 'it never signs' : 'what it signed ends with it: certs rotate-ca drops it',
+      which === 'next' ? `trusted, will sign in place of ${replaced}` : `still trusted beside ${replaced}`,
+      which === 'next' ? 'it never signs' : 'what it signed is refused: certs rotate-ca removes it',
     );
   const [, member, peer] = /^etcd-(\d+)(-peer)?$/.exec(name) ?? [];
   if (member === undefined) return purposes[name];

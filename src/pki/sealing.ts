@@ -2,12 +2,12 @@ import { type Authority, keyNeeded, trusted, unlocked } from './authority.ts';
 import { certificatesIn, inspect, matches, signedBy } from './inspect.ts';
 import { issueClientAuthority, type KeyType } from './issue.ts';
 
-/** What opens, and closes, the sealed key of a plane's CA: a passphrase, or age identities (`AGE-SECRET-KEY-1…`). */
+/** What seals and opens the key of a plane's CA: a passphrase, or age identities (`AGE-SECRET-KEY-1…`). */
 export type SealKey = { passphrase: string } | { identities: string[] };
 
-/** How a plane keeps the key of its CA sealed. */
+/** How the key of a plane's CA is sealed. */
 export interface Sealing {
-  /** Encrypts a text for whoever may open it; absent when this run was not given with what. */
+  /** Encrypts a text; absent when this run got no passphrase or identity. */
   close?(text: string): Promise<string>;
 }
 
@@ -17,13 +17,13 @@ interface Options {
   namespace: string;
 }
 
-/** Days that one lives which signs in place of a sealed key. */
+/** Lifetime, in days, of the CA that signs client certificates in place of the sealed one. */
 export const signerDays = 90;
 const DAY = 24 * 60 * 60 * 1000;
 
 /**
- * The CA as it is to be stored: sealed, with one that signs in its place, or neither. What signed before is accepted until
- * it ends, or its authority is dropped.
+ * The CA in the form in which it is stored: sealed and with a second CA that signs in its place, or neither. Earlier second
+ * CAs are accepted until they expire, or until the CA that signed them is removed.
  *
  * @throws UserError `seal-file` when that needs a key that was not opened
  */
@@ -44,7 +44,7 @@ export async function ensureSealed(ca: Authority, sealing: Sealing | undefined, 
   };
 }
 
-/** From half its life on it is replaced by whoever can. */
+/** From half of its lifetime on, a run that has the key replaces it. */
 async function signerFor(ca: Authority, { keyType, now, namespace }: Options): Promise<Authority['signer']> {
   const { signer } = ca;
   if (signer && signedBy(signer.certificate, ca.certificate) && matches(signer.certificate, signer.key)) {
@@ -65,7 +65,7 @@ async function sealedKeys(ca: Authority, { close }: Sealing): Promise<NonNullabl
   return { text: await close(opened), opened };
 }
 
-/** The CA with its keys, as the age file of `sealed` says them. Pure. */
+/** The CA with its keys out of the content of its age file. Pure. */
 export function withKeys(ca: Authority, opened: string): Authority {
   const keys = opened.match(/-----BEGIN [^-]+-----[^-]+-----END [^-]+-----\n?/g) ?? [];
   const keyOf = (certificate: string) => keys.find((key) => matches(certificate, key)) ?? '';

@@ -1,33 +1,33 @@
 import { createHash, createPublicKey } from 'node:crypto';
 
-/** The keys of ServiceAccount tokens: one signs, and tokens of all that are known are accepted. PEM. */
+/** The keys of ServiceAccount tokens, PEM: one signs, and API servers accept the tokens of all. */
 export interface ServiceAccountKeys {
   /** SPKI, one block after the other: the signer's first. */
   publicKey: string;
   /** PKCS#8 of the signer. */
   privateKey: string;
-  /** PKCS#8 of a key that is made known, so that it can sign next. */
+  /** PKCS#8 of a key that API servers accept already, and that signs after the next switch. */
   next?: string;
-  /** When everybody had begun to sign by the present key, RFC 3339; `pending` until that is so. */
+  /** When every component had begun to sign with the present key, RFC 3339; `pending` before. */
   switched?: string;
 }
 
-/** `added`: the next key is known and does not sign yet; `switched`: it signs, and tokens of the one before still live. */
+/** `added`: the next key is accepted and does not sign yet; `switched`: it signs, and tokens of the previous key are still accepted. */
 export type KeyStage = 'one' | 'added' | 'switched';
 
 export function keyStageOf(keys: ServiceAccountKeys): KeyStage {
-  // With one key nothing is under way, whatever a hand has left beside it.
+  // With one key no change is under way, whatever somebody has left beside it by hand.
   if (blocksOf(keys.publicKey).length < 2) return 'one';
   if (keys.next !== undefined) return 'added';
   return keys.switched === undefined ? 'one' : 'switched';
 }
 
-/** Makes a fresh key known. */
+/** Adds a fresh key to the accepted ones. */
 export function addKey(keys: ServiceAccountKeys, fresh: { publicKey: string; privateKey: string }): ServiceAccountKeys {
   return { ...keys, publicKey: keys.publicKey + fresh.publicKey, next: fresh.privateKey };
 }
 
-/** Lets the key that was made known sign. */
+/** Makes the added key the signer. */
 export function switchKey({ publicKey, privateKey, next }: ServiceAccountKeys): ServiceAccountKeys {
   if (next === undefined) return { publicKey, privateKey };
   const signer = createPublicKey(next).export({ type: 'spki', format: 'pem' }).toString();

@@ -37,13 +37,13 @@ export interface LeafRow {
   commonName: string;
   organizations: string[];
   usages: Usage[];
-  /** The API server shows it to kubelets and to clients of all kinds, who have to know its authority before. */
+  /** The API server shows it to kubelets and clients, which have to trust its CA before. */
   shownToWorkers?: true;
   /** DNS names and IP addresses, mixed; doubles are allowed. */
   sans(context: CertificateContext): string[];
 }
 
-/** Common names are distinct, and the namespace is added, so that an error of a TLS client tells whose authority it met. */
+/** Common names are distinct and contain the namespace, so that the error of a TLS client says which CA it met. */
 export const authorityRows: AuthorityRow[] = [
   { name: 'ca', commonName: 'kubernetes-ca' },
   { name: 'etcd-ca', commonName: 'etcd-ca' },
@@ -94,7 +94,7 @@ const leafRows: LeafRow[] = [
   },
 ];
 
-/** Of the proxy beside the API server. Who it is decides what it may do: templates/hosted/{egress,konnectivity}.yaml. */
+/** For the proxy beside the API server; templates/hosted/{egress,konnectivity}.yaml grant the rights to its name. */
 const egressRows: Record<'kubelet' | 'konnectivity' | 'none', LeafRow[]> = {
   kubelet: [{ ...client, name: 'egress', authority: 'ca', commonName: 'k8sk8s:egress' }],
   konnectivity: [
@@ -136,7 +136,7 @@ function serviceNames(service: string, namespace: string): string[] {
   return [service, `${service}.${namespace}`, `${service}.${namespace}.svc`];
 }
 
-/** Every leaf of a plane with as many etcd members as `context` has service addresses for. */
+/** The rows of all leaf certificates of a plane, which has one etcd member for each service address in `context`. */
 export function leafRowsFor(context: CertificateContext): LeafRow[] {
   return [
     ...leafRows,
@@ -145,7 +145,7 @@ export function leafRowsFor(context: CertificateContext): LeafRow[] {
   ];
 }
 
-/** What a row asks for, names and addresses apart and each in its one spelling. */
+/** The request for a row's certificate, with names and addresses apart, each in its canonical spelling. */
 export function leafRequest(row: LeafRow, context: CertificateContext): LeafRequest {
   const sans = row.sans(context);
   const addresses = sans.map(canonicalIp).filter((address) => address !== undefined);
