@@ -1,8 +1,11 @@
+import path from 'node:path';
 import { defineConfig } from 'vitest/config';
+import { textsForVitest } from './bundle.mjs';
 import { E2eOrder } from './test/e2e/order.ts';
 
 // Projects from the fastest to the slowest; `npm run test:unit` runs the first two in seconds.
 export default defineConfig({
+  plugins: [textsForVitest()],
   test: {
     reporters: ['default', './test/closing-line.ts'],
     sequence: { sequencer: E2eOrder },
@@ -10,6 +13,7 @@ export default defineConfig({
     teardownTimeout: 120_000,
     projects: [
       {
+        extends: true,
         test: {
           name: 'unit',
           include: [
@@ -21,9 +25,14 @@ export default defineConfig({
           testTimeout: 20_000,
         },
       },
-      { test: { name: 'golden', include: ['test/golden/**/*.test.ts'] } },
-      { test: { name: 'cli', include: ['test/cli/**/*.test.ts'], testTimeout: 30_000 } },
       {
+        // Programs are bundled anew at every build: words stand in their place, so that hashes of what holds them stay.
+        plugins: [textsForVitest((entry) => `THE PROGRAM ${path.basename(path.dirname(entry))}\n`)],
+        test: { name: 'golden', include: ['test/golden/**/*.test.ts'] },
+      },
+      { extends: true, test: { name: 'cli', include: ['test/cli/**/*.test.ts'], testTimeout: 30_000 } },
+      {
+        extends: true,
         test: {
           name: 'api',
           include: ['test/api/**/*.test.ts'],
@@ -33,6 +42,7 @@ export default defineConfig({
         },
       },
       {
+        extends: true,
         test: {
           name: 'e2e',
           include: ['test/e2e/**/*.test.ts'],

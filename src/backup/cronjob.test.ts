@@ -21,20 +21,20 @@ const podOf = (...rest: [JobConfig, string?]): any => {
   return (buildCronJob(spec, 'plane-0', '7 * * * *', given, owner, image) as any).spec.jobTemplate.spec.template.spec;
 };
 
-test("with Node's image the program comes in the ConfigMap", () => {
+test("with Node's image the program comes in the ConfigMap", async () => {
   const [container] = podOf(config).containers;
   expect(container).toMatchObject({ image: expect.stringContaining('node'), command: ['node', '/config/backup.mjs'] });
   expect(container).not.toHaveProperty('args');
   // A ConfigMap takes 1 MiB.
   for (const each of [config, { ...config, bucket }])
-    expect(buildConfig(each, {}).data!['backup.mjs']!.length).toBeLessThan(900_000);
+    expect((await buildConfig(each, {})).data!['backup.mjs']!.length).toBeLessThan(900_000);
 });
 
-test('with an image of k8sk8s its command line is run, and the ConfigMap has no program', () => {
+test('with an image of k8sk8s its command line is run, and the ConfigMap has no program', async () => {
   const [container] = podOf(config, 'k8sk8s:1').containers;
   expect(container).toMatchObject({ image: 'k8sk8s:1', args: ['backup', 'job'] });
   expect(container).not.toHaveProperty('command');
-  expect(Object.keys(buildConfig(config, {}, 'k8sk8s:1').data!)).toEqual(['job.json']);
+  expect(Object.keys((await buildConfig(config, {}, 'k8sk8s:1')).data!)).toEqual(['job.json']);
 });
 
 test('a pod has the volume or the keys of the bucket, and nothing that can be written else', () => {

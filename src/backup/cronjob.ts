@@ -1,4 +1,3 @@
-import { packageText } from '../base/package-file.ts';
 import { imagesOf } from '../config/images.ts';
 import type { ClusterSpec } from '../config/schema.ts';
 import type { ConfigMap, KubeObject, PersistentVolumeClaim } from '../kube/objects.ts';
@@ -38,21 +37,31 @@ export const configMapKind = { apiVersion: 'v1', kind: 'ConfigMap' };
 export const claimKind = { apiVersion: 'v1', kind: 'PersistentVolumeClaim' };
 
 /**
- * What the CronJob's pod reads: what it is to do, and, unless the image brings it, the program. Pure but for reading the
- * program.
+ * What the CronJob's pod reads: what it is to do, and, unless the image brings it, the program.
  *
  * @param image of k8sk8s itself, where one is given
  */
-export function buildConfig(config: JobConfig, labels: Record<string, string>, image?: string): ConfigMap {
-  const program = config.bucket ? 'dist/backup-to-bucket.mjs' : 'dist/backup-to-volume.mjs';
+export async function buildConfig(
+  config: JobConfig,
+  labels: Record<string, string>,
+  image?: string,
+): Promise<ConfigMap> {
   return {
     ...configMapKind,
     metadata: { name: scheduleName, labels },
     data: {
       'job.json': `${JSON.stringify(config, null, 2)}\n`,
-      ...(image === undefined && { 'backup.mjs': packageText(program) }),
+      ...(image === undefined && { 'backup.mjs': await jobProgram(config) }),
     },
   };
+}
+
+/** Read when it is wanted: the one for a bucket is as large as all of k8sk8s besides. */
+async function jobProgram({ bucket }: JobConfig): Promise<string> {
+  const { default: program } = await (bucket
+    ? import('../programs/backup-job/to-bucket.ts?program')
+    : import('../programs/backup-job/to-volume.ts?program'));
+  return program;
 }
 
 /**

@@ -79,7 +79,9 @@ export async function scheduleBackups(cluster: InfraCluster, request: ScheduleRe
   };
   if (to.kind === 'volume' && !(await cluster.get(claimKind, backupsClaim)))
     await apply(buildClaim(to.size, to.storageClass, plane.spec));
-  const owner = await apply(buildConfig(config, labelsOf(planeId, 'record', plane.spec.kubernetesVersion), image));
+  const owner = await apply(
+    await buildConfig(config, labelsOf(planeId, 'record', plane.spec.kubernetesVersion), image),
+  );
   await apply(buildCronJob(plane.spec, planeId, times, config, owner, image));
   return { times, asleep: plane.record.asleep !== undefined };
 }

@@ -1,6 +1,6 @@
-import { packageText } from './package-file.ts';
+import manifest from '../../package.json' with { type: 'json' };
 
 /** The version of k8sk8s itself, from package.json. */
 export function toolVersion(): string {
-  return (JSON.parse(packageText('package.json')) as { version: string }).version;
+  return manifest.version;
 }

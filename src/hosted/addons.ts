@@ -1,6 +1,5 @@
 import { createHash } from 'node:crypto';
 import { dump } from 'js-yaml';
-import { packageText } from '../base/package-file.ts';
 import { imagesOf } from '../config/images.ts';
 import type { ClusterSpec } from '../config/schema.ts';
 import type { KubeObject } from '../kube/objects.ts';
@@ -9,13 +8,14 @@ import { trusted } from '../pki/authority.ts';
 import type { PkiBundle } from '../pki/certificates.ts';
 import { type Addresses, dnsAddress, hostAndPort } from '../plane/addresses.ts';
 import { partOf } from '../plane/names.ts';
+import script from '../programs/approver/main.ts?program';
 
 /** Part of templates/hosted/access.yaml: without it the hosted cluster was not left by a deploy. */
 export const kubeletClientsBinding = 'k8sk8s:kubelet-clients';
 
 /**
  * What the hosted cluster is given from outside: who may do what, kube-proxy, the network driver, kube-dns and the
- * approver of kubelet serving certificates. Pure but for the files of the package.
+ * approver of kubelet serving certificates. Pure.
  *
  * @param authorities the plane's; what is trusted of the CA and of the one of kubelet serving certificates is told
  */
@@ -94,7 +94,6 @@ function egressAssets(spec: ClusterSpec, { konnectivity }: Pick<Addresses, 'konn
 
 /** Pods read the cluster's CA once, so that is part of every hash. */
 function approver(image: string, api: { apiHost: string; apiPort: string }, ca: string): KubeObject[] {
-  const script = packageText('dist/approver.mjs');
   return renderTemplate('hosted/kubelet-serving-approver.yaml', {
     script,
     configHash: hash(script + ca),

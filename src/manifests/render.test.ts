@@ -1,8 +1,8 @@
 import { readdirSync } from 'node:fs';
 import { loadAll } from 'js-yaml';
 import { describe, expect, test } from 'vitest';
-import { packageFile, packageText } from '../base/package-file.ts';
 import { render } from './render.ts';
+import { templates } from './templates.ts';
 
 describe('render', () => {
   test('a whole placeholder keeps its type, an embedded one becomes text', () => {
@@ -24,11 +24,14 @@ describe('render', () => {
     expect(render('a: --name=$(POD_NAME)', {}, 't')).toEqual([{ a: '--name=$(POD_NAME)' }]);
   });
   test('every template is valid plain YAML before anything is filled in', () => {
-    for (const folder of ['templates/plane', 'templates/hosted']) {
-      for (const file of readdirSync(packageFile(folder))) {
-        for (const object of loadAll(packageText(`${folder}/${file}`)))
-          expect(object, file).toMatchObject({ apiVersion: expect.any(String), kind: expect.any(String) });
-      }
-    }
+    for (const [name, text] of Object.entries(templates))
+      for (const object of loadAll(text))
+        expect(object, name).toMatchObject({ apiVersion: expect.any(String), kind: expect.any(String) });
+  });
+  test('every file of templates/plane and templates/hosted can be rendered', () => {
+    const files = ['hosted', 'plane'].flatMap((folder) =>
+      readdirSync(`templates/${folder}`).map((file) => `${folder}/${file}`),
+    );
+    expect(Object.keys(templates).sort()).toEqual(files.sort());
   });
 });

@@ -1,6 +1,6 @@
 import { loadAll } from 'js-yaml';
-import { packageText } from '../base/package-file.ts';
 import type { KubeObject } from '../kube/objects.ts';
+import { type TemplateName, templates } from './templates.ts';
 
 /** What a placeholder may stand for. `undefined` removes the field or list item; a list inside a list is spliced in. */
 export type Value = string | number | boolean | undefined | Value[] | { [key: string]: Value };
@@ -8,12 +8,12 @@ export type Value = string | number | boolean | undefined | Value[] | { [key: st
 const placeholder = /\$\{([A-Za-z][A-Za-z0-9]*)\}/g;
 
 /**
- * Reads a file of templates/ and fills in its placeholders.
+ * The objects of a file of templates/, with its placeholders filled in.
  *
  * @throws Error when the template has a placeholder without a value, or a value has no placeholder: a bug either way
  */
-export function renderTemplate(name: string, values: Record<string, Value>): KubeObject[] {
-  return render(packageText(`templates/${name}`), values, name);
+export function renderTemplate(name: TemplateName, values: Record<string, Value>): KubeObject[] {
+  return render(templates[name], values, name);
 }
 
 /**

@@ -1,9 +1,9 @@
 import { dump } from 'js-yaml';
-import { packageText } from '../base/package-file.ts';
 import { imagesOf } from '../config/images.ts';
 import type { ClusterSpec } from '../config/schema.ts';
 import type { KubeObject } from '../kube/objects.ts';
 import { renderTemplate, type Value } from '../manifests/render.ts';
+import program from '../programs/egress/main.ts?program';
 import { konnectivityPort } from './addresses.ts';
 
 /** Container and Secret of the proxy beside the API server that reaches pods. */
@@ -58,5 +58,5 @@ export function egressSelector(spec: ClusterSpec): string {
 
 /** The proxy's program, bundled: it lies in its Secret beside its certificate, so that its pod mounts one thing more. */
 export function egressProgram(): string {
-  return packageText('dist/egress.mjs');
+  return program;
 }

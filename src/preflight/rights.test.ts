@@ -1,6 +1,6 @@
 import { load } from 'js-yaml';
 import { expect, test } from 'vitest';
-import { packageText } from '../base/package-file.ts';
+import rights from '../../templates/rights/namespace-admin.yaml';
 import type { InfraCluster } from '../kube/infra-cluster.ts';
 import { missingRights, requiredRights, rightsFor } from './rights.ts';
 
@@ -58,7 +58,7 @@ test('a subresource is asked as one', async () => {
 });
 
 test('the Role that administrators apply grants everything that is asked for', async () => {
-  const { rules } = load(packageText('templates/rights/namespace-admin.yaml')) as {
+  const { rules } = load(rights) as {
     rules: Rule[];
   };
   expect((await missingRights(authorizer(rules).cluster, requiredRights)).verbs).toEqual([]);

@@ -1,5 +1,5 @@
 import path from 'node:path';
-import { packageText } from '../base/package-file.ts';
+import rights from '../../templates/rights/namespace-admin.yaml';
 import { quietReporter } from '../ui/quiet.ts';
 import { ensureBinaries } from './artifacts/ensure.ts';
 import { findProgram } from './artifacts/programs.ts';
@@ -41,11 +41,6 @@ roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: k8sk8s}
 subjects: [{apiGroup: rbac.authorization.k8s.io, kind: User, name: ${user}}]
 `;
   await adminKubectl(kubectl, credentials, ['apply', '--server-side', '-f', '-'], objects);
-  await adminKubectl(
-    kubectl,
-    credentials,
-    ['-n', namespace, 'apply', '--server-side', '-f', '-'],
-    packageText('templates/rights/namespace-admin.yaml'),
-  );
+  await adminKubectl(kubectl, credentials, ['-n', namespace, 'apply', '--server-side', '-f', '-'], rights);
   return { kubeconfig: await credentials.person(user, namespace), path: tools };
 }

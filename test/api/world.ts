@@ -1,8 +1,7 @@
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { load } from 'js-yaml';
 import { inject } from 'vitest';
-import { packageText } from '../../src/base/package-file.ts';
 import { connectHosted, connectInfra } from '../../src/kube/connect.ts';
 import type { HostedCluster } from '../../src/kube/hosted-cluster.ts';
 import type { InfraCluster } from '../../src/kube/infra-cluster.ts';
@@ -48,7 +47,7 @@ export async function newNamespace(
     kind: 'Namespace',
     metadata: { name, labels: options.labels },
   });
-  const role = load(packageText('templates/rights/namespace-admin.yaml')) as KubeObject & {
+  const role = load(readFileSync('templates/rights/namespace-admin.yaml', 'utf8')) as KubeObject & {
     rules: Rule[];
   };
   await admin.create({ ...role, rules: role.rules.map(options.without ?? ((rule) => rule)) });

@@ -2,7 +2,6 @@ import { spawnSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { dump, load } from 'js-yaml';
-import { packageFile } from '../../src/base/package-file.ts';
 import type { ConfigMap } from '../../src/kube/objects.ts';
 import { recordName } from '../../src/plane/names.ts';
 import { ensureBinaries } from '../../src/sandbox/artifacts/ensure.ts';
@@ -54,7 +53,7 @@ export async function measureCommands(
     await bench.deploy(['--profile', 'lite']);
     const neighbours = await Neighbours.make(options.sandbox, bench, options.planes - 1);
     try {
-      const cli = packageFile(path.join('dist', 'cli.js'));
+      const cli = path.resolve('dist', 'cli.js');
       const admin = { KUBECONFIG: new InfraCredentials(requireState(options.sandbox)).file('admin.kubeconfig') };
       const delegate = { KUBECONFIG: neighbours.kubeconfig };
       const cases: Case[] = [

@@ -1,7 +1,6 @@
 import { spawn } from 'node:child_process';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
-import { packageFile } from '../../src/base/package-file.ts';
 
 export interface Line {
   /** Milliseconds since the command was started. */
@@ -24,7 +23,7 @@ export interface Finished {
  * @throws Error with everything that it said when it fails
  */
 export function k8sk8s(args: string[], options: { env: NodeJS.ProcessEnv; cwd: string }): Promise<Finished> {
-  const cli = packageFile(path.join('dist', 'cli.js'));
+  const cli = path.resolve('dist', 'cli.js');
   return new Promise((resolve, reject) => {
     const lines: Line[] = [];
     const started = Date.now();

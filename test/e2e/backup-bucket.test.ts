@@ -58,7 +58,7 @@ async function keysAre(keys: Record<string, string>): Promise<void> {
 describe.runIf(process.env.K8SK8S_TEST === 'all')('scheduled backups in a bucket', () => {
   beforeAll(async () => {
     const state = requireState(inject('sandbox'));
-    const archives = await ensureImages(['k8sk8s'], {}, terminalReporter());
+    const archives = await ensureImages(['k8sk8s'], { packageFolder: '.' }, terminalReporter());
     for (const machine of state.machines.filter(({ role }) => role === 'infra'))
       await ensureImported(machine, machineFolder(state, machine), archives);
     home = await Namespace.open('bucket');

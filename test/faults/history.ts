@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import https from 'node:https';
 import { text } from 'node:stream/consumers';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -239,7 +240,11 @@ function now(): number {
 
 /** Judges a history with porcupine (https://github.com/anishathalye/porcupine), which is built into the cache once. */
 export async function judge(history: Operation[]): Promise<Verdict> {
-  const programs = await ensureBinaries(['history-checker'], {}, quietReporter);
+  const programs = await ensureBinaries(
+    ['history-checker'],
+    { sources: { 'history-checker': readFileSync('test/faults/checker/main.go', 'utf8') } },
+    quietReporter,
+  );
   const child = spawn(programs['history-checker'], { stdio: ['pipe', 'pipe', 'pipe'] });
   child.stdin.on('error', () => {}).end(history.map((operation) => `${JSON.stringify(operation)}\n`).join(''));
   const [out, said] = await Promise.all([text(child.stdout), text(child.stderr)]);

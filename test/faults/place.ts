@@ -5,7 +5,6 @@ import { mkdtemp } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { load } from 'js-yaml';
-import { packageFile } from '../../src/base/package-file.ts';
 import { connectInfra } from '../../src/kube/connect.ts';
 import type { InfraCluster } from '../../src/kube/infra-cluster.ts';
 import { type KubeObject, type Lease, nameOf, type Pod, type Secret, type Service } from '../../src/kube/objects.ts';
@@ -142,7 +141,7 @@ export class Place {
     const calls: Call[] = [];
     let killedAfter: Call | undefined;
     const namespace = options.local ? [] : ['-n', this.namespace];
-    const child = spawn(process.execPath, [packageFile('dist/cli.js'), ...args, ...namespace], {
+    const child = spawn(process.execPath, [path.resolve('dist/cli.js'), ...args, ...namespace], {
       cwd: this.folder,
       env: {
         PATH: process.env.PATH,

@@ -1,5 +1,5 @@
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { expect, test, vi } from 'vitest';
+import { expect, test } from 'vitest';
 import { parseSpec } from '../../src/config/parse.ts';
 import { differences } from '../../src/drift/differences.ts';
 import type { ConfigMap, KubeObject } from '../../src/kube/objects.ts';
@@ -14,10 +14,6 @@ import { specs } from './specs.ts';
  * What released versions rendered for a plane that is available, one object a line, in released/VERSION/. These files stay
  * as they are. At a release, they are written by: K8SK8S_KEEP_RELEASE=VERSION npx vitest run --project golden released
  */
-
-vi.mock('../../src/base/package-file.ts', async (original) =>
-  (await import('./programs.ts')).withFixedPrograms(await original()),
-);
 
 const folder = 'test/golden/released';
 const kept = ['default', 'options', 'highly-available', 'konnectivity', 'own-network'];

@@ -1,15 +1,11 @@
 import { dump } from 'js-yaml';
-import { expect, test, vi } from 'vitest';
+import { expect, test } from 'vitest';
 import { buildAddons } from '../../src/hosted/addons.ts';
 import { buildIngress, buildServices } from '../../src/plane/addresses.ts';
 import { buildPolicies } from '../../src/plane/policies.ts';
 import { buildControlPlane } from '../../src/plane/render.ts';
 import { fixedPlane, withoutBytes } from './plane.ts';
 import { specs } from './specs.ts';
-
-vi.mock('../../src/base/package-file.ts', async (original) =>
-  (await import('./programs.ts')).withFixedPrograms(await original()),
-);
 
 const authorities = {
   ca: { certificate: 'THE CA\n', key: '' },

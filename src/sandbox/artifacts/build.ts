@@ -96,15 +96,23 @@ function noModules(wanted: [string, string], ran: Ran): UserError {
 }
 
 /**
- * Writes a component's go.mod and small sources into `folder`, unless they are there from an earlier run.
+ * Writes a component's go.mod and small sources into its folder, unless they are there from an earlier run.
  *
  * @throws UserError `no-go-modules`
  */
-export async function prepareSources(go: Go, name: ComponentName, version: string, folder: string): Promise<void> {
+export async function prepareSources(
+  go: Go,
+  {
+    component: name,
+    version,
+    folder,
+    source,
+  }: { component: ComponentName; version: string; folder: string; source: string },
+): Promise<void> {
   const component = componentOf(name);
   await mkdir(folder, { recursive: true });
   const written = goModText(component.goMod?.(version) ?? (await kubernetesModule(go, version, folder)));
-  for (const [path, text] of Object.entries(component.files?.() ?? {})) {
+  for (const [path, text] of Object.entries(component.files?.(source) ?? {})) {
     await mkdir(dirname(join(folder, path)), { recursive: true });
     await writeFile(join(folder, path), text);
   }

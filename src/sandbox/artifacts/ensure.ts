@@ -7,7 +7,7 @@ import { binaryPath, ensureCacheRoot, lockFolder, present, sourcePath } from './
 import { withCacheLock } from './cache-lock.ts';
 import { unpackDebianFile } from './debian-file.ts';
 import { type ArtifactMode, artifactMode, downloadBinary, unreachable } from './download.ts';
-import { binariesOf, buildImage, imageArchive, isTestImage, needsBox, type References } from './images.ts';
+import { binariesOf, buildImage, type ImageOptions, imageArchive, isTestImage, needsBox } from './images.ts';
 import { ensurePackages, testImagePackages } from './packages.ts';
 import { type BinaryName, binaries, binaryOf, type ComponentName, componentOf } from './recipes.ts';
 import { releaseOf } from './releases.ts';
@@ -70,7 +70,7 @@ const imageSets = {
   'cert-manager': ['cert-manager-controller', 'cert-manager-webhook', 'cert-manager-cainjector'],
 } satisfies Record<ArtifactSet, ImageName[]>;
 
-export interface ArtifactOptions {
+export interface ArtifactOptions extends ImageOptions {
   /** `1.37.2`; the newest known by default. */
   kubernetesVersion?: string;
   /** The cache folder; cacheRoot() by default. */
@@ -79,8 +79,8 @@ export interface ArtifactOptions {
   mode?: ArtifactMode;
   /** Path of go; looked for on PATH by default. */
   goProgram?: string;
-  /** Names for images other than those that a sandbox uses; an image of the conformance suite has no others. */
-  references?: References;
+  /** Source of what has none in src: main.go of the history checker of `npm run faults`. */
+  sources?: Partial<Record<ComponentName, string>>;
 }
 
 /**
@@ -120,7 +120,7 @@ export async function ensureImages(
   const paths = await ensureBinaries([...new Set(names.flatMap(binariesOf))], options, reporter);
   const kubernetes = options.kubernetesVersion ?? versions.kubernetes;
   const root = options.root ?? cacheRoot();
-  const find = (name: ImageName) => imageArchive(root, name, kubernetes, paths, options.references);
+  const find = (name: ImageName) => imageArchive(root, name, kubernetes, paths, options);
   const isThere = async (name: ImageName) => {
     const path = await find(name);
     return path !== undefined && (await present(path));
@@ -133,8 +133,7 @@ export async function ensureImages(
       for (const [index, name] of missing.entries()) {
         phase.update(`${name} (${index + 1} of ${missing.length})`);
         await withCacheLock(lockFolder(root), `image-${name}`, waiting(phase), async () => {
-          if (!(await isThere(name)))
-            await buildImage(name, kubernetes, paths, (await find(name))!, options.references);
+          if (!(await isThere(name))) await buildImage(name, kubernetes, paths, (await find(name))!, options);
         });
       }
     };
@@ -148,17 +147,20 @@ interface Place {
   version: string;
   path: string;
   folder: string;
+  source: string;
 }
 
 function placeOf(name: BinaryName, options: ArtifactOptions): Place {
   const root = options.root ?? cacheRoot();
   const { component } = binaryOf(name);
-  const version = componentOf(component).version(options.kubernetesVersion ?? versions.kubernetes);
+  const source = options.sources?.[component] ?? '';
+  const version = componentOf(component).version(options.kubernetesVersion ?? versions.kubernetes, source);
   return {
     component,
     version,
     path: binaryPath(root, component, version, name),
     folder: sourcePath(root, component, version),
+    source,
   };
 }
 
@@ -178,7 +180,8 @@ async function obtain(missing: readonly BinaryName[], options: ArtifactOptions, 
     );
   }
   for (const name of missing) {
-    const { component, version, path, folder } = placeOf(name, options);
+    const place = placeOf(name, options);
+    const { component, version, path, folder } = place;
     const usual = formatDuration(binaryOf(name).seconds * 1000);
     const download = downloads.has(name);
     await reporter.during(
@@ -192,7 +195,7 @@ async function obtain(missing: readonly BinaryName[], options: ArtifactOptions, 
             await unpackDebianFile(binaryOf(name).package, folder, path, (text) => phase.update(text));
             return `${name} unpacked from its Debian package`;
           }
-          await build(await needGo(), name, { component, version, path, folder }, phase);
+          await build(await needGo(), name, place, phase);
           return `${name} ${version} built`;
         }),
       (how) => how,
@@ -257,7 +260,7 @@ async function tryDownload(
 async function build(go: Go, name: BinaryName, place: Place, phase: Phase): Promise<void> {
   phase.update('looking for its Go modules');
   await checkModules(go, place.component, place.version, place.folder);
-  await prepareSources(go, place.component, place.version, place.folder);
+  await prepareSources(go, place);
   await buildBinary(go, name, place.version, place.folder, place.path, (text) => phase.update(text));
 }
 

@@ -1,7 +1,6 @@
 import { createHash } from 'node:crypto';
 import { readdir, rm, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
-import { packageFile } from '../../base/package-file.ts';
 import { type ImageName, imageReferences, testImageNames } from '../versions.ts';
 import { writeImage } from './archive.ts';
 import { architecture, imagePath, writeAtomically } from './cache.ts';
@@ -38,25 +37,25 @@ const certManager = (name: BinaryName, program: string): Image => ({
   },
 });
 
-/** What the Dockerfile makes, of this box's own node. */
-export const ownImage: Image = {
+/** What the Dockerfile makes of the built package in `folder`, with this box's own node. */
+export const ownImage = (folder: string): Image => ({
   binaries: [],
   box: [process.execPath],
-  contents: packageHash,
+  contents: () => packageHash(folder),
   entrypoint: ['node', '/usr/local/lib/k8sk8s/dist/cli.js'],
   user: '65532:65532',
   fill: async () => {
     const rootfs = await baseRootfs();
     await rootfs.program(process.execPath, '/usr/local/bin/node');
-    for (const file of packageFiles())
-      await rootfs.file(`/usr/local/lib/k8sk8s/${file}`, packageFile(file), { mode: 0o644 });
+    for (const file of packageFiles(folder))
+      await rootfs.file(`/usr/local/lib/k8sk8s/${file}`, join(folder, file), { mode: 0o644 });
     return rootfs;
   },
-};
+});
 
 const packetFilters = ['xtables-nft-multi', 'nft', 'conntrack', 'ipset'];
 
-const images: Record<ImageName, Image> = {
+const images: Record<Exclude<ImageName, 'k8sk8s'>, Image> = {
   ...testImages,
   // The release image's binary may bind low ports as any user, and for that cannot be started without the capability.
   'kube-apiserver': kubernetes('kube-apiserver', 'net_bind_service'),
@@ -170,7 +169,6 @@ const images: Record<ImageName, Image> = {
       return rootfs;
     },
   },
-  k8sk8s: ownImage,
   // This box's own node, whatever its version: the approver needs no more than Node 20.
   node: {
     binaries: [],
@@ -191,14 +189,22 @@ const images: Record<ImageName, Image> = {
   },
 };
 
+/** @throws Error for k8sk8s' own image without the folder of its package */
+function imageOf(name: ImageName, { packageFolder }: ImageOptions): Image {
+  if (name !== 'k8sk8s') return images[name];
+  if (packageFolder === undefined)
+    throw new Error('the image k8sk8s is made of a built package; say in which folder it lies');
+  return ownImage(packageFolder);
+}
+
 /** The programs of the cache that go into an image. */
 export function binariesOf(name: ImageName): BinaryName[] {
-  return images[name].binaries;
+  return name === 'k8sk8s' ? [] : images[name].binaries;
 }
 
 /** Whether an image takes programs that Debian packages bring. */
 export function needsBox(name: ImageName): boolean {
-  return (images[name].box ?? []).length > 0;
+  return name === 'k8sk8s' || (images[name].box ?? []).length > 0;
 }
 
 /** Whether an image is one of the conformance suite's own. */
@@ -208,6 +214,13 @@ export function isTestImage(name: ImageName): boolean {
 
 /** Names that are asked for instead of those that a sandbox uses. */
 export type References = Partial<Record<ImageName, readonly string[]>>;
+
+export interface ImageOptions {
+  /** Names for images other than those that a sandbox uses; an image of the conformance suite has no others. */
+  references?: References;
+  /** Folder of the built package of k8sk8s, for its own image. */
+  packageFolder?: string;
+}
 
 function referencesOf(name: ImageName, kubernetes: string, asked: References): string[] {
   const own = imageReferences[name as keyof typeof imageReferences] as ((kubernetes: string) => string) | undefined;
@@ -228,16 +241,16 @@ export async function imageArchive(
   name: ImageName,
   kubernetes: string,
   paths: BinaryPaths,
-  asked: References = {},
+  options: ImageOptions = {},
 ): Promise<string | undefined> {
-  const image = images[name];
+  const image = imageOf(name, options);
   const box = await Promise.all(
     (image.box ?? []).map((program) => (program.startsWith('/') ? program : findProgram(program))),
   );
   if (box.includes(undefined)) return undefined;
   const sources = [...image.binaries.map((binary) => paths[binary]!), ...(box as string[])];
   const stats = await Promise.all(sources.map((source) => stat(source)));
-  const references = referencesOf(name, kubernetes, asked);
+  const references = referencesOf(name, kubernetes, options.references ?? {});
   const { entrypoint, command, user } = image;
   const inputs = stats.map(({ size, mtimeMs }, index) => [sources[index], size, mtimeMs]);
   const key = createHash('sha256')
@@ -253,13 +266,13 @@ export async function buildImage(
   kubernetes: string,
   paths: BinaryPaths,
   path: string,
-  asked: References = {},
+  options: ImageOptions = {},
 ): Promise<void> {
-  const image = images[name];
+  const image = imageOf(name, options);
   const rootfs = await image.fill((binary) => paths[binary]!);
   await writeAtomically(path, (temporary) =>
     writeImage(temporary, rootfs, {
-      references: referencesOf(name, kubernetes, asked),
+      references: referencesOf(name, kubernetes, options.references ?? {}),
       architecture: architecture(),
       entrypoint: image.entrypoint,
       command: image.command,

@@ -1,19 +1,18 @@
 import { createHash } from 'node:crypto';
-import { packageText } from '../../base/package-file.ts';
 import { minimumGo, versions } from '../versions.ts';
 import { mcsControllersSource, pauseSource, tencentVpcSource } from './go-sources.ts';
 import type { GoMod } from './gomod.ts';
 
 /** What is versioned, built in one Go module, and locked as one. */
 export interface Component {
-  /** Its version in a sandbox of this Kubernetes version. */
-  version: (kubernetes: string) => string;
+  /** Its version in a sandbox of this Kubernetes version, of the source that is handed in for it, else ''. */
+  version: (kubernetes: string, source: string) => string;
   /** The module whose presence at `version` tells whether modules can be had at all. */
   module?: (version: string) => [module: string, version: string];
   /** Absent: made from the go.mod of k8s.io/kubernetes (kubernetesGoMod). */
   goMod?: (version: string) => GoMod;
-  /** Files beside go.mod, by relative path. */
-  files?: () => Record<string, string>;
+  /** Files beside go.mod, by relative path, with the source that is handed in. */
+  files?: (source: string) => Record<string, string>;
 }
 
 export interface Binary {
@@ -40,7 +39,6 @@ const simple = (name: string, module: string, version: string): GoMod => ({
 });
 
 const porcupine = 'github.com/anishathalye/porcupine';
-const historyCheckerSource = () => packageText('test/faults/checker/main.go');
 
 export const components = {
   pause: {
@@ -168,13 +166,15 @@ export const components = {
     module: (version) => ['k8s.io/sample-apiserver', `v${version}`],
     goMod: (version) => simple('sample-apiserver', 'k8s.io/sample-apiserver', version),
   },
-  /** Of `npm run faults`. Its version changes with its source, so that the cache never has an earlier one. */
+  /** Of `npm run faults`, which hands its main.go in. Its version changes with that, so that the cache never has an earlier one. */
   'history-checker': {
-    version: () =>
-      `${versions.porcupine}-${createHash('sha256').update(historyCheckerSource()).digest('hex').slice(0, 8)}`,
+    version: (_, source) => {
+      if (source === '') throw new Error('the history checker has no source here: hand it in');
+      return `${versions.porcupine}-${createHash('sha256').update(source).digest('hex').slice(0, 8)}`;
+    },
     module: () => [porcupine, `v${versions.porcupine}`],
     goMod: () => simple('history-checker', porcupine, versions.porcupine),
-    files: () => ({ 'main.go': historyCheckerSource() }),
+    files: (source) => ({ 'main.go': source }),
   },
   /** Whatever this box's Debian has. */
   debian: { version: () => 'box' },

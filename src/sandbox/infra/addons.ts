@@ -1,4 +1,6 @@
-import { packageText } from '../../base/package-file.ts';
+import coredns from '../../../templates/sandbox/coredns.yaml';
+import localPath from '../../../templates/sandbox/local-path.yaml';
+import traefik from '../../../templates/sandbox/traefik.yaml';
 import { until } from '../process.ts';
 import type { SandboxState } from '../state.ts';
 import type { InfraCredentials } from './credentials.ts';
@@ -6,9 +8,7 @@ import { adminKubectl } from './kubectl.ts';
 
 /** CoreDNS, the ingress controller and the storage provisioner. They are applied before any node is ready, and start with it. */
 export async function applyAddons(kubectl: string, credentials: InfraCredentials): Promise<void> {
-  const manifests = ['coredns', 'traefik', 'local-path']
-    .map((name) => packageText(`templates/sandbox/${name}.yaml`))
-    .join('---\n');
+  const manifests = [coredns, traefik, localPath].join('---\n');
   await adminKubectl(kubectl, credentials, ['apply', '--server-side', '--force-conflicts', '-f', '-'], manifests);
 }
 

@@ -1,0 +1,118 @@
+// How sources become programs: for build.mjs, for the tests (vitest.config.ts), and for a program that takes the core in
+// (docs/adr/0035-the-core-in-another-program.md).
+import { readFile } from 'node:fs/promises';
+import path from 'node:path';
+import { build } from 'esbuild';
+
+/** Options of every program that k8sk8s makes. */
+export const common = {
+  bundle: true,
+  platform: 'node',
+  target: 'node20.19',
+  format: 'esm',
+  minifySyntax: true,
+  logLevel: 'warning',
+  // Bundled CommonJS dependencies call require() for node's own modules.
+  banner: {
+    js: "import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);",
+  },
+};
+
+/**
+ * Of the client library only its kubeconfig is used (docs/adr/0006-own-transport.md). Its typed clients, 730 files that
+ * the kubeconfig's module imports for a method nobody calls, would be read at every start.
+ */
+const withoutTypedClients = {
+  name: 'without-typed-clients',
+  setup(build) {
+    build.onResolve({ filter: /^\.\/gen\/index\.js$/ }, ({ importer }) =>
+      /client-node\/dist\/config\.js$/.test(importer) ? { path: 'gen', namespace: 'no-typed-clients' } : undefined,
+    );
+    build.onLoad({ filter: /.*/, namespace: 'no-typed-clients' }, () => ({
+      contents: 'export const createConfiguration = undefined, ServerConfiguration = undefined;',
+    }));
+  },
+};
+
+/**
+ * Of node-fetch only its Headers are used there, which Node.js has; its own way to read a URL would bring 300 kB along.
+ * Node.js reads its own when they are named for the first time, which no command does.
+ */
+const ownHeaders = {
+  name: 'own-headers',
+  setup(build) {
+    build.onResolve({ filter: /^node-fetch$/ }, () => ({ path: 'headers', namespace: 'own-headers' }));
+    build.onLoad({ filter: /.*/, namespace: 'own-headers' }, () => ({
+      contents: 'export function Headers(init) { return new globalThis.Headers(init); }',
+    }));
+  },
+};
+
+/** Keys for S3 are given by name; the ways by which AWS's client would look for some itself are 90 kB of each program. */
+const withoutKeyFinders = {
+  name: 'without-key-finders',
+  setup(build) {
+    build.onResolve({ filter: /^@aws-sdk\/credential-provider-node$/ }, ({ path }) => ({
+      path,
+      namespace: 'no-key-finders',
+    }));
+    build.onLoad({ filter: /.*/, namespace: 'no-key-finders' }, () => ({
+      contents: 'export const defaultProvider = undefined;',
+    }));
+  },
+};
+
+const program = '?program';
+const programs = new Map();
+
+/**
+ * The text of a program that runs in a pod, whole in one file: it comes to its pod in a Secret or a ConfigMap, which takes
+ * 1 MiB.
+ */
+function programText(entry) {
+  if (!programs.has(entry)) programs.set(entry, bundleProgram(entry));
+  return programs.get(entry);
+}
+
+async function bundleProgram(entry) {
+  const { outputFiles } = await build({
+    ...common,
+    minify: true,
+    entryPoints: [entry],
+    plugins: [withoutKeyFinders],
+    write: false,
+    // Faster masking for ws, in C; it does without.
+    external: ['bufferutil', 'utf-8-validate'],
+  });
+  return outputFiles[0].text;
+}
+
+/** Takes imports of templates (`*.yaml`) and of programs for pods (`main.ts?program`) for what they are: text. */
+const texts = {
+  name: 'texts',
+  setup(build) {
+    build.initialOptions.loader = { '.yaml': 'text', ...build.initialOptions.loader };
+    build.onResolve({ filter: /\?program$/ }, ({ path: file, resolveDir }) => ({
+      path: path.resolve(resolveDir, file.slice(0, -program.length)),
+      namespace: 'program',
+    }));
+    build.onLoad({ filter: /.*/, namespace: 'program' }, async ({ path: file }) => ({
+      contents: await programText(file),
+      loader: 'text',
+    }));
+  },
+};
+
+/** What esbuild needs to bundle files of src. */
+export const plugins = [withoutTypedClients, ownHeaders, withoutKeyFinders, texts];
+
+/** The same texts for tests, which are not bundled. @param textOf the text of a program, by the path of its entry */
+export const textsForVitest = (textOf = programText) => ({
+  name: 'texts',
+  async load(id) {
+    if (id.endsWith(program)) return module(await textOf(id.slice(0, -program.length)));
+    if (id.endsWith('.yaml')) return module(await readFile(id, 'utf8'));
+  },
+});
+
+const module = (text) => `export default ${JSON.stringify(text)};`;

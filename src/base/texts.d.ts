@@ -1,0 +1,12 @@
+// What bundle.mjs makes of imports that are not sources: their text.
+
+declare module '*.yaml' {
+  const text: string;
+  export default text;
+}
+
+/** A program for a pod, bundled: `import program from '../programs/egress/main.ts?program'`. */
+declare module '*?program' {
+  const text: string;
+  export default text;
+}
