@@ -5,10 +5,9 @@ import { type Applied, applyAll, Existing, nothingApplied } from '../live/apply.
 import { chooseStorage } from '../live/choose-storage.ts';
 import { readOpened, sealingOf } from '../live/sealed-ca.ts';
 import { ensureCertificates, type PkiBundle } from '../pki/certificates.ts';
-import { type Addresses, addressesOf, buildIngress, buildServices } from '../plane/addresses.ts';
-import { buildPolicies } from '../plane/policies.ts';
-import { type PlaneRecord, toConfigMap } from '../plane/record.ts';
-import { buildControlPlane, certificateContext } from '../plane/render.ts';
+import { type Addresses, addressesOf } from '../plane/addresses.ts';
+import type { PlaneRecord } from '../plane/record.ts';
+import { certificateContext, renderExposure, renderPlane } from '../plane/render.ts';
 import { quietReporter } from '../ui/quiet.ts';
 import { isOfSameMoment, undisturbed } from './same-moment.ts';
 
@@ -40,7 +39,8 @@ async function planOver(
   const applied = nothingApplied();
   const apply = (objects: KubeObject[]) =>
     applyAll(cluster, record.planeId, objects, existing, applied, quietReporter, true);
-  const first = await apply([...buildServices(record.planeId, spec), ...buildIngress(record.planeId, spec)]);
+  const exposure = renderExposure(record.planeId, spec);
+  const first = await apply([...exposure.services, ...exposure.ingress]);
   const services = first.filter((object) => object.kind === 'Service') as Service[];
   const addresses = addressesOf(spec, services, record.issuers);
   const { bundle } = await ensureCertificates(
@@ -48,15 +48,11 @@ async function planOver(
     certificateContext(cluster.namespace, spec, addresses),
     { keyType: spec.keyType, sealing: sealingOf(spec, cluster) },
   );
-  const { secrets, workloads } = buildControlPlane(record, spec, addresses, storage, bundle);
+  const plane = renderPlane({ record, spec, addresses, storage, bundle });
   // One that is to be deleted first cannot be tried.
-  const anew = replaces ? workloads.filter(({ kind }) => kind === 'StatefulSet') : [];
+  const anew: KubeObject[] = replaces ? [plane.workloads.etcd] : [];
   applied.changed.push(...anew.map(nameOf));
-  const second = await apply([
-    toConfigMap({ ...record, issuers: addresses.issuers }),
-    ...secrets,
-    ...buildPolicies(record.planeId, spec),
-    ...workloads.filter((object) => !anew.includes(object)),
-  ]);
+  const done: KubeObject[] = [...plane.services, ...plane.ingress, ...anew];
+  const second = await apply(plane.all().filter((object) => !done.includes(object)));
   return { applied, before: existing, objects: [...first, ...second], addresses, bundle };
 }

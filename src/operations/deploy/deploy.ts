@@ -20,9 +20,9 @@ import { Diagnosis } from '../../live/watch.ts';
 import { type Held, withLock } from '../../live/with-plane.ts';
 import { ensureCertificates } from '../../pki/certificates.ts';
 import { describeDays } from '../../pki/inspect.ts';
-import { type Addresses, addressesOf, buildIngress, buildServices, loadBalancerIp } from '../../plane/addresses.ts';
+import { type Addresses, addressesOf, loadBalancerIp } from '../../plane/addresses.ts';
 import { isRestoring, type PlaneRecord } from '../../plane/record.ts';
-import { certificateContext } from '../../plane/render.ts';
+import { certificateContext, renderExposure } from '../../plane/render.ts';
 import { readAuthority } from '../../plane/secrets.ts';
 import { describeStorage } from '../../plane/storage.ts';
 import { runPreflight } from '../../preflight/run.ts';
@@ -182,8 +182,8 @@ async function ensureAddresses(
 ): Promise<Addresses> {
   const { spec, reporter } = request;
   const members = Math.max(presentMembers(existing), spec.etcdMembers);
-  const objects = [...buildServices(record.planeId, spec, members), ...buildIngress(record.planeId, spec)];
-  const now = await applyAll(cluster, record.planeId, objects, existing, applied, reporter);
+  const { services: asked, ingress } = renderExposure(record.planeId, spec, members);
+  const now = await applyAll(cluster, record.planeId, [...asked, ...ingress], existing, applied, reporter);
   const services = now.filter((object) => object.kind === 'Service') as Service[];
   const told = spec.inCluster === 'loadbalancer' ? await balanced(cluster, services, request, stop) : services;
   return addressesOf(spec, told, record.issuers);
