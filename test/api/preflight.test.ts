@@ -4,6 +4,7 @@ import { describe, expect, test } from 'vitest';
 import { parseSpec } from '../../src/config/parse.ts';
 import type { ClusterSpec } from '../../src/config/schema.ts';
 import { connectInfra } from '../../src/kube/connect.ts';
+import type { InfraCluster } from '../../src/kube/infra-cluster.ts';
 import type { ConfigMap, KubeObject } from '../../src/kube/objects.ts';
 import { createAuthority } from '../../src/pki/issue.ts';
 import { toConfigMap } from '../../src/plane/record.ts';
@@ -43,6 +44,39 @@ function recorded(input: object = {}): ConfigMap {
   return toConfigMap({ planeId: 'plane-one', toolVersion: '0', spec: spec(input), issuers: [], phase: 'available' });
 }
 
+/**
+ * A cluster that answers in rounds: nobody hears an answer before all questions of the round are answered.
+ *
+ * @returns `rounds`, how many questions each had
+ */
+function inRounds(cluster: InfraCluster): { slowed: InfraCluster; rounds: number[] } {
+  const rounds: number[] = [];
+  let open = 0;
+  let answered: (() => void)[] = [];
+  const slowed = new Proxy(cluster, {
+    get(target, name) {
+      const value: unknown = Reflect.get(target, name, target);
+      if (typeof value !== 'function') return value;
+      return async (...rest: unknown[]) => {
+        open++;
+        try {
+          return await value.apply(target, rest);
+        } finally {
+          await new Promise<void>((next) => {
+            answered.push(next);
+            if (answered.length < open) return;
+            rounds.push(open);
+            const round = answered;
+            [open, answered] = [0, []];
+            for (const each of round) each();
+          });
+        }
+      };
+    },
+  });
+  return { slowed, rounds };
+}
+
 /** What policy engines do in many clusters, in the API server's own language. */
 async function refuseNodePorts({ admin, name }: Delegate): Promise<void> {
   const at = '/apis/admissionregistration.k8s.io/v1';
@@ -78,12 +112,13 @@ describe('with the rights of the README', () => {
     );
   });
 
-  test('all is asked within 300 ms', async () => {
+  test('many questions are asked at once, a few rounds one after the other', async () => {
     const { cluster } = await newNamespace();
-    await assess(cluster, spec());
-    const started = performance.now();
-    await assess(cluster, spec());
-    expect(performance.now() - started).toBeLessThan(300);
+    const { slowed, rounds } = inRounds(cluster);
+    await assess(slowed, spec());
+    const [asked, inAll] = [rounds.length, rounds.reduce((sum, round) => sum + round, 0)];
+    expect(inAll, rounds.join(', ')).toBeGreaterThan(25);
+    expect(asked, rounds.join(', ')).toBeLessThanOrEqual(5);
   });
 
   test('nothing is stored by it', async () => {
