@@ -86,12 +86,9 @@ test('a byte changed anywhere is noticed', async () => {
       changed[at]! ^= 1;
       // The rest of a block behind a part carries nothing.
       if (content === plain && content[at] === 0) continue;
-      await expect(
-        read(fileOf(changed), { ...keys, identities: [...keys.identities] }),
-        `byte ${at}`,
-      ).rejects.toMatchObject({
-        anchor: expect.stringMatching(/^backup-(damaged|key)$/),
-      });
+      await expect(read(fileOf(changed), { ...keys, identities: [...keys.identities] }), `byte ${at}`).rejects.toThrow(
+        /damaged|cannot be opened/,
+      );
     }
 });
 
@@ -104,7 +101,7 @@ test('a file that ends too early is no backup, wherever it ends', async () => {
       await expect(
         read(fileOf(content.subarray(0, length)), { ...keys, identities: [...keys.identities] }),
         `${length} bytes`,
-      ).rejects.toMatchObject({ anchor: expect.stringMatching(/^backup-(damaged|key)$/) });
+      ).rejects.toThrow(/damaged|cannot be opened/);
 });
 
 test('a snapshot that breaks off ends the backup', async () => {

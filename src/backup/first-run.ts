@@ -2,6 +2,7 @@ import { UserError } from '../base/errors.ts';
 import type { InfraCluster } from '../kube/infra-cluster.ts';
 import type { Event, Job, KubeObject, Pod } from '../kube/objects.ts';
 import { hindranceOf } from '../live/one-off-pod.ts';
+import { isRunning, refusalOf } from '../live/pod-problems.ts';
 import type { Phase } from '../ui/reporter.ts';
 import { waitFor } from '../ui/wait-for.ts';
 import type { Patience } from '../ui/work.ts';
@@ -16,6 +17,8 @@ export interface RunRequest extends Patience {
   phase: Phase;
 }
 
+/** In templates/plane/backup-cronjob.yaml. */
+const container = 'backup';
 const jobKind = { apiVersion: 'batch/v1', kind: 'Job' };
 
 /**
@@ -69,7 +72,7 @@ async function podOf(cluster: InfraCluster, job: string): Promise<Pod | undefine
 }
 
 async function logOf(cluster: InfraCluster, pod: Pod | undefined): Promise<string> {
-  return pod ? (await cluster.log(pod.metadata.name, { tailLines: 12 }).catch(() => '')).trim() : '';
+  return pod ? (await cluster.log(pod.metadata.name, { container, tailLines: 12 }).catch(() => '')).trim() : '';
 }
 
 async function waitsFor(
@@ -77,17 +80,15 @@ async function waitsFor(
   job: string,
   pod: Pod | undefined,
 ): Promise<ReturnType<typeof hindranceOf>> {
-  if (pod?.status?.containerStatuses?.[0]?.state?.running)
-    return { words: 'the backup is being made', hopeless: false };
-  if (pod) return hindranceOf(pod);
+  if (pod && isRunning(pod, container)) return { words: 'the backup is being made', hopeless: false };
+  if (pod) return hindranceOf(pod, [container]);
   // A quota, a LimitRange, pod security or a webhook refuses the pod.
   const { items } = await cluster.list<Event>(
     { apiVersion: 'v1', kind: 'Event' },
     { fieldSelector: `involvedObject.name=${job},reason=FailedCreate` },
   );
-  return items[0]?.message
-    ? { words: items[0].message, hopeless: true }
-    : { words: 'its pod is awaited', hopeless: false };
+  const refusal = refusalOf(job, items);
+  return refusal ? { words: refusal, hopeless: true } : { words: 'its pod is awaited', hopeless: false };
 }
 
 /** @param job undefined where there is nothing of it to look at any more */

@@ -2,14 +2,16 @@ import { Readable } from 'node:stream';
 import { UserError } from '../base/errors.ts';
 import type { ExecResult } from '../kube/exec.ts';
 import type { InfraCluster } from '../kube/infra-cluster.ts';
-import type { PersistentVolumeClaim, Pod } from '../kube/objects.ts';
+import type { PersistentVolumeClaim } from '../kube/objects.ts';
 import { type Failed, lastLines, oneOff, podKind, removePod, waitForPod } from '../live/one-off-pod.ts';
+import { isRunning } from '../live/pod-problems.ts';
 import { containerSecurity, podSecurity } from '../plane/workloads.ts';
 import type { Patience } from '../ui/work.ts';
 import { backupsClaim, claimKind, nodeImage } from './cronjob.ts';
 import type { BackupStore, StoredBackup } from './store.ts';
 
 const podName = 'k8sk8s-backups';
+const container = 'shelf';
 const folder = '/backups';
 
 /**
@@ -84,11 +86,13 @@ async function withPod<T>(cluster: InfraCluster, request: Patience, work: (run: 
       kind: 'refused',
     });
   await removePod(cluster, podName, request, shelfError(cluster));
-  await cluster.create(buildPod(image));
+  const pod = buildPod(image);
+  await cluster.create(pod);
   try {
-    await waitForPod(cluster, podName, request, isRunning, shelfError(cluster));
+    await waitForPod(cluster, pod, request, (now) => isRunning(now, container), shelfError(cluster));
     return await work(async (script, onStdout) => {
       const result = await cluster.exec(podName, ['node', '-e', script], {
+        container,
         onStdout,
         timeout: 24 * 3600 * 1000,
         signal: request.signal,
@@ -112,7 +116,7 @@ function buildPod(image: string) {
       securityContext: podSecurity,
       containers: [
         {
-          name: 'shelf',
+          name: container,
           image,
           command: ['node', '-e', 'setInterval(() => undefined, 60000)'],
           securityContext: containerSecurity(),
@@ -124,8 +128,6 @@ function buildPod(image: string) {
     },
   };
 }
-
-const isRunning = ({ status }: Pod) => status?.containerStatuses?.[0]?.state?.running !== undefined;
 
 function shelfError({ namespace }: InfraCluster): Failed {
   return (why) =>

@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import { probeNetwork } from '../operations/network-probe.ts';
-import { type PlaneStatus, planeStatus, problemsOf } from '../operations/status.ts';
+import { problemsOf } from '../operations/status/problems.ts';
+import { type PlaneStatus, planeStatus } from '../operations/status/status.ts';
 import { formatAge } from '../ui/age.ts';
 import { table } from '../ui/table.ts';
 import {

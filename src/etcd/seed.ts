@@ -3,6 +3,7 @@ import { UserError } from '../base/errors.ts';
 import type { InfraCluster } from '../kube/infra-cluster.ts';
 import type { KubeObject, PersistentVolumeClaim, Secret, StatefulSet } from '../kube/objects.ts';
 import { type Failed, lastLines, oneOff, podKind, removePod, waitForPod } from '../live/one-off-pod.ts';
+import { containerStatus, hasSucceeded, isRunning } from '../live/pod-problems.ts';
 import { claimName, dataVolume } from '../plane/names.ts';
 import { authoritiesSecret } from '../plane/secrets.ts';
 import { claimTemplate, type Storage, type Volume } from '../plane/storage.ts';
@@ -60,13 +61,7 @@ async function fillClaim(cluster: InfraCluster, seed: Seed, volume: Volume, owne
   await cluster.create(pod);
   try {
     await take(cluster, seed, pod);
-    await waitForPod(
-      cluster,
-      pod.metadata.name,
-      seed,
-      ({ status }) => status?.phase === 'Succeeded',
-      restoreFailed(cluster),
-    );
+    await waitForPod(cluster, pod, seed, (now) => hasSucceeded(now, 'place'), restoreFailed(cluster));
   } finally {
     await cluster.delete(podKind, pod.metadata.name).catch(() => undefined);
   }
@@ -84,13 +79,7 @@ async function startFilled(cluster: InfraCluster, seed: Seed, owner: Secret): Pr
   await removePod(cluster, pod.metadata.name, seed, restoreFailed(cluster));
   await cluster.create(pod);
   await take(cluster, seed, pod);
-  await waitForPod(
-    cluster,
-    pod.metadata.name,
-    seed,
-    ({ status }) => status?.containerStatuses?.every(({ ready }) => ready) ?? false,
-    restoreFailed(cluster),
-  );
+  await waitForPod(cluster, pod, seed, (now) => containerStatus(now, 'etcd')?.ready === true, restoreFailed(cluster));
 }
 
 /** Only the infra cluster can name a template's revision; it is a hash of the template, the same each time. */
@@ -165,6 +154,8 @@ interface Template extends KubeObject {
   };
 }
 
+type Step = ReturnType<typeof steps>[number];
+
 /** Receive, restore, place: one after the other, each admitted as etcd's own container is. */
 function steps({ workload, nodeImage, member }: Seed) {
   const { image, args, resources, securityContext } = (workload as Template).spec.template.spec.containers[0]!;
@@ -212,7 +203,7 @@ function claimPod(seed: Seed, owner: Secret) {
   ).spec.template.spec;
   // The last has the members' names, which are in their arguments. A node's own volume binds the member to the node.
   const place = { nodeSelector, tolerations, affinity, imagePullSecrets, securityContext, hostAliases };
-  const [receive, restore, last] = steps(seed);
+  const [receive, restore, last] = steps(seed) as [Step, Step, Step];
   return {
     ...podKind,
     metadata: { ...seedPod.metadata, ownerReferences: ownedBy(owner) },
@@ -259,13 +250,7 @@ const longestSending = 24 * 3600 * 1000;
 /** Brings the snapshot into the pod once it waits for it. */
 async function take(cluster: InfraCluster, seed: Seed, pod: SeedPod): Promise<void> {
   const { snapshot, progress, signal } = seed;
-  await waitForPod(
-    cluster,
-    pod.metadata.name,
-    seed,
-    ({ status }) => status?.initContainerStatuses?.[0]?.state?.running !== undefined,
-    restoreFailed(cluster),
-  );
+  await waitForPod(cluster, pod, seed, (now) => isRunning(now, 'receive'), restoreFailed(cluster));
   let sent = 0;
   const counted = async function* () {
     for await (const chunk of snapshot.open()) {

@@ -87,6 +87,9 @@ export interface Pod extends KubeObject {
   };
   status?: {
     phase?: string;
+    /** Of a pod that was ended as a whole: `Evicted`, `DeadlineExceeded`. */
+    reason?: string;
+    message?: string;
     podIP?: string;
     hostIP?: string;
     startTime?: string;

@@ -1,10 +1,11 @@
 import { UserError } from '../base/errors.ts';
 import { isQuotaExceeded } from '../kube/errors.ts';
 import type { InfraCluster } from '../kube/infra-cluster.ts';
-import type { ConfigMap, KubeObject, Pod } from '../kube/objects.ts';
+import type { ConfigMap, KubeObject } from '../kube/objects.ts';
 import { recordName } from '../plane/names.ts';
 import type { Patience } from '../ui/work.ts';
 import { type Failed, oneOff, podKind, removePod, waitForPod } from './one-off-pod.ts';
+import { hasSucceeded } from './pod-problems.ts';
 
 interface Template extends KubeObject {
   spec: {
@@ -55,7 +56,7 @@ export async function runOnce(
   patience: Patience,
 ): Promise<string | undefined> {
   const { name } = pod.metadata;
-  const { image } = pod.spec.containers[0]!;
+  const [{ name: container, image }] = pod.spec.containers;
   const failed: Failed = (why) =>
     new UserError({
       what: `the image ${image} cannot be used`,
@@ -72,14 +73,12 @@ export async function runOnce(
     throw error;
   }
   try {
-    await waitForPod(cluster, name, patience, ranToItsEnd, failed);
-    return (await cluster.log(name)).trim();
+    await waitForPod(cluster, pod, patience, (now) => hasSucceeded(now, container), failed);
+    return (await cluster.log(name, { container })).trim();
   } finally {
     await cluster.delete(podKind, name).catch(() => undefined);
   }
 }
-
-const ranToItsEnd = ({ status }: Pod) => status?.containerStatuses?.[0]?.state?.terminated?.exitCode === 0;
 
 /** The workload's pod reduced to its image, its place and what admission looks at. Pure. */
 function trialPod(workload: Template, owner: ConfigMap) {
@@ -113,7 +112,7 @@ export function podLike(
     spec: {
       ...Object.fromEntries(Object.entries(place).filter(([, value]) => value !== undefined)),
       ...oneOff,
-      containers: [container],
+      containers: [container] as [typeof container],
     },
   };
 }

@@ -3,12 +3,18 @@ import type { InfraCluster } from '../kube/infra-cluster.ts';
 import type { ContainerStatus, Pod } from '../kube/objects.ts';
 import { waitFor } from '../ui/wait-for.ts';
 import type { Patience } from '../ui/work.ts';
-import { configReasons, imageReasons } from './pods.ts';
+import { describeProblem, podProblems } from './pod-problems.ts';
 
 /** Makes the error out of why the pod did not come to where it was to be. */
 export type Failed = (why: string) => UserError;
 
 export const podKind = { apiVersion: 'v1', kind: 'Pod' };
+
+/** What of a pod that k8sk8s makes tells which containers are its own. */
+export interface OneOffPod {
+  metadata: { name: string };
+  spec: { initContainers?: { name: string }[]; containers: { name: string }[] };
+}
 
 /** In the spec of every pod that k8sk8s runs once, for itself: nothing of the namespace gets in, and it ends at once. */
 export const oneOff = {
@@ -25,20 +31,22 @@ export const oneOff = {
  */
 export async function waitForPod(
   cluster: InfraCluster,
-  name: string,
+  { metadata: { name }, spec }: OneOffPod,
   { timeout, signal }: Patience,
   reached: (pod: Pod) => boolean,
   failed: Failed,
 ): Promise<void> {
+  const own = [...(spec.initContainers ?? []), ...spec.containers].map((container) => container.name);
   let hindrance = '';
   await waitFor({
     until: async () => {
       const pod = await cluster.get<Pod>(podKind, name);
       if (!pod) throw failed(`its pod ${name} was deleted by somebody else`);
       if (reached(pod)) return true;
-      const ended = statusesOf(pod).find(({ state }) => (state?.terminated?.exitCode ?? 0) !== 0);
-      if (ended) throw failed(await lastWords(cluster, name, ended));
-      const { words, hopeless } = hindranceOf(pod);
+      const problems = podProblems(pod, own);
+      const ended = problems.find(({ kind, added }) => kind === 'ended' && !added);
+      if (ended) throw failed(await lastWords(cluster, name, ended.container!));
+      const { words, hopeless } = hindranceOf(pod, own);
       if (hopeless) throw failed(words);
       hindrance = words;
       return false;
@@ -66,23 +74,18 @@ export async function removePod(
   });
 }
 
-/** What keeps a pod from running, in a few words, and whether no waiting mends it. Pure. */
-export function hindranceOf(pod: Pod): { words: string; hopeless: boolean } {
-  const waiting = statusesOf(pod).flatMap(({ state }) => state?.waiting ?? []);
-  const stuck = waiting.find(({ reason = '' }) => imageReasons.has(reason) || configReasons.has(reason));
-  if (stuck) return { words: `${stuck.reason}: ${stuck.message ?? 'the kubelet gives no detail'}`, hopeless: true };
-  const scheduled = pod.status?.conditions?.find(({ type }) => type === 'PodScheduled');
-  if (scheduled?.status === 'False')
-    return { words: `its pod has no node: ${scheduled.message ?? 'the scheduler gives no detail'}`, hopeless: false };
-  const [first] = waiting;
-  return {
-    words: `its pod is still ${pod.status?.phase ?? 'Pending'}${first?.reason ? ` (${first.reason})` : ''}`,
-    hopeless: false,
-  };
-}
-
-function statusesOf({ status }: Pod): ContainerStatus[] {
-  return [...(status?.initContainerStatuses ?? []), ...(status?.containerStatuses ?? [])];
+/**
+ * What keeps a pod from running, in a few words, and whether no waiting mends it. Pure.
+ *
+ * @param own names of the containers that k8sk8s put there
+ */
+export function hindranceOf(pod: Pod, own: readonly string[]): { words: string; hopeless: boolean } {
+  const { phase, reason, message } = pod.status ?? {};
+  if (phase === 'Failed' && reason)
+    return { words: `its pod ended: ${[reason, message].filter(Boolean).join(': ')}`, hopeless: true };
+  const [problem] = podProblems(pod, own);
+  if (problem) return { words: describeProblem(problem), hopeless: problem.hopeless };
+  return { words: `its pod is still ${phase ?? 'Pending'}`, hopeless: false };
 }
 
 async function lastWords(cluster: InfraCluster, pod: string, { name, state }: ContainerStatus): Promise<string> {

@@ -3,10 +3,6 @@ import type { InfraCluster } from '../kube/infra-cluster.ts';
 import type { Pod } from '../kube/objects.ts';
 import { planeSelector } from '../plane/names.ts';
 
-/** Reasons for which a container waits that no waiting mends. https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/ */
-export const imageReasons = new Set(['ErrImagePull', 'ImagePullBackOff', 'InvalidImageName', 'ErrImageNeverPull']);
-export const configReasons = new Set(['CreateContainerConfigError', 'CreateContainerError', 'RunContainerError']);
-
 /** Pods of a component, or of the whole plane, by name; not those that ran to their end and stay in the list, as an evicted one does. */
 export async function podsOf(cluster: InfraCluster, planeId: string, component?: Component): Promise<Pod[]> {
   const { items } = await cluster.pods(

@@ -6,8 +6,8 @@ import { deleteSnapshot, storedSnapshot, storeSnapshot } from '../etcd/snapshots
 import type { InfraCluster } from '../kube/infra-cluster.ts';
 import type { Workload } from '../kube/objects.ts';
 import type { Plane } from '../live/open.ts';
+import { PodWatch } from '../live/pod-watch.ts';
 import { podsOf } from '../live/pods.ts';
-import { Diagnosis } from '../live/watch.ts';
 import { type HeldPlane, withPlane } from '../live/with-plane.ts';
 import { type Asleep, toConfigMap } from '../plane/record.ts';
 import { buildControlPlane } from '../plane/render.ts';
@@ -74,7 +74,7 @@ async function wake(plane: HeldPlane): Promise<string | undefined> {
   const { bundle } = await renewLeaves(cluster, plane, reporter);
   await giveBack(cluster, { ...plane, bundle }, record.asleep, held);
   const workloads = await workloadsOf(cluster, record);
-  const diagnosis = new Diagnosis(cluster, record.planeId);
+  const diagnosis = new PodWatch(cluster, record.planeId);
   try {
     diagnosis.expect(workloads.map((each) => withPods(each, replicas)));
     const start = (some: Workload[]) => scale(cluster, some, (name) => podsOfAwake(name, replicas));
@@ -102,7 +102,7 @@ function withPods(workload: Workload, replicas: Asleep['replicas']): Workload {
 
 async function untilAnswers(
   plane: Plane,
-  diagnosis: Diagnosis,
+  diagnosis: PodWatch,
   { reporter, timeout, signal }: Work,
   onAnswer: () => Promise<void>,
 ): Promise<void> {

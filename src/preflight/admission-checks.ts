@@ -2,7 +2,7 @@ import type { Anchor } from '../base/anchors.ts';
 import type { ClusterSpec } from '../config/schema.ts';
 import { ApiError, explainCallError, isQuotaExceeded } from '../kube/errors.ts';
 import type { KubeObject, Secret, Service } from '../kube/objects.ts';
-import { refusedPod } from '../live/watch.ts';
+import { refusedPod } from '../live/admission.ts';
 import { apiserverService } from '../plane/addresses.ts';
 import { type Check, type CheckContext, describeMissingRight, type Outcome, ok, outcomeOf } from './check.ts';
 import { quotaRoom, quotaShortages } from './quota.ts';

@@ -3,7 +3,7 @@ import https from 'node:https';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { expect, it } from 'vitest';
 import { connectHosted } from '../kube/connect.ts';
-import type { Diagnosis } from '../live/watch.ts';
+import type { PodWatch } from '../live/pod-watch.ts';
 import { createAuthority, issueLeaf } from '../pki/issue.ts';
 import { waitAvailable } from './available.ts';
 
@@ -33,7 +33,7 @@ it('a connection that its ingress controller lost is not waited for', async () =
     failure: undefined,
     apiServerReady: true,
     waitingFor: () => undefined,
-  } as unknown as Diagnosis;
+  } as unknown as PodWatch;
   const phase = { update: () => undefined, done: () => undefined, fail: () => undefined };
   try {
     await waitAvailable(hosted, nothingWrong, { timeout: 30_000, phase, signal: new AbortController().signal });

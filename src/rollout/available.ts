@@ -6,7 +6,7 @@ import type { HostedCluster } from '../kube/hosted-cluster.ts';
 import type { InfraCluster } from '../kube/infra-cluster.ts';
 import type { Workload } from '../kube/objects.ts';
 import { shownCertificate } from '../kube/shown-certificate.ts';
-import type { Diagnosis } from '../live/watch.ts';
+import type { PodWatch } from '../live/pod-watch.ts';
 import type { Phase } from '../ui/reporter.ts';
 import { waitFor } from '../ui/wait-for.ts';
 
@@ -39,7 +39,7 @@ export interface Availability {
  */
 export async function waitAvailable(
   cluster: HostedCluster,
-  diagnosis: Diagnosis,
+  diagnosis: PodWatch,
   { timeout, phase, signal, onAnswer }: Availability,
 ): Promise<void> {
   let answered: Promise<void> | undefined;
@@ -47,7 +47,7 @@ export async function waitAvailable(
   let last = 'no answer yet';
   const answers = async (): Promise<boolean> => {
     const answer = await firstAnswer(cluster).catch((error: Error) => error);
-    last = answerWords(answer);
+    last = describeAnswer(answer);
     if (!(answer instanceof Error)) {
       answered ??= onAnswer?.() ?? Promise.resolve();
       // Told when the API server is ready, which does not wait for it.
@@ -84,7 +84,7 @@ export async function waitAvailable(
 }
 
 /** What came of asking `/readyz`, in a few words. @throws what is no answer of a network or an API server */
-function answerWords(answer: { failing: string[] } | Error): string {
+function describeAnswer(answer: { failing: string[] } | Error): string {
   if (answer instanceof ConnectionError) return describeConnectionError(answer);
   if (answer instanceof ApiError) return `answers ${answer.status}`;
   if (answer instanceof Error) throw answer;
@@ -121,7 +121,7 @@ async function firstAnswer(cluster: HostedCluster): ReturnType<HostedCluster['re
 export async function waitRolledOut(
   cluster: InfraCluster,
   workloads: Workload[],
-  diagnosis: Diagnosis,
+  diagnosis: PodWatch,
   timeout: number,
   signal: AbortSignal,
 ): Promise<void> {
@@ -160,7 +160,7 @@ export function isRolledOut({ metadata, spec, status = {} }: Workload): boolean 
 }
 
 /** The API answers; controller-manager and scheduler are part of the promise too. @param timeout milliseconds */
-export async function waitComponentsReady(diagnosis: Diagnosis, timeout: number, signal: AbortSignal): Promise<void> {
+export async function waitComponentsReady(diagnosis: PodWatch, timeout: number, signal: AbortSignal): Promise<void> {
   await waitFor({
     until: () => diagnosis.unready.length === 0,
     failure: () => diagnosis.failure,

@@ -6,9 +6,9 @@ import type { InfraCluster } from '../kube/infra-cluster.ts';
 import { type KubeObject, nameOf, type Workload } from '../kube/objects.ts';
 import { type Applied, applyAll, type Existing } from '../live/apply.ts';
 import { growClaims } from '../live/grow-claims.ts';
+import type { PodWatch } from '../live/pod-watch.ts';
 import { podsOf } from '../live/pods.ts';
 import { sealingOf } from '../live/sealed-ca.ts';
-import type { Diagnosis } from '../live/watch.ts';
 import { ensureCertificates, type PkiBundle } from '../pki/certificates.ts';
 import { type Addresses, buildServices } from '../plane/addresses.ts';
 import { belongsTo } from '../plane/names.ts';
@@ -44,7 +44,7 @@ export interface PlaneInMaking {
   existing: Existing;
   applied: Applied;
   request: ControlPlaneRequest;
-  diagnosis: Diagnosis;
+  diagnosis: PodWatch;
   stop: AbortSignal;
 }
 

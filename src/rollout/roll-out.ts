@@ -4,7 +4,7 @@ import type { InfraCluster } from '../kube/infra-cluster.ts';
 import type { KubeObject, Secret, Workload } from '../kube/objects.ts';
 import { type Applied, applyAll, Existing, nothingApplied } from '../live/apply.ts';
 import type { Plane } from '../live/open.ts';
-import { Diagnosis } from '../live/watch.ts';
+import { PodWatch } from '../live/pod-watch.ts';
 import type { PkiBundle } from '../pki/certificates.ts';
 import { buildControlPlane } from '../plane/render.ts';
 import { settledMembership } from '../plane/workloads.ts';
@@ -42,7 +42,7 @@ export async function waitReplaced(
   planeId: string,
   now: Workload[],
   built: KubeObject[],
-  diagnosis: Diagnosis,
+  diagnosis: PodWatch,
   { timeout, signal }: Patience,
 ): Promise<void> {
   const statefulSet = now.some(isStatefulSet) && built.find(isStatefulSet);
@@ -84,7 +84,7 @@ export async function rollOut(
   );
   const built = buildControlPlane(plane.record, plane.spec, plane.addresses, plane.storage, bundle, membership);
   const workloads = built.workloads.filter(({ metadata }) => (rolled as string[]).includes(metadata.name));
-  const diagnosis = new Diagnosis(cluster, planeId);
+  const diagnosis = new PodWatch(cluster, planeId);
   const hosted = await plane.connect();
   try {
     diagnosis.expect(workloads);

@@ -1,6 +1,6 @@
 import { UserError } from '../base/errors.ts';
 import type { KubeObject, Workload } from '../kube/objects.ts';
-import type { Diagnosis } from '../live/watch.ts';
+import type { PodWatch } from '../live/pod-watch.ts';
 import { waitFor } from '../ui/wait-for.ts';
 import type { Work } from '../ui/work.ts';
 
@@ -39,7 +39,7 @@ export function startOrder<T extends KubeObject>(
  *
  * @throws UserError with the cause when it cannot
  */
-export async function waitEtcdStarts(diagnosis: Diagnosis, { reporter, timeout, signal }: Work): Promise<void> {
+export async function waitEtcdStarts(diagnosis: PodWatch, { reporter, timeout, signal }: Work): Promise<void> {
   await reporter.during('Starting etcd', (phase) =>
     waitFor({
       until: () => diagnosis.etcdStarts,

@@ -15,7 +15,7 @@ import type { InfraCluster } from '../../kube/infra-cluster.ts';
 import type { ConfigMap, KubeObject, Node, Workload } from '../../kube/objects.ts';
 import { applyAll, Existing, nothingApplied } from '../../live/apply.ts';
 import { tryImages } from '../../live/image-trial.ts';
-import { Diagnosis } from '../../live/watch.ts';
+import { PodWatch } from '../../live/pod-watch.ts';
 import { type HeldPlane, withPlane } from '../../live/with-plane.ts';
 import { buildIngress, buildServices } from '../../plane/addresses.ts';
 import { planeSelector } from '../../plane/names.ts';
@@ -159,7 +159,7 @@ class Upgrade {
     const workloads = this.#workloads(target);
     const version = target.kubernetesVersion;
     const ready = await this.#readyWorkers();
-    const diagnosis = new Diagnosis(this.#cluster, this.#plane.record.planeId);
+    const diagnosis = new PodWatch(this.#cluster, this.#plane.record.planeId);
     try {
       if (this.#plane.storage.kind === 'ephemeral') refuseDataLoss(workloads, await Existing.read(this.#cluster));
       await this.#step(`etcd`, async () => this.#rollOut(workloads.filter(is('etcd')), diagnosis));
@@ -188,7 +188,7 @@ class Upgrade {
     const { reporter } = this.#plane.held;
     const [from, to] = [before.kubernetesVersion, target.kubernetesVersion];
     reporter.warn(`${sentenceOf(cause)}\nGoing back to ${from}`);
-    const diagnosis = new Diagnosis(this.#cluster, this.#plane.record.planeId);
+    const diagnosis = new PodWatch(this.#cluster, this.#plane.record.planeId);
     try {
       await this.#step(`API servers, controller-manager and scheduler back to ${from}`, async () => {
         await this.#rollOut(this.#workloads(before).filter(isNot('etcd')), diagnosis);
@@ -237,7 +237,7 @@ class Upgrade {
     );
   }
 
-  async #rollOut(workloads: KubeObject[], diagnosis: Diagnosis): Promise<void> {
+  async #rollOut(workloads: KubeObject[], diagnosis: PodWatch): Promise<void> {
     const { reporter, timeout, signal } = this.#plane.held;
     diagnosis.expect(workloads);
     const { planeId } = this.#plane.record;
@@ -248,7 +248,7 @@ class Upgrade {
   }
 
   /** The public address answers, in the version that it should, and what was written before is there. */
-  async #answersAs(version: string, diagnosis: Diagnosis): Promise<void> {
+  async #answersAs(version: string, diagnosis: PodWatch): Promise<void> {
     const { reporter, timeout, signal } = this.#plane.held;
     const phase = { update: (text: string) => reporter.debug(text), done: () => undefined, fail: () => undefined };
     await waitAvailable(this.#hosted, diagnosis, { timeout, phase, signal });
@@ -304,7 +304,7 @@ class Upgrade {
   }
 
   /** Ready at the end as at the beginning, and no component ended in between. */
-  async #observe(readyBefore: number, diagnosis: Diagnosis): Promise<void> {
+  async #observe(readyBefore: number, diagnosis: PodWatch): Promise<void> {
     const observe = this.#observeFor;
     const { signal } = this.#plane.held;
     diagnosis.expect(await this.#live());

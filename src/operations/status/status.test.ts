@@ -1,7 +1,9 @@
 import { expect, test } from 'vitest';
-import { workerStatus } from '../hosted/workers.ts';
-import type { Event, Node, Pod } from '../kube/objects.ts';
-import { componentStatus, problemsOf, warningsOf } from './status.ts';
+import { workerStatus } from '../../hosted/workers.ts';
+import type { Event, Node, Pod } from '../../kube/objects.ts';
+import { componentStatus } from './component-status.ts';
+import { problemsOf } from './problems.ts';
+import { warningsOf } from './warnings.ts';
 
 const pod = (status: Pod['status'], name = 'etcd-0'): Pod => ({
   apiVersion: 'v1',
@@ -33,7 +35,7 @@ test.each([
   [
     'fits on no node',
     [pod({ conditions: [{ type: 'PodScheduled', status: 'False', message: 'no room' }] })],
-    'no room',
+    'no infra node takes its pod: no room',
   ],
   [
     'crashes',
@@ -48,7 +50,7 @@ test.each([
         ],
       }),
     ],
-    'CrashLoopBackOff: it ended with exit code 137 (out of memory); its last words: k8sk8s logs -n team --previous etcd',
+    'CrashLoopBackOff: it ended with exit code 137 (out of memory)',
   ],
   [
     'runs and is not ready',

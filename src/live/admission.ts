@@ -1,0 +1,39 @@
+import { UserError } from '../base/errors.ts';
+
+/** A pod that an admission step of the infra cluster refuses: quota, pod security, a webhook. @param message the API server's */
+export function refusedPod(component: string, message: string): UserError {
+  const [cause, fix] = causes.find(([pattern]) => pattern.test(message))?.[1] ?? [
+    'the infra cluster refuses it',
+    'change what is named there and run the command again',
+  ];
+  return new UserError({
+    what: `the pod of ${component} cannot be created: ${cause}`,
+    why: message,
+    fix,
+    anchor: 'pod-refused',
+  });
+}
+
+const causes: [pattern: RegExp, words: [cause: string, fix: string]][] = [
+  [
+    /exceeded quota|must specify (limits|requests|cpu|memory)/,
+    [
+      "the namespace's quota does not allow it",
+      'free or raise the quota (kubectl describe quota), or ask for less with --resources',
+    ],
+  ],
+  [
+    /violates PodSecurity/,
+    [
+      'the pod security level of the namespace does not allow it',
+      'this is a bug of k8sk8s if the level is "restricted" or lower; otherwise ask the administrator which policy it is',
+    ],
+  ],
+  [
+    /admission webhook/,
+    [
+      'an admission webhook of the infra cluster refuses it',
+      "ask the infra cluster's administrator about that webhook",
+    ],
+  ],
+];

@@ -1,0 +1,59 @@
+import { UserError } from '../base/errors.ts';
+import { components } from '../config/components.ts';
+import type { InfraCluster } from '../kube/infra-cluster.ts';
+import type { Event } from '../kube/objects.ts';
+import { refusedPod } from './admission.ts';
+import { makesPodsOf } from './pod-problems.ts';
+
+/** A provisioner tries again after a failure of its own. */
+const volumeGrace = 15_000;
+
+/** What the infra cluster says, by the namespace's events, that it does not make: a pod, a volume of etcd. */
+export class Refusals {
+  readonly #cluster: InfraCluster;
+  readonly #since = Date.now();
+  #pod: UserError | undefined;
+  /** The first refusal to make a volume, since when, and whether trying again cannot help. */
+  #volume: { since: number; hopeless: boolean; claim: string; message: string } | undefined;
+
+  constructor(cluster: InfraCluster) {
+    this.#cluster = cluster;
+  }
+
+  take(event: Event): void {
+    const when = Date.parse(event.lastTimestamp ?? event.eventTime ?? '') || Date.now();
+    // Event times have whole seconds; what is older than this run is somebody else's trouble.
+    if (when < this.#since - 1000) return;
+    const { kind, name } = event.involvedObject;
+    if (event.reason === 'ProvisioningFailed' && kind === 'PersistentVolumeClaim' && /^data-etcd-\d$/.test(name))
+      this.#examineVolume(event).catch(() => undefined);
+    if (event.reason !== 'FailedCreate' || (kind !== 'ReplicaSet' && kind !== 'StatefulSet')) return;
+    const component = components.find((each) => makesPodsOf(name, each));
+    if (component) this.#pod ??= refusedPod(component, event.message ?? '');
+  }
+
+  /** A pod of a component that could not be made. */
+  get pod(): UserError | undefined {
+    return this.#pod;
+  }
+
+  /** A volume that is not made, once waiting does not help. */
+  get volume(): UserError | undefined {
+    if (!this.#volume) return undefined;
+    const { hopeless, since, claim, message } = this.#volume;
+    if (!hopeless && performance.now() - since < volumeGrace) return undefined;
+    return new UserError({
+      what: `the infra cluster makes no volume for etcd (claim "${claim}")`,
+      why: message,
+      fix: `correct --etcd-storage-class or --etcd-storage and run the command again; more: kubectl -n ${this.#cluster.namespace} describe pvc ${claim}`,
+      anchor: 'volume',
+    });
+  }
+
+  /** Of an earlier claim of the same name, which was deleted for a better one, nothing counts. */
+  async #examineVolume({ involvedObject: { kind, name, uid }, message = '' }: Event): Promise<void> {
+    const claim = await this.#cluster.get({ apiVersion: 'v1', kind }, name);
+    const hopeless = /storageclass\S* "[^"]*" not found/i.test(message);
+    if (claim?.metadata.uid === uid) this.#volume ??= { since: performance.now(), hopeless, claim: name, message };
+  }
+}

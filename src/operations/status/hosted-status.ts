@@ -1,0 +1,52 @@
+import { messageOf } from '../../base/errors.ts';
+import { kubeletClientsBinding } from '../../hosted/addons.ts';
+import { type WorkerStatus, workerStatus } from '../../hosted/workers.ts';
+import { ApiError, ConnectionError, describeConnectionError } from '../../kube/errors.ts';
+import type { HostedCluster } from '../../kube/hosted-cluster.ts';
+import type { KubeObject, Node } from '../../kube/objects.ts';
+import type { PlaneRecord } from '../../plane/record.ts';
+import type { Storage } from '../../plane/storage.ts';
+
+/** What the hosted cluster itself answers. */
+export interface HostedStatus {
+  answers: boolean;
+  problem?: string;
+  workers: WorkerStatus[];
+}
+
+/** Asks the hosted cluster for its nodes, and whether it is still the one that deploy left. */
+export async function hostedStatus(
+  hosted: HostedCluster,
+  namespace: string,
+  phase: PlaneRecord['phase'],
+  storage: Storage,
+): Promise<HostedStatus> {
+  try {
+    const { ready, failing } = await hosted.ready(3000);
+    if (!ready) return { answers: false, problem: `the API server is not ready: ${failing.join(', ')}`, workers: [] };
+    const [nodes, binding] = await Promise.all([
+      hosted.list<Node>({ apiVersion: 'v1', kind: 'Node' }),
+      hosted.get<KubeObject>(
+        { apiVersion: 'rbac.authorization.k8s.io/v1', kind: 'ClusterRoleBinding' },
+        kubeletClientsBinding,
+      ),
+    ]);
+    return {
+      answers: true,
+      workers: nodes.items.map(workerStatus),
+      // A first deploy has not made the binding yet, so before its end nothing follows from its absence.
+      problem:
+        binding || phase !== 'available'
+          ? undefined
+          : `etcd lost its data (its ${storage.kind === 'volume' ? 'volume' : 'pod'} was replaced): run k8sk8s deploy -n ${namespace} again, then restart the workers' kubelets`,
+    };
+  } catch (error) {
+    return { answers: false, problem: `the API does not answer: ${describeNoAnswer(error)}`, workers: [] };
+  }
+}
+
+function describeNoAnswer(error: unknown): string {
+  if (error instanceof ConnectionError) return describeConnectionError(error);
+  if (error instanceof ApiError && error.status === 401) return 'it refuses the certificate of this plane';
+  return error instanceof ApiError ? `${error.status} ${messageOf(error)}`.trim() : messageOf(error);
+}

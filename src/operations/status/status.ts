@@ -1,0 +1,125 @@
+import { components } from '../../config/components.ts';
+import type { ClusterSpec } from '../../config/schema.ts';
+import { EtcdGateway } from '../../etcd/gateway.ts';
+import type { InfraCluster } from '../../kube/infra-cluster.ts';
+import type { Event } from '../../kube/objects.ts';
+import { openPlane } from '../../live/open.ts';
+import { daysLeft, type PkiBundle } from '../../pki/certificates.ts';
+import { inspect } from '../../pki/inspect.ts';
+import { planeSelector } from '../../plane/names.ts';
+import { replicasOf } from '../../plane/policies.ts';
+import type { NetworkFinding, PlaneRecord } from '../../plane/record.ts';
+import { describeStorage, type Storage } from '../../plane/storage.ts';
+import { type ComponentStatus, componentStatus, crowded } from './component-status.ts';
+import { type HostedStatus, hostedStatus } from './hosted-status.ts';
+import { type Warning, warningsOf } from './warnings.ts';
+
+export interface PlaneStatus {
+  namespace: string;
+  plane: string;
+  phase: PlaneRecord['phase'];
+  /** Since when it sleeps, RFC 3339. */
+  asleep?: string;
+  /** Since when keys that somebody may have read are being replaced, RFC 3339. */
+  exposed?: string;
+  /** A command of which the last step is to come: `etcd repair`. */
+  finishing?: string;
+  host: string;
+  server: string;
+  workerServer: string;
+  nodePort: number;
+  version: string;
+  components: ComponentStatus[];
+  storage: { kind: Storage['kind']; size?: string; storageClass?: string; name: string; loses: string };
+  /** What etcd itself complains of: `NOSPACE`, `CORRUPT`; none too when it cannot be asked. */
+  alarms: string[];
+  certificates: { name: string; days: number }[];
+  hosted: HostedStatus;
+  warnings: Warning[];
+  egress: { kind: ClusterSpec['egress']; how: string };
+  /** Absent while nobody has tried. */
+  network?: NetworkFinding;
+  limits: string[];
+}
+
+/** How the API server reaches pods for webhooks, aggregated APIs, service and pod proxy. */
+const egressWords: Record<ClusterSpec['egress'], string> = {
+  kubelet: "the API server reaches pods through the kubelets' port-forward",
+  konnectivity: 'the API server reaches nodes and pods through konnectivity agents on the workers',
+  none: 'none: the API server reaches pods with hostNetwork alone',
+};
+
+const egressLimits: Record<ClusterSpec['egress'], string[]> = {
+  kubelet: [
+    "the API server reaches what a pod listens on at all addresses or at localhost, not what listens on the pod's address alone",
+  ],
+  konnectivity: [
+    'without a Ready pod of daemonset kube-system/konnectivity-agent neither logs and exec nor webhooks and aggregated APIs work',
+  ],
+  none: [
+    'webhooks, aggregated APIs, service and pod proxy work on hostNetwork pods of the workers; those on pod addresses cannot be reached (--egress kubelet reaches them)',
+  ],
+};
+
+/** Everything about a plane that one screen can hold. @throws UserError `no-plane` or `plane-incomplete` */
+export async function planeStatus(cluster: InfraCluster, now = new Date()): Promise<PlaneStatus> {
+  const { record, addresses, bundle, spec, storage, connect } = await openPlane(cluster);
+  const hosted = record.asleep ? undefined : await connect();
+  try {
+    const [pods, events, answer, alarms] = await Promise.all([
+      cluster.pods(planeSelector(record.planeId)),
+      cluster.list<Event>({ apiVersion: 'v1', kind: 'Event' }),
+      hosted ? hostedStatus(hosted, cluster.namespace, record.phase, storage) : { answers: false, workers: [] },
+      record.asleep ? [] : etcdAlarms(cluster, bundle),
+    ]);
+    const { signer } = bundle.authorities.ca!;
+    const certificates = [
+      ...Object.entries(bundle.authorities),
+      ...(signer ? [['ca-signer', signer] as const] : []),
+      ...Object.entries(bundle.leaves),
+    ].map(([name, { certificate }]) => ({
+      name,
+      days: daysLeft(inspect(certificate), now),
+    }));
+    return {
+      namespace: cluster.namespace,
+      plane: record.planeId,
+      phase: record.phase,
+      asleep: record.asleep?.since,
+      exposed: record.exposed?.since,
+      finishing: record.finishing,
+      host: spec.host,
+      server: addresses.publicServer,
+      workerServer: addresses.workerServer,
+      nodePort: addresses.nodePort,
+      version: spec.kubernetesVersion,
+      components: components.map((name) => componentStatus(name, pods.items, events.items, replicasOf(spec, name))),
+      storage: {
+        ...storage,
+        ...describeStorage(storage),
+        ...(record.asleep?.snapshot && {
+          loses: 'while the plane sleeps, its data lies in a snapshot in Secrets of the namespace',
+        }),
+      },
+      alarms,
+      certificates: certificates.sort((a, b) => a.days - b.days),
+      hosted: answer,
+      warnings: warningsOf(events.items, pods.items),
+      egress: { kind: spec.egress, how: egressWords[spec.egress] },
+      network: record.network,
+      limits: [...egressLimits[spec.egress], ...components.flatMap((name) => crowded(name, pods.items))],
+    };
+  } finally {
+    await hosted?.close();
+  }
+}
+
+/** An alarm is the whole cluster's, so one member tells them all. */
+async function etcdAlarms(cluster: InfraCluster, bundle: PkiBundle): Promise<string[]> {
+  try {
+    return (await EtcdGateway.ofPod(cluster, bundle, 'etcd-0').status(AbortSignal.timeout(2000))).alarms;
+  } catch {
+    // Why it does not answer is told by its pod.
+    return [];
+  }
+}
