@@ -6,34 +6,34 @@ import { messageOf, UserError } from '../base/errors.ts';
 import type { Secret } from '../kube/objects.ts';
 import type { PlaneRecord } from '../plane/record.ts';
 
-/** What a backup says about itself before its content. */
+/** The header of a backup. */
 export interface BackupHead {
-  /** Of the file's layout. */
+  /** Version of the file's layout. */
   format: 1;
   /** RFC 3339. */
   created: string;
   toolVersion: string;
   namespace: string;
   record: PlaneRecord;
-  /** Where the plane answered, to find out whether it still does before another takes its place. */
+  /** Addresses of the plane; a restore looks there for the old plane. */
   addresses: { publicServer: string; workerServer: string; nodePort: number; infraNodes: string[] };
-  /** `revision`: what etcd had seen when the snapshot began; the snapshot holds at least that. */
+  /** `revision`: etcd's revision when the snapshot began; the snapshot contains at least this one. */
   etcd: { version: string; revision: number };
 }
 
-/** The names in the archive, in their order: an ordinary tar, and `sha256sum -c SHA256SUMS` gets along without k8sk8s. */
+/** The names in the archive, in their order. It is an ordinary tar; `sha256sum -c SHA256SUMS` verifies it without k8sk8s. */
 const names = { head: 'backup.json', secrets: 'secrets.json', snapshot: 'snapshot.db', sums: 'SHA256SUMS' };
 
 const format = 1;
 
-/** A backup as it is written, not yet sealed. Whatever `snapshot` throws ends it. */
+/** The stream of a backup before encryption. An error of `snapshot` ends it. */
 export function writeArchive(
   head: BackupHead,
   secrets: Secret[],
   snapshot: { size: number; chunks: AsyncIterable<Buffer> },
 ): Readable {
   const archive = pack();
-  // What ends the archive ends what is being written into it too, and is told by the archive.
+  // An error that ends the archive also ends the entry that is being written; the archive reports it.
   const entryOf = (header: { name: string; size?: number }, text?: string) =>
     archive.entry({ mode: 0o600, ...header }, text as string).on('error', () => undefined);
   const sums: string[] = [];
@@ -66,7 +66,7 @@ function sumLine(name: string, sha256: string): string {
   return `${sha256}  ${name}\n`;
 }
 
-/** Takes the parts of a backup as they come. */
+/** Gets the parts of a backup in their order. */
 export interface Visitor {
   head?(head: BackupHead): void;
   secrets?(secrets: Secret[]): void;
@@ -74,9 +74,9 @@ export interface Visitor {
 }
 
 /**
- * Reads a backup to its end and compares its checksums. What the visitor got before that may be wrong until then.
+ * Reads a backup to its end and compares its checksums. Until then, what the visitor got may be wrong.
  *
- * @throws UserError `backup-damaged` when it is not a backup, or not a whole one; and whatever the visitor throws
+ * @throws UserError `backup-damaged` when it is not a complete backup; and what the visitor throws
  */
 export async function readArchive(content: Readable, visitor: Visitor): Promise<void> {
   let [sums, expected] = ['', ''];
@@ -104,7 +104,7 @@ export async function readArchive(content: Readable, visitor: Visitor): Promise<
   if (sums !== expected) throw damaged('its content is not what its checksums say');
 }
 
-/** What a backup says about itself, from its first bytes; nothing is known of the rest. @throws UserError `backup-damaged` */
+/** The header of a backup, from its first bytes; the rest is not checked. @throws UserError `backup-damaged` */
 export async function readHeadOf(content: Readable): Promise<BackupHead> {
   let head: BackupHead | undefined;
   await eachEntry(content, async (name, body) => {
@@ -118,7 +118,7 @@ export async function readHeadOf(content: Readable): Promise<BackupHead> {
   return head;
 }
 
-/** Gives each part of the archive to `take`, until it says that it has enough. */
+/** Gives each part of the archive to `take`, until `take` wants no more. */
 async function eachEntry(
   content: Readable,
   take: (name: string, body: AsyncIterable<Buffer>) => Promise<unknown>,
@@ -149,7 +149,7 @@ function parseHead(text: string): BackupHead {
 
 export function damaged(why: string, cause?: unknown): UserError {
   return new UserError({
-    what: 'the backup is damaged, or is none',
+    what: 'the backup is damaged, or the file is not a backup',
     why,
     fix: 'use another copy or an earlier backup',
     anchor: 'backup-damaged',

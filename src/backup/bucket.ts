@@ -15,38 +15,38 @@ import { type BucketKeys, type BucketLocation, urlOf } from './location.ts';
 import { backupSuffix, byTime } from './names.ts';
 import type { BackupStore, StoredBackup } from './store.ts';
 
-// The only importer of the S3 client: nobody else's start waits for it.
+// The only importer of the S3 client, so no other command loads it.
 
-/** Of each request that carries a part; as many as two are held at once. S3 takes 10,000 parts, so 80 GiB will do. */
+/** Bytes of a part; two parts are in memory at once. S3 allows 10,000 parts, so a backup may have 80 GiB. */
 const partSize = 8 << 20;
-/** A job is ended after an hour, so nobody is at work on what was begun before this, in milliseconds. */
+/** A job may run for an hour, so nobody works on an upload that is older than this, in milliseconds. */
 const abandoned = 2 * 3600 * 1000;
 
 /** The backups in a bucket, under its prefix. Every method throws UserError `backup-bucket`. */
 export class Bucket implements BackupStore {
   readonly where: string;
-  readonly #place: BucketLocation;
+  readonly #location: BucketLocation;
   readonly #client: S3Client;
 
-  constructor(place: BucketLocation, keys: BucketKeys) {
-    this.#place = place;
-    this.where = urlOf(place);
-    // It warns on every start on Node 20 that its versions of 2027 will not run there.
+  constructor(location: BucketLocation, keys: BucketKeys) {
+    this.#location = location;
+    this.where = urlOf(location);
+    // On Node 20 the client warns at every start that its versions of 2027 need a newer Node.
     process.env.AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED ??= 'true';
     this.#client = new S3Client({
       credentials: keys,
-      region: place.region,
+      region: location.region,
       requestHandler: {
         connectionTimeout: 10_000,
         socketTimeout: 60_000,
-        // An agent, and not the options of one: for large parts the client makes others, without these options.
-        httpsAgent: new Agent({ keepAlive: true, ca: place.ca }),
+        // An agent and not its options: for large parts the client creates further agents, without these options.
+        httpsAgent: new Agent({ keepAlive: true, ca: location.ca }),
       },
       expectContinueHeader: false,
-      ...(place.endpoint !== undefined && {
-        endpoint: place.endpoint,
+      ...(location.endpoint !== undefined && {
+        endpoint: location.endpoint,
         forcePathStyle: true,
-        // Checksums that AWS added in 2025, and not every other server knows.
+        // AWS added these checksums in 2025, and not every other server supports them.
         requestChecksumCalculation: 'WHEN_REQUIRED',
         responseChecksumValidation: 'WHEN_REQUIRED',
       }),
@@ -62,13 +62,13 @@ export class Bucket implements BackupStore {
         this.#client.send(new ListObjectsV2Command({ ...this.#under(''), Delimiter: '/', ContinuationToken: next })),
       );
       for (const { Key = '', Size = 0 } of page.Contents ?? [])
-        if (Key.endsWith(backupSuffix)) found.push({ name: Key.slice(this.#place.prefix.length), size: Size });
+        if (Key.endsWith(backupSuffix)) found.push({ name: Key.slice(this.#location.prefix.length), size: Size });
       next = page.IsTruncated ? page.NextContinuationToken : undefined;
     } while (next !== undefined);
     return found.sort((a, b) => byTime(a.name, b.name));
   }
 
-  /** Streams `content` there. It is there when this has ended, whole, or not at all. */
+  /** Uploads a stream. Afterwards the object exists completely or not at all. */
   async put(name: string, content: Readable): Promise<void> {
     const params = { ...this.#at(name), Body: content, ContentType: 'application/octet-stream' };
     try {
@@ -88,10 +88,10 @@ export class Bucket implements BackupStore {
   }
 
   /**
-   * Throws away parts of uploads that were begun long ago and never ended: nobody sees them, and they are paid for.
+   * Deletes the parts of abandoned uploads: no listing shows them, and they cost money.
    *
-   * @param start of their names
-   * @returns how many uploads
+   * @param start of the objects' names
+   * @returns the number of uploads
    */
   async sweep(start: string): Promise<number> {
     const { Uploads = [] } = await this.#ask(() =>
@@ -100,7 +100,7 @@ export class Bucket implements BackupStore {
     const old = Uploads.filter(({ Initiated }) => Initiated && Date.now() - Initiated.getTime() > abandoned);
     for (const { Key, UploadId } of old)
       await this.#ask(() =>
-        this.#client.send(new AbortMultipartUploadCommand({ Bucket: this.#place.bucket, Key, UploadId })),
+        this.#client.send(new AbortMultipartUploadCommand({ Bucket: this.#location.bucket, Key, UploadId })),
       );
     return old.length;
   }
@@ -110,18 +110,18 @@ export class Bucket implements BackupStore {
   }
 
   #at(name: string) {
-    return { Bucket: this.#place.bucket, Key: `${this.#place.prefix}${name}` };
+    return { Bucket: this.#location.bucket, Key: `${this.#location.prefix}${name}` };
   }
 
   #under(start: string) {
-    return { Bucket: this.#place.bucket, Prefix: `${this.#place.prefix}${start}` };
+    return { Bucket: this.#location.bucket, Prefix: `${this.#location.prefix}${start}` };
   }
 
   async #ask<T>(request: () => Promise<T>): Promise<T> {
     try {
       return await request();
     } catch (error) {
-      throw explainBucket(error, this.#place);
+      throw explainBucket(error, this.#location);
     }
   }
 
@@ -129,7 +129,7 @@ export class Bucket implements BackupStore {
     try {
       yield* body as AsyncIterable<Buffer>;
     } catch (error) {
-      throw explainBucket(error, this.#place);
+      throw explainBucket(error, this.#location);
     }
   }
 }
@@ -143,23 +143,23 @@ const rights = [
   's3:DeleteObject',
 ].join(', ');
 
-type Told = [why: string, fix: string];
+type Explanation = [why: string, fix: string];
 
 /** By the `Code` of an S3 answer (https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html) or by Node's. */
-const reasons: Record<string, (place: BucketLocation) => Told> = {
+const reasons: Record<string, (location: BucketLocation) => Explanation> = {
   NoSuchBucket: ({ bucket }) => [
     `there is no bucket "${bucket}"`,
-    'make it, or correct its name; it is never made by k8sk8s',
+    'create it, or correct its name; k8sk8s never creates a bucket',
   ],
-  NoSuchKey: () => ['there is no object of that name', 'look at what is there: k8sk8s backup list'],
+  NoSuchKey: () => ['there is no object of that name', 'list the backups: k8sk8s backup list'],
   InvalidAccessKeyId: () => ['the server does not know AWS_ACCESS_KEY_ID', 'correct it'],
   SignatureDoesNotMatch: () => ['AWS_SECRET_ACCESS_KEY is not that of AWS_ACCESS_KEY_ID', 'correct it'],
-  ExpiredToken: () => ['the keys are temporary, and their time is over', 'put new ones there, or keys that last'],
+  ExpiredToken: () => ['the keys are temporary, and have expired', 'use new keys, or keys that do not expire'],
   RequestTimeTooSkewed: () => [
-    'the clocks here and there differ by more than 15 minutes',
-    'set the clock of the machine that asks',
+    'the clocks here and on the server differ by more than 15 minutes',
+    'set the clock of this machine',
   ],
-  InvalidToken: () => ['AWS_SESSION_TOKEN is not what the server gave out', 'correct it, or leave it out'],
+  InvalidToken: () => ['the server did not issue AWS_SESSION_TOKEN', 'correct it, or leave it out'],
   AccessDenied: () => ['the keys do not have the right', `grant them ${rights}`],
   AuthorizationHeaderMalformed: ({ region }) => [`the bucket is not in region ${region}`, 'give it with --s3-region'],
   PermanentRedirect: ({ region }) => [`the bucket is not in region ${region}`, 'give it with --s3-region'],
@@ -169,22 +169,23 @@ const reasons: Record<string, (place: BucketLocation) => Told> = {
   EHOSTUNREACH: () => ['there is no route to that address', 'look at the network, and at NetworkPolicies of others'],
   TimeoutError: () => ['it did not answer in time', 'look at the network, and at NetworkPolicies of others'],
   ETIMEDOUT: () => ['it did not answer in time', 'look at the network, and at NetworkPolicies of others'],
-  ECONNRESET: () => ['it closed the connection', 'see whether --s3-endpoint has to begin with https:// or http://'],
-  EPROTO: () => ['what listens there speaks no TLS', 'give --s3-endpoint as http://… if that is meant'],
+  ECONNRESET: () => ['it closed the connection', 'check whether --s3-endpoint has to begin with https:// or http://'],
+  EPROTO: () => ['the server there does not use TLS', 'give --s3-endpoint as http://… if this is intended'],
 };
 
-/** What a failed request to the bucket means for its user. @returns `error` itself when it came from elsewhere */
-function explainBucket(error: unknown, place: BucketLocation): unknown {
+/** Explains a failed request to the bucket. @returns `error` itself when the request did not cause it */
+function explainBucket(error: unknown, location: BucketLocation): unknown {
   if (error instanceof UserError || !(error instanceof Error)) return error;
   const { name, code, $metadata } = error as Error & { code?: string; $metadata?: { httpStatusCode?: number } };
   if ($metadata === undefined && code === undefined) return error;
   const said = [$metadata?.httpStatusCode, name, messageOf(error)].filter(Boolean).join(' ');
-  const untrusted: Told = ['its certificate is not trusted', 'give the authority that signed it with --s3-ca FILE'];
+  const untrusted: Explanation = ['its certificate is not trusted', 'give the CA that signed it with --s3-ca FILE'];
   const [why, fix] = isUntrusted(code ?? '')
     ? untrusted
-    : (reasons[code ?? '']?.(place) ?? reasons[name]?.(place) ?? ['it refuses', 'mend what it complains of']);
+    : (reasons[code ?? '']?.(location) ??
+      reasons[name]?.(location) ?? ['it refuses the request', 'fix the cause that it names']);
   return new UserError({
-    what: `the bucket ${urlOf(place)}${place.endpoint ? ` at ${place.endpoint}` : ''} cannot be used`,
+    what: `the bucket ${urlOf(location)}${location.endpoint ? ` at ${location.endpoint}` : ''} cannot be used`,
     why: `${why} (${said})`,
     fix,
     anchor: 'backup-bucket',

@@ -16,15 +16,15 @@ import { streamBackup } from './stream.ts';
 
 export interface BackupRequest {
   seal: Seal;
-  /** Takes the backup's bytes; what it has taken is worthless when it, or `createBackup`, throws. */
+  /** Gets the backup's bytes; they are worthless when it or `createBackup` throws. */
   write(content: Readable): Promise<void>;
   phase: Phase;
   signal: AbortSignal;
 }
 
 /**
- * A backup of the plane in the cluster's namespace: an etcd snapshot with its hash and revision checked as it passes by,
- * and the Secrets and the record that a plane is brought back with.
+ * A backup of the plane in the cluster's namespace: a snapshot of etcd, whose hash and revision are checked on the way, and
+ * the Secrets and the record that a restore needs.
  *
  * @throws UserError `no-plane`, `plane-incomplete`, `plane-asleep`, `etcd-unreachable`, `snapshot-unsound`, `plane-changed`
  */
@@ -45,9 +45,9 @@ export async function createBackup(cluster: InfraCluster, request: BackupRequest
   const [now, secretsNow] = [await openPlane(cluster), await ownSecrets(cluster, record.planeId)];
   if (JSON.stringify([now.record, secretsNow.map(versionOf)]) !== JSON.stringify([record, secrets.map(versionOf)]))
     throw new UserError({
-      what: 'the plane was changed by another command while it was backed up',
-      why: 'the backup would hold certificates, keys or a spec of before, with data that may need those of now',
-      fix: 'wait until the other command has ended, and run this one again',
+      what: 'another command changed the plane during the backup',
+      why: 'the backup would contain old certificates, keys or an old spec, and data that may need the new ones',
+      fix: 'wait until the other command has ended, and run this command again',
       anchor: 'plane-changed',
     });
   return facts;
@@ -64,7 +64,7 @@ function headOf(cluster: InfraCluster, plane: Plane, pods: Pod[]): Omit<BackupHe
   };
 }
 
-/** Where a plane answers, to be found again. */
+/** The addresses at which the plane answers. */
 export function whereabouts({ addresses }: Pick<Plane, 'addresses'>, pods: Pod[]): BackupHead['addresses'] {
   const { publicServer, workerServer, nodePort } = addresses;
   return {
@@ -78,8 +78,8 @@ export function whereabouts({ addresses }: Pick<Plane, 'addresses'>, pods: Pod[]
 function neverAvailable(namespace: string): UserError {
   return new UserError({
     what: 'the plane has never been available, so there is nothing to back up',
-    why: 'its first deploy or its restore has not come to an end',
-    fix: `run that command again (k8sk8s deploy -n ${namespace}); k8sk8s status -n ${namespace} shows what is there`,
+    why: 'its first deploy or its restore is not finished',
+    fix: `run that command again (k8sk8s deploy -n ${namespace}); k8sk8s status -n ${namespace} shows the state`,
     anchor: 'plane-incomplete',
   });
 }

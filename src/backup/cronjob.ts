@@ -8,38 +8,38 @@ import { containerSecurity, placement, podSecurity } from '../plane/workloads.ts
 import type { BackupHead } from './archive.ts';
 import type { BucketLocation } from './location.ts';
 
-/** What the CronJob's program is told: job.json of its ConfigMap. */
+/** The settings of the CronJob's program: job.json of its ConfigMap. */
 export interface JobConfig {
   toolVersion: string;
   namespace: string;
   addresses: BackupHead['addresses'];
-  /** Of the members: the first that answers is asked. */
+  /** Addresses of the members; the first that answers gives the snapshot. */
   etcdHosts: string[];
-  /** age public keys: what opens the backups is not in the namespace. */
+  /** age public keys; the private keys are not in the namespace. */
   recipients: string[];
-  /** How many of the newest backups stay. */
+  /** The number of newest backups that are kept. */
   keep: number;
-  /** Absent: onto the volume. */
+  /** Absent: backups go onto the volume. */
   bucket?: BucketLocation & {
-    /** Secret with what signs the requests. */
+    /** Name of the Secret with the keys that sign the requests. */
     secret: string;
   };
 }
 
-/** Of the CronJob and its ConfigMap. */
+/** Name of the CronJob and its ConfigMap. */
 export const scheduleName = 'k8sk8s-backup';
-/** Annotation of the claim: the image that reads it, also when its plane is gone. */
+/** Annotation of the claim: the image of the pod that reads it, also after its plane was destroyed. */
 export const nodeImage = 'k8sk8s.io/node-image';
-/** It has no label of the plane, so that it stays when the plane goes. */
+/** The claim has no label of the plane, so `destroy` does not delete it. */
 export const backupsClaim = 'k8sk8s-backups';
 export const cronJobKind = { apiVersion: 'batch/v1', kind: 'CronJob' };
 export const configMapKind = { apiVersion: 'v1', kind: 'ConfigMap' };
 export const claimKind = { apiVersion: 'v1', kind: 'PersistentVolumeClaim' };
 
 /**
- * What the CronJob's pod reads: what it is to do, and, unless the image brings it, the program.
+ * The ConfigMap that the CronJob's pod mounts: the settings and, unless the image contains it, the program.
  *
- * @param image of k8sk8s itself, where one is given
+ * @param image of k8sk8s itself, if one was given
  */
 export async function buildConfig(
   config: JobConfig,
@@ -65,7 +65,7 @@ async function jobProgram({ bucket }: JobConfig): Promise<string> {
 }
 
 /**
- * @param owner its ConfigMap: that carries the plane's labels, so the CronJob goes with the plane too
+ * @param owner its ConfigMap, which carries the plane's labels, so the CronJob is deleted with the plane
  * @param image of k8sk8s itself; absent: the image of Node.js, with the ConfigMap's program
  */
 export function buildCronJob(
@@ -81,7 +81,7 @@ export function buildCronJob(
     schedule,
     labels: podSelector(planeId, 'backup'),
     image: image ?? imagesOf(spec).node,
-    // An image of k8sk8s has the command line for its entry point.
+    // The entry point of k8sk8s' image is the command line.
     command: image === undefined ? ['node', '/config/backup.mjs'] : undefined,
     args: image === undefined ? undefined : ['backup', 'job'],
     podSecurity,

@@ -5,13 +5,13 @@ import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { fileError } from '../base/file-error.ts';
 
-/** Ends the name of what is still being written, or was when its writer was killed: `list` leaves it out. */
+/** Suffix of an unfinished file; `list` omits it. */
 export const unfinished = '.part';
 
 /**
- * A file that is there whole or not at all, mode 0600; one that was there before stays until then.
+ * Writes a file so that it exists completely or not at all, with mode 0600; until then a previous file stays.
  *
- * @param make writes by the function that it is given, and throws when what was written is worthless
+ * @param make writes with the function that it gets, and throws when the content is worthless
  */
 export async function wholeFile<T>(
   file: string,
@@ -20,7 +20,7 @@ export async function wholeFile<T>(
   const part = path.join(path.dirname(file), `.${path.basename(file)}.${randomBytes(4).toString('hex')}${unfinished}`);
   try {
     if (statSync(file, { throwIfNoEntry: false })?.isDirectory()) throw Object.assign(new Error(), { code: 'EISDIR' });
-    // Before anything is fetched, so that a wrong path is told at once.
+    // Before the first byte is fetched, so that a wrong path fails at once.
     const fd = openSync(part, 'wx', 0o600);
     const result = await make((content) => pipeline(content, createWriteStream(part, { fd, flush: true })));
     renameSync(part, file);
@@ -33,7 +33,7 @@ export async function wholeFile<T>(
 }
 
 /**
- * @param length how many of its first bytes to look at
+ * @param length number of first bytes to return
  * @throws UserError when the file cannot be read
  */
 export function readBackupFile(file: string, length: number): { first: Buffer; content: Readable } {

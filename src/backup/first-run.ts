@@ -12,7 +12,7 @@ interface CronJob extends KubeObject {
   spec: { jobTemplate: { metadata?: { labels?: Record<string, string> }; spec: object } };
 }
 
-/** How long the job may take to its end, and where it is told what it is at. */
+/** The time limit of the job, and where its progress is reported. */
 export interface RunRequest extends Patience {
   phase: Phase;
 }
@@ -22,11 +22,11 @@ const container = 'backup';
 const jobKind = { apiVersion: 'batch/v1', kind: 'Job' };
 
 /**
- * Runs the schedule's job once, now, as `kubectl create job --from=cronjob/…` does: what it lacks is told to the person
- * who sets it up, and not by night to nobody.
+ * Runs the schedule's job once, as `kubectl create job --from=cronjob/…` does, so that the person who creates the schedule sees
+ * its errors at once.
  *
  * @returns its log
- * @throws UserError `backup-job`; the schedule stands
+ * @throws UserError `backup-job`; the schedule stays in place
  */
 export async function runNow(cluster: InfraCluster, request: RunRequest): Promise<string> {
   const cronJob = (await cluster.get<CronJob>(cronJobKind, scheduleName))!;
@@ -41,7 +41,7 @@ export async function runNow(cluster: InfraCluster, request: RunRequest): Promis
     },
     spec: { ...cronJob.spec.jobTemplate.spec, backoffLimit: 0 },
   } as KubeObject);
-  // It would go on trying for an hour.
+  // Otherwise the job would try for an hour.
   const giveUp = async (why: string) => {
     await cluster.delete(jobKind, name);
     return failed(cluster, undefined, why);
@@ -91,17 +91,17 @@ async function waitsFor(
   return refusal ? { words: refusal, hopeless: true } : { words: 'its pod is awaited', hopeless: false };
 }
 
-/** @param job undefined where there is nothing of it to look at any more */
+/** @param job undefined when the job no longer exists */
 function failed({ namespace }: InfraCluster, job: string | undefined, why: string): UserError {
   return new UserError({
-    what: 'the first backup of the schedule could not be made',
+    what: 'the first backup of the schedule failed',
     why: errorIn(why),
-    fix: `mend it and run this command again${job ? `; all of its log: kubectl -n ${namespace} logs job/${job}` : ''}. The schedule stands and will try at its time; --off ends it`,
+    fix: `fix the cause and run this command again${job ? `; the complete log: kubectl -n ${namespace} logs job/${job}` : ''}. The schedule stays in place and runs at its times; --off removes it`,
     anchor: 'backup-job',
   });
 }
 
-/** A log's error without what surrounds it, its why and what to do set under what happened. Pure. */
+/** The error in a log, with its reason and its fix on lines of their own. Pure. */
 export function errorIn(log: string): string {
   const error = log.split(/^ERROR /m).at(-1)!;
   return error.replace(/\n {2}see: .*/, '').replace(/\n {2}(?=\S)/g, '\n       ');

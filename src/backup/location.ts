@@ -1,31 +1,31 @@
 import { UserError } from '../base/errors.ts';
 
-/** A bucket that is spoken to by the S3 protocol, and how it is reached. */
+/** A bucket of an S3 server, and how to reach it. */
 export interface BucketLocation {
   bucket: string;
-  /** Of all keys: empty, or with a slash at its end. */
+  /** Prefix of all keys: empty, or with a slash at its end. */
   prefix: string;
-  /** URL of another server than AWS's; such a one has its buckets in the path. */
+  /** URL of a server other than AWS's; its buckets are named in the path. */
   endpoint?: string;
   region: string;
-  /** PEM: who signed the endpoint's certificate, where that is none of the authorities that everybody knows. */
+  /** PEM: the CA of the endpoint's certificate, if it is not a publicly trusted one. */
   ca?: string;
 }
 
-/** What signs requests. */
+/** The keys that sign requests. */
 export interface BucketKeys {
   accessKeyId: string;
   secretAccessKey: string;
   sessionToken?: string;
 }
 
-/** Names that AWS's own tools have for them in the environment; the keys of the Secret too. */
+/** The environment variables of AWS's own tools; the keys of the Secret have the same names. */
 const keyNames = ['AWS_ACCESS_KEY_ID', 'AWS_SECRET_ACCESS_KEY', 'AWS_SESSION_TOKEN'] as const;
 
-/** What AWS signs for when nothing else is said; most other servers take any. */
+/** AWS's default region; most other servers accept any region. */
 const usualRegion = 'us-east-1';
 
-/** How a person says a bucket. */
+/** A bucket as options name it. */
 export interface LocationOptions {
   /** `s3://BUCKET[/PREFIX]`. */
   url: string;
@@ -69,8 +69,8 @@ export function urlOf({ bucket, prefix }: BucketLocation): string {
 }
 
 /**
- * @param read the value of one of them, where there is one
- * @param where they were looked for, for the message
+ * @param read returns the value of a variable, if it is set
+ * @param where the keys were looked for, for the message
  * @throws UserError `bucket-keys`
  */
 export function bucketKeys(read: (name: string) => string | undefined, where: string): BucketKeys {
@@ -79,7 +79,7 @@ export function bucketKeys(read: (name: string) => string | undefined, where: st
   throw new UserError({
     what: `${where} has no ${[!accessKeyId && keyNames[0], !secretAccessKey && keyNames[1]].filter(Boolean).join(' and no ')}`,
     why: 'requests to a bucket are signed with them',
-    fix: `put ${keyNames[0]} and ${keyNames[1]} there, and ${keyNames[2]} where the keys are temporary`,
+    fix: `add ${keyNames[0]} and ${keyNames[1]}, and ${keyNames[2]} for temporary keys`,
     anchor: 'bucket-keys',
     kind: 'refused',
   });

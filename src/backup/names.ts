@@ -1,4 +1,4 @@
-/** Ends the name of every backup that a schedule makes. */
+/** Suffix of the name of every scheduled backup. */
 export const backupSuffix = '.backup';
 
 /** `20261128T190000Z`. */
@@ -7,10 +7,10 @@ function stamp(time: Date): string {
 }
 
 /**
- * What the names of a plane's scheduled backups begin with.
+ * The beginning of the names of a plane's scheduled backups.
  *
- * @param shared whether other planes, of other clusters even, keep theirs at the same place: the name of a namespace
- *   does not tell them apart
+ * @param shared whether other planes, perhaps of other clusters, store theirs in the same location, so that the name of the
+ *   namespace does not distinguish them
  */
 export function scheduledStart(namespace: string, planeId: string, shared: boolean): string {
   return shared ? `${namespace}-${planeId.replace(/^plane-/, '')}-` : `${namespace}-`;
@@ -26,18 +26,18 @@ export function backupName(namespace: string, why: string): string {
   return `${namespace}-${why}-${stamp(new Date())}${backupSuffix}`;
 }
 
-/** Whether a name is one that scheduledName makes of `start`. */
+/** Whether scheduledName has made a name from `start`. */
 export function isScheduled(name: string, start: string): boolean {
   return name.startsWith(start) && /^\d{8}T\d{6}Z\.backup$/.test(name.slice(start.length));
 }
 
-/** Orders names by the time in them, those of several planes too. */
+/** Orders names by the time in them, also those of several planes. */
 export function byTime(a: string, b: string): number {
   const timeOf = (name: string) => /(\d{8}T\d{6}Z)\.backup$/.exec(name)?.[1] ?? '';
   return timeOf(a).localeCompare(timeOf(b)) || a.localeCompare(b);
 }
 
-/** What is before the time in a name: the same for all of a plane's. */
+/** The part of a name before the time: the same for all backups of a plane. */
 export function planeOf(name: string): string {
   return name.replace(/-\d{8}T\d{6}Z\.backup$/, '');
 }

@@ -3,13 +3,13 @@ import { isIp } from '../base/cidr.ts';
 import { hostAndPort } from '../plane/addresses.ts';
 import type { BackupHead } from './archive.ts';
 
-/** How an address of the plane that was backed up answers now. */
+/** How an address of the plane in the backup answers now. */
 type Answer = 'alive' | 'down' | 'silent';
 
 export interface OldPlane {
-  /** Addresses at which an API server of the backup's authority answers. */
+  /** Addresses at which an API server with a certificate of the backup's CA answers. */
   alive: string[];
-  /** Addresses at which nothing says anything: down, or out of reach from here. */
+  /** Addresses without any answer: the server is down, or cannot be reached from here. */
   silent: string[];
 }
 
@@ -17,9 +17,9 @@ export interface OldPlane {
 const patience = 4000;
 
 /**
- * Whether the plane of a backup still runs where it did: at its public address, its workers' and its node port.
+ * Looks whether the plane of a backup still answers at its addresses: the public one, the workers' one, and the node port.
  *
- * @param authority PEM of its CA: whoever shows a certificate of it has the plane's keys
+ * @param authority PEM of its CA: a server with a certificate of this CA has the plane's keys
  */
 export async function lookForOldPlane(
   { addresses }: Pick<BackupHead, 'addresses'>,
@@ -34,13 +34,13 @@ export async function lookForOldPlane(
   return { alive: those('alive'), silent: those('silent') };
 }
 
-/** What is not here is an answer of somebody else: refused, reset, a certificate of another authority. */
+/** Every other error proves that the plane is not there: refused, reset, a certificate of another CA. */
 const meaning: Record<string, Answer> = {
   EHOSTUNREACH: 'silent',
   ENETUNREACH: 'silent',
   ETIMEDOUT: 'silent',
   EAI_AGAIN: 'silent',
-  // Dates are looked at when the signature was found right.
+  // TLS checks dates only after the signature was verified.
   CERT_HAS_EXPIRED: 'alive',
   CERT_NOT_YET_VALID: 'alive',
 };
@@ -53,7 +53,7 @@ function ask(server: string, authority: string): Promise<Answer> {
       port,
       ...(!isIp(host) && { servername: host }),
       ca: authority,
-      // Under whatever name: only who signed it counts.
+      // The name does not matter, only the signer.
       checkServerIdentity: () => undefined,
       timeout: patience,
     });

@@ -21,7 +21,7 @@ import {
 } from './cronjob.ts';
 import { type BucketKeys, type BucketLocation, bucketKeys } from './location.ts';
 
-/** Where a schedule keeps backups: a volume of the namespace (size as a Kubernetes quantity), or a bucket. */
+/** Where a schedule stores backups: a volume of the namespace (size as a Kubernetes quantity), or a bucket. */
 export type Destination =
   | { kind: 'volume'; size: string; storageClass?: string }
   | { kind: 'bucket'; location: BucketLocation; secret: string };
@@ -32,23 +32,23 @@ export interface ScheduleRequest {
   keep: number;
   recipients: string[];
   to: Destination;
-  /** Of k8sk8s itself; absent: Node's, and the program in a ConfigMap. */
+  /** Image of k8sk8s itself; absent: Node's image, with the program in a ConfigMap. */
   image?: string;
   reporter: Reporter;
 }
 
-/** What was set up. */
+/** The schedule that was created. */
 export interface Scheduled {
-  /** As cron writes it (UTC). */
+  /** In cron's syntax (UTC). */
   times: string;
-  /** The plane sleeps, so that no backup can be made before it wakes. */
+  /** The plane sleeps, so no backup is possible before it wakes. */
   asleep: boolean;
 }
 
 /**
- * Lets the infra cluster back the plane up from time to time. Run again, it changes what was set.
+ * Creates or changes the schedule by which the infra cluster makes backups of the plane.
  *
- * @throws UserError `bucket-keys` when the Secret for the bucket is not there, or not complete
+ * @throws UserError `bucket-keys` when the Secret for the bucket is missing or incomplete
  */
 export async function scheduleBackups(cluster: InfraCluster, request: ScheduleRequest): Promise<Scheduled> {
   const { to, image } = request;
@@ -86,23 +86,23 @@ export async function scheduleBackups(cluster: InfraCluster, request: ScheduleRe
   return { times, asleep: plane.record.asleep !== undefined };
 }
 
-/** Ends the schedule; the backups stay. @returns false when there was none */
+/** Removes the schedule; the backups stay. @returns false when there was none */
 export async function unscheduleBackups(cluster: InfraCluster): Promise<boolean> {
   const gone = await cluster.delete(cronJobKind, scheduleName);
   return (await cluster.delete(configMapKind, scheduleName)) || gone;
 }
 
-/** What the schedule of the namespace was told; undefined when there is none. */
+/** The settings of the namespace's schedule; undefined when there is none. */
 export async function readSchedule(cluster: InfraCluster): Promise<JobConfig | undefined> {
   const text = (await cluster.get<ConfigMap>(configMapKind, scheduleName))?.data?.['job.json'];
   return text === undefined ? undefined : (JSON.parse(text) as JobConfig);
 }
 
-/** Where backups may be that a schedule of the namespace made. */
+/** Where the scheduled backups of the namespace may be. */
 export interface BackupLocations {
-  /** Where its schedule puts them. */
+  /** The bucket of the present schedule. */
   bucket?: BucketLocation;
-  /** Its volume is there. */
+  /** Whether the volume for backups exists. */
   volume: boolean;
 }
 
@@ -111,14 +111,14 @@ export async function backupLocations(cluster: InfraCluster): Promise<BackupLoca
   return { bucket: schedule?.bucket, volume: claim !== undefined };
 }
 
-/** What signs requests to the bucket, out of the namespace's Secret. @throws UserError `bucket-keys` */
+/** The keys for the bucket, from a Secret of the namespace. @throws UserError `bucket-keys` */
 export async function keysOfSecret(cluster: InfraCluster, name: string): Promise<BucketKeys> {
   const secret = await cluster.get<Secret>({ apiVersion: 'v1', kind: 'Secret' }, name);
   if (!secret)
     throw new UserError({
       what: `there is no Secret "${name}" in namespace "${cluster.namespace}"`,
-      why: 'the pods that back the plane up mount it, and sign their requests to the bucket with it',
-      fix: `make it: kubectl -n ${cluster.namespace} create secret generic ${name} --from-literal=AWS_ACCESS_KEY_ID=… --from-literal=AWS_SECRET_ACCESS_KEY=…`,
+      why: 'the pods that make the backups mount it, and sign their requests to the bucket with its keys',
+      fix: `create it: kubectl -n ${cluster.namespace} create secret generic ${name} --from-literal=AWS_ACCESS_KEY_ID=… --from-literal=AWS_SECRET_ACCESS_KEY=…`,
       anchor: 'bucket-keys',
       kind: 'refused',
     });
@@ -129,9 +129,9 @@ export async function keysOfSecret(cluster: InfraCluster, name: string): Promise
 }
 
 /**
- * A length of time as cron can say it, at a minute that differs from plane to plane. Pure.
+ * An interval in cron's syntax, at a minute that differs from plane to plane. Pure.
  *
- * @throws UserError for one that does not divide an hour or a day
+ * @throws UserError for an interval that does not divide an hour or a day
  */
 export function cronOf(every: number, seed: number): string {
   const minutes = every / 60_000;

@@ -5,10 +5,10 @@ import { messageOf, UserError } from '../base/errors.ts';
 import { damaged } from './archive.ts';
 import { readBackupFile } from './file.ts';
 
-/** How a backup is closed: for whoever has the passphrase or the identity of a recipient, or not at all. */
+/** How a backup is encrypted: with a passphrase, for recipients (age public keys), or not at all. */
 export type Seal = { passphrase: string } | { recipients: string[] } | 'plaintext';
 
-/** What a sealed backup can be opened with. */
+/** The keys that may open an encrypted backup. */
 export interface Keys {
   passphrase?: string;
   /** `AGE-SECRET-KEY-1…`. */
@@ -19,9 +19,9 @@ export interface Keys {
 const magic = 'age-encryption.org/v1';
 
 /**
- * Encrypts a stream as it passes by; the `age` tool opens the result too.
+ * Encrypts a stream; the `age` tool can open the result too.
  *
- * @throws UserError `backup-key` for a recipient that is none
+ * @throws UserError `backup-key` for an invalid recipient
  */
 export async function seal(content: Readable, how: Seal): Promise<Readable> {
   if (how === 'plaintext') return content;
@@ -42,24 +42,24 @@ function encrypterFor(recipients: string[]): Encrypter {
   return encrypter;
 }
 
-/** What is not repeated may be a secret key. */
+/** The message repeats only public keys: anything else may be a secret key. */
 function notARecipient(recipient: string, error: unknown): UserError {
-  const shown = recipient.startsWith('age1') ? `"${recipient}"` : 'what was given';
+  const shown = recipient.startsWith('age1') ? `"${recipient}"` : 'the given value';
   return new UserError({
-    what: `--recipient: ${shown} is no age public key`,
+    what: `--recipient: ${shown} is not an age public key`,
     why: recipient.startsWith('AGE-SECRET-KEY-') ? 'it is a secret key' : messageOf(error),
-    fix: 'give what age-keygen prints as the public key: age1…',
+    fix: 'give the public key that age-keygen prints: age1…',
     anchor: 'backup-key',
     kind: 'usage',
   });
 }
 
-/** @throws UserError `backup-key` for a recipient that is none */
+/** @throws UserError `backup-key` for an invalid recipient */
 export function checkRecipients(recipients: string[]): void {
   encrypterFor(recipients);
 }
 
-/** A seal that these keys open. */
+/** The encryption for which these keys are the keys. */
 export async function sealFor({ passphrase, identities }: Keys): Promise<Seal> {
   if (passphrase !== undefined) return { passphrase };
   return { recipients: await Promise.all(identities.map((identity) => identityToRecipient(identity))) };
@@ -71,8 +71,8 @@ export interface Opened {
 }
 
 /**
- * The content of a backup, whether it is sealed or not. What was changed or cut off in a sealed one is noticed while it
- * is read, and ends the stream with an error.
+ * The content of a backup, encrypted or not. If an encrypted backup was changed or cut off, the stream ends with an error at
+ * that point.
  *
  * @throws UserError `backup-key` when none of the keys opens it, `backup-damaged`, `file-not-readable`
  */
@@ -91,7 +91,7 @@ async function unseal(content: Readable, keys: Keys): Promise<Readable> {
   if (keys.passphrase === undefined && keys.identities.length === 0)
     throw new UserError({
       what: 'the backup is encrypted',
-      fix: 'give what opens it: --passphrase-file FILE or --identity-file FILE',
+      fix: 'add --passphrase-file FILE or --identity-file FILE',
       anchor: 'backup-key',
       kind: 'usage',
     });
@@ -105,15 +105,15 @@ async function unseal(content: Readable, keys: Keys): Promise<Readable> {
     if (!/no identity matched/.test(messageOf(error))) throw changed(error);
     throw new UserError({
       what: 'the backup cannot be opened with what was given',
-      why: 'it was encrypted with another passphrase or for others; or its first bytes are damaged',
-      fix: 'give the passphrase or identity that it was made for',
+      why: 'it was encrypted with another passphrase or for other recipients, or its first bytes are damaged',
+      fix: 'give the passphrase or identity of this backup',
       anchor: 'backup-key',
       cause: error,
     });
   }
 }
 
-/** Each piece is authenticated on its own, so what comes out is right as far as it goes. */
+/** age authenticates each piece separately, so every byte before an error is right. */
 async function* untouched(content: Readable): AsyncGenerator<Buffer> {
   try {
     for await (const chunk of content) yield chunk as Buffer;

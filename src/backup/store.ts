@@ -9,9 +9,9 @@ export interface StoredBackup {
   size: number;
 }
 
-/** Where a schedule keeps its backups, for reading. */
+/** The volume or bucket with a schedule's backups, for reading. */
 export interface BackupStore {
-  /** `the volume`, `s3://backups/team`: in messages. */
+  /** Its name in messages: `the volume`, `s3://backups/team`. */
   where: string;
   /** The oldest first. */
   list(): Promise<StoredBackup[]>;
@@ -19,18 +19,18 @@ export interface BackupStore {
 }
 
 /**
- * Brings a backup into a file.
+ * Downloads a backup into a file.
  *
  * @param name undefined for the newest
- * @throws UserError `no-backups`, and what the shelf throws
+ * @throws UserError `no-backups`, and what the store throws
  */
-export async function fetchBackup(shelf: BackupStore, name: string | undefined, file: string): Promise<StoredBackup> {
-  const wanted = choose(shelf.where, await shelf.list(), name);
-  await wholeFile(file, async (write) => write(Readable.from(whole(await shelf.content(wanted), wanted.size))));
+export async function fetchBackup(store: BackupStore, name: string | undefined, file: string): Promise<StoredBackup> {
+  const wanted = choose(store.where, await store.list(), name);
+  await wholeFile(file, async (write) => write(Readable.from(whole(await store.content(wanted), wanted.size))));
   return wanted;
 }
 
-/** The newest, or that of a name. Pure. @throws UserError `no-backups` */
+/** The newest backup, or the one with a name. Pure. @throws UserError `no-backups` */
 export function choose(where: string, kept: StoredBackup[], name: string | undefined): StoredBackup {
   const names = kept.map((each) => each.name).join(', ');
   if (name === undefined && new Set(kept.map((each) => planeOf(each.name))).size > 1)

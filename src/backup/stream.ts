@@ -12,12 +12,12 @@ export interface BackupSource {
   etcd: EtcdGateway;
   seal: Seal;
   write(content: Readable): Promise<void>;
-  /** Bytes of the snapshot that have come, and that there are. */
+  /** Bytes of the snapshot: read so far, and in all. */
   progress(done: number, size: number): void;
   signal?: AbortSignal;
 }
 
-/** Reads etcd's snapshot, checks it as it passes by, and writes it with the rest. @throws UserError as createBackup */
+/** Reads etcd's snapshot, checks it on the way, and writes it with the rest. @throws UserError as createBackup */
 export async function streamBackup(source: BackupSource): Promise<SnapshotFacts> {
   const { version, revision } = await source.etcd.status(source.signal);
   const snapshot = await source.etcd.snapshot(source.signal);
@@ -31,7 +31,7 @@ export async function streamBackup(source: BackupSource): Promise<SnapshotFacts>
       source.progress(done, snapshot.size);
       yield chunk;
     }
-    // Before its end: what is not sound has none, and so is nowhere taken for whole.
+    // Before the end of the stream: an unsound snapshot never ends, so nothing takes it for complete.
     facts = checked(reader, revision);
   };
   const archive = writeArchive({ ...source.head, etcd: { version, revision } }, source.secrets.map(bare), {
@@ -43,9 +43,9 @@ export async function streamBackup(source: BackupSource): Promise<SnapshotFacts>
 }
 
 /**
- * What a whole snapshot is found to be.
+ * The facts of a complete snapshot.
  *
- * @param revision what etcd had seen before the snapshot began
+ * @param revision etcd's revision before the snapshot began
  * @throws UserError `snapshot-unsound`
  */
 export function checked(reader: SnapshotReader, revision: number): SnapshotFacts {
@@ -53,7 +53,7 @@ export function checked(reader: SnapshotReader, revision: number): SnapshotFacts
     new UserError({
       what: 'the etcd snapshot is not sound',
       why,
-      fix: 'of a new backup: run the command again, and look at k8sk8s logs etcd when it stays so; of a file: use another',
+      fix: 'for a new backup, run the command again, and look at k8sk8s logs etcd if it fails again; for a file, use another backup',
       anchor: 'snapshot-unsound',
     });
   let facts: SnapshotFacts;
@@ -63,11 +63,11 @@ export function checked(reader: SnapshotReader, revision: number): SnapshotFacts
     throw unsound(messageOf(error));
   }
   if (facts.revision < revision)
-    throw unsound(`its newest revision is ${facts.revision}, and etcd had seen ${revision} before it began`);
+    throw unsound(`its newest revision is ${facts.revision}, and etcd was at ${revision} before the snapshot began`);
   return facts;
 }
 
-/** Without what the infra cluster keeps about it. */
+/** Without the fields that the infra cluster has set. */
 function bare({ apiVersion, kind, metadata: { name, labels }, type, data }: Secret): Secret {
   return { apiVersion, kind, metadata: { name, labels }, type, data };
 }

@@ -15,8 +15,8 @@ export interface VerifiedBackup {
 }
 
 /**
- * Reads a whole backup: its encryption, its checksums, the snapshot's own hash and revision, and whether each
- * authority's key belongs to its certificate.
+ * Reads a whole backup and checks its encryption, its checksums, the snapshot's own hash and revision, and whether the key of each
+ * CA belongs to its certificate.
  *
  * @throws UserError `backup-key`, `backup-damaged`, `snapshot-unsound`, `file-not-readable`
  */
@@ -34,7 +34,7 @@ export async function verifyBackup(file: string, keys: Keys): Promise<VerifiedBa
       secrets = found;
     },
     async snapshot(chunk) {
-      // A damaged page is told by the checksums at the end.
+      // The checksums at the end report a damaged page.
       if (broken) return;
       try {
         reader.add(chunk);
@@ -49,11 +49,13 @@ export async function verifyBackup(file: string, keys: Keys): Promise<VerifiedBa
     ([, { certificate, key }]) => key !== '' && !matches(certificate, key),
   );
   if (!head || !bundle?.authorities.ca || stranger)
-    throw damaged(stranger ? `the key of authority ${stranger[0]} is another's` : 'it holds no authority of a plane');
+    throw damaged(
+      stranger ? `the key of CA ${stranger[0]} does not belong to its certificate` : 'it contains no CA of a plane',
+    );
   return { head, sealed, snapshot: checked(reader, head.etcd.revision), secrets };
 }
 
-/** What a file says about itself. @returns undefined when it is no backup; no head when it is sealed for others */
+/** The header of a file. @returns undefined when it is not a backup; without `head` when these keys do not open it */
 export async function readHead(file: string, keys: Keys): Promise<{ sealed: boolean; head?: BackupHead } | undefined> {
   try {
     const { sealed, content } = await openBackup(file, keys);

@@ -15,14 +15,14 @@ const container = 'shelf';
 const folder = '/backups';
 
 /**
- * Runs `work` with the volume of `backup schedule`, which a pod reads.
+ * Runs `work` with the volume of `backup schedule`, which a pod mounts and reads.
  *
  * @throws UserError `no-backups`, `backup-volume`
  */
 export function withVolume<T>(
   cluster: InfraCluster,
   request: Patience,
-  work: (shelf: BackupStore) => Promise<T>,
+  work: (store: BackupStore) => Promise<T>,
 ): Promise<T> {
   return withPod(cluster, request, (run) =>
     work({
@@ -43,7 +43,7 @@ console.log(JSON.stringify(names.map((name) => ({ name, size: fs.statSync('${fol
   return JSON.parse(stdout) as StoredBackup[];
 }
 
-/** The command's output as a stream that is read no faster than it is taken. */
+/** The command's output as a stream with back-pressure. */
 async function* contentOf(run: Run, { name }: StoredBackup): AsyncGenerator<Buffer> {
   const waiting: { chunk: Buffer; taken: () => void }[] = [];
   let wake: () => void = () => undefined;
@@ -74,22 +74,22 @@ async function* contentOf(run: Run, { name }: StoredBackup): AsyncGenerator<Buff
   await done;
 }
 
-/** Runs `work` with a pod that has the volume. */
+/** Runs `work` with a pod that mounts the volume. */
 async function withPod<T>(cluster: InfraCluster, request: Patience, work: (run: Run) => Promise<T>): Promise<T> {
   const claim = await cluster.get<PersistentVolumeClaim>(claimKind, backupsClaim);
   const image = claim?.metadata.annotations?.[nodeImage];
   if (!image)
     throw new UserError({
       what: `namespace "${cluster.namespace}" has no volume of backups`,
-      fix: `make some: k8sk8s backup schedule -n ${cluster.namespace} --every 1h --recipient age1…; for those in a bucket add --from s3://BUCKET[/PREFIX]`,
+      fix: `schedule backups: k8sk8s backup schedule -n ${cluster.namespace} --every 1h --recipient age1…; for backups in a bucket add --from s3://BUCKET[/PREFIX]`,
       anchor: 'no-backups',
       kind: 'refused',
     });
-  await removePod(cluster, podName, request, shelfError(cluster));
+  await removePod(cluster, podName, request, volumeError(cluster));
   const pod = buildPod(image);
   await cluster.create(pod);
   try {
-    await waitForPod(cluster, pod, request, (now) => isRunning(now, container), shelfError(cluster));
+    await waitForPod(cluster, pod, request, (now) => isRunning(now, container), volumeError(cluster));
     return await work(async (script, onStdout) => {
       const result = await cluster.exec(podName, ['node', '-e', script], {
         container,
@@ -97,7 +97,7 @@ async function withPod<T>(cluster: InfraCluster, request: Patience, work: (run: 
         timeout: 24 * 3600 * 1000,
         signal: request.signal,
       });
-      if (result.code !== 0) throw shelfError(cluster)(lastLines(result.stderr));
+      if (result.code !== 0) throw volumeError(cluster)(lastLines(result.stderr));
       return result;
     });
   } finally {
@@ -111,7 +111,7 @@ function buildPod(image: string) {
     metadata: { name: podName },
     spec: {
       ...oneOff,
-      // One that is forgotten ends by itself.
+      // A forgotten pod ends by itself.
       activeDeadlineSeconds: 24 * 3600,
       securityContext: podSecurity,
       containers: [
@@ -129,7 +129,7 @@ function buildPod(image: string) {
   };
 }
 
-function shelfError({ namespace }: InfraCluster): Failed {
+function volumeError({ namespace }: InfraCluster): Failed {
   return (why) =>
     new UserError({
       what: 'the volume of backups cannot be read',

@@ -73,7 +73,7 @@ async function runFetch(file: string, options: SourceOptions & { name?: string; 
   try {
     await reporterOf(options).during(
       'Bringing the backup',
-      () => withBackupStore(options, { timeout, signal }, (shelf) => fetchBackup(shelf, options.name, file)),
+      () => withBackupStore(options, { timeout, signal }, (store) => fetchBackup(store, options.name, file)),
       ({ name, size }) => `${name}, ${mebibytes(size)} MiB, is in "${file}"`,
     );
   } catch (error) {
@@ -182,7 +182,7 @@ async function runList(folder: string, options: SourceOptions & KeyOptions & Out
 }
 
 async function listScheduled(options: SourceOptions & OutputOption): Promise<void> {
-  const kept = await withBackupStore(options, { timeout: 120_000, signal: interruption() }, (shelf) => shelf.list());
+  const kept = await withBackupStore(options, { timeout: 120_000, signal: interruption() }, (store) => store.list());
   if (options.output === 'json') process.stdout.write(`${JSON.stringify(kept, null, 2)}\n`);
   else if (kept.length === 0) process.stdout.write('No backups.\n');
   else

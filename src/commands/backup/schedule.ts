@@ -131,8 +131,8 @@ function destinationOf(options: ScheduleOptions): Destination {
       to === 'pvc' ? 'add --to s3://BUCKET, or leave it out' : 'leave it out',
     );
   if (to === 'pvc') return { kind: 'volume', size: size ?? '10Gi', storageClass };
-  const place = locationOf(to, options, '--to');
-  if (secret !== undefined) return { kind: 'bucket', location: place, secret };
+  const location = locationOf(to, options, '--to');
+  if (secret !== undefined) return { kind: 'bucket', location, secret };
   throw bad(
     `--to ${to} needs keys that open the bucket`,
     'put AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY into a Secret of the namespace, and name it with --s3-credentials-secret',

@@ -28,8 +28,8 @@ export function addBucketOptions(command: Command): Command {
 /** @param option that the URL was given by */
 export function locationOf(url: string, options: BucketOptions, option: string): BucketLocation {
   const { s3Endpoint: endpoint, s3Region: region, s3Ca } = options;
-  const place = bucketLocation({ url, endpoint, region }, option);
-  return s3Ca === undefined ? place : { ...place, ca: authorityIn(s3Ca) };
+  const location = bucketLocation({ url, endpoint, region }, option);
+  return s3Ca === undefined ? location : { ...location, ca: authorityIn(s3Ca) };
 }
 
 function authorityIn(file: string): string {
@@ -66,13 +66,13 @@ export function addSourceOptions(command: Command): Command {
 export async function withBackupStore<T>(
   options: SourceOptions,
   request: Patience,
-  work: (shelf: BackupStore) => Promise<T>,
+  work: (store: BackupStore) => Promise<T>,
 ): Promise<T> {
   const { from } = options;
   if (from !== undefined && from !== 'pvc') {
-    const place = locationOf(from, options, '--from');
+    const location = locationOf(from, options, '--from');
     const keys = bucketKeys((name) => process.env[name], 'the environment');
-    return withBucket(place, keys, work);
+    return withBucket(location, keys, work);
   }
   const cluster = connect(options);
   try {
@@ -80,11 +80,11 @@ export async function withBackupStore<T>(
     if (!bucket) return await withVolume(cluster, request, work);
     const [keys, record] = await Promise.all([keysOfSecret(cluster, bucket.secret), requireRecord(cluster)]);
     const start = scheduledStart(cluster.namespace, record.planeId, true);
-    return await withBucket(bucket, keys, (shelf) =>
+    return await withBucket(bucket, keys, (store) =>
       work({
-        where: shelf.where,
-        list: async () => (await shelf.list()).filter(({ name }) => isScheduled(name, start)),
-        content: (backup) => shelf.content(backup),
+        where: store.where,
+        list: async () => (await store.list()).filter(({ name }) => isScheduled(name, start)),
+        content: (backup) => store.content(backup),
       }),
     );
   } finally {
@@ -93,12 +93,12 @@ export async function withBackupStore<T>(
 }
 
 async function withBucket<T>(
-  place: BucketLocation,
+  location: BucketLocation,
   keys: ReturnType<typeof bucketKeys>,
-  work: (shelf: BackupStore) => Promise<T>,
+  work: (store: BackupStore) => Promise<T>,
 ): Promise<T> {
   const { Bucket } = await import('../../backup/bucket.ts');
-  const bucket = new Bucket(place, keys);
+  const bucket = new Bucket(location, keys);
   try {
     return await work(bucket);
   } finally {

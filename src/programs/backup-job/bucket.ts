@@ -4,11 +4,11 @@ import { Bucket } from '../../backup/bucket.ts';
 import { type BucketLocation, bucketKeys } from '../../backup/location.ts';
 import type { Store } from './run.ts';
 
-/** A bucket; what signs the requests is a mounted Secret. */
-export function bucketStore(place: BucketLocation): Store {
+/** A bucket, whose keys are in a mounted Secret. */
+export function bucketStore(location: BucketLocation): Store {
   const fileOf = (name: string) => path.join('/bucket-keys', name);
   const read = (name: string) => (existsSync(fileOf(name)) ? readFileSync(fileOf(name), 'utf8') : undefined);
-  const bucket = new Bucket(place, bucketKeys(read, 'the Secret of --s3-credentials-secret'));
+  const bucket = new Bucket(location, bucketKeys(read, 'the Secret of --s3-credentials-secret'));
   return {
     shared: true,
     list: async () => (await bucket.list()).map(({ name }) => name),
@@ -16,7 +16,7 @@ export function bucketStore(place: BucketLocation): Store {
     remove: (name) => bucket.remove(name),
     sweep: async (start) => {
       const swept = await bucket.sweep(start);
-      if (swept > 0) console.log(`${swept} unfinished uploads of earlier jobs thrown away`);
+      if (swept > 0) console.log(`${swept} unfinished uploads of earlier jobs deleted`);
     },
   };
 }

@@ -8,27 +8,27 @@ import { type EtcdClient, EtcdGateway } from '../../etcd/gateway.ts';
 import type { Secret } from '../../kube/objects.ts';
 import type { PlaneRecord } from '../../plane/record.ts';
 
-// What the CronJob of `k8sk8s backup schedule` does. It has no credentials of the infra cluster: what it needs is mounted.
+// The program of the CronJob of `k8sk8s backup schedule`. It has no credentials of the infra cluster: the pod mounts all it needs.
 
-/** Where backups are kept. */
+/** Where the job stores backups. */
 export interface Store {
-  /** Other planes keep theirs there too. */
+  /** Other planes store theirs there too. */
   shared: boolean;
   list(): Promise<string[]>;
-  /** What `make` writes is there whole, or, when it throws, not at all. */
+  /** Afterwards the backup exists completely or, when `make` throws, not at all. */
   put<T>(name: string, make: (write: BackupSource['write']) => Promise<T>): Promise<T>;
   remove(name: string): Promise<void>;
-  /** Takes away what earlier jobs that were killed left half-made. @param start of the names of this plane's backups */
+  /** Deletes what killed jobs left unfinished. @param start of the names of this plane's backups */
   sweep?(start: string): Promise<void>;
 }
 
-/** @returns what the CronJob's program was told */
+/** The settings of this program. */
 export function readConfig(): JobConfig {
   return JSON.parse(readFileSync('/config/job.json', 'utf8')) as JobConfig;
 }
 
 /**
- * Makes a backup, and takes away what is more than the schedule keeps.
+ * Makes a backup, and deletes those that are more than the schedule keeps.
  *
  * @param by version of k8sk8s
  * @throws UserError as streamBackup, and what the store throws
@@ -56,7 +56,7 @@ export async function runJob(config: JobConfig, store: Store, by = config.toolVe
     )
     .catch((error) => Promise.reject(signal.aborted ? signal.reason : error));
   console.log(`${name}: revision ${facts.revision}, ${facts.size} bytes of etcd`);
-  // Keys that may add and not delete are a choice; the backup is made.
+  // The user may have chosen keys without the right to delete; the backup itself is done.
   await prune(store, start, keep).catch((error) => console.log(`WARNING older ones are still there: ${told(error)}`));
 }
 
@@ -69,7 +69,7 @@ async function prune(store: Store, start: string, keep: number): Promise<void> {
   }
 }
 
-/** A program of a ConfigMap: runs the job and says what went wrong as the command line would. */
+/** The main function of the ConfigMap's programs: runs the job and prints errors as the command line does. */
 export async function main(job: (config: JobConfig) => Promise<void>): Promise<void> {
   try {
     await job(readConfig());
@@ -101,7 +101,7 @@ function readSecrets(planeId: string): Secret[] {
     .map(({ name, data }) => ({ apiVersion: 'v1', kind: 'Secret', metadata: { name, labels }, type: 'Opaque', data }));
 }
 
-/** As the API server comes to etcd. */
+/** The API server's client certificate for etcd. */
 function etcdClient(): EtcdClient {
   const read = (file: string) => readFileSync(path.join('/secrets/kube-apiserver', file), 'utf8');
   return {
@@ -111,7 +111,7 @@ function etcdClient(): EtcdClient {
   };
 }
 
-/** The first member that answers. @throws what the last of them failed by */
+/** The first member that answers. @throws the error of the last one when none answers */
 async function answering(hosts: string[], client: EtcdClient): Promise<EtcdGateway> {
   for (const [index, host] of hosts.entries()) {
     const etcd = EtcdGateway.at(host, client);
@@ -125,11 +125,13 @@ async function answering(hosts: string[], client: EtcdClient): Promise<EtcdGatew
   throw new Error('job.json names no member of etcd');
 }
 
-/** A pod is asked to end when its hour is over or its node is drained: nothing half-made is to stay then. */
+/** A pod gets SIGTERM when its hour is over or its node is drained; then nothing unfinished may stay. */
 function ending(): AbortSignal {
   const controller = new AbortController();
   process.once('SIGTERM', () =>
-    controller.abort(new UserError({ what: 'the pod was ended before its backup was whole', anchor: 'interrupted' })),
+    controller.abort(
+      new UserError({ what: 'the pod was stopped before its backup was complete', anchor: 'interrupted' }),
+    ),
   );
   return controller.signal;
 }
