@@ -32,6 +32,8 @@ export const anchors = [
   // While a plane is made
   'image-pull',
   'container-start',
+  'change-refused',
+  'no-room-for-trial',
   'crash-loop',
   'added-container',
   'volume-full',

@@ -91,7 +91,7 @@ function printResult(cluster: InfraCluster, result: DeployResult, options: Deplo
   const took = formatDuration(milliseconds);
   if (options.output === 'json') {
     process.stdout.write(
-      `${JSON.stringify({ namespace: cluster.namespace, plane: result.planeId, ...result.addresses, version: result.serverVersion, files: result.files, created, changed, unchanged: unchanged.length, seconds: milliseconds / 1000 }, null, 2)}\n`,
+      `${JSON.stringify({ namespace: cluster.namespace, plane: result.planeId, ...result.addresses, version: result.serverVersion, files: result.files, created, changed, unchanged: unchanged.length, seconds: milliseconds / 1000, steps: result.steps }, null, 2)}\n`,
     );
   } else if (created.length + changed.length === 0) {
     reporter.line(`Nothing to change: all ${unchanged.length} objects are as they should be (${took}).`);

@@ -1,14 +1,13 @@
 import type { ClusterSpec } from '../config/schema.ts';
 import type { InfraCluster } from '../kube/infra-cluster.ts';
-import { type KubeObject, nameOf, type Secret, type Service } from '../kube/objects.ts';
+import { type KubeObject, nameOf } from '../kube/objects.ts';
 import { type Applied, applyAll, Existing, nothingApplied } from '../live/apply.ts';
-import { chooseStorage } from '../live/choose-storage.ts';
-import { readOpened, sealingOf } from '../live/sealed-ca.ts';
-import { ensureCertificates, type PkiBundle } from '../pki/certificates.ts';
-import { type Addresses, addressesOf, buildIngress, buildServices } from '../plane/addresses.ts';
-import { buildPolicies } from '../plane/policies.ts';
-import { type PlaneRecord, toConfigMap } from '../plane/record.ts';
-import { buildControlPlane, certificateContext } from '../plane/render.ts';
+import type { PkiBundle } from '../pki/certificates.ts';
+import type { Addresses } from '../plane/addresses.ts';
+import type { PlaneRecord } from '../plane/record.ts';
+import { renderPlane } from '../plane/render.ts';
+import { addressesStep, certificatesStep, type Preparation, storageStep } from '../rollout/prepare.ts';
+import { runSteps } from '../rollout/steps.ts';
 import { quietReporter } from '../ui/quiet.ts';
 import { isOfSameMoment, undisturbed } from './same-moment.ts';
 
@@ -30,33 +29,34 @@ export function planInfra(cluster: InfraCluster, record: PlaneRecord, spec: Clus
   );
 }
 
+/** A dry run ends by itself. */
+const never = new AbortController().signal;
+
 async function planOver(
   existing: Existing,
   cluster: InfraCluster,
   record: PlaneRecord,
   spec: ClusterSpec,
 ): Promise<InfraPlan> {
-  const { storage, replaces } = await chooseStorage(cluster, spec, existing, record);
   const applied = nothingApplied();
   const apply = (objects: KubeObject[]) =>
     applyAll(cluster, record.planeId, objects, existing, applied, quietReporter, true);
-  const first = await apply([...buildServices(record.planeId, spec), ...buildIngress(record.planeId, spec)]);
-  const services = first.filter((object) => object.kind === 'Service') as Service[];
-  const addresses = addressesOf(spec, services, record.issuers);
-  const { bundle } = await ensureCertificates(
-    await readOpened(cluster, existing.ofKind<Secret>('Secret')),
-    certificateContext(cluster.namespace, spec, addresses),
-    { keyType: spec.keyType, sealing: sealingOf(spec, cluster) },
-  );
-  const { secrets, workloads } = buildControlPlane(record, spec, addresses, storage, bundle);
+  const state = {
+    cluster,
+    spec,
+    existing,
+    record,
+    apply,
+    members: spec.etcdMembers,
+    settle: async (services) => services,
+  } as Preparation;
+  await runSteps([storageStep, addressesStep, certificatesStep], state, never);
+  const { storage, replaces, exposure, addresses, bundle } = state;
+  const plane = renderPlane({ record, spec, addresses, storage, bundle });
   // One that is to be deleted first cannot be tried.
-  const anew = replaces ? workloads.filter(({ kind }) => kind === 'StatefulSet') : [];
+  const anew: KubeObject[] = replaces ? [plane.workloads.etcd] : [];
   applied.changed.push(...anew.map(nameOf));
-  const second = await apply([
-    toConfigMap({ ...record, issuers: addresses.issuers }),
-    ...secrets,
-    ...buildPolicies(record.planeId, spec),
-    ...workloads.filter((object) => !anew.includes(object)),
-  ]);
-  return { applied, before: existing, objects: [...first, ...second], addresses, bundle };
+  const done: KubeObject[] = [...plane.services, ...plane.ingress, ...anew];
+  const second = await apply(plane.all().filter((object) => !done.includes(object)));
+  return { applied, before: existing, objects: [...exposure, ...second], addresses, bundle };
 }

@@ -6,7 +6,7 @@ import type { Existing } from '../live/apply.ts';
 import type { Plane } from '../live/open.ts';
 import { isReady, podsOf } from '../live/pods.ts';
 import { claimName } from '../plane/names.ts';
-import { buildControlPlane } from '../plane/render.ts';
+import { renderPlane } from '../plane/render.ts';
 import { type Membership, templateHash, templateHashOf } from '../plane/workloads.ts';
 import type { Reporter } from '../ui/reporter.ts';
 import { waitFor } from '../ui/wait-for.ts';
@@ -77,10 +77,7 @@ export function etcdPlane(
     cluster,
     planeId: record.planeId,
     addresses: addresses.etcdServiceIps,
-    build: (membership) =>
-      buildControlPlane(record, spec, addresses, storage, bundle, membership).workloads.find(
-        ({ kind }) => kind === 'StatefulSet',
-      ) as Workload,
+    build: (membership) => renderPlane({ record, spec, addresses, storage, bundle, membership }).workloads.etcd,
     failure,
     reporter,
     timeout,

@@ -4,7 +4,7 @@ import type { Service } from '../kube/objects.ts';
 import { ensureCertificates } from '../pki/certificates.ts';
 import { addressesOf, buildServices } from '../plane/addresses.ts';
 import { type PlaneRecord, toConfigMap } from '../plane/record.ts';
-import { buildControlPlane, certificateContext } from '../plane/render.ts';
+import { certificateContext, renderPlane } from '../plane/render.ts';
 import type { InfraStore } from './infra-store.fixture.ts';
 
 export const recordPath = 'configmaps/k8sk8s';
@@ -44,7 +44,7 @@ export async function putPlane(
     sealing: undefined,
   });
   const storage = { kind: 'volume', size: '1Gi', storageClass: undefined } as const;
-  const { secrets } = buildControlPlane(whole, spec, addresses, storage, bundle);
+  const { secrets } = renderPlane({ record: whole, spec, addresses, storage, bundle });
   for (const secret of secrets) store.put(`secrets/${secret.metadata.name}`, secret);
   store.put(recordPath, toConfigMap(whole));
 }

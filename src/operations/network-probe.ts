@@ -6,7 +6,7 @@ import { isReady, podsOf } from '../live/pods.ts';
 import { type HeldPlane, withPlane } from '../live/with-plane.ts';
 import { recordName } from '../plane/names.ts';
 import { type NetworkFinding, toConfigMap } from '../plane/record.ts';
-import { buildControlPlane } from '../plane/render.ts';
+import { renderPlane } from '../plane/render.ts';
 import type { Work } from '../ui/work.ts';
 
 /** A port of a pod of the plane, and whether the policies let everybody reach it. */
@@ -38,15 +38,15 @@ export async function probeNetwork(cluster: InfraCluster, work: Work): Promise<v
   await withPlane(cluster, 'status --probe-network', work, probe);
 }
 
-async function probe({ record, spec, addresses, storage, bundle, held }: HeldPlane): Promise<void> {
+async function probe(plane: HeldPlane): Promise<void> {
+  const { record, spec, addresses, held } = plane;
   const { cluster } = held;
   const phase = held.reporter.begin('Trying whether network policies are enforced');
   try {
     const pods = (await podsOf(cluster, record.planeId)).filter(isReady);
     const targets = pods.flatMap((pod) => targetsOf(pod, addresses.advertised.port));
     const owner = (await cluster.get<ConfigMap>({ apiVersion: 'v1', kind: 'ConfigMap' }, recordName))!;
-    const { workloads } = buildControlPlane(record, spec, addresses, storage, bundle);
-    const scheduler = workloads.find(({ metadata }) => metadata.name === 'kube-scheduler')!;
+    const scheduler = renderPlane(plane).workloads['kube-scheduler'];
     const container = {
       name: 'network',
       image: imagesOf(spec).node,

@@ -10,7 +10,7 @@ import { PodWatch } from '../live/pod-watch.ts';
 import { podsOf } from '../live/pods.ts';
 import { type HeldPlane, withPlane } from '../live/with-plane.ts';
 import { type Asleep, toConfigMap } from '../plane/record.ts';
-import { buildControlPlane } from '../plane/render.ts';
+import { renderPlane } from '../plane/render.ts';
 import { waitAvailable, waitComponentsReady } from '../rollout/available.ts';
 import { renewLeaves } from '../rollout/renew-leaves.ts';
 import { startOrder, waitEtcdStarts } from '../rollout/start-order.ts';
@@ -130,8 +130,8 @@ async function giveBack(
   { reporter, timeout, signal }: Work,
 ): Promise<void> {
   if (!asleep.snapshot || asleep.givenBack) return;
-  const { workloads } = buildControlPlane({ ...record, asleep: undefined }, spec, addresses, storage, bundle);
-  const workload = workloads.find(({ kind }) => kind === 'StatefulSet')!;
+  const awake = { ...record, asleep: undefined };
+  const workload = renderPlane({ record: awake, spec, addresses, storage, bundle }).workloads.etcd;
   const snapshot = await storedSnapshot(cluster, asleep.snapshot);
   const phase = reporter.begin('Giving etcd its data back');
   try {

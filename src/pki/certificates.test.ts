@@ -279,19 +279,18 @@ describe('an authority that cannot be used', () => {
   ])('is not replaced: %s', async (_, ca) => {
     const error = await failure(withAuthority(ca()));
     expect(error).toBeInstanceOf(UserError);
-    expect(error.what).toBe("the plane's authority ca is broken");
-    expect(error.anchor).toBe('authority-broken');
+    expect(error).toMatchObject({ anchor: 'authority-broken', what: expect.stringMatching(/\bca\b/) });
     expect(`${error.message} ${error.fix}`).not.toContain('BEGIN');
   });
 
   it('is not replaced when it has expired or is not valid yet', async () => {
     expect(await failure(first.bundle, days(3651))).toMatchObject({
       anchor: 'authority-expired',
-      what: "the plane's authority ca has expired",
+      what: expect.stringMatching(/\bca has expired/),
     });
     expect(await failure(first.bundle, days(-1))).toMatchObject({
       anchor: 'authority-expired',
-      what: "the plane's authority ca is not valid yet",
+      what: expect.stringMatching(/\bca is not valid yet/),
     });
   });
 
@@ -299,7 +298,7 @@ describe('an authority that cannot be used', () => {
     const { ca: _, ...authorities } = first.bundle.authorities;
     expect(await failure({ ...first.bundle, authorities })).toMatchObject({
       anchor: 'authority-missing',
-      what: "the plane's authority ca is gone",
+      what: expect.stringMatching(/\bca\b/),
     });
   });
 

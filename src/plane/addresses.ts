@@ -46,7 +46,7 @@ export function memberService(member: number): string {
  *
  * @param members as many etcd members as need an address: while their number changes, the larger one
  */
-export function buildServices(planeId: string, spec: ClusterSpec, members = spec.etcdMembers): KubeObject[] {
+export function buildServices(planeId: string, spec: ClusterSpec, members = spec.etcdMembers): Service[] {
   const services = [
     ...Array.from({ length: members }, (_, member) =>
       renderTemplate('plane/etcd-service.yaml', {
@@ -75,7 +75,7 @@ export function buildServices(planeId: string, spec: ClusterSpec, members = spec
       service.metadata.name === apiserverService ? 'kube-apiserver' : 'etcd',
       spec.kubernetesVersion,
     );
-  return services;
+  return services as Service[];
 }
 
 /**

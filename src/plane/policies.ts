@@ -9,9 +9,8 @@ export function replicasOf(spec: ClusterSpec, component: Component): number {
   return component === 'etcd' ? spec.etcdMembers : spec.replicas;
 }
 
-/** What protects the plane's pods from others: network policies, and budgets where there is more than one. Pure. */
+/** Who may reach whom, where the infra cluster's network enforces it. Pure. */
 export function buildPolicies(planeId: string, spec: ClusterSpec): KubeObject[] {
-  const labels = (component: string) => labelsOf(planeId, component as Component, spec.kubernetesVersion);
   const policies = renderTemplate('plane/network-policies.yaml', {
     etcd: podSelector(planeId, 'etcd'),
     apiserver: podSelector(planeId, 'kube-apiserver'),
@@ -20,9 +19,20 @@ export function buildPolicies(planeId: string, spec: ClusterSpec): KubeObject[] 
     backup: podSelector(planeId, 'backup'),
     konnectivity: spec.egress === 'konnectivity' ? [{ port: 'konnectivity' }] : [],
   });
-  const budgets = components
+  return policies.map((policy) => labelled(policy, planeId, spec));
+}
+
+/** A drain of infra nodes takes one pod of a component at a time. Pure. */
+export function buildDisruptionBudgets(planeId: string, spec: ClusterSpec): KubeObject[] {
+  return components
     .filter((component) => replicasOf(spec, component) > 1)
-    .flatMap((name) => renderTemplate('plane/disruption-budget.yaml', { name, selector: podSelector(planeId, name) }));
-  for (const object of [...policies, ...budgets]) object.metadata.labels = labels(object.metadata.name);
-  return [...policies, ...budgets];
+    .flatMap((name) => renderTemplate('plane/disruption-budget.yaml', { name, selector: podSelector(planeId, name) }))
+    .map((budget) => labelled(budget, planeId, spec));
+}
+
+/** An object that is called by its component. */
+function labelled(object: KubeObject, planeId: string, spec: ClusterSpec): KubeObject {
+  const { name } = object.metadata;
+  const labels = labelsOf(planeId, name as Component, spec.kubernetesVersion);
+  return { ...object, metadata: { ...object.metadata, labels } };
 }

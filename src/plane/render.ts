@@ -1,42 +1,110 @@
 import { isIpv4, nthAddress, parseCidr } from '../base/cidr.ts';
 import { type Component, components } from '../config/components.ts';
 import type { ClusterSpec } from '../config/schema.ts';
-import type { KubeObject, Secret, Workload } from '../kube/objects.ts';
+import type { ConfigMap, KubeObject, Secret, Service, Workload } from '../kube/objects.ts';
 import type { CertificateContext, PkiBundle } from '../pki/certificates.ts';
-import { type Addresses, hostAndPort } from './addresses.ts';
+import { type Addresses, buildIngress, buildServices, hostAndPort } from './addresses.ts';
 import { restartHash } from './config-hash.ts';
-import type { PlaneRecord } from './record.ts';
+import { buildDisruptionBudgets, buildPolicies } from './policies.ts';
+import { type PlaneRecord, toConfigMap } from './record.ts';
 import { buildSecrets } from './secrets.ts';
 import type { Storage } from './storage.ts';
-import { buildWorkloads, settledMembership } from './workloads.ts';
+import { buildWorkloads, type Membership, settledMembership } from './workloads.ts';
 
-/** Everything of a plane that follows from its spec, addresses and certificates; without pods while it sleeps. Pure. */
-export function buildControlPlane(
-  { planeId, phase, losses, asleep }: Pick<PlaneRecord, 'planeId' | 'phase' | 'losses' | 'asleep'>,
-  spec: ClusterSpec,
-  addresses: Addresses,
-  storage: Storage,
-  bundle: PkiBundle,
-  membership = settledMembership(spec.etcdMembers, phase === 'available'),
-): { secrets: Secret[]; workloads: KubeObject[] } {
+/** What a plane follows from. */
+export interface PlaneSource {
+  record: PlaneRecord;
+  spec: ClusterSpec;
+  addresses: Addresses;
+  storage: Storage;
+  bundle: PkiBundle;
+  /** etcd's members while their number changes; all of them at rest when left out. */
+  membership?: Membership;
+}
+
+/** A plane's objects in the infra cluster. */
+export interface RenderedPlane {
+  /** As the record was given, with the issuers of the addresses. */
+  record: ConfigMap;
+  services: Service[];
+  /** None where the plane is exposed in another way. */
+  ingress: KubeObject[];
+  secrets: Secret[];
+  /** By component; without pods while the plane sleeps. */
+  workloads: Record<Component, Workload>;
+  policies: KubeObject[];
+  /** For components of more than one pod. */
+  disruptionBudgets: KubeObject[];
+  /** All of them, in an order in which they can be applied. */
+  all(): KubeObject[];
+}
+
+/** Everything of a plane that lies in the infra cluster. Pure but for the files of the package. */
+export function renderPlane(source: PlaneSource): RenderedPlane {
+  const { record, spec, addresses, storage, bundle } = source;
+  const { planeId } = record;
+  const { services, ingress } = renderExposure(planeId, spec);
   const secrets = buildSecrets(bundle, {
     planeId,
     spec,
     internalServer: `https://${addresses.apiserverServiceIp}`,
     publicServer: addresses.publicServer,
   });
-  const configHash = Object.fromEntries(
-    components.map((component) => [
-      component,
-      `${restartHash(component, secrets)}${component !== 'etcd' && losses ? `-${losses}` : ''}`,
-    ]),
-  ) as Record<Component, string>;
+  const membership = source.membership ?? settledMembership(spec.etcdMembers, record.phase === 'available');
+  const configHash = hashesOf(secrets, record);
   const workloads = buildWorkloads({ planeId, spec, addresses, storage, membership, configHash });
-  return { secrets, workloads: asleep ? workloads.map(withoutPods) : workloads };
+  const parts = {
+    record: toConfigMap({ ...record, issuers: addresses.issuers }),
+    services,
+    ingress,
+    secrets,
+    policies: buildPolicies(planeId, spec),
+    disruptionBudgets: buildDisruptionBudgets(planeId, spec),
+    workloads: record.asleep ? withoutPods(workloads) : workloads,
+  };
+  return { ...parts, all: () => inOrder(parts) };
 }
 
-function withoutPods(workload: KubeObject): KubeObject {
-  return { ...workload, spec: { ...(workload as Workload).spec, replicas: 0 } } as Workload;
+/**
+ * How the plane is reached in and from the infra cluster, which gives these objects the addresses that the rest of the
+ * plane follows from. Pure.
+ *
+ * @param members as many etcd members as need an address: while their number changes, the larger one
+ */
+export function renderExposure(
+  planeId: string,
+  spec: ClusterSpec,
+  members?: number,
+): Pick<RenderedPlane, 'services' | 'ingress'> {
+  return { services: buildServices(planeId, spec, members), ingress: buildIngress(planeId, spec) };
+}
+
+function inOrder(plane: Omit<RenderedPlane, 'all'>): KubeObject[] {
+  return [
+    plane.record,
+    ...plane.services,
+    ...plane.ingress,
+    ...plane.secrets,
+    ...plane.policies,
+    ...plane.disruptionBudgets,
+    ...Object.values(plane.workloads),
+  ];
+}
+
+function hashesOf(secrets: Secret[], { losses }: PlaneRecord): Record<Component, string> {
+  const entries = components.map((component) => [
+    component,
+    `${restartHash(component, secrets)}${component !== 'etcd' && losses ? `-${losses}` : ''}`,
+  ]);
+  return Object.fromEntries(entries) as Record<Component, string>;
+}
+
+function withoutPods(workloads: Record<Component, Workload>): Record<Component, Workload> {
+  const asleep = Object.entries(workloads).map(([component, workload]) => [
+    component,
+    { ...workload, spec: { ...workload.spec, replicas: 0 } },
+  ]);
+  return Object.fromEntries(asleep) as Record<Component, Workload>;
 }
 
 /** The names and addresses that the plane's certificates have to carry. */

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import type { Component } from '../config/components.ts';
 import { imagesOf } from '../config/images.ts';
 import type { ClusterSpec } from '../config/schema.ts';
-import type { KubeObject } from '../kube/objects.ts';
+import type { KubeObject, Workload } from '../kube/objects.ts';
 import { renderTemplate, type Value } from '../manifests/render.ts';
 import type { Addresses } from './addresses.ts';
 import { extraArguments, overrideDefaults } from './arguments.ts';
@@ -93,7 +93,7 @@ interface PodTemplateOwner extends KubeObject {
 }
 
 /** StatefulSet etcd and the three Deployments, ready to apply. Pure. */
-export function buildWorkloads(context: WorkloadContext): KubeObject[] {
+export function buildWorkloads(context: WorkloadContext): Record<Component, Workload> {
   const { spec, addresses, planeId } = context;
   const images = imagesOf(spec);
   const single = spec.replicas === 1;
@@ -109,7 +109,7 @@ export function buildWorkloads(context: WorkloadContext): KubeObject[] {
     image: string,
     values: Record<string, Value>,
     capabilities: string[] = [],
-  ): KubeObject => {
+  ): Workload => {
     const profile = profileOf(spec, component);
     const extra = overrideDefaults(profile.args, extraArguments(spec, component));
     // etcd keeps its own version: a new Kubernetes version alone must not replace its pod.
@@ -143,14 +143,14 @@ export function buildWorkloads(context: WorkloadContext): KubeObject[] {
       .digest('hex')
       .slice(0, 16);
     template.metadata.annotations = { ...template.metadata.annotations, [templateHash]: hash };
-    return object!;
+    return object! as unknown as Workload;
   };
-  return [
-    workload('etcd', images.etcd, {
+  return {
+    etcd: workload('etcd', images.etcd, {
       ...memberValues(planeId, context),
       ...storageValues(planeId, context.storage),
     }),
-    workload(
+    'kube-apiserver': workload(
       'kube-apiserver',
       images.kubeApiserver,
       {
@@ -179,15 +179,15 @@ export function buildWorkloads(context: WorkloadContext): KubeObject[] {
       // Upstream's kube-apiserver binary carries this as a file capability and cannot be executed without it.
       ['NET_BIND_SERVICE'],
     ),
-    workload('kube-controller-manager', images.kubeControllerManager, {
+    'kube-controller-manager': workload('kube-controller-manager', images.kubeControllerManager, {
       ...elected,
       podCidr: spec.podCidr,
       serviceCidr: spec.serviceCidr,
       // A sealed authority has another sign in its place.
       signer: spec.seal === 'none' ? 'ca' : 'ca-signer',
     }),
-    workload('kube-scheduler', images.kubeScheduler, elected),
-  ];
+    'kube-scheduler': workload('kube-scheduler', images.kubeScheduler, elected),
+  };
 }
 
 /** Where the plane's pods may run, and what their images are pulled with: fields of their specs. */

@@ -69,7 +69,7 @@ export const trialPods = shared(async ({ cluster, spec }): Promise<PodTrial[]> =
     configHash: Object.fromEntries(components.map((component) => [component, ''])) as Record<Component, string>,
   });
   return Promise.all(
-    workloads.map(async (workload) => {
+    Object.values(workloads).map(async (workload) => {
       const { metadata, spec: pod } = (workload as unknown as { spec: { template: Pick<Pod, 'metadata' | 'spec'> } })
         .spec.template;
       const component = workload.metadata.name as Component;

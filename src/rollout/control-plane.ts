@@ -1,5 +1,6 @@
 import { UserError } from '../base/errors.ts';
 import { toolVersion } from '../base/version.ts';
+import type { Component } from '../config/components.ts';
 import type { ClusterSpec } from '../config/schema.ts';
 import { type EtcdPlane, etcdPlane, growTo, presentMembers, shrinkTo } from '../etcd/members.ts';
 import type { InfraCluster } from '../kube/infra-cluster.ts';
@@ -10,11 +11,10 @@ import type { PodWatch } from '../live/pod-watch.ts';
 import { podsOf } from '../live/pods.ts';
 import { sealingOf } from '../live/sealed-ca.ts';
 import { ensureCertificates, type PkiBundle } from '../pki/certificates.ts';
-import { type Addresses, buildServices } from '../plane/addresses.ts';
+import type { Addresses } from '../plane/addresses.ts';
 import { belongsTo } from '../plane/names.ts';
-import { buildPolicies } from '../plane/policies.ts';
 import { type PlaneRecord, toConfigMap } from '../plane/record.ts';
-import { buildControlPlane, certificateContext } from '../plane/render.ts';
+import { certificateContext, renderPlane } from '../plane/render.ts';
 import type { Storage, Volume } from '../plane/storage.ts';
 import { settledMembership, templateHashOf } from '../plane/workloads.ts';
 import type { Reporter } from '../ui/reporter.ts';
@@ -59,15 +59,16 @@ export async function ensureControlPlane(plane: PlaneInMaking): Promise<() => Pr
   const { spec, reporter, allowDataLoss, timeout } = plane.request;
   const present = presentMembers(existing);
   const membership = settledMembership(Math.max(present, spec.etcdMembers), record.phase === 'available');
-  const { secrets, workloads } = buildControlPlane(record, spec, addresses, storage, plane.bundle, membership);
-  if (storage.kind === 'ephemeral' && !allowDataLoss) refuseDataLoss(workloads, existing);
+  const rendered = renderPlane({ record, spec, addresses, storage, bundle: plane.bundle, membership });
+  const { secrets, policies, disruptionBudgets } = rendered;
+  const workloads = Object.values(rendered.workloads);
+  if (storage.kind === 'ephemeral' && !allowDataLoss) refuseDataLoss(rendered.workloads.etcd, existing);
   diagnosis.expect(workloads);
   // The record of a plane that was available keeps the spec that worked until the new one does too.
   if (record.phase === 'deploying') await writeRecord(cluster, record, spec, addresses, 'deploying');
   await applySecrets(cluster, record.planeId, secrets, existing, applied, reporter);
   if (plane.request.restores && record.phase === 'restoring') {
-    const workload = workloads.find(({ kind }) => kind === 'StatefulSet')!;
-    await plane.request.restores({ workload, storage }, stop);
+    await plane.request.restores({ workload: rendered.workloads.etcd, storage }, stop);
     // It holds a cluster again: from here on `deploy` goes on with it, and never begins anew.
     await writeRecord(cluster, record, spec, addresses, 'available');
   }
@@ -80,11 +81,10 @@ export async function ensureControlPlane(plane: PlaneInMaking): Promise<() => Pr
   }
   const several = present > 0 && Math.max(present, spec.etcdMembers) > 1;
   if (several && (record.phase === 'available' || present !== spec.etcdMembers)) await growTo(etcd, spec.etcdMembers);
-  await endUnelected(plane, workloads);
-  const guards = buildPolicies(record.planeId, spec);
+  await endUnelected(plane, rendered.workloads);
   const apply = (objects: KubeObject[]) => applyAll(cluster, record.planeId, objects, existing, applied, reporter);
   const { first, apiServer, clients } = startOrder(workloads, (workload) => existing.find<Workload>(workload));
-  const now = await apply([...first, ...guards]);
+  const now = await apply([...first, ...policies, ...disruptionBudgets]);
   diagnosis.applied(now, (object) => existing.find(object));
   // Of a plane that was there, the old pods still answer: nothing that they say counts.
   const were = now.filter((object) => existing.find(object)) as Workload[];
@@ -94,7 +94,7 @@ export async function ensureControlPlane(plane: PlaneInMaking): Promise<() => Pr
     await apply(apiServer);
   }
   if (present > spec.etcdMembers) await dropMembers(plane, etcd, present);
-  await removeUnwanted(plane, [...buildServices(record.planeId, spec), ...guards, ...secrets]);
+  await removeUnwanted(plane, rendered.all());
   return async () => {
     await apply(clients);
   };
@@ -106,8 +106,8 @@ export async function closeCluster(plane: PlaneInMaking): Promise<void> {
   const { spec } = plane.request;
   if (spec.etcdMembers === 1) return;
   const formed = { ...record, phase: 'available' as const };
-  const { workloads } = buildControlPlane(formed, spec, addresses, storage, bundle);
-  await cluster.apply(workloads.find(({ kind }) => kind === 'StatefulSet')!);
+  const { workloads } = renderPlane({ record: formed, spec, addresses, storage, bundle });
+  await cluster.apply(workloads.etcd);
 }
 
 function etcdOf({ cluster, request, diagnosis, stop, ...plane }: PlaneInMaking): EtcdPlane {
@@ -126,9 +126,10 @@ async function dropMembers(plane: PlaneInMaking, etcd: EtcdPlane, present: numbe
     keyType: spec.keyType,
     sealing: sealingOf(spec, cluster),
   });
-  const { secrets, workloads } = buildControlPlane(record, spec, left, storage, kept);
+  const rendered = renderPlane({ record, spec, addresses: left, storage, bundle: kept });
+  const workloads = Object.values(rendered.workloads);
   diagnosis.expect(workloads);
-  await applyAll(cluster, record.planeId, [...secrets, ...workloads], existing, applied, reporter);
+  await applyAll(cluster, record.planeId, [...rendered.secrets, ...workloads], existing, applied, reporter);
 }
 
 /** What only a larger plane had, or one with another --egress. */
@@ -155,10 +156,10 @@ async function removeUnwanted(
  */
 async function endUnelected(
   { cluster, record, existing, request, stop }: PlaneInMaking,
-  workloads: KubeObject[],
+  workloads: Record<Component, Workload>,
 ): Promise<void> {
   for (const component of ['kube-controller-manager', 'kube-scheduler'] as const) {
-    const next = workloads.find(({ metadata }) => metadata.name === component) as Workload;
+    const next = workloads[component];
     const before = existing.find<Workload>(next);
     if (!before || elects(before) === elects(next)) continue;
     await cluster.apply({ ...next, spec: { ...next.spec, replicas: 0 } });
@@ -182,10 +183,9 @@ function elects({ spec }: Workload): boolean {
 }
 
 /** A new pod template means a new pod, and an ephemeral etcd's data lives and dies with its pod. */
-export function refuseDataLoss(workloads: KubeObject[], existing: Existing): void {
-  const next = workloads.find((object) => object.kind === 'StatefulSet')!;
-  const before = existing.find<Workload>(next);
-  if (!before?.status?.readyReplicas || templateHashOf(before) === templateHashOf(next)) return;
+export function refuseDataLoss(etcd: Workload, existing: Existing): void {
+  const before = existing.find<Workload>(etcd);
+  if (!before?.status?.readyReplicas || templateHashOf(before) === templateHashOf(etcd)) return;
   throw new UserError({
     what: 'this change replaces the pod of etcd, and all objects of the hosted cluster would be lost with it',
     why: 'the plane keeps its data in that pod (ephemeral storage); an option of etcd, its image or its place was changed',

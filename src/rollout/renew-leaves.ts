@@ -4,7 +4,7 @@ import type { Plane } from '../live/open.ts';
 import { sealingOf } from '../live/sealed-ca.ts';
 import { ensureCertificates, type PkiBundle } from '../pki/certificates.ts';
 import { inspect } from '../pki/inspect.ts';
-import { buildControlPlane, certificateContext } from '../plane/render.ts';
+import { certificateContext, renderPlane } from '../plane/render.ts';
 import type { Reporter } from '../ui/reporter.ts';
 import { applySecrets } from './roll-out.ts';
 
@@ -15,19 +15,20 @@ import { applySecrets } from './roll-out.ts';
  */
 export async function renewLeaves(
   cluster: InfraCluster,
-  { record, spec, addresses, storage, bundle: before }: Plane,
+  plane: Plane,
   reporter: Reporter,
   names?: string[],
 ): Promise<{ bundle: PkiBundle; issued: string[] }> {
-  const context = certificateContext(cluster.namespace, spec, addresses);
-  const { bundle, issued } = await ensureCertificates(before, context, {
+  const { spec } = plane;
+  const context = certificateContext(cluster.namespace, spec, plane.addresses);
+  const { bundle, issued } = await ensureCertificates(plane.bundle, context, {
     keyType: spec.keyType,
     renew: names,
     sealing: sealingOf(spec, cluster),
   });
   if (issued.length === 0) return { bundle, issued };
-  const { secrets } = buildControlPlane(record, spec, addresses, storage, bundle);
-  await applySecrets(cluster, record.planeId, secrets, await Existing.read(cluster), nothingApplied(), reporter);
+  const { secrets } = renderPlane({ ...plane, bundle });
+  await applySecrets(cluster, plane.record.planeId, secrets, await Existing.read(cluster), nothingApplied(), reporter);
   for (const name of issued)
     reporter.line(`certificate ${name} renewed until ${day(inspect(bundle.leaves[name]!.certificate).notAfter)}`);
   return { bundle, issued };

@@ -6,7 +6,7 @@ import { type Applied, applyAll, Existing, nothingApplied } from '../live/apply.
 import type { Plane } from '../live/open.ts';
 import { PodWatch } from '../live/pod-watch.ts';
 import type { PkiBundle } from '../pki/certificates.ts';
-import { buildControlPlane } from '../plane/render.ts';
+import { renderPlane } from '../plane/render.ts';
 import { settledMembership } from '../plane/workloads.ts';
 import type { Reporter } from '../ui/reporter.ts';
 import type { Patience, Work } from '../ui/work.ts';
@@ -15,7 +15,7 @@ import { waitAvailable, waitRolledOut } from './available.ts';
 /**
  * Secrets, the authorities' first: what a component may use already has to be where the next run will look for it.
  *
- * @param secrets as `buildControlPlane` gives them
+ * @param secrets as `renderPlane` gives them
  */
 export async function applySecrets(
   cluster: InfraCluster,
@@ -82,13 +82,13 @@ export async function rollOut(
     Math.max(presentMembers(existing), plane.spec.etcdMembers),
     plane.record.phase === 'available',
   );
-  const built = buildControlPlane(plane.record, plane.spec, plane.addresses, plane.storage, bundle, membership);
-  const workloads = built.workloads.filter(({ metadata }) => (rolled as string[]).includes(metadata.name));
+  const rendered = renderPlane({ ...plane, bundle, membership });
+  const workloads = rolled.map((component) => rendered.workloads[component]);
   const diagnosis = new PodWatch(cluster, planeId);
   const hosted = await plane.connect();
   try {
     diagnosis.expect(workloads);
-    await applySecrets(cluster, planeId, built.secrets, existing, applied, reporter);
+    await applySecrets(cluster, planeId, rendered.secrets, existing, applied, reporter);
     const now = (await applyAll(cluster, planeId, workloads, existing, applied, reporter)) as Workload[];
     await waitReplaced(cluster, planeId, now, workloads, diagnosis, { timeout, signal });
     await reporter.during(

@@ -3,10 +3,8 @@ import { expect, test } from 'vitest';
 import { parseSpec } from '../../src/config/parse.ts';
 import { differences } from '../../src/drift/differences.ts';
 import type { ConfigMap, KubeObject } from '../../src/kube/objects.ts';
-import { buildIngress, buildServices } from '../../src/plane/addresses.ts';
-import { buildPolicies } from '../../src/plane/policies.ts';
-import { type PlaneRecord, parseRecord, toConfigMap } from '../../src/plane/record.ts';
-import { buildControlPlane } from '../../src/plane/render.ts';
+import { type PlaneRecord, parseRecord } from '../../src/plane/record.ts';
+import { renderPlane } from '../../src/plane/render.ts';
 import { fixedPlane, withoutBytes } from './plane.ts';
 import { specs } from './specs.ts';
 
@@ -54,15 +52,6 @@ const nameOf = ({ kind, metadata }: KubeObject) => `${kind} ${metadata.name}`;
 /** Everything of the plane of a record in the infra cluster, as it would come back from a file. */
 async function render(recorded: PlaneRecord): Promise<KubeObject[]> {
   const spec = parseSpec({ ...recorded.spec, allowUntestedVersion: true }, 'in the record');
-  const { record, addresses, storage, bundle } = await fixedPlane(spec, recorded.phase);
-  const { secrets, workloads } = buildControlPlane(record, spec, addresses, storage, bundle);
-  const objects = [
-    toConfigMap(recorded),
-    ...buildServices(record.planeId, spec),
-    ...buildIngress(record.planeId, spec),
-    ...secrets,
-    ...buildPolicies(record.planeId, spec),
-    ...workloads,
-  ];
-  return JSON.parse(JSON.stringify(objects.map(withoutBytes))) as KubeObject[];
+  const plane = { ...(await fixedPlane(spec, recorded.phase)), record: recorded };
+  return JSON.parse(JSON.stringify(renderPlane(plane).all().map(withoutBytes))) as KubeObject[];
 }

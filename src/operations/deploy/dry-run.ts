@@ -14,15 +14,12 @@ import {
   type Addresses,
   addressesAsIf,
   addressesOf,
-  buildIngress,
-  buildServices,
   konnectivityPort,
   loadBalancerPlaceholder,
   memberService,
 } from '../../plane/addresses.ts';
-import { buildPolicies } from '../../plane/policies.ts';
-import { type PlaneRecord, toConfigMap } from '../../plane/record.ts';
-import { buildControlPlane, certificateContext } from '../../plane/render.ts';
+import type { PlaneRecord } from '../../plane/record.ts';
+import { certificateContext, renderPlane } from '../../plane/render.ts';
 import { runPreflight } from '../../preflight/run.ts';
 import type { Reporter } from '../../ui/reporter.ts';
 
@@ -62,15 +59,9 @@ export async function exportManifests(cluster: InfraCluster, spec: ClusterSpec, 
     // Where they are left out, nothing is to be sealed.
     { keyType: spec.keyType, sealing: withSecrets || recorded ? sealingOf(spec, cluster) : undefined },
   );
-  const { secrets, workloads } = buildControlPlane(record, spec, addresses, storage, bundle);
-  const infra = [
-    toConfigMap({ ...record, spec, issuers: addresses.issuers }),
-    ...buildServices(record.planeId, spec),
-    ...buildIngress(record.planeId, spec),
-    ...(withSecrets ? secrets : []),
-    ...buildPolicies(record.planeId, spec),
-    ...workloads,
-  ];
+  const infra = renderPlane({ record: { ...record, spec }, spec, addresses, storage, bundle })
+    .all()
+    .filter(({ kind }) => withSecrets || kind !== 'Secret');
   return {
     infra: documents(
       infra.map((object) => ({ ...object, metadata: { ...object.metadata, namespace: cluster.namespace } })),

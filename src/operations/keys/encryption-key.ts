@@ -15,7 +15,7 @@ import {
 } from '../../pki/encryption.ts';
 import { encryptedResources } from '../../plane/encryption-config.ts';
 import type { PlaneRecord } from '../../plane/record.ts';
-import { buildControlPlane } from '../../plane/render.ts';
+import { renderPlane } from '../../plane/render.ts';
 import { configHashOf } from '../../plane/workloads.ts';
 import { isRolledOut } from '../../rollout/available.ts';
 import { rollOut } from '../../rollout/roll-out.ts';
@@ -115,8 +115,7 @@ function wordsOf(providers: EncryptionProviders): string {
 
 /** Whether the pods of the API server are all made with the plane's Secrets as they are. */
 async function inUse(cluster: InfraCluster, plane: Plane): Promise<boolean> {
-  const { workloads } = buildControlPlane(plane.record, plane.spec, plane.addresses, plane.storage, plane.bundle);
-  const wanted = workloads.find(({ metadata }) => metadata.name === 'kube-apiserver')!;
+  const wanted = renderPlane(plane).workloads['kube-apiserver'];
   const now = await cluster.get<Workload>(wanted, wanted.metadata.name);
   return now !== undefined && configHashOf(now) === configHashOf(wanted) && isRolledOut(now);
 }

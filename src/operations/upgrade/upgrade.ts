@@ -5,7 +5,6 @@ import { wholeFile } from '../../backup/file.ts';
 import type { Seal } from '../../backup/seal.ts';
 import { messageOf, UserError } from '../../base/errors.ts';
 import { toolVersion } from '../../base/version.ts';
-import type { Component } from '../../config/components.ts';
 import type { ClusterSpec } from '../../config/schema.ts';
 import { diffPlane } from '../../drift/plane-diff.ts';
 import { buildAddons } from '../../hosted/addons.ts';
@@ -17,11 +16,9 @@ import { applyAll, Existing, nothingApplied } from '../../live/apply.ts';
 import { tryImages } from '../../live/image-trial.ts';
 import { PodWatch } from '../../live/pod-watch.ts';
 import { type HeldPlane, withPlane } from '../../live/with-plane.ts';
-import { buildIngress, buildServices } from '../../plane/addresses.ts';
 import { planeSelector } from '../../plane/names.ts';
-import { buildPolicies } from '../../plane/policies.ts';
 import { toConfigMap } from '../../plane/record.ts';
-import { buildControlPlane } from '../../plane/render.ts';
+import { type RenderedPlane, renderPlane } from '../../plane/render.ts';
 import { runPreflight } from '../../preflight/run.ts';
 import { waitAvailable } from '../../rollout/available.ts';
 import { refuseDataLoss } from '../../rollout/control-plane.ts';
@@ -116,11 +113,11 @@ class Upgrade {
   /** Nothing is touched before every new image was seen to run. */
   async tryImages(target: ClusterSpec): Promise<void> {
     const { reporter, timeout, signal } = this.#plane.held;
-    const changed = await this.#changed(this.#workloads(target));
+    const changed = await this.#changed(Object.values(this.#workloads(target)));
     const phase = reporter.begin(`Trying the images of ${target.kubernetesVersion}`);
     let versions: Awaited<ReturnType<typeof tryImages>>;
     try {
-      versions = await tryImages(this.#cluster, changed.filter(isNot('etcd')), { timeout, signal });
+      versions = await tryImages(this.#cluster, changed.filter(isNotEtcd), { timeout, signal });
     } catch (error) {
       phase.fail();
       throw error;
@@ -161,14 +158,14 @@ class Upgrade {
     const ready = await this.#readyWorkers();
     const diagnosis = new PodWatch(this.#cluster, this.#plane.record.planeId);
     try {
-      if (this.#plane.storage.kind === 'ephemeral') refuseDataLoss(workloads, await Existing.read(this.#cluster));
-      await this.#step(`etcd`, async () => this.#rollOut(workloads.filter(is('etcd')), diagnosis));
+      if (this.#plane.storage.kind === 'ephemeral') refuseDataLoss(workloads.etcd, await Existing.read(this.#cluster));
+      await this.#step(`etcd`, async () => this.#rollOut([workloads.etcd], diagnosis));
       await this.#step(`API servers to ${version}`, async () => {
-        await this.#rollOut(workloads.filter(is('kube-apiserver')), diagnosis);
+        await this.#rollOut([workloads['kube-apiserver']], diagnosis);
         await this.#answersAs(version, diagnosis);
       });
       await this.#step(`controller-manager and scheduler to ${version}`, () =>
-        this.#rollOut(workloads.filter(is('kube-controller-manager', 'kube-scheduler')), diagnosis),
+        this.#rollOut([workloads['kube-controller-manager'], workloads['kube-scheduler']], diagnosis),
       );
       await this.#step('child assets', () => this.#childAssets(target, ready));
       await this.#step(`all well for ${Math.round(this.#observeFor / 1000)} s`, () => this.#observe(ready, diagnosis));
@@ -191,7 +188,7 @@ class Upgrade {
     const diagnosis = new PodWatch(this.#cluster, this.#plane.record.planeId);
     try {
       await this.#step(`API servers, controller-manager and scheduler back to ${from}`, async () => {
-        await this.#rollOut(this.#workloads(before).filter(isNot('etcd')), diagnosis);
+        await this.#rollOut(Object.values(this.#workloads(before)).filter(isNotEtcd), diagnosis);
         await this.#answersAs(from, diagnosis);
       });
       if (this.#assetsTouched) await this.#step('child assets back', () => this.#childAssets(before, 0));
@@ -223,9 +220,8 @@ class Upgrade {
     });
   }
 
-  #workloads(spec: ClusterSpec): KubeObject[] {
-    const { record, addresses, storage, bundle } = this.#plane;
-    return buildControlPlane(record, spec, addresses, storage, bundle).workloads;
+  #workloads(spec: ClusterSpec): RenderedPlane['workloads'] {
+    return renderPlane({ ...this.#plane, spec }).workloads;
   }
 
   /** Those that the server would replace pods for. */
@@ -344,14 +340,9 @@ class Upgrade {
 
   /** From here on the plane's version is the new one: in its labels, and in what deploy starts from. */
   async #record(spec: ClusterSpec): Promise<void> {
-    const { record, addresses, storage, bundle } = this.#plane;
-    const { secrets } = buildControlPlane(record, spec, addresses, storage, bundle);
-    const objects = [
-      ...buildServices(record.planeId, spec),
-      ...buildIngress(record.planeId, spec),
-      ...buildPolicies(record.planeId, spec),
-      ...secrets,
-    ];
+    const { record } = this.#plane;
+    const { services, ingress, policies, disruptionBudgets, secrets } = renderPlane({ ...this.#plane, spec });
+    const objects = [...services, ...ingress, ...policies, ...disruptionBudgets, ...secrets];
     const existing = await Existing.read(this.#cluster);
     await applyAll(this.#cluster, record.planeId, objects, existing, nothingApplied(), this.#plane.held.reporter);
     await this.#cluster.apply(toConfigMap({ ...record, spec, toolVersion: toolVersion() }));
@@ -366,14 +357,7 @@ class Upgrade {
   }
 }
 
-const is =
-  (...names: Component[]) =>
-  ({ metadata }: KubeObject): boolean =>
-    names.includes(metadata.name as Component);
-const isNot =
-  (...names: Component[]) =>
-  (object: KubeObject): boolean =>
-    !is(...names)(object);
+const isNotEtcd = ({ metadata }: KubeObject): boolean => metadata.name !== 'etcd';
 
 function sentenceOf(error: unknown): string {
   return error instanceof UserError ? error.message : messageOf(error);

@@ -1,0 +1,42 @@
+import { UserError } from '../../base/errors.ts';
+
+/** An etcd that deploy starts would begin empty. */
+export function snapshotAsleep(namespace: string): UserError {
+  return new UserError({
+    what: `the plane in namespace "${namespace}" sleeps, and what its ephemeral etcd held lies in a snapshot`,
+    fix: `wake it first with: k8sk8s wake -n ${namespace}, which gives it back; then deploy`,
+    anchor: 'plane-asleep',
+    kind: 'refused',
+  });
+}
+
+/** Members are changed by members that run. */
+export function membersAsleep(namespace: string): UserError {
+  return new UserError({
+    what: `the plane in namespace "${namespace}" sleeps, and so do the etcd members that would have to agree on another number`,
+    fix: `wake it first with: k8sk8s wake -n ${namespace}; or leave --etcd-members as it was`,
+    anchor: 'plane-asleep',
+    kind: 'refused',
+  });
+}
+
+export function unfinishedRestore(namespace: string): UserError {
+  return new UserError({
+    what: `a restore into namespace "${namespace}" was not finished`,
+    why: 'its etcd has not got the data of the backup yet, and would begin empty',
+    fix: `run k8sk8s restore FILE -n ${namespace} again, which begins anew; or give up: k8sk8s destroy -n ${namespace}`,
+    anchor: 'restore-unfinished',
+    kind: 'refused',
+  });
+}
+
+/** @param why the server's or the scheduler's own words, with the figures */
+export function noRoomForTrial(changed: string[], why: string): UserError {
+  return new UserError({
+    what: `there is no room for the pod in which the change of ${changed.join(', ')} is tried before the plane is touched`,
+    why,
+    fix: 'free room for it (kubectl describe quota; or a node), or ask for less with --resources; with --yes the change is made without a trial. The plane was not touched',
+    anchor: 'no-room-for-trial',
+    kind: 'refused',
+  });
+}

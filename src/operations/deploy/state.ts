@@ -1,0 +1,37 @@
+import type { FilesResult } from '../../access/files.ts';
+import type { HostedCluster } from '../../kube/hosted-cluster.ts';
+import type { Applied } from '../../live/apply.ts';
+import type { PodWatch } from '../../live/pod-watch.ts';
+import type { Held } from '../../live/with-plane.ts';
+import type { Asleep, PlaneRecord } from '../../plane/record.ts';
+import type { ControlPlaneRequest } from '../../rollout/control-plane.ts';
+import type { Preparation } from '../../rollout/prepare.ts';
+
+/** What the steps of a deploy know and make. A field below the line is there once the step beside it has run. */
+export interface DeployState extends Preparation {
+  readonly held: Held;
+  /** Where the kubeconfigs go; none for an operator, which has no disk. */
+  readonly files?: { dir: string; force: boolean };
+  readonly allowDataLoss: boolean;
+  readonly restores?: ControlPlaneRequest['restores'];
+  readonly applied: Applied;
+  // ---
+  /** record */
+  record: PlaneRecord;
+  /** record: the plane slept, and this deploy wakes it. */
+  asleep?: Asleep;
+  /** record: no etcd of this plane ran before. */
+  first: boolean;
+  /** control-plane */
+  watch: PodWatch;
+  /** control-plane: starts the API server's clients, once it answers. */
+  startClients: () => Promise<void>;
+  /** control-plane: the bootstrap policy is being written; ends when `answered` fires. */
+  planted?: Promise<unknown>;
+  answered: AbortController;
+  /** available */
+  hosted: HostedCluster;
+  serverVersion: string;
+  /** files */
+  written?: FilesResult;
+}

@@ -1,0 +1,192 @@
+import { checkFiles, writeFiles } from '../../access/files.ts';
+import { toolVersion } from '../../base/version.ts';
+import { components } from '../../config/components.ts';
+import { presentMembers } from '../../etcd/members.ts';
+import { buildAddons, kubeletClientsBinding, outdatedAddons } from '../../hosted/addons.ts';
+import { applyAddons } from '../../hosted/apply.ts';
+import { keepPolicy, plantPolicy } from '../../hosted/bootstrap-policy/plant.ts';
+import { nameOf, type Workload } from '../../kube/objects.ts';
+import { Existing } from '../../live/apply.ts';
+import { removeEtcd } from '../../live/choose-storage.ts';
+import { connectAsAdministrator } from '../../live/open.ts';
+import { PodWatch } from '../../live/pod-watch.ts';
+import { ensureRecord } from '../../live/record.ts';
+import { describeDays } from '../../pki/inspect.ts';
+import { isRestoring } from '../../plane/record.ts';
+import { renderPlane } from '../../plane/render.ts';
+import { readAuthority } from '../../plane/secrets.ts';
+import { describeStorage } from '../../plane/storage.ts';
+import { templateHashOf } from '../../plane/workloads.ts';
+import { waitAvailable, waitComponentsReady } from '../../rollout/available.ts';
+import { closeCluster, ensureControlPlane, type PlaneInMaking, writeRecord } from '../../rollout/control-plane.ts';
+import { addressesStep, certificatesStep, storageStep } from '../../rollout/prepare.ts';
+import type { Step } from '../../rollout/steps.ts';
+import { tryComponents } from '../../rollout/trial.ts';
+import { membersAsleep, noRoomForTrial, snapshotAsleep, unfinishedRestore } from './refusals.ts';
+import type { DeployState } from './state.ts';
+
+/**
+ * Deploy, step by step, under the lock of the namespace and after preflight. Each step is an ensure: killed anywhere and run
+ * again, it goes on. A restore is the same list, with data for etcd; a dry run has the steps of rollout/prepare.ts.
+ */
+export const deploySteps: Step<DeployState>[] = [
+  { name: 'files-checked', applies: ({ files }) => files !== undefined, run: checkTheFiles },
+  { name: 'record', run: readOrMakeRecord },
+  storageStep,
+  { name: 'storage-told', applies: ({ storage }) => storage.kind === 'ephemeral', run: tellEphemeral },
+  { name: 'etcd-removed', applies: ({ replaces }) => replaces, run: makeRoomForStorage },
+  addressesStep,
+  certificatesStep,
+  { name: 'certificates-told', run: tellCertificates },
+  { name: 'change-tried', applies: ({ record, asleep }) => record.phase === 'available' && !asleep, run: tryChange },
+  { name: 'control-plane', run: makeControlPlane },
+  { name: 'available', run: untilAvailable },
+  { name: 'data-lost', applies: ({ record }) => record.phase === 'available', run: beginAnewIfLost },
+  { name: 'addons', run: applyTheAddons },
+  { name: 'addons-outdated', run: removeOutdated },
+  { name: 'kubeconfigs', applies: ({ files }) => files !== undefined, run: writeTheFiles },
+  { name: 'components-ready', run: ({ watch, held }) => waitComponentsReady(watch, held.timeout, held.signal) },
+  {
+    name: 'members-closed',
+    applies: ({ record }) => record.phase !== 'available',
+    run: (state) => closeCluster(planeOf(state)),
+  },
+  { name: 'recorded', run: recordAvailable },
+  {
+    name: 'policy-kept',
+    applies: ({ first }) => first,
+    run: ({ hosted, spec, held }) => keepPolicy(hosted, spec, held.reporter),
+  },
+];
+
+async function checkTheFiles({ existing, files }: DeployState): Promise<void> {
+  checkFiles(files!, readAuthority(existing.ofKind('Secret')));
+}
+
+async function readOrMakeRecord(state: DeployState): Promise<void> {
+  const { cluster, spec, existing, restores, held } = state;
+  const { asleep, ...record } = await ensureRecord(cluster, spec, toolVersion());
+  if (record.phase === 'restoring' && !restores) throw unfinishedRestore(cluster.namespace);
+  if (asleep?.snapshot) throw snapshotAsleep(cluster.namespace);
+  if (asleep) held.reporter.line(`The plane has slept since ${asleep.since}: deploy wakes it`);
+  if ((asleep?.replicas.etcd ?? spec.etcdMembers) !== spec.etcdMembers) throw membersAsleep(cluster.namespace);
+  state.record = record;
+  state.first = record.phase === 'deploying' && presentMembers(existing) === 0;
+}
+
+async function tellEphemeral({ storage, held }: DeployState): Promise<void> {
+  held.reporter.warn(`etcd is ephemeral: ${describeStorage(storage).loses}`);
+}
+
+async function makeRoomForStorage(state: DeployState): Promise<void> {
+  const { cluster, existing, held } = state;
+  await removeEtcd(cluster, existing, held.timeout, held.signal);
+  state.existing = await Existing.read(cluster);
+}
+
+async function tellCertificates({ issued, renewed, held: { reporter } }: DeployState): Promise<void> {
+  for (const name of issued) reporter.debug(`certificate ${name} issued`);
+  for (const { name, daysLeft } of renewed) reporter.line(`certificate ${name} renewed, ${describeDays(daysLeft)}`);
+}
+
+/** The plane as rollout/ makes it. */
+function planeOf(state: DeployState): PlaneInMaking {
+  const { cluster, record, addresses, storage, bundle, existing, applied, watch: diagnosis, held } = state;
+  const { spec, allowDataLoss, restores } = state;
+  const { reporter, timeout, signal: stop } = held;
+  const request = { spec, allowDataLoss, restores, reporter, timeout };
+  return { cluster, record, addresses, storage, bundle, existing, applied, request, diagnosis, stop };
+}
+
+/** A wrong option, file or image must not cost the plane that runs: what would be replaced is tried beside it first. */
+async function tryChange({
+  cluster,
+  record,
+  spec,
+  addresses,
+  storage,
+  bundle,
+  existing,
+  allowDataLoss,
+  held,
+}: DeployState): Promise<void> {
+  const { secrets, workloads } = renderPlane({ record, spec, addresses, storage, bundle });
+  const changed = components.filter((component) => {
+    const before = existing.find<Workload>(workloads[component]);
+    return (before?.spec.replicas ?? 0) > 0 && templateHashOf(before!) !== templateHashOf(workloads[component]);
+  });
+  if (changed.length === 0) return;
+  const noRoom = await tryComponents(cluster, { workloads, secrets, changed }, held);
+  if (!noRoom) return;
+  if (!allowDataLoss) throw noRoomForTrial(changed, noRoom.why);
+  held.reporter.warn(`the change is not tried first, there is no room for it: ${noRoom.why}`);
+}
+
+async function makeControlPlane(state: DeployState): Promise<void> {
+  const { cluster, bundle, spec, held, answered } = state;
+  state.watch = new PodWatch(cluster, state.record.planeId);
+  state.startClients = await ensureControlPlane(planeOf(state));
+  const stop = AbortSignal.any([held.signal, answered.signal]);
+  if (state.first) state.planted = plantPolicy(cluster, bundle, spec, held.reporter, stop);
+}
+
+async function untilAvailable(state: DeployState): Promise<void> {
+  const { addresses, bundle, held, watch, startClients, answered } = state;
+  state.hosted ??= await connectAsAdministrator(addresses, bundle);
+  const { hosted } = state;
+  const { reporter, timeout, signal } = held;
+  await reporter
+    .during(
+      'Trying to connect to the hosted control plane',
+      (phase) => waitAvailable(hosted, watch, { timeout, phase, signal, onAnswer: startClients }),
+      'AVAILABLE !',
+    )
+    .finally(() => answered.abort());
+  const { gitVersion } = await hosted.version();
+  reporter.line(`Client Version: k8sk8s v${toolVersion()}`);
+  reporter.line(`Server Version: ${gitVersion}`);
+  state.serverVersion = gitVersion;
+  await state.planted;
+}
+
+/** Every deploy leaves a binding; on a plane that was available only an empty etcd explains that the binding is gone. */
+async function beginAnewIfLost(state: DeployState): Promise<void> {
+  const { cluster, hosted, record, spec, addresses, storage, held } = state;
+  const kind = { apiVersion: 'rbac.authorization.k8s.io/v1', kind: 'ClusterRoleBinding' };
+  if ((await hosted.get(kind, kubeletClientsBinding)) !== undefined) return;
+  const how =
+    storage.kind === 'ephemeral'
+      ? ', as an ephemeral one does with its pod'
+      : ': its volume is not the one that it had';
+  held.reporter.warn(`etcd lost its data${how}. The cluster begins anew; restart the kubelets of its workers.`);
+  // API servers that remember the old data hand out addresses and versions of it.
+  record.losses = (record.losses ?? 0) + 1;
+  await writeRecord(cluster, record, spec, addresses, 'available');
+  state.existing = await Existing.read(cluster);
+  state.startClients = await ensureControlPlane(planeOf(state));
+  await untilAvailable(state);
+}
+
+async function applyTheAddons({ hosted, spec, addresses, bundle, applied, held }: DeployState): Promise<void> {
+  held.reporter.line('Deploying child cluster assets');
+  await applyAddons(hosted, buildAddons(spec, addresses, bundle.authorities), applied, held);
+}
+
+async function removeOutdated({ hosted, record, spec, held }: DeployState): Promise<void> {
+  for (const object of outdatedAddons(record.spec.egress ?? spec.egress, spec)) {
+    held.signal.throwIfAborted();
+    if (await hosted.delete(object, object.metadata.name, object.metadata.namespace))
+      held.reporter.line(`${nameOf(object)} deleted`);
+  }
+}
+
+async function writeTheFiles(state: DeployState): Promise<void> {
+  const { files, spec, addresses, bundle, hosted, held } = state;
+  state.written = await writeFiles({ ...files!, spec, addresses, bundle, hosted, reporter: held.reporter });
+}
+
+async function recordAvailable({ cluster, record, spec, addresses, restores }: DeployState): Promise<void> {
+  // A restore that was killed after etcd had its data is finished by now, and its plane is one like any other.
+  if (!restores && isRestoring(record)) record.finishing = undefined;
+  await writeRecord(cluster, record, spec, addresses, 'available');
+}

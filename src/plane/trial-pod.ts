@@ -1,0 +1,201 @@
+import type { Component } from '../config/components.ts';
+import type { ConfigMap, KubeObject, Secret } from '../kube/objects.ts';
+
+/** Name of the pod, and of the Secret with the files that its programs are tried with. */
+export const trialName = 'k8sk8s-trial';
+
+interface Container {
+  name: string;
+  image: string;
+  args: string[];
+  resources?: { requests?: Record<string, string>; limits?: Record<string, string> };
+  volumeMounts?: { name: string; mountPath: string }[];
+  ports?: { name: string; containerPort: number }[];
+  [field: string]: unknown;
+}
+
+interface PodSpec {
+  containers: Container[];
+  volumes?: ({ name: string } & Record<string, unknown>)[];
+  [field: string]: unknown;
+}
+
+/** What each program of the trial needs of the others: it starts after them. */
+const needs: Record<Component, Component[]> = {
+  etcd: [],
+  'kube-apiserver': ['etcd'],
+  'kube-controller-manager': ['etcd', 'kube-apiserver'],
+  'kube-scheduler': ['etcd', 'kube-apiserver'],
+};
+
+/** The programs that a trial of `changed` runs, in the order in which they start. */
+export function programsOf(changed: Component[]): Component[] {
+  const wanted = new Set(changed.flatMap((component) => [...needs[component], component]));
+  return (Object.keys(needs) as Component[]).filter((component) => wanted.has(component));
+}
+
+export interface TrialContext {
+  /** The workload of each component, as it is to be applied. */
+  workloads: Record<Component, KubeObject>;
+  /** The plane's Secrets, as they are to be applied. */
+  secrets: Secret[];
+  changed: Component[];
+  /** The trial's objects go with it when this process is killed. */
+  owner: ConfigMap;
+}
+
+/**
+ * One pod that runs the changed components by their new flags, files and images, on an etcd of its own that is empty. It
+ * carries no label of the plane, so no service and no selector of the plane finds it; its etcd listens on the pod's loopback.
+ * Pure.
+ *
+ * The programs that others wait for are sidecar containers (Kubernetes 1.29), so that each one starts when those that it
+ * needs have started.
+ */
+export function buildTrial({ workloads, secrets, changed, owner }: TrialContext): { secret: Secret; pod: KubeObject } {
+  const programs = programsOf(changed);
+  const templates = programs.map((component) => templateOf(workloads[component]));
+  const ownerReferences = [
+    { apiVersion: owner.apiVersion, kind: owner.kind, name: owner.metadata.name, uid: owner.metadata.uid! },
+  ];
+  const port = portOf(containerOf(templateOf(workloads['kube-apiserver']), 'kube-apiserver'));
+  const containers = programs.map((component, index) =>
+    tried(component, containerOf(templates[index]!, component), changed.includes(component), port),
+  );
+  const volumes = programs.flatMap((component, index) => volumesOf(component, templates[index]!, secrets));
+  // Only a StatefulSet with an ephemeral etcd names the volume of its data among the pod's volumes.
+  const named = new Set(volumes.map(({ name }) => name));
+  for (const { volumeMounts = [] } of containers)
+    for (const { name } of volumeMounts) if (!named.has(name)) named.add(name) && volumes.push({ name, emptyDir: {} });
+  // A pod needs a container that is no sidecar: the last program is one.
+  const sidecars = containers.slice(0, -1).map((container) => ({ ...container, restartPolicy: 'Always' }));
+  const { nodeSelector, tolerations, imagePullSecrets, securityContext } = templates[0]!;
+  const place = { nodeSelector, tolerations, imagePullSecrets, securityContext };
+  return {
+    secret: filesOf(volumes, secrets, ownerReferences),
+    pod: {
+      apiVersion: 'v1',
+      kind: 'Pod',
+      metadata: { name: trialName, ownerReferences },
+      spec: {
+        ...Object.fromEntries(Object.entries(place).filter(([, value]) => value !== undefined)),
+        restartPolicy: 'Never',
+        automountServiceAccountToken: false,
+        enableServiceLinks: false,
+        terminationGracePeriodSeconds: 0,
+        ...(sidecars.length > 0 && { initContainers: sidecars }),
+        containers: containers.slice(-1),
+        volumes,
+      },
+    } as KubeObject,
+  };
+}
+
+function templateOf(workload: KubeObject): PodSpec {
+  return (workload as KubeObject & { spec: { template: { spec: PodSpec } } }).spec.template.spec;
+}
+
+function portOf({ ports = [] }: Container): number {
+  return ports.find(({ name }) => name === 'https')!.containerPort;
+}
+
+function containerOf({ containers }: PodSpec, component: Component): Container {
+  return containers.find(({ name }) => name === component)!;
+}
+
+/** Flags by which a program finds the plane, and those of the trial in their place. */
+const replaced: Record<Component, { without: RegExp; instead: (port: number) => string[] }> = {
+  etcd: {
+    without:
+      /^--(name|listen-|advertise-|initial-|client-cert-auth|trusted-ca-file|cert-file|key-file|peer-|tls-min-version|cipher-suites)/,
+    instead: () => [
+      '--listen-client-urls=http://127.0.0.1:2379',
+      '--advertise-client-urls=http://127.0.0.1:2379',
+      '--listen-peer-urls=http://127.0.0.1:2380',
+      '--listen-metrics-urls=http://0.0.0.0:2381',
+    ],
+  },
+  'kube-apiserver': {
+    without: /^--(etcd-(servers|cafile|certfile|keyfile)|endpoint-reconciler-type)=/,
+    instead: () => ['--etcd-servers=http://127.0.0.1:2379', '--endpoint-reconciler-type=none'],
+  },
+  'kube-controller-manager': { without: /^--leader-elect=/, instead: clientFlags },
+  'kube-scheduler': { without: /^--leader-elect=/, instead: clientFlags },
+};
+
+/** Overrides the server of the kubeconfig; the API server's certificate is valid for 127.0.0.1. */
+function clientFlags(port: number): string[] {
+  return [`--master=https://127.0.0.1:${port}`, '--leader-elect=false'];
+}
+
+/** A program beside the changed ones asks for little: the room is for what is judged. */
+const bystander = { cpu: '10m', memory: '64Mi' };
+
+function tried(component: Component, container: Container, changed: boolean, port: number): Container {
+  const { without, instead } = replaced[component];
+  const { livenessProbe: _liveness, readinessProbe: _readiness, resources, volumeMounts, ...rest } = container;
+  const requests = resources?.requests && !changed ? bystander : resources?.requests;
+  return {
+    ...rest,
+    args: [...container.args.filter((argument) => !without.test(argument)), ...instead(port)],
+    ...(resources && { resources: { ...resources, ...(requests && { requests }) } }),
+    volumeMounts: (volumeMounts ?? [])
+      .filter(({ name }) => name !== egressSocket)
+      .map((mount) => ({ ...mount, name: volumeName(component, mount.name) })),
+  };
+}
+
+/** The socket of the container beside the API server, which a trial does without: the file that names the socket is judged. */
+const egressSocket = 'egress-socket';
+
+const volumeName = (component: Component, name: string) => `${component}-${name}`;
+
+interface SecretSource {
+  name: string;
+  items?: { key: string; path: string }[];
+}
+
+type Volume = { name: string } & Record<string, unknown>;
+
+/** The volumes of a component, with every file out of the trial's Secret and an empty folder for data. */
+function volumesOf(component: Component, { volumes = [] }: PodSpec, secrets: Secret[]): Volume[] {
+  return volumes
+    .filter(({ name }) => name !== egressSocket && !/^egress/.test(name))
+    .map((volume): Volume => {
+      const name = volumeName(component, volume.name);
+      const sources = sourcesOf(volume);
+      if (sources.length === 0) return { name, emptyDir: {} };
+      const items = sources.flatMap((source) => itemsOf(source, secrets));
+      return { name, secret: { secretName: trialName, defaultMode: 288, items } };
+    });
+}
+
+function sourcesOf(volume: Volume): SecretSource[] {
+  const { secret, projected } = volume as {
+    secret?: { secretName: string };
+    projected?: { sources: { secret: SecretSource }[] };
+  };
+  if (secret) return [{ name: secret.secretName }];
+  return projected?.sources.map(({ secret: source }) => source) ?? [];
+}
+
+function itemsOf({ name, items }: SecretSource, secrets: Secret[]): { key: string; path: string }[] {
+  const files = items ?? Object.keys(dataOf(name, secrets)).map((file) => ({ key: file, path: file }));
+  return files.map(({ key, path }) => ({ key: `${name}.${key}`, path }));
+}
+
+function dataOf(name: string, secrets: Secret[]): Record<string, string> {
+  return secrets.find(({ metadata }) => metadata.name === name)?.data ?? {};
+}
+
+/** `kube-apiserver.audit-policy.yaml`: the keys of the trial's Secret name the plane's Secret and its file. */
+function filesOf(volumes: Volume[], secrets: Secret[], ownerReferences: Secret['metadata']['ownerReferences']): Secret {
+  const keys = volumes.flatMap(({ secret }) => (secret as { items: { key: string }[] } | undefined)?.items ?? []);
+  const all = new Map(
+    secrets.flatMap(({ metadata, data }) =>
+      Object.entries(data ?? {}).map(([file, value]): [string, string] => [`${metadata.name}.${file}`, value]),
+    ),
+  );
+  const data = Object.fromEntries(keys.flatMap(({ key }) => (all.has(key) ? [[key, all.get(key)!]] : [])));
+  return { apiVersion: 'v1', kind: 'Secret', metadata: { name: trialName, ownerReferences }, data };
+}

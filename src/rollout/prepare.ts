@@ -1,0 +1,80 @@
+import type { ClusterSpec } from '../config/schema.ts';
+import type { InfraCluster } from '../kube/infra-cluster.ts';
+import type { KubeObject, Secret, Service } from '../kube/objects.ts';
+import type { Existing } from '../live/apply.ts';
+import { chooseStorage } from '../live/choose-storage.ts';
+import { readOpened, sealingOf } from '../live/sealed-ca.ts';
+import { ensureCertificates, type PkiBundle } from '../pki/certificates.ts';
+import { type Addresses, addressesOf } from '../plane/addresses.ts';
+import type { PlaneRecord } from '../plane/record.ts';
+import { certificateContext, renderExposure } from '../plane/render.ts';
+import type { Storage } from '../plane/storage.ts';
+import type { Step } from './steps.ts';
+
+/**
+ * What a plane is made of is found out in these steps, by deploy and by its dry run alike: the two differ in `apply` alone.
+ * A field below the line is there once the step beside it has run.
+ */
+export interface Preparation {
+  readonly cluster: InfraCluster;
+  readonly spec: ClusterSpec;
+  /** What the namespace holds. */
+  existing: Existing;
+  readonly record: PlaneRecord;
+  /** As many services of etcd members as are there or wanted, whichever is more. */
+  readonly members: number;
+  /** Server-side apply, or the dry run of it. */
+  apply(objects: KubeObject[]): Promise<KubeObject[]>;
+  /** Waits for addresses that come later; a dry run takes what is there. */
+  settle(services: Service[]): Promise<Service[]>;
+  // ---
+  /** storage */
+  storage: Storage;
+  /** storage: another storage than the one that is there, which never held a cluster. */
+  replaces: boolean;
+  /** addresses: the services and the ingress as the server has them. */
+  exposure: KubeObject[];
+  /** addresses */
+  addresses: Addresses;
+  /** certificates */
+  bundle: PkiBundle;
+  /** certificates: names of those that were issued, and of those among them that stood before their end. */
+  issued: string[];
+  renewed: { name: string; daysLeft: number }[];
+}
+
+export const storageStep: Step<Preparation> = {
+  name: 'storage',
+  async run(state) {
+    const { cluster, spec, existing, record } = state;
+    Object.assign(state, await chooseStorage(cluster, spec, existing, record));
+  },
+};
+
+/** The services and the ingress come first: the addresses that they get go into the certificates. */
+export const addressesStep: Step<Preparation> = {
+  name: 'addresses',
+  async run(state) {
+    const { spec, record, members } = state;
+    const { planeId, issuers } = record;
+    const { services: wanted, ingress } = renderExposure(planeId, spec, members);
+    state.exposure = await state.apply([...wanted, ...ingress]);
+    const services = state.exposure.filter((object): object is Service => object.kind === 'Service');
+    state.addresses = addressesOf(spec, await state.settle(services), issuers);
+  },
+};
+
+export const certificatesStep: Step<Preparation> = {
+  name: 'certificates',
+  async run(state) {
+    const { cluster, spec, addresses, existing } = state;
+    Object.assign(
+      state,
+      await ensureCertificates(
+        await readOpened(cluster, existing.ofKind<Secret>('Secret')),
+        certificateContext(cluster.namespace, spec, addresses),
+        { keyType: spec.keyType, sealing: sealingOf(spec, cluster) },
+      ),
+    );
+  },
+};

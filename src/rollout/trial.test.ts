@@ -1,0 +1,17 @@
+import { expect, test } from 'vitest';
+import { complaint } from './trial.ts';
+
+test('of a program that prints its usage first, what is wrong is told alone', () => {
+  const usage =
+    '  -h, --help   help for kube-scheduler\n      --version    prints version\n\nError: invalid argument "abc"';
+  expect(complaint(usage)).toBe('Error: invalid argument "abc"');
+});
+
+test('of any other program, its last lines', () => {
+  expect(complaint('one\ntwo\nthree\nfour\nfive\n')).toBe('two\nthree\nfour\nfive');
+});
+
+test("of klog's lines, the errors alone", () => {
+  const log = 'I1129 23:47:11.7 1 server.go:151] Version\nE1129 23:47:11.8 1 run.go:72] "command failed" err="no"\n';
+  expect(complaint(log)).toBe('E1129 23:47:11.8 1 run.go:72] "command failed" err="no"');
+});

@@ -1,0 +1,139 @@
+import { UserError } from '../base/errors.ts';
+import { isQuotaExceeded } from '../kube/errors.ts';
+import type { InfraCluster } from '../kube/infra-cluster.ts';
+import type { ConfigMap, ContainerStatus, Pod } from '../kube/objects.ts';
+import { hindranceOf, lastLines, podKind, removePod } from '../live/one-off-pod.ts';
+import { recordName } from '../plane/names.ts';
+import { buildTrial, programsOf, type TrialContext, trialName } from '../plane/trial-pod.ts';
+import type { Phase } from '../ui/reporter.ts';
+import { waitFor } from '../ui/wait-for.ts';
+import type { Patience, Work } from '../ui/work.ts';
+
+/** A trial that did not take place, because the namespace or the nodes have no room for its pod beside the plane. */
+export interface NoRoom {
+  /** The server's or the scheduler's own words, with the figures. */
+  why: string;
+}
+
+/**
+ * Runs the changed components by their new flags, files and images in one pod beside the plane, on an empty etcd of the pod's
+ * own, and takes the pod away. The plane is not touched.
+ *
+ * What a trial cannot judge: whether existing data can be decrypted, whether stored objects fit the new API server, and memory
+ * under the real data.
+ *
+ * @returns undefined when all of them started; why there was no trial when there is no room for its pod
+ * @throws UserError `change-refused` with the component's own last words
+ */
+export async function tryComponents(
+  cluster: InfraCluster,
+  context: Omit<TrialContext, 'owner'>,
+  { reporter, timeout, signal }: Work,
+): Promise<NoRoom | undefined> {
+  const owner = (await cluster.get<ConfigMap>({ apiVersion: 'v1', kind: 'ConfigMap' }, recordName))!;
+  const { secret, pod } = buildTrial({ ...context, owner });
+  const names = context.changed.join(', ');
+  const failed = (why: string) => refused(names, why);
+  const remove = async () => {
+    await removePod(cluster, trialName, { timeout, signal }, failed);
+    await cluster.delete(secret, trialName);
+  };
+  // A run that was killed may have left them, with other files.
+  await remove();
+  try {
+    await reporter.during(
+      `Trying ${names} beside the plane`,
+      async (phase) => {
+        await cluster.create(secret);
+        await cluster.create(pod);
+        await untilStarted(cluster, programsOf(context.changed), phase, { timeout, signal }, failed);
+      },
+      `${names} started beside the plane, on empty data`,
+    );
+    return undefined;
+  } catch (error) {
+    if (error instanceof Unplaced || isQuotaExceeded(error)) return { why: (error as Error).message };
+    throw error;
+  } finally {
+    await remove().catch(() => undefined);
+  }
+}
+
+/** The scheduler finds no node for the pod of the trial. */
+class Unplaced extends Error {}
+
+/** Milliseconds that a pod may be without a node: one may be made for it, or freed. */
+const placeGrace = 5000;
+
+async function untilStarted(
+  cluster: InfraCluster,
+  programs: string[],
+  phase: Phase,
+  { timeout, signal }: Patience,
+  failed: (why: string) => UserError,
+): Promise<void> {
+  const begun = performance.now();
+  let hindrance = '';
+  await waitFor({
+    until: async () => {
+      const pod = await cluster.get<Pod>(podKind, trialName);
+      if (!pod) throw failed(`its pod ${trialName} was deleted by somebody else`);
+      const own = statusesIn(pod).filter(({ name }) => programs.includes(name));
+      const ended = own.find(hasEnded);
+      if (ended) throw refused(ended.name, await lastWordsOf(cluster, ended));
+      if (own.length === programs.length && own.every(({ started }) => started)) return true;
+      const { words, hopeless } = hindranceOf(pod, programs);
+      const noNode = unschedulable(pod);
+      if (noNode !== undefined && performance.now() - begun > placeGrace) throw new Unplaced(noNode);
+      if (hopeless && noNode === undefined) throw failed(words);
+      hindrance = words;
+      return false;
+    },
+    now: () => hindrance,
+    phase,
+    timeout,
+    signal,
+    late: (after) => failed(`${hindrance} after ${after}`),
+  });
+}
+
+function statusesIn({ status }: Pod): ContainerStatus[] {
+  return [...(status?.initContainerStatuses ?? []), ...(status?.containerStatuses ?? [])];
+}
+
+/** A sidecar is started again at once, and its first end is in its last state. */
+function hasEnded({ state, lastState }: ContainerStatus): boolean {
+  return state?.terminated !== undefined || lastState?.terminated !== undefined;
+}
+
+function unschedulable({ status }: Pod): string | undefined {
+  const scheduled = status?.conditions?.find(({ type }) => type === 'PodScheduled');
+  return scheduled?.status === 'False' && scheduled.reason === 'Unschedulable' ? scheduled.message : undefined;
+}
+
+async function lastWordsOf(cluster: InfraCluster, { name, state, lastState }: ContainerStatus): Promise<string> {
+  const read = (previous: boolean) =>
+    cluster.log(trialName, { container: name, tailLines: 60, previous }).catch(() => '');
+  // A sidecar may have been started again, and its log may be empty for a moment.
+  const log = (await read(true)) || (await read(false));
+  const exit = lastState?.terminated ?? state?.terminated;
+  const how = exit?.reason === 'OOMKilled' ? 'out of memory' : `exit code ${exit?.exitCode}`;
+  return `it ends right after its start (${how}): ${complaint(log) || 'it left no log'}`;
+}
+
+/** What of a log says why its program ended: what follows its usage, or what klog calls an error. Pure. */
+export function complaint(log: string): string {
+  const start = log.lastIndexOf('\nError: ');
+  if (start >= 0) return lastLines(log.slice(start));
+  const errors = log.split('\n').filter((line) => /^[EF]\d{4} /.test(line));
+  return lastLines(errors.length > 0 ? errors.join('\n') : log);
+}
+
+function refused(names: string, why: string): UserError {
+  return new UserError({
+    what: `${names} cannot run as asked for`,
+    why,
+    fix: 'correct the option that is named there, and run the command again. The plane was not touched: it runs as before',
+    anchor: 'change-refused',
+  });
+}
