@@ -12,6 +12,7 @@ export const order = [
   'bench',
 
   'failures',
+  'live-changes',
   'diff',
   'bootstrap-policy',
   'volume',

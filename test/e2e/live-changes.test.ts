@@ -1,0 +1,68 @@
+import { writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { Namespace, sandboxCommand, succeeded } from './world.ts';
+
+// A change of a plane that runs, each of which took the API down in 0.1.0 (../shared/inputs: L1 to L5). The plane goes on
+// answering, its pods are the same, and what did not work is not kept.
+
+let home: Namespace;
+
+beforeAll(async () => {
+  home = await Namespace.open('live-changes');
+  succeeded(await sandboxCommand(['host', 'live-changes.e2e.test'], home));
+  succeeded(await home.k8sk8s('deploy', '-h', 'live-changes.e2e.test'));
+  const policy = { apiVersion: 'audit.k8s.io/v1', kind: 'Policy', rules: [{ level: 'metadata' }] };
+  writeFileSync(path.join(home.cwd, 'audit.yaml'), JSON.stringify(policy));
+});
+
+afterAll(async () => {
+  await home.k8sk8s('destroy', '--yes');
+});
+
+const pods = async () => succeeded(await home.infra('get', 'pods', '-o', 'jsonpath={.items[*].metadata.uid}')).stdout;
+const secrets = async () =>
+  succeeded(await home.infra('get', 'secrets', '-o', 'jsonpath={.items[*].metadata.resourceVersion}')).stdout;
+
+test.each([
+  ['a value that the flag does not take', ['--api-server-arg', 'max-requests-inflight=abc'], 'max-requests-inflight'],
+  ['a feature gate that does not exist', ['--feature-gates', 'NoSuchGate=true'], 'NoSuchGate'],
+  ['an audit policy with a level that does not exist', ['--audit-policy', 'audit.yaml'], 'metadata'],
+  ['a file that cannot be there', ['--api-server-arg', 'admission-control-config-file=/x.yaml'], '/x.yaml'],
+  [
+    'flags that exclude each other',
+    ['--api-server-arg', 'oidc-issuer-url=https://x.example', '--api-server-arg', 'oidc-client-id=x'],
+    'authentication-config',
+  ],
+  ['a flag of etcd', ['--etcd-arg', 'snapshot-count=abc'], 'snapshot-count'],
+  ['a flag of the controller-manager', ['--controller-manager-arg', 'node-monitor-period=abc'], 'node-monitor-period'],
+  [
+    'an image that cannot be pulled',
+    ['--api-server-image', 'registry.invalid/kube-apiserver:none'],
+    'registry.invalid',
+  ],
+])('%s is refused, and the plane runs as before', async (_, options, named) => {
+  const before = [await pods(), await secrets()];
+  const outcome = await home.k8sk8s('deploy', ...options);
+  expect(outcome.code, outcome.stderr).toBe(1);
+  expect(outcome.stderr).toContain('#change-refused');
+  expect(outcome.stderr).toContain(named);
+  expect(outcome.stderr).not.toContain('destroy');
+  expect([await pods(), await secrets()]).toEqual(before);
+  succeeded(await home.hosted(['get', '--raw', '/readyz']));
+});
+
+test('a size for which no node has room asks for --yes', async () => {
+  const before = await pods();
+  const outcome = await home.k8sk8s('deploy', '--resources', 'kube-apiserver=cpu=640');
+  expect(outcome.code, outcome.stderr).toBe(2);
+  expect(outcome.stderr).toContain('#no-room-for-trial');
+  expect(outcome.stderr).toContain('Insufficient cpu');
+  expect(await pods()).toBe(before);
+});
+
+test('a good change is made, and nothing of its trial is left', async () => {
+  succeeded(await home.k8sk8s('deploy', '--api-server-arg', 'v=1'));
+  expect(succeeded(await home.infra('get', 'pods,secrets', '-o', 'name')).stdout).not.toContain('trial');
+  succeeded(await home.k8sk8s('diff'));
+});
