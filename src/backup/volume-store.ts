@@ -11,7 +11,7 @@ import { backupsClaim, claimKind, nodeImage } from './cronjob.ts';
 import type { BackupStore, StoredBackup } from './store.ts';
 
 const podName = 'k8sk8s-backups';
-const container = 'shelf';
+const container = 'store';
 const folder = '/backups';
 
 /**
