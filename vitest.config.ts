@@ -30,7 +30,7 @@ export default defineConfig({
         plugins: [textsForVitest((entry) => `THE PROGRAM ${path.basename(path.dirname(entry))}\n`)],
         test: { name: 'golden', include: ['test/golden/**/*.test.ts'] },
       },
-      { extends: true, test: { name: 'cli', include: ['test/cli/**/*.test.ts'], testTimeout: 30_000 } },
+      { extends: true, test: { name: 'cli', include: ['test/cli/**/*.test.ts'], testTimeout: 120_000 } },
       {
         extends: true,
         test: {

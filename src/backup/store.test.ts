@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { refused } from '../../test/refused.ts';
 import { choose } from './store.ts';
 
 const kept = (...names: string[]) => names.map((name) => ({ name, size: 1 }));
@@ -11,11 +12,11 @@ const [first, second, other] = [
 test('the newest, or the one that was named', () => {
   expect(choose('the volume', kept(first, second), undefined).name).toBe(second);
   expect(choose('the volume', kept(first, second), first).name).toBe(first);
-  expect(() => choose('the volume', [], undefined)).toThrow('no backup is at the volume yet');
-  expect(() => choose('the volume', kept(first), second)).toThrow(`there is no backup "${second}"`);
+  expect(() => choose('the volume', [], undefined)).toThrow(refused('no-backups', 'the volume'));
+  expect(() => choose('the volume', kept(first), second)).toThrow(refused('no-backups', `"${second}"`));
 });
 
 test('the newest of several planes is asked for by its name', () => {
-  expect(() => choose('s3://backups', kept(first, other), undefined)).toThrow('backups of several planes');
+  expect(() => choose('s3://backups', kept(first, other), undefined)).toThrow(refused('no-backups', '--name'));
   expect(choose('s3://backups', kept(first, other), other).name).toBe(other);
 });

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { generateIdentity } from 'age-encryption';
 import { afterAll, expect, test } from 'vitest';
+import { refused } from '../../test/refused.ts';
 import { parseSpec } from '../config/parse.ts';
 import type { InfraCluster } from '../kube/infra-cluster.ts';
 import { context } from '../pki/certificates.fixture.ts';
@@ -36,10 +37,10 @@ test.each(['passphrase-file', 'key-file'] as const)(
     });
     expect((await readOpened(given(right), secrets))!.authorities.ca!.key).toBe(bundle.authorities.ca!.key);
     expect((await readOpened(given(), secrets))!.authorities.ca!.key).toBe('');
-    await expect(readOpened(given(wrong), secrets)).rejects.toThrow(/does not open/);
+    await expect(readOpened(given(wrong), secrets)).rejects.toEqual(refused('seal-file', '--seal-file'));
     expect(bundle.authorities.ca!.sealed!.text).toMatch(/^-----BEGIN AGE ENCRYPTED FILE-----/);
     expect(() => sealingOf({ seal: seal === 'key-file' ? 'passphrase-file' : 'key-file' }, given(right))).toThrow(
-      /sealed by/,
+      refused('seal-file', '--seal-file', seal),
     );
   },
   // scrypt is meant to be slow, and takes over 20 s when every core of the machine is busy.
@@ -47,6 +48,6 @@ test.each(['passphrase-file', 'key-file'] as const)(
 );
 
 test('a file that is not there or says nothing is told by its option', () => {
-  expect(() => readSealFile(path.join(dir, 'none'))).toThrow(/--seal-file/);
-  expect(() => readSealFile(file('empty', '\n'))).toThrow(/first line/);
+  expect(() => readSealFile(path.join(dir, 'none'))).toThrow(refused('file-not-readable', '--seal-file'));
+  expect(() => readSealFile(file('empty', '\n'))).toThrow(refused('seal-file', 'empty', '--seal-file'));
 });

@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { expect, test } from 'vitest';
+import { refused } from '../../test/refused.ts';
 import { parseSpec } from '../config/parse.ts';
 import { buildSecrets, readBundle } from '../plane/secrets.ts';
 import { addNext, authorityStageOf, dropPrevious, switchSigner, trusted, trustedOfClients } from './authority.ts';
@@ -48,11 +49,13 @@ test('no Secret holds the key, and without it nothing changes', async () => {
 
 test('what needs the key names the option; what can do without does', async () => {
   const closed = stored(await ensured(undefined, sealing));
-  await expect(ensured(closed, {}, now, { host: 'new.example.com' })).rejects.toThrow(/kept sealed/);
-  await expect(ensured(closed, undefined)).rejects.toThrow(/kept sealed/);
-  await expect(ensured(undefined, {})).rejects.toThrow(/kept sealed/);
+  await expect(ensured(closed, {}, now, { host: 'new.example.com' })).rejects.toEqual(
+    refused('seal-file', '--seal-file'),
+  );
+  await expect(ensured(closed, undefined)).rejects.toEqual(refused('seal-file', '--seal-file'));
+  await expect(ensured(undefined, {})).rejects.toEqual(refused('seal-file', '--seal-file'));
   expect(await administrator(closed, { now })).toEqual(closed.leaves.admin);
-  await expect(administrator(closed, { now: later(400) })).rejects.toThrow(/kept sealed/);
+  await expect(administrator(closed, { now: later(400) })).rejects.toEqual(refused('seal-file', '--seal-file'));
   // A leaf near its end goes on until that end.
   expect((await ensured(opened(closed), sealing, later(340))).leaves.scheduler).not.toEqual(closed.leaves.scheduler);
 });
@@ -94,7 +97,7 @@ test('from half its life on it is replaced with the key, and what it signed is a
   expect(inspect(signer!.certificate).notAfter).toEqual(later(90));
   expect((await ensured(opened(stored(first)), sealing, later(44))).authorities.ca!.signer).toEqual(signer);
   expect((await ensured(stored(first), {}, later(89))).authorities.ca!.signer).toEqual(signer);
-  await expect(ensured(stored(first), {}, later(91))).rejects.toThrow(/kept sealed/);
+  await expect(ensured(stored(first), {}, later(91))).rejects.toEqual(refused('seal-file', '--seal-file'));
   const second = await ensured(opened(stored(first)), sealing, later(46));
   expect(second.authorities.ca!.signer).not.toEqual(signer);
   expect(certificatesIn(trustedOfClients(second.authorities.ca!))).toHaveLength(3);

@@ -12,6 +12,7 @@ import { machineFolder, requireState } from '../../src/sandbox/state.ts';
 import { imageReferences } from '../../src/sandbox/versions.ts';
 import { terminalReporter } from '../../src/ui/terminal.ts';
 import { SecretSearch } from '../faults/secrets.ts';
+import { refused } from '../refused.ts';
 import { S3Server } from './s3-server.ts';
 import { asInfraAdmin, Namespace, type Outcome, run, sandboxCommand, succeeded } from './world.ts';
 
@@ -94,14 +95,14 @@ describe.runIf(process.env.K8SK8S_TEST === 'all')('scheduled backups in a bucket
   });
 
   test('nothing is begun without the keys', async () => {
-    for (const [words, make] of [
-      ['there is no Secret "s3"', () => home.infra('delete', 'secret', 's3', '--ignore-not-found')],
-      ['has no AWS_SECRET_ACCESS_KEY', () => keysAre({ AWS_ACCESS_KEY_ID: 'backups' })],
+    for (const [name, make] of [
+      ['Secret "s3"', () => home.infra('delete', 'secret', 's3', '--ignore-not-found')],
+      ['AWS_SECRET_ACCESS_KEY', () => keysAre({ AWS_ACCESS_KEY_ID: 'backups' })],
     ] as const) {
       await make();
-      const refused = await schedule(...toTeam);
-      expect(refused.code).toBe(2);
-      expect(refused.stderr).toContain(words);
+      const answer = await schedule(...toTeam);
+      expect(answer.code).toBe(2);
+      expect(answer).toEqual(refused('bucket-keys', name));
     }
     expect((await home.infra('get', 'cronjobs,jobs', '-o', 'name')).stdout).toBe('');
   });
@@ -109,21 +110,20 @@ describe.runIf(process.env.K8SK8S_TEST === 'all')('scheduled backups in a bucket
   test('what is wrong with keys, bucket or certificate is told at once, in the words of the job', async () => {
     await keysAre({ ...server.keys, AWS_SECRET_ACCESS_KEY: 'tr0ubador & 3' });
     const wrongKey = await schedule(...toTeam, ...ownImage);
-    expect(wrongKey.code, wrongKey.stderr).toBe(1);
-    expect(wrongKey.stderr).toContain('AWS_SECRET_ACCESS_KEY is not that of AWS_ACCESS_KEY_ID');
+    expect(wrongKey).toEqual(refused('backup-job', 'AWS_SECRET_ACCESS_KEY'));
     expect(wrongKey.stderr).not.toContain('tr0ubador');
     const [, job] = /logs (job\/\S+?)\. /.exec(wrongKey.stderr) ?? [];
     expect(succeeded(await home.infra('logs', job!)).stdout).toContain('403 SignatureDoesNotMatch');
     await keysAre(server.keys);
     const noBucket = await schedule('--to', 's3://nowhere', ...ownImage);
-    expect(noBucket.stderr).toContain('there is no bucket "nowhere"');
+    expect(noBucket).toEqual(refused('backup-job', '"nowhere"'));
     const nobody = await schedule(...toTeam, ...ownImage, '--s3-endpoint', server.endpoint.replace(/\d+$/, '1'));
-    expect(nobody.stderr).toContain('nothing listens at that address and port');
+    expect(nobody).toEqual(refused('backup-job', 'ECONNREFUSED'));
     const unknown = await k8sk8s(
       ...['backup', 'schedule', '--recipient', recipient, ...toTeam, ...ownImage],
       ...['--s3-endpoint', server.endpoint, '--s3-credentials-secret', 's3'],
     );
-    expect(unknown.stderr).toContain('its certificate is not trusted');
+    expect(unknown).toEqual(refused('backup-job', '--s3-ca'));
     expect(objects()).toEqual([]);
   });
 
@@ -133,8 +133,7 @@ describe.runIf(process.env.K8SK8S_TEST === 'all')('scheduled backups in a bucket
       await bucket.put(name, Readable.from([Buffer.from('of somebody else')], { objectMode: false }));
     bucket.close();
     const done = succeeded(await schedule(...toTeam, ...ownImage));
-    expect(done.stderr).toContain('into s3://backups/team, the newest 1 stay');
-    expect(done.stderr).toContain('The first one is made');
+    expect(done.stderr).toContain('s3://backups/team');
     expect(mine()).toHaveLength(1);
     const content = server.content('backups', mine()[0]!);
     expect(content.subarray(0, 21).toString()).toBe('age-encryption.org/v1');
@@ -173,12 +172,10 @@ describe.runIf(process.env.K8SK8S_TEST === 'all')('scheduled backups in a bucket
         cwd: home.cwd,
         env: { KUBECONFIG: '/nonexistent', ...env },
       }).then(hear);
-    expect((await alone({ AWS_ACCESS_KEY_ID: '' }, 'list')).stderr).toContain(
-      'the environment has no AWS_ACCESS_KEY_ID',
-    );
+    expect(await alone({ AWS_ACCESS_KEY_ID: '' }, 'list')).toEqual(refused('bucket-keys', 'AWS_ACCESS_KEY_ID'));
     const all = succeeded(await alone(server.keys, 'list')).stdout;
     for (const name of [newest, others[0]]) expect(all).toContain(name);
-    expect((await alone(server.keys, 'fetch', 'which')).stderr).toContain('say which with --name');
+    expect(await alone(server.keys, 'fetch', 'which')).toEqual(refused('no-backups', '--name'));
     succeeded(await alone(server.keys, 'fetch', 'again', '--name', newest!));
     expect(readFileSync(file('again')).equals(readFileSync(file('fetched')))).toBe(true);
   });
@@ -206,13 +203,12 @@ describe.runIf(process.env.K8SK8S_TEST === 'all')('scheduled backups in a bucket
 
   test('the schedule ends with the plane or before, and the backups stay', async () => {
     const gone = succeeded(await k8sk8s('destroy', '--yes'));
-    expect(gone.stderr).toContain('Its scheduled backups stay in s3://backups/team');
+    expect(gone.stderr).toContain('s3://backups/team');
     expect((await home.infra('get', 'cronjobs,jobs', '-o', 'name')).stdout).toBe('');
     expect(mine()).toHaveLength(1);
     succeeded(await k8sk8s('restore', 'fetched', '--identity-file', 'identity'));
     succeeded(await schedule(...toTeam, '--no-run'));
-    const off = succeeded(await k8sk8s('backup', 'schedule', '--off'));
-    expect(off.stderr).toContain('The schedule has ended');
+    succeeded(await k8sk8s('backup', 'schedule', '--off'));
     expect((await home.infra('get', 'cronjobs', '-o', 'name')).stdout).toBe('');
     expect(mine()).toHaveLength(1);
   });

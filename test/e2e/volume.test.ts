@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { eventually, Namespace, type Outcome, sandboxCommand, succeeded } from './world.ts';
+import { refused } from '../refused.ts';
+import { changedNothing, eventually, Namespace, type Outcome, sandboxCommand, succeeded } from './world.ts';
 
 // A plane with a volume of its own, from deploy to destroy. The tests of this file follow each other.
 
@@ -35,13 +36,13 @@ test('all pods gone at once, the plane is back without a command and nothing is 
   );
   await eventually(120, async () => expect((await home.k8sk8s('status')).code).toBe(0));
   expect(await home.ask('get', 'configmap', 'kept', '-o', 'name')).toBe('configmap/kept');
-  expect(succeeded(await home.k8sk8s('deploy')).stderr).toContain('Nothing to change');
+  changedNothing(await home.k8sk8s('deploy'));
 });
 
 test('another storage is refused with the way to it, and one option of etcd is not', async () => {
-  const refused = await home.k8sk8s('deploy', '--etcd-storage', 'ephemeral');
-  expect(refused.code).toBe(2);
-  expect(refused.stderr).toContain('would begin empty');
+  const answer = await home.k8sk8s('deploy', '--etcd-storage', 'ephemeral');
+  expect(answer.code).toBe(2);
+  expect(answer).toEqual(refused('storage-change'));
   succeeded(await home.k8sk8s('deploy', '--etcd-arg', 'snapshot-count=5000'));
   expect(await home.ask('get', 'configmap', 'kept', '-o', 'name')).toBe('configmap/kept');
 });

@@ -199,6 +199,11 @@ export function succeeded(outcome: Outcome): Outcome {
   return outcome;
 }
 
+/** Fails unless a command succeeded and said that there was nothing for it to do. */
+export function changedNothing(outcome: Outcome): void {
+  expect(succeeded(outcome).stderr).toMatch(/^Nothing to (change|do|repair)/m);
+}
+
 /** Tries until `check` no longer throws; then it is true, or its last words are the failure. */
 export async function eventually<T>(seconds: number, check: () => Promise<T>): Promise<T> {
   const deadline = Date.now() + seconds * 1000;

@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { refused } from '../../../test/refused.ts';
 import { judge, type MemberReport } from './maintenance.ts';
 
 const follower = (revision: number) =>
@@ -30,10 +31,10 @@ test('without a majority, the newest of those that answer is gone on with', () =
 });
 
 test('members that could agree are not given up because they do not at the moment', () => {
-  expect(() => judged(members(follower(5), follower(9), silent), [], false)).toThrow('do not agree now');
+  expect(() => judged(members(follower(5), follower(9), silent), [], false)).toThrow(refused('etcd-unreachable'));
 });
 
 test('a learner has no vote and may lack anything, so nothing is made of it', () => {
   const learner = { role: 'learner', status: { ...follower(7).status, learner: true } } as const;
-  expect(() => judged(members(learner, silent, silent), [], false)).toThrow('no member of etcd answers');
+  expect(() => judged(members(learner, silent, silent), [], false)).toThrow(refused('etcd-majority'));
 });

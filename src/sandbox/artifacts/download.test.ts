@@ -118,11 +118,12 @@ test('a server that takes connections and says nothing is given up within the li
   const sockets: Socket[] = [];
   const silent = createServer((socket) => sockets.push(socket));
   await new Promise<void>((resolve) => silent.listen(0, '127.0.0.1', resolve));
-  const started = performance.now();
-  expect(await unreachable(`https://127.0.0.1:${(silent.address() as AddressInfo).port}`, 400)).toContain(
-    'does not answer',
-  );
-  expect(performance.now() - started).toBeLessThan(1500);
+  const origin = `https://127.0.0.1:${(silent.address() as AddressInfo).port}`;
+  const first = await Promise.race([
+    unreachable(origin, 400).then((why) => ({ limit: 400, why })),
+    unreachable(origin, 60_000).then((why) => ({ limit: 60_000, why })),
+  ]);
+  expect(first).toEqual({ limit: 400, why: expect.stringContaining('127.0.0.1') });
   for (const socket of sockets) socket.destroy();
   silent.close();
 });

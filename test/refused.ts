@@ -1,0 +1,45 @@
+import { inspect } from 'node:util';
+import type { Anchor } from '../src/base/anchors.ts';
+import { explained, UserError } from '../src/base/errors.ts';
+
+interface Outcome {
+  code: number;
+  stdout: string;
+  stderr: string;
+}
+
+/**
+ * What a test says of a refusal: the anchor that it is explained under, and the names that it has to tell (of an object, an option,
+ * a file, a value; what another program said). Not its sentences, which may change. For `expect(…).toEqual`,
+ * `expect(…).rejects.toEqual` and `expect(() => …).toThrow`.
+ *
+ * It matches a `UserError`, and the outcome of a command that ended with another code than 0 and said so once, with a way on
+ * and without a stack trace.
+ */
+export function refused(anchor: Anchor, ...names: (string | RegExp)[]): Error {
+  const matcher = {
+    asymmetricMatch: (actual: unknown): boolean => faults(actual, anchor, names).length === 0,
+    getExpectedType: () => 'object',
+    toString: () => 'Refused',
+    toAsymmetricMatcher: () => `refused(${[anchor, ...names].map((each) => inspect(each)).join(', ')})`,
+  };
+  // Vitest asks nothing else of it; toThrow wants an error by its types.
+  return matcher as unknown as Error;
+}
+
+function faults(actual: unknown, anchor: Anchor, names: (string | RegExp)[]): string[] {
+  const text = actual instanceof UserError ? explained(actual) : (actual as Outcome).stderr;
+  const missing = names
+    .filter((name) => (typeof name === 'string' ? !text.includes(name) : !name.test(text)))
+    .map((name) => `does not tell ${inspect(name)}`);
+  if (actual instanceof UserError)
+    return actual.anchor === anchor ? missing : [`is explained under ${actual.anchor}`, ...missing];
+  const { code, stderr } = actual as Outcome;
+  return [
+    ...(code === 0 ? ['it was not refused'] : []),
+    ...(stderr.includes(`  see: docs/checks.md#${anchor}\n`) ? [] : [`is not explained under ${anchor}`]),
+    ...(stderr.match(/^ERROR /gm)?.length === 1 ? [] : ['is not told once']),
+    ...(/\n\s+at .*:\d+:\d+|ApiException|this is a bug|\bundefined\b|\[object/.test(stderr) ? ['is no sentence'] : []),
+    ...missing,
+  ];
+}
