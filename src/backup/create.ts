@@ -9,6 +9,7 @@ import type { Pod, Secret } from '../kube/objects.ts';
 import { Existing } from '../live/apply.ts';
 import { openPlane, type Plane, refuseAsleep } from '../live/open.ts';
 import { belongsTo, planeSelector } from '../plane/names.ts';
+import { recordFields } from '../plane/record.ts';
 import type { Phase } from '../ui/reporter.ts';
 import type { BackupHead } from './archive.ts';
 import type { Seal } from './seal.ts';
@@ -59,7 +60,7 @@ function headOf(cluster: InfraCluster, plane: Plane, pods: Pod[]): Omit<BackupHe
     created: new Date().toISOString(),
     toolVersion: toolVersion(),
     namespace: cluster.namespace,
-    record: plane.record,
+    record: recordFields(plane.record),
     addresses: whereabouts(plane, pods),
   };
 }

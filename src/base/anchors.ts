@@ -61,6 +61,8 @@ export const anchors = [
   'export-addresses',
   // With a plane that is there
   'no-plane',
+  'record-newer',
+  'record-damaged',
   'plane-incomplete',
   'plane-unreachable',
   'hosted-refused',

@@ -4,9 +4,11 @@ import type { ClusterSpec } from '../config/schema.ts';
 import { buildAddons } from '../hosted/addons.ts';
 import { ApiError, ConnectionError } from '../kube/errors.ts';
 import type { InfraCluster } from '../kube/infra-cluster.ts';
-import { type KubeObject, nameOf } from '../kube/objects.ts';
+import { type ConfigMap, type KubeObject, nameOf } from '../kube/objects.ts';
 import { connectAsAdministrator } from '../live/open.ts';
 import { requireRecord } from '../live/record.ts';
+import { recordName } from '../plane/names.ts';
+import { recordKind } from '../plane/record.ts';
 import { differences, type FieldDifference } from './differences.ts';
 import { planInfra } from './infra-plan.ts';
 import { isOfSameMoment, undisturbed } from './same-moment.ts';
@@ -46,7 +48,12 @@ export async function diffPlane(cluster: InfraCluster, instead?: ClusterSpec): P
   const record = await requireRecord(cluster);
   const spec = instead ?? parseSpec({ ...record.spec, allowUntestedVersion: true }, 'in the record of the plane');
   const { objects, before, addresses, bundle } = await planInfra(cluster, record, spec);
-  const infra = objects.flatMap((recorded) => compare('infra', before.find(recorded), recorded));
+  const infra = objects.flatMap((recorded) => {
+    const live = before.find(recorded);
+    // The record is what is compared with: that another k8sk8s would write it in other words is no difference.
+    const { data } = (live ?? {}) as ConfigMap;
+    return compare('infra', live, isRecord(recorded) ? ({ ...recorded, data } as KubeObject) : recorded);
+  });
   const assets = buildAddons(spec, addresses, bundle.authorities);
   const result = {
     namespace: cluster.namespace,
@@ -78,6 +85,10 @@ export async function diffPlane(cluster: InfraCluster, instead?: ClusterSpec): P
   } finally {
     await hosted.close();
   }
+}
+
+function isRecord({ kind, metadata }: KubeObject): boolean {
+  return kind === recordKind.kind && metadata.name === recordName;
 }
 
 function compare(where: 'infra' | 'hosted', live: KubeObject | undefined, recorded: KubeObject): ObjectDifference[] {

@@ -3,7 +3,7 @@ import type { InfraCluster } from '../kube/infra-cluster.ts';
 import type { ConfigMap, KubeObject, Lease } from '../kube/objects.ts';
 import { resourceOf } from '../kube/resources.ts';
 import { anyPlaneSelector, partOf, planeKinds, recordName } from '../plane/names.ts';
-import { type PlaneRecord, parseRecord } from '../plane/record.ts';
+import { type PlaneRecord, parseRecordIfWhole } from '../plane/record.ts';
 
 /** What is in a namespace, as far as destroy is concerned. */
 export interface Inventory {
@@ -19,7 +19,11 @@ export interface Inventory {
   lease: Lease | undefined;
 }
 
-/** Lists everything that is k8sk8s's in the namespace. Nothing is taken from memory, so it is right on half-made planes too. */
+/**
+ * Lists everything that is k8sk8s's in the namespace. Nothing is taken from memory, so it is right on half-made planes too.
+ *
+ * @throws UserError `record-newer`: a newer k8sk8s may have made kinds of objects that this one does not list
+ */
 export async function takeInventory(cluster: InfraCluster): Promise<Inventory> {
   const read = async <T extends KubeObject>(apiVersion: string, kind: string, labelSelector?: string): Promise<T[]> => {
     try {
@@ -42,7 +46,7 @@ export async function takeInventory(cluster: InfraCluster): Promise<Inventory> {
   const recordObject = all.find(
     (object) => object.kind === 'ConfigMap' && object.metadata.name === recordName && isOurs(object),
   );
-  const record = recordObject && parseRecord(recordObject as ConfigMap);
+  const record = recordObject && parseRecordIfWhole(recordObject as ConfigMap);
   const mine = (object: KubeObject) => record === undefined || instanceOf(object) === record.planeId;
   const ours = all.filter(isOurs);
   return {

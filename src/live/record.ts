@@ -1,43 +1,46 @@
 import { randomBytes } from 'node:crypto';
+import { isDeepStrictEqual } from 'node:util';
 import { UserError } from '../base/errors.ts';
+import { toolVersion } from '../base/version.ts';
 import type { ClusterSpec } from '../config/schema.ts';
 import { ConnectionError, explainCallError, isConflict } from '../kube/errors.ts';
 import type { InfraCluster } from '../kube/infra-cluster.ts';
 import type { ConfigMap } from '../kube/objects.ts';
 import { recordName } from '../plane/names.ts';
-import { type Exposed, type PlaneRecord, parseRecord, recordKind, toConfigMap } from '../plane/record.ts';
+import { type PlaneRecord, parseRecord, recordKind, toConfigMap, type Unfinished } from '../plane/record.ts';
+import type { Held } from './held.ts';
 
-/** @returns undefined when the namespace has no plane, or its ConfigMap of that name is no record */
+/**
+ * @returns undefined when the namespace has no plane, or its ConfigMap of that name is somebody else's
+ * @throws UserError `record-newer`, `record-damaged`
+ */
 export async function readRecord(cluster: InfraCluster): Promise<PlaneRecord | undefined> {
   const object = await cluster.get<ConfigMap>(recordKind, recordName);
   return object && parseRecord(object);
 }
 
-/** @throws UserError `no-plane` */
+/** @throws UserError `no-plane`, and as readRecord */
 export async function requireRecord(cluster: InfraCluster): Promise<PlaneRecord> {
   const record = await readRecord(cluster);
   if (record) return record;
-  throw new UserError({
-    what: `there is no plane of k8sk8s in namespace "${cluster.namespace}"`,
-    fix: `make one with: k8sk8s deploy -h HOST -n ${cluster.namespace}; k8sk8s list shows where there are some`,
+  throw noPlane(cluster);
+}
+
+function noPlane({ namespace }: InfraCluster): UserError {
+  return new UserError({
+    what: `there is no plane of k8sk8s in namespace "${namespace}"`,
+    fix: `make one with: k8sk8s deploy -h HOST -n ${namespace}; k8sk8s list shows where there are some`,
     anchor: 'no-plane',
   });
 }
 
-/**
- * The namespace's record, made now when there is none. Two first deploys at once agree on one identity, because only
- * one of them can create the ConfigMap.
- */
-export async function ensureRecord(
-  cluster: InfraCluster,
-  spec: ClusterSpec,
-  toolVersion: string,
-): Promise<PlaneRecord> {
+/** The namespace's record, made now when there is none. */
+export async function ensureRecord({ cluster }: Held, spec: ClusterSpec): Promise<PlaneRecord> {
   const existing = await readRecord(cluster);
   if (existing) return existing;
   const record: PlaneRecord = {
     planeId: `plane-${randomBytes(5).toString('hex')}`,
-    toolVersion,
+    toolVersion: toolVersion(),
     spec,
     issuers: [],
     phase: 'deploying',
@@ -46,27 +49,77 @@ export async function ensureRecord(
     await cluster.create(toConfigMap(record));
     return record;
   } catch (error) {
-    // Another was quicker, or our own arrived although the answer was lost.
+    // Our own may have arrived although the answer was lost.
     const other = isConflict(error) || error instanceof ConnectionError ? await readRecord(cluster) : undefined;
     if (other) return other;
     throw explainCallError(error, `write the record of the plane in namespace "${cluster.namespace}"`);
   }
 }
 
-/** Notes that a command has come to its last step, or with undefined that it has ended. The caller holds the lock. */
-export async function markFinishing(cluster: InfraCluster, finishing: string | undefined): Promise<void> {
-  await note(cluster, { finishing });
+/** How often a write is tried again over what somebody else has written in between. */
+const attempts = 5;
+
+/**
+ * Changes the record and nothing of it that `change` leaves alone, whatever was written since it was read last. Nothing is
+ * written where that makes no difference.
+ *
+ * @param change pure; it may be asked again
+ * @returns the record as it is now
+ * @throws UserError `no-plane` when the record is gone, `conflict` when others go on writing it, and as readRecord
+ */
+export async function updateRecord(
+  { cluster, signal }: Held,
+  change: (record: PlaneRecord) => PlaneRecord,
+): Promise<PlaneRecord> {
+  for (let attempt = 1; ; attempt++) {
+    signal.throwIfAborted();
+    const object = await cluster.get<ConfigMap>(recordKind, recordName);
+    const record = object && parseRecord(object);
+    if (!record) throw noPlane(cluster);
+    const next = change(record);
+    if (isDeepStrictEqual(toConfigMap(next), toConfigMap(record))) return record;
+    const { metadata, data } = toConfigMap(next);
+    const labels = { ...object.metadata.labels, ...metadata.labels };
+    try {
+      await cluster.replace({ ...object, metadata: { ...object.metadata, labels }, data: { ...object.data, ...data } });
+      return next;
+    } catch (error) {
+      if (!isConflict(error) || attempt === attempts)
+        throw explainCallError(error, `write the record of the plane in namespace "${cluster.namespace}"`);
+    }
+  }
 }
 
-/** Notes what is to be replaced, or with undefined that it was. The caller holds the lock. */
-export async function markExposed(cluster: InfraCluster, exposed: Exposed | undefined): Promise<void> {
-  await note(cluster, { exposed });
+type State<Name extends keyof Unfinished> = Omit<NonNullable<Unfinished[Name]>, 'since'>;
+
+/**
+ * Notes which step of an operation was begun that only the operation itself can end; the entries of others stay.
+ *
+ * @param change what is left to be ended, given what was left before; undefined for nothing
+ */
+export async function updateUnfinished<Name extends keyof Unfinished>(
+  held: Held,
+  operation: Name,
+  change: (before: Unfinished[Name]) => State<Name> | undefined,
+): Promise<void> {
+  const now = new Date().toISOString();
+  await updateRecord(held, (record) => {
+    const { [operation]: before, ...others } = record.unfinished ?? {};
+    const left = change(before as Unfinished[Name]);
+    const unfinished = { ...others, ...(left && { [operation]: { since: now, ...before, ...left } }) };
+    return { ...record, unfinished: Object.keys(unfinished).length > 0 ? unfinished : undefined };
+  });
 }
 
-async function note(cluster: InfraCluster, news: Partial<PlaneRecord>): Promise<void> {
-  const record = await readRecord(cluster);
-  if (!record) return;
-  const before = toConfigMap(record);
-  const after = toConfigMap({ ...record, ...news });
-  if (JSON.stringify(after) !== JSON.stringify(before)) await cluster.apply(after);
+/** Notes that the last step of an operation was begun. */
+export async function markUnfinished(
+  held: Held,
+  operation: 'rotate-service-account-key' | 'encrypt-rotate' | 'etcd-repair',
+): Promise<void> {
+  await updateUnfinished(held, operation, () => ({}));
+}
+
+/** Notes that nothing of the operation is left to be ended. */
+export async function markFinished(held: Held, operation: keyof Unfinished): Promise<void> {
+  await updateUnfinished(held, operation, () => undefined);
 }

@@ -1,14 +1,16 @@
+import { UserError } from '../base/errors.ts';
 import { connectInfra, type KubeconfigChoice, namespacesOfContexts } from '../kube/connect.ts';
 import { isForbidden } from '../kube/errors.ts';
 import { InfraCluster } from '../kube/infra-cluster.ts';
 import type { ConfigMap } from '../kube/objects.ts';
 import { anyPlaneSelector, recordName } from '../plane/names.ts';
-import { parseRecord } from '../plane/record.ts';
+import { type PlaneRecord, parseRecord } from '../plane/record.ts';
 
 export interface ListedPlane {
   namespace: string;
   host: string;
   version: string;
+  /** `asleep`, or the record's; `record-newer` or `record-damaged` where it cannot be read. */
   phase: string;
   plane: string;
 }
@@ -56,11 +58,20 @@ export async function listPlanes(
 
 function planesOf(objects: ConfigMap[]): ListedPlane[] {
   return objects.flatMap((object) => {
-    const record = parseRecord(object);
+    const namespace = object.metadata.namespace ?? '';
+    let record: PlaneRecord | undefined;
+    try {
+      record = parseRecord(object);
+    } catch (error) {
+      if (!(error instanceof UserError)) throw error;
+      // One record that cannot be read does not hide the other planes.
+      const plane = object.metadata.labels?.['app.kubernetes.io/instance'] ?? '';
+      return [{ namespace, host: '', version: '', phase: error.anchor, plane }];
+    }
     return record
       ? [
           {
-            namespace: object.metadata.namespace ?? '',
+            namespace,
             host: record.spec.host,
             version: String(record.spec.kubernetesVersion ?? ''),
             phase: record.asleep ? 'asleep' : record.phase,

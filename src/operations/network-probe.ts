@@ -3,9 +3,10 @@ import type { InfraCluster } from '../kube/infra-cluster.ts';
 import type { ConfigMap, Pod } from '../kube/objects.ts';
 import { podLike, runOnce } from '../live/image-trial.ts';
 import { isReady, podsOf } from '../live/pods.ts';
+import { updateRecord } from '../live/record.ts';
 import { type HeldPlane, withPlane } from '../live/with-plane.ts';
 import { recordName } from '../plane/names.ts';
-import { type NetworkFinding, toConfigMap } from '../plane/record.ts';
+import type { NetworkFinding } from '../plane/record.ts';
 import { renderPlane } from '../plane/render.ts';
 import type { Work } from '../ui/work.ts';
 
@@ -54,7 +55,8 @@ async function probe(plane: HeldPlane): Promise<void> {
     };
     const said = await runOnce(cluster, podLike(scheduler, owner, container), held);
     const found = judgeNetwork(said === undefined ? [] : (JSON.parse(said) as Attempt[]));
-    await cluster.apply(toConfigMap({ ...record, network: { ...found, at: new Date().toISOString() } }));
+    const network = { ...found, at: new Date().toISOString() };
+    await updateRecord(held, (now) => ({ ...now, network }));
     phase.done();
   } catch (error) {
     phase.fail();

@@ -8,8 +8,9 @@ import type { Workload } from '../kube/objects.ts';
 import type { Plane } from '../live/open.ts';
 import { PodWatch } from '../live/pod-watch.ts';
 import { podsOf } from '../live/pods.ts';
+import { updateRecord } from '../live/record.ts';
 import { type HeldPlane, withPlane } from '../live/with-plane.ts';
-import { type Asleep, toConfigMap } from '../plane/record.ts';
+import type { Asleep } from '../plane/record.ts';
 import { renderPlane } from '../plane/render.ts';
 import { waitAvailable, waitComponentsReady } from '../rollout/available.ts';
 import { renewLeaves } from '../rollout/renew-leaves.ts';
@@ -42,12 +43,12 @@ async function fallAsleep({ record, storage, bundle, held }: HeldPlane): Promise
     ...(!record.asleep?.givenBack && { snapshot: record.asleep?.snapshot }),
   };
   // Noted first: a run that is ended half-way leaves a plane that says why it does not answer.
-  await cluster.apply(toConfigMap({ ...record, asleep }));
+  await updateRecord(held, (now) => ({ ...now, asleep }));
   // An API server whose etcd is gone first does not end before its grace period does.
   await endAllButEtcd(cluster, record, held);
   if (storage.kind === 'ephemeral' && !asleep.snapshot) {
     asleep.snapshot = await storeSnapshot(cluster, record, bundle, signal);
-    await cluster.apply(toConfigMap({ ...record, asleep }));
+    await updateRecord(held, (now) => ({ ...now, asleep }));
     reporter.line(`etcd's data is kept in ${asleep.snapshot.parts} Secrets, revision ${asleep.snapshot.revision}`);
   }
   await scale(cluster, workloads, () => 0);
@@ -72,7 +73,7 @@ async function wake(plane: HeldPlane): Promise<string | undefined> {
   const { replicas } = record.asleep;
   // Certificates go on ageing.
   const { bundle } = await renewLeaves(cluster, plane, reporter);
-  await giveBack(cluster, { ...plane, bundle }, record.asleep, held);
+  await giveBack({ ...plane, bundle }, record.asleep);
   const workloads = await workloadsOf(cluster, record);
   const diagnosis = new PodWatch(cluster, record.planeId);
   try {
@@ -84,7 +85,7 @@ async function wake(plane: HeldPlane): Promise<string | undefined> {
     await start(apiServer);
     await untilAnswers(plane, diagnosis, held, () => start(clients));
     await waitComponentsReady(diagnosis, timeout, signal);
-    await cluster.apply(toConfigMap({ ...record, asleep: undefined }));
+    await updateRecord(held, (now) => ({ ...now, asleep: undefined }));
     if (record.asleep.snapshot) await deleteSnapshot(cluster, record.asleep.snapshot);
     return plane.addresses.publicServer;
   } finally {
@@ -123,12 +124,8 @@ async function untilAnswers(
  * An ephemeral etcd gets its data back before its first pod, and its StatefulSet finds that pod. Done again after a kill as
  * long as nobody can have written to it.
  */
-async function giveBack(
-  cluster: InfraCluster,
-  { record, spec, addresses, storage, bundle }: Plane,
-  asleep: Asleep,
-  { reporter, timeout, signal }: Work,
-): Promise<void> {
+async function giveBack({ record, spec, addresses, storage, bundle, held }: HeldPlane, asleep: Asleep): Promise<void> {
+  const { cluster, reporter, timeout, signal } = held;
   if (!asleep.snapshot || asleep.givenBack) return;
   const awake = { ...record, asleep: undefined };
   const workload = renderPlane({ record: awake, spec, addresses, storage, bundle }).workloads.etcd;
@@ -147,7 +144,7 @@ async function giveBack(
       signal,
     });
     await cluster.apply(workload);
-    await cluster.apply(toConfigMap({ ...record, asleep: { ...asleep, givenBack: true } }));
+    await updateRecord(held, (now) => ({ ...now, asleep: { ...asleep, givenBack: true } }));
   } catch (error) {
     phase.fail();
     throw error;

@@ -1,3 +1,4 @@
+import { UserError } from '../base/errors.ts';
 import { flagOf } from '../config/parse.ts';
 import { isTested, knownMinor, knownMinors, minorOf } from '../config/versions.ts';
 import { type ConfigMap, type KubeObject, nameOf, type Secret } from '../kube/objects.ts';
@@ -133,7 +134,7 @@ async function namesFree(context: CheckContext): Promise<Outcome> {
       }
     : {
         state: 'failed',
-        what: `namespace "${namespace}" holds a plane whose record, configmap "${recordName}", is ${recordObject ? 'damaged' : 'gone'}`,
+        what: `namespace "${namespace}" holds a plane whose record, configmap "${recordName}", is gone`,
         why: `without it nobody can tell how the plane was made; there still is ${inTheWay.map(nameOf).join(', ')}`,
         fix: `restore that configmap from a backup, or take the rest away with k8sk8s destroy -n ${namespace} (all that the hosted cluster holds is lost), or use another namespace`,
       };
@@ -149,7 +150,12 @@ function isPlane({ metadata }: KubeObject): boolean {
 
 /** Options that a plane cannot follow once it is begun. */
 async function changes({ cluster, existing, record: read, spec }: CheckContext): Promise<Outcome> {
-  const record = await read();
+  const record = await read().catch((error) => {
+    // The check of the names says what is wrong with it.
+    if (error instanceof UserError && /^record-/.test(error.anchor)) return 'unreadable' as const;
+    throw error;
+  });
+  if (record === 'unreadable') return { state: 'unknown', why: 'the record of the plane cannot be read' };
   if (!record)
     return (await existing()).foreign(undefined).some(isPlane)
       ? { state: 'unknown', why: 'there is a plane without its record' }

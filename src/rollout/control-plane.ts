@@ -7,13 +7,15 @@ import type { InfraCluster } from '../kube/infra-cluster.ts';
 import { type KubeObject, nameOf, type Workload } from '../kube/objects.ts';
 import { type Applied, applyAll, type Existing } from '../live/apply.ts';
 import { growClaims } from '../live/grow-claims.ts';
+import type { Held } from '../live/held.ts';
 import type { PodWatch } from '../live/pod-watch.ts';
 import { podsOf } from '../live/pods.ts';
+import { updateRecord } from '../live/record.ts';
 import { sealingOf } from '../live/sealed-ca.ts';
 import { ensureCertificates, type PkiBundle } from '../pki/certificates.ts';
 import type { Addresses } from '../plane/addresses.ts';
 import { belongsTo } from '../plane/names.ts';
-import { type PlaneRecord, toConfigMap } from '../plane/record.ts';
+import type { PlaneRecord } from '../plane/record.ts';
 import { certificateContext, renderPlane } from '../plane/render.ts';
 import type { Storage, Volume } from '../plane/storage.ts';
 import { settledMembership, templateHashOf } from '../plane/workloads.ts';
@@ -36,6 +38,7 @@ export interface ControlPlaneRequest {
 
 /** What is known of the plane once its storage, addresses and certificates are. */
 export interface PlaneInMaking {
+  held: Held;
   cluster: InfraCluster;
   record: PlaneRecord;
   addresses: Addresses;
@@ -55,7 +58,7 @@ export interface PlaneInMaking {
  * @returns starts those clients: for when the API server answers for the first time
  */
 export async function ensureControlPlane(plane: PlaneInMaking): Promise<() => Promise<void>> {
-  const { cluster, record, addresses, storage, existing, applied, diagnosis, stop } = plane;
+  const { held, cluster, record, addresses, storage, existing, applied, diagnosis, stop } = plane;
   const { spec, reporter, allowDataLoss, timeout } = plane.request;
   const present = presentMembers(existing);
   const membership = settledMembership(Math.max(present, spec.etcdMembers), record.phase === 'available');
@@ -65,12 +68,12 @@ export async function ensureControlPlane(plane: PlaneInMaking): Promise<() => Pr
   if (storage.kind === 'ephemeral' && !allowDataLoss) refuseDataLoss(rendered.workloads.etcd, existing);
   diagnosis.expect(workloads);
   // The record of a plane that was available keeps the spec that worked until the new one does too.
-  if (record.phase === 'deploying') await writeRecord(cluster, record, spec, addresses, 'deploying');
+  if (record.phase === 'deploying') await recordSpec(held, spec, addresses, 'deploying');
   await applySecrets(cluster, record.planeId, secrets, existing, applied, reporter);
   if (plane.request.restores && record.phase === 'restoring') {
     await plane.request.restores({ workload: rendered.workloads.etcd, storage }, stop);
     // It holds a cluster again: from here on `deploy` goes on with it, and never begins anew.
-    await writeRecord(cluster, record, spec, addresses, 'available');
+    await recordSpec(held, spec, addresses, 'available');
   }
   const etcd = etcdOf(plane);
   for (const name of await growClaims(cluster, existing, record, storage, spec.etcdMembers)) {
@@ -195,13 +198,19 @@ export function refuseDataLoss(etcd: Workload, existing: Existing): void {
   });
 }
 
-export async function writeRecord(
-  cluster: InfraCluster,
-  record: PlaneRecord,
+/** Notes how the plane is deployed by now; what else the record says stays, but that the plane slept. */
+export async function recordSpec(
+  held: Held,
   spec: ClusterSpec,
-  addresses: Addresses,
+  { issuers }: Addresses,
   phase: PlaneRecord['phase'],
 ): Promise<void> {
-  const next: PlaneRecord = { ...record, spec, issuers: addresses.issuers, toolVersion: toolVersion(), phase };
-  await cluster.apply(toConfigMap(next));
+  await updateRecord(held, (record) => ({
+    ...record,
+    asleep: undefined,
+    spec,
+    issuers,
+    toolVersion: toolVersion(),
+    phase,
+  }));
 }

@@ -1,8 +1,8 @@
 import type { FilesResult } from '../../access/files.ts';
 import type { HostedCluster } from '../../kube/hosted-cluster.ts';
 import type { Applied } from '../../live/apply.ts';
+import type { Held } from '../../live/held.ts';
 import type { PodWatch } from '../../live/pod-watch.ts';
-import type { Held } from '../../live/with-plane.ts';
 import type { Asleep, PlaneRecord } from '../../plane/record.ts';
 import type { ControlPlaneRequest } from '../../rollout/control-plane.ts';
 import type { Preparation } from '../../rollout/prepare.ts';

@@ -10,15 +10,14 @@ import { Existing } from '../../live/apply.ts';
 import { removeEtcd } from '../../live/choose-storage.ts';
 import { connectAsAdministrator } from '../../live/open.ts';
 import { PodWatch } from '../../live/pod-watch.ts';
-import { ensureRecord } from '../../live/record.ts';
+import { ensureRecord, markFinished, updateRecord } from '../../live/record.ts';
 import { describeDays } from '../../pki/inspect.ts';
-import { isRestoring } from '../../plane/record.ts';
 import { renderPlane } from '../../plane/render.ts';
 import { readAuthority } from '../../plane/secrets.ts';
 import { describeStorage } from '../../plane/storage.ts';
 import { templateHashOf } from '../../plane/workloads.ts';
 import { waitAvailable, waitComponentsReady } from '../../rollout/available.ts';
-import { closeCluster, ensureControlPlane, type PlaneInMaking, writeRecord } from '../../rollout/control-plane.ts';
+import { closeCluster, ensureControlPlane, type PlaneInMaking, recordSpec } from '../../rollout/control-plane.ts';
 import { addressesStep, certificatesStep, storageStep } from '../../rollout/prepare.ts';
 import type { Step } from '../../rollout/steps.ts';
 import { tryComponents } from '../../rollout/trial.ts';
@@ -51,7 +50,13 @@ export const deploySteps: Step<DeployState>[] = [
     applies: ({ record }) => record.phase !== 'available',
     run: (state) => closeCluster(planeOf(state)),
   },
-  { name: 'recorded', run: recordAvailable },
+  { name: 'recorded', run: ({ held, spec, addresses }) => recordSpec(held, spec, addresses, 'available') },
+  // A restore that was killed after etcd had its data is finished by now, and its plane is one like any other.
+  {
+    name: 'restore-ended',
+    applies: ({ restores }) => restores === undefined,
+    run: ({ held }) => markFinished(held, 'restore'),
+  },
   {
     name: 'policy-kept',
     applies: ({ first }) => first,
@@ -65,7 +70,7 @@ async function checkTheFiles({ existing, files }: DeployState): Promise<void> {
 
 async function readOrMakeRecord(state: DeployState): Promise<void> {
   const { cluster, spec, existing, restores, held } = state;
-  const { asleep, ...record } = await ensureRecord(cluster, spec, toolVersion());
+  const { asleep, ...record } = await ensureRecord(held, spec);
   if (record.phase === 'restoring' && !restores) throw unfinishedRestore(cluster.namespace);
   if (asleep?.snapshot) throw snapshotAsleep(cluster.namespace);
   if (asleep) held.reporter.line(`The plane has slept since ${asleep.since}: deploy wakes it`);
@@ -95,7 +100,7 @@ function planeOf(state: DeployState): PlaneInMaking {
   const { spec, allowDataLoss, restores } = state;
   const { reporter, timeout, signal: stop } = held;
   const request = { spec, allowDataLoss, restores, reporter, timeout };
-  return { cluster, record, addresses, storage, bundle, existing, applied, request, diagnosis, stop };
+  return { held, cluster, record, addresses, storage, bundle, existing, applied, request, diagnosis, stop };
 }
 
 /** A wrong option, file or image must not cost the plane that runs: what would be replaced is tried beside it first. */
@@ -151,7 +156,7 @@ async function untilAvailable(state: DeployState): Promise<void> {
 
 /** Every deploy leaves a binding; on a plane that was available only an empty etcd explains that the binding is gone. */
 async function beginAnewIfLost(state: DeployState): Promise<void> {
-  const { cluster, hosted, record, spec, addresses, storage, held } = state;
+  const { cluster, hosted, record, storage, held } = state;
   const kind = { apiVersion: 'rbac.authorization.k8s.io/v1', kind: 'ClusterRoleBinding' };
   if ((await hosted.get(kind, kubeletClientsBinding)) !== undefined) return;
   const how =
@@ -160,8 +165,9 @@ async function beginAnewIfLost(state: DeployState): Promise<void> {
       : ': its volume is not the one that it had';
   held.reporter.warn(`etcd lost its data${how}. The cluster begins anew; restart the kubelets of its workers.`);
   // API servers that remember the old data hand out addresses and versions of it.
-  record.losses = (record.losses ?? 0) + 1;
-  await writeRecord(cluster, record, spec, addresses, 'available');
+  const losses = (record.losses ?? 0) + 1;
+  record.losses = losses;
+  await updateRecord(held, (now) => ({ ...now, losses }));
   state.existing = await Existing.read(cluster);
   state.startClients = await ensureControlPlane(planeOf(state));
   await untilAvailable(state);
@@ -183,10 +189,4 @@ async function removeOutdated({ hosted, record, spec, held }: DeployState): Prom
 async function writeTheFiles(state: DeployState): Promise<void> {
   const { files, spec, addresses, bundle, hosted, held } = state;
   state.written = await writeFiles({ ...files!, spec, addresses, bundle, hosted, reporter: held.reporter });
-}
-
-async function recordAvailable({ cluster, record, spec, addresses, restores }: DeployState): Promise<void> {
-  // A restore that was killed after etcd had its data is finished by now, and its plane is one like any other.
-  if (!restores && isRestoring(record)) record.finishing = undefined;
-  await writeRecord(cluster, record, spec, addresses, 'available');
 }

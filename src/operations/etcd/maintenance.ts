@@ -6,9 +6,8 @@ import { etcdPlane, replaceMember } from '../../etcd/members.ts';
 import type { InfraCluster } from '../../kube/infra-cluster.ts';
 import { openPlane, type Plane, refuseAsleep } from '../../live/open.ts';
 import { isReady, podsOf } from '../../live/pods.ts';
-import { markFinishing } from '../../live/record.ts';
+import { markFinished, markUnfinished } from '../../live/record.ts';
 import { type HeldPlane, withPlane } from '../../live/with-plane.ts';
-import { repairing } from '../../plane/record.ts';
 import { rollOut } from '../../rollout/roll-out.ts';
 import type { Work } from '../../ui/work.ts';
 import { numberIn, type Remains, seedFromSurvivor } from './recover.ts';
@@ -203,7 +202,7 @@ export function judge(
  * @throws UserError `etcd-changed` when it is another by now
  */
 export async function repairMembers(cluster: InfraCluster, damage: Damage, work: Work): Promise<void> {
-  await withPlane(cluster, repairing, work, (plane) => repair(plane, damage));
+  await withPlane(cluster, 'etcd repair', work, (plane) => repair(plane, damage));
 }
 
 async function repair(plane: HeldPlane, damage: Damage): Promise<void> {
@@ -213,7 +212,7 @@ async function repair(plane: HeldPlane, damage: Damage): Promise<void> {
   if (now.lost.join() !== damage.lost.join() || now.remains?.survivor !== damage.remains?.survivor)
     throw changedMeanwhile(cluster.namespace);
   // API servers that were ended are given back by the next run, whatever has become of the members by then.
-  await markFinishing(cluster, repairing);
+  await markUnfinished(held, 'etcd-repair');
   const etcd = etcdPlane(cluster, plane, held, () => undefined);
   if (now.remains) await seedFromSurvivor(etcd, plane, now.remains, held);
   // The survivor's own data last: until then it is the second copy.
@@ -224,12 +223,12 @@ async function repair(plane: HeldPlane, damage: Damage): Promise<void> {
   }
   // A member that loses its data later must find all members in its arguments, and not that it is to join.
   await rollOut(cluster, plane, plane.bundle, [...components], held);
-  await markFinishing(cluster, undefined);
+  await markFinished(held, 'etcd-repair');
 }
 
 /** Whether an earlier run was ended before its last step. */
 export async function repairUnfinished(cluster: InfraCluster): Promise<boolean> {
-  return (await openPlane(cluster)).record.finishing === repairing;
+  return (await openPlane(cluster)).record.unfinished?.['etcd-repair'] !== undefined;
 }
 
 function others({ spec }: Plane, lost: string[]): string[] {

@@ -4,7 +4,7 @@ import { ApiError } from '../../kube/errors.ts';
 import type { InfraCluster } from '../../kube/infra-cluster.ts';
 import type { Workload } from '../../kube/objects.ts';
 import { openPlane, type Plane } from '../../live/open.ts';
-import { markFinishing } from '../../live/record.ts';
+import { markFinished, markUnfinished } from '../../live/record.ts';
 import { type HeldPlane, withPlane } from '../../live/with-plane.ts';
 import {
   type EncryptionProviders,
@@ -57,24 +57,25 @@ export async function encryptionStatus(cluster: InfraCluster): Promise<Encryptio
  * @returns the new key's name and how many Secrets were written anew
  */
 export async function rotateEncryption(cluster: InfraCluster, work: Work): Promise<{ key: string; rewritten: number }> {
-  return withPlane(cluster, command, work, rotateEncryptionOf);
+  return withPlane(cluster, 'encrypt rotate', work, rotateEncryptionOf);
 }
 
 /** rotateEncryption of a plane whose lock is held. */
 export async function rotateEncryptionOf(plane: HeldPlane): Promise<{ key: string; rewritten: number }> {
-  const { cluster, reporter, signal } = plane.held;
+  const { held } = plane;
+  const { cluster, reporter, signal } = held;
   let providers = providersOf(plane);
   let rewritten = 0;
   const reach = async (next: EncryptionProviders) => {
     signal.throwIfAborted();
     providers = next;
     reporter.line(wordsOf(providers));
-    if (stageOf(providers) === 'encrypted') await markFinishing(cluster, command);
-    await rollOut(cluster, plane, { ...plane.bundle, encryption: providers }, ['kube-apiserver'], plane.held);
-    if (stageOf(providers) === 'promoted') rewritten = await rewriteAll(plane, plane.held);
+    if (stageOf(providers) === 'encrypted') await markUnfinished(held, 'encrypt-rotate');
+    await rollOut(cluster, plane, { ...plane.bundle, encryption: providers }, ['kube-apiserver'], held);
+    if (stageOf(providers) === 'promoted') rewritten = await rewriteAll(plane, held);
   };
   // What was interrupted at its very last step is ended; it is not the beginning of another change.
-  const ending = stageOf(providers) === 'encrypted' && plane.record.finishing === command;
+  const ending = stageOf(providers) === 'encrypted' && unfinishedEncryption(plane.record);
   if (ending || inBetween(providers)) {
     reporter.line('an earlier change of the key was interrupted; going on with it');
     await reach(providers);
@@ -82,15 +83,13 @@ export async function rotateEncryptionOf(plane: HeldPlane): Promise<{ key: strin
   if (!ending)
     do await reach(nextProviders(providers));
     while (inBetween(providers));
-  await markFinishing(cluster, undefined);
+  await markFinished(held, 'encrypt-rotate');
   return { key: providerName(providers[0]!), rewritten };
 }
 
-const command = 'encrypt rotate';
-
 /** Whether a change of key was interrupted at its last step. */
-export function unfinishedEncryption({ finishing }: Pick<PlaneRecord, 'finishing'>): boolean {
-  return finishing === command;
+export function unfinishedEncryption({ unfinished }: Pick<PlaneRecord, 'unfinished'>): boolean {
+  return unfinished?.['encrypt-rotate'] !== undefined;
 }
 
 function inBetween(providers: EncryptionProviders): boolean {

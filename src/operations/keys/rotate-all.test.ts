@@ -71,7 +71,9 @@ test('a new key that lay beside the old one was exposed too, and is replaced aft
 test('a change that was killed at its last step has not come to its end', async () => {
   const { bundle, record } = await plane();
   bundle.encryption = nextProviders(nextProviders(nextProviders(bundle.encryption!)));
-  expect(states({ bundle, record: { ...record, finishing: 'encrypt rotate' } })['encryption-key']).toBe('between');
+  expect(states({ bundle, record: { ...record, unfinished: { 'encrypt-rotate': {} } } })['encryption-key']).toBe(
+    'between',
+  );
   expect(states({ bundle, record })['encryption-key']).toBe('replaced');
 });
 

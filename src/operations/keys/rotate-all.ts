@@ -2,9 +2,10 @@ import { listBootstrapTokens, revokeBootstrapToken } from '../../access/bootstra
 import { checkFiles, writeFiles } from '../../access/files.ts';
 import { UserError } from '../../base/errors.ts';
 import type { InfraCluster } from '../../kube/infra-cluster.ts';
+import type { Held } from '../../live/held.ts';
 import { openPlane, type Plane } from '../../live/open.ts';
-import { markExposed } from '../../live/record.ts';
-import { type Held, type HeldPlane, openHeld, withPlane } from '../../live/with-plane.ts';
+import { updateRecord } from '../../live/record.ts';
+import { type HeldPlane, openHeld, withPlane } from '../../live/with-plane.ts';
 import { trusted, unlocked } from '../../pki/authority.ts';
 import { providerName } from '../../pki/encryption.ts';
 import { certificatesIn, fingerprint } from '../../pki/inspect.ts';
@@ -124,7 +125,7 @@ async function replaceWhile(
 }
 
 async function begin(plane: HeldPlane, { force, files }: ExposedRequest): Promise<void> {
-  const { cluster, reporter } = plane.held;
+  const { reporter } = plane.held;
   unlocked(plane.bundle.authorities.ca!);
   checkFiles(files, trusted(plane.bundle.authorities.ca!));
   const { since, parts } = statusOf(plane);
@@ -136,7 +137,8 @@ async function begin(plane: HeldPlane, { force, files }: ExposedRequest): Promis
   }
   reporter.line('all keys of the plane are replaced; new ones lie in the same Secrets, so whoever should not');
   reporter.line('read them must have lost the right to do so before');
-  await markExposed(cluster, exposedNow(plane, new Date().toISOString()));
+  const exposed = exposedNow(plane, new Date().toISOString());
+  await updateRecord(plane.held, (record) => ({ ...record, exposed }));
 }
 
 /** @returns false while workers and people have to be told before the old ones go */
@@ -164,7 +166,7 @@ async function dropServiceAccountKey(plane: HeldPlane, { force, agree }: Exposed
 
 /** Tokens of workers could be read until the old authority was dropped, and are replaced after that. */
 async function end({ held, ...plane }: HeldPlane, { files }: ExposedRequest): Promise<void> {
-  const { cluster, reporter, signal } = held;
+  const { reporter, signal } = held;
   const { spec, addresses, bundle } = plane;
   const hosted = await plane.connect();
   try {
@@ -178,7 +180,7 @@ async function end({ held, ...plane }: HeldPlane, { files }: ExposedRequest): Pr
   } finally {
     await hosted.close();
   }
-  await markExposed(cluster, undefined);
+  await updateRecord(held, (record) => ({ ...record, exposed: undefined }));
 }
 
 function wouldLoseData(): UserError {

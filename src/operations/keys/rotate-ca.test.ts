@@ -111,8 +111,9 @@ test('status tells what is next, and that a last step was interrupted', async ()
   expect(renderRotation(statusOf({ bundle, record }))).toMatch(
     /^etcd-ca +etcd-ca team-a +etcd-ca team-a, etcd-ca team-a 2 +the new one signs/m,
   );
-  for (const finishing of ['certs rotate-ca', 'certs rotate-ca --authority ca kubelet-serving-ca']) {
-    const ending = statusOf({ bundle, record: { ...record, finishing } });
+  for (const drops of ['components', 'workers'] as const) {
+    const unfinished = { 'rotate-ca': { drops: [drops] } };
+    const ending = statusOf({ bundle, record: { ...record, unfinished } });
     expect(ending.find((each) => each.name === 'front-proxy-ca')?.next).toBe('the end of its replacement');
   }
 });

@@ -8,9 +8,10 @@ import { applyAddons } from '../../hosted/apply.ts';
 import type { InfraCluster } from '../../kube/infra-cluster.ts';
 import type { ConfigMap } from '../../kube/objects.ts';
 import { nothingApplied } from '../../live/apply.ts';
+import type { Held } from '../../live/held.ts';
 import { openPlane, type Plane } from '../../live/open.ts';
 import { podsOf } from '../../live/pods.ts';
-import { markFinishing } from '../../live/record.ts';
+import { updateUnfinished } from '../../live/record.ts';
 import { sealingOf } from '../../live/sealed-ca.ts';
 import { type HeldPlane, openHeld, withPlane } from '../../live/with-plane.ts';
 import {
@@ -28,6 +29,7 @@ import {
 import { ensureCertificates } from '../../pki/certificates.ts';
 import { certificatesIn, fingerprint, inspect } from '../../pki/inspect.ts';
 import { type AuthorityName, authorityRows } from '../../pki/table.ts';
+import type { PlaneRecord, Unfinished } from '../../plane/record.ts';
 import { certificateContext } from '../../plane/render.ts';
 import { rollOut } from '../../rollout/roll-out.ts';
 import type { Work } from '../../ui/work.ts';
@@ -58,12 +60,12 @@ export async function rotationStatus(cluster: InfraCluster): Promise<RotationSta
 /** Pure. */
 export function statusOf({
   bundle: { authorities },
-  record: { finishing },
+  record,
 }: Pick<Plane, 'record'> & { bundle: Pick<Plane['bundle'], 'authorities'> }): RotationStatus[] {
   return rotatable.map((name) => {
     const authority = authorities[name]!;
     const stage = authorityStageOf(authority);
-    const next = stage === 'one' && isEnding(finishing) ? 'the end of its replacement' : nextSteps[stage];
+    const next = stage === 'one' && drops(record).length > 0 ? 'the end of its replacement' : nextSteps[stage];
     return {
       name,
       stage,
@@ -106,7 +108,7 @@ export async function rotateAuthorities(
   request: RotationRequest,
   work: Work,
 ): Promise<RotationStatus[]> {
-  return withPlane(cluster, command, work, (plane) => rotateAuthoritiesOf(plane, request));
+  return withPlane(cluster, 'certs rotate-ca', work, (plane) => rotateAuthoritiesOf(plane, request));
 }
 
 /** rotateAuthorities of a plane whose lock is held. */
@@ -115,20 +117,27 @@ export async function rotateAuthoritiesOf(plane: HeldPlane, request: RotationReq
   return statusOf(await openHeld(plane.held));
 }
 
-const command = 'certs rotate-ca';
-/** `finishing` while an authority is dropped that workers know: they have to be visited after that. */
-const droppingTold = `${command} --authority ca kubelet-serving-ca`;
+/** Who knows authorities that are dropped: `workers` have to be visited after that. */
+type KnownTo = NonNullable<Unfinished['rotate-ca']>['drops'][number];
 
-/** Whether the last step of a replacement was begun. */
-function isEnding(finishing: string | undefined): boolean {
-  return finishing === command || finishing === droppingTold;
+/** Those whose last step was begun and has not come to its end. */
+function drops({ unfinished }: Pick<PlaneRecord, 'unfinished'>): KnownTo[] {
+  return unfinished?.['rotate-ca']?.drops ?? [];
+}
+
+/** Notes what is left to be dropped. */
+async function noteDrops(held: Held, change: (now: KnownTo[]) => KnownTo[]): Promise<void> {
+  await updateUnfinished(held, 'rotate-ca', (before) => {
+    const left = change(before?.drops ?? []);
+    return left.length > 0 ? { drops: left } : undefined;
+  });
 }
 
 const isOfEtcd = (name: AuthorityName): boolean => name === 'etcd-ca' || name === 'etcd-peer-ca';
 
 class Rotation {
   readonly #cluster: InfraCluster;
-  readonly #plane: Plane;
+  readonly #plane: HeldPlane;
   readonly #request: RotationRequest;
   readonly #names: AuthorityName[];
   readonly #work: Work;
@@ -136,7 +145,7 @@ class Rotation {
   constructor(plane: HeldPlane, request: RotationRequest) {
     const work = plane.held;
     const underWay = rotatable.filter((name) => authorityStageOf(plane.bundle.authorities[name]!) !== 'one');
-    const goesOn = underWay.length > 0 || isEnding(plane.record.finishing);
+    const goesOn = underWay.length > 0 || drops(plane.record).length > 0;
     if (goesOn) work.reporter.line(`going on with what was begun${underWay.map((name) => ` ${name}`).join(',')}`);
     this.#cluster = plane.held.cluster;
     this.#plane = plane;
@@ -150,7 +159,7 @@ class Rotation {
 
   async run(): Promise<void> {
     const { reporter } = this.#work;
-    const { finishing } = this.#plane.record;
+    const ending = drops(this.#plane.record);
     const told = this.#workers().filter((name) => this.#since(name) !== undefined);
     const begun = this.#at('one');
     if (begun.length > 0) {
@@ -172,10 +181,10 @@ class Rotation {
       await this.#reach([]);
     }
     const quiet = this.#at('switched').filter((name) => !knownToWorkers.includes(name));
-    if (quiet.length > 0 || finishing === command) await this.#drop(quiet, command);
+    if (quiet.length > 0 || ending.includes('components')) await this.#drop(quiet, 'components');
     if (told.length > 0) await this.#dropTold(told);
     else {
-      if (finishing === droppingTold) await this.#drop([], droppingTold);
+      if (ending.includes('workers')) await this.#drop([], 'workers');
       if (this.#workers().length > 0)
         await this.#tell(`Then run this again, which drops the old ${this.#workers().join(' and ')}.`);
     }
@@ -202,7 +211,7 @@ class Rotation {
     }
     // None is held either where a run was killed that had stored so much, and pods still show themselves by the old one.
     await this.#reach(components);
-    await this.#drop(names, droppingTold);
+    await this.#drop(names, 'workers');
   }
 
   /**
@@ -210,16 +219,16 @@ class Rotation {
    *
    * @param names none where a run that was killed has dropped them, and the rest is left
    */
-  async #drop(names: AuthorityName[], finishing: typeof command | typeof droppingTold): Promise<void> {
+  async #drop(names: AuthorityName[], knownTo: KnownTo): Promise<void> {
     if (names.length > 0) this.#work.reporter.line(`${names.join(', ')}: the old one is dropped`);
-    await markFinishing(this.#cluster, finishing);
+    await noteDrops(this.#plane.held, (now) => [...new Set([...now, knownTo])]);
     await this.#change(names, dropPrevious);
     // A new pod of etcd has its new certificate at once, so the API servers that ask it trust the new authority alone later.
     await this.#reach(['etcd']);
     await this.#reach(components);
     await this.#forget();
-    if (finishing === droppingTold) await this.#tell('Until then they go on trusting the old one, too.');
-    await markFinishing(this.#cluster, undefined);
+    if (knownTo === 'workers') await this.#tell('Until then they go on trusting the old one, too.');
+    await noteDrops(this.#plane.held, (now) => now.filter((each) => each !== knownTo));
   }
 
   /** What k8sk8s itself gave to workers, people and pods, and what is left for people to do. */

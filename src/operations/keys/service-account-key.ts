@@ -4,7 +4,7 @@ import type { ClusterSpec } from '../../config/schema.ts';
 import type { InfraCluster } from '../../kube/infra-cluster.ts';
 import type { Secret } from '../../kube/objects.ts';
 import { openPlane, type Plane } from '../../live/open.ts';
-import { markFinishing } from '../../live/record.ts';
+import { markFinished, markUnfinished } from '../../live/record.ts';
 import { type HeldPlane, withPlane } from '../../live/with-plane.ts';
 import { createKeyPair } from '../../pki/issue.ts';
 import {
@@ -67,18 +67,19 @@ export async function rotateServiceAccountKey(cluster: InfraCluster, dropNow: bo
 
 /** rotateServiceAccountKey of a plane whose lock is held. */
 export async function rotateServiceAccountKeyOf(plane: HeldPlane, dropNow: boolean): Promise<KeyStatus> {
-  const { cluster, reporter, signal } = plane.held;
+  const { held } = plane;
+  const { cluster, reporter, signal } = held;
   const reach = async (keys: ServiceAccountKeys, rolled: Component[]) => {
     signal.throwIfAborted();
     plane.bundle.serviceAccount = keys;
-    await rollOut(cluster, plane, plane.bundle, rolled, plane.held);
+    await rollOut(cluster, plane, plane.bundle, rolled, held);
     return keys;
   };
   let keys = plane.bundle.serviceAccount;
-  if (keyStageOf(keys) === 'one' && plane.record.finishing === command) {
+  if (keyStageOf(keys) === 'one' && unfinishedKey(plane.record)) {
     reporter.line('an earlier change of the key was interrupted at its end; ending it');
     await reach(keys, ['kube-apiserver']);
-    await markFinishing(cluster, undefined);
+    await markFinished(held, 'rotate-service-account-key');
     return statusOf(plane);
   }
   const before = keyStageOf(keys);
@@ -99,17 +100,17 @@ export async function rotateServiceAccountKeyOf(plane: HeldPlane, dropNow: boole
   if (before !== 'switched' && !dropNow) return statusOf(plane);
   if (!dropNow) refuseWhileNeeded(await statusOf(plane), cluster.namespace);
   reporter.line('the old key is dropped: tokens of it are refused from now on');
-  await markFinishing(cluster, command);
+  await markUnfinished(held, 'rotate-service-account-key');
   await reach(dropOldKeys(keys), ['kube-apiserver']);
-  await markFinishing(cluster, undefined);
+  await markFinished(held, 'rotate-service-account-key');
   return statusOf(plane);
 }
 
 const command = 'certs rotate-service-account-key';
 
 /** Whether a change of the key was interrupted at its last step. */
-export function unfinishedKey({ finishing }: Pick<PlaneRecord, 'finishing'>): boolean {
-  return finishing === command;
+export function unfinishedKey({ unfinished }: Pick<PlaneRecord, 'unfinished'>): boolean {
+  return unfinished?.['rotate-service-account-key'] !== undefined;
 }
 
 function refuseWhileNeeded({ oldKeyNeededUntil, endlessTokens }: KeyStatus, namespace: string): void {

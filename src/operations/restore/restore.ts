@@ -18,12 +18,13 @@ import { explainCallError, isConflict } from '../../kube/errors.ts';
 import { InfraCluster } from '../../kube/infra-cluster.ts';
 import type { ConfigMap } from '../../kube/objects.ts';
 import { applyAll, Existing, nothingApplied } from '../../live/apply.ts';
+import type { Held } from '../../live/held.ts';
 import { takeInventory } from '../../live/inventory.ts';
-import { markFinishing, readRecord } from '../../live/record.ts';
+import { markFinished, readRecord } from '../../live/record.ts';
 import { readOpened } from '../../live/sealed-ca.ts';
-import { type Held, withLock } from '../../live/with-plane.ts';
+import { withLock } from '../../live/with-plane.ts';
 import { trusted, unlocked } from '../../pki/authority.ts';
-import { type PlaneRecord, restoreOf, toConfigMap } from '../../plane/record.ts';
+import { type PlaneRecord, readRecordFields, toConfigMap } from '../../plane/record.ts';
 import { readBundle } from '../../plane/secrets.ts';
 import { missingRights } from '../../preflight/rights.ts';
 import { runPreflight } from '../../preflight/run.ts';
@@ -61,6 +62,7 @@ export async function restore(cluster: InfraCluster, request: RestoreRequest): P
   });
   const { head, snapshot } = backup;
   phase.done(`The backup is whole: ${head.record.spec.host}, revision ${snapshot.revision}, made ${head.created}`);
+  readRecordFields(head.record, `the record in ${request.file}`);
   // Its certificates carry addresses, and it gets new ones.
   unlocked((await readOpened(cluster, backup.secrets))!.authorities.ca!);
   const spec = specOf(head, request);
@@ -89,7 +91,7 @@ async function restoreHeld(
   const result = await deployHeld(held, { spec, allowDataLoss: false, files, restores });
   await prove(cluster, backup, held.signal);
   if (etcdMembers === 1) {
-    await markFinishing(cluster, undefined);
+    await markFinished(held, 'restore');
     return result;
   }
   reporter.line(`The data is back, with one member of etcd; it had ${etcdMembers}: the others join it now`);
@@ -198,7 +200,7 @@ async function clearAway(held: Held, backup: VerifiedBackup, request: RestoreReq
   if (owned.length + pods.length === 0) return false;
   if (record?.phase === 'restoring') {
     reporter.line('An earlier restore was not finished: what it left is taken away first');
-  } else if (record?.finishing === restoreOf(backup.head.created)) {
+  } else if (record?.unfinished?.restore?.backup === backup.head.created) {
     reporter.line('An earlier restore of this backup was not finished: going on with it');
     return true;
   } else if (replace) {
@@ -295,7 +297,7 @@ async function putRecordAndKeys(
     spec,
     issuers,
     ...(losses !== undefined && { losses }),
-    finishing: restoreOf(head.created),
+    unfinished: { restore: { since: new Date().toISOString(), backup: head.created } },
     phase: 'restoring',
   };
   await cluster.create<ConfigMap>(toConfigMap(record)).catch((error) => {

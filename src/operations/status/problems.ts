@@ -1,5 +1,4 @@
 import { warnBeforeDays } from '../../pki/certificates.ts';
-import { repairing } from '../../plane/record.ts';
 import type { ComponentStatus } from './component-status.ts';
 import type { PlaneStatus } from './status.ts';
 
@@ -7,12 +6,13 @@ import type { PlaneStatus } from './status.ts';
 export function problemsOf(
   status: Pick<
     PlaneStatus,
-    'namespace' | 'phase' | 'asleep' | 'exposed' | 'finishing' | 'components' | 'alarms' | 'hosted' | 'certificates'
-  >,
+    'namespace' | 'phase' | 'asleep' | 'exposed' | 'components' | 'alarms' | 'hosted' | 'certificates'
+  > &
+    Partial<Pick<PlaneStatus, 'unfinished'>>,
 ): string[] {
   return [
     ...phaseProblems(status),
-    ...(status.finishing === repairing
+    ...(status.unfinished?.includes('etcd-repair')
       ? [`its etcd is being repaired; if nobody is at it, run k8sk8s etcd repair -n ${status.namespace} again`]
       : []),
     ...(status.asleep ? awakeProblems(status) : componentProblems(status.components, status.namespace)),

@@ -120,10 +120,10 @@ test('a full etcd is a problem, and what to do stands beside it', () => {
 });
 
 test('a repair of etcd that was interrupted is told', () => {
-  expect(problemsOf({ ...healthy, finishing: 'etcd repair' })).toEqual([
+  expect(problemsOf({ ...healthy, unfinished: ['etcd-repair'] })).toEqual([
     'its etcd is being repaired; if nobody is at it, run k8sk8s etcd repair -n team again',
   ]);
-  expect(problemsOf({ ...healthy, finishing: 'encrypt rotate' })).toEqual([]);
+  expect(problemsOf({ ...healthy, unfinished: ['encrypt-rotate'] })).toEqual([]);
 });
 
 test('certificates near their end are a problem, and what to do stands beside it', () => {

@@ -8,7 +8,7 @@ import { daysLeft, type PkiBundle } from '../../pki/certificates.ts';
 import { inspect } from '../../pki/inspect.ts';
 import { planeSelector } from '../../plane/names.ts';
 import { replicasOf } from '../../plane/policies.ts';
-import type { NetworkFinding, PlaneRecord } from '../../plane/record.ts';
+import type { NetworkFinding, PlaneRecord, Unfinished } from '../../plane/record.ts';
 import { describeStorage, type Storage } from '../../plane/storage.ts';
 import { type ComponentStatus, componentStatus, crowded } from './component-status.ts';
 import { type HostedStatus, hostedStatus } from './hosted-status.ts';
@@ -23,7 +23,7 @@ export interface PlaneStatus {
   /** Since when keys that somebody may have read are being replaced, RFC 3339. */
   exposed?: string;
   /** A command of which the last step is to come: `etcd repair`. */
-  finishing?: string;
+  unfinished: (keyof Unfinished)[];
   host: string;
   server: string;
   workerServer: string;
@@ -87,7 +87,7 @@ export async function planeStatus(cluster: InfraCluster, now = new Date()): Prom
       phase: record.phase,
       asleep: record.asleep?.since,
       exposed: record.exposed?.since,
-      finishing: record.finishing,
+      unfinished: Object.keys(record.unfinished ?? {}) as (keyof Unfinished)[],
       host: spec.host,
       server: addresses.publicServer,
       workerServer: addresses.workerServer,

@@ -15,9 +15,9 @@ import type { ConfigMap, KubeObject, Node, Workload } from '../../kube/objects.t
 import { applyAll, Existing, nothingApplied } from '../../live/apply.ts';
 import { tryImages } from '../../live/image-trial.ts';
 import { PodWatch } from '../../live/pod-watch.ts';
+import { updateRecord } from '../../live/record.ts';
 import { type HeldPlane, withPlane } from '../../live/with-plane.ts';
 import { planeSelector } from '../../plane/names.ts';
-import { toConfigMap } from '../../plane/record.ts';
 import { type RenderedPlane, renderPlane } from '../../plane/render.ts';
 import { runPreflight } from '../../preflight/run.ts';
 import { waitAvailable } from '../../rollout/available.ts';
@@ -345,7 +345,7 @@ class Upgrade {
     const objects = [...services, ...ingress, ...policies, ...disruptionBudgets, ...secrets];
     const existing = await Existing.read(this.#cluster);
     await applyAll(this.#cluster, record.planeId, objects, existing, nothingApplied(), this.#plane.held.reporter);
-    await this.#cluster.apply(toConfigMap({ ...record, spec, toolVersion: toolVersion() }));
+    await updateRecord(this.#plane.held, (now) => ({ ...now, spec, toolVersion: toolVersion() }));
   }
 
   async #step(title: string, work: () => Promise<void>): Promise<void> {
