@@ -18,36 +18,6 @@ export const common = {
   },
 };
 
-/**
- * Of the client library only its kubeconfig is used (docs/adr/0006-own-transport.md). Its typed clients, 730 files that
- * the kubeconfig's module imports for a method nobody calls, would be read at every start.
- */
-const withoutTypedClients = {
-  name: 'without-typed-clients',
-  setup(build) {
-    build.onResolve({ filter: /^\.\/gen\/index\.js$/ }, ({ importer }) =>
-      /client-node\/dist\/config\.js$/.test(importer) ? { path: 'gen', namespace: 'no-typed-clients' } : undefined,
-    );
-    build.onLoad({ filter: /.*/, namespace: 'no-typed-clients' }, () => ({
-      contents: 'export const createConfiguration = undefined, ServerConfiguration = undefined;',
-    }));
-  },
-};
-
-/**
- * Of node-fetch only its Headers are used there, which Node.js has; its own way to read a URL would bring 300 kB along.
- * Node.js reads its own when they are named for the first time, which no command does.
- */
-const ownHeaders = {
-  name: 'own-headers',
-  setup(build) {
-    build.onResolve({ filter: /^node-fetch$/ }, () => ({ path: 'headers', namespace: 'own-headers' }));
-    build.onLoad({ filter: /.*/, namespace: 'own-headers' }, () => ({
-      contents: 'export function Headers(init) { return new globalThis.Headers(init); }',
-    }));
-  },
-};
-
 /** Keys for S3 are given by name; the ways by which AWS's client would look for some itself are 90 kB of each program. */
 const withoutKeyFinders = {
   name: 'without-key-finders',
@@ -104,7 +74,7 @@ const texts = {
 };
 
 /** What esbuild needs to bundle files of src. */
-export const plugins = [withoutTypedClients, ownHeaders, withoutKeyFinders, texts];
+export const plugins = [withoutKeyFinders, texts];
 
 /** The same texts for tests, which are not bundled. @param textOf the text of a program, by the path of its entry */
 export const textsForVitest = (textOf = programText) => ({

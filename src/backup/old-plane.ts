@@ -1,5 +1,7 @@
-import tls from 'node:tls';
-import { isIp } from '../base/cidr.ts';
+import type { Proxies } from '../kube/connection.ts';
+import { isUntrusted } from '../kube/errors.ts';
+import { handshake } from '../kube/handshake.ts';
+import { proxyFor } from '../kube/proxy.ts';
 import { hostAndPort } from '../plane/addresses.ts';
 import type { BackupHead } from './archive.ts';
 
@@ -20,16 +22,18 @@ const patience = 4000;
  * Looks whether the plane of a backup still answers at its addresses: the public one, the workers' one, and the node port.
  *
  * @param authority PEM of its CA: a server with a certificate of this CA has the plane's keys
+ * @param proxies the way to the infra cluster, which stands beside these addresses
  */
 export async function lookForOldPlane(
   { addresses }: Pick<BackupHead, 'addresses'>,
   authority: string,
+  proxies?: Proxies,
 ): Promise<OldPlane> {
   const { publicServer, workerServer, infraNodes, nodePort } = addresses;
   const servers = [
     ...new Set([publicServer, workerServer, ...infraNodes.map((node) => `https://${node}:${nodePort}`)]),
   ];
-  const answers = await Promise.all(servers.map((server) => ask(server, authority)));
+  const answers = await Promise.all(servers.map((server) => ask(server, authority, proxies)));
   const those = (wanted: Answer) => servers.filter((_, index) => answers[index] === wanted);
   return { alive: those('alive'), silent: those('silent') };
 }
@@ -45,24 +49,14 @@ const meaning: Record<string, Answer> = {
   CERT_NOT_YET_VALID: 'alive',
 };
 
-function ask(server: string, authority: string): Promise<Answer> {
-  const { host, port } = hostAndPort(server);
-  return new Promise((resolve) => {
-    const socket = tls.connect({
-      host,
-      port,
-      ...(!isIp(host) && { servername: host }),
-      ca: authority,
-      // The name does not matter, only the signer.
-      checkServerIdentity: () => undefined,
-      timeout: patience,
-    });
-    const end = (answer: Answer) => {
-      socket.destroy();
-      resolve(answer);
-    };
-    socket.once('secureConnect', () => end('alive'));
-    socket.once('timeout', () => end('silent'));
-    socket.once('error', (error: NodeJS.ErrnoException) => end(meaning[error.code ?? ''] ?? 'down'));
-  });
+async function ask(server: string, authority: string, proxies: Proxies | undefined): Promise<Answer> {
+  try {
+    await handshake({ ...hostAndPort(server), authority, proxies, patience });
+    return 'alive';
+  } catch (error) {
+    const { code = '' } = error as NodeJS.ErrnoException;
+    // A proxy that reaches nobody says nothing about who is there.
+    if (proxyFor(new URL(server), proxies) && !isUntrusted(code)) return 'silent';
+    return meaning[code] ?? 'down';
+  }
 }

@@ -10,6 +10,7 @@ export const anchors = [
   'infra-unauthorized',
   'infra-tls',
   'infra-unreachable',
+  'infra-proxy',
   'infra-api-error',
   'namespace',
   'rights',

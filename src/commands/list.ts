@@ -1,14 +1,14 @@
 import type { Command } from 'commander';
 import { listPlanes } from '../operations/list.ts';
 import { table } from '../ui/table.ts';
-import { addConnectionOptions, type ConnectionOptions, outputOption } from './options/connection.ts';
+import { addConnectionOptions, type ConnectionOptions, contextOf, outputOption } from './options/connection.ts';
 
 export function configure(command: Command): void {
   addConnectionOptions(command).addOption(outputOption()).action(run);
 }
 
 async function run(options: ConnectionOptions & { output: string }): Promise<void> {
-  const { planes, searched } = await listPlanes(options, options.namespace);
+  const { planes, searched } = await listPlanes(contextOf(options), options.namespace);
   if (options.output === 'json') {
     process.stdout.write(`${JSON.stringify({ searched, planes }, null, 2)}\n`);
     return;

@@ -2,7 +2,7 @@ import type { Command } from 'commander';
 import { messageOf } from '../base/errors.ts';
 import { toolVersion } from '../base/version.ts';
 import { knownMinors } from '../config/versions.ts';
-import { addConnectionOptions, type ConnectionOptions, outputOption } from './options/connection.ts';
+import { addConnectionOptions, type ConnectionOptions, contextOf, outputOption } from './options/connection.ts';
 
 export function configure(command: Command): void {
   addConnectionOptions(command).addOption(outputOption()).action(run);
@@ -24,7 +24,7 @@ async function run(options: ConnectionOptions & { output: string }): Promise<voi
 async function infraVersion(options: ConnectionOptions): Promise<{ version?: string; problem?: string }> {
   const { connectInfra } = await import('../kube/connect.ts');
   try {
-    const cluster = connectInfra(options, options.namespace ?? 'default');
+    const cluster = connectInfra(contextOf(options).connection, options.namespace ?? 'default');
     const { gitVersion } = await cluster.version();
     await cluster.close();
     return { version: gitVersion };

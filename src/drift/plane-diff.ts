@@ -62,7 +62,7 @@ export async function diffPlane(cluster: InfraCluster, instead?: ClusterSpec): P
     asleep: record.asleep !== undefined,
   };
   if (result.asleep) return { ...result, compared: objects.length, differences: infra };
-  const hosted = await connectAsAdministrator(addresses, bundle);
+  const hosted = await connectAsAdministrator(cluster, addresses, bundle);
   const tryAsset = async (asset: KubeObject) => {
     const live = await hosted.get(asset, asset.metadata.name, asset.metadata.namespace);
     return { live, recorded: live ? await hosted.apply(asset, { dryRun: true }) : asset };

@@ -44,13 +44,26 @@ export class ConnectionError extends Error {
   readonly code: string;
   readonly server: string;
   readonly of: ClusterRole;
+  /** The proxy that the connection goes through, without its password. */
+  readonly proxy: string | undefined;
+  /** Whose certificates the server's is judged by. */
+  readonly trust: 'kubeconfig' | 'system';
 
-  constructor(server: string, code: string, message: string, options: { cause?: unknown; of?: ClusterRole } = {}) {
-    super(message, { cause: options.cause });
+  constructor(
+    server: string,
+    code: string,
+    message: string,
+    options: { cause?: unknown; of?: ClusterRole; proxy?: string; trust?: 'kubeconfig' | 'system' } = {},
+  ) {
+    super(options.proxy === undefined ? message : `${message} (through the proxy ${options.proxy})`, {
+      cause: options.cause,
+    });
     this.name = 'ConnectionError';
     this.code = code;
     this.server = server;
     this.of = options.of ?? 'infra';
+    this.proxy = options.proxy;
+    this.trust = options.trust ?? 'kubeconfig';
   }
 }
 
@@ -210,7 +223,7 @@ function withoutRight(error: ApiError, what: string, why: string): UserError {
 }
 
 function explainConnection(error: ConnectionError): UserError {
-  const { server, code } = error;
+  const { server, code, proxy } = error;
   const words: Record<string, [why: string, fix: string]> = {
     ECONNREFUSED: [
       'nothing listens at that address and port',
@@ -234,15 +247,27 @@ function explainConnection(error: ConnectionError): UserError {
     ENETUNREACH: ['there is no route to that address', 'check the network and the VPN'],
   };
   if (isUntrusted(code)) {
+    const bySystem = error.trust === 'system';
     return new UserError({
-      what: `the infra cluster's API server at ${server} shows a certificate that this kubeconfig does not trust`,
-      why: error.message,
-      fix: 'the kubeconfig belongs to another cluster, or its certificate-authority-data is old: get a fresh one',
+      what: `the infra cluster's API server at ${server} shows a certificate that ${bySystem ? 'the CA store of this machine' : 'this kubeconfig'} does not trust`,
+      why: bySystem ? `${error.message}; the kubeconfig names no CA, so the machine's own count` : error.message,
+      fix: bySystem
+        ? "put the server's CA into the kubeconfig (certificate-authority-data), or into a file that SSL_CERT_FILE names"
+        : 'the kubeconfig belongs to another cluster, or its certificate-authority-data is old: get a fresh one',
       anchor: 'infra-tls',
       kind: 'refused',
       cause: error,
     });
   }
+  if (proxy !== undefined && code !== notJson)
+    return new UserError({
+      what: `the infra cluster's API server at ${server} cannot be reached through the proxy ${proxy}`,
+      why: messageOf(error.cause ?? error),
+      fix: 'check the proxy: it comes from proxy-url in the kubeconfig, else from HTTPS_PROXY or HTTP_PROXY; NO_PROXY names what is reached without it',
+      anchor: 'infra-proxy',
+      kind: 'refused',
+      cause: error,
+    });
   const [why, fix] = words[code] ?? [messageOf(error), 'check the server address in the kubeconfig and the network'];
   return new UserError({
     what: `the infra cluster's API server at ${server} cannot be reached`,

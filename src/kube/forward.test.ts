@@ -46,7 +46,7 @@ afterAll(() => {
 });
 
 async function fetchSlowly(size: number, method = 'GET'): Promise<number> {
-  const transport = new Transport(`http://127.0.0.1:${(bridge.address() as AddressInfo).port}`, async () => ({}));
+  const transport = new Transport({ server: `http://127.0.0.1:${(bridge.address() as AddressInfo).port}` });
   const socket = await transport.webSocket('/', new URLSearchParams(), forwardProtocol);
   const createConnection = () => tls.connect({ socket: forwardedStream(socket), ca, servername: 'localhost' });
   const request = http.request({ createConnection, method, path: `/${size}`, host: 'server' }).end();

@@ -30,7 +30,7 @@ async function behind(
     request.resume().once('end', () => answers[Math.min(count++, answers.length - 1)]!(response, request));
   });
   await new Promise<void>((resolve) => server!.listen(0, '127.0.0.1', resolve));
-  const transport = new Transport(`http://127.0.0.1:${(server.address() as AddressInfo).port}`, async () => ({}));
+  const transport = new Transport({ server: `http://127.0.0.1:${(server.address() as AddressInfo).port}` });
   return { ask: async (request) => (await transport.request(request)).body, asked: () => count, transport };
 }
 
@@ -76,7 +76,7 @@ test('what is no JSON to the end is told as such, and not as a bug', async () =>
 test('a refusal of the hosted cluster is not taken for one of the infra cluster', async () => {
   const refuse = async (of: ClusterRole) => {
     const { transport } = await behind(status(403));
-    const asked = new Transport(transport.server.origin, async () => ({}), of);
+    const asked = new Transport({ server: transport.server.origin }, of);
     return explainCallError(await asked.request(get).catch((thrown: unknown) => thrown), 'ask');
   };
   expect(await refuse('hosted')).toMatchObject({ anchor: 'hosted-refused', why: expect.stringContaining('hosted') });
@@ -87,7 +87,7 @@ test('a hosted cluster that does not answer is named, with why and where to look
   const { transport } = await behind(fine);
   const { port, origin } = transport.server;
   await new Promise((resolve) => server!.close(resolve));
-  const asked = new Transport(origin, async () => ({}), 'hosted');
+  const asked = new Transport({ server: origin }, 'hosted');
   const error = await asked.request({ ...get, retries: 0 }).catch((thrown: unknown) => thrown);
   expect(explainCallError(error, 'ask')).toMatchObject({
     what: `the hosted cluster cannot be reached at ${origin}`,

@@ -1,10 +1,12 @@
-import http from 'node:http';
-import https from 'node:https';
+import type http from 'node:http';
 import type { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
-import WebSocket from 'ws';
+import type WebSocket from 'ws';
 import { UserError } from '../base/errors.ts';
+import type { Connection, Credential } from './connection.ts';
+import { type CredentialSource, sourceOf } from './credential-source.ts';
 import { ApiError, type ClusterRole, ConnectionError, type KubeStatus, notJson } from './errors.ts';
+import { Wire } from './wire.ts';
 
 export interface ApiRequest {
   method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
@@ -27,9 +29,6 @@ export interface ApiRequest {
   repeatable?: boolean;
 }
 
-/** Everything node's https client needs to speak to one server, made anew when credentials have to be refreshed. */
-export type Credentials = (refresh: boolean) => Promise<https.RequestOptions>;
-
 /** The content type of server-side apply: JSON is YAML, so it is sent as such. */
 export const applyPatch = 'application/apply-patch+yaml';
 /** A server that asks for more patience than this, in milliseconds, is told of instead of waited for. */
@@ -50,27 +49,33 @@ interface Answer {
  */
 export class Transport {
   readonly server: URL;
-  readonly #credentials: Credentials;
+  readonly connection: Connection;
+  readonly #source: CredentialSource;
+  readonly #wire: Wire;
   readonly #of: ClusterRole;
-  #options: Promise<https.RequestOptions> | undefined;
   #answered = false;
 
-  constructor(server: string, credentials: Credentials, of: ClusterRole = 'infra') {
-    this.server = new URL(server);
+  constructor(connection: Connection, of: ClusterRole = 'infra') {
+    this.server = new URL(connection.server);
+    this.connection = connection;
     this.#of = of;
-    this.#credentials = credentials;
+    this.#source = sourceOf(connection.credentials);
+    this.#wire = new Wire(connection);
   }
 
-  /** @throws ApiError for an answer of 400 and above, ConnectionError for none */
+  /** @throws ApiError for an answer of 400 and above, ConnectionError for none, UserError for credentials that cannot be had */
   async request<T>(request: ApiRequest): Promise<{ status: number; body: T }> {
+    let credential = await this.#credential(request.signal);
+    // A plugin that asks a person for something takes the time that it takes.
     const started = Date.now();
+    let renewed = false;
     for (let attempt = 0; ; attempt++) {
       // A server that never answered is more likely to be the wrong one than to come back in a moment.
       const isLast = () =>
         attempt >= (request.retries ?? (this.#answered ? 6 : 4)) || Date.now() - started > longestTrying;
       let answer: Answer;
       try {
-        answer = await this.#exchange(request);
+        answer = await this.#exchange(request, credential);
         this.#answered = true;
         if (answer.status < 400)
           return { status: answer.status, body: request.text ? (answer.body as T) : this.#parse<T>(answer) };
@@ -79,26 +84,31 @@ export class Transport {
         await sleep(backoff(attempt), undefined, { signal: request.signal });
         continue;
       }
-      if (answer.status === 401 && attempt === 0) {
-        this.#options = this.#credentials(true);
+      // Who is not known has changed nothing, whatever was asked for.
+      if (answer.status === 401 && !renewed && (await this.#source.renew(credential))) {
+        renewed = true;
+        credential = await this.#credential(request.signal);
         continue;
       }
       const error = this.#statusError(answer);
       const wait = error.retryAfterSeconds === undefined ? backoff(attempt) : error.retryAfterSeconds * 1000;
       if (!mayAskAgain(request, error) || isLast() || wait > longestWait) throw error;
       await sleep(wait, undefined, { signal: request.signal });
+      credential = await this.#credential(request.signal);
     }
   }
 
   /** The answer's body as it arrives: watches and followed logs. The caller ends it through `signal`. */
   async stream(request: ApiRequest): Promise<Readable> {
-    const response = await this.#send(request);
-    if ((response.statusCode ?? 500) < 400) return response;
-    throw this.#statusError({
-      status: response.statusCode ?? 500,
-      headers: response.headers,
-      body: await text(response),
-    });
+    for (let renewed = false; ; renewed = true) {
+      const credential = await this.#credential(request.signal);
+      const response = await this.#send(request, credential, request.signal);
+      const status = response.statusCode ?? 500;
+      if (status < 400) return response;
+      const body = await text(response);
+      if (status === 401 && !renewed && (await this.#source.renew(credential))) continue;
+      throw this.#statusError({ status, headers: response.headers, body });
+    }
   }
 
   /**
@@ -106,14 +116,33 @@ export class Transport {
    * somebody listens. A lost connection before it is open is tried again: nothing has been done by then.
    */
   async webSocket(path: string, query: URLSearchParams, protocol: string, signal?: AbortSignal): Promise<WebSocket> {
+    let renewed = false;
     for (let attempt = 0; ; attempt++) {
+      const credential = await this.#credential(signal);
       try {
-        return await this.#upgrade(path, query, protocol, signal);
+        return await this.#upgrade(path, query, protocol, credential, signal);
       } catch (error) {
-        if (error instanceof ApiError && error.status === 401 && attempt === 0) this.#options = this.#credentials(true);
+        if (error instanceof ApiError && error.status === 401 && !renewed && (await this.#source.renew(credential)))
+          renewed = true;
         else if (!(error instanceof ConnectionError) || attempt >= 4) throw error;
         await sleep(backoff(attempt), undefined, { signal });
       }
+    }
+  }
+
+  /** A credential to send with; waiting for it ends with `signal`, while what fetches it goes on for others. */
+  async #credential(signal: AbortSignal | undefined): Promise<Credential> {
+    signal?.throwIfAborted();
+    if (!signal) return this.#source.current();
+    let stop: (() => void) | undefined;
+    const aborted = new Promise<never>((_, reject) => {
+      stop = () => reject(signal.reason);
+      signal.addEventListener('abort', stop, { once: true });
+    });
+    try {
+      return await Promise.race([this.#source.current(), aborted]);
+    } finally {
+      if (stop) signal.removeEventListener('abort', stop);
     }
   }
 
@@ -121,22 +150,12 @@ export class Transport {
     path: string,
     query: URLSearchParams,
     protocol: string,
+    credential: Credential,
     signal: AbortSignal | undefined,
   ): Promise<WebSocket> {
-    this.#options ??= this.#credentials(false);
-    const { agent, headers, ...tls } = await this.#options;
-    const url = new URL(this.server.pathname.replace(/\/$/, '') + path, this.server);
-    url.protocol = this.server.protocol === 'http:' ? 'ws:' : 'wss:';
+    const url = this.#url(path);
     url.search = query.toString();
-    const socket = new WebSocket(url, protocol, {
-      ...tls,
-      // A connection of the pool would be lost to it once it speaks another protocol.
-      agent:
-        agent instanceof https.Agent ? new https.Agent({ ...agent.options, keepAlive: false }) : agent || undefined,
-      headers: { ...(headers as Record<string, string>), 'User-Agent': 'k8sk8s' },
-      handshakeTimeout: 15_000,
-      perMessageDeflate: false,
-    });
+    const socket = this.#try(() => this.#wire.webSocket(url, protocol, credential), undefined);
     return new Promise((resolve, reject) => {
       const stop = () => socket.terminate();
       signal?.addEventListener('abort', stop, { once: true });
@@ -162,53 +181,58 @@ export class Transport {
 
   /** Frees the pooled connections, so that the process can end. */
   async close(): Promise<void> {
-    const agent = (await this.#options?.catch(() => undefined))?.agent;
-    if (agent instanceof http.Agent) agent.destroy();
+    this.#wire.close();
   }
 
-  async #exchange(request: ApiRequest): Promise<Answer> {
+  async #exchange(request: ApiRequest, credential: Credential): Promise<Answer> {
     const limit = AbortSignal.timeout(request.timeout ?? 15_000);
     const signal = request.signal ? AbortSignal.any([request.signal, limit]) : limit;
     try {
-      const response = await this.#send({ ...request, signal });
+      const response = await this.#send(request, credential, signal);
       return { status: response.statusCode ?? 500, headers: response.headers, body: await text(response) };
     } catch (error) {
-      if (limit.aborted && !request.signal?.aborted)
-        throw new ConnectionError(this.server.origin, 'ETIMEDOUT', 'no answer in time', { cause: error, of: this.#of });
+      if (limit.aborted && !request.signal?.aborted) throw this.#lost('ETIMEDOUT', 'no answer in time', error);
       throw this.#connectionError(error, request.signal);
     }
   }
 
-  async #send(request: ApiRequest): Promise<http.IncomingMessage> {
-    this.#options ??= this.#credentials(false);
-    const options = await this.#options;
-    const url = new URL(this.server.pathname.replace(/\/$/, '') + request.path, this.server);
+  async #send(
+    request: ApiRequest,
+    credential: Credential,
+    signal: AbortSignal | undefined,
+  ): Promise<http.IncomingMessage> {
+    const url = this.#url(request.path);
     for (const [key, value] of Object.entries(request.query ?? {}))
       if (value !== undefined) url.searchParams.set(key, String(value));
     const body =
       request.body === undefined
         ? undefined
         : Buffer.from(typeof request.body === 'string' ? request.body : JSON.stringify(request.body));
-    const client = url.protocol === 'http:' ? http : https;
+    const headers = {
+      Accept: request.accept ?? 'application/json',
+      ...(body && { 'Content-Type': request.contentType ?? 'application/json', 'Content-Length': body.length }),
+    };
+    const outgoing = this.#try(
+      () => this.#wire.request(url, { method: request.method, headers, signal }, credential),
+      signal,
+    );
     return new Promise((resolve, reject) => {
-      const outgoing = client.request(
-        url,
-        {
-          ...options,
-          method: request.method,
-          signal: request.signal,
-          headers: {
-            ...options.headers,
-            Accept: request.accept ?? 'application/json',
-            'User-Agent': 'k8sk8s',
-            ...(body && { 'Content-Type': request.contentType ?? 'application/json', 'Content-Length': body.length }),
-          },
-        },
-        resolve,
-      );
-      outgoing.once('error', (error) => reject(this.#connectionError(error, request.signal)));
+      outgoing.once('response', resolve);
+      outgoing.once('error', (error) => reject(this.#connectionError(error, signal)));
       outgoing.end(body);
     });
+  }
+
+  #url(path: string): URL {
+    return new URL(this.server.pathname.replace(/\/$/, '') + path, this.server.origin);
+  }
+
+  #try<T>(open: () => T, signal: AbortSignal | undefined): T {
+    try {
+      return open();
+    } catch (error) {
+      throw this.#connectionError(error, signal);
+    }
   }
 
   /** @throws ConnectionError for what is no JSON although it has to be: cut off, or not from an API server at all */
@@ -218,10 +242,7 @@ export class Transport {
       return JSON.parse(body) as T;
     } catch (error) {
       const shown = body.replace(/\s+/g, ' ').trim().slice(0, 80);
-      throw new ConnectionError(this.server.origin, notJson, `${type || 'without a type'}: ${shown}`, {
-        cause: error,
-        of: this.#of,
-      });
+      throw this.#lost(notJson, `${type || 'without a type'}: ${shown}`, error);
     }
   }
 
@@ -229,10 +250,13 @@ export class Transport {
     // Credentials that cannot be had explain themselves.
     if (error instanceof ConnectionError || error instanceof UserError || signal?.aborted) return error;
     const code = (error as NodeJS.ErrnoException).code ?? '';
-    return new ConnectionError(this.server.origin, code, error instanceof Error ? error.message : String(error), {
-      cause: error,
-      of: this.#of,
-    });
+    return this.#lost(code, error instanceof Error ? error.message : String(error), error);
+  }
+
+  #lost(code: string, message: string, cause: unknown): ConnectionError {
+    const { proxy } = this.#wire;
+    const trust = this.connection.tls?.authoritiesOf;
+    return new ConnectionError(this.server.origin, code, message, { cause, of: this.#of, proxy, trust });
   }
 
   #statusError(answer: Answer): ApiError {

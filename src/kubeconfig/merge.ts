@@ -1,7 +1,7 @@
-import { CORE_SCHEMA, eventsToAst, load, parseEvents, present } from 'js-yaml';
 import { UserError } from '../base/errors.ts';
 import { shareCertificate } from '../pki/inspect.ts';
-import { describeAuthority, type KubeconfigFacts, notAKubeconfig, readKubeconfig } from './read.ts';
+import { describeAuthority, type KubeconfigFacts, readKubeconfig } from './read.ts';
+import { field, type Mapping, nameOf, root, type Sequence, setField, write } from './tree.ts';
 
 export interface MergeOptions {
   /** Make our context the current one; otherwise current-context stays as it is, set or not. */
@@ -30,37 +30,6 @@ export function mergeKubeconfig(existing: string, ours: string, path: string, op
   return write(target, path);
 }
 
-type Document = ReturnType<typeof eventsToAst>[number];
-type Node = NonNullable<Document['contents']>;
-type Mapping = Extract<Node, { kind: 'mapping' }>;
-type Sequence = Extract<Node, { kind: 'sequence' }>;
-
-/** The syntax tree keeps every scalar as it is spelled; loading and dumping values would not (0644, yes, big numbers). */
-function root(text: string): Mapping | undefined {
-  const contents = eventsToAst(parseEvents(text, {}), { source: text, schema: CORE_SCHEMA })[0]?.contents;
-  return contents?.kind === 'mapping' ? contents : undefined;
-}
-
-function write(contents: Mapping, path: string): string {
-  const text = present([{ contents, directives: [] }], { schema: CORE_SCHEMA, lineWidth: -1, seqNoIndent: true });
-  try {
-    load(text);
-  } catch {
-    throw notAKubeconfig(path, 'it uses YAML anchors or tags in a way that nothing can be merged into');
-  }
-  return text;
-}
-
-function field(mapping: Mapping, key: string): Mapping['items'][number] | undefined {
-  return mapping.items.find((item) => item.key.kind === 'scalar' && item.key.value === key);
-}
-
-function setField(mapping: Mapping, key: string, value: Node): void {
-  const present = field(mapping, key);
-  if (present) present.value = value;
-  else mapping.items.push({ key: scalar(key), value });
-}
-
 function listOf(mapping: Mapping, key: string): Sequence {
   const value = field(mapping, key)?.value;
   return value?.kind === 'sequence' ? value : emptyList();
@@ -76,15 +45,6 @@ function mergeList(target: Mapping, key: string, additions: Sequence): void {
     else list.items[place] = addition;
   }
   setField(target, key, list);
-}
-
-function nameOf(entry: Node): string | undefined {
-  const name = entry.kind === 'mapping' ? field(entry, 'name')?.value : undefined;
-  return name?.kind === 'scalar' ? name.value : undefined;
-}
-
-function scalar(value: string): Node {
-  return { kind: 'scalar', tag: 'tag:yaml.org,2002:str', tagged: false, style: 1, value };
 }
 
 function emptyList(): Sequence {

@@ -61,13 +61,14 @@ export async function openPlane(cluster: InfraCluster): Promise<Plane> {
     storage: presentStorage(existing, record.planeId) ?? { kind: 'ephemeral' },
     connect: async (options) => {
       if (!options?.wakes) refuseAsleep(cluster, record);
-      return connectAsAdministrator(addresses, bundle);
+      return connectAsAdministrator(cluster, addresses, bundle);
     },
   };
 }
 
 /** The hosted cluster at its public address, as `administrator` says who acts for us; nothing is sent yet. The caller closes it. */
 export async function connectAsAdministrator(
+  cluster: InfraCluster,
   { publicServer }: Pick<Addresses, 'publicServer'>,
   bundle: PkiBundle,
 ): Promise<HostedCluster> {
@@ -75,6 +76,7 @@ export async function connectAsAdministrator(
     server: publicServer,
     certificateAuthority: trusted(bundle.authorities.ca!),
     client: await administrator(bundle),
+    proxies: cluster.transport.connection.proxies,
   });
 }
 

@@ -1,5 +1,6 @@
 import { UserError } from '../base/errors.ts';
-import { connectInfra, type KubeconfigChoice, namespacesOfContexts } from '../kube/connect.ts';
+import { connectInfra } from '../kube/connect.ts';
+import type { Connection } from '../kube/connection.ts';
 import { isForbidden } from '../kube/errors.ts';
 import { InfraCluster } from '../kube/infra-cluster.ts';
 import type { ConfigMap } from '../kube/objects.ts';
@@ -20,11 +21,11 @@ export interface ListedPlane {
  * kubeconfig's contexts of this cluster name, because namespaces cannot be listed with the rights of one.
  */
 export async function listPlanes(
-  choice: KubeconfigChoice,
+  context: { connection: Connection; namespaces: string[] },
   namespace: string | undefined,
 ): Promise<{ planes: ListedPlane[]; searched: string }> {
-  const [first = 'default', ...others] = namespace ? [namespace] : namespacesOfContexts(choice);
-  const cluster = connectInfra(choice, first);
+  const [first = 'default', ...others] = namespace ? [namespace] : context.namespaces;
+  const cluster = connectInfra(context.connection, first);
   try {
     if (namespace === undefined) {
       const everywhere = await cluster

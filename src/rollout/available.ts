@@ -185,7 +185,7 @@ async function notThePlane(cluster: HostedCluster, error: ConnectionError): Prom
     () => undefined,
   );
   if (isUntrusted(error.code)) {
-    const shown = await shownCertificate(url.hostname, port);
+    const shown = await shownCertificate(url.hostname, port, cluster.transport.connection.proxies);
     return new UserError({
       what: `${cluster.server} is answered by something else than this plane, whose API server is ready`,
       why: `at ${address ?? 'that address'} a certificate for ${oneLine(shown?.subject)} issued by ${oneLine(shown?.issuer)} is shown: the name leads to another machine, or the ingress controller there does not pass TLS through`,

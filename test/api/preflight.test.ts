@@ -3,7 +3,6 @@ import { createServer } from 'node:http';
 import { describe, expect, test } from 'vitest';
 import { parseSpec } from '../../src/config/parse.ts';
 import type { ClusterSpec } from '../../src/config/schema.ts';
-import { connectInfra } from '../../src/kube/connect.ts';
 import type { InfraCluster } from '../../src/kube/infra-cluster.ts';
 import type { ConfigMap, KubeObject } from '../../src/kube/objects.ts';
 import { createAuthority } from '../../src/pki/issue.ts';
@@ -12,6 +11,7 @@ import { secretNames } from '../../src/plane/secrets.ts';
 import type { CheckResult } from '../../src/preflight/check.ts';
 import { requiredRights } from '../../src/preflight/rights.ts';
 import { assess, preflightChecks } from '../../src/preflight/run.ts';
+import { connectByFile } from '../connect-by-file.ts';
 import { adminKubeconfig, type Delegate, kubeconfigOf, newNamespace, request } from './world.ts';
 
 const spec = (input: object = {}): ClusterSpec => parseSpec({ host: 'localhost', ...input }, 'test');
@@ -196,7 +196,7 @@ test('without the right to create pods their check is open, and nothing else', a
 
 describe('namespaces', () => {
   test('one that is not there', async () => {
-    const cluster = connectInfra({ kubeconfig: adminKubeconfig }, 'nowhere');
+    const cluster = connectByFile(adminKubeconfig, 'nowhere');
     const results = await assess(cluster, spec());
     const failed = results.filter(({ outcome: { state } }) => state === 'failed');
     expect(failed.map(({ name }) => name)).toEqual(['namespace']);
@@ -207,14 +207,14 @@ describe('namespaces', () => {
   test("somebody else's, or a name that was mistyped: one failure, not a list of all rights", async () => {
     const [mine, theirs] = [await newNamespace(), await newNamespace()];
     for (const name of [theirs.name, 'taem']) {
-      const results = await assess(connectInfra({ kubeconfig: mine.kubeconfig }, name), spec());
+      const results = await assess(connectByFile(mine.kubeconfig, name), spec());
       const failed = results.filter(({ outcome: { state } }) => state === 'failed');
       expect(failed.map(({ name }) => name)).toEqual(['namespace']);
       expect(JSON.stringify(failed[0]!.outcome)).toContain(`\\"${name}\\"`);
     }
   });
   test("the infra cluster's own", async () => {
-    const cluster = connectInfra({ kubeconfig: adminKubeconfig }, 'kube-system');
+    const cluster = connectByFile(adminKubeconfig, 'kube-system');
     const result = (await assess(cluster, spec())).find(({ name }) => name === 'namespace')!;
     expect(JSON.stringify(result.outcome)).toContain('\\"kube-system\\"');
   });
@@ -233,7 +233,7 @@ describe('credentials', () => {
     const delegate = await newNamespace();
     const kubeconfig = `${delegate.kubeconfig}-changed`;
     writeFileSync(kubeconfig, change(readFileSync(delegate.kubeconfig, 'utf8')), { mode: 0o600 });
-    const [first, ...others] = await assess(connectInfra({ kubeconfig }, delegate.name), spec());
+    const [first, ...others] = await assess(connectByFile(kubeconfig, delegate.name), spec());
     expect(others).toEqual([]);
     expect(first!.outcome.state).toBe('failed');
     return first!;
@@ -250,7 +250,7 @@ describe('credentials', () => {
       days: 1,
       now: new Date(Date.now() - 10 * 86_400_000),
     });
-    const [first, ...others] = await assess(connectInfra({ kubeconfig }, delegate.name), spec());
+    const [first, ...others] = await assess(connectByFile(kubeconfig, delegate.name), spec());
     expect(first).toMatchObject({ anchor: 'infra-unauthorized', outcome: { state: 'failed' } });
     expect(others).toEqual([]);
   });

@@ -2,12 +2,13 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { load } from 'js-yaml';
 import { inject } from 'vitest';
-import { connectHosted, connectInfra } from '../../src/kube/connect.ts';
+import { connectHosted } from '../../src/kube/connect.ts';
 import type { HostedCluster } from '../../src/kube/hosted-cluster.ts';
 import type { InfraCluster } from '../../src/kube/infra-cluster.ts';
 import type { KubeObject } from '../../src/kube/objects.ts';
 import { buildKubeconfig } from '../../src/kubeconfig/build.ts';
 import { issueLeaf } from '../../src/pki/issue.ts';
+import { connectByFile } from '../connect-by-file.ts';
 
 const api = inject('api');
 let count = 0;
@@ -15,7 +16,7 @@ let count = 0;
 export const adminKubeconfig = path.join(api.folder, 'admin.kubeconfig');
 
 function asAdmin(namespace: string): InfraCluster {
-  return connectInfra({ kubeconfig: adminKubeconfig }, namespace);
+  return connectByFile(adminKubeconfig, namespace);
 }
 
 /** The server taken for a hosted cluster's, with its administrator. */
@@ -60,7 +61,7 @@ export async function newNamespace(
     subjects: [{ apiGroup: 'rbac.authorization.k8s.io', kind: 'User', name: user }],
   } as KubeObject);
   const kubeconfig = await kubeconfigOf(user, name);
-  return { name, cluster: connectInfra({ kubeconfig }, name), kubeconfig, admin };
+  return { name, cluster: connectByFile(kubeconfig, name), kubeconfig, admin };
 }
 
 export interface Rule {

@@ -1,11 +1,11 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { connectInfra } from '../../src/kube/connect.ts';
 import type { InfraCluster } from '../../src/kube/infra-cluster.ts';
 import { anyPlaneSelector } from '../../src/plane/names.ts';
 import { sandboxEnvironment } from '../../src/sandbox/delegate.ts';
 import { sandboxHost } from '../../src/sandbox/host.ts';
+import { connectByFile } from '../connect-by-file.ts';
 import { calm } from './machine.ts';
 import { type ContainerTimes, logTime, type Phase, phasesOf } from './phases.ts';
 import { type Finished, k8sk8s } from './run.ts';
@@ -29,7 +29,7 @@ export class Bench {
   private constructor(namespace: string, kubeconfig: string, host: string) {
     this.namespace = namespace;
     this.host = host;
-    this.cluster = connectInfra({ kubeconfig }, namespace);
+    this.cluster = connectByFile(kubeconfig, namespace);
     this.folder = mkdtempSync(path.join(tmpdir(), 'k8sk8s-bench-'));
     this.#env = { KUBECONFIG: kubeconfig };
   }

@@ -5,12 +5,12 @@ import { generateIdentity, identityToRecipient } from 'age-encryption';
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
 import { Bucket } from '../../src/backup/bucket.ts';
 import { bucketKeys, bucketLocation } from '../../src/backup/location.ts';
-import { connectInfra } from '../../src/kube/connect.ts';
 import { ensureImages } from '../../src/sandbox/artifacts/ensure.ts';
 import { ensureImported } from '../../src/sandbox/containerd.ts';
 import { machineFolder, requireState } from '../../src/sandbox/state.ts';
 import { imageReferences } from '../../src/sandbox/versions.ts';
 import { terminalReporter } from '../../src/ui/terminal.ts';
+import { connectByFile } from '../connect-by-file.ts';
 import { SecretSearch } from '../faults/secrets.ts';
 import { refused } from '../refused.ts';
 import { S3Server } from './s3-server.ts';
@@ -78,7 +78,7 @@ describe.runIf(process.env.K8SK8S_TEST === 'all')('scheduled backups in a bucket
     writeFileSync(file('identity'), `${identity}\n`);
     succeeded(await sandboxCommand(['host', host], home));
     search = new SecretSearch({
-      cluster: connectInfra({ kubeconfig: home.env.KUBECONFIG }, home.name),
+      cluster: connectByFile(home.env.KUBECONFIG!, home.name),
       folder: home.cwd,
       hasNodes: false,
       heard: [],

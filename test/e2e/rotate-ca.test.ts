@@ -2,9 +2,9 @@ import { copyFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { EtcdGateway } from '../../src/etcd/gateway.ts';
-import { connectInfra } from '../../src/kube/connect.ts';
 import type { RotationStatus } from '../../src/operations/keys/rotate-ca.ts';
 import { type Credential, issueLeaf } from '../../src/pki/issue.ts';
+import { connectByFile } from '../connect-by-file.ts';
 import { refused } from '../refused.ts';
 import { visitWorker } from './worker-visit.ts';
 import { changedNothing, eventually, Namespace, run, sandboxCommand, succeeded } from './world.ts';
@@ -51,7 +51,7 @@ const status = async (): Promise<Record<string, RotationStatus>> => {
 /** Revision of etcd's store, asked with a client certificate that a stolen authority signs. */
 async function askEtcd(stolen: Credential): Promise<number> {
   const client = await issueLeaf(stolen, { commonName: 'thief', usages: ['clientAuth'] });
-  const cluster = connectInfra({ kubeconfig: home.env.KUBECONFIG }, home.name);
+  const cluster = connectByFile(home.env.KUBECONFIG!, home.name);
   try {
     const bundle = {
       leaves: { 'apiserver-etcd-client': client },

@@ -1,7 +1,7 @@
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { connectInfra } from '../../src/kube/connect.ts';
 import type { ConfigMap } from '../../src/kube/objects.ts';
+import { connectByFile } from '../connect-by-file.ts';
 import type { Namespace } from './world.ts';
 
 const kind = { apiVersion: 'v1', kind: 'ConfigMap' };
@@ -12,13 +12,13 @@ export class Writer {
   readonly acknowledged: string[] = [];
   /** The longest time between two acknowledged writes, milliseconds. */
   longestGap = 0;
-  readonly #cluster: ReturnType<typeof connectInfra>;
+  readonly #cluster: ReturnType<typeof connectByFile>;
   readonly #name: string;
   #stopped = false;
   readonly #working: Promise<void>;
 
   constructor(home: Namespace, name = 'writer') {
-    this.#cluster = connectInfra({ kubeconfig: path.join(home.cwd, 'tls/kubeconfig') }, 'default');
+    this.#cluster = connectByFile(path.join(home.cwd, 'tls/kubeconfig'), 'default');
     this.#name = name;
     this.#working = this.#work();
   }

@@ -5,7 +5,6 @@ import { mkdtemp } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { load } from 'js-yaml';
-import { connectInfra } from '../../src/kube/connect.ts';
 import type { InfraCluster } from '../../src/kube/infra-cluster.ts';
 import { type KubeObject, type Lease, nameOf, type Pod, type Secret, type Service } from '../../src/kube/objects.ts';
 import { buildKubeconfig } from '../../src/kubeconfig/build.ts';
@@ -17,6 +16,7 @@ import { readAuthority, readBundle } from '../../src/plane/secrets.ts';
 import { sandboxEnvironment } from '../../src/sandbox/delegate.ts';
 import { addHostsLine } from '../../src/sandbox/hosts.ts';
 import { firstInfra, requireState } from '../../src/sandbox/state.ts';
+import { connectByFile } from '../connect-by-file.ts';
 import { type Call, FaultProxy, type Judge } from './proxy.ts';
 
 /** Where the hosted cluster of a namespace is found: a loopback address of its own, so that the port can be 443. */
@@ -95,7 +95,7 @@ export class Place {
   /** A namespace of a sandbox's infra cluster. */
   static async open(sandbox: string, namespace: string): Promise<Place> {
     const { kubeconfig } = await sandboxEnvironment({ name: sandbox, namespace });
-    const cluster = connectInfra({ kubeconfig }, namespace);
+    const cluster = connectByFile(kubeconfig, namespace);
     const folder = await newFolder();
     const host = `${namespace}.faults.test`;
     await addHostsLine(sandbox, host, hostedAddress(namespace));
@@ -108,7 +108,7 @@ export class Place {
   static async withoutNodes(kubeconfig: string, namespace: string): Promise<Place> {
     const folder = await newFolder();
     const infra = await infraProxy(kubeconfig, path.join(folder, 'kubeconfig'), namespace);
-    const cluster = connectInfra({ kubeconfig }, namespace);
+    const cluster = connectByFile(kubeconfig, namespace);
     return new Place({ namespace, host: '127.0.0.1', folder, cluster, proxies: [infra], hasNodes: false });
   }
 

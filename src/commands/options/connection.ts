@@ -1,7 +1,10 @@
 import { type Command, Option } from 'commander';
 import { UserError } from '../../base/errors.ts';
-import { connectInfra, type KubeconfigChoice, namespaceOfContext } from '../../kube/connect.ts';
+import { connectInfra } from '../../kube/connect.ts';
 import type { InfraCluster } from '../../kube/infra-cluster.ts';
+import { type ChosenContext, chooseContext } from '../../kubeconfig/choose.ts';
+import type { KubeconfigChoice } from '../../kubeconfig/load.ts';
+import { ownSurroundings } from '../../kubeconfig/surroundings.ts';
 import { readSealFile } from '../../live/sealed-ca.ts';
 import { reservedNamespaces } from '../../plane/names.ts';
 import type { Reporter } from '../../ui/reporter.ts';
@@ -47,9 +50,18 @@ export function outputOption(): Option {
   return new Option('--output <FORMAT>', 'text or json').choices(['text', 'json']).default('text');
 }
 
+/** The infra cluster that the options lead to, in this process's surroundings. @throws UserError (kind `usage`) */
+export function contextOf(options: ConnectionOptions): ChosenContext {
+  return chooseContext(
+    options,
+    ownSurroundings((sentence) => process.stderr.write(`${sentence}\n`)),
+  );
+}
+
 /** Opens the infra cluster in the chosen namespace. @throws UserError (kind `usage`) */
 export function connect(options: ConnectionOptions): InfraCluster {
-  const namespace = options.namespace ?? namespaceOfContext(options);
+  const context = contextOf(options);
+  const namespace = options.namespace ?? context.namespace;
   if (namespace === undefined) {
     throw new UserError({
       what: 'no namespace was given, and the context of the kubeconfig names none',
@@ -76,7 +88,8 @@ export function connect(options: ConnectionOptions): InfraCluster {
       kind: 'usage',
     });
   }
-  return connectInfra(options, namespace, options.sealFile === undefined ? undefined : readSealFile(options.sealFile));
+  const sealKey = options.sealFile === undefined ? undefined : readSealFile(options.sealFile);
+  return connectInfra(context.connection, namespace, sealKey);
 }
 
 export function reporterOf(options: ConnectionOptions): Reporter {

@@ -137,7 +137,7 @@ async function makeControlPlane(state: DeployState): Promise<void> {
 
 async function untilAvailable(state: DeployState): Promise<void> {
   const { addresses, bundle, held, watch, startClients, answered } = state;
-  state.hosted ??= await connectAsAdministrator(addresses, bundle);
+  state.hosted ??= await connectAsAdministrator(state.cluster, addresses, bundle);
   const { hosted } = state;
   const { reporter, timeout, signal } = held;
   await reporter

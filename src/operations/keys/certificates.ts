@@ -153,7 +153,7 @@ async function waitShown(cluster: InfraCluster, plane: Plane, certificate: strin
   const phase = reporter.begin('Waiting until the API server shows its new certificate');
   for (let seen = 0; seen < needed; ) {
     signal.throwIfAborted();
-    const shown = await shownCertificate(host, port);
+    const shown = await shownCertificate(host, port, cluster.transport.connection.proxies);
     seen = shown && fingerprint(shown.toString()) === wanted ? seen + 1 : 0;
     const waited = performance.now() - started;
     if (seen === 0 && waited > timeout) {

@@ -257,7 +257,7 @@ async function refuseTwoPlanes(
   const there = await readRecord(new InfraCluster(cluster.transport, head.namespace)).catch(() => undefined);
   const here = there?.planeId === head.record.planeId;
   const authority = trusted(readBundle(secrets)!.authorities.ca!);
-  const { alive, silent } = await lookForOldPlane(head, authority);
+  const { alive, silent } = await lookForOldPlane(head, authority, cluster.transport.connection.proxies);
   const destroyIt = `k8sk8s destroy -n ${head.namespace}`;
   if (alive.length > 0 || (here && head.namespace !== cluster.namespace))
     throw new UserError({

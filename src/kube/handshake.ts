@@ -1,0 +1,48 @@
+import type { X509Certificate } from 'node:crypto';
+import https from 'node:https';
+import type { Socket } from 'node:net';
+import { TLSSocket } from 'node:tls';
+import { agentFor, tlsOptions, watchTunnel } from './agents.ts';
+import type { Proxies } from './connection.ts';
+
+export interface HandshakeOptions {
+  host: string;
+  port: number;
+  /** PEM; the certificate has to be signed by it, whatever name it bears. Without it any certificate is taken. */
+  authority?: string;
+  /** The way there, as for a connection. */
+  proxies?: Proxies;
+  /** Milliseconds. */
+  patience: number;
+}
+
+/**
+ * Makes a TLS connection, asking for `host` by SNI, and ends it: nothing else is sent.
+ *
+ * @returns the certificate that was shown
+ * @throws Error with node's code, ETIMEDOUT included, or ProxyError
+ */
+export function handshake({ host, port, authority, proxies, patience }: HandshakeOptions): Promise<X509Certificate> {
+  const server = new URL(`https://${host.includes(':') ? `[${host}]` : host}:${port}`);
+  const trust = authority === undefined ? { insecure: true } : { authorities: [authority] };
+  const tls = { ...tlsOptions(server, trust, undefined), checkServerIdentity: () => undefined };
+  const agent = agentFor(server, proxies, tls, { keepAlive: false, tunnel: true });
+  const limit = AbortSignal.timeout(patience);
+  // A request that is never ended sends nothing.
+  const request = https.request(server, { ...tls, agent, signal: limit });
+  watchTunnel(request, server, proxies);
+  const shown = new Promise<X509Certificate>((resolve, reject) => {
+    const fail = (error: Error) =>
+      reject(limit.aborted ? Object.assign(new Error('no answer in time'), { code: 'ETIMEDOUT' }) : error);
+    request.once('error', fail);
+    request.once('socket', (socket: Socket) => {
+      if (!(socket instanceof TLSSocket)) return;
+      socket.once('secureConnect', () => resolve(socket.getPeerX509Certificate()!));
+      socket.once('error', fail);
+    });
+  });
+  return shown.finally(() => {
+    request.destroy();
+    agent.destroy();
+  });
+}

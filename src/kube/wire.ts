@@ -1,0 +1,130 @@
+import http from 'node:http';
+import https from 'node:https';
+import WebSocket from 'ws';
+import { agentFor, type TlsOptions, tlsOptions, watchTunnel } from './agents.ts';
+import type { Connection, Credential, Impersonation } from './connection.ts';
+import { describeProxy, proxyFor } from './proxy.ts';
+
+/** Connections of one client certificate: the pool for requests, and what WebSockets are opened by. */
+interface Link {
+  client: Credential['client'];
+  tls: TlsOptions;
+  pool: http.Agent;
+  /** A connection of the pool would be lost to it once it speaks another protocol. */
+  single: http.Agent;
+}
+
+/** Opens requests and WebSockets to one server: through its proxy, over one pool as long as the client certificate stays the same. */
+export class Wire {
+  readonly #connection: Connection;
+  readonly #server: URL;
+  readonly #headers: http.OutgoingHttpHeaders;
+  readonly #links: Link[] = [];
+
+  constructor(connection: Connection) {
+    this.#connection = connection;
+    this.#server = new URL(connection.server);
+    this.#headers = { 'User-Agent': 'k8sk8s', ...impersonationHeaders(connection.impersonate) };
+  }
+
+  /** The proxy between here and the server, for messages. */
+  get proxy(): string | undefined {
+    const proxy = proxyFor(this.#server, this.#connection.proxies);
+    return proxy && describeProxy(proxy);
+  }
+
+  /** The caller ends the request. @throws Error when a certificate, a key or a header cannot be used */
+  request(
+    url: URL,
+    options: { method: string; headers: http.OutgoingHttpHeaders; signal?: AbortSignal },
+    credential: Credential,
+  ): http.ClientRequest {
+    const { tls, pool } = this.#link(credential.client);
+    const client = url.protocol === 'http:' ? http : https;
+    const request = client.request(url, {
+      ...tls,
+      ...options,
+      agent: pool,
+      headers: { ...this.#headers, ...options.headers, ...authorization(credential) },
+    });
+    watchTunnel(request, this.#server, this.#connection.proxies);
+    return request;
+  }
+
+  webSocket(url: URL, protocol: string, credential: Credential): WebSocket {
+    const { tls, single } = this.#link(credential.client);
+    const target = new URL(url);
+    target.protocol = url.protocol === 'http:' ? 'ws:' : 'wss:';
+    return new WebSocket(target, protocol, {
+      ...tls,
+      agent: single,
+      headers: { ...this.#headers, ...authorization(credential) } as Record<string, string>,
+      handshakeTimeout: 15_000,
+      perMessageDeflate: false,
+      finishRequest: (request) => {
+        watchTunnel(request, this.#server, this.#connection.proxies);
+        request.end();
+      },
+    });
+  }
+
+  /** Ends all connections, those under way to a proxy as well. */
+  close(): void {
+    for (const { pool, single } of this.#links) {
+      pool.destroy();
+      single.destroy();
+    }
+  }
+
+  #link(client: Credential['client']): Link {
+    const known = this.#links.find((link) => link.client === client);
+    if (known) return known;
+    const tls = tlsOptions(this.#server, this.#connection.tls, client);
+    const agent = (pooling: Parameters<typeof agentFor>[3]) =>
+      agentFor(this.#server, this.#connection.proxies, tls, pooling);
+    // Requests that are under way go on with the certificate that they began with.
+    for (const { pool } of this.#links) for (const idle of Object.values(pool.freeSockets).flat()) idle?.destroy();
+    const link = {
+      client,
+      tls,
+      pool: agent({ keepAlive: true, maxSockets: 24 }),
+      single: agent({ keepAlive: false, tunnel: true }),
+    };
+    this.#links.push(link);
+    return link;
+  }
+}
+
+function authorization({ authorization }: Credential): http.OutgoingHttpHeaders {
+  return authorization === undefined ? {} : { Authorization: headerValue(authorization) };
+}
+
+function impersonationHeaders(impersonation: Impersonation | undefined): http.OutgoingHttpHeaders {
+  if (!impersonation) return {};
+  const { user, uid, groups = [], extra = {} } = impersonation;
+  return {
+    'Impersonate-User': headerValue(user),
+    ...(uid && { 'Impersonate-Uid': headerValue(uid) }),
+    ...(groups.length > 0 && { 'Impersonate-Group': groups.map(headerValue) }),
+    ...Object.fromEntries(
+      Object.entries(extra)
+        .filter(([, values]) => values.length > 0)
+        .map(([key, values]) => [`Impersonate-Extra-${headerKey(key)}`, values.map(headerValue)]),
+    ),
+  };
+}
+
+/** Letters beyond Latin-1 are sent as their UTF-8 bytes, as other clients do. */
+function headerValue(text: string): string {
+  return Buffer.from(text, 'utf8').toString('latin1');
+}
+
+/** What may not stand in a header's name is written as %XX (RFC 3986), as the API server reads it. */
+function headerKey(key: string): string {
+  const escaped = (byte: number) => `%${byte.toString(16).toUpperCase().padStart(2, '0')}`;
+  return [...Buffer.from(key, 'utf8')]
+    .map((byte) =>
+      /[!#$&'*+.^_`|~0-9A-Za-z-]/.test(String.fromCharCode(byte)) ? String.fromCharCode(byte) : escaped(byte),
+    )
+    .join('');
+}
