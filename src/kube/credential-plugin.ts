@@ -55,7 +55,7 @@ function output(plugin: PluginCredentials, program: string, interactive: boolean
   const env = {
     ...plugin.environment,
     ...Object.fromEntries(plugin.env.map(({ name, value }) => [name, value])),
-    KUBERNETES_EXEC_INFO: JSON.stringify(info),
+    KUBERNETES_EXEC_INFO: `${JSON.stringify(info)}\n`,
   };
   return new Promise((resolve, reject) => {
     const child = spawn(program, plugin.args, { env, stdio: [interactive ? 'inherit' : 'ignore', 'pipe', 'inherit'] });

@@ -2,8 +2,9 @@ import type { X509Certificate } from 'node:crypto';
 import https from 'node:https';
 import type { Socket } from 'node:net';
 import { TLSSocket } from 'node:tls';
-import { agentFor, tlsOptions, watchTunnel } from './agents.ts';
+import { agentFor, watchTunnel } from './agents.ts';
 import type { Proxies } from './connection.ts';
+import { tlsOptions } from './tls.ts';
 
 export interface HandshakeOptions {
   host: string;
@@ -22,11 +23,17 @@ export interface HandshakeOptions {
  * @returns the certificate that was shown
  * @throws Error with node's code, ETIMEDOUT included, or ProxyError
  */
-export function handshake({ host, port, authority, proxies, patience }: HandshakeOptions): Promise<X509Certificate> {
+export async function handshake({
+  host,
+  port,
+  authority,
+  proxies,
+  patience,
+}: HandshakeOptions): Promise<X509Certificate> {
   const server = new URL(`https://${host.includes(':') ? `[${host}]` : host}:${port}`);
   const trust = authority === undefined ? { insecure: true } : { authorities: [authority] };
   const tls = { ...tlsOptions(server, trust, undefined), checkServerIdentity: () => undefined };
-  const agent = agentFor(server, proxies, tls, { keepAlive: false, tunnel: true });
+  const agent = await agentFor(server, proxies, tls, { keepAlive: false, tunnel: true });
   const limit = AbortSignal.timeout(patience);
   // A request that is never ended sends nothing.
   const request = https.request(server, { ...tls, agent, signal: limit });

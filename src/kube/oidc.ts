@@ -1,8 +1,9 @@
 import http from 'node:http';
 import https from 'node:https';
 import { messageOf, UserError } from '../base/errors.ts';
-import { agentFor, tlsOptions } from './agents.ts';
+import { agentFor } from './agents.ts';
 import type { OidcCredentials } from './connection.ts';
+import { tlsOptions } from './tls.ts';
 
 /** A token that ends within this time is taken for one that has ended, in milliseconds. */
 const leeway = 10_000;
@@ -78,16 +79,16 @@ async function tokenEndpoint(oidc: OidcCredentials): Promise<URL> {
   return new URL(endpoint);
 }
 
-function send(
+async function send(
   oidc: OidcCredentials,
   url: URL,
   form?: Record<string, string>,
   authorization?: string,
 ): Promise<{ status: number; body: string }> {
   const tls = tlsOptions(url, { authorities: oidc.authorities }, undefined);
-  const agent = agentFor(url, oidc.proxies, tls, { keepAlive: false });
+  const agent = await agentFor(url, oidc.proxies, tls, { keepAlive: false });
   const body = form && new URLSearchParams(form).toString();
-  return new Promise((resolve, reject) => {
+  const answer = new Promise<{ status: number; body: string }>((resolve, reject) => {
     const request = (url.protocol === 'http:' ? http : https).request(
       url,
       {
@@ -112,7 +113,8 @@ function send(
     );
     request.once('error', reject);
     request.end(body);
-  }).finally(() => agent.destroy()) as Promise<{ status: number; body: string }>;
+  });
+  return answer.finally(() => agent.destroy());
 }
 
 /** The issuer's own reason (RFC 6749, section 5.2); nothing else of its answer, which may be a page. */

@@ -155,7 +155,7 @@ export class Transport {
   ): Promise<WebSocket> {
     const url = this.#url(path);
     url.search = query.toString();
-    const socket = this.#try(() => this.#wire.webSocket(url, protocol, credential), undefined);
+    const socket = await this.#try(() => this.#wire.webSocket(url, protocol, credential), signal);
     return new Promise((resolve, reject) => {
       const stop = () => socket.terminate();
       signal?.addEventListener('abort', stop, { once: true });
@@ -181,7 +181,7 @@ export class Transport {
 
   /** Frees the pooled connections, so that the process can end. */
   async close(): Promise<void> {
-    this.#wire.close();
+    await this.#wire.close();
   }
 
   async #exchange(request: ApiRequest, credential: Credential): Promise<Answer> {
@@ -212,7 +212,7 @@ export class Transport {
       Accept: request.accept ?? 'application/json',
       ...(body && { 'Content-Type': request.contentType ?? 'application/json', 'Content-Length': body.length }),
     };
-    const outgoing = this.#try(
+    const outgoing = await this.#try(
       () => this.#wire.request(url, { method: request.method, headers, signal }, credential),
       signal,
     );
@@ -227,9 +227,9 @@ export class Transport {
     return new URL(this.server.pathname.replace(/\/$/, '') + path, this.server.origin);
   }
 
-  #try<T>(open: () => T, signal: AbortSignal | undefined): T {
+  async #try<T>(open: () => Promise<T>, signal: AbortSignal | undefined): Promise<T> {
     try {
-      return open();
+      return await open();
     } catch (error) {
       throw this.#connectionError(error, signal);
     }

@@ -1,13 +1,13 @@
 import http from 'node:http';
 import https from 'node:https';
 import WebSocket from 'ws';
-import { agentFor, type TlsOptions, tlsOptions, watchTunnel } from './agents.ts';
+import { agentFor, watchTunnel } from './agents.ts';
 import type { Connection, Credential, Impersonation } from './connection.ts';
 import { describeProxy, proxyFor } from './proxy.ts';
+import { type TlsOptions, tlsOptions } from './tls.ts';
 
 /** Connections of one client certificate: the pool for requests, and what WebSockets are opened by. */
 interface Link {
-  client: Credential['client'];
   tls: TlsOptions;
   pool: http.Agent;
   /** A connection of the pool would be lost to it once it speaks another protocol. */
@@ -19,7 +19,8 @@ export class Wire {
   readonly #connection: Connection;
   readonly #server: URL;
   readonly #headers: http.OutgoingHttpHeaders;
-  readonly #links: Link[] = [];
+  readonly #links = new Map<Credential['client'], Promise<Link>>();
+  #isClosed = false;
 
   constructor(connection: Connection) {
     this.#connection = connection;
@@ -34,12 +35,12 @@ export class Wire {
   }
 
   /** The caller ends the request. @throws Error when a certificate, a key or a header cannot be used */
-  request(
+  async request(
     url: URL,
     options: { method: string; headers: http.OutgoingHttpHeaders; signal?: AbortSignal },
     credential: Credential,
-  ): http.ClientRequest {
-    const { tls, pool } = this.#link(credential.client);
+  ): Promise<http.ClientRequest> {
+    const { tls, pool } = await this.#link(credential.client);
     const client = url.protocol === 'http:' ? http : https;
     const request = client.request(url, {
       ...tls,
@@ -51,8 +52,8 @@ export class Wire {
     return request;
   }
 
-  webSocket(url: URL, protocol: string, credential: Credential): WebSocket {
-    const { tls, single } = this.#link(credential.client);
+  async webSocket(url: URL, protocol: string, credential: Credential): Promise<WebSocket> {
+    const { tls, single } = await this.#link(credential.client);
     const target = new URL(url);
     target.protocol = url.protocol === 'http:' ? 'ws:' : 'wss:';
     return new WebSocket(target, protocol, {
@@ -69,30 +70,42 @@ export class Wire {
   }
 
   /** Ends all connections, those under way to a proxy as well. */
-  close(): void {
-    for (const { pool, single } of this.#links) {
-      pool.destroy();
-      single.destroy();
-    }
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    for (const link of await Promise.allSettled(this.#links.values())) if (link.status === 'fulfilled') end(link.value);
   }
 
-  #link(client: Credential['client']): Link {
-    const known = this.#links.find((link) => link.client === client);
+  #link(client: Credential['client']): Promise<Link> {
+    const known = this.#links.get(client);
     if (known) return known;
+    // Requests that are under way go on with the certificate that they began with.
+    for (const link of this.#links.values()) void link.then(endIdle, () => undefined);
+    const link = this.#open(client);
+    this.#links.set(client, link);
+    return link;
+  }
+
+  async #open(client: Credential['client']): Promise<Link> {
     const tls = tlsOptions(this.#server, this.#connection.tls, client);
     const agent = (pooling: Parameters<typeof agentFor>[3]) =>
       agentFor(this.#server, this.#connection.proxies, tls, pooling);
-    // Requests that are under way go on with the certificate that they began with.
-    for (const { pool } of this.#links) for (const idle of Object.values(pool.freeSockets).flat()) idle?.destroy();
-    const link = {
-      client,
-      tls,
-      pool: agent({ keepAlive: true, maxSockets: 24 }),
-      single: agent({ keepAlive: false, tunnel: true }),
-    };
-    this.#links.push(link);
+    const [pool, single] = await Promise.all([
+      agent({ keepAlive: true, maxSockets: 24 }),
+      agent({ keepAlive: false, tunnel: true }),
+    ]);
+    const link = { tls, pool, single };
+    if (this.#isClosed) end(link);
     return link;
   }
+}
+
+function end({ pool, single }: Link): void {
+  pool.destroy();
+  single.destroy();
+}
+
+function endIdle({ pool }: Link): void {
+  for (const idle of Object.values(pool.freeSockets).flat()) idle?.destroy();
 }
 
 function authorization({ authorization }: Credential): http.OutgoingHttpHeaders {

@@ -20,7 +20,8 @@ export interface ControlPlane {
   stop(): Promise<void>;
 }
 
-export async function startControlPlane(): Promise<ControlPlane> {
+/** @param tokens lines of kube-apiserver's --token-auth-file: TOKEN,USER,UID,"GROUPS" */
+export async function startControlPlane(tokens: string[] = []): Promise<ControlPlane> {
   const programs = await ensureBinaries(['etcd', 'kube-apiserver'], {}, terminalReporter());
   const folder = mkdtempSync(path.join(tmpdir(), 'k8sk8s-api-'));
   const file = (name: string, content: string) => {
@@ -64,6 +65,7 @@ export async function startControlPlane(): Promise<ControlPlane> {
     '--allow-privileged=true',
     '--disable-admission-plugins=ServiceAccount',
     '--endpoint-reconciler-type=none',
+    ...(tokens.length > 0 ? [`--token-auth-file=${file('tokens.csv', `${tokens.join('\n')}\n`)}`] : []),
   ]);
   const server = `https://127.0.0.1:${secure}`;
   const plane: ControlPlane = {
