@@ -2,6 +2,7 @@ import type { X509Certificate } from 'node:crypto';
 import https from 'node:https';
 import type { Socket } from 'node:net';
 import { TLSSocket } from 'node:tls';
+import { abortable } from './abortable.ts';
 import { agentFor, watchTunnel } from './agents.ts';
 import type { Proxies } from './connection.ts';
 import { tlsOptions } from './tls.ts';
@@ -39,17 +40,23 @@ export async function handshake({
   const request = https.request(server, { ...tls, agent, signal: limit });
   watchTunnel(request, server, proxies);
   const shown = new Promise<X509Certificate>((resolve, reject) => {
-    const fail = (error: Error) =>
-      reject(limit.aborted ? Object.assign(new Error('no answer in time'), { code: 'ETIMEDOUT' }) : error);
-    request.once('error', fail);
+    request.once('error', reject);
     request.once('socket', (socket: Socket) => {
       if (!(socket instanceof TLSSocket)) return;
       socket.once('secureConnect', () => resolve(socket.getPeerX509Certificate()!));
-      socket.once('error', fail);
+      socket.once('error', reject);
     });
   });
-  return shown.finally(() => {
-    request.destroy();
-    agent.destroy();
-  });
+  return abortable(shown, limit)
+    .catch((error) => {
+      throw limit.aborted ? timeoutError() : error;
+    })
+    .finally(() => {
+      request.destroy();
+      agent.destroy();
+    });
+}
+
+function timeoutError(): Error {
+  return Object.assign(new Error('no answer in time'), { code: 'ETIMEDOUT' });
 }

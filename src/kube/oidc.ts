@@ -1,6 +1,7 @@
 import http from 'node:http';
 import https from 'node:https';
 import { messageOf, UserError } from '../base/errors.ts';
+import { abortable } from './abortable.ts';
 import { agentFor } from './agents.ts';
 import type { OidcCredentials } from './connection.ts';
 import { tlsOptions } from './tls.ts';
@@ -87,6 +88,7 @@ async function send(
 ): Promise<{ status: number; body: string }> {
   const tls = tlsOptions(url, { authorities: oidc.authorities }, undefined);
   const agent = await agentFor(url, oidc.proxies, tls, { keepAlive: false });
+  const limit = AbortSignal.timeout(patience);
   const body = form && new URLSearchParams(form).toString();
   const answer = new Promise<{ status: number; body: string }>((resolve, reject) => {
     const request = (url.protocol === 'http:' ? http : https).request(
@@ -95,7 +97,7 @@ async function send(
         ...tls,
         agent,
         method: body === undefined ? 'GET' : 'POST',
-        signal: AbortSignal.timeout(patience),
+        signal: limit,
         headers: {
           Accept: 'application/json',
           ...(authorization && { Authorization: authorization }),
@@ -114,7 +116,7 @@ async function send(
     request.once('error', reject);
     request.end(body);
   });
-  return answer.finally(() => agent.destroy());
+  return abortable(answer, limit).finally(() => agent.destroy());
 }
 
 /** The issuer's own reason (RFC 6749, section 5.2); nothing else of its answer, which may be a page. */

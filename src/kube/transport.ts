@@ -3,6 +3,7 @@ import type { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type WebSocket from 'ws';
 import { UserError } from '../base/errors.ts';
+import { abortable } from './abortable.ts';
 import type { Connection, Credential } from './connection.ts';
 import { type CredentialSource, sourceOf } from './credential-source.ts';
 import { ApiError, type ClusterRole, ConnectionError, type KubeStatus, notJson } from './errors.ts';
@@ -35,6 +36,9 @@ export const applyPatch = 'application/apply-patch+yaml';
 const longestWait = 30_000;
 /** No try begins later than this many milliseconds after the first. */
 const longestTrying = 20_000;
+
+/** Milliseconds for a WebSocket to open. */
+const handshakeTime = 15_000;
 
 interface Answer {
   status: number;
@@ -131,19 +135,8 @@ export class Transport {
   }
 
   /** A credential to send with; waiting for it ends with `signal`, while what fetches it goes on for others. */
-  async #credential(signal: AbortSignal | undefined): Promise<Credential> {
-    signal?.throwIfAborted();
-    if (!signal) return this.#source.current();
-    let stop: (() => void) | undefined;
-    const aborted = new Promise<never>((_, reject) => {
-      stop = () => reject(signal.reason);
-      signal.addEventListener('abort', stop, { once: true });
-    });
-    try {
-      return await Promise.race([this.#source.current(), aborted]);
-    } finally {
-      if (stop) signal.removeEventListener('abort', stop);
-    }
+  #credential(signal: AbortSignal | undefined): Promise<Credential> {
+    return abortable(this.#source.current(), signal);
   }
 
   async #upgrade(
@@ -156,27 +149,27 @@ export class Transport {
     const url = this.#url(path);
     url.search = query.toString();
     const socket = await this.#try(() => this.#wire.webSocket(url, protocol, credential), signal);
-    return new Promise((resolve, reject) => {
-      const stop = () => socket.terminate();
-      signal?.addEventListener('abort', stop, { once: true });
-      const settled = () => signal?.removeEventListener('abort', stop);
+    const limit = AbortSignal.timeout(handshakeTime);
+    const opened = new Promise<WebSocket>((resolve, reject) => {
       socket.once('open', () => {
-        settled();
         socket.pause();
         resolve(socket);
       });
       socket.once('unexpected-response', (_, response) => {
-        settled();
         text(response).then(
           (body) => reject(this.#statusError({ status: response.statusCode ?? 500, headers: response.headers, body })),
           reject,
         );
       });
-      socket.once('error', (error) => {
-        settled();
-        reject(signal?.aborted ? signal.reason : this.#connectionError(error, signal));
-      });
+      socket.on('error', (error) => reject(this.#connectionError(error, signal)));
     });
+    try {
+      return await abortable(opened, signal ? AbortSignal.any([signal, limit]) : limit);
+    } catch (error) {
+      socket.terminate();
+      if (limit.aborted && !signal?.aborted) throw this.#lost('ETIMEDOUT', 'no answer in time', error);
+      throw error;
+    }
   }
 
   /** Frees the pooled connections, so that the process can end. */
@@ -216,11 +209,12 @@ export class Transport {
       () => this.#wire.request(url, { method: request.method, headers, signal }, credential),
       signal,
     );
-    return new Promise((resolve, reject) => {
+    const answered = new Promise<http.IncomingMessage>((resolve, reject) => {
       outgoing.once('response', resolve);
       outgoing.once('error', (error) => reject(this.#connectionError(error, signal)));
       outgoing.end(body);
     });
+    return abortable(answered, signal);
   }
 
   #url(path: string): URL {

@@ -60,7 +60,6 @@ export class Wire {
       ...tls,
       agent: single,
       headers: { ...this.#headers, ...authorization(credential) } as Record<string, string>,
-      handshakeTimeout: 15_000,
       perMessageDeflate: false,
       finishRequest: (request) => {
         watchTunnel(request, this.#server, this.#connection.proxies);

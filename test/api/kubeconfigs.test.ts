@@ -69,11 +69,14 @@ async function run(each: Case, stdin: Stdin, command: string[]): Promise<Run> {
       ([name, value]) => [name, placed(value)],
     ),
   );
-  const words = [...(each.inPod ? inPod(home) : []), ...command, ...(each.args ?? []).map(placed)];
+  const around = each.inPod ? inPod(home) : each.throughPipe ? throughPipe : [];
+  const words = [...around, ...command, ...(each.args ?? []).map(placed)];
   const result = await start(words, stdin, env, home);
   rmSync(home, { recursive: true, force: true });
   return { ...result, said: result.said.replaceAll(home, 'DIR') };
 }
+
+const throughPipe = ['bash', '-c', 'exec "$@" --kubeconfig /dev/fd/9 9< <(cat config)', 'bash'];
 
 /** A mount namespace with the service account where a pod has it. */
 function inPod(home: string): string[] {
@@ -102,7 +105,7 @@ function start(words: string[], stdin: Stdin, env: Record<string, string>, cwd: 
     const limit = setTimeout(() => {
       hangs = true;
       process.kill(-child.pid!, 'SIGKILL');
-    }, 25_000);
+    }, 60_000);
     child.once('close', (code) => {
       clearTimeout(limit);
       resolve({ outcome: hangs ? 'hangs' : code === 0 ? 'in' : 'refused', said });

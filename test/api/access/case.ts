@@ -16,6 +16,8 @@ export interface Case {
   better?: { why: string; kubectl: Outcome | 'either'; k8sk8s: Outcome };
   /** Of a refusal: what k8sk8s has to name. */
   says?: string[];
+  /** The file `config` comes through a pipe, which can be read once: `--kubeconfig <(some command)`. */
+  throughPipe?: boolean;
   /** Run in a pod's view of the file system, with `token` and so on as its service account. */
   inPod?: boolean;
 }

@@ -71,6 +71,7 @@ export function casesIn(world: AccessWorld): Case[] {
     },
     { name: '--context', ...config(make.of({ top: { 'current-context': 'gone' } })), args: ['--context', 'x'] },
     { name: '--kubeconfig before KUBECONFIG', ...twoFiles(bad, good), args: ['--kubeconfig', 'DIR/second'] },
+    { name: 'a kubeconfig that comes through a pipe', ...config(good), throughPipe: true },
     { name: 'an empty --kubeconfig', ...config(good), args: ['--kubeconfig', ''] },
     { name: 'the default file', files: { '.kube/config': good }, env: { KUBECONFIG: '' }, expect: 'in' },
     {
