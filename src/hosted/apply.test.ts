@@ -15,7 +15,7 @@ class Answering extends Transport {
   readonly #answer: (request: ApiRequest) => unknown;
 
   constructor(answer: (request: ApiRequest) => unknown) {
-    super('https://hosted.test', async () => ({}), 'hosted');
+    super({ server: 'https://hosted.test' }, 'hosted');
     this.#answer = answer;
   }
 

@@ -122,9 +122,9 @@ test.each([
 test.each(['h/p', '/p', '//h', 'ftp://h', 'https://', 'a b', 'https://h:99999', 'h:1\u0007'])(
   'the server %j is none, and the file, the entry and the field are named',
   (server) => {
-    const { what, anchor, exitCode } = refusal(config({ token: 't' }, { server }));
+    const { what, anchor, kind } = refusal(config({ token: 't' }, { server }));
     expect([what.includes(at('config')), what.includes('"c"'), what.includes('server')]).toEqual([true, true, true]);
-    expect({ anchor, exitCode }).toEqual({ anchor: 'infra-kubeconfig', exitCode: 2 });
+    expect({ anchor, kind }).toEqual({ anchor: 'infra-kubeconfig', kind: 'usage' });
   },
 );
 

@@ -72,7 +72,7 @@ class StoreTransport extends Transport {
   readonly #answer: (request: ApiRequest) => Promise<unknown>;
 
   constructor(answer: (request: ApiRequest) => Promise<unknown>) {
-    super('https://infra.test', async () => ({}));
+    super({ server: 'https://infra.test' });
     this.#answer = answer;
   }
 
