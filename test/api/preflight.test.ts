@@ -262,8 +262,8 @@ describe('credentials', () => {
     expect(JSON.stringify(outcome)).toContain('401');
   });
   test('none at all', async () => {
-    const { anchor } = await refused(withoutClient);
-    expect(anchor).toBe('infra-unauthorized');
+    // Refused before anything is sent: kubectl would ask for a user name.
+    await expect(refused(withoutClient)).rejects.toMatchObject({ anchor: 'infra-kubeconfig' });
   });
   test("another cluster's CA", async () => {
     const { certificate } = await createAuthority('another cluster');
