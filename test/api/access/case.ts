@@ -1,7 +1,7 @@
 import type { AccessWorld } from './world.ts';
 
 /** What is seen: the exit code says whether somebody got in. */
-export type Outcome = 'in' | 'refused';
+type Outcome = 'in' | 'refused';
 
 /** One set of kubeconfigs, and what has to come of it. */
 export interface Case {
