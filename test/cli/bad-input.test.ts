@@ -253,7 +253,7 @@ const cases: Record<string, Case[]> = {
       'a server that is no URL',
       option('--kubeconfig', 'not-a-url'),
       'infra-kubeconfig',
-      ['not-a-url', 'cluster "x"', '127.0.0.1:6443 or so'],
+      ['not-a-url', '127.0.0.1:6443 or so'],
     ],
     ['a plugin that is missing', option('--kubeconfig', 'plugin-missing'), 'infra-credentials', ['"no-such-plugin"']],
     ['a plugin that fails', option('--kubeconfig', 'plugin-fails'), 'infra-credentials', ['"false"']],
