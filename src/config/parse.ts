@@ -6,9 +6,9 @@ import { type ClusterSpec, type ClusterSpecInput, clusterSpec, type FlagMeta } f
 import { resolveVersion } from './versions.ts';
 
 /**
- * Checks what was given and fills in defaults. Reports every problem at once.
+ * Validates the given values and adds defaults. Reports all problems together.
  *
- * @param source where the values stand, for the message: `on the command line`, `in cluster.yaml`
+ * @param source where the values come from, for the message: `on the command line`, `in cluster.yaml`
  * @throws UserError `bad-values`
  */
 export function parseSpec(input: Partial<ClusterSpecInput>, source: string): ClusterSpec {
@@ -29,7 +29,7 @@ export function parseSpec(input: Partial<ClusterSpecInput>, source: string): Clu
   return { ...spec, kubernetesVersion: resolveVersion(spec.kubernetesVersion)! };
 }
 
-/** `--service-cidr` for `serviceCidr`: names a field as the person typed it. */
+/** `--service-cidr` for `serviceCidr`: the name of a field as a person types it. */
 export function flagOf(field: string): string {
   const schema = (clusterSpec.shape as Record<string, z.ZodType>)[field];
   const meta = schema?.meta() as FlagMeta | undefined;

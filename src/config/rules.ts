@@ -2,7 +2,7 @@ import { contains, isIpv4, overlaps, parseCidr } from '../base/cidr.ts';
 import type { ClusterSpec } from './schema.ts';
 import { isTested, knownMinor, knownMinors, resolveVersion } from './versions.ts';
 
-/** What is wrong between fields that are each fine alone: a sentence each, none when nothing is. Pure. */
+/** The problems between fields that are valid by themselves, one sentence each. Pure. */
 export function problemsBetween(spec: ClusterSpec): string[] {
   const problems: string[] = [];
   const services = parseCidr(spec.serviceCidr)!;
@@ -22,7 +22,7 @@ export function problemsBetween(spec: ClusterSpec): string[] {
     problems.push('--audit-policy and --no-audit contradict each other: leave one of them out');
   if (isIpv4(spec.host) && spec.expose === 'ingress')
     problems.push(
-      `--host ${spec.host} is an address, and an ingress needs a name to choose by: give a name, or --expose nodeport`,
+      `--host ${spec.host} is an address, and an ingress needs a host name: give a name, or --expose nodeport`,
     );
   if (
     spec.expose === 'nodeport' &&
@@ -36,7 +36,7 @@ export function problemsBetween(spec: ClusterSpec): string[] {
     );
   if (spec.etcdStorage === 'ephemeral' && spec.etcdMembers > 1)
     problems.push(
-      `--etcd-members ${spec.etcdMembers} needs volumes, and --etcd-storage is ephemeral: a member whose data went with its pod may not vote as if it remembered. A new plane takes --etcd-storage SIZE; how one that is there gets volumes is in docs/durability.md`,
+      `--etcd-members ${spec.etcdMembers} needs volumes, and --etcd-storage is ephemeral: a member that lost its data with its pod must not vote as if it still had them. Give --etcd-storage SIZE for a new plane; docs/durability.md says how an existing plane gets volumes`,
     );
   if (spec.etcdStorage === 'ephemeral' && spec.etcdStorageClass !== undefined)
     problems.push('--etcd-storage-class has no use with --etcd-storage ephemeral: leave one of them out');
@@ -44,7 +44,7 @@ export function problemsBetween(spec: ClusterSpec): string[] {
   if (!isTested(resolved) && !spec.allowUntestedVersion) {
     const known = knownMinor(resolved);
     problems.push(
-      `--kubernetes-version ${resolved} was not tested with this k8sk8s (${known ? `of ${known.minor} it knows ${known.patch}` : `it knows ${knownMinors.map((each) => each.patch).join(', ')}`}); add --allow-untested-version to try it all the same`,
+      `--kubernetes-version ${resolved} was not tested with this k8sk8s (${known ? `of ${known.minor} it knows ${known.patch}` : `it knows ${knownMinors.map((each) => each.patch).join(', ')}`}); add --allow-untested-version to try it anyway`,
     );
   }
   return problems;

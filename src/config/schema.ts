@@ -19,15 +19,15 @@ import {
 } from './values.ts';
 import { knownMinors, newest } from './versions.ts';
 
-/** How a field of the spec is given on the command line. */
+/** The command line option of a field of the spec. */
 export interface FlagMeta {
-  /** Without the dashes; `no-` in front means that giving it makes the field false. */
+  /** Without the dashes; an option that begins with `no-` sets the field to false. */
   flag: string;
   short?: string;
-  /** Placeholder of the value: none means that the flag takes no value. */
+  /** Placeholder of the value; absent for a flag without a value. */
   arg?: string;
   help: string;
-  /** Under which heading the help has it. */
+  /** The heading in the help. */
   group: 'Address' | 'Hosted cluster' | 'Pods of the plane' | 'Arguments of components' | 'Keys' | 'Images';
   /** It may be repeated. */
   list?: boolean;
@@ -56,13 +56,13 @@ const args = (component: string, name: string) =>
       }),
     );
 
-/** Odd numbers, so that one more member is one more that may be lost; above 5 they would only be slower. */
+/** Odd numbers: an even number tolerates no more lost members than the odd number below it. More than 5 would only be slower. */
 const memberCounts = [1, 3, 5];
 export const maximumMembers = Math.max(...memberCounts);
 
 /**
- * What a hosted cluster is, in one schema: the command line's flags, cluster.yaml and the recorded state are all made
- * from it. What one value may be stands in values.ts, what fields ask of each other in rules.ts.
+ * The spec of a hosted cluster in one schema, from which the command line's options, cluster.yaml and the record are made.
+ * values.ts says what one value may be, rules.ts which values fit together.
  */
 export const clusterSpec = z.strictObject({
   host: hostName.meta(
@@ -99,7 +99,7 @@ export const clusterSpec = z.strictObject({
         group: 'Hosted cluster',
         flag: 'profile',
         arg: 'NAME',
-        help: 'default, or lite: less memory and processor time when idle, slower when there is much to read',
+        help: 'default, or lite: less memory and processor time when idle, slower with many reads',
       }),
     ),
   allowUntestedVersion: z
@@ -109,7 +109,7 @@ export const clusterSpec = z.strictObject({
       flag({
         group: 'Hosted cluster',
         flag: 'allow-untested-version',
-        help: 'take a version that k8sk8s was not tested with, alphas included',
+        help: 'allow a version that was not tested with k8sk8s, alphas included',
       }),
     ),
   expose: z
@@ -142,7 +142,7 @@ export const clusterSpec = z.strictObject({
         group: 'Address',
         flag: 'ingress-annotation',
         arg: 'KEY=VALUE',
-        help: 'annotation for the ingress, such as the one that switches TLS passthrough on',
+        help: 'annotation for the ingress, for example the one that switches TLS passthrough on',
         map: true,
       }),
     ),
@@ -151,7 +151,7 @@ export const clusterSpec = z.strictObject({
       group: 'Address',
       flag: 'node-port',
       arg: 'PORT',
-      help: 'fix the number of the node port, which is allocated otherwise',
+      help: 'number of the node port; by default the infra cluster allocates one',
     }),
   ),
   workerEndpoint: httpsUrl.optional().meta(
@@ -189,7 +189,7 @@ export const clusterSpec = z.strictObject({
         group: 'Hosted cluster',
         flag: 'egress',
         arg: 'HOW',
-        help: "how the API server reaches pods (webhooks, aggregated APIs, service and pod proxy): kubelet (through the kubelets' port-forward), konnectivity (through agents on the workers) or none (pods with hostNetwork alone)",
+        help: "how the API server reaches pods (webhooks, aggregated APIs, service and pod proxy): kubelet (through the kubelets' port-forward), konnectivity (through agents on the workers) or none (only pods with hostNetwork)",
       }),
     ),
   konnectivityEndpoint: hostAndPort.optional().meta(
@@ -281,7 +281,7 @@ export const clusterSpec = z.strictObject({
         group: 'Hosted cluster',
         flag: 'audit-policy',
         arg: 'FILE',
-        help: 'an audit.k8s.io/v1 Policy instead of the default one, which logs who did what and no bodies',
+        help: 'an audit.k8s.io/v1 Policy instead of the default one, which logs who did what, without bodies',
         file: true,
       }),
     ),
@@ -289,7 +289,7 @@ export const clusterSpec = z.strictObject({
     .boolean()
     .default(true)
     .meta(
-      flag({ group: 'Hosted cluster', flag: 'no-audit', help: 'keep no audit log (k8sk8s logs --audit shows it)' }),
+      flag({ group: 'Hosted cluster', flag: 'no-audit', help: 'write no audit log (k8sk8s logs --audit shows it)' }),
     ),
   resources: z
     .array(resources)
@@ -338,7 +338,7 @@ export const clusterSpec = z.strictObject({
         group: 'Pods of the plane',
         flag: 'replicas',
         arg: 'N',
-        help: 'API servers, controller-managers and schedulers, each on an infra node of its own where there are enough',
+        help: 'API servers, controller-managers and schedulers, each on an infra node of its own if there are enough nodes',
       }),
     ),
   etcdMembers: z.coerce
@@ -350,7 +350,7 @@ export const clusterSpec = z.strictObject({
         group: 'Pods of the plane',
         flag: 'etcd-members',
         arg: '1|3|5',
-        help: 'etcd members; with 3 one may be lost, with 5 two',
+        help: 'etcd members: 3 tolerate the loss of one, 5 of two',
       }),
     ),
   etcdStorage: etcdStorage.default('auto').meta(
@@ -358,7 +358,7 @@ export const clusterSpec = z.strictObject({
       group: 'Pods of the plane',
       flag: 'etcd-storage',
       arg: 'auto|ephemeral|SIZE',
-      help: "a volume of SIZE such as 10Gi for each etcd member, ephemeral (in etcd's pod), or auto: what the plane has, for a new one a volume where the infra cluster has a default StorageClass",
+      help: "a volume of SIZE such as 10Gi for each etcd member, ephemeral (in etcd's pod), or auto: what the plane has; a new plane gets a volume if the infra cluster has a default StorageClass",
     }),
   ),
   etcdStorageClass: objectName('StorageClass')
@@ -398,7 +398,7 @@ export const clusterSpec = z.strictObject({
         group: 'Keys',
         flag: 'seal',
         arg: 'KIND',
-        help: "keep the key of the plane's CA sealed by what --seal-file names: passphrase-file, key-file (age) or none",
+        help: "seal the key of the plane's CA with the file of --seal-file: passphrase-file, key-file (age) or none",
       }),
     ),
   imagePullSecret: objectName('Secret')
@@ -413,7 +413,7 @@ export const clusterSpec = z.strictObject({
     ),
 });
 
-/** A whole, valid description of a hosted cluster. */
+/** A complete, valid spec of a hosted cluster. */
 export type ClusterSpec = z.infer<typeof clusterSpec>;
-/** What a person gave: fields that are absent take their recorded value or their default. */
+/** What a person gave: absent fields get their recorded value or their default. */
 export type ClusterSpecInput = z.input<typeof clusterSpec>;

@@ -5,11 +5,11 @@ import { components } from './components.ts';
 import { knownMinors, newest, resolveVersion } from './versions.ts';
 
 /*
- * What one value may be: each is a schema for a field of the spec. A refusal goes on after the option and the value:
+ * What one value may be: each is a schema for a field of the spec. An error message continues after the option and the value:
  * `--host "x y" contains a space`.
  */
 
-/** A string in which `problem` finds nothing; what it finds, it says in words that become the message. */
+/** A string for which `problem` returns undefined; any other result is the error message. */
 function checked(problem: (value: string) => string | undefined) {
   return z.string().superRefine((value, context) => {
     const message = problem(value);

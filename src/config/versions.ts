@@ -17,7 +17,7 @@ export const knownMinors: KnownMinor[] = [
 
 export const newest = knownMinors[0]!;
 
-/** What a hosted cluster runs beside Kubernetes itself, with the names under which upstream publishes them. */
+/** The other programs of a hosted cluster, under the names of their upstream images. */
 export const otherImages = {
   flannel: 'ghcr.io/flannel-io/flannel:v0.28.10',
   flannelCni: 'ghcr.io/flannel-io/flannel-cni-plugin:v1.9.1-flannel3',
@@ -51,7 +51,7 @@ export function knownMinor(version: string): KnownMinor | undefined {
   return knownMinors.find((known) => known.minor === minorOf(version));
 }
 
-/** Whether `version` is, to the patch, one that the tests deploy and join workers to. */
+/** Whether the tests deploy exactly this version, patch included, and join workers to it. */
 export function isTested(version: string): boolean {
   return knownMinors.some((known) => known.patch === version);
 }

@@ -5,7 +5,7 @@ import type { Pod } from '../kube/objects.ts';
 import { podsOf } from '../live/pods.ts';
 
 export interface Member {
-  /** Hexadecimal, as etcdctl takes it. */
+  /** Hexadecimal, as etcdctl expects it. */
   id: string;
   /** Empty until the member has started once. */
   name: string;
@@ -22,7 +22,7 @@ export interface MemberStatus {
   revision: number;
   raftIndex: number;
   raftTerm: number;
-  /** Bytes: of the file, of it in use, and how large it may become. */
+  /** Bytes: size of the file, the part in use, and the quota. */
   size: number;
   inUse: number;
   quota: number;
@@ -34,7 +34,7 @@ export interface Alarm {
   kind: 'NOSPACE' | 'CORRUPT' | string;
 }
 
-/** What etcdctl says when it fails, in its own words. */
+/** The message of an etcdctl that failed. */
 export class EtcdError extends Error {
   constructor(message: string) {
     super(message);
@@ -45,9 +45,9 @@ export class EtcdError extends Error {
 const pki = '/etc/etcd/pki';
 
 /**
- * etcdctl in the pod of one of the members. It asks the others at the addresses by which members know each other, so it
- * sees who is cut off as they do; EtcdGateway reaches a pod whatever its network is like, and is for what has to come out
- * of etcd as bytes, or is asked where no pod can be entered.
+ * etcdctl in the pod of one member. It asks the other members at the addresses that members use for each other, so it sees
+ * the same broken connections. EtcdGateway reaches a pod whatever its network is like; it is for bytes that come out of
+ * etcd, and for cases without exec.
  */
 export class Etcdctl {
   readonly #cluster: InfraCluster;
@@ -59,9 +59,9 @@ export class Etcdctl {
   }
 
   /**
-   * Asks the pod's own member, which passes on to the leader what is for it.
+   * Asks the pod's own member, which forwards requests for the leader.
    *
-   * @throws EtcdError with etcdctl's words, ExecError when it could not be run
+   * @throws EtcdError with etcdctl's message, ExecError when it could not be run
    */
   async run(args: string[], options: { address?: string; seconds?: number } = {}): Promise<string> {
     const { address = '127.0.0.1', seconds = 10 } = options;
@@ -82,7 +82,7 @@ export class Etcdctl {
     }));
   }
 
-  /** By address; members that do not answer within a few seconds are left out. */
+  /** By address; members that do not answer within a few seconds are omitted. */
   async status(addresses: string[]): Promise<Map<string, MemberStatus>> {
     // Exit code 1 when only some of them answered.
     const { stdout } = await this.#exec(addresses, ['endpoint', 'status', '-w', 'json'], 4);
@@ -137,7 +137,7 @@ export class Etcdctl {
 }
 
 /**
- * etcdctl in the first pod that can run it: a ready one where there is one.
+ * etcdctl in the first pod that can run it, a ready one if possible.
  *
  * @throws UserError `etcd-unreachable` when none of etcd's containers runs
  */
@@ -145,7 +145,7 @@ export async function openEtcdctl(cluster: InfraCluster, planeId: string): Promi
   const pods = await podsOf(cluster, planeId, 'etcd');
   const running = pods.filter(({ metadata, status }) => !metadata.deletionTimestamp && hasStarted(status));
   const ready = running.find(({ status }) => status?.containerStatuses?.every((each) => each.ready));
-  // One that ends again and again would be caught between two ends.
+  // A pod in a crash loop may stop during the exec.
   const chosen = ready ?? running.toSorted((a, b) => startOf(a).localeCompare(startOf(b)))[0];
   if (chosen) return new Etcdctl(cluster, chosen.metadata.name);
   throw new UserError({
@@ -164,13 +164,13 @@ function hasStarted(status: Pod['status']): boolean {
   return status?.containerStatuses?.some(({ name, state }) => name === 'etcd' && state?.running !== undefined) ?? false;
 }
 
-/** What an error of etcdctl means for the person. */
+/** Explains an error of etcdctl to the user. */
 export function explainEtcd(error: unknown, doing: string, namespace: string): unknown {
   if (!(error instanceof EtcdError || error instanceof ExecError)) return error;
   return new UserError({
     what: `cannot ${doing}`,
     why: error.message,
-    fix: `look at: k8sk8s etcd members -n ${namespace}; without a majority of the members nothing can be changed: k8sk8s etcd repair -n ${namespace}`,
+    fix: `look at: k8sk8s etcd members -n ${namespace}; without a majority of its members etcd cannot change anything: k8sk8s etcd repair -n ${namespace}`,
     anchor: 'etcd-unreachable',
     cause: error,
   });

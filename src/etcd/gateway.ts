@@ -6,20 +6,20 @@ import type { InfraCluster } from '../kube/infra-cluster.ts';
 import { trusted } from '../pki/authority.ts';
 import type { PkiBundle } from '../pki/certificates.ts';
 
-/** What a member says about itself. */
+/** The status of a member. */
 export interface MemberStatus {
-  /** Of etcd, `3.7.3`. */
+  /** Version of etcd, `3.7.3`. */
   version: string;
-  /** Of the key-value store. */
+  /** Revision of the key-value store. */
   revision: number;
-  /** Bytes of the database's file. */
+  /** Size of the database's file, in bytes. */
   dbSize: number;
-  /** Of the whole cluster: `NOSPACE` (writes are refused), `CORRUPT`. */
+  /** Alarms of the whole cluster: `NOSPACE` (writes are refused), `CORRUPT`. */
   alarms: string[];
 }
 
 export interface Snapshot {
-  /** Bytes of the whole snapshot, its hash included, known when the first of them have come. */
+  /** Size of the whole snapshot in bytes, with its hash; known when the first bytes have come. */
   size: number;
   chunks: AsyncGenerator<Buffer>;
 }
@@ -29,26 +29,26 @@ export interface KeyValue {
   value: string;
 }
 
-/** What opens etcd's client port, in PEM. */
+/** A client's credentials for etcd, in PEM. */
 export interface EtcdClient {
   ca: string;
   cert: string;
   key: string;
 }
 
-/** As many operations as etcd takes in one transaction (its `--max-txn-ops`). */
+/** The limit of operations in one transaction of etcd (its `--max-txn-ops`). */
 const longestTransaction = 128;
-/** SHA-256, which etcd puts behind the database. */
+/** Length of the SHA-256 that etcd appends to the database. */
 const digestLength = 32;
-/** Milliseconds after which a connection on which nothing comes is given up. */
+/** Milliseconds without a byte after which a connection is closed. */
 const longestSilence = 30_000;
 
-/** Where the streams of one member begin: how a connection to its client port comes about. */
+/** Opens a connection to the client port of a member. */
 type Dial = (signal?: AbortSignal) => Promise<tls.TLSSocket>;
 
 /**
  * etcd's own JSON gateway (https://etcd.io/docs/latest/dev-guide/api_grpc_gateway/) of one member, with the API server's
- * client certificate. Nothing has to be in etcd's image but etcd, and nothing is written in its pod.
+ * client certificate. It needs nothing but etcd in etcd's image, and writes nothing in its pod.
  */
 export class EtcdGateway {
   readonly #dial: Dial;
@@ -57,7 +57,7 @@ export class EtcdGateway {
     this.#dial = dial;
   }
 
-  /** Through a port-forward to the member's pod, as a person with the rights of the namespace may. */
+  /** Through a port-forward to the member's pod, which the rights of the namespace allow. */
   static ofPod(cluster: InfraCluster, bundle: PkiBundle, pod: string): EtcdGateway {
     return new EtcdGateway(async (signal) => {
       const socket = await cluster.forward(pod, 2379, signal);
@@ -65,7 +65,7 @@ export class EtcdGateway {
     });
   }
 
-  /** Straight to a member's address, for what runs where the infra cluster's services are reached. */
+  /** Directly to a member's address, for programs that reach the infra cluster's services. */
   static at(host: string, client: EtcdClient): EtcdGateway {
     return new EtcdGateway(() => secured(tls.connect({ ...client, host, port: 2379 })));
   }
@@ -82,16 +82,16 @@ export class EtcdGateway {
       version,
       revision: Number(header.revision ?? 0),
       dbSize: Number(dbSize ?? 0),
-      // `memberID:… alarm:NOSPACE `, one for each member that raised it, among other words.
+      // `memberID:… alarm:NOSPACE `, once for each member that raised it, among other text.
       alarms: [...new Set((errors ?? []).flatMap((text) => /alarm:([A-Z]+)/.exec(text)?.[1] ?? []))],
     };
   }
 
   /**
-   * Writes keys that are not there yet, as many at a time as one transaction takes; where one of them is there, none of
-   * those.
+   * Writes keys that do not exist yet, in transactions of the largest size. If one key of a transaction exists, that transaction
+   * writes nothing.
    *
-   * @returns whether all were written
+   * @returns whether all keys were written
    * @throws UserError `etcd-unreachable`
    */
   async create(pairs: KeyValue[], signal?: AbortSignal): Promise<boolean> {
@@ -111,9 +111,9 @@ export class EtcdGateway {
   }
 
   /**
-   * The member's database as it is now, followed by its SHA-256: the bytes that `etcdctl snapshot save` would write.
+   * The member's database followed by its SHA-256: the bytes that `etcdctl snapshot save` would write.
    *
-   * @throws UserError `etcd-unreachable` at once or while the bytes come
+   * @throws UserError `etcd-unreachable`, at the call or from the stream
    */
   async snapshot(signal?: AbortSignal): Promise<Snapshot> {
     const chunks = blobs(await this.#post('/v3/maintenance/snapshot', signal));
@@ -179,7 +179,7 @@ async function* blobs(body: Readable): AsyncGenerator<{ blob: Buffer; remaining:
         result?: { remaining_bytes?: string; blob?: string };
         error?: { message?: string };
       };
-      if (!result) throw new Error(error?.message ?? 'it sent something that is no snapshot');
+      if (!result) throw new Error(error?.message ?? 'it sent something that is not a snapshot');
       yield { blob: Buffer.from(result.blob ?? '', 'base64'), remaining: Number(result.remaining_bytes ?? 0) };
     }
   } catch (error) {
@@ -207,7 +207,7 @@ function unreachable(error: unknown): unknown {
   return new UserError({
     what: 'etcd does not answer',
     why: messageOf(error) === 'aborted' ? 'the connection to it broke off' : messageOf(error),
-    fix: 'k8sk8s status, with the same -n, names what is not well; run the command again when it is',
+    fix: 'k8sk8s status, with the same -n, names the problem; run the command again when it is solved',
     anchor: 'etcd-unreachable',
     cause: error,
   });

@@ -13,20 +13,20 @@ import { waitFor } from '../ui/wait-for.ts';
 import type { Work } from '../ui/work.ts';
 import { type Etcdctl, EtcdError, explainEtcd, type Member, openEtcdctl } from './etcdctl.ts';
 
-/** What is needed to wait for a plane's members. */
+/** Everything that waiting for a plane's members needs. */
 export interface Waiting {
   cluster: InfraCluster;
   planeId: string;
-  /** What is known to keep pods from coming up. */
+  /** Why pods cannot start, as far as it is known. */
   failure(): UserError | undefined;
-  /** Milliseconds that a member may take. */
+  /** Time limit for one member, in milliseconds. */
   timeout: number;
   signal: AbortSignal;
 }
 
-/** What is needed to change a plane's members. */
+/** Everything that changing a plane's members needs. */
 export interface EtcdPlane extends Waiting {
-  /** Service addresses of all members that there are or are to be. */
+  /** Service addresses of all existing and wanted members. */
   addresses: string[];
   /** The StatefulSet for a membership. */
   build(membership: Membership): Workload;
@@ -34,10 +34,10 @@ export interface EtcdPlane extends Waiting {
 }
 
 /**
- * Brings the cluster to `wanted` voting members, one after the other: each joins as a learner, which does not count for
- * the majority, and votes once it has all data. Goes on where a killed run stopped.
+ * Grows the cluster to `wanted` voting members, one after the other: each joins as a learner, which does not count for
+ * the quorum, and votes once it has all data. Continues where a killed run stopped.
  *
- * @throws UserError when a member does not come up, or there is no majority to agree on it
+ * @throws UserError when a member does not start, or there is no quorum
  */
 export async function growTo(plane: EtcdPlane, wanted: number): Promise<void> {
   for (let member = 0; member < wanted; member++) {
@@ -47,13 +47,13 @@ export async function growTo(plane: EtcdPlane, wanted: number): Promise<void> {
   }
 }
 
-/** Pods that etcd's StatefulSet is to have; none before there is one. */
+/** The replicas of etcd's StatefulSet; 0 before it exists. */
 export function presentMembers(existing: Existing): number {
   const [statefulSet] = existing.ofKind<Workload>('StatefulSet');
   return statefulSet ? (statefulSet.spec.replicas ?? 1) : 0;
 }
 
-/** The members as they are. */
+/** The members as etcd reports them. */
 async function membersOf(plane: EtcdPlane): Promise<Member[]> {
   return asking(plane, 'read the members of etcd', (etcd) => etcd.members());
 }
@@ -66,7 +66,7 @@ function isVoting(member: Member | undefined): boolean {
   return member !== undefined && !member.learner && member.name !== '';
 }
 
-/** Everything that the members of a plane are changed by. @param failure what is known to keep pods from coming up */
+/** Everything for changes of a plane's members. @param failure why pods cannot start, as far as it is known */
 export function etcdPlane(
   cluster: InfraCluster,
   { record, spec, addresses, storage, bundle }: Pick<Plane, 'record' | 'spec' | 'addresses' | 'storage' | 'bundle'>,
@@ -88,9 +88,9 @@ export function etcdPlane(
 const peerUrlOf = (address: string): string => `https://${address}:2380`;
 
 /**
- * Gives a member that lost its data, or cannot start with it, a new life: out of the cluster, and in again from nothing.
+ * Replaces a member that lost its data, or cannot start with it: removes it from the cluster and adds it again, empty.
  *
- * @throws UserError when there is no majority without it, or it does not come up
+ * @throws UserError when there is no quorum without it, or it does not start
  */
 export async function replaceMember(plane: EtcdPlane, member: number): Promise<void> {
   const members = await membersOf(plane);
@@ -108,9 +108,9 @@ export async function replaceMember(plane: EtcdPlane, member: number): Promise<v
 }
 
 /**
- * One member, which the others do not know yet or only as a learner, from nothing to a vote.
+ * Adds one member, which the others do not know yet or know as a learner, until it votes.
  *
- * @param anew whether its pod and volume are known to be of no use
+ * @param anew whether its pod and volume are known to be useless
  */
 async function join(plane: EtcdPlane, member: number, members: Member[], anew = false): Promise<void> {
   const { cluster, planeId, addresses, reporter } = plane;
@@ -125,7 +125,7 @@ async function join(plane: EtcdPlane, member: number, members: Member[], anew = 
     joining: true,
   };
   const before = pods.find(({ metadata }) => metadata.name === name);
-  // What a pod of an earlier life left on the volume keeps etcd from joining again.
+  // Old data on the volume prevents etcd from joining again.
   if (!self && !before) await deleteClaim(plane, member);
   if (!self) {
     await asking(plane, `add member ${name}`, (etcd) =>
@@ -141,14 +141,14 @@ async function join(plane: EtcdPlane, member: number, members: Member[], anew = 
   await podReady(plane, name);
 }
 
-/** Whether a pod was made to join this very cluster. */
+/** Whether a pod was created to join this cluster. */
 function joins(pod: Pod, membership: Membership, plane: EtcdPlane): boolean {
   const args = (workload: { containers: { args?: string[] }[] }) =>
     workload.containers[0]?.args?.find((argument) => argument.startsWith('--initial-cluster=')) ?? '';
   return args(pod.spec) === args(plane.build(membership).spec.template.spec);
 }
 
-/** A pod and its volume from scratch: the claim ends with the pod that uses it, and the StatefulSet makes others. */
+/** Deletes a pod and its claim; the StatefulSet creates new ones. The claim is deleted only after the pod that uses it. */
 async function renew(plane: EtcdPlane, member: number, pod: Pod): Promise<void> {
   const gone = await beginDeletingClaim(plane, member);
   await deletePod(plane, pod);
@@ -179,16 +179,16 @@ async function promote(plane: EtcdPlane, member: number): Promise<void> {
       new UserError({
         what: `etcd member etcd-${member} did not catch up within ${after}`,
         why: last,
-        fix: `run the same command again, it goes on where it stopped; its log: k8sk8s logs -n ${plane.cluster.namespace} etcd`,
+        fix: `run the same command again, it continues where it stopped; its log: k8sk8s logs -n ${plane.cluster.namespace} etcd`,
         anchor: 'etcd-member',
       }),
   });
 }
 
 /**
- * Takes the last members away, one after the other, each with its pod and claim.
+ * Removes the last members, one after the other, each with its pod and claim.
  *
- * @param present pods that there are
+ * @param present the number of pods now
  */
 export async function shrinkTo(plane: EtcdPlane, wanted: number, present: number): Promise<void> {
   for (let member = present - 1; member >= wanted; member--) {
@@ -207,7 +207,7 @@ export async function shrinkTo(plane: EtcdPlane, wanted: number, present: number
   }
 }
 
-/** So that no write waits for an election. */
+/** Moves the leadership, so that no write waits for an election. */
 async function handOver(plane: EtcdPlane, self: Member, rest: number[]): Promise<void> {
   await asking(plane, 'move the leadership of etcd', async (etcd) => {
     const status = await etcd.status(plane.addresses);
@@ -218,8 +218,8 @@ async function handOver(plane: EtcdPlane, self: Member, rest: number[]): Promise
 }
 
 /**
- * Replaces pods that were made of another template: those that are not ready at once, since they serve nobody and perhaps
- * cannot start by that template; the others one after the other, the rest being ready before each.
+ * Replaces pods that were created from another template. Pods that are not ready are replaced at once, because they serve nobody
+ * and may never start from that template; the others follow one by one, each when all other pods are ready.
  *
  * @param statefulSet etcd's, as it was rendered
  */
@@ -252,7 +252,7 @@ export async function statefulSet(plane: EtcdPlane): Promise<Workload | undefine
   return plane.cluster.get<Workload>({ apiVersion: 'apps/v1', kind: 'StatefulSet' }, 'etcd');
 }
 
-/** Runs a question or change in whichever pod can; a pod that is just ending is asked no second time. */
+/** Runs etcdctl in any pod that can run it, and not again in a pod that is stopping. */
 async function asking<T>(plane: EtcdPlane, doing: string, ask: (etcd: Etcdctl) => Promise<T>): Promise<T> {
   let last: unknown;
   const explained = () => explainEtcd(last, doing, plane.cluster.namespace);
@@ -283,7 +283,7 @@ export async function deleteClaim(plane: EtcdPlane, member: number): Promise<voi
   await (await beginDeletingClaim(plane, member))();
 }
 
-/** @returns waits until the claim that is there now is gone; another may have its name by then */
+/** @returns a function that waits until the present claim is deleted; a new claim may have its name by then */
 async function beginDeletingClaim({ cluster, ...plane }: EtcdPlane, member: number): Promise<() => Promise<void>> {
   const kind = { apiVersion: 'v1', kind: 'PersistentVolumeClaim' };
   const name = claimName(member);
@@ -340,7 +340,7 @@ export async function until(plane: Waiting, what: string, done: () => Promise<bo
     late: (after) =>
       new UserError({
         what: `still waiting until ${what}, after ${after}`,
-        fix: `look at: k8sk8s status -n ${plane.cluster.namespace}; then run the same command again, it goes on where it stopped`,
+        fix: `look at: k8sk8s status -n ${plane.cluster.namespace}; then run the same command again, it continues where it stopped`,
         anchor: 'etcd-member',
       }),
   });

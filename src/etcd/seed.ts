@@ -9,36 +9,36 @@ import { authoritiesSecret } from '../plane/secrets.ts';
 import { claimTemplate, type Storage, type Volume } from '../plane/storage.ts';
 import { waitFor } from '../ui/wait-for.ts';
 
-/** Revisions that a restored store is ahead of its snapshot: nobody can have seen more changes in between. */
+/** How far the revision of a restored store is ahead of its snapshot; no client can have seen more changes since the snapshot. */
 const bumpedRevisions = 1_000_000_000;
 
-/** What the storage of a member that does not run yet is filled from. */
+/** The source for the storage of a member that does not run yet. */
 export interface Seed {
   planeId: string;
   /** Number of the member. */
   member: number;
-  /** StatefulSet etcd as it will be applied. */
+  /** The StatefulSet etcd that will be applied. */
   workload: KubeObject;
   storage: Storage;
-  /** Of Node.js, for what etcd's image, which has no shell, cannot do. */
+  /** Image of Node.js, for the steps that etcd's image cannot do without a shell. */
   nodeImage: string;
   snapshot: { size: number; open(): Readable };
   /** Milliseconds until a pod has to run. */
   timeout: number;
-  /** Told how many bytes have been sent. */
+  /** Gets the number of bytes sent so far. */
   progress(bytes: number): void;
   signal: AbortSignal;
 }
 
-/** The pod that fills a claim; one that a killed run left holds it. */
+/** The pod that fills a claim; the pod of a killed run may still use the claim. */
 export const seedPod = { ...podKind, metadata: { name: 'k8sk8s-restore' } };
 
 /**
- * Fills the storage of a member of etcd from a snapshot, by etcdutl of etcd's own image, before its StatefulSet is applied.
- * All watchers have to list again: the revision is far ahead of all that were ever given out, and what was before counts as
- * compacted. The member is the only one of its cluster; others join it.
+ * Fills the storage of an etcd member from a snapshot, by etcdutl of etcd's own image, before its StatefulSet is applied.
+ * All watchers have to list again: the revision is far ahead of all that clients have seen, and earlier revisions count as
+ * compacted. The member is the only one of its cluster; others join later.
  *
- * @throws UserError `restore-failed` with what the pod said
+ * @throws UserError `restore-failed` with the pod's message
  */
 export async function seedEtcd(cluster: InfraCluster, seed: Seed): Promise<void> {
   const owner = (await cluster.get<Secret>({ apiVersion: 'v1', kind: 'Secret' }, authoritiesSecret))!;
@@ -46,10 +46,10 @@ export async function seedEtcd(cluster: InfraCluster, seed: Seed): Promise<void>
   else await startFilled(cluster, seed, owner);
 }
 
-/** A pod of its own fills the claim and goes. */
+/** A pod of its own fills the claim and is then deleted. */
 async function fillClaim(cluster: InfraCluster, seed: Seed, volume: Volume, owner: Secret): Promise<void> {
   const pod = claimPod(seed, owner);
-  // One that an earlier, killed run left would take this run's snapshot for another's claim.
+  // A pod of an earlier, killed run would take this run's snapshot into another claim.
   await removePod(cluster, pod.metadata.name, seed, restoreFailed(cluster));
   const { metadata, spec } = claimTemplate(seed.planeId, volume);
   const claim = {
@@ -65,14 +65,14 @@ async function fillClaim(cluster: InfraCluster, seed: Seed, volume: Volume, owne
   } finally {
     await cluster.delete(podKind, pod.metadata.name).catch(() => undefined);
   }
-  // The volume is for one pod at a time.
+  // Only one pod at a time can use the volume.
   await removePod(cluster, pod.metadata.name, seed, restoreFailed(cluster));
 }
 
 /**
- * An ephemeral member's data lives in its pod, so the pod that takes it in has to be the member's own. It is made as the
- * StatefulSet would make it, with steps before etcd, and carries the name of the template's revision: so the
- * StatefulSet, when it comes, adopts it as its first pod and finds nothing to replace.
+ * An ephemeral member's data is in its pod, so the member's own pod has to receive it. The pod is created as the StatefulSet
+ * would create it, with steps before etcd, and with the name of the template's revision. So the StatefulSet adopts it later as
+ * its first pod, and has nothing to replace.
  */
 async function startFilled(cluster: InfraCluster, seed: Seed, owner: Secret): Promise<void> {
   const pod = memberPod(seed, await revisionOf(cluster, seed), owner);
@@ -82,7 +82,7 @@ async function startFilled(cluster: InfraCluster, seed: Seed, owner: Secret): Pr
   await waitForPod(cluster, pod, seed, (now) => containerStatus(now, 'etcd')?.ready === true, restoreFailed(cluster));
 }
 
-/** Only the infra cluster can name a template's revision; it is a hash of the template, the same each time. */
+/** Only the infra cluster can compute a template's revision, which is a hash of the template. */
 async function revisionOf(cluster: InfraCluster, { workload, timeout, signal }: Seed): Promise<string> {
   const { name } = workload.metadata;
   const none = { ...workload, spec: { ...(workload as Template).spec, replicas: 0 } };
@@ -102,8 +102,7 @@ async function revisionOf(cluster: InfraCluster, { workload, timeout, signal }: 
     timeout,
     every: 100,
     signal,
-    late: (after) =>
-      restoreFailed(cluster)(`the infra cluster has not taken care of statefulset "etcd" within ${after}`),
+    late: (after) => restoreFailed(cluster)(`the infra cluster has not processed statefulset "etcd" within ${after}`),
   });
 }
 
@@ -114,15 +113,15 @@ const dataDir = '/var/lib/etcd';
 const [data, restored] = [`${dataDir}/data`, `${dataDir}/restored`];
 
 /**
- * Waits for the snapshot, which `takeIn` brings. A pod whose machine was restarted goes through all of this again: the
- * snapshot is still there then, and so is etcd's data, which `place` leaves as it is.
+ * Waits for the snapshot, which `takeIn` writes. A pod whose machine was restarted runs all steps again: the snapshot still
+ * exists then, and so does etcd's data, which `place` leaves unchanged.
  */
 const wait = `
 const fs = require('node:fs');
 fs.rmSync('${restored}', { recursive: true, force: true });
 setInterval(() => fs.existsSync('${snapshotFile}') && process.exit(0), 200);`;
 
-/** A snapshot that is whole gets its name; one that is cut off comes to its end like one that is not. */
+/** Only a complete snapshot gets the final name: the end of the input looks the same for one that was cut off. */
 const takeIn = (size: number) => `
 const fs = require('node:fs');
 const part = '${snapshotFile}.part';
@@ -156,7 +155,7 @@ interface Template extends KubeObject {
 
 type Step = ReturnType<typeof steps>[number];
 
-/** Receive, restore, place: one after the other, each admitted as etcd's own container is. */
+/** The three steps receive, restore and place, each with the security settings of etcd's own container. */
 function steps({ workload, nodeImage, member }: Seed) {
   const { image, args, resources, securityContext } = (workload as Template).spec.template.spec.containers[0]!;
   const common = {
@@ -189,19 +188,19 @@ function steps({ workload, nodeImage, member }: Seed) {
 
 const incomingVolume = { name: 'incoming', emptyDir: {} };
 
-/** Deleted with the plane's objects when nobody does it before. */
+/** The owner, with which it is deleted at the latest. */
 function ownedBy({ apiVersion, kind, metadata: { name, uid } }: Secret) {
   return [{ apiVersion, kind, name, uid: uid! }];
 }
 
 type SeedPod = ReturnType<typeof claimPod> | ReturnType<typeof memberPod>;
 
-/** Placed and admitted as etcd's pod. Pure. */
+/** A pod with the placement and security settings of etcd's pod. Pure. */
 function claimPod(seed: Seed, owner: Secret) {
   const { nodeSelector, tolerations, affinity, imagePullSecrets, securityContext, hostAliases } = (
     seed.workload as Template
   ).spec.template.spec;
-  // The last has the members' names, which are in their arguments. A node's own volume binds the member to the node.
+  // A volume on a node's disk binds the member to that node.
   const place = { nodeSelector, tolerations, affinity, imagePullSecrets, securityContext, hostAliases };
   const [receive, restore, last] = steps(seed) as [Step, Step, Step];
   return {
@@ -217,7 +216,7 @@ function claimPod(seed: Seed, owner: Secret) {
   };
 }
 
-/** The pod that the StatefulSet would make, with the steps before its own container. Pure. */
+/** The pod that the StatefulSet would create, with the steps before its own container. Pure. */
 function memberPod(seed: Seed, revision: string, owner: Secret) {
   const { serviceName, template } = (seed.workload as Template).spec;
   const name = `etcd-${seed.member}`;
@@ -244,10 +243,10 @@ function memberPod(seed: Seed, revision: string, owner: Secret) {
   };
 }
 
-/** A day: how long bytes may take is not ours to say, and whoever waits can end it. */
+/** A day: the time depends on the network, and the user can interrupt it. */
 const longestSending = 24 * 3600 * 1000;
 
-/** Brings the snapshot into the pod once it waits for it. */
+/** Sends the snapshot to the pod once the pod waits for it. */
 async function take(cluster: InfraCluster, seed: Seed, pod: SeedPod): Promise<void> {
   const { snapshot, progress, signal } = seed;
   await waitForPod(cluster, pod, seed, (now) => isRunning(now, 'receive'), restoreFailed(cluster));
@@ -273,7 +272,7 @@ function restoreFailed({ namespace }: InfraCluster): Failed {
     new UserError({
       what: "etcd's storage could not be filled from the snapshot",
       why,
-      fix: `mend what is named there (k8sk8s status -n ${namespace}) and run the same command again: it begins anew`,
+      fix: `fix the named cause (k8sk8s status -n ${namespace}) and run the same command again: it starts from the beginning`,
       anchor: 'restore-failed',
     });
 }

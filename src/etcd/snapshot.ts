@@ -1,21 +1,21 @@
 import { createHash } from 'node:crypto';
 
-/** What a whole snapshot was found to be. */
+/** The facts of a complete snapshot. */
 export interface SnapshotFacts {
-  /** Bytes, the hash at its end included. */
+  /** Size in bytes, with the hash at its end. */
   size: number;
   /** SHA-256 of the database, hexadecimal. */
   sha256: string;
-  /** The newest revision in it: as many changes the cluster has seen. */
+  /** The newest revision in it. */
   revision: number;
 }
 
 const digestLength = 32;
 
 /**
- * Reads an etcd snapshot as it passes by: the database file (bbolt, https://github.com/etcd-io/bbolt) and the SHA-256
- * that etcd put behind it. The revision is the last key of the bucket `key`, which only the whole tree tells: of each
- * page no more is kept than where its last element leads, so memory stays small however large the snapshot is.
+ * Reads an etcd snapshot as a stream: the database file (bbolt, https://github.com/etcd-io/bbolt) and the SHA-256 that
+ * etcd appends. The revision is the last key of the bucket `key`, which only the whole tree shows. For each page only the target
+ * of its last element is stored, so memory stays small for snapshots of any size.
  */
 export class SnapshotReader {
   readonly #hash = createHash('sha256');
@@ -26,14 +26,14 @@ export class SnapshotReader {
   add(chunk: Buffer): void {
     this.#size += chunk.length;
     const all = this.#tail.length === 0 ? chunk : Buffer.concat([this.#tail, chunk]);
-    // What may be the hash is held back until more has come.
+    // The last bytes may be the hash, so they wait until more bytes have come.
     const database = all.subarray(0, Math.max(0, all.length - digestLength));
     this.#tail = Buffer.from(all.subarray(database.length));
     this.#hash.update(database);
     this.#pages.add(database);
   }
 
-  /** @throws Error saying what is wrong with the snapshot */
+  /** @throws Error that says what is wrong with the snapshot */
   finish(): SnapshotFacts {
     if (this.#size <= digestLength) throw new Error('it is empty');
     const sha256 = this.#hash.digest('hex');
@@ -51,17 +51,17 @@ const elementLength = 16;
 /** Main revision (8 bytes, big endian), `_`, sub revision. */
 const revisionLength = 8;
 
-/** The pages of a bbolt file in the order in which they come. */
+/** The pages of a bbolt file, in the order of the file. */
 class Pages {
   #size = 0;
   #index = 0;
   #buffer: Buffer = Buffer.alloc(0);
-  /** Of the two meta pages the one of the later transaction counts. */
+  /** Of the two meta pages, the one of the later transaction counts. */
   #meta: { transaction: bigint; root: number } | undefined;
   readonly #roots = new Map<number, Buffer>();
   readonly #lastChild = new Map<number, number>();
   readonly #lastKey = new Map<number, number>();
-  /** Keys that begin in a page that is still to come: absolute position, and the page whose last key it is. */
+  /** Keys in pages that have not come yet: absolute position, and the page whose last key it is. */
   readonly #later = new Map<number, { at: number; page: number }[]>();
 
   add(chunk: Buffer): void {
@@ -71,7 +71,7 @@ class Pages {
       if (this.#buffer.readUInt32LE(headerLength) !== magic) throw new Error('it is not a bbolt database');
       this.#size = this.#buffer.readUInt32LE(headerLength + 8);
     }
-    // One page more than is read: a key may go on behind the page that it begins in.
+    // One page more than is read, because a key may extend into the next page.
     let at = 0;
     for (; this.#buffer.length - at >= 2 * this.#size; at += this.#size) this.#read(at);
     this.#buffer = Buffer.from(this.#buffer.subarray(at));
@@ -108,7 +108,7 @@ class Pages {
     if (Number(page.readBigUInt64LE(0)) !== index || count === 0 || element + elementLength > page.length) return;
     if (flags === branchPage) this.#lastChild.set(index, Number(page.readBigUInt64LE(element + 8)));
     else if (flags === leafPage) {
-      // The root of all buckets names them, so its keys are no revisions: it is kept as it is.
+      // The root of all buckets has their names as keys, not revisions, so the whole page is stored.
       if (index === this.#meta?.root) this.#roots.set(index, Buffer.from(page));
       const position = index * this.#size + element + page.readUInt32LE(element + 4);
       const where = Math.floor(position / this.#size);

@@ -13,16 +13,16 @@ import { SnapshotReader } from './snapshot.ts';
 /** Bytes of a Secret's content; an API server takes 1 MiB (https://kubernetes.io/docs/concepts/configuration/secret/). */
 const partSize = 900 * 1024;
 
-/** Bytes that a plane may put into the infra cluster's own etcd, compressed, and that are read at all before. */
+/** Limits in bytes: of the compressed snapshot, which lies in the infra cluster's own etcd, and of the snapshot before compression. */
 const most = { compressed: 16 * 2 ** 20, read: 256 * 2 ** 20 };
 
 const kind = { apiVersion: 'v1', kind: 'Secret' };
 const nameOfPart = (part: number) => `etcd-snapshot-${part}`;
 
 /**
- * Keeps an ephemeral member's data in Secrets of the namespace, while nobody can write to it any more.
+ * Stores an ephemeral member's data in Secrets of the namespace. Call it when nobody can write to etcd any more.
  *
- * @throws UserError `sleep-too-large`, `data-loss` when etcd has nothing in it, `etcd-unreachable`
+ * @throws UserError `sleep-too-large`, `data-loss` when etcd is empty, `etcd-unreachable`
  */
 export async function storeSnapshot(
   cluster: InfraCluster,
@@ -54,13 +54,13 @@ export async function storeSnapshot(
       data: { part: content.toString('base64') },
     };
     await cluster.apply<Secret>(secret).catch((error) => {
-      throw explainCallError(error, `keep etcd's snapshot in secret "${nameOfPart(part)}"`);
+      throw explainCallError(error, `store etcd's snapshot in secret "${nameOfPart(part)}"`);
     });
   }
   return { parts, size, sha256, revision };
 }
 
-/** @throws UserError `kept-snapshot` when it is not what was kept */
+/** The snapshot that `storeSnapshot` stored. @throws UserError `kept-snapshot` when it is missing or differs */
 export async function storedSnapshot(cluster: InfraCluster, kept: StoredSnapshot): Promise<Buffer> {
   const names = Array.from({ length: kept.parts }, (_, part) => nameOfPart(part));
   const secrets = await Promise.all(names.map((name) => cluster.get<Secret>(kind, name)));
@@ -74,37 +74,37 @@ export async function storedSnapshot(cluster: InfraCluster, kept: StoredSnapshot
   } catch (error) {
     throw notWhole(cluster, (error as Error).message);
   }
-  throw notWhole(cluster, 'it is another one than the record says');
+  throw notWhole(cluster, 'its hash differs from the one in the record');
 }
 
-/** Once a plane that runs has what was in it. */
+/** Deletes the stored snapshot, once the running plane has its data. */
 export async function deleteSnapshot(cluster: InfraCluster, { parts }: StoredSnapshot): Promise<void> {
   for (let part = 0; part < parts; part++) await cluster.delete(kind as KubeObject, nameOfPart(part));
 }
 
 function tooLarge({ namespace }: InfraCluster, why: string): UserError {
   return new UserError({
-    what: `the plane in namespace "${namespace}" cannot sleep: its etcd is ephemeral, and its data too large to be kept in Secrets`,
-    why: `${why}; Secrets of the infra cluster are for ${mebibytes(most.compressed)} MiB of it at most`,
-    fix: `k8sk8s deploy -n ${namespace} lets it run again; to put it aside: k8sk8s backup create -n ${namespace} FILE, then destroy, and later restore`,
+    what: `the plane in namespace "${namespace}" cannot sleep: its etcd is ephemeral, and its data is too large for Secrets`,
+    why: `${why}; the limit is ${mebibytes(most.compressed)} MiB, compressed`,
+    fix: `k8sk8s deploy -n ${namespace} starts it again; or use k8sk8s backup create -n ${namespace} FILE, then destroy, and later restore`,
     anchor: 'sleep-too-large',
   });
 }
 
 function nothingInIt({ namespace }: InfraCluster): UserError {
   return new UserError({
-    what: `the etcd of the plane in namespace "${namespace}" has nothing in it`,
+    what: `the etcd of the plane in namespace "${namespace}" is empty`,
     why: 'its pod was replaced, and an ephemeral etcd loses its data with its pod',
-    fix: `begin anew with: k8sk8s deploy -n ${namespace}`,
+    fix: `start with an empty cluster: k8sk8s deploy -n ${namespace}`,
     anchor: 'data-loss',
   });
 }
 
 function notWhole({ namespace }: InfraCluster, why: string): UserError {
   return new UserError({
-    what: `the snapshot that the plane in namespace "${namespace}" left when it fell asleep is not whole`,
+    what: `the snapshot of the sleeping plane in namespace "${namespace}" is not complete`,
     why,
-    fix: `put the Secrets etcd-snapshot-* back if you have them; or restore a backup, or begin anew: k8sk8s destroy -n ${namespace}`,
+    fix: `restore the Secrets etcd-snapshot-* if you have a copy; or restore a backup, or start again: k8sk8s destroy -n ${namespace}`,
     anchor: 'kept-snapshot',
   });
 }

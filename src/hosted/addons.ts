@@ -10,14 +10,14 @@ import { type Addresses, dnsAddress, hostAndPort } from '../plane/addresses.ts';
 import { partOf } from '../plane/names.ts';
 import script from '../programs/approver/main.ts?program';
 
-/** Part of templates/hosted/access.yaml: without it the hosted cluster was not left by a deploy. */
+/** Part of templates/hosted/access.yaml: every finished deploy leaves it in the hosted cluster. */
 export const kubeletClientsBinding = 'k8sk8s:kubelet-clients';
 
 /**
- * What the hosted cluster is given from outside: who may do what, kube-proxy, the network driver, kube-dns and the
- * approver of kubelet serving certificates. Pure.
+ * The objects that k8sk8s applies in the hosted cluster: RBAC, kube-proxy, the network driver, kube-dns and the approver of
+ * kubelet serving certificates. Pure.
  *
- * @param authorities the plane's; what is trusted of the CA and of the one of kubelet serving certificates is told
+ * @param authorities the plane's CAs; the trusted certificates of two of them go into the objects
  */
 export function buildAddons(
   spec: ClusterSpec,
@@ -69,13 +69,13 @@ export function buildAddons(
   return labelled(spec.imagePullSecret ? withPullSecret(objects, spec.imagePullSecret) : objects);
 }
 
-/** What another --egress left in the hosted cluster and `spec` has no use for. Pure. */
+/** The objects of an earlier --egress in the hosted cluster that `spec` does not need. Pure. */
 export function outdatedAddons(before: ClusterSpec['egress'], spec: ClusterSpec): KubeObject[] {
   if (before === spec.egress) return [];
   return egressAssets({ ...spec, egress: before }, { konnectivity: { host: '', port: 0 } }, '');
 }
 
-/** What the proxy beside the API server needs in the hosted cluster. */
+/** The objects of the hosted cluster that the proxy beside the API server needs. */
 function egressAssets(spec: ClusterSpec, { konnectivity }: Pick<Addresses, 'konnectivity'>, ca: string): KubeObject[] {
   switch (spec.egress) {
     case 'kubelet':
@@ -92,7 +92,7 @@ function egressAssets(spec: ClusterSpec, { konnectivity }: Pick<Addresses, 'konn
   }
 }
 
-/** Pods read the cluster's CA once, so that is part of every hash. */
+/** Pods read the cluster's CA only at their start, so every hash includes it. */
 function approver(image: string, api: { apiHost: string; apiPort: string }, ca: string): KubeObject[] {
   return renderTemplate('hosted/kubelet-serving-approver.yaml', {
     script,
@@ -102,7 +102,7 @@ function approver(image: string, api: { apiHost: string; apiPort: string }, ca: 
   });
 }
 
-/** kube-proxy's kubeconfig: its own ServiceAccount, at the address that does not need kube-proxy. */
+/** kube-proxy's kubeconfig: its own ServiceAccount, and an address that does not depend on kube-proxy. */
 function inClusterKubeconfig(server: string, certificateAuthority: string): string {
   return dump({
     apiVersion: 'v1',

@@ -8,11 +8,11 @@ import { waitFor } from '../ui/wait-for.ts';
 import type { Work } from '../ui/work.ts';
 import { freeAddress, isAddressTaken } from './service-address.ts';
 
-/** The API server is ready a moment before it has made its own namespaces. */
+/** Milliseconds: the API server is ready a moment before it has created its own namespaces. */
 const namespaceGrace = 10_000;
 
 /**
- * Server-side apply of the child assets, some at a time; reports what was created or changed in the order given.
+ * Applies the objects of the hosted cluster, several at a time; reports what was created or changed, in the given order.
  *
  * @throws UserError `child-asset-refused`; the reason of `signal` when it fires, and nothing is sent after that
  */
@@ -65,8 +65,8 @@ function refused(object: KubeObject, error: ApiError, holder: string | undefined
       ? `${holder} has the address that it needs, ${(object as Service).spec.clusterIP}`
       : `${error.status} ${error.reason}: ${error.message}`,
     fix: holder
-      ? 'give that one another address, and run the command again'
-      : 'if something was installed there that forbids it (a webhook, a policy), allow it and run the command again',
+      ? 'give that object another address, and run the command again'
+      : 'if a webhook or a policy of the hosted cluster forbids it, allow it and run the command again',
     anchor: 'child-asset-refused',
     cause: error,
   });

@@ -8,7 +8,7 @@ interface RemovedApi {
   group: string;
   version: string;
   resources: string[];
-  /** The version of the group that goes on. */
+  /** The version of the group that is still served. */
   instead: string;
 }
 
@@ -39,20 +39,20 @@ function row(removedIn: string, group: string, version: string, resources: strin
   return { removedIn, group, version, resources, instead };
 }
 
-/** Somebody who has to learn a newer version before the old one goes. */
+/** A use of an API that a later version removes. */
 export interface RemovedApiUse {
   /** `networking.k8s.io/v1beta1 servicecidrs`. */
   api: string;
   removedIn: string;
-  /** The version that takes its place, where that is known. */
+  /** The version that replaces it, if that is known. */
   instead?: string;
-  /** Objects that were last written through it, with whoever wrote them; empty where it was only asked for. */
+  /** Objects that were last written through it, with the manager who wrote them; empty if it was only requested. */
   objects: { name: string; namespace?: string; manager: string }[];
 }
 
 /**
- * What the hosted cluster still does with APIs that minors above `from` and up to `to` no longer serve: objects that
- * were written through them, and what the API server itself has counted since its start
+ * The uses of APIs that minors above `from` and up to `to` no longer serve: objects that were written through them, and
+ * requests that the API server has counted since its start
  * (https://kubernetes.io/docs/reference/using-api/deprecation-guide/).
  *
  * @param from minor such as `1.36`, the one that runs
@@ -88,7 +88,7 @@ async function objectsWrittenThrough(
   return [{ api: `${apiVersion} ${resource}`, removedIn, instead: `${api.group}/${instead}`, objects }];
 }
 
-/** Reads the gauge apiserver_requested_deprecated_apis off an API server's metrics. Pure. */
+/** Reads the gauge apiserver_requested_deprecated_apis from an API server's metrics. Pure. */
 export function requestedRemovedApis(metrics: string, from: string, to: string): RemovedApiUse[] {
   const uses = [...metrics.matchAll(/^apiserver_requested_deprecated_apis\{([^}]*)\} [1-9]/gm)].flatMap(
     ([, labels]) => {

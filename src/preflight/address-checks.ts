@@ -5,14 +5,14 @@ import type { Service } from '../kube/objects.ts';
 import { type Check, type Outcome, ok, shared } from './check.ts';
 import { namespacePods, trialServices } from './trials.ts';
 
-/** Milliseconds that the system's resolver gets: its own limits are tens of seconds. */
+/** Time limit of the system's resolver, in milliseconds: its own limits are tens of seconds. */
 const resolverLimit = 3000;
 
-/** The addresses of the API server's host, or why there is none. Asked once: a resolver that hangs does so for all. */
+/** The addresses of the API server's host, or why there is none. Asked once, because a resolver that hangs would hang for each check. */
 const hostAddresses = shared(async ({ spec }): Promise<{ addresses: string[]; problem?: string }> => {
   if (isIpv4(spec.host)) return { addresses: [spec.host] };
   const timeout = new AbortController();
-  // On a box that kept this process from running, the answer may have come meanwhile, and is looked at in the next turn.
+  // If the box was too busy to run this process, the answer may have come meanwhile: the next turn of the event loop sees it.
   const late = sleep(resolverLimit, undefined, { ref: false, signal: timeout.signal })
     .then(() => nextTurn(undefined))
     .catch(() => undefined);
@@ -81,7 +81,7 @@ export const networks: Check = {
         return {
           state: 'failed',
           what: `${option} ${text} contains ${clash.address}, ${clash.what}`,
-          why: 'workers would look for it inside the hosted cluster and not find it',
+          why: 'workers would look for this address inside of the hosted cluster, where it does not exist',
           fix: `choose another ${option}`,
         };
     }
@@ -100,13 +100,13 @@ export const infraServices: Check = {
     const address =
       trials.find(({ admitted }) => admitted)?.admitted?.spec.clusterIP ??
       (await context.existing()).ofKind<Service>('Service')[0]?.spec.clusterIP;
-    if (!address) return { state: 'unknown', why: 'the infra cluster does not tell its service range' };
+    if (!address) return { state: 'unknown', why: 'the infra cluster does not show its service range' };
     return contains(parseCidr(context.spec.serviceCidr)!, address)
       ? {
           state: 'failed',
           what: `--service-cidr ${context.spec.serviceCidr} is also the infra cluster's service range (it gives out ${address})`,
-          why: 'the API server pod could take a hosted service address for an infra one',
-          fix: 'choose another --service-cidr if hosted webhooks or aggregated APIs are to work',
+          why: 'an address in this range can mean a service of either cluster for the API server',
+          fix: 'choose another --service-cidr if webhooks or aggregated APIs of the hosted cluster must work',
         }
       : ok();
   },

@@ -8,7 +8,7 @@ import { type Check, type CheckContext, describeMissingRight, type Outcome, ok, 
 import { quotaRoom, quotaShortages } from './quota.ts';
 import { type PodTrial, runningComponents, trialIngress, trialPods, trialServices } from './trials.ts';
 
-/** Checks that let the infra cluster judge the real objects, by server-side dry run: nothing is stored. */
+/** Checks by server-side dry run: the infra cluster judges the real objects and stores nothing. */
 export const admissionChecks: Check[] = [
   {
     name: 'pods',
@@ -53,7 +53,7 @@ export const pullSecret: Check = {
       : {
           state: 'failed',
           what: `there is no secret "${spec.imagePullSecret}" in namespace "${cluster.namespace}"`,
-          fix: `make it: kubectl -n ${cluster.namespace} create secret docker-registry ${spec.imagePullSecret} …`,
+          fix: `create it: kubectl -n ${cluster.namespace} create secret docker-registry ${spec.imagePullSecret} …`,
         };
   },
 };
@@ -61,7 +61,7 @@ export const pullSecret: Check = {
 async function podsAdmitted(context: CheckContext): Promise<Outcome> {
   const [trials, running] = await Promise.all([trialPods(context), runningComponents(context)]);
   const refused = trials.filter(
-    // The quota of a pod that runs is used by itself.
+    // A running pod already uses its own share of the quota.
     ({ error, component }) => error !== undefined && !(isQuotaExceeded(error) && running.has(component)),
   );
   const lost = refused.find(({ error }) => !(error instanceof ApiError));
@@ -69,14 +69,14 @@ async function podsAdmitted(context: CheckContext): Promise<Outcome> {
   if (refused.some(({ error }) => describeMissingRight(error) !== undefined))
     return {
       state: 'unknown',
-      why: 'you may not create pods, not even for a trial; pod security and limits show when the plane is made',
+      why: 'you may not create pods, not even for a trial; pod security and limits will show during the deploy',
     };
   const others = (await quotaTells(context)) ? refused.filter(({ error }) => !isQuotaExceeded(error)) : refused;
   if (others.length > 0) return podsRefused(context, others);
   return refused.length > 0 ? { state: 'unknown', why: 'the quota is too small to try them' } : ok();
 }
 
-/** Whether the check of the quota says it already, with the sums. */
+/** Whether the quota check reports this already, with the sums. */
 async function quotaTells(context: CheckContext): Promise<boolean> {
   return ((await quotaShortages(context)) ?? []).length > 0;
 }
@@ -104,17 +104,17 @@ function podsRefused({ cluster, spec }: CheckContext, refused: PodTrial[]): Outc
   };
 }
 
-/** Which way --resources has to go, where it is the requests and limits that are refused. */
+/** How to change --resources, if requests or limits are the reason of the refusal. */
 function resourcesFix(messages: string, namespace: string, spec: ClusterSpec): string | undefined {
   if (/must specify .*limits\./.test(messages)) return 'add --resources limits, which gives every pod limits too';
   if (/must specify/.test(messages) && spec.resources.includes('none'))
-    return 'leave out --resources none, so that every pod asks for cpu and memory';
+    return 'leave out --resources none, so that every pod requests cpu and memory';
   if (
     /(minimum|maximum) (cpu|memory) usage per|must be less than or equal to (cpu|memory) limit|limit to request ratio/.test(
       messages,
     )
   )
-    return `these are bounds of the namespace's LimitRange (kubectl -n ${namespace} describe limitrange): choose --resources within them, or have them changed`;
+    return `these are bounds of the namespace's LimitRange (kubectl -n ${namespace} describe limitrange): choose --resources within them, or ask for other bounds`;
   return undefined;
 }
 
@@ -139,11 +139,11 @@ async function servicesAccepted(context: CheckContext): Promise<Outcome> {
   const apiserver = trials.find(({ object }) => object.metadata.name === apiserverService)!.object;
   const before = (await context.existing()).find<Service>(apiserver)?.spec.ports?.[0]?.nodePort;
   if (port !== undefined && port === before) return ok(`Node port ${port} is kept`);
-  // A dry run does not compare the port with the range, only with the ports that are in use.
+  // A dry run compares the port only with the ports in use, not with the range.
   if (port !== undefined && (port < 30000 || port > 32767))
     return {
       state: 'unknown',
-      why: 'nobody has it, but it is outside 30000-32767; the infra cluster takes it only if its administrator set another range',
+      why: 'it is free, but outside 30000-32767; the infra cluster accepts it only if its administrator has set another range',
     };
   return ok();
 }
@@ -172,7 +172,7 @@ async function refused(
   object: KubeObject,
   error: unknown,
   anchor: Anchor,
-  fix = 'change the option that it complains of, or ask the administrator of the infra cluster about that rule',
+  fix = 'change the option that the message names, or ask the administrator of the infra cluster about that rule',
 ): Promise<Outcome> {
   const right = describeMissingRight(error);
   if (right) return { state: 'unknown', why: right };

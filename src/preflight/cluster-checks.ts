@@ -9,7 +9,7 @@ import { renamed, trialId } from './trials.ts';
 const rightsFix =
   'ask the administrator of the infra cluster to apply templates/rights/namespace-admin.yaml of k8sk8s there (README, "Rights")';
 
-/** Everything else asks the API too, so nothing else is asked before this has passed. */
+/** All other checks need the API as well, so none of them runs before this one has passed. */
 export const access: Check = {
   name: 'access',
   claim: () => 'Access to cluster confirmed',
@@ -19,14 +19,14 @@ export const access: Check = {
     try {
       const [version] = await Promise.all([
         cluster.version(),
-        // /version is often open to everybody; a review is answered to known users only.
+        // Anonymous users may often read /version; only known users may create a review.
         cluster.review({
           apiVersion: 'authorization.k8s.io/v1',
           kind: 'SelfSubjectRulesReview',
           spec: { namespace: cluster.namespace },
         }),
       ]);
-      return version?.gitVersion ? ok() : noApiServer(cluster.server, 'it does not tell a version of Kubernetes');
+      return version?.gitVersion ? ok() : noApiServer(cluster.server, 'it shows no version of Kubernetes');
     } catch (error) {
       return accessOutcome(error, cluster.server);
     }
@@ -34,17 +34,17 @@ export const access: Check = {
 };
 
 function accessOutcome(error: unknown, server: string): Outcome {
-  // Known users may be kept from these two; what they may do the other checks find out.
+  // A known user may lack these two rights; the other checks find out the rest.
   if (isForbidden(error) && /User "(?!system:anonymous")/.test((error as Error).message)) return ok();
   if (isForbidden(error))
     return {
       state: 'failed',
       what: 'the infra cluster does not know who you are',
-      why: 'the kubeconfig gives no credentials, or none that this API server looks at',
+      why: 'the kubeconfig has no credentials, or none that this API server accepts',
       fix: 'get a fresh kubeconfig, or choose another one with --kubeconfig or --context',
       anchor: 'infra-unauthorized',
     };
-  // An API server answers with a Status, which has a reason; proxies in front of one have 5xx of their own.
+  // An API server answers with a Status, which has a reason; a proxy in front of it may answer 5xx without one.
   if (
     error instanceof ApiError &&
     error.reason === '' &&
@@ -53,7 +53,7 @@ function accessOutcome(error: unknown, server: string): Outcome {
     error.status !== 429
   )
     return noApiServer(server, `it answers ${error.status} ${error.message.replace(/\s+/g, ' ').slice(0, 100)}`);
-  // JSON was promised and something else came.
+  // The answer claims to be JSON, and is not.
   if (error instanceof ConnectionError && error.code === notJson)
     return noApiServer(server, 'its answers are not those of Kubernetes');
   return outcomeOf(explainCallError(error, 'ask the infra cluster who I am'));
@@ -82,20 +82,20 @@ export const namespace: Check = {
       return {
         state: 'failed',
         what: `namespace "${cluster.namespace}" belongs to the infra cluster itself`,
-        fix: 'use a namespace of its own, with -n',
+        fix: 'name a namespace for the plane alone, with -n',
       };
     const record = toConfigMap({ planeId: trialId, toolVersion: toolVersion(), spec, issuers: [], phase: 'deploying' });
     try {
       await cluster.create(renamed(record), { dryRun: true });
       return ok();
     } catch (error) {
-      // To those without any right in it, the API server does not tell whether a namespace is there.
+      // To users without any right in a namespace, the API server does not say whether the namespace exists.
       if (describeMissingRight(error) && (await missing(context)).none)
         return {
           state: 'failed',
           what: `you have no rights in namespace "${cluster.namespace}", or there is no such namespace`,
-          why: 'the infra cluster does not tell which of the two it is',
-          fix: `look whether the name after -n is right; if it is, ${rightsFix}`,
+          why: 'the infra cluster does not say which of the two is the case',
+          fix: `check the name after -n; if it is right, ${rightsFix}`,
         };
       return namespaceOutcome(error, cluster.namespace);
     }
@@ -103,7 +103,7 @@ export const namespace: Check = {
 };
 
 function namespaceOutcome(error: unknown, name: string): Outcome {
-  // The quota is asked last, and is another check's business.
+  // The API server checks the quota last; another check reports it.
   if (isQuotaExceeded(error)) return ok(`Namespace ${name} is there`);
   if (!(error instanceof ApiError))
     return outcomeOf(explainCallError(error, `create an object in namespace "${name}"`));
@@ -117,7 +117,7 @@ function namespaceOutcome(error: unknown, name: string): Outcome {
     return {
       state: 'failed',
       what: `namespace "${name}" is being deleted`,
-      fix: 'wait until it is gone and made again, or name another with -n',
+      fix: 'wait until it is deleted and created again, or name another with -n',
     };
   const right = describeMissingRight(error);
   if (right) return { state: 'unknown', why: right };

@@ -12,7 +12,7 @@ import { describeStorage } from '../plane/storage.ts';
 import { type Check, type CheckContext, type Outcome, ok } from './check.ts';
 import { trialStorage } from './trials.ts';
 
-/** Checks of what the namespace holds already, against what is asked for. */
+/** Checks that compare the objects of the namespace with the wanted spec. */
 export const planeChecks: Check[] = [
   {
     name: 'names',
@@ -94,13 +94,13 @@ function wasRun(version: string): boolean {
 }
 
 async function sealed({ cluster, spec, existing }: CheckContext): Promise<Outcome> {
-  // A file of the other kind is told here too.
+  // This also reports a file of the other kind.
   if (sealingOf(spec, cluster)?.close) return ok();
   const ca = readBundle((await existing()).ofKind<Secret>('Secret'))?.authorities.ca;
   if (ca?.sealed) return ok('it is sealed; a change that needs the key will ask for it');
   return {
     state: 'failed',
-    what: `--seal ${spec.seal} needs the ${spec.seal === 'key-file' ? 'age identity' : 'passphrase'} to seal the key of the plane's CA by`,
+    what: `--seal ${spec.seal} needs the ${spec.seal === 'key-file' ? 'age identity' : 'passphrase'} that seals the key of the plane's CA`,
     fix: 'add --seal-file FILE, or set K8SK8S_SEAL_FILE',
   };
 }
@@ -121,7 +121,7 @@ async function namesFree(context: CheckContext): Promise<Outcome> {
     return { state: 'failed', what, why: [why, ...others(foreign)].join('; '), fix };
   }
   if (inTheWay.length === 0) return ok();
-  // Not to be removed one by one: among them may be the only copy of a plane's authorities.
+  // Do not advise to delete them one by one: they may contain the only copy of a plane's CAs.
   return record
     ? {
         state: 'failed',
@@ -134,9 +134,9 @@ async function namesFree(context: CheckContext): Promise<Outcome> {
       }
     : {
         state: 'failed',
-        what: `namespace "${namespace}" holds a plane whose record, configmap "${recordName}", is gone`,
-        why: `without it nobody can tell how the plane was made; there still is ${inTheWay.map(nameOf).join(', ')}`,
-        fix: `restore that configmap from a backup, or take the rest away with k8sk8s destroy -n ${namespace} (all that the hosted cluster holds is lost), or use another namespace`,
+        what: `namespace "${namespace}" contains a plane whose record, configmap "${recordName}", is gone`,
+        why: `without the record nobody knows how the plane was made; these objects still exist: ${inTheWay.map(nameOf).join(', ')}`,
+        fix: `restore that configmap from a backup, or delete the rest with k8sk8s destroy -n ${namespace} (all data of the hosted cluster is lost), or use another namespace`,
       };
 }
 
@@ -148,7 +148,7 @@ function isPlane({ metadata }: KubeObject): boolean {
   return metadata.labels?.['app.kubernetes.io/part-of'] === partOf;
 }
 
-/** Options that a plane cannot follow once it is begun. */
+/** Options that cannot change after the first deploy. */
 async function changes({ cluster, existing, record: read, spec }: CheckContext): Promise<Outcome> {
   const record = await read().catch((error) => {
     // The check of the names says what is wrong with it.
@@ -160,7 +160,7 @@ async function changes({ cluster, existing, record: read, spec }: CheckContext):
     return (await existing()).foreign(undefined).some(isPlane)
       ? { state: 'unknown', why: 'there is a plane without its record' }
       : ok('The namespace has no plane yet');
-  const otherwise = `destroy this plane first (k8sk8s destroy -n ${cluster.namespace}; all that the hosted cluster holds is lost), or make another in another namespace`;
+  const otherwise = `destroy this plane first (k8sk8s destroy -n ${cluster.namespace}; all data of the hosted cluster is lost), or deploy another one in another namespace`;
   const fixed = (['serviceCidr', 'podCidr', 'dnsDomain'] as const).filter(
     (field) => record.spec[field] !== undefined && record.spec[field] !== spec[field],
   );
@@ -170,7 +170,7 @@ async function changes({ cluster, existing, record: read, spec }: CheckContext):
       what: fixed
         .map((field) => `${flagOf(field)} cannot change from ${record.spec[field]} to ${spec[field]}`)
         .join(' and '),
-      why: 'services, pods and certificates of the hosted cluster already use what it was',
+      why: 'services, pods and certificates of the hosted cluster use the old value',
       fix: `give ${fixed.map((field) => `${flagOf(field)} ${record.spec[field]}`).join(' ')}, or ${otherwise}`,
     };
   }
@@ -192,7 +192,7 @@ export function versionStep(from: string, to: string, advice: { option: string; 
     return {
       state: 'failed',
       what: `the plane was made with Kubernetes ${from} and cannot go back to ${to}`,
-      why: 'the API server of an older minor does not read what a newer one stored',
+      why: 'the API server of an older minor cannot read what a newer one has stored',
       fix: advice.stay,
     };
   if (step > 1)

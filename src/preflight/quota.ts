@@ -17,7 +17,7 @@ export interface Quota extends KubeObject {
   status?: { hard?: Record<string, string>; used?: Record<string, string> };
 }
 
-/** Amounts by the names that a ResourceQuota gives them: `requests.cpu`, `secrets`, `count/deployments.apps`. */
+/** Amounts, by their names in a ResourceQuota: `requests.cpu`, `secrets`, `count/deployments.apps`. */
 export type Amounts = Record<string, number>;
 
 export interface Shortage {
@@ -27,7 +27,7 @@ export interface Shortage {
   wanted: number;
 }
 
-/** Each object alone may fit where all of them do not, and dry runs are asked one by one. */
+/** Dry runs try each object alone; all of them together may still exceed the quota. */
 export const quotaRoom: Check = {
   name: 'quota',
   claim: () => 'The quota has room for the control plane',
@@ -43,7 +43,7 @@ export const quotaRoom: Check = {
       state: 'failed',
       what: `the quota of namespace "${context.cluster.namespace}" is too small`,
       why: short.map(sentence).join('; '),
-      fix: `ask for a larger quota or free some of it (kubectl -n ${context.cluster.namespace} describe quota)${compute ? ', or ask for less with --resources' : ''}`,
+      fix: `ask for a larger quota or free some of it (kubectl -n ${context.cluster.namespace} describe quota)${compute ? ', or request less with --resources' : ''}`,
     };
   },
 };
@@ -52,7 +52,7 @@ function sentence({ quota, resource, free, wanted }: Shortage): string {
   return `quota "${quota}" leaves ${formatQuantity(resource, free)} of ${resource}, the plane needs ${formatQuantity(resource, wanted)}`;
 }
 
-/** What the quotas lack for everything that is not there yet. @returns undefined when quotas may not be listed */
+/** What the quotas lack for all objects that do not exist yet. @returns undefined when the caller may not list quotas */
 export const quotaShortages = shared(async (context): Promise<Shortage[] | undefined> => {
   const quotas = await context.cluster.list<Quota>({ apiVersion: 'v1', kind: 'ResourceQuota' }).then(
     ({ items }) => items,
@@ -62,7 +62,7 @@ export const quotaShortages = shared(async (context): Promise<Shortage[] | undef
   return shortages(quotas, await demand(context));
 });
 
-/** Resources of which a quota has less left than is wanted. Pure. */
+/** The resources of which the plane needs more than a quota has left. Pure. */
 export function shortages(quotas: Quota[], wanted: Amounts): Shortage[] {
   return quotas.filter(countsThePlane).flatMap(({ metadata, status }) =>
     Object.entries(wanted).flatMap(([resource, amount]) => {
@@ -77,8 +77,8 @@ export function shortages(quotas: Quota[], wanted: Amounts): Shortage[] {
 }
 
 /**
- * Whether a quota's scopes (https://kubernetes.io/docs/concepts/policy/resource-quotas/#quota-scopes) surely take the
- * plane's pods in. Of the others the dry run of the pods says whether they matter.
+ * Whether the plane's pods are certainly in a quota's scopes (https://kubernetes.io/docs/concepts/policy/resource-quotas/#quota-scopes).
+ * For other scopes, the dry run of the pods shows whether they matter.
  */
 function countsThePlane({ spec }: Quota): boolean {
   const scopes = [
@@ -113,7 +113,7 @@ async function demand(context: CheckContext): Promise<Amounts> {
   const members = Array.from({ length: spec.etcdMembers }, (_, member) => claimName(member));
   const claims = storage?.kind === 'volume' ? missing('v1', 'PersistentVolumeClaim', members) : 0;
   const bytes = storage?.kind === 'volume' ? claims * parseQuantity(storage.size)! : 0;
-  // As the cluster would make them, with a LimitRange's defaults and a webhook's sidecars, where it would.
+  // The pods as the cluster would create them, with a LimitRange's defaults and a webhook's sidecars.
   const pods = trials.flatMap(({ component, admitted, object }) => {
     const wanted = replicasOf(spec, component) - (running.get(component) ?? 0);
     return wanted > 0 ? Array(wanted).fill(podDemand((admitted ?? object) as PodResources)) : [];
@@ -142,7 +142,7 @@ async function demand(context: CheckContext): Promise<Amounts> {
   ]);
 }
 
-/** What one pod takes of a quota: all containers together, or its greediest init container. Pure. */
+/** What one pod takes of a quota: the sum of its containers, or its largest init container if that is more. Pure. */
 export function podDemand({ spec }: PodResources): Amounts {
   const amounts = (container: (typeof spec.containers)[number]): Amounts =>
     Object.fromEntries(

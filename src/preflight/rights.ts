@@ -26,7 +26,7 @@ export const requiredRights: Right[] = [
   { group: 'coordination.k8s.io', resource: 'leases', verbs: ['get', 'list', 'create', 'update', 'delete'] },
 ];
 
-/** Without an ingress of its own a plane still looks whether there is one, to take it over or away. */
+/** A plane without an ingress still has to read ingresses, to find and delete an earlier one. */
 export function rightsFor(spec: Pick<ClusterSpec, 'expose'>): Right[] {
   return requiredRights.map((right) =>
     right.resource === 'ingresses' && spec.expose !== 'ingress' ? { ...right, verbs: ['get', 'list'] } : right,
@@ -41,10 +41,10 @@ interface Rule {
 }
 
 /**
- * Rights of the list that the caller lacks. One SelfSubjectRulesReview answers most; what it does not clearly grant (it
- * may be incomplete) is asked one by one with SelfSubjectAccessReviews.
+ * The rights of the list that the caller lacks. One SelfSubjectRulesReview answers most of it. That review may be incomplete, so
+ * each right that it does not grant is asked for with a SelfSubjectAccessReview.
  *
- * @returns `verbs`: `create deployments.apps` and the like; `none`: not one of them is granted
+ * @returns `verbs`: `create deployments.apps` and the like; `none`: whether none of them is granted
  */
 export async function missingRights(
   cluster: Pick<InfraCluster, 'namespace' | 'review'>,

@@ -7,17 +7,17 @@ import { belongsTo } from '../plane/names.ts';
 import { buildWorkloads, settledMembership } from '../plane/workloads.ts';
 import { type CheckContext, shared } from './check.ts';
 
-/** Identity of a plane that is only tried. */
+/** The identity of a plane in a dry run. */
 export const trialId = 'plane-preflight';
 
-/** An object as the infra cluster would store it, or why it would not. `object` is what was asked for. */
+/** An object as the infra cluster would store it, or the reason why it refuses `object`. */
 export interface Trial<T extends KubeObject> {
   object: T;
   admitted?: T;
   error?: unknown;
 }
 
-/** Names that nobody else uses: what is under the real one must not answer for the trial. */
+/** A name that nobody else uses: an existing object of the real name must not affect the trial. */
 export function renamed<T extends KubeObject>(object: T): T {
   return { ...object, metadata: { ...object.metadata, name: `${object.metadata.name}-preflight` } };
 }
@@ -29,7 +29,7 @@ async function attempt<T extends KubeObject>(object: T, sending: Promise<T>): Pr
   );
 }
 
-/** What the plane has is tried as the change that deploy would make, anything else as a new object. */
+/** Existing objects of the plane are tried as the change that deploy would make, all others as new objects. */
 async function tryObject<T extends KubeObject>(
   context: CheckContext,
   build: (planeId: string) => T,
@@ -52,19 +52,19 @@ export interface Container {
   resources?: { requests?: Record<string, string>; limits?: Record<string, string> };
 }
 
-/** What quota looks at in a pod. */
+/** The fields of a pod that a quota counts. */
 export interface PodResources extends KubeObject {
   spec: { containers: Container[]; initContainers?: Container[] };
 }
 
-/** The plane's own pod templates as bare Pods, which quota, LimitRange, pod security and webhooks judge at once. */
+/** The plane's pod templates as bare Pods, so that quota, LimitRange, pod security and webhooks judge them in the dry run. */
 export const trialPods = shared(async ({ cluster, spec }): Promise<PodTrial[]> => {
   const workloads = buildWorkloads({
     planeId: trialId,
     spec,
     addresses: addressesAsIf(spec, { apiserver: '127.0.0.1', etcd: () => '127.0.0.1', nodePort: 30000 }),
     membership: settledMembership(spec.etcdMembers, false),
-    // A claim would have to be there; what admission looks at is the same.
+    // A claim would have to exist; for admission the pod is the same without it.
     storage: { kind: 'ephemeral' },
     configHash: Object.fromEntries(components.map((component) => [component, ''])) as Record<Component, string>,
   });
@@ -79,7 +79,7 @@ export const trialPods = shared(async ({ cluster, spec }): Promise<PodTrial[]> =
   );
 });
 
-/** Where etcd would keep its data, as deploy chooses it. */
+/** The storage for etcd, as deploy chooses it. */
 export const trialStorage = shared(async (context) => {
   const [existing, record] = await Promise.all([context.existing(), context.record()]);
   return chooseStorage(context.cluster, context.spec, existing, record);
@@ -104,7 +104,7 @@ export const trialIngress = shared((context) =>
   ),
 );
 
-/** All pods of the namespace; none where they may not be listed, which the check of the rights says. */
+/** All pods of the namespace; none if the caller may not list them, which the check of the rights reports. */
 export const namespacePods = shared(
   async ({ cluster }): Promise<Pod[]> =>
     cluster.list<Pod>({ apiVersion: 'v1', kind: 'Pod' }).then(
@@ -113,7 +113,7 @@ export const namespacePods = shared(
     ),
 );
 
-/** How many pods each component has, whose share of the quota is therefore used by themselves. */
+/** How many pods each component has; these already use their own share of the quota. */
 export const runningComponents = shared(async (context): Promise<Map<string, number>> => {
   const [pods, record] = await Promise.all([namespacePods(context), context.record()]);
   const running = new Map<string, number>();
