@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync, rmdirSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { fileError } from '../base/file-error.ts';
@@ -54,7 +55,7 @@ export function checkFiles(
   certificateAuthority: string | undefined,
 ): void {
   // Tried by writing, because neither the mode nor the rights of root show a read-only or full file system.
-  const trial = path.join(dir, `.k8sk8s-${process.pid}`);
+  const trial = path.join(dir, `.k8sk8s-${randomBytes(4).toString('hex')}`);
   try {
     makeFolder(dir);
     writeFileSync(trial, 'as long as one of the files will be\n'.repeat(256), { mode: 0o600 });

@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import { cacheRoot } from '../base/cache-root.ts';
 import { UserError } from '../base/errors.ts';
 import { toolVersion } from '../base/version.ts';
 import type { InfraCluster } from '../kube/infra-cluster.ts';
@@ -75,6 +76,7 @@ async function run(command: Command): Promise<void> {
         reporter: reporterOf(options),
         timeout,
         signal,
+        cacheFolder: cacheRoot(),
         allowDataLoss: options.yes ?? false,
         files: { dir: options.dir, force: options.force ?? false },
       });

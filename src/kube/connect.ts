@@ -1,12 +1,11 @@
-import type { SealKey } from '../pki/sealing.ts';
 import type { Connection, Proxies } from './connection.ts';
 import { HostedCluster } from './hosted-cluster.ts';
-import { InfraCluster } from './infra-cluster.ts';
+import { InfraCluster, type InfraOptions } from './infra-cluster.ts';
 import { Transport } from './transport.ts';
 
 /** The infra cluster of a connection, seen from one of its namespaces. Nothing is sent yet. The caller closes it. */
-export function connectInfra(connection: Connection, namespace: string, sealKey?: SealKey): InfraCluster {
-  return new InfraCluster(new Transport(connection), namespace, sealKey);
+export function connectInfra(connection: Connection, namespace: string, options?: InfraOptions): InfraCluster {
+  return new InfraCluster(new Transport(connection), namespace, options);
 }
 
 /** The way into a hosted cluster. */

@@ -17,16 +17,42 @@ export interface LogOptions {
   signal?: AbortSignal;
 }
 
+/** Who works on planes. Another run that wants the same plane meanwhile is told. */
+export interface Actor {
+  /** `anna@laptop (process 4711)`. */
+  name: string;
+  /** What is written beside the name, so that a later run on the same machine sees that this one has ended. */
+  process?: string;
+  /** Whether the process that another run wrote down still runs; undefined when that cannot be seen from here. */
+  isRunning?(process: string | undefined): boolean | undefined;
+}
+
+/** What is known of whoever connects. */
+export interface InfraOptions {
+  /** What opens the sealed key of the CA of the namespace's plane, when the person gave it. */
+  sealKey?: SealKey;
+  /** By default a run of k8sk8s of which nothing else is known. */
+  actor?: Actor;
+  /**
+   * How the hosted API servers are reached from here: by the address that people use (the default), or by the cluster IPs of
+   * their services, which is for programs that run in the infra cluster.
+   */
+  hostedBy?: 'address' | 'service';
+}
+
 /** The existing cluster, seen through one namespace of it: no call can name another one, and only `listEverywhere` goes beyond. */
 export class InfraCluster extends Cluster {
   readonly namespace: string;
-  /** What opens the sealed key of the CA of the namespace's plane, when the person gave it. */
   readonly sealKey?: SealKey;
+  readonly actor: Actor;
+  readonly hostedBy: 'address' | 'service';
 
-  constructor(transport: Transport, namespace: string, sealKey?: SealKey) {
+  constructor(transport: Transport, namespace: string, options: InfraOptions = {}) {
     super(transport);
     this.namespace = namespace;
-    this.sealKey = sealKey;
+    this.sealKey = options.sealKey;
+    this.actor = options.actor ?? { name: 'k8sk8s' };
+    this.hostedBy = options.hostedBy ?? 'address';
   }
 
   get<T extends KubeObject>(kind: Kind, name: string): Promise<T | undefined> {

@@ -1,10 +1,8 @@
 import { randomBytes } from 'node:crypto';
-import { hostname, userInfo } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { UserError } from '../base/errors.ts';
-import { isRunning, whereabouts } from '../base/process-identity.ts';
 import { ConnectionError, explainCallError, isConflict, isNotFound } from '../kube/errors.ts';
-import type { InfraCluster } from '../kube/infra-cluster.ts';
+import type { Actor, InfraCluster } from '../kube/infra-cluster.ts';
 import type { Lease } from '../kube/objects.ts';
 import { anyPlaneSelector, partOf, recordName } from '../plane/names.ts';
 import { recordKind } from '../plane/record.ts';
@@ -36,7 +34,7 @@ export async function acquireLock(
   reporter: Reporter,
   signal: AbortSignal,
 ): Promise<Lock> {
-  const identity = `${activity} by ${userName()}@${hostname()} (process ${process.pid}, ${randomBytes(3).toString('hex')})`;
+  const identity = `${activity} by ${cluster.actor.name} (${randomBytes(3).toString('hex')})`;
   let held = await take(cluster, identity, reporter, signal).catch((error: unknown) => {
     throw explainCallError(error, `take the lease "${recordName}" of namespace "${cluster.namespace}"`);
   });
@@ -44,7 +42,7 @@ export async function acquireLock(
   let renewing: Promise<void> | undefined;
   const renew = async () => {
     try {
-      held = await cluster.replace(renewed(held, identity));
+      held = await cluster.replace(renewed(held, identity, cluster.actor));
     } catch (error) {
       if (!isConflict(error)) return;
       // An earlier renewal may have arrived although its answer did not.
@@ -80,8 +78,8 @@ async function take(cluster: InfraCluster, identity: string, reporter: Reporter,
     if (found) await untilFree(cluster, found, reporter, signal);
     try {
       return found
-        ? await cluster.replace(renewed(found, identity, true))
-        : await cluster.create(renewed(fresh, identity, true));
+        ? await cluster.replace(renewed(found, identity, cluster.actor, true))
+        : await cluster.create(renewed(fresh, identity, cluster.actor, true));
     } catch (error) {
       // Another was quicker, or the server acted and its answer was lost: the lease itself tells.
       if (attempt < 4 && (isConflict(error) || isNotFound(error) || error instanceof ConnectionError)) continue;
@@ -104,7 +102,7 @@ async function untilFree(cluster: InfraCluster, found: Lease, reporter: Reporter
   if (found.metadata.labels?.['app.kubernetes.io/part-of'] !== partOf) throw foreignLease(cluster.namespace);
   const holder = found.spec.holderIdentity;
   if (!holder) return;
-  const running = isRunning(found.metadata.annotations?.[holderProcess]);
+  const running = cluster.actor.isRunning?.(found.metadata.annotations?.[holderProcess]);
   if (running) throw busy(holder);
   const age = Date.now() - Date.parse(found.spec.renewTime ?? '1970-01-01T00:00:00Z');
   if (running === undefined && age < durationSeconds * 1000) await untilStale(cluster, found, age, reporter, signal);
@@ -135,13 +133,12 @@ async function untilStale(
   phase.done(`The holder of the lease gave no sign of life for ${durationSeconds} s`);
 }
 
-function renewed(lease: Lease, identity: string, acquired = false): Lease {
+function renewed(lease: Lease, identity: string, { process }: Actor, acquired = false): Lease {
   const now = new Date().toISOString().replace('Z', '000Z');
   const { [holderProcess]: _, ...annotations } = lease.metadata.annotations ?? {};
-  const place = whereabouts();
   return {
     ...lease,
-    metadata: { ...lease.metadata, annotations: { ...annotations, ...(place && { [holderProcess]: place }) } },
+    metadata: { ...lease.metadata, annotations: { ...annotations, ...(process && { [holderProcess]: process }) } },
     spec: {
       ...lease.spec,
       holderIdentity: identity,
@@ -169,12 +166,4 @@ function busy(holder: string | undefined): UserError {
     fix: 'wait until it has ended and run the command again',
     anchor: 'plane-busy',
   });
-}
-
-function userName(): string {
-  try {
-    return userInfo().username;
-  } catch {
-    return 'unknown';
-  }
 }

@@ -66,17 +66,26 @@ export async function openPlane(cluster: InfraCluster): Promise<Plane> {
   };
 }
 
-/** The hosted cluster at its public address, as `administrator` says who acts for us; nothing is sent yet. The caller closes it. */
+/** Where the hosted API server is reached from here. */
+export function dialledServer(
+  { hostedBy }: InfraCluster,
+  { publicServer, apiserverServiceIp }: Pick<Addresses, 'publicServer' | 'apiserverServiceIp'>,
+): string {
+  return hostedBy === 'service' ? `https://${apiserverServiceIp}` : publicServer;
+}
+
+/** The hosted cluster, as `administrator` says who acts for us; nothing is sent yet. The caller closes it. */
 export async function connectAsAdministrator(
   cluster: InfraCluster,
-  { publicServer }: Pick<Addresses, 'publicServer'>,
+  addresses: Pick<Addresses, 'publicServer' | 'apiserverServiceIp'>,
   bundle: PkiBundle,
 ): Promise<HostedCluster> {
   return connectHosted({
-    server: publicServer,
+    server: dialledServer(cluster, addresses),
     certificateAuthority: trusted(bundle.authorities.ca!),
     client: await administrator(bundle),
-    proxies: cluster.transport.connection.proxies,
+    // No proxy knows the addresses of services.
+    proxies: cluster.hostedBy === 'service' ? undefined : cluster.transport.connection.proxies,
   });
 }
 

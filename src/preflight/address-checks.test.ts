@@ -2,6 +2,7 @@ import { lookup } from 'node:dns/promises';
 import { afterEach, expect, test, vi } from 'vitest';
 import { parseSpec } from '../config/parse.ts';
 import type { ClusterSpecInput } from '../config/schema.ts';
+import type { InfraCluster } from '../kube/infra-cluster.ts';
 import { host } from './address-checks.ts';
 import type { CheckContext, Outcome } from './check.ts';
 
@@ -22,8 +23,12 @@ afterEach(() => {
   resolver.mockReset();
 });
 
-function probe(input: Partial<ClusterSpecInput> = {}): Promise<Outcome> {
-  return host.probe({ spec: parseSpec({ host: 'k.example.com', ...input }, 'test') } as CheckContext);
+function probe(
+  input: Partial<ClusterSpecInput> = {},
+  hostedBy: InfraCluster['hostedBy'] = 'address',
+): Promise<Outcome> {
+  const spec = parseSpec({ host: 'k.example.com', ...input }, 'test');
+  return host.probe({ spec, cluster: { hostedBy } } as CheckContext);
 }
 const failure = (code: string) => Object.assign(new Error(`getaddrinfo ${code}`), { code });
 
@@ -62,4 +67,9 @@ test('where the name has to lead depends on how the plane is exposed', async () 
   resolver.mockRejectedValue(failure('ENOTFOUND'));
   expect(await probe()).toMatchObject({ fix: expect.stringContaining('the ingress controller') });
   expect(await probe({ expose: 'nodeport' })).toMatchObject({ fix: expect.stringContaining('a node of the infra') });
+});
+
+test('who reaches hosted API servers by their services need not know the name', async () => {
+  resolver.mockRejectedValue(failure('ENOTFOUND'));
+  expect(await probe({}, 'service')).toMatchObject({ state: 'unknown' });
 });

@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { expect, test, vi } from 'vitest';
-import { whereabouts } from '../../src/base/process-identity.ts';
+import { whereabouts } from '../../src/commands/options/this-process.ts';
 import { ConnectionError } from '../../src/kube/errors.ts';
 import type { InfraCluster } from '../../src/kube/infra-cluster.ts';
 import type { Lease } from '../../src/kube/objects.ts';

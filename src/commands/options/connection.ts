@@ -10,6 +10,7 @@ import { reservedNamespaces } from '../../plane/names.ts';
 import type { Reporter } from '../../ui/reporter.ts';
 import { terminalReporter } from '../../ui/terminal.ts';
 import type { Work } from '../../ui/work.ts';
+import { thisProcess } from './this-process.ts';
 
 /** Options that say which infra cluster and namespace, and how much to print. */
 export interface ConnectionOptions extends KubeconfigChoice {
@@ -88,8 +89,10 @@ export function connect(options: ConnectionOptions): InfraCluster {
       kind: 'usage',
     });
   }
-  const sealKey = options.sealFile === undefined ? undefined : readSealFile(options.sealFile);
-  return connectInfra(context.connection, namespace, sealKey);
+  return connectInfra(context.connection, namespace, {
+    sealKey: options.sealFile === undefined ? undefined : readSealFile(options.sealFile),
+    actor: thisProcess(),
+  });
 }
 
 export function reporterOf(options: ConnectionOptions): Reporter {

@@ -14,16 +14,18 @@ import { readPolicy, storedPolicy } from './policy.ts';
  * API server is still being started; that finds it, and goes on. Nothing depends on it: what goes wrong is told to those who
  * want to know everything.
  *
+ * @param folder what an earlier plane left; see keepPolicy
  * @param signal ends the attempt: when the API server answers it has begun by itself
  */
 export async function plantPolicy(
+  folder: string,
   cluster: InfraCluster,
   bundle: PkiBundle,
   spec: ClusterSpec,
   reporter: Reporter,
   signal: AbortSignal,
 ): Promise<void> {
-  const policy = keepsElsewhere(spec) ? undefined : cachedPolicy(spec.kubernetesVersion);
+  const policy = keepsElsewhere(spec) ? undefined : cachedPolicy(folder, spec.kubernetesVersion);
   if (!policy) return;
   const gateway = EtcdGateway.ofPod(cluster, bundle, 'etcd-0');
   const pairs = storedPolicy(policy);
@@ -46,14 +48,19 @@ export async function plantPolicy(
 }
 
 /**
- * Leaves the bootstrap policy of a first plane here for the next ones of that version. Flags of one's own may change what an
+ * Leaves the bootstrap policy of a first plane in `folder` for the next ones of that version. Flags of one's own may change what an
  * API server begins with, so then it does not.
  */
-export async function keepPolicy(hosted: HostedCluster, spec: ClusterSpec, reporter: Reporter): Promise<void> {
-  if (spec.apiServerArgs.length > 0 || cachedPolicy(spec.kubernetesVersion)) return;
+export async function keepPolicy(
+  folder: string,
+  hosted: HostedCluster,
+  spec: ClusterSpec,
+  reporter: Reporter,
+): Promise<void> {
+  if (spec.apiServerArgs.length > 0 || cachedPolicy(folder, spec.kubernetesVersion)) return;
   try {
     const policy = await readPolicy(hosted, spec.kubernetesVersion);
-    cachePolicy(policy);
+    cachePolicy(folder, policy);
     reporter.debug(
       `bootstrap policy of ${spec.kubernetesVersion} kept: ${policy.objects.length} objects, SHA-256 ${policy.sha256}`,
     );

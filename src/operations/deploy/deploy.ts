@@ -21,6 +21,8 @@ import { deploySteps } from './steps.ts';
 export interface DeployOptions extends Pick<ControlPlaneRequest, 'allowDataLoss'> {
   /** Where the kubeconfigs go; none for an operator, which has no disk. */
   files?: { dir: string; force: boolean };
+  /** Where the default roles of a version are kept for the next new plane (docs/adr/0027-bootstrap-policy.md); none: nowhere. */
+  cacheFolder?: string;
 }
 
 export interface HeldDeployRequest extends DeployOptions, Pick<ControlPlaneRequest, 'restores'> {
@@ -52,14 +54,14 @@ export async function deploy(
   const before = await chooseSpecFor(cluster, choose);
   await runPreflight(cluster, before.spec, request.reporter);
   return withLock(cluster, 'deploy', request, async (held) => {
-    const { allowDataLoss, files } = request;
+    const { allowDataLoss, files, cacheFolder } = request;
     const recorded = await readRecord(cluster);
     if (isDeepStrictEqual(recorded, before.recorded))
-      return deployHeld(held, { spec: before.spec, allowDataLoss, files });
+      return deployHeld(held, { spec: before.spec, allowDataLoss, files, cacheFolder });
     held.reporter.line('The plane was changed by another command meanwhile: it is looked at again');
     const spec = choose(recorded);
     await runPreflight(cluster, spec, held.reporter);
-    return deployHeld(held, { spec, allowDataLoss, files });
+    return deployHeld(held, { spec, allowDataLoss, files, cacheFolder });
   });
 }
 

@@ -12,6 +12,8 @@ export interface DeployState extends Preparation {
   readonly held: Held;
   /** Where the kubeconfigs go; none for an operator, which has no disk. */
   readonly files?: { dir: string; force: boolean };
+  /** Where the default roles of a version are kept; none: nowhere. */
+  readonly cacheFolder?: string;
   readonly allowDataLoss: boolean;
   readonly restores?: ControlPlaneRequest['restores'];
   readonly applied: Applied;

@@ -59,8 +59,8 @@ export const deploySteps: Step<DeployState>[] = [
   },
   {
     name: 'policy-kept',
-    applies: ({ first }) => first,
-    run: ({ hosted, spec, held }) => keepPolicy(hosted, spec, held.reporter),
+    applies: ({ first, cacheFolder }) => first && cacheFolder !== undefined,
+    run: ({ cacheFolder, hosted, spec, held }) => keepPolicy(cacheFolder!, hosted, spec, held.reporter),
   },
 ];
 
@@ -128,16 +128,17 @@ async function tryChange({
 }
 
 async function makeControlPlane(state: DeployState): Promise<void> {
-  const { cluster, bundle, spec, held, answered } = state;
+  const { cluster, bundle, spec, held, answered, cacheFolder } = state;
   state.watch = new PodWatch(cluster, state.record.planeId);
   state.startClients = await ensureControlPlane(planeOf(state));
   const stop = AbortSignal.any([held.signal, answered.signal]);
-  if (state.first) state.planted = plantPolicy(cluster, bundle, spec, held.reporter, stop);
+  if (state.first && cacheFolder !== undefined)
+    state.planted = plantPolicy(cacheFolder, cluster, bundle, spec, held.reporter, stop);
 }
 
 async function untilAvailable(state: DeployState): Promise<void> {
-  const { addresses, bundle, held, watch, startClients, answered } = state;
-  state.hosted ??= await connectAsAdministrator(state.cluster, addresses, bundle);
+  const { cluster, addresses, bundle, held, watch, startClients, answered } = state;
+  state.hosted ??= await connectAsAdministrator(cluster, addresses, bundle);
   const { hosted } = state;
   const { reporter, timeout, signal } = held;
   await reporter

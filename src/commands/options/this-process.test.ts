@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { expect, test } from 'vitest';
-import { isRunning, whereabouts } from './process-identity.ts';
+import { isRunning, whereabouts } from './this-process.ts';
 
 test('a process of this machine is seen to run, and to have ended', async () => {
   const child = spawn(process.execPath, ['-e', 'setTimeout(() => {}, 60_000)'], { stdio: 'ignore' });

@@ -1,5 +1,11 @@
 import { readFileSync, readlinkSync } from 'node:fs';
-import { hostname } from 'node:os';
+import { hostname, userInfo } from 'node:os';
+import type { Actor } from '../../kube/infra-cluster.ts';
+
+/** This process of this person, for the lock of a plane. */
+export function thisProcess(): Actor {
+  return { name: `${userName()}@${hostname()} (process ${process.pid})`, process: whereabouts(), isRunning };
+}
 
 /**
  * Where a process runs, in words that only another process of the same machine can check: host name, boot, PID
@@ -49,5 +55,13 @@ function statusOf(pid: number): { state: string; start: string } | undefined {
     return { state: fields[0] ?? '', start: fields[19] ?? '' };
   } catch {
     return undefined;
+  }
+}
+
+function userName(): string {
+  try {
+    return userInfo().username;
+  } catch {
+    return 'unknown';
   }
 }
