@@ -3,8 +3,9 @@ import type { ClusterSpec } from '../config/schema.ts';
 import type { ConfigMap, KubeObject, PersistentVolumeClaim } from '../kube/objects.ts';
 import { renderTemplate, type Value } from '../manifests/render.ts';
 import { podSelector } from '../plane/names.ts';
+import { placement } from '../plane/placement.ts';
+import { containerSecurity, podSecurity } from '../plane/pod-security.ts';
 import { secretNames } from '../plane/secrets.ts';
-import { containerSecurity, placement, podSecurity } from '../plane/workloads.ts';
 import type { BackupHead } from './archive.ts';
 import type { BucketLocation } from './location.ts';
 

@@ -5,7 +5,7 @@ import type { InfraCluster } from '../kube/infra-cluster.ts';
 import type { PersistentVolumeClaim } from '../kube/objects.ts';
 import { type Failed, lastLines, oneOff, podKind, removePod, waitForPod } from '../live/one-off-pod.ts';
 import { isRunning } from '../live/pod-problems.ts';
-import { containerSecurity, podSecurity } from '../plane/workloads.ts';
+import { containerSecurity, podSecurity } from '../plane/pod-security.ts';
 import type { Patience } from '../ui/work.ts';
 import { backupsClaim, claimKind, nodeImage } from './cronjob.ts';
 import type { BackupStore, StoredBackup } from './store.ts';

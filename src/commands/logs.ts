@@ -1,10 +1,12 @@
 import type { Command } from 'commander';
 import { didYouMean } from '../base/did-you-mean.ts';
 import { UserError } from '../base/errors.ts';
-import { components } from '../config/components.ts';
 import { refuseAsleep } from '../live/open.ts';
 import { requireRecord } from '../live/record.ts';
 import { followLog, type LogQuery, type LogSink, type LogSource, prefixOf, readLog } from '../operations/logs.ts';
+import type { PlaneComponent } from '../plane/components/component.ts';
+import { componentNames } from '../plane/components/lookup.ts';
+import { components } from '../plane/components/table.ts';
 import { egressName } from '../plane/egress.ts';
 import {
   addConnectionOptions,
@@ -24,7 +26,7 @@ interface LogsOptions extends ConnectionOptions {
   audit?: boolean;
 }
 
-const sources: LogSource[] = ['etcd', 'kube-apiserver', egressName, 'kube-controller-manager', 'kube-scheduler'];
+const sources = components.flatMap(({ name, beside = [] }: PlaneComponent) => [name, ...beside]) as LogSource[];
 
 const aliases: Record<string, LogSource> = {
   apiserver: 'kube-apiserver',
@@ -59,7 +61,7 @@ async function run(name: string | undefined, options: LogsOptions): Promise<void
   const cluster = connect(options);
   try {
     const record = await requireRecord(cluster);
-    const all = record.spec.egress !== 'none' ? sources : components;
+    const all = record.spec.egress !== 'none' ? sources : componentNames;
     const chosen: readonly LogSource[] = asked ? [asked] : options.audit ? [audited] : all;
     const sinkOf = (source: LogSource): LogSink => ({
       line: (text) => process.stdout.write(`${prefixOf(source, chosen)}${text}\n`),

@@ -4,12 +4,11 @@ import { parseSpec } from './parse.ts';
 
 test('a registry mirrors every image, and an image given by name stays', () => {
   const spec = parseSpec(
-    { host: 'k.example.com', imageRegistry: 'mirror.test/x', etcdImage: 'own/etcd:1' },
+    { host: 'k.example.com', imageRegistry: 'mirror.test/x', kubeProxyImage: 'own/proxy:1' },
     'the test',
   );
   expect(imagesOf(spec)).toMatchObject({
-    etcd: 'own/etcd:1',
-    kubeApiserver: expect.stringMatching(/^mirror\.test\/x\/kube-apiserver:v/),
+    kubeProxy: 'own/proxy:1',
     coredns: expect.stringMatching(/^mirror\.test\/x\/coredns\/coredns:v/),
   });
 });

@@ -1,12 +1,8 @@
 import type { ClusterSpec } from './schema.ts';
-import { knownMinor, newest, otherImages } from './versions.ts';
+import { otherImages } from './versions.ts';
 
-/** Images that a spec's plane and child assets run. */
+/** Images that a spec's plane and child assets run beside the components of the plane, which name their own. */
 export interface Images {
-  etcd: string;
-  kubeApiserver: string;
-  kubeControllerManager: string;
-  kubeScheduler: string;
   kubeProxy: string;
   flannel: string;
   flannelCni: string;
@@ -18,15 +14,9 @@ export interface Images {
 
 /** Every image by its full name: the one given, else upstream's, moved to --image-registry when there is one. */
 export function imagesOf(spec: ClusterSpec): Images {
-  const kubernetes = (name: string) => `registry.k8s.io/${name}:v${spec.kubernetesVersion}`;
-  const mirror = (name: string) =>
-    spec.imageRegistry ? `${spec.imageRegistry.replace(/\/$/, '')}/${name.slice(name.indexOf('/') + 1)}` : name;
+  const mirror = (name: string) => mirrored(spec, name);
   return {
-    etcd: spec.etcdImage ?? mirror(`registry.k8s.io/etcd:${(knownMinor(spec.kubernetesVersion) ?? newest).etcd}`),
-    kubeApiserver: spec.apiServerImage ?? mirror(kubernetes('kube-apiserver')),
-    kubeControllerManager: spec.controllerManagerImage ?? mirror(kubernetes('kube-controller-manager')),
-    kubeScheduler: spec.schedulerImage ?? mirror(kubernetes('kube-scheduler')),
-    kubeProxy: spec.kubeProxyImage ?? mirror(kubernetes('kube-proxy')),
+    kubeProxy: spec.kubeProxyImage ?? kubernetesImage(spec, 'kube-proxy'),
     flannel: spec.flannelImage ?? mirror(otherImages.flannel),
     flannelCni: spec.flannelCniImage ?? mirror(otherImages.flannelCni),
     coredns: spec.corednsImage ?? mirror(otherImages.coredns),
@@ -34,4 +24,14 @@ export function imagesOf(spec: ClusterSpec): Images {
     konnectivityServer: spec.konnectivityServerImage ?? mirror(otherImages.konnectivityServer),
     konnectivityAgent: spec.konnectivityAgentImage ?? mirror(otherImages.konnectivityAgent),
   };
+}
+
+/** Upstream's image of a Kubernetes program in the spec's version, by its full name. */
+export function kubernetesImage(spec: ClusterSpec, program: string): string {
+  return mirrored(spec, `registry.k8s.io/${program}:v${spec.kubernetesVersion}`);
+}
+
+/** An image of upstream by its full name, in --image-registry when there is one. */
+export function mirrored({ imageRegistry }: ClusterSpec, name: string): string {
+  return imageRegistry ? `${imageRegistry.replace(/\/$/, '')}/${name.slice(name.indexOf('/') + 1)}` : name;
 }

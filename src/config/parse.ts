@@ -9,12 +9,17 @@ import { resolveVersion } from './versions.ts';
  * Validates the given values and adds defaults. Reports all problems together.
  *
  * @param source where the values come from, for the message: `on the command line`, `in cluster.yaml`
+ * @param problemsAbove what else is wrong, a sentence each, by what rooms above know
  * @throws UserError `bad-values`
  */
-export function parseSpec(input: Partial<ClusterSpecInput>, source: string): ClusterSpec {
+export function parseSpec(
+  input: Partial<ClusterSpecInput>,
+  source: string,
+  problemsAbove: (spec: ClusterSpec) => string[] = () => [],
+): ClusterSpec {
   const result = clusterSpec.safeParse(input);
   const problems = result.success
-    ? problemsBetween(result.data)
+    ? [...problemsBetween(result.data), ...problemsAbove(result.data)]
     : result.error.issues.flatMap((issue) => issueProblems(issue, input));
   if (problems.length > 0) {
     throw new UserError({

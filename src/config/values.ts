@@ -1,7 +1,6 @@
 import * as z from 'zod';
 import { isIp, isIpv4, nthAddress, parseCidr } from '../base/cidr.ts';
 import { parseQuantity } from '../base/quantity.ts';
-import { components } from './components.ts';
 import { knownMinors, newest, resolveVersion } from './versions.ts';
 
 /*
@@ -91,15 +90,13 @@ export const toleration = checked((value) =>
 
 const resourcePresets = ['small', 'limits', 'none'];
 const quantity = '\\d+(?:\\.\\d+)?(?:m|k|M|G|T|Ki|Mi|Gi|Ti)?';
-const resourcePattern = new RegExp(
-  `^(${components.join('|')})=((?:cpu|memory)=${quantity}(?:,(?:cpu|memory)=${quantity})?)$`,
-);
+const resourcePattern = new RegExp(`^[a-z][a-z0-9-]*=((?:cpu|memory)=${quantity}(?:,(?:cpu|memory)=${quantity})?)$`);
 
-/** A preset, or COMPONENT=cpu=QUANTITY,memory=QUANTITY (one of the two is enough). */
+/** A preset, or COMPONENT=cpu=QUANTITY,memory=QUANTITY (one of the two is enough); which components there are, plane/ knows. */
 export const resources = checked((value) =>
   resourcePresets.includes(value) || resourcePattern.test(value)
     ? undefined
-    : `is neither a preset (${resourcePresets.join(', ')}) nor COMPONENT=cpu=…,memory=… with one of ${components.join(', ')}`,
+    : `is neither a preset (${resourcePresets.join(', ')}) nor COMPONENT=cpu=…,memory=…`,
 );
 
 /** `auto`, `ephemeral` or the size of a volume as a quantity of at least 1Gi. */

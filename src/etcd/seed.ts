@@ -4,8 +4,7 @@ import type { InfraCluster } from '../kube/infra-cluster.ts';
 import type { KubeObject, PersistentVolumeClaim, Secret, StatefulSet } from '../kube/objects.ts';
 import { type Failed, lastLines, oneOff, podKind, removePod, waitForPod } from '../live/one-off-pod.ts';
 import { containerStatus, hasSucceeded, isRunning } from '../live/pod-problems.ts';
-import { claimName, dataVolume } from '../plane/names.ts';
-import { authoritiesSecret } from '../plane/secrets.ts';
+import { authoritiesSecret, claimName, dataVolume } from '../plane/names.ts';
 import { claimTemplate, type Storage, type Volume } from '../plane/storage.ts';
 import { waitFor } from '../ui/wait-for.ts';
 

@@ -1,13 +1,13 @@
 import { isDeepStrictEqual } from 'node:util';
 import pLimit from 'p-limit';
 import { UserError } from '../base/errors.ts';
-import { components, deployments } from '../config/components.ts';
 import { maximumMembers } from '../config/schema.ts';
 import { fieldManager, type Kind } from '../kube/cluster.ts';
 import { explainCallError } from '../kube/errors.ts';
 import type { InfraCluster } from '../kube/infra-cluster.ts';
 import { type KubeObject, nameOf, sameContent, type Workload } from '../kube/objects.ts';
 import { apiserverService, ingressName, memberService } from '../plane/addresses.ts';
+import { componentNames, workloadNames } from '../plane/components/lookup.ts';
 import { belongsTo, claimName, recordName } from '../plane/names.ts';
 import { secretNames } from '../plane/secrets.ts';
 import type { Reporter } from '../ui/reporter.ts';
@@ -24,15 +24,15 @@ const plannedNames: { kind: Kind; names: string[]; listed?: true }[] = [
     listed: true,
   },
   { kind: { apiVersion: 'v1', kind: 'PersistentVolumeClaim' }, names: members.map(claimName), listed: true },
-  { kind: { apiVersion: 'apps/v1', kind: 'StatefulSet' }, names: ['etcd'] },
-  { kind: { apiVersion: 'apps/v1', kind: 'Deployment' }, names: [...deployments] },
+  { kind: { apiVersion: 'apps/v1', kind: 'StatefulSet' }, names: workloadNames('StatefulSet') },
+  { kind: { apiVersion: 'apps/v1', kind: 'Deployment' }, names: workloadNames('Deployment') },
   { kind: { apiVersion: 'networking.k8s.io/v1', kind: 'Ingress' }, names: [ingressName] },
   {
     kind: { apiVersion: 'networking.k8s.io/v1', kind: 'NetworkPolicy' },
-    names: [...components],
+    names: [...componentNames],
     listed: true,
   },
-  { kind: { apiVersion: 'policy/v1', kind: 'PodDisruptionBudget' }, names: [...components], listed: true },
+  { kind: { apiVersion: 'policy/v1', kind: 'PodDisruptionBudget' }, names: [...componentNames], listed: true },
 ];
 
 /** What the namespace holds under the names that a plane takes, whoever made it. */

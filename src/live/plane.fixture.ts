@@ -2,9 +2,10 @@ import { parseSpec } from '../config/parse.ts';
 import type { ClusterSpecInput } from '../config/schema.ts';
 import type { Service } from '../kube/objects.ts';
 import { ensureCertificates } from '../pki/certificates.ts';
-import { addressesOf, buildServices } from '../plane/addresses.ts';
+import { addressesOf } from '../plane/addresses.ts';
 import { type PlaneRecord, toConfigMap } from '../plane/record.ts';
 import { certificateContext, renderPlane } from '../plane/render.ts';
+import { buildServices } from '../plane/services.ts';
 import type { InfraStore } from './infra-store.fixture.ts';
 
 export const recordPath = 'configmaps/k8sk8s';

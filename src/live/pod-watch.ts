@@ -1,9 +1,9 @@
 import type { UserError } from '../base/errors.ts';
-import type { Component } from '../config/components.ts';
 import { fieldManager } from '../kube/cluster.ts';
 import type { InfraCluster } from '../kube/infra-cluster.ts';
 import type { Event, KubeObject, Pod, Workload } from '../kube/objects.ts';
 import { follow } from '../kube/watch.ts';
+import type { Component } from '../plane/components/lookup.ts';
 import { planeSelector } from '../plane/names.ts';
 import { templateHash, templateHashOf } from '../plane/workloads.ts';
 import { podFailure, unschedulable } from './pod-failure.ts';

@@ -1,6 +1,6 @@
-import type { Component } from '../config/components.ts';
 import type { InfraCluster } from '../kube/infra-cluster.ts';
 import type { Pod } from '../kube/objects.ts';
+import type { Component } from '../plane/components/lookup.ts';
 import { planeSelector } from '../plane/names.ts';
 
 /** Pods of a component, or of the whole plane, by name; not those that ran to their end and stay in the list, as an evicted one does. */

@@ -1,7 +1,7 @@
 import { UserError } from '../base/errors.ts';
-import { components } from '../config/components.ts';
 import type { InfraCluster } from '../kube/infra-cluster.ts';
 import type { Event } from '../kube/objects.ts';
+import { componentNames } from '../plane/components/lookup.ts';
 import { refusedPod } from './admission.ts';
 import { makesPodsOf } from './pod-problems.ts';
 
@@ -28,7 +28,7 @@ export class Refusals {
     if (event.reason === 'ProvisioningFailed' && kind === 'PersistentVolumeClaim' && /^data-etcd-\d$/.test(name))
       this.#examineVolume(event).catch(() => undefined);
     if (event.reason !== 'FailedCreate' || (kind !== 'ReplicaSet' && kind !== 'StatefulSet')) return;
-    const component = components.find((each) => makesPodsOf(name, each));
+    const component = componentNames.find((each) => makesPodsOf(name, each));
     if (component) this.#pod ??= refusedPod(component, event.message ?? '');
   }
 

@@ -1,6 +1,6 @@
-import { type Component, components } from '../config/components.ts';
 import type { Pod } from '../kube/objects.ts';
 import type { WatchEvent } from '../kube/watch.ts';
+import { type Component, componentNames } from '../plane/components/lookup.ts';
 import { containerStatus } from './pod-problems.ts';
 import { isReady } from './pods.ts';
 
@@ -53,7 +53,7 @@ export class SeenPods {
 
   /** Components of which a pod is missing or not ready. */
   get unready(): Component[] {
-    return components.filter((component) => this.ready(component) < this.#wantedOf(component));
+    return componentNames.filter((component) => this.ready(component) < this.#wantedOf(component));
   }
 
   /** All of etcd's pods are at the point where their containers are made, or wait for their images. */

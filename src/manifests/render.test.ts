@@ -1,4 +1,4 @@
-import { readdirSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { loadAll } from 'js-yaml';
 import { describe, expect, test } from 'vitest';
 import { render } from './render.ts';
@@ -27,6 +27,12 @@ describe('render', () => {
     for (const [name, text] of Object.entries(templates))
       for (const object of loadAll(text))
         expect(object, name).toMatchObject({ apiVersion: expect.any(String), kind: expect.any(String) });
+  });
+  test('so is every template of a component of the plane', () => {
+    const files = readdirSync('src/plane/components', { recursive: true, encoding: 'utf8' });
+    for (const file of files.filter((each) => each.endsWith('.yaml')))
+      for (const object of loadAll(readFileSync(`src/plane/components/${file}`, 'utf8')))
+        expect(object, file).toMatchObject({ apiVersion: expect.any(String), kind: expect.any(String) });
   });
   test('every file of templates/plane and templates/hosted can be rendered', () => {
     const files = ['hosted', 'plane'].flatMap((folder) =>

@@ -1,10 +1,10 @@
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { messageOf } from '../base/errors.ts';
-import type { Component } from '../config/components.ts';
 import { ApiError, ConnectionError } from '../kube/errors.ts';
 import type { InfraCluster } from '../kube/infra-cluster.ts';
 import type { ContainerStatus, Pod } from '../kube/objects.ts';
+import type { Component } from '../plane/components/lookup.ts';
 import { egressName } from '../plane/egress.ts';
 import { podSelector } from '../plane/names.ts';
 

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { encryptionConfiguration, readEncryption } from '../plane/encryption-config.ts';
+import { encryptionConfiguration, readEncryption } from '../plane/components/kube-apiserver/encryption-config.ts';
 import { type EncryptionProviders, firstEncryption, nextProviders, providerName, stageOf } from './encryption.ts';
 
 const day = new Date('2026-05-01T12:00:00Z');

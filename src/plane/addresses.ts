@@ -1,8 +1,6 @@
 import { nthAddress, parseCidr } from '../base/cidr.ts';
 import type { ClusterSpec } from '../config/schema.ts';
-import type { KubeObject, Service } from '../kube/objects.ts';
-import { renderTemplate } from '../manifests/render.ts';
-import { labelsOf, podSelector } from './names.ts';
+import type { Service } from '../kube/objects.ts';
 
 /** Where a plane is found. All of it goes into certificates and flags, so it has to be known first. */
 export interface Addresses {
@@ -24,7 +22,7 @@ export interface Addresses {
 }
 
 /** The API server's own port where it need not be the node port's number, as a load balancer shows it. */
-const loadBalancerPort = 6443;
+export const loadBalancerPort = 6443;
 
 /** Of the konnectivity server, for its agents: the number that upstream uses. */
 export const konnectivityPort = 8132;
@@ -39,70 +37,6 @@ export const ingressName = 'k8s-on-k8s';
 /** Name of the service that is a member's address, as long as it is one. */
 export function memberService(member: number): string {
   return `etcd${member}`;
-}
-
-/**
- * The services, which the infra cluster gives their addresses. Pure.
- *
- * @param members as many etcd members as need an address: while their number changes, the larger one
- */
-export function buildServices(planeId: string, spec: ClusterSpec, members = spec.etcdMembers): Service[] {
-  const services = [
-    ...Array.from({ length: members }, (_, member) =>
-      renderTemplate('plane/etcd-service.yaml', {
-        name: memberService(member),
-        selector: { ...podSelector(planeId, 'etcd'), 'statefulset.kubernetes.io/pod-name': `etcd-${member}` },
-      }),
-    ).flat(),
-    ...renderTemplate('plane/apiserver-service.yaml', {
-      selector: podSelector(planeId, 'kube-apiserver'),
-      type: spec.inCluster === 'loadbalancer' ? 'LoadBalancer' : 'NodePort',
-      single: spec.replicas === 1,
-      nodePort: nodePortWish(spec),
-      morePorts: [
-        ...(spec.inCluster === 'loadbalancer'
-          ? [{ name: 'in-cluster', port: loadBalancerPort, targetPort: 'https' }]
-          : []),
-        ...(spec.egress === 'konnectivity'
-          ? [{ name: 'konnectivity', port: konnectivityPort, targetPort: 'konnectivity' }]
-          : []),
-      ],
-    }),
-  ];
-  for (const service of services)
-    service.metadata.labels = labelsOf(
-      planeId,
-      service.metadata.name === apiserverService ? 'kube-apiserver' : 'etcd',
-      spec.kubernetesVersion,
-    );
-  return services as Service[];
-}
-
-/**
- * What ingress-nginx reads, and Traefik's provider for its objects. By the service's address, which ingress-nginx takes
- * for passthrough anyway: a controller that dials pods has to hear of every new one first, and may wait until it is ready.
- */
-const passthrough = {
-  'nginx.ingress.kubernetes.io/ssl-passthrough': 'true',
-  'nginx.ingress.kubernetes.io/backend-protocol': 'HTTPS',
-  'nginx.ingress.kubernetes.io/service-upstream': 'true',
-};
-
-/** The ingress, where the plane is exposed by one. Pure. */
-export function buildIngress(planeId: string, spec: ClusterSpec): KubeObject[] {
-  if (spec.expose !== 'ingress') return [];
-  const [ingress] = renderTemplate('plane/ingress.yaml', {
-    host: spec.host,
-    ingressClass: spec.ingressClass,
-    annotations: { ...passthrough, ...spec.ingressAnnotations },
-  });
-  ingress!.metadata.labels = labelsOf(planeId, 'kube-apiserver', spec.kubernetesVersion);
-  return [ingress!];
-}
-
-/** With --expose nodeport, the port that people dial is the node port, so either option fixes it. */
-function nodePortWish(spec: ClusterSpec): number | undefined {
-  return spec.nodePort ?? (spec.expose === 'nodeport' ? spec.port : undefined);
 }
 
 /**

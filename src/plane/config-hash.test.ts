@@ -1,9 +1,9 @@
 import { beforeAll, expect, test } from 'vitest';
-import { components } from '../config/components.ts';
 import { parseSpec } from '../config/parse.ts';
 import { context as plane } from '../pki/certificates.fixture.ts';
 import { type CertificateContext, ensureCertificates, type PkiBundle } from '../pki/certificates.ts';
 import { nextProviders } from '../pki/encryption.ts';
+import { components } from './components/table.ts';
 import { restartHash } from './config-hash.ts';
 import { buildSecrets } from './secrets.ts';
 
@@ -28,7 +28,7 @@ function hashes(bundle: PkiBundle): string[] {
 /** Components whose pods are made anew when `first` becomes `next`. */
 function restarted(next: PkiBundle): string[] {
   const [before, after] = [hashes(first), hashes(next)];
-  return components.filter((_, index) => before[index] !== after[index]);
+  return components.flatMap(({ name }, index) => (before[index] !== after[index] ? [name] : []));
 }
 
 test('renewed leaves restart nothing', async () => {

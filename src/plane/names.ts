@@ -1,4 +1,3 @@
-import type { Component } from '../config/components.ts';
 import { fieldManager } from '../kube/cluster.ts';
 import type { KubeObject } from '../kube/objects.ts';
 
@@ -18,6 +17,9 @@ export const planeKinds = [
 /** Name of the ConfigMap that records a plane and of the Lease that guards it. */
 export const recordName = 'k8sk8s';
 
+/** Name of the Secret with the plane's CAs and ServiceAccount keys: no pod mounts it but the controller-manager's, and of it only the signers. */
+export const authoritiesSecret = 'k8sk8s-ca';
+
 /** Namespaces of the infra cluster itself, in which no plane may be. */
 export const reservedNamespaces = ['kube-system', 'kube-public', 'kube-node-lease'];
 
@@ -31,16 +33,12 @@ export function planeSelector(planeId: string): string {
 }
 
 /** What the pods of a component, or of the scheduled backups, are found by: immutable in its StatefulSet or Deployment. */
-export function podSelector(planeId: string, component: Component | 'backup'): Record<string, string> {
+export function podSelector(planeId: string, component: string): Record<string, string> {
   return { 'app.kubernetes.io/name': component, 'app.kubernetes.io/instance': planeId };
 }
 
 /** The recommended labels (https://kubernetes.io/docs/concepts/overview/working-with-objects/common-labels/). */
-export function labelsOf(
-  planeId: string,
-  component: Component | 'record' | 'certificates',
-  version: string,
-): Record<string, string> {
+export function labelsOf(planeId: string, component: string, version: string): Record<string, string> {
   return {
     'app.kubernetes.io/name': component,
     'app.kubernetes.io/component': component === 'record' || component === 'certificates' ? component : 'control-plane',

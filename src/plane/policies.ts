@@ -1,13 +1,9 @@
-import { type Component, components } from '../config/components.ts';
 import type { ClusterSpec } from '../config/schema.ts';
 import type { KubeObject } from '../kube/objects.ts';
 import { renderTemplate } from '../manifests/render.ts';
+import type { PlaneComponent } from './components/component.ts';
+import { components } from './components/table.ts';
 import { labelsOf, podSelector } from './names.ts';
-
-/** How many pods a component has. */
-export function replicasOf(spec: ClusterSpec, component: Component): number {
-  return component === 'etcd' ? spec.etcdMembers : spec.replicas;
-}
 
 /** Who may reach whom, where the infra cluster's network enforces it. Pure. */
 export function buildPolicies(planeId: string, spec: ClusterSpec): KubeObject[] {
@@ -25,14 +21,16 @@ export function buildPolicies(planeId: string, spec: ClusterSpec): KubeObject[] 
 /** A drain of infra nodes takes one pod of a component at a time. Pure. */
 export function buildDisruptionBudgets(planeId: string, spec: ClusterSpec): KubeObject[] {
   return components
-    .filter((component) => replicasOf(spec, component) > 1)
-    .flatMap((name) => renderTemplate('plane/disruption-budget.yaml', { name, selector: podSelector(planeId, name) }))
+    .filter(({ replicas }: PlaneComponent) => replicas(spec) > 1)
+    .flatMap(({ name }) =>
+      renderTemplate('plane/disruption-budget.yaml', { name, selector: podSelector(planeId, name) }),
+    )
     .map((budget) => labelled(budget, planeId, spec));
 }
 
 /** An object that is called by its component. */
 function labelled(object: KubeObject, planeId: string, spec: ClusterSpec): KubeObject {
   const { name } = object.metadata;
-  const labels = labelsOf(planeId, name as Component, spec.kubernetesVersion);
+  const labels = labelsOf(planeId, name, spec.kubernetesVersion);
   return { ...object, metadata: { ...object.metadata, labels } };
 }

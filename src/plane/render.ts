@@ -1,15 +1,19 @@
 import { isIpv4, nthAddress, parseCidr } from '../base/cidr.ts';
-import { type Component, components } from '../config/components.ts';
 import type { ClusterSpec } from '../config/schema.ts';
 import type { ConfigMap, KubeObject, Secret, Service, Workload } from '../kube/objects.ts';
 import type { CertificateContext, PkiBundle } from '../pki/certificates.ts';
-import { type Addresses, buildIngress, buildServices, hostAndPort } from './addresses.ts';
+import { type Addresses, hostAndPort } from './addresses.ts';
+import type { PlaneComponent } from './components/component.ts';
+import { type Membership, settledMembership } from './components/etcd/membership.ts';
+import { buildIngress } from './components/kube-apiserver/ingress.ts';
+import { byComponent, type Component } from './components/lookup.ts';
 import { restartHash } from './config-hash.ts';
 import { buildDisruptionBudgets, buildPolicies } from './policies.ts';
 import { type PlaneRecord, toConfigMap } from './record.ts';
 import { buildSecrets } from './secrets.ts';
+import { buildServices } from './services.ts';
 import type { Storage } from './storage.ts';
-import { buildWorkloads, type Membership, settledMembership } from './workloads.ts';
+import { buildWorkloads } from './workloads.ts';
 
 /** What a plane follows from. */
 export interface PlaneSource {
@@ -51,8 +55,8 @@ export function renderPlane(source: PlaneSource): RenderedPlane {
     publicServer: addresses.publicServer,
   });
   const membership = source.membership ?? settledMembership(spec.etcdMembers, record.phase === 'available');
-  const configHash = hashesOf(secrets, record);
-  const workloads = buildWorkloads({ planeId, spec, addresses, storage, membership, configHash });
+  const hashes = byComponent((component) => configHash(component, secrets, record));
+  const workloads = buildWorkloads({ planeId, spec, addresses, storage, membership }, hashes);
   const parts = {
     record: toConfigMap({ ...record, issuers: addresses.issuers }),
     services,
@@ -91,20 +95,13 @@ function inOrder(plane: Omit<RenderedPlane, 'all'>): KubeObject[] {
   ];
 }
 
-function hashesOf(secrets: Secret[], { losses }: PlaneRecord): Record<Component, string> {
-  const entries = components.map((component) => [
-    component,
-    `${restartHash(component, secrets)}${component !== 'etcd' && losses ? `-${losses}` : ''}`,
-  ]);
-  return Object.fromEntries(entries) as Record<Component, string>;
+/** Whoever knew data that etcd lost is made anew. */
+function configHash(component: PlaneComponent, secrets: Secret[], { losses }: PlaneRecord): string {
+  return `${restartHash(component, secrets)}${component.name !== 'etcd' && losses ? `-${losses}` : ''}`;
 }
 
 function withoutPods(workloads: Record<Component, Workload>): Record<Component, Workload> {
-  const asleep = Object.entries(workloads).map(([component, workload]) => [
-    component,
-    { ...workload, spec: { ...workload.spec, replicas: 0 } },
-  ]);
-  return Object.fromEntries(asleep) as Record<Component, Workload>;
+  return byComponent(({ name }) => ({ ...workloads[name], spec: { ...workloads[name].spec, replicas: 0 } }));
 }
 
 /** The names and addresses that the plane's certificates have to carry. */

@@ -1,5 +1,5 @@
-import type { Component } from '../config/components.ts';
 import type { ConfigMap, KubeObject, Secret } from '../kube/objects.ts';
+import { type Component, componentNamed, componentNames } from './components/lookup.ts';
 
 /** Name of the pod, and of the Secret with the files that its programs are tried with. */
 export const trialName = 'k8sk8s-trial';
@@ -20,18 +20,10 @@ interface PodSpec {
   [field: string]: unknown;
 }
 
-/** What each program of the trial needs of the others: it starts after them. */
-const needs: Record<Component, Component[]> = {
-  etcd: [],
-  'kube-apiserver': ['etcd'],
-  'kube-controller-manager': ['etcd', 'kube-apiserver'],
-  'kube-scheduler': ['etcd', 'kube-apiserver'],
-};
-
 /** The programs that a trial of `changed` runs, in the order in which they start. */
 export function programsOf(changed: Component[]): Component[] {
-  const wanted = new Set(changed.flatMap((component) => [...needs[component], component]));
-  return (Object.keys(needs) as Component[]).filter((component) => wanted.has(component));
+  const wanted = new Set<string>(changed.flatMap((name) => [...componentNamed(name).trial.needs, name]));
+  return componentNames.filter((name) => wanted.has(name));
 }
 
 export interface TrialContext {
@@ -103,36 +95,11 @@ function containerOf({ containers }: PodSpec, component: Component): Container {
   return containers.find(({ name }) => name === component)!;
 }
 
-/** Flags by which a program finds the plane, and those of the trial in their place. */
-const replaced: Record<Component, { without: RegExp; instead: (port: number) => string[] }> = {
-  etcd: {
-    without:
-      /^--(name|listen-|advertise-|initial-|client-cert-auth|trusted-ca-file|cert-file|key-file|peer-|tls-min-version|cipher-suites)/,
-    instead: () => [
-      '--listen-client-urls=http://127.0.0.1:2379',
-      '--advertise-client-urls=http://127.0.0.1:2379',
-      '--listen-peer-urls=http://127.0.0.1:2380',
-      '--listen-metrics-urls=http://0.0.0.0:2381',
-    ],
-  },
-  'kube-apiserver': {
-    without: /^--(etcd-(servers|cafile|certfile|keyfile)|endpoint-reconciler-type)=/,
-    instead: () => ['--etcd-servers=http://127.0.0.1:2379', '--endpoint-reconciler-type=none'],
-  },
-  'kube-controller-manager': { without: /^--leader-elect=/, instead: clientFlags },
-  'kube-scheduler': { without: /^--leader-elect=/, instead: clientFlags },
-};
-
-/** Overrides the server of the kubeconfig; the API server's certificate is valid for 127.0.0.1. */
-function clientFlags(port: number): string[] {
-  return [`--master=https://127.0.0.1:${port}`, '--leader-elect=false'];
-}
-
 /** A program beside the changed ones asks for little: the room is for what is judged. */
 const bystander = { cpu: '10m', memory: '64Mi' };
 
 function tried(component: Component, container: Container, changed: boolean, port: number): Container {
-  const { without, instead } = replaced[component];
+  const { without, instead } = componentNamed(component).trial;
   const { livenessProbe: _liveness, readinessProbe: _readiness, resources, volumeMounts, ...rest } = container;
   const requests = resources?.requests && !changed ? bystander : resources?.requests;
   return {

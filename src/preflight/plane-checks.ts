@@ -4,7 +4,7 @@ import { isTested, knownMinor, knownMinors, minorOf } from '../config/versions.t
 import { type ConfigMap, type KubeObject, nameOf, type Secret } from '../kube/objects.ts';
 import { foreignObject } from '../live/apply.ts';
 import { sealingOf } from '../live/sealed-ca.ts';
-import { ownedArgumentProblems } from '../plane/arguments.ts';
+import { ownedArgumentProblems, unknownComponents } from '../plane/component-problems.ts';
 import { partOf, recordName } from '../plane/names.ts';
 import { parseRecord } from '../plane/record.ts';
 import { readBundle } from '../plane/secrets.ts';
@@ -77,7 +77,7 @@ export const planeChecks: Check[] = [
     anchor: 'owned-argument',
     severity: 'fatal',
     async probe({ spec }) {
-      const problems = ownedArgumentProblems(spec);
+      const problems = [...ownedArgumentProblems(spec), ...unknownComponents(spec)];
       return problems.length === 0
         ? ok()
         : {

@@ -1,11 +1,11 @@
 import { formatQuantity, parseQuantity } from '../base/quantity.ts';
-import { deployments } from '../config/components.ts';
 import { isForbidden } from '../kube/errors.ts';
 import type { KubeObject } from '../kube/objects.ts';
-import { apiserverService, buildServices, ingressName } from '../plane/addresses.ts';
+import { apiserverService, ingressName } from '../plane/addresses.ts';
+import { replicasOf, workloadNames } from '../plane/components/lookup.ts';
 import { claimName, recordName } from '../plane/names.ts';
-import { replicasOf } from '../plane/policies.ts';
 import { secretNamesOf } from '../plane/secrets.ts';
+import { buildServices } from '../plane/services.ts';
 import { type Check, type CheckContext, ok, shared } from './check.ts';
 import { type PodResources, runningComponents, trialId, trialPods, trialStorage } from './trials.ts';
 
@@ -104,7 +104,7 @@ async function demand(context: CheckContext): Promise<Amounts> {
     buildServices(trialId, spec).map(({ metadata }) => metadata.name),
   );
   const configMaps = missing('v1', 'ConfigMap', [recordName]);
-  const workloads = missing('apps/v1', 'Deployment', [...deployments]);
+  const workloads = missing('apps/v1', 'Deployment', workloadNames('Deployment'));
   const ingresses = spec.expose === 'ingress' ? missing('networking.k8s.io/v1', 'Ingress', [ingressName]) : 0;
   const storage = await trialStorage(context).then(
     (choice) => choice.storage,
@@ -136,7 +136,7 @@ async function demand(context: CheckContext): Promise<Amounts> {
       'requests.storage': bytes,
       'count/deployments.apps': workloads,
       'count/replicasets.apps': workloads,
-      'count/statefulsets.apps': missing('apps/v1', 'StatefulSet', ['etcd']),
+      'count/statefulsets.apps': missing('apps/v1', 'StatefulSet', workloadNames('StatefulSet')),
       'count/ingresses.networking.k8s.io': ingresses,
     },
   ]);

@@ -1,10 +1,14 @@
-import { type Component, components } from '../config/components.ts';
 import { isForbidden } from '../kube/errors.ts';
 import type { KubeObject, Pod, Service } from '../kube/objects.ts';
 import { chooseStorage } from '../live/choose-storage.ts';
-import { addressesAsIf, buildIngress, buildServices } from '../plane/addresses.ts';
+import { addressesAsIf } from '../plane/addresses.ts';
+import type { WorkloadContext } from '../plane/components/component.ts';
+import { settledMembership } from '../plane/components/etcd/membership.ts';
+import { buildIngress } from '../plane/components/kube-apiserver/ingress.ts';
+import { byComponent, type Component } from '../plane/components/lookup.ts';
 import { belongsTo } from '../plane/names.ts';
-import { buildWorkloads, settledMembership } from '../plane/workloads.ts';
+import { buildServices } from '../plane/services.ts';
+import { buildWorkloads } from '../plane/workloads.ts';
 import { type CheckContext, shared } from './check.ts';
 
 /** The identity of a plane in a dry run. */
@@ -59,15 +63,18 @@ export interface PodResources extends KubeObject {
 
 /** The plane's pod templates as bare Pods, so that quota, LimitRange, pod security and webhooks judge them in the dry run. */
 export const trialPods = shared(async ({ cluster, spec }): Promise<PodTrial[]> => {
-  const workloads = buildWorkloads({
+  const context: WorkloadContext = {
     planeId: trialId,
     spec,
     addresses: addressesAsIf(spec, { apiserver: '127.0.0.1', etcd: () => '127.0.0.1', nodePort: 30000 }),
     membership: settledMembership(spec.etcdMembers, false),
     // A claim would have to exist; for admission the pod is the same without it.
     storage: { kind: 'ephemeral' },
-    configHash: Object.fromEntries(components.map((component) => [component, ''])) as Record<Component, string>,
-  });
+  };
+  const workloads = buildWorkloads(
+    context,
+    byComponent(() => ''),
+  );
   return Promise.all(
     Object.values(workloads).map(async (workload) => {
       const { metadata, spec: pod } = (workload as unknown as { spec: { template: Pick<Pod, 'metadata' | 'spec'> } })

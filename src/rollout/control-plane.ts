@@ -1,6 +1,5 @@
 import { UserError } from '../base/errors.ts';
 import { toolVersion } from '../base/version.ts';
-import type { Component } from '../config/components.ts';
 import type { ClusterSpec } from '../config/schema.ts';
 import { type EtcdPlane, etcdPlane, growTo, presentMembers, shrinkTo } from '../etcd/members.ts';
 import type { InfraCluster } from '../kube/infra-cluster.ts';
@@ -14,11 +13,15 @@ import { updateRecord } from '../live/record.ts';
 import { sealingOf } from '../live/sealed-ca.ts';
 import { ensureCertificates, type PkiBundle } from '../pki/certificates.ts';
 import type { Addresses } from '../plane/addresses.ts';
+import type { PlaneComponent } from '../plane/components/component.ts';
+import { settledMembership } from '../plane/components/etcd/membership.ts';
+import type { Component } from '../plane/components/lookup.ts';
+import { components } from '../plane/components/table.ts';
 import { belongsTo } from '../plane/names.ts';
 import type { PlaneRecord } from '../plane/record.ts';
 import { certificateContext, renderPlane } from '../plane/render.ts';
 import type { Storage, Volume } from '../plane/storage.ts';
-import { settledMembership, templateHashOf } from '../plane/workloads.ts';
+import { templateHashOf } from '../plane/workloads.ts';
 import type { Reporter } from '../ui/reporter.ts';
 import { waitFor } from '../ui/wait-for.ts';
 import { applySecrets, waitReplaced } from './roll-out.ts';
@@ -161,7 +164,7 @@ async function endUnelected(
   { cluster, record, existing, request, stop }: PlaneInMaking,
   workloads: Record<Component, Workload>,
 ): Promise<void> {
-  for (const component of ['kube-controller-manager', 'kube-scheduler'] as const) {
+  for (const { name: component } of components.filter(({ electsLeader }: PlaneComponent) => electsLeader)) {
     const next = workloads[component];
     const before = existing.find<Workload>(next);
     if (!before || elects(before) === elects(next)) continue;

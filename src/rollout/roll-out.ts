@@ -1,4 +1,3 @@
-import type { Component } from '../config/components.ts';
 import { presentMembers, replaceOutdated } from '../etcd/members.ts';
 import type { InfraCluster } from '../kube/infra-cluster.ts';
 import type { KubeObject, Secret, Workload } from '../kube/objects.ts';
@@ -6,8 +5,9 @@ import { type Applied, applyAll, Existing, nothingApplied } from '../live/apply.
 import type { Plane } from '../live/open.ts';
 import { PodWatch } from '../live/pod-watch.ts';
 import type { PkiBundle } from '../pki/certificates.ts';
+import { settledMembership } from '../plane/components/etcd/membership.ts';
+import type { Component } from '../plane/components/lookup.ts';
 import { renderPlane } from '../plane/render.ts';
-import { settledMembership } from '../plane/workloads.ts';
 import type { Reporter } from '../ui/reporter.ts';
 import type { Patience, Work } from '../ui/work.ts';
 import { waitAvailable, waitRolledOut } from './available.ts';

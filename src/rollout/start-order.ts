@@ -1,6 +1,7 @@
 import { UserError } from '../base/errors.ts';
 import type { KubeObject, Workload } from '../kube/objects.ts';
 import type { PodWatch } from '../live/pod-watch.ts';
+import { type Component, componentNamed } from '../plane/components/lookup.ts';
 import { waitFor } from '../ui/wait-for.ts';
 import type { Work } from '../ui/work.ts';
 
@@ -12,7 +13,7 @@ import type { Work } from '../ui/work.ts';
 export interface StartOrder<T> {
   /** etcd, and everything that has pods already. */
   first: T[];
-  /** An API server that is to come when etcd starts. */
+  /** What is to come when etcd starts: an API server. */
   apiServer: T[];
   /** What is to come when the API server answers. */
   clients: T[];
@@ -26,9 +27,9 @@ export function startOrder<T extends KubeObject>(
   const starts = (workload: T) => (before(workload)?.spec.replicas ?? 0) === 0;
   const order: StartOrder<T> = { first: [], apiServer: [], clients: [] };
   for (const workload of workloads) {
-    const { name } = workload.metadata;
-    if (name === 'etcd' || !starts(workload)) order.first.push(workload);
-    else if (name === 'kube-apiserver') order.apiServer.push(workload);
+    const { startsAfter } = componentNamed(workload.metadata.name as Component);
+    if (startsAfter === undefined || !starts(workload)) order.first.push(workload);
+    else if (startsAfter === 'etcd') order.apiServer.push(workload);
     else order.clients.push(workload);
   }
   return order;

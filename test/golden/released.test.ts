@@ -45,6 +45,7 @@ test.each(readdirSync(folder))(
     }
     expect(Object.fromEntries([...found].map(([name, paths]) => [name, [...paths].sort()]))).toEqual(meant[release]);
   },
+  60_000,
 );
 
 const nameOf = ({ kind, metadata }: KubeObject) => `${kind} ${metadata.name}`;

@@ -4,6 +4,7 @@ import { UserError } from '../../base/errors.ts';
 import { flagOf, parseSpec } from '../../config/parse.ts';
 import { type ClusterSpecInput, clusterSpec } from '../../config/schema.ts';
 import type { SpecChoice } from '../../operations/deploy/spec-choice.ts';
+import { unknownComponents } from '../../plane/component-problems.ts';
 import { readClusterFile } from './cluster-file.ts';
 import { specFromOptions } from './spec-options.ts';
 
@@ -25,7 +26,7 @@ export function chooseSpec(command: Command, file: string | undefined): ChosenSp
   const { spec: fromFile, ...rest } = readClusterFile(file);
   const given = { ...fromFile, ...specFromOptions(command) };
   const source = file ? `in ${file} or on the command line` : 'on the command line';
-  if (given.host !== undefined) parseSpec(given, source);
+  if (given.host !== undefined) parseSpec(given, source, unknownComponents);
   const local = Object.fromEntries(
     Object.entries(rest).filter(([key, value]) => value !== undefined && command.getOptionValueSource(key) !== 'cli'),
   );
@@ -38,7 +39,7 @@ export function chooseSpec(command: Command, file: string | undefined): ChosenSp
       for (const field of reset) delete kept[field];
       const whole = { ...kept, ...given };
       if (whole.host === undefined) throw noHost(namespace);
-      return parseSpec(whole, source);
+      return parseSpec(whole, source, unknownComponents);
     },
   };
 }

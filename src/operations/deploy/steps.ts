@@ -1,6 +1,5 @@
 import { checkFiles, writeFiles } from '../../access/files.ts';
 import { toolVersion } from '../../base/version.ts';
-import { components } from '../../config/components.ts';
 import { presentMembers } from '../../etcd/members.ts';
 import { buildAddons, kubeletClientsBinding, outdatedAddons } from '../../hosted/addons.ts';
 import { applyAddons } from '../../hosted/apply.ts';
@@ -12,6 +11,7 @@ import { connectAsAdministrator } from '../../live/open.ts';
 import { PodWatch } from '../../live/pod-watch.ts';
 import { ensureRecord, markFinished, updateRecord } from '../../live/record.ts';
 import { describeDays } from '../../pki/inspect.ts';
+import { componentNames } from '../../plane/components/lookup.ts';
 import { renderPlane } from '../../plane/render.ts';
 import { readAuthority } from '../../plane/secrets.ts';
 import { describeStorage } from '../../plane/storage.ts';
@@ -116,7 +116,7 @@ async function tryChange({
   held,
 }: DeployState): Promise<void> {
   const { secrets, workloads } = renderPlane({ record, spec, addresses, storage, bundle });
-  const changed = components.filter((component) => {
+  const changed = componentNames.filter((component) => {
     const before = existing.find<Workload>(workloads[component]);
     return (before?.spec.replicas ?? 0) > 0 && templateHashOf(before!) !== templateHashOf(workloads[component]);
   });

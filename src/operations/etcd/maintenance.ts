@@ -1,6 +1,5 @@
 import { UserError } from '../../base/errors.ts';
 import { mebibytes } from '../../base/quantity.ts';
-import { components } from '../../config/components.ts';
 import { explainEtcd, type MemberStatus, openEtcdctl } from '../../etcd/etcdctl.ts';
 import { etcdPlane, replaceMember } from '../../etcd/members.ts';
 import type { InfraCluster } from '../../kube/infra-cluster.ts';
@@ -8,6 +7,7 @@ import { openPlane, type Plane, refuseAsleep } from '../../live/open.ts';
 import { isReady, podsOf } from '../../live/pods.ts';
 import { markFinished, markUnfinished } from '../../live/record.ts';
 import { type HeldPlane, withPlane } from '../../live/with-plane.ts';
+import { componentNames } from '../../plane/components/lookup.ts';
 import { rollOut } from '../../rollout/roll-out.ts';
 import type { Work } from '../../ui/work.ts';
 import { numberIn, type Remains, seedFromSurvivor } from './recover.ts';
@@ -222,7 +222,7 @@ async function repair(plane: HeldPlane, damage: Damage): Promise<void> {
     await replaceMember(etcd, numberIn(name));
   }
   // A member that loses its data later must find all members in its arguments, and not that it is to join.
-  await rollOut(cluster, plane, plane.bundle, [...components], held);
+  await rollOut(cluster, plane, plane.bundle, [...componentNames], held);
   await markFinished(held, 'etcd-repair');
 }
 

@@ -13,7 +13,7 @@ import {
   providerName,
   stageOf,
 } from '../../pki/encryption.ts';
-import { encryptedResources } from '../../plane/encryption-config.ts';
+import { encryptedResources } from '../../plane/components/kube-apiserver/encryption-config.ts';
 import type { PlaneRecord } from '../../plane/record.ts';
 import { renderPlane } from '../../plane/render.ts';
 import { configHashOf } from '../../plane/workloads.ts';

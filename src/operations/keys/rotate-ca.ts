@@ -2,7 +2,6 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { checkFiles, writeFiles } from '../../access/files.ts';
 import { workerVisit } from '../../access/worker-config.ts';
 import { UserError } from '../../base/errors.ts';
-import { type Component, components } from '../../config/components.ts';
 import { buildAddons } from '../../hosted/addons.ts';
 import { applyAddons } from '../../hosted/apply.ts';
 import type { InfraCluster } from '../../kube/infra-cluster.ts';
@@ -29,6 +28,7 @@ import {
 import { ensureCertificates } from '../../pki/certificates.ts';
 import { certificatesIn, fingerprint, inspect } from '../../pki/inspect.ts';
 import { type AuthorityName, authorityRows } from '../../pki/table.ts';
+import { type Component, componentNames } from '../../plane/components/lookup.ts';
 import type { PlaneRecord, Unfinished } from '../../plane/record.ts';
 import { certificateContext } from '../../plane/render.ts';
 import { rollOut } from '../../rollout/roll-out.ts';
@@ -168,14 +168,14 @@ class Rotation {
     }
     const added = this.#at('added');
     if (added.length > 0) {
-      await this.#reach(components);
+      await this.#reach(componentNames);
       await this.#published();
       reporter.line(`${added.join(', ')}: the new one signs; what the old one signed is made anew`);
       await this.#change(added, (authority, name) => switchSigner(authority, name === 'ca'));
     }
     const pending = this.#names.filter((name) => this.#authority(name).switched === 'pending');
     if (pending.length > 0) {
-      await this.#reach(components);
+      await this.#reach(componentNames);
       const switched = new Date().toISOString();
       await this.#change(pending, (authority) => ({ ...authority, switched }));
       await this.#reach([]);
@@ -210,7 +210,7 @@ class Rotation {
       await this.#change(held, endHold);
     }
     // None is held either where a run was killed that had stored so much, and pods still show themselves by the old one.
-    await this.#reach(components);
+    await this.#reach(componentNames);
     await this.#drop(names, 'workers');
   }
 
@@ -225,7 +225,7 @@ class Rotation {
     await this.#change(names, dropPrevious);
     // A new pod of etcd has its new certificate at once, so the API servers that ask it trust the new authority alone later.
     await this.#reach(['etcd']);
-    await this.#reach(components);
+    await this.#reach(componentNames);
     await this.#forget();
     if (knownTo === 'workers') await this.#tell('Until then they go on trusting the old one, too.');
     await noteDrops(this.#plane.held, (now) => now.filter((each) => each !== knownTo));

@@ -1,5 +1,4 @@
 import { UserError } from '../../base/errors.ts';
-import type { Component } from '../../config/components.ts';
 import type { ClusterSpec } from '../../config/schema.ts';
 import type { InfraCluster } from '../../kube/infra-cluster.ts';
 import type { Secret } from '../../kube/objects.ts';
@@ -17,6 +16,7 @@ import {
   switchKey,
   tokenKeyId,
 } from '../../pki/service-account.ts';
+import type { Component } from '../../plane/components/lookup.ts';
 import type { PlaneRecord } from '../../plane/record.ts';
 import { rollOut } from '../../rollout/roll-out.ts';
 import type { Work } from '../../ui/work.ts';

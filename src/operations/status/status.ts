@@ -1,4 +1,3 @@
-import { components } from '../../config/components.ts';
 import type { ClusterSpec } from '../../config/schema.ts';
 import { EtcdGateway } from '../../etcd/gateway.ts';
 import type { InfraCluster } from '../../kube/infra-cluster.ts';
@@ -6,8 +5,8 @@ import type { Event } from '../../kube/objects.ts';
 import { openPlane } from '../../live/open.ts';
 import { daysLeft, type PkiBundle } from '../../pki/certificates.ts';
 import { inspect } from '../../pki/inspect.ts';
+import { componentNames, replicasOf } from '../../plane/components/lookup.ts';
 import { planeSelector } from '../../plane/names.ts';
-import { replicasOf } from '../../plane/policies.ts';
 import type { NetworkFinding, PlaneRecord, Unfinished } from '../../plane/record.ts';
 import { describeStorage, type Storage } from '../../plane/storage.ts';
 import { type ComponentStatus, componentStatus, crowded } from './component-status.ts';
@@ -93,7 +92,7 @@ export async function planeStatus(cluster: InfraCluster, now = new Date()): Prom
       workerServer: addresses.workerServer,
       nodePort: addresses.nodePort,
       version: spec.kubernetesVersion,
-      components: components.map((name) => componentStatus(name, pods.items, events.items, replicasOf(spec, name))),
+      components: componentNames.map((name) => componentStatus(name, pods.items, events.items, replicasOf(spec, name))),
       storage: {
         ...storage,
         ...describeStorage(storage),
@@ -107,7 +106,7 @@ export async function planeStatus(cluster: InfraCluster, now = new Date()): Prom
       warnings: warningsOf(events.items, pods.items),
       egress: { kind: spec.egress, how: egressWords[spec.egress] },
       network: record.network,
-      limits: [...egressLimits[spec.egress], ...components.flatMap((name) => crowded(name, pods.items))],
+      limits: [...egressLimits[spec.egress], ...componentNames.flatMap((name) => crowded(name, pods.items))],
     };
   } finally {
     await hosted?.close();

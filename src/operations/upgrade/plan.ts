@@ -1,4 +1,4 @@
-import { type Images, imagesOf } from '../../config/images.ts';
+import { imagesOf } from '../../config/images.ts';
 import { flagOf, parseSpec } from '../../config/parse.ts';
 import type { ClusterSpec } from '../../config/schema.ts';
 import { minorOf } from '../../config/versions.ts';
@@ -9,6 +9,7 @@ import type { HostedCluster } from '../../kube/hosted-cluster.ts';
 import type { InfraCluster } from '../../kube/infra-cluster.ts';
 import type { Node } from '../../kube/objects.ts';
 import { openPlane, type Plane } from '../../live/open.ts';
+import { byComponent } from '../../plane/components/lookup.ts';
 import { versionStep } from '../../preflight/plane-checks.ts';
 
 /** One step of an upgrade: what is replaced, from which image to which. */
@@ -73,7 +74,7 @@ export async function planOf(cluster: InfraCluster, plane: Plane, target: Cluste
       plane: record.planeId,
       from,
       to,
-      steps: stepsOf(imagesOf(spec), imagesOf(target), target),
+      steps: stepsOf(imagesFor(spec), imagesFor(target), target),
       workers,
       removedApis,
       done: differences.length - strange.length,
@@ -165,19 +166,25 @@ function pinnedProblems(spec: ClusterSpec, namespace: string): UpgradePlan['prob
   }));
 }
 
-function stepsOf(before: Images, after: Images, spec: ClusterSpec): UpgradeStep[] {
-  const change = (...names: (keyof Images)[]) =>
+type AllImages = ReturnType<typeof imagesFor>;
+
+function imagesFor(spec: ClusterSpec) {
+  return { ...imagesOf(spec), ...byComponent(({ image }) => image(spec)) };
+}
+
+function stepsOf(before: AllImages, after: AllImages, spec: ClusterSpec): UpgradeStep[] {
+  const change = (...names: (keyof AllImages)[]) =>
     names.filter((name) => before[name] !== after[name]).map((name) => ({ from: before[name], to: after[name] }));
   const steps: UpgradeStep[] = [
     { step: 'etcd', images: change('etcd'), effect: 'the API does not answer until etcd is back' },
     {
       step: 'API servers',
-      images: change('kubeApiserver'),
+      images: change('kube-apiserver'),
       effect: 'the API does not answer for some seconds, while its pod is replaced; what runs on workers goes on',
     },
     {
       step: 'controller-manager and scheduler',
-      images: change('kubeControllerManager', 'kubeScheduler'),
+      images: change('kube-controller-manager', 'kube-scheduler'),
       effect: 'nothing new is scheduled for some seconds',
     },
     {

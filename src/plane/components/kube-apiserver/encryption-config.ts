@@ -1,6 +1,10 @@
 import { dump, load } from 'js-yaml';
-import { messageOf, UserError } from '../base/errors.ts';
-import type { EncryptionKey, EncryptionProviders } from '../pki/encryption.ts';
+import { messageOf, UserError } from '../../../base/errors.ts';
+import type { PkiBundle } from '../../../pki/certificates.ts';
+import type { EncryptionKey, EncryptionProviders } from '../../../pki/encryption.ts';
+
+/** In the API server's Secret, and beside the CAs, since without it nobody can read the hosted cluster's Secrets. */
+export const encryptionFile = 'encryption.yaml';
 
 /** What of the hosted cluster is encrypted in etcd. */
 export const encryptedResources = ['secrets'];
@@ -26,6 +30,10 @@ export function encryptionConfiguration(providers: EncryptionProviders): string 
     resources: [{ resources: encryptedResources, providers: entries }],
   };
   return dump(configuration, { noRefs: true });
+}
+
+export function encryptionFiles({ encryption }: Pick<PkiBundle, 'encryption'>): Record<string, string> {
+  return { [encryptionFile]: encryptionConfiguration(encryption ?? ['identity']) };
 }
 
 /**

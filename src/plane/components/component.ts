@@ -1,0 +1,129 @@
+import type { ClusterSpec } from '../../config/schema.ts';
+import type { KubeObject, Secret, Service } from '../../kube/objects.ts';
+import type { Value } from '../../manifests/render.ts';
+import type { PkiBundle } from '../../pki/certificates.ts';
+import type { AuthorityName } from '../../pki/table.ts';
+import type { Addresses } from '../addresses.ts';
+import type { Storage } from '../storage.ts';
+import type { Membership } from './etcd/membership.ts';
+
+/**
+ * One component of a control plane: everything that is said about it and about nothing else. Its folder holds this and its
+ * templates; the table in table.ts lists all of them.
+ */
+export interface PlaneComponent<Name extends string = string> {
+  /** Upstream's name for it: of its workload, its container, its policies and of the Secret that it mounts first. */
+  name: Name;
+  kind: 'Deployment' | 'StatefulSet';
+  /** Full name of its image. */
+  image(spec: ClusterSpec): string;
+  /** Value of the label app.kubernetes.io/version of its pods; the Kubernetes version when left out. */
+  version?(spec: ClusterSpec): string;
+  /** How many pods it has. */
+  replicas(spec: ClusterSpec): number;
+  /** Several pods elect a leader, and one alone does not: the two must never run at the same time. */
+  electsLeader?: true;
+  /** The component that has to be starting, or answering, before this one is started for the first time; none: at once. */
+  startsAfter?: 'etcd' | 'kube-apiserver';
+  arguments: ComponentArguments;
+  profiles: Record<ClusterSpec['profile'], ComponentProfile>;
+  workload: WorkloadTemplate;
+  /** What it mounts, the one with its own name first. */
+  secrets: ComponentSecret[];
+  /**
+   * What a pod reads only at its start, of all the plane's Secrets: when that changes, its pods are replaced. When left out,
+   * all of its own Secrets, but for renewed certificates (see readAtStart).
+   */
+  readsAtStart?(secrets: Secret[]): Secret[];
+  /** Its services, labels aside. @param members as many etcd members as need an address */
+  services?(planeId: string, spec: ClusterSpec, members: number): Service[];
+  /** NetworkPolicies for its pods, labels aside. */
+  policies?(planeId: string, spec: ClusterSpec): KubeObject[];
+  /** The port that tells whether somebody may reach its pods, and whether everybody may. */
+  reachedAt: { port(addresses: Addresses): number; byEverybody: boolean };
+  /** How it is tried before a change of it reaches the plane: see trial-pod.ts. */
+  trial: ComponentTrial;
+  /** Containers in its pods beside its own, of which `logs` tells as well. */
+  beside?: string[];
+}
+
+/** Flags of a component. */
+interface ComponentArguments {
+  /** The option by which people add some: `--etcd-arg`; none where they cannot. */
+  option?: string;
+  /** What they added: NAME=VALUE, with or without the dashes. */
+  given(spec: ClusterSpec): string[];
+  /** Flags that k8sk8s sets itself, each with the option that changes what it says, or '' where there is none. */
+  owned: Record<string, string>;
+  /** It knows --feature-gates. */
+  featureGates: boolean;
+}
+
+/** What a profile gives one component: flags, the Go runtime's settings, and room that follows what it was measured to need. */
+interface ComponentProfile {
+  args: string[];
+  env: Record<string, string>;
+  requests: { cpu: string; memory: string };
+  limits: { cpu: string; memory: string };
+}
+
+interface ComponentTrial {
+  /** Components that it needs: it starts after them. */
+  needs: string[];
+  /** Flags by which it finds the plane, and by which others of the plane find it. */
+  without: RegExp;
+  /** Flags of the trial in their place. @param port of the API server of the trial */
+  instead(port: number): string[];
+}
+
+/** How a component's workload is rendered. Values that all components have are filled in for it. */
+interface WorkloadTemplate {
+  /** YAML of one object. */
+  template: string;
+  values(context: WorkloadContext): Record<string, Value>;
+  /** Linux capabilities that the image needs. */
+  capabilities?: string[];
+  /** Environment variables that follow the spec. */
+  env?(spec: ClusterSpec): Record<string, string>;
+  /** Several pods are spread over nodes by the usual constraint; otherwise the template sees to that. */
+  spread: boolean;
+  /** What no running pod is replaced for. */
+  ignored?: { args: RegExp; env: string[] };
+}
+
+/** What a workload follows from, beside the spec. */
+export interface WorkloadContext {
+  planeId: string;
+  spec: ClusterSpec;
+  addresses: Addresses;
+  storage: Storage;
+  membership: Membership;
+}
+
+/** A Secret that a component mounts. */
+export interface ComponentSecret {
+  name: string;
+  /** Whether a plane of this spec has it; always, when left out. */
+  wanted?(spec: ClusterSpec): boolean;
+  /** Whether it holds a certificate of the table in pki, with its key. */
+  holds(leaf: string): boolean;
+  /** CAs of which it holds what is trusted, as `NAME.crt`. */
+  trusted: AuthorityName[];
+  /** Its other files, by name. */
+  files?(bundle: PkiBundle, context: SecretContext): Record<string, string>;
+}
+
+/** What files in Secrets follow from, beside certificates. */
+export interface SecretContext {
+  planeId: string;
+  spec: ClusterSpec;
+  /** What controller-manager and scheduler dial: the API server service's cluster IP. */
+  internalServer: string;
+  /** What people dial. */
+  publicServer: string;
+}
+
+/** Flags that nothing else than k8sk8s changes. @param names separated by spaces */
+export function ownedBy(names: string): Record<string, string> {
+  return Object.fromEntries(names.split(' ').map((name) => [name, '']));
+}

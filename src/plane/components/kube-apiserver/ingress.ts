@@ -1,0 +1,31 @@
+import type { ClusterSpec } from '../../../config/schema.ts';
+import type { KubeObject } from '../../../kube/objects.ts';
+import { render } from '../../../manifests/render.ts';
+import { labelsOf } from '../../names.ts';
+import template from './ingress.yaml';
+
+/**
+ * What ingress-nginx reads, and Traefik's provider for its objects. By the service's address, which ingress-nginx takes
+ * for passthrough anyway: a controller that dials pods has to hear of every new one first, and may wait until it is ready.
+ */
+const passthrough = {
+  'nginx.ingress.kubernetes.io/ssl-passthrough': 'true',
+  'nginx.ingress.kubernetes.io/backend-protocol': 'HTTPS',
+  'nginx.ingress.kubernetes.io/service-upstream': 'true',
+};
+
+/** The ingress, where the plane is exposed by one. Pure. */
+export function buildIngress(planeId: string, spec: ClusterSpec): KubeObject[] {
+  if (spec.expose !== 'ingress') return [];
+  const [ingress] = render(
+    template,
+    {
+      host: spec.host,
+      ingressClass: spec.ingressClass,
+      annotations: { ...passthrough, ...spec.ingressAnnotations },
+    },
+    'kube-apiserver/ingress.yaml',
+  );
+  ingress!.metadata.labels = labelsOf(planeId, 'kube-apiserver', spec.kubernetesVersion);
+  return [ingress!];
+}

@@ -1,0 +1,34 @@
+import type { ClusterSpec } from '../../../config/schema.ts';
+import type { Service } from '../../../kube/objects.ts';
+import { render } from '../../../manifests/render.ts';
+import { konnectivityPort, loadBalancerPort } from '../../addresses.ts';
+import { podSelector } from '../../names.ts';
+import template from './service.yaml';
+
+/** The service by which the API server is reached, labels aside. Pure. */
+export function apiserverService(planeId: string, spec: ClusterSpec): Service {
+  const [service] = render(
+    template,
+    {
+      selector: podSelector(planeId, 'kube-apiserver'),
+      type: spec.inCluster === 'loadbalancer' ? 'LoadBalancer' : 'NodePort',
+      single: spec.replicas === 1,
+      nodePort: nodePortWish(spec),
+      morePorts: [
+        ...(spec.inCluster === 'loadbalancer'
+          ? [{ name: 'in-cluster', port: loadBalancerPort, targetPort: 'https' }]
+          : []),
+        ...(spec.egress === 'konnectivity'
+          ? [{ name: 'konnectivity', port: konnectivityPort, targetPort: 'konnectivity' }]
+          : []),
+      ],
+    },
+    'kube-apiserver/service.yaml',
+  );
+  return service as Service;
+}
+
+/** With --expose nodeport, the port that people dial is the node port, so either option fixes it. */
+function nodePortWish(spec: ClusterSpec): number | undefined {
+  return spec.nodePort ?? (spec.expose === 'nodeport' ? spec.port : undefined);
+}

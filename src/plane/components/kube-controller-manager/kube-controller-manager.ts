@@ -1,0 +1,89 @@
+import { kubernetesImage } from '../../../config/images.ts';
+import { authoritiesSecret } from '../../names.ts';
+import { only, readAtStart } from '../../read-at-start.ts';
+import { ownedBy, type PlaneComponent } from '../component.ts';
+import { componentKubeconfig } from '../component-kubeconfig.ts';
+import { clientTrial, elected } from '../elected.ts';
+import template from './deployment.yaml';
+
+/** What deployment.yaml mounts of the CAs' Secret. */
+const signerFiles = [
+  'ca.crt',
+  'ca.key',
+  'ca-signer.crt',
+  'ca-signer.key',
+  'kubelet-serving-ca.crt',
+  'kubelet-serving-ca.key',
+  'service-account.key',
+];
+
+export const kubeControllerManager: PlaneComponent<'kube-controller-manager'> = {
+  name: 'kube-controller-manager',
+  kind: 'Deployment',
+  image: (spec) => spec.controllerManagerImage ?? kubernetesImage(spec, 'kube-controller-manager'),
+  replicas: ({ replicas }) => replicas,
+  electsLeader: true,
+  startsAfter: 'kube-apiserver',
+  arguments: {
+    option: '--controller-manager-arg',
+    given: ({ controllerManagerArgs }) => controllerManagerArgs,
+    owned: {
+      ...ownedBy(
+        'kubeconfig service-account-private-key-file root-ca-file cluster-signing-cert-file cluster-signing-key-file use-service-account-credentials leader-elect authentication-skip-lookup',
+      ),
+      ...ownedBy(
+        'cluster-signing-kubelet-client-cert-file cluster-signing-kubelet-client-key-file cluster-signing-kubelet-serving-cert-file cluster-signing-kubelet-serving-key-file',
+      ),
+      ...ownedBy(
+        'cluster-signing-kube-apiserver-client-cert-file cluster-signing-kube-apiserver-client-key-file allocate-node-cidrs',
+      ),
+      'cluster-cidr': '--pod-cidr',
+      'service-cluster-ip-range': '--service-cidr',
+      'feature-gates': '--feature-gates',
+    },
+    featureGates: true,
+  },
+  profiles: {
+    // Small heaps: collecting their garbage twice as often costs less than a millicore. The controllers' tokens come at this
+    // rate before any of them starts: 20 a second by default take 4 s, which leaves other planes' processes more time.
+    default: {
+      args: ['--kube-api-qps=100', '--kube-api-burst=200'],
+      env: { GOGC: '50' },
+      requests: { cpu: '15m', memory: '64Mi' },
+      limits: { cpu: '1', memory: '256Mi' },
+    },
+    lite: {
+      args: [],
+      env: { GOGC: '10', GOMAXPROCS: '1' },
+      requests: { cpu: '15m', memory: '48Mi' },
+      limits: { cpu: '1', memory: '256Mi' },
+    },
+  },
+  workload: {
+    template,
+    values: ({ spec }) => ({
+      ...elected(spec),
+      podCidr: spec.podCidr,
+      serviceCidr: spec.serviceCidr,
+      // A sealed CA has another signer in its place.
+      signer: spec.seal === 'none' ? 'ca' : 'ca-signer',
+    }),
+    spread: true,
+  },
+  secrets: [
+    {
+      name: 'kube-controller-manager',
+      holds: (leaf) => leaf === 'controller-manager',
+      trusted: ['ca'],
+      files: (_, { internalServer }) => ({ kubeconfig: componentKubeconfig('controller-manager', internalServer) }),
+    },
+  ],
+  readsAtStart: (secrets) => [
+    ...readAtStart(secrets.filter(({ metadata }) => metadata.name === 'kube-controller-manager')),
+    ...secrets
+      .filter(({ metadata }) => metadata.name === authoritiesSecret)
+      .map((authorities) => only(authorities, (file) => signerFiles.includes(file))),
+  ],
+  trial: clientTrial,
+  reachedAt: { port: () => 10257, byEverybody: false },
+};
