@@ -32,7 +32,7 @@ beforeAll(async () => {
   cases = [...casesIn(world), ...casesWay(world), ...casesRefused(world), ...casesBetter(world)];
   const limit = pLimit(4);
   await Promise.all(cases.map((each, index) => limit(async () => seen.set(each.name, await runs(each, index)))));
-}, 600_000);
+}, 900_000);
 
 afterAll(async () => {
   await world?.stop();
