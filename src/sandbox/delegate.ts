@@ -14,8 +14,8 @@ export interface SandboxEnvironment {
 }
 
 /**
- * A kubeconfig for the infra cluster: of a delegated administrator, whose rights are the README's Role in one namespace
- * and nothing else, or the cluster's own (`admin`). Namespace and rights are made when missing.
+ * A kubeconfig for the infra cluster: that of a delegated administrator, who has the README's Role in one namespace and no other
+ * right, or that of the cluster's own administrator (`admin`). Namespace and rights are created if they are missing.
  */
 export async function sandboxEnvironment(options: {
   name: string;

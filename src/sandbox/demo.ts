@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { formatDuration } from '../ui/reporter.ts';
 import { waitFor } from '../ui/wait-for.ts';
 
-// The whole way of the README, typed by a program: the commands are printed and run as a person would run them.
+// Runs the commands of the README as a person would, and prints each of them.
 
 const namespace = 'demo';
 const host = 'demo.k8sk8s.test';
@@ -64,7 +64,7 @@ Take everything back:
   npm run demo -- --destroy`);
 }
 
-/** Waits for what the README promises: two Ready nodes and nothing but running pods. */
+/** Waits for the state that the README shows: two Ready nodes, and all pods running. */
 async function untilRunning(): Promise<void> {
   console.log('\nWaiting for two Ready nodes and Running pods …');
   const kubectl = (...rest: string[]) =>

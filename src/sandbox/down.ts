@@ -10,7 +10,7 @@ import { isAlive, until } from './process.ts';
 import { allSandboxes, loadState, newState, type SandboxState, sandboxFolder, saveState } from './state.ts';
 
 /**
- * Takes a sandbox away: processes, machines, links, cgroups, hosts lines, files. Works on what a killed `up` left.
+ * Removes a sandbox: processes, machines, links, cgroups, hosts lines, files. It also removes what a killed `up` left.
  *
  * @returns false when there was nothing to do
  */
@@ -20,7 +20,7 @@ export async function sandboxDown(
 ): Promise<boolean> {
   return withSandboxLock(options.name, async () => {
     const folder = sandboxFolder(options.name);
-    // Without a state there is nothing on the box but, perhaps, a cgroup whose name follows from the sandbox's.
+    // Without a state the box has at most a cgroup, whose name follows from the sandbox's.
     const known = loadState(options.name);
     const state = known ?? newState(options.name, '', '');
     const something = known !== undefined || existsSync(folder) || cgroupExists(state.cgroup);
@@ -51,7 +51,7 @@ async function takeAway(state: SandboxState): Promise<void> {
   if (left.length > 0)
     throw new UserError({
       what: `some cgroups of the sandbox could not be removed: ${left.join(', ')}`,
-      why: 'a process in them does not end',
+      why: 'a process in them does not exit',
       fix: 'look at the cgroup.procs files there, then run the command again',
       anchor: 'sandbox-left',
     });
@@ -69,7 +69,7 @@ function giveBackFolders(state: SandboxState): void {
     try {
       rmdirSync(folder);
     } catch {
-      // Something else has come to live there meanwhile, or it is gone.
+      // Another program uses the folder meanwhile, or the folder is gone.
     }
   }
 }

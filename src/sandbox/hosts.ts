@@ -12,7 +12,7 @@ export async function addHostsLine(sandbox: string, host: string, address: strin
   });
 }
 
-/** Takes back every line of a sandbox. */
+/** Removes all lines of a sandbox. */
 export async function removeHostsLines(sandbox: string): Promise<void> {
   await withHostsLock(async () => {
     const all = lines();
@@ -26,7 +26,7 @@ function lines(): string[] {
   return (text.endsWith('\n') ? text.slice(0, -1) : text).split('\n');
 }
 
-/** In place and in one write: the file is often a mount, which cannot be replaced by another. */
+/** Writes the file in place and in one write, because it is often a mount, which cannot be replaced by a rename. */
 function write(content: string[]): void {
   writeFileSync(file, `${content.join('\n')}\n`);
 }

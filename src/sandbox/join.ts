@@ -19,14 +19,14 @@ export interface JoinOptions {
   /** Folder with kubeconfig-kubelets and ca.pem: all that a user would upload to a machine. */
   dir: string;
   workers: number;
-  /** What a user writes into the kubelet's configuration. */
+  /** Values for the kubelet's configuration. */
   clusterDns: string;
   clusterDomain: string;
   /** Where the relay of worker-config listens, for a plane with --in-cluster loopback. */
   relay?: { address: string; port: number };
 }
 
-/** Seconds for which one command waits for the next: joining and leaving take some each. */
+/** Seconds to wait for another command: joining and leaving take some seconds each. */
 const patience = 90;
 
 /** Lets idle worker machines join the hosted cluster of `namespace`, the way a real machine would. */
@@ -85,7 +85,7 @@ async function startKubelet(
   });
 }
 
-/** Only its own machine is known here: a kubelet that has its certificate has been let in. */
+/** Looks at the machine alone: a kubelet that has its certificate was accepted by the hosted cluster. */
 async function allJoined(state: SandboxState, machines: MachineState[], phase: Phase): Promise<void> {
   for (const machine of machines) {
     phase.update(`${machine.name} waits for its certificate`);
@@ -96,7 +96,7 @@ async function allJoined(state: SandboxState, machines: MachineState[], phase: P
       late: (after) =>
         new UserError({
           what: `${machine.name} has not joined the hosted cluster within ${after}`,
-          why: `its kubelet's last words were\n${lastLines(state, machine, 'kubelet')}`,
+          why: `the last lines of its kubelet's log are\n${lastLines(state, machine, 'kubelet')}`,
           fix: 'check that the plane answers (k8sk8s status) and that the bootstrap token has not expired (k8sk8s token create --write)',
           anchor: 'join-failed',
         }),
@@ -126,7 +126,7 @@ function hasCertificate(state: SandboxState, machine: MachineState): boolean {
   return lstatSync(link, { throwIfNoEntry: false }) !== undefined;
 }
 
-/** Takes the workers of a plane out again: each machine is made anew, so nothing of the cluster is left on it. */
+/** Removes the workers of a plane: each machine is created again, so nothing of the cluster stays on it. */
 export async function sandboxLeave(
   options: { name: string; namespace: string },
   reporter: Reporter,

@@ -16,7 +16,7 @@ export interface KubeletOptions {
   flags: string[];
 }
 
-/** A kubelet on the machine, with what a box without systemd, kernel modules and CAP_SYS_RESOURCE asks for. */
+/** Starts a kubelet on the machine, with the settings for a box without systemd, kernel modules and CAP_SYS_RESOURCE. */
 export function ensureKubelet(state: SandboxState, machine: MachineState, options: KubeletOptions): void {
   const folder = machineFolder(state, machine);
   mkdirSync(folder, { recursive: true });
@@ -40,7 +40,7 @@ export function ensureKubelet(state: SandboxState, machine: MachineState, option
       oomScoreAdj: 0,
       failCgroupV1: false,
       containerRuntimeEndpoint: 'unix:///run/containerd/containerd.sock',
-      // Images were imported and there is no registry: one pod that insists on a pull must not make others ask for one.
+      // Images were imported, and there is no registry: a pod that always pulls must not make other pods pull.
       imagePullCredentialsVerificationPolicy: 'NeverVerify',
       imageGCHighThresholdPercent: 100,
       evictionHard: { 'memory.available': '100Mi', 'nodefs.available': '1%', 'imagefs.available': '1%' },

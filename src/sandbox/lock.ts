@@ -8,13 +8,13 @@ import { stateRoot } from './state.ts';
 /**
  * Runs `work` while no other command changes the same sandbox.
  *
- * @param patience seconds to wait for another command's end; a command that takes minutes is better told of at once
+ * @param patience seconds to wait for another command; report a command that takes minutes at once
  * @throws UserError `sandbox-busy`
  */
 export function withSandboxLock<T>(name: string, work: () => Promise<T>, patience = 0): Promise<T> {
   return withLock(name, patience, work, (holder) => {
     throw new UserError({
-      what: `another command is at work on the sandbox "${name}"`,
+      what: `another command is changing the sandbox "${name}"`,
       why: `process ${holder.pid} holds its lock`,
       fix: 'wait until it has ended',
       anchor: 'sandbox-busy',
@@ -30,7 +30,7 @@ export function withHostsLock<T>(work: () => Promise<T>): Promise<T> {
 }
 
 /**
- * Runs `work` with a lock of this box. One whose process is dead is taken over.
+ * Runs `work` with a lock of this box. The lock of a dead process is taken over.
  *
  * @param patience seconds to wait for it before `refuse`
  */

@@ -40,7 +40,7 @@ export const machineCgroup = (state: SandboxState, machine: MachineState): strin
 export async function ensureMachine(state: SandboxState, machine: MachineState, init: string): Promise<void> {
   if (isAlive(machine.init)) return;
   machine.daemons = {};
-  // What pods left of theirs would hold the kubelet up: it asks for the container of each, 3 s long.
+  // Folders of old pods would delay the kubelet: it looks for the container of each for 3 s.
   await removeCgroup(machineCgroup(state, machine));
   createCgroup(machineCgroup(state, machine));
   const folder = machineFolder(state, machine);
@@ -81,7 +81,7 @@ export async function ensureMachine(state: SandboxState, machine: MachineState, 
   await inside(machine, ['sysctl', '-qw', 'net.ipv4.ip_forward=1']);
 }
 
-/** A folder that the box does not have is made, and taken back by down. */
+/** Creates a folder that the box does not have; `down` removes it. */
 function makeMountPoints(state: SandboxState): void {
   for (const own of ownFolders) {
     const parts = own.split('/');
@@ -111,7 +111,7 @@ async function prepareMounts(state: SandboxState, machine: MachineState, folder:
   await inside(machine, ['mount', '-t', 'tmpfs', '-o', 'mode=755', 'tmpfs', '/run']);
   await inside(machine, ['mkdir', '-p', '/run/netns', '/run/lock']);
   await inside(machine, ['sh', '-c', overResolvConf, ensureResolvConf(state, machine)]);
-  // Kubelets copy it into pods of the host network for good, so names that lead elsewhere one day must not be in it.
+  // Kubelets copy the file into pods of the host network once, so it must not contain names whose address may change.
   const hosts = path.join(folder, 'hosts');
   writeFileSync(hosts, '127.0.0.1 localhost\n');
   await inside(machine, ['mount', '--bind', hosts, '/etc/hosts']);
@@ -168,7 +168,7 @@ function start(
   return child.pid;
 }
 
-/** Ends a machine: its process 1 takes everything inside along. What it wrote to its own folders is removed. */
+/** Stops a machine: all its processes end with its process 1. Its own folders are removed. */
 export async function stopMachine(state: SandboxState, machine: MachineState): Promise<void> {
   const init = machine.init;
   if (init && isAlive(init)) {

@@ -6,7 +6,7 @@ import { waitFor } from '../ui/wait-for.ts';
 
 const execute = promisify(execFile);
 
-/** A process that is not mistaken for a later one with the same number. */
+/** A process, with its start time, so that a later process with the same number is not mistaken for it. */
 export interface ProcessIdentity {
   pid: number;
   /** Start time in clock ticks since boot: field 22 of /proc/PID/stat. */
@@ -37,7 +37,7 @@ export function isAlive(identity: ProcessIdentity | undefined): boolean {
   }
 }
 
-/** Runs a program to its end. @returns stdout; @throws Error with what it said on stderr */
+/** Runs a program to its end. @returns stdout; @throws Error with its stderr */
 export async function run(
   program: string,
   args: string[],

@@ -8,8 +8,8 @@ import { ensureDaemon } from './machine.ts';
 import { until } from './process.ts';
 import { firstInfra, machineFolder, type SandboxState, writeIfChanged } from './state.ts';
 
-// A registry on infra-1 that every machine's containerd asks instead of all others, for pods that insist on pulling. A
-// sandbox has none until somebody asks for it: everything else runs on imported images.
+// A registry on infra-1, which every machine's containerd uses instead of all other registries, for pods that always pull. A
+// sandbox has none until it is requested: everything else runs on imported images.
 
 const port = 5000;
 

@@ -4,8 +4,8 @@ import { findProgram } from './artifacts/programs.ts';
 import { run } from './process.ts';
 
 /**
- * Whether this box can carry a sandbox: Linux, root, and a kernel with what the cluster needs. Each feature is tried in
- * namespaces of its own that vanish with the trial.
+ * Checks that this box can run a sandbox: Linux, root, and the kernel features that the cluster needs. Each feature is tried in
+ * namespaces of its own, which end with the trial.
  *
  * @throws UserError (kind `refused`) that lists all that is missing, and the way without a sandbox
  */
@@ -18,7 +18,7 @@ export async function requireBox(): Promise<void> {
         : await missingFeatures();
   if (missing.length === 0) return;
   throw new UserError({
-    what: 'this box cannot carry a sandbox',
+    what: 'this box cannot run a sandbox',
     why: `it lacks\n${missing.map((item) => `  - ${item}`).join('\n')}`,
     fix: 'use any other cluster as the infra cluster instead: one made by kind, or one in a cloud; the README says how under "Other infra clusters"',
     anchor: 'sandbox-requirements',

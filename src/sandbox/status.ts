@@ -25,7 +25,7 @@ export interface SandboxStatus {
   cacheMiB: number;
 }
 
-/** What runs, where, and what it takes. */
+/** Machines and processes of a sandbox, with their memory. */
 export async function sandboxStatus(name: string): Promise<SandboxStatus> {
   const state = requireState(name);
   return {

@@ -30,15 +30,15 @@ export interface UpOptions {
   name: string;
   workers: number;
   infraNodes: number;
-  /** Of the infra cluster and its planes' images; workers' kubelets too. */
+  /** Kubernetes version of the infra cluster, of the planes' images and of the workers' kubelets. */
   kubernetesVersion?: string;
   /** More versions whose control plane images the infra machines get. */
   alsoVersions?: string[];
-  /** Of the infra cluster; for a sandbox that is there, the one that it has. */
+  /** Network of the infra cluster; an existing sandbox keeps its own. */
   podNetwork?: PodNetwork;
 }
 
-/** What each machine has in its containerd before anything is asked of it. */
+/** The images that each machine has in its containerd from the beginning. */
 const planeImages: ImageName[] = ['etcd', 'kube-apiserver', 'kube-controller-manager', 'kube-scheduler'];
 const infraImages: ImageName[] = [
   'pause',
@@ -60,8 +60,8 @@ const workerImages: ImageName[] = [
 ];
 
 /**
- * An infra cluster and idle worker machines on this box. Ensure semantics: what is there and runs is left alone, what is
- * missing or has died is made again.
+ * An infra cluster and idle worker machines on this box. What exists and runs stays unchanged; what is missing or has stopped
+ * is started again.
  *
  * @throws UserError when the box cannot carry a sandbox
  */
@@ -117,8 +117,8 @@ function choosePodNetwork({ name, podNetwork }: UpOptions, there: SandboxState |
     return there?.podNetwork ?? podNetwork ?? 'bridge';
   throw new UserError({
     what: `sandbox "${name}" has the network ${there.podNetwork}, not ${podNetwork}`,
-    why: 'a sandbox keeps the network that it was made with: its pods have their addresses from it',
-    fix: `make another one with --name, or take this one away first: k8sk8s sandbox down --name ${name}`,
+    why: 'a sandbox keeps its first network, because its pods have their addresses from it',
+    fix: `start another sandbox with --name, or remove this one first: k8sk8s sandbox down --name ${name}`,
     anchor: 'bad-values',
     kind: 'usage',
   });
@@ -141,7 +141,7 @@ async function imageArchives(
   };
 }
 
-/** Machines that the state does not have yet; the ones it has stay, also when fewer are asked for. */
+/** The wanted machines that the state does not have yet; existing machines stay, also when fewer are wanted. */
 function addMachines(state: SandboxState, { infraNodes, workers }: UpOptions): void {
   for (const [role, count, offset] of [
     ['infra', infraNodes, 10],

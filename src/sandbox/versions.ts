@@ -1,7 +1,7 @@
 import { toolVersion } from '../base/version.ts';
 import { newest, otherImages } from '../config/versions.ts';
 
-/** What a sandbox runs unless told otherwise. The Kubernetes patches are those that `deploy` knows. */
+/** The default versions of a sandbox's programs. The Kubernetes patches are those that `deploy` knows. */
 export const versions = {
   kubernetes: newest.patch,
   etcd: newest.etcd.replace(/-\d+$/, ''),
