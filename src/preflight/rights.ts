@@ -16,7 +16,7 @@ export const requiredRights: Right[] = [
     resource,
     verbs: all,
   })),
-  { group: '', resource: 'pods', verbs: ['get', 'list', 'watch', 'create', 'delete'] },
+  { group: '', resource: 'pods', verbs: ['get', 'list', 'watch', 'delete'] },
   { group: '', resource: 'pods/log', verbs: ['get'] },
   { group: '', resource: 'pods/exec', verbs: ['get', 'create'] },
   { group: '', resource: 'events', verbs: ['list', 'watch'] },

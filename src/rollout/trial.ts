@@ -1,5 +1,5 @@
 import { UserError } from '../base/errors.ts';
-import { isQuotaExceeded } from '../kube/errors.ts';
+import { isForbidden } from '../kube/errors.ts';
 import type { InfraCluster } from '../kube/infra-cluster.ts';
 import type { ConfigMap, ContainerStatus, Pod } from '../kube/objects.ts';
 import { hindranceOf, lastLines, podKind, removePod } from '../live/one-off-pod.ts';
@@ -9,7 +9,7 @@ import type { Phase } from '../ui/reporter.ts';
 import { waitFor } from '../ui/wait-for.ts';
 import type { Patience, Work } from '../ui/work.ts';
 
-/** A trial that did not take place, because the namespace or the nodes have no room for its pod beside the plane. */
+/** A trial that did not take place: the namespace or the nodes have no room for its pod beside the plane, or it may not be made. */
 export interface NoRoom {
   /** The server's or the scheduler's own words, with the figures. */
   why: string;
@@ -52,7 +52,8 @@ export async function tryComponents(
     );
     return undefined;
   } catch (error) {
-    if (error instanceof Unplaced || isQuotaExceeded(error)) return { why: (error as Error).message };
+    // A quota, a policy, or no right to make pods.
+    if (error instanceof Unplaced || isForbidden(error)) return { why: (error as Error).message };
     throw error;
   } finally {
     await remove().catch(() => undefined);
