@@ -20,7 +20,10 @@ export function addSpecOptions(command: Command): void {
     const option = new Option(flags, `${meta.help}${defaultWords(fallback)}`).helpGroup(`${meta.group}:`);
     if (meta.list) option.argParser((value: string, before: string[] = []) => [...before, ...splitList(name, value)]);
     else if (meta.map)
-      option.argParser((value: string, before: Record<string, string> = {}) => ({ ...before, ...parseMap(value) }));
+      option.argParser((value: string, before: Record<string, string> = {}) => ({
+        ...before,
+        ...parseMap(name, value),
+      }));
     else if (meta.file) option.argParser((value: string) => readYaml(value, `--${meta.flag}`));
     command.addOption(option);
   }
@@ -72,9 +75,13 @@ function splitList(name: string, value: string): string[] {
   return name === 'sans' || name === 'tolerations' ? value.split(',').filter(Boolean) : [value];
 }
 
-function parseMap(value: string): Record<string, string> {
+/** Whose values can hold no comma: several of them may stand in one, as in kubectl and in Kubernetes' own flags. */
+const withoutCommas = ['featureGates', 'nodeSelector'];
+
+function parseMap(name: string, value: string): Record<string, string> {
+  const pairs = withoutCommas.includes(name) ? value.split(',').filter(Boolean) : [value];
   return Object.fromEntries(
-    value.split(/,(?=[^,=]+=)/).map((pair) => {
+    pairs.map((pair) => {
       const at = pair.indexOf('=');
       if (at < 1) throw new InvalidArgumentError(`"${pair}" has to be KEY=VALUE.`);
       return [pair.slice(0, at), pair.slice(at + 1)];
