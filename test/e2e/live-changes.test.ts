@@ -47,7 +47,7 @@ test.each([
   expect(outcome.code, outcome.stderr).toBe(1);
   expect(outcome.stderr).toContain('#change-refused');
   expect(outcome.stderr).toContain(named);
-  expect(outcome.stderr).not.toContain('destroy');
+  expect(outcome.stderr).not.toContain('k8sk8s destroy');
   expect([await pods(), await secrets()]).toEqual(before);
   succeeded(await home.hosted(['get', '--raw', '/readyz']));
 });
