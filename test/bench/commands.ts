@@ -53,7 +53,7 @@ export async function measureCommands(
     await bench.deploy(['--profile', 'lite']);
     const neighbours = await Neighbours.make(options.sandbox, bench, options.planes - 1);
     try {
-      const cli = path.resolve('dist', 'cli.js');
+      const cli = path.join(path.dirname(process.argv[1]!), 'cli.js');
       const admin = { KUBECONFIG: new InfraCredentials(requireState(options.sandbox)).file('admin.kubeconfig') };
       const delegate = { KUBECONFIG: neighbours.kubeconfig };
       const cases: Case[] = [

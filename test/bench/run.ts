@@ -23,7 +23,8 @@ export interface Finished {
  * @throws Error with everything that it said when it fails
  */
 export function k8sk8s(args: string[], options: { env: NodeJS.ProcessEnv; cwd: string }): Promise<Finished> {
-  const cli = path.resolve('dist', 'cli.js');
+  // Beside this program, wherever it is run from.
+  const cli = path.join(path.dirname(process.argv[1]!), 'cli.js');
   return new Promise((resolve, reject) => {
     const lines: Line[] = [];
     const started = Date.now();
