@@ -3,7 +3,7 @@ import path from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { Namespace, sandboxCommand, succeeded } from './world.ts';
 
-// A change of a plane that runs, each of which took the API down in 0.1.0 (../shared/inputs: L1 to L5). The plane goes on
+// A change of a plane that runs, each of which took the API down in 0.1.0. The plane goes on
 // answering, its pods are the same, and what did not work is not kept.
 
 let home: Namespace;
