@@ -15,3 +15,9 @@ test("of klog's lines, the errors alone", () => {
   const log = 'I1129 23:47:11.7 1 server.go:151] Version\nE1129 23:47:11.8 1 run.go:72] "command failed" err="no"\n';
   expect(complaint(log)).toBe('E1129 23:47:11.8 1 run.go:72] "command failed" err="no"');
 });
+
+test('of a program that prints its usage last, what stands before it', () => {
+  const log =
+    'invalid value "abc" for flag -snapshot-count: parse error\nUsage:\n\n  etcd [flags]\n    Start an etcd server.\n';
+  expect(complaint(log)).toBe('invalid value "abc" for flag -snapshot-count: parse error');
+});

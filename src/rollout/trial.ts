@@ -122,10 +122,13 @@ async function lastWordsOf(cluster: InfraCluster, { name, state, lastState }: Co
   return `it ends right after its start (${how}): ${complaint(log) || 'it left no log'}`;
 }
 
-/** What of a log says why its program ended: what follows its usage, or what klog calls an error. Pure. */
+/** What of a log says why its program ended: what stands beside its usage, or what klog calls an error. Pure. */
 export function complaint(log: string): string {
   const start = log.lastIndexOf('\nError: ');
   if (start >= 0) return lastLines(log.slice(start));
+  // etcd says what is wrong before its usage.
+  const usage = log.search(/^Usage:/m);
+  if (usage > 0) return lastLines(log.slice(0, usage));
   const errors = log.split('\n').filter((line) => /^[EF]\d{4} /.test(line));
   return lastLines(errors.length > 0 ? errors.join('\n') : log);
 }
