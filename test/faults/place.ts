@@ -141,22 +141,18 @@ export class Place {
     const calls: Call[] = [];
     let killedAfter: Call | undefined;
     const namespace = options.local ? [] : ['-n', this.namespace];
-    const child = spawn(
-      process.execPath,
-      [path.join(path.dirname(process.argv[1]!), 'cli.js'), ...args, ...namespace],
-      {
-        cwd: this.folder,
-        env: {
-          PATH: process.env.PATH,
-          HOME: this.folder,
-          KUBECONFIG: path.join(this.folder, 'kubeconfig'),
-          ...(options.clock !== undefined && { NODE_OPTIONS: `--import=${otherClock(options.clock)}` }),
-        },
-        stdio: ['ignore', 'pipe', 'pipe'],
-        // Who ends a run with Ctrl-C does not mean the command that is tried.
-        detached: true,
+    const child = spawn(process.execPath, [path.resolve('dist/cli.js'), ...args, ...namespace], {
+      cwd: this.folder,
+      env: {
+        PATH: process.env.PATH,
+        HOME: this.folder,
+        KUBECONFIG: path.join(this.folder, 'kubeconfig'),
+        ...(options.clock !== undefined && { NODE_OPTIONS: `--import=${otherClock(options.clock)}` }),
       },
-    );
+      stdio: ['ignore', 'pipe', 'pipe'],
+      // Who ends a run with Ctrl-C does not mean the command that is tried.
+      detached: true,
+    });
     for (const proxy of this.#proxies) {
       proxy.reset();
       proxy.judge = (call) => {
