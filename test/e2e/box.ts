@@ -72,11 +72,25 @@ function folders(root: string, depth: number): string[] {
   }
 }
 
-/** Programs that a cluster runs; the test runner's own come and go, and so do processes that have ended already. */
+/**
+ * Programs that a cluster runs, but for those that the test runner started itself and ends later: the API server of the API tests
+ * may still run. What the sandbox starts outlives its command, so that the runner is none of its ancestors. Programs that have
+ * ended already do not count.
+ */
 function processes(): string[] {
-  return readdirSync('/proc')
-    .filter((entry) => /^\d+$/.test(entry) && !/\) [ZX] /.test(readOr(`/proc/${entry}/stat`)))
-    .map((pid) => readOr(`/proc/${pid}/comm`))
+  const parents = new Map<string, string>();
+  const names = new Map<string, string>();
+  for (const pid of readdirSync('/proc').filter((entry) => /^\d+$/.test(entry))) {
+    const [, name, state, parent] = /^\d+ \((.*)\) (\S) (\d+)/s.exec(readOr(`/proc/${pid}/stat`)) ?? [];
+    if (name === undefined || state === 'Z' || state === 'X') continue;
+    names.set(pid, name);
+    parents.set(pid, parent!);
+  }
+  const ours = (pid: string | undefined): boolean =>
+    pid !== undefined && (pid === String(process.pid) || ours(parents.get(pid)));
+  return [...names]
+    .filter(([pid]) => !ours(pid))
+    .map(([, name]) => name)
     .filter((name) => /^(etcd|kube|cilium|containerd|traefik|coredns|flanneld|local-path|pause|unshare)/.test(name));
 }
 
