@@ -5,9 +5,9 @@ import { refuseAsleep } from '../live/open.ts';
 import { requireRecord } from '../live/record.ts';
 import { followLog, type LogQuery, type LogSink, type LogSource, prefixOf, readLog } from '../operations/logs.ts';
 import type { PlaneComponent } from '../plane/components/component.ts';
+import { egressName } from '../plane/components/kube-apiserver/egress/egress.ts';
 import { componentNames } from '../plane/components/lookup.ts';
 import { components } from '../plane/components/table.ts';
-import { egressName } from '../plane/egress.ts';
 import {
   addConnectionOptions,
   type ConnectionOptions,

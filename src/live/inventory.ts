@@ -2,8 +2,11 @@ import { explainCallError } from '../kube/errors.ts';
 import type { InfraCluster } from '../kube/infra-cluster.ts';
 import type { ConfigMap, KubeObject, Lease } from '../kube/objects.ts';
 import { resourceOf } from '../kube/resources.ts';
+import { apiserverService, ingressName } from '../plane/addresses.ts';
+import { componentNames } from '../plane/components/lookup.ts';
 import { anyPlaneSelector, partOf, planeKinds, recordName } from '../plane/names.ts';
 import { type PlaneRecord, parseRecordIfWhole } from '../plane/record.ts';
+import { adminSecret } from '../plane/secrets.ts';
 
 /** What is in a namespace, as far as destroy is concerned. */
 export interface Inventory {
@@ -54,12 +57,16 @@ export async function takeInventory(cluster: InfraCluster): Promise<Inventory> {
     owned: ours.filter(mine),
     pods: pods.filter(mine),
     otherPlanes: ours.filter((object) => !mine(object)),
-    lookalikes: all.filter((object) => !isOurs(object) && confusing.test(object.metadata.name)),
+    lookalikes: all.filter((object) => !isOurs(object) && isConfusing(object.metadata.name)),
     lease: leases.find((lease) => lease.metadata.name === recordName),
   };
 }
 
-const confusing = /^(etcd|kube-(apiserver|controller-manager|scheduler)|apiserver|admin-kubeconfig|k8s-on-k8s|k8sk8s)/;
+const ourNames = [...componentNames, apiserverService, ingressName, adminSecret.name, recordName];
+
+function isConfusing(name: string): boolean {
+  return ourNames.some((ours) => name.startsWith(ours));
+}
 
 function isOurs(object: KubeObject): boolean {
   return (

@@ -1,6 +1,7 @@
 import { UserError } from '../base/errors.ts';
 import type { InfraCluster } from '../kube/infra-cluster.ts';
 import type { ContainerStatus, Pod } from '../kube/objects.ts';
+import { apiServerClients } from '../plane/components/lookup.ts';
 import { describeExit, type PodProblem } from './pod-problems.ts';
 
 /** Restarts that a container is allowed while it only waits for another one. */
@@ -44,7 +45,7 @@ async function crashed(cluster: InfraCluster, pod: Pod, container: ContainerStat
   const component = container.name;
   const log = await lastWords(cluster, pod, container);
   // Controller-manager and scheduler give up when the API server is away for a while, and come back by themselves.
-  const bystander = component === 'kube-controller-manager' || component === 'kube-scheduler';
+  const bystander = (apiServerClients as readonly string[]).includes(component);
   if (
     bystander &&
     /connection refused|i\/o timeout|deadline exceeded|no route to host|apiserver being healthy/.test(log) &&

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import type { ContainerStatus, Event, Pod } from '../kube/objects.ts';
-import { containersOf, describeProblem, hasSucceeded, makesPodsOf, podProblems, refusalOf } from './pod-problems.ts';
+import { containersOf } from '../plane/components/lookup.ts';
+import { describeProblem, hasSucceeded, makesPodsOf, podProblems, refusalOf } from './pod-problems.ts';
 
 const own = containersOf('kube-apiserver');
 const container = (name: string, state: ContainerStatus['state'], more: Partial<ContainerStatus> = {}) => ({

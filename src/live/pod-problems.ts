@@ -1,5 +1,4 @@
 import type { ContainerStatus, Event, Pod } from '../kube/objects.ts';
-import { egressName } from '../plane/egress.ts';
 
 /** What ails a pod, or one of its containers, as the cluster tells it. */
 export interface PodProblem {
@@ -38,14 +37,6 @@ const gravity: PodProblem['kind'][] = [
   'not-ready',
   'waiting',
 ];
-
-/**
- * Containers that k8sk8s puts into a component's pods, by name, the component's own first. All others are added by policies
- * or webhooks of the infra cluster, which may also put them before ours.
- */
-export function containersOf(component: string): string[] {
-  return component === 'kube-apiserver' ? [component, egressName] : [component];
-}
 
 /** What there is to know of a pod's container of that name. */
 export function containerStatus({ status }: Pod, name: string): ContainerStatus | undefined {

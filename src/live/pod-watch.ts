@@ -3,11 +3,11 @@ import { fieldManager } from '../kube/cluster.ts';
 import type { InfraCluster } from '../kube/infra-cluster.ts';
 import type { Event, KubeObject, Pod, Workload } from '../kube/objects.ts';
 import { follow } from '../kube/watch.ts';
-import type { Component } from '../plane/components/lookup.ts';
+import { type Component, containersOf } from '../plane/components/lookup.ts';
 import { planeSelector } from '../plane/names.ts';
 import { templateHash, templateHashOf } from '../plane/workloads.ts';
 import { podFailure, unschedulable } from './pod-failure.ts';
-import { containersOf, podProblems } from './pod-problems.ts';
+import { podProblems } from './pod-problems.ts';
 import { Refusals } from './refusals.ts';
 import { componentOf, SeenPods } from './seen-pods.ts';
 

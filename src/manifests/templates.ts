@@ -7,11 +7,6 @@ import kubeProxy from '../../templates/hosted/kube-proxy.yaml';
 import kubeProxyConfig from '../../templates/hosted/kube-proxy-config.yaml';
 import kubeletServingApprover from '../../templates/hosted/kubelet-serving-approver.yaml';
 import backupCronjob from '../../templates/plane/backup-cronjob.yaml';
-import disruptionBudget from '../../templates/plane/disruption-budget.yaml';
-import egressSelector from '../../templates/plane/egress-selector.yaml';
-import konnectivityServer from '../../templates/plane/konnectivity-server.yaml';
-import kubeApiserverEgress from '../../templates/plane/kube-apiserver-egress.yaml';
-import networkPolicies from '../../templates/plane/network-policies.yaml';
 
 /** The files of templates/ that planes are made of, by their names there. */
 export const templates = {
@@ -24,11 +19,6 @@ export const templates = {
   'hosted/kube-proxy.yaml': kubeProxy,
   'hosted/kubelet-serving-approver.yaml': kubeletServingApprover,
   'plane/backup-cronjob.yaml': backupCronjob,
-  'plane/disruption-budget.yaml': disruptionBudget,
-  'plane/egress-selector.yaml': egressSelector,
-  'plane/konnectivity-server.yaml': konnectivityServer,
-  'plane/kube-apiserver-egress.yaml': kubeApiserverEgress,
-  'plane/network-policies.yaml': networkPolicies,
 };
 
 export type TemplateName = keyof typeof templates;

@@ -4,8 +4,8 @@ import { messageOf } from '../base/errors.ts';
 import { ApiError, ConnectionError } from '../kube/errors.ts';
 import type { InfraCluster } from '../kube/infra-cluster.ts';
 import type { ContainerStatus, Pod } from '../kube/objects.ts';
-import type { Component } from '../plane/components/lookup.ts';
-import { egressName } from '../plane/egress.ts';
+import type { egressName } from '../plane/components/kube-apiserver/egress/egress.ts';
+import { type Component, componentOfContainer } from '../plane/components/lookup.ts';
 import { podSelector } from '../plane/names.ts';
 
 /** The container whose log is meant: a component's, which has its name, or the one beside the API server. */
@@ -172,8 +172,9 @@ export class LogProgress {
 
 /** A component's pods, the newest first; those on their way out only where there is no other. */
 async function podsOf(cluster: InfraCluster, planeId: string, source: LogSource): Promise<Pod[]> {
-  const component = source === egressName ? 'kube-apiserver' : source;
-  const selector = Object.entries(podSelector(planeId, component)).map(([key, value]) => `${key}=${value}`);
+  const selector = Object.entries(podSelector(planeId, componentOfContainer(source))).map(
+    ([key, value]) => `${key}=${value}`,
+  );
   const { items } = await cluster.pods(selector.join(','));
   const staying = items.filter(({ metadata }) => !metadata.deletionTimestamp);
   return (staying.length > 0 ? staying : items).sort((a, b) =>

@@ -5,6 +5,9 @@ import { podLike, runOnce } from '../live/image-trial.ts';
 import { isReady, podsOf } from '../live/pods.ts';
 import { updateRecord } from '../live/record.ts';
 import { type HeldPlane, withPlane } from '../live/with-plane.ts';
+import type { Addresses } from '../plane/addresses.ts';
+import type { PlaneComponent } from '../plane/components/component.ts';
+import { components } from '../plane/components/table.ts';
 import { recordName } from '../plane/names.ts';
 import type { NetworkFinding } from '../plane/record.ts';
 import { renderPlane } from '../plane/render.ts';
@@ -30,8 +33,8 @@ export function judgeNetwork(attempts: Attempt[]): Pick<NetworkFinding, 'policie
 }
 
 /**
- * Tries from a pod that no policy lets through whether it reaches the plane's etcd, controller-manager and scheduler, and
- * notes in the record what was found.
+ * Tries from a pod that no policy lets through whether it reaches the plane's components, and notes in the record what was
+ * found.
  *
  * @throws UserError `plane-asleep`, `plane-busy`, `image-trial`
  */
@@ -45,7 +48,7 @@ async function probe(plane: HeldPlane): Promise<void> {
   const phase = held.reporter.begin('Trying whether network policies are enforced');
   try {
     const pods = (await podsOf(cluster, record.planeId)).filter(isReady);
-    const targets = pods.flatMap((pod) => targetsOf(pod, addresses.advertised.port));
+    const targets = pods.flatMap((pod) => targetsOf(pod, addresses));
     const owner = (await cluster.get<ConfigMap>({ apiVersion: 'v1', kind: 'ConfigMap' }, recordName))!;
     const scheduler = renderPlane(plane).workloads['kube-scheduler'];
     const container = {
@@ -64,16 +67,12 @@ async function probe(plane: HeldPlane): Promise<void> {
   }
 }
 
-function targetsOf({ metadata, status }: Pod, apiserverPort: number): Target[] {
-  const ports: Record<string, { port: number; open: boolean }> = {
-    etcd: { port: 2379, open: false },
-    'kube-apiserver': { port: apiserverPort, open: true },
-    'kube-controller-manager': { port: 10257, open: false },
-    'kube-scheduler': { port: 10259, open: false },
-  };
+/** Where a pod of a component is tried; nowhere, for a pod of none. Pure. */
+export function targetsOf({ metadata, status }: Pod, addresses: Addresses): Target[] {
   const component = metadata.labels?.['app.kubernetes.io/name'] ?? '';
-  const target = ports[component];
-  return target && status?.podIP ? [{ component, host: status.podIP, ...target }] : [];
+  const reachedAt = (components as readonly PlaneComponent[]).find(({ name }) => name === component)?.reachedAt;
+  if (!reachedAt || !status?.podIP) return [];
+  return [{ component, host: status.podIP, port: reachedAt.port(addresses), open: reachedAt.byEverybody }];
 }
 
 /** Runs in the pod: whether a TCP connection comes about within 3 s. */

@@ -1,21 +1,21 @@
 import type { ClusterSpec } from '../config/schema.ts';
 import type { KubeObject } from '../kube/objects.ts';
-import { renderTemplate } from '../manifests/render.ts';
+import { render } from '../manifests/render.ts';
+import closedPolicy from './components/closed-policy.yaml';
 import type { PlaneComponent } from './components/component.ts';
+import disruptionBudget from './components/disruption-budget.yaml';
 import { components } from './components/table.ts';
 import { labelsOf, podSelector } from './names.ts';
 
-/** Who may reach whom, where the infra cluster's network enforces it. Pure. */
+/** Who may reach whom, where the infra cluster's network enforces it; nobody, where a component does not say. Pure. */
 export function buildPolicies(planeId: string, spec: ClusterSpec): KubeObject[] {
-  const policies = renderTemplate('plane/network-policies.yaml', {
-    etcd: podSelector(planeId, 'etcd'),
-    apiserver: podSelector(planeId, 'kube-apiserver'),
-    controllerManager: podSelector(planeId, 'kube-controller-manager'),
-    scheduler: podSelector(planeId, 'kube-scheduler'),
-    backup: podSelector(planeId, 'backup'),
-    konnectivity: spec.egress === 'konnectivity' ? [{ port: 'konnectivity' }] : [],
-  });
-  return policies.map((policy) => labelled(policy, planeId, spec));
+  return components
+    .flatMap(
+      ({ name, policies }: PlaneComponent) =>
+        policies?.(planeId, spec) ??
+        render(closedPolicy, { name, selector: podSelector(planeId, name) }, 'closed-policy.yaml'),
+    )
+    .map((policy) => labelled(policy, planeId, spec));
 }
 
 /** A drain of infra nodes takes one pod of a component at a time. Pure. */
@@ -23,7 +23,7 @@ export function buildDisruptionBudgets(planeId: string, spec: ClusterSpec): Kube
   return components
     .filter(({ replicas }: PlaneComponent) => replicas(spec) > 1)
     .flatMap(({ name }) =>
-      renderTemplate('plane/disruption-budget.yaml', { name, selector: podSelector(planeId, name) }),
+      render(disruptionBudget, { name, selector: podSelector(planeId, name) }, 'disruption-budget.yaml'),
     )
     .map((budget) => labelled(budget, planeId, spec));
 }

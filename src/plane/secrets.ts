@@ -11,7 +11,7 @@ import { components } from './components/table.ts';
 import { authoritiesSecret, labelsOf } from './names.ts';
 
 /** Of no component: what the administrator's kubeconfig is made of. */
-const adminSecret: ComponentSecret = {
+export const adminSecret: ComponentSecret = {
   name: 'admin-kubeconfig',
   holds: (leaf) => leaf === 'admin',
   trusted: ['ca'],

@@ -99,7 +99,7 @@ function containerOf({ containers }: PodSpec, component: Component): Container {
 const bystander = { cpu: '10m', memory: '64Mi' };
 
 function tried(component: Component, container: Container, changed: boolean, port: number): Container {
-  const { without, instead } = componentNamed(component).trial;
+  const { without, instead, withoutVolumes = [] } = componentNamed(component).trial;
   const { livenessProbe: _liveness, readinessProbe: _readiness, resources, volumeMounts, ...rest } = container;
   const requests = resources?.requests && !changed ? bystander : resources?.requests;
   return {
@@ -107,13 +107,10 @@ function tried(component: Component, container: Container, changed: boolean, por
     args: [...container.args.filter((argument) => !without.test(argument)), ...instead(port)],
     ...(resources && { resources: { ...resources, ...(requests && { requests }) } }),
     volumeMounts: (volumeMounts ?? [])
-      .filter(({ name }) => name !== egressSocket)
+      .filter(({ name }) => !withoutVolumes.includes(name))
       .map((mount) => ({ ...mount, name: volumeName(component, mount.name) })),
   };
 }
-
-/** The socket of the container beside the API server, which a trial does without: the file that names the socket is judged. */
-const egressSocket = 'egress-socket';
 
 const volumeName = (component: Component, name: string) => `${component}-${name}`;
 
@@ -126,8 +123,9 @@ type Volume = { name: string } & Record<string, unknown>;
 
 /** The volumes of a component, with every file out of the trial's Secret and an empty folder for data. */
 function volumesOf(component: Component, { volumes = [] }: PodSpec, secrets: Secret[]): Volume[] {
+  const { withoutVolumes = [] } = componentNamed(component).trial;
   return volumes
-    .filter(({ name }) => name !== egressSocket && !/^egress/.test(name))
+    .filter(({ name }) => !withoutVolumes.includes(name))
     .map((volume): Volume => {
       const name = volumeName(component, volume.name);
       const sources = sourcesOf(volume);

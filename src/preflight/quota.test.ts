@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
-import { podDemand, type Quota, shortages } from './quota.ts';
+import { parseSpec } from '../config/parse.ts';
+import { objectDemand, podDemand, type Quota, shortages } from './quota.ts';
 import type { Container, PodResources } from './trials.ts';
 
 function quota(hard: Record<string, string>, used: Record<string, string> = {}, spec: Quota['spec'] = {}): Quota {
@@ -51,4 +52,24 @@ test('a pod takes what its containers and sidecars take together, or its greedie
   expect(podDemand(pod([cpu('100m')], [cpu('1')]))['requests.cpu']).toBe(1);
   expect(podDemand(pod([cpu('100m')], [cpu('200m', { restartPolicy: 'Always' })]))['requests.cpu']).toBeCloseTo(0.3);
   expect(podDemand(pod([{ resources: { limits: { memory: '1Gi' } } }]))).toEqual({ 'limits.memory': 2 ** 30 });
+});
+
+test('each port of a service takes a node port, and policies and budgets count as any object', () => {
+  const spec = parseSpec({ host: 'k.example.com', egress: 'konnectivity', replicas: 2 }, 'test');
+  const none = { find: () => undefined };
+  expect(objectDemand(none, spec, { kind: 'ephemeral' })).toMatchObject({
+    services: 2,
+    'services.nodeports': 2,
+    'services.loadbalancers': 0,
+    'count/networkpolicies.networking.k8s.io': 4,
+    'count/poddisruptionbudgets.policy': 3,
+    'requests.storage': 0,
+  });
+  const balanced = parseSpec({ host: 'k.example.com', inCluster: 'loadbalancer' }, 'test');
+  expect(objectDemand(none, balanced, undefined)).toMatchObject({
+    'services.nodeports': 2,
+    'services.loadbalancers': 1,
+  });
+  const ofServices = { find: ({ kind }: { kind: string }) => (kind === 'Service' ? ({} as never) : undefined) };
+  expect(objectDemand(ofServices, balanced, undefined)).toMatchObject({ services: 0, 'services.loadbalancers': 0 });
 });

@@ -1,11 +1,15 @@
 import { formatQuantity, parseQuantity } from '../base/quantity.ts';
+import type { ClusterSpec } from '../config/schema.ts';
 import { isForbidden } from '../kube/errors.ts';
-import type { KubeObject } from '../kube/objects.ts';
-import { apiserverService, ingressName } from '../plane/addresses.ts';
+import type { KubeObject, Service } from '../kube/objects.ts';
+import type { Existing } from '../live/apply.ts';
+import { buildIngress } from '../plane/components/kube-apiserver/ingress.ts';
 import { replicasOf, workloadNames } from '../plane/components/lookup.ts';
 import { claimName, recordName } from '../plane/names.ts';
+import { buildDisruptionBudgets, buildPolicies } from '../plane/policies.ts';
 import { secretNamesOf } from '../plane/secrets.ts';
 import { buildServices } from '../plane/services.ts';
+import type { Storage } from '../plane/storage.ts';
 import { type Check, type CheckContext, ok, shared } from './check.ts';
 import { type PodResources, runningComponents, trialId, trialPods, trialStorage } from './trials.ts';
 
@@ -95,51 +99,61 @@ async function demand(context: CheckContext): Promise<Amounts> {
     runningComponents(context),
   ]);
   const { spec } = context;
-  const missing = (apiVersion: string, kind: string, names: string[]) =>
-    names.filter((name) => !existing.find({ apiVersion, kind, metadata: { name } })).length;
-  const secrets = missing('v1', 'Secret', secretNamesOf(spec));
-  const services = missing(
-    'v1',
-    'Service',
-    buildServices(trialId, spec).map(({ metadata }) => metadata.name),
-  );
-  const configMaps = missing('v1', 'ConfigMap', [recordName]);
-  const workloads = missing('apps/v1', 'Deployment', workloadNames('Deployment'));
-  const ingresses = spec.expose === 'ingress' ? missing('networking.k8s.io/v1', 'Ingress', [ingressName]) : 0;
   const storage = await trialStorage(context).then(
     (choice) => choice.storage,
     () => undefined,
   );
-  const members = Array.from({ length: spec.etcdMembers }, (_, member) => claimName(member));
-  const claims = storage?.kind === 'volume' ? missing('v1', 'PersistentVolumeClaim', members) : 0;
-  const bytes = storage?.kind === 'volume' ? claims * parseQuantity(storage.size)! : 0;
   // The pods as the cluster would create them, with a LimitRange's defaults and a webhook's sidecars.
   const pods = trials.flatMap(({ component, admitted, object }) => {
     const wanted = replicasOf(spec, component) - (running.get(component) ?? 0);
     return wanted > 0 ? Array(wanted).fill(podDemand((admitted ?? object) as PodResources)) : [];
   });
-  return sum([
-    ...pods,
-    {
-      pods: pods.length,
-      'count/pods': pods.length,
-      secrets,
-      'count/secrets': secrets,
-      services,
-      'count/services': services,
-      'services.nodeports': missing('v1', 'Service', [apiserverService]),
-      'services.loadbalancers': spec.inCluster === 'loadbalancer' ? missing('v1', 'Service', [apiserverService]) : 0,
-      configmaps: configMaps,
-      'count/configmaps': configMaps,
-      persistentvolumeclaims: claims,
-      'count/persistentvolumeclaims': claims,
-      'requests.storage': bytes,
-      'count/deployments.apps': workloads,
-      'count/replicasets.apps': workloads,
-      'count/statefulsets.apps': missing('apps/v1', 'StatefulSet', workloadNames('StatefulSet')),
-      'count/ingresses.networking.k8s.io': ingresses,
-    },
-  ]);
+  return sum([...pods, { pods: pods.length, 'count/pods': pods.length }, objectDemand(existing, spec, storage)]);
+}
+
+/** What the plane's objects take of a quota, as far as they are not there yet; its pods aside. Pure. */
+export function objectDemand(
+  existing: Pick<Existing, 'find'>,
+  spec: ClusterSpec,
+  storage: Storage | undefined,
+): Amounts {
+  const missing = <T extends Pick<KubeObject, 'kind' | 'metadata'>>(apiVersion: string, objects: T[]): T[] =>
+    objects.filter(({ kind, metadata: { name } }) => !existing.find({ apiVersion, kind, metadata: { name } }));
+  const count = (apiVersion: string, kind: string, names: string[]) =>
+    missing(
+      apiVersion,
+      names.map((name) => ({ kind, metadata: { name } })),
+    ).length;
+  const secrets = count('v1', 'Secret', secretNamesOf(spec));
+  const services = missing('v1', buildServices(trialId, spec));
+  const configMaps = count('v1', 'ConfigMap', [recordName]);
+  const deployments = count('apps/v1', 'Deployment', workloadNames('Deployment'));
+  const members = Array.from({ length: spec.etcdMembers }, (_, member) => claimName(member));
+  const claims = storage?.kind === 'volume' ? count('v1', 'PersistentVolumeClaim', members) : 0;
+  return {
+    secrets,
+    'count/secrets': secrets,
+    services: services.length,
+    'count/services': services.length,
+    'services.nodeports': services.filter(hasNodePorts).flatMap(({ spec: { ports = [] } }) => ports).length,
+    'services.loadbalancers': services.filter(({ spec: { type } }) => type === 'LoadBalancer').length,
+    configmaps: configMaps,
+    'count/configmaps': configMaps,
+    persistentvolumeclaims: claims,
+    'count/persistentvolumeclaims': claims,
+    'requests.storage': storage?.kind === 'volume' ? claims * parseQuantity(storage.size)! : 0,
+    'count/deployments.apps': deployments,
+    'count/replicasets.apps': deployments,
+    'count/statefulsets.apps': count('apps/v1', 'StatefulSet', workloadNames('StatefulSet')),
+    'count/ingresses.networking.k8s.io': missing('networking.k8s.io/v1', buildIngress(trialId, spec)).length,
+    'count/networkpolicies.networking.k8s.io': missing('networking.k8s.io/v1', buildPolicies(trialId, spec)).length,
+    'count/poddisruptionbudgets.policy': missing('policy/v1', buildDisruptionBudgets(trialId, spec)).length,
+  };
+}
+
+/** Each port of these takes one of the node ports. */
+function hasNodePorts({ spec: { type } }: Service): boolean {
+  return type === 'NodePort' || type === 'LoadBalancer';
 }
 
 /** What one pod takes of a quota: the sum of its containers, or its largest init container if that is more. Pure. */

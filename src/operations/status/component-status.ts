@@ -1,8 +1,8 @@
 import type { Event, Pod } from '../../kube/objects.ts';
-import { containerStatus, containersOf, describeProblem, podProblems, refusalOf } from '../../live/pod-problems.ts';
+import { containerStatus, describeProblem, podProblems, refusalOf } from '../../live/pod-problems.ts';
 import { isReady } from '../../live/pods.ts';
 import { imageOf } from '../../live/seen-pods.ts';
-import type { Component } from '../../plane/components/lookup.ts';
+import { type Component, containersOf } from '../../plane/components/lookup.ts';
 
 export interface ComponentStatus {
   name: string;

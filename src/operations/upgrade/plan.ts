@@ -9,7 +9,7 @@ import type { HostedCluster } from '../../kube/hosted-cluster.ts';
 import type { InfraCluster } from '../../kube/infra-cluster.ts';
 import type { Node } from '../../kube/objects.ts';
 import { openPlane, type Plane } from '../../live/open.ts';
-import { byComponent } from '../../plane/components/lookup.ts';
+import { apiServerClients, byComponent } from '../../plane/components/lookup.ts';
 import { versionStep } from '../../preflight/plane-checks.ts';
 
 /** One step of an upgrade: what is replaced, from which image to which. */
@@ -184,7 +184,7 @@ function stepsOf(before: AllImages, after: AllImages, spec: ClusterSpec): Upgrad
     },
     {
       step: 'controller-manager and scheduler',
-      images: change('kube-controller-manager', 'kube-scheduler'),
+      images: change(...apiServerClients),
       effect: 'nothing new is scheduled for some seconds',
     },
     {

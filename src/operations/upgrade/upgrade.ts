@@ -17,6 +17,7 @@ import { tryImages } from '../../live/image-trial.ts';
 import { PodWatch } from '../../live/pod-watch.ts';
 import { updateRecord } from '../../live/record.ts';
 import { type HeldPlane, withPlane } from '../../live/with-plane.ts';
+import { apiServerClients } from '../../plane/components/lookup.ts';
 import { planeSelector } from '../../plane/names.ts';
 import { type RenderedPlane, renderPlane } from '../../plane/render.ts';
 import { runPreflight } from '../../preflight/run.ts';
@@ -165,7 +166,10 @@ class Upgrade {
         await this.#answersAs(version, diagnosis);
       });
       await this.#step(`controller-manager and scheduler to ${version}`, () =>
-        this.#rollOut([workloads['kube-controller-manager'], workloads['kube-scheduler']], diagnosis),
+        this.#rollOut(
+          apiServerClients.map((name) => workloads[name]),
+          diagnosis,
+        ),
       );
       await this.#step('child assets', () => this.#childAssets(target, ready));
       await this.#step(`all well for ${Math.round(this.#observeFor / 1000)} s`, () => this.#observe(ready, diagnosis));

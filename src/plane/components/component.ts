@@ -37,13 +37,16 @@ export interface PlaneComponent<Name extends string = string> {
   readsAtStart?(secrets: Secret[]): Secret[];
   /** Its services, labels aside. @param members as many etcd members as need an address */
   services?(planeId: string, spec: ClusterSpec, members: number): Service[];
-  /** NetworkPolicies for its pods, labels aside. */
+  /**
+   * NetworkPolicies that let others reach its pods, or let its pods reach those of other components; labels aside. When left
+   * out, nobody may reach its pods.
+   */
   policies?(planeId: string, spec: ClusterSpec): KubeObject[];
   /** The port that tells whether somebody may reach its pods, and whether everybody may. */
   reachedAt: { port(addresses: Addresses): number; byEverybody: boolean };
   /** How it is tried before a change of it reaches the plane: see trial-pod.ts. */
   trial: ComponentTrial;
-  /** Containers in its pods beside its own, of which `logs` tells as well. */
+  /** Containers that k8sk8s puts into its pods beside its own, of which `logs` tells as well. */
   beside?: string[];
 }
 
@@ -74,6 +77,8 @@ interface ComponentTrial {
   without: RegExp;
   /** Flags of the trial in their place. @param port of the API server of the trial */
   instead(port: number): string[];
+  /** Volumes that the trial does without: those of containers beside its own. */
+  withoutVolumes?: string[];
 }
 
 /** How a component's workload is rendered. Values that all components have are filled in for it. */

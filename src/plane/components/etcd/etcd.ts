@@ -8,6 +8,7 @@ import { dataVolume, podSelector } from '../../names.ts';
 import { only } from '../../read-at-start.ts';
 import { claimTemplate, databaseQuota, type Storage } from '../../storage.ts';
 import { ownedBy, type PlaneComponent, type WorkloadContext } from '../component.ts';
+import networkPolicy from './network-policy.yaml';
 import service from './service.yaml';
 import template from './statefulset.yaml';
 
@@ -73,6 +74,16 @@ export const etcd: PlaneComponent<'etcd'> = {
         'etcd/service.yaml',
       ),
     ).flat() as Service[],
+  policies: (planeId) =>
+    render(
+      networkPolicy,
+      {
+        etcd: podSelector(planeId, 'etcd'),
+        apiserver: podSelector(planeId, 'kube-apiserver'),
+        backup: podSelector(planeId, 'backup'),
+      },
+      'etcd/network-policy.yaml',
+    ),
   trial: {
     needs: [],
     without:

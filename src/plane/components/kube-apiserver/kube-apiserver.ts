@@ -4,7 +4,7 @@ import type { ClusterSpec } from '../../../config/schema.ts';
 import { render, type Value } from '../../../manifests/render.ts';
 import { trustedOfClients } from '../../../pki/authority.ts';
 import { serviceAccountFiles } from '../../authorities-secret.ts';
-import { egressName, egressParts, egressProgram, egressResources, egressSelector } from '../../egress.ts';
+import { podSelector } from '../../names.ts';
 import { containerSecurity } from '../../pod-security.ts';
 import { readAtStart } from '../../read-at-start.ts';
 import { presetResources } from '../../resources.ts';
@@ -13,7 +13,17 @@ import { componentKubeconfig } from '../component-kubeconfig.ts';
 import auditPolicy from './audit-policy.yaml';
 import authentication from './authentication.yaml';
 import template from './deployment.yaml';
+import {
+  egressName,
+  egressParts,
+  egressPorts,
+  egressProgram,
+  egressResources,
+  egressSelector,
+  egressVolumes,
+} from './egress/egress.ts';
 import { encryptionFiles } from './encryption-config.ts';
+import networkPolicy from './network-policy.yaml';
 import { apiserverService } from './service.ts';
 
 export const kubeApiserver: PlaneComponent<'kube-apiserver'> = {
@@ -77,10 +87,18 @@ export const kubeApiserver: PlaneComponent<'kube-apiserver'> = {
       ['konnectivity-server.crt', 'konnectivity-server.key'],
     ),
   services: (planeId, spec) => [apiserverService(planeId, spec)],
+  policies: (planeId, spec) =>
+    render(
+      networkPolicy,
+      { selector: podSelector(planeId, 'kube-apiserver'), egressPorts: egressPorts(spec) },
+      'kube-apiserver/network-policy.yaml',
+    ),
   trial: {
     needs: ['etcd'],
     without: /^--(etcd-(servers|cafile|certfile|keyfile)|endpoint-reconciler-type)=/,
     instead: () => ['--etcd-servers=http://127.0.0.1:2379', '--endpoint-reconciler-type=none'],
+    // The file that names the proxy's socket is judged, and no proxy listens there.
+    withoutVolumes: egressVolumes,
   },
   reachedAt: { port: ({ advertised }) => advertised.port, byEverybody: true },
   beside: [egressName],

@@ -1,13 +1,19 @@
 import { dump } from 'js-yaml';
-import { imagesOf } from '../config/images.ts';
-import type { ClusterSpec } from '../config/schema.ts';
-import type { KubeObject } from '../kube/objects.ts';
-import { renderTemplate, type Value } from '../manifests/render.ts';
-import program from '../programs/egress/main.ts?program';
-import { konnectivityPort } from './addresses.ts';
+import { imagesOf } from '../../../../config/images.ts';
+import type { ClusterSpec } from '../../../../config/schema.ts';
+import type { KubeObject } from '../../../../kube/objects.ts';
+import { render, type Value } from '../../../../manifests/render.ts';
+import program from '../../../../programs/egress/main.ts?program';
+import { konnectivityPort } from '../../../addresses.ts';
+import selector from './egress-selector.yaml';
+import konnectivityServer from './konnectivity-server.yaml';
+import kubeletProxy from './kubelet-proxy.yaml';
 
 /** Container and Secret of the proxy beside the API server that reaches pods. */
 export const egressName = 'kube-apiserver-egress' as const;
+
+/** Names of the volumes that its templates have. */
+export const egressVolumes = ['egress', 'egress-socket'];
 
 /** As measured: 47 MiB, of which 37 are Node's own program, which the pages of its image share; konnectivity's server takes
  * 40, of which 31 are its program. */
@@ -29,18 +35,16 @@ export function egressParts(
   const images = imagesOf(spec);
   const [pod] = (
     spec.egress === 'kubelet'
-      ? renderTemplate('plane/kube-apiserver-egress.yaml', {
-          ...values,
-          port,
-          image: images.node,
-          podCidr: spec.podCidr,
-        })
-      : renderTemplate('plane/konnectivity-server.yaml', {
-          ...values,
-          image: images.konnectivityServer,
-          agentPort: konnectivityPort,
-          servers: spec.replicas,
-        })
+      ? render(
+          kubeletProxy,
+          { ...values, port, image: images.node, podCidr: spec.podCidr },
+          'egress/kubelet-proxy.yaml',
+        )
+      : render(
+          konnectivityServer,
+          { ...values, image: images.konnectivityServer, agentPort: konnectivityPort, servers: spec.replicas },
+          'egress/konnectivity-server.yaml',
+        )
   ) as PodTemplate[];
   return {
     egressArgs: ['--egress-selector-config-file=/etc/kubernetes/pki/egress-selector.yaml'],
@@ -50,10 +54,15 @@ export function egressParts(
   };
 }
 
+/** Ports of the pods, beside the API server's own, that the policies let everybody reach. Pure. */
+export function egressPorts(spec: ClusterSpec): Value[] {
+  return spec.egress === 'konnectivity' ? [{ port: 'konnectivity' }] : [];
+}
+
 /** File of the API server's Secret. */
 export function egressSelector(spec: ClusterSpec): string {
   const protocol = spec.egress === 'konnectivity' ? 'GRPC' : 'HTTPConnect';
-  return dump(renderTemplate('plane/egress-selector.yaml', { protocol })[0]);
+  return dump(render(selector, { protocol }, 'egress/egress-selector.yaml')[0]);
 }
 
 /** The proxy's program, bundled: it lies in its Secret beside its certificate, so that its pod mounts one thing more. */
