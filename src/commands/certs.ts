@@ -1,13 +1,9 @@
 import { type Command, Option } from 'commander';
 import { type CertificateStatus, certificateStatus, renewCertificates } from '../operations/keys/certificates.ts';
 import { type ExposedStatus, exposedStatus, rotateExposed } from '../operations/keys/rotate-all.ts';
-import {
-  type RotationRequest,
-  type RotationStatus,
-  rotatable,
-  rotateAuthorities,
-  rotationStatus,
-} from '../operations/keys/rotate-ca.ts';
+import { rotateAuthorities } from '../operations/keys/rotate-ca/rotate-ca.ts';
+import type { RotationRequest } from '../operations/keys/rotate-ca/rotation.ts';
+import { type RotationStatus, rotatable, rotationStatus } from '../operations/keys/rotate-ca/rotation-status.ts';
 import { type KeyStatus, keyStatus, rotateServiceAccountKey } from '../operations/keys/service-account-key.ts';
 import type { AuthorityName } from '../pki/table.ts';
 import { day } from '../rollout/renew-leaves.ts';

@@ -2,7 +2,7 @@ import { copyFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { EtcdGateway } from '../../src/etcd/gateway.ts';
-import type { RotationStatus } from '../../src/operations/keys/rotate-ca.ts';
+import type { RotationStatus } from '../../src/operations/keys/rotate-ca/rotation-status.ts';
 import { type Credential, issueLeaf } from '../../src/pki/issue.ts';
 import { connectByFile } from '../connect-by-file.ts';
 import { refused } from '../refused.ts';

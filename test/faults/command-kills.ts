@@ -4,7 +4,7 @@ import { knownMinors, newest } from '../../src/config/versions.ts';
 import type { HostedCluster } from '../../src/kube/hosted-cluster.ts';
 import type { ConfigMap, Secret } from '../../src/kube/objects.ts';
 import { openPlane } from '../../src/live/open.ts';
-import { rotationStatus } from '../../src/operations/keys/rotate-ca.ts';
+import { rotationStatus } from '../../src/operations/keys/rotate-ca/rotation-status.ts';
 import { trusted } from '../../src/pki/authority.ts';
 import {
   at,

@@ -13,7 +13,9 @@ import { keyIds } from '../../pki/service-account.ts';
 import type { Exposed } from '../../plane/record.ts';
 import type { Work } from '../../ui/work.ts';
 import { rotateEncryptionOf, unfinishedEncryption } from './encryption-key.ts';
-import { statusOf as authoritiesOf, type RotationRequest, rotatable, rotateAuthoritiesOf } from './rotate-ca.ts';
+import { rotateAuthoritiesOf } from './rotate-ca/rotate-ca.ts';
+import type { RotationRequest } from './rotate-ca/rotation.ts';
+import { statusOf as authoritiesOf, rotatable } from './rotate-ca/rotation-status.ts';
 import { statusOf as keyStatusOf, rotateServiceAccountKeyOf, unfinishedKey } from './service-account-key.ts';
 
 /** How far one of the things that were exposed has come. */

@@ -1,15 +1,15 @@
 import { Readable } from 'node:stream';
-import { listUsers } from '../../access/users.ts';
-import { messageOf } from '../../base/errors.ts';
-import type { HostedCluster } from '../../kube/hosted-cluster.ts';
-import type { InfraCluster } from '../../kube/infra-cluster.ts';
-import type { Container, Node, Pod } from '../../kube/objects.ts';
-import { isReady, podsOf } from '../../live/pods.ts';
-import { unlocked } from '../../pki/authority.ts';
-import { inspect } from '../../pki/inspect.ts';
-import { type Credential, issueLeaf } from '../../pki/issue.ts';
-import type { AuthorityName } from '../../pki/table.ts';
-import { egressName } from '../../plane/components/kube-apiserver/egress/egress.ts';
+import { listUsers } from '../../../access/users.ts';
+import { messageOf } from '../../../base/errors.ts';
+import type { HostedCluster } from '../../../kube/hosted-cluster.ts';
+import type { InfraCluster } from '../../../kube/infra-cluster.ts';
+import type { Container, Node, Pod } from '../../../kube/objects.ts';
+import { isReady, podsOf } from '../../../live/pods.ts';
+import { unlocked } from '../../../pki/authority.ts';
+import { inspect } from '../../../pki/inspect.ts';
+import { type Credential, issueLeaf } from '../../../pki/issue.ts';
+import type { AuthorityName } from '../../../pki/table.ts';
+import { egressName } from '../../../plane/components/kube-apiserver/egress/egress.ts';
 
 /** What a kubelet shows and answers, asked from beside the API server. */
 interface KubeletAnswer {

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { createAuthority, issueLeaf } from '../../pki/issue.ts';
+import { createAuthority, issueLeaf } from '../../../pki/issue.ts';
 import { readOldCa, workersWithoutCa } from './ca-adoption.ts';
 
 const minute = 60_000;

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
-import { renderRotation } from '../../commands/certs.ts';
-import { parseSpec } from '../../config/parse.ts';
+import { renderRotation } from '../../../commands/certs.ts';
+import { parseSpec } from '../../../config/parse.ts';
 import {
   type Authority,
   addNext,
@@ -9,12 +9,12 @@ import {
   endHold,
   switchSigner,
   trusted,
-} from '../../pki/authority.ts';
-import { context as plane } from '../../pki/certificates.fixture.ts';
-import { ensureCertificates } from '../../pki/certificates.ts';
-import { certificatesIn, inspect, matches, signedBy } from '../../pki/inspect.ts';
-import { buildSecrets, readBundle } from '../../plane/secrets.ts';
-import { rotatable, statusOf } from './rotate-ca.ts';
+} from '../../../pki/authority.ts';
+import { context as plane } from '../../../pki/certificates.fixture.ts';
+import { ensureCertificates } from '../../../pki/certificates.ts';
+import { certificatesIn, inspect, matches, signedBy } from '../../../pki/inspect.ts';
+import { buildSecrets, readBundle } from '../../../plane/secrets.ts';
+import { rotatable, statusOf } from './rotation-status.ts';
 
 const context = { ...plane, egress: 'kubelet' as const };
 const fresh = async () => (await ensureCertificates(undefined, context, { keyType: 'ec' })).bundle;

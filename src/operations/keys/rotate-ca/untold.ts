@@ -1,0 +1,32 @@
+import { workerVisit } from '../../../access/worker-config.ts';
+import { UserError } from '../../../base/errors.ts';
+import type { AuthorityName } from '../../../pki/table.ts';
+import { askKubelets, clientsWithoutCa, workersWithoutCa } from './ca-adoption.ts';
+import { authorityOf, inHosted, newSince, type Rotation } from './rotation.ts';
+
+/** Names of one message: the others are counted. */
+const shownAtMost = 8;
+
+/** @throws UserError `clients-untold` while a worker, a pod or a user is seen that knows the old CAs alone */
+export async function refuseUntold(rotation: Rotation, names: AuthorityName[]): Promise<void> {
+  const { record, held } = rotation.plane;
+  const untold = await inHosted(rotation, async (hosted) => {
+    const kubelets = await askKubelets(held.cluster, hosted, record.planeId, authorityOf(rotation, 'ca'));
+    const since = newSince(rotation, 'ca');
+    return [
+      ...workersWithoutCa(
+        kubelets,
+        names.map((name) => ({ name, since: newSince(rotation, name)! })),
+      ),
+      ...(since ? await clientsWithoutCa(hosted, since) : []),
+    ];
+  });
+  if (untold.length === 0) return;
+  const shown = untold.slice(0, shownAtMost).join(', ');
+  throw new UserError({
+    what: `the old ${names.join(' and ')} cannot be dropped yet: ${untold.length} of those who know it were not told of the new one, as far as can be seen`,
+    why: `${shown}${untold.length > shownAtMost ? ', …' : ''}`,
+    fix: `on every worker named: ${workerVisit(rotation.request.files.dir).slice(1).join(' ')} Make pods named anew (kubectl rollout restart). Then run this again; --yes drops it all the same, and locks them out`,
+    anchor: 'clients-untold',
+  });
+}
