@@ -1,6 +1,7 @@
 import { inspect } from 'node:util';
 import type { Anchor } from '../src/base/anchors.ts';
-import { explained, UserError } from '../src/base/errors.ts';
+import type { Finding } from '../src/base/errors.ts';
+import { explained } from '../src/ui/words.ts';
 
 interface Outcome {
   code: number;
@@ -27,12 +28,18 @@ export function refused(anchor: Anchor, ...names: (string | RegExp)[]): Error {
   return matcher as unknown as Error;
 }
 
+/** The same of a finding that is no error: a problem of a plane, or what stands against an upgrade. */
+export const finding = refused;
+
+const isFinding = (actual: unknown): actual is Finding =>
+  typeof actual === 'object' && actual !== null && 'what' in actual;
+
 function faults(actual: unknown, anchor: Anchor, names: (string | RegExp)[]): string[] {
-  const text = actual instanceof UserError ? explained(actual) : (actual as Outcome).stderr;
+  const text = isFinding(actual) ? explained(actual) : (actual as Outcome).stderr;
   const missing = names
     .filter((name) => (typeof name === 'string' ? !text.includes(name) : !name.test(text)))
     .map((name) => `does not tell ${inspect(name)}`);
-  if (actual instanceof UserError)
+  if (isFinding(actual))
     return actual.anchor === anchor ? missing : [`is explained under ${actual.anchor}`, ...missing];
   const { code, stderr } = actual as Outcome;
   return [

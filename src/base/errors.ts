@@ -1,4 +1,23 @@
 import type { Anchor } from './anchors.ts';
+import { plain, type Words, words } from './words.ts';
+
+/**
+ * Something that is not as it should be, and what to do about it: an error, the outcome of a check, a problem of a plane. Its
+ * sentences hold facts; what names a command, an option or a field of the spec is a part of its own in them (words.ts).
+ */
+export interface Finding {
+  /** What happened, one sentence, names the thing. */
+  what: Words;
+  /** Why, as far as k8sk8s knows; the server's own words where there are some. */
+  why?: Words;
+  /** What to do now: an option, a command, a person to ask. */
+  fix?: Words;
+  anchor: Anchor;
+  severity: Severity;
+}
+
+/** `warning`: worth to know, and no reason to stop. */
+export type Severity = 'fatal' | 'warning';
 
 /**
  * What a failure means for whoever asked:
@@ -8,14 +27,7 @@ import type { Anchor } from './anchors.ts';
  */
 export type FailureKind = 'usage' | 'refused' | 'failed';
 
-export interface UserErrorInit {
-  /** What happened, one sentence, names the thing. */
-  what: string;
-  /** Why, as far as k8sk8s knows; the server's own words where there are some. */
-  why?: string;
-  /** What to do now: an option, a command, a person to ask. */
-  fix?: string;
-  anchor: Anchor;
+export interface UserErrorInit extends Omit<Finding, 'severity'> {
   /** Default: `failed`. */
   kind?: FailureKind;
   cause?: unknown;
@@ -25,15 +37,16 @@ export interface UserErrorInit {
  * A failure that the person at the keyboard can do something about. Everything else that is thrown is a bug of
  * k8sk8s, and the command line says so.
  */
-export class UserError extends Error {
-  readonly what: string;
-  readonly why: string | undefined;
-  readonly fix: string | undefined;
+export class UserError extends Error implements Finding {
+  readonly what: Words;
+  readonly why: Words | undefined;
+  readonly fix: Words | undefined;
   readonly anchor: Anchor;
+  readonly severity = 'fatal';
   readonly kind: FailureKind;
 
   constructor(init: UserErrorInit) {
-    super(init.why ? `${init.what}: ${init.why}` : init.what, { cause: init.cause });
+    super(plain(factsOf(init)), { cause: init.cause });
     this.name = 'UserError';
     this.what = init.what;
     this.why = init.why;
@@ -43,14 +56,17 @@ export class UserError extends Error {
   }
 }
 
-/** What happened, why, and what to do, a line each. */
-export function explained({ what, why, fix }: UserError): string {
-  return [what, why && `  why: ${why.trimEnd().replace(/\n(?=\S)/g, '\n  ')}`, fix && `  do:  ${fix}`]
-    .filter(Boolean)
-    .join('\n');
+/** What happened and why, as one sentence. */
+export function factsOf({ what, why }: Pick<Finding, 'what' | 'why'>): Words {
+  return why ? words`${what}: ${why}` : what;
 }
 
 /** The message of anything that can be thrown, in one line. */
 export function messageOf(error: unknown): string {
   return (error instanceof Error ? error.message : String(error)).trim().split('\n')[0] ?? '';
+}
+
+/** The same with the parts of its sentences, for a sentence of another one; a sentence that is a list begins on a line of its own. */
+export function said(error: unknown): Words {
+  return error instanceof UserError ? factsOf(error) : messageOf(error);
 }

@@ -1,8 +1,8 @@
 import type { Command } from 'commander';
-import { UserError } from '../base/errors.ts';
 import { chooseSpecFor } from '../operations/deploy/spec-choice.ts';
-import { renderResult, summary } from '../preflight/render.ts';
-import { assess } from '../preflight/run.ts';
+import { assess } from '../preflight/deploy-checks.ts';
+import { demand, failures } from '../preflight/run.ts';
+import { told } from '../ui/words.ts';
 import { chooseSpec } from './options/chosen-spec.ts';
 import {
   addConnectionOptions,
@@ -30,14 +30,12 @@ async function run(command: Command): Promise<void> {
   try {
     const { spec } = await chooseSpecFor(cluster, completeIn(cluster.namespace));
     const results = await assess(cluster, spec);
-    const failed = results.filter(({ severity, outcome }) => severity === 'fatal' && outcome.state === 'failed');
     if (options.output === 'json') {
-      process.stdout.write(`${JSON.stringify({ ok: failed.length === 0, checks: results }, null, 2)}\n`);
-      if (failed.length > 0) process.exitCode = 2;
-      return;
-    }
-    for (const each of results) renderResult(each, reporterOf(options));
-    if (failed.length > 0) throw new UserError(summary(failed));
+      const failed = failures(results).length > 0;
+      const checks = results.map(({ outcome, ...check }) => ({ ...check, outcome: told(outcome) }));
+      process.stdout.write(`${JSON.stringify({ ok: !failed, checks }, null, 2)}\n`);
+      if (failed) process.exitCode = 2;
+    } else demand(results, reporterOf(options));
   } finally {
     await cluster.close();
   }

@@ -1,12 +1,14 @@
 import type { Command } from 'commander';
 import { backupName } from '../backup/names.ts';
 import type { Seal } from '../backup/seal.ts';
-import { UserError } from '../base/errors.ts';
+import { type Finding, factsOf, UserError } from '../base/errors.ts';
+import { joined, words } from '../base/words.ts';
 import { knownMinors, newest, resolveVersion } from '../config/versions.ts';
 import type { InfraCluster } from '../kube/infra-cluster.ts';
-import { planUpgrade, type UpgradePlan } from '../operations/upgrade/plan.ts';
+import { planUpgrade, removedApiProblems, type UpgradePlan } from '../operations/upgrade/plan.ts';
 import { upgrade } from '../operations/upgrade/upgrade.ts';
 import { formatDuration } from '../ui/reporter.ts';
+import { inTerminal, told } from '../ui/words.ts';
 import { addSealOptions, type SealOptions, sealOf } from './options/backup-keys.ts';
 import {
   addConnectionOptions,
@@ -66,14 +68,18 @@ async function run(options: UpgradeOptions): Promise<void> {
     const allowUntested = options.allowUntestedVersion ?? false;
     if (options.plan) {
       const plan = await planUpgrade(cluster, to, allowUntested);
-      process.stdout.write(options.output === 'json' ? `${JSON.stringify(plan, null, 2)}\n` : `${renderPlan(plan)}\n`);
+      process.stdout.write(
+        options.output === 'json'
+          ? `${JSON.stringify({ ...plan, problems: plan.problems.map(told) }, null, 2)}\n`
+          : `${renderPlan(plan)}\n`,
+      );
       if (against(plan, options).length > 0) process.exitCode = 1;
       return;
     }
     const decide = (plan: UpgradePlan) => {
       refuse(plan, options);
       const backup = backupOf(cluster, plan, options);
-      for (const words of removedWords(plan)) reporter.warn(words);
+      for (const { what } of removedApiProblems(plan)) reporter.warn(what);
       if (plan.done > 0) reporter.line(`going on with an upgrade to ${to} that was not finished`);
       return backup;
     };
@@ -98,35 +104,29 @@ function backupOf(
   return { seal, file: options.backup ?? backupName(namespace, `before-${to}`) };
 }
 
-function against(plan: UpgradePlan, options: UpgradeOptions): { what: string; fix: string }[] {
-  const removed = options.acceptRemovedApis
-    ? []
-    : removedWords(plan).map((what) => ({
-        what,
-        fix: 'let its writer use the newer version first, or add --accept-removed-apis',
-      }));
-  return [...plan.problems, ...removed];
+function against(plan: UpgradePlan, options: UpgradeOptions): Finding[] {
+  return [...plan.problems, ...(options.acceptRemovedApis ? [] : removedApiProblems(plan))];
 }
 
 function refuse(plan: UpgradePlan, options: UpgradeOptions): void {
   const problems = against(plan, options);
-  if (problems.length === 0) return;
+  const [only] = problems;
+  if (!only) return;
   throw new UserError({
     what: `the plane cannot go from ${plan.from} to ${plan.to}`,
-    why: problems.length === 1 ? problems[0]!.what : problems.map(({ what }) => `\n  - ${what}`).join(''),
-    fix: problems.map(({ fix }) => fix).join('; '),
+    why:
+      problems.length === 1
+        ? factsOf(only)
+        : joined(
+            problems.map((each) => words`\n  - ${factsOf(each)}`),
+            '',
+          ),
+    fix: joined(
+      problems.flatMap(({ fix }) => (fix ? [fix] : [])),
+      '; ',
+    ),
     anchor: 'upgrade-refused',
     kind: 'refused',
-  });
-}
-
-function removedWords(plan: UpgradePlan): string[] {
-  return plan.removedApis.map(({ api, removedIn, instead, objects }) => {
-    const users = objects
-      .slice(0, 3)
-      .map(({ name, namespace, manager }) => `${namespace ? `${namespace}/` : ''}${name} (by ${manager})`);
-    const more = objects.length > 3 ? ` and ${objects.length - 3} more` : '';
-    return `${removedIn} no longer serves ${api}${instead ? `, use ${instead}` : ''}: ${objects.length > 0 ? `written through it: ${users.join(', ')}${more}` : 'somebody has asked for it since the API server started'}`;
   });
 }
 
@@ -149,7 +149,9 @@ export function renderPlan(plan: UpgradePlan): string {
     `Rollback: ${plan.rollback}`,
     `Workers:  ${plan.workers.length === 0 ? 'none' : `${plan.workers.length}, kubelets at ${versions.join(', ')}; they are not upgraded, a kubelet may be up to three minors older`}`,
     ...(plan.problems.length + plan.removedApis.length === 0 ? ['Against:  nothing'] : ['Against:']),
-    ...plan.problems.map(({ what, fix }) => `  - ${what}\n    do: ${fix}`),
-    ...removedWords(plan).map((words) => `  - ${words}`),
+    ...plan.problems.map(
+      (each) => `  - ${inTerminal(factsOf(each))}${each.fix ? `\n    do: ${inTerminal(each.fix)}` : ''}`,
+    ),
+    ...removedApiProblems(plan).map(({ what }) => `  - ${inTerminal(what)}`),
   ].join('\n');
 }

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { refused } from '../../test/refused.ts';
-import { flagOf, parseSpec } from './parse.ts';
+import { flagOf } from './flags.ts';
+import { parseSpec } from './parse.ts';
 
 const parse = (input: object) => parseSpec(input as { host: string }, 'the command line');
 

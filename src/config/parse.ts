@@ -1,8 +1,10 @@
 import type * as z from 'zod';
 import { didYouMean } from '../base/did-you-mean.ts';
 import { UserError } from '../base/errors.ts';
+import { joined, type Words, words } from '../base/words.ts';
+import { field } from './flags.ts';
 import { problemsBetween } from './rules.ts';
-import { type ClusterSpec, type ClusterSpecInput, clusterSpec, type FlagMeta } from './schema.ts';
+import { type ClusterSpec, type ClusterSpecInput, clusterSpec } from './schema.ts';
 import { resolveVersion } from './versions.ts';
 
 /**
@@ -15,7 +17,7 @@ import { resolveVersion } from './versions.ts';
 export function parseSpec(
   input: Partial<ClusterSpecInput>,
   source: string,
-  problemsAbove: (spec: ClusterSpec) => string[] = () => [],
+  problemsAbove: (spec: ClusterSpec) => Words[] = () => [],
 ): ClusterSpec {
   const result = clusterSpec.safeParse(input);
   const problems = result.success
@@ -24,7 +26,13 @@ export function parseSpec(
   if (problems.length > 0) {
     throw new UserError({
       what: problems.length === 1 ? problems[0]! : `${problems.length} values cannot be used`,
-      why: problems.length === 1 ? undefined : problems.map((problem) => `\n  - ${problem}`).join(''),
+      why:
+        problems.length === 1
+          ? undefined
+          : joined(
+              problems.map((problem) => words`\n  - ${problem}`),
+              '',
+            ),
       fix: `correct ${problems.length === 1 ? 'it' : 'them'} ${source}`,
       anchor: 'bad-values',
       kind: 'usage',
@@ -34,20 +42,14 @@ export function parseSpec(
   return { ...spec, kubernetesVersion: resolveVersion(spec.kubernetesVersion)! };
 }
 
-/** `--service-cidr` for `serviceCidr`: the name of a field as a person types it. */
-export function flagOf(field: string): string {
-  const schema = (clusterSpec.shape as Record<string, z.ZodType>)[field];
-  const meta = schema?.meta() as FlagMeta | undefined;
-  return meta ? `--${meta.flag}` : field;
-}
-
-function issueProblems(issue: z.core.$ZodIssue, input: unknown): string[] {
+function issueProblems(issue: z.core.$ZodIssue, input: unknown): Words[] {
   if (issue.code === 'unrecognized_keys')
     return issue.keys.map((key) => `unknown field "${key}"${didYouMean(key, Object.keys(clusterSpec.shape))}`);
-  const [field, ...rest] = issue.path;
+  const [name, ...rest] = issue.path;
   const value = issue.path.reduce<unknown>((at, key) => (at as Record<PropertyKey, unknown> | undefined)?.[key], input);
-  const label = `${flagOf(String(field))}${rest.length > 0 && typeof rest[0] === 'string' ? ` ${rest.join('.')}` : ''}`;
-  if (value === undefined) return [`${label} is missing`];
+  const known = clusterSpec.shape[name as keyof ClusterSpec];
+  const label = words`${known ? field(name as keyof ClusterSpec) : String(name)}${rest.length > 0 && typeof rest[0] === 'string' ? ` ${rest.join('.')}` : ''}`;
+  if (value === undefined) return [words`${label} is missing`];
   const shown = typeof value === 'object' ? '' : ` "${String(value).slice(0, 80)}"`;
   const message =
     issue.code === 'invalid_value' && issue.message.startsWith('Invalid')
@@ -55,7 +57,7 @@ function issueProblems(issue: z.core.$ZodIssue, input: unknown): string[] {
       : issue.message.startsWith('Invalid input')
         ? wrongType(issue)
         : issue.message;
-  return [`${label}${shown} ${message}`];
+  return [words`${label}${shown} ${message}`];
 }
 
 function wrongType(issue: z.core.$ZodIssue): string {

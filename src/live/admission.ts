@@ -1,13 +1,18 @@
 import { UserError } from '../base/errors.ts';
 
-/** A pod that an admission step of the infra cluster refuses: quota, pod security, a webhook. @param message the API server's */
-export function refusedPod(component: string, message: string): UserError {
+/**
+ * A pod that an admission step of the infra cluster refuses: quota, pod security, a webhook.
+ *
+ * @param message the API server's
+ * @param several `component` names more than one
+ */
+export function refusedPod(component: string, message: string, several = false): UserError {
   const [cause, fix] = causes.find(([pattern]) => pattern.test(message))?.[1] ?? [
     'the infra cluster refuses it',
     'change what is named there and run the command again',
   ];
   return new UserError({
-    what: `the pod of ${component} cannot be created: ${cause}`,
+    what: `the ${several ? 'pods' : 'pod'} of ${component} cannot be created: ${cause}`,
     why: message,
     fix,
     anchor: 'pod-refused',

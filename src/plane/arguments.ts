@@ -2,9 +2,9 @@ import type { ClusterSpec } from '../config/schema.ts';
 import type { PlaneComponent } from './components/component.ts';
 
 /** The person's flags of one component as command-line arguments; feature gates come along where the component has them. */
-export function extraArguments(spec: ClusterSpec, { arguments: { given, featureGates } }: PlaneComponent): string[] {
+export function extraArguments(spec: ClusterSpec, { arguments: { by, featureGates } }: PlaneComponent): string[] {
   const gates = Object.entries(spec.featureGates).map(([gate, value]) => `${gate}=${value}`);
-  const flags = given(spec).map((argument) => `--${argument.replace(/^--/, '')}`);
+  const flags = (by === undefined ? [] : spec[by]).map((argument) => `--${argument.replace(/^--/, '')}`);
   return featureGates && gates.length > 0 ? [`--feature-gates=${gates.join(',')}`, ...flags] : flags;
 }
 

@@ -4,7 +4,7 @@ import { parseSpec } from '../config/parse.ts';
 import type { ClusterSpecInput } from '../config/schema.ts';
 import type { InfraCluster } from '../kube/infra-cluster.ts';
 import { host } from './address-checks.ts';
-import type { CheckContext, Outcome } from './check.ts';
+import type { DeployContext, Outcome } from './check.ts';
 
 vi.mock('node:dns/promises', () => ({ lookup: vi.fn() }));
 /** How long something was waited for, milliseconds, and what makes the last wait pass. */
@@ -28,7 +28,7 @@ function probe(
   hostedBy: InfraCluster['hostedBy'] = 'address',
 ): Promise<Outcome> {
   const spec = parseSpec({ host: 'k.example.com', ...input }, 'test');
-  return host.probe({ spec, cluster: { hostedBy } } as CheckContext);
+  return host.probe({ spec, cluster: { hostedBy } } as DeployContext);
 }
 const failure = (code: string) => Object.assign(new Error(`getaddrinfo ${code}`), { code });
 

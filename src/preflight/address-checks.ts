@@ -1,8 +1,10 @@
 import { lookup } from 'node:dns/promises';
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
 import { contains, isIpv4, parseCidr } from '../base/cidr.ts';
+import { words } from '../base/words.ts';
+import { field } from '../config/flags.ts';
 import type { Service } from '../kube/objects.ts';
-import { type Check, type Outcome, ok, shared } from './check.ts';
+import { type DeployCheck, type Outcome, ok, shared } from './check.ts';
 import { namespacePods, trialServices } from './trials.ts';
 
 /** Time limit of the system's resolver, in milliseconds: its own limits are tens of seconds. */
@@ -36,7 +38,7 @@ function resolverWords(code: string): string {
   return `the resolver of this machine says ${code}`;
 }
 
-export const host: Check = {
+export const host: DeployCheck = {
   name: 'host',
   claim: ({ spec }) => `API server host ${spec.host} resolves`,
   anchor: 'host',
@@ -62,7 +64,7 @@ export const host: Check = {
   },
 };
 
-export const networks: Check = {
+export const networks: DeployCheck = {
   name: 'networks',
   claim: ({ spec }) => `Networks ${spec.serviceCidr} and ${spec.podCidr} collide with no address seen here`,
   anchor: 'networks',
@@ -73,27 +75,24 @@ export const networks: Check = {
     const worker = spec.workerEndpoint && new URL(spec.workerEndpoint).hostname;
     const seen = [
       ...addresses.map((address) => ({ address, what: `the address of ${spec.host}` })),
-      ...(worker ? [{ address: worker, what: 'the address of --worker-endpoint' }] : []),
+      ...(worker ? [{ address: worker, what: words`the address of ${field('workerEndpoint')}` }] : []),
       ...pods.flatMap(({ status }) => (status?.hostIP ? [{ address: status.hostIP, what: 'an infra node' }] : [])),
     ];
-    for (const [option, text] of [
-      ['--service-cidr', spec.serviceCidr],
-      ['--pod-cidr', spec.podCidr],
-    ] as const) {
-      const clash = seen.find(({ address }) => contains(parseCidr(text)!, address));
+    for (const range of ['serviceCidr', 'podCidr'] as const) {
+      const clash = seen.find(({ address }) => contains(parseCidr(spec[range])!, address));
       if (clash)
         return {
           state: 'failed',
-          what: `${option} ${text} contains ${clash.address}, ${clash.what}`,
+          what: words`${field(range, spec[range])} contains ${clash.address}, ${clash.what}`,
           why: 'workers would look for this address inside of the hosted cluster, where it does not exist',
-          fix: `choose another ${option}`,
+          fix: words`choose another ${field(range)}`,
         };
     }
     return ok();
   },
 };
 
-export const infraServices: Check = {
+export const infraServices: DeployCheck = {
   name: 'infra-services',
   claim: () => 'The hosted services have addresses of their own',
   anchor: 'infra-service-range',
@@ -108,9 +107,9 @@ export const infraServices: Check = {
     return contains(parseCidr(context.spec.serviceCidr)!, address)
       ? {
           state: 'failed',
-          what: `--service-cidr ${context.spec.serviceCidr} is also the infra cluster's service range (it gives out ${address})`,
+          what: words`${field('serviceCidr', context.spec.serviceCidr)} is also the infra cluster's service range (it gives out ${address})`,
           why: 'an address in this range can mean a service of either cluster for the API server',
-          fix: 'choose another --service-cidr if webhooks or aggregated APIs of the hosted cluster must work',
+          fix: words`choose another ${field('serviceCidr')} if webhooks or aggregated APIs of the hosted cluster must work`,
         }
       : ok();
   },

@@ -1,15 +1,17 @@
 import type { Anchor } from '../base/anchors.ts';
+import { type Words, words } from '../base/words.ts';
+import { field } from '../config/flags.ts';
 import type { ClusterSpec } from '../config/schema.ts';
 import { ApiError, explainCallError, isQuotaExceeded } from '../kube/errors.ts';
 import type { KubeObject, Secret, Service } from '../kube/objects.ts';
 import { refusedPod } from '../live/admission.ts';
 import { apiserverService } from '../plane/addresses.ts';
-import { type Check, type CheckContext, describeMissingRight, type Outcome, ok, outcomeOf } from './check.ts';
+import { type DeployCheck, type DeployContext, describeMissingRight, type Outcome, ok, outcomeOf } from './check.ts';
 import { quotaRoom, quotaShortages } from './quota.ts';
 import { type PodTrial, runningComponents, trialIngress, trialPods, trialServices } from './trials.ts';
 
 /** Checks by server-side dry run: the infra cluster judges the real objects and stores nothing. */
-export const admissionChecks: Check[] = [
+export const admissionChecks: DeployCheck[] = [
   {
     name: 'pods',
     claim: () => 'The pods of the control plane are admitted',
@@ -34,18 +36,18 @@ export const admissionChecks: Check[] = [
     anchor: 'ingress',
     severity: 'fatal',
     dependsOn: ['namespace'],
-    applies: (spec) => spec.expose === 'ingress',
+    applies: ({ spec }) => spec.expose === 'ingress',
     probe: ingressAccepted,
   },
 ];
 
-export const pullSecret: Check = {
+export const pullSecret: DeployCheck = {
   name: 'pull-secret',
   claim: ({ spec }) => `Image pull secret ${spec.imagePullSecret} is there`,
   anchor: 'image-pull-secret',
   severity: 'fatal',
   dependsOn: ['namespace'],
-  applies: (spec) => spec.imagePullSecret !== undefined,
+  applies: ({ spec }) => spec.imagePullSecret !== undefined,
   async probe({ cluster, spec }) {
     const secret = await cluster.get<Secret>({ apiVersion: 'v1', kind: 'Secret' }, spec.imagePullSecret!);
     return secret
@@ -58,7 +60,7 @@ export const pullSecret: Check = {
   },
 };
 
-async function podsAdmitted(context: CheckContext): Promise<Outcome> {
+async function podsAdmitted(context: DeployContext): Promise<Outcome> {
   const [trials, running] = await Promise.all([trialPods(context), runningComponents(context)]);
   const refused = trials.filter(
     // A running pod already uses its own share of the quota.
@@ -77,11 +79,11 @@ async function podsAdmitted(context: CheckContext): Promise<Outcome> {
 }
 
 /** Whether the quota check reports this already, with the sums. */
-async function quotaTells(context: CheckContext): Promise<boolean> {
+async function quotaTells(context: DeployContext): Promise<boolean> {
   return ((await quotaShortages(context)) ?? []).length > 0;
 }
 
-function podsRefused({ cluster, spec }: CheckContext, refused: PodTrial[]): Outcome {
+function podsRefused({ cluster, spec }: DeployContext, refused: PodTrial[]): Outcome {
   const byWords = new Map<string, string[]>();
   for (const { component, error } of refused) {
     const words = (error as ApiError).message
@@ -90,11 +92,12 @@ function podsRefused({ cluster, spec }: CheckContext, refused: PodTrial[]): Outc
     byWords.set(words, [...(byWords.get(words) ?? []), component]);
   }
   const { message } = refused[0]!.error as ApiError;
-  const { what, fix, anchor } = refusedPod(list(refused.map(({ component }) => component)), message);
+  const names = list(refused.map(({ component }) => component));
+  const { what, fix, anchor } = refusedPod(names, message, refused.length > 1);
   const messages = refused.map(({ error }) => (error as ApiError).message).join('\n');
   return {
     state: 'failed',
-    what: refused.length > 1 ? what.replace(/^the pod of/, 'the pods of') : what,
+    what,
     why:
       byWords.size === 1
         ? [...byWords.keys()][0]
@@ -105,16 +108,17 @@ function podsRefused({ cluster, spec }: CheckContext, refused: PodTrial[]): Outc
 }
 
 /** How to change --resources, if requests or limits are the reason of the refusal. */
-function resourcesFix(messages: string, namespace: string, spec: ClusterSpec): string | undefined {
-  if (/must specify .*limits\./.test(messages)) return 'add --resources limits, which gives every pod limits too';
+function resourcesFix(messages: string, namespace: string, spec: ClusterSpec): Words | undefined {
+  if (/must specify .*limits\./.test(messages))
+    return words`add ${field('resources', 'limits')}, which gives every pod limits too`;
   if (/must specify/.test(messages) && spec.resources.includes('none'))
-    return 'leave out --resources none, so that every pod requests cpu and memory';
+    return words`leave out ${field('resources', 'none')}, so that every pod requests cpu and memory`;
   if (
     /(minimum|maximum) (cpu|memory) usage per|must be less than or equal to (cpu|memory) limit|limit to request ratio/.test(
       messages,
     )
   )
-    return `these are bounds of the namespace's LimitRange (kubectl -n ${namespace} describe limitrange): choose --resources within them, or ask for other bounds`;
+    return words`these are bounds of the namespace's LimitRange (kubectl -n ${namespace} describe limitrange): choose ${field('resources')} within them, or ask for other bounds`;
   return undefined;
 }
 
@@ -123,7 +127,7 @@ function fixedPort(spec: ClusterSpec): number | undefined {
   return spec.nodePort ?? (spec.expose === 'nodeport' ? spec.port : undefined);
 }
 
-async function servicesAccepted(context: CheckContext): Promise<Outcome> {
+async function servicesAccepted(context: DeployContext): Promise<Outcome> {
   const { spec } = context;
   const trials = await trialServices(context);
   const port = fixedPort(spec);
@@ -133,7 +137,7 @@ async function servicesAccepted(context: CheckContext): Promise<Outcome> {
     return {
       state: 'failed',
       what: `node port ${port} is already taken on the infra cluster`,
-      fix: `choose another ${spec.nodePort === undefined ? '--port' : '--node-port'}, or leave it out and let the cluster choose`,
+      fix: words`choose another ${field(spec.nodePort === undefined ? 'port' : 'nodePort')}, or leave it out and let the cluster choose`,
     };
   if (refusal) return refused(context, refusal.object, refusal.error, 'rejected');
   const apiserver = trials.find(({ object }) => object.metadata.name === apiserverService)!.object;
@@ -148,7 +152,7 @@ async function servicesAccepted(context: CheckContext): Promise<Outcome> {
   return ok();
 }
 
-async function ingressAccepted(context: CheckContext): Promise<Outcome> {
+async function ingressAccepted(context: DeployContext): Promise<Outcome> {
   const { object, admitted, error } = await trialIngress(context);
   if (error !== undefined)
     return refused(
@@ -156,23 +160,23 @@ async function ingressAccepted(context: CheckContext): Promise<Outcome> {
       object,
       error,
       'ingress',
-      'choose another --host or --ingress-class, or use --expose nodeport',
+      words`choose another ${field('host')} or ${field('ingressClass')}, or use ${field('expose', 'nodeport')}`,
     );
   const chosen = admitted?.spec.ingressClassName;
   return chosen
     ? ok(`The ingress is accepted, class ${chosen}`)
     : {
         state: 'unknown',
-        why: 'the infra cluster names no default ingress class; choose one with --ingress-class if its controller does not pick the ingress up',
+        why: words`the infra cluster names no default ingress class; choose one with ${field('ingressClass')} if its controller does not pick the ingress up`,
       };
 }
 
 async function refused(
-  context: CheckContext,
+  context: DeployContext,
   object: KubeObject,
   error: unknown,
   anchor: Anchor,
-  fix = 'change the option that the message names, or ask the administrator of the infra cluster about that rule',
+  fix: Words = 'change the option that the message names, or ask the administrator of the infra cluster about that rule',
 ): Promise<Outcome> {
   const right = describeMissingRight(error);
   if (right) return { state: 'unknown', why: right };

@@ -1,13 +1,14 @@
 import type { Anchor } from '../base/anchors.ts';
-import { UserError } from '../base/errors.ts';
+import { type Finding, type Severity, UserError } from '../base/errors.ts';
+import type { Words } from '../base/words.ts';
 import type { ClusterSpec } from '../config/schema.ts';
 import { missingRight } from '../kube/errors.ts';
 import type { InfraCluster } from '../kube/infra-cluster.ts';
 import type { Existing } from '../live/apply.ts';
 import type { PlaneRecord } from '../plane/record.ts';
 
-/** What a probe may look at. Reads that several need are made once, when the first asks. */
-export interface CheckContext {
+/** What the checks before a deploy may look at. Reads that several need are made once, when the first asks. */
+export interface DeployContext {
   cluster: InfraCluster;
   spec: ClusterSpec;
   existing(): Promise<Existing>;
@@ -17,30 +18,32 @@ export interface CheckContext {
 /** `unknown`: the rights of a namespace do not tell; said aloud, and no reason to stop. */
 export type Outcome =
   | { state: 'ok'; claim?: string }
-  | { state: 'unknown'; why: string }
+  | { state: 'unknown'; why: Words }
   /** `anchor`: a heading in docs/checks.md that fits better than the check's own. */
-  | { state: 'failed'; what: string; why?: string; fix?: string; anchor?: Anchor };
+  | ({ state: 'failed'; anchor?: Anchor } & Pick<Finding, 'what' | 'why' | 'fix'>);
 
-/** A check as data: what it claims, how much it matters, how it is found out. */
-export interface Check {
+/** A check as data: what it claims, how much it matters, how it is found out. @typeParam Context what its probe may look at */
+export interface Check<Context> {
   name: string;
   /** The sentence that is true when the check passes. */
-  claim(context: CheckContext): string;
+  claim(context: Context): string;
   /** Heading in docs/checks.md. */
   anchor: Anchor;
-  severity: 'fatal' | 'warning';
+  severity: Severity;
   /** Checks, by name, without which this one only tells the same again; it is left out when one of them failed. */
   dependsOn?: string[];
   /** Left out where there is nothing to check. */
-  applies?(spec: ClusterSpec): boolean;
-  probe(context: CheckContext): Promise<Outcome>;
+  applies?(context: Context): boolean;
+  probe(context: Context): Promise<Outcome>;
 }
+
+export type DeployCheck = Check<DeployContext>;
 
 export interface CheckResult {
   name: string;
   claim: string;
   anchor: Anchor;
-  severity: 'fatal' | 'warning';
+  severity: Severity;
   outcome: Outcome;
 }
 
@@ -59,8 +62,10 @@ export function describeMissingRight(error: unknown): string | undefined {
 }
 
 /** Something that several checks want to know, asked once for each run. */
-export function shared<T>(read: (context: CheckContext) => Promise<T>): (context: CheckContext) => Promise<T> {
-  const answers = new WeakMap<CheckContext, Promise<T>>();
+export function shared<T, Context extends object = DeployContext>(
+  read: (context: Context) => Promise<T>,
+): (context: Context) => Promise<T> {
+  const answers = new WeakMap<Context, Promise<T>>();
   return (context) => {
     const answer = answers.get(context) ?? read(context);
     answers.set(context, answer);

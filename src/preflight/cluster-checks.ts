@@ -1,8 +1,9 @@
 import { toolVersion } from '../base/version.ts';
+import { option, words } from '../base/words.ts';
 import { ApiError, ConnectionError, explainCallError, isForbidden, isQuotaExceeded, notJson } from '../kube/errors.ts';
 import { reservedNamespaces } from '../plane/names.ts';
 import { toConfigMap } from '../plane/record.ts';
-import { type Check, describeMissingRight, type Outcome, ok, outcomeOf, shared } from './check.ts';
+import { type DeployCheck, describeMissingRight, type Outcome, ok, outcomeOf, shared } from './check.ts';
 import { missingRights, rightsFor } from './rights.ts';
 import { renamed, trialId } from './trials.ts';
 
@@ -10,7 +11,7 @@ const rightsFix =
   'ask the administrator of the infra cluster to apply templates/rights/namespace-admin.yaml of k8sk8s there (README, "Rights")';
 
 /** All other checks need the API as well, so none of them runs before this one has passed. */
-export const access: Check = {
+export const access: DeployCheck = {
   name: 'access',
   claim: () => 'Access to cluster confirmed',
   anchor: 'access',
@@ -41,7 +42,7 @@ function accessOutcome(error: unknown, server: string): Outcome {
       state: 'failed',
       what: 'the infra cluster does not know who you are',
       why: 'the kubeconfig has no credentials, or none that this API server accepts',
-      fix: 'get a fresh kubeconfig, or choose another one with --kubeconfig or --context',
+      fix: words`get a fresh kubeconfig, or choose another one with ${option('kubeconfig')} or ${option('context')}`,
       anchor: 'infra-unauthorized',
     };
   // An API server answers with a Status, which has a reason; a proxy in front of it may answer 5xx without one.
@@ -64,14 +65,14 @@ function noApiServer(server: string, why: string): Outcome {
     state: 'failed',
     what: `what answers at ${server} is not a Kubernetes API server`,
     why,
-    fix: 'correct the server address in the kubeconfig (https, host, port), or choose another one with --kubeconfig or --context',
+    fix: words`correct the server address in the kubeconfig (https, host, port), or choose another one with ${option('kubeconfig')} or ${option('context')}`,
     anchor: 'infra-unreachable',
   };
 }
 
 const missing = shared(({ cluster, spec }) => missingRights(cluster, rightsFor(spec)));
 
-export const namespace: Check = {
+export const namespace: DeployCheck = {
   name: 'namespace',
   claim: ({ cluster }) => `Namespace ${cluster.namespace} accepts objects`,
   anchor: 'namespace',
@@ -129,7 +130,7 @@ function namespaceOutcome(error: unknown, name: string): Outcome {
   };
 }
 
-export const rights: Check = {
+export const rights: DeployCheck = {
   name: 'rights',
   claim: () => 'All rights that deploy and destroy need are granted',
   anchor: 'rights',

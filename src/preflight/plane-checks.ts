@@ -1,19 +1,20 @@
 import { UserError } from '../base/errors.ts';
-import { flagOf } from '../config/parse.ts';
+import { command, joined, option, type Part, type Words, words } from '../base/words.ts';
+import { field } from '../config/flags.ts';
 import { isTested, knownMinor, knownMinors, minorOf } from '../config/versions.ts';
 import { type ConfigMap, type KubeObject, nameOf, type Secret } from '../kube/objects.ts';
 import { foreignObject } from '../live/apply.ts';
 import { sealingOf } from '../live/sealed-ca.ts';
-import { ownedArgumentProblems, unknownComponents } from '../plane/component-problems.ts';
+import { ownedArguments, unknownComponents } from '../plane/component-problems.ts';
 import { partOf, recordName } from '../plane/names.ts';
 import { parseRecord } from '../plane/record.ts';
 import { readBundle } from '../plane/secrets.ts';
 import { describeStorage } from '../plane/storage.ts';
-import { type Check, type CheckContext, type Outcome, ok } from './check.ts';
+import { type DeployCheck, type DeployContext, type Outcome, ok } from './check.ts';
 import { trialStorage } from './trials.ts';
 
 /** Checks that compare the objects of the namespace with the wanted spec. */
-export const planeChecks: Check[] = [
+export const planeChecks: DeployCheck[] = [
   {
     name: 'names',
     claim: () => 'No object of another owner is in the way',
@@ -36,7 +37,7 @@ export const planeChecks: Check[] = [
     anchor: 'seal-file',
     severity: 'fatal',
     dependsOn: ['namespace'],
-    applies: ({ seal }) => seal !== 'none',
+    applies: ({ spec }) => spec.seal !== 'none',
     probe: sealed,
   },
   {
@@ -59,7 +60,7 @@ export const planeChecks: Check[] = [
     claim: ({ spec }) => `Kubernetes ${spec.kubernetesVersion} is tested with this k8sk8s`,
     anchor: 'bad-values',
     severity: 'warning',
-    applies: (spec) => !wasRun(spec.kubernetesVersion),
+    applies: ({ spec }) => !wasRun(spec.kubernetesVersion),
     async probe({ spec: { kubernetesVersion } }) {
       const run = knownMinors.filter(({ patch }) => wasRun(patch)).map(({ patch }) => patch);
       return {
@@ -77,13 +78,14 @@ export const planeChecks: Check[] = [
     anchor: 'owned-argument',
     severity: 'fatal',
     async probe({ spec }) {
-      const problems = [...ownedArgumentProblems(spec), ...unknownComponents(spec)];
+      const owned = ownedArguments(spec);
+      const problems = [...owned.map(({ what }) => what), ...unknownComponents(spec)];
       return problems.length === 0
         ? ok()
         : {
             state: 'failed',
-            what: problems.join('; '),
-            fix: `leave it out${problems.some((problem) => problem.endsWith(' instead')) ? ', or use the option named' : ''}`,
+            what: joined(problems, '; '),
+            fix: `leave it out${owned.some(({ instead }) => instead) ? ', or use the option named' : ''}`,
           };
     },
   },
@@ -93,19 +95,19 @@ function wasRun(version: string): boolean {
   return isTested(version) && knownMinor(version)?.proof === 'e2e';
 }
 
-async function sealed({ cluster, spec, existing }: CheckContext): Promise<Outcome> {
+async function sealed({ cluster, spec, existing }: DeployContext): Promise<Outcome> {
   // This also reports a file of the other kind.
   if (sealingOf(spec, cluster)?.close) return ok();
   const ca = readBundle((await existing()).ofKind<Secret>('Secret'))?.authorities.ca;
   if (ca?.sealed) return ok('it is sealed; a change that needs the key will ask for it');
   return {
     state: 'failed',
-    what: `--seal ${spec.seal} needs the ${spec.seal === 'key-file' ? 'age identity' : 'passphrase'} that seals the key of the plane's CA`,
-    fix: 'add --seal-file FILE, or set K8SK8S_SEAL_FILE',
+    what: words`${field('seal', spec.seal)} needs the ${spec.seal === 'key-file' ? 'age identity' : 'passphrase'} that seals the key of the plane's CA`,
+    fix: words`add ${option('sealFile', 'FILE')}, or set K8SK8S_SEAL_FILE`,
   };
 }
 
-async function namesFree(context: CheckContext): Promise<Outcome> {
+async function namesFree(context: DeployContext): Promise<Outcome> {
   const { namespace } = context.cluster;
   const existing = await context.existing();
   const recordObject = existing.find<ConfigMap>({
@@ -136,7 +138,7 @@ async function namesFree(context: CheckContext): Promise<Outcome> {
         state: 'failed',
         what: `namespace "${namespace}" contains a plane whose record, configmap "${recordName}", is gone`,
         why: `without the record nobody knows how the plane was made; these objects still exist: ${inTheWay.map(nameOf).join(', ')}`,
-        fix: `restore that configmap from a backup, or delete the rest with k8sk8s destroy -n ${namespace} (all data of the hosted cluster is lost), or use another namespace`,
+        fix: words`restore that configmap from a backup, or delete the rest with ${command('destroy', namespace)} (all data of the hosted cluster is lost), or use another namespace`,
       };
 }
 
@@ -149,7 +151,7 @@ function isPlane({ metadata }: KubeObject): boolean {
 }
 
 /** Options that cannot change after the first deploy. */
-async function changes({ cluster, existing, record: read, spec }: CheckContext): Promise<Outcome> {
+async function changes({ cluster, existing, record: read, spec }: DeployContext): Promise<Outcome> {
   const record = await read().catch((error) => {
     // The check of the names says what is wrong with it.
     if (error instanceof UserError && /^record-/.test(error.anchor)) return 'unreadable' as const;
@@ -160,33 +162,37 @@ async function changes({ cluster, existing, record: read, spec }: CheckContext):
     return (await existing()).foreign(undefined).some(isPlane)
       ? { state: 'unknown', why: 'there is a plane without its record' }
       : ok('The namespace has no plane yet');
-  const otherwise = `destroy this plane first (k8sk8s destroy -n ${cluster.namespace}; all data of the hosted cluster is lost), or deploy another one in another namespace`;
+  const otherwise = words`destroy this plane first (${command('destroy', cluster.namespace)}; all data of the hosted cluster is lost), or deploy another one in another namespace`;
   const fixed = (['serviceCidr', 'podCidr', 'dnsDomain'] as const).filter(
-    (field) => record.spec[field] !== undefined && record.spec[field] !== spec[field],
+    (name) => record.spec[name] !== undefined && record.spec[name] !== spec[name],
   );
   if (fixed.length > 0) {
     return {
       state: 'failed',
-      what: fixed
-        .map((field) => `${flagOf(field)} cannot change from ${record.spec[field]} to ${spec[field]}`)
-        .join(' and '),
+      what: joined(
+        fixed.map((name) => words`${field(name)} cannot change from ${record.spec[name]!} to ${spec[name]}`),
+        ' and ',
+      ),
       why: 'services, pods and certificates of the hosted cluster use the old value',
-      fix: `give ${fixed.map((field) => `${flagOf(field)} ${record.spec[field]}`).join(' ')}, or ${otherwise}`,
+      fix: words`give ${joined(
+        fixed.map((name) => [field(name, record.spec[name])]),
+        ' ',
+      )}, or ${otherwise}`,
     };
   }
   const from = record.spec.kubernetesVersion ?? spec.kubernetesVersion;
   return versionStep(from, spec.kubernetesVersion, {
-    option: '--kubernetes-version',
-    stay: `give --kubernetes-version ${from}, or ${otherwise}`,
+    to: (version) => field('kubernetesVersion', version),
+    stay: words`give ${field('kubernetesVersion', from)}, or ${otherwise}`,
   });
 }
 
 /**
  * Kubernetes' version skew policy (https://kubernetes.io/releases/version-skew-policy/): up, and one minor at a time. Pure.
  *
- * @param advice the option that names a version, and what to do instead of going back
+ * @param advice how the caller is given a version, and what to do instead of going back
  */
-export function versionStep(from: string, to: string, advice: { option: string; stay: string }): Outcome {
+export function versionStep(from: string, to: string, advice: { to: (version: string) => Part; stay: Words }): Outcome {
   const step = minorNumber(to) - minorNumber(from);
   if (step < 0)
     return {
@@ -200,7 +206,7 @@ export function versionStep(from: string, to: string, advice: { option: string; 
       state: 'failed',
       what: `the plane was made with Kubernetes ${from} and cannot jump to ${to}`,
       why: 'Kubernetes goes up one minor at a time',
-      fix: `go to ${nextMinor(from)} first, with ${advice.option} ${nextMinor(from)}`,
+      fix: words`go to ${nextMinor(from)} first, with ${advice.to(nextMinor(from))}`,
     };
   return ok();
 }

@@ -1,4 +1,6 @@
 import { formatQuantity, parseQuantity } from '../base/quantity.ts';
+import { words } from '../base/words.ts';
+import { field } from '../config/flags.ts';
 import type { ClusterSpec } from '../config/schema.ts';
 import { isForbidden } from '../kube/errors.ts';
 import type { KubeObject, Service } from '../kube/objects.ts';
@@ -10,7 +12,7 @@ import { buildDisruptionBudgets, buildPolicies } from '../plane/policies.ts';
 import { secretNamesOf } from '../plane/secrets.ts';
 import { buildServices } from '../plane/services.ts';
 import type { Storage } from '../plane/storage.ts';
-import { type Check, type CheckContext, ok, shared } from './check.ts';
+import { type DeployCheck, type DeployContext, ok, shared } from './check.ts';
 import { type PodResources, runningComponents, trialId, trialPods, trialStorage } from './trials.ts';
 
 export interface Quota extends KubeObject {
@@ -32,7 +34,7 @@ export interface Shortage {
 }
 
 /** Dry runs try each object alone; all of them together may still exceed the quota. */
-export const quotaRoom: Check = {
+export const quotaRoom: DeployCheck = {
   name: 'quota',
   claim: () => 'The quota has room for the control plane',
   anchor: 'quota',
@@ -47,7 +49,7 @@ export const quotaRoom: Check = {
       state: 'failed',
       what: `the quota of namespace "${context.cluster.namespace}" is too small`,
       why: short.map(sentence).join('; '),
-      fix: `ask for a larger quota or free some of it (kubectl -n ${context.cluster.namespace} describe quota)${compute ? ', or request less with --resources' : ''}`,
+      fix: words`ask for a larger quota or free some of it (kubectl -n ${context.cluster.namespace} describe quota)${compute ? words`, or request less with ${field('resources')}` : ''}`,
     };
   },
 };
@@ -92,7 +94,7 @@ function countsThePlane({ spec }: Quota): boolean {
   return scopes.every((scope) => scope === 'NotTerminating');
 }
 
-async function demand(context: CheckContext): Promise<Amounts> {
+async function demand(context: DeployContext): Promise<Amounts> {
   const [existing, trials, running] = await Promise.all([
     context.existing(),
     trialPods(context),

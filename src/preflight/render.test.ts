@@ -1,7 +1,9 @@
 import { expect, test } from 'vitest';
 import type { Anchor } from '../base/anchors.ts';
 import { UserError } from '../base/errors.ts';
+import type { Words } from '../base/words.ts';
 import { withDuring } from '../ui/reporter.ts';
+import { inTerminal } from '../ui/words.ts';
 import type { CheckResult, Outcome } from './check.ts';
 import { renderResult, summary } from './render.ts';
 
@@ -12,8 +14,8 @@ function result(outcome: Outcome, severity: 'fatal' | 'warning' = 'fatal', ancho
 function rendered(each: CheckResult): string[] {
   const lines: string[] = [];
   const begin = () => ({ update: () => undefined, done: () => undefined, fail: () => undefined });
-  const line = (text: string) => void lines.push(text);
-  renderResult(each, withDuring({ line, warn: (text) => line(`WARNING ${text}`), debug: line, begin }));
+  const line = (text: Words) => void lines.push(inTerminal(text));
+  renderResult(each, withDuring({ line, warn: (text) => line(`WARNING ${inTerminal(text)}`), debug: line, begin }));
   return lines;
 }
 
@@ -41,6 +43,6 @@ test('several failures are one error that lists each with its why and what to do
     result({ state: 'failed', what: 'second' }),
   ]);
   expect(what).toContain('2 checks failed');
-  expect(why).toBe('\n  - first\n    why: a\n    do:  b\n  - second');
+  expect(inTerminal(why!)).toBe('\n  - first\n    why: a\n    do:  b\n  - second');
   expect([anchor, kind]).toEqual(['rights', 'refused']);
 });

@@ -9,7 +9,7 @@ import { byComponent, type Component } from '../plane/components/lookup.ts';
 import { belongsTo } from '../plane/names.ts';
 import { buildServices } from '../plane/services.ts';
 import { buildWorkloads } from '../plane/workloads.ts';
-import { type CheckContext, shared } from './check.ts';
+import { type DeployContext, shared } from './check.ts';
 
 /** The identity of a plane in a dry run. */
 export const trialId = 'plane-preflight';
@@ -35,7 +35,7 @@ async function attempt<T extends KubeObject>(object: T, sending: Promise<T>): Pr
 
 /** Existing objects of the plane are tried as the change that deploy would make, all others as new objects. */
 async function tryObject<T extends KubeObject>(
-  context: CheckContext,
+  context: DeployContext,
   build: (planeId: string) => T,
 ): Promise<Trial<T>> {
   const { cluster } = context;

@@ -1,12 +1,14 @@
+import type { Words } from '../base/words.ts';
+
 /**
  * What long-running work tells the person about. deploy, destroy and the sandbox only know this interface; the
  * terminal, plain lines, and silence are three ways to fulfil it. Everything goes to stderr.
  */
 export interface Reporter {
   /** A finished fact, kept on the screen: `deployment "etcd" created`. */
-  line(text: string): void;
+  line(text: Words): void;
   /** Something odd that does not stop the work. */
-  warn(text: string): void;
+  warn(text: Words): void;
   /** Detail that only --verbose shows. */
   debug(text: string): void;
   /** Starts a live line; replaced by `update`, ended by `done` or `fail`. One at a time. */

@@ -1,6 +1,7 @@
 import type { Ora } from 'ora';
 import { coloursFor } from './colours.ts';
 import { formatDuration, type Phase, type Reporter, withDuring } from './reporter.ts';
+import { inTerminal } from './words.ts';
 
 export interface TerminalOptions {
   stream?: NodeJS.WriteStream;
@@ -24,9 +25,9 @@ export function terminalReporter(options: TerminalOptions = {}): Reporter {
 
   return withDuring({
     line: (text) => {
-      if (!options.quiet) write(text);
+      if (!options.quiet) write(inTerminal(text));
     },
-    warn: (text) => write(`${colour.yellow('WARNING')} ${text}`),
+    warn: (text) => write(`${colour.yellow('WARNING')} ${inTerminal(text)}`),
     debug: (text) => {
       if (options.verbose) write(colour.dim(text));
     },

@@ -9,8 +9,9 @@ import { createAuthority } from '../../src/pki/issue.ts';
 import { toConfigMap } from '../../src/plane/record.ts';
 import { secretNames } from '../../src/plane/secrets.ts';
 import type { CheckResult } from '../../src/preflight/check.ts';
+import { assess, preflightChecks } from '../../src/preflight/deploy-checks.ts';
 import { requiredRights } from '../../src/preflight/rights.ts';
-import { assess, preflightChecks } from '../../src/preflight/run.ts';
+import { told } from '../../src/ui/words.ts';
 import { connectByFile } from '../connect-by-file.ts';
 import { adminKubeconfig, type Delegate, kubeconfigOf, newNamespace, request } from './world.ts';
 
@@ -26,7 +27,7 @@ async function outcome(
   const found = results.find((result) => result.name === name)!;
   return {
     state: found.outcome.state,
-    text: JSON.stringify(found.outcome),
+    text: JSON.stringify(told(found.outcome)),
     failed: results
       .filter((result) => result.severity === 'fatal' && result.outcome.state === 'failed')
       .map((result) => result.name),

@@ -2,6 +2,7 @@ import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { plain } from '../../src/base/words.ts';
 import { withDuring } from '../../src/ui/reporter.ts';
 import { loadResults } from './results.ts';
 import { type Asked, runSpecs } from './run.ts';
@@ -18,8 +19,8 @@ beforeEach(() => {
 afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
 const reporter = withDuring({
-  line: (text) => said.push(text),
-  warn: (text) => said.push(text),
+  line: (text) => said.push(plain(text)),
+  warn: (text) => said.push(plain(text)),
   debug: () => undefined,
   begin: (text) => ({
     update: () => undefined,

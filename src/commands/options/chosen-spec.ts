@@ -1,7 +1,8 @@
 import type { Command } from 'commander';
 import { didYouMean } from '../../base/did-you-mean.ts';
 import { UserError } from '../../base/errors.ts';
-import { flagOf, parseSpec } from '../../config/parse.ts';
+import { flagOf } from '../../config/flags.ts';
+import { parseSpec } from '../../config/parse.ts';
 import { type ClusterSpecInput, clusterSpec } from '../../config/schema.ts';
 import type { SpecChoice } from '../../operations/deploy/spec-choice.ts';
 import { unknownComponents } from '../../plane/component-problems.ts';

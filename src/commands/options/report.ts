@@ -1,8 +1,9 @@
 import { CommanderError } from 'commander';
-import { explained, UserError } from '../../base/errors.ts';
+import { UserError } from '../../base/errors.ts';
 import { toolVersion } from '../../base/version.ts';
 import { explainCallError } from '../../kube/errors.ts';
 import { coloursFor } from '../../ui/colours.ts';
+import { explained } from '../../ui/words.ts';
 
 const documentation = 'docs/checks.md';
 

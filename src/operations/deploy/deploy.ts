@@ -8,7 +8,7 @@ import type { Held } from '../../live/held.ts';
 import { readRecord } from '../../live/record.ts';
 import { withLock } from '../../live/with-plane.ts';
 import type { Addresses } from '../../plane/addresses.ts';
-import { runPreflight } from '../../preflight/run.ts';
+import { runPreflight } from '../../preflight/deploy-checks.ts';
 import type { ControlPlaneRequest } from '../../rollout/control-plane.ts';
 import { untilBalanced } from '../../rollout/load-balancer.ts';
 import { runSteps, type StepTime } from '../../rollout/steps.ts';

@@ -20,7 +20,7 @@ import {
 } from '../../plane/addresses.ts';
 import type { PlaneRecord } from '../../plane/record.ts';
 import { certificateContext, renderPlane } from '../../plane/render.ts';
-import { runPreflight } from '../../preflight/run.ts';
+import { runPreflight } from '../../preflight/deploy-checks.ts';
 import type { Reporter } from '../../ui/reporter.ts';
 
 /**

@@ -1,5 +1,8 @@
+import type { Finding } from '../../base/errors.ts';
+import { command, option, words } from '../../base/words.ts';
+import { field } from '../../config/flags.ts';
 import { imagesOf } from '../../config/images.ts';
-import { flagOf, parseSpec } from '../../config/parse.ts';
+import { parseSpec } from '../../config/parse.ts';
 import type { ClusterSpec } from '../../config/schema.ts';
 import { minorOf } from '../../config/versions.ts';
 import { diffPlane, type PlaneDiff } from '../../drift/plane-diff.ts';
@@ -32,7 +35,7 @@ export interface UpgradePlan {
   /** Objects that an earlier run, which did not come to its end, has left as the new version wants them. */
   done: number;
   /** What stands against it; empty when the upgrade may begin. */
-  problems: { what: string; fix: string }[];
+  problems: Finding[];
   /** What happens when a step fails. */
   rollback: string;
 }
@@ -110,60 +113,88 @@ export function strangers(
   return fromRecord.filter((difference) => others.has(key(difference)));
 }
 
+const against = (finding: Pick<Finding, 'what' | 'why' | 'fix'>): Finding => ({
+  ...finding,
+  anchor: 'upgrade-refused',
+  severity: 'fatal',
+});
+
 /** The way back leads to what is recorded, so that has to be what is there; a killed upgrade is taken back by deploy as well. */
-function differenceProblems(differences: PlaneDiff['differences'], namespace: string): UpgradePlan['problems'] {
+function differenceProblems(differences: PlaneDiff['differences'], namespace: string): Finding[] {
   if (differences.length === 0) return [];
   return [
-    {
-      what: `${differences.length} objects are not as recorded, ${differences[0]!.name} among them (k8sk8s diff -n ${namespace} shows all)`,
-      fix: `run k8sk8s deploy -n ${namespace} first`,
-    },
+    against({
+      what: words`${differences.length} objects are not as recorded, ${differences[0]!.name} among them (${command('diff', namespace)} shows all)`,
+      fix: words`run ${command('deploy', namespace)} first`,
+    }),
   ];
 }
 
-function stepProblems({ record }: Plane, namespace: string, from: string, to: string): UpgradePlan['problems'] {
+function stepProblems({ record }: Plane, namespace: string, from: string, to: string): Finding[] {
+  if (record.phase === 'restoring')
+    return [
+      against({
+        what: 'the restore of this plane is not finished',
+        fix: words`run ${command('restore', namespace, 'FILE')} again, then upgrade`,
+      }),
+    ];
   if (record.phase !== 'available')
     return [
-      {
-        what: `the ${record.phase === 'restoring' ? 'restore' : 'first deploy'} of this plane is not finished`,
-        fix: `run k8sk8s ${record.phase === 'restoring' ? 'restore FILE' : 'deploy'} -n ${namespace} again, then upgrade`,
-      },
+      against({
+        what: 'the first deploy of this plane is not finished',
+        fix: words`run ${command('deploy', namespace)} again, then upgrade`,
+      }),
     ];
   const stay = `stay at ${from} or choose a newer one; for an older one make another plane in another namespace`;
-  const outcome = versionStep(from, to, { option: '--to', stay });
-  if (outcome.state === 'failed')
-    return [{ what: [outcome.what, outcome.why].filter(Boolean).join(': '), fix: outcome.fix ?? stay }];
+  const outcome = versionStep(from, to, { to: (version) => option('to', version), stay });
+  if (outcome.state === 'failed') return [against(outcome)];
   return patchOf(to) < patchOf(from) && minorOf(from) === minorOf(to)
-    ? [{ what: `${to} is older than ${from}`, fix: 'choose a newer version' }]
+    ? [against({ what: `${to} is older than ${from}`, fix: 'choose a newer version' })]
     : [];
 }
 
 /** A kubelet may be three minors older than the API server, and never newer (https://kubernetes.io/releases/version-skew-policy/). Pure. */
-export function skewProblems(workers: UpgradePlan['workers'], to: string): UpgradePlan['problems'] {
+export function skewProblems(workers: UpgradePlan['workers'], to: string): Finding[] {
   return workers.flatMap(({ name, version }) => {
     const ahead = minorNumber(version) - minorNumber(to);
     if (!version || (ahead <= 0 && ahead >= -3)) return [];
     return [
-      {
+      against({
         what: `the kubelet of worker ${name} is at ${version}, ${ahead > 0 ? 'newer than' : 'more than three minors older than'} an API server at ${to} may meet`,
         fix:
           ahead > 0
             ? 'upgrade to at least its version'
             : `upgrade that kubelet first, or take the worker away (kubectl delete node ${name})`,
-      },
+      }),
     ];
   });
 }
 
 /** An image that was given by name stays what it is, so the version that goes with it would be a lie. */
-function pinnedProblems(spec: ClusterSpec, namespace: string): UpgradePlan['problems'] {
+function pinnedProblems(spec: ClusterSpec, namespace: string): Finding[] {
   const pinned = (['apiServerImage', 'controllerManagerImage', 'schedulerImage', 'kubeProxyImage'] as const).filter(
-    (field) => spec[field] !== undefined,
+    (name) => spec[name] !== undefined,
   );
-  return pinned.map((field) => ({
-    what: `${flagOf(field)} fixes the image ${spec[field]}, which an upgrade would not change`,
-    fix: `take the option back first: k8sk8s deploy -n ${namespace} --reset ${flagOf(field).replace(/^--/, '')}`,
-  }));
+  return pinned.map((name) =>
+    against({
+      what: words`${field(name)} fixes the image ${spec[name]!}, which an upgrade would not change`,
+      fix: words`take the option back first: ${command('deploy', namespace, option('reset', field(name)))}`,
+    }),
+  );
+}
+
+/** What asks for, or has written through, an API that the new version does not serve; the caller may accept it. Pure. */
+export function removedApiProblems({ removedApis }: Pick<UpgradePlan, 'removedApis'>): Finding[] {
+  return removedApis.map(({ api, removedIn, instead, objects }) => {
+    const users = objects
+      .slice(0, 3)
+      .map(({ name, namespace, manager }) => `${namespace ? `${namespace}/` : ''}${name} (by ${manager})`);
+    const more = objects.length > 3 ? ` and ${objects.length - 3} more` : '';
+    return against({
+      what: `${removedIn} no longer serves ${api}${instead ? `, use ${instead}` : ''}: ${objects.length > 0 ? `written through it: ${users.join(', ')}${more}` : 'somebody has asked for it since the API server started'}`,
+      fix: words`let its writer use the newer version first, or add ${option('acceptRemovedApis')}`,
+    });
+  });
 }
 
 type AllImages = ReturnType<typeof imagesFor>;

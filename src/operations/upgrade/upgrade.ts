@@ -20,7 +20,7 @@ import { type HeldPlane, withPlane } from '../../live/with-plane.ts';
 import { apiServerClients } from '../../plane/components/lookup.ts';
 import { planeSelector } from '../../plane/names.ts';
 import { type RenderedPlane, renderPlane } from '../../plane/render.ts';
-import { runPreflight } from '../../preflight/run.ts';
+import { runPreflight } from '../../preflight/deploy-checks.ts';
 import { waitAvailable } from '../../rollout/available.ts';
 import { refuseDataLoss } from '../../rollout/control-plane.ts';
 import { waitReplaced } from '../../rollout/roll-out.ts';

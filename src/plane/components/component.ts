@@ -52,12 +52,10 @@ export interface PlaneComponent<Name extends string = string> {
 
 /** Flags of a component. */
 interface ComponentArguments {
-  /** The option by which people add some: `--etcd-arg`; none where they cannot. */
-  option?: string;
-  /** What they added: NAME=VALUE, with or without the dashes. */
-  given(spec: ClusterSpec): string[];
-  /** Flags that k8sk8s sets itself, each with the option that changes what it says, or '' where there is none. */
-  owned: Record<string, string>;
+  /** The field of the spec by which people add some, NAME=VALUE, with or without the dashes; none where they cannot. */
+  by?: 'etcdArgs' | 'apiServerArgs' | 'controllerManagerArgs' | 'schedulerArgs';
+  /** Flags that k8sk8s sets itself, each with the field that changes what it says, or undefined where there is none. */
+  owned: Record<string, keyof ClusterSpec | undefined>;
   /** It knows --feature-gates. */
   featureGates: boolean;
 }
@@ -129,6 +127,6 @@ export interface SecretContext {
 }
 
 /** Flags that nothing else than k8sk8s changes. @param names separated by spaces */
-export function ownedBy(names: string): Record<string, string> {
-  return Object.fromEntries(names.split(' ').map((name) => [name, '']));
+export function ownedBy(names: string): Record<string, undefined> {
+  return Object.fromEntries(names.split(' ').map((name) => [name, undefined]));
 }

@@ -3,10 +3,11 @@ import path from 'node:path';
 import type { JobConfig } from '../../backup/cronjob.ts';
 import { isScheduled, scheduledName, scheduledStart } from '../../backup/names.ts';
 import { type BackupSource, streamBackup } from '../../backup/stream.ts';
-import { explained, UserError } from '../../base/errors.ts';
+import { UserError } from '../../base/errors.ts';
 import { type EtcdClient, EtcdGateway } from '../../etcd/gateway.ts';
 import type { Secret } from '../../kube/objects.ts';
 import type { PlaneRecord } from '../../plane/record.ts';
+import { explained } from '../../ui/words.ts';
 
 // The program of the CronJob of `k8sk8s backup schedule`. It has no credentials of the infra cluster: the pod mounts all it needs.
 

@@ -2,6 +2,7 @@ import { chmod, mkdir, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/pr
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { plain } from '../../base/words.ts';
 import { withDuring } from '../../ui/reporter.ts';
 import { minimumGo, versions } from '../versions.ts';
 import { binaryPath } from './cache.ts';
@@ -17,8 +18,8 @@ beforeEach(async () => {
 afterEach(() => rm(root, { recursive: true, force: true }));
 
 const reporter = withDuring({
-  line: (text) => said.push(text),
-  warn: (text) => said.push(text),
+  line: (text) => said.push(plain(text)),
+  warn: (text) => said.push(plain(text)),
   debug: () => undefined,
   begin: (text) => ({
     update: () => undefined,

@@ -21,8 +21,7 @@ export const etcd: PlaneComponent<'etcd'> = {
   version: (spec) => tagOf(etcd.image(spec)),
   replicas: ({ etcdMembers }) => etcdMembers,
   arguments: {
-    option: '--etcd-arg',
-    given: ({ etcdArgs }) => etcdArgs,
+    by: 'etcdArgs',
     owned: {
       ...ownedBy(
         'name data-dir listen-client-urls advertise-client-urls listen-peer-urls initial-advertise-peer-urls initial-cluster initial-cluster-token initial-cluster-state',

@@ -33,8 +33,7 @@ export const kubeApiserver: PlaneComponent<'kube-apiserver'> = {
   replicas: ({ replicas }) => replicas,
   startsAfter: 'etcd',
   arguments: {
-    option: '--api-server-arg',
-    given: ({ apiServerArgs }) => apiServerArgs,
+    by: 'apiServerArgs',
     owned: {
       ...ownedBy(
         'advertise-address etcd-servers etcd-cafile etcd-certfile etcd-keyfile client-ca-file tls-cert-file tls-private-key-file authentication-config anonymous-auth',
@@ -45,13 +44,13 @@ export const kubeApiserver: PlaneComponent<'kube-apiserver'> = {
       ...ownedBy(
         'requestheader-client-ca-file requestheader-allowed-names proxy-client-cert-file proxy-client-key-file enable-aggregator-routing enable-bootstrap-token-auth bind-address',
       ),
-      'secure-port': '--node-port',
-      'service-cluster-ip-range': '--service-cidr',
-      'audit-policy-file': '--audit-policy',
-      'encryption-provider-config': '',
-      'encryption-provider-config-automatic-reload': '',
-      'egress-selector-config-file': '--egress',
-      'feature-gates': '--feature-gates',
+      'secure-port': 'nodePort',
+      'service-cluster-ip-range': 'serviceCidr',
+      'audit-policy-file': 'auditPolicy',
+      'encryption-provider-config': undefined,
+      'encryption-provider-config-automatic-reload': undefined,
+      'egress-selector-config-file': 'egress',
+      'feature-gates': 'featureGates',
     },
     featureGates: true,
   },

@@ -25,8 +25,7 @@ export const kubeControllerManager: PlaneComponent<'kube-controller-manager'> = 
   electsLeader: true,
   startsAfter: 'kube-apiserver',
   arguments: {
-    option: '--controller-manager-arg',
-    given: ({ controllerManagerArgs }) => controllerManagerArgs,
+    by: 'controllerManagerArgs',
     owned: {
       ...ownedBy(
         'kubeconfig service-account-private-key-file root-ca-file cluster-signing-cert-file cluster-signing-key-file use-service-account-credentials leader-elect authentication-skip-lookup',
@@ -37,9 +36,9 @@ export const kubeControllerManager: PlaneComponent<'kube-controller-manager'> = 
       ...ownedBy(
         'cluster-signing-kube-apiserver-client-cert-file cluster-signing-kube-apiserver-client-key-file allocate-node-cidrs',
       ),
-      'cluster-cidr': '--pod-cidr',
-      'service-cluster-ip-range': '--service-cidr',
-      'feature-gates': '--feature-gates',
+      'cluster-cidr': 'podCidr',
+      'service-cluster-ip-range': 'serviceCidr',
+      'feature-gates': 'featureGates',
     },
     featureGates: true,
   },

@@ -12,11 +12,10 @@ export const kubeScheduler: PlaneComponent<'kube-scheduler'> = {
   electsLeader: true,
   startsAfter: 'kube-apiserver',
   arguments: {
-    option: '--scheduler-arg',
-    given: ({ schedulerArgs }) => schedulerArgs,
+    by: 'schedulerArgs',
     owned: {
       ...ownedBy('kubeconfig leader-elect authentication-skip-lookup'),
-      'feature-gates': '--feature-gates',
+      'feature-gates': 'featureGates',
     },
     featureGates: true,
   },

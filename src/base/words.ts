@@ -1,0 +1,145 @@
+/**
+ * Sentences for people who do not all sit at the command line. A sentence is a string, or what `words` makes of a template; what one
+ * caller would say in another way than the next (a command to run, an option, a field of the spec) is a part of its own in it.
+ * The terminal says `k8sk8s wake -n team` and `--etcd-members` (ui/words.ts); a condition or a web page says it in its own way.
+ */
+
+/** The commands that sentences name. */
+export const commandNames = [
+  'backup create',
+  'backup list',
+  'backup schedule',
+  'certs renew',
+  'certs rotate-ca',
+  'certs rotate-exposed',
+  'certs rotate-service-account-key',
+  'certs status',
+  'deploy',
+  'destroy',
+  'diff',
+  'encrypt rotate',
+  'etcd defrag',
+  'etcd members',
+  'etcd repair',
+  'list',
+  'logs',
+  'restore',
+  'sandbox down',
+  'sandbox join',
+  'sandbox up',
+  'sleep',
+  'status',
+  'token create',
+  'user create',
+  'user list',
+  'wake',
+] as const;
+
+/** What sentences name that is given to one run and is no field of the spec; the option of the command line in camel case. */
+export const optionNames = [
+  'acceptRemovedApis',
+  'authority',
+  'context',
+  'dir',
+  'dropNow',
+  'every',
+  'force',
+  'from',
+  'identityFile',
+  'inNamespace',
+  'kubeconfig',
+  'leave',
+  'name',
+  'namespace',
+  'off',
+  'oldPlaneIsDown',
+  'passphraseFile',
+  'previous',
+  'probeNetwork',
+  'recipient',
+  'replace',
+  'reset',
+  's3Ca',
+  's3CredentialsSecret',
+  's3Endpoint',
+  's3Region',
+  'sealFile',
+  'timeout',
+  'to',
+  'workers',
+  'write',
+  'yes',
+] as const;
+
+export type CommandName = (typeof commandNames)[number];
+export type OptionName = (typeof optionNames)[number];
+
+/** An operation on a plane, or of the sandbox, by the name of its command. */
+export interface CommandPart {
+  command: CommandName;
+  namespace?: string;
+  /** What it is given: a file or a component by its own word, and options. */
+  args: (string | OptionPart | FieldPart)[];
+}
+
+export interface OptionPart {
+  option: OptionName;
+  value?: string | FieldPart;
+}
+
+/** A field of a hosted cluster's spec, which config/flags.ts makes; it carries its flag, `--etcd-members`. */
+export interface FieldPart {
+  field: string;
+  flag: string;
+  value?: string;
+}
+
+/** The same operation as the one that failed, once more. */
+export const again = { again: true } as const;
+
+export type Part = string | CommandPart | OptionPart | FieldPart | typeof again;
+export type Words = string | Part[];
+
+/**
+ * A sentence with parts in it: ``words`wake it first with ${command('wake', namespace)}` ``. Strings and numbers become text, other
+ * sentences become part of this one.
+ */
+export function words(texts: TemplateStringsArray, ...values: (Part | number | Words)[]): Part[] {
+  return texts.flatMap((text, index) => {
+    const value = values[index];
+    return [
+      text,
+      ...(Array.isArray(value) ? value : value === undefined ? [] : [typeof value === 'number' ? `${value}` : value]),
+    ];
+  });
+}
+
+/** `command('restore', namespace, 'FILE', option('replace'))` */
+export function command(name: CommandName, namespace?: string, ...args: CommandPart['args']): CommandPart {
+  return { command: name, namespace, args };
+}
+
+export function option(name: OptionName, value?: string | FieldPart): OptionPart {
+  return { option: name, value };
+}
+
+/** Sentences as one, with `separator` between them. */
+export function joined(sentences: Words[], separator: string): Part[] {
+  return sentences.flatMap((each, index) => words`${index === 0 ? '' : separator}${each}`);
+}
+
+/** Text of a sentence by a caller's own way to say its parts. */
+export function spoken(sentence: Words, say: (part: Exclude<Part, string>) => string): string {
+  if (typeof sentence === 'string') return sentence;
+  return sentence.map((part) => (typeof part === 'string' ? part : say(part))).join('');
+}
+
+/** For logs and traces of a program: operations, options and fields by their names, as its calls have them. */
+export function plain(sentence: Words): string {
+  return spoken(sentence, (part) => {
+    if ('again' in part) return 'do the same again';
+    if ('command' in part) return part.command;
+    const [name, value] = 'field' in part ? [part.field, part.value] : [part.option, part.value];
+    return [name, typeof value === 'object' ? value.field : value].filter(Boolean).join(' ');
+  });
+}
