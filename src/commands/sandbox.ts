@@ -13,6 +13,15 @@ interface Named {
 }
 
 export function configure(sandbox: Command): void {
+  addUp(sandbox);
+  addDown(sandbox);
+  addEnv(sandbox);
+  addHost(sandbox);
+  addJoin(sandbox);
+  addStatus(sandbox);
+}
+
+function addUp(sandbox: Command): void {
   add(sandbox, 'up', 'make it, or finish and mend one that is there')
     .option('--workers <N>', 'idle worker machines', '2')
     .option('--infra-nodes <N>', 'nodes of the infra cluster', '1')
@@ -53,6 +62,9 @@ export function configure(sandbox: Command): void {
         );
       },
     );
+}
+
+function addDown(sandbox: Command): void {
   add(sandbox, 'down', 'take it away and leave the box as it was')
     .option('--purge-cache', 'also remove the cache of binaries and images')
     .action(async (options: Named & { purgeCache?: boolean }) => {
@@ -61,6 +73,9 @@ export function configure(sandbox: Command): void {
       const done = await sandboxDown({ name: checkName(options.name), purgeCache: options.purgeCache }, reporter);
       if (!done) reporter.line(`Nothing to do: there is no sandbox "${options.name}".`);
     });
+}
+
+function addEnv(sandbox: Command): void {
   add(sandbox, 'env', "print a shell's variables for a namespace of the infra cluster")
     .option('-n, --namespace <NAMESPACE>', 'made when missing, with an administrator who has rights in it alone')
     .option('--admin', "the infra cluster's own administrator")
@@ -80,6 +95,9 @@ export function configure(sandbox: Command): void {
       });
       process.stdout.write(`export KUBECONFIG=${kubeconfig}\n${path ? `export PATH=${path}:$PATH\n` : ''}`);
     });
+}
+
+function addHost(sandbox: Command): void {
   add(sandbox, 'host', 'make a name resolve to the ingress controller on this box')
     .argument('<HOST>')
     .option('--address <IP>', "elsewhere: for a plane that is in another sandbox, that one's ingress controller")
@@ -88,6 +106,9 @@ export function configure(sandbox: Command): void {
       const address = await sandboxHost(checkName(options.name), host, ipv4(options.address, '--address'));
       terminalReporter(options).line(`${host} resolves to ${address} on this box`);
     });
+}
+
+function addJoin(sandbox: Command): void {
   add(sandbox, 'join', 'let idle worker machines join the plane of a namespace')
     .requiredOption('-n, --namespace <NAMESPACE>', 'namespace of the plane')
     .option('--dir <DIR>', 'folder with kubeconfig-kubelets and ca.pem', 'tls')
@@ -128,6 +149,9 @@ export function configure(sandbox: Command): void {
           reporter.line(`Nothing to do: no worker machine belongs to the plane in "${options.namespace}".`);
       },
     );
+}
+
+function addStatus(sandbox: Command): void {
   add(sandbox, 'status', 'machines, versions, memory, addresses')
     .addOption(outputOption())
     .action(async (options: Named & { output: string }) => {

@@ -22,6 +22,17 @@ export interface Kind {
   kind: string;
 }
 
+/** `version.Info` of k8s.io/apimachinery, as far as it is read. */
+interface VersionInfo {
+  gitVersion: string;
+  major: string;
+  minor: string;
+  gitCommit: string;
+  goVersion: string;
+  platform: string;
+  buildDate: string;
+}
+
 /** Calls that both clusters answer. Reads and writes go through the paths of resources.ts, nothing is stripped or cached. */
 export abstract class Cluster {
   readonly transport: Transport;
@@ -39,17 +50,8 @@ export abstract class Cluster {
   }
 
   /** The API server's `/version`. */
-  async version(): Promise<{
-    gitVersion: string;
-    major: string;
-    minor: string;
-    gitCommit: string;
-    goVersion: string;
-    platform: string;
-    buildDate: string;
-  }> {
-    return (await this.transport.request<Awaited<ReturnType<Cluster['version']>>>({ method: 'GET', path: '/version' }))
-      .body;
+  async version(): Promise<VersionInfo> {
+    return (await this.transport.request<VersionInfo>({ method: 'GET', path: '/version' })).body;
   }
 
   protected async getAt<T extends KubeObject>(

@@ -95,15 +95,19 @@ export async function startControlPlane(tokens: string[] = []): Promise<ControlP
       rmSync(folder, { recursive: true, force: true });
     },
   };
+  await untilReady(plane);
+  return plane;
+}
+
+async function untilReady({ server, folder, authority }: ControlPlane): Promise<void> {
   const deadline = Date.now() + 60_000;
   while (!(await isReady(server, authority.certificate))) {
-    if (Date.now() > deadline)
-      throw new Error(
-        `the API server of the tests does not start:\n${readFileSync(path.join(folder, 'kube-apiserver.log'), 'utf8').split('\n').slice(-10).join('\n')}`,
-      );
+    if (Date.now() > deadline) {
+      const log = readFileSync(path.join(folder, 'kube-apiserver.log'), 'utf8').split('\n').slice(-10).join('\n');
+      throw new Error(`the API server of the tests does not start:\n${log}`);
+    }
     await sleep(100);
   }
-  return plane;
 }
 
 function isReady(server: string, ca: string): Promise<boolean> {

@@ -17,10 +17,16 @@ export async function ensureControlPlane(
   programs: Programs,
   credentials: InfraCredentials,
 ): Promise<void> {
+  ensureEtcd(state, programs);
+  ensureApiServer(state, programs, credentials);
+  await untilReady(state, programs, credentials);
+  ensureApiServerClients(state, programs, credentials);
+}
+
+function ensureEtcd(state: SandboxState, programs: Programs): void {
   const machine = firstInfra(state);
   const data = path.join(machineFolder(state, machine), 'etcd');
   mkdirSync(data, { recursive: true, mode: 0o700 });
-  const pki = (name: string) => credentials.file(name);
   // Without fsync: a sandbox's data need not survive a power cut, and small boxes have slow disks.
   ensureDaemon(state, machine, 'etcd', [
     programs.etcd,
@@ -31,6 +37,11 @@ export async function ensureControlPlane(
     '--advertise-client-urls=http://127.0.0.1:2379',
     '--listen-peer-urls=http://127.0.0.1:2380',
   ]);
+}
+
+function ensureApiServer(state: SandboxState, programs: Programs, credentials: InfraCredentials): void {
+  const machine = firstInfra(state);
+  const pki = (name: string) => credentials.file(name);
   ensureDaemon(state, machine, 'kube-apiserver', [
     programs['kube-apiserver'],
     '--etcd-servers=http://127.0.0.1:2379',
@@ -59,6 +70,10 @@ export async function ensureControlPlane(
     '--requestheader-group-headers=X-Remote-Group',
     '--requestheader-username-headers=X-Remote-User',
   ]);
+}
+
+async function untilReady(state: SandboxState, programs: Programs, credentials: InfraCredentials): Promise<void> {
+  const kubeconfig = credentials.file('admin.kubeconfig');
   try {
     await until(
       'the API server of the infra cluster',
@@ -66,7 +81,7 @@ export async function ensureControlPlane(
       async () =>
         (await run(programs.kubectl, [
           '--kubeconfig',
-          pki('admin.kubeconfig'),
+          kubeconfig,
           'get',
           '--raw',
           '/readyz',
@@ -77,12 +92,18 @@ export async function ensureControlPlane(
   } catch (error) {
     throw new UserError({
       what: `the sandbox's API server at ${apiServer(state)} does not become ready`,
-      why: `its last words were\n${lastLines(state, machine, 'kube-apiserver')}`,
+      why: `its last words were\n${lastLines(state, firstInfra(state), 'kube-apiserver')}`,
       fix: 'take the sandbox down and up again: k8sk8s sandbox down',
       anchor: 'sandbox-not-ready',
       cause: error,
     });
   }
+}
+
+/** Controller-manager and scheduler: there is one of each, so none is elected. */
+function ensureApiServerClients(state: SandboxState, programs: Programs, credentials: InfraCredentials): void {
+  const machine = firstInfra(state);
+  const pki = (name: string) => credentials.file(name);
   const common = ['--leader-elect=false'];
   ensureDaemon(state, machine, 'kube-controller-manager', [
     programs['kube-controller-manager'],

@@ -1,0 +1,64 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import ts from 'typescript';
+import { expect, test } from 'vitest';
+
+/** Lines, from the first to the last of the declaration (docs/adr/0034-sizes.md). */
+const functionLimit = 80;
+const classLimit = 150;
+
+/** What is longer, and why. An exception that is needed no more fails the test, so that the list does not outlive its reasons. */
+const exceptions: Record<string, string> = {
+  'src/kube/transport.ts Transport':
+    'what is asked again, and when, is one set of rules for requests, streams and WebSockets',
+  'test/api/access/cases-in.ts casesIn': 'a table of kubeconfigs',
+  'test/api/access/cases-refused.ts casesRefused': 'a table of kubeconfigs',
+  'test/api/access/cases-way.ts casesWay': 'a table of kubeconfigs',
+  'test/faults/proxy.ts FaultProxy': 'the faults of one connection share its two sockets',
+  'test/faults/history.ts Writers': 'writers and the history that they write are started and stopped together',
+  'test/faults/secrets.ts SecretSearch': 'one search: what is looked for, and every place where it may be',
+};
+
+interface Long {
+  name: string;
+  lines: number;
+}
+
+const files = ['src', 'test'].flatMap((folder) =>
+  readdirSync(folder, { recursive: true, encoding: 'utf8' })
+    .filter((file) => /\.ts$/.test(file) && !/\.(test|d)\.ts$/.test(file))
+    .map((file) => `${folder}/${file}`),
+);
+
+/** Functions and classes of a file that are longer than they may be. */
+function long(file: string): Long[] {
+  const source = ts.createSourceFile(file, readFileSync(file, 'utf8'), ts.ScriptTarget.Latest, true);
+  const found: Long[] = [];
+  const line = (position: number) => source.getLineAndCharacterOfPosition(position).line;
+  const visit = (node: ts.Node) => {
+    const limit = ts.isClassLike(node)
+      ? classLimit
+      : ts.isFunctionLike(node)
+        ? functionLimit
+        : Number.POSITIVE_INFINITY;
+    const lines = line(node.end) - line(node.getStart(source)) + 1;
+    if (lines > limit) found.push({ name: `${file} ${nameOf(node)}`, lines });
+    ts.forEachChild(node, visit);
+  };
+  visit(source);
+  return found;
+}
+
+/** Of what declares it, or of the constant or the property that it is given to. */
+function nameOf(node: ts.Node): string {
+  const names = [node, node.parent].map((each) => ('name' in each ? (each.name as ts.Node | undefined) : undefined));
+  return names.find((each) => each !== undefined)?.getText() ?? 'without a name';
+}
+
+test('functions and classes are short, but for the exceptions that have a reason', () => {
+  const found = files.flatMap(long);
+  expect(found.filter(({ name }) => !(name in exceptions))).toEqual([]);
+  expect(
+    Object.keys(exceptions).filter((name) => !found.some((each) => each.name === name)),
+    'exceptions that are not needed any more',
+  ).toEqual([]);
+});
