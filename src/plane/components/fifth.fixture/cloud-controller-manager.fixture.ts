@@ -1,0 +1,48 @@
+import { kubernetesImage } from '../../../config/images.ts';
+import { render } from '../../../manifests/render.ts';
+import { podSelector } from '../../names.ts';
+import { ownedBy, type PlaneComponent } from '../component.ts';
+import { componentKubeconfig } from '../component-kubeconfig.ts';
+import { clientTrial, elected } from '../elected.ts';
+import template from './deployment.yaml';
+import networkPolicy from './network-policy.yaml';
+
+const name = 'cloud-controller-manager';
+
+/** What the folder of a fifth component would hold; fifth.test.ts adds it to the table. */
+export const cloudControllerManager: PlaneComponent<typeof name> = {
+  name,
+  kind: 'Deployment',
+  image: (spec) => kubernetesImage(spec, name),
+  replicas: ({ replicas }) => replicas,
+  electsLeader: true,
+  startsAfter: 'kube-apiserver',
+  arguments: { given: () => [], owned: ownedBy('kubeconfig leader-elect'), featureGates: true },
+  profiles: {
+    default: {
+      args: [],
+      env: {},
+      requests: { cpu: '5m', memory: '32Mi' },
+      limits: { cpu: '1', memory: '256Mi' },
+    },
+    lite: { args: [], env: {}, requests: { cpu: '5m', memory: '32Mi' }, limits: { cpu: '1', memory: '256Mi' } },
+  },
+  workload: { template, values: ({ spec }) => elected(spec), spread: true },
+  secrets: [
+    {
+      name,
+      holds: () => false,
+      trusted: ['ca'],
+      files: (_, { internalServer }) => ({ kubeconfig: componentKubeconfig(name, internalServer) }),
+    },
+  ],
+  policies: (planeId) =>
+    render(
+      networkPolicy,
+      { selector: podSelector(planeId, name), etcd: podSelector(planeId, 'etcd') },
+      'fifth.fixture/network-policy.yaml',
+    ),
+  trial: clientTrial,
+  reachedAt: { port: () => 10258, byEverybody: false },
+  beside: ['cloud-driver'],
+};
