@@ -5,11 +5,11 @@ import { buildAddons } from '../hosted/addons.ts';
 import { ApiError, ConnectionError } from '../kube/errors.ts';
 import type { InfraCluster } from '../kube/infra-cluster.ts';
 import { type ConfigMap, type KubeObject, nameOf } from '../kube/objects.ts';
+import { differences, type FieldDifference } from '../live/differences.ts';
 import { connectAsAdministrator } from '../live/open.ts';
 import { requireRecord } from '../live/record.ts';
 import { recordName } from '../plane/names.ts';
 import { recordKind } from '../plane/record.ts';
-import { differences, type FieldDifference } from './differences.ts';
 import { planInfra } from './infra-plan.ts';
 import { isOfSameMoment, undisturbed } from './same-moment.ts';
 

@@ -9,6 +9,7 @@ import { type KubeObject, nameOf, sameContent, type Workload } from '../kube/obj
 import { apiserverService, ingressName, memberService } from '../plane/addresses.ts';
 import { componentNames, workloadNames } from '../plane/components/lookup.ts';
 import { belongsTo, claimName, recordName } from '../plane/names.ts';
+import { policyNames } from '../plane/policies.ts';
 import { secretNames } from '../plane/secrets.ts';
 import type { Reporter } from '../ui/reporter.ts';
 
@@ -27,11 +28,7 @@ const plannedNames: { kind: Kind; names: string[]; listed?: true }[] = [
   { kind: { apiVersion: 'apps/v1', kind: 'StatefulSet' }, names: workloadNames('StatefulSet') },
   { kind: { apiVersion: 'apps/v1', kind: 'Deployment' }, names: workloadNames('Deployment') },
   { kind: { apiVersion: 'networking.k8s.io/v1', kind: 'Ingress' }, names: [ingressName] },
-  {
-    kind: { apiVersion: 'networking.k8s.io/v1', kind: 'NetworkPolicy' },
-    names: [...componentNames],
-    listed: true,
-  },
+  { kind: { apiVersion: 'networking.k8s.io/v1', kind: 'NetworkPolicy' }, names: policyNames, listed: true },
   { kind: { apiVersion: 'policy/v1', kind: 'PodDisruptionBudget' }, names: [...componentNames], listed: true },
 ];
 

@@ -7,6 +7,9 @@ import disruptionBudget from './components/disruption-budget.yaml';
 import { components } from './components/table.ts';
 import { labelsOf, podSelector } from './names.ts';
 
+/** Of every plane, whatever its spec. */
+export const policyNames = components.flatMap(({ name, policyNames = [name] }: PlaneComponent) => policyNames);
+
 /** Who may reach whom, where the infra cluster's network enforces it; nobody, where a component does not say. Pure. */
 export function buildPolicies(planeId: string, spec: ClusterSpec): KubeObject[] {
   return components

@@ -143,7 +143,7 @@ async function removeUnwanted(
   { cluster, record, existing, applied, request }: PlaneInMaking,
   wanted: KubeObject[],
 ): Promise<void> {
-  const unwanted = (['Service', 'PodDisruptionBudget', 'Secret'] as const)
+  const unwanted = (['Service', 'PodDisruptionBudget', 'NetworkPolicy', 'Secret'] as const)
     .flatMap((kind) => existing.ofKind(kind))
     .filter((object) => belongsTo(object, record.planeId))
     .filter(

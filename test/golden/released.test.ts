@@ -1,7 +1,7 @@
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { parseSpec } from '../../src/config/parse.ts';
-import { differences } from '../../src/drift/differences.ts';
+import { differences } from '../../src/live/differences.ts';
 import type { ConfigMap, KubeObject } from '../../src/kube/objects.ts';
 import { type PlaneRecord, parseRecord } from '../../src/plane/record.ts';
 import { renderPlane } from '../../src/plane/render.ts';

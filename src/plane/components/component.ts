@@ -42,6 +42,8 @@ export interface PlaneComponent<Name extends string = string> {
    * out, nobody may reach its pods.
    */
   policies?(planeId: string, spec: ClusterSpec): KubeObject[];
+  /** Names of those policies, where they are not one of its own name. */
+  policyNames?: string[];
   /** The port that tells whether somebody may reach its pods, and whether everybody may. */
   reachedAt: { port(addresses: Addresses): number; byEverybody: boolean };
   /** How it is tried before a change of it reaches the plane: see trial-pod.ts. */

@@ -1,8 +1,9 @@
 import { expect, test, vi } from 'vitest';
 import { fixedPlane } from '../../../test/golden/plane.ts';
 import { parseSpec } from '../../config/parse.ts';
-import type { KubeObject, Pod, Secret, Workload } from '../../kube/objects.ts';
+import { type KubeObject, nameOf, type Pod, type Secret, type Workload } from '../../kube/objects.ts';
 import { resourceOf } from '../../kube/resources.ts';
+import { Existing } from '../../live/apply.ts';
 import { InfraStore } from '../../live/infra-store.fixture.ts';
 import { takeInventory } from '../../live/inventory.ts';
 import { putPlane } from '../../live/plane.fixture.ts';
@@ -85,6 +86,14 @@ test('preflight counts it: its objects in the quota, its kinds among the rights,
     expect(kinds.map(({ kind }) => kind)).toContain(object.kind);
     expect(allowed).toContain(resourceOf(object).plural);
   }
+});
+
+test('what a plane holds is known by its names, those of a fifth component among them', async () => {
+  const store = new InfraStore();
+  const objects = renderPlane(await fixedPlane(spec)).all();
+  for (const object of objects) store.put(`${resourceOf(object).plural}/${object.metadata.name}`, object);
+  const existing = await Existing.read(store.cluster);
+  expect(objects.filter((object) => !existing.find(object)).map(nameOf)).toEqual([]);
 });
 
 const pod: Pod = {

@@ -42,6 +42,7 @@ export const cloudControllerManager: PlaneComponent<typeof name> = {
       { selector: podSelector(planeId, name), etcd: podSelector(planeId, 'etcd') },
       'fifth.fixture/network-policy.yaml',
     ),
+  policyNames: [name, `${name}-to-etcd`],
   trial: clientTrial,
   reachedAt: { port: () => 10258, byEverybody: false },
   beside: ['cloud-driver'],
