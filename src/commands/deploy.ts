@@ -5,6 +5,7 @@ import { toolVersion } from '../base/version.ts';
 import type { InfraCluster } from '../kube/infra-cluster.ts';
 import { type DeployResult, deploy } from '../operations/deploy/deploy.ts';
 import { chooseSpecFor, type SpecChoice } from '../operations/deploy/spec-choice.ts';
+import { describeReplacement } from '../rollout/replacements.ts';
 import { formatDuration } from '../ui/reporter.ts';
 import { chooseSpec } from './options/chosen-spec.ts';
 import {
@@ -89,11 +90,12 @@ async function run(command: Command): Promise<void> {
 
 function printResult(cluster: InfraCluster, result: DeployResult, options: DeployOptions, milliseconds: number): void {
   const { created, changed, unchanged } = result.applied;
+  const { replaced } = result;
   const reporter = reporterOf(options);
   const took = formatDuration(milliseconds);
   if (options.output === 'json') {
     process.stdout.write(
-      `${JSON.stringify({ namespace: cluster.namespace, plane: result.planeId, ...result.addresses, version: result.serverVersion, files: result.files, created, changed, unchanged: unchanged.length, seconds: milliseconds / 1000, steps: result.steps }, null, 2)}\n`,
+      `${JSON.stringify({ namespace: cluster.namespace, plane: result.planeId, ...result.addresses, version: result.serverVersion, files: result.files, created, changed, unchanged: unchanged.length, replaced, seconds: milliseconds / 1000, steps: result.steps }, null, 2)}\n`,
     );
   } else if (created.length + changed.length === 0) {
     reporter.line(`Nothing to change: all ${unchanged.length} objects are as they should be (${took}).`);
@@ -107,15 +109,17 @@ function printResult(cluster: InfraCluster, result: DeployResult, options: Deplo
 async function printPlan(cluster: InfraCluster, choose: SpecChoice, options: DeployOptions): Promise<void> {
   const { spec } = await chooseSpecFor(cluster, choose);
   const { dryRun } = await import('../operations/deploy/dry-run.ts');
-  const { created, changed, unchanged } = await dryRun(cluster, spec, reporterOf(options));
+  const { applied, replaced } = await dryRun(cluster, spec, reporterOf(options));
+  const { created, changed, unchanged } = applied;
   if (options.output === 'json') {
     process.stdout.write(
-      `${JSON.stringify({ namespace: cluster.namespace, wouldCreate: created, wouldChange: changed, unchanged }, null, 2)}\n`,
+      `${JSON.stringify({ namespace: cluster.namespace, wouldCreate: created, wouldChange: changed, wouldReplace: replaced, unchanged }, null, 2)}\n`,
     );
     return;
   }
   for (const name of created) process.stdout.write(`would create ${name}\n`);
   for (const name of changed) process.stdout.write(`would change ${name}\n`);
+  for (const each of replaced) process.stdout.write(`${describeReplacement(each, 'would be')}\n`);
   process.stdout.write(
     `${created.length} would be created, ${changed.length} changed, ${unchanged.length} stay as they are; nothing was changed.\n`,
   );

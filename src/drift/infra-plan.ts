@@ -2,17 +2,21 @@ import type { ClusterSpec } from '../config/schema.ts';
 import type { InfraCluster } from '../kube/infra-cluster.ts';
 import { type KubeObject, nameOf } from '../kube/objects.ts';
 import { type Applied, applyAll, Existing, nothingApplied } from '../live/apply.ts';
+import { podsOf } from '../live/pods.ts';
 import type { PkiBundle } from '../pki/certificates.ts';
 import type { Addresses } from '../plane/addresses.ts';
 import type { PlaneRecord } from '../plane/record.ts';
 import { renderPlane } from '../plane/render.ts';
 import { addressesStep, certificatesStep, type Preparation, storageStep } from '../rollout/prepare.ts';
+import { type Replacement, replacementsOf } from '../rollout/replacements.ts';
 import { runSteps } from '../rollout/steps.ts';
 import { quietReporter } from '../ui/quiet.ts';
 import { isOfSameMoment, undisturbed } from './same-moment.ts';
 
 export interface InfraPlan {
   applied: Applied;
+  /** Pods that a deploy would replace; none of a plane that sleeps. */
+  replaced: Replacement[];
   /** What the namespace held at the moment of the dry run. */
   before: Existing;
   /** Everything of the plane in the infra cluster, as the server would have it after a deploy. */
@@ -58,5 +62,6 @@ async function planOver(
   applied.changed.push(...anew.map(nameOf));
   const done: KubeObject[] = [...plane.services, ...plane.ingress, ...anew];
   const second = await apply(plane.all().filter((object) => !done.includes(object)));
-  return { applied, before: existing, objects: [...exposure, ...second], addresses, bundle };
+  const replaced = replacementsOf(plane, existing, second, await podsOf(cluster, record.planeId));
+  return { applied, replaced, before: existing, objects: [...exposure, ...second], addresses, bundle };
 }

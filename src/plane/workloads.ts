@@ -14,7 +14,7 @@ import { resourcesOf } from './resources.ts';
 export const templateHash = 'k8sk8s.io/template-hash';
 
 /** Annotation of every pod: the hash of what it read at its start. */
-const configHash = 'k8sk8s.io/config-hash';
+export const configHash = 'k8sk8s.io/config-hash';
 
 /** The template hash that a rendered workload gives its pods. */
 export function templateHashOf(workload: KubeObject): string | undefined {

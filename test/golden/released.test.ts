@@ -1,10 +1,12 @@
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { parseSpec } from '../../src/config/parse.ts';
+import type { ConfigMap, KubeObject, Pod, Workload } from '../../src/kube/objects.ts';
 import { differences } from '../../src/live/differences.ts';
-import type { ConfigMap, KubeObject } from '../../src/kube/objects.ts';
+import { byComponent } from '../../src/plane/components/lookup.ts';
 import { type PlaneRecord, parseRecord } from '../../src/plane/record.ts';
 import { renderPlane } from '../../src/plane/render.ts';
+import { type Replacement, replacementsOf } from '../../src/rollout/replacements.ts';
 import { fixedPlane, withoutBytes } from './plane.ts';
 import { specs } from './specs.ts';
 
@@ -21,6 +23,11 @@ const meant: Record<string, Record<string, string[]>> = {
   '0.1.0': {},
 };
 
+/** Components whose pods a deploy by today's version replaces on a plane of each released version, and what of them changes. */
+const replaced: Record<string, Record<string, string[]>> = {
+  '0.1.0': {},
+};
+
 const version = process.env.K8SK8S_KEEP_RELEASE;
 if (version)
   test.each(kept)('%s is kept as it is rendered', async (name) => {
@@ -34,9 +41,8 @@ test.each(readdirSync(folder))(
   async (release) => {
     const found = new Map<string, Set<string>>();
     for (const file of readdirSync(`${folder}/${release}`)) {
-      const lines = readFileSync(`${folder}/${release}/${file}`, 'utf8').trim().split('\n');
-      const [recordObject, ...before] = lines.map((line) => JSON.parse(line) as KubeObject);
-      const [, ...now] = await render(parseRecord(recordObject as ConfigMap)!);
+      const { record, objects: before } = readReleased(`${folder}/${release}/${file}`);
+      const [, ...now] = await render(record);
       for (const name of new Set([...before, ...now].map(nameOf))) {
         const [old, next] = [before, now].map((objects) => objects.find((object) => nameOf(object) === name));
         const paths = old && next ? differences(old, next).map(({ path }) => path) : [old ? 'is gone' : 'is new'];
@@ -48,7 +54,56 @@ test.each(readdirSync(folder))(
   60_000,
 );
 
-const nameOf = ({ kind, metadata }: KubeObject) => `${kind} ${metadata.name}`;
+test.each(readdirSync(folder))(
+  'a deploy over a plane of %s replaces no pod that need not be replaced, and names the others with the reason',
+  async (release) => {
+    const found: Record<string, string[]> = {};
+    for (const file of readdirSync(`${folder}/${release}`)) {
+      const { record, objects } = readReleased(`${folder}/${release}/${file}`);
+      for (const { component, changed } of replacementsOver(objects, await render(record)))
+        found[component] = [...new Set([...(found[component] ?? []), ...changed])];
+      const asked = ['max-requests-inflight=200', ...(record.spec.apiServerArgs ?? [])];
+      const now = await render({ ...record, spec: { ...record.spec, apiServerArgs: asked } });
+      const [apiServer] = replacementsOver(objects, now).filter(({ component }) => component === 'kube-apiserver');
+      expect(apiServer).toMatchObject({ cause: 'asked' });
+      expect(apiServer!.changed.join()).toContain('max-requests-inflight');
+      expect(replacementsOver(objects, now).map(({ component }) => component)).toEqual([
+        ...new Set([...Object.keys(replaced[release]!), 'kube-apiserver']),
+      ]);
+    }
+    expect(found).toEqual(replaced[release]);
+  },
+  60_000,
+);
+
+/** What deploy says of a plane that holds `before`, with a pod of each workload, when it is to hold `now`. */
+function replacementsOver(before: KubeObject[], now: KubeObject[]): Replacement[] {
+  const find = <T extends KubeObject>(object: Pick<KubeObject, 'kind' | 'metadata'>) =>
+    before.find((each) => nameOf(each as KubeObject) === nameOf(object)) as T | undefined;
+  const ofKind = <T extends KubeObject>(kind: string) => before.filter((each) => each.kind === kind) as T[];
+  const isWorkload = (object: KubeObject): object is Workload => /^(Deployment|StatefulSet)$/.test(object.kind);
+  const pods = before.filter(isWorkload).map(
+    ({ metadata, spec }): Pod => ({
+      apiVersion: 'v1',
+      kind: 'Pod',
+      metadata: { ...spec.template.metadata, name: `${metadata.name}-0` },
+      spec: { containers: [] },
+    }),
+  );
+  const workloads = byComponent(({ name }) => now.filter(isWorkload).find(({ metadata }) => metadata.name === name)!);
+  return replacementsOf({ workloads, secrets: [] }, { find, ofKind }, now.filter(isWorkload), pods);
+}
+
+/** A plane as a released version rendered it. */
+function readReleased(file: string): { record: PlaneRecord; objects: KubeObject[] } {
+  const [recordObject, ...objects] = readFileSync(file, 'utf8')
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line) as KubeObject);
+  return { record: parseRecord(recordObject as ConfigMap)!, objects };
+}
+
+const nameOf = ({ kind, metadata }: Pick<KubeObject, 'kind' | 'metadata'>) => `${kind} ${metadata.name}`;
 
 /** Everything of the plane of a record in the infra cluster, as it would come back from a file. */
 async function render(recorded: PlaneRecord): Promise<KubeObject[]> {

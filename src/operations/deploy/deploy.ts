@@ -11,6 +11,7 @@ import type { Addresses } from '../../plane/addresses.ts';
 import { runPreflight } from '../../preflight/deploy-checks.ts';
 import type { ControlPlaneRequest } from '../../rollout/control-plane.ts';
 import { untilBalanced } from '../../rollout/load-balancer.ts';
+import type { Replacement } from '../../rollout/replacements.ts';
 import { runSteps, type StepTime } from '../../rollout/steps.ts';
 import type { Reporter } from '../../ui/reporter.ts';
 import type { Work } from '../../ui/work.ts';
@@ -35,6 +36,8 @@ export interface DeployResult {
   serverVersion: string;
   /** Objects of the namespace and of the hosted cluster. */
   applied: Applied;
+  /** Pods that were replaced, and why. */
+  replaced: Replacement[];
   issuedCertificates: string[];
   files?: FilesResult;
   /** When each step ran. */
@@ -92,6 +95,7 @@ export async function deployHeld(held: Held, options: HeldDeployRequest): Promis
       addresses,
       serverVersion,
       applied,
+      replaced: state.replaced ?? [],
       issuedCertificates: issued,
       files: written,
       steps,

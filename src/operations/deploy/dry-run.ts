@@ -21,17 +21,25 @@ import {
 import type { PlaneRecord } from '../../plane/record.ts';
 import { certificateContext, renderPlane } from '../../plane/render.ts';
 import { runPreflight } from '../../preflight/deploy-checks.ts';
+import type { Replacement } from '../../rollout/replacements.ts';
 import type { Reporter } from '../../ui/reporter.ts';
 
 /**
  * What deploy would do, asked of the infra cluster by server-side dry run: nothing is stored. Addresses that do not exist
  * yet are the ones that the cluster would have given now; deploy may get others.
  */
-export async function dryRun(cluster: InfraCluster, spec: ClusterSpec, reporter: Reporter): Promise<Applied> {
+export async function dryRun(cluster: InfraCluster, spec: ClusterSpec, reporter: Reporter): Promise<Plan> {
   await runPreflight(cluster, spec, reporter);
   const { asleep: _, ...record } = (await readRecord(cluster)) ?? newRecord(spec);
   const wanted = { ...record, spec, toolVersion: toolVersion() };
-  return (await planInfra(cluster, wanted, spec)).applied;
+  const { applied, replaced } = await planInfra(cluster, wanted, spec);
+  return { applied, replaced };
+}
+
+/** What deploy would do in the infra cluster. */
+export interface Plan {
+  applied: Applied;
+  replaced: Replacement[];
 }
 
 export interface Export {

@@ -6,6 +6,7 @@ import type { PodWatch } from '../../live/pod-watch.ts';
 import type { Asleep, PlaneRecord } from '../../plane/record.ts';
 import type { ControlPlaneRequest } from '../../rollout/control-plane.ts';
 import type { Preparation } from '../../rollout/prepare.ts';
+import type { Replacement } from '../../rollout/replacements.ts';
 
 /** What the steps of a deploy know and make. A field below the line is there once the step beside it has run. */
 export interface DeployState extends Preparation {
@@ -24,6 +25,8 @@ export interface DeployState extends Preparation {
   asleep?: Asleep;
   /** record: no etcd of this plane ran before. */
   first: boolean;
+  /** replacements-told */
+  replaced: Replacement[];
   /** control-plane */
   watch: PodWatch;
   /** control-plane: starts the API server's clients, once it answers. */

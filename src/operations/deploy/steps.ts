@@ -4,21 +4,20 @@ import { presentMembers } from '../../etcd/members.ts';
 import { buildAddons, kubeletClientsBinding, outdatedAddons } from '../../hosted/addons.ts';
 import { applyAddons } from '../../hosted/apply.ts';
 import { keepPolicy, plantPolicy } from '../../hosted/bootstrap-policy/plant.ts';
-import { nameOf, type Workload } from '../../kube/objects.ts';
+import { nameOf } from '../../kube/objects.ts';
 import { Existing } from '../../live/apply.ts';
 import { removeEtcd } from '../../live/choose-storage.ts';
 import { connectAsAdministrator } from '../../live/open.ts';
 import { PodWatch } from '../../live/pod-watch.ts';
 import { ensureRecord, markFinished, updateRecord } from '../../live/record.ts';
 import { describeDays } from '../../pki/inspect.ts';
-import { componentNames } from '../../plane/components/lookup.ts';
 import { renderPlane } from '../../plane/render.ts';
 import { readAuthority } from '../../plane/secrets.ts';
 import { describeStorage } from '../../plane/storage.ts';
-import { templateHashOf } from '../../plane/workloads.ts';
 import { waitAvailable, waitComponentsReady } from '../../rollout/available.ts';
 import { closeCluster, ensureControlPlane, type PlaneInMaking, recordSpec } from '../../rollout/control-plane.ts';
 import { addressesStep, certificatesStep, storageStep } from '../../rollout/prepare.ts';
+import { describeReplacement, findReplacements } from '../../rollout/replacements.ts';
 import type { Step } from '../../rollout/steps.ts';
 import { tryComponents } from '../../rollout/trial.ts';
 import { membersAsleep, noRoomForTrial, snapshotAsleep, unfinishedRestore } from './refusals.ts';
@@ -37,6 +36,7 @@ export const deploySteps: Step<DeployState>[] = [
   addressesStep,
   certificatesStep,
   { name: 'certificates-told', run: tellCertificates },
+  { name: 'replacements-told', applies: ({ asleep }) => !asleep, run: tellReplacements },
   { name: 'change-tried', applies: ({ record, asleep }) => record.phase === 'available' && !asleep, run: tryChange },
   { name: 'control-plane', run: makeControlPlane },
   { name: 'available', run: untilAvailable },
@@ -103,6 +103,13 @@ function planeOf(state: DeployState): PlaneInMaking {
   return { held, cluster, record, addresses, storage, bundle, existing, applied, request, diagnosis, stop };
 }
 
+async function tellReplacements(state: DeployState): Promise<void> {
+  const { cluster, record, spec, addresses, storage, bundle, existing, held } = state;
+  const rendered = renderPlane({ record, spec, addresses, storage, bundle });
+  state.replaced = await findReplacements(cluster, record.planeId, rendered, existing);
+  for (const each of state.replaced) held.reporter.line(describeReplacement(each));
+}
+
 /** A wrong option, file or image must not cost the plane that runs: what would be replaced is tried beside it first. */
 async function tryChange({
   cluster,
@@ -111,15 +118,12 @@ async function tryChange({
   addresses,
   storage,
   bundle,
-  existing,
+  replaced,
   allowDataLoss,
   held,
 }: DeployState): Promise<void> {
   const { secrets, workloads } = renderPlane({ record, spec, addresses, storage, bundle });
-  const changed = componentNames.filter((component) => {
-    const before = existing.find<Workload>(workloads[component]);
-    return (before?.spec.replicas ?? 0) > 0 && templateHashOf(before!) !== templateHashOf(workloads[component]);
-  });
+  const changed = replaced.filter(({ cause }) => cause === 'asked').map(({ component }) => component);
   if (changed.length === 0) return;
   const noRoom = await tryComponents(cluster, { workloads, secrets, changed }, held);
   if (!noRoom) return;
