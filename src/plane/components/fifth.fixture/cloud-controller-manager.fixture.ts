@@ -17,7 +17,7 @@ export const cloudControllerManager: PlaneComponent<typeof name> = {
   replicas: ({ replicas }) => replicas,
   electsLeader: true,
   startsAfter: 'kube-apiserver',
-  arguments: { given: () => [], owned: ownedBy('kubeconfig leader-elect'), featureGates: true },
+  arguments: { owned: ownedBy('kubeconfig leader-elect'), featureGates: true },
   profiles: {
     default: {
       args: [],
