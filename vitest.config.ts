@@ -21,6 +21,7 @@ export default defineConfig({
             'test/bench/**/*.test.ts',
             'test/conformance/**/*.test.ts',
             'test/house/**/*.test.ts',
+            'test/streams/**/*.test.ts',
           ],
           testTimeout: 20_000,
         },

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { brokenImage, renamedImage } from '../images.ts';
 import { refused } from '../refused.ts';
-import { brokenImage, renamedImage } from './images.ts';
 import { changedNothing, eventually, Namespace, sandboxCommand, succeeded, written } from './world.ts';
 import { Writer } from './writer.ts';
 
@@ -39,8 +39,8 @@ describe('a plane and other versions', () => {
   test('one to a version that does not work rolls back by itself, with no lost write', async () => {
     const version = '1.37.8';
     for (const component of ['kube-controller-manager', 'kube-scheduler'] as const)
-      await renamedImage(component, version);
-    await brokenImage('kube-apiserver', version, 'this one does not work');
+      await renamedImage(home.sandbox, component, version);
+    await brokenImage(home.sandbox, 'kube-apiserver', version, 'this one does not work');
     const before = writer.acknowledged.length;
     const failed = await upgrade('--to', version);
     expect(failed).toEqual(refused('upgrade-rolled-back', '1.37.8', '1.37.2', 'this one does not work'));
@@ -52,7 +52,7 @@ describe('a plane and other versions', () => {
 
   test('a newer release that works is gone to, and the writes go on', async () => {
     for (const component of ['kube-apiserver', 'kube-controller-manager', 'kube-scheduler'] as const)
-      await renamedImage(component, '1.37.9');
+      await renamedImage(home.sandbox, component, '1.37.9');
     const done = succeeded(await upgrade('--to', '1.37.9'));
     expect(done.stderr).toContain('The plane runs v1.37.9, before 1.37.2');
     const backup = succeeded(await home.local('backup', 'verify', 'before.backup')).stdout;

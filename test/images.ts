@@ -1,35 +1,39 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { inject } from 'vitest';
-import { cacheRoot } from '../../src/base/cache-root.ts';
-import { writeImage } from '../../src/sandbox/artifacts/archive.ts';
-import { architecture, binaryPath } from '../../src/sandbox/artifacts/cache.ts';
-import { addBusybox, baseRootfs } from '../../src/sandbox/artifacts/rootfs.ts';
-import { inside } from '../../src/sandbox/machine.ts';
-import { requireState } from '../../src/sandbox/state.ts';
-import { imageReferences, versions } from '../../src/sandbox/versions.ts';
+import { cacheRoot } from '../src/base/cache-root.ts';
+import { writeImage } from '../src/sandbox/artifacts/archive.ts';
+import { architecture, binaryPath } from '../src/sandbox/artifacts/cache.ts';
+import { addBusybox, baseRootfs } from '../src/sandbox/artifacts/rootfs.ts';
+import { inside } from '../src/sandbox/machine.ts';
+import { requireState } from '../src/sandbox/state.ts';
+import { imageReferences, versions } from '../src/sandbox/versions.ts';
 
-const infraMachines = () => requireState(inject('sandbox')).machines.filter(({ role }) => role === 'infra');
+const infraMachines = (sandbox: string) => requireState(sandbox).machines.filter(({ role }) => role === 'infra');
 const ctr = ['ctr', '-a', '/run/containerd/containerd.sock', '-n', 'k8s.io', 'images'];
 
 type Component = 'kube-apiserver' | 'kube-controller-manager' | 'kube-scheduler';
 
 /** A component that says to be another version of the same length, on all infra machines: to a plane, a newer release. */
-export async function renamedImage(component: Component, version: string): Promise<void> {
+export async function renamedImage(sandbox: string, component: Component, version: string): Promise<void> {
   const program = readFileSync(binaryPath(cacheRoot(), 'kubernetes', versions.kubernetes, component));
   const [before, after] = [Buffer.from(`v${versions.kubernetes}`), Buffer.from(`v${version}`)];
   for (let at = program.indexOf(before); at >= 0; at = program.indexOf(before, at + 1)) after.copy(program, at);
-  await image(component, version, program);
+  await image(sandbox, component, version, program);
 }
 
 /** An image on all infra machines that answers for its version, and otherwise ends with these words. */
-export async function brokenImage(component: Component, version: string, words: string): Promise<void> {
+export async function brokenImage(
+  sandbox: string,
+  component: Component,
+  version: string,
+  words: string,
+): Promise<void> {
   const script = `#!/bin/sh\n[ "$1" = --version ] && exec echo "Kubernetes v${version}"\necho "${words}" >&2\nexit 3\n`;
-  await image(component, version, script);
+  await image(sandbox, component, version, script);
 }
 
-async function image(component: Component, version: string, program: string | Buffer): Promise<void> {
+async function image(sandbox: string, component: Component, version: string, program: string | Buffer): Promise<void> {
   const folder = mkdtempSync(path.join(tmpdir(), 'k8sk8s-image-'));
   try {
     const source = path.join(folder, 'program');
@@ -40,7 +44,7 @@ async function image(component: Component, version: string, program: string | Bu
     const archive = path.join(folder, 'image.tar');
     const references = [imageReferences[component](version)];
     await writeImage(archive, rootfs, { references, architecture: architecture() });
-    for (const machine of infraMachines()) await inside(machine, [...ctr, 'import', archive]);
+    for (const machine of infraMachines(sandbox)) await inside(machine, [...ctr, 'import', archive]);
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
