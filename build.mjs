@@ -13,6 +13,7 @@ await build({
     bench: 'test/bench/main.ts',
     conformance: 'test/conformance/main.ts',
     faults: 'test/faults/main.ts',
+    'node-matrix': 'test/node-matrix.ts',
     record: 'test/streams/record.ts',
   },
   outdir: 'dist',

@@ -118,6 +118,7 @@ export const anchors = [
   'conformance-suite',
   'missing-packages',
   'apt-failed',
+  'npm-failed',
   'no-go',
   'go-too-old',
   'no-go-modules',

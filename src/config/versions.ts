@@ -22,7 +22,7 @@ export const otherImages = {
   flannel: 'ghcr.io/flannel-io/flannel:v0.28.10',
   flannelCni: 'ghcr.io/flannel-io/flannel-cni-plugin:v1.9.1-flannel3',
   coredns: 'registry.k8s.io/coredns/coredns:v1.15.0',
-  node: 'docker.io/library/node:20-slim',
+  node: 'docker.io/library/node:24-slim',
   konnectivityServer: 'registry.k8s.io/kas-network-proxy/proxy-server:v0.36.0',
   konnectivityAgent: 'registry.k8s.io/kas-network-proxy/proxy-agent:v0.36.0',
 };

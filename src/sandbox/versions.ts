@@ -20,6 +20,8 @@ export const versions = {
   cilium: '1.20.2',
   /** crane: a registry, and what fills one and takes images out of another. */
   crane: '0.22.1',
+  /** For programs in pods: of the release whose image `deploy` takes (config/versions.ts). */
+  node: '24.22.3',
   /** An S3 server on a folder, for the tests of backups. */
   versitygw: '1.8.0',
   pause: '3.10',

@@ -149,7 +149,7 @@ const web = {
             labelSelector: { matchLabels: labels },
           },
         ],
-        containers: [{ name: 'web', image: 'docker.io/library/node:20-slim', command: ['node', '-e', serve] }],
+        containers: [{ name: 'web', image: 'docker.io/library/node:24-slim', command: ['node', '-e', serve] }],
       },
     },
   },

@@ -350,7 +350,7 @@ spec:
         - {maxSkew: 1, topologyKey: kubernetes.io/hostname, whenUnsatisfiable: DoNotSchedule, labelSelector: {matchLabels: {app: web}}}
       containers:
         - name: web
-          image: docker.io/library/node:20-slim
+          image: docker.io/library/node:24-slim
           command: [node, -e, "const {hostname}=require('os'); require('http').createServer((_,r)=>r.end(hostname()+'\\\\n')).listen(8080,()=>console.log('serving as',hostname()))"]
 ---
 apiVersion: v1
@@ -420,7 +420,7 @@ spec:
       terminationGracePeriodSeconds: 1
       containers:
         - name: webhook
-          image: docker.io/library/node:20-slim
+          image: docker.io/library/node:24-slim
           command: [node, /app/server.mjs]
           ports: [{containerPort: 9443}]
           readinessProbe: {tcpSocket: {port: 9443}, periodSeconds: 1}

@@ -199,7 +199,7 @@ spec:
         - {maxSkew: 1, topologyKey: kubernetes.io/hostname, whenUnsatisfiable: DoNotSchedule, labelSelector: {matchLabels: {app: servers}}}
       containers:
         - name: server
-          image: docker.io/library/node:20-slim
+          image: docker.io/library/node:24-slim
           command: [node, /app/server.mjs]
           readinessProbe: {tcpSocket: {port: 8443}, periodSeconds: 1}
           volumeMounts: [{name: app, mountPath: /app}, {name: tls, mountPath: /tls}]

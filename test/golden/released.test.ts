@@ -20,7 +20,14 @@ const kept = ['default', 'options', 'highly-available', 'konnectivity', 'own-net
 
 /** What today's version changes on purpose, by the object and the fields, of planes that each released version deployed. */
 const meant: Record<string, Record<string, string[]>> = {
-  '0.1.0': {},
+  '0.1.0': {
+    // Node 24 in place of 20 beside the API server, and the memory that it takes.
+    'Deployment kube-apiserver': [
+      'spec.template.metadata.annotations["k8sk8s.io/template-hash"]',
+      'spec.template.spec.containers[kube-apiserver-egress].image',
+      'spec.template.spec.containers[kube-apiserver-egress].resources.requests.memory',
+    ],
+  },
 };
 
 /** Components whose pods a deploy by today's version replaces on a plane of each released version, and what of them changes. */

@@ -8,6 +8,7 @@ import { withCacheLock } from './cache-lock.ts';
 import { unpackDebianFile } from './debian-file.ts';
 import { type ArtifactMode, artifactMode, downloadBinary, unreachable } from './download.ts';
 import { binariesOf, buildImage, type ImageOptions, imageArchive, isTestImage, needsBox } from './images.ts';
+import { unpackNpmFile } from './npm-file.ts';
 import { ensurePackages, testImagePackages } from './packages.ts';
 import { type BinaryName, binaries, binaryOf, type ComponentName, componentOf } from './recipes.ts';
 import { releaseOf } from './releases.ts';
@@ -164,12 +165,15 @@ function placeOf(name: BinaryName, options: ArtifactOptions): Place {
   };
 }
 
+/** Whether a program comes out of another registry's package. */
+const isFetched = (name: BinaryName): boolean => ['debian-file', 'npm-file'].includes(binaryOf(name).by ?? '');
+
 async function obtain(missing: readonly BinaryName[], options: ArtifactOptions, reporter: Reporter): Promise<void> {
   const root = options.root ?? cacheRoot();
   await ensureCacheRoot(root);
   const mode = options.mode ?? artifactMode();
   const downloads = await downloadable(missing, options, mode, reporter);
-  const builds = missing.filter((name) => !downloads.has(name) && binaryOf(name).by !== 'debian-file');
+  const builds = missing.filter((name) => !downloads.has(name) && !isFetched(name));
   let go: Go | undefined;
   const needGo = async () => (go ??= await findGo(options.goProgram));
   if (builds.length > 0) {
@@ -185,7 +189,7 @@ async function obtain(missing: readonly BinaryName[], options: ArtifactOptions, 
     const usual = formatDuration(binaryOf(name).seconds * 1000);
     const download = downloads.has(name);
     await reporter.during(
-      `${name} ${version}, ${download ? 'download' : `build (usually ${usual})`}`,
+      `${name} ${version}, ${download || isFetched(name) ? 'download' : `build (usually ${usual})`}`,
       (phase) =>
         withCacheLock(lockFolder(root), `${component}-${version}`, waiting(phase), async () => {
           if (await present(path)) return `${name} ${version}, made by another process`;
@@ -194,6 +198,10 @@ async function obtain(missing: readonly BinaryName[], options: ArtifactOptions, 
           if (binaryOf(name).by === 'debian-file') {
             await unpackDebianFile(binaryOf(name).package, folder, path, (text) => phase.update(text));
             return `${name} unpacked from its Debian package`;
+          }
+          if (binaryOf(name).by === 'npm-file') {
+            await unpackNpmFile(binaryOf(name).package, version, folder, path, (text) => phase.update(text));
+            return `${name} ${version} unpacked from its npm package`;
           }
           await build(await needGo(), name, place, phase);
           return `${name} ${version} built`;

@@ -37,16 +37,15 @@ const certManager = (name: BinaryName, program: string): Image => ({
   },
 });
 
-/** What the Dockerfile makes of the built package in `folder`, with this box's own node. */
+/** What the Dockerfile makes of the built package in `folder`. */
 export const ownImage = (folder: string): Image => ({
-  binaries: [],
-  box: [process.execPath],
+  binaries: ['node'],
   contents: () => packageHash(folder),
   entrypoint: ['node', '/usr/local/lib/k8sk8s/dist/cli.js'],
   user: '65532:65532',
-  fill: async () => {
+  fill: async (binary) => {
     const rootfs = await baseRootfs();
-    await rootfs.program(process.execPath, '/usr/local/bin/node');
+    await rootfs.program(binary('node'), '/usr/local/bin/node');
     for (const file of packageFiles(folder))
       await rootfs.file(`/usr/local/lib/k8sk8s/${file}`, join(folder, file), { mode: 0o644 });
     return rootfs;
@@ -169,15 +168,14 @@ const images: Record<Exclude<ImageName, 'k8sk8s'>, Image> = {
       return rootfs;
     },
   },
-  // This box's own node, whatever its version: the approver needs no more than Node 20.
   node: {
-    binaries: [],
-    box: [process.execPath, 'busybox'],
+    binaries: ['node'],
+    box: ['busybox'],
     entrypoint: ['node'],
     command: [],
-    fill: async () => {
+    fill: async (binary) => {
       const rootfs = await baseRootfs();
-      await rootfs.program(process.execPath, '/usr/local/bin/node');
+      await rootfs.program(binary('node'), '/usr/local/bin/node');
       rootfs.text(
         'etc/passwd',
         'root:x:0:0:root:/root:/bin/sh\nnode:x:1000:1000::/home/node:/bin/sh\nnobody:x:65534:65534:nobody:/nonexistent:/sbin/nologin\n',
@@ -199,7 +197,7 @@ function imageOf(name: ImageName, { packageFolder }: ImageOptions): Image {
 
 /** The programs of the cache that go into an image. */
 export function binariesOf(name: ImageName): BinaryName[] {
-  return name === 'k8sk8s' ? [] : images[name].binaries;
+  return name === 'k8sk8s' ? ['node'] : images[name].binaries;
 }
 
 /** Whether an image takes programs that Debian packages bring. */

@@ -17,10 +17,10 @@ export interface Component {
 
 export interface Binary {
   component: ComponentName;
-  /** Go package; for a `module-file` or `module-folder` its path inside the component's module, for a `debian-file` PACKAGE/PATH. */
+  /** Go package; for a `module-file` or `module-folder` its path inside the component's module, for a `debian-file` or `npm-file` PACKAGE/PATH. */
   package: string;
-  /** How it comes about where that is not `go build`; the last three need no compiler. */
-  by?: 'go-test' | 'module-file' | 'module-folder' | 'debian-file';
+  /** How it comes about where that is not `go build`; the last four need no compiler. */
+  by?: 'go-test' | 'module-file' | 'module-folder' | 'debian-file' | 'npm-file';
   /** Linker flags besides `-s -w`. */
   ldflags?: (version: string) => string[];
   tags?: string;
@@ -178,6 +178,7 @@ export const components = {
   },
   /** Whatever this box's Debian has. */
   debian: { version: () => 'box' },
+  node: { version: () => versions.node },
 } satisfies Record<string, Component>;
 
 export type ComponentName = keyof typeof components;
@@ -315,6 +316,7 @@ export const binaries = {
   'history-checker': { component: 'history-checker', package: '.', seconds: 5 },
   kubemark: kubernetes('kubemark', 60),
   nginx: { component: 'debian', package: 'nginx/usr/sbin/nginx', by: 'debian-file', seconds: 2 },
+  node: { component: 'node', package: 'node-linux/bin/node', by: 'npm-file', seconds: 10 },
 } satisfies Record<string, Binary>;
 
 export type BinaryName = keyof typeof binaries;
