@@ -27,6 +27,9 @@ export async function agentFor(
   const agent = proxyAgent(proxy, server, { ...options, signal: ending.signal }, tls, tunnel === true);
   // By themselves these tell the protocol by the call stack.
   agent.protocol = server.protocol;
+  // A check that only requests bring along would keep Node.js, since 22, from using a connection for a second request.
+  const { options: pool } = agent as unknown as { options: TlsOptions };
+  if (tls.checkServerIdentity) pool.checkServerIdentity = tls.checkServerIdentity;
   const destroy = agent.destroy.bind(agent);
   agent.destroy = () => {
     // Those on the way to a proxy are in no pool yet.
