@@ -158,7 +158,7 @@ export class Recorder {
         ? { at: this.#now(), write: key, hash: hashIn(parsed) }
         : undefined;
     if (item) this.#tape.items.push(item);
-    const answer = await this.#send(request, url, body);
+    const answer = await sent(this.#connection, this.#wire, { request, url, body });
     response.writeHead(answer.statusCode ?? 500, {
       'Content-Type': answer.headers['content-type'] ?? 'application/json',
     });
@@ -175,55 +175,55 @@ export class Recorder {
     }
     const told = await text(answer);
     response.end(told);
-    const known = { status: answer.statusCode ?? 500, text: told };
+    const known = { method, status: answer.statusCode ?? 500, text: told };
     // A pod that was not there was only looked for.
     if (item && method === 'DELETE' && known.status === 404) this.#tape.items.splice(this.#tape.items.indexOf(item), 1);
-    this.#keep(method, url, key, isWrite, known);
+    keep(this.#tape, url, { key: isWrite ? key : undefined, ...known });
   }
+}
 
-  #keep(
-    method: string,
-    url: URL,
-    key: string,
-    isWrite: boolean,
-    { status, text: told }: { status: number; text: string },
-  ): void {
-    const { plural, namespaced, name, sub } = placeOf(url.pathname);
-    const tape = this.#tape;
-    if (sub === 'log') {
-      const previous = url.searchParams.get('previous') === 'true' ? ' previous' : '';
-      if (status < 400) tape.logs[`${name}/${url.searchParams.get('container')}${previous}`] = told;
-    } else if (isWrite && method !== 'DELETE' && plural !== 'leases') {
-      const refusal = status >= 400 && status !== 409;
-      const body = refusal ? undefined : (JSON.parse(told) as KubeObject);
-      const written = body ? { adds: additions(body) } : { refused: { status, body: JSON.parse(told) } };
-      const kept = plural === 'secrets' || plural === 'configmaps' ? { adds: {} } : written;
-      if (status !== 409) {
-        tape.writes[key] ??= [];
-        tape.writes[key].push(refusal ? written : kept);
-      }
-    } else if (method === 'GET' && !namespaced && !plural.endsWith('reviews')) {
+/** Sends a request on as it came, with the credentials of the connection. */
+async function sent(
+  connection: Connection,
+  wire: Wire,
+  { request, url, body }: { request: http.IncomingMessage; url: URL; body: string },
+): Promise<http.IncomingMessage> {
+  const target = new URL(connection.server);
+  target.pathname = target.pathname.replace(/\/$/, '') + url.pathname;
+  target.search = url.search;
+  const credential = await sourceOf(connection.credentials).current();
+  const { accept = 'application/json' } = request.headers;
+  const type = request.headers['content-type'];
+  const headers = {
+    Accept: accept,
+    ...(body !== '' && { 'Content-Type': type, 'Content-Length': Buffer.byteLength(body) }),
+  };
+  const outgoing = await wire.request(target, { method: request.method ?? 'GET', headers }, credential);
+  return new Promise((resolve, reject) => {
+    outgoing.once('response', resolve);
+    outgoing.once('error', reject);
+    outgoing.end(body);
+  });
+}
+
+/** Puts an answer onto the tape, as far as it is not the same as what was asked. @param key of a write */
+function keep(
+  tape: Tape,
+  url: URL,
+  { method, key, status, text: told }: { method: string; key?: string; status: number; text: string },
+): void {
+  const { plural, namespaced, name, sub } = placeOf(url.pathname);
+  if (sub === 'log') {
+    const previous = url.searchParams.get('previous') === 'true' ? ' previous' : '';
+    if (status < 400) tape.logs[`${name}/${url.searchParams.get('container')}${previous}`] = told;
+  } else if (key === undefined) {
+    if (!namespaced && !plural.endsWith('reviews'))
       tape.reads[`${method} ${url.pathname}`] = { status, body: readable(told) };
-    }
-  }
-
-  async #send(request: http.IncomingMessage, url: URL, body: string): Promise<http.IncomingMessage> {
-    const target = new URL(this.#connection.server);
-    target.pathname = target.pathname.replace(/\/$/, '') + url.pathname;
-    target.search = url.search;
-    const credential = await sourceOf(this.#connection.credentials).current();
-    const { accept = 'application/json' } = request.headers;
-    const type = request.headers['content-type'];
-    const headers = {
-      Accept: accept,
-      ...(body !== '' && { 'Content-Type': type, 'Content-Length': Buffer.byteLength(body) }),
-    };
-    const outgoing = await this.#wire.request(target, { method: request.method ?? 'GET', headers }, credential);
-    return new Promise((resolve, reject) => {
-      outgoing.once('response', resolve);
-      outgoing.once('error', reject);
-      outgoing.end(body);
-    });
+  } else if (method !== 'DELETE' && plural !== 'leases' && status !== 409) {
+    const bare = plural === 'secrets' || plural === 'configmaps';
+    const body = JSON.parse(told) as KubeObject;
+    tape.writes[key] ??= [];
+    tape.writes[key].push(status >= 400 ? { refused: { status, body } } : { adds: bare ? {} : additions(body) });
   }
 }
 
