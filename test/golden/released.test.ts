@@ -32,7 +32,9 @@ const meant: Record<string, Record<string, string[]>> = {
 
 /** Components whose pods a deploy by today's version replaces on a plane of each released version, and what of them changes. */
 const replaced: Record<string, Record<string, string[]>> = {
-  '0.1.0': {},
+  '0.1.0': {
+    'kube-apiserver': ['image of kube-apiserver-egress (node:24-slim)', 'resources of kube-apiserver-egress'],
+  },
 };
 
 const version = process.env.K8SK8S_KEEP_RELEASE;
