@@ -1,4 +1,5 @@
 import { UserError } from '../base/errors.ts';
+import { command, words } from '../base/words.ts';
 import { parseSpec } from '../config/parse.ts';
 import type { ClusterSpec } from '../config/schema.ts';
 import { connectHosted } from '../kube/connect.ts';
@@ -97,6 +98,33 @@ export function refuseAsleep({ namespace }: InfraCluster, { asleep }: PlaneRecor
     why: `it has had no pods since ${asleep.since}, so nothing can be asked of its hosted cluster`,
     fix: `wake it with: k8sk8s wake -n ${namespace}`,
     anchor: 'plane-asleep',
+  });
+}
+
+/**
+ * For what changes a plane that was available: the etcd of any other may have no data yet, and would begin empty.
+ *
+ * @throws UserError `restore-unfinished`, `plane-incomplete`
+ */
+export function refuseUnfinished({ namespace }: InfraCluster, { phase }: PlaneRecord): void {
+  if (phase === 'restoring') throw unfinishedRestore(namespace);
+  if (phase === 'deploying')
+    throw new UserError({
+      what: `the plane in namespace "${namespace}" has never been available`,
+      why: 'its first deploy is not finished',
+      fix: words`run ${command('deploy', namespace)} again`,
+      anchor: 'plane-incomplete',
+      kind: 'refused',
+    });
+}
+
+export function unfinishedRestore(namespace: string): UserError {
+  return new UserError({
+    what: `a restore into namespace "${namespace}" was not finished`,
+    why: 'its etcd has not got the data of the backup yet, and would begin empty',
+    fix: words`run ${command('restore', namespace, 'FILE')} again, which begins anew; or give up: ${command('destroy', namespace)}`,
+    anchor: 'restore-unfinished',
+    kind: 'refused',
   });
 }
 

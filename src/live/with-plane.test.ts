@@ -53,6 +53,21 @@ test('a plane that sleeps is refused unless the operation copes with it', async 
   expect(await withPlane(store.cluster, 'test', work(), run, { asleep: 'allowed' })).toBe('done');
 });
 
+test.each([
+  ['restoring', 'restore-unfinished'],
+  ['deploying', 'plane-incomplete'],
+] as const)(
+  'a plane that is still %s is refused: a component that were started now would begin empty',
+  async (phase, anchor) => {
+    const store = await planeIn({ phase });
+    const run = vi.fn(async () => 'done');
+    await expect(withPlane(store.cluster, 'test', work(), run)).rejects.toMatchObject({ anchor });
+    expect(run).not.toHaveBeenCalled();
+    expect(holder(store)).toBe('');
+    expect(await withPlane(store.cluster, 'test', work(), run, { phase: 'any' })).toBe('done');
+  },
+);
+
 test('no lease is made for a plane that is not there, and none is left in a namespace without a plane', async () => {
   const store = new InfraStore();
   await expect(withPlane(store.cluster, 'test', work(), async () => 1)).rejects.toMatchObject({ anchor: 'no-plane' });

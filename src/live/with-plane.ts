@@ -2,7 +2,7 @@ import type { InfraCluster } from '../kube/infra-cluster.ts';
 import type { Work } from '../ui/work.ts';
 import type { Held } from './held.ts';
 import { acquireLock } from './lock.ts';
-import { openPlane, type Plane, refuseAsleep } from './open.ts';
+import { openPlane, type Plane, refuseAsleep, refuseUnfinished } from './open.ts';
 import { requireRecord } from './record.ts';
 
 /** A plane as it was read while this run held its lock. */
@@ -43,19 +43,20 @@ export async function withLock<T>(
  * The frame of every operation on a plane that is there: takes the lock, reads the plane under it, and gives the lock back in
  * every case. Without a plane, no lock is taken.
  *
- * @param options `asleep`: the operation copes with a plane that sleeps
- * @throws UserError `no-plane`, `plane-incomplete`, `plane-asleep`, and as withLock
+ * @param options `asleep`: the operation copes with a plane that sleeps; `phase`: with one that has never been available
+ * @throws UserError `no-plane`, `plane-incomplete`, `restore-unfinished`, `plane-asleep`, and as withLock
  */
 export async function withPlane<T>(
   cluster: InfraCluster,
   activity: string,
   work: Work,
   run: (plane: HeldPlane) => Promise<T>,
-  options: { asleep?: 'allowed' } = {},
+  options: { asleep?: 'allowed'; phase?: 'any' } = {},
 ): Promise<T> {
   await requireRecord(cluster);
   return withLock(cluster, activity, work, async (held) => {
     const plane = await openHeld(held);
+    if (options.phase !== 'any') refuseUnfinished(cluster, plane.record);
     if (options.asleep !== 'allowed') refuseAsleep(cluster, plane.record);
     return run(plane);
   });

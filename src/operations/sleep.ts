@@ -1,5 +1,4 @@
 import { Readable } from 'node:stream';
-import { UserError } from '../base/errors.ts';
 import { imagesOf } from '../config/images.ts';
 import { seedEtcd } from '../etcd/seed.ts';
 import { deleteSnapshot, storedSnapshot, storeSnapshot } from '../etcd/snapshots.ts';
@@ -31,7 +30,6 @@ export async function sleepPlane(cluster: InfraCluster, work: Work): Promise<boo
 
 async function fallAsleep({ record, storage, bundle, held }: HeldPlane): Promise<boolean> {
   const { cluster, reporter, signal } = held;
-  if (record.phase !== 'available') throw unfinished(cluster);
   const workloads = await workloadsOf(cluster, record);
   const awake = workloads.filter(({ spec }) => spec.replicas !== 0);
   if (record.asleep && awake.length === 0 && (await podsOf(cluster, record.planeId)).length === 0) return false;
@@ -150,13 +148,4 @@ async function giveBack({ record, spec, addresses, storage, bundle, held }: Held
     throw error;
   }
   phase.done();
-}
-
-function unfinished({ namespace }: InfraCluster): UserError {
-  return new UserError({
-    what: `the plane in namespace "${namespace}" cannot sleep yet`,
-    why: 'its first deploy is not finished',
-    fix: `run k8sk8s deploy -n ${namespace} again`,
-    anchor: 'plane-incomplete',
-  });
 }

@@ -20,16 +20,6 @@ export function membersAsleep(namespace: string): UserError {
   });
 }
 
-export function unfinishedRestore(namespace: string): UserError {
-  return new UserError({
-    what: `a restore into namespace "${namespace}" was not finished`,
-    why: 'its etcd has not got the data of the backup yet, and would begin empty',
-    fix: `run k8sk8s restore FILE -n ${namespace} again, which begins anew; or give up: k8sk8s destroy -n ${namespace}`,
-    anchor: 'restore-unfinished',
-    kind: 'refused',
-  });
-}
-
 /** @param why the server's or the scheduler's own words, with the figures */
 export function noRoomForTrial(changed: string[], why: string): UserError {
   return new UserError({

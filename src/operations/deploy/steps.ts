@@ -7,7 +7,7 @@ import { keepPolicy, plantPolicy } from '../../hosted/bootstrap-policy/plant.ts'
 import { nameOf } from '../../kube/objects.ts';
 import { Existing } from '../../live/apply.ts';
 import { removeEtcd } from '../../live/choose-storage.ts';
-import { connectAsAdministrator } from '../../live/open.ts';
+import { connectAsAdministrator, unfinishedRestore } from '../../live/open.ts';
 import { PodWatch } from '../../live/pod-watch.ts';
 import { ensureRecord, markFinished, updateRecord } from '../../live/record.ts';
 import { describeDays } from '../../pki/inspect.ts';
@@ -20,7 +20,7 @@ import { addressesStep, certificatesStep, storageStep } from '../../rollout/prep
 import { describeReplacement, findReplacements } from '../../rollout/replacements.ts';
 import type { Step } from '../../rollout/steps.ts';
 import { tryComponents } from '../../rollout/trial.ts';
-import { membersAsleep, noRoomForTrial, snapshotAsleep, unfinishedRestore } from './refusals.ts';
+import { membersAsleep, noRoomForTrial, snapshotAsleep } from './refusals.ts';
 import type { DeployState } from './state.ts';
 
 /**
