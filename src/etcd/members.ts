@@ -144,8 +144,10 @@ async function join(plane: EtcdPlane, member: number, members: Member[], anew = 
 
 /** Whether a pod was created to join this cluster. */
 function joins(pod: Pod, membership: Membership, plane: EtcdPlane): boolean {
-  const args = (workload: { containers: { args?: string[] }[] }) =>
-    workload.containers[0]?.args?.find((argument) => argument.startsWith('--initial-cluster=')) ?? '';
+  const args = ({ containers }: { containers: { name: string; args?: string[] }[] }) =>
+    containers
+      .find(({ name }) => name === 'etcd')
+      ?.args?.find((argument) => argument.startsWith('--initial-cluster=')) ?? '';
   return args(pod.spec) === args(plane.build(membership).spec.template.spec);
 }
 

@@ -156,7 +156,8 @@ type Step = ReturnType<typeof steps>[number];
 
 /** The three steps receive, restore and place, each with the security settings of etcd's own container. */
 function steps({ workload, nodeImage, member }: Seed) {
-  const { image, args, resources, securityContext } = (workload as Template).spec.template.spec.containers[0]!;
+  const { containers } = (workload as Template).spec.template.spec;
+  const { image, args, resources, securityContext } = containers.find(({ name }) => name === 'etcd')!;
   const common = {
     ...(resources && { resources }),
     securityContext,

@@ -82,8 +82,13 @@ export async function runOnce(
 
 /** The workload's pod reduced to its image, its place and what admission looks at. Pure. */
 function trialPod(workload: Template, owner: ConfigMap) {
-  const { name, image, command } = workload.spec.template.spec.containers[0]!;
+  const { name, image, command } = ownContainer(workload);
   return podLike(workload, owner, { name, image, command: [...command, '--version'] });
+}
+
+/** The container that has the workload's name: a webhook may have put others before it. */
+function ownContainer({ metadata, spec }: Template): Template['spec']['template']['spec']['containers'][number] {
+  return spec.template.spec.containers.find(({ name }) => name === metadata.name)!;
 }
 
 /**
@@ -97,8 +102,8 @@ export function podLike(
   { name, image, command }: { name: string; image: string; command: string[] },
 ) {
   const template = (workload as Template).spec.template.spec;
-  const { nodeSelector, tolerations, imagePullSecrets, securityContext, containers } = template;
-  const { resources, securityContext: containerSecurity } = containers[0]!;
+  const { nodeSelector, tolerations, imagePullSecrets, securityContext } = template;
+  const { resources, securityContext: containerSecurity } = ownContainer(workload as Template);
   const place = { nodeSelector, tolerations, imagePullSecrets, securityContext };
   const container = { name, image, command, resources, securityContext: containerSecurity };
   return {

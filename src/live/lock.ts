@@ -1,5 +1,4 @@
 import { randomBytes } from 'node:crypto';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { UserError } from '../base/errors.ts';
 import { ConnectionError, explainCallError, isConflict, isNotFound } from '../kube/errors.ts';
 import type { Actor, InfraCluster } from '../kube/infra-cluster.ts';
@@ -7,6 +6,7 @@ import type { Lease } from '../kube/objects.ts';
 import { anyPlaneSelector, partOf, recordName } from '../plane/names.ts';
 import { recordKind } from '../plane/record.ts';
 import type { Reporter } from '../ui/reporter.ts';
+import { waitAtMost } from '../ui/wait-for.ts';
 
 const kind = { apiVersion: 'coordination.k8s.io/v1', kind: 'Lease' };
 const durationSeconds = 15;
@@ -120,17 +120,18 @@ async function untilStale(
   signal: AbortSignal,
 ): Promise<void> {
   const holder = found.spec.holderIdentity!;
-  const phase = reporter.begin(`The lease "${recordName}" is held by ${holder}: waiting for a sign of life`);
-  const deadline = Date.now() + durationSeconds * 1000 - Math.max(0, age);
-  while (Date.now() < deadline) {
-    await sleep(500, undefined, { signal });
+  const gaveBack = async () => {
     const now = await cluster.get<Lease>(kind, recordName);
-    if (!now?.spec.holderIdentity) return phase.done('The lease was given back');
-    if (now.spec.renewTime === found.spec.renewTime && now.spec.holderIdentity === holder) continue;
-    phase.fail();
+    if (!now?.spec.holderIdentity) return true;
+    if (now.spec.renewTime === found.spec.renewTime && now.spec.holderIdentity === holder) return false;
     throw busy(now.spec.holderIdentity);
-  }
-  phase.done(`The holder of the lease gave no sign of life for ${durationSeconds} s`);
+  };
+  await reporter.during(
+    `The lease "${recordName}" is held by ${holder}: waiting for a sign of life`,
+    () => waitAtMost({ until: gaveBack, timeout: durationSeconds * 1000 - Math.max(0, age), signal, every: 500 }),
+    (given) =>
+      given ? 'The lease was given back' : `The holder of the lease gave no sign of life for ${durationSeconds} s`,
+  );
 }
 
 function renewed(lease: Lease, identity: string, { process }: Actor, acquired = false): Lease {

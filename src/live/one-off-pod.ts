@@ -1,6 +1,7 @@
 import type { UserError } from '../base/errors.ts';
 import type { InfraCluster } from '../kube/infra-cluster.ts';
 import type { ContainerStatus, Pod } from '../kube/objects.ts';
+import type { Phase } from '../ui/reporter.ts';
 import { waitFor } from '../ui/wait-for.ts';
 import type { Patience } from '../ui/work.ts';
 import { describeProblem, podProblems } from './pod-problems.ts';
@@ -27,7 +28,9 @@ export const oneOff = {
 /**
  * Waits until a pod is where it is to be, and no longer than that can happen.
  *
- * @throws what `failed` makes of it: the pod is gone, a container failed or cannot be started, or the time is over
+ * @param more `phase`: where it is told what keeps the pod; `judge`: the error of what is wrong with this pod alone
+ * @throws what `judge` gives, or what `failed` makes of it: the pod is gone, a container failed or cannot be started, or the
+ * time is over
  */
 export async function waitForPod(
   cluster: InfraCluster,
@@ -35,6 +38,7 @@ export async function waitForPod(
   { timeout, signal }: Patience,
   reached: (pod: Pod) => boolean,
   failed: Failed,
+  more: { phase?: Phase; judge?(pod: Pod): Promise<Error | undefined> } = {},
 ): Promise<void> {
   const own = [...(spec.initContainers ?? []), ...spec.containers].map((container) => container.name);
   let hindrance = '';
@@ -42,6 +46,8 @@ export async function waitForPod(
     until: async () => {
       const pod = await cluster.get<Pod>(podKind, name);
       if (!pod) throw failed(`its pod ${name} was deleted by somebody else`);
+      const wrong = await more.judge?.(pod);
+      if (wrong) throw wrong;
       if (reached(pod)) return true;
       const problems = podProblems(pod, own);
       const ended = problems.find(({ kind, added }) => kind === 'ended' && !added);
@@ -51,6 +57,8 @@ export async function waitForPod(
       hindrance = words;
       return false;
     },
+    now: () => hindrance,
+    phase: more.phase,
     timeout,
     signal,
     late: (after) => failed(`${hindrance} after ${after}`),

@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import pLimit from 'p-limit';
 import { UserError } from '../base/errors.ts';
 import { explainCallError } from '../kube/errors.ts';
@@ -9,6 +8,7 @@ import { takeInventory } from '../live/inventory.ts';
 import { withLock } from '../live/with-plane.ts';
 import { recordName } from '../plane/names.ts';
 import type { PlaneRecord } from '../plane/record.ts';
+import { waitAtMost, waitFor } from '../ui/wait-for.ts';
 import type { Work } from '../ui/work.ts';
 
 /**
@@ -78,36 +78,49 @@ async function deleteAll({ cluster, reporter, signal }: Held, objects: KubeObjec
 
 /** The pods of all components but etcd; not longer than they may take, since a dead node must not stop the rest. */
 async function untilClientsEnded({ cluster, signal }: Held): Promise<void> {
-  const deadline = Date.now() + 10_000;
-  for (;;) {
-    const { pods } = await takeInventory(cluster);
-    if (pods.every(({ metadata }) => metadata.labels?.['app.kubernetes.io/name'] === 'etcd') || Date.now() > deadline)
-      return;
-    await sleep(100, undefined, { signal });
-  }
+  await waitAtMost({
+    until: async () => {
+      const { pods } = await takeInventory(cluster);
+      return pods.every(({ metadata }) => metadata.labels?.['app.kubernetes.io/name'] === 'etcd');
+    },
+    timeout: 10_000,
+    signal,
+    every: 100,
+  });
 }
 
 async function untilGone({ cluster, reporter, timeout, signal }: Held, remaining: number): Promise<void> {
-  const deadline = Date.now() + timeout;
-  const phase = reporter.begin('Waiting until everything is gone');
-  for (;;) {
+  let left: KubeObject[] = [];
+  const gone = async () => {
     const { owned, pods } = await takeInventory(cluster);
-    const left = [...owned, ...pods];
-    if (left.length <= remaining && pods.length === 0) return phase.done('Everything is gone');
-    phase.update(`${left.length - remaining} left: ${left.slice(0, 3).map(nameOf).join(', ')}`);
-    if (Date.now() > deadline) {
-      phase.fail();
-      const held = left.filter((object) => object.metadata.deletionTimestamp);
-      throw new UserError({
-        what: `${left.length} objects of the plane are still there after ${Math.round(timeout / 1000)} s: ${left.map(nameOf).join(', ')}`,
-        why:
-          held.length > 0
-            ? 'they are being deleted, but something holds them: a node that does not answer, or a finalizer'
-            : undefined,
-        fix: `look at them with kubectl -n ${cluster.namespace} describe, then run the command again`,
-        anchor: 'not-gone',
-      });
-    }
-    await sleep(150, undefined, { signal });
-  }
+    left = [...owned, ...pods];
+    return left.length <= remaining && pods.length === 0;
+  };
+  await reporter.during(
+    'Waiting until everything is gone',
+    (phase) =>
+      waitFor({
+        until: gone,
+        now: () => `${left.length - remaining} left: ${left.slice(0, 3).map(nameOf).join(', ')}`,
+        phase,
+        timeout,
+        signal,
+        every: 150,
+        late: (after) => stillThere(left, after, cluster.namespace),
+      }),
+    'Everything is gone',
+  );
+}
+
+function stillThere(left: KubeObject[], after: string, namespace: string): UserError {
+  const held = left.filter((object) => object.metadata.deletionTimestamp);
+  return new UserError({
+    what: `${left.length} objects of the plane are still there after ${after}: ${left.map(nameOf).join(', ')}`,
+    why:
+      held.length > 0
+        ? 'they are being deleted, but something holds them: a node that does not answer, or a finalizer'
+        : undefined,
+    fix: `look at them with kubectl -n ${namespace} describe, then run the command again`,
+    anchor: 'not-gone',
+  });
 }

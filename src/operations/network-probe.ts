@@ -42,11 +42,10 @@ export async function probeNetwork(cluster: InfraCluster, work: Work): Promise<v
   await withPlane(cluster, 'status --probe-network', work, probe, { phase: 'any' });
 }
 
-async function probe(plane: HeldPlane): Promise<void> {
+function probe(plane: HeldPlane): Promise<void> {
   const { record, spec, addresses, held } = plane;
   const { cluster } = held;
-  const phase = held.reporter.begin('Trying whether network policies are enforced');
-  try {
+  return held.reporter.during('Trying whether network policies are enforced', async () => {
     const pods = (await podsOf(cluster, record.planeId)).filter(isReady);
     const targets = pods.flatMap((pod) => targetsOf(pod, addresses));
     const owner = (await cluster.get<ConfigMap>({ apiVersion: 'v1', kind: 'ConfigMap' }, recordName))!;
@@ -60,11 +59,7 @@ async function probe(plane: HeldPlane): Promise<void> {
     const found = judgeNetwork(said === undefined ? [] : (JSON.parse(said) as Attempt[]));
     const network = { ...found, at: new Date().toISOString() };
     await updateRecord(held, (now) => ({ ...now, network }));
-    phase.done();
-  } catch (error) {
-    phase.fail();
-    throw error;
-  }
+  });
 }
 
 /** Where a pod of a component is tried; nowhere, for a pod of none. Pure. */

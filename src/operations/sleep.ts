@@ -106,13 +106,12 @@ async function untilAnswers(
   onAnswer: () => Promise<void>,
 ): Promise<void> {
   const hosted = await plane.connect({ wakes: true });
-  const phase = reporter.begin('Trying to connect to the hosted control plane');
   try {
-    await waitAvailable(hosted, diagnosis, { timeout, phase, signal, onAnswer });
-    phase.done('AVAILABLE !');
-  } catch (error) {
-    phase.fail();
-    throw error;
+    await reporter.during(
+      'Trying to connect to the hosted control plane',
+      (phase) => waitAvailable(hosted, diagnosis, { timeout, phase, signal, onAnswer }),
+      'AVAILABLE !',
+    );
   } finally {
     await hosted.close();
   }
@@ -128,8 +127,7 @@ async function giveBack({ record, spec, addresses, storage, bundle, held }: Held
   const awake = { ...record, asleep: undefined };
   const workload = renderPlane({ record: awake, spec, addresses, storage, bundle }).workloads.etcd;
   const snapshot = await storedSnapshot(cluster, asleep.snapshot);
-  const phase = reporter.begin('Giving etcd its data back');
-  try {
+  await reporter.during('Giving etcd its data back', async () => {
     await seedEtcd(cluster, {
       planeId: record.planeId,
       member: 0,
@@ -143,9 +141,5 @@ async function giveBack({ record, spec, addresses, storage, bundle, held }: Held
     });
     await cluster.apply(workload);
     await updateRecord(held, (now) => ({ ...now, asleep: { ...asleep, givenBack: true } }));
-  } catch (error) {
-    phase.fail();
-    throw error;
-  }
-  phase.done();
+  });
 }

@@ -20,6 +20,10 @@ interface PodSpec {
   [field: string]: unknown;
 }
 
+interface TrialPod extends KubeObject {
+  spec: { initContainers?: Container[]; containers: Container[] };
+}
+
 /** The programs that a trial of `changed` runs, in the order in which they start. */
 export function programsOf(changed: Component[]): Component[] {
   const wanted = new Set<string>(changed.flatMap((name) => [...componentNamed(name).trial.needs, name]));
@@ -44,7 +48,7 @@ export interface TrialContext {
  * The programs that others wait for are sidecar containers (Kubernetes 1.29), so that each one starts when those that it
  * needs have started.
  */
-export function buildTrial({ workloads, secrets, changed, owner }: TrialContext): { secret: Secret; pod: KubeObject } {
+export function buildTrial({ workloads, secrets, changed, owner }: TrialContext): { secret: Secret; pod: TrialPod } {
   const programs = programsOf(changed);
   const templates = programs.map((component) => templateOf(workloads[component]));
   const ownerReferences = [
@@ -79,7 +83,7 @@ export function buildTrial({ workloads, secrets, changed, owner }: TrialContext)
         containers: containers.slice(-1),
         volumes,
       },
-    } as KubeObject,
+    } as TrialPod,
   };
 }
 

@@ -27,6 +27,7 @@ export function configHashOf(workload: KubeObject): string | undefined {
 }
 
 interface Container {
+  name: string;
   args: string[];
   env?: { name: string; value?: string }[];
   resources?: object;
@@ -82,7 +83,7 @@ function buildWorkload(component: PlaneComponent, context: WorkloadContext, hash
   ) as PodTemplateOwner[];
   object!.metadata.labels = labels;
   const { template } = object!.spec;
-  completeContainer(template.spec.containers[0]!, component, spec, extra.length);
+  completeContainer(template.spec.containers.find((each) => each.name === name)!, component, spec, extra.length);
   completePod(template.spec, component, context);
   template.metadata.annotations = { ...template.metadata.annotations, [templateHash]: hashOf(template, workload) };
   return object! as unknown as Workload;

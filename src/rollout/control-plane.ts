@@ -184,8 +184,9 @@ async function endUnelected(
   }
 }
 
-function elects({ spec }: Workload): boolean {
-  return spec.template.spec.containers[0]?.args?.includes('--leader-elect=true') ?? false;
+function elects({ metadata, spec }: Workload): boolean {
+  const own = spec.template.spec.containers.find(({ name }) => name === metadata.name);
+  return own?.args?.includes('--leader-elect=true') ?? false;
 }
 
 /** A new pod template means a new pod, and an ephemeral etcd's data lives and dies with its pod. */

@@ -2,11 +2,10 @@ import { UserError } from '../base/errors.ts';
 import { isForbidden } from '../kube/errors.ts';
 import type { InfraCluster } from '../kube/infra-cluster.ts';
 import type { ConfigMap, ContainerStatus, Pod } from '../kube/objects.ts';
-import { hindranceOf, lastLines, podKind, removePod } from '../live/one-off-pod.ts';
+import { lastLines, type OneOffPod, removePod, waitForPod } from '../live/one-off-pod.ts';
 import { recordName } from '../plane/names.ts';
 import { buildTrial, programsOf, type TrialContext, trialName } from '../plane/trial-pod.ts';
 import type { Phase } from '../ui/reporter.ts';
-import { waitFor } from '../ui/wait-for.ts';
 import type { Patience, Work } from '../ui/work.ts';
 
 /** A trial that did not take place: the namespace or the nodes have no room for its pod beside the plane, or it may not be made. */
@@ -46,7 +45,7 @@ export async function tryComponents(
       async (phase) => {
         await cluster.create(secret);
         await cluster.create(pod);
-        await untilStarted(cluster, programsOf(context.changed), phase, { timeout, signal }, failed);
+        await untilStarted(cluster, pod, programsOf(context.changed), { phase, timeout, signal }, failed);
       },
       `${names} started beside the plane, on empty data`,
     );
@@ -66,36 +65,24 @@ class Unplaced extends Error {}
 /** Milliseconds that a pod may be without a node: one may be made for it, or freed. */
 const placeGrace = 5000;
 
+/** Waits until all programs have started. @throws `change-refused`, Unplaced */
 async function untilStarted(
   cluster: InfraCluster,
+  pod: OneOffPod,
   programs: string[],
-  phase: Phase,
-  { timeout, signal }: Patience,
+  { phase, ...patience }: Patience & { phase: Phase },
   failed: (why: string) => UserError,
 ): Promise<void> {
   const begun = performance.now();
-  let hindrance = '';
-  await waitFor({
-    until: async () => {
-      const pod = await cluster.get<Pod>(podKind, trialName);
-      if (!pod) throw failed(`its pod ${trialName} was deleted by somebody else`);
-      const own = statusesIn(pod).filter(({ name }) => programs.includes(name));
-      const ended = own.find(hasEnded);
-      if (ended) throw refused(ended.name, await lastWordsOf(cluster, ended));
-      if (own.length === programs.length && own.every(({ started }) => started)) return true;
-      const { words, hopeless } = hindranceOf(pod, programs);
-      const noNode = unschedulable(pod);
-      if (noNode !== undefined && performance.now() - begun > placeGrace) throw new Unplaced(noNode);
-      if (hopeless && noNode === undefined) throw failed(words);
-      hindrance = words;
-      return false;
-    },
-    now: () => hindrance,
-    phase,
-    timeout,
-    signal,
-    late: (after) => failed(`${hindrance} after ${after}`),
-  });
+  const own = (now: Pod) => statusesIn(now).filter(({ name }) => programs.includes(name));
+  const started = (now: Pod) => own(now).length === programs.length && own(now).every((each) => each.started);
+  const judge = async (now: Pod): Promise<Error | undefined> => {
+    const ended = own(now).find(hasEnded);
+    if (ended) return refused(ended.name, await lastWordsOf(cluster, ended));
+    const noNode = unschedulable(now);
+    return noNode !== undefined && performance.now() - begun > placeGrace ? new Unplaced(noNode) : undefined;
+  };
+  await waitForPod(cluster, pod, patience, started, failed, { phase, judge });
 }
 
 function statusesIn({ status }: Pod): ContainerStatus[] {

@@ -98,14 +98,7 @@ async function defragmentOf(plane: HeldPlane): Promise<Defragmented[]> {
       (a, b) => Number(a.role === 'leader') - Number(b.role === 'leader'),
     )) {
       signal.throwIfAborted();
-      const phase = reporter.begin(`Defragmenting ${name}`);
-      try {
-        await etcd.run(['defrag'], { address, seconds });
-      } catch (error) {
-        phase.fail();
-        throw error;
-      }
-      phase.done();
+      await reporter.during(`Defragmenting ${name}`, () => etcd.run(['defrag'], { address, seconds }));
     }
     signal.throwIfAborted();
     const { reports: after } = await askMembers(cluster, plane);

@@ -10,6 +10,7 @@ import type { Pod } from '../../kube/objects.ts';
 import type { Plane } from '../../live/open.ts';
 import { podsOf } from '../../live/pods.ts';
 import { endAllButEtcd } from '../../rollout/stop.ts';
+import type { Phase } from '../../ui/reporter.ts';
 import type { Work } from '../../ui/work.ts';
 
 /** What a cluster without a majority goes on with. */
@@ -51,8 +52,7 @@ export async function seedFromSurvivor(
   const { revision } = await gateway.status(work.signal);
   // Who has no data is told of no cluster that it could take itself for a member of, and so cannot begin an empty one.
   const membership = { pods: spec.etcdMembers, members: [target], joining: true };
-  const phase = work.reporter.begin(`Giving ${lost[0]} the data of ${survivor}`);
-  try {
+  const give = async (phase: Phase) => {
     const { size, chunks } = await gateway.snapshot(work.signal);
     await seedEtcd(cluster, {
       planeId: record.planeId,
@@ -68,11 +68,12 @@ export async function seedFromSurvivor(
     await apply(etcd, membership);
     await podReady(etcd, lost[0]!);
     await prove(EtcdGateway.ofPod(cluster, bundle, lost[0]!), revision, cluster, work.signal);
-  } catch (error) {
-    phase.fail();
-    throw error;
-  }
-  phase.done(`${lost[0]} has the data of ${survivor}, up to revision ${revision}`);
+  };
+  await work.reporter.during(
+    `Giving ${lost[0]} the data of ${survivor}`,
+    give,
+    `${lost[0]} has the data of ${survivor}, up to revision ${revision}`,
+  );
 }
 
 export function numberIn(member: string): number {

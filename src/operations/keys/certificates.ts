@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { didYouMean } from '../../base/did-you-mean.ts';
 import { UserError } from '../../base/errors.ts';
 import type { InfraCluster } from '../../kube/infra-cluster.ts';
@@ -15,7 +14,7 @@ import { hostAndPort } from '../../plane/addresses.ts';
 import { secretOf } from '../../plane/secrets.ts';
 import { renewLeaves } from '../../rollout/renew-leaves.ts';
 import { rollOut } from '../../rollout/roll-out.ts';
-import { formatDuration } from '../../ui/reporter.ts';
+import { waitFor } from '../../ui/wait-for.ts';
 import type { Work } from '../../ui/work.ts';
 
 export interface CertificateStatus {
@@ -150,24 +149,34 @@ async function waitShown(cluster: InfraCluster, plane: Plane, certificate: strin
   const deployment = await cluster.get<Workload>({ apiVersion: 'apps/v1', kind: 'Deployment' }, 'kube-apiserver');
   // Connections spread over replicas by chance, so each of them has to have had its turn.
   const needed = 4 * ((deployment?.spec.replicas ?? 1) - 1) + 1;
-  const phase = reporter.begin('Waiting until the API server shows its new certificate');
-  for (let seen = 0; seen < needed; ) {
-    signal.throwIfAborted();
-    const shown = await shownCertificate(host, port, cluster.transport.connection.proxies);
-    seen = shown && fingerprint(shown.toString()) === wanted ? seen + 1 : 0;
-    const waited = performance.now() - started;
-    if (seen === 0 && waited > timeout) {
-      phase.fail();
-      throw new UserError({
-        what: `the API server does not show its new certificate after ${formatDuration(waited)}`,
-        why: 'the new one is in the Secret kube-apiserver; a kubelet of the infra cluster should have brought it to the pod, or the pod does not run',
-        fix: `look at: k8sk8s status -n ${cluster.namespace}; a new pod has it at once (kubectl -n ${cluster.namespace} delete pod -l app.kubernetes.io/name=kube-apiserver)`,
-        anchor: 'certificate-not-shown',
-      });
+  let seen = 0;
+  const shows = async () => {
+    for (; seen < needed; seen++) {
+      signal.throwIfAborted();
+      const shown = await shownCertificate(host, port, cluster.transport.connection.proxies);
+      if (shown && fingerprint(shown.toString()) === wanted) continue;
+      seen = 0;
+      return false;
     }
-    if (seen === 0) await sleep(pollEvery, undefined, { signal });
-  }
-  const shownAfter = Math.round(performance.now() - started);
-  phase.done('The API server shows its new certificate');
-  return shownAfter;
+    return true;
+  };
+  await reporter.during(
+    'Waiting until the API server shows its new certificate',
+    () =>
+      waitFor({
+        until: shows,
+        timeout,
+        signal,
+        every: pollEvery,
+        late: (after) =>
+          new UserError({
+            what: `the API server does not show its new certificate after ${after}`,
+            why: 'the new one is in the Secret kube-apiserver; a kubelet of the infra cluster should have brought it to the pod, or the pod does not run',
+            fix: `look at: k8sk8s status -n ${cluster.namespace}; a new pod has it at once (kubectl -n ${cluster.namespace} delete pod -l app.kubernetes.io/name=kube-apiserver)`,
+            anchor: 'certificate-not-shown',
+          }),
+      }),
+    'The API server shows its new certificate',
+  );
+  return Math.round(performance.now() - started);
 }

@@ -19,6 +19,7 @@ import { renderPlane } from '../../plane/render.ts';
 import { configHashOf } from '../../plane/workloads.ts';
 import { isRolledOut } from '../../rollout/available.ts';
 import { rollOut } from '../../rollout/roll-out.ts';
+import type { Phase } from '../../ui/reporter.ts';
 import type { Work } from '../../ui/work.ts';
 
 export interface EncryptionStatus {
@@ -122,8 +123,7 @@ async function inUse(cluster: InfraCluster, plane: Plane): Promise<boolean> {
 async function rewriteAll(plane: Plane, { reporter, signal }: Work): Promise<number> {
   const kind = { apiVersion: 'v1', kind: 'Secret' };
   const hosted = await plane.connect();
-  const phase = reporter.begin('Writing all Secrets anew');
-  try {
+  const rewrite = async (phase: Phase) => {
     const limit = pLimit(8);
     const names = await hosted.names(kind);
     let count = 0;
@@ -135,10 +135,11 @@ async function rewriteAll(plane: Plane, { reporter, signal }: Work): Promise<num
         }),
       ),
     );
-    phase.done(`Secrets written anew: ${count}`);
     return count;
+  };
+  try {
+    return await reporter.during('Writing all Secrets anew', rewrite, (count) => `Secrets written anew: ${count}`);
   } catch (error) {
-    phase.fail();
     throw error instanceof ApiError ? notRewritten(error) : error;
   } finally {
     await hosted.close();

@@ -54,14 +54,13 @@ export interface RestoreRequest extends Work {
  * @throws UserError `backup-key`, `backup-damaged`, `old-plane-alive`, `namespace-has-plane`, `restore-failed`
  */
 export async function restore(cluster: InfraCluster, request: RestoreRequest): Promise<DeployResult> {
-  const { reporter } = request;
-  const phase = reporter.begin(`Reading ${request.file}`);
-  const backup = await verifyBackup(request.file, request.keys).catch((error) => {
-    phase.fail();
-    throw error;
-  });
-  const { head, snapshot } = backup;
-  phase.done(`The backup is whole: ${head.record.spec.host}, revision ${snapshot.revision}, made ${head.created}`);
+  const backup = await request.reporter.during(
+    `Reading ${request.file}`,
+    () => verifyBackup(request.file, request.keys),
+    ({ head, snapshot }) =>
+      `The backup is whole: ${head.record.spec.host}, revision ${snapshot.revision}, made ${head.created}`,
+  );
+  const { head } = backup;
   readRecordFields(head.record, `the record in ${request.file}`);
   // Its certificates carry addresses, and it gets new ones.
   unlocked((await readOpened(cluster, backup.secrets))!.authorities.ca!);
@@ -119,10 +118,9 @@ function seeding(
   spec: ClusterSpec,
   { file, keys }: RestoreRequest,
 ): HeldDeployRequest['restores'] {
-  return async ({ storage, workload }, signal) => {
-    const phase = reporter.begin("Giving etcd the backup's data");
-    try {
-      await seedEtcd(cluster, {
+  return ({ storage, workload }, signal) =>
+    reporter.during("Giving etcd the backup's data", (phase) =>
+      seedEtcd(cluster, {
         planeId: head.record.planeId,
         member: 0,
         workload,
@@ -132,13 +130,8 @@ function seeding(
         timeout,
         progress: (bytes) => phase.update(`${mebibytes(bytes)} of ${mebibytes(snapshot.size)} MiB`),
         signal,
-      });
-    } catch (error) {
-      phase.fail();
-      throw error;
-    }
-    phase.done();
-  };
+      }),
+    );
 }
 
 /** What deploy does not need: a pod that takes the snapshot in. */
@@ -219,12 +212,16 @@ async function saveBefore(
   file: string,
   { keys }: RestoreRequest,
 ): Promise<void> {
-  const phase = reporter.begin('Backing up the plane that is there');
   try {
-    const how = sealed ? await sealFor(keys) : 'plaintext';
-    await wholeFile(file, (write) => createBackup(cluster, { seal: how, write, phase, signal }));
+    await reporter.during(
+      'Backing up the plane that is there',
+      async (phase) => {
+        const how = sealed ? await sealFor(keys) : 'plaintext';
+        await wholeFile(file, (write) => createBackup(cluster, { seal: how, write, phase, signal }));
+      },
+      `The plane that is there is backed up in "${file}"`,
+    );
   } catch (error) {
-    phase.fail();
     if (!(error instanceof UserError) || signal.aborted) throw error;
     throw new UserError({
       what: 'the plane that is there cannot be backed up, so it is not replaced',
@@ -234,7 +231,6 @@ async function saveBefore(
       cause: error,
     });
   }
-  phase.done(`The plane that is there is backed up in "${file}"`);
 }
 
 function hasPlane(namespace: string, record: PlaneRecord | undefined): UserError {

@@ -67,7 +67,7 @@ test('it is started with the clients of the API server, and tried beside the pla
   expect(startOrder([workloads[fifth]], () => undefined).clients).toHaveLength(1);
   const owner = { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'k8sk8s', uid: 'uid' } };
   const { secret, pod } = buildTrial({ workloads, secrets, changed: [fifth], owner });
-  expect((pod as Pod).spec.containers.map((container) => container.name)).toEqual([name]);
+  expect(pod.spec.containers.map((container) => container.name)).toEqual([name]);
   expect(Object.keys(secret.data ?? {})).toContain(`${name}.kubeconfig`);
 });
 
