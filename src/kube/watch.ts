@@ -9,7 +9,8 @@ export type WatchEvent<T> = { type: 'ADDED' | 'MODIFIED' | 'DELETED'; object: T 
 
 /**
  * Lists once, then follows: calls `onEvent` for everything there is and everything that changes until `signal` fires.
- * A watch that ends, breaks or is told 410 Gone is opened again from a fresh list, so an event may be seen twice.
+ * A watch that ends, breaks or is told 410 Gone is opened again from a fresh list, so an event may be seen twice. What is not
+ * in that list any more is told as DELETED, as it was last seen.
  */
 export async function follow<T extends KubeObject>(
   cluster: InfraCluster,
@@ -18,16 +19,26 @@ export async function follow<T extends KubeObject>(
   signal: AbortSignal,
   onEvent: (event: WatchEvent<T>) => void,
 ): Promise<void> {
+  /** By UID: an object that was made anew under the same name is another. */
+  const seen = new Map<string | undefined, T>();
+  const tell = (event: WatchEvent<T>) => {
+    const { uid } = event.object.metadata;
+    if (event.type === 'DELETED') seen.delete(uid);
+    else seen.set(uid, event.object);
+    onEvent(event);
+  };
   while (!signal.aborted) {
     try {
       const list = await cluster.list<T>(kind, options);
-      for (const object of list.items) onEvent({ type: 'ADDED', object });
+      const there = new Set(list.items.map(({ metadata }) => metadata.uid));
+      for (const [uid, object] of [...seen]) if (!there.has(uid)) tell({ type: 'DELETED', object });
+      for (const object of list.items) tell({ type: 'ADDED', object });
       const stream = await cluster.watch(kind, { ...options, resourceVersion: list.metadata.resourceVersion }, signal);
       for await (const line of createInterface({ input: stream, crlfDelay: Number.POSITIVE_INFINITY })) {
         if (line === '') continue;
         const event = JSON.parse(line) as { type: string; object: T };
         if (event.type === 'ERROR') break;
-        if (event.type !== 'BOOKMARK') onEvent(event as WatchEvent<T>);
+        if (event.type !== 'BOOKMARK') tell(event as WatchEvent<T>);
       }
     } catch (error) {
       if (signal.aborted) return;

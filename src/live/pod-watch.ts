@@ -41,9 +41,9 @@ export class PodWatch {
       if (pod) this.#examining = this.#examining.then(() => this.#examine(pod)).catch(ignore);
       else this.#failures.delete(event.object.metadata.name);
     }).catch(ignore);
-    follow<Event>(cluster, { apiVersion: 'v1', kind: 'Event' }, {}, signal, ({ object }) =>
-      this.#refusals.take(object),
-    ).catch(ignore);
+    follow<Event>(cluster, { apiVersion: 'v1', kind: 'Event' }, {}, signal, ({ type, object }) => {
+      if (type !== 'DELETED') this.#refusals.take(object);
+    }).catch(ignore);
   }
 
   /** Tells what is about to be applied: pods of an earlier template are on their way out, whatever ails them. */

@@ -11,7 +11,7 @@ import { updateRecord } from '../live/record.ts';
 import { type HeldPlane, withPlane } from '../live/with-plane.ts';
 import type { Asleep } from '../plane/record.ts';
 import { renderPlane } from '../plane/render.ts';
-import { waitAvailable, waitComponentsReady } from '../rollout/available.ts';
+import { connectWhenAvailable, waitComponentsReady } from '../rollout/available.ts';
 import { renewLeaves } from '../rollout/renew-leaves.ts';
 import { startOrder, waitEtcdStarts } from '../rollout/start-order.ts';
 import { endAllButEtcd, scale, untilEnded, workloadsOf } from '../rollout/stop.ts';
@@ -102,16 +102,12 @@ function withPods(workload: Workload, replicas: Asleep['replicas']): Workload {
 async function untilAnswers(
   plane: Plane,
   diagnosis: PodWatch,
-  { reporter, timeout, signal }: Work,
+  work: Work,
   onAnswer: () => Promise<void>,
 ): Promise<void> {
   const hosted = await plane.connect({ wakes: true });
   try {
-    await reporter.during(
-      'Trying to connect to the hosted control plane',
-      (phase) => waitAvailable(hosted, diagnosis, { timeout, phase, signal, onAnswer }),
-      'AVAILABLE !',
-    );
+    await connectWhenAvailable(hosted, diagnosis, work, onAnswer);
   } finally {
     await hosted.close();
   }

@@ -9,6 +9,7 @@ import { shownCertificate } from '../kube/shown-certificate.ts';
 import type { PodWatch } from '../live/pod-watch.ts';
 import type { Phase } from '../ui/reporter.ts';
 import { waitFor } from '../ui/wait-for.ts';
+import type { Work } from '../ui/work.ts';
 
 /** Milliseconds. */
 const pollEvery = 50;
@@ -81,6 +82,20 @@ export async function waitAvailable(
       }),
   });
   await answered;
+}
+
+/** The same under a live line, as deploy and wake show it. */
+export async function connectWhenAvailable(
+  cluster: HostedCluster,
+  diagnosis: PodWatch,
+  { reporter, timeout, signal }: Work,
+  onAnswer: () => Promise<void>,
+): Promise<void> {
+  await reporter.during(
+    'Trying to connect to the hosted control plane',
+    (phase) => waitAvailable(cluster, diagnosis, { timeout, phase, signal, onAnswer }),
+    'AVAILABLE !',
+  );
 }
 
 /** What came of asking `/readyz`, in a few words. @throws what is no answer of a network or an API server */

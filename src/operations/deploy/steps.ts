@@ -14,7 +14,7 @@ import { describeDays } from '../../pki/inspect.ts';
 import { renderPlane } from '../../plane/render.ts';
 import { readAuthority } from '../../plane/secrets.ts';
 import { describeStorage } from '../../plane/storage.ts';
-import { waitAvailable, waitComponentsReady } from '../../rollout/available.ts';
+import { connectWhenAvailable, waitComponentsReady } from '../../rollout/available.ts';
 import { closeCluster, ensureControlPlane, type PlaneInMaking, recordSpec } from '../../rollout/control-plane.ts';
 import { addressesStep, certificatesStep, storageStep } from '../../rollout/prepare.ts';
 import { describeReplacement, findReplacements } from '../../rollout/replacements.ts';
@@ -144,14 +144,8 @@ async function untilAvailable(state: DeployState): Promise<void> {
   const { cluster, addresses, bundle, held, watch, startClients, answered } = state;
   state.hosted ??= await connectAsAdministrator(cluster, addresses, bundle);
   const { hosted } = state;
-  const { reporter, timeout, signal } = held;
-  await reporter
-    .during(
-      'Trying to connect to the hosted control plane',
-      (phase) => waitAvailable(hosted, watch, { timeout, phase, signal, onAnswer: startClients }),
-      'AVAILABLE !',
-    )
-    .finally(() => answered.abort());
+  const { reporter } = held;
+  await connectWhenAvailable(hosted, watch, held, startClients).finally(() => answered.abort());
   const { gitVersion } = await hosted.version();
   reporter.line(`Client Version: k8sk8s v${toolVersion()}`);
   reporter.line(`Server Version: ${gitVersion}`);
