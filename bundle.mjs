@@ -4,7 +4,11 @@ import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { build } from 'esbuild';
 
-/** Options of every program that k8sk8s makes. */
+/**
+ * Options of every program that k8sk8s makes.
+ *
+ * @type {import('esbuild').BuildOptions}
+ */
 export const common = {
   bundle: true,
   platform: 'node',

@@ -8,6 +8,8 @@ import type { Surroundings } from './surroundings.ts';
 export interface KubeconfigChoice {
   /** Path given with --kubeconfig; else KUBECONFIG, else ~/.kube/config. */
   kubeconfig?: string;
+  /** A kubeconfig itself, in place of files; relative paths in it are meant from the working directory. */
+  text?: string;
   context?: string;
 }
 
@@ -36,7 +38,7 @@ export interface MergedKubeconfig {
  * @throws UserError `infra-kubeconfig`
  */
 export function loadKubeconfigs(choice: KubeconfigChoice, surroundings: Surroundings): MergedKubeconfig {
-  const { files, origin, explicit } = filesOf(choice, surroundings);
+  const { files, origin, explicit } = choice.text !== undefined ? handedIn : filesOf(choice, surroundings);
   const merged: MergedKubeconfig = {
     currentContext: '',
     clusters: new Map(),
@@ -46,13 +48,16 @@ export function loadKubeconfigs(choice: KubeconfigChoice, surroundings: Surround
     looked: `${files.join(', ') || 'no file'} (${origin})`,
   };
   for (const file of files) {
-    const text = read(file, origin, explicit);
+    const text = choice.text ?? read(file, origin, explicit);
     if (text === undefined) continue;
     merged.files.push(file);
     mergeInto(merged, file, text, origin);
   }
   return merged;
 }
+
+/** What stands for a text that is no file. */
+const handedIn = { files: ['kubeconfig'], origin: 'handed in', explicit: true };
 
 /** Nothing of a kubeconfig is there: no entry, and no current context. */
 export function isEmpty({ currentContext, clusters, users, contexts }: MergedKubeconfig): boolean {

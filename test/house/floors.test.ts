@@ -56,7 +56,11 @@ test('files of one room do not import each other in a circle', () => {
 
 test('an operation imports no other one but those that it is made of', () => {
   const operation = (file: string) => /^operations\/[^/.]+/.exec(file)?.[0];
-  const between = local.filter(({ from, to }) => operation(from) && operation(to) && operation(from) !== operation(to));
+  // index.ts hands all of them to other programs.
+  const between = local.filter(
+    ({ from, to }) =>
+      from !== 'operations/index.ts' && operation(from) && operation(to) && operation(from) !== operation(to),
+  );
   expect(between.filter(({ from, to }) => !composed[operation(from)!]?.includes(operation(to)!)).map(said)).toEqual([]);
 });
 
