@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync, rmdirSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { fileError } from '../base/file-error.ts';
+import { command, option, words } from '../base/words.ts';
 import type { ClusterSpec } from '../config/schema.ts';
 import type { HostedCluster } from '../kube/hosted-cluster.ts';
 import { buildKubeconfig } from '../kubeconfig/build.ts';
@@ -60,7 +61,7 @@ export function checkFiles(
     makeFolder(dir);
     writeFileSync(trial, 'as long as one of the files will be\n'.repeat(256), { mode: 0o600 });
   } catch (error) {
-    throw fileError('write', `${dir} (--dir)`, error, 'usage');
+    throw fileError('write', words`${dir} (${option('dir')})`, error, 'usage');
   } finally {
     if (existsSync(trial)) rmSync(trial);
   }
@@ -102,7 +103,7 @@ async function bootstrapKubeconfig(
       return workerKubeconfig(spec, addresses, authority, token);
     if (!renewToken) {
       reporter.warn(
-        `the bootstrap token in ${file} is not accepted any more (it has expired or was revoked); the file stays unchanged. New workers need a new token: k8sk8s token create --write`,
+        words`the bootstrap token in ${file} is not accepted any more (it has expired or was revoked); the file stays unchanged. New workers need a new token: ${command('token create', undefined, option('write'))}`,
       );
       return undefined;
     }
@@ -110,7 +111,7 @@ async function bootstrapKubeconfig(
   const { token } = await createBootstrapToken(
     hosted,
     tokenTtl,
-    renewToken ? 'made by k8sk8s certs rotate-ca' : 'made by k8sk8s deploy',
+    renewToken ? 'made with new CAs by k8sk8s' : 'made with the plane by k8sk8s',
   );
   return workerKubeconfig(spec, addresses, authority, token);
 }

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { didYouMean } from '../base/did-you-mean.ts';
 import { UserError } from '../base/errors.ts';
+import { command, option, words } from '../base/words.ts';
 import type { Kind } from '../kube/cluster.ts';
 import type { HostedCluster } from '../kube/hosted-cluster.ts';
 import type { ConfigMap, KubeObject } from '../kube/objects.ts';
@@ -96,7 +97,7 @@ async function checkGrant(cluster: HostedCluster, { role, kind, namespace }: Gra
   if (namespace !== undefined && !(await cluster.get({ apiVersion: 'v1', kind: 'Namespace' }, namespace)))
     throw new UserError({
       what: `the hosted cluster has no namespace "${namespace}"`,
-      fix: 'create it, or name another with --in-namespace',
+      fix: words`create it, or name another with ${option('inNamespace')}`,
       anchor: 'no-role',
     });
   const roleKind = { apiVersion: `${rbac}/v1`, kind };
@@ -133,7 +134,7 @@ async function sign(
     },
   });
   try {
-    const message = 'asked for by somebody who administers the plane, with k8sk8s user create';
+    const message = 'asked for through k8sk8s by somebody who administers the plane';
     await cluster.approve({
       ...created,
       status: { conditions: [{ type: 'Approved', status: 'True', reason: 'K8sk8sUserCreate', message }] },
@@ -163,7 +164,7 @@ function notSigned(why: string): UserError {
   return new UserError({
     what: 'the hosted cluster signed no certificate',
     why,
-    fix: 'look at k8sk8s status and k8sk8s logs kube-controller-manager, with the same -n',
+    fix: words`look at ${command('status')} and ${command('logs', undefined, 'kube-controller-manager')}, with the same ${option('namespace')}`,
     anchor: 'not-signed',
   });
 }
@@ -214,7 +215,7 @@ export async function revokeUser(cluster: HostedCluster, name: string): Promise<
         name,
         users.map((each) => each.name),
       )}`,
-      fix: 'k8sk8s user list shows the users that it knows',
+      fix: words`${command('user list')} shows the users that it knows`,
       anchor: 'no-user',
     });
   const lists = await Promise.all(bindingKinds.map((kind) => cluster.list<RoleBinding>(kind)));

@@ -1,12 +1,14 @@
 import { dump } from 'js-yaml';
+import { command, option, type Words, words } from '../base/words.ts';
 import type { ClusterSpec } from '../config/schema.ts';
 import { type Addresses, dnsAddress, hostAndPort } from '../plane/addresses.ts';
+import { inTerminal } from '../ui/words.ts';
 
 /** The files that a worker machine needs, and the addresses that must be reachable. Pure. */
 export interface WorkerConfig {
   /** Contents by path on the worker. */
   files: Record<string, string>;
-  steps: string[];
+  steps: Words[];
   /** Which address must be reachable from where. */
   reach: string[];
 }
@@ -34,7 +36,7 @@ export function workerConfig(spec: ClusterSpec, addresses: Addresses, infraNodes
     },
     steps: [
       'Install containerd, runc and the CNI plugins (in /opt/cni/bin), and a kubelet of the same version or up to three minors older.',
-      'mkdir -p /etc/kubernetes/tls, and upload kubeconfig-kubelets and ca.pem from tls/ there (k8sk8s token create --write makes a new kubeconfig-kubelets when its token has expired).',
+      words`mkdir -p /etc/kubernetes/tls, and upload kubeconfig-kubelets and ca.pem from tls/ there (${command('token create', undefined, option('write'))} makes a new kubeconfig-kubelets when its token has expired).`,
       'Write the files below.',
       `systemctl daemon-reload && systemctl enable --now ${loopback ? 'k8s-relay ' : ''}kubelet`,
       'Look: kubectl --kubeconfig=tls/kubeconfig get nodes',
@@ -147,11 +149,10 @@ WantedBy=multi-user.target
 export function renderWorkerConfig(config: WorkerConfig): string {
   return [
     'Steps on each worker:',
-    ...config.steps.map((step, index) => `  ${index + 1}. ${step}`),
+    ...config.steps.map((step, index) => `  ${index + 1}. ${inTerminal(step)}`),
     '',
     'Must be reachable:',
     ...config.reach.map((line) => `  ${line}`),
     ...Object.entries(config.files).map(([file, content]) => `\n# ${file}\n${content.trimEnd()}`),
-    '',
   ].join('\n');
 }

@@ -10,6 +10,7 @@ import {
 } from '@aws-sdk/client-s3';
 import { Upload } from '@aws-sdk/lib-storage';
 import { messageOf, UserError } from '../base/errors.ts';
+import { command, option, type Words, words } from '../base/words.ts';
 import { isUntrusted } from '../kube/errors.ts';
 import { type BucketKeys, type BucketLocation, urlOf } from './location.ts';
 import { backupSuffix, byTime } from './names.ts';
@@ -143,7 +144,7 @@ const rights = [
   's3:DeleteObject',
 ].join(', ');
 
-type Explanation = [why: string, fix: string];
+type Explanation = [why: string, fix: Words];
 
 /** By the `Code` of an S3 answer (https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html) or by Node's. */
 const reasons: Record<string, (location: BucketLocation) => Explanation> = {
@@ -151,7 +152,7 @@ const reasons: Record<string, (location: BucketLocation) => Explanation> = {
     `there is no bucket "${bucket}"`,
     'create it, or correct its name; k8sk8s never creates a bucket',
   ],
-  NoSuchKey: () => ['there is no object of that name', 'list the backups: k8sk8s backup list'],
+  NoSuchKey: () => ['there is no object of that name', words`list the backups: ${command('backup list')}`],
   InvalidAccessKeyId: () => ['the server does not know AWS_ACCESS_KEY_ID', 'correct it'],
   SignatureDoesNotMatch: () => ['AWS_SECRET_ACCESS_KEY is not that of AWS_ACCESS_KEY_ID', 'correct it'],
   ExpiredToken: () => ['the keys are temporary, and have expired', 'use new keys, or keys that do not expire'],
@@ -161,16 +162,31 @@ const reasons: Record<string, (location: BucketLocation) => Explanation> = {
   ],
   InvalidToken: () => ['the server did not issue AWS_SESSION_TOKEN', 'correct it, or leave it out'],
   AccessDenied: () => ['the keys do not have the right', `grant them ${rights}`],
-  AuthorizationHeaderMalformed: ({ region }) => [`the bucket is not in region ${region}`, 'give it with --s3-region'],
-  PermanentRedirect: ({ region }) => [`the bucket is not in region ${region}`, 'give it with --s3-region'],
-  ENOTFOUND: () => ['its host name does not resolve', 'correct --s3-endpoint, or the DNS there'],
-  EAI_AGAIN: () => ['its host name does not resolve', 'correct --s3-endpoint, or the DNS there'],
-  ECONNREFUSED: () => ['nothing listens at that address and port', 'correct --s3-endpoint, or start the server'],
+  AuthorizationHeaderMalformed: ({ region }) => [
+    `the bucket is not in region ${region}`,
+    words`give it with ${option('s3Region')}`,
+  ],
+  PermanentRedirect: ({ region }) => [
+    `the bucket is not in region ${region}`,
+    words`give it with ${option('s3Region')}`,
+  ],
+  ENOTFOUND: () => ['its host name does not resolve', words`correct ${option('s3Endpoint')}, or the DNS there`],
+  EAI_AGAIN: () => ['its host name does not resolve', words`correct ${option('s3Endpoint')}, or the DNS there`],
+  ECONNREFUSED: () => [
+    'nothing listens at that address and port',
+    words`correct ${option('s3Endpoint')}, or start the server`,
+  ],
   EHOSTUNREACH: () => ['there is no route to that address', 'look at the network, and at NetworkPolicies of others'],
   TimeoutError: () => ['it did not answer in time', 'look at the network, and at NetworkPolicies of others'],
   ETIMEDOUT: () => ['it did not answer in time', 'look at the network, and at NetworkPolicies of others'],
-  ECONNRESET: () => ['it closed the connection', 'check whether --s3-endpoint has to begin with https:// or http://'],
-  EPROTO: () => ['the server there does not use TLS', 'give --s3-endpoint as http://… if this is intended'],
+  ECONNRESET: () => [
+    'it closed the connection',
+    words`check whether ${option('s3Endpoint')} has to begin with https:// or http://`,
+  ],
+  EPROTO: () => [
+    'the server there does not use TLS',
+    words`give ${option('s3Endpoint')} as http://… if this is intended`,
+  ],
 };
 
 /** Explains a failed request to the bucket. @returns `error` itself when the request did not cause it */
@@ -179,7 +195,10 @@ function explainBucket(error: unknown, location: BucketLocation): unknown {
   const { name, code, $metadata } = error as Error & { code?: string; $metadata?: { httpStatusCode?: number } };
   if ($metadata === undefined && code === undefined) return error;
   const said = [$metadata?.httpStatusCode, name, messageOf(error)].filter(Boolean).join(' ');
-  const untrusted: Explanation = ['its certificate is not trusted', 'give the CA that signed it with --s3-ca FILE'];
+  const untrusted: Explanation = [
+    'its certificate is not trusted',
+    words`give the CA that signed it with ${option('s3Ca', 'FILE')}`,
+  ];
   const [why, fix] = isUntrusted(code ?? '')
     ? untrusted
     : (reasons[code ?? '']?.(location) ??

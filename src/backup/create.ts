@@ -2,6 +2,7 @@ import type { Readable } from 'node:stream';
 import { UserError } from '../base/errors.ts';
 import { mebibytes } from '../base/quantity.ts';
 import { toolVersion } from '../base/version.ts';
+import { again, command, words } from '../base/words.ts';
 import { EtcdGateway } from '../etcd/gateway.ts';
 import type { SnapshotFacts } from '../etcd/snapshot.ts';
 import type { InfraCluster } from '../kube/infra-cluster.ts';
@@ -48,7 +49,7 @@ export async function createBackup(cluster: InfraCluster, request: BackupRequest
     throw new UserError({
       what: 'another command changed the plane during the backup',
       why: 'the backup would contain old certificates, keys or an old spec, and data that may need the new ones',
-      fix: 'wait until the other command has ended, and run this command again',
+      fix: words`wait until the other command has ended, and ${again}`,
       anchor: 'plane-changed',
     });
   return facts;
@@ -80,7 +81,7 @@ function neverAvailable(namespace: string): UserError {
   return new UserError({
     what: 'the plane has never been available, so there is nothing to back up',
     why: 'its first deploy or its restore is not finished',
-    fix: `run that command again (k8sk8s deploy -n ${namespace}); k8sk8s status -n ${namespace} shows the state`,
+    fix: words`run that command again (${command('deploy', namespace)}); ${command('status', namespace)} shows the state`,
     anchor: 'plane-incomplete',
   });
 }

@@ -1,4 +1,5 @@
 import { UserError } from '../base/errors.ts';
+import { again, option, words } from '../base/words.ts';
 import type { InfraCluster } from '../kube/infra-cluster.ts';
 import type { Event, Job, KubeObject, Pod } from '../kube/objects.ts';
 import { hindranceOf } from '../live/one-off-pod.ts';
@@ -96,7 +97,7 @@ function failed({ namespace }: InfraCluster, job: string | undefined, why: strin
   return new UserError({
     what: 'the first backup of the schedule failed',
     why: errorIn(why),
-    fix: `fix the cause and run this command again${job ? `; the complete log: kubectl -n ${namespace} logs job/${job}` : ''}. The schedule stays in place and runs at its times; --off removes it`,
+    fix: words`fix the cause and ${again}${job ? `; the complete log: kubectl -n ${namespace} logs job/${job}` : ''}. The schedule stays in place and runs at its times; ${option('off')} removes it`,
     anchor: 'backup-job',
   });
 }

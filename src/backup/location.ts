@@ -1,4 +1,5 @@
 import { UserError } from '../base/errors.ts';
+import { option, type Words, words } from '../base/words.ts';
 
 /** A bucket of an S3 server, and how to reach it. */
 export interface BucketLocation {
@@ -73,11 +74,11 @@ export function urlOf({ bucket, prefix }: BucketLocation): string {
  * @param where the keys were looked for, for the message
  * @throws UserError `bucket-keys`
  */
-export function bucketKeys(read: (name: string) => string | undefined, where: string): BucketKeys {
+export function bucketKeys(read: (name: string) => string | undefined, where: Words): BucketKeys {
   const [accessKeyId, secretAccessKey, sessionToken] = keyNames.map((name) => read(name)?.trim());
   if (accessKeyId && secretAccessKey) return { accessKeyId, secretAccessKey, ...(sessionToken && { sessionToken }) };
   throw new UserError({
-    what: `${where} has no ${[!accessKeyId && keyNames[0], !secretAccessKey && keyNames[1]].filter(Boolean).join(' and no ')}`,
+    what: words`${where} has no ${[!accessKeyId && keyNames[0], !secretAccessKey && keyNames[1]].filter(Boolean).join(' and no ')}`,
     why: 'requests to a bucket are signed with them',
     fix: `add ${keyNames[0]} and ${keyNames[1]}, and ${keyNames[2]} for temporary keys`,
     anchor: 'bucket-keys',
@@ -88,9 +89,12 @@ export function bucketKeys(read: (name: string) => string | undefined, where: st
 function checkEndpoint(text: string): string {
   const url = URL.canParse(text) ? new URL(text) : undefined;
   if (url && /^https?:$/.test(url.protocol) && url.pathname === '/' && !url.search && !url.username) return url.origin;
-  throw bad(`--s3-endpoint "${text}" is not the URL of a server`, 'give for example https://s3.example.com:9000');
+  throw bad(
+    words`${option('s3Endpoint')} "${text}" is not the URL of a server`,
+    'give for example https://s3.example.com:9000',
+  );
 }
 
-function bad(what: string, fix: string): UserError {
+function bad(what: Words, fix: string): UserError {
   return new UserError({ what, fix, anchor: 'bad-values', kind: 'usage' });
 }

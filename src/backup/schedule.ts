@@ -1,5 +1,6 @@
 import { UserError } from '../base/errors.ts';
 import { toolVersion } from '../base/version.ts';
+import { option, words } from '../base/words.ts';
 import { explainCallError } from '../kube/errors.ts';
 import type { InfraCluster } from '../kube/infra-cluster.ts';
 import type { ConfigMap, KubeObject, Secret } from '../kube/objects.ts';
@@ -143,7 +144,7 @@ export function cronOf(every: number, seed: number): string {
   if (hours > 1 && hours < 24 && divides(24, hours)) return `${minute} */${hours} * * *`;
   if (hours === 24) return `${minute} ${seed % 24} * * *`;
   throw new UserError({
-    what: '--every is not a time that divides an hour or a day',
+    what: words`${option('every')} is not a time that divides an hour or a day`,
     fix: 'give 5m, 10m, 15m, 20m, 30m, 1h, 2h, 3h, 4h, 6h, 8h, 12h or 1d',
     anchor: 'bad-values',
     kind: 'usage',

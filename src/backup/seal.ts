@@ -2,6 +2,7 @@ import { Readable } from 'node:stream';
 import type { ReadableStream as NodeReadableStream } from 'node:stream/web';
 import { Decrypter, Encrypter, identityToRecipient } from 'age-encryption';
 import { messageOf, UserError } from '../base/errors.ts';
+import { option, words } from '../base/words.ts';
 import { damaged } from './archive.ts';
 import { readBackupFile } from './file.ts';
 
@@ -46,7 +47,7 @@ function encrypterFor(recipients: string[]): Encrypter {
 function notARecipient(recipient: string, error: unknown): UserError {
   const shown = recipient.startsWith('age1') ? `"${recipient}"` : 'the given value';
   return new UserError({
-    what: `--recipient: ${shown} is not an age public key`,
+    what: words`${option('recipient')}: ${shown} is not an age public key`,
     why: recipient.startsWith('AGE-SECRET-KEY-') ? 'it is a secret key' : messageOf(error),
     fix: 'give the public key that age-keygen prints: age1…',
     anchor: 'backup-key',
@@ -91,7 +92,7 @@ async function unseal(content: Readable, keys: Keys): Promise<Readable> {
   if (keys.passphrase === undefined && keys.identities.length === 0)
     throw new UserError({
       what: 'the backup is encrypted',
-      fix: 'add --passphrase-file FILE or --identity-file FILE',
+      fix: words`add ${option('passphraseFile', 'FILE')} or ${option('identityFile', 'FILE')}`,
       anchor: 'backup-key',
       kind: 'usage',
     });

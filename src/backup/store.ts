@@ -1,5 +1,6 @@
 import { Readable } from 'node:stream';
 import { UserError } from '../base/errors.ts';
+import { option, words } from '../base/words.ts';
 import { wholeFile } from './file.ts';
 import { planeOf } from './names.ts';
 
@@ -37,7 +38,7 @@ export function choose(where: string, kept: StoredBackup[], name: string | undef
     throw new UserError({
       what: `backups of several planes are at ${where}`,
       why: `there are ${names}`,
-      fix: 'say which with --name',
+      fix: words`say which with ${option('name')}`,
       anchor: 'no-backups',
       kind: 'refused',
     });

@@ -1,5 +1,6 @@
 import type { Readable } from 'node:stream';
 import { messageOf, UserError } from '../base/errors.ts';
+import { again, command, words } from '../base/words.ts';
 import type { EtcdGateway } from '../etcd/gateway.ts';
 import { type SnapshotFacts, SnapshotReader } from '../etcd/snapshot.ts';
 import type { Secret } from '../kube/objects.ts';
@@ -53,7 +54,7 @@ export function checked(reader: SnapshotReader, revision: number): SnapshotFacts
     new UserError({
       what: 'the etcd snapshot is not sound',
       why,
-      fix: 'for a new backup, run the command again, and look at k8sk8s logs etcd if it fails again; for a file, use another backup',
+      fix: words`for a new backup, ${again}, and look at ${command('logs', undefined, 'etcd')} if it fails again; for a file, use another backup`,
       anchor: 'snapshot-unsound',
     });
   let facts: SnapshotFacts;

@@ -1,5 +1,6 @@
 import { Readable } from 'node:stream';
 import { UserError } from '../base/errors.ts';
+import { command, option, words } from '../base/words.ts';
 import type { ExecResult } from '../kube/exec.ts';
 import type { InfraCluster } from '../kube/infra-cluster.ts';
 import type { PersistentVolumeClaim } from '../kube/objects.ts';
@@ -81,7 +82,7 @@ async function withPod<T>(cluster: InfraCluster, request: Patience, work: (run: 
   if (!image)
     throw new UserError({
       what: `namespace "${cluster.namespace}" has no volume of backups`,
-      fix: `schedule backups: k8sk8s backup schedule -n ${cluster.namespace} --every 1h --recipient age1…; for backups in a bucket add --from s3://BUCKET[/PREFIX]`,
+      fix: words`schedule backups: ${command('backup schedule', cluster.namespace, option('every', '1h'), option('recipient', 'age1…'))}; for backups in a bucket add ${option('from', 's3://BUCKET[/PREFIX]')}`,
       anchor: 'no-backups',
       kind: 'refused',
     });

@@ -1,4 +1,5 @@
 import { type FailureKind, messageOf, UserError } from './errors.ts';
+import { again, type Words, words } from './words.ts';
 
 /**
  * What a failure of the file system means for the person. Contents never appear in it.
@@ -9,7 +10,7 @@ import { type FailureKind, messageOf, UserError } from './errors.ts';
  */
 export function fileError(
   action: 'read' | 'write',
-  file: string,
+  file: Words,
   error: unknown,
   kind: FailureKind = action === 'read' ? 'usage' : 'failed',
 ): unknown {
@@ -17,7 +18,7 @@ export function fileError(
   if (error instanceof UserError || typeof code !== 'string' || !/^E[A-Z0-9]+$/.test(code)) return error;
   const [why, fix] = reasons[code] ?? [messageOf(error), elsewhere];
   return new UserError({
-    what: `cannot ${action} ${file}`,
+    what: words`cannot ${action} ${file}`,
     why,
     fix,
     anchor: action === 'write' ? 'file-not-writable' : 'file-not-readable',
@@ -32,7 +33,7 @@ const fileInPath = ['a part of the path is a file, not a folder', `move that fil
 const full = `free some there, or ${elsewhere}`;
 
 /** By Node's codes. */
-const reasons: Record<string, readonly [why: string, fix: string]> = {
+const reasons: Record<string, readonly [why: string, fix: Words]> = {
   ENOENT: ['there is no such file or folder', 'check the path; a folder that is missing has to be made first'],
   EISDIR: ['it is a folder', 'name a file'],
   ENOTDIR: fileInPath,
@@ -42,5 +43,5 @@ const reasons: Record<string, readonly [why: string, fix: string]> = {
   EROFS: ['the file system is read-only', elsewhere],
   ENOSPC: ['there is no space left on the device', full],
   EDQUOT: ['your disk quota is used up', full],
-  EPIPE: ['whoever reads it has ended', 'run the command again'],
+  EPIPE: ['whoever reads it has ended', words`${again}`],
 };

@@ -25,6 +25,7 @@ export const commandNames = [
   'logs',
   'restore',
   'sandbox down',
+  'sandbox env',
   'sandbox join',
   'sandbox up',
   'sleep',
@@ -104,14 +105,34 @@ export type Words = string | Part[];
  * A sentence with parts in it: ``words`wake it first with ${command('wake', namespace)}` ``. Strings and numbers become text, other
  * sentences become part of this one.
  */
-export function words(texts: TemplateStringsArray, ...values: (Part | number | Words)[]): Part[] {
-  return texts.flatMap((text, index) => {
-    const value = values[index];
-    return [
-      text,
-      ...(Array.isArray(value) ? value : value === undefined ? [] : [typeof value === 'number' ? `${value}` : value]),
-    ];
-  });
+export function words(texts: TemplateStringsArray, ...values: (Part | number | Words)[]): Words {
+  return sentence(
+    texts.flatMap((text, index) => {
+      const value = values[index] ?? '';
+      return [text, ...(Array.isArray(value) ? value : [typeof value === 'number' ? `${value}` : value])];
+    }),
+  );
+}
+
+/** Neighbouring texts become one. Without parts it is a string, so a list always has one, and is told from every other list. */
+function sentence(parts: Part[]): Words {
+  const merged: Part[] = [];
+  for (const part of parts) {
+    const last = merged.at(-1);
+    if (typeof part === 'string' && typeof last === 'string') merged[merged.length - 1] = last + part;
+    else if (part !== '') merged.push(part);
+  }
+  return merged.some((part) => typeof part !== 'string') ? merged : merged.join('');
+}
+
+/** Whether `value` is a sentence with parts. */
+export function hasParts(value: unknown): value is Part[] {
+  return Array.isArray(value) && value.some(isPart) && value.every((each) => typeof each === 'string' || isPart(each));
+}
+
+function isPart(value: unknown): boolean {
+  if (typeof value !== 'object' || value === null) return false;
+  return ['args', 'option', 'flag', 'again'].some((name) => name in value);
 }
 
 /** `command('restore', namespace, 'FILE', option('replace'))` */
@@ -124,8 +145,8 @@ export function option(name: OptionName, value?: string | FieldPart): OptionPart
 }
 
 /** Sentences as one, with `separator` between them. */
-export function joined(sentences: Words[], separator: string): Part[] {
-  return sentences.flatMap((each, index) => words`${index === 0 ? '' : separator}${each}`);
+export function joined(sentences: Words[], separator: string): Words {
+  return sentence(sentences.flatMap((each, index) => (index === 0 ? each : [separator, each].flat())));
 }
 
 /** Text of a sentence by a caller's own way to say its parts. */

@@ -8,6 +8,7 @@ import { type KeyStatus, keyStatus, rotateServiceAccountKey } from '../operation
 import type { AuthorityName } from '../pki/table.ts';
 import { day } from '../rollout/renew-leaves.ts';
 import { table } from '../ui/table.ts';
+import { inTerminal } from '../ui/words.ts';
 import { confirm } from './options/confirm.ts';
 import {
   addOutputOptions,
@@ -17,6 +18,7 @@ import {
   connect,
   outputOption,
 } from './options/connection.ts';
+import { print } from './options/print.ts';
 
 export function configure(command: Command): void {
   const child = (name: string, description: string) => addPlaneCommand(command, name, description);
@@ -68,11 +70,7 @@ async function status(options: ConnectionOptions & { output: 'text' | 'wide' | '
   const cluster = connect(options);
   try {
     const certificates = await certificateStatus(cluster);
-    process.stdout.write(
-      options.output === 'json'
-        ? `${JSON.stringify(certificates, null, 2)}\n`
-        : `${render(certificates, options.output === 'wide')}\n`,
-    );
+    print(options, certificates, () => render(certificates, options.output === 'wide'));
     if (certificates.some(({ nearItsEnd }) => nearItsEnd)) process.exitCode = 1;
   } finally {
     await cluster.close();
@@ -99,7 +97,7 @@ export function render(certificates: CertificateStatus[], wide: boolean): string
         each.issuer,
         each.secret,
         each.usedFor,
-        each.atItsEnd,
+        inTerminal(each.atItsEnd),
         ...(wide ? [each.subject, each.names.join(', ')] : []),
       ]),
     ),
@@ -118,7 +116,7 @@ async function renew(options: ConnectionOptions & { name?: string[]; timeout: st
       reporter.line(
         'tls/kubeconfig still has the one before, which stays valid until its end: k8sk8s kubeconfig writes the new one.',
       );
-    if (options.output === 'json') process.stdout.write(`${JSON.stringify(renewed, null, 2)}\n`);
+    print(options, renewed, () => undefined);
   });
 }
 
@@ -134,7 +132,7 @@ async function rotateKey(options: RotateOptions): Promise<void> {
     const now = options.status
       ? await keyStatus(cluster)
       : await rotateServiceAccountKey(cluster, options.dropNow ?? false, work);
-    process.stdout.write(options.output === 'json' ? `${JSON.stringify(now, null, 2)}\n` : `${renderKey(now)}\n`);
+    print(options, now, renderKey);
   });
 }
 
@@ -176,7 +174,7 @@ async function rotateCa(options: StageOptions & { authority: AuthorityName[] }):
     const now = options.status
       ? await rotationStatus(cluster)
       : await rotateAuthorities(cluster, { ...requestOf(options), names: options.authority }, work);
-    process.stdout.write(options.output === 'json' ? `${JSON.stringify(now, null, 2)}\n` : `${renderRotation(now)}\n`);
+    print(options, now, renderRotation);
   });
 }
 
@@ -191,11 +189,7 @@ export function renderRotation(found: RotationStatus[]): string {
 async function rotateAllExposed(options: StageOptions): Promise<void> {
   await changing(options, async (cluster, work) => {
     const now = options.status ? await exposedStatus(cluster) : await rotateExposed(cluster, requestOf(options), work);
-    process.stdout.write(
-      options.output === 'json'
-        ? `${JSON.stringify(now, null, 2)}\n`
-        : `${renderExposed(now, options.status ?? false)}\n`,
-    );
+    print(options, now, () => renderExposed(now, options.status ?? false));
   });
 }
 

@@ -2,6 +2,7 @@ import type { Command } from 'commander';
 import { cacheRoot } from '../base/cache-root.ts';
 import { UserError } from '../base/errors.ts';
 import { toolVersion } from '../base/version.ts';
+import { joined, words } from '../base/words.ts';
 import type { InfraCluster } from '../kube/infra-cluster.ts';
 import { type DeployResult, deploy } from '../operations/deploy/deploy.ts';
 import { chooseSpecFor, type SpecChoice } from '../operations/deploy/spec-choice.ts';
@@ -133,7 +134,10 @@ async function printManifests(cluster: InfraCluster, choose: SpecChoice, options
   if (placeholders.length > 0 && options.withSecrets) {
     throw new UserError({
       what: 'the certificates cannot be exported yet',
-      why: `they carry addresses that the infra cluster has not given out: ${placeholders.map(({ meaning }) => meaning).join(', ')}`,
+      why: words`they carry addresses that the infra cluster has not given out: ${joined(
+        placeholders.map(({ meaning }) => meaning),
+        ', ',
+      )}`,
       fix: 'create the services first (deploy once, or export without --with-secrets and apply the services), then export again',
       anchor: 'export-addresses',
       kind: 'refused',
@@ -141,7 +145,7 @@ async function printManifests(cluster: InfraCluster, choose: SpecChoice, options
   }
   for (const { placeholder, meaning } of placeholders)
     reporter.warn(
-      `${placeholder} stands for the ${meaning}, which does not exist yet: apply the services first, then export again`,
+      words`${placeholder} stands for the ${meaning}, which does not exist yet: apply the services first, then export again`,
     );
   if (!options.withSecrets) reporter.warn('the Secrets are left out; --with-secrets adds them, private keys included');
   process.stdout.write(

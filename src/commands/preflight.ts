@@ -2,7 +2,6 @@ import type { Command } from 'commander';
 import { chooseSpecFor } from '../operations/deploy/spec-choice.ts';
 import { assess } from '../preflight/deploy-checks.ts';
 import { demand, failures } from '../preflight/run.ts';
-import { told } from '../ui/words.ts';
 import { chooseSpec } from './options/chosen-spec.ts';
 import {
   addConnectionOptions,
@@ -12,6 +11,7 @@ import {
   outputOption,
   reporterOf,
 } from './options/connection.ts';
+import { print } from './options/print.ts';
 import { addSpecOptions } from './options/spec-options.ts';
 
 export function configure(command: Command): void {
@@ -30,12 +30,9 @@ async function run(command: Command): Promise<void> {
   try {
     const { spec } = await chooseSpecFor(cluster, completeIn(cluster.namespace));
     const results = await assess(cluster, spec);
-    if (options.output === 'json') {
-      const failed = failures(results).length > 0;
-      const checks = results.map(({ outcome, ...check }) => ({ ...check, outcome: told(outcome) }));
-      process.stdout.write(`${JSON.stringify({ ok: !failed, checks }, null, 2)}\n`);
-      if (failed) process.exitCode = 2;
-    } else demand(results, reporterOf(options));
+    const ok = failures(results).length === 0;
+    print(options, { ok, checks: results }, ({ checks }) => demand(checks, reporterOf(options)));
+    if (!ok) process.exitCode = 2;
   } finally {
     await cluster.close();
   }

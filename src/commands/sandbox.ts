@@ -1,6 +1,7 @@
 import { type Command, Option } from 'commander';
 import { isIpv4 } from '../base/cidr.ts';
 import { UserError } from '../base/errors.ts';
+import { command, words } from '../base/words.ts';
 import { defaultSandbox, nameOption, type PodNetwork } from '../sandbox/state.ts';
 import { table } from '../ui/table.ts';
 import { terminalReporter } from '../ui/terminal.ts';
@@ -58,7 +59,7 @@ function addUp(sandbox: Command): void {
           reporter,
         );
         reporter.line(
-          `Sandbox ${state.name} is up (${((performance.now() - started) / 1000).toFixed(1)} s). Use it: eval "$(k8sk8s sandbox env${nameOption(state.name)} --namespace NAMESPACE)"`,
+          words`Sandbox ${state.name} is up (${((performance.now() - started) / 1000).toFixed(1)} s). Use it: eval "$(${command('sandbox env', 'NAMESPACE', ...nameOption(state.name))})"`,
         );
       },
     );

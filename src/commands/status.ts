@@ -1,9 +1,12 @@
 import type { Command } from 'commander';
+import { type Finding, factsOf } from '../base/errors.ts';
+import { words } from '../base/words.ts';
 import { probeNetwork } from '../operations/network-probe.ts';
 import { problemsOf } from '../operations/status/problems.ts';
 import { type PlaneStatus, planeStatus } from '../operations/status/status.ts';
 import { formatAge } from '../ui/age.ts';
 import { table } from '../ui/table.ts';
+import { inTerminal } from '../ui/words.ts';
 import {
   addConnectionOptions,
   type ConnectionOptions,
@@ -12,6 +15,7 @@ import {
   outputOption,
   reporterOf,
 } from './options/connection.ts';
+import { print } from './options/print.ts';
 
 export function configure(command: Command): void {
   addConnectionOptions(command)
@@ -27,11 +31,7 @@ async function run(options: ConnectionOptions & { output: string; probeNetwork?:
       await probeNetwork(cluster, { reporter: reporterOf(options), timeout: 60_000, signal: interruption() });
     const status = await planeStatus(cluster);
     const problems = problemsOf(status);
-    process.stdout.write(
-      options.output === 'json'
-        ? `${JSON.stringify({ ...status, healthy: problems.length === 0, problems }, null, 2)}\n`
-        : `${render(status, problems, new Date())}\n`,
-    );
+    print(options, dataOf(status, problems), () => render(status, problems, new Date()));
     if (problems.length > 0) process.exitCode = 1;
   } finally {
     await cluster.close();
@@ -51,8 +51,25 @@ function networkWords({ network, namespace }: PlaneStatus, age: (time: string) =
   }
 }
 
+/** For programs: each problem with its anchor in `findings`, and as the sentence that the screen shows in `problems`. */
+function dataOf(status: PlaneStatus, findings: Finding[]): object {
+  const { problem } = status.hosted;
+  return {
+    ...status,
+    hosted: { ...status.hosted, problem: problem && sentenceOf(problem) },
+    healthy: findings.length === 0,
+    problems: findings.map(sentenceOf),
+    findings,
+  };
+}
+
+function sentenceOf(finding: Finding): string {
+  const { fix } = finding;
+  return inTerminal(fix ? words`${factsOf(finding)}${finding.why ? '; ' : ': '}${fix}` : factsOf(finding));
+}
+
 /** Pure: the same status and time give the same screen. */
-export function render(status: PlaneStatus, problems: string[], now: Date): string {
+export function render(status: PlaneStatus, problems: Finding[], now: Date): string {
   const age = (time: string | undefined) => (time ? formatAge(now.getTime() - Date.parse(time)) : '');
   const ready = status.hosted.workers.filter((worker) => worker.ready).length;
   const nearest = status.certificates[0];
@@ -66,7 +83,7 @@ export function render(status: PlaneStatus, problems: string[], now: Date): stri
     [
       'Health',
       problems.length > 0
-        ? problems
+        ? problems.map(sentenceOf)
         : status.asleep
           ? [`asleep; wake it with: k8sk8s wake -n ${status.namespace}`]
           : ['healthy'],
@@ -94,7 +111,7 @@ export function render(status: PlaneStatus, problems: string[], now: Date): stri
             : 'unknown, the API does not answer',
       ],
     ],
-    ['Limits', status.limits],
+    ['Limits', status.limits.map(inTerminal)],
   ];
   const components = table(
     ['COMPONENT', 'READY', 'RESTARTS', 'AGE', 'NODE', 'IMAGE'],

@@ -8,7 +8,7 @@ import type { InfraCluster } from '../kube/infra-cluster.ts';
 import { planUpgrade, removedApiProblems, type UpgradePlan } from '../operations/upgrade/plan.ts';
 import { upgrade } from '../operations/upgrade/upgrade.ts';
 import { formatDuration } from '../ui/reporter.ts';
-import { inTerminal, told } from '../ui/words.ts';
+import { inTerminal } from '../ui/words.ts';
 import { addSealOptions, type SealOptions, sealOf } from './options/backup-keys.ts';
 import {
   addConnectionOptions,
@@ -20,6 +20,7 @@ import {
   parseDuration,
   reporterOf,
 } from './options/connection.ts';
+import { print } from './options/print.ts';
 
 interface UpgradeOptions extends ConnectionOptions, SealOptions {
   /** false with --no-backup. */
@@ -68,11 +69,7 @@ async function run(options: UpgradeOptions): Promise<void> {
     const allowUntested = options.allowUntestedVersion ?? false;
     if (options.plan) {
       const plan = await planUpgrade(cluster, to, allowUntested);
-      process.stdout.write(
-        options.output === 'json'
-          ? `${JSON.stringify({ ...plan, problems: plan.problems.map(told) }, null, 2)}\n`
-          : `${renderPlan(plan)}\n`,
-      );
+      print(options, plan, renderPlan);
       if (against(plan, options).length > 0) process.exitCode = 1;
       return;
     }
@@ -85,9 +82,9 @@ async function run(options: UpgradeOptions): Promise<void> {
     };
     const result = await upgrade(cluster, { to, allowUntested, observe, decide, reporter, timeout, signal });
     const took = performance.now() - started;
-    if (options.output === 'json')
-      process.stdout.write(`${JSON.stringify({ ...result, seconds: took / 1000 }, null, 2)}\n`);
-    else reporter.line(`The plane runs ${result.serverVersion}, before ${result.from} (${formatDuration(took)}).`);
+    print(options, { ...result, seconds: took / 1000 }, ({ serverVersion, from }) =>
+      reporter.line(`The plane runs ${serverVersion}, before ${from} (${formatDuration(took)}).`),
+    );
   } finally {
     await cluster.close();
   }

@@ -3,6 +3,7 @@ import { renderWorkerConfig, workerConfig } from '../access/worker-config.ts';
 import { openPlane } from '../live/open.ts';
 import { planeSelector } from '../plane/names.ts';
 import { addConnectionOptions, type ConnectionOptions, connect, outputOption } from './options/connection.ts';
+import { print } from './options/print.ts';
 
 export function configure(command: Command): void {
   addConnectionOptions(command).addOption(outputOption()).action(run);
@@ -15,9 +16,7 @@ async function run(options: ConnectionOptions & { output: string }): Promise<voi
     const pods = await cluster.pods(planeSelector(record.planeId));
     const infraNodes = [...new Set(pods.items.flatMap(({ status }) => status?.hostIP ?? []))].sort();
     const config = workerConfig(spec, addresses, infraNodes);
-    process.stdout.write(
-      options.output === 'json' ? `${JSON.stringify(config, null, 2)}\n` : renderWorkerConfig(config),
-    );
+    print(options, config, renderWorkerConfig);
   } finally {
     await cluster.close();
   }

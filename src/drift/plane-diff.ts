@@ -4,7 +4,7 @@ import type { ClusterSpec } from '../config/schema.ts';
 import { buildAddons } from '../hosted/addons.ts';
 import { ApiError, ConnectionError } from '../kube/errors.ts';
 import type { InfraCluster } from '../kube/infra-cluster.ts';
-import { type ConfigMap, type KubeObject, nameOf } from '../kube/objects.ts';
+import type { ConfigMap, KubeObject } from '../kube/objects.ts';
 import { differences, type FieldDifference } from '../live/differences.ts';
 import { connectAsAdministrator } from '../live/open.ts';
 import { requireRecord } from '../live/record.ts';
@@ -102,54 +102,4 @@ function compare(where: 'infra' | 'hosted', live: KubeObject | undefined, record
 
 function withoutValue({ path, ...values }: FieldDifference): FieldDifference {
   return /^(data|stringData)\b/.test(path) ? { path } : { path, ...values };
-}
-
-/** The difference as people read it: `-` is what is there, `+` what deploy puts in its place. Pure. */
-export function renderDiff(diff: PlaneDiff, toolVersion: string): string {
-  const lines = diff.differences.flatMap((object) => [
-    `${object.cluster === 'hosted' ? 'hosted cluster: ' : ''}${object.namespace ? `${object.namespace} ` : ''}${nameOf({ kind: object.kind, metadata: object })} ${object.state === 'missing' ? 'is missing' : 'differs'}`,
-    ...object.fields.flatMap(renderField),
-  ]);
-  const count = diff.differences.length;
-  return [
-    ...lines,
-    ...(diff.asleep ? ['The plane sleeps, so the objects of its hosted cluster are not compared.'] : []),
-    ...(diff.unknown ? [`The hosted cluster does not answer, so its objects are not compared: ${diff.unknown}`] : []),
-    ...(diff.deployedBy === toolVersion || count === 0
-      ? []
-      : [`The plane was deployed by k8sk8s ${diff.deployedBy}; this one, ${toolVersion}, may want other things.`]),
-    count === 0
-      ? `All ${diff.compared} objects${diff.unknown || diff.asleep ? ' of the infra cluster' : ''} are as recorded.`
-      : `${count} of ${diff.compared} objects differ. To put them back${diff.asleep ? ', and wake the plane' : ''}: k8sk8s deploy -n ${diff.namespace}`,
-  ].join('\n');
-}
-
-function renderField(field: FieldDifference): string[] {
-  const { path, live, recorded } = field;
-  if (!('live' in field)) return [`  ${path}: not what it should be (the values of Secrets are not shown)`];
-  if (Array.isArray(live) && Array.isArray(recorded)) {
-    const [gone, added] = [without(live, recorded), without(recorded, live)];
-    if (gone.length + added.length > 0)
-      return [
-        `  ${path}:`,
-        ...gone.map((item) => `    - ${oneLine(item)}`),
-        ...added.map((item) => `    + ${oneLine(item)}`),
-      ];
-  }
-  return [
-    `  ${path}:`,
-    ...(live === undefined ? [] : [`    - ${oneLine(live)}`]),
-    ...(recorded === undefined ? [] : [`    + ${oneLine(recorded)}`]),
-  ];
-}
-
-function without(items: unknown[], others: unknown[]): unknown[] {
-  const known = new Set(others.map((item) => JSON.stringify(item)));
-  return items.filter((item) => !known.has(JSON.stringify(item)));
-}
-
-/** A value in one line that fits a terminal; a program in a ConfigMap does not. */
-function oneLine(value: unknown): string {
-  const text = typeof value === 'string' && /^[^\s"'][^\n]*$/.test(value) ? value : JSON.stringify(value);
-  return text.length > 160 ? `${text.slice(0, 120)}… (${text.length} characters)` : text;
 }

@@ -1,4 +1,5 @@
 import { UserError } from '../base/errors.ts';
+import { command, words } from '../base/words.ts';
 import { ExecError } from '../kube/exec.ts';
 import type { InfraCluster } from '../kube/infra-cluster.ts';
 import type { Pod } from '../kube/objects.ts';
@@ -151,7 +152,7 @@ export async function openEtcdctl(cluster: InfraCluster, planeId: string): Promi
   throw new UserError({
     what: `no etcd of the plane in namespace "${cluster.namespace}" is running`,
     why: pods.length === 0 ? 'it has no pod' : `its pods: ${pods.map(({ metadata }) => metadata.name).join(', ')}`,
-    fix: `look at: k8sk8s status -n ${cluster.namespace}`,
+    fix: words`look at: ${command('status', cluster.namespace)}`,
     anchor: 'etcd-unreachable',
   });
 }
@@ -170,7 +171,7 @@ export function explainEtcd(error: unknown, doing: string, namespace: string): u
   return new UserError({
     what: `cannot ${doing}`,
     why: error.message,
-    fix: `look at: k8sk8s etcd members -n ${namespace}; without a majority of its members etcd cannot change anything: k8sk8s etcd repair -n ${namespace}`,
+    fix: words`look at: ${command('etcd members', namespace)}; without a majority of its members etcd cannot change anything: ${command('etcd repair', namespace)}`,
     anchor: 'etcd-unreachable',
     cause: error,
   });

@@ -2,6 +2,7 @@ import http from 'node:http';
 import type { Readable } from 'node:stream';
 import tls from 'node:tls';
 import { messageOf, UserError } from '../base/errors.ts';
+import { again, command, option, words } from '../base/words.ts';
 import type { InfraCluster } from '../kube/infra-cluster.ts';
 import { trusted } from '../pki/authority.ts';
 import type { PkiBundle } from '../pki/certificates.ts';
@@ -207,7 +208,7 @@ function unreachable(error: unknown): unknown {
   return new UserError({
     what: 'etcd does not answer',
     why: messageOf(error) === 'aborted' ? 'the connection to it broke off' : messageOf(error),
-    fix: 'k8sk8s status, with the same -n, names the problem; run the command again when it is solved',
+    fix: words`${command('status')}, with the same ${option('namespace')}, names the problem; ${again} when it is solved`,
     anchor: 'etcd-unreachable',
     cause: error,
   });

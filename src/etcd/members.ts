@@ -1,4 +1,5 @@
 import { UserError } from '../base/errors.ts';
+import { again, command, words } from '../base/words.ts';
 import { explainCallError } from '../kube/errors.ts';
 import type { InfraCluster } from '../kube/infra-cluster.ts';
 import type { KubeObject, Pod, Workload } from '../kube/objects.ts';
@@ -182,7 +183,7 @@ async function promote(plane: EtcdPlane, member: number): Promise<void> {
       new UserError({
         what: `etcd member etcd-${member} did not catch up within ${after}`,
         why: last,
-        fix: `run the same command again, it continues where it stopped; its log: k8sk8s logs -n ${plane.cluster.namespace} etcd`,
+        fix: words`${again}, it continues where it stopped; its log: ${command('logs', plane.cluster.namespace, 'etcd')}`,
         anchor: 'etcd-member',
       }),
   });
@@ -343,7 +344,7 @@ export async function until(plane: Waiting, what: string, done: () => Promise<bo
     late: (after) =>
       new UserError({
         what: `still waiting until ${what}, after ${after}`,
-        fix: `look at: k8sk8s status -n ${plane.cluster.namespace}; then run the same command again, it continues where it stopped`,
+        fix: words`look at: ${command('status', plane.cluster.namespace)}; then ${again}, it continues where it stopped`,
         anchor: 'etcd-member',
       }),
   });

@@ -1,5 +1,6 @@
 import { Readable } from 'node:stream';
 import { UserError } from '../base/errors.ts';
+import { again, command, words } from '../base/words.ts';
 import type { InfraCluster } from '../kube/infra-cluster.ts';
 import type { KubeObject, PersistentVolumeClaim, Secret, StatefulSet } from '../kube/objects.ts';
 import { type Failed, lastLines, oneOff, podKind, removePod, waitForPod } from '../live/one-off-pod.ts';
@@ -272,7 +273,7 @@ function restoreFailed({ namespace }: InfraCluster): Failed {
     new UserError({
       what: "etcd's storage could not be filled from the snapshot",
       why,
-      fix: `fix the named cause (k8sk8s status -n ${namespace}) and run the same command again: it starts from the beginning`,
+      fix: words`fix the named cause (${command('status', namespace)}) and ${again}: it starts from the beginning`,
       anchor: 'restore-failed',
     });
 }

@@ -1,6 +1,7 @@
 import { gunzipSync, gzipSync } from 'node:zlib';
 import { UserError } from '../base/errors.ts';
 import { mebibytes } from '../base/quantity.ts';
+import { command, words } from '../base/words.ts';
 import { explainCallError } from '../kube/errors.ts';
 import type { InfraCluster } from '../kube/infra-cluster.ts';
 import type { KubeObject, Secret } from '../kube/objects.ts';
@@ -86,7 +87,7 @@ function tooLarge({ namespace }: InfraCluster, why: string): UserError {
   return new UserError({
     what: `the plane in namespace "${namespace}" cannot sleep: its etcd is ephemeral, and its data is too large for Secrets`,
     why: `${why}; the limit is ${mebibytes(most.compressed)} MiB, compressed`,
-    fix: `k8sk8s deploy -n ${namespace} starts it again; or use k8sk8s backup create -n ${namespace} FILE, then destroy, and later restore`,
+    fix: words`${command('deploy', namespace)} starts it again; or use ${command('backup create', namespace, 'FILE')}, then destroy, and later restore`,
     anchor: 'sleep-too-large',
   });
 }
@@ -95,7 +96,7 @@ function nothingInIt({ namespace }: InfraCluster): UserError {
   return new UserError({
     what: `the etcd of the plane in namespace "${namespace}" is empty`,
     why: 'its pod was replaced, and an ephemeral etcd loses its data with its pod',
-    fix: `start with an empty cluster: k8sk8s deploy -n ${namespace}`,
+    fix: words`start with an empty cluster: ${command('deploy', namespace)}`,
     anchor: 'data-loss',
   });
 }
@@ -104,7 +105,7 @@ function notWhole({ namespace }: InfraCluster, why: string): UserError {
   return new UserError({
     what: `the snapshot of the sleeping plane in namespace "${namespace}" is not complete`,
     why,
-    fix: `restore the Secrets etcd-snapshot-* if you have a copy; or restore a backup, or start again: k8sk8s destroy -n ${namespace}`,
+    fix: words`restore the Secrets etcd-snapshot-* if you have a copy; or restore a backup, or start again: ${command('destroy', namespace)}`,
     anchor: 'kept-snapshot',
   });
 }

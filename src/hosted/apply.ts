@@ -1,5 +1,6 @@
 import pLimit from 'p-limit';
 import { UserError } from '../base/errors.ts';
+import { again, words } from '../base/words.ts';
 import { ApiError } from '../kube/errors.ts';
 import type { HostedCluster } from '../kube/hosted-cluster.ts';
 import { type KubeObject, nameOf, type Service } from '../kube/objects.ts';
@@ -65,8 +66,8 @@ function refused(object: KubeObject, error: ApiError, holder: string | undefined
       ? `${holder} has the address that it needs, ${(object as Service).spec.clusterIP}`
       : `${error.status} ${error.reason}: ${error.message}`,
     fix: holder
-      ? 'give that object another address, and run the command again'
-      : 'if a webhook or a policy of the hosted cluster forbids it, allow it and run the command again',
+      ? words`give that object another address, and ${again}`
+      : words`if a webhook or a policy of the hosted cluster forbids it, allow it and ${again}`,
     anchor: 'child-asset-refused',
     cause: error,
   });

@@ -1,5 +1,6 @@
 import { readFileSync, statSync } from 'node:fs';
 import { messageOf, UserError } from '../base/errors.ts';
+import { option, words } from '../base/words.ts';
 import type {
   Credential,
   Credentials,
@@ -219,7 +220,7 @@ function unreadable(file: string, why: string, cause?: unknown): UserError {
   return new UserError({
     what: `the credentials in ${file} cannot be used`,
     why,
-    fix: 'get a fresh kubeconfig, or choose another one with --kubeconfig or --context',
+    fix: words`get a fresh kubeconfig, or choose another one with ${option('kubeconfig')} or ${option('context')}`,
     anchor: 'infra-credentials',
     kind: 'refused',
     cause,

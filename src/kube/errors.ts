@@ -1,4 +1,5 @@
 import { messageOf, UserError } from '../base/errors.ts';
+import { again, command, option, type Words, words } from '../base/words.ts';
 
 /** The fields of a `Status` object that k8sk8s reads. */
 export interface KubeStatus {
@@ -130,7 +131,7 @@ function explainHostedError(error: ConnectionError | ApiError, doing: string): U
     return new UserError({
       what: `the hosted cluster cannot be reached at ${error.server}`,
       why: [...new Set([describeConnectionError(error), messageOf(error)])].join(': '),
-      fix: 'k8sk8s status, with the same -n, names what is not well; run the command again when it is: it goes on where it stopped',
+      fix: words`${command('status')}, with the same ${option('namespace')}, names what is not well; ${again} when it is: it goes on where it stopped`,
       anchor: 'plane-unreachable',
       cause: error,
     });
@@ -142,12 +143,12 @@ function explainHostedError(error: ConnectionError | ApiError, doing: string): U
   if (error.status === 429 || error.status >= 500)
     return new UserError({
       ...said,
-      fix: 'run the command again; it goes on where it stopped',
+      fix: words`${again}; it goes on where it stopped`,
       anchor: 'hosted-api-error',
     });
   return new UserError({
     ...said,
-    fix: 'if a webhook or policy there forbids it, allow it and run the command again; of a plane with a sealed CA, give --seal-file: without it k8sk8s is what the ClusterRoleBinding k8sk8s:cluster-admins allows, and deploy puts that back',
+    fix: words`if a webhook or policy there forbids it, allow it and ${again}; of a plane with a sealed CA, give ${option('sealFile')}: without it k8sk8s is what the ClusterRoleBinding k8sk8s:cluster-admins allows, and deploy puts that back`,
     anchor: 'hosted-refused',
   });
 }
@@ -162,7 +163,7 @@ function explainInfraError(error: unknown, doing: string): unknown {
       return new UserError({
         what: 'the infra cluster does not accept the credentials of this kubeconfig',
         why: 'its API server answered 401 Unauthorized: the certificate or token has expired, or belongs to another cluster',
-        fix: 'get a fresh kubeconfig, or choose another one with --kubeconfig or --context',
+        fix: words`get a fresh kubeconfig, or choose another one with ${option('kubeconfig')} or ${option('context')}`,
         anchor: 'infra-unauthorized',
         kind: 'refused',
         cause: error,
@@ -173,7 +174,7 @@ function explainInfraError(error: unknown, doing: string): unknown {
       return new UserError({
         what,
         why,
-        fix: 'somebody else changed the same object; run the command again',
+        fix: words`somebody else changed the same object; ${again}`,
         anchor: 'conflict',
         cause: error,
       });
@@ -191,8 +192,8 @@ function explainInfraError(error: unknown, doing: string): unknown {
         what,
         why,
         fix: error.retryAfterSeconds
-          ? `it asks to wait ${error.retryAfterSeconds} s; then run the command again, it goes on where it stopped`
-          : 'it has too much to do: wait a minute and run the command again, it goes on where it stopped',
+          ? words`it asks to wait ${error.retryAfterSeconds} s; then ${again}, it goes on where it stopped`
+          : words`it has too much to do: wait a minute and ${again}, it goes on where it stopped`,
         anchor: 'infra-api-error',
         cause: error,
       });
@@ -200,7 +201,7 @@ function explainInfraError(error: unknown, doing: string): unknown {
       return new UserError({
         what,
         why,
-        fix: 'run the command again; it goes on where it stopped',
+        fix: words`${again}; it goes on where it stopped`,
         anchor: 'infra-api-error',
         cause: error,
       });
@@ -216,7 +217,9 @@ function withoutRight(error: ApiError, what: string, why: string): UserError {
       ? `${what}: in namespace "${right.namespace}" you may not ${right.verb} ${right.resource}, or there is no such namespace`
       : what,
     why,
-    fix: right?.namespace ? `look whether the namespace is the right one (-n); if it is, ${ask}` : ask,
+    fix: right?.namespace
+      ? words`look whether the namespace is the right one (${option('namespace')}); if it is, ${ask}`
+      : ask,
     anchor: 'rights',
     cause: error,
   });
@@ -224,10 +227,10 @@ function withoutRight(error: ApiError, what: string, why: string): UserError {
 
 function explainConnection(error: ConnectionError): UserError {
   const { server, code, proxy } = error;
-  const words: Record<string, [why: string, fix: string]> = {
+  const known: Record<string, [why: string, fix: Words]> = {
     ECONNREFUSED: [
       'nothing listens at that address and port',
-      'start the cluster, or choose another one with --kubeconfig or --context',
+      words`start the cluster, or choose another one with ${option('kubeconfig')} or ${option('context')}`,
     ],
     ENOTFOUND: ['its host name does not resolve', 'check the server address in the kubeconfig, the DNS and the VPN'],
     EAI_AGAIN: ['its host name does not resolve (the DNS server did not answer)', 'check the DNS and the VPN'],
@@ -237,11 +240,11 @@ function explainConnection(error: ConnectionError): UserError {
     ],
     ECONNRESET: [
       'it closed the connection',
-      'run the command again; if it goes on, look at the API server and what stands in front of it',
+      words`${again}; if it goes on, look at the API server and what stands in front of it`,
     ],
     [notJson]: [
       `what answers is not an API server, or its answers do not come whole (${messageOf(error)})`,
-      'look at what stands between here and the cluster: a proxy, a sign-in page, a VPN; then run the command again',
+      words`look at what stands between here and the cluster: a proxy, a sign-in page, a VPN; then ${again}`,
     ],
     EHOSTUNREACH: ['there is no route to that address', 'check the network and the VPN'],
     ENETUNREACH: ['there is no route to that address', 'check the network and the VPN'],
@@ -268,7 +271,7 @@ function explainConnection(error: ConnectionError): UserError {
       kind: 'refused',
       cause: error,
     });
-  const [why, fix] = words[code] ?? [messageOf(error), 'check the server address in the kubeconfig and the network'];
+  const [why, fix] = known[code] ?? [messageOf(error), 'check the server address in the kubeconfig and the network'];
   return new UserError({
     what: `the infra cluster's API server at ${server} cannot be reached`,
     why,

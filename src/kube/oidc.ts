@@ -1,6 +1,7 @@
 import http from 'node:http';
 import https from 'node:https';
 import { messageOf, UserError } from '../base/errors.ts';
+import { option, words } from '../base/words.ts';
 import { abortable } from './abortable.ts';
 import { agentFor } from './agents.ts';
 import type { OidcCredentials } from './connection.ts';
@@ -135,7 +136,7 @@ function failure(oidc: OidcCredentials, why: string, fix?: string, cause?: unkno
     why,
     fix:
       fix ??
-      'log in again with the tool that made the kubeconfig, or choose another one with --kubeconfig or --context',
+      words`log in again with the tool that made the kubeconfig, or choose another one with ${option('kubeconfig')} or ${option('context')}`,
     anchor: 'infra-credentials',
     kind: 'refused',
     cause,

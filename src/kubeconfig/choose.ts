@@ -1,3 +1,4 @@
+import { option, words } from '../base/words.ts';
 import type { Connection, Proxies } from '../kube/connection.ts';
 import { proxiesOf } from '../kube/proxy.ts';
 import { checkCredentials, credentialsOf, impersonationOf } from './credentials.ts';
@@ -39,7 +40,7 @@ export function chooseContext(choice: KubeconfigChoice, surroundings: Surroundin
       why: context.cluster
         ? `its cluster "${context.cluster}" is not there`
         : 'it has no field cluster, and nothing falls back to localhost:8080',
-      fix: 'correct the context (kubectl config set-context), or choose another one with --context NAME',
+      fix: words`correct the context (kubectl config set-context), or choose another one with ${option('context', 'NAME')}`,
     });
   const others = [...merged.contexts.values()].filter(({ entry }) => entry.cluster === context.cluster);
   return {
@@ -64,12 +65,12 @@ function contextName({ context }: KubeconfigChoice, merged: MergedKubeconfig): s
     throw kubeconfigError({
       what: isEmpty(merged) ? `the kubeconfig ${files} is empty` : `the kubeconfig ${files} has no current-context`,
       why: contexts,
-      fix: 'choose a context with --context NAME, or another kubeconfig with --kubeconfig FILE',
+      fix: words`choose a context with ${option('context', 'NAME')}, or another kubeconfig with ${option('kubeconfig', 'FILE')}`,
     });
   throw kubeconfigError({
     what: `the kubeconfig ${files} has no context "${name}"`,
     why: contexts,
-    fix: 'choose one with --context NAME',
+    fix: words`choose one with ${option('context', 'NAME')}`,
   });
 }
 
@@ -96,7 +97,7 @@ function connectionOf(
       why: userName
         ? `the context's user "${userName}" is not there`
         : 'the context has no field user; a username and a password are not asked for',
-      fix: 'correct the context (kubectl config set-context --user), or choose another one with --context NAME',
+      fix: words`correct the context (kubectl config set-context --user), or choose another one with ${option('context', 'NAME')}`,
     });
   const credentials = credentialsOf(who, place, tls, server, surroundings);
   return { server: bare(server), tls, credentials, impersonate, proxies };

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { createSecureContext } from 'node:tls';
 import { messageOf } from '../base/errors.ts';
+import { option, words } from '../base/words.ts';
 import type { Credentials, Impersonation, Pem, PluginCredentials, ServerTrust } from '../kube/connection.ts';
 import { pluginVersions } from '../kube/credential-plugin.ts';
 import { readPem } from '../kube/credential-source.ts';
@@ -95,7 +96,7 @@ export function credentialsOf(
     throw kubeconfigError({
       what: `${where} has no credentials`,
       why: 'neither a token, a client certificate, a plugin nor a username is there; they are not asked for',
-      fix: 'get a fresh kubeconfig, or choose another context with --context NAME',
+      fix: words`get a fresh kubeconfig, or choose another context with ${option('context', 'NAME')}`,
     });
   const basic = basicOf(entry, server);
   if (basic) return { client, basic };
@@ -122,7 +123,7 @@ function clientOf(user: UserPlace): Credentials['client'] {
     throw kubeconfigError({
       what: `the client certificate and the client key of ${where} cannot be used`,
       why: messageOf(error),
-      fix: 'get a fresh kubeconfig, or choose another context with --context NAME',
+      fix: words`get a fresh kubeconfig, or choose another context with ${option('context', 'NAME')}`,
       cause: error,
     });
   }

@@ -1,4 +1,5 @@
 import { UserError } from '../base/errors.ts';
+import { option, words } from '../base/words.ts';
 import { shareCertificate } from '../pki/inspect.ts';
 import { describeAuthority, type KubeconfigFacts, readKubeconfig } from './read.ts';
 import { field, type Mapping, nameOf, root, type Sequence, setField, write } from './tree.ts';
@@ -62,7 +63,7 @@ function refuseOthersEntries(theirs: KubeconfigFacts, ours: KubeconfigFacts, pat
     new UserError({
       what: `${path} already has entries of another cluster under our names`,
       why,
-      fix: 'rename them there (kubectl config rename-context), or replace them with --force',
+      fix: words`rename them there (kubectl config rename-context), or replace them with ${option('force')}`,
       anchor: 'file-of-another-cluster',
       kind: 'refused',
     });

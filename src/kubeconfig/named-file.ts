@@ -1,6 +1,7 @@
 import { closeSync, openSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { messageOf } from '../base/errors.ts';
+import { option, words } from '../base/words.ts';
 import type { UserEntry } from './decode.ts';
 import { kubeconfigError } from './problem.ts';
 
@@ -56,7 +57,7 @@ export function refuseBoth<K extends string>(place: Place<Record<K, unknown>>, o
   throw kubeconfigError({
     what: `${place.where} has both ${one} and ${other}`,
     why: why ?? 'they say the same thing, and only one of them can count',
-    fix: `take one of them out of the file, or choose another context with --context NAME`,
+    fix: words`take one of them out of the file, or choose another context with ${option('context', 'NAME')}`,
   });
 }
 

@@ -1,10 +1,13 @@
-import { UserError } from '../base/errors.ts';
+import { UserError, type UserErrorInit } from '../base/errors.ts';
+import { option, words } from '../base/words.ts';
 
 /** A kubeconfig that cannot be used; trying again with the same is of no use. */
-export function kubeconfigError(init: { what: string; why?: string; fix?: string; cause?: unknown }): UserError {
+export function kubeconfigError(init: Omit<UserErrorInit, 'anchor' | 'kind'>): UserError {
   return new UserError({
     ...init,
-    fix: init.fix ?? 'name the kubeconfig of the infra cluster with --kubeconfig FILE or the KUBECONFIG variable',
+    fix:
+      init.fix ??
+      words`name the kubeconfig of the infra cluster with ${option('kubeconfig', 'FILE')} or the KUBECONFIG variable`,
     anchor: 'infra-kubeconfig',
     kind: 'usage',
   });

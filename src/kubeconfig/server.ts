@@ -1,3 +1,4 @@
+import { option, words } from '../base/words.ts';
 import type { Proxies, ServerTrust } from '../kube/connection.ts';
 import { proxyFor } from '../kube/proxy.ts';
 import type { ClusterEntry } from './decode.ts';
@@ -15,7 +16,7 @@ export function serverOf({ entry: { server }, where }: ClusterPlace): URL {
     throw kubeconfigError({
       what: `${where} has no server`,
       why: 'nothing falls back to localhost:8080, nor to a variable KUBERNETES_MASTER',
-      fix: 'write the field server into it, or choose another context with --context NAME',
+      fix: words`write the field server into it, or choose another context with ${option('context', 'NAME')}`,
     });
   const hasScheme = /^[a-z][a-z0-9+.-]*:\/\//i.test(server);
   const text = hasScheme ? server : `http://${server}`;
@@ -41,7 +42,7 @@ export function proxyUrlOf({ entry, where }: ClusterPlace): string | undefined {
   throw kubeconfigError({
     what: `the proxy-url of ${where} is not the URL of a proxy`,
     why: 'http://HOST:PORT, https://HOST:PORT and socks5://HOST:PORT are, with USER:PASSWORD@ before HOST where the proxy wants that',
-    fix: 'correct the field proxy-url, or choose another context with --context NAME',
+    fix: words`correct the field proxy-url, or choose another context with ${option('context', 'NAME')}`,
   });
 }
 
@@ -76,7 +77,7 @@ export function trustOf(place: ClusterPlace, server: URL, proxies: Proxies, { en
   throw kubeconfigError({
     what: `the ${field} of ${where} has no certificate in it`,
     why: 'a CA is one or more certificates in PEM',
-    fix: 'get a fresh kubeconfig, or choose another context with --context NAME',
+    fix: words`get a fresh kubeconfig, or choose another context with ${option('context', 'NAME')}`,
   });
 }
 

@@ -4,6 +4,7 @@ import { type FileHandle, open, readFile, realpath, rename, stat, unlink } from 
 import path from 'node:path';
 import { UserError } from '../base/errors.ts';
 import { fileError } from '../base/file-error.ts';
+import { option, words } from '../base/words.ts';
 import { fingerprint, shareCertificate } from '../pki/inspect.ts';
 import { type MergeOptions, mergeKubeconfig } from './merge.ts';
 import { describeAuthority, readKubeconfig } from './read.ts';
@@ -95,7 +96,7 @@ export function refuseForeignFile(file: string, certificateAuthority: string | u
     why: owners
       ? `it is of ${stranger.name} (${describeAuthority(stranger.fingerprint)}), not of this cluster (${ours === undefined ? 'which is new' : describeAuthority(ours)})`
       : `it is ${stranger.name}`,
-    fix: 'choose another folder with --dir, move the file away, or overwrite it with --force',
+    fix: words`choose another folder with ${option('dir')}, move the file away, or overwrite it with ${option('force')}`,
     anchor: 'file-of-another-cluster',
     kind: 'refused',
   });

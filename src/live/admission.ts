@@ -1,4 +1,6 @@
 import { UserError } from '../base/errors.ts';
+import { again, type Words, words } from '../base/words.ts';
+import { field } from '../config/flags.ts';
 
 /**
  * A pod that an admission step of the infra cluster refuses: quota, pod security, a webhook.
@@ -9,7 +11,7 @@ import { UserError } from '../base/errors.ts';
 export function refusedPod(component: string, message: string, several = false): UserError {
   const [cause, fix] = causes.find(([pattern]) => pattern.test(message))?.[1] ?? [
     'the infra cluster refuses it',
-    'change what is named there and run the command again',
+    words`change what is named there and ${again}`,
   ];
   return new UserError({
     what: `the ${several ? 'pods' : 'pod'} of ${component} cannot be created: ${cause}`,
@@ -19,12 +21,12 @@ export function refusedPod(component: string, message: string, several = false):
   });
 }
 
-const causes: [pattern: RegExp, words: [cause: string, fix: string]][] = [
+const causes: [pattern: RegExp, words: [cause: string, fix: Words]][] = [
   [
     /exceeded quota|must specify (limits|requests|cpu|memory)/,
     [
       "the namespace's quota does not allow it",
-      'free or raise the quota (kubectl describe quota), or ask for less with --resources',
+      words`free or raise the quota (kubectl describe quota), or ask for less with ${field('resources')}`,
     ],
   ],
   [

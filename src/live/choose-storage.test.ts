@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { refused } from '../../test/refused.ts';
 import { UserError } from '../base/errors.ts';
 import { parseSpec } from '../config/parse.ts';
 import type { ClusterSpecInput } from '../config/schema.ts';
@@ -68,12 +69,12 @@ test('auto takes a volume of the default class, by its name, and does without wh
 });
 
 test('a volume that is refused never makes a plane ephemeral: the size that fits is named', async () => {
-  const refused = new ApiError({ status: 403, reason: 'Forbidden', message: 'maximum storage usage is 2Gi' });
+  const refusal = new ApiError({ status: 403, reason: 'Forbidden', message: 'maximum storage usage is 2Gi' });
   const limits = { limits: [{ type: 'PersistentVolumeClaim', max: { storage: '2Gi' } }] };
-  const refusal = await choose({}, infra(refused, [limits])).catch((error: UserError) => error);
-  expect(refusal).toMatchObject({ anchor: 'storage-size', why: 'maximum storage usage is 2Gi' });
-  expect((refusal as UserError).fix).toContain('--etcd-storage 2Gi');
-  const named = choose({ etcdStorageClass: 'fast' }, infra(refused, [limits]));
+  await expect(choose({}, infra(refusal, [limits]))).rejects.toEqual(
+    refused('storage-size', 'maximum storage usage is 2Gi', '--etcd-storage 2Gi'),
+  );
+  const named = choose({ etcdStorageClass: 'fast' }, infra(refusal, [limits]));
   await expect(named).rejects.toMatchObject({ anchor: 'storage-size' });
 });
 

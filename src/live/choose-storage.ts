@@ -1,6 +1,8 @@
 import { isDeepStrictEqual } from 'node:util';
 import { UserError } from '../base/errors.ts';
 import { parseQuantity } from '../base/quantity.ts';
+import { again, command, option, words } from '../base/words.ts';
+import { field } from '../config/flags.ts';
 import type { ClusterSpec } from '../config/schema.ts';
 import { isForbidden } from '../kube/errors.ts';
 import type { InfraCluster } from '../kube/infra-cluster.ts';
@@ -124,8 +126,8 @@ async function newStorage(
     why,
     fix:
       etcdMembers === 1
-        ? 'name a class with --etcd-storage-class, or take --etcd-storage ephemeral if the hosted cluster may be lost with its pod'
-        : 'name a class with --etcd-storage-class; a single member, --etcd-members 1, can do without a volume',
+        ? words`name a class with ${field('etcdStorageClass')}, or take ${field('etcdStorage', 'ephemeral')} if the hosted cluster may be lost with its pod`
+        : words`name a class with ${field('etcdStorageClass')}; a single member, ${field('etcdMembers', '1')}, can do without a volume`,
     anchor: 'storage-class',
     kind: 'refused',
   });
@@ -151,13 +153,15 @@ async function refusedSize(cluster: InfraCluster, volume: Volume, members: numbe
   const room = await roomForVolumes(cluster, members, volume.storageClass);
   const fits = room && nearestSize(parseQuantity(volume.size)!, room);
   const noData =
-    members === 1 ? '; or take --etcd-storage ephemeral if the hosted cluster may be lost with its pod' : '';
+    members === 1
+      ? words`; or take ${field('etcdStorage', 'ephemeral')} if the hosted cluster may be lost with its pod`
+      : '';
   return new UserError({
     what: `the infra cluster refuses ${members === 1 ? 'a volume' : `volumes`} of ${volume.size} for etcd`,
     why,
-    fix: `${
+    fix: words`${
       fits
-        ? `take a volume that fits there: --etcd-storage ${fits}`
+        ? words`take a volume that fits there: ${field('etcdStorage', fits)}`
         : `ask the administrator of the infra cluster for ${members === 1 ? '' : `${members} times `}at least 1Gi of storage in namespace "${cluster.namespace}"`
     }${noData}`,
     anchor: 'storage-size',
@@ -188,7 +192,7 @@ export async function removeEtcd(
       new UserError({
         what: `${nameOf(held!)} is still there after ${after}`,
         why: 'it was deleted to make room for another storage, but something holds it: a node that does not answer, or a finalizer',
-        fix: `look at it with kubectl -n ${cluster.namespace} describe, then run the command again`,
+        fix: words`look at it with kubectl -n ${cluster.namespace} describe, then ${again}`,
         anchor: 'not-gone',
       }),
   });
@@ -203,18 +207,16 @@ function storageChange(
     return new UserError({
       what: `this plane's etcd cannot have ${etcdMembers} members`,
       why: 'its data lies in its pod, and more than one member needs volumes: one whose data went with its pod may not vote as if it remembered',
-      fix: `leave --etcd-members out; or save what the hosted cluster holds, take the plane away (k8sk8s destroy -n ${namespace}) and deploy it with volumes`,
+      fix: words`leave ${field('etcdMembers')} out; or save what the hosted cluster holds, take the plane away (${command('destroy', namespace)}) and deploy it with volumes`,
       anchor: 'storage-change',
       kind: 'refused',
     });
-  const asked = [
-    `--etcd-storage ${etcdStorage}`,
-    ...(etcdStorageClass ? [`--etcd-storage-class ${etcdStorageClass}`] : []),
-  ];
+  const size = field('etcdStorage', etcdStorage);
+  const asked = etcdStorageClass ? words`${size} ${field('etcdStorageClass', etcdStorageClass)}` : [size];
   return new UserError({
-    what: `the storage of a plane's etcd cannot be changed to ${asked.join(' ')}`,
+    what: words`the storage of a plane's etcd cannot be changed to ${asked}`,
     why: `its data lies on ${current.kind === 'volume' ? describeStorage(current).name : 'no volume, but in the pod of etcd'}, and a new storage would begin empty`,
-    fix: `leave the option out to keep it (--reset etcd-storage); to move: k8sk8s backup create -n ${namespace} FILE, k8sk8s destroy -n ${namespace}, k8sk8s restore FILE -n ${namespace} --etcd-storage ${etcdStorage === 'ephemeral' ? 'SIZE' : etcdStorage}`,
+    fix: words`leave the option out to keep it (${option('reset', field('etcdStorage'))}); to move: ${command('backup create', namespace, 'FILE')}, ${command('destroy', namespace)}, ${command('restore', namespace, 'FILE', field('etcdStorage', etcdStorage === 'ephemeral' ? 'SIZE' : etcdStorage))}`,
     anchor: 'storage-change',
     kind: 'refused',
   });

@@ -1,5 +1,7 @@
 import { UserError } from '../base/errors.ts';
 import { parseQuantity } from '../base/quantity.ts';
+import { command, option, words } from '../base/words.ts';
+import { field } from '../config/flags.ts';
 import { isForbidden, isInvalid } from '../kube/errors.ts';
 import type { InfraCluster } from '../kube/infra-cluster.ts';
 import type { KubeObject, PersistentVolumeClaim } from '../kube/objects.ts';
@@ -57,7 +59,7 @@ function cannotGrow(namespace: string, { size }: Volume, why: string): UserError
   return new UserError({
     what: `the volumes of etcd cannot grow to ${size}`,
     why,
-    fix: `leave --etcd-storage as it was (--reset etcd-storage), or ask the administrator of the infra cluster whether the StorageClass may have allowVolumeExpansion; to move to other volumes: k8sk8s backup create -n ${namespace} FILE, k8sk8s destroy -n ${namespace}, k8sk8s restore FILE -n ${namespace} --etcd-storage ${size}`,
+    fix: words`leave ${field('etcdStorage')} as it was (${option('reset', field('etcdStorage'))}), or ask the administrator of the infra cluster whether the StorageClass may have allowVolumeExpansion; to move to other volumes: ${command('backup create', namespace, 'FILE')}, ${command('destroy', namespace)}, ${command('restore', namespace, 'FILE', field('etcdStorage', size))}`,
     anchor: 'storage-size',
     kind: 'refused',
   });

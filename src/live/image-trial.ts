@@ -1,4 +1,5 @@
 import { UserError } from '../base/errors.ts';
+import { option, words } from '../base/words.ts';
 import { isQuotaExceeded } from '../kube/errors.ts';
 import type { InfraCluster } from '../kube/infra-cluster.ts';
 import type { ConfigMap, KubeObject } from '../kube/objects.ts';
@@ -61,7 +62,7 @@ export async function runOnce(
     new UserError({
       what: `the image ${image} cannot be used`,
       why,
-      fix: 'check its version, and whether the infra nodes reach the registry; --timeout gives it longer; nothing was changed',
+      fix: words`check its version, and whether the infra nodes reach the registry; ${option('timeout')} gives it longer; nothing was changed`,
       anchor: 'image-trial',
     });
   // One that an earlier, killed run left would answer for another image.

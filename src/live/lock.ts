@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { UserError } from '../base/errors.ts';
+import { again, words } from '../base/words.ts';
 import { ConnectionError, explainCallError, isConflict, isNotFound } from '../kube/errors.ts';
 import type { Actor, InfraCluster } from '../kube/infra-cluster.ts';
 import type { Lease } from '../kube/objects.ts';
@@ -164,7 +165,7 @@ function busy(holder: string | undefined): UserError {
   return new UserError({
     what: 'another k8sk8s is at work on this plane',
     why: holder ? `the lease "${recordName}" is held by: ${holder}` : undefined,
-    fix: 'wait until it has ended and run the command again',
+    fix: words`wait until it has ended and ${again}`,
     anchor: 'plane-busy',
   });
 }

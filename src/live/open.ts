@@ -49,7 +49,7 @@ export async function openPlane(cluster: InfraCluster): Promise<Plane> {
     throw new UserError({
       what: `the plane in namespace "${cluster.namespace}" is not whole`,
       why: services.length < 2 ? 'its services are missing' : 'its certificates are missing',
-      fix: `run k8sk8s deploy -n ${cluster.namespace} again`,
+      fix: words`run ${command('deploy', cluster.namespace)} again`,
       anchor: 'plane-incomplete',
     });
   }
@@ -96,7 +96,7 @@ export function refuseAsleep({ namespace }: InfraCluster, { asleep }: PlaneRecor
   throw new UserError({
     what: `the plane in namespace "${namespace}" sleeps`,
     why: `it has had no pods since ${asleep.since}, so nothing can be asked of its hosted cluster`,
-    fix: `wake it with: k8sk8s wake -n ${namespace}`,
+    fix: words`wake it with: ${command('wake', namespace)}`,
     anchor: 'plane-asleep',
   });
 }

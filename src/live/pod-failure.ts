@@ -1,4 +1,6 @@
 import { UserError } from '../base/errors.ts';
+import { again, command, words } from '../base/words.ts';
+import { field } from '../config/flags.ts';
 import type { InfraCluster } from '../kube/infra-cluster.ts';
 import type { ContainerStatus, Pod } from '../kube/objects.ts';
 import { apiServerClients } from '../plane/components/lookup.ts';
@@ -24,7 +26,7 @@ export async function podFailure(cluster: InfraCluster, pod: Pod, problem: PodPr
       return new UserError({
         what: `the image ${container.image} of ${component} cannot be pulled`,
         why: problem.says,
-        fix: 'check the name and version, and whether the infra nodes reach that registry; --image-registry names a mirror, --image-pull-secret the credentials, then run the command again',
+        fix: words`check the name and version, and whether the infra nodes reach that registry; ${field('imageRegistry')} names a mirror, ${field('imagePullSecret')} the credentials, then ${again}`,
         anchor: 'image-pull',
       });
     case 'container-start':
@@ -63,7 +65,7 @@ async function crashed(cluster: InfraCluster, pod: Pod, container: ContainerStat
   return new UserError({
     what: `${component} ends right after its start${endOf(container)}`,
     why: quoted(log),
-    fix: `correct the option that it complains of and run the command again; the whole log: k8sk8s logs -n ${cluster.namespace} ${component}`,
+    fix: words`correct the option that it complains of and ${again}; the whole log: ${command('logs', cluster.namespace, component)}`,
     anchor: 'crash-loop',
   });
 }
@@ -106,7 +108,7 @@ export function unschedulable(pod: Pod): UserError {
   return new UserError({
     what: `no infra node can take the pod of ${pod.metadata.labels?.['app.kubernetes.io/name'] ?? pod.metadata.name}`,
     why: `the scheduler says: ${condition?.message ?? 'nothing'}`,
-    fix: 'free room on the infra cluster, or change --node-selector, --tolerations or --resources, and run the command again',
+    fix: words`free room on the infra cluster, or change ${field('nodeSelector')}, ${field('tolerations')} or ${field('resources')}, and ${again}`,
     anchor: 'unschedulable',
   });
 }

@@ -2,6 +2,8 @@ import { randomBytes } from 'node:crypto';
 import { isDeepStrictEqual } from 'node:util';
 import { UserError } from '../base/errors.ts';
 import { toolVersion } from '../base/version.ts';
+import { command, words } from '../base/words.ts';
+import { field } from '../config/flags.ts';
 import type { ClusterSpec } from '../config/schema.ts';
 import { ConnectionError, explainCallError, isConflict } from '../kube/errors.ts';
 import type { InfraCluster } from '../kube/infra-cluster.ts';
@@ -29,7 +31,7 @@ export async function requireRecord(cluster: InfraCluster): Promise<PlaneRecord>
 function noPlane({ namespace }: InfraCluster): UserError {
   return new UserError({
     what: `there is no plane of k8sk8s in namespace "${namespace}"`,
-    fix: `make one with: k8sk8s deploy -h HOST -n ${namespace}; k8sk8s list shows where there are some`,
+    fix: words`make one with: ${command('deploy', namespace, field('host', 'HOST'))}; ${command('list')} shows where there are some`,
     anchor: 'no-plane',
   });
 }

@@ -1,4 +1,6 @@
 import { UserError } from '../base/errors.ts';
+import { again, words } from '../base/words.ts';
+import { field } from '../config/flags.ts';
 import type { InfraCluster } from '../kube/infra-cluster.ts';
 import type { Event } from '../kube/objects.ts';
 import { componentNames } from '../plane/components/lookup.ts';
@@ -45,7 +47,7 @@ export class Refusals {
     return new UserError({
       what: `the infra cluster makes no volume for etcd (claim "${claim}")`,
       why: message,
-      fix: `correct --etcd-storage-class or --etcd-storage and run the command again; more: kubectl -n ${this.#cluster.namespace} describe pvc ${claim}`,
+      fix: words`correct ${field('etcdStorageClass')} or ${field('etcdStorage')} and ${again}; more: kubectl -n ${this.#cluster.namespace} describe pvc ${claim}`,
       anchor: 'volume',
     });
   }

@@ -1,6 +1,8 @@
 import { armor, Decrypter, Encrypter, identityToRecipient } from 'age-encryption';
 import { messageOf, UserError } from '../base/errors.ts';
 import { readKeyFile } from '../base/key-file.ts';
+import { option, type Words, words } from '../base/words.ts';
+import { field } from '../config/flags.ts';
 import type { ClusterSpec } from '../config/schema.ts';
 import type { InfraCluster } from '../kube/infra-cluster.ts';
 import type { Secret } from '../kube/objects.ts';
@@ -10,10 +12,14 @@ import { readBundle } from '../plane/secrets.ts';
 
 /** @param file the first line is the passphrase, or lines hold age identities. @throws UserError `seal-file`, `file-not-readable` */
 export function readSealFile(file: string): SealKey {
-  const { passphrase, identities } = readKeyFile(file, '--seal-file');
+  const { passphrase, identities } = readKeyFile(file, option('sealFile'));
   if (identities.length > 0) return { identities };
   if (passphrase) return { passphrase };
-  throw bad(`the first line of ${file} is empty (--seal-file)`, undefined, 'write the passphrase into it');
+  throw bad(
+    words`the first line of ${file} is empty (${option('sealFile')})`,
+    undefined,
+    'write the passphrase into it',
+  );
 }
 
 /** How `ensureCertificates` is to keep the key of the CA. @throws UserError `seal-file` for a file of the other kind */
@@ -23,11 +29,11 @@ export function sealingOf({ seal }: Pick<ClusterSpec, 'seal'>, { sealKey }: Infr
   const kind = 'passphrase' in sealKey ? 'passphrase-file' : 'key-file';
   if (kind !== seal)
     throw bad(
-      `the file of --seal-file ${kind === 'key-file' ? 'holds an age identity' : 'holds no age identity'}, and the plane is sealed by ${seal}`,
+      words`the file of ${option('sealFile')} ${kind === 'key-file' ? 'holds an age identity' : 'holds no age identity'}, and the plane is sealed by ${seal}`,
       undefined,
       seal === 'key-file'
-        ? 'give a file as age-keygen writes it, or --seal passphrase-file'
-        : 'give the passphrase, or --seal key-file',
+        ? words`give a file as age-keygen writes it, or ${field('seal', 'passphrase-file')}`
+        : words`give the passphrase, or ${field('seal', 'key-file')}`,
     );
   return { close: (text) => close(text, sealKey) };
 }
@@ -55,13 +61,13 @@ async function open(text: string, key: SealKey): Promise<string> {
     return await decrypter.decrypt(armor.decode(text), 'text');
   } catch (error) {
     throw bad(
-      "the file of --seal-file does not open the key of the plane's CA",
+      words`the file of ${option('sealFile')} does not open the key of the plane's CA`,
       messageOf(error),
       'give the file with which the plane was sealed; when it is lost, no command brings the key back',
     );
   }
 }
 
-function bad(what: string, why: string | undefined, fix: string): UserError {
+function bad(what: Words, why: string | undefined, fix: Words): UserError {
   return new UserError({ what, why, fix, anchor: 'seal-file', kind: 'refused' });
 }

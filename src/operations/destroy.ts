@@ -1,5 +1,6 @@
 import pLimit from 'p-limit';
 import { UserError } from '../base/errors.ts';
+import { again, words } from '../base/words.ts';
 import { explainCallError } from '../kube/errors.ts';
 import type { InfraCluster } from '../kube/infra-cluster.ts';
 import { type KubeObject, nameOf } from '../kube/objects.ts';
@@ -48,7 +49,7 @@ function otherPlane(namespace: string): UserError {
   return new UserError({
     what: `namespace "${namespace}" holds another plane than the one that was to be deleted`,
     why: 'another command has made or replaced it meanwhile, so nothing was deleted',
-    fix: 'run the command again, which shows the plane that is there now',
+    fix: words`${again}, which shows the plane that is there now`,
     anchor: 'plane-changed',
   });
 }
@@ -120,7 +121,7 @@ function stillThere(left: KubeObject[], after: string, namespace: string): UserE
       held.length > 0
         ? 'they are being deleted, but something holds them: a node that does not answer, or a finalizer'
         : undefined,
-    fix: `look at them with kubectl -n ${namespace} describe, then run the command again`,
+    fix: words`look at them with kubectl -n ${namespace} describe, then ${again}`,
     anchor: 'not-gone',
   });
 }

@@ -39,7 +39,7 @@ export function judgeNetwork(attempts: Attempt[]): Pick<NetworkFinding, 'policie
  * @throws UserError `plane-asleep`, `plane-busy`, `image-trial`
  */
 export async function probeNetwork(cluster: InfraCluster, work: Work): Promise<void> {
-  await withPlane(cluster, 'status --probe-network', work, probe, { phase: 'any' });
+  await withPlane(cluster, 'network probe', work, probe, { phase: 'any' });
 }
 
 function probe(plane: HeldPlane): Promise<void> {

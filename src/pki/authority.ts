@@ -1,4 +1,5 @@
 import { UserError } from '../base/errors.ts';
+import { option, words } from '../base/words.ts';
 import { inspect } from './inspect.ts';
 import { type Credential, createAuthority, type KeyType } from './issue.ts';
 
@@ -56,7 +57,7 @@ export function unlocked<T extends Credential>(authority: T): T {
 export function keyNeeded(): UserError {
   return new UserError({
     what: "this needs the key of the plane's CA, which is kept sealed",
-    fix: 'add --seal-file FILE, or set K8SK8S_SEAL_FILE, with the passphrase or the age identity that sealed the key',
+    fix: words`add ${option('sealFile', 'FILE')}, or set K8SK8S_SEAL_FILE, with the passphrase or the age identity that sealed the key`,
     anchor: 'seal-file',
     kind: 'refused',
   });

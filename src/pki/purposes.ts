@@ -1,13 +1,14 @@
+import { command, option, type Words, words } from '../base/words.ts';
 export interface Purpose {
   usedFor: string;
-  atItsEnd: string;
+  atItsEnd: Words;
 }
 
 const purposes: Record<string, Purpose> = {
   ca: authority('signs clients and the API server; workers and kubeconfigs trust it', 'the whole cluster stops'),
   'ca-signer': authority(
     'signs kubelets and users in place of the sealed ca',
-    'workers and users lose access: renew it with k8sk8s deploy --seal-file',
+    words`workers and users lose access: renew it with ${command('deploy', undefined, option('sealFile'))}`,
   ),
   'etcd-ca': authority('signs etcd and its clients', 'the API server loses etcd, the whole cluster stops'),
   'etcd-peer-ca': authority('signs etcd members towards each other', 'several members lose each other'),
@@ -51,7 +52,7 @@ const purposes: Record<string, Purpose> = {
   },
 };
 
-function authority(usedFor: string, atItsEnd: string): Purpose {
+function authority(usedFor: string, atItsEnd: Words): Purpose {
   return { usedFor, atItsEnd };
 }
 

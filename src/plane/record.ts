@@ -1,6 +1,7 @@
 import * as z from 'zod';
 import { UserError } from '../base/errors.ts';
 import { toolVersion } from '../base/version.ts';
+import { command, words } from '../base/words.ts';
 import { type ClusterSpecInput, clusterSpec } from '../config/schema.ts';
 import type { ConfigMap } from '../kube/objects.ts';
 import { labelsOf, recordName } from './names.ts';
@@ -236,7 +237,7 @@ function damaged(where: string, why: string): UserError {
   return new UserError({
     what: `${where} is damaged`,
     why,
-    fix: 'put it back from a copy (k8sk8s backup list shows backups, whose backup.json holds it), or take the plane away with k8sk8s destroy: all that the hosted cluster holds is lost then',
+    fix: words`put it back from a copy (${command('backup list')} shows backups, whose backup.json holds it), or take the plane away with ${command('destroy')}: all that the hosted cluster holds is lost then`,
     anchor: 'record-damaged',
   });
 }

@@ -83,7 +83,7 @@ export const namespace: DeployCheck = {
       return {
         state: 'failed',
         what: `namespace "${cluster.namespace}" belongs to the infra cluster itself`,
-        fix: 'name a namespace for the plane alone, with -n',
+        fix: words`name a namespace for the plane alone, with ${option('namespace')}`,
       };
     const record = toConfigMap({ planeId: trialId, toolVersion: toolVersion(), spec, issuers: [], phase: 'deploying' });
     try {
@@ -96,7 +96,7 @@ export const namespace: DeployCheck = {
           state: 'failed',
           what: `you have no rights in namespace "${cluster.namespace}", or there is no such namespace`,
           why: 'the infra cluster does not say which of the two is the case',
-          fix: `check the name after -n; if it is right, ${rightsFix}`,
+          fix: words`check the name after ${option('namespace')}; if it is right, ${rightsFix}`,
         };
       return namespaceOutcome(error, cluster.namespace);
     }
@@ -112,13 +112,13 @@ function namespaceOutcome(error: unknown, name: string): Outcome {
     return {
       state: 'failed',
       what: `there is no namespace "${name}" on the infra cluster`,
-      fix: 'ask its administrator to create it, or name another with -n',
+      fix: words`ask its administrator to create it, or name another with ${option('namespace')}`,
     };
   if (/because it is being terminated/.test(error.message))
     return {
       state: 'failed',
       what: `namespace "${name}" is being deleted`,
-      fix: 'wait until it is deleted and created again, or name another with -n',
+      fix: words`wait until it is deleted and created again, or name another with ${option('namespace')}`,
     };
   const right = describeMissingRight(error);
   if (right) return { state: 'unknown', why: right };
@@ -126,7 +126,7 @@ function namespaceOutcome(error: unknown, name: string): Outcome {
     state: 'failed',
     what: `the infra cluster refuses objects of k8sk8s in namespace "${name}"`,
     why: error.message,
-    fix: 'ask its administrator about that rule, or name another namespace with -n',
+    fix: words`ask its administrator about that rule, or name another namespace with ${option('namespace')}`,
   };
 }
 

@@ -120,7 +120,7 @@ async function namesFree(context: DeployContext): Promise<Outcome> {
   const foreign = inTheWay.filter((object) => !isPlane(object));
   if (foreign.length > 0) {
     const { what, why, fix } = foreignObject(foreign[0]!, namespace);
-    return { state: 'failed', what, why: [why, ...others(foreign)].join('; '), fix };
+    return { state: 'failed', what, why: joined([why ?? '', ...others(foreign)], '; '), fix };
   }
   if (inTheWay.length === 0) return ok();
   // Do not advise to delete them one by one: they may contain the only copy of a plane's CAs.

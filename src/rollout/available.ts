@@ -1,6 +1,8 @@
 import { lookup } from 'node:dns/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { UserError } from '../base/errors.ts';
+import { again, command, option, words } from '../base/words.ts';
+import { field } from '../config/flags.ts';
 import { ApiError, ConnectionError, describeConnectionError, isUntrusted } from '../kube/errors.ts';
 import type { HostedCluster } from '../kube/hosted-cluster.ts';
 import type { InfraCluster } from '../kube/infra-cluster.ts';
@@ -77,7 +79,7 @@ export async function waitAvailable(
       new UserError({
         what: `the control plane did not become available at ${cluster.server} within ${after}`,
         why: now(),
-        fix: 'run the same command again, it goes on where it stopped; give it longer with --timeout',
+        fix: words`${again}, it goes on where it stopped; give it longer with ${option('timeout')}`,
         anchor: 'not-available',
       }),
   });
@@ -156,7 +158,7 @@ export async function waitRolledOut(
           late: (after) =>
             new UserError({
               what: `the new pods of ${workload.metadata.name} did not become ready within ${after}`,
-              fix: `look at: k8sk8s status -n ${cluster.namespace}`,
+              fix: words`look at: ${command('status', cluster.namespace)}`,
               anchor: 'not-available',
             }),
         }),
@@ -185,7 +187,7 @@ export async function waitComponentsReady(diagnosis: PodWatch, timeout: number, 
     late: (after) =>
       new UserError({
         what: `the API server answers, but ${diagnosis.unready.join(' and ')} did not become ready within ${after}`,
-        fix: `look at: k8sk8s status -n ${diagnosis.namespace}; then run the same command again, it goes on where it stopped`,
+        fix: words`look at: ${command('status', diagnosis.namespace)}; then ${again}, it goes on where it stopped`,
         anchor: 'not-available',
       }),
   });
@@ -204,14 +206,14 @@ async function notThePlane(cluster: HostedCluster, error: ConnectionError): Prom
     return new UserError({
       what: `${cluster.server} is answered by something else than this plane, whose API server is ready`,
       why: `at ${address ?? 'that address'} a certificate for ${oneLine(shown?.subject)} issued by ${oneLine(shown?.issuer)} is shown: the name leads to another machine, or the ingress controller there does not pass TLS through`,
-      fix: 'let the name lead to the ingress controller of the infra cluster, switch TLS passthrough on there (ingress-nginx: --enable-ssl-passthrough), choose its class with --ingress-class, or use --expose nodeport',
+      fix: words`let the name lead to the ingress controller of the infra cluster, switch TLS passthrough on there (ingress-nginx: --enable-ssl-passthrough), choose its class with ${field('ingressClass')}, or use ${field('expose', 'nodeport')}`,
       anchor: 'wrong-host',
     });
   }
   return new UserError({
     what: `${cluster.server} cannot be reached from here, although the plane's API server is ready`,
     why: `${address ? `the name leads to ${address}, and ` : ''}${describeConnectionError(error)}`,
-    fix: 'check what the name leads to, the firewall, and whether the infra cluster has an ingress controller; --expose nodeport does without one',
+    fix: words`check what the name leads to, the firewall, and whether the infra cluster has an ingress controller; ${field('expose', 'nodeport')} does without one`,
     anchor: 'address-unreachable',
   });
 }

@@ -1,5 +1,7 @@
 import { UserError } from '../base/errors.ts';
 import { toolVersion } from '../base/version.ts';
+import { again, option, words } from '../base/words.ts';
+import { field } from '../config/flags.ts';
 import type { ClusterSpec } from '../config/schema.ts';
 import { type EtcdPlane, etcdPlane, growTo, presentMembers, shrinkTo } from '../etcd/members.ts';
 import type { InfraCluster } from '../kube/infra-cluster.ts';
@@ -177,7 +179,7 @@ async function endUnelected(
         new UserError({
           what: `the old pod of ${component} has not ended within ${after}`,
           why: 'it does not elect a leader, and must be gone before others do',
-          fix: `look at: kubectl -n ${cluster.namespace} get pods; then run the same command again`,
+          fix: words`look at: kubectl -n ${cluster.namespace} get pods; then ${again}`,
           anchor: 'not-gone',
         }),
     });
@@ -196,7 +198,7 @@ export function refuseDataLoss(etcd: Workload, existing: Existing): void {
   throw new UserError({
     what: 'this change replaces the pod of etcd, and all objects of the hosted cluster would be lost with it',
     why: 'the plane keeps its data in that pod (ephemeral storage); an option of etcd, its image or its place was changed',
-    fix: 'leave those options as they were, or add --yes when nothing in the hosted cluster is worth keeping; a plane with --etcd-storage SIZE keeps its data',
+    fix: words`leave those options as they were, or add ${option('yes')} when nothing in the hosted cluster is worth keeping; a plane with ${field('etcdStorage', 'SIZE')} keeps its data`,
     anchor: 'data-loss',
     kind: 'refused',
   });

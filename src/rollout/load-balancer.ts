@@ -1,4 +1,6 @@
 import { UserError } from '../base/errors.ts';
+import { words } from '../base/words.ts';
+import { field } from '../config/flags.ts';
 import type { InfraCluster } from '../kube/infra-cluster.ts';
 import type { Service } from '../kube/objects.ts';
 import { loadBalancerIp } from '../plane/addresses.ts';
@@ -48,7 +50,7 @@ function noLoadBalancer(namespace: string, why: string): UserError {
   return new UserError({
     what: 'the infra cluster gives the service "apiserver" no address of a load balancer',
     why,
-    fix: `look at: kubectl -n ${namespace} describe service apiserver; or use --in-cluster node or loopback, which need none`,
+    fix: words`look at: kubectl -n ${namespace} describe service apiserver; or use ${field('inCluster', 'node')} or loopback, which need none`,
     anchor: 'no-load-balancer',
   });
 }

@@ -1,4 +1,5 @@
 import { UserError } from '../base/errors.ts';
+import { again, option, words } from '../base/words.ts';
 import type { KubeObject, Workload } from '../kube/objects.ts';
 import type { PodWatch } from '../live/pod-watch.ts';
 import { type Component, componentNamed } from '../plane/components/lookup.ts';
@@ -54,7 +55,7 @@ export async function waitEtcdStarts(diagnosis: PodWatch, { reporter, timeout, s
         new UserError({
           what: `etcd did not start within ${after}`,
           why: diagnosis.waitingFor(),
-          fix: 'run the same command again, it goes on where it stopped; give it longer with --timeout',
+          fix: words`${again}, it goes on where it stopped; give it longer with ${option('timeout')}`,
           anchor: 'not-available',
         }),
     }),

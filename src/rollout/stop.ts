@@ -1,4 +1,5 @@
 import { UserError } from '../base/errors.ts';
+import { again, words } from '../base/words.ts';
 import type { InfraCluster } from '../kube/infra-cluster.ts';
 import type { Pod, Workload } from '../kube/objects.ts';
 import { Existing } from '../live/apply.ts';
@@ -59,7 +60,7 @@ export async function untilEnded(
           new UserError({
             what: `pods of the plane are still there after ${after}: ${left.join(', ')}`,
             why: 'something holds them: a node that does not answer, or a finalizer',
-            fix: `look at them with kubectl -n ${cluster.namespace} describe pod, then run the command again`,
+            fix: words`look at them with kubectl -n ${cluster.namespace} describe pod, then ${again}`,
             anchor: 'not-gone',
           }),
       }),

@@ -1,4 +1,5 @@
 import { UserError } from '../base/errors.ts';
+import { again, words } from '../base/words.ts';
 import { isForbidden } from '../kube/errors.ts';
 import type { InfraCluster } from '../kube/infra-cluster.ts';
 import type { ConfigMap, ContainerStatus, Pod } from '../kube/objects.ts';
@@ -124,7 +125,7 @@ function refused(names: string, why: string): UserError {
   return new UserError({
     what: `${names} cannot run as asked for`,
     why,
-    fix: 'correct the option that is named there, and run the command again. The plane was not touched: it runs as before',
+    fix: words`correct the option that is named there, and ${again}. The plane was not touched: it runs as before`,
     anchor: 'change-refused',
   });
 }

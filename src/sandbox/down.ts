@@ -1,5 +1,6 @@
 import { existsSync, rmdirSync, rmSync } from 'node:fs';
 import { UserError } from '../base/errors.ts';
+import { again, words } from '../base/words.ts';
 import type { Reporter } from '../ui/reporter.ts';
 import { purgeCache } from './artifacts/cache.ts';
 import { cgroupExists, removeCgroup } from './cgroup.ts';
@@ -52,7 +53,7 @@ async function takeAway(state: SandboxState): Promise<void> {
     throw new UserError({
       what: `some cgroups of the sandbox could not be removed: ${left.join(', ')}`,
       why: 'a process in them does not exit',
-      fix: 'look at the cgroup.procs files there, then run the command again',
+      fix: words`look at the cgroup.procs files there, then ${again}`,
       anchor: 'sandbox-left',
     });
 }

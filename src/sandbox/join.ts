@@ -1,6 +1,8 @@
 import { copyFileSync, existsSync, lstatSync, mkdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { UserError } from '../base/errors.ts';
+import { command, option, words } from '../base/words.ts';
+import { field } from '../config/flags.ts';
 import { readKubeconfig } from '../kubeconfig/read.ts';
 import { hostAndPort } from '../plane/addresses.ts';
 import type { Phase, Reporter } from '../ui/reporter.ts';
@@ -41,7 +43,7 @@ export async function sandboxJoin(options: JoinOptions, reporter: Reporter): Pro
         throw new UserError({
           what: `there is no ${missing.join(' and no ')}`,
           why: 'workers join with the bootstrap kubeconfig and the CA that deploy writes',
-          fix: `deploy first (k8sk8s deploy -h HOST -n ${options.namespace}), or name the folder with --dir`,
+          fix: words`deploy first (${command('deploy', options.namespace, field('host', 'HOST'))}), or name the folder with ${option('dir')}`,
           anchor: 'no-bootstrap-files',
           kind: 'refused',
         });
@@ -97,7 +99,7 @@ async function allJoined(state: SandboxState, machines: MachineState[], phase: P
         new UserError({
           what: `${machine.name} has not joined the hosted cluster within ${after}`,
           why: `the last lines of its kubelet's log are\n${lastLines(state, machine, 'kubelet')}`,
-          fix: 'check that the plane answers (k8sk8s status) and that the bootstrap token has not expired (k8sk8s token create --write)',
+          fix: words`check that the plane answers (${command('status')}) and that the bootstrap token has not expired (${command('token create', undefined, option('write'))})`,
           anchor: 'join-failed',
         }),
     });
@@ -177,7 +179,7 @@ function claim(state: SandboxState, { namespace, workers }: JoinOptions): Machin
         taken.length > 0
           ? `others belong to the planes in ${taken.join(', ')}`
           : `the sandbox has ${machines.length} worker machines`,
-      fix: `add machines with: k8sk8s sandbox up${nameOption(state.name)} --workers N; or free some with: k8sk8s sandbox join${nameOption(state.name)} --leave -n NAMESPACE`,
+      fix: words`add machines with: ${command('sandbox up', undefined, ...nameOption(state.name), option('workers', 'N'))}; or free some with: ${command('sandbox join', 'NAMESPACE', ...nameOption(state.name), option('leave'))}`,
       anchor: 'no-idle-workers',
       kind: 'refused',
     });

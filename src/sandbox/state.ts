@@ -3,6 +3,7 @@ import { mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 
 import { homedir } from 'node:os';
 import path from 'node:path';
 import { UserError } from '../base/errors.ts';
+import { command, type OptionPart, option, words } from '../base/words.ts';
 import type { ProcessIdentity } from './process.ts';
 
 export interface MachineState {
@@ -43,9 +44,9 @@ export interface SandboxState {
 /** Name of the sandbox where none is given. */
 export const defaultSandbox = 'k8sk8s';
 
-/** ` --name NAME`, for commands in messages; empty for the default. */
-export function nameOption(name: string): string {
-  return name === defaultSandbox ? '' : ` --name ${name}`;
+/** What names the sandbox in commands; empty for the default. */
+export function nameOption(name: string): OptionPart[] {
+  return name === defaultSandbox ? [] : [option('name', name)];
 }
 
 /** $K8SK8S_STATE, or k8sk8s below $XDG_STATE_HOME, or below ~/.local/state. */
@@ -84,7 +85,7 @@ export function requireState(name: string): SandboxState {
   if (state) return state;
   throw new UserError({
     what: `there is no sandbox "${name}" on this box`,
-    fix: `make it with: k8sk8s sandbox up${nameOption(name)}`,
+    fix: words`make it with: ${command('sandbox up', undefined, ...nameOption(name))}`,
     anchor: 'no-sandbox',
     kind: 'refused',
   });

@@ -1,4 +1,5 @@
 import { UserError } from '../base/errors.ts';
+import { command, option, words } from '../base/words.ts';
 import type { Reporter } from '../ui/reporter.ts';
 import { ensureBinaries, ensureImages } from './artifacts/ensure.ts';
 import { ensurePackages } from './artifacts/packages.ts';
@@ -118,7 +119,7 @@ function choosePodNetwork({ name, podNetwork }: UpOptions, there: SandboxState |
   throw new UserError({
     what: `sandbox "${name}" has the network ${there.podNetwork}, not ${podNetwork}`,
     why: 'a sandbox keeps its first network, because its pods have their addresses from it',
-    fix: `start another sandbox with --name, or remove this one first: k8sk8s sandbox down --name ${name}`,
+    fix: words`start another sandbox with ${option('name')}, or remove this one first: ${command('sandbox down', undefined, option('name', name))}`,
     anchor: 'bad-values',
     kind: 'usage',
   });

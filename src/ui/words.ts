@@ -1,5 +1,5 @@
 import type { Finding } from '../base/errors.ts';
-import { type CommandPart, type FieldPart, type OptionPart, spoken, type Words } from '../base/words.ts';
+import { type CommandPart, type FieldPart, hasParts, type OptionPart, spoken, type Words } from '../base/words.ts';
 
 /** A sentence as somebody at the command line reads it: `k8sk8s wake -n team`, `--etcd-members 3`. */
 export function inTerminal(sentence: Words): string {
@@ -32,6 +32,7 @@ function commandLine({ command, namespace, args }: CommandPart): string {
 
 /** `--etcd-members 3`, `--reset etcd-members` */
 export function flagged(part: OptionPart | FieldPart): string {
+  if ('option' in part && part.option === 'namespace') return '-n';
   const flag =
     'field' in part ? part.flag : `--${part.option.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
   // The value of --reset is an option by its name, without dashes.
@@ -39,13 +40,10 @@ export function flagged(part: OptionPart | FieldPart): string {
   return value === undefined ? flag : `${flag} ${value}`;
 }
 
-const sentences = ['what', 'why', 'fix'];
-
-/** A finding, or the outcome of a check, with its sentences as text: for JSON on standard output. */
-export function told(finding: object): Record<string, unknown> {
-  const text = ([name, value]: [string, unknown]) => [
-    name,
-    sentences.includes(name) && value !== undefined ? inTerminal(value as Words) : value,
-  ];
-  return Object.fromEntries(Object.entries(finding).map(text));
+/** Data with each sentence in it as text, for JSON on standard output. */
+export function told(data: unknown): unknown {
+  if (hasParts(data)) return inTerminal(data);
+  if (Array.isArray(data)) return data.map(told);
+  if (data === null || typeof data !== 'object' || data instanceof Date) return data;
+  return Object.fromEntries(Object.entries(data).map(([name, value]) => [name, told(value)]));
 }

@@ -2,6 +2,7 @@ import type { Command } from 'commander';
 import type { Keys, Seal } from '../../backup/seal.ts';
 import { UserError } from '../../base/errors.ts';
 import { readKeyFile } from '../../base/key-file.ts';
+import { option } from '../../base/words.ts';
 import { repeated } from './connection.ts';
 
 /** How a backup that is made is closed. */
@@ -58,7 +59,7 @@ export function keysOf({ passphraseFile, identityFile }: KeyOptions): Keys {
 }
 
 function passphraseIn(file: string): string {
-  const { passphrase } = readKeyFile(file, '--passphrase-file');
+  const { passphrase } = readKeyFile(file, option('passphraseFile'));
   if (passphrase) return passphrase;
   throw new UserError({
     what: `the first line of ${file} is empty`,
@@ -69,7 +70,7 @@ function passphraseIn(file: string): string {
 }
 
 function identitiesIn(file: string): string[] {
-  const { identities } = readKeyFile(file, '--identity-file');
+  const { identities } = readKeyFile(file, option('identityFile'));
   if (identities.length > 0) return identities;
   throw new UserError({
     what: `${file} holds no age identity`,

@@ -1,5 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { FilesResult } from '../../access/files.ts';
+import { again, command, words } from '../../base/words.ts';
 import type { ClusterSpec } from '../../config/schema.ts';
 import { presentMembers } from '../../etcd/members.ts';
 import type { InfraCluster } from '../../kube/infra-cluster.ts';
@@ -116,5 +117,5 @@ function sayWhatExists(cluster: InfraCluster, applied: Applied, reporter: Report
   reporter.warn(
     `not finished. ${count} objects of the plane exist in namespace "${cluster.namespace}" (${applied.created.length} made by this run).`,
   );
-  reporter.warn(`To go on: run the same command again. To undo: k8sk8s destroy -n ${cluster.namespace}`);
+  reporter.warn(words`To go on: ${again}. To undo: ${command('destroy', cluster.namespace)}`);
 }

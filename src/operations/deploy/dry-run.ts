@@ -1,5 +1,7 @@
 import { dump } from 'js-yaml';
 import { toolVersion } from '../../base/version.ts';
+import { type Words, words } from '../../base/words.ts';
+import { field } from '../../config/flags.ts';
 import type { ClusterSpec } from '../../config/schema.ts';
 import { planInfra } from '../../drift/infra-plan.ts';
 import { buildAddons } from '../../hosted/addons.ts';
@@ -47,7 +49,7 @@ export interface Export {
   infra: string;
   hosted: string;
   /** Placeholders that stand for addresses which do not exist yet. */
-  placeholders: { placeholder: string; meaning: string }[];
+  placeholders: { placeholder: string; meaning: Words }[];
 }
 
 /** The plane as manifests. Secrets are left out unless asked for, and then they need the addresses to exist. */
@@ -80,7 +82,7 @@ export async function exportManifests(cluster: InfraCluster, spec: ClusterSpec, 
 }
 
 function placeholders(spec: ClusterSpec, addresses: Addresses, allocated: boolean): Export['placeholders'] {
-  const missing = allocated
+  const missing: Export['placeholders'] = allocated
     ? []
     : [
         ...Array.from({ length: spec.etcdMembers }, (_, member) => ({
@@ -92,12 +94,12 @@ function placeholders(spec: ClusterSpec, addresses: Addresses, allocated: boolea
   if (!allocated && spec.nodePort === undefined)
     missing.push({
       placeholder: String(nodePortPlaceholder),
-      meaning: 'nodePort of service apiserver (fix it with --node-port)',
+      meaning: words`nodePort of service apiserver (fix it with ${field('nodePort')})`,
     });
   if (!allocated && addresses.konnectivity?.port === konnectivityPort && spec.inCluster !== 'loadbalancer')
     missing.push({
       placeholder: String(konnectivityPort),
-      meaning: 'nodePort of port konnectivity of service apiserver (or give --konnectivity-endpoint)',
+      meaning: words`nodePort of port konnectivity of service apiserver (or give ${field('konnectivityEndpoint')})`,
     });
   if (addresses.advertised.address === loadBalancerPlaceholder)
     missing.push({

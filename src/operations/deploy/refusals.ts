@@ -1,10 +1,12 @@
 import { UserError } from '../../base/errors.ts';
+import { command, option, words } from '../../base/words.ts';
+import { field } from '../../config/flags.ts';
 
 /** An etcd that deploy starts would begin empty. */
 export function snapshotAsleep(namespace: string): UserError {
   return new UserError({
     what: `the plane in namespace "${namespace}" sleeps, and what its ephemeral etcd held lies in a snapshot`,
-    fix: `wake it first with: k8sk8s wake -n ${namespace}, which gives it back; then deploy`,
+    fix: words`wake it first with: ${command('wake', namespace)}, which gives it back; then deploy`,
     anchor: 'plane-asleep',
     kind: 'refused',
   });
@@ -14,7 +16,7 @@ export function snapshotAsleep(namespace: string): UserError {
 export function membersAsleep(namespace: string): UserError {
   return new UserError({
     what: `the plane in namespace "${namespace}" sleeps, and so do the etcd members that would have to agree on another number`,
-    fix: `wake it first with: k8sk8s wake -n ${namespace}; or leave --etcd-members as it was`,
+    fix: words`wake it first with: ${command('wake', namespace)}; or leave ${field('etcdMembers')} as it was`,
     anchor: 'plane-asleep',
     kind: 'refused',
   });
@@ -25,7 +27,7 @@ export function noRoomForTrial(changed: string[], why: string): UserError {
   return new UserError({
     what: `there is no room for the pod in which the change of ${changed.join(', ')} is tried before the plane is touched`,
     why,
-    fix: 'free room for it (kubectl describe quota; or a node), or ask for less with --resources; with --yes the change is made without a trial. The plane was not touched',
+    fix: words`free room for it (kubectl describe quota; or a node), or ask for less with ${field('resources')}; with ${option('yes')} the change is made without a trial. The plane was not touched`,
     anchor: 'no-room-for-trial',
     kind: 'refused',
   });

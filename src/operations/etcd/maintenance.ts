@@ -1,5 +1,7 @@
 import { UserError } from '../../base/errors.ts';
 import { mebibytes } from '../../base/quantity.ts';
+import { again, command, words } from '../../base/words.ts';
+import { field } from '../../config/flags.ts';
 import { explainEtcd, type MemberStatus, openEtcdctl } from '../../etcd/etcdctl.ts';
 import { etcdPlane, replaceMember } from '../../etcd/members.ts';
 import type { InfraCluster } from '../../kube/infra-cluster.ts';
@@ -129,7 +131,7 @@ function refuseStillFull({ namespace }: InfraCluster, members: MemberReport[]): 
   if (!full) return;
   throw new UserError({
     what: `etcd is full still: what its objects need, ${mebibytes(full.status!.size)} MiB, is all that it may fill`,
-    fix: `delete objects that are not needed and run k8sk8s etcd defrag -n ${namespace} again; or give it more, within its volume: k8sk8s deploy -n ${namespace} --etcd-arg quota-backend-bytes=BYTES`,
+    fix: words`delete objects that are not needed and run ${command('etcd defrag', namespace)} again; or give it more, within its volume: ${command('deploy', namespace, field('etcdArgs', 'quota-backend-bytes=BYTES'))}`,
     anchor: 'etcd-full',
   });
 }
@@ -234,7 +236,7 @@ function noSurvivor(namespace: string, cause?: UserError): UserError {
   return new UserError({
     what: `no member of etcd answers in namespace "${namespace}", so there is nothing to repair it from`,
     why: cause?.message,
-    fix: `bring one back whose volume is still there (k8sk8s status -n ${namespace} says what keeps its pod), and run this again; with no volume left, take the plane away (k8sk8s destroy -n ${namespace}) and bring it back from a backup (k8sk8s restore FILE -n ${namespace}; k8sk8s backup list -n ${namespace} shows scheduled ones)`,
+    fix: words`bring one back whose volume is still there (${command('status', namespace)} says what keeps its pod), and ${again}; with no volume left, take the plane away (${command('destroy', namespace)}) and bring it back from a backup (${command('restore', namespace, 'FILE')}; ${command('backup list', namespace)} shows scheduled ones)`,
     anchor: 'etcd-majority',
   });
 }
@@ -243,7 +245,7 @@ function noAgreement(namespace: string): UserError {
   return new UserError({
     what: `the members of etcd in namespace "${namespace}" answer, but do not agree now`,
     why: 'most of them run: they may be electing a leader, or cannot reach each other',
-    fix: `run the command again; when it stays so: k8sk8s logs -n ${namespace} etcd`,
+    fix: words`${again}; when it stays so: ${command('logs', namespace, 'etcd')}`,
     anchor: 'etcd-unreachable',
   });
 }
@@ -252,7 +254,7 @@ function changedMeanwhile(namespace: string): UserError {
   return new UserError({
     what: 'other members of etcd answer than a moment ago, so nothing was done',
     why: 'their pods come and go, or another command works on them',
-    fix: `look at: k8sk8s etcd members -n ${namespace}; then run the command again`,
+    fix: words`look at: ${command('etcd members', namespace)}; then ${again}`,
     anchor: 'etcd-changed',
   });
 }

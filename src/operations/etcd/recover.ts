@@ -1,6 +1,7 @@
 import { Readable } from 'node:stream';
 import { UserError } from '../../base/errors.ts';
 import { mebibytes } from '../../base/quantity.ts';
+import { command, words } from '../../base/words.ts';
 import { imagesOf } from '../../config/images.ts';
 import { EtcdGateway } from '../../etcd/gateway.ts';
 import { apply, deleteClaim, deletePod, type EtcdPlane, podReady, statefulSet, until } from '../../etcd/members.ts';
@@ -99,7 +100,7 @@ async function prove(
   throw new UserError({
     what: 'the new member of etcd came up without the data of the one that is left',
     why: `it is at revision ${now.revision}, and that one at ${revision}`,
-    fix: `nothing is lost: run k8sk8s etcd repair -n ${namespace} again; report this if it stays so`,
+    fix: words`nothing is lost: run ${command('etcd repair', namespace)} again; report this if it stays so`,
     anchor: 'restore-failed',
   });
 }

@@ -1,5 +1,6 @@
 import { didYouMean } from '../../base/did-you-mean.ts';
 import { UserError } from '../../base/errors.ts';
+import { command, type Words, words } from '../../base/words.ts';
 import type { InfraCluster } from '../../kube/infra-cluster.ts';
 import type { Workload } from '../../kube/objects.ts';
 import { shownCertificate } from '../../kube/shown-certificate.ts';
@@ -24,7 +25,7 @@ export interface CertificateStatus {
   secret: string;
   usedFor: string;
   /** What happens when it ends, or has ended. */
-  atItsEnd: string;
+  atItsEnd: Words;
   subject: string;
   /** DNS names and addresses. */
   names: string[];
@@ -127,7 +128,7 @@ function notALeaf(name: string, { bundle }: Plane): UserError {
       ? `${name} is an authority: renewed alone it would make strangers of all that it signed`
       : `the plane has no certificate "${name}"${didYouMean(name, known)}`,
     fix: bundle.authorities[name]
-      ? 'leave it out; k8sk8s certs status tells how long authorities live'
+      ? words`leave it out; ${command('certs status')} tells how long authorities live`
       : `name one or more of ${known.join(', ')}`,
     anchor: 'no-certificate',
     kind: 'refused',
@@ -172,7 +173,7 @@ async function waitShown(cluster: InfraCluster, plane: Plane, certificate: strin
           new UserError({
             what: `the API server does not show its new certificate after ${after}`,
             why: 'the new one is in the Secret kube-apiserver; a kubelet of the infra cluster should have brought it to the pod, or the pod does not run',
-            fix: `look at: k8sk8s status -n ${cluster.namespace}; a new pod has it at once (kubectl -n ${cluster.namespace} delete pod -l app.kubernetes.io/name=kube-apiserver)`,
+            fix: words`look at: ${command('status', cluster.namespace)}; a new pod has it at once (kubectl -n ${cluster.namespace} delete pod -l app.kubernetes.io/name=kube-apiserver)`,
             anchor: 'certificate-not-shown',
           }),
       }),

@@ -1,5 +1,6 @@
 import pLimit from 'p-limit';
 import { UserError } from '../../base/errors.ts';
+import { command, words } from '../../base/words.ts';
 import { ApiError } from '../../kube/errors.ts';
 import type { InfraCluster } from '../../kube/infra-cluster.ts';
 import type { Workload } from '../../kube/objects.ts';
@@ -151,7 +152,7 @@ function notRewritten(error: ApiError): UserError {
   return new UserError({
     what: 'not all Secrets of the hosted cluster could be written anew, so the old key is still needed',
     why: `its API server answered ${error.status} ${error.reason}: ${error.message}`,
-    fix: 'if a webhook or policy forbids it, allow it; then run k8sk8s encrypt rotate again, it goes on from here',
+    fix: words`if a webhook or policy forbids it, allow it; then run ${command('encrypt rotate')} again, it goes on from here`,
     anchor: 'secrets-not-rewritten',
     cause: error,
   });

@@ -1,6 +1,7 @@
 import { listBootstrapTokens, revokeBootstrapToken } from '../../access/bootstrap-token.ts';
 import { checkFiles, writeFiles } from '../../access/files.ts';
 import { UserError } from '../../base/errors.ts';
+import { command, option, words } from '../../base/words.ts';
 import type { InfraCluster } from '../../kube/infra-cluster.ts';
 import type { Held } from '../../live/held.ts';
 import { openPlane, type Plane } from '../../live/open.ts';
@@ -189,7 +190,7 @@ function wouldLoseData(): UserError {
   return new UserError({
     what: 'other authorities for etcd replace its pod, and all objects of the hosted cluster would be lost with it',
     why: 'the plane keeps its data in that pod (ephemeral storage)',
-    fix: 'add --yes when nothing in the hosted cluster is worth keeping, and run k8sk8s deploy after the first run; or destroy the plane and deploy it again, which ends everything that was exposed, too',
+    fix: words`add ${option('yes')} when nothing in the hosted cluster is worth keeping, and run ${command('deploy')} after the first run; or destroy the plane and deploy it again, which ends everything that was exposed, too`,
     anchor: 'data-loss',
     kind: 'refused',
   });

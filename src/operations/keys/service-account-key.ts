@@ -1,4 +1,5 @@
 import { UserError } from '../../base/errors.ts';
+import { again, command, option, words } from '../../base/words.ts';
 import type { ClusterSpec } from '../../config/schema.ts';
 import type { InfraCluster } from '../../kube/infra-cluster.ts';
 import type { Secret } from '../../kube/objects.ts';
@@ -62,7 +63,9 @@ export async function statusOf(plane: Plane): Promise<KeyStatus> {
  * @throws UserError `old-key-needed` when the old key cannot be dropped yet
  */
 export async function rotateServiceAccountKey(cluster: InfraCluster, dropNow: boolean, work: Work): Promise<KeyStatus> {
-  return withPlane(cluster, command, work, (plane) => rotateServiceAccountKeyOf(plane, dropNow));
+  return withPlane(cluster, 'certs rotate-service-account-key', work, (plane) =>
+    rotateServiceAccountKeyOf(plane, dropNow),
+  );
 }
 
 /** rotateServiceAccountKey of a plane whose lock is held. */
@@ -106,8 +109,6 @@ export async function rotateServiceAccountKeyOf(plane: HeldPlane, dropNow: boole
   return statusOf(plane);
 }
 
-const command = 'certs rotate-service-account-key';
-
 /** Whether a change of the key was interrupted at its last step. */
 export function unfinishedKey({ unfinished }: Pick<PlaneRecord, 'unfinished'>): boolean {
   return unfinished?.['rotate-service-account-key'] !== undefined;
@@ -123,8 +124,8 @@ function refuseWhileNeeded({ oldKeyNeededUntil, endlessTokens }: KeyStatus, name
       ? `tokens that it signed may live until ${oldKeyNeededUntil.toISOString()}`
       : `${endlessTokens.length} Secrets hold tokens of it that never end: ${shown}${endlessTokens.length > 5 ? ', …' : ''}`,
     fix: wait
-      ? `run k8sk8s ${command} -n ${namespace} again after that; --drop-now drops it at once, and running pods lose the API until they are made anew`
-      : 'give whoever uses them other tokens and delete those Secrets, then run this again; --drop-now drops the key all the same',
+      ? words`run ${command('certs rotate-service-account-key', namespace)} again after that; ${option('dropNow')} drops it at once, and running pods lose the API until they are made anew`
+      : words`give whoever uses them other tokens and delete those Secrets, then ${again}; ${option('dropNow')} drops the key all the same`,
     anchor: 'old-key-needed',
   });
 }

@@ -8,6 +8,8 @@ import { type VerifiedBackup, verifyBackup } from '../../backup/verify.ts';
 import { UserError } from '../../base/errors.ts';
 import { mebibytes } from '../../base/quantity.ts';
 import { toolVersion } from '../../base/version.ts';
+import { command, option, words } from '../../base/words.ts';
+import { field } from '../../config/flags.ts';
 import { imagesOf } from '../../config/images.ts';
 import { parseSpec } from '../../config/parse.ts';
 import type { ClusterSpec, ClusterSpecInput } from '../../config/schema.ts';
@@ -105,7 +107,7 @@ async function joinOthers(held: Held, request: HeldDeployRequest): Promise<Deplo
     return await deployHeld(held, request);
   } catch (error) {
     reporter.warn(
-      `the plane is restored and answers, with fewer members than it had. The rest: k8sk8s deploy -n ${cluster.namespace} --etcd-members ${request.spec.etcdMembers}`,
+      words`the plane is restored and answers, with fewer members than it had. The rest: ${command('deploy', cluster.namespace, field('etcdMembers', request.spec.etcdMembers))}`,
     );
     throw error;
   }
@@ -226,7 +228,7 @@ async function saveBefore(
     throw new UserError({
       what: 'the plane that is there cannot be backed up, so it is not replaced',
       why: error.message,
-      fix: `mend that; or, when nothing in it is worth keeping, take it away yourself (k8sk8s destroy -n ${cluster.namespace}) and restore without --replace`,
+      fix: words`mend that; or, when nothing in it is worth keeping, take it away yourself (${command('destroy', cluster.namespace)}) and restore without ${option('replace')}`,
       anchor: 'namespace-has-plane',
       cause: error,
     });
@@ -237,7 +239,7 @@ function hasPlane(namespace: string, record: PlaneRecord | undefined): UserError
   return new UserError({
     what: `namespace "${namespace}" holds a plane already${record ? ` (${record.spec.host})` : ''}`,
     why: 'a backup is restored into a namespace without one',
-    fix: `use another namespace; or take that plane away first (k8sk8s destroy -n ${namespace}), or add --replace, which backs it up before`,
+    fix: words`use another namespace; or take that plane away first (${command('destroy', namespace)}), or add ${option('replace')}, which backs it up before`,
     anchor: 'namespace-has-plane',
     kind: 'refused',
   });
@@ -254,14 +256,14 @@ async function refuseTwoPlanes(
   const here = there?.planeId === head.record.planeId;
   const authority = trusted(readBundle(secrets)!.authorities.ca!);
   const { alive, silent } = await lookForOldPlane(head, authority, cluster.transport.connection.proxies);
-  const destroyIt = `k8sk8s destroy -n ${head.namespace}`;
+  const destroyIt = command('destroy', head.namespace);
   if (alive.length > 0 || (here && head.namespace !== cluster.namespace))
     throw new UserError({
       what: `the plane that was backed up ${alive.length > 0 ? `still answers at ${alive.join(' and ')}` : `is still in namespace ${head.namespace}`}`,
       why: 'two planes with the same authorities would be taken for one, and each would lack what the other is told',
       fix: here
-        ? `take it away first: ${destroyIt}`
-        : `take it away first: ${destroyIt}, with the kubeconfig of the infra cluster in which it was backed up, where that is another one than ${cluster.server}`,
+        ? words`take it away first: ${destroyIt}`
+        : words`take it away first: ${destroyIt}, with the kubeconfig of the infra cluster in which it was backed up, where that is another one than ${cluster.server}`,
       anchor: 'old-plane-alive',
       kind: 'refused',
     });
@@ -270,7 +272,7 @@ async function refuseTwoPlanes(
     throw new UserError({
       what: `it cannot be seen from here whether the plane that was backed up is down`,
       why: `nothing answers at ${silent.join(' and ')}, which may be because of the network`,
-      fix: 'make sure that it is down and stays so, and add --old-plane-is-down',
+      fix: words`make sure that it is down and stays so, and add ${option('oldPlaneIsDown')}`,
       anchor: 'old-plane-alive',
       kind: 'refused',
     });
@@ -330,7 +332,7 @@ async function prove(cluster: InfraCluster, { secrets, snapshot }: VerifiedBacku
   throw new UserError({
     what: 'the plane answers, but not with the data of the backup',
     why: `its etcd is at revision ${revision}, and the backup at ${snapshot.revision}`,
-    fix: `take it away (k8sk8s destroy -n ${cluster.namespace}) and restore again; report this if it stays so`,
+    fix: words`take it away (${command('destroy', cluster.namespace)}) and restore again; report this if it stays so`,
     anchor: 'restore-failed',
   });
 }

@@ -1,4 +1,5 @@
-import { messageOf } from '../../base/errors.ts';
+import { type Finding, messageOf } from '../../base/errors.ts';
+import { command, words } from '../../base/words.ts';
 import { kubeletClientsBinding } from '../../hosted/addons.ts';
 import { type WorkerStatus, workerStatus } from '../../hosted/workers.ts';
 import { ApiError, ConnectionError, describeConnectionError } from '../../kube/errors.ts';
@@ -10,7 +11,7 @@ import type { Storage } from '../../plane/storage.ts';
 /** What the hosted cluster itself answers. */
 export interface HostedStatus {
   answers: boolean;
-  problem?: string;
+  problem?: Finding;
   workers: WorkerStatus[];
 }
 
@@ -23,7 +24,7 @@ export async function hostedStatus(
 ): Promise<HostedStatus> {
   try {
     const { ready, failing } = await hosted.ready(3000);
-    if (!ready) return { answers: false, problem: `the API server is not ready: ${failing.join(', ')}`, workers: [] };
+    if (!ready) return noAnswer('the API server is not ready', failing.join(', '));
     const [nodes, binding] = await Promise.all([
       hosted.list<Node>({ apiVersion: 'v1', kind: 'Node' }),
       hosted.get<KubeObject>(
@@ -38,11 +39,20 @@ export async function hostedStatus(
       problem:
         binding || phase !== 'available'
           ? undefined
-          : `etcd lost its data (its ${storage.kind === 'volume' ? 'volume' : 'pod'} was replaced): run k8sk8s deploy -n ${namespace} again, then restart the workers' kubelets`,
+          : {
+              what: `etcd lost its data (its ${storage.kind === 'volume' ? 'volume' : 'pod'} was replaced)`,
+              fix: words`run ${command('deploy', namespace)} again, then restart the workers' kubelets`,
+              anchor: 'data-loss',
+              severity: 'fatal',
+            },
     };
   } catch (error) {
-    return { answers: false, problem: `the API does not answer: ${describeNoAnswer(error)}`, workers: [] };
+    return noAnswer('the API does not answer', describeNoAnswer(error));
   }
+}
+
+function noAnswer(what: string, why: string): HostedStatus {
+  return { answers: false, problem: { what, why, anchor: 'plane-unreachable', severity: 'fatal' }, workers: [] };
 }
 
 function describeNoAnswer(error: unknown): string {

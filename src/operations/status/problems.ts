@@ -1,3 +1,5 @@
+import type { Finding } from '../../base/errors.ts';
+import { command, option, words } from '../../base/words.ts';
 import { warnBeforeDays } from '../../pki/certificates.ts';
 import type { ComponentStatus } from './component-status.ts';
 import type { PlaneStatus } from './status.ts';
@@ -9,57 +11,113 @@ export function problemsOf(
     'namespace' | 'phase' | 'asleep' | 'exposed' | 'components' | 'alarms' | 'hosted' | 'certificates'
   > &
     Partial<Pick<PlaneStatus, 'unfinished'>>,
-): string[] {
+): Finding[] {
+  const { namespace, hosted } = status;
   return [
     ...phaseProblems(status),
-    ...(status.unfinished?.includes('etcd-repair')
-      ? [`its etcd is being repaired; if nobody is at it, run k8sk8s etcd repair -n ${status.namespace} again`]
-      : []),
-    ...(status.asleep ? awakeProblems(status) : componentProblems(status.components, status.namespace)),
-    ...status.alarms.map((alarm) => alarmProblem(alarm, status.namespace)),
-    ...(status.hosted.problem ? [status.hosted.problem] : []),
-    ...(status.exposed
-      ? [
-          `not all that was exposed at ${status.exposed} is replaced: run k8sk8s certs rotate-exposed -n ${status.namespace} again`,
-        ]
-      : []),
-    ...status.certificates
-      .filter(({ name, days }) => days < warnBeforeDays(name))
-      .map(
-        ({ name, days }) =>
-          `certificate ${name} ${days < 0 ? 'has expired' : `expires in ${days} days`}: run k8sk8s deploy -n ${status.namespace} again${name === 'ca-signer' ? ' with --seal-file; kubelets and users lose access with it' : ''}`,
-      ),
+    ...unfinishedProblems(status),
+    ...(status.asleep ? awakeProblems(status) : componentProblems(status.components, namespace)),
+    ...status.alarms.map((alarm) => alarmProblem(alarm, namespace)),
+    ...(hosted.problem ? [hosted.problem] : []),
+    ...certificateProblems(status),
   ];
 }
 
-function alarmProblem(alarm: string, namespace: string): string {
+function alarmProblem(alarm: string, namespace: string): Finding {
   return alarm === 'NOSPACE'
-    ? `etcd is full (alarm NOSPACE) and refuses writes: delete what is not needed, then run k8sk8s etcd defrag -n ${namespace}`
-    : `etcd raises the alarm ${alarm}: look at k8sk8s etcd members -n ${namespace}`;
+    ? {
+        what: 'etcd is full (alarm NOSPACE) and refuses writes',
+        fix: words`delete what is not needed, then run ${command('etcd defrag', namespace)}`,
+        anchor: 'etcd-full',
+        severity: 'fatal',
+      }
+    : {
+        what: `etcd raises the alarm ${alarm}`,
+        fix: words`look at ${command('etcd members', namespace)}`,
+        anchor: 'etcd-alarm',
+        severity: 'fatal',
+      };
 }
 
-function phaseProblems({ phase, namespace }: Pick<PlaneStatus, 'phase' | 'namespace'>): string[] {
+function phaseProblems({ phase, namespace }: Pick<PlaneStatus, 'phase' | 'namespace'>): Finding[] {
   if (phase === 'available') return [];
   return phase === 'restoring'
-    ? [`its restore is not finished: wait for it, or run k8sk8s restore FILE -n ${namespace} again`]
-    : [`its first deploy is not finished: wait for it, or run k8sk8s deploy -n ${namespace} again`];
+    ? [
+        {
+          what: 'its restore is not finished',
+          fix: words`wait for it, or run ${command('restore', namespace, 'FILE')} again`,
+          anchor: 'restore-unfinished',
+          severity: 'fatal',
+        },
+      ]
+    : [
+        {
+          what: 'its first deploy is not finished',
+          fix: words`wait for it, or run ${command('deploy', namespace)} again`,
+          anchor: 'plane-incomplete',
+          severity: 'fatal',
+        },
+      ];
 }
 
-function componentProblems(of: ComponentStatus[], namespace: string): string[] {
+/** What an operation that was interrupted has left, where nothing but the same operation mends it. */
+function unfinishedProblems({
+  unfinished,
+  exposed,
+  namespace,
+}: Pick<PlaneStatus, 'exposed' | 'namespace'> & Partial<Pick<PlaneStatus, 'unfinished'>>): Finding[] {
+  const problems: Finding[] = [];
+  if (unfinished?.includes('etcd-repair'))
+    problems.push({
+      what: 'its etcd is being repaired',
+      fix: words`if nobody is at it, run ${command('etcd repair', namespace)} again`,
+      anchor: 'etcd-member',
+      severity: 'fatal',
+    });
+  if (exposed)
+    problems.push({
+      what: `not all that was exposed at ${exposed} is replaced`,
+      fix: words`run ${command('certs rotate-exposed', namespace)} again`,
+      anchor: 'keys-exposed',
+      severity: 'fatal',
+    });
+  return problems;
+}
+
+function certificateProblems({ certificates, namespace }: Pick<PlaneStatus, 'certificates' | 'namespace'>): Finding[] {
+  const sealed = words` with ${option('sealFile')}; kubelets and users lose access with it`;
+  return certificates
+    .filter(({ name, days }) => days < warnBeforeDays(name))
+    .map(({ name, days }) => ({
+      what: `certificate ${name} ${days < 0 ? 'has expired' : `expires in ${days} days`}`,
+      fix: words`run ${command('deploy', namespace)} again${name === 'ca-signer' ? sealed : ''}`,
+      anchor: 'certificate-expires',
+      severity: days < 0 ? 'fatal' : 'warning',
+    }));
+}
+
+function componentProblems(of: ComponentStatus[], namespace: string): Finding[] {
   return of
     .filter(({ ready }) => !ready)
-    .map(
-      ({ name, problem, ended }) =>
-        `${name} is not ready${problem ? `: ${problem}` : ''}${ended ? `; its last words: k8sk8s logs -n ${namespace} --previous ${ended}` : ''}`,
-    );
+    .map(({ name, problem, ended }) => ({
+      what: `${name} is not ready`,
+      why: problem,
+      fix: ended ? words`its last words: ${command('logs', namespace, ended, option('previous'))}` : undefined,
+      anchor: 'component-not-ready',
+      severity: 'fatal',
+    }));
 }
 
 /** Of a plane that sleeps nothing runs, as it should be. */
-function awakeProblems({ components, namespace }: Pick<PlaneStatus, 'components' | 'namespace'>): string[] {
+function awakeProblems({ components, namespace }: Pick<PlaneStatus, 'components' | 'namespace'>): Finding[] {
   const names = components.filter(({ since }) => since !== undefined).map(({ name }) => name);
-  return names.length === 0
-    ? []
-    : [
-        `it is to sleep, but has pods of ${names.join(', ')}: run k8sk8s wake -n ${namespace} or k8sk8s sleep -n ${namespace}, whichever was interrupted`,
-      ];
+  if (names.length === 0) return [];
+  return [
+    {
+      what: `it is to sleep, but has pods of ${names.join(', ')}`,
+      fix: words`run ${command('wake', namespace)} or ${command('sleep', namespace)}, whichever was interrupted`,
+      anchor: 'plane-asleep',
+      severity: 'fatal',
+    },
+  ];
 }

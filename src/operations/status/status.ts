@@ -1,3 +1,5 @@
+import { type Words, words } from '../../base/words.ts';
+import { field } from '../../config/flags.ts';
 import type { ClusterSpec } from '../../config/schema.ts';
 import { EtcdGateway } from '../../etcd/gateway.ts';
 import type { InfraCluster } from '../../kube/infra-cluster.ts';
@@ -38,7 +40,7 @@ export interface PlaneStatus {
   egress: { kind: ClusterSpec['egress']; how: string };
   /** Absent while nobody has tried. */
   network?: NetworkFinding;
-  limits: string[];
+  limits: Words[];
 }
 
 /** How the API server reaches pods for webhooks, aggregated APIs, service and pod proxy. */
@@ -48,7 +50,7 @@ const egressWords: Record<ClusterSpec['egress'], string> = {
   none: 'none: the API server reaches pods with hostNetwork alone',
 };
 
-const egressLimits: Record<ClusterSpec['egress'], string[]> = {
+const egressLimits: Record<ClusterSpec['egress'], Words[]> = {
   kubelet: [
     "the API server reaches what a pod listens on at all addresses or at localhost, not what listens on the pod's address alone",
   ],
@@ -56,7 +58,7 @@ const egressLimits: Record<ClusterSpec['egress'], string[]> = {
     'without a Ready pod of daemonset kube-system/konnectivity-agent neither logs and exec nor webhooks and aggregated APIs work',
   ],
   none: [
-    'webhooks, aggregated APIs, service and pod proxy work on hostNetwork pods of the workers; those on pod addresses cannot be reached (--egress kubelet reaches them)',
+    words`webhooks, aggregated APIs, service and pod proxy work on hostNetwork pods of the workers; those on pod addresses cannot be reached (${field('egress', 'kubelet')} reaches them)`,
   ],
 };
 

@@ -3,6 +3,7 @@ import { createBackup } from '../../backup/create.ts';
 import { wholeFile } from '../../backup/file.ts';
 import type { Seal } from '../../backup/seal.ts';
 import { messageOf, UserError } from '../../base/errors.ts';
+import { command, words } from '../../base/words.ts';
 import type { InfraCluster } from '../../kube/infra-cluster.ts';
 import { PodWatch } from '../../live/pod-watch.ts';
 import { type HeldPlane, withPlane } from '../../live/with-plane.ts';
@@ -121,7 +122,7 @@ async function goBack(state: UpgradeState, cause: unknown): Promise<UserError> {
     throw new UserError({
       what: `the upgrade to ${to} failed, and so did the way back to ${from}`,
       why: `first: ${sentenceOf(cause)}\nthen: ${sentenceOf(error)}`,
-      fix: `nothing of etcd's data was touched: look at k8sk8s status -n ${cluster.namespace}, mend what it names, and run k8sk8s deploy -n ${cluster.namespace}, which goes on with ${from}`,
+      fix: words`nothing of etcd's data was touched: look at ${command('status', cluster.namespace)}, mend what it names, and run ${command('deploy', cluster.namespace)}, which goes on with ${from}`,
       anchor: 'rollback-failed',
       cause: error,
     });

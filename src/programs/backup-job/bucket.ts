@@ -2,13 +2,14 @@ import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { Bucket } from '../../backup/bucket.ts';
 import { type BucketLocation, bucketKeys } from '../../backup/location.ts';
+import { option, words } from '../../base/words.ts';
 import type { Store } from './run.ts';
 
 /** A bucket, whose keys are in a mounted Secret. */
 export function bucketStore(location: BucketLocation): Store {
   const fileOf = (name: string) => path.join('/bucket-keys', name);
   const read = (name: string) => (existsSync(fileOf(name)) ? readFileSync(fileOf(name), 'utf8') : undefined);
-  const bucket = new Bucket(location, bucketKeys(read, 'the Secret of --s3-credentials-secret'));
+  const bucket = new Bucket(location, bucketKeys(read, words`the Secret of ${option('s3CredentialsSecret')}`));
   return {
     shared: true,
     list: async () => (await bucket.list()).map(({ name }) => name),

@@ -2,6 +2,7 @@ import { copyFile, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { availableParallelism, totalmem } from 'node:os';
 import { dirname, join } from 'node:path';
 import { UserError } from '../../base/errors.ts';
+import { again, words } from '../../base/words.ts';
 import { minimumGo } from '../versions.ts';
 import { architecture, writeAtomically } from './cache.ts';
 import { goModText, kubernetesGoMod } from './gomod.ts';
@@ -21,7 +22,7 @@ export interface Go {
  */
 export async function findGo(program?: string): Promise<Go> {
   const path = program ?? (await findProgram('go', ['/usr/local/go/bin']));
-  const install = `install Go ${minimumGo} or newer (https://go.dev/doc/install) so that "go version" works, then run the command again`;
+  const install = words`install Go ${minimumGo} or newer (https://go.dev/doc/install) so that "go version" works, then ${again}`;
   if (!path) {
     throw new UserError({
       what: 'the sandbox has programs to build and this box has no go',

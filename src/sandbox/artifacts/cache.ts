@@ -3,6 +3,7 @@ import { access, mkdir, readdir, rename, rm, rmdir, stat, writeFile } from 'node
 import { basename, dirname, join } from 'node:path';
 import { cacheRoot } from '../../base/cache-root.ts';
 import { messageOf, UserError } from '../../base/errors.ts';
+import { again, words } from '../../base/words.ts';
 import { liveLocks } from './cache-lock.ts';
 
 /** What k8sk8s puts into the cache folder, and therefore what a purge may take away. */
@@ -137,7 +138,7 @@ export async function purgeCache(root: string = cacheRoot()): Promise<number> {
     throw new UserError({
       what: `the cache ${root} is in use`,
       why: `process ${busy[0].pid} is making ${busy[0].name}`,
-      fix: 'wait for it or end it, then run this again',
+      fix: words`wait for it or end it, then ${again}`,
       anchor: 'cache-busy',
     });
   }

@@ -1,6 +1,7 @@
 import { copyFile, mkdir, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { UserError } from '../../base/errors.ts';
+import { again, words } from '../../base/words.ts';
 import { writeAtomically } from './cache.ts';
 import { findProgram, type Ran, run } from './programs.ts';
 
@@ -47,7 +48,7 @@ function failed(name: string, why: string): UserError {
   return new UserError({
     what: `the Debian package ${name} could not be fetched`,
     why,
-    fix: `make this work, then run the command again: apt-get update && apt-get download ${name}`,
+    fix: words`make this work, then ${again}: apt-get update && apt-get download ${name}`,
     anchor: 'apt-failed',
   });
 }

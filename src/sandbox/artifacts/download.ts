@@ -8,6 +8,7 @@ import { pipeline } from 'node:stream/promises';
 import { createGunzip } from 'node:zlib';
 import { extract } from 'tar-stream';
 import { messageOf, UserError } from '../../base/errors.ts';
+import { again, words } from '../../base/words.ts';
 import { writeAtomically } from './cache.ts';
 import { kubernetesOrigin, type Release } from './releases.ts';
 
@@ -178,7 +179,7 @@ function failed(url: string, why: string, cause?: unknown): UserError {
   return new UserError({
     what: `cannot download ${url}`,
     why,
-    fix: 'run the command again, or set K8SK8S_ARTIFACTS=build to build from Go modules instead',
+    fix: words`${again}, or set K8SK8S_ARTIFACTS=build to build from Go modules instead`,
     anchor: 'download-failed',
     cause,
   });

@@ -122,5 +122,5 @@ test('a package is missing when neither its program nor a substitute is there', 
     { name: 'unheard-of-files', proof: '/no/such/file' },
   ];
   expect(await missingPackages(packages)).toEqual(['unheard-of', 'unheard-of-files']);
-  expect(aptLine(['a', 'b'])).toBe('apt-get update && apt-get install --yes --no-install-recommends a b');
+  expect(aptLine(['a', 'b'])).toBe('apt-get update && apt-get install -y --no-install-recommends a b');
 });

@@ -1,5 +1,6 @@
 import { cacheRoot } from '../../base/cache-root.ts';
 import { messageOf, UserError } from '../../base/errors.ts';
+import { plain } from '../../base/words.ts';
 import { formatDuration, type Phase, type Reporter } from '../../ui/reporter.ts';
 import { type ImageName, versions } from '../versions.ts';
 import { buildBinary, checkModules, findGo, type Go, prepareSources } from './build.ts';
@@ -259,7 +260,7 @@ async function tryDownload(
     if (mode === 'download' || !(error instanceof UserError) || error.anchor !== 'download-failed') throw error;
     reporter.debug(messageOf(error));
     phase.update(
-      `not to be had as a release (${error.why}), building, usually ${formatDuration(binaryOf(name).seconds * 1000)}`,
+      `not to be had as a release (${plain(error.why ?? '')}), building, usually ${formatDuration(binaryOf(name).seconds * 1000)}`,
     );
     return false;
   }

@@ -1,6 +1,7 @@
 import { chmod, copyFile, mkdir, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { UserError } from '../../base/errors.ts';
+import { again, words } from '../../base/words.ts';
 import { writeAtomically } from './cache.ts';
 import { findProgram, type Ran, run } from './programs.ts';
 
@@ -45,7 +46,7 @@ function failed(spec: string, why: string): UserError {
   return new UserError({
     what: `the npm package ${spec} could not be fetched`,
     why,
-    fix: `make this work, then run the command again: npm pack ${spec}`,
+    fix: words`make this work, then ${again}: npm pack ${spec}`,
     anchor: 'npm-failed',
   });
 }

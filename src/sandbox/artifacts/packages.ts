@@ -1,6 +1,7 @@
 import { constants } from 'node:fs';
 import { access } from 'node:fs/promises';
 import { UserError } from '../../base/errors.ts';
+import { again, words } from '../../base/words.ts';
 import type { Phase, Reporter } from '../../ui/reporter.ts';
 import { findProgram, run } from './programs.ts';
 
@@ -49,7 +50,7 @@ export async function missingPackages(packages: DebianPackage[] = debianPackages
 
 /** What to type to install `names`. */
 export function aptLine(names: string[]): string {
-  return `apt-get update && apt-get install --yes --no-install-recommends ${names.join(' ')}`;
+  return `apt-get update && apt-get install -y --no-install-recommends ${names.join(' ')}`;
 }
 
 /**
@@ -93,7 +94,7 @@ export async function ensurePackages(reporter: Reporter, more: DebianPackage[] =
       throw new UserError({
         what: 'apt-get could not install the packages that the sandbox needs',
         why: ran.errors.slice(-5).join('\n') || `it ended with code ${ran.code}`,
-        fix: `make this work, then run the command again: ${aptLine(missing)}`,
+        fix: words`make this work, then ${again}: ${aptLine(missing)}`,
         anchor: 'apt-failed',
       });
     }

@@ -1,6 +1,7 @@
 import { readdir, realpath, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { UserError } from '../../base/errors.ts';
+import { command, words } from '../../base/words.ts';
 import { findProgram, run } from './programs.ts';
 
 /** One thing in an image. Everything belongs to root and bears the date 1970-01-01. */
@@ -119,7 +120,7 @@ function missing(name: string): UserError {
   return new UserError({
     what: `this box has no ${name}`,
     why: 'a part of the sandbox runs inside containers with it',
-    fix: 'run the command as root, which installs what is missing; "k8sk8s sandbox up" lists the packages when it may not',
+    fix: words`run the command as root, which installs what is missing; "${command('sandbox up')}" lists the packages when it may not`,
     anchor: 'missing-packages',
     kind: 'refused',
   });

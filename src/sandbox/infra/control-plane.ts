@@ -1,6 +1,7 @@
 import { mkdirSync } from 'node:fs';
 import path from 'node:path';
 import { UserError } from '../../base/errors.ts';
+import { command, words } from '../../base/words.ts';
 import { ensureDaemon, lastLines } from '../machine.ts';
 import { run, until } from '../process.ts';
 import { firstInfra, machineFolder, type SandboxState } from '../state.ts';
@@ -93,7 +94,7 @@ async function untilReady(state: SandboxState, programs: Programs, credentials: 
     throw new UserError({
       what: `the sandbox's API server at ${apiServer(state)} does not become ready`,
       why: `its last words were\n${lastLines(state, firstInfra(state), 'kube-apiserver')}`,
-      fix: 'take the sandbox down and up again: k8sk8s sandbox down',
+      fix: words`take the sandbox down and up again: ${command('sandbox down')}`,
       anchor: 'sandbox-not-ready',
       cause: error,
     });

@@ -1,6 +1,8 @@
 import { Readable } from 'node:stream';
 import { listUsers } from '../../../access/users.ts';
 import { messageOf } from '../../../base/errors.ts';
+import { command, type Words, words } from '../../../base/words.ts';
+import { field } from '../../../config/flags.ts';
 import type { HostedCluster } from '../../../kube/hosted-cluster.ts';
 import type { InfraCluster } from '../../../kube/infra-cluster.ts';
 import type { Container, Node, Pod } from '../../../kube/objects.ts';
@@ -15,7 +17,7 @@ import { egressName } from '../../../plane/components/kube-apiserver/egress/egre
 interface KubeletAnswer {
   name: string;
   /** Why it could not be asked. */
-  error?: string;
+  error?: Words;
   /** PEM of its serving certificate. */
   certificate?: string;
   /** HTTP status for a client of the new authority that may do nothing: 401 when the kubelet does not trust it, else 403. */
@@ -35,10 +37,11 @@ const backdated = 5 * 60_000;
  * What is known to use an old authority still, or not known not to; each with why. Told workers have made all of their
  * certificates anew, so the one that can be seen, the serving one, stands for the client certificate too. Pure.
  */
-export function workersWithoutCa(answers: KubeletAnswer[], switched: Switched[]): string[] {
+export function workersWithoutCa(answers: KubeletAnswer[], switched: Switched[]): Words[] {
   const latest = new Date(Math.max(...switched.map(({ since }) => since.getTime())));
   return answers.flatMap(({ name, error, certificate, status }) => {
-    if (error !== undefined || certificate === undefined) return `worker ${name} (cannot be asked: ${error})`;
+    if (error !== undefined || certificate === undefined)
+      return [words`worker ${name} (cannot be asked: ${error ?? ''})`];
     const made = new Date(inspect(certificate).notBefore.getTime() + backdated);
     if (made < latest) return `worker ${name} (has its certificates of ${made.toISOString()})`;
     if (status === 401 && switched.some((each) => each.name === 'ca')) return `worker ${name} (has the old ca.pem)`;
@@ -59,12 +62,12 @@ export async function askKubelets(
     address: status?.addresses?.find(({ type }) => type === 'InternalIP')?.address ?? '',
   }));
   if (nodes.length === 0) return [];
-  const unasked = (error: string) => nodes.map(({ name }) => ({ name, error }));
+  const unasked = (error: Words) => nodes.map(({ name }) => ({ name, error }));
   const pods = await podsOf(cluster, planeId, 'kube-apiserver');
   // Konnectivity's server has no Node to ask with.
   const asks = ({ name, command }: Container) => name === egressName && command?.[0] === 'node';
   const pod = pods.find((each) => isReady(each) && each.spec.containers.some(asks));
-  if (!pod) return unasked('that takes --egress kubelet');
+  if (!pod) return unasked(words`that takes ${field('egress', 'kubelet')}`);
   const { certificate: cert, key } = await issueLeaf(
     unlocked(authority),
     { commonName: 'k8sk8s:may-do-nothing', usages: ['clientAuth'] },
@@ -102,7 +105,7 @@ process.stdin.on('data', (chunk) => { text += chunk; }).on('end', async () => {
 });`;
 
 /** Pods that read the old CA when they started, and users with a certificate of it: `since` when the new one signs. */
-export async function clientsWithoutCa(hosted: HostedCluster, since: Date): Promise<string[]> {
+export async function clientsWithoutCa(hosted: HostedCluster, since: Date): Promise<Words[]> {
   const [{ items: pods }, users] = await Promise.all([
     hosted.list<Pod>({ apiVersion: 'v1', kind: 'Pod' }),
     listUsers(hosted),
@@ -111,7 +114,7 @@ export async function clientsWithoutCa(hosted: HostedCluster, since: Date): Prom
     ...pods.filter((pod) => readOldCa(pod, since)).map(({ metadata }) => `pod ${metadata.namespace}/${metadata.name}`),
     ...users
       .filter(({ until, revoked, changed }) => !revoked && until > new Date() && changed < since)
-      .map(({ name }) => `user ${name} (k8sk8s user create makes a new kubeconfig)`),
+      .map(({ name }) => words`user ${name} (${command('user create')} makes a new kubeconfig)`),
   ];
 }
 

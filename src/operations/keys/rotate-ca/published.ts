@@ -1,4 +1,5 @@
 import { UserError } from '../../../base/errors.ts';
+import { again, command, words } from '../../../base/words.ts';
 import type { HostedCluster } from '../../../kube/hosted-cluster.ts';
 import type { ConfigMap } from '../../../kube/objects.ts';
 import { podsOf } from '../../../live/pods.ts';
@@ -72,7 +73,7 @@ async function eventually({ plane }: Rotation, what: string, until: () => Promis
   const late = (after: string) =>
     new UserError({
       what: `waited in vain ${what}, for ${after}`,
-      fix: `look at: k8sk8s status -n ${cluster.namespace}; then run the same command again, it goes on from here`,
+      fix: words`look at: ${command('status', cluster.namespace)}; then ${again}, it goes on from here`,
       anchor: 'rotation-stuck',
     });
   await reporter.during(`Waiting ${what}`, () => waitFor({ until, timeout, signal, every: 500, late }));

@@ -1,5 +1,6 @@
 import { checkFiles } from '../../../access/files.ts';
 import { UserError } from '../../../base/errors.ts';
+import { command, option, words } from '../../../base/words.ts';
 import type { InfraCluster } from '../../../kube/infra-cluster.ts';
 import { type HeldPlane, openHeld, withPlane } from '../../../live/with-plane.ts';
 import { authorityStageOf, trusted, unlocked } from '../../../pki/authority.ts';
@@ -56,7 +57,7 @@ function refuseDataLoss({ storage, held: { cluster } }: HeldPlane, names: Author
   throw new UserError({
     what: `another ${etcd.join(' and ')} replaces the pod of etcd, and all objects of the hosted cluster would be lost with it`,
     why: 'the plane keeps its data in that pod (ephemeral storage)',
-    fix: `name the others alone, --authority ${rotatable.filter((name) => !isOfEtcd(name)).join(' ')}; or add --yes when nothing in the hosted cluster is worth keeping, and run k8sk8s deploy -n ${cluster.namespace} afterwards`,
+    fix: words`name the others alone, ${option('authority', rotatable.filter((name) => !isOfEtcd(name)).join(' '))}; or add ${option('yes')} when nothing in the hosted cluster is worth keeping, and run ${command('deploy', cluster.namespace)} afterwards`,
     anchor: 'data-loss',
     kind: 'refused',
   });

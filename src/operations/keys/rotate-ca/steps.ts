@@ -1,5 +1,6 @@
 import { writeFiles } from '../../../access/files.ts';
 import { workerVisit } from '../../../access/worker-config.ts';
+import { command, words } from '../../../base/words.ts';
 import { buildAddons } from '../../../hosted/addons.ts';
 import { applyAddons } from '../../../hosted/apply.ts';
 import { nothingApplied } from '../../../live/apply.ts';
@@ -150,6 +151,6 @@ async function tell(rotation: Rotation, last: string): Promise<void> {
 
 async function tellDataLoss({ plane: { held } }: Rotation): Promise<void> {
   held.reporter.warn(
-    `etcd began anew without what it held, as was allowed: run k8sk8s deploy -n ${held.cluster.namespace} now`,
+    words`etcd began anew without what it held, as was allowed: run ${command('deploy', held.cluster.namespace)} now`,
   );
 }

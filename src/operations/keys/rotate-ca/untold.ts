@@ -1,5 +1,6 @@
 import { workerVisit } from '../../../access/worker-config.ts';
 import { UserError } from '../../../base/errors.ts';
+import { again, joined, option, words } from '../../../base/words.ts';
 import type { AuthorityName } from '../../../pki/table.ts';
 import { askKubelets, clientsWithoutCa, workersWithoutCa } from './ca-adoption.ts';
 import { authorityOf, inHosted, newSince, type Rotation } from './rotation.ts';
@@ -22,11 +23,11 @@ export async function refuseUntold(rotation: Rotation, names: AuthorityName[]): 
     ];
   });
   if (untold.length === 0) return;
-  const shown = untold.slice(0, shownAtMost).join(', ');
+  const shown = joined(untold.slice(0, shownAtMost), ', ');
   throw new UserError({
     what: `the old ${names.join(' and ')} cannot be dropped yet: ${untold.length} of those who know it were not told of the new one, as far as can be seen`,
-    why: `${shown}${untold.length > shownAtMost ? ', …' : ''}`,
-    fix: `on every worker named: ${workerVisit(rotation.request.files.dir).slice(1).join(' ')} Make pods named anew (kubectl rollout restart). Then run this again; --yes drops it all the same, and locks them out`,
+    why: words`${shown}${untold.length > shownAtMost ? ', …' : ''}`,
+    fix: words`on every worker named: ${workerVisit(rotation.request.files.dir).slice(1).join(' ')} Make pods named anew (kubectl rollout restart). Then ${again}; ${option('yes')} drops it all the same, and locks them out`,
     anchor: 'clients-untold',
   });
 }

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
-import { type PlaneDiff, renderDiff } from './plane-diff.ts';
+import type { PlaneDiff } from '../drift/plane-diff.ts';
+import { renderDiff } from './diff.ts';
 
 const diff = (more: Partial<PlaneDiff>): PlaneDiff => ({
   namespace: 'team',
