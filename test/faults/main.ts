@@ -6,6 +6,7 @@ import { sandboxUp } from '../../src/sandbox/up.ts';
 import { terminalReporter } from '../../src/ui/terminal.ts';
 import { machineLine, machineState } from '../bench/machine.ts';
 import { versionBefore } from './command-kills.ts';
+import { type OperationName, operationNames } from './matrix.ts';
 import { Place } from './place.ts';
 import { seededRandom } from './random.ts';
 import { type FaultReport, render } from './report.ts';
@@ -17,6 +18,8 @@ interface Options {
   command?: KilledName[];
   points?: string;
   skip: string;
+  operation?: OperationName[];
+  triples: string;
   servers: string;
   rounds: string;
   nodeDeaths: string;
@@ -40,12 +43,20 @@ async function run(options: Options): Promise<void> {
       skip: whole(options.skip, '--skip', 0),
       random: () => seededRandom(seed),
     },
+    matrix: {
+      operations: oneOf(options.operation, '--operation', operationNames),
+      triples: whole(options.triples, '--triples', 1),
+      from: versionBefore,
+      random: () => seededRandom(seed),
+    },
     servers: whole(options.servers, '--servers', 1),
     rounds: whole(options.rounds, '--rounds', 0),
     nodeDeaths: whole(options.nodeDeaths, '--node-deaths', 0),
     fullVolumes: options.fullVolumes ?? false,
   };
-  const upgrades = extent.parts.includes('kills') && extent.kills.commands.includes('upgrade');
+  const upgrades =
+    (extent.parts.includes('kills') && extent.kills.commands.includes('upgrade')) ||
+    (extent.parts.includes('matrix') && extent.matrix.operations.includes('upgrade'));
   const state = await sandboxUp(
     { name: options.sandbox, workers: 0, infraNodes: 3, alsoVersions: upgrades ? [versionBefore] : [] },
     reporter,
@@ -127,6 +138,8 @@ const program = new Command('faults')
     'calls after which each is killed, evenly spread over all; default: all of deploy and destroy, 20 of the others',
   )
   .option('--skip <N>', 'leave out what an earlier run with the same --seed and --points tried of a sample', '0')
+  .option('--operation <NAME...>', `operations of the matrix: ${operationNames.join(', ')}`)
+  .option('--triples <N>', 'pairs of those to try: the first killed, the second run, the first run again', '8')
   .option('--servers <N>', 'bad servers to try', '1000')
   .option('--rounds <N>', 'kills of each component while clients write', '20')
   .option('--node-deaths <N>', 'deaths of an infra node meanwhile, with everything that anybody has on it', '0')

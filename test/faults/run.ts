@@ -4,11 +4,12 @@ import { type ClockReport, outlive } from './clock.ts';
 import { killCommand, steppedNames } from './command-kills.ts';
 import { runEveryChange, runEveryLook } from './every-command.ts';
 import { type KillExtent, type KillReport, killDeploys, killDestroys } from './kill-points.ts';
+import { type MatrixExtent, type MatrixReport, runMatrix } from './matrix.ts';
 import type { Place } from './place.ts';
 import type { FaultReport, Faults, Part } from './report.ts';
 import { SecretSearch } from './secrets.ts';
 
-export const partNames = ['kills', 'servers', 'writes', 'clock', 'secrets'] as const;
+export const partNames = ['kills', 'matrix', 'servers', 'writes', 'clock', 'secrets'] as const;
 export type PartName = (typeof partNames)[number];
 
 /** Commands that are killed. */
@@ -18,6 +19,7 @@ export type KilledName = (typeof killedNames)[number];
 export interface Extent {
   parts: readonly PartName[];
   kills: KillExtent & { commands: readonly KilledName[]; random(): () => number };
+  matrix: MatrixExtent & { random(): () => number };
   /** Bad servers, at most. */
   servers: number;
   /** How often each component of a plane is killed while clients write to it. */
@@ -51,6 +53,11 @@ export async function runFaults(
       details[`${name} killed`] = report;
       parts.push(partOf(report));
     }
+  if (extent.parts.includes('matrix') && !faults.isOver()) {
+    const report = await runMatrix(place, extent.matrix, { ...faults, random: extent.matrix.random() });
+    details.matrix = report;
+    parts.push(partOfMatrix(report));
+  }
   if (extent.parts.includes('servers')) {
     const report = await tryBadServers(place, extent.servers, faults);
     details['bad servers'] = report;
@@ -112,6 +119,20 @@ function partOf(report: KillReport): Part {
         ? [`${report.next} of the sample's ${report.sample} tried so far: --skip ${report.next} goes on`]
         : []),
       ...(report.missed.length > 0 ? [`not come by this time: ${report.missed.join(', ')}`] : []),
+    ],
+    findings: report.findings,
+    seconds: report.seconds,
+  };
+}
+
+function partOfMatrix(report: MatrixReport): Part {
+  return {
+    name: 'an operation killed, another one run, and the first again',
+    figures: [
+      `${report.tried} of ${report.pairs} pairs tried, ${report.good} good`,
+      `${(report.seconds / Math.max(1, report.tried)).toFixed(1)} s a triple`,
+      ...report.rows,
+      ...report.refused.map((each) => `refused: ${each}`),
     ],
     findings: report.findings,
     seconds: report.seconds,
