@@ -15,6 +15,7 @@ import type { Reporter } from '../../src/ui/reporter.ts';
 import { table } from '../../src/ui/table.ts';
 import { type MachineState, machineLine, machineState } from './machine.ts';
 import { Bench } from './plane.ts';
+import { cli } from './run.ts';
 import { type Summary, summarize } from './statistics.ts';
 
 /** One command, run several times. */
@@ -53,7 +54,6 @@ export async function measureCommands(
     await bench.deploy(['--profile', 'lite']);
     const neighbours = await Neighbours.make(options.sandbox, bench, options.planes - 1);
     try {
-      const cli = path.join(path.dirname(process.argv[1]!), 'cli.js');
       const admin = { KUBECONFIG: new InfraCredentials(requireState(options.sandbox)).file('admin.kubeconfig') };
       const delegate = { KUBECONFIG: neighbours.kubeconfig };
       const cases: Case[] = [

@@ -1,53 +1,46 @@
 import { expect, test } from 'vitest';
+import { deploySteps } from '../../src/operations/deploy/steps.ts';
 import { logTime, phasesOf } from './phases.ts';
 
-const lines = [
-  [200, 'k8sk8s 0.1.0 at https://10.0.0.1:6443'],
-  [400, 'CHECK: Access to cluster confirmed'],
-  [410, 'CHECK: The quota has room for the control plane'],
-  [500, 'service "apiserver" created'],
-  [501, 'ingress "k8s-on-k8s" created'],
-  [520, 'certificate ca issued'],
-  [521, 'certificate apiserver issued'],
-  [600, 'secret "etcd" created'],
-  [650, 'statefulset "etcd" created'],
-  [651, 'Starting etcd: etcd: waiting for a node and its volume (1 ms)'],
-  [900, 'Starting etcd: etcd: starting registry.k8s.io/etcd:3.7.3-0 (250 ms)'],
-  [1210, 'deployment "kube-apiserver" created'],
-  [3600, 'deployment "kube-scheduler" created'],
-  [4000, 'AVAILABLE ! (3.3 s)'],
-  [4200, 'daemonset "kube-proxy" created'],
-  [4300, 'service "kube-dns" created'],
-  [4400, 'file "tls/kubeconfig" created'],
-] as const;
+const steps = [
+  { name: 'record', from: 430, to: 450 },
+  { name: 'addresses', from: 450, to: 501 },
+  { name: 'certificates', from: 501, to: 521 },
+  { name: 'control-plane', from: 530, to: 1210 },
+  { name: 'available', from: 1210, to: 4000 },
+  { name: 'addons', from: 4001, to: 4300 },
+  { name: 'kubeconfigs', from: 4300, to: 4400 },
+  { name: 'components-ready', from: 4400, to: 4700 },
+];
 
 test('a deploy is told apart into the pieces that it took', () => {
   const phases = phasesOf(
-    lines.map(([at, text]) => ({ at, text })),
+    { began: 200, end: 4800, steps },
     { etcd: { runs: 1200, serves: 1500 }, 'kube-apiserver': { runs: 1600, serves: 3500 } },
-    4800,
   );
   expect(Object.fromEntries(phases.map(({ name, from, to }) => [name, [from, to]]))).toEqual({
     'process start': [0, 200],
-    preflight: [200, 410],
-    address: [410, 501],
+    preflight: [200, 430],
+    address: [450, 501],
     certificates: [501, 521],
-    apply: [521, 650],
-    'etcd: node and volume': [650, 900],
-    'etcd: pod and container': [900, 1200],
+    'etcd: volume, pod and container': [530, 1200],
     'etcd: serves': [1200, 1500],
     'API server: pod and container': [1210, 1600],
     'API server: serves': [1600, 3500],
     'API server: ready': [3500, 4000],
-    'child assets': [4000, 4300],
+    'child assets': [4001, 4300],
     kubeconfigs: [4300, 4400],
     'all components ready': [4400, 4800],
   });
 });
 
+test('the steps are those that deploy has', () => {
+  expect(deploySteps.map(({ name }) => name)).toEqual(expect.arrayContaining(steps.map(({ name }) => name)));
+});
+
 test('what was not seen is left out', () => {
-  const phases = phasesOf([{ at: 10, text: 'CHECK: x' }], {}, 20);
-  expect(phases.map(({ name }) => name)).toEqual(['process start', 'preflight']);
+  const phases = phasesOf({ began: 10, end: 20, steps: [] }, {});
+  expect(phases.map(({ name }) => name)).toEqual(['process start']);
 });
 
 test('reads the kubelet’s time of a log line', () => {

@@ -1,4 +1,4 @@
-import type { Line } from './run.ts';
+import type { StepTime } from '../../src/rollout/steps.ts';
 
 /** A piece of a deploy's way, in milliseconds since its command was started. Pieces may lie beside each other. */
 export interface Phase {
@@ -16,40 +16,33 @@ export interface ContainerTimes {
 }
 
 /**
- * The waterfall of a `deploy --verbose`: from what it said when, and from its containers' logs. A phase whose end was
- * not seen is left out. Pure.
+ * The waterfall of a deploy: from the times of its steps, as `deploy --output json` tells them, and from its containers' logs. A
+ * phase whose end was not seen is left out. Pure.
+ *
+ * @param began when the command said its first word
  */
-export function phasesOf(lines: Line[], containers: Record<string, ContainerTimes>, end: number): Phase[] {
-  const last = (pattern: RegExp, before = end) =>
-    lines.findLast(({ at, text }) => at <= before && pattern.test(text))?.at;
-  const first = (pattern: RegExp) => lines.find(({ text }) => pattern.test(text))?.at;
-  const began = first(/./);
-  const preflight = last(/^CHECK: /);
-  const certificates = last(/^certificate \S+ issued/);
-  const address = last(/^(service|ingress) "[^"]+" created/, first(/^certificate \S+ issued/));
-  const etcdApplied = first(/^statefulset "etcd" created/);
-  const etcdPlaced = first(/etcd: starting /) ?? etcdApplied;
-  const available = first(/^AVAILABLE !/);
-  const file = first(/^file "/);
-  const childAssets = lines.findLast(
-    ({ at, text }) => /^[a-z]+ "[^"]+" created/.test(text) && at > (available ?? 0) && at < (file ?? end),
-  )?.at;
+export function phasesOf(
+  { began, end, steps }: { began: number | undefined; end: number; steps: StepTime[] },
+  containers: Record<string, ContainerTimes>,
+): Phase[] {
+  const step = (name: string) => steps.find((each) => each.name === name);
   const { etcd, 'kube-apiserver': apiserver } = containers;
+  const made = step('control-plane');
+  const available = step('available')?.to;
   const rows: [string, number | undefined, number | undefined][] = [
     ['process start', 0, began],
-    ['preflight', began, preflight],
-    ['address', preflight, address],
-    ['certificates', address, certificates],
-    ['apply', certificates, etcdApplied],
-    ['etcd: node and volume', etcdApplied, etcdPlaced],
-    ['etcd: pod and container', etcdPlaced, etcd?.runs],
+    ['preflight', began, steps[0]?.from],
+    ['address', step('addresses')?.from, step('addresses')?.to],
+    ['certificates', step('certificates')?.from, step('certificates')?.to],
+    ['etcd: volume, pod and container', made?.from, etcd?.runs],
     ['etcd: serves', etcd?.runs, etcd?.serves],
-    ['API server: pod and container', first(/^deployment "kube-apiserver" created/), apiserver?.runs],
+    // The step ends when the API server's Deployment is there.
+    ['API server: pod and container', made?.to, apiserver?.runs],
     ['API server: serves', apiserver?.runs, apiserver?.serves],
     ['API server: ready', apiserver?.serves, available],
-    ['child assets', available, childAssets],
-    ['kubeconfigs', childAssets, last(/^file "/)],
-    ['all components ready', last(/^file "/), end],
+    ['child assets', step('addons')?.from, step('addons')?.to],
+    ['kubeconfigs', step('kubeconfigs')?.from, step('kubeconfigs')?.to],
+    ['all components ready', step('components-ready')?.from, end],
   ];
   return rows.flatMap(([name, from, to]) => (from === undefined || to === undefined ? [] : [{ name, from, to }]));
 }

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import type { InfraCluster } from '../../src/kube/infra-cluster.ts';
 import { anyPlaneSelector } from '../../src/plane/names.ts';
+import type { StepTime } from '../../src/rollout/steps.ts';
 import { sandboxEnvironment } from '../../src/sandbox/delegate.ts';
 import { sandboxHost } from '../../src/sandbox/host.ts';
 import { connectByFile } from '../connect-by-file.ts';
@@ -51,12 +52,13 @@ export class Bench {
   }
 
   async deploy(options: string[] = []): Promise<Deployed> {
-    const finished = await this.k8sk8s('deploy', '-h', this.host, '--verbose', ...options);
+    const finished = await this.k8sk8s('deploy', '-h', this.host, '--output', 'json', ...options);
+    const { steps } = JSON.parse(finished.stdout) as { steps: StepTime[] };
     const containers = await this.#containerTimes(finished.started);
     return {
       availableMs: availableAt(finished),
       doneMs: finished.milliseconds,
-      phases: phasesOf(finished.lines, containers, finished.milliseconds),
+      phases: phasesOf({ began: finished.lines[0]?.at, end: finished.milliseconds, steps }, containers),
     };
   }
 

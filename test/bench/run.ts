@@ -17,14 +17,15 @@ export interface Finished {
   milliseconds: number;
 }
 
+/** The command line: beside this program, wherever it is run from. */
+export const cli = path.join(path.dirname(process.argv[1]!), 'cli.js');
+
 /**
  * Runs `k8sk8s …` as a person would and notes when each of its lines came.
  *
  * @throws Error with everything that it said when it fails
  */
 export function k8sk8s(args: string[], options: { env: NodeJS.ProcessEnv; cwd: string }): Promise<Finished> {
-  // Beside this program, wherever it is run from.
-  const cli = path.join(path.dirname(process.argv[1]!), 'cli.js');
   return new Promise((resolve, reject) => {
     const lines: Line[] = [];
     const started = Date.now();
