@@ -2,50 +2,47 @@ import { Readable } from 'node:stream';
 import { expect, test } from 'vitest';
 import type { InfraCluster } from './infra-cluster.ts';
 import type { KubeObject } from './objects.ts';
-import { follow, type WatchEvent } from './watch.ts';
+import { follow } from './watch.ts';
 
-const kind = { apiVersion: 'v1', kind: 'Pod' };
-const pod = (name: string, uid = `uid-${name}`): KubeObject => ({ ...kind, metadata: { name, uid } });
+const pod = (name: string, uid: string): KubeObject => ({
+  apiVersion: 'v1',
+  kind: 'Pod',
+  metadata: { name, uid, resourceVersion: '1' },
+});
+const line = (type: string, object: object) => `${JSON.stringify({ type, object })}\n`;
 
-/** What `follow` tells of a cluster whose lists and watches answer in this order; it ends with the last list. */
-async function told(lists: (KubeObject[] | Error)[], watches: WatchEvent<KubeObject>[][]): Promise<string[]> {
-  const events: string[] = [];
+/** What is told of a cluster of which each list is followed by a watch that ends after these lines. */
+async function toldOf(rounds: { items: KubeObject[]; lines: string[] }[]): Promise<string[]> {
   const stop = new AbortController();
+  const told: string[] = [];
+  let round = -1;
   const cluster = {
-    list: async () => {
-      const items = lists.shift()!;
-      if (lists.length === 0) queueMicrotask(() => stop.abort());
-      if (items instanceof Error) throw items;
-      return { metadata: { resourceVersion: '1' }, items };
+    list: async () => ({ metadata: {}, items: rounds[++round]?.items ?? [] }),
+    watch: async () => {
+      if (round === rounds.length - 1) stop.abort();
+      return Readable.from(rounds[round]!.lines);
     },
-    watch: async () => Readable.from((watches.shift() ?? []).map((event) => `${JSON.stringify(event)}\n`)),
   } as unknown as InfraCluster;
-  await follow(cluster, kind, {}, stop.signal, ({ type, object }) =>
-    events.push(`${type} ${object.metadata.name} ${object.metadata.uid}`),
+  await follow(cluster, { apiVersion: 'v1', kind: 'Pod' }, {}, stop.signal, ({ type, object }) =>
+    told.push(`${type} ${object.metadata.uid}`),
   );
-  return events;
+  return told;
 }
 
-test('what was deleted while no watch was open is told with the next list', async () => {
-  const added: WatchEvent<KubeObject> = { type: 'ADDED', object: pod('b') };
-  expect(await told([[pod('a')], [pod('b')]], [[added]])).toEqual([
-    'ADDED a uid-a',
-    'ADDED b uid-b',
-    'DELETED a uid-a',
-    'ADDED b uid-b',
+test('what is deleted while no watch is open is told when it is listed again', async () => {
+  const told = await toldOf([
+    { items: [pod('etcd-0', 'a'), pod('other', 'b')], lines: [line('MODIFIED', pod('other', 'b'))] },
+    // A StatefulSet's new pod has the name of the old one.
+    { items: [pod('etcd-0', 'c')], lines: [] },
   ]);
+  expect(told).toEqual(['ADDED a', 'ADDED b', 'MODIFIED b', 'DELETED a', 'DELETED b', 'ADDED c']);
 });
 
-test('an object of the same name that was made anew meanwhile is told after the end of the first', async () => {
-  expect(await told([[pod('a', '1')], [pod('a', '2')]], [])).toEqual(['ADDED a 1', 'DELETED a 1', 'ADDED a 2']);
-});
-
-test('what the watch itself told to be deleted is not told again, and a list that fails deletes nothing', async () => {
-  const deleted: WatchEvent<KubeObject> = { type: 'DELETED', object: pod('a') };
-  expect(await told([[pod('a'), pod('b')], new Error('socket hang up'), [pod('b')]], [[deleted]])).toEqual([
-    'ADDED a uid-a',
-    'ADDED b uid-b',
-    'DELETED a uid-a',
-    'ADDED b uid-b',
+test('a watch that is told that its version is gone, or cut in an event, is opened again from a list', async () => {
+  const told = await toldOf([
+    { items: [], lines: [line('ERROR', { kind: 'Status', code: 410 }), line('ADDED', pod('late', 'x'))] },
+    { items: [pod('etcd-0', 'a')], lines: ['{"type":"ADD'] },
+    { items: [pod('etcd-0', 'a')], lines: [line('DELETED', pod('etcd-0', 'a'))] },
   ]);
+  expect(told).toEqual(['ADDED a', 'ADDED a', 'DELETED a']);
 });

@@ -9,8 +9,8 @@ export type WatchEvent<T> = { type: 'ADDED' | 'MODIFIED' | 'DELETED'; object: T 
 
 /**
  * Lists once, then follows: calls `onEvent` for everything there is and everything that changes until `signal` fires.
- * A watch that ends, breaks or is told 410 Gone is opened again from a fresh list, so an event may be seen twice. What is not
- * in that list any more is told as DELETED, as it was last seen.
+ * A watch that ends, breaks or is told 410 Gone is opened again from a fresh list, so an event may be seen twice; what was
+ * deleted meanwhile is told with the object as it was last seen.
  */
 export async function follow<T extends KubeObject>(
   cluster: InfraCluster,
@@ -19,7 +19,6 @@ export async function follow<T extends KubeObject>(
   signal: AbortSignal,
   onEvent: (event: WatchEvent<T>) => void,
 ): Promise<void> {
-  /** By UID: an object that was made anew under the same name is another. */
   const seen = new Map<string | undefined, T>();
   const tell = (event: WatchEvent<T>) => {
     const { uid } = event.object.metadata;
@@ -31,7 +30,7 @@ export async function follow<T extends KubeObject>(
     try {
       const list = await cluster.list<T>(kind, options);
       const there = new Set(list.items.map(({ metadata }) => metadata.uid));
-      for (const [uid, object] of [...seen]) if (!there.has(uid)) tell({ type: 'DELETED', object });
+      for (const [uid, object] of seen) if (!there.has(uid)) tell({ type: 'DELETED', object });
       for (const object of list.items) tell({ type: 'ADDED', object });
       const stream = await cluster.watch(kind, { ...options, resourceVersion: list.metadata.resourceVersion }, signal);
       for await (const line of createInterface({ input: stream, crlfDelay: Number.POSITIVE_INFINITY })) {
