@@ -120,7 +120,8 @@ async function printPlan(cluster: InfraCluster, choose: SpecChoice, options: Dep
   }
   for (const name of created) process.stdout.write(`would create ${name}\n`);
   for (const name of changed) process.stdout.write(`would change ${name}\n`);
-  for (const each of replaced) process.stdout.write(`${describeReplacement(each, 'would be')}\n`);
+  for (const each of replaced.filter(({ pods }) => pods.length > 0))
+    process.stdout.write(`${describeReplacement(each, 'would be')}\n`);
   process.stdout.write(
     `${created.length} would be created, ${changed.length} changed, ${unchanged.length} stay as they are; nothing was changed.\n`,
   );

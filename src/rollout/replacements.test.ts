@@ -107,6 +107,13 @@ test('a renewed certificate replaces no pod but of a program that reads it once,
   ]);
 });
 
+test('a component whose pod cannot be made is one that changes all the same', async () => {
+  const store = deployed(await planeOf());
+  store.objects.delete('pods/kube-scheduler-0');
+  const [replaced] = await found(store, await planeOf({ schedulerArgs: ['v=2'] }));
+  expect(replaced).toMatchObject({ component: 'kube-scheduler', pods: [], cause: 'asked' });
+});
+
 test('what somebody changed is put back, and what an earlier run had begun is ended', async () => {
   const plane = await planeOf();
   const store = deployed(plane);

@@ -13,7 +13,7 @@ import { configHash, templateHash, templateHashOf } from '../plane/workloads.ts'
 /** Pods of a component that a change of the plane replaces. */
 export interface Replacement {
   component: Component;
-  /** Names of the pods that go. */
+  /** Names of the pods that go; none where those that should be there cannot be made. */
   pods: string[];
   /** What changes: `arguments (max-requests-inflight)`, `certificates (konnectivity-server)`, `image (etcd:3.7.3-0)`. */
   changed: string[];
@@ -84,7 +84,7 @@ export function replacementsOf(
     const renewed = asked || (next.kind === 'Deployment' && fields.length > 0);
     const own = pods.filter((pod) => isOf(pod, component) && !pod.metadata.deletionTimestamp);
     const gone = own.filter((pod) => renewed || pod.metadata.annotations?.[templateHash] !== templateHashOf(next));
-    if (gone.length === 0) return [];
+    if (!renewed && gone.length === 0) return [];
     const cause = asked ? 'asked' : renewed ? 'drift' : 'unfinished';
     const files = () => changedStartFiles(componentNamed(component), existing.ofKind<Secret>('Secret'), secrets);
     return [
@@ -100,14 +100,15 @@ export function replacementsOf(
 
 /** `kube-apiserver: its pod is replaced, since its arguments (max-requests-inflight) change`. Pure. */
 export function describeReplacement({ component, pods, changed, cause }: Replacement, verb = 'is'): string {
-  const [whose, are] = pods.length === 1 ? ['its pod', verb] : [`its ${pods.length} pods`, verb.replace(/^is/, 'are')];
+  const several = pods.length !== 1;
+  const [whose, are] = several ? [`its ${pods.length} pods`, verb.replace(/^is/, 'are')] : ['its pod', verb];
   const what = changed.join(', ') || 'pod template';
   const why = {
     asked: `to change its ${what}`,
     drift: `to put back its ${what}, which somebody changed`,
     unfinished: 'as an earlier run had begun',
   }[cause];
-  return `${component}: ${whose} ${are} replaced${pods.length === 1 ? '' : ' one after the other'}, ${why}`;
+  return `${component}: ${whose} ${are} replaced${several ? ' one after the other' : ''}, ${why}`;
 }
 
 function isOf({ metadata }: Pod, component: Component): boolean {

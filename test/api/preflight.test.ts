@@ -341,7 +341,7 @@ describe('what the namespace allows', () => {
 
   test('a quota that is too small for one pod is told once, with the sum', async () => {
     const { text, failed } = await outcome(await withQuota({ 'requests.memory': '100Mi' }), 'quota');
-    expect(text).toMatch(/100Mi of requests\.memory.* 488Mi/);
+    expect(text).toMatch(/100Mi of requests\.memory.* 500Mi/);
     expect(failed).toEqual(['quota']);
   });
   test('quotas that are just large enough, however they are written', async () => {

@@ -107,7 +107,7 @@ async function tellReplacements(state: DeployState): Promise<void> {
   const { cluster, record, spec, addresses, storage, bundle, existing, held } = state;
   const rendered = renderPlane({ record, spec, addresses, storage, bundle });
   state.replaced = await findReplacements(cluster, record.planeId, rendered, existing);
-  for (const each of state.replaced) held.reporter.line(describeReplacement(each));
+  for (const each of state.replaced) if (each.pods.length > 0) held.reporter.line(describeReplacement(each));
 }
 
 /** A wrong option, file or image must not cost the plane that runs: what would be replaced is tried beside it first. */
