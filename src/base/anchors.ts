@@ -35,6 +35,7 @@ export const anchors = [
   'container-start',
   'change-refused',
   'no-room-for-trial',
+  'change-undone',
   'crash-loop',
   'added-container',
   'volume-full',

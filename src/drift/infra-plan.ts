@@ -52,6 +52,7 @@ async function planOver(
     record,
     apply,
     members: spec.etcdMembers,
+    opening: record.phase !== 'available',
     settle: async (services) => services,
   } as Preparation;
   await runSteps([storageStep, addressesStep, certificatesStep], state, never);

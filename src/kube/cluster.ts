@@ -33,6 +33,13 @@ interface VersionInfo {
   buildDate: string;
 }
 
+/** Of https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/delete-options/. */
+interface DeleteOptions {
+  propagationPolicy?: 'Background' | 'Orphan';
+  /** Seconds that a pod is given to end; its own when left out. */
+  gracePeriodSeconds?: number;
+}
+
 /** Calls that both clusters answer. Reads and writes go through the paths of resources.ts, nothing is stripped or cached. */
 export abstract class Cluster {
   readonly transport: Transport;
@@ -144,12 +151,13 @@ export abstract class Cluster {
     namespace: string | undefined,
     name: string,
     uid: string | undefined,
-    propagationPolicy: 'Background' | 'Orphan' = 'Background',
+    { propagationPolicy = 'Background', gracePeriodSeconds }: DeleteOptions = {},
   ): Promise<boolean> {
     const body = {
       kind: 'DeleteOptions',
       apiVersion: 'v1',
       propagationPolicy,
+      gracePeriodSeconds,
       preconditions: uid ? { uid } : undefined,
     };
     try {

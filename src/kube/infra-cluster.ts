@@ -92,7 +92,12 @@ export class InfraCluster extends Cluster {
 
   /** Deletes an object and leaves the objects that it made as they are: a StatefulSet's pods go on running. */
   deleteAlone(kind: Kind, name: string, uid?: string): Promise<boolean> {
-    return this.deleteAt(kind, this.namespace, name, uid, 'Orphan');
+    return this.deleteAt(kind, this.namespace, name, uid, { propagationPolicy: 'Orphan' });
+  }
+
+  /** Ends a pod, which is given no more than `gracePeriodSeconds` also where it is ending already. */
+  endPod({ metadata: { name, uid } }: KubeObject, gracePeriodSeconds: number): Promise<boolean> {
+    return this.deleteAt({ apiVersion: 'v1', kind: 'Pod' }, this.namespace, name, uid, { gracePeriodSeconds });
   }
 
   watch(kind: Kind, options: ListOptions & { resourceVersion?: string }, signal: AbortSignal): Promise<Readable> {

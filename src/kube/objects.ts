@@ -10,6 +10,7 @@ interface ObjectMeta {
   generation?: number;
   creationTimestamp?: string;
   deletionTimestamp?: string;
+  deletionGracePeriodSeconds?: number;
   labels?: Record<string, string>;
   annotations?: Record<string, string>;
   managedFields?: { manager?: string; operation?: string; apiVersion?: string; time?: string; subresource?: string }[];
@@ -104,6 +105,7 @@ export interface Workload extends KubeObject {
   spec: {
     replicas?: number;
     updateStrategy?: { type?: string; rollingUpdate?: object };
+    strategy?: { type?: string; rollingUpdate?: { maxSurge?: number; maxUnavailable?: number } };
     template: { metadata?: ObjectMeta; spec: { containers: Container[] } };
   };
   status?: {

@@ -8,7 +8,7 @@ import { planeSelector } from '../plane/names.ts';
 import { templateHash, templateHashOf } from '../plane/workloads.ts';
 import { podFailure, unschedulable } from './pod-failure.ts';
 import { podProblems } from './pod-problems.ts';
-import { Refusals } from './refusals.ts';
+import { Refusals, type RefusedPod } from './refusals.ts';
 import { componentOf, SeenPods } from './seen-pods.ts';
 
 /** A pod may be unschedulable for a moment, while its node or volume is being made. */
@@ -68,11 +68,13 @@ export class PodWatch {
 
   /** What is wrong, once something is. */
   get failure(): UserError | undefined {
-    if (this.#refusals.pod) return this.#refusals.pod;
+    const refused = this.#refusals.pod;
+    if (refused && !this.#isOver(refused)) return refused.error;
     for (const { pod, error } of this.#failures.values()) if (this.#counts(pod)) return error;
     // A volume that is made where its pod goes is made before the pod has its node.
     const bindsVolume = this.#seen.of('etcd').some((pod) => !pod.spec.nodeName);
     if (bindsVolume && this.#refusals.volume) return this.#refusals.volume;
+    if (this.#seen.makesRoom) return undefined;
     const pod = this.#seen.unschedulable(unschedulableGrace).find((each) => !waitsForClaim(each) && this.#counts(each));
     return pod && unschedulable(pod);
   }
@@ -103,6 +105,12 @@ export class PodWatch {
 
   close(): void {
     this.#stop.abort();
+  }
+
+  /** The pod came after all, or will, since another one is leaving its room. */
+  #isOver({ component, when, byQuota }: RefusedPod): boolean {
+    const came = this.#seen.of(component).some(({ metadata }) => Date.parse(metadata.creationTimestamp ?? '') >= when);
+    return came || (byQuota && this.#seen.makesRoom);
   }
 
   #counts(pod: Pod): boolean {

@@ -3,18 +3,29 @@ import { again, words } from '../base/words.ts';
 import { field } from '../config/flags.ts';
 import type { InfraCluster } from '../kube/infra-cluster.ts';
 import type { Event } from '../kube/objects.ts';
-import { componentNames } from '../plane/components/lookup.ts';
+import { type Component, componentNames } from '../plane/components/lookup.ts';
 import { refusedPod } from './admission.ts';
 import { makesPodsOf } from './pod-problems.ts';
 
 /** A provisioner tries again after a failure of its own. */
 const volumeGrace = 15_000;
 
+export interface RefusedPod {
+  component: Component;
+  /** Milliseconds since 1970; the server counts whole seconds. */
+  when: number;
+  error: UserError;
+  /** A pod that ends gives its share back, and its successor is tried again. */
+  byQuota: boolean;
+}
+
+const isQuota = ({ message = '' }: Event): boolean => message.includes('exceeded quota');
+
 /** What the infra cluster says, by the namespace's events, that it does not make: a pod, a volume of etcd. */
 export class Refusals {
   readonly #cluster: InfraCluster;
   readonly #since = Date.now();
-  #pod: UserError | undefined;
+  #pod: RefusedPod | undefined;
   /** The first refusal to make a volume, since when, and whether trying again cannot help. */
   #volume: { since: number; hopeless: boolean; claim: string; message: string } | undefined;
 
@@ -31,11 +42,12 @@ export class Refusals {
       this.#examineVolume(event).catch(() => undefined);
     if (event.reason !== 'FailedCreate' || (kind !== 'ReplicaSet' && kind !== 'StatefulSet')) return;
     const component = componentNames.find((each) => makesPodsOf(name, each));
-    if (component) this.#pod ??= refusedPod(component, event.message ?? '');
+    if (component)
+      this.#pod = { component, when, error: refusedPod(component, event.message ?? ''), byQuota: isQuota(event) };
   }
 
-  /** A pod of a component that could not be made. */
-  get pod(): UserError | undefined {
+  /** The last pod of a component that could not be made. */
+  get pod(): RefusedPod | undefined {
     return this.#pod;
   }
 

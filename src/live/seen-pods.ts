@@ -7,12 +7,18 @@ import { isReady } from './pods.ts';
 /** A pod that has had its node for this many milliseconds and no container waits for its image. */
 const pullGrace = 2000;
 
+/** Milliseconds in which a controller that was refused a pod tries again. */
+const roomGrace = 30_000;
+
 /** A plane's pods as a watch tells of them, and since when they are as they are. */
 export class SeenPods {
   readonly #pods = new Map<string, Pod>();
   /** When a pod was first seen with its node, and without one that takes it. */
   readonly #placedSince = new Map<string, number>();
   readonly #unschedulableSince = new Map<string, number>();
+  /** Pods that are on their way out, and when the last of them was gone. */
+  readonly #ending = new Set<string>();
+  #endedAt = -Infinity;
   /** How many pods a component is to have. */
   wanted = new Map<string, number>();
 
@@ -21,6 +27,8 @@ export class SeenPods {
     const { name, deletionTimestamp } = object.metadata;
     if (type === 'DELETED' || deletionTimestamp) {
       for (const map of [this.#pods, this.#placedSince, this.#unschedulableSince]) map.delete(name);
+      if (type !== 'DELETED') this.#ending.add(name);
+      else if (this.#ending.delete(name)) this.#endedAt = performance.now();
       return undefined;
     }
     const now = performance.now();
@@ -45,6 +53,11 @@ export class SeenPods {
     return [...this.#unschedulableSince]
       .filter(([, since]) => now - since >= milliseconds)
       .flatMap(([name]) => this.#pods.get(name) ?? []);
+  }
+
+  /** A pod is ending or has just ended, so that another one may get its room, also by a controller that waits between its tries. */
+  get makesRoom(): boolean {
+    return this.#ending.size > 0 || performance.now() - this.#endedAt < roomGrace;
   }
 
   ready(component: string): number {

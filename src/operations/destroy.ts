@@ -6,6 +6,7 @@ import type { InfraCluster } from '../kube/infra-cluster.ts';
 import { type KubeObject, nameOf } from '../kube/objects.ts';
 import type { Held } from '../live/held.ts';
 import { takeInventory } from '../live/inventory.ts';
+import { hastenApiServers } from '../live/pods.ts';
 import { withLock } from '../live/with-plane.ts';
 import { recordName } from '../plane/names.ts';
 import type { PlaneRecord } from '../plane/record.ts';
@@ -82,6 +83,7 @@ async function untilClientsEnded({ cluster, signal }: Held): Promise<void> {
   await waitAtMost({
     until: async () => {
       const { pods } = await takeInventory(cluster);
+      await hastenApiServers(cluster, pods);
       return pods.every(({ metadata }) => metadata.labels?.['app.kubernetes.io/name'] === 'etcd');
     },
     timeout: 10_000,

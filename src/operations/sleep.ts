@@ -10,7 +10,7 @@ import { podsOf } from '../live/pods.ts';
 import { updateRecord } from '../live/record.ts';
 import { type HeldPlane, withPlane } from '../live/with-plane.ts';
 import type { Asleep } from '../plane/record.ts';
-import { renderPlane } from '../plane/render.ts';
+import { renderExposure, renderPlane } from '../plane/render.ts';
 import { connectWhenAvailable, waitComponentsReady } from '../rollout/available.ts';
 import { renewLeaves } from '../rollout/renew-leaves.ts';
 import { startOrder, waitEtcdStarts } from '../rollout/start-order.ts';
@@ -76,6 +76,7 @@ async function wake(plane: HeldPlane): Promise<string | undefined> {
   const diagnosis = new PodWatch(cluster, record.planeId);
   try {
     diagnosis.expect(workloads.map((each) => withPods(each, replicas)));
+    await openService(plane, true);
     const start = (some: Workload[]) => scale(cluster, some, (name) => podsOfAwake(name, replicas));
     const { first, apiServer, clients } = startOrder(workloads, (workload) => workload);
     await start(first);
@@ -83,12 +84,19 @@ async function wake(plane: HeldPlane): Promise<string | undefined> {
     await start(apiServer);
     await untilAnswers(plane, diagnosis, held, () => start(clients));
     await waitComponentsReady(diagnosis, timeout, signal);
+    await openService(plane, false);
     await updateRecord(held, (now) => ({ ...now, asleep: undefined }));
     if (record.asleep.snapshot) await deleteSnapshot(cluster, record.asleep.snapshot);
     return plane.addresses.publicServer;
   } finally {
     diagnosis.close();
   }
+}
+
+/** Until an API server is Ready, its service leads to one that is not: see docs/adr/0004-not-ready-addresses.md. */
+async function openService({ record, spec, held }: HeldPlane, opening: boolean): Promise<void> {
+  const { services } = renderExposure(record.planeId, spec, { opening });
+  await Promise.all(services.map((service) => held.cluster.apply(service)));
 }
 
 function podsOfAwake(name: string, replicas: Asleep['replicas']): number {

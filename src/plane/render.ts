@@ -3,7 +3,7 @@ import type { ClusterSpec } from '../config/schema.ts';
 import type { ConfigMap, KubeObject, Secret, Service, Workload } from '../kube/objects.ts';
 import type { CertificateContext, PkiBundle } from '../pki/certificates.ts';
 import { type Addresses, hostAndPort } from './addresses.ts';
-import type { PlaneComponent } from './components/component.ts';
+import type { PlaneComponent, ServiceMoment } from './components/component.ts';
 import { type Membership, settledMembership } from './components/etcd/membership.ts';
 import { buildIngress } from './components/kube-apiserver/ingress.ts';
 import { byComponent, type Component } from './components/lookup.ts';
@@ -47,7 +47,7 @@ export interface RenderedPlane {
 export function renderPlane(source: PlaneSource): RenderedPlane {
   const { record, spec, addresses, storage, bundle } = source;
   const { planeId } = record;
-  const { services, ingress } = renderExposure(planeId, spec);
+  const { services, ingress } = renderExposure(planeId, spec, { opening: record.phase !== 'available' });
   const secrets = buildSecrets(bundle, {
     planeId,
     spec,
@@ -72,15 +72,13 @@ export function renderPlane(source: PlaneSource): RenderedPlane {
 /**
  * How the plane is reached in and from the infra cluster, which gives these objects the addresses that the rest of the
  * plane follows from. Pure.
- *
- * @param members as many etcd members as need an address: while their number changes, the larger one
  */
 export function renderExposure(
   planeId: string,
   spec: ClusterSpec,
-  members?: number,
+  moment: Partial<ServiceMoment>,
 ): Pick<RenderedPlane, 'services' | 'ingress'> {
-  return { services: buildServices(planeId, spec, members), ingress: buildIngress(planeId, spec) };
+  return { services: buildServices(planeId, spec, moment), ingress: buildIngress(planeId, spec) };
 }
 
 function inOrder(plane: Omit<RenderedPlane, 'all'>): KubeObject[] {

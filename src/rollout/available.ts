@@ -130,40 +130,68 @@ async function firstAnswer(cluster: HostedCluster): ReturnType<HostedCluster['re
 }
 
 /**
- * Waits until the pods of changed Deployments are all of the newest template; at once where nothing was changed.
+ * Waits until the pods of changed Deployments are all of the newest template; at once where nothing was changed. Where there
+ * is no room for a new pod beside the old one, the old one ends first.
  *
- * @param timeout milliseconds
  * @throws UserError with the cause when the new pods do not come up
  */
 export async function waitRolledOut(
   cluster: InfraCluster,
   workloads: Workload[],
   diagnosis: PodWatch,
-  timeout: number,
-  signal: AbortSignal,
+  work: Work,
 ): Promise<void> {
   await Promise.all(
     workloads
       .filter((workload) => !isRolledOut(workload))
-      .map((workload) =>
-        waitFor({
-          until: async () => {
-            const now = await cluster.get<Workload>(workload, workload.metadata.name);
-            return now === undefined || isRolledOut(now);
-          },
-          failure: () => diagnosis.failure,
-          timeout,
-          signal,
-          every: pollEvery,
-          late: (after) =>
-            new UserError({
-              what: `the new pods of ${workload.metadata.name} did not become ready within ${after}`,
-              fix: words`look at: ${command('status', cluster.namespace)}`,
-              anchor: 'not-available',
-            }),
-        }),
-      ),
+      .map((workload) => untilRolledOut(cluster, workload, diagnosis, work)),
   );
+}
+
+async function untilRolledOut(
+  cluster: InfraCluster,
+  workload: Workload,
+  diagnosis: PodWatch,
+  { reporter, timeout, signal }: Work,
+): Promise<void> {
+  const { name } = workload.metadata;
+  const setSurge = (rollingUpdate: { maxSurge: number; maxUnavailable: number }) =>
+    cluster.merge(workload, name, { spec: { strategy: { rollingUpdate } } });
+  let surges = (workload.spec.strategy?.rollingUpdate?.maxSurge ?? 0) > 0;
+  let madeRoom = Number.NEGATIVE_INFINITY;
+  await waitFor({
+    until: async () => {
+      const now = await cluster.get<Workload>(workload, name);
+      const lacking = surges ? diagnosis.failure : undefined;
+      if (!lacking || !lacksRoom(lacking)) return now === undefined || isRolledOut(now);
+      reporter.warn(
+        `there is no room for a second pod of ${name}, so the old one ends before the new one starts, and nobody answers meanwhile: ${lacking.why}`,
+      );
+      await setSurge({ maxSurge: 0, maxUnavailable: 1 });
+      surges = false;
+      madeRoom = performance.now();
+      return false;
+    },
+    failure: () => (performance.now() - madeRoom < roomGrace ? undefined : diagnosis.failure),
+    timeout,
+    signal,
+    every: pollEvery,
+    late: (after) =>
+      new UserError({
+        what: `the new pods of ${name} did not become ready within ${after}`,
+        fix: words`look at: ${command('status', cluster.namespace)}`,
+        anchor: 'not-available',
+      }),
+  });
+  if (Number.isFinite(madeRoom)) await setSurge({ maxSurge: 1, maxUnavailable: 0 });
+}
+
+/** Milliseconds in which the old pod is told to end. */
+const roomGrace = 10_000;
+
+/** A quota or the nodes have no room for the pod. */
+function lacksRoom({ anchor, why }: UserError): boolean {
+  return anchor === 'unschedulable' || (anchor === 'pod-refused' && `${why}`.includes('exceeded quota'));
 }
 
 /** Whether all pods of a workload are of its newest template and ready. Pure. */

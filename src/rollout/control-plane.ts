@@ -96,7 +96,11 @@ export async function ensureControlPlane(plane: PlaneInMaking): Promise<() => Pr
   diagnosis.applied(now, (object) => existing.find(object));
   // Of a plane that was there, the old pods still answer: nothing that they say counts.
   const were = now.filter((object) => existing.find(object)) as Workload[];
-  await waitReplaced(cluster, record.planeId, were, workloads, diagnosis, { timeout, signal: stop });
+  await waitReplaced(cluster, record.planeId, were, workloads, diagnosis, {
+    reporter,
+    timeout,
+    signal: stop,
+  });
   if (apiServer.length > 0) {
     await waitEtcdStarts(diagnosis, { reporter, timeout, signal: stop });
     await apply(apiServer);

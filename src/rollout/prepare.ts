@@ -23,6 +23,8 @@ export interface Preparation {
   readonly record: PlaneRecord;
   /** As many services of etcd members as are there or wanted, whichever is more. */
   readonly members: number;
+  /** No API server of the plane serves yet. */
+  readonly opening: boolean;
   /** Server-side apply, or the dry run of it. */
   apply(objects: KubeObject[]): Promise<KubeObject[]>;
   /** Waits for addresses that come later; a dry run takes what is there. */
@@ -55,9 +57,9 @@ export const storageStep: Step<Preparation> = {
 export const addressesStep: Step<Preparation> = {
   name: 'addresses',
   async run(state) {
-    const { spec, record, members } = state;
+    const { spec, record, members, opening } = state;
     const { planeId, issuers } = record;
-    const { services: wanted, ingress } = renderExposure(planeId, spec, members);
+    const { services: wanted, ingress } = renderExposure(planeId, spec, { members, opening });
     state.exposure = await state.apply([...wanted, ...ingress]);
     const services = state.exposure.filter((object): object is Service => object.kind === 'Service');
     state.addresses = addressesOf(spec, await state.settle(services), issuers);

@@ -9,7 +9,7 @@ import { settledMembership } from '../plane/components/etcd/membership.ts';
 import type { Component } from '../plane/components/lookup.ts';
 import { renderPlane } from '../plane/render.ts';
 import type { Reporter } from '../ui/reporter.ts';
-import type { Patience, Work } from '../ui/work.ts';
+import type { Work } from '../ui/work.ts';
 import { waitAvailable, waitRolledOut } from './available.ts';
 
 /**
@@ -43,8 +43,9 @@ export async function waitReplaced(
   now: Workload[],
   built: KubeObject[],
   diagnosis: PodWatch,
-  { timeout, signal }: Patience,
+  work: Work,
 ): Promise<void> {
+  const { timeout, signal } = work;
   const statefulSet = now.some(isStatefulSet) && built.find(isStatefulSet);
   await Promise.all([
     statefulSet &&
@@ -53,8 +54,7 @@ export async function waitReplaced(
       cluster,
       now.filter(({ kind }) => kind === 'Deployment'),
       diagnosis,
-      timeout,
-      signal,
+      work,
     ),
   ]);
 }
@@ -72,8 +72,9 @@ export async function rollOut(
   plane: Plane,
   bundle: PkiBundle,
   rolled: Component[],
-  { reporter, timeout, signal }: Work,
+  work: Work,
 ): Promise<Applied> {
+  const { reporter, timeout, signal } = work;
   const { planeId } = plane.record;
   const applied = nothingApplied();
   const existing = await Existing.read(cluster);
@@ -90,7 +91,7 @@ export async function rollOut(
     diagnosis.expect(workloads);
     await applySecrets(cluster, planeId, rendered.secrets, existing, applied, reporter);
     const now = (await applyAll(cluster, planeId, workloads, existing, applied, reporter)) as Workload[];
-    await waitReplaced(cluster, planeId, now, workloads, diagnosis, { timeout, signal });
+    await waitReplaced(cluster, planeId, now, workloads, diagnosis, work);
     await reporter.during(
       'Waiting until the hosted API answers',
       (phase) => waitAvailable(hosted, diagnosis, { timeout, phase, signal }),

@@ -3,7 +3,7 @@ import { again, words } from '../base/words.ts';
 import type { InfraCluster } from '../kube/infra-cluster.ts';
 import type { Pod, Workload } from '../kube/objects.ts';
 import { Existing } from '../live/apply.ts';
-import { podsOf } from '../live/pods.ts';
+import { hastenApiServers, podsOf } from '../live/pods.ts';
 import { belongsTo } from '../plane/names.ts';
 import type { PlaneRecord } from '../plane/record.ts';
 import { waitFor } from '../ui/wait-for.ts';
@@ -43,7 +43,9 @@ export async function untilEnded(
 ): Promise<void> {
   let left: string[] = [];
   const ended = async () => {
-    left = (await podsOf(cluster, record.planeId)).filter(which).map(({ metadata }) => metadata.name);
+    const pods = (await podsOf(cluster, record.planeId)).filter(which);
+    await hastenApiServers(cluster, pods);
+    left = pods.map(({ metadata }) => metadata.name);
     return left.length === 0;
   };
   await reporter.during(

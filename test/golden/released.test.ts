@@ -21,19 +21,29 @@ const kept = ['default', 'options', 'highly-available', 'konnectivity', 'own-net
 /** What today's version changes on purpose, by the object and the fields, of planes that each released version deployed. */
 const meant: Record<string, Record<string, string[]>> = {
   '0.1.0': {
-    // Node 24 in place of 20 beside the API server, and the memory that it takes.
+    // A change of the API server leaves no gap (docs/adr/0004-not-ready-addresses.md); Node 24 in place of 20 beside it.
     'Deployment kube-apiserver': [
+      'spec.strategy.rollingUpdate.maxSurge',
+      'spec.strategy.rollingUpdate.maxUnavailable',
       'spec.template.metadata.annotations["k8sk8s.io/template-hash"]',
       'spec.template.spec.containers[kube-apiserver-egress].image',
       'spec.template.spec.containers[kube-apiserver-egress].resources.requests.memory',
+      'spec.template.spec.containers[kube-apiserver].args',
+      'spec.template.spec.terminationGracePeriodSeconds',
     ],
+    'Service apiserver': ['spec.publishNotReadyAddresses'],
   },
 };
 
 /** Components whose pods a deploy by today's version replaces on a plane of each released version, and what of them changes. */
 const replaced: Record<string, Record<string, string[]>> = {
   '0.1.0': {
-    'kube-apiserver': ['image of kube-apiserver-egress (node:24-slim)', 'resources of kube-apiserver-egress'],
+    'kube-apiserver': [
+      'terminationGracePeriodSeconds',
+      'arguments (shutdown-delay-duration)',
+      'image of kube-apiserver-egress (node:24-slim)',
+      'resources of kube-apiserver-egress',
+    ],
   },
 };
 

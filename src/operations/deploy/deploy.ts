@@ -1,5 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { FilesResult } from '../../access/files.ts';
+import { UserError } from '../../base/errors.ts';
 import { again, command, words } from '../../base/words.ts';
 import type { ClusterSpec } from '../../config/schema.ts';
 import { presentMembers } from '../../etcd/members.ts';
@@ -14,11 +15,11 @@ import type { ControlPlaneRequest } from '../../rollout/control-plane.ts';
 import { untilBalanced } from '../../rollout/load-balancer.ts';
 import type { Replacement } from '../../rollout/replacements.ts';
 import { runSteps, type StepTime } from '../../rollout/steps.ts';
-import type { Reporter } from '../../ui/reporter.ts';
 import type { Work } from '../../ui/work.ts';
 import { chooseSpecFor, type SpecChoice } from './spec-choice.ts';
 import type { DeployState } from './state.ts';
 import { deploySteps } from './steps.ts';
+import { goBack, specBefore } from './way-back.ts';
 
 export interface DeployOptions extends Pick<ControlPlaneRequest, 'allowDataLoss'> {
   /** Where the kubeconfigs go; none for an operator, which has no disk. */
@@ -102,7 +103,9 @@ export async function deployHeld(held: Held, options: HeldDeployRequest): Promis
       steps,
     };
   } catch (error) {
-    sayWhatExists(cluster, applied, reporter);
+    const before = error instanceof UserError && !held.signal.aborted && specBefore(state, steps.at(-1)?.name);
+    if (before) throw await goBack(state, before, error);
+    sayWhatExists(state);
     throw error;
   } finally {
     state.watch?.close();
@@ -110,12 +113,13 @@ export async function deployHeld(held: Held, options: HeldDeployRequest): Promis
   }
 }
 
-/** Never a silent half cluster: says what is there, how to go on and how to undo it. */
-function sayWhatExists(cluster: InfraCluster, applied: Applied, reporter: Reporter): void {
+/** Never a silent half cluster: says what is there and how to go on, and how to undo what was never a plane that works. */
+function sayWhatExists({ applied, cluster, record, held: { reporter } }: DeployState): void {
   if (applied.created.length + applied.changed.length === 0) return;
   const count = applied.created.length + applied.changed.length + applied.unchanged.length;
   reporter.warn(
     `not finished. ${count} objects of the plane exist in namespace "${cluster.namespace}" (${applied.created.length} made by this run).`,
   );
-  reporter.warn(words`To go on: ${again}. To undo: ${command('destroy', cluster.namespace)}`);
+  const undo = words` To undo: ${command('destroy', cluster.namespace)}`;
+  reporter.warn(words`To go on: ${again}.${record?.phase === 'available' ? '' : undo}`);
 }

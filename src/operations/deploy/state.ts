@@ -21,6 +21,8 @@ export interface DeployState extends Preparation {
   // ---
   /** record */
   record: PlaneRecord;
+  /** record */
+  opening: boolean;
   /** record: the plane slept, and this deploy wakes it. */
   asleep?: Asleep;
   /** record: no etcd of this plane ran before. */

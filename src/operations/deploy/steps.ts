@@ -11,7 +11,7 @@ import { connectAsAdministrator, unfinishedRestore } from '../../live/open.ts';
 import { PodWatch } from '../../live/pod-watch.ts';
 import { ensureRecord, markFinished, updateRecord } from '../../live/record.ts';
 import { describeDays } from '../../pki/inspect.ts';
-import { renderPlane } from '../../plane/render.ts';
+import { renderExposure, renderPlane } from '../../plane/render.ts';
 import { readAuthority } from '../../plane/secrets.ts';
 import { describeStorage } from '../../plane/storage.ts';
 import { connectWhenAvailable, waitComponentsReady } from '../../rollout/available.ts';
@@ -50,6 +50,7 @@ export const deploySteps: Step<DeployState>[] = [
     applies: ({ record }) => record.phase !== 'available',
     run: (state) => closeCluster(planeOf(state)),
   },
+  { name: 'opened', applies: ({ opening }) => opening, run: closeToNotReady },
   { name: 'recorded', run: ({ held, spec, addresses }) => recordSpec(held, spec, addresses, 'available') },
   // A restore that was killed after etcd had its data is finished by now, and its plane is one like any other.
   {
@@ -76,6 +77,7 @@ async function readOrMakeRecord(state: DeployState): Promise<void> {
   if (asleep) held.reporter.line(`The plane has slept since ${asleep.since}: deploy wakes it`);
   if ((asleep?.replicas.etcd ?? spec.etcdMembers) !== spec.etcdMembers) throw membersAsleep(cluster.namespace);
   state.record = record;
+  state.opening = record.phase !== 'available' || asleep !== undefined;
   state.first = record.phase === 'deploying' && presentMembers(existing) === 0;
 }
 
@@ -95,7 +97,7 @@ async function tellCertificates({ issued, renewed, held: { reporter } }: DeployS
 }
 
 /** The plane as rollout/ makes it. */
-function planeOf(state: DeployState): PlaneInMaking {
+export function planeOf(state: DeployState): PlaneInMaking {
   const { cluster, record, addresses, storage, bundle, existing, applied, watch: diagnosis, held } = state;
   const { spec, allowDataLoss, restores } = state;
   const { reporter, timeout, signal: stop } = held;
@@ -170,6 +172,11 @@ async function beginAnewIfLost(state: DeployState): Promise<void> {
   state.existing = await Existing.read(cluster);
   state.startClients = await ensureControlPlane(planeOf(state));
   await untilAvailable(state);
+}
+
+/** An API server is Ready: from now on the service leads to those that are, so that a replaced one is not asked. */
+async function closeToNotReady({ record, spec, members, apply }: DeployState): Promise<void> {
+  await apply(renderExposure(record.planeId, spec, { members }).services);
 }
 
 async function applyTheAddons({ hosted, spec, addresses, bundle, applied, held }: DeployState): Promise<void> {

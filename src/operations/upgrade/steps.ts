@@ -95,13 +95,13 @@ async function replaceEtcd(state: UpgradeState): Promise<void> {
 }
 
 async function rollOut({ plane, watch }: UpgradeState, workloads: KubeObject[]): Promise<void> {
-  const { cluster, reporter, timeout, signal } = plane.held;
+  const { cluster, reporter } = plane.held;
   const { planeId } = plane.record;
   watch.expect(workloads);
   const existing = await Existing.read(cluster);
   const now = await applyAll(cluster, planeId, workloads, existing, nothingApplied(), reporter);
   watch.applied(now, (object) => existing.find(object));
-  await waitReplaced(cluster, planeId, now as Workload[], workloads, watch, { timeout, signal });
+  await waitReplaced(cluster, planeId, now as Workload[], workloads, watch, plane.held);
 }
 
 /** The public address answers, in the version that it should, and what was written before is there. */

@@ -35,8 +35,8 @@ export interface PlaneComponent<Name extends string = string> {
    * all of its own Secrets, but for renewed certificates (see readAtStart).
    */
   readsAtStart?(secrets: Secret[]): Secret[];
-  /** Its services, labels aside. @param members as many etcd members as need an address */
-  services?(planeId: string, spec: ClusterSpec, members: number): Service[];
+  /** Its services, labels aside. */
+  services?(planeId: string, spec: ClusterSpec, moment: ServiceMoment): Service[];
   /**
    * NetworkPolicies that let others reach its pods, or let its pods reach those of other components; labels aside. When left
    * out, nobody may reach its pods.
@@ -50,6 +50,14 @@ export interface PlaneComponent<Name extends string = string> {
   trial: ComponentTrial;
   /** Containers that k8sk8s puts into its pods beside its own, of which `logs` tells as well. */
   beside?: string[];
+}
+
+/** What services follow from beside the spec, and what changes while a plane does. */
+export interface ServiceMoment {
+  /** As many etcd members as need an address: while their number changes, the larger one. */
+  members: number;
+  /** No API server of the plane serves yet: a plane that is made, or wakes (docs/adr/0004-not-ready-addresses.md). */
+  opening: boolean;
 }
 
 /** Flags of a component. */

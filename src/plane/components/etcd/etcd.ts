@@ -62,7 +62,7 @@ export const etcd: PlaneComponent<'etcd'> = {
     secrets
       .filter(({ metadata }) => metadata.name === 'etcd')
       .map((own) => only(own, (file) => /-ca\.crt$/.test(file))),
-  services: (planeId, _, members) =>
+  services: (planeId, _, { members }) =>
     Array.from({ length: members }, (_, member) =>
       render(
         service,

@@ -85,7 +85,7 @@ export const kubeApiserver: PlaneComponent<'kube-apiserver'> = {
       // konnectivity's server reads its own once.
       ['konnectivity-server.crt', 'konnectivity-server.key'],
     ),
-  services: (planeId, spec) => [apiserverService(planeId, spec)],
+  services: (planeId, spec, { opening }) => [apiserverService(planeId, spec, opening)],
   policies: (planeId, spec) =>
     render(
       networkPolicy,
@@ -105,7 +105,6 @@ export const kubeApiserver: PlaneComponent<'kube-apiserver'> = {
 
 function values({ spec, addresses }: WorkloadContext): Record<string, Value> {
   const { port } = addresses.advertised;
-  const single = spec.replicas === 1;
   return {
     port,
     advertiseAddress: addresses.advertised.address,
@@ -114,9 +113,6 @@ function values({ spec, addresses }: WorkloadContext): Record<string, Value> {
       .map((address) => `https://${address}:2379`)
       .join(','),
     replicas: spec.replicas,
-    // With others to send clients to, it goes on answering until everybody has heard that it is leaving.
-    shutdownArgs: single ? [] : ['--shutdown-delay-duration=5s'],
-    gracePeriod: single ? 15 : 25,
     issuers: addresses.issuers.map((issuer) => `--service-account-issuer=${issuer}`),
     issuer: addresses.issuers[0]!,
     serviceCidr: spec.serviceCidr,

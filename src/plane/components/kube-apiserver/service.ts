@@ -5,14 +5,18 @@ import { konnectivityPort, loadBalancerPort } from '../../addresses.ts';
 import { podSelector } from '../../names.ts';
 import template from './service.yaml';
 
-/** The service by which the API server is reached, labels aside. Pure. */
-export function apiserverService(planeId: string, spec: ClusterSpec): Service {
+/**
+ * The service by which the API server is reached, labels aside. Pure.
+ *
+ * @param opening no API server of the plane serves yet
+ */
+export function apiserverService(planeId: string, spec: ClusterSpec, opening: boolean): Service {
   const [service] = render(
     template,
     {
       selector: podSelector(planeId, 'kube-apiserver'),
       type: spec.inCluster === 'loadbalancer' ? 'LoadBalancer' : 'NodePort',
-      single: spec.replicas === 1,
+      opening: opening && spec.replicas === 1,
       nodePort: nodePortWish(spec),
       morePorts: [
         ...(spec.inCluster === 'loadbalancer'

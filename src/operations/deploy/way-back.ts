@@ -1,0 +1,96 @@
+import { isDeepStrictEqual } from 'node:util';
+import { said, UserError } from '../../base/errors.ts';
+import { command, words } from '../../base/words.ts';
+import { parseSpec } from '../../config/parse.ts';
+import type { ClusterSpec } from '../../config/schema.ts';
+import { applyAll, Existing, nothingApplied } from '../../live/apply.ts';
+import { connectAsAdministrator } from '../../live/open.ts';
+import { PodWatch } from '../../live/pod-watch.ts';
+import { waitAvailable, waitComponentsReady } from '../../rollout/available.ts';
+import { ensureControlPlane } from '../../rollout/control-plane.ts';
+import { addressesStep } from '../../rollout/prepare.ts';
+import type { DeployState } from './state.ts';
+import { planeOf } from './steps.ts';
+
+/** Steps whose failure tells that the plane does not work by what was asked for. */
+const judging = ['control-plane', 'available', 'components-ready'];
+
+/**
+ * The spec that the plane of a failed deploy goes back to: the recorded one, with which the plane was available.
+ *
+ * @param step the one that failed
+ * @returns undefined where there is none: a plane that was never available or slept, a deploy that was to change nothing, a
+ * change of etcd's members or storage, which goes on from where it is. Pure.
+ */
+export function specBefore(
+  {
+    record,
+    asleep,
+    restores,
+    replaces,
+    spec,
+  }: Pick<DeployState, 'record' | 'asleep' | 'restores' | 'replaces' | 'spec'>,
+  step: string | undefined,
+): ClusterSpec | undefined {
+  if (step === undefined || !judging.includes(step)) return undefined;
+  if (record.phase !== 'available' || asleep || restores || replaces) return undefined;
+  const before = parseSpec({ ...record.spec, allowUntestedVersion: true }, 'in the record of the plane');
+  const isSame = isDeepStrictEqual({ ...before, allowUntestedVersion: true }, { ...spec, allowUntestedVersion: true });
+  return isSame || before.etcdMembers !== spec.etcdMembers ? undefined : before;
+}
+
+/**
+ * Makes the plane as it was before the deploy that failed, and looks whether it is. Its data and its CAs are not touched.
+ *
+ * @returns what to tell the person about the deploy
+ * @throws UserError `rollback-failed`
+ */
+export async function goBack(failed: DeployState, before: ClusterSpec, cause: UserError): Promise<UserError> {
+  const { cluster, held } = failed;
+  const { reporter, timeout, signal } = held;
+  const { namespace } = cluster;
+  reporter.warn(words`${said(cause)}\nGoing back to how the plane was`);
+  const { planeId } = failed.record;
+  const existing = await Existing.read(cluster);
+  const watch = new PodWatch(cluster, planeId);
+  const state: DeployState = {
+    ...failed,
+    spec: before,
+    existing,
+    watch,
+    apply: (objects) => applyAll(cluster, planeId, objects, existing, nothingApplied(), reporter),
+  };
+  try {
+    await addressesStep.run(state);
+    const startClients = await ensureControlPlane(planeOf(state));
+    const hosted = await connectAsAdministrator(cluster, state.addresses, state.bundle);
+    try {
+      await reporter.during(
+        'Waiting until the plane answers as before',
+        (phase) => waitAvailable(hosted, watch, { timeout, phase, signal, onAnswer: startClients }),
+        'The plane answers as before',
+      );
+    } finally {
+      await hosted.close();
+    }
+    await waitComponentsReady(watch, timeout, signal);
+  } catch (error) {
+    signal.throwIfAborted();
+    return new UserError({
+      what: 'the change did not work on this plane, and the way back did not come to its end',
+      why: words`first: ${said(cause)}\nthen: ${said(error)}`,
+      fix: words`the plane's data is where it was: look at ${command('status', namespace)}, mend what it names, and run ${command('deploy', namespace)}, which goes on with the options that worked`,
+      anchor: 'rollback-failed',
+      cause: error,
+    });
+  } finally {
+    watch.close();
+  }
+  return new UserError({
+    what: 'the change did not work on this plane, which runs as before',
+    why: said(cause),
+    fix: words`correct what is named there, and run the command again; the plane was seen to answer, with its data and with the options that it had`,
+    anchor: 'change-undone',
+    cause,
+  });
+}
