@@ -10,9 +10,10 @@ import { podsOf } from '../live/pods.ts';
 import { updateRecord } from '../live/record.ts';
 import { type HeldPlane, withPlane } from '../live/with-plane.ts';
 import type { Asleep } from '../plane/record.ts';
-import { renderExposure, renderPlane } from '../plane/render.ts';
+import { renderPlane } from '../plane/render.ts';
 import { connectWhenAvailable, waitComponentsReady } from '../rollout/available.ts';
 import { renewLeaves } from '../rollout/renew-leaves.ts';
+import { publishNotReady } from '../rollout/service.ts';
 import { startOrder, waitEtcdStarts } from '../rollout/start-order.ts';
 import { endAllButEtcd, scale, untilEnded, workloadsOf } from '../rollout/stop.ts';
 import type { Work } from '../ui/work.ts';
@@ -76,7 +77,7 @@ async function wake(plane: HeldPlane): Promise<string | undefined> {
   const diagnosis = new PodWatch(cluster, record.planeId);
   try {
     diagnosis.expect(workloads.map((each) => withPods(each, replicas)));
-    await openService(plane, true);
+    await publishNotReady(cluster, record.planeId, plane.spec, true);
     const start = (some: Workload[]) => scale(cluster, some, (name) => podsOfAwake(name, replicas));
     const { first, apiServer, clients } = startOrder(workloads, (workload) => workload);
     await start(first);
@@ -84,19 +85,13 @@ async function wake(plane: HeldPlane): Promise<string | undefined> {
     await start(apiServer);
     await untilAnswers(plane, diagnosis, held, () => start(clients));
     await waitComponentsReady(diagnosis, timeout, signal);
-    await openService(plane, false);
+    await publishNotReady(cluster, record.planeId, plane.spec, false);
     await updateRecord(held, (now) => ({ ...now, asleep: undefined }));
     if (record.asleep.snapshot) await deleteSnapshot(cluster, record.asleep.snapshot);
     return plane.addresses.publicServer;
   } finally {
     diagnosis.close();
   }
-}
-
-/** Until an API server is Ready, its service leads to one that is not: see docs/adr/0004-not-ready-addresses.md. */
-async function openService({ record, spec, held }: HeldPlane, opening: boolean): Promise<void> {
-  const { services } = renderExposure(record.planeId, spec, { opening });
-  await Promise.all(services.map((service) => held.cluster.apply(service)));
 }
 
 function podsOfAwake(name: string, replicas: Asleep['replicas']): number {

@@ -11,13 +11,14 @@ import { connectAsAdministrator, unfinishedRestore } from '../../live/open.ts';
 import { PodWatch } from '../../live/pod-watch.ts';
 import { ensureRecord, markFinished, updateRecord } from '../../live/record.ts';
 import { describeDays } from '../../pki/inspect.ts';
-import { renderExposure, renderPlane } from '../../plane/render.ts';
+import { renderPlane } from '../../plane/render.ts';
 import { readAuthority } from '../../plane/secrets.ts';
 import { describeStorage } from '../../plane/storage.ts';
 import { connectWhenAvailable, waitComponentsReady } from '../../rollout/available.ts';
 import { closeCluster, ensureControlPlane, type PlaneInMaking, recordSpec } from '../../rollout/control-plane.ts';
 import { addressesStep, certificatesStep, storageStep } from '../../rollout/prepare.ts';
 import { describeReplacement, findReplacements } from '../../rollout/replacements.ts';
+import { publishNotReady } from '../../rollout/service.ts';
 import type { Step } from '../../rollout/steps.ts';
 import { tryComponents } from '../../rollout/trial.ts';
 import { membersAsleep, noRoomForTrial, snapshotAsleep } from './refusals.ts';
@@ -50,7 +51,11 @@ export const deploySteps: Step<DeployState>[] = [
     applies: ({ record }) => record.phase !== 'available',
     run: (state) => closeCluster(planeOf(state)),
   },
-  { name: 'opened', applies: ({ opening }) => opening, run: closeToNotReady },
+  {
+    name: 'opened',
+    applies: ({ opening }) => opening,
+    run: ({ cluster, record, spec }) => publishNotReady(cluster, record.planeId, spec, false),
+  },
   { name: 'recorded', run: ({ held, spec, addresses }) => recordSpec(held, spec, addresses, 'available') },
   // A restore that was killed after etcd had its data is finished by now, and its plane is one like any other.
   {
@@ -172,11 +177,6 @@ async function beginAnewIfLost(state: DeployState): Promise<void> {
   state.existing = await Existing.read(cluster);
   state.startClients = await ensureControlPlane(planeOf(state));
   await untilAvailable(state);
-}
-
-/** An API server is Ready: from now on the service leads to those that are, so that a replaced one is not asked. */
-async function closeToNotReady({ record, spec, members, apply }: DeployState): Promise<void> {
-  await apply(renderExposure(record.planeId, spec, { members }).services);
 }
 
 async function applyTheAddons({ hosted, spec, addresses, bundle, applied, held }: DeployState): Promise<void> {
