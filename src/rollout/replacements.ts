@@ -98,8 +98,8 @@ export function replacementsOf(
   });
 }
 
-/** `kube-apiserver: its pod is replaced, since its arguments (max-requests-inflight) change`. Pure. */
-export function describeReplacement({ component, pods, changed, cause }: Replacement, verb = 'is'): string {
+/** `kube-apiserver: its pod is to be replaced, to change its arguments (max-requests-inflight)`. Pure. */
+export function describeReplacement({ component, pods, changed, cause }: Replacement, verb = 'is to be'): string {
   const several = pods.length !== 1;
   const [whose, are] = several ? [`its ${pods.length} pods`, verb.replace(/^is/, 'are')] : ['its pod', verb];
   const what = changed.join(', ') || 'pod template';

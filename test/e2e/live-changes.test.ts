@@ -61,8 +61,19 @@ test('a size for which no node has room asks for --yes', async () => {
   expect(await pods()).toBe(before);
 });
 
-test('a good change is made, and nothing of its trial is left', async () => {
-  succeeded(await home.k8sk8s('deploy', '--api-server-arg', 'v=1'));
+test('a good change replaces the pods that deploy names, and no other; nothing of its trial is left', async () => {
+  const names = async () =>
+    succeeded(await home.infra('get', 'pods', '-o', 'name'))
+      .stdout.split('\n')
+      .filter(Boolean);
+  const before = await names();
+  const planned = succeeded(await home.k8sk8s('deploy', '--api-server-arg', 'v=1', '--dry-run', '--output', 'json'));
+  const { stdout } = succeeded(await home.k8sk8s('deploy', '--api-server-arg', 'v=1', '--output', 'json'));
+  const { replaced } = JSON.parse(stdout) as { replaced: { pods: string[] }[] };
+  expect(replaced).toMatchObject([{ component: 'kube-apiserver', changed: ['arguments (v)'], cause: 'asked' }]);
+  expect(JSON.parse(planned.stdout)).toMatchObject({ wouldReplace: replaced });
+  const after = await names();
+  expect(before.filter((name) => !after.includes(name))).toEqual(replaced[0]!.pods.map((name) => `pod/${name}`));
   expect(succeeded(await home.infra('get', 'pods,secrets', '-o', 'name')).stdout).not.toContain('trial');
   succeeded(await home.k8sk8s('diff'));
 });
