@@ -31,6 +31,7 @@ import {
   parseDuration,
   reporterOf,
 } from './options/connection.ts';
+import { print } from './options/print.ts';
 
 interface OutputOption {
   output: 'text' | 'json';
@@ -105,9 +106,9 @@ async function runCreate(file: string, options: ConnectionOptions & SealOptions 
     );
     if (seal === 'plaintext')
       reporter.warn('the backup is not encrypted: whoever reads it owns the hosted cluster, its Secrets included');
-    if (options.output === 'json')
-      process.stdout.write(`${JSON.stringify({ file, namespace: cluster.namespace, ...facts }, null, 2)}\n`);
-    else if (file !== '-') reporter.line(`file "${file}" created. Check a copy: k8sk8s backup verify ${file}`);
+    print(options, { file, namespace: cluster.namespace, ...facts }, () => {
+      if (file !== '-') reporter.line(`file "${file}" created. Check a copy: k8sk8s backup verify ${file}`);
+    });
   } catch (error) {
     throw signal.aborted ? signal.reason : error;
   } finally {
@@ -125,20 +126,15 @@ async function runVerify(file: string, options: KeyOptions & OutputOption): Prom
   const { head, sealed, snapshot, secrets } = await verifyBackup(file, keysOf(options));
   const { spec, planeId } = head.record;
   const names = secrets.map(({ metadata }) => metadata.name);
-  if (options.output === 'json') {
-    const facts = { host: spec.host, version: spec.kubernetesVersion, plane: planeId, namespace: head.namespace };
-    process.stdout.write(
-      `${JSON.stringify({ file, ok: true, sealed, created: head.created, ...facts, etcd: head.etcd.version, snapshot, secrets: names }, null, 2)}\n`,
-    );
-    return;
-  }
-  process.stdout.write(
+  const facts = { host: spec.host, version: spec.kubernetesVersion, plane: planeId, namespace: head.namespace };
+  const etcd = head.etcd.version;
+  print(options, { file, ok: true, sealed, created: head.created, ...facts, etcd, snapshot, secrets: names }, () =>
     [
       `The backup is whole${sealed ? '' : ', and not encrypted'}.`,
       `Plane:     ${spec.host}, Kubernetes ${spec.kubernetesVersion}, ${planeId} in namespace ${head.namespace}`,
       `Made:      ${head.created} by k8sk8s ${head.toolVersion}`,
-      `etcd:      ${head.etcd.version}, revision ${snapshot.revision}, ${mebibytes(snapshot.size)} MiB, SHA-256 ${snapshot.sha256}`,
-      `Secrets:   ${names.join(', ')}\n`,
+      `etcd:      ${etcd}, revision ${snapshot.revision}, ${mebibytes(snapshot.size)} MiB, SHA-256 ${snapshot.sha256}`,
+      `Secrets:   ${names.join(', ')}`,
     ].join('\n'),
   );
 }
@@ -153,45 +149,42 @@ async function runList(folder: string, options: SourceOptions & KeyOptions & Out
     const about = await readHead(file, keys);
     if (about) backups.push({ file, size: statSync(file).size, ...about });
   }
-  if (options.output === 'json') {
-    const rows = backups.map(({ file, size, sealed, head }) => ({
-      file,
-      size,
-      sealed,
-      created: head?.created,
-      host: head?.record.spec.host,
-      version: head?.record.spec.kubernetesVersion,
-      revision: head?.etcd.revision,
-    }));
-    process.stdout.write(`${JSON.stringify(rows, null, 2)}\n`);
-  } else if (backups.length === 0) process.stdout.write('No backups.\n');
-  else
-    process.stdout.write(
-      `${table(
-        ['FILE', 'MIB', 'ENCRYPTED', 'MADE', 'HOST', 'VERSION'],
-        backups.map(({ file, size, sealed, head }) => [
-          file,
-          mebibytes(size),
-          sealed ? 'yes' : 'no',
-          head?.created ?? '(needs its key)',
-          head?.record.spec.host ?? '',
-          String(head?.record.spec.kubernetesVersion ?? ''),
-        ]),
-      )}\n`,
-    );
+  const rows = backups.map(({ file, size, sealed, head }) => ({
+    file,
+    size,
+    sealed,
+    created: head?.created,
+    host: head?.record.spec.host,
+    version: head?.record.spec.kubernetesVersion,
+    revision: head?.etcd.revision,
+  }));
+  print(options, rows, () =>
+    rows.length === 0
+      ? 'No backups.'
+      : table(
+          ['FILE', 'MIB', 'ENCRYPTED', 'MADE', 'HOST', 'VERSION'],
+          rows.map(({ file, size, sealed, created, host, version }) => [
+            file,
+            mebibytes(size),
+            sealed ? 'yes' : 'no',
+            created ?? '(needs its key)',
+            host ?? '',
+            String(version ?? ''),
+          ]),
+        ),
+  );
 }
 
 async function listScheduled(options: SourceOptions & OutputOption): Promise<void> {
   const kept = await withBackupStore(options, { timeout: 120_000, signal: interruption() }, (store) => store.list());
-  if (options.output === 'json') process.stdout.write(`${JSON.stringify(kept, null, 2)}\n`);
-  else if (kept.length === 0) process.stdout.write('No backups.\n');
-  else
-    process.stdout.write(
-      `${table(
-        ['NAME', 'MIB'],
-        kept.map(({ name, size }) => [name, mebibytes(size)]),
-      )}\n`,
-    );
+  print(options, kept, () =>
+    kept.length === 0
+      ? 'No backups.'
+      : table(
+          ['NAME', 'MIB'],
+          kept.map(({ name, size }) => [name, mebibytes(size)]),
+        ),
+  );
 }
 
 function filesOf(folder: string): string[] {

@@ -19,6 +19,7 @@ import {
   parseDuration,
   reporterOf,
 } from './options/connection.ts';
+import { print } from './options/print.ts';
 import { addSpecOptions } from './options/spec-options.ts';
 
 interface DeployOptions extends ConnectionOptions {
@@ -94,17 +95,18 @@ function printResult(cluster: InfraCluster, result: DeployResult, options: Deplo
   const { replaced } = result;
   const reporter = reporterOf(options);
   const took = formatDuration(milliseconds);
-  if (options.output === 'json') {
-    process.stdout.write(
-      `${JSON.stringify({ namespace: cluster.namespace, plane: result.planeId, ...result.addresses, version: result.serverVersion, files: result.files, created, changed, unchanged: unchanged.length, replaced, seconds: milliseconds / 1000, steps: result.steps }, null, 2)}\n`,
-    );
-  } else if (created.length + changed.length === 0) {
-    reporter.line(`Nothing to change: all ${unchanged.length} objects are as they should be (${took}).`);
-  } else {
-    reporter.line(`The hosted cluster is at ${result.addresses.publicServer} (${took}).`);
-    reporter.line(`Look around:   kubectl --kubeconfig=${result.files?.kubeconfig} get pods -A`);
+  const { planeId: plane, addresses, serverVersion: version, files, steps } = result;
+  const objects = { created, changed, unchanged: unchanged.length, replaced };
+  const times = { seconds: milliseconds / 1000, steps };
+  print(options, { namespace: cluster.namespace, plane, ...addresses, version, files, ...objects, ...times }, () => {
+    if (created.length + changed.length === 0) {
+      reporter.line(`Nothing to change: all ${unchanged.length} objects are as they should be (${took}).`);
+      return;
+    }
+    reporter.line(`The hosted cluster is at ${addresses.publicServer} (${took}).`);
+    reporter.line(`Look around:   kubectl --kubeconfig=${files?.kubeconfig} get pods -A`);
     reporter.line(`Join workers:  k8sk8s worker-config -n ${cluster.namespace}`);
-  }
+  });
 }
 
 async function printPlan(cluster: InfraCluster, choose: SpecChoice, options: DeployOptions): Promise<void> {
@@ -112,18 +114,14 @@ async function printPlan(cluster: InfraCluster, choose: SpecChoice, options: Dep
   const { dryRun } = await import('../operations/deploy/dry-run.ts');
   const { applied, replaced } = await dryRun(cluster, spec, reporterOf(options));
   const { created, changed, unchanged } = applied;
-  if (options.output === 'json') {
-    process.stdout.write(
-      `${JSON.stringify({ namespace: cluster.namespace, wouldCreate: created, wouldChange: changed, wouldReplace: replaced, unchanged }, null, 2)}\n`,
-    );
-    return;
-  }
-  for (const name of created) process.stdout.write(`would create ${name}\n`);
-  for (const name of changed) process.stdout.write(`would change ${name}\n`);
-  for (const each of replaced.filter(({ pods }) => pods.length > 0))
-    process.stdout.write(`${describeReplacement(each, 'would be')}\n`);
-  process.stdout.write(
-    `${created.length} would be created, ${changed.length} changed, ${unchanged.length} stay as they are; nothing was changed.\n`,
+  const would = { wouldCreate: created, wouldChange: changed, wouldReplace: replaced };
+  print(options, { namespace: cluster.namespace, ...would, unchanged }, () =>
+    [
+      ...created.map((name) => `would create ${name}`),
+      ...changed.map((name) => `would change ${name}`),
+      ...replaced.filter(({ pods }) => pods.length > 0).map((each) => describeReplacement(each, 'would be')),
+      `${created.length} would be created, ${changed.length} changed, ${unchanged.length} stay as they are; nothing was changed.`,
+    ].join('\n'),
   );
 }
 

@@ -19,6 +19,7 @@ import {
   parseDuration,
   reporterOf,
 } from './options/connection.ts';
+import { print } from './options/print.ts';
 
 interface DestroyOptions extends ConnectionOptions {
   yes?: boolean;
@@ -75,11 +76,9 @@ async function run(options: DestroyOptions): Promise<void> {
     const purged = options.purgeFiles ? purgeFiles(options.dir, authority) : { removed: [], kept: [] };
     for (const file of purged.removed) reporter.line(`file "${file}" removed`);
     for (const file of purged.kept) reporter.line(`stays: file "${file}" (not known to be of this plane)`);
-    if (options.output === 'json') {
-      process.stdout.write(
-        `${JSON.stringify({ namespace: cluster.namespace, deleted: inventory.owned.map(nameOf), left: 0, stays: stays.map(nameOf), backups: backups.map(({ where }) => where), files: purged }, null, 2)}\n`,
-      );
-    }
+    const kept = { stays: stays.map(nameOf), backups: backups.map(({ where }) => where), files: purged };
+    const data = { namespace: cluster.namespace, deleted: inventory.owned.map(nameOf), left: 0, ...kept };
+    print(options, data, () => undefined);
   } finally {
     await cluster.close();
   }
@@ -109,17 +108,20 @@ function backupsThatStay(namespace: string, { bucket, volume }: BackupLocations)
 function showPlan(namespace: string, inventory: Inventory, backups: StayingBackups[], options: DestroyOptions): void {
   const row = (object: KubeObject) => ({ kind: object.kind, name: object.metadata.name });
   const stays = [...inventory.otherPlanes, ...inventory.lookalikes];
-  if (options.output === 'json') {
-    process.stdout.write(
-      `${JSON.stringify({ namespace, wouldDelete: inventory.owned.map(row), pods: inventory.pods.map(row), stays: stays.map(row), backups: backups.map(({ where }) => where) }, null, 2)}\n`,
-    );
-    return;
-  }
-  for (const object of inventory.owned) process.stdout.write(`would delete ${nameOf(object)}\n`);
-  for (const object of inventory.pods) process.stdout.write(`goes along    ${nameOf(object)}\n`);
-  for (const object of stays) process.stdout.write(`stays         ${nameOf(object)}\n`);
-  for (const { where } of backups) process.stdout.write(`stays         scheduled backups ${where}\n`);
-  process.stdout.write(
-    `${inventory.owned.length} objects in namespace "${namespace}" would be deleted; nothing was changed.\n`,
+  const data = {
+    namespace,
+    wouldDelete: inventory.owned.map(row),
+    pods: inventory.pods.map(row),
+    stays: stays.map(row),
+    backups: backups.map(({ where }) => where),
+  };
+  print(options, data, () =>
+    [
+      ...inventory.owned.map((object) => `would delete ${nameOf(object)}`),
+      ...inventory.pods.map((object) => `goes along    ${nameOf(object)}`),
+      ...stays.map((object) => `stays         ${nameOf(object)}`),
+      ...data.backups.map((where) => `stays         scheduled backups ${where}`),
+      `${inventory.owned.length} objects in namespace "${namespace}" would be deleted; nothing was changed.`,
+    ].join('\n'),
   );
 }

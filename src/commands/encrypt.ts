@@ -8,6 +8,7 @@ import {
   connect,
   outputOption,
 } from './options/connection.ts';
+import { print } from './options/print.ts';
 
 export function configure(command: Command): void {
   const child = (name: string, description: string) => addPlaneCommand(command, name, description);
@@ -27,7 +28,7 @@ async function status(options: ConnectionOptions & { output: string }): Promise<
   const cluster = connect(options);
   try {
     const found = await encryptionStatus(cluster);
-    process.stdout.write(options.output === 'json' ? `${JSON.stringify(found, null, 2)}\n` : `${render(found)}\n`);
+    print(options, found, render);
     if (found.stage !== 'encrypted' || found.unfinished || !found.inUse) process.exitCode = 1;
   } finally {
     await cluster.close();
@@ -60,6 +61,6 @@ async function rotate(options: ConnectionOptions & { timeout: string; output: st
   await changing(options, async (cluster, work) => {
     const { key, rewritten } = await rotateEncryption(cluster, work);
     work.reporter.line(`Secrets are encrypted by ${key} alone; written anew: ${rewritten}.`);
-    if (options.output === 'json') process.stdout.write(`${JSON.stringify({ key, rewritten }, null, 2)}\n`);
+    print(options, { key, rewritten }, () => undefined);
   });
 }

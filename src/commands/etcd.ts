@@ -21,6 +21,7 @@ import {
   connect,
   outputOption,
 } from './options/connection.ts';
+import { print } from './options/print.ts';
 
 type Changing = ConnectionOptions & { timeout: string; output: string };
 
@@ -46,7 +47,7 @@ async function members(options: ConnectionOptions & { output: string }): Promise
   const cluster = connect(options);
   try {
     const found = await etcdMembers(cluster);
-    process.stdout.write(options.output === 'json' ? `${JSON.stringify(found, null, 2)}\n` : `${render(found)}\n`);
+    print(options, found, render);
     if (found.some(({ role, alarms }) => role === 'silent' || role === 'unknown' || alarms.length > 0))
       process.exitCode = 1;
   } finally {
@@ -82,10 +83,7 @@ async function repair(options: Changing & { yes?: boolean }): Promise<void> {
       await repairMembers(cluster, damage, work);
       work.reporter.line('An earlier repair was not finished: it is now.');
     } else work.reporter.line('Nothing to repair: all members answer.');
-    if (options.output === 'json')
-      process.stdout.write(
-        `${JSON.stringify({ replaced: lost, ...(remains && { survivor: remains.survivor }) }, null, 2)}\n`,
-      );
+    print(options, { replaced: lost, ...(remains && { survivor: remains.survivor }) }, () => undefined);
   });
 }
 
@@ -118,6 +116,6 @@ async function defrag(options: Changing): Promise<void> {
     const found = await defragment(cluster, work);
     for (const { name, before, after } of found)
       work.reporter.line(`${name}: ${mebibytes(before)} MiB before, ${mebibytes(after)} MiB now`);
-    if (options.output === 'json') process.stdout.write(`${JSON.stringify(found, null, 2)}\n`);
+    print(options, found, () => undefined);
   });
 }

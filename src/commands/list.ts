@@ -2,6 +2,7 @@ import type { Command } from 'commander';
 import { listPlanes } from '../operations/list.ts';
 import { table } from '../ui/table.ts';
 import { addConnectionOptions, type ConnectionOptions, contextOf, outputOption } from './options/connection.ts';
+import { print } from './options/print.ts';
 
 export function configure(command: Command): void {
   addConnectionOptions(command).addOption(outputOption()).action(run);
@@ -9,17 +10,12 @@ export function configure(command: Command): void {
 
 async function run(options: ConnectionOptions & { output: string }): Promise<void> {
   const { planes, searched } = await listPlanes(contextOf(options), options.namespace);
-  if (options.output === 'json') {
-    process.stdout.write(`${JSON.stringify({ searched, planes }, null, 2)}\n`);
-    return;
-  }
-  process.stderr.write(`Searched: ${searched}\n`);
-  if (planes.length === 0) process.stdout.write('No planes.\n');
-  else
-    process.stdout.write(
-      `${table(
-        ['NAMESPACE', 'HOST', 'VERSION', 'PHASE', 'PLANE'],
-        planes.map((plane) => [plane.namespace, plane.host, plane.version, plane.phase, plane.plane]),
-      )}\n`,
+  print(options, { searched, planes }, () => {
+    process.stderr.write(`Searched: ${searched}\n`);
+    if (planes.length === 0) return 'No planes.';
+    return table(
+      ['NAMESPACE', 'HOST', 'VERSION', 'PHASE', 'PLANE'],
+      planes.map((plane) => [plane.namespace, plane.host, plane.version, plane.phase, plane.plane]),
     );
+  });
 }

@@ -13,6 +13,7 @@ import {
   parseDuration,
   reporterOf,
 } from './options/connection.ts';
+import { print } from './options/print.ts';
 
 interface RestoreOptions extends ConnectionOptions, KeyOptions {
   asNewHost?: string;
@@ -74,14 +75,13 @@ async function run(file: string, options: RestoreOptions): Promise<void> {
       files: { dir: options.dir, force: options.force ?? false },
     });
     const took = performance.now() - started;
-    if (options.output === 'json')
-      process.stdout.write(
-        `${JSON.stringify({ file, namespace: cluster.namespace, plane: result.planeId, ...result.addresses, version: result.serverVersion, files: result.files, seconds: took / 1000 }, null, 2)}\n`,
-      );
-    else
+    const { planeId: plane, addresses, serverVersion: version, files } = result;
+    const data = { file, namespace: cluster.namespace, plane, ...addresses, version, files, seconds: took / 1000 };
+    print(options, data, () =>
       reporter.line(
         `Restored: the hosted cluster is at ${result.addresses.publicServer} (${formatDuration(took)}). ${options.asNewHost ? 'Its workers have to be told: k8sk8s worker-config' : 'Its workers come back by themselves.'}`,
-      );
+      ),
+    );
   } finally {
     await cluster.close();
   }

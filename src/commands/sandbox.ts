@@ -3,9 +3,11 @@ import { isIpv4 } from '../base/cidr.ts';
 import { UserError } from '../base/errors.ts';
 import { command, words } from '../base/words.ts';
 import { defaultSandbox, nameOption, type PodNetwork } from '../sandbox/state.ts';
+import type { SandboxStatus } from '../sandbox/status.ts';
 import { table } from '../ui/table.ts';
 import { terminalReporter } from '../ui/terminal.ts';
 import { outputOption } from './options/connection.ts';
+import { print } from './options/print.ts';
 
 interface Named {
   name: string;
@@ -158,23 +160,29 @@ function addStatus(sandbox: Command): void {
     .action(async (options: Named & { output: string }) => {
       const { sandboxStatus } = await import('../sandbox/status.ts');
       const status = await sandboxStatus(checkName(options.name));
-      if (options.output === 'json') {
-        process.stdout.write(`${JSON.stringify(status, null, 2)}\n`);
-        return;
-      }
-      const rows = status.machines.map((machine) => [
-        machine.name,
-        machine.address,
-        machine.running ? 'running' : 'DEAD',
-        daemons(machine.daemons),
-        machine.claimedBy ?? (machine.role === 'worker' ? 'idle' : ''),
-        `${machine.memoryMiB} MiB`,
-      ]);
-      const versions = Object.entries(status.versions).map(([name, value]) => `${name} ${value}`);
-      process.stdout.write(
-        `Sandbox:  ${status.name}\nAPI:      ${status.apiServer}\nIngress:  ${status.ingress}${status.hosts.length > 0 ? ` (${status.hosts.join(', ')})` : ''}\nVersions: ${versions.join(', ')}\nCache:    ${status.cacheMiB} MiB\n\n${table(['MACHINE', 'ADDRESS', 'STATE', 'RUNS', 'PLANE', 'MEMORY'], rows)}\n`,
-      );
+      print(options, status, renderStatus);
     });
+}
+
+function renderStatus(status: SandboxStatus): string {
+  const rows = status.machines.map((machine) => [
+    machine.name,
+    machine.address,
+    machine.running ? 'running' : 'DEAD',
+    daemons(machine.daemons),
+    machine.claimedBy ?? (machine.role === 'worker' ? 'idle' : ''),
+    `${machine.memoryMiB} MiB`,
+  ]);
+  const versions = Object.entries(status.versions).map(([name, value]) => `${name} ${value}`);
+  return [
+    `Sandbox:  ${status.name}`,
+    `API:      ${status.apiServer}`,
+    `Ingress:  ${status.ingress}${status.hosts.length > 0 ? ` (${status.hosts.join(', ')})` : ''}`,
+    `Versions: ${versions.join(', ')}`,
+    `Cache:    ${status.cacheMiB} MiB`,
+    '',
+    table(['MACHINE', 'ADDRESS', 'STATE', 'RUNS', 'PLANE', 'MEMORY'], rows),
+  ].join('\n');
 }
 
 function add(parent: Command, name: string, description: string): Command {

@@ -7,6 +7,7 @@ import { trusted } from '../pki/authority.ts';
 import { table } from '../ui/table.ts';
 import { addPlaneCommand, type ConnectionOptions, outputOption, parseDuration } from './options/connection.ts';
 import { inPlane } from './options/in-plane.ts';
+import { print } from './options/print.ts';
 
 interface CreateOptions extends ConnectionOptions {
   ttl?: string;
@@ -43,8 +44,7 @@ async function create(options: CreateOptions): Promise<void> {
     if (options.write) {
       const outcome = await writeFileAtomically(file, workerKubeconfig(plane.spec, plane.addresses, authority, token));
       process.stderr.write(`file "${file}" ${outcome}; the token is accepted until ${expires?.toISOString()}\n`);
-    } else if (options.output === 'json') process.stdout.write(`${JSON.stringify({ id, token, expires }, null, 2)}\n`);
-    else process.stdout.write(`${token}\n`);
+    } else print(options, { id, token, expires }, () => token);
   });
 }
 
@@ -57,20 +57,18 @@ async function list(options: ConnectionOptions & { output: string }): Promise<vo
       expired: expires !== undefined && expires.getTime() < now,
       description,
     }));
-    if (options.output === 'json') process.stdout.write(`${JSON.stringify(tokens, null, 2)}\n`);
-    else
-      process.stdout.write(
-        tokens.length === 0
-          ? 'No tokens.\n'
-          : `${table(
-              ['ID', 'EXPIRES', 'DESCRIPTION'],
-              tokens.map(({ id, expires, expired, description }) => [
-                id,
-                expired ? 'expired' : (expires?.toISOString() ?? 'never'),
-                description,
-              ]),
-            )}\n`,
-      );
+    print(options, tokens, () =>
+      tokens.length === 0
+        ? 'No tokens.'
+        : table(
+            ['ID', 'EXPIRES', 'DESCRIPTION'],
+            tokens.map(({ id, expires, expired, description }) => [
+              id,
+              expired ? 'expired' : (expires?.toISOString() ?? 'never'),
+              description,
+            ]),
+          ),
+    );
   });
 }
 

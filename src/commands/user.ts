@@ -13,6 +13,7 @@ import {
   repeated,
 } from './options/connection.ts';
 import { inPlane } from './options/in-plane.ts';
+import { print } from './options/print.ts';
 
 interface CreateOptions extends ConnectionOptions {
   group?: string[];
@@ -110,9 +111,7 @@ function bad(what: string, fix: string): UserError {
 async function list(options: ConnectionOptions & { output: string }): Promise<void> {
   await inPlane(options, async (_, hosted) => {
     const users = await listUsers(hosted);
-    process.stdout.write(
-      options.output === 'json' ? `${JSON.stringify(users, null, 2)}\n` : `${render(users, new Date())}\n`,
-    );
+    print(options, users, () => render(users, new Date()));
   });
 }
 

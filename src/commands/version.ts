@@ -3,6 +3,7 @@ import { messageOf } from '../base/errors.ts';
 import { toolVersion } from '../base/version.ts';
 import { knownMinors } from '../config/versions.ts';
 import { addConnectionOptions, type ConnectionOptions, contextOf, outputOption } from './options/connection.ts';
+import { print } from './options/print.ts';
 
 export function configure(command: Command): void {
   addConnectionOptions(command).addOption(outputOption()).action(run);
@@ -11,12 +12,12 @@ export function configure(command: Command): void {
 async function run(options: ConnectionOptions & { output: string }): Promise<void> {
   const own = { k8sk8s: toolVersion(), node: process.version, kubernetes: knownMinors.map(({ patch }) => patch) };
   const infra = await infraVersion(options);
-  if (options.output === 'json') {
-    process.stdout.write(`${JSON.stringify({ ...own, infra }, null, 2)}\n`);
-    return;
-  }
-  process.stdout.write(
-    `k8sk8s:        v${own.k8sk8s} (node ${own.node})\nknows:         Kubernetes ${own.kubernetes.join(', ')}\ninfra cluster: ${infra.version ?? `not known: ${infra.problem}`}\n`,
+  print(options, { ...own, infra }, ({ k8sk8s, node, kubernetes }) =>
+    [
+      `k8sk8s:        v${k8sk8s} (node ${node})`,
+      `knows:         Kubernetes ${kubernetes.join(', ')}`,
+      `infra cluster: ${infra.version ?? `not known: ${infra.problem}`}`,
+    ].join('\n'),
   );
 }
 
