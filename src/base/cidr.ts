@@ -39,6 +39,33 @@ export function contains(network: Cidr, address: string): boolean {
   return value >= network.first && value <= network.last;
 }
 
+/**
+ * Ranges, as ipaddr.js names them, that the API server of a plane is never led to: the pod itself, services of a cloud beside
+ * its machine, groups, and IPv4 addresses inside of IPv6 addresses.
+ */
+export const closedRanges = [
+  'unspecified',
+  'broadcast',
+  'multicast',
+  'linkLocal',
+  'loopback',
+  'ipv4Mapped',
+  'rfc6145',
+  'rfc6052',
+  '6to4',
+  'teredo',
+];
+
+/** IPv4 or IPv6, in CIDR form. */
+export function isNetwork(text: string): boolean {
+  return ipaddr.IPv4.isValidCIDRFourPartDecimal(text) || ipaddr.IPv6.isValidCIDR(text);
+}
+
+/** The range of an address, or of the first address of a network, as ipaddr.js names it; both valid. */
+export function rangeOf(text: string): string {
+  return ipaddr.parse(text.split('/')[0]!).range();
+}
+
 /** The `n`th address of a network: 1 is the API server's service, 10 is kube-dns. */
 export function nthAddress(network: Cidr, n: number): string {
   const value = network.first + n;

@@ -5,8 +5,7 @@ import { refuseAsleep } from '../live/open.ts';
 import { requireRecord } from '../live/record.ts';
 import { followLog, type LogQuery, type LogSink, type LogSource, prefixOf, readLog } from '../operations/logs.ts';
 import type { PlaneComponent } from '../plane/components/component.ts';
-import { egressName } from '../plane/components/kube-apiserver/egress/egress.ts';
-import { componentNames } from '../plane/components/lookup.ts';
+import { egressName, konnectivityServerName } from '../plane/components/kube-apiserver/gate/gate.ts';
 import { components } from '../plane/components/table.ts';
 import {
   addConnectionOptions,
@@ -34,6 +33,8 @@ const aliases: Record<string, LogSource> = {
   'controller-manager': 'kube-controller-manager',
   scheduler: 'kube-scheduler',
   egress: egressName,
+  gate: egressName,
+  konnectivity: konnectivityServerName,
 };
 
 const defaultTail = 200;
@@ -61,7 +62,7 @@ async function run(name: string | undefined, options: LogsOptions): Promise<void
   const cluster = connect(options);
   try {
     const record = await requireRecord(cluster);
-    const all = record.spec.egress !== 'none' ? sources : componentNames;
+    const all = sources.filter((each) => each !== konnectivityServerName || record.spec.egress === 'konnectivity');
     const chosen: readonly LogSource[] = asked ? [asked] : options.audit ? [audited] : all;
     const sinkOf = (source: LogSource): LogSink => ({
       line: (text) => process.stdout.write(`${prefixOf(source, chosen)}${text}\n`),

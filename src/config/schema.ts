@@ -12,6 +12,7 @@ import {
   labelValue,
   nodePort,
   objectName,
+  opening,
   port,
   resources,
   toleration,
@@ -200,6 +201,18 @@ export const clusterSpec = z.strictObject({
       help: 'where the agents of --egress konnectivity reach its server; default HOST and a node port',
     }),
   ),
+  allowEgress: z
+    .array(opening)
+    .default([])
+    .meta(
+      flag({
+        group: 'Hosted cluster',
+        flag: 'allow-egress',
+        arg: 'TARGET',
+        help: 'CIDR, HOST or HOST:PORT in a private network that the API server may call by URL: webhooks, CRD conversion, audit and tokens. What is on the Internet needs no option',
+        list: true,
+      }),
+    ),
   sans: z
     .array(hostNameOrAddress)
     .default([])
@@ -379,7 +392,10 @@ export const clusterSpec = z.strictObject({
   flannelImage: imageOf('flannel', 'flannel'),
   flannelCniImage: imageOf('flannel-cni', "flannel's CNI plugin"),
   corednsImage: imageOf('coredns', 'CoreDNS'),
-  nodeImage: imageOf('node', 'Node.js, for the kubelet serving certificate approver and the egress proxy'),
+  nodeImage: imageOf(
+    'node',
+    'Node.js, for the kubelet serving certificate approver and the gate beside the API server',
+  ),
   konnectivityServerImage: imageOf('konnectivity-server', "konnectivity's proxy-server"),
   konnectivityAgentImage: imageOf('konnectivity-agent', "konnectivity's proxy-agent"),
   imageRegistry: image.optional().meta(

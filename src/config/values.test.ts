@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import type * as z from 'zod';
-import { cidr, etcdStorage, hostName, nodePort, port, resources, toleration, version } from './values.ts';
+import { cidr, etcdStorage, hostName, nodePort, opening, port, resources, toleration, version } from './values.ts';
 
 const refusal = (schema: z.ZodType, value: unknown) => schema.safeParse(value).error?.issues[0]?.message;
 
@@ -39,4 +39,34 @@ test.each([
   ['512Mi', etcdStorage, 'at least 1Gi'],
 ])('%j is refused with words', (value, schema, words) => {
   expect(refusal(schema, value)).toContain(words);
+});
+
+test.each([
+  '10.20.0.0/16',
+  '0.0.0.0/0',
+  'fd12::/16',
+  '10.20.0.1',
+  '10.20.0.1:8443',
+  'hooks.corp.example',
+  'h.corp.example:8443',
+])('the gate can be opened for %s', (target) => {
+  expect(opening.safeParse(target).success).toBe(true);
+});
+
+test.each([
+  ['10.20.0.0/33', 'CIDR'],
+  ['10.20/16', 'CIDR'],
+  ['https://hooks.corp.example', 'CIDR'],
+  ['fd12::1', 'fd12::1/128'],
+  ['hooks.corp.example:0', '65535'],
+  ['hooks.corp.example:70000', '65535'],
+  ['*.corp.example', 'wildcard'],
+  ['', 'empty'],
+  ['127.0.0.1', 'no pod of the plane'],
+  ['127.0.0.0/8', 'no pod of the plane'],
+  ['169.254.169.254:80', 'no pod of the plane'],
+  ['fe80::/10', 'no pod of the plane'],
+  ['::ffff:10.0.0.0/104', 'no pod of the plane'],
+])('and not for %j', (target, words) => {
+  expect(opening.safeParse(target).error?.issues[0]?.message).toContain(words);
 });

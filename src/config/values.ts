@@ -1,5 +1,5 @@
 import * as z from 'zod';
-import { isIp, isIpv4, nthAddress, parseCidr } from '../base/cidr.ts';
+import { closedRanges, isIp, isIpv4, isNetwork, nthAddress, parseCidr, rangeOf } from '../base/cidr.ts';
 import { parseQuantity } from '../base/quantity.ts';
 import { knownMinors, newest, resolveVersion } from './versions.ts';
 
@@ -26,6 +26,20 @@ export const hostAndPort = checked((value) => {
   if (host === undefined || Number(port) < 1 || Number(port) > 65535)
     return 'has to be HOST:PORT, such as k.example.com:8132';
   return hostProblem(host);
+});
+
+/** CIDR, HOST or HOST:PORT, that the gate beside the API server lets through. */
+export const opening = checked((value) => {
+  const [, host = value, port] = /^([^:/]*):(\d+)$/.exec(value) ?? [];
+  if (value.includes('/') && !isNetwork(value)) return 'is not a network in CIDR form such as 10.20.0.0/16';
+  if (!value.includes('/') && isIp(value) && !isIpv4(value)) return `is one IPv6 address; write ${value}/128`;
+  if (port !== undefined && (Number(port) < 1 || Number(port) > 65535)) return 'has to end with a port from 1 to 65535';
+  const address = value.includes('/') || isIpv4(host) ? host : undefined;
+  if (address === undefined) return hostProblem(host);
+  const wide = address.endsWith('/0');
+  return !wide && closedRanges.includes(rangeOf(address))
+    ? 'is an address that no pod of the plane may be led to: its own, or of its machine alone'
+    : undefined;
 });
 
 /** https://HOST[:PORT], without a path. */

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { dump } from 'js-yaml';
 import { imagesOf } from '../config/images.ts';
 import type { ClusterSpec } from '../config/schema.ts';
-import type { KubeObject } from '../kube/objects.ts';
+import { type KubeObject, nameOf } from '../kube/objects.ts';
 import { renderTemplate } from '../manifests/render.ts';
 import { trusted } from '../pki/authority.ts';
 import type { PkiBundle } from '../pki/certificates.ts';
@@ -71,14 +71,17 @@ export function buildAddons(
 
 /** The objects of an earlier --egress in the hosted cluster that `spec` does not need. Pure. */
 export function outdatedAddons(before: ClusterSpec['egress'], spec: ClusterSpec): KubeObject[] {
-  if (before === spec.egress) return [];
-  return egressAssets({ ...spec, egress: before }, { konnectivity: { host: '', port: 0 } }, '');
+  const assets = (egress: ClusterSpec['egress']) =>
+    egressAssets({ ...spec, egress }, { konnectivity: { host: '', port: 0 } }, '');
+  const wanted = new Set(assets(spec.egress).map(nameOf));
+  return assets(before).filter((object) => !wanted.has(nameOf(object)));
 }
 
-/** The objects of the hosted cluster that the proxy beside the API server needs. */
+/** The objects of the hosted cluster that the gate, or konnectivity in its place, needs. */
 function egressAssets(spec: ClusterSpec, { konnectivity }: Pick<Addresses, 'konnectivity'>, ca: string): KubeObject[] {
   switch (spec.egress) {
     case 'kubelet':
+    case 'none':
       return renderTemplate('hosted/egress.yaml', {});
     case 'konnectivity':
       return renderTemplate('hosted/konnectivity.yaml', {
@@ -87,8 +90,6 @@ function egressAssets(spec: ClusterSpec, { konnectivity }: Pick<Addresses, 'konn
         serverPort: String(konnectivity!.port),
         configHash: hash(ca),
       });
-    case 'none':
-      return [];
   }
 }
 

@@ -4,12 +4,12 @@ import { messageOf } from '../base/errors.ts';
 import { ApiError, ConnectionError } from '../kube/errors.ts';
 import type { InfraCluster } from '../kube/infra-cluster.ts';
 import type { ContainerStatus, Pod } from '../kube/objects.ts';
-import type { egressName } from '../plane/components/kube-apiserver/egress/egress.ts';
+import type { egressName, konnectivityServerName } from '../plane/components/kube-apiserver/gate/gate.ts';
 import { type Component, componentOfContainer } from '../plane/components/lookup.ts';
 import { podSelector } from '../plane/names.ts';
 
-/** The container whose log is meant: a component's, which has its name, or the one beside the API server. */
-export type LogSource = Component | typeof egressName;
+/** The container whose log is meant: a component's, which has its name, or one beside the API server. */
+export type LogSource = Component | typeof egressName | typeof konnectivityServerName;
 
 /** Which part of a log is wanted. */
 export interface LogQuery {

@@ -39,7 +39,7 @@ const purposes: Record<string, Purpose> = {
     atItsEnd: 'new pods get no node',
   },
   egress: {
-    usedFor: 'the proxy beside the API server that reaches pods',
+    usedFor: 'the gate beside the API server, or the konnectivity server, towards the API server',
     atItsEnd: 'webhooks and aggregated APIs on pod addresses stop',
   },
   'konnectivity-server': {

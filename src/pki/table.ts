@@ -18,7 +18,7 @@ export interface CertificateContext {
   extraSans: string[];
   /** Cluster IPs of the services etcd0, etcd1, …: one a member, in that order. */
   etcdServiceIps: string[];
-  /** Which proxy stands beside the API server. */
+  /** By which way the API server reaches the hosted cluster; it has no certificate for any when left out. */
   egress?: 'kubelet' | 'konnectivity' | 'none';
   /** What konnectivity's agents on the workers dial. */
   konnectivityHost?: string;
@@ -94,9 +94,12 @@ const leafRows: LeafRow[] = [
   },
 ];
 
-/** For the proxy beside the API server; templates/hosted/{egress,konnectivity}.yaml grant the rights to its name. */
+const gateRow: LeafRow = { ...client, name: 'egress', authority: 'ca', commonName: 'k8sk8s:egress' };
+
+/** For what stands beside the API server; templates/hosted/{egress,konnectivity}.yaml grant the rights to its name. */
 const egressRows: Record<'kubelet' | 'konnectivity' | 'none', LeafRow[]> = {
-  kubelet: [{ ...client, name: 'egress', authority: 'ca', commonName: 'k8sk8s:egress' }],
+  kubelet: [gateRow],
+  none: [gateRow],
   konnectivity: [
     { ...client, name: 'egress', authority: 'ca', commonName: 'system:konnectivity-server' },
     {
@@ -108,7 +111,6 @@ const egressRows: Record<'kubelet' | 'konnectivity' | 'none', LeafRow[]> = {
       sans: ({ host, konnectivityHost }) => [konnectivityHost ?? host],
     },
   ],
-  none: [],
 };
 
 /** Members dial each other by service IP; their server certificate is also their gateway's client certificate. */
@@ -140,7 +142,7 @@ function serviceNames(service: string, namespace: string): string[] {
 export function leafRowsFor(context: CertificateContext): LeafRow[] {
   return [
     ...leafRows,
-    ...egressRows[context.egress ?? 'none'],
+    ...(context.egress ? egressRows[context.egress] : []),
     ...context.etcdServiceIps.flatMap((_, member) => memberRows(member)),
   ];
 }

@@ -92,6 +92,8 @@ const schema = z.strictObject({
   spec: z.looseObject({ host: z.string() }),
   /** Issuers of service-account tokens that may still be in use, newest first. */
   issuers: z.array(z.string()),
+  /** Networks of the infra cluster's services, in CIDR form, once they were learnt. */
+  infraServices: z.array(z.string()).optional(),
   /** How often etcd was found to have lost its data: API servers that knew the old data are made anew. */
   losses: z.number().optional(),
   unfinished: unfinished.optional(),

@@ -56,7 +56,10 @@ export function renderPlane(source: PlaneSource): RenderedPlane {
   });
   const membership = source.membership ?? settledMembership(spec.etcdMembers, record.phase === 'available');
   const hashes = byComponent((component) => configHash(component, secrets, record));
-  const workloads = buildWorkloads({ planeId, spec, addresses, storage, membership }, hashes);
+  const workloads = buildWorkloads(
+    { planeId, spec, addresses, storage, membership, infraServices: record.infraServices },
+    hashes,
+  );
   const parts = {
     record: toConfigMap({ ...record, issuers: addresses.issuers }),
     services,

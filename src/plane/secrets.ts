@@ -1,4 +1,3 @@
-import type { ClusterSpec } from '../config/schema.ts';
 import type { Secret } from '../kube/objects.ts';
 import { buildKubeconfig } from '../kubeconfig/build.ts';
 import { trusted as trustedOf } from '../pki/authority.ts';
@@ -23,15 +22,6 @@ const all: ComponentSecret[] = [...components.flatMap(({ secrets }) => secrets),
 
 export const secretNames = [authoritiesSecret, ...all.map(({ name }) => name)];
 
-/** Those of `secretNames` that a plane of this spec has. */
-export function secretNamesOf(spec: ClusterSpec): string[] {
-  return [authoritiesSecret, ...wantedBy(spec).map(({ name }) => name)];
-}
-
-function wantedBy(spec: ClusterSpec): ComponentSecret[] {
-  return all.filter(({ wanted }) => wanted?.(spec) ?? true);
-}
-
 /** The Secret that holds a certificate, by its name in the table: of a CA, or what stands beside it, the CAs'. */
 export function secretOf(certificate: string): string {
   return all.find(({ holds }) => holds(certificate))?.name ?? authoritiesSecret;
@@ -40,7 +30,7 @@ export function secretOf(certificate: string): string {
 /** The plane's Secrets, ready to apply, the CAs' first. Pure but for the files of the package. */
 export function buildSecrets(bundle: PkiBundle, context: SecretContext): Secret[] {
   const authorities = { ...authoritiesFiles(bundle), ...encryptionFiles(bundle) };
-  const others = wantedBy(context.spec).map((each) => secret(each.name, context, filesOf(each, bundle, context)));
+  const others = all.map((each) => secret(each.name, context, filesOf(each, bundle, context)));
   return [secret(authoritiesSecret, context, authorities), ...others];
 }
 

@@ -9,7 +9,7 @@ import { buildIngress } from '../plane/components/kube-apiserver/ingress.ts';
 import { replicasOf, workloadNames } from '../plane/components/lookup.ts';
 import { claimName, recordName } from '../plane/names.ts';
 import { buildDisruptionBudgets, buildPolicies } from '../plane/policies.ts';
-import { secretNamesOf } from '../plane/secrets.ts';
+import { secretNames } from '../plane/secrets.ts';
 import { buildServices } from '../plane/services.ts';
 import type { Storage } from '../plane/storage.ts';
 import { type DeployCheck, type DeployContext, ok, shared } from './check.ts';
@@ -126,7 +126,7 @@ export function objectDemand(
       apiVersion,
       names.map((name) => ({ kind, metadata: { name } })),
     ).length;
-  const secrets = count('v1', 'Secret', secretNamesOf(spec));
+  const secrets = count('v1', 'Secret', secretNames);
   const services = missing('v1', buildServices(trialId, spec));
   const configMaps = count('v1', 'ConfigMap', [recordName]);
   const deployments = count('apps/v1', 'Deployment', workloadNames('Deployment'));

@@ -20,8 +20,14 @@ export interface ControlPlane {
   stop(): Promise<void>;
 }
 
-/** @param tokens lines of kube-apiserver's --token-auth-file: TOKEN,USER,UID,"GROUPS" */
-export async function startControlPlane(tokens: string[] = []): Promise<ControlPlane> {
+/**
+ * @param tokens lines of kube-apiserver's --token-auth-file: TOKEN,USER,UID,"GROUPS"
+ * @param flags more flags of kube-apiserver; `file` writes a file into the folder of this control plane
+ */
+export async function startControlPlane(
+  tokens: string[] = [],
+  flags: (file: (name: string, content: string) => string) => string[] = () => [],
+): Promise<ControlPlane> {
   const programs = await ensureBinaries(['etcd', 'kube-apiserver'], {}, terminalReporter());
   const folder = mkdtempSync(path.join(tmpdir(), 'k8sk8s-api-'));
   const file = (name: string, content: string) => {
@@ -40,8 +46,7 @@ export async function startControlPlane(tokens: string[] = []): Promise<ControlP
   const children: ChildProcess[] = [];
   const start = (program: string, args: string[]) => {
     const log = openSync(path.join(folder, `${path.basename(program)}.log`), 'w');
-    const child = spawn(program, args, { stdio: ['ignore', log, log] });
-    children.push(child);
+    children.push(spawn(program, args, { stdio: ['ignore', log, log] }));
   };
   start(programs.etcd, [
     `--data-dir=${path.join(folder, 'etcd')}`,
@@ -65,6 +70,7 @@ export async function startControlPlane(tokens: string[] = []): Promise<ControlP
     '--allow-privileged=true',
     '--disable-admission-plugins=ServiceAccount',
     '--endpoint-reconciler-type=none',
+    ...flags(file),
     ...(tokens.length > 0 ? [`--token-auth-file=${file('tokens.csv', `${tokens.join('\n')}\n`)}`] : []),
   ]);
   const server = `https://127.0.0.1:${secure}`;

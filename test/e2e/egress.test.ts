@@ -42,7 +42,7 @@ test('status says how pods are reached', async () => {
   expect((await home.k8sk8s('status')).stdout).toMatch(/^Egress: +the API server reaches pods/m);
 });
 
-test('it is no open proxy: who points a webhook of the hosted cluster elsewhere reaches nothing by it', async () => {
+test('the gate is no open proxy: who points a webhook of the hosted cluster elsewhere reaches nothing by it', async () => {
   const etcd = succeeded(await home.infra('get', 'service', 'etcd0', '-o', 'jsonpath={.spec.clusterIP}')).stdout;
   for (const [name, address] of [
     ['etcd', etcd],
@@ -51,14 +51,14 @@ test('it is no open proxy: who points a webhook of the hosted cluster elsewhere 
     await home.apply(stranger(name, address));
     await eventually(30, async () => {
       const answer = await home.hosted(['create', 'configmap', 'asks-a-stranger', '--dry-run=server']);
-      expect(answer.stderr).toContain(`403 ${address} is no node, and no pod address inside 10.2.0.0/16`);
+      expect(answer.stderr).toContain('403 refused by the gate of this control plane');
     });
     await home.ask('delete', 'validatingwebhookconfiguration', name);
   }
   const nothing = await home.hosted(['get', '--raw', `/api/v1/namespaces/default/pods/${await aServer()}:9/proxy/`]);
   expect(nothing.code).not.toBe(0);
   const log = succeeded(await home.k8sk8s('logs', 'kube-apiserver-egress')).stdout;
-  expect(log).toContain(`${etcd}:443: 403 `);
+  expect(log).toContain(`cluster: ${etcd}:443: no node has this address`);
   expect(log).toMatch(/10\.2\.\d+\.\d+:9: .*connection refused/);
 });
 
@@ -79,11 +79,11 @@ test('from outside of its pod there is nothing to connect to, and inside it refu
     const answer = await inside(
       `require('net').connect('/run/egress/egress.sock').on('data',d=>{console.log(String(d).split('\\r\\n')[0]);process.exit()}).write('CONNECT ${target} HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n')`,
     );
-    expect(answer, target).toMatch(/^HTTP\/1\.1 403 /);
+    expect(answer, target).toMatch(/^HTTP\/1\.1 403 refused by the gate/);
   }
 });
 
-test('the proxy is killed, and the way is there again with the next container', async () => {
+test('the gate is killed, and the way is there again with the next container', async () => {
   const port = succeeded(
     await home.infra('get', 'service', 'apiserver', '-o', 'jsonpath={.spec.ports[0].nodePort}'),
   ).stdout;
@@ -100,13 +100,22 @@ test('all of it goes on after the API server moved to another infra node', async
   });
 });
 
-test('--egress none takes the proxy away, its Secret and its rights with it', async () => {
+test('with --egress none the gate stays, and leads to kubelets and their hostNetwork, not to pods', async () => {
   succeeded(await home.k8sk8s('deploy', '--egress', 'none'));
-  expect((await home.infra('get', 'secret', 'kube-apiserver-egress')).stderr).toContain('NotFound');
-  const left = await home.hosted(['get', 'clusterrolebinding,clusterrole', 'k8sk8s:egress', '--ignore-not-found']);
-  expect(succeeded(left).stdout).toBe('');
   expect((await home.k8sk8s('status')).stdout).toMatch(/^Egress: +none/m);
   expect((await home.k8sk8s('diff')).code).toBe(0);
+  const pod = await aServer();
+  await eventually(30, async () => {
+    const answer = await home.hosted(['get', '--raw', `/api/v1/namespaces/default/pods/${pod}:8080/proxy/`]);
+    expect(answer.stderr).toContain('refused by the gate');
+  });
+  await eventually(30, () => home.ask('logs', pod, '--tail=1'));
+  // kube-proxy answers in the worker's own network, and there on localhost.
+  await eventually(30, async () =>
+    expect(await home.ask('get', '--raw', `/api/v1/nodes/http:${await aWorker()}:10249/proxy/proxyMode`)).toMatch(
+      /^(ip|nf)tables$/,
+    ),
+  );
 });
 
 async function everythingWorks(): Promise<void> {
@@ -145,6 +154,10 @@ async function topWorks(): Promise<void> {
 /** Name of one of the two pods. */
 async function aServer(): Promise<string> {
   return home.ask('get', 'pods', '-l', 'app=servers', '-o', 'jsonpath={.items[0].metadata.name}');
+}
+
+async function aWorker(): Promise<string> {
+  return home.ask('get', 'nodes', '-o', 'jsonpath={.items[0].metadata.name}');
 }
 
 /** @returns base64 of PEM; the key is in the Secret `servers` */

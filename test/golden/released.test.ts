@@ -20,18 +20,34 @@ const kept = ['default', 'options', 'highly-available', 'konnectivity', 'own-net
 
 /** What today's version changes on purpose, by the object and the fields, of planes that each released version deployed. */
 const meant: Record<string, Record<string, string[]>> = {
+  // The gate stands beside every API server (ADR 37), with Node 24 in place of 20, so that API servers roll once for it, and no other pod.
   '0.1.0': {
-    // A change of the API server leaves no gap (docs/adr/0004-not-ready-addresses.md); Node 24 in place of 20 beside it.
+    // A change of the API server leaves no gap (docs/adr/0004-not-ready-addresses.md).
     'Deployment kube-apiserver': [
       'spec.strategy.rollingUpdate.maxSurge',
       'spec.strategy.rollingUpdate.maxUnavailable',
-      'spec.template.metadata.annotations["k8sk8s.io/template-hash"]',
-      'spec.template.spec.containers[kube-apiserver-egress].image',
-      'spec.template.spec.containers[kube-apiserver-egress].resources.requests.memory',
-      'spec.template.spec.containers[kube-apiserver].args',
-      'spec.template.spec.terminationGracePeriodSeconds',
+      ...[
+        'metadata.annotations["k8sk8s.io/config-hash"]',
+        'metadata.annotations["k8sk8s.io/template-hash"]',
+        'spec.containers[konnectivity-server]',
+        'spec.containers[kube-apiserver-egress]',
+        'spec.containers[kube-apiserver-egress].args',
+        'spec.containers[kube-apiserver-egress].command',
+        'spec.containers[kube-apiserver-egress].image',
+        'spec.containers[kube-apiserver-egress].livenessProbe',
+        'spec.containers[kube-apiserver-egress].ports',
+        'spec.containers[kube-apiserver-egress].resources.requests.memory',
+        'spec.containers[kube-apiserver].args',
+        'spec.containers[kube-apiserver].volumeMounts[/run/egress]',
+        'spec.dnsPolicy',
+        'spec.terminationGracePeriodSeconds',
+        'spec.volumes[egress-socket]',
+        'spec.volumes[egress]',
+      ].map((path) => `spec.template.${path}`),
     ],
     'Service apiserver': ['spec.publishNotReadyAddresses'],
+    'Secret kube-apiserver': ['files'],
+    'Secret kube-apiserver-egress': ['files', 'is new'],
   },
 };
 
@@ -39,10 +55,24 @@ const meant: Record<string, Record<string, string[]>> = {
 const replaced: Record<string, Record<string, string[]>> = {
   '0.1.0': {
     'kube-apiserver': [
+      'start files',
       'terminationGracePeriodSeconds',
       'arguments (shutdown-delay-duration)',
       'image of kube-apiserver-egress (node:24-slim)',
+      'command of kube-apiserver-egress',
+      'arguments of kube-apiserver-egress (socket, cluster, controlplane, closed)',
       'resources of kube-apiserver-egress',
+      'dnsPolicy',
+      // With --egress konnectivity, whose server had the gate's name.
+      'arguments of kube-apiserver-egress (v, mode, uds-name, server-port, agent-port, admin-port, health-port, proxy-strategies, server-count, cluster-cert, cluster-key, kubeconfig, agent-namespace, agent-service-account, authentication-audience, controlplane, server, credentials, closed)',
+      'ports of kube-apiserver-egress',
+      'livenessProbe of kube-apiserver-egress',
+      'containers (konnectivity-server)',
+      // With --egress none, where nothing stood beside the API server.
+      'arguments (shutdown-delay-duration, egress-selector-config-file)',
+      'volumeMounts (/run/egress)',
+      'containers (kube-apiserver-egress)',
+      'volumes',
     ],
   },
 };

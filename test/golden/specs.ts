@@ -34,6 +34,7 @@ export const specs: Record<string, ClusterSpec> = Object.fromEntries(
       resources: ['limits', 'etcd=cpu=100m,memory=128Mi'],
       nodeSelector: { pool: 'planes' },
       tolerations: ['dedicated=planes:NoSchedule', 'spot'],
+      allowEgress: ['10.20.0.0/16', 'hooks.corp.example:8443'],
       imageRegistry: 'mirror.example.com/k8s',
       imagePullSecret: 'mirror',
     },

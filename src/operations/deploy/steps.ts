@@ -7,6 +7,7 @@ import { keepPolicy, plantPolicy } from '../../hosted/bootstrap-policy/plant.ts'
 import { nameOf } from '../../kube/objects.ts';
 import { Existing } from '../../live/apply.ts';
 import { removeEtcd } from '../../live/choose-storage.ts';
+import { infraServiceNetworks } from '../../live/infra-services.ts';
 import { connectAsAdministrator, unfinishedRestore } from '../../live/open.ts';
 import { PodWatch } from '../../live/pod-watch.ts';
 import { ensureRecord, markFinished, updateRecord } from '../../live/record.ts';
@@ -31,6 +32,7 @@ import type { DeployState } from './state.ts';
 export const deploySteps: Step<DeployState>[] = [
   { name: 'files-checked', applies: ({ files }) => files !== undefined, run: checkTheFiles },
   { name: 'record', run: readOrMakeRecord },
+  { name: 'infra-services', applies: ({ record }) => record.infraServices === undefined, run: learnInfraServices },
   storageStep,
   { name: 'storage-told', applies: ({ storage }) => storage.kind === 'ephemeral', run: tellEphemeral },
   { name: 'etcd-removed', applies: ({ replaces }) => replaces, run: makeRoomForStorage },
@@ -84,6 +86,14 @@ async function readOrMakeRecord(state: DeployState): Promise<void> {
   state.record = record;
   state.opening = record.phase !== 'available' || asleep !== undefined;
   state.first = record.phase === 'deploying' && presentMembers(existing) === 0;
+}
+
+/** The gate beside the API server keeps tenants away from them. */
+async function learnInfraServices(state: DeployState): Promise<void> {
+  const infraServices = await infraServiceNetworks(state.cluster);
+  if (infraServices === undefined) return;
+  state.record.infraServices = infraServices;
+  await updateRecord(state.held, (now) => ({ ...now, infraServices }));
 }
 
 async function tellEphemeral({ storage, held }: DeployState): Promise<void> {

@@ -45,9 +45,9 @@ export interface PlaneStatus {
 
 /** How the API server reaches pods for webhooks, aggregated APIs, service and pod proxy. */
 const egressWords: Record<ClusterSpec['egress'], string> = {
-  kubelet: "the API server reaches pods through the kubelets' port-forward",
+  kubelet: "the API server reaches pods through the gate and the kubelets' port-forward",
   konnectivity: 'the API server reaches nodes and pods through konnectivity agents on the workers',
-  none: 'none: the API server reaches pods with hostNetwork alone',
+  none: 'none: the API server reaches kubelets and pods with hostNetwork alone, through the gate',
 };
 
 const egressLimits: Record<ClusterSpec['egress'], Words[]> = {

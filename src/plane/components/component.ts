@@ -111,13 +111,13 @@ export interface WorkloadContext {
   addresses: Addresses;
   storage: Storage;
   membership: Membership;
+  /** Networks of the infra cluster's services, in CIDR form, as far as they are known. */
+  infraServices?: string[];
 }
 
 /** A Secret that a component mounts. */
 export interface ComponentSecret {
   name: string;
-  /** Whether a plane of this spec has it; always, when left out. */
-  wanted?(spec: ClusterSpec): boolean;
   /** Whether it holds a certificate of the table in pki, with its key. */
   holds(leaf: string): boolean;
   /** CAs of which it holds what is trusted, as `NAME.crt`. */

@@ -2,7 +2,6 @@ import { Readable } from 'node:stream';
 import { listUsers } from '../../../access/users.ts';
 import { messageOf } from '../../../base/errors.ts';
 import { command, type Words, words } from '../../../base/words.ts';
-import { field } from '../../../config/flags.ts';
 import type { HostedCluster } from '../../../kube/hosted-cluster.ts';
 import type { InfraCluster } from '../../../kube/infra-cluster.ts';
 import type { Container, Node, Pod } from '../../../kube/objects.ts';
@@ -11,7 +10,7 @@ import { unlocked } from '../../../pki/authority.ts';
 import { inspect } from '../../../pki/inspect.ts';
 import { type Credential, issueLeaf } from '../../../pki/issue.ts';
 import type { AuthorityName } from '../../../pki/table.ts';
-import { egressName } from '../../../plane/components/kube-apiserver/egress/egress.ts';
+import { egressName } from '../../../plane/components/kube-apiserver/gate/gate.ts';
 
 /** What a kubelet shows and answers, asked from beside the API server. */
 interface KubeletAnswer {
@@ -64,10 +63,11 @@ export async function askKubelets(
   if (nodes.length === 0) return [];
   const unasked = (error: Words) => nodes.map(({ name }) => ({ name, error }));
   const pods = await podsOf(cluster, planeId, 'kube-apiserver');
-  // Konnectivity's server has no Node to ask with.
+  // A plane of 0.1.0 has another program, or none, beside the API server.
   const asks = ({ name, command }: Container) => name === egressName && command?.[0] === 'node';
   const pod = pods.find((each) => isReady(each) && each.spec.containers.some(asks));
-  if (!pod) return unasked(words`that takes ${field('egress', 'kubelet')}`);
+  if (!pod)
+    return unasked(words`no API server that is Ready has the gate beside it; ${command('deploy')} gives it one`);
   const { certificate: cert, key } = await issueLeaf(
     unlocked(authority),
     { commonName: 'k8sk8s:may-do-nothing', usages: ['clientAuth'] },

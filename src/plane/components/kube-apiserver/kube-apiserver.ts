@@ -3,6 +3,7 @@ import { kubernetesImage } from '../../../config/images.ts';
 import type { ClusterSpec } from '../../../config/schema.ts';
 import { render, type Value } from '../../../manifests/render.ts';
 import { trustedOfClients } from '../../../pki/authority.ts';
+import type { Addresses } from '../../addresses.ts';
 import { serviceAccountFiles } from '../../authorities-secret.ts';
 import { podSelector } from '../../names.ts';
 import { containerSecurity } from '../../pod-security.ts';
@@ -13,16 +14,17 @@ import { componentKubeconfig } from '../component-kubeconfig.ts';
 import auditPolicy from './audit-policy.yaml';
 import authentication from './authentication.yaml';
 import template from './deployment.yaml';
+import { encryptionFiles } from './encryption-config.ts';
 import {
   egressName,
   egressParts,
   egressPorts,
-  egressProgram,
   egressResources,
   egressSelector,
   egressVolumes,
-} from './egress/egress.ts';
-import { encryptionFiles } from './encryption-config.ts';
+  gateProgram,
+  konnectivityServerName,
+} from './gate/gate.ts';
 import networkPolicy from './network-policy.yaml';
 import { apiserverService } from './service.ts';
 
@@ -96,14 +98,14 @@ export const kubeApiserver: PlaneComponent<'kube-apiserver'> = {
     needs: ['etcd'],
     without: /^--(etcd-(servers|cafile|certfile|keyfile)|endpoint-reconciler-type)=/,
     instead: () => ['--etcd-servers=http://127.0.0.1:2379', '--endpoint-reconciler-type=none'],
-    // The file that names the proxy's socket is judged, and no proxy listens there.
+    // The file that names the gate's sockets is judged, and no gate listens there.
     withoutVolumes: egressVolumes,
   },
   reachedAt: { port: ({ advertised }) => advertised.port, byEverybody: true },
-  beside: [egressName],
+  beside: [egressName, konnectivityServerName],
 };
 
-function values({ spec, addresses }: WorkloadContext): Record<string, Value> {
+function values({ spec, addresses, infraServices }: WorkloadContext): Record<string, Value> {
   const { port } = addresses.advertised;
   return {
     port,
@@ -117,12 +119,17 @@ function values({ spec, addresses }: WorkloadContext): Record<string, Value> {
     issuer: addresses.issuers[0]!,
     serviceCidr: spec.serviceCidr,
     auditArgs: spec.audit ? ['--audit-policy-file=/etc/kubernetes/pki/audit-policy.yaml', '--audit-log-path=-'] : [],
-    ...egressParts(spec, {
+    ...egressParts(spec, [...(infraServices ?? []), ...ownServices(addresses)], {
       port,
       containerSecurity: containerSecurity(),
       resources: presetResources(spec, egressResources),
     }),
   };
+}
+
+/** What of the infra cluster's services is the plane's own. */
+function ownServices({ apiserverServiceIp, etcdServiceIps }: Addresses): string[] {
+  return [apiserverServiceIp, ...etcdServiceIps].map((address) => `${address}/32`);
 }
 
 function ownSecret(): ComponentSecret {
@@ -137,7 +144,7 @@ function ownSecret(): ComponentSecret {
       ...encryptionFiles(bundle),
       'authentication.yaml': dump(render(authentication, {}, 'kube-apiserver/authentication.yaml')[0]),
       ...(spec.audit && { 'audit-policy.yaml': auditPolicyOf(spec) }),
-      ...(spec.egress !== 'none' && { 'egress-selector.yaml': egressSelector(spec) }),
+      'egress-selector.yaml': egressSelector(spec),
     }),
   };
 }
@@ -149,12 +156,11 @@ function auditPolicyOf({ auditPolicy: own }: ClusterSpec): string {
 function egressSecret(): ComponentSecret {
   return {
     name: egressName,
-    wanted: ({ egress }) => egress !== 'none',
     holds: (leaf) => leaf === 'egress' || leaf === 'konnectivity-server',
-    trusted: ['ca'],
-    files: (_, { spec, internalServer }): Record<string, string> =>
-      spec.egress === 'kubelet'
-        ? { 'egress.mjs': egressProgram() }
-        : { kubeconfig: componentKubeconfig('egress', internalServer) },
+    trusted: ['ca', 'kubelet-serving-ca'],
+    files: (_, { spec, internalServer }) => ({
+      'gate.mjs': gateProgram(),
+      ...(spec.egress === 'konnectivity' && { kubeconfig: componentKubeconfig('egress', internalServer) }),
+    }),
   };
 }

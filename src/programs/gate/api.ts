@@ -52,15 +52,17 @@ export function connectApi(server: string, folder: string): Api {
           {
             agent: lookUps,
             signal: AbortSignal.timeout(answerMilliseconds),
-            headers: { Accept: accept, 'User-Agent': 'k8sk8s-egress' },
+            headers: { Accept: accept, 'User-Agent': 'k8sk8s-gate' },
           },
           async (response) => {
             const words = await text(response).catch(String);
             if (response.statusCode === 200) resolve(JSON.parse(words));
-            else reject(new Refusal(503, `the API server answers ${response.statusCode}: ${reasonOf(words)}`));
+            else reject(new Refusal('refused', `the API server answers ${response.statusCode}: ${reasonOf(words)}`));
           },
         );
-        request.once('error', (error) => reject(new Refusal(503, `the API server does not answer: ${error.message}`)));
+        request.once('error', (error) =>
+          reject(new Refusal('refused', `the API server does not answer: ${error.message}`)),
+        );
       });
     },
     portForward({ namespace, name }, port) {
@@ -74,7 +76,7 @@ export function connectApi(server: string, folder: string): Api {
             handshakeTimeout: answerMilliseconds,
             perMessageDeflate: false,
             maxPayload: largestFrame,
-            headers: { 'User-Agent': 'k8sk8s-egress' },
+            headers: { 'User-Agent': 'k8sk8s-gate' },
           },
         );
         socket.once('open', () => {
@@ -83,13 +85,11 @@ export function connectApi(server: string, folder: string): Api {
         });
         socket.once('unexpected-response', async (_request, response) => {
           const words = await text(response).catch(String);
-          const status = response.statusCode === 404 ? 404 : 502;
-          reject(
-            new Refusal(status, `port-forward to ${namespace}/${name}: ${response.statusCode} ${reasonOf(words)}`),
-          );
+          const kind = response.statusCode === 404 ? 'gone' : 'refused';
+          reject(new Refusal(kind, `port-forward to ${namespace}/${name}: ${response.statusCode} ${reasonOf(words)}`));
         });
         socket.once('error', (error) =>
-          reject(new Refusal(502, `port-forward to ${namespace}/${name}: ${error.message}`)),
+          reject(new Refusal('refused', `port-forward to ${namespace}/${name}: ${error.message}`)),
         );
       });
     },

@@ -6,7 +6,8 @@ import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import WebSocket, { WebSocketServer } from 'ws';
-import type { Destination, Destinations } from './destinations.ts';
+import type { Destination } from './destinations.ts';
+import { openInside } from './inside.ts';
 import { createProxy } from './proxy.ts';
 import { Refusal } from './refusal.ts';
 
@@ -14,35 +15,43 @@ import { Refusal } from './refusal.ts';
 
 let folder: string;
 let pod: Server;
+let port: number;
 let kubelet: WebSocketServer;
 let proxy: http.Server;
 let places: Record<string, Destination[]>;
 let said: string[];
 let gone: Set<string>;
+let impostor: boolean;
 const sockets = new Set<Socket>();
 
 beforeEach(async () => {
   folder = mkdtempSync(path.join(tmpdir(), 'egress-'));
   said = [];
   gone = new Set();
+  impostor = false;
   pod = createServer({ allowHalfOpen: true }, (socket) => socket.pipe(socket)).listen(0, '127.0.0.1');
   kubelet = new WebSocketServer({ port: 0, host: '127.0.0.1' });
   kubelet.on('connection', forward);
   places = {
     '10.2.0.5': [{ kind: 'pod', namespace: 'default', name: 'web' }],
-    '127.0.0.9': [{ kind: 'node', address: '127.0.0.1' }],
+    '127.0.0.1': [{ kind: 'kubelet' }],
   };
   const destinations = {
     async find(address: string) {
       const [place] = places[address] ?? [];
-      if (!place) throw new Refusal(403, `${address} is a stranger\r\nX: y`);
+      if (!place) throw new Refusal('refused', `${address} is a stranger\r\nX: y`);
       return place;
     },
     forget: (address: string) => void places[address]?.shift(),
-  } as unknown as Destinations;
+  };
+  const kubelets = {
+    async check() {
+      if (impostor) throw new Refusal('probed', 'no kubelet');
+    },
+  };
   const api = {
     async portForward({ name }: { name: string }, port: number): Promise<WebSocket> {
-      if (gone.has(name)) throw new Refusal(404, `pods "${name}" not found`);
+      if (gone.has(name)) throw new Refusal('gone', `pods "${name}" not found`);
       const socket = new WebSocket(`ws://127.0.0.1:${(kubelet.address() as AddressInfo).port}/?ports=${port}`);
       return new Promise((resolve) =>
         socket.once('open', () => {
@@ -52,8 +61,14 @@ beforeEach(async () => {
       );
     },
   };
-  proxy = createProxy({ destinations, api, say: (words) => said.push(words) });
+  const say = (words: string) => said.push(words);
+  proxy = createProxy({
+    open: (host, port) => openInside({ destinations, kubelets, api, say }, host, port, 2000),
+    veil: 300,
+    say,
+  });
   await new Promise<void>((resolve) => proxy.listen(path.join(folder, 'egress.sock'), resolve));
+  port = (pod.address() as AddressInfo).port;
 });
 
 afterEach(async () => {
@@ -112,11 +127,11 @@ function received(socket: Socket, length: number): Promise<Buffer> {
   });
 }
 
-const podPort = () => (pod.address() as AddressInfo).port;
+const podPort = () => port;
 
 test.each([
   ['a pod', '10.2.0.5'],
-  ['a node', '127.0.0.9'],
+  ['a kubelet', '127.0.0.1'],
 ])('carries megabytes both ways to %s, unchanged', async (_, address) => {
   const { status, socket } = await open(`${address}:${podPort()}`);
   expect(status).toMatch(/^HTTP\/1.1 200 /);
@@ -184,7 +199,6 @@ test('a port where nothing listens ends the connection, and the log says why', a
   const { socket } = await open(`10.2.0.5:${free}`);
   await new Promise((resolve) => socket.resume().once('close', resolve));
   expect(said.join()).toMatch(/10\.2\.0\.5:\d+: connect ECONNREFUSED/);
-  expect((await open(`127.0.0.9:${free}`)).status).toMatch(/^HTTP\/1.1 502 127.0.0.1:\d+: connect ECONNREFUSED/);
 });
 
 test('a pod that is gone is looked for again, once', async () => {
@@ -192,17 +206,40 @@ test('a pod that is gone is looked for again, once', async () => {
   places['10.2.0.5']!.push({ kind: 'pod', namespace: 'default', name: 'next' });
   expect((await open(`10.2.0.5:${podPort()}`)).status).toMatch(/ 200 /);
   gone.add('next');
-  expect((await open(`10.2.0.5:${podPort()}`)).status).toMatch(/ 40[34] /);
+  expect((await open(`10.2.0.5:${podPort()}`)).status).toMatch(/ 403 /);
 });
 
+const refused = 'HTTP/1.1 403 refused by the gate of this control plane';
+
 test.each([
-  ['192.0.2.1:443', 'HTTP/1.1 403 192.0.2.1 is a stranger X: y'],
-  ['10.2.0.5', 'HTTP/1.1 403 the target is not ADDRESS:PORT'],
-  ['10.2.0.5:0', 'HTTP/1.1 403 the target is not ADDRESS:PORT'],
-  ['10.2.0.5:70000', 'HTTP/1.1 403 the target is not ADDRESS:PORT'],
-  ['[::1]:443', 'HTTP/1.1 403 the target is not ADDRESS:PORT'],
-])('CONNECT %s is answered %s', async (target, status) => {
-  expect((await open(target)).status).toBe(status);
+  ['192.0.2.1:443', 'is a stranger'],
+  ['hook.example.com:443', 'is a stranger'],
+  ['[2001:db8::1]:443', '2001:db8::1 is a stranger'],
+  ['10.2.0.5', 'not HOST:PORT'],
+  ['10.2.0.5:0', 'not HOST:PORT'],
+  ['10.2.0.5:70000', 'not HOST:PORT'],
+  ['::1:443', 'not HOST:PORT'],
+  ['[::1%eth0]:443', 'not HOST:PORT'],
+])('CONNECT %s is refused in the words of any other refusal, and only the log says why', async (target, why) => {
+  expect((await open(target)).status).toBe(refused);
+  expect(said.join()).toContain(why);
+});
+
+test('what was found in the network shows neither in the words nor in the time', async () => {
+  const timed = async (target: string) => {
+    const began = performance.now();
+    const { status } = await open(target);
+    return { status, milliseconds: performance.now() - began };
+  };
+  impostor = true;
+  const wrong = await timed(`127.0.0.1:${podPort()}`);
+  impostor = false;
+  pod.close();
+  const silent = await timed(`127.0.0.1:${podPort()}`);
+  for (const { status, milliseconds } of [wrong, silent]) {
+    expect(status).toBe(refused);
+    expect(milliseconds).toBeGreaterThan(290);
+  }
 });
 
 test('what is not CONNECT is refused', async () => {

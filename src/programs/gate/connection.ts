@@ -21,7 +21,7 @@ export function dial(host: string, port: number, milliseconds: number): Promise<
   return new Promise((resolve, reject) => {
     const node = connect({ host, port, allowHalfOpen: true, noDelay: true, timeout: milliseconds });
     node.once('timeout', () => node.destroy(new Error('no answer')));
-    node.once('error', (error) => reject(new Refusal(502, `${host}:${port}: ${error.message}`)));
+    node.once('error', (error) => reject(new Refusal('probed', error.message)));
     node.once('connect', () => {
       node.setTimeout(0);
       node.setKeepAlive(true, keepAliveMilliseconds);

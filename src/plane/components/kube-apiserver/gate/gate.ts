@@ -1,0 +1,91 @@
+import { dump } from 'js-yaml';
+import { imagesOf } from '../../../../config/images.ts';
+import type { ClusterSpec } from '../../../../config/schema.ts';
+import type { KubeObject } from '../../../../kube/objects.ts';
+import { render, type Value } from '../../../../manifests/render.ts';
+import program from '../../../../programs/gate/main.ts?program';
+import { konnectivityPort } from '../../../addresses.ts';
+import selector from './egress-selector.yaml';
+import gate from './gate.yaml';
+import konnectivityServer from './konnectivity-server.yaml';
+
+/** Container and Secret of the gate beside the API server. */
+export const egressName = 'kube-apiserver-egress' as const;
+
+/** Container of konnectivity's server, with --egress konnectivity. */
+export const konnectivityServerName = 'konnectivity-server' as const;
+
+/** Names of the volumes that the templates have. */
+export const egressVolumes = ['egress', 'egress-socket'];
+
+/** As measured with Node 24: 61 MiB, of which 42 are Node's own program, whose pages all containers of one image share;
+ * konnectivity's server takes 40, of which 31 are its program. */
+export const egressResources = {
+  requests: { cpu: '5m', memory: '52Mi' },
+  limits: { cpu: '1', memory: '160Mi' },
+};
+
+interface PodTemplate extends KubeObject {
+  template: { spec: { containers: { [key: string]: Value }[]; volumes?: { [key: string]: Value }[] } };
+}
+
+/**
+ * What the template of the API server takes up for the gate, and for konnectivity's server beside it. Pure.
+ *
+ * @param closed networks in CIDR form that nothing named by URL may lead to, whatever range they are of
+ */
+export function egressParts(
+  spec: ClusterSpec,
+  closed: string[],
+  { port, ...values }: { port: number; containerSecurity: Value; resources: Value },
+): Record<'egressContainers' | 'egressVolumes', Value[]> {
+  const images = imagesOf(spec);
+  const [gatePod] = render(
+    gate,
+    {
+      ...values,
+      port,
+      image: images.node,
+      clusterArgs: clusterArgs(spec),
+      rules: [
+        ...closed.map((network) => `--closed=${network}`),
+        ...spec.allowEgress.map((target) => `--open=${target}`),
+      ],
+    },
+    'gate/gate.yaml',
+  ) as PodTemplate[];
+  const servers =
+    spec.egress === 'konnectivity'
+      ? (render(
+          konnectivityServer,
+          { ...values, image: images.konnectivityServer, agentPort: konnectivityPort, servers: spec.replicas },
+          'gate/konnectivity-server.yaml',
+        ) as PodTemplate[])
+      : [];
+  return {
+    egressContainers: [gatePod!, ...servers].flatMap(({ template }) => template.spec.containers),
+    egressVolumes: gatePod!.template.spec.volumes!,
+  };
+}
+
+/** konnectivity serves the egress selection `cluster` where it is asked for. */
+function clusterArgs({ egress, podCidr }: ClusterSpec): string[] {
+  if (egress === 'konnectivity') return [];
+  return ['--cluster=/run/egress/egress.sock', ...(egress === 'kubelet' ? [`--pod-cidr=${podCidr}`] : [])];
+}
+
+/** Ports of the pods, beside the API server's own, that the policies let everybody reach. Pure. */
+export function egressPorts(spec: ClusterSpec): Value[] {
+  return spec.egress === 'konnectivity' ? [{ port: 'konnectivity' }] : [];
+}
+
+/** File of the API server's Secret. */
+export function egressSelector(spec: ClusterSpec): string {
+  const protocol = spec.egress === 'konnectivity' ? 'GRPC' : 'HTTPConnect';
+  return dump(render(selector, { protocol }, 'gate/egress-selector.yaml')[0]);
+}
+
+/** The gate's program, bundled: it lies in its Secret beside its certificate, so that its pod mounts one thing more. */
+export function gateProgram(): string {
+  return program;
+}

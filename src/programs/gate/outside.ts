@@ -1,0 +1,51 @@
+import { lookup } from 'node:dns/promises';
+import { isIP } from 'node:net';
+import { type Connection, dial } from './connection.ts';
+import type { Judgement } from './judgement.ts';
+import { Refusal } from './refusal.ts';
+
+/** Addresses of a name that are tried, one after the other. */
+const tries = 3;
+
+type Resolve = (host: string) => Promise<{ address: string }[]>;
+
+const resolveHost: Resolve = (host) => lookup(host, { all: true });
+
+/**
+ * Opens what the API server's own configuration and its tenants name by URL: webhooks, audit, tokens. A name is resolved once, and the
+ * connection goes to an address that was judged: an answer that changes in between changes nothing.
+ *
+ * @param milliseconds for each address
+ * @throws Refusal
+ */
+export async function openOutside(
+  judgement: Pick<Judgement, 'refuses'>,
+  host: string,
+  port: number,
+  milliseconds: number,
+  resolve: Resolve = resolveHost,
+): Promise<Connection> {
+  const addresses = isIP(host) ? [{ address: host }] : await resolved(host, resolve);
+  const judged = addresses.map(({ address }) => ({ address, why: judgement.refuses(address, host, port) }));
+  const open = judged.filter(({ why }) => why === undefined).slice(0, tries);
+  if (open.length === 0) {
+    const words = judged.map(({ address, why }) => `${address} is closed (${why})`).join(', ');
+    throw new Refusal('probed', words || 'the name has no address');
+  }
+  let last: unknown;
+  for (const { address } of open)
+    try {
+      return await dial(address, port, milliseconds);
+    } catch (error) {
+      last = error;
+    }
+  throw last;
+}
+
+async function resolved(host: string, resolve: Resolve): Promise<{ address: string }[]> {
+  try {
+    return await resolve(host);
+  } catch (error) {
+    throw new Refusal('probed', `the name is not resolved: ${(error as NodeJS.ErrnoException).code}`);
+  }
+}
