@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 import { Command } from 'commander';
 import { toolVersion } from './base/version.ts';
+import { keepPrintable } from './ui/printable.ts';
 
 /** A command's module adds its own options and action; it is imported when its name is on the command line. */
 interface CommandModule {
@@ -32,6 +33,8 @@ const commands: [name: string, description: string, load: () => Promise<CommandM
 ];
 
 async function main(argv: string[]): Promise<void> {
+  // Colours go to stderr alone.
+  keepPrintable(process.stdout);
   const program = new Command('k8sk8s')
     .description('Kubernetes control planes on demand, inside any namespace that you may write to')
     // -h is the host, as it always was.

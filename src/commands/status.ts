@@ -5,6 +5,7 @@ import { probeNetwork } from '../operations/network-probe.ts';
 import { problemsOf } from '../operations/status/problems.ts';
 import { type PlaneStatus, planeStatus } from '../operations/status/status.ts';
 import { formatAge } from '../ui/age.ts';
+import { printable } from '../ui/printable.ts';
 import { table } from '../ui/table.ts';
 import { inTerminal } from '../ui/words.ts';
 import {
@@ -134,10 +135,10 @@ export function render(status: PlaneStatus, problems: Finding[], now: Date): str
     ]),
   );
   const warnings = status.warnings.map(
-    ({ time, object, reason, message }) => `  ${age(time)} ago  ${object}: ${reason}: ${message}`,
+    ({ time, object, reason, message }) => `  ${age(time)} ago  ${printable(`${object}: ${reason}: ${message}`)}`,
   );
   return [
-    ...facts.map(([name, lines]) => `${`${name}:`.padEnd(14)}${lines.join(`\n${' '.repeat(14)}`)}`),
+    ...facts.map(([name, lines]) => `${`${name}:`.padEnd(14)}${lines.map(printable).join(`\n${' '.repeat(14)}`)}`),
     '',
     components,
     ...(status.hosted.workers.length > 0 ? ['', workers] : []),

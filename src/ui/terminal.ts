@@ -1,5 +1,6 @@
 import type { Ora } from 'ora';
 import { coloursFor } from './colours.ts';
+import { printable, printableLines } from './printable.ts';
 import { formatDuration, type Phase, type Reporter, withDuring } from './reporter.ts';
 import { inTerminal } from './words.ts';
 
@@ -25,13 +26,14 @@ export function terminalReporter(options: TerminalOptions = {}): Reporter {
 
   return withDuring({
     line: (text) => {
-      if (!options.quiet) write(inTerminal(text));
+      if (!options.quiet) write(printableLines(inTerminal(text)));
     },
-    warn: (text) => write(`${colour.yellow('WARNING')} ${inTerminal(text)}`),
+    warn: (text) => write(`${colour.yellow('WARNING')} ${printableLines(inTerminal(text))}`),
     debug: (text) => {
-      if (options.verbose) write(colour.dim(text));
+      if (options.verbose) write(colour.dim(printableLines(text)));
     },
-    begin(text): Phase {
+    begin(title): Phase {
+      const text = printable(title);
       const started = performance.now();
       const elapsed = () => formatDuration(performance.now() - started);
       let last = '';
@@ -48,13 +50,18 @@ export function terminalReporter(options: TerminalOptions = {}): Reporter {
         if (!options.quiet || always) stream.write(`${line}\n`);
       };
       return {
-        update(now) {
+        update(raw) {
+          const now = printable(raw);
           if (spinner) spinner.text = `${text}: ${now} (${elapsed()})`;
           else if (options.verbose && now !== last) write(colour.dim(`${text}: ${now} (${elapsed()})`));
           last = now;
         },
-        done: (final) => end(`${final ?? text} ${colour.dim(`(${elapsed()})`)}`),
-        fail: (final) => end(`${colour.red('FAILED')} ${final ?? text} ${colour.dim(`(${elapsed()})`)}`, true),
+        done: (final) => end(`${final === undefined ? text : printable(final)} ${colour.dim(`(${elapsed()})`)}`),
+        fail: (final) =>
+          end(
+            `${colour.red('FAILED')} ${final === undefined ? text : printable(final)} ${colour.dim(`(${elapsed()})`)}`,
+            true,
+          ),
       };
     },
   });

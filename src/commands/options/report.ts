@@ -3,6 +3,7 @@ import { UserError } from '../../base/errors.ts';
 import { toolVersion } from '../../base/version.ts';
 import { explainCallError } from '../../kube/errors.ts';
 import { coloursFor } from '../../ui/colours.ts';
+import { printable, printableLines } from '../../ui/printable.ts';
 import { explained } from '../../ui/words.ts';
 
 const documentation = 'docs/checks.md';
@@ -17,7 +18,7 @@ export function reportError(error: unknown, argv: string[]): number {
   const known = explainCallError(error, 'do what was asked');
   const colour = coloursFor(process.stderr);
   if (known instanceof UserError) {
-    process.stderr.write(`${colour.red('ERROR')} ${explained(known)}\n`);
+    process.stderr.write(`${colour.red('ERROR')} ${printableLines(explained(known))}\n`);
     process.stderr.write(colour.dim(`  see: ${documentation}#${known.anchor}\n`));
     return known.kind === 'failed' ? 1 : 2;
   }
@@ -26,9 +27,10 @@ export function reportError(error: unknown, argv: string[]): number {
     return 1;
   }
   process.stderr.write(
-    `${colour.red('ERROR')} this is a bug of k8sk8s ${toolVersion()}: ${known instanceof Error ? known.message : String(known)}\n`,
+    `${colour.red('ERROR')} this is a bug of k8sk8s ${toolVersion()}: ${printableLines(known instanceof Error ? known.message : String(known))}\n`,
   );
-  if (argv.includes('--verbose') && known instanceof Error) process.stderr.write(`${known.stack}\n`);
+  if (argv.includes('--verbose') && known instanceof Error)
+    process.stderr.write(`${printableLines(known.stack ?? '')}\n`);
   else process.stderr.write('  do:  run the command again with --verbose and report what it prints\n');
   return 1;
 }
@@ -42,6 +44,8 @@ function reportUsage(error: CommanderError & { usageOf?: string }): number {
     .split('\n')
     .join(' ');
   const help = `${error.usageOf ? `${error.usageOf} ` : ''}--help`;
-  process.stderr.write(`${coloursFor(process.stderr).red('ERROR')} ${words}\n  do:  ${help} shows what there is\n`);
+  process.stderr.write(
+    `${coloursFor(process.stderr).red('ERROR')} ${printable(words)}\n  do:  ${help} shows what there is\n`,
+  );
   return 2;
 }
