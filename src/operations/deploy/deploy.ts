@@ -103,7 +103,8 @@ export async function deployHeld(held: Held, options: HeldDeployRequest): Promis
       steps,
     };
   } catch (error) {
-    const before = error instanceof UserError && !held.signal.aborted && specBefore(state, steps.at(-1)?.name);
+    const failed = error instanceof UserError && error.kind === 'failed' && !held.signal.aborted;
+    const before = failed && specBefore(state, steps.at(-1)?.name);
     if (before) throw await goBack(state, before, error);
     sayWhatExists(state);
     throw error;

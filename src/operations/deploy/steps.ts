@@ -10,6 +10,7 @@ import { removeEtcd } from '../../live/choose-storage.ts';
 import { infraServiceNetworks } from '../../live/infra-services.ts';
 import { connectAsAdministrator, unfinishedRestore } from '../../live/open.ts';
 import { PodWatch } from '../../live/pod-watch.ts';
+import { podsOf } from '../../live/pods.ts';
 import { ensureRecord, markFinished, updateRecord } from '../../live/record.ts';
 import { describeDays } from '../../pki/inspect.ts';
 import { renderPlane } from '../../plane/render.ts';
@@ -180,10 +181,11 @@ async function beginAnewIfLost(state: DeployState): Promise<void> {
       ? ', as an ephemeral one does with its pod'
       : ': its volume is not the one that it had';
   held.reporter.warn(`etcd lost its data${how}. The cluster begins anew; restart the kubelets of its workers.`);
-  // API servers that remember the old data hand out addresses and versions of it.
+  // API servers that remember the old data hand out addresses and versions of it, so none of them stays beside a new one.
   const losses = (record.losses ?? 0) + 1;
   record.losses = losses;
   await updateRecord(held, (now) => ({ ...now, losses }));
+  for (const pod of await podsOf(cluster, record.planeId, 'kube-apiserver')) await cluster.endPod(pod, 1);
   state.existing = await Existing.read(cluster);
   state.startClients = await ensureControlPlane(planeOf(state));
   await untilAvailable(state);
