@@ -13,9 +13,11 @@ import {
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { refused } from '../../test/refused.ts';
 import { UserError } from '../base/errors.ts';
 import { fingerprint } from '../pki/inspect.ts';
 import { type Credential, createAuthority } from '../pki/issue.ts';
+import { explained } from '../ui/words.ts';
 import { buildKubeconfig } from './build.ts';
 import { readKubeconfig } from './read.ts';
 import { belongsToAuthority, mergeIntoFile, refuseForeignFile, writeFileAtomically } from './write.ts';
@@ -169,31 +171,23 @@ describe('refuseForeignFile and belongsToAuthority', () => {
   it('refuses a kubeconfig of another cluster and names both', () => {
     writeFileSync(file, kubeconfig(other, 'https://theirs:6443'));
     const error = refusal();
-    expect(error).toMatchObject({
-      what: `${file} belongs to another cluster`,
-      anchor: 'file-of-another-cluster',
-      kind: 'refused',
-    });
-    for (const part of [
-      'https://theirs:6443',
-      fingerprint(other.certificate).slice(0, 16),
-      fingerprint(authority.certificate).slice(0, 16),
-    ])
-      expect(error?.why).toContain(part);
-    expect(error?.message).not.toContain('a-secret-token');
+    const both = [other, authority].map(({ certificate }) => fingerprint(certificate).slice(0, 16));
+    expect(error).toEqual(refused('file-of-another-cluster', file, 'https://theirs:6443', ...both));
+    expect(error!.kind).toBe('refused');
+    expect(explained(error!)).not.toContain('a-secret-token');
     expect(belongsToAuthority(file, authority.certificate)).toBe(false);
   });
 
   it('refuses a kubeconfig into which another cluster was merged', async () => {
     writeFileSync(file, kubeconfig(authority, 'https://ours'));
     await mergeIntoFile(file, kubeconfig(other, 'https://theirs', 'theirs'));
-    expect(refusal()?.why).toContain('https://theirs');
+    expect(refusal()).toEqual(refused('file-of-another-cluster', 'https://theirs'));
     expect(belongsToAuthority(file, authority.certificate)).toBe(false);
   });
 
   it('refuses the certificate of another authority, and files of no cluster', () => {
     writeFileSync(file, other.certificate);
-    expect(refusal()?.what).toBe(`${file} belongs to another cluster`);
+    expect(refusal()).toEqual(refused('file-of-another-cluster', file));
     for (const text of [
       'my diary\n',
       'a: [',
@@ -201,7 +195,7 @@ describe('refuseForeignFile and belongsToAuthority', () => {
       'apiVersion: v1\nkind: Config\n',
     ]) {
       writeFileSync(file, text);
-      expect(refusal()?.what).toBe(`${file} does not belong to this cluster`);
+      expect(refusal()).toEqual(refused('file-of-another-cluster', file));
       expect(belongsToAuthority(file, authority.certificate)).toBe(false);
     }
   });

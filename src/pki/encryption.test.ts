@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { refused } from '../../test/refused.ts';
 import { encryptionConfiguration, readEncryption } from '../plane/components/kube-apiserver/encryption-config.ts';
 import { type EncryptionProviders, firstEncryption, nextProviders, providerName, stageOf } from './encryption.ts';
 
@@ -49,5 +50,5 @@ test('plain text is never what a plane with keys falls back to', () => {
     'not: [yaml',
     encryptionConfiguration([{ name: 'key1-x', secret: 'short' }]),
   ])
-    expect(() => readEncryption(text), text).toThrow(/encryption keys cannot be read/);
+    expect(() => readEncryption(text), text).toThrow(refused('encryption-keys-broken'));
 });
