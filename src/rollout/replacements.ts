@@ -134,9 +134,12 @@ function describeFields(component: Component, fields: FieldDifference[], files: 
   for (const field of fields) {
     const [, annotation] = /^metadata\.annotations\["(.*)"\]$/.exec(field.path) ?? [];
     if (annotation === templateHash) continue;
-    if (annotation === configHash) for (const file of files()) add(...kindOfFile(file));
-    if (annotation === configHash) found.size === 0 && add('start files');
-    else add(...describeField(component, field));
+    if (annotation !== configHash) add(...describeField(component, field));
+    else {
+      const names = files();
+      for (const file of names) add(...kindOfFile(file));
+      if (names.length === 0) add('files that it reads at its start');
+    }
   }
   return [...found].map(([what, details]) => (details.size > 0 ? `${what} (${[...details].join(', ')})` : what));
 }
