@@ -138,7 +138,7 @@ function describeFields(component: Component, fields: FieldDifference[], files: 
     else {
       const names = files();
       for (const file of names) add(...kindOfFile(file));
-      if (names.length === 0) add('files that it reads at its start');
+      if (names.length === 0) add('start files');
     }
   }
   return [...found].map(([what, details]) => (details.size > 0 ? `${what} (${[...details].join(', ')})` : what));
