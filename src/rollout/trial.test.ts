@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
-import { complaint } from './trial.ts';
+import type { ContainerStatus } from '../kube/objects.ts';
+import { complaint, failedOf } from './trial.ts';
 
 test('of a program that prints its usage first, what is wrong is told alone', () => {
   const usage =
@@ -20,4 +21,12 @@ test('of a program that prints its usage last, what stands before it', () => {
   const log =
     'invalid value "abc" for flag -snapshot-count: parse error\nUsage:\n\n  etcd [flags]\n    Start an etcd server.\n';
   expect(complaint(log)).toBe('invalid value "abc" for flag -snapshot-count: parse error');
+});
+
+test('of programs that ended together, the one that failed is named, not a sidecar that was ended with it', () => {
+  const ended = (name: string, exitCode: number) =>
+    ({ name, ready: false, restartCount: 0, image: '', state: { terminated: { exitCode } } }) satisfies ContainerStatus;
+  expect(failedOf([ended('etcd', 0), ended('kube-apiserver', 1)])?.name).toBe('kube-apiserver');
+  expect(failedOf([ended('etcd', 0)])?.name).toBe('etcd');
+  expect(failedOf([])).toBeUndefined();
 });

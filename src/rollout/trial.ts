@@ -78,7 +78,7 @@ async function untilStarted(
   const own = (now: Pod) => statusesIn(now).filter(({ name }) => programs.includes(name));
   const started = (now: Pod) => own(now).length === programs.length && own(now).every((each) => each.started);
   const judge = async (now: Pod): Promise<Error | undefined> => {
-    const ended = own(now).find(hasEnded);
+    const ended = failedOf(own(now));
     if (ended) return refused(ended.name, await lastWordsOf(cluster, ended));
     const noNode = unschedulable(now);
     return noNode !== undefined && performance.now() - begun > placeGrace ? new Unplaced(noNode) : undefined;
@@ -88,6 +88,16 @@ async function untilStarted(
 
 function statusesIn({ status }: Pod): ContainerStatus[] {
   return [...(status?.initContainerStatuses ?? []), ...(status?.containerStatuses ?? [])];
+}
+
+/** Who ended by itself: the pod's other programs are ended then, and may be told of at the same time. Pure. */
+export function failedOf(statuses: ContainerStatus[]): ContainerStatus | undefined {
+  const ended = statuses.filter(hasEnded);
+  return ended.find((each) => exitOf(each)?.exitCode !== 0) ?? ended[0];
+}
+
+function exitOf({ state, lastState }: ContainerStatus) {
+  return lastState?.terminated ?? state?.terminated;
 }
 
 /** A sidecar is started again at once, and its first end is in its last state. */
@@ -100,12 +110,12 @@ function unschedulable({ status }: Pod): string | undefined {
   return scheduled?.status === 'False' && scheduled.reason === 'Unschedulable' ? scheduled.message : undefined;
 }
 
-async function lastWordsOf(cluster: InfraCluster, { name, state, lastState }: ContainerStatus): Promise<string> {
+async function lastWordsOf(cluster: InfraCluster, container: ContainerStatus): Promise<string> {
   const read = (previous: boolean) =>
-    cluster.log(trialName, { container: name, tailLines: 60, previous }).catch(() => '');
+    cluster.log(trialName, { container: container.name, tailLines: 60, previous }).catch(() => '');
   // A sidecar may have been started again, and its log may be empty for a moment.
   const log = (await read(true)) || (await read(false));
-  const exit = lastState?.terminated ?? state?.terminated;
+  const exit = exitOf(container);
   const how = exit?.reason === 'OOMKilled' ? 'out of memory' : `exit code ${exit?.exitCode}`;
   return `it ends right after its start (${how}): ${complaint(log) || 'it left no log'}`;
 }

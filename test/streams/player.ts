@@ -10,7 +10,7 @@ import { hostedServer } from './hosted.ts';
 import { InfraAnswers } from './infra.ts';
 import { seeded } from './seed.ts';
 import { askOf, merged, Store, send } from './store.ts';
-import { type Item, placeOf, type Tape } from './tape.ts';
+import { type Item, placeOf, type Tape, withParts } from './tape.ts';
 import { Watchers } from './watchers.ts';
 
 /** How long, in milliseconds, k8sk8s may leave out what it did when the tape was made. */
@@ -64,11 +64,13 @@ export class Player {
   }
 
   async #start(): Promise<void> {
-    const hosted = hostedServer(this.#infra, this.#tape.namespace);
-    this.port = await this.#listen(hosted);
+    const hosted = new Store();
+    this.port = await this.#listen(hostedServer(this.#infra, hosted, this.#tape.namespace));
     const infra = await this.#listen(http.createServer((request, response) => this.#askInfra(request, response)));
     this.cluster = connectInfra({ server: `http://127.0.0.1:${infra}` }, this.#tape.namespace);
-    const { objects, names } = await seeded(this.#tape, this.port);
+    const { objects, hosted: addons, names } = await seeded(this.#tape, this.port);
+    for (const object of addons)
+      hosted.put(pathOf(resourceOf(object), object.metadata.namespace, object.metadata.name), object, object);
     for (const { object, applied } of objects) this.#infra.put(this.#path(object), object, applied);
     for (const [before, after] of names) this.#answers.names.set(before, after);
     this.stuck = this.#play().then(() => new Promise<never>(() => undefined));
@@ -125,8 +127,7 @@ export class Player {
       return;
     }
     const before = this.#infra.find<KubeObject>(path);
-    const isWhole = object.kind === 'Pod' || object.kind === 'Event' || !before;
-    this.#infra.put(path, isWhole ? object : (merged(before, object) as KubeObject));
+    this.#infra.put(path, item.event === 'MODIFIED' && before ? withParts(before, object) : whole(object, before));
   }
 
   async #askInfra(request: http.IncomingMessage, response: http.ServerResponse): Promise<void> {
@@ -150,4 +151,9 @@ function moved(tape: Tape, now: number): Tape {
     return `"${fraction ? at : at.replace(/\.\d+/, '')}"`;
   };
   return JSON.parse(JSON.stringify(tape).replace(time, later)) as Tape;
+}
+
+/** What is told as new may have been written by k8sk8s, with more in it than is on the tape. */
+function whole(object: KubeObject, before: KubeObject | undefined): KubeObject {
+  return before ? (merged(before, object) as KubeObject) : object;
 }

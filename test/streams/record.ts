@@ -9,6 +9,7 @@ import type { Connection } from '../../src/kube/connection.ts';
 import type { InfraCluster } from '../../src/kube/infra-cluster.ts';
 import { chooseContext } from '../../src/kubeconfig/choose.ts';
 import { ownSurroundings } from '../../src/kubeconfig/surroundings.ts';
+import { readRecord } from '../../src/live/record.ts';
 import { deploy } from '../../src/operations/deploy/deploy.ts';
 import { destroy } from '../../src/operations/destroy.ts';
 import { sleepPlane, wakePlane } from '../../src/operations/sleep.ts';
@@ -146,7 +147,7 @@ async function record(name: string, options: { sandbox: string; namespace: strin
   const admin = connectInfra(await connectionOf({ name: sandbox, admin: true }), namespace);
   const work = { reporter, timeout: 120_000, signal: new AbortController().signal };
   const place = { cluster: connectInfra(person, namespace), admin, host, sandbox, work };
-  const gone = () => destroy(place.cluster, { ...work, agreed: undefined });
+  const gone = async () => destroy(place.cluster, { ...work, agreed: await readRecord(place.cluster) });
   await gone();
   try {
     if (scenario.plane) await deployed()(place);

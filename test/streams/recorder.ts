@@ -2,6 +2,7 @@ import http from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { isDeepStrictEqual } from 'node:util';
 import { connectInfra } from '../../src/kube/connect.ts';
 import type { Connection } from '../../src/kube/connection.ts';
 import { sourceOf } from '../../src/kube/credential-source.ts';
@@ -13,6 +14,7 @@ import { readRecord } from '../../src/live/record.ts';
 import {
   type Answer,
   additions,
+  changedParts,
   hashIn,
   type Item,
   isCause,
@@ -55,7 +57,8 @@ export class Recorder {
   readonly #begun = performance.now();
   readonly #watches = new Map<http.ServerResponse, string>();
   readonly #tape: Tape;
-  readonly #started = new Set<string>();
+  /** As they were told last. */
+  readonly #told = new Map<string, KubeObject>();
   #server!: http.Server;
 
   private constructor(connection: Connection, namespace: string, about: string, hooks: Hooks) {
@@ -110,12 +113,12 @@ export class Recorder {
     tape.record = await readRecord(this.#infra);
     tape.planeId = tape.record?.planeId;
     for (const kind of startKinds) tape.start.push(...(await this.#infra.list(kind)).items.map(trimmed));
-    for (const { kind, metadata } of tape.start) this.#started.add(`${kind}/${metadata.name}`);
+    for (const object of tape.start) this.#told.set(`${object.kind}/${object.metadata.name}`, object);
     for (const kind of watchedKinds) {
       const since = (await this.#infra.list(kind)).items.map(({ metadata }) => metadata.resourceVersion);
       void follow<KubeObject>(this.#infra, kind, {}, this.#stop.signal, ({ type, object }) => {
         if (type === 'ADDED' && since.includes(object.metadata.resourceVersion)) return;
-        this.#note({ at: this.#now(), event: type, object: trimmed(Object.assign(object, kind)) });
+        this.#tell(type, trimmed(Object.assign(object, kind)));
       });
     }
     this.#server = http.createServer((request, response) => {
@@ -128,16 +131,18 @@ export class Recorder {
     return Math.round(performance.now() - this.#begun);
   }
 
-  #note(item: Item): void {
-    const same = this.#tape.items.some(
-      (each) =>
-        'event' in item &&
-        'event' in each &&
-        JSON.stringify(each.object) === JSON.stringify(item.object) &&
-        each.event === item.event,
-    );
-    if (!same) this.#tape.items.push(item);
-    this.#hooks.onEvent?.(item, (plural) => {
+  #tell(event: 'ADDED' | 'MODIFIED' | 'DELETED', object: KubeObject): void {
+    // What goes well is told by the objects themselves.
+    if (object.kind === 'Event' && (object as unknown as { type?: string }).type !== 'Warning') return;
+    const key = `${object.kind}/${object.metadata.name}`;
+    const before = this.#told.get(key);
+    const isChange = event === 'MODIFIED' && before !== undefined && object.kind !== 'Event';
+    const shown = isChange ? changedParts(before, object) : object;
+    this.#told.set(key, object);
+    if (isChange && isDeepStrictEqual(before, object)) return;
+    const item = { at: this.#now(), event, object: shown };
+    this.#tape.items.push(item);
+    this.#hooks.onEvent?.({ ...item, object }, (plural) => {
       this.#tape.items.push({ at: this.#now(), cut: plural });
       for (const [response, of] of this.#watches) if (of === plural) response.destroy();
     });
@@ -220,10 +225,11 @@ function keep(
     if (!namespaced && !plural.endsWith('reviews'))
       tape.reads[`${method} ${url.pathname}`] = { status, body: readable(told) };
   } else if (method !== 'DELETE' && plural !== 'leases' && status !== 409) {
+    const isDry = key.endsWith(' dry');
     const bare = plural === 'secrets' || plural === 'configmaps';
     const body = JSON.parse(told) as KubeObject;
     tape.writes[key] ??= [];
-    tape.writes[key].push(status >= 400 ? { refused: { status, body } } : { adds: bare ? {} : additions(body) });
+    tape.writes[key].push(status >= 400 ? { refused: { status, body } } : { adds: bare ? {} : additions(body, isDry) });
   }
 }
 

@@ -1,4 +1,5 @@
 import { parseSpec } from '../../src/config/parse.ts';
+import { buildAddons } from '../../src/hosted/addons.ts';
 import type { KubeObject, Service, Workload } from '../../src/kube/objects.ts';
 import { ensureCertificates } from '../../src/pki/certificates.ts';
 import { addressesOf } from '../../src/plane/addresses.ts';
@@ -12,6 +13,8 @@ import { hashIn, type Tape } from './tape.ts';
 interface Seeds {
   /** `applied`: what k8sk8s would apply, where it is its object. */
   objects: { object: KubeObject; applied?: KubeObject }[];
+  /** Of the hosted cluster. */
+  hosted: KubeObject[];
   /** What the tape calls what has another name here. */
   names: [string, string][];
 }
@@ -22,7 +25,7 @@ interface Seeds {
  */
 export async function seeded(tape: Tape, port: number): Promise<Seeds> {
   const { namespace, record, start } = tape;
-  if (!record) return { objects: start.map((object) => ({ object })), names: [] };
+  if (!record) return { objects: start.map((object) => ({ object })), hosted: [], names: [] };
   const spec = parseSpec({ ...record.spec, host: 'localhost', port, allowUntestedVersion: true }, 'on the tape');
   const here = { ...record, spec };
   const services = start.filter(({ kind }) => kind === 'Service') as Service[];
@@ -50,7 +53,8 @@ export async function seeded(tape: Tape, port: number): Promise<Seeds> {
   const others = start
     .filter(({ kind, metadata }) => !known.has(`${kind}/${metadata.name}`) && kind !== 'Secret' && kind !== 'ConfigMap')
     .map((object) => ({ object: translated(object, names) }));
-  return { objects: [...objects, ...others, { object: toConfigMap(here) }], names };
+  const hosted = buildAddons(spec, addresses, bundle.authorities);
+  return { objects: [...objects, ...others, { object: toConfigMap(here) }], hosted, names };
 }
 
 function translated(object: KubeObject, names: [string, string][]): KubeObject {

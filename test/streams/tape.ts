@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import { fieldManager } from '../../src/kube/cluster.ts';
 import type { ContainerStatus, KubeObject, Pod } from '../../src/kube/objects.ts';
 import type { PlaneRecord } from '../../src/plane/record.ts';
@@ -37,7 +38,9 @@ export interface Answer {
 export type Written = { adds: object } | { refused: Answer };
 
 /** In the order in which they came; `at` in milliseconds since the beginning. */
-export type Item = { at: number } & (
+export type Item = {
+  at: number;
+} /** Of `MODIFIED` the fields of metadata, spec and status that changed; null for those that are gone. */ & (
   | { event: 'ADDED' | 'MODIFIED' | 'DELETED'; object: KubeObject }
   /** A write that controllers answer to: what follows on the tape does not come before it. `hash` is that of its pods' template. */
   | { write: string; hash?: string }
@@ -79,8 +82,44 @@ export function hashIn(body: unknown): string | undefined {
   return spec?.template?.metadata?.annotations?.[templateHash];
 }
 
-/** What the server put into an object that was written, as far as it is read. Pure. */
-export function additions(object: KubeObject & { spec?: Record<string, unknown>; status?: object }): object {
+type Parts = Record<string, Record<string, unknown>>;
+const parts = ['metadata', 'spec', 'status'];
+
+/** What of an object is not as it was, field by field of its parts. Pure. */
+export function changedParts(before: KubeObject, after: KubeObject): KubeObject {
+  const { apiVersion, kind, metadata } = after;
+  const [old, next] = [before, after] as unknown as [Parts, Parts];
+  const changed = parts.map((part) => {
+    const names = new Set([...Object.keys(old[part] ?? {}), ...Object.keys(next[part] ?? {})]);
+    const fields = [...names].filter((name) => !isDeepStrictEqual(old[part]?.[name], next[part]?.[name]));
+    return [part, Object.fromEntries(fields.map((name) => [name, next[part]?.[name] ?? null]))] as const;
+  });
+  const { metadata: ours, ...others } = Object.fromEntries(
+    changed.filter(([part, fields]) => part === 'metadata' || Object.keys(fields).length > 0),
+  );
+  return { apiVersion, kind, metadata: { name: metadata.name, ...ours }, ...others } as KubeObject;
+}
+
+/** The object after such a change. Pure. */
+export function withParts(before: KubeObject, change: KubeObject): KubeObject {
+  const [old, next] = [before, change] as unknown as [Parts, Parts];
+  const result = { ...before } as unknown as Parts;
+  for (const part of parts.filter((each) => next[each])) {
+    const fields = Object.entries({ ...old[part], ...next[part] }).filter(([, value]) => value !== null);
+    result[part] = Object.fromEntries(fields);
+  }
+  return result as unknown as KubeObject;
+}
+
+/**
+ * What the server put into an object that was written, as far as it is read. Pure.
+ *
+ * @param isDry of a dry run: whether it is another generation depends on what was written before
+ */
+export function additions(
+  object: KubeObject & { spec?: Record<string, unknown>; status?: object },
+  isDry: boolean,
+): object {
   const { metadata, kind, spec, status } = object;
   const { uid, generation, creationTimestamp } = metadata;
   const added = {
@@ -88,7 +127,7 @@ export function additions(object: KubeObject & { spec?: Record<string, unknown>;
     Ingress: ['ingressClassName'],
   }[kind];
   return {
-    metadata: { uid, generation, creationTimestamp, managedFields: noted(metadata) },
+    metadata: { uid, ...(!isDry && { generation }), creationTimestamp, managedFields: noted(metadata) },
     ...(added && { spec: Object.fromEntries(added.map((field) => [field, spec?.[field]])) }),
     ...(status && { status: (trimmed(object) as { status?: object }).status }),
   };
