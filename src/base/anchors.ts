@@ -46,6 +46,7 @@ export const anchors = [
   'wrong-host',
   'address-unreachable',
   'child-asset-refused',
+  'binding-gone',
   'data-loss',
   'authority-missing',
   'authority-broken',

@@ -67,7 +67,7 @@ function refused(object: KubeObject, error: ApiError, holder: string | undefined
       : `${error.status} ${error.reason}: ${error.message}`,
     fix: holder
       ? words`give that object another address, and ${again}`
-      : words`if a webhook or a policy of the hosted cluster forbids it, allow it and ${again}`,
+      : words`if a webhook of the hosted cluster is in the way, mend or delete it: no webhook is asked about validatingwebhookconfigurations and mutatingwebhookconfigurations; if a policy is, allow it. Then ${again}`,
     anchor: 'child-asset-refused',
     cause: error,
   });

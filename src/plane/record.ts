@@ -94,6 +94,10 @@ const schema = z.strictObject({
   issuers: z.array(z.string()),
   /** Networks of the infra cluster's services, in CIDR form, once they were learnt. */
   infraServices: z.array(z.string()).optional(),
+  /**
+   * UID of the hosted cluster's namespace kube-system, which no tenant can delete: another one means that etcd lost its data.
+   */
+  hostedUid: z.string().optional(),
   /** How often etcd was found to have lost its data: API servers that knew the old data are made anew. */
   losses: z.number().optional(),
   unfinished: unfinished.optional(),

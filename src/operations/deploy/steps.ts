@@ -1,9 +1,10 @@
 import { checkFiles, writeFiles } from '../../access/files.ts';
 import { toolVersion } from '../../base/version.ts';
 import { presentMembers } from '../../etcd/members.ts';
-import { buildAddons, kubeletClientsBinding, outdatedAddons } from '../../hosted/addons.ts';
+import { buildAddons, outdatedAddons } from '../../hosted/addons.ts';
 import { applyAddons } from '../../hosted/apply.ts';
 import { keepPolicy, plantPolicy } from '../../hosted/bootstrap-policy/plant.ts';
+import { hostedClusterUid, isSameCluster } from '../../hosted/same-cluster.ts';
 import { nameOf } from '../../kube/objects.ts';
 import { Existing } from '../../live/apply.ts';
 import { removeEtcd } from '../../live/choose-storage.ts';
@@ -46,6 +47,7 @@ export const deploySteps: Step<DeployState>[] = [
   { name: 'available', run: untilAvailable },
   { name: 'data-lost', applies: ({ record }) => record.phase === 'available', run: beginAnewIfLost },
   { name: 'addons', run: applyTheAddons },
+  { name: 'hosted-known', run: noteHostedCluster },
   { name: 'addons-outdated', run: removeOutdated },
   { name: 'kubeconfigs', applies: ({ files }) => files !== undefined, run: writeTheFiles },
   { name: 'components-ready', run: ({ watch, held }) => waitComponentsReady(watch, held.timeout, held.signal) },
@@ -171,11 +173,10 @@ async function untilAvailable(state: DeployState): Promise<void> {
   await state.planted;
 }
 
-/** Every deploy leaves a binding; on a plane that was available only an empty etcd explains that the binding is gone. */
+/** A plane that was available has the data that it had, unless its etcd began anew. */
 async function beginAnewIfLost(state: DeployState): Promise<void> {
   const { cluster, hosted, record, storage, held } = state;
-  const kind = { apiVersion: 'rbac.authorization.k8s.io/v1', kind: 'ClusterRoleBinding' };
-  if ((await hosted.get(kind, kubeletClientsBinding)) !== undefined) return;
+  if (await isSameCluster(hosted, record)) return;
   const how =
     storage.kind === 'ephemeral'
       ? ', as an ephemeral one does with its pod'
@@ -189,6 +190,13 @@ async function beginAnewIfLost(state: DeployState): Promise<void> {
   state.existing = await Existing.read(cluster);
   state.startClients = await ensureControlPlane(planeOf(state));
   await untilAvailable(state);
+}
+
+async function noteHostedCluster({ hosted, record, held }: DeployState): Promise<void> {
+  const hostedUid = await hostedClusterUid(hosted);
+  if (hostedUid === record.hostedUid) return;
+  record.hostedUid = hostedUid;
+  await updateRecord(held, (now) => ({ ...now, hostedUid }));
 }
 
 async function applyTheAddons({ hosted, spec, addresses, bundle, applied, held }: DeployState): Promise<void> {

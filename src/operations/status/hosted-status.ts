@@ -1,10 +1,11 @@
 import { type Finding, messageOf } from '../../base/errors.ts';
 import { command, words } from '../../base/words.ts';
 import { kubeletClientsBinding } from '../../hosted/addons.ts';
+import { hasBinding, isSameCluster } from '../../hosted/same-cluster.ts';
 import { type WorkerStatus, workerStatus } from '../../hosted/workers.ts';
 import { ApiError, ConnectionError, describeConnectionError } from '../../kube/errors.ts';
 import type { HostedCluster } from '../../kube/hosted-cluster.ts';
-import type { KubeObject, Node } from '../../kube/objects.ts';
+import type { Node } from '../../kube/objects.ts';
 import type { PlaneRecord } from '../../plane/record.ts';
 import type { Storage } from '../../plane/storage.ts';
 
@@ -19,36 +20,44 @@ export interface HostedStatus {
 export async function hostedStatus(
   hosted: HostedCluster,
   namespace: string,
-  phase: PlaneRecord['phase'],
+  record: Pick<PlaneRecord, 'phase' | 'hostedUid'>,
   storage: Storage,
 ): Promise<HostedStatus> {
   try {
     const { ready, failing } = await hosted.ready(3000);
     if (!ready) return noAnswer('the API server is not ready', failing.join(', '));
-    const [nodes, binding] = await Promise.all([
+    const [nodes, same, binding] = await Promise.all([
       hosted.list<Node>({ apiVersion: 'v1', kind: 'Node' }),
-      hosted.get<KubeObject>(
-        { apiVersion: 'rbac.authorization.k8s.io/v1', kind: 'ClusterRoleBinding' },
-        kubeletClientsBinding,
-      ),
+      isSameCluster(hosted, record),
+      hasBinding(hosted),
     ]);
     return {
       answers: true,
       workers: nodes.items.map(workerStatus),
       // A first deploy has not made the binding yet, so before its end nothing follows from its absence.
-      problem:
-        binding || phase !== 'available'
-          ? undefined
-          : {
-              what: `etcd lost its data (its ${storage.kind === 'volume' ? 'volume' : 'pod'} was replaced)`,
-              fix: words`run ${command('deploy', namespace)} again, then restart the workers' kubelets`,
-              anchor: 'data-loss',
-              severity: 'fatal',
-            },
+      problem: record.phase === 'available' ? missing(same, binding, namespace, storage) : undefined,
     };
   } catch (error) {
     return noAnswer('the API does not answer', describeNoAnswer(error));
   }
+}
+
+function missing(same: boolean, binding: boolean, namespace: string, storage: Storage): HostedStatus['problem'] {
+  if (!same)
+    return {
+      what: `etcd lost its data (its ${storage.kind === 'volume' ? 'volume' : 'pod'} was replaced)`,
+      fix: words`run ${command('deploy', namespace)} again, then restart the workers' kubelets`,
+      anchor: 'data-loss',
+      severity: 'fatal',
+    };
+  if (binding) return undefined;
+  return {
+    what: `clusterrolebinding ${kubeletClientsBinding} is gone from the hosted cluster: logs, exec and metrics fail`,
+    why: 'somebody in the hosted cluster deleted it',
+    fix: words`run ${command('deploy', namespace)} again`,
+    anchor: 'binding-gone',
+    severity: 'fatal',
+  };
 }
 
 function noAnswer(what: string, why: string): HostedStatus {

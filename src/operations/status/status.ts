@@ -70,7 +70,7 @@ export async function planeStatus(cluster: InfraCluster, now = new Date()): Prom
     const [pods, events, answer, alarms] = await Promise.all([
       cluster.pods(planeSelector(record.planeId)),
       cluster.list<Event>({ apiVersion: 'v1', kind: 'Event' }),
-      hosted ? hostedStatus(hosted, cluster.namespace, record.phase, storage) : { answers: false, workers: [] },
+      hosted ? hostedStatus(hosted, cluster.namespace, record, storage) : { answers: false, workers: [] },
       record.asleep ? [] : etcdAlarms(cluster, bundle),
     ]);
     const { signer } = bundle.authorities.ca!;
