@@ -113,8 +113,10 @@ export function strangers(
   return fromRecord.filter((difference) => others.has(key(difference)));
 }
 
-const against = (finding: Pick<Finding, 'what' | 'why' | 'fix'>): Finding => ({
-  ...finding,
+const against = ({ what, why, fix }: Pick<Finding, 'what' | 'why' | 'fix'>): Finding => ({
+  what,
+  why,
+  fix,
   anchor: 'upgrade-refused',
   severity: 'fatal',
 });
