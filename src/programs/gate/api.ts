@@ -8,6 +8,10 @@ import { Refusal } from './refusal.ts';
 export interface Api {
   /** @throws Refusal when the answer is no success, or when there is none in time */
   get(path: string, accept?: string): Promise<unknown>;
+  /** @returns undefined where nothing is at `path`. @throws Refusal as get does */
+  find(path: string): Promise<unknown>;
+  /** Creates an object in a collection, or replaces one. @throws Refusal as get does; a conflict is no success */
+  write(method: 'POST' | 'PUT', path: string, object: object): Promise<void>;
   /**
    * A connection to one port of a pod, by the API's port-forward.
    *
@@ -43,27 +47,50 @@ export function connectApi(server: string, folder: string): Api {
   };
   renew();
 
+  const call = (
+    method: 'GET' | 'POST' | 'PUT',
+    path: string,
+    headers: Record<string, string>,
+    body?: string,
+  ): Promise<{ status: number; words: string }> => {
+    renew();
+    return new Promise((resolve, reject) => {
+      const request = https.request(
+        `${server}${path}`,
+        {
+          method,
+          agent: lookUps,
+          signal: AbortSignal.timeout(answerMilliseconds),
+          headers: { 'User-Agent': 'k8sk8s-gate', ...headers },
+        },
+        async (response) => {
+          resolve({ status: response.statusCode ?? 0, words: await text(response).catch(String) });
+        },
+      );
+      request.once('error', (error) =>
+        reject(new Refusal('refused', `the API server does not answer: ${error.message}`)),
+      );
+      request.end(body);
+    });
+  };
+  const refusalOf = ({ status, words }: { status: number; words: string }) =>
+    new Refusal('refused', `the API server answers ${status}: ${reasonOf(words)}`);
+
   return {
-    get(path, accept = 'application/json') {
-      renew();
-      return new Promise((resolve, reject) => {
-        const request = https.get(
-          `${server}${path}`,
-          {
-            agent: lookUps,
-            signal: AbortSignal.timeout(answerMilliseconds),
-            headers: { Accept: accept, 'User-Agent': 'k8sk8s-gate' },
-          },
-          async (response) => {
-            const words = await text(response).catch(String);
-            if (response.statusCode === 200) resolve(JSON.parse(words));
-            else reject(new Refusal('refused', `the API server answers ${response.statusCode}: ${reasonOf(words)}`));
-          },
-        );
-        request.once('error', (error) =>
-          reject(new Refusal('refused', `the API server does not answer: ${error.message}`)),
-        );
-      });
+    async get(path, accept = 'application/json') {
+      const answer = await call('GET', path, { Accept: accept });
+      if (answer.status !== 200) throw refusalOf(answer);
+      return JSON.parse(answer.words);
+    },
+    async find(path) {
+      const answer = await call('GET', path, { Accept: 'application/json' });
+      if (answer.status === 404) return undefined;
+      if (answer.status !== 200) throw refusalOf(answer);
+      return JSON.parse(answer.words);
+    },
+    async write(method, path, object) {
+      const answer = await call(method, path, { 'Content-Type': 'application/json' }, JSON.stringify(object));
+      if (answer.status !== 200 && answer.status !== 201) throw refusalOf(answer);
     },
     portForward({ namespace, name }, port) {
       renew();

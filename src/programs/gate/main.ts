@@ -6,6 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { connectApi } from './api.ts';
 import { Destinations } from './destinations.ts';
+import { keepEndpoints } from './endpoints.ts';
 import { openInside } from './inside.ts';
 import { Judgement } from './judgement.ts';
 import { Kubelets } from './kubelet.ts';
@@ -28,6 +29,10 @@ const { values } = parseArgs({
     'pod-cidr': { type: 'string' },
     closed: { type: 'string', multiple: true },
     open: { type: 'string', multiple: true },
+    /** Of the API server beside this: its pod, and where pods of the hosted cluster reach it. */
+    pod: { type: 'string' },
+    'advertise-address': { type: 'string' },
+    'advertise-port': { type: 'string' },
   },
 });
 const { cluster, controlplane = '', server = '', credentials = '', 'pod-cidr': podCidr } = values;
@@ -40,8 +45,8 @@ const outsideVeil = 2000;
 
 const say = createLog((line) => console.error(line));
 
+const api = connectApi(server, credentials);
 if (cluster !== undefined) {
-  const api = connectApi(server, credentials);
   const destinations = new Destinations(api, podCidr);
   const trusted = () => readFileSync(`${credentials}/kubelet-serving-ca.crt`, 'utf8');
   const kubelets = new Kubelets(trusted, kubeletMilliseconds);
@@ -66,7 +71,19 @@ listen(
   controlplane,
 );
 
-process.once('SIGTERM', () => void endAfterApiServer());
+const ending = new AbortController();
+const { pod, 'advertise-address': address, 'advertise-port': advertisedPort } = values;
+const told =
+  pod !== undefined && address !== undefined
+    ? keepEndpoints(api, { pod, address, port: Number(advertisedPort) }, ending.signal, (words) =>
+        say(`endpoints: ${words}`),
+      )
+    : Promise.resolve();
+
+process.once('SIGTERM', () => {
+  ending.abort();
+  void told.then(endAfterApiServer);
+});
 
 function listen(proxy: Server, socket: string): void {
   // What an earlier container of the same pod left: nothing listens there any more.

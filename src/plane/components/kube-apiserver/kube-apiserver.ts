@@ -52,6 +52,7 @@ export const kubeApiserver: PlaneComponent<'kube-apiserver'> = {
       'encryption-provider-config': undefined,
       'encryption-provider-config-automatic-reload': undefined,
       'egress-selector-config-file': 'egress',
+      'endpoint-reconciler-type': undefined,
       'feature-gates': 'featureGates',
     },
     featureGates: true,
@@ -121,6 +122,7 @@ function values({ spec, addresses, infraServices }: WorkloadContext): Record<str
     auditArgs: spec.audit ? ['--audit-policy-file=/etc/kubernetes/pki/audit-policy.yaml', '--audit-log-path=-'] : [],
     ...egressParts(spec, [...(infraServices ?? []), ...ownServices(addresses)], {
       port,
+      advertiseAddress: addresses.advertised.address,
       containerSecurity: containerSecurity(),
       resources: presetResources(spec, egressResources),
     }),

@@ -37,7 +37,11 @@ interface PodTemplate extends KubeObject {
 export function egressParts(
   spec: ClusterSpec,
   closed: string[],
-  { port, ...values }: { port: number; containerSecurity: Value; resources: Value },
+  {
+    port,
+    advertiseAddress,
+    ...values
+  }: { port: number; advertiseAddress: string; containerSecurity: Value; resources: Value },
 ): Record<'egressContainers' | 'egressVolumes', Value[]> {
   const images = imagesOf(spec);
   const [gatePod] = render(
@@ -45,6 +49,7 @@ export function egressParts(
     {
       ...values,
       port,
+      advertiseAddress,
       image: images.node,
       clusterArgs: clusterArgs(spec),
       rules: [

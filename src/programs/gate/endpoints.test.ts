@@ -1,0 +1,67 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { expect, onTestFinished, test, vi } from 'vitest';
+import type { Api } from './api.ts';
+import { type Entries, joined, keepEndpoints, left } from './endpoints.ts';
+
+const self = { pod: 'kube-apiserver-b', address: '192.0.2.7', port: 31234 };
+const now = 1_000_000;
+const other = (renewed: number, address = '192.0.2.7'): Entries => ({ 'kube-apiserver-a': { address, renewed } });
+
+test('an API server says that it serves, again after a while, and leaves out what is silent', () => {
+  const own = { 'kube-apiserver-b': { address: '192.0.2.7', renewed: now } };
+  expect(joined({}, self, now)).toEqual(own);
+  expect(joined(own, self, now + 5)).toBeUndefined();
+  expect(joined(own, self, now + 12)).toEqual({ 'kube-apiserver-b': { address: '192.0.2.7', renewed: now + 12 } });
+  expect(joined({ ...own, ...other(now - 5) }, self, now + 5)).toBeUndefined();
+  expect(joined({ ...own, ...other(now - 60) }, self, now + 5)).toEqual({
+    'kube-apiserver-b': { address: '192.0.2.7', renewed: now + 5 },
+  });
+  expect(joined({ ...own, ...other(now + 9999) }, self, now + 5), 'a time in the future').not.toHaveProperty(
+    'kube-apiserver-a',
+  );
+});
+
+test('who ends leaves the list, unless nobody else is in it', () => {
+  const own = { 'kube-apiserver-b': { address: '192.0.2.7', renewed: now } };
+  expect(left(own, self, now)).toBeUndefined();
+  expect(left({ ...own, ...other(now - 60) }, self, now), 'the other one is silent').toBeUndefined();
+  expect(left({ ...own, ...other(now - 5, '192.0.2.8') }, self, now)).toEqual(other(now - 5, '192.0.2.8'));
+});
+
+/** An API that holds the two objects, as an API server does. */
+function fakeApi() {
+  const objects = new Map<string, { metadata: { resourceVersion?: string } }>();
+  let version = 0;
+  const api = {
+    find: async (path: string) => objects.get(path),
+    write: async (method: string, path: string, object: { metadata: { resourceVersion?: string } }) => {
+      const at = method === 'POST' ? `${path}/kubernetes` : path;
+      if (objects.get(at)?.metadata.resourceVersion !== object.metadata.resourceVersion) throw new Error('conflict');
+      objects.set(at, { ...object, metadata: { ...object.metadata, resourceVersion: `${++version}` } });
+    },
+  } as unknown as Api;
+  const shown = () => {
+    const slice = [...objects].find(([path]) => path.includes('endpointslices'))?.[1] as unknown as {
+      endpoints: { addresses: string[] }[];
+    };
+    return slice?.endpoints.flatMap(({ addresses }) => addresses);
+  };
+  return { api, objects, shown };
+}
+
+test('the list is never empty while one API server follows another at the same address, and is mended when emptied', async () => {
+  const { api, objects, shown } = fakeApi();
+  const [first, second] = [new AbortController(), new AbortController()];
+  onTestFinished(() => second.abort());
+  const quiet = () => undefined;
+  const old = keepEndpoints(api, { ...self, pod: 'kube-apiserver-a' }, first.signal, quiet);
+  await vi.waitFor(() => expect(shown()).toEqual(['192.0.2.7']));
+  void keepEndpoints(api, self, second.signal, quiet);
+  await sleep(50);
+  first.abort();
+  await old;
+  expect(shown()).toEqual(['192.0.2.7']);
+  const [path, slice] = [...objects].find(([each]) => each.includes('endpointslices'))!;
+  objects.set(path, { ...slice, ...{ endpoints: null } });
+  await vi.waitFor(() => expect(shown()).toEqual(['192.0.2.7']), 3000);
+});
