@@ -1,6 +1,10 @@
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import type { Pod } from '../../src/kube/objects.ts';
+import { refused } from '../refused.ts';
+import { Visitors } from './visitors.ts';
 import { Namespace, sandboxCommand, succeeded } from './world.ts';
 
 // A change of a plane that runs, each of which took the API down in 0.1.0. The plane goes on
@@ -62,10 +66,11 @@ test('a size for which no node has room asks for --yes', async () => {
 });
 
 test('a good change replaces the pods that deploy names, and no other; nothing of its trial is left', async () => {
-  const names = async () =>
-    succeeded(await home.infra('get', 'pods', '-o', 'name'))
-      .stdout.split('\n')
-      .filter(Boolean);
+  // A pod that is replaced goes on answering for some seconds.
+  const names = async () => {
+    const { items } = JSON.parse(succeeded(await home.infra('get', 'pods', '-o', 'json')).stdout) as { items: Pod[] };
+    return items.filter(({ metadata }) => !metadata.deletionTimestamp).map(({ metadata }) => `pod/${metadata.name}`);
+  };
   const before = await names();
   const planned = succeeded(await home.k8sk8s('deploy', '--api-server-arg', 'v=1', '--dry-run', '--output', 'json'));
   const { stdout } = succeeded(await home.k8sk8s('deploy', '--api-server-arg', 'v=1', '--output', 'json'));
@@ -75,5 +80,30 @@ test('a good change replaces the pods that deploy names, and no other; nothing o
   const after = await names();
   expect(before.filter((name) => !after.includes(name))).toEqual(replaced[0]!.pods.map((name) => `pod/${name}`));
   expect(succeeded(await home.infra('get', 'pods,secrets', '-o', 'name')).stdout).not.toContain('trial');
+  succeeded(await home.k8sk8s('diff'));
+});
+
+test('a change of the API server leaves no gap: not for new connections, not for kept ones, nor for pods of the hosted cluster', async () => {
+  const visitors = new Visitors(path.join(home.cwd, 'tls/kubeconfig'));
+  try {
+    succeeded(await home.k8sk8s('deploy', '--api-server-arg', 'v=2'));
+    await sleep(8000);
+  } finally {
+    await visitors.stop();
+  }
+  expect(Math.min(...Object.values(visitors.answers)), JSON.stringify(visitors.answers)).toBeGreaterThan(50);
+  expect(visitors.failures).toEqual([]);
+  expect(visitors.endpoints).not.toContain('');
+});
+
+test('a change that passes its trial and does not work is taken back', async () => {
+  const address = succeeded(await home.infra('get', 'ingress', '-o', 'jsonpath={..host}')).stdout;
+  succeeded(await sandboxCommand(['host', 'elsewhere.e2e.test', '--address', '127.0.0.1'], home));
+  const outcome = await home.k8sk8s('deploy', '-h', 'elsewhere.e2e.test', '--yes');
+  expect(outcome.code, outcome.stderr).toBe(1);
+  expect(outcome).toEqual(refused('change-undone', 'elsewhere.e2e.test'));
+  expect(outcome.stderr).not.toContain('k8sk8s destroy');
+  expect(succeeded(await home.infra('get', 'ingress', '-o', 'jsonpath={..host}')).stdout).toBe(address);
+  succeeded(await home.hosted(['get', '--raw', '/readyz']));
   succeeded(await home.k8sk8s('diff'));
 });

@@ -6,7 +6,7 @@ import type { Api } from './api.ts';
  * The endpoints of the Service default/kubernetes: where pods of the hosted cluster reach an API server. The API server's own
  * reconciler ties them to a lease of its address, which a stopping API server gives up although another one serves at the same
  * address, so that the list is empty for up to 10 s. Here each API server has an entry with the time of its last sign of
- * life. An entry goes when it is old, or when its API server ends; the last one stays (docs/adr/0039-endpoints-by-the-gate.md).
+ * life. An entry goes when it is old, or when its API server ends; the last one stays (docs/adr/0040-endpoints-by-the-gate.md).
  */
 
 /** What an API server said of itself, and when, in seconds since 1970. */
