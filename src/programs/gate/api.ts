@@ -92,35 +92,44 @@ export function connectApi(server: string, folder: string): Api {
       const answer = await call(method, path, { 'Content-Type': 'application/json' }, JSON.stringify(object));
       if (answer.status !== 200 && answer.status !== 201) throw refusalOf(answer);
     },
-    portForward({ namespace, name }, port) {
+    portForward(pod, port) {
       renew();
-      return new Promise((resolve, reject) => {
-        const socket = new WebSocket(
-          `${server.replace(/^https/, 'wss')}/api/v1/namespaces/${namespace}/pods/${name}/portforward?ports=${port}`,
-          portForwardProtocol,
-          {
-            agent: tunnels,
-            handshakeTimeout: answerMilliseconds,
-            perMessageDeflate: false,
-            maxPayload: largestFrame,
-            headers: { 'User-Agent': 'k8sk8s-gate' },
-          },
-        );
-        socket.once('open', () => {
-          socket.pause();
-          resolve(socket);
-        });
-        socket.once('unexpected-response', async (_request, response) => {
-          const words = await text(response).catch(String);
-          const kind = response.statusCode === 404 ? 'gone' : 'refused';
-          reject(new Refusal(kind, `port-forward to ${namespace}/${name}: ${response.statusCode} ${reasonOf(words)}`));
-        });
-        socket.once('error', (error) =>
-          reject(new Refusal('refused', `port-forward to ${namespace}/${name}: ${error.message}`)),
-        );
-      });
+      return openTunnel(server, tunnels, pod, port);
     },
   };
+}
+
+function openTunnel(
+  server: string,
+  agent: https.Agent,
+  { namespace, name }: { namespace: string; name: string },
+  port: number,
+): Promise<WebSocket> {
+  return new Promise((resolve, reject) => {
+    const socket = new WebSocket(
+      `${server.replace(/^https/, 'wss')}/api/v1/namespaces/${namespace}/pods/${name}/portforward?ports=${port}`,
+      portForwardProtocol,
+      {
+        agent,
+        handshakeTimeout: answerMilliseconds,
+        perMessageDeflate: false,
+        maxPayload: largestFrame,
+        headers: { 'User-Agent': 'k8sk8s-gate' },
+      },
+    );
+    socket.once('open', () => {
+      socket.pause();
+      resolve(socket);
+    });
+    socket.once('unexpected-response', async (_request, response) => {
+      const words = await text(response).catch(String);
+      const kind = response.statusCode === 404 ? 'gone' : 'refused';
+      reject(new Refusal(kind, `port-forward to ${namespace}/${name}: ${response.statusCode} ${reasonOf(words)}`));
+    });
+    socket.once('error', (error) =>
+      reject(new Refusal('refused', `port-forward to ${namespace}/${name}: ${error.message}`)),
+    );
+  });
 }
 
 /** The words of a metav1.Status, or the answer as it is. */
