@@ -90,6 +90,10 @@ export const isQuotaExceeded = (error: unknown): boolean =>
 export const isInvalid = (error: unknown): boolean => error instanceof ApiError && error.status === 422;
 export const isForbidden = (error: unknown): boolean => error instanceof ApiError && error.status === 403;
 
+/** It may have been acted upon and it may not: no answer came, or one that tells of a failure of the server's own. */
+export const isUncertain = (error: unknown): boolean =>
+  error instanceof ConnectionError || (error instanceof ApiError && error.status >= 500);
+
 /** Code of a ConnectionError: an answer came, and it was not the JSON that an API server sends, or not all of it. */
 export const notJson = 'NOT_JSON';
 
@@ -273,7 +277,10 @@ function explainConnection(error: ConnectionError): UserError {
     });
   const [why, fix] = known[code] ?? [messageOf(error), 'check the server address in the kubeconfig and the network'];
   return new UserError({
-    what: `the infra cluster's API server at ${server} cannot be reached`,
+    what:
+      code === notJson
+        ? `what answers at ${server} does not answer as the infra cluster's API server`
+        : `the infra cluster's API server at ${server} cannot be reached`,
     why,
     fix,
     anchor: 'infra-unreachable',

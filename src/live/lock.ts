@@ -1,7 +1,8 @@
 import { randomBytes } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { UserError } from '../base/errors.ts';
 import { again, words } from '../base/words.ts';
-import { ConnectionError, explainCallError, isConflict, isNotFound } from '../kube/errors.ts';
+import { explainCallError, isConflict, isNotFound, isUncertain } from '../kube/errors.ts';
 import type { Actor, InfraCluster } from '../kube/infra-cluster.ts';
 import type { Lease } from '../kube/objects.ts';
 import { anyPlaneSelector, partOf, recordName } from '../plane/names.ts';
@@ -83,8 +84,9 @@ async function take(cluster: InfraCluster, identity: string, reporter: Reporter,
         : await cluster.create(renewed(fresh, identity, cluster.actor, true));
     } catch (error) {
       // Another was quicker, or the server acted and its answer was lost: the lease itself tells.
-      if (attempt < 4 && (isConflict(error) || isNotFound(error) || error instanceof ConnectionError)) continue;
-      throw error;
+      const again = isConflict(error) || isNotFound(error) || isUncertain(error);
+      if (!again || attempt >= 4) throw error;
+      if (isUncertain(error)) await sleep(200 * 2 ** attempt, undefined, { signal });
     }
   }
 }

@@ -1,11 +1,13 @@
 import { expect, test } from 'vitest';
+import { parseSpec } from '../config/parse.ts';
+import { ApiError } from '../kube/errors.ts';
 import type { ConfigMap } from '../kube/objects.ts';
 import { type NetworkFinding, type PlaneRecord, parseRecord, recordKind, toConfigMap } from '../plane/record.ts';
 import { quietReporter } from '../ui/quiet.ts';
 import type { Held } from './held.ts';
 import { InfraStore } from './infra-store.fixture.ts';
 import { putPlane, recordPath } from './plane.fixture.ts';
-import { markFinished, markUnfinished, updateRecord, updateUnfinished } from './record.ts';
+import { ensureRecord, markFinished, markUnfinished, updateRecord, updateUnfinished } from './record.ts';
 import { withLock } from './with-plane.ts';
 
 // Who writes the record in which order, over a namespace in memory.
@@ -50,6 +52,25 @@ test('labels and data of others stay on the ConfigMap, and nothing is written wh
     await updateRecord(held, (record) => ({ ...record, losses: 1 }));
     expect(store.get(recordPath)!.metadata).toMatchObject({ annotations: { team: 'a' }, labels: { team: 'a' } });
   });
+});
+
+test('lease and record are made also where the server fails at first, acted upon or not', async () => {
+  const store = new InfraStore();
+  const failures = new Map([
+    ['leases', 2],
+    ['configmaps', 2],
+  ]);
+  store.before = ({ method, path }) => {
+    const kind = path.split('/').at(-1)!;
+    const left = failures.get(kind) ?? 0;
+    if (method !== 'POST' || left === 0) return;
+    failures.set(kind, left - 1);
+    throw new ApiError({ status: 503, reason: 'ServiceUnavailable', message: 'in a test' });
+  };
+  const patience = { reporter: quietReporter, timeout: 1000, signal: new AbortController().signal };
+  const spec = parseSpec({ host: 'localhost' }, 'in a test');
+  const made = await withLock(store.cluster, 'test', patience, (held) => ensureRecord(held, spec));
+  expect(recordIn(store).planeId).toBe(made.planeId);
 });
 
 test('a writer that never stops is told of instead of waited for', async () => {

@@ -1,11 +1,12 @@
 import { randomBytes } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { isDeepStrictEqual } from 'node:util';
 import { UserError } from '../base/errors.ts';
 import { toolVersion } from '../base/version.ts';
 import { command, words } from '../base/words.ts';
 import { field } from '../config/flags.ts';
 import type { ClusterSpec } from '../config/schema.ts';
-import { ConnectionError, explainCallError, isConflict } from '../kube/errors.ts';
+import { explainCallError, isConflict, isUncertain } from '../kube/errors.ts';
 import type { InfraCluster } from '../kube/infra-cluster.ts';
 import type { ConfigMap } from '../kube/objects.ts';
 import { recordName } from '../plane/names.ts';
@@ -37,7 +38,7 @@ function noPlane({ namespace }: InfraCluster): UserError {
 }
 
 /** The namespace's record, made now when there is none. */
-export async function ensureRecord({ cluster }: Held, spec: ClusterSpec): Promise<PlaneRecord> {
+export async function ensureRecord({ cluster, signal }: Held, spec: ClusterSpec): Promise<PlaneRecord> {
   const existing = await readRecord(cluster);
   if (existing) return existing;
   const record: PlaneRecord = {
@@ -47,14 +48,18 @@ export async function ensureRecord({ cluster }: Held, spec: ClusterSpec): Promis
     issuers: [],
     phase: 'deploying',
   };
-  try {
-    await cluster.create(toConfigMap(record));
-    return record;
-  } catch (error) {
-    // Our own may have arrived although the answer was lost.
-    const other = isConflict(error) || error instanceof ConnectionError ? await readRecord(cluster) : undefined;
-    if (other) return other;
-    throw explainCallError(error, `write the record of the plane in namespace "${cluster.namespace}"`);
+  for (let attempt = 1; ; attempt++) {
+    try {
+      await cluster.create(toConfigMap(record));
+      return record;
+    } catch (error) {
+      // Our own may have arrived although the answer was lost.
+      const other = isConflict(error) || isUncertain(error) ? await readRecord(cluster) : undefined;
+      if (other) return other;
+      if (!isUncertain(error) || attempt === attempts)
+        throw explainCallError(error, `write the record of the plane in namespace "${cluster.namespace}"`);
+      await sleep(100 * 2 ** attempt, undefined, { signal });
+    }
   }
 }
 

@@ -16,15 +16,18 @@ import { newNamespace } from './world.ts';
 const all = process.env.K8SK8S_TEST === 'all';
 const timeout = all ? 1_800_000 : 180_000;
 const seed = Number(process.env.K8SK8S_SEED ?? Date.now() % 100_000);
-const said: string[] = [`seed ${seed}`];
-const faults: Faults = {
-  random: seededRandom(seed),
-  isOver: () => false,
-  progress: (text) => {
-    said.push(text);
-    if (all) console.log(text);
-  },
-};
+
+/** Of one test: the tests run beside each other, since most of their time is waited for. */
+function faultsOf(said: string[]): Faults {
+  return {
+    random: seededRandom(seed),
+    isOver: () => false,
+    progress: (text) => {
+      said.push(text);
+      if (all) console.log(text);
+    },
+  };
+}
 
 async function place<T>(work: (place: Place) => Promise<T>): Promise<T> {
   const { kubeconfig, name } = await newNamespace();
@@ -36,29 +39,32 @@ async function place<T>(work: (place: Place) => Promise<T>): Promise<T> {
   }
 }
 
-test('deploy killed after a call and run again makes the same objects, with the same CA', {
+test.concurrent('deploy killed after a call and run again makes the same objects, with the same CA', {
   timeout: 180_000,
 }, async () => {
-  const report = await place((home) => killDeploys(home, { points: all ? undefined : 6, skip: 0 }, faults));
+  const said = [`seed ${seed}`];
+  const report = await place((home) => killDeploys(home, { points: all ? undefined : 6, skip: 0 }, faultsOf(said)));
   expect(report.findings, said.join('\n')).toEqual([]);
   expect(report.tried).toBeGreaterThan(0);
   expect(report.converged).toBe(report.tried);
 });
 
-test('destroy killed after a call and run again leaves nothing', { timeout }, async () => {
-  const report = await place((home) => killDestroys(home, { points: all ? undefined : 3, skip: 0 }, faults));
+test.concurrent('destroy killed after a call and run again leaves nothing', { timeout }, async () => {
+  const said = [`seed ${seed}`];
+  const report = await place((home) => killDestroys(home, { points: all ? undefined : 3, skip: 0 }, faultsOf(said)));
   expect(report.findings, said.join('\n')).toEqual([]);
   expect(report.tried).toBeGreaterThan(0);
   expect(report.converged).toBe(report.tried);
 });
 
-test('behind a bad server deploy and destroy come through or say why not', { timeout }, async () => {
-  const report = await place((home) => tryBadServers(home, all ? 1000 : 3, faults));
+test.concurrent('behind a bad server deploy and destroy come through or say why not', { timeout }, async () => {
+  const said = [`seed ${seed}`];
+  const report = await place((home) => tryBadServers(home, all ? 1000 : 3, faultsOf(said)));
   expect(report.findings, said.join('\n')).toEqual([]);
   expect(report.recovered).toBe(report.rows.length);
 });
 
-test('nothing that a command says carries a key or a token', { timeout }, async () => {
+test.concurrent('nothing that a command says carries a key or a token', { timeout }, async () => {
   const { kubeconfig, name } = await newNamespace();
   const home = await Place.withoutNodes(kubeconfig, name);
   try {
