@@ -67,9 +67,9 @@ export class InfraAnswers {
     const there = this.#tape.items.filter((item) => 'write' in item && item.write === key)[times - 1];
     const hash = hashIn(body);
     if (there && 'hash' in there && there.hash && hash) this.names.set(there.hash, hash);
-    const { kind, metadata } = (body ?? {}) as Partial<KubeObject>;
+    const { metadata } = (body ?? {}) as Partial<KubeObject>;
     const own = metadata?.labels?.['app.kubernetes.io/instance'];
     const recorded = this.#tape.planeId;
-    if (kind === 'ConfigMap' && key.startsWith('POST') && recorded && own) this.names.set(recorded, own);
+    if (key === 'POST configmaps/k8sk8s' && recorded && own) this.names.set(recorded, own);
   }
 }

@@ -5,6 +5,7 @@ import type { ClusterSpecInput } from '../../src/config/schema.ts';
 import { readRecord } from '../../src/live/record.ts';
 import { deploy } from '../../src/operations/deploy/deploy.ts';
 import { sleepPlane, wakePlane } from '../../src/operations/sleep.ts';
+import { upgrade } from '../../src/operations/upgrade/upgrade.ts';
 import type { PlaneRecord } from '../../src/plane/record.ts';
 import { quietReporter } from '../../src/ui/quiet.ts';
 import type { Work } from '../../src/ui/work.ts';
@@ -63,6 +64,8 @@ const started = [
   'deployment "kube-scheduler" created',
 ];
 
+vi.setConfig({ testTimeout: 60_000 });
+
 test('deploy: each component starts when the one before it is there', async () => {
   const { error, lines, record } = await played('deploy', deployed());
   expect(error).toBeUndefined();
@@ -104,12 +107,31 @@ test('deploy: a pod for which there is no node ends the wait with the schedulerâ
   expect(String(error)).toContain('nodes are available');
 });
 
+test('deploy: a changed option is tried beside the plane, and then rolled out', async () => {
+  const { error, requests, lines, record } = await played('change', deployed({ apiServerArgs: ['v=1'] }));
+  expect(error).toBeUndefined();
+  const steps = ['POST pods', 'PATCH deployments/kube-apiserver', 'DELETE pods/k8sk8s-trial'];
+  expect(inOrder(requests, steps)).toEqual(['DELETE pods/k8sk8s-trial', steps[0], steps[2], steps[1]]);
+  expect(lines).toContain('deployment "kube-apiserver" configured');
+  expect(lines).not.toContain('statefulset "etcd" configured');
+  expect(record?.spec.apiServerArgs).toEqual(['v=1']);
+});
+
 test('deploy: a changed option that the API server does not know costs the plane nothing', async () => {
   const { error, requests, record } = await played('change-refused', deployed({ apiServerArgs: ['no-such-flag=1'] }));
   expect(error).toMatchObject({ anchor: 'change-refused' });
   expect(String(error)).toContain('--no-such-flag');
   expect(requests.filter((each) => /^(PATCH|PUT|DELETE) (deployments|statefulsets)\/[^ ]+$/.test(each))).toEqual([]);
   expect(record?.spec.apiServerArgs).toEqual([]);
+});
+
+test('upgrade: an API server that does not run takes it back to where it was', async () => {
+  const { error, record } = await played('upgrade-back', ({ cluster }, work) =>
+    upgrade(cluster, { ...work, to: '1.37.8', allowUntested: true, observe: 1, decide: () => undefined }),
+  );
+  expect(error).toMatchObject({ anchor: 'upgrade-rolled-back' });
+  expect(String(error)).toContain('this one does not work');
+  expect(record?.spec.kubernetesVersion).toBe('1.37.2');
 });
 
 test('sleep: etcdâ€™s pod ends last', async () => {

@@ -14,7 +14,7 @@ import { type Item, placeOf, type Tape, withParts } from './tape.ts';
 import { Watchers } from './watchers.ts';
 
 /** How long, in milliseconds, k8sk8s may leave out what it did when the tape was made. */
-const patience = 5000;
+const patience = 15_000;
 
 /**
  * Answers as an infra API did, over HTTP: what k8sk8s writes is stored, and what controllers made of it comes from the tape,
@@ -69,8 +69,10 @@ export class Player {
     const infra = await this.#listen(http.createServer((request, response) => this.#askInfra(request, response)));
     this.cluster = connectInfra({ server: `http://127.0.0.1:${infra}` }, this.#tape.namespace);
     const { objects, hosted: addons, names } = await seeded(this.#tape, this.port);
-    for (const object of addons)
-      hosted.put(pathOf(resourceOf(object), object.metadata.namespace, object.metadata.name), object, object);
+    for (const object of addons) {
+      const path = pathOf(resourceOf(object), object.metadata.namespace, object.metadata.name);
+      hosted.put(decodeURIComponent(path), object, object);
+    }
     for (const { object, applied } of objects) this.#infra.put(this.#path(object), object, applied);
     for (const [before, after] of names) this.#answers.names.set(before, after);
     this.stuck = this.#play().then(() => new Promise<never>(() => undefined));
