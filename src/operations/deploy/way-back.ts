@@ -8,7 +8,7 @@ import { connectAsAdministrator } from '../../live/open.ts';
 import { PodWatch } from '../../live/pod-watch.ts';
 import { waitAvailable, waitComponentsReady } from '../../rollout/available.ts';
 import { ensureControlPlane } from '../../rollout/control-plane.ts';
-import { addressesStep } from '../../rollout/prepare.ts';
+import { addressesStep, certificatesStep } from '../../rollout/prepare.ts';
 import type { DeployState } from './state.ts';
 import { planeOf } from './steps.ts';
 
@@ -62,6 +62,8 @@ export async function goBack(failed: DeployState, before: ClusterSpec, cause: Us
   };
   try {
     await addressesStep.run(state);
+    // Another HOST has other names in the API server's certificate.
+    await certificatesStep.run(state);
     const startClients = await ensureControlPlane(planeOf(state));
     const hosted = await connectAsAdministrator(cluster, state.addresses, state.bundle);
     try {
