@@ -24,7 +24,7 @@ import { print } from './options/print.ts';
 interface DestroyOptions extends ConnectionOptions {
   yes?: boolean;
   dryRun?: boolean;
-  purgeFiles?: boolean;
+  keepFiles?: boolean;
   dir: string;
   timeout: string;
   output: 'text' | 'json';
@@ -34,7 +34,7 @@ export function configure(command: Command): void {
   addConnectionOptions(command)
     .option('--yes', 'do not ask')
     .option('--dry-run', 'only list what would be deleted')
-    .option('--purge-files', "also remove the plane's own files in --dir")
+    .option('--keep-files', "leave the plane's own files in --dir, which lead nowhere then")
     .option('--dir <DIR>', 'folder of the kubeconfigs', 'tls')
     .option('--timeout <TIME>', 'how long it may take until everything is gone', '3m')
     .addOption(outputOption());
@@ -73,9 +73,10 @@ async function run(options: DestroyOptions): Promise<void> {
       reporter.line(`${deleted} objects deleted, 0 left.`);
       for (const { where, look } of backups) reporter.line(`Its scheduled backups stay ${where}: ${look}`);
     }
-    const purged = options.purgeFiles ? purgeFiles(options.dir, authority) : { removed: [], kept: [] };
+    // They would stop the next deploy, as files of another cluster.
+    const purged = options.keepFiles ? { removed: [], kept: [] } : purgeFiles(options.dir, authority);
     for (const file of purged.removed) reporter.line(`file "${file}" removed`);
-    for (const file of purged.kept) reporter.line(`stays: file "${file}" (not known to be of this plane)`);
+    for (const file of purged.kept) reporter.debug(`stays: file "${file}" (not known to be of this plane)`);
     const kept = { stays: stays.map(nameOf), backups: backups.map(({ where }) => where), files: purged };
     const data = { namespace: cluster.namespace, deleted: inventory.owned.map(nameOf), left: 0, ...kept };
     print(options, data, () => undefined);

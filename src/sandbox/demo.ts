@@ -95,7 +95,7 @@ function down(): void {
   if (known.status === 0) {
     evaluate(known.out);
     run(['k8sk8s', 'sandbox', 'join', '--leave', '-n', namespace]);
-    run(['k8sk8s', 'destroy', '-n', namespace, '--yes', '--purge-files']);
+    run(['k8sk8s', 'destroy', '-n', namespace, '--yes']);
   }
   run(['k8sk8s', 'sandbox', 'down']);
 }

@@ -73,7 +73,7 @@ export class Bench {
 
   /** @returns milliseconds until the command has seen that nothing is left */
   async destroy(): Promise<number> {
-    return (await this.k8sk8s('destroy', '--yes', '--purge-files')).milliseconds;
+    return (await this.k8sk8s('destroy', '--yes')).milliseconds;
   }
 
   async #containerTimes(started: number): Promise<Record<string, ContainerTimes>> {

@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { readFileSync, statSync } from 'node:fs';
+import { existsSync, readFileSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { refused } from '../refused.ts';
@@ -323,8 +323,9 @@ describe('destroy', () => {
     // A kept sandbox has those of an earlier run.
     succeeded(await home.infra('delete', 'configmaps', '--ignore-not-found', ...notes));
     for (const name of notes) succeeded(await home.infra('create', 'configmap', name));
-    const gone = succeeded(await home.k8sk8s('destroy', '--yes', '--purge-files'));
+    const gone = succeeded(await home.k8sk8s('destroy', '--yes'));
     expect(gone.stderr).toContain('0 left');
+    expect(existsSync(path.join(home.cwd, 'tls')), 'files of a cluster that is gone').toBe(false);
     expect(gone.stderr).toContain('stays: configmap "etcd-notes"');
     expect(
       (await home.infra('get', 'all,secrets,ingresses,leases', '-l', 'app.kubernetes.io/part-of=k8sk8s', '-o', 'name'))

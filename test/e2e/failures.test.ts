@@ -24,7 +24,7 @@ async function place(name: string): Promise<{ home: Namespace; host: string }> {
 }
 
 async function leavesNothing(home: Namespace): Promise<void> {
-  expect(succeeded(await home.k8sk8s('destroy', '--yes', '--purge-files')).stderr).toMatch(/0 left|Nothing to do/);
+  expect(succeeded(await home.k8sk8s('destroy', '--yes')).stderr).toMatch(/0 left|Nothing to do/);
   expect(
     (await home.infra('get', 'all,secrets,ingresses,leases', '-l', 'app.kubernetes.io/part-of=k8sk8s', '-o', 'name'))
       .stdout,

@@ -131,7 +131,7 @@ export class Place {
   }
 
   destroy(options: RunOptions = {}): Promise<Outcome> {
-    return this.run(['destroy', '--yes', '--purge-files', '--verbose'], options);
+    return this.run(['destroy', '--yes', '--verbose'], options);
   }
 
   /** `k8sk8s …` in the namespace, through both proxies. */
