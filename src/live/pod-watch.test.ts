@@ -109,3 +109,24 @@ test('a pod that the infra cluster refuses is told with its message', async () =
   const { watch } = watchOf([], [event]);
   expect(await failureOf(watch)).toMatchObject({ anchor: 'pod-refused', why: event.message });
 });
+
+test("a quota's refusal counts no more while another pod leaves its room, nor when the pod came after all", async () => {
+  const event: Event = {
+    apiVersion: 'v1',
+    kind: 'Event',
+    metadata: { name: 'e' },
+    reason: 'FailedCreate',
+    message: 'pods "etcd-0" is forbidden: exceeded quota: small',
+    involvedObject: { kind: 'StatefulSet', name: 'etcd' },
+    lastTimestamp: new Date().toISOString(),
+  };
+  const ending = pod({});
+  ending.metadata.deletionTimestamp = new Date().toISOString();
+  const came = pod({});
+  came.metadata.creationTimestamp = new Date(Date.now() + 1000).toISOString();
+  for (const [what, pods] of Object.entries({ ending: [ending], came: [came] })) {
+    const { watch } = watchOf(pods, [event]);
+    await new Promise((resolve) => setTimeout(resolve, 30));
+    expect(watch.failure, what).toBeUndefined();
+  }
+});
