@@ -15,6 +15,7 @@ export const anchors = [
   'namespace',
   'rights',
   'host',
+  'host-taken',
   'foreign-object',
   'immutable',
   'owned-argument',

@@ -7,6 +7,7 @@ import { host, infraServices, networks } from './address-checks.ts';
 import { admissionChecks, pullSecret } from './admission-checks.ts';
 import type { CheckResult, DeployCheck, DeployContext } from './check.ts';
 import { access, namespace, rights } from './cluster-checks.ts';
+import { hostTaken } from './host-taken.ts';
 import { planeChecks } from './plane-checks.ts';
 import { demand, runChecks } from './run.ts';
 
@@ -16,6 +17,7 @@ export const preflightChecks: DeployCheck[] = [
   namespace,
   rights,
   host,
+  hostTaken,
   ...planeChecks,
   ...admissionChecks,
   networks,

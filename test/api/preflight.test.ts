@@ -1,15 +1,20 @@
+import { once } from 'node:events';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
-import { describe, expect, test } from 'vitest';
+import { createServer as createHttpsServer } from 'node:https';
+import type { AddressInfo } from 'node:net';
+import { describe, expect, inject, onTestFinished, test } from 'vitest';
 import { parseSpec } from '../../src/config/parse.ts';
 import type { ClusterSpec } from '../../src/config/schema.ts';
 import type { InfraCluster } from '../../src/kube/infra-cluster.ts';
 import type { ConfigMap, KubeObject } from '../../src/kube/objects.ts';
-import { createAuthority } from '../../src/pki/issue.ts';
+import { Existing } from '../../src/live/apply.ts';
+import { createAuthority, issueLeaf } from '../../src/pki/issue.ts';
 import { toConfigMap } from '../../src/plane/record.ts';
 import { secretNames } from '../../src/plane/secrets.ts';
 import type { CheckResult } from '../../src/preflight/check.ts';
 import { assess, preflightChecks } from '../../src/preflight/deploy-checks.ts';
+import { otherApiServer } from '../../src/preflight/host-taken.ts';
 import { requiredRights } from '../../src/preflight/rights.ts';
 import { told } from '../../src/ui/words.ts';
 import { connectByFile } from '../connect-by-file.ts';
@@ -195,6 +200,34 @@ test('without the right to create pods their check is open, and nothing else', a
   expect(text).toContain('create pods');
 });
 
+test('a host at which an API server of another cluster answers is taken; silence and other servers do not take it', async () => {
+  const { cluster } = await newNamespace();
+  const at = (port: number) =>
+    otherApiServer({
+      cluster,
+      spec: spec({ port }),
+      existing: () => Existing.read(cluster),
+      record: async () => undefined,
+    });
+  // Its certificate is for localhost alone, so that it is known by its answer.
+  expect(await at(Number(new URL(inject('api').server).port))).toContain('/version');
+  const authority = await createAuthority('another cluster');
+  const serving = async (dnsNames: string[]) => {
+    const { certificate: cert, key } = await issueLeaf(authority, {
+      commonName: 'x',
+      dnsNames,
+      usages: ['serverAuth'],
+    });
+    const server = createHttpsServer({ cert, key }, (_, response) => response.end('welcome')).listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    onTestFinished(() => void server.close());
+    return (server.address() as AddressInfo).port;
+  };
+  expect(await at(await serving(['kubernetes.default.svc']))).toContain('another cluster');
+  expect(await at(await serving(['www.example.com']))).toBeUndefined();
+  expect(await at(1)).toBeUndefined();
+});
+
 describe('namespaces', () => {
   test('one that is not there', async () => {
     const cluster = connectByFile(adminKubeconfig, 'nowhere');
@@ -203,7 +236,14 @@ describe('namespaces', () => {
     expect(failed.map(({ name }) => name)).toEqual(['namespace']);
     expect(JSON.stringify(failed[0]!.outcome)).toContain('\\"nowhere\\"');
     // What could only tell the same again is not told.
-    expect(results.map(({ name }) => name)).toEqual(['access', 'namespace', 'host', 'arguments', 'networks']);
+    expect(results.map(({ name }) => name)).toEqual([
+      'access',
+      'namespace',
+      'host',
+      'host-taken',
+      'arguments',
+      'networks',
+    ]);
   });
   test("somebody else's, or a name that was mistyped: one failure, not a list of all rights", async () => {
     const [mine, theirs] = [await newNamespace(), await newNamespace()];
