@@ -6,7 +6,7 @@ import type { KubeObject } from '../../src/kube/objects.ts';
 import { specs } from '../golden/specs.ts';
 import { connectAsHosted, newNamespace } from './world.ts';
 
-const hostedNamespaces = new Set(['kube-system']);
+const hostedNamespaces = new Set(['kube-system', 'default']);
 const clusterWide = new Set(['ClusterRole', 'ClusterRoleBinding', 'FlowSchema']);
 
 test.each(Object.keys(specs))(
