@@ -76,7 +76,11 @@ test.each([
     { audit: false },
     [['kube-apiserver', 'files (audit-policy.yaml), arguments (audit-policy-file']],
   ],
-  ['a container beside it', { egress: 'none' as const }, [['kube-apiserver', 'containers (kube-apiserver-egress)']]],
+  [
+    'a container beside it',
+    { egress: 'konnectivity' as const },
+    [['kube-apiserver', 'containers (konnectivity-server)']],
+  ],
 ] as [string, Partial<ClusterSpecInput>, string[][] | string][])('%s', async (_, change, expected) => {
   const store = deployed(await planeOf());
   const replaced = await found(store, await planeOf(change));
