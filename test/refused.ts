@@ -14,7 +14,7 @@ interface Outcome {
  * a file, a value; what another program said). Not its sentences, which may change. For `expect(…).toEqual`,
  * `expect(…).rejects.toEqual` and `expect(() => …).toThrow`.
  *
- * It matches a `UserError`, and the outcome of a command that ended with another code than 0 and said so once, with a way on
+ * It matches a `UserError`, a finding that is no error (a problem of a plane, what stands against an upgrade), and the outcome of a command that ended with another code than 0 and said so once, with a way on
  * and without a stack trace.
  */
 export function refused(anchor: Anchor, ...names: (string | RegExp)[]): Error {
@@ -27,9 +27,6 @@ export function refused(anchor: Anchor, ...names: (string | RegExp)[]): Error {
   // Vitest asks nothing else of it; toThrow wants an error by its types.
   return matcher as unknown as Error;
 }
-
-/** The same of a finding that is no error: a problem of a plane, or what stands against an upgrade. */
-export const finding = refused;
 
 const isFinding = (actual: unknown): actual is Finding =>
   typeof actual === 'object' && actual !== null && 'what' in actual;

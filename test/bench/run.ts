@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
 
-export interface Line {
+interface Line {
   /** Milliseconds since the command was started. */
   at: number;
   text: string;

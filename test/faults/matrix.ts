@@ -48,7 +48,7 @@ export type OperationName = keyof typeof operations;
 export const operationNames = Object.keys(operations) as OperationName[];
 
 /** `first` is killed, `between` is run, and `first` is run again. */
-export interface Triple {
+interface Triple {
   first: OperationName;
   between: OperationName;
 }
@@ -73,7 +73,7 @@ export interface MatrixReport {
 }
 
 /** Pairs of different operations in an order of chance, and of each first operation as many as of every other. Pure. */
-export function sampleOf(names: readonly OperationName[], count: number, random: () => number): Triple[] {
+function sampleOf(names: readonly OperationName[], count: number, random: () => number): Triple[] {
   const rows = shuffled(names, random).map((first) =>
     shuffled(
       names.filter((between) => between !== first),

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { finding } from '../../../test/refused.ts';
+import { refused } from '../../../test/refused.ts';
 import { workerStatus } from '../../hosted/workers.ts';
 import type { Event, Node, Pod } from '../../kube/objects.ts';
 import { componentStatus } from './component-status.ts';
@@ -116,13 +116,13 @@ const healthy = {
 
 test('a full etcd is a problem, and what to do stands beside it', () => {
   expect(problemsOf({ ...healthy, alarms: ['NOSPACE'] })).toEqual([
-    finding('etcd-full', 'NOSPACE', 'k8sk8s etcd defrag -n team'),
+    refused('etcd-full', 'NOSPACE', 'k8sk8s etcd defrag -n team'),
   ]);
 });
 
 test('a repair of etcd that was interrupted is told', () => {
   expect(problemsOf({ ...healthy, unfinished: ['etcd-repair'] })).toEqual([
-    finding('etcd-member', 'k8sk8s etcd repair -n team'),
+    refused('etcd-member', 'k8sk8s etcd repair -n team'),
   ]);
   expect(problemsOf({ ...healthy, unfinished: ['encrypt-rotate'] })).toEqual([]);
 });
@@ -137,8 +137,8 @@ test('certificates near their end are a problem, and what to do stands beside it
     ],
   });
   expect(problems).toEqual([
-    finding('certificate-expires', 'certificate a ', 'k8sk8s deploy -n team'),
-    finding('certificate-expires', 'certificate b ', '29 days', 'k8sk8s deploy -n team'),
+    refused('certificate-expires', 'certificate a ', 'k8sk8s deploy -n team'),
+    refused('certificate-expires', 'certificate b ', '29 days', 'k8sk8s deploy -n team'),
   ]);
   expect(problems.map(({ severity }) => severity)).toEqual(['fatal', 'warning']);
 });
@@ -146,9 +146,9 @@ test('certificates near their end are a problem, and what to do stands beside it
 test('a plane that sleeps has no pods, and nothing is wrong with that', () => {
   const etcd = componentStatus('etcd', [], []);
   const status = { ...healthy, components: [etcd], hosted: { answers: false, workers: [] } };
-  expect(problemsOf(status)).toEqual([finding('component-not-ready', 'etcd', 'it has no pod')]);
+  expect(problemsOf(status)).toEqual([refused('component-not-ready', 'etcd', 'it has no pod')]);
   const asleep = { ...status, asleep: '2026-01-01T00:00:00Z' };
   expect(problemsOf(asleep)).toEqual([]);
   const half = { ...asleep, components: [{ ...etcd, since: '2026-01-01T00:00:01Z' }] };
-  expect(problemsOf(half)).toEqual([finding('plane-asleep', 'etcd', 'k8sk8s wake -n team', 'k8sk8s sleep -n team')]);
+  expect(problemsOf(half)).toEqual([refused('plane-asleep', 'etcd', 'k8sk8s wake -n team', 'k8sk8s sleep -n team')]);
 });

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { finding } from '../../../test/refused.ts';
+import { refused } from '../../../test/refused.ts';
 import { skewProblems, strangers } from './plan.ts';
 
 const worker = (version: string) => ({ name: 'worker-1', version, ready: true });
@@ -11,7 +11,7 @@ test('a kubelet may be up to three minors older than the API server, and never n
     ['v1.33.9', '1.37.2'],
     ['v1.37.0', '1.36.3'],
   ] as const)
-    expect(skewProblems([worker(kubelet)], to)).toEqual([finding('upgrade-refused', 'worker-1', kubelet, to)]);
+    expect(skewProblems([worker(kubelet)], to)).toEqual([refused('upgrade-refused', 'worker-1', kubelet, to)]);
 });
 
 test('what a killed run of the same upgrade left does not stand against it, what somebody else changed does', () => {
