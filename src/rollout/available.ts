@@ -26,6 +26,12 @@ function routeGrace(error: ConnectionError): number {
   return error.code === 'ETIMEDOUT' ? 120_000 : 30_000;
 }
 
+/**
+ * The plane's own API server shows a certificate of its CA that is expired, or for an earlier HOST: it reads the new one within
+ * two minutes, when the kubelet has brought it.
+ */
+const readSoon = ['CERT_HAS_EXPIRED', 'ERR_TLS_CERT_ALTNAME_INVALID'];
+
 export interface Availability {
   /** Milliseconds. */
   timeout: number;
@@ -59,8 +65,7 @@ export async function waitAvailable(
     }
     if (diagnosis.apiServerReady) readySince ??= performance.now();
     else readySince = undefined;
-    // An API server that was given a new certificate in place of an expired one reads it within two minutes.
-    const wrong = answer instanceof ConnectionError && answer.code !== 'CERT_HAS_EXPIRED' ? answer : undefined;
+    const wrong = answer instanceof ConnectionError && !readSoon.includes(answer.code) ? answer : undefined;
     const failure = diagnosis.failure;
     if (!failure && wrong && readySince !== undefined && performance.now() - readySince > routeGrace(wrong))
       throw await notThePlane(cluster, wrong);
