@@ -26,6 +26,7 @@ import type { Storage, Volume } from '../plane/storage.ts';
 import { templateHashOf } from '../plane/workloads.ts';
 import type { Reporter } from '../ui/reporter.ts';
 import { waitFor } from '../ui/wait-for.ts';
+import { waitRolledOut } from './available.ts';
 import { applySecrets, waitReplaced } from './roll-out.ts';
 import { startOrder, waitEtcdStarts } from './start-order.ts';
 
@@ -130,7 +131,7 @@ function etcdOf({ cluster, request, diagnosis, stop, ...plane }: PlaneInMaking):
 /** The API servers know by now whom not to ask any more. */
 async function dropMembers(plane: PlaneInMaking, etcd: EtcdPlane, present: number): Promise<void> {
   const { cluster, record, addresses, storage, bundle, existing, applied, diagnosis } = plane;
-  const { spec, reporter } = plane.request;
+  const { spec, reporter, timeout } = plane.request;
   await shrinkTo(etcd, spec.etcdMembers, present);
   const etcdServiceIps = addresses.etcdServiceIps.slice(0, spec.etcdMembers);
   const left = { ...addresses, etcdServiceIps };
@@ -141,7 +142,10 @@ async function dropMembers(plane: PlaneInMaking, etcd: EtcdPlane, present: numbe
   const rendered = renderPlane({ record, spec, addresses: left, storage, bundle: kept });
   const workloads = Object.values(rendered.workloads);
   diagnosis.expect(workloads);
-  await applyAll(cluster, record.planeId, [...rendered.secrets, ...workloads], existing, applied, reporter);
+  const now = await applyAll(cluster, record.planeId, [...rendered.secrets, ...workloads], existing, applied, reporter);
+  // The old API servers answer until the new ones are Ready.
+  const deployments = now.filter(({ kind }) => kind === 'Deployment') as Workload[];
+  await waitRolledOut(cluster, deployments, diagnosis, { reporter, timeout, signal: plane.stop });
 }
 
 /** What only a larger plane had, or one with another --egress. */
