@@ -96,30 +96,25 @@ test('what ails a pod of an earlier template is no reason to stop', async () => 
   expect(watch.failure).toBeUndefined();
 });
 
+/** A StatefulSet's pod was refused a moment ago. */
+const refusedByQuota = (): Event => ({
+  apiVersion: 'v1',
+  kind: 'Event',
+  metadata: { name: 'e' },
+  reason: 'FailedCreate',
+  message: 'pods "etcd-0" is forbidden: exceeded quota: small',
+  involvedObject: { kind: 'StatefulSet', name: 'etcd' },
+  lastTimestamp: new Date().toISOString(),
+});
+
 test('a pod that the infra cluster refuses is told with its message', async () => {
-  const event: Event = {
-    apiVersion: 'v1',
-    kind: 'Event',
-    metadata: { name: 'e' },
-    reason: 'FailedCreate',
-    message: 'pods "etcd-0" is forbidden: exceeded quota: small',
-    involvedObject: { kind: 'StatefulSet', name: 'etcd' },
-    lastTimestamp: new Date().toISOString(),
-  };
+  const event = refusedByQuota();
   const { watch } = watchOf([], [event]);
   expect(await failureOf(watch)).toMatchObject({ anchor: 'pod-refused', why: event.message });
 });
 
 test("a quota's refusal counts no more while another pod leaves its room, nor when the pod came after all", async () => {
-  const event: Event = {
-    apiVersion: 'v1',
-    kind: 'Event',
-    metadata: { name: 'e' },
-    reason: 'FailedCreate',
-    message: 'pods "etcd-0" is forbidden: exceeded quota: small',
-    involvedObject: { kind: 'StatefulSet', name: 'etcd' },
-    lastTimestamp: new Date().toISOString(),
-  };
+  const event = refusedByQuota();
   const ending = pod({});
   ending.metadata.deletionTimestamp = new Date().toISOString();
   const came = pod({});

@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
 import { said, UserError } from '../../base/errors.ts';
-import { command, words } from '../../base/words.ts';
+import { again, command, words } from '../../base/words.ts';
 import { parseSpec } from '../../config/parse.ts';
 import type { ClusterSpec } from '../../config/schema.ts';
 import { applyAll, Existing, nothingApplied } from '../../live/apply.ts';
@@ -91,7 +91,7 @@ export async function goBack(failed: DeployState, before: ClusterSpec, cause: Us
   return new UserError({
     what: 'the change did not work on this plane, which runs as before',
     why: said(cause),
-    fix: words`correct what is named there, and run the command again; the plane was seen to answer, with its data and with the options that it had`,
+    fix: words`correct what is named there, then ${again}; the plane was seen to answer, with its data and with the options that it had`,
     anchor: 'change-undone',
     cause,
   });

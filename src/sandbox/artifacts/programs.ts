@@ -62,3 +62,8 @@ export function run(program: string, args: string[], options: RunOptions = {}): 
     child.on('close', (code) => resolve({ code, stdout: Buffer.concat(out).toString('utf8'), errors }));
   });
 }
+
+/** The last of what a program that failed said of its errors. */
+export function lastErrors({ errors, code }: Ran): string {
+  return errors.slice(-3).join('\n') || `it ended with code ${code}`;
+}
