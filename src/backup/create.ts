@@ -11,6 +11,7 @@ import { Existing } from '../live/apply.ts';
 import { openPlane, type Plane, refuseAsleep } from '../live/open.ts';
 import { belongsTo, planeSelector } from '../plane/names.ts';
 import { recordFields } from '../plane/record.ts';
+import { isStartFiles } from '../plane/start-files.ts';
 import type { Phase } from '../ui/reporter.ts';
 import type { BackupHead } from './archive.ts';
 import type { Seal } from './seal.ts';
@@ -96,7 +97,8 @@ function memberToAsk(pods: Pod[]): string {
 
 async function ownSecrets(cluster: InfraCluster, planeId: string): Promise<Secret[]> {
   const existing = await Existing.read(cluster);
-  return existing.ofKind<Secret>('Secret').filter((secret) => belongsTo(secret, planeId));
+  // Start files are made anew of the others and of the record.
+  return existing.ofKind<Secret>('Secret').filter((secret) => belongsTo(secret, planeId) && !isStartFiles(secret));
 }
 
 const versionOf = ({ metadata: { name, resourceVersion } }: Secret) => `${name} ${resourceVersion}`;

@@ -30,6 +30,7 @@ export interface KubeList<T> {
 
 export interface Secret extends KubeObject {
   type?: string;
+  immutable?: boolean;
   data?: Record<string, string>;
 }
 

@@ -11,11 +11,12 @@ import { componentNames, workloadNames } from '../plane/components/lookup.ts';
 import { belongsTo, claimName, recordName } from '../plane/names.ts';
 import { policyNames } from '../plane/policies.ts';
 import { secretNames } from '../plane/secrets.ts';
+import { isStartFiles, startFilesOf } from '../plane/start-files.ts';
 import type { Reporter } from '../ui/reporter.ts';
 
 const members = Array.from({ length: maximumMembers }, (_, member) => member);
 
-/** Every name that a plane takes in its namespace; `listed` where one list is cheaper than a question for each. */
+/** Every name that a plane takes in its namespace, start files aside; `listed` where one list is cheaper than a question for each. */
 const plannedNames: { kind: Kind; names: string[]; listed?: true }[] = [
   { kind: { apiVersion: 'v1', kind: 'ConfigMap' }, names: [recordName] },
   { kind: { apiVersion: 'v1', kind: 'Secret' }, names: secretNames },
@@ -41,12 +42,15 @@ export class Existing {
   }
 
   static async read(cluster: InfraCluster): Promise<Existing> {
-    const found = await Promise.all(
-      plannedNames.map(async ({ kind, names, listed }) => {
+    const found = await Promise.all([
+      ...plannedNames.map(async ({ kind, names, listed }) => {
         if (!listed) return Promise.all(names.map((name) => cluster.get(kind, name)));
         return (await cluster.list(kind)).items.filter(({ metadata }) => names.includes(metadata.name));
       }),
-    );
+      cluster
+        .list({ apiVersion: 'v1', kind: 'Secret' }, { labelSelector: startFilesOf })
+        .then(({ items }) => items.filter(isStartFiles)),
+    ]);
     return new Existing(found.flat().filter((object) => object !== undefined));
   }
 

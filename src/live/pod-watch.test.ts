@@ -113,6 +113,13 @@ test('a pod that the infra cluster refuses is told with its message', async () =
   expect(await failureOf(watch)).toMatchObject({ anchor: 'pod-refused', why: event.message });
 });
 
+test('who waits for one workload is not told what another one lacks', async () => {
+  const { watch } = watchOf([], [refusedByQuota()]);
+  await failureOf(watch);
+  expect(watch.failureOf('etcd')).toMatchObject({ anchor: 'pod-refused' });
+  expect(watch.failureOf('kube-apiserver')).toBeUndefined();
+});
+
 test("a quota's refusal counts no more while another pod leaves its room, nor when the pod came after all", async () => {
   const event = refusedByQuota();
   const ending = pod({});

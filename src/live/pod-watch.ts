@@ -68,14 +68,21 @@ export class PodWatch {
 
   /** What is wrong, once something is. */
   get failure(): UserError | undefined {
-    const refused = this.#refusals.pod;
-    if (refused && !this.#isOver(refused)) return refused.error;
-    for (const { pod, error } of this.#failures.values()) if (this.#counts(pod)) return error;
+    return this.failureOf();
+  }
+
+  /** What is wrong with the pods of a component, or of any where none is named. */
+  failureOf(component?: string): UserError | undefined {
+    const isOf = (name: string) => component === undefined || name === component;
+    const refused = this.#refusals.pods.find((each) => isOf(each.component) && !this.#isOver(each));
+    if (refused) return refused.error;
+    const concerns = (pod: Pod) => isOf(componentOf(pod)) && this.#counts(pod);
+    for (const { pod, error } of this.#failures.values()) if (concerns(pod)) return error;
     // A volume that is made where its pod goes is made before the pod has its node.
-    const bindsVolume = this.#seen.of('etcd').some((pod) => !pod.spec.nodeName);
+    const bindsVolume = isOf('etcd') && this.#seen.of('etcd').some((pod) => !pod.spec.nodeName);
     if (bindsVolume && this.#refusals.volume) return this.#refusals.volume;
     if (this.#seen.makesRoom) return undefined;
-    const pod = this.#seen.unschedulable(unschedulableGrace).find((each) => !waitsForClaim(each) && this.#counts(each));
+    const pod = this.#seen.unschedulable(unschedulableGrace).find((each) => !waitsForClaim(each) && concerns(each));
     return pod && unschedulable(pod);
   }
 

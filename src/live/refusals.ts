@@ -25,7 +25,7 @@ const isQuota = ({ message = '' }: Event): boolean => message.includes('exceeded
 export class Refusals {
   readonly #cluster: InfraCluster;
   readonly #since = Date.now();
-  #pod: RefusedPod | undefined;
+  readonly #pods = new Map<Component, RefusedPod>();
   /** The first refusal to make a volume, since when, and whether trying again cannot help. */
   #volume: { since: number; hopeless: boolean; claim: string; message: string } | undefined;
 
@@ -42,13 +42,14 @@ export class Refusals {
       this.#examineVolume(event).catch(() => undefined);
     if (event.reason !== 'FailedCreate' || (kind !== 'ReplicaSet' && kind !== 'StatefulSet')) return;
     const component = componentNames.find((each) => makesPodsOf(name, each));
-    if (component)
-      this.#pod = { component, when, error: refusedPod(component, event.message ?? ''), byQuota: isQuota(event) };
+    if (!component) return;
+    const error = refusedPod(component, event.message ?? '');
+    this.#pods.set(component, { component, when, error, byQuota: isQuota(event) });
   }
 
-  /** The last pod of a component that could not be made. */
-  get pod(): RefusedPod | undefined {
-    return this.#pod;
+  /** The last pod of each component that could not be made. */
+  get pods(): RefusedPod[] {
+    return [...this.#pods.values()];
   }
 
   /** A volume that is not made, once waiting does not help. */

@@ -6,6 +6,11 @@ import { inspect } from '../pki/inspect.ts';
  * is not of that kind: all components read theirs again by themselves, within two minutes of the Secret's change.
  */
 
+/** Whether a file of a Secret is a certificate, or a key that has its certificate beside it. Pure. */
+export function isCertificate(file: string, { data = {} }: Pick<Secret, 'data'>): boolean {
+  return file.endsWith('.crt') || (file.endsWith('.key') && data[file.replace(/key$/, 'crt')] !== undefined);
+}
+
 /** A Secret with the wanted ones of its files. */
 export function only(secret: Secret, wanted: (file: string) => boolean): Secret {
   return { ...secret, data: Object.fromEntries(Object.entries(secret.data ?? {}).filter(([file]) => wanted(file))) };

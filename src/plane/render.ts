@@ -12,6 +12,7 @@ import { buildDisruptionBudgets, buildPolicies } from './policies.ts';
 import { type PlaneRecord, toConfigMap } from './record.ts';
 import { buildSecrets } from './secrets.ts';
 import { buildServices } from './services.ts';
+import { partStartFiles } from './start-files.ts';
 import type { Storage } from './storage.ts';
 import { buildWorkloads } from './workloads.ts';
 
@@ -48,16 +49,17 @@ export function renderPlane(source: PlaneSource): RenderedPlane {
   const { record, spec, addresses, storage, bundle } = source;
   const { planeId } = record;
   const { services, ingress } = renderExposure(planeId, spec, { opening: record.phase !== 'available' });
-  const secrets = buildSecrets(bundle, {
+  const files = buildSecrets(bundle, {
     planeId,
     spec,
     internalServer: `https://${addresses.apiserverServiceIp}`,
     publicServer: addresses.publicServer,
   });
   const membership = source.membership ?? settledMembership(spec.etcdMembers, record.phase === 'available');
-  const hashes = byComponent((component) => configHash(component, secrets, record));
+  const hashes = byComponent((component) => configHash(component, files, record));
+  const { secrets, startFiles } = partStartFiles(files);
   const workloads = buildWorkloads(
-    { planeId, spec, addresses, storage, membership, infraServices: record.infraServices },
+    { planeId, spec, addresses, storage, membership, startFiles, infraServices: record.infraServices },
     hashes,
   );
   const parts = {

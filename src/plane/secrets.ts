@@ -22,12 +22,15 @@ const all: ComponentSecret[] = [...components.flatMap(({ secrets }) => secrets),
 
 export const secretNames = [authoritiesSecret, ...all.map(({ name }) => name)];
 
+/** Those whose start files lie in Secrets beside them, which are named by their content. */
+export const secretsByContent = all.filter(({ byContent }) => byContent).map(({ name }) => name);
+
 /** The Secret that holds a certificate, by its name in the table: of a CA, or what stands beside it, the CAs'. */
 export function secretOf(certificate: string): string {
   return all.find(({ holds }) => holds(certificate))?.name ?? authoritiesSecret;
 }
 
-/** The plane's Secrets, ready to apply, the CAs' first. Pure but for the files of the package. */
+/** The plane's Secrets, start files among their files, the CAs' first. Pure but for the files of the package. */
 export function buildSecrets(bundle: PkiBundle, context: SecretContext): Secret[] {
   const authorities = { ...authoritiesFiles(bundle), ...encryptionFiles(bundle) };
   const others = all.map((each) => secret(each.name, context, filesOf(each, bundle, context)));

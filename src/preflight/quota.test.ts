@@ -56,7 +56,7 @@ test('a pod takes what its containers and sidecars take together, or its greedie
 
 test('each port of a service takes a node port, and policies and budgets count as any object', () => {
   const spec = parseSpec({ host: 'k.example.com', egress: 'konnectivity', replicas: 2 }, 'test');
-  const none = { find: () => undefined };
+  const none = { find: () => undefined, ofKind: () => [] };
   expect(objectDemand(none, spec, { kind: 'ephemeral' })).toMatchObject({
     services: 2,
     'services.nodeports': 2,
@@ -70,6 +70,9 @@ test('each port of a service takes a node port, and policies and budgets count a
     'services.nodeports': 2,
     'services.loadbalancers': 1,
   });
-  const ofServices = { find: ({ kind }: { kind: string }) => (kind === 'Service' ? ({} as never) : undefined) };
+  const ofServices = {
+    find: ({ kind }: { kind: string }) => (kind === 'Service' ? ({} as never) : undefined),
+    ofKind: () => [],
+  };
   expect(objectDemand(ofServices, balanced, undefined)).toMatchObject({ services: 0, 'services.loadbalancers': 0 });
 });

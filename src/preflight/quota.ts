@@ -9,8 +9,9 @@ import { buildIngress } from '../plane/components/kube-apiserver/ingress.ts';
 import { replicasOf, workloadNames } from '../plane/components/lookup.ts';
 import { claimName, recordName } from '../plane/names.ts';
 import { buildDisruptionBudgets, buildPolicies } from '../plane/policies.ts';
-import { secretNames } from '../plane/secrets.ts';
+import { secretNames, secretsByContent } from '../plane/secrets.ts';
 import { buildServices } from '../plane/services.ts';
+import { isStartFiles } from '../plane/start-files.ts';
 import type { Storage } from '../plane/storage.ts';
 import { type DeployCheck, type DeployContext, ok, shared } from './check.ts';
 import { type PodResources, runningComponents, trialId, trialPods, trialStorage } from './trials.ts';
@@ -115,7 +116,7 @@ async function demand(context: DeployContext): Promise<Amounts> {
 
 /** What the plane's objects take of a quota, as far as they are not there yet; its pods aside. Pure. */
 export function objectDemand(
-  existing: Pick<Existing, 'find'>,
+  existing: Pick<Existing, 'find' | 'ofKind'>,
   spec: ClusterSpec,
   storage: Storage | undefined,
 ): Amounts {
@@ -126,7 +127,8 @@ export function objectDemand(
       apiVersion,
       names.map((name) => ({ kind, metadata: { name } })),
     ).length;
-  const secrets = count('v1', 'Secret', secretNames);
+  const startFiles = Math.max(0, secretsByContent.length - existing.ofKind('Secret').filter(isStartFiles).length);
+  const secrets = count('v1', 'Secret', secretNames) + startFiles;
   const services = missing('v1', buildServices(trialId, spec));
   const configMaps = count('v1', 'ConfigMap', [recordName]);
   const deployments = count('apps/v1', 'Deployment', workloadNames('Deployment'));

@@ -167,7 +167,7 @@ async function untilRolledOut(
   await waitFor({
     until: async () => {
       const now = await cluster.get<Workload>(workload, name);
-      const lacking = surges ? diagnosis.failure : undefined;
+      const lacking = surges ? diagnosis.failureOf(name) : undefined;
       if (!lacking || !lacksRoom(lacking)) return now === undefined || isRolledOut(now);
       reporter.warn(
         `there is no room for a second pod of ${name}, so the old one ends before the new one starts, and nobody answers meanwhile: ${lacking.why}`,
@@ -177,7 +177,13 @@ async function untilRolledOut(
       madeRoom = performance.now();
       return false;
     },
-    failure: () => (performance.now() - madeRoom < roomGrace ? undefined : diagnosis.failure),
+    failure: () => {
+      if (performance.now() - madeRoom < roomGrace) return undefined;
+      const own = diagnosis.failureOf(name);
+      const any = diagnosis.failure;
+      // Who waits for the workload that lacks room makes it.
+      return own ?? (any && lacksRoom(any) ? undefined : any);
+    },
     timeout,
     signal,
     every: pollEvery,

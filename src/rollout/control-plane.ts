@@ -22,12 +22,13 @@ import { components } from '../plane/components/table.ts';
 import { belongsTo } from '../plane/names.ts';
 import type { PlaneRecord } from '../plane/record.ts';
 import { certificateContext, renderPlane } from '../plane/render.ts';
+import { isStartFiles } from '../plane/start-files.ts';
 import type { Storage, Volume } from '../plane/storage.ts';
 import { templateHashOf } from '../plane/workloads.ts';
 import type { Reporter } from '../ui/reporter.ts';
 import { waitFor } from '../ui/wait-for.ts';
 import { waitRolledOut } from './available.ts';
-import { applySecrets, waitReplaced } from './roll-out.ts';
+import { applySecrets, tidyStartFiles, waitReplaced } from './roll-out.ts';
 import { startOrder, waitEtcdStarts } from './start-order.ts';
 
 /** What is asked of the components of a plane. */
@@ -108,6 +109,7 @@ export async function ensureControlPlane(plane: PlaneInMaking): Promise<() => Pr
   }
   if (present > spec.etcdMembers) await dropMembers(plane, etcd, present);
   await removeUnwanted(plane, rendered.all());
+  await tidyStartFiles(cluster, record.planeId, secrets, existing, reporter);
   return async () => {
     await apply(clients);
   };
@@ -155,7 +157,7 @@ async function removeUnwanted(
 ): Promise<void> {
   const unwanted = (['Service', 'PodDisruptionBudget', 'NetworkPolicy', 'Secret'] as const)
     .flatMap((kind) => existing.ofKind(kind))
-    .filter((object) => belongsTo(object, record.planeId))
+    .filter((object) => belongsTo(object, record.planeId) && !isStartFiles(object))
     .filter(
       (object) => !wanted.some(({ kind, metadata }) => kind === object.kind && metadata.name === object.metadata.name),
     );

@@ -5,6 +5,7 @@ import { sealingOf } from '../live/sealed-ca.ts';
 import { ensureCertificates, type PkiBundle } from '../pki/certificates.ts';
 import { inspect } from '../pki/inspect.ts';
 import { certificateContext, renderPlane } from '../plane/render.ts';
+import { isStartFiles } from '../plane/start-files.ts';
 import type { Reporter } from '../ui/reporter.ts';
 import { applySecrets } from './roll-out.ts';
 
@@ -27,7 +28,7 @@ export async function renewLeaves(
     sealing: sealingOf(spec, cluster),
   });
   if (issued.length === 0) return { bundle, issued };
-  const { secrets } = renderPlane({ ...plane, bundle });
+  const secrets = renderPlane({ ...plane, bundle }).secrets.filter((secret) => !isStartFiles(secret));
   await applySecrets(cluster, plane.record.planeId, secrets, await Existing.read(cluster), nothingApplied(), reporter);
   for (const name of issued)
     reporter.line(`certificate ${name} renewed until ${day(inspect(bundle.leaves[name]!.certificate).notAfter)}`);

@@ -8,6 +8,7 @@ import { nameOfArgument } from '../plane/arguments.ts';
 import type { Component } from '../plane/components/lookup.ts';
 import { componentNamed, componentNames } from '../plane/components/lookup.ts';
 import { changedStartFiles } from '../plane/config-hash.ts';
+import { withStartFiles } from '../plane/start-files.ts';
 import { configHash, templateHash, templateHashOf } from '../plane/workloads.ts';
 
 /** Pods of a component that a change of the plane replaces. */
@@ -86,7 +87,12 @@ export function replacementsOf(
     const gone = own.filter((pod) => renewed || pod.metadata.annotations?.[templateHash] !== templateHashOf(next));
     if (!renewed && gone.length === 0) return [];
     const cause = asked ? 'asked' : renewed ? 'drift' : 'unfinished';
-    const files = () => changedStartFiles(componentNamed(component), existing.ofKind<Secret>('Secret'), secrets);
+    const files = () =>
+      changedStartFiles(
+        componentNamed(component),
+        withStartFiles(existing.ofKind<Secret>('Secret'), before),
+        withStartFiles(secrets, next),
+      );
     return [
       {
         component,
@@ -134,7 +140,7 @@ function describeFields(component: Component, fields: FieldDifference[], files: 
   for (const field of fields) {
     const [, annotation] = /^metadata\.annotations\["(.*)"\]$/.exec(field.path) ?? [];
     if (annotation === templateHash) continue;
-    if (annotation !== configHash) add(...describeField(component, field));
+    if (annotation !== configHash && !startFilesVolume.test(field.path)) add(...describeField(component, field));
     else {
       const names = files();
       for (const file of names) add(...kindOfFile(file));
@@ -147,6 +153,9 @@ function describeFields(component: Component, fields: FieldDifference[], files: 
 function kindOfFile(file: string): [string, string] {
   return /\.(crt|key)$/.test(file) ? ['certificates', file.replace(/\.(crt|key)$/, '')] : ['files', file];
 }
+
+/** They change their names with what is in them. */
+const startFilesVolume = /^spec\.volumes\[(pki|egress)\]\.(secret|projected)/;
 
 const containerField = /^spec\.(?:initContainers|containers)\[([^\]]+)\](?:\.(\w+))?(?:\[([^\]]+)\])?/;
 

@@ -6,6 +6,7 @@ import { differences } from '../../src/live/differences.ts';
 import { byComponent } from '../../src/plane/components/lookup.ts';
 import { type PlaneRecord, parseRecord } from '../../src/plane/record.ts';
 import { renderPlane } from '../../src/plane/render.ts';
+import { isStartFiles } from '../../src/plane/start-files.ts';
 import { type Replacement, replacementsOf } from '../../src/rollout/replacements.ts';
 import { fixedPlane, withoutBytes } from './plane.ts';
 import { specs } from './specs.ts';
@@ -24,6 +25,7 @@ const meant: Record<string, Record<string, string[]>> = {
   '0.1.0': {
     // A change of the API server leaves no gap (docs/adr/0004-not-ready-addresses.md).
     'Deployment kube-apiserver': [
+      'spec.revisionHistoryLimit',
       'spec.strategy.rollingUpdate.maxSurge',
       'spec.strategy.rollingUpdate.maxUnavailable',
       ...[
@@ -44,11 +46,18 @@ const meant: Record<string, Record<string, string[]>> = {
         'spec.terminationGracePeriodSeconds',
         'spec.volumes[egress-socket]',
         'spec.volumes[egress]',
+        // Start files are named by their content (docs/adr/0041-start-files-named-by-content.md).
+        'spec.volumes[egress].projected',
+        'spec.volumes[egress].secret',
+        'spec.volumes[pki].projected',
+        'spec.volumes[pki].secret',
       ].map((path) => `spec.template.${path}`),
     ],
     'Service apiserver': ['spec.publishNotReadyAddresses'],
     'Secret kube-apiserver': ['files'],
+    'Secret kube-apiserver-HASH': ['is new'],
     'Secret kube-apiserver-egress': ['files', 'is new'],
+    'Secret kube-apiserver-egress-HASH': ['is new'],
   },
 };
 
@@ -155,7 +164,11 @@ function readReleased(file: string): { record: PlaneRecord; objects: KubeObject[
   return { record: parseRecord(recordObject as ConfigMap)!, objects };
 }
 
-const nameOf = ({ kind, metadata }: Pick<KubeObject, 'kind' | 'metadata'>) => `${kind} ${metadata.name}`;
+/** What is named by its content has another name with each content. */
+function nameOf(object: Pick<KubeObject, 'kind' | 'metadata'>): string {
+  const { kind, metadata } = object;
+  return `${kind} ${isStartFiles(object) ? metadata.name.replace(/[^-]+$/, 'HASH') : metadata.name}`;
+}
 
 /** Everything of the plane of a record in the infra cluster, as it would come back from a file. */
 async function render(recorded: PlaneRecord): Promise<KubeObject[]> {

@@ -7,9 +7,10 @@ import { applyAll, Existing, nothingApplied } from '../../live/apply.ts';
 import { updateRecord } from '../../live/record.ts';
 import { apiServerClients } from '../../plane/components/lookup.ts';
 import { type RenderedPlane, renderPlane } from '../../plane/render.ts';
+import { isStartFiles } from '../../plane/start-files.ts';
 import { waitAvailable } from '../../rollout/available.ts';
 import { refuseDataLoss } from '../../rollout/control-plane.ts';
-import { waitReplaced } from '../../rollout/roll-out.ts';
+import { tidyStartFiles, waitReplaced } from '../../rollout/roll-out.ts';
 import type { Step } from '../../rollout/steps.ts';
 import { replaceAddons } from './addons.ts';
 import { proveData, removeMark } from './mark.ts';
@@ -99,6 +100,8 @@ async function rollOut({ plane, watch }: UpgradeState, workloads: KubeObject[]):
   const { planeId } = plane.record;
   watch.expect(workloads);
   const existing = await Existing.read(cluster);
+  const startFiles = renderPlane(plane).secrets.filter(isStartFiles);
+  await applyAll(cluster, planeId, startFiles, existing, nothingApplied(), reporter);
   const now = await applyAll(cluster, planeId, workloads, existing, nothingApplied(), reporter);
   watch.applied(now, (object) => existing.find(object));
   await waitReplaced(cluster, planeId, now as Workload[], workloads, watch, plane.held);
@@ -134,6 +137,8 @@ async function record({ plane, target }: UpgradeState): Promise<void> {
   const { cluster, reporter } = plane.held;
   const { services, ingress, policies, disruptionBudgets, secrets } = renderPlane({ ...plane, spec: target });
   const objects = [...services, ...ingress, ...policies, ...disruptionBudgets, ...secrets];
-  await applyAll(cluster, plane.record.planeId, objects, await Existing.read(cluster), nothingApplied(), reporter);
+  const existing = await Existing.read(cluster);
+  await applyAll(cluster, plane.record.planeId, objects, existing, nothingApplied(), reporter);
+  await tidyStartFiles(cluster, plane.record.planeId, secrets, existing, reporter);
   await updateRecord(plane.held, (now) => ({ ...now, spec: target, toolVersion: toolVersion() }));
 }

@@ -111,6 +111,8 @@ export interface WorkloadContext {
   addresses: Addresses;
   storage: Storage;
   membership: Membership;
+  /** Names of the Secrets that are named by their content, by the one beside which each is mounted; none in a dry run. */
+  startFiles?: Record<string, string>;
   /** Networks of the infra cluster's services, in CIDR form, as far as they are known. */
   infraServices?: string[];
 }
@@ -122,6 +124,8 @@ export interface ComponentSecret {
   holds(leaf: string): boolean;
   /** CAs of which it holds what is trusted, as `NAME.crt`. */
   trusted: AuthorityName[];
+  /** Its start files are mounted from a Secret beside it that is named by their content: see start-files.ts. */
+  byContent?: true;
   /** Its other files, by name. */
   files?(bundle: PkiBundle, context: SecretContext): Record<string, string>;
 }

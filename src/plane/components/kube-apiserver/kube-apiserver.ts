@@ -106,7 +106,7 @@ export const kubeApiserver: PlaneComponent<'kube-apiserver'> = {
   beside: [egressName, konnectivityServerName],
 };
 
-function values({ spec, addresses, infraServices }: WorkloadContext): Record<string, Value> {
+function values({ spec, addresses, infraServices, startFiles = {} }: WorkloadContext): Record<string, Value> {
   const { port } = addresses.advertised;
   return {
     port,
@@ -116,6 +116,7 @@ function values({ spec, addresses, infraServices }: WorkloadContext): Record<str
       .map((address) => `https://${address}:2379`)
       .join(','),
     replicas: spec.replicas,
+    startFiles: startFiles['kube-apiserver'] ?? 'kube-apiserver',
     issuers: addresses.issuers.map((issuer) => `--service-account-issuer=${issuer}`),
     issuer: addresses.issuers[0]!,
     serviceCidr: spec.serviceCidr,
@@ -123,6 +124,7 @@ function values({ spec, addresses, infraServices }: WorkloadContext): Record<str
     ...egressParts(spec, [...(infraServices ?? []), ...ownServices(addresses)], {
       port,
       advertiseAddress: addresses.advertised.address,
+      startFiles: startFiles[egressName] ?? egressName,
       containerSecurity: containerSecurity(),
       resources: presetResources(spec, egressResources),
     }),
@@ -139,6 +141,7 @@ function ownSecret(): ComponentSecret {
   return {
     name: 'kube-apiserver',
     holds: (leaf) => leaves.includes(leaf),
+    byContent: true,
     trusted: ['ca', 'etcd-ca', 'kubelet-serving-ca', 'front-proxy-ca'],
     files: (bundle, { spec }) => ({
       'ca.crt': trustedOfClients(bundle.authorities.ca!),
@@ -159,6 +162,7 @@ function egressSecret(): ComponentSecret {
   return {
     name: egressName,
     holds: (leaf) => leaf === 'egress' || leaf === 'konnectivity-server',
+    byContent: true,
     trusted: ['ca', 'kubelet-serving-ca'],
     files: (_, { spec, internalServer }) => ({
       'gate.mjs': gateProgram(),

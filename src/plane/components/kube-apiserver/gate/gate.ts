@@ -40,8 +40,9 @@ export function egressParts(
   {
     port,
     advertiseAddress,
+    startFiles,
     ...values
-  }: { port: number; advertiseAddress: string; containerSecurity: Value; resources: Value },
+  }: { port: number; advertiseAddress: string; startFiles: string; containerSecurity: Value; resources: Value },
 ): Record<'egressContainers' | 'egressVolumes', Value[]> {
   const images = imagesOf(spec);
   const [gatePod] = render(
@@ -50,6 +51,7 @@ export function egressParts(
       ...values,
       port,
       advertiseAddress,
+      startFiles,
       image: images.node,
       clusterArgs: clusterArgs(spec),
       rules: [
