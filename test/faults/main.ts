@@ -5,6 +5,7 @@ import { reportError } from '../../src/commands/options/report.ts';
 import { sandboxUp } from '../../src/sandbox/up.ts';
 import { terminalReporter } from '../../src/ui/terminal.ts';
 import { machineLine, machineState } from '../bench/machine.ts';
+import { measureBare } from './bare.ts';
 import { versionBefore } from './command-kills.ts';
 import { type OperationName, operationNames } from './matrix.ts';
 import { Place } from './place.ts';
@@ -25,6 +26,7 @@ interface Options {
   nodeDeaths: string;
   fullVolumes?: boolean;
   only?: PartName[];
+  bare?: boolean;
   json?: string;
   sandbox: string;
   namespace: string;
@@ -54,6 +56,7 @@ async function run(options: Options): Promise<void> {
     nodeDeaths: whole(options.nodeDeaths, '--node-deaths', 0),
     fullVolumes: options.fullVolumes ?? false,
   };
+  if (options.bare) return bare(extent.rounds, seed, minutes);
   const upgrades =
     (extent.parts.includes('kills') && extent.kills.commands.includes('upgrade')) ||
     (extent.parts.includes('matrix') && extent.matrix.operations.includes('upgrade'));
@@ -92,6 +95,19 @@ async function run(options: Options): Promise<void> {
     if (report.parts.some(({ findings }) => findings.length > 0)) process.exitCode = 1;
     await place.close();
   }
+}
+
+/** A member's death and a cut network cost a bare cluster of this box some time, too. */
+async function bare(rounds: number, seed: number, minutes: number): Promise<void> {
+  const deadline = Date.now() + minutes * 60_000;
+  const stop = stopping();
+  const rows = await measureBare(rounds, {
+    random: seededRandom(seed),
+    isOver: () => stop.aborted || Date.now() > deadline,
+    progress: (text) => reporter.line(text),
+  });
+  for (const [name, { times, longestGap }] of Object.entries(rows))
+    process.stdout.write(`${name}, ${times} times: at most ${longestGap.toFixed(1)} s without an acknowledged write\n`);
 }
 
 /** Ctrl-C or TERM once: what is under way is ended, and the report printed. Twice: at once. */
@@ -145,6 +161,10 @@ const program = new Command('faults')
   .option('--node-deaths <N>', 'deaths of an infra node meanwhile, with everything that anybody has on it', '0')
   .option('--full-volumes', 'fill volumes of etcd meanwhile')
   .option('--only <PART...>', `parts to run: ${partNames.join(', ')}`)
+  .option(
+    '--bare',
+    'kill and cut off members of a bare cluster of processes instead, with the same clients, without a sandbox',
+  )
   .option('--json <FILE>', 'write everything measured')
   .option('--sandbox <NAME>', 'the sandbox to run on; made when missing, and left up', 'k8sk8s')
   .option('--namespace <NAME>', 'the namespace to use there; what k8sk8s has in it goes', 'faults')
