@@ -19,6 +19,7 @@ export const commandNames = [
   'etcd defrag',
   'etcd members',
   'etcd repair',
+  'host drop',
   'list',
   'logs',
   'restore',

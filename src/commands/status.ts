@@ -52,6 +52,19 @@ function networkWords({ network, namespace }: PlaneStatus, age: (time: string) =
   }
 }
 
+function earlierHostsWords({ earlierHosts, hosted, namespace }: PlaneStatus): string[] {
+  const dialling = (name: string) => hosted.workers.filter(({ dials }) => dials === name).map((worker) => worker.name);
+  const unknown = dialling('unknown');
+  return earlierHosts.map((host) => {
+    const [by, unseen] = [dialling(host), unknown].map((names) => names.join(', '));
+    const who = hosted.answers
+      ? `dialled by ${by || 'no worker that could be asked'}`
+      : 'nobody can be asked who dials it';
+    const asked = hosted.answers && unseen ? `, not known of ${unseen}` : '';
+    return `${host} still, an earlier name: ${who}${asked}; to end it: k8sk8s host drop ${host} -n ${namespace}`;
+  });
+}
+
 /** For programs: each problem with its anchor in `findings`, and as the sentence that the screen shows in `problems`. */
 function dataOf(status: PlaneStatus, findings: Finding[]): object {
   const { problem } = status.hosted;
@@ -90,7 +103,7 @@ export function render(status: PlaneStatus, problems: Finding[], now: Date): str
           : ['healthy'],
     ],
     ['Address', [status.server]],
-    ['Workers use', [`${status.workerServer}, node port ${status.nodePort}`]],
+    ['Workers use', [`${status.workerServer}, node port ${status.nodePort}`, ...earlierHostsWords(status)]],
     ['Storage', [`${status.storage.name}: ${status.storage.loses}`]],
     ['Egress', [status.egress.how]],
     ['Policies', [networkWords(status, age)]],

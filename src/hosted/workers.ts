@@ -8,6 +8,8 @@ export interface WorkerStatus {
   address: string;
   /** Why it is not Ready, in the node's own word. */
   problem?: string;
+  /** The name at which its kubelet dials the API server, or `unknown`; only of a plane that had another HOST before. */
+  dials?: string;
 }
 
 /** Pure. */

@@ -75,6 +75,12 @@ export class HostedCluster extends Cluster {
     return (await this.transport.request<string>({ method: 'GET', path: '/metrics', text: true })).body;
   }
 
+  /** A worker's kubelet's metrics, by way of the API server. @param timeout milliseconds */
+  async kubeletMetrics(node: string, timeout: number): Promise<string> {
+    const path = `${pathOf(resourceOf({ apiVersion: 'v1', kind: 'Node' }), undefined, node)}/proxy/metrics`;
+    return (await this.transport.request<string>({ method: 'GET', path, text: true, timeout, retries: 0 })).body;
+  }
+
   /** `ok`, or the checks that are not: `/readyz?verbose` (https://kubernetes.io/docs/reference/using-api/health-checks/). */
   async ready(timeout: number): Promise<{ ready: boolean; failing: string[] }> {
     try {

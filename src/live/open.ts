@@ -53,7 +53,7 @@ export async function openPlane(cluster: InfraCluster): Promise<Plane> {
       anchor: 'plane-incomplete',
     });
   }
-  const addresses = addressesOf(spec, services, record.issuers);
+  const addresses = addressesOf(spec, services, record);
   return {
     record,
     spec,

@@ -28,6 +28,7 @@ export { type DeployOptions, type DeployResult, deploy } from './deploy/deploy.t
 export { dryRun, type Export, exportManifests } from './deploy/dry-run.ts';
 export type { SpecChoice } from './deploy/spec-choice.ts';
 export { destroy } from './destroy.ts';
+export { dropHost } from './drop-host.ts';
 export { damageOf, defragment, etcdMembers, repairMembers } from './etcd/maintenance.ts';
 export { certificateStatus, renewCertificates } from './keys/certificates.ts';
 export { encryptionStatus, rotateEncryption } from './keys/encryption-key.ts';

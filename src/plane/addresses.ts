@@ -17,6 +17,8 @@ export interface Addresses {
   workerServer: string;
   /** Where agents on the workers reach the konnectivity server, with --egress konnectivity alone. */
   konnectivity?: { host: string; port: number };
+  /** Names at which the plane answers beside HOST, because it had them before. */
+  earlierHosts: string[];
   /** Service-account issuers, the current one first; an earlier host's stays, so that its tokens go on working. */
   issuers: string[];
 }
@@ -42,9 +44,13 @@ export function memberService(member: number): string {
 /**
  * Reads the addresses off the services that the infra cluster answered with.
  *
- * @param earlierIssuers issuers that live tokens may still carry
+ * @param earlier what the record knows: issuers that live tokens may still carry, and names that clients may still dial
  */
-export function addressesOf(spec: ClusterSpec, services: Service[], earlierIssuers: string[] = []): Addresses {
+export function addressesOf(
+  spec: ClusterSpec,
+  services: Service[],
+  { issuers = [], earlierHosts = [] }: { issuers?: string[]; earlierHosts?: string[] } = {},
+): Addresses {
   const find = (name: string) => services.find((service) => service.metadata.name === name);
   const apiserver = find(apiserverService);
   const nodePort = apiserver?.spec.ports?.[0]?.nodePort;
@@ -64,7 +70,8 @@ export function addressesOf(spec: ClusterSpec, services: Service[], earlierIssue
     publicServer,
     workerServer: spec.workerEndpoint ?? publicServer,
     konnectivity: konnectivityOf(spec, apiserver, hostAndPort(publicServer).host),
-    issuers: [...new Set([issuerOf(publicServer), ...earlierIssuers])],
+    earlierHosts: earlierHosts.filter((host) => host !== spec.host),
+    issuers: [...new Set([issuerOf(publicServer), ...issuers])],
   };
 }
 

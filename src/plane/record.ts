@@ -92,6 +92,11 @@ const schema = z.strictObject({
   spec: z.looseObject({ host: z.string() }),
   /** Issuers of service-account tokens that may still be in use, newest first. */
   issuers: z.array(z.string()),
+  /**
+   * Values of the spec's host before, newest first: the plane goes on answering there, because workers and people may dial them. The
+   * spec's own may be among them while a change is under way.
+   */
+  earlierHosts: z.array(z.string()).optional(),
   /** Networks of the infra cluster's services, in CIDR form, once they were learnt. */
   infraServices: z.array(z.string()).optional(),
   /**

@@ -48,7 +48,7 @@ export interface RenderedPlane {
 export function renderPlane(source: PlaneSource): RenderedPlane {
   const { record, spec, addresses, storage, bundle } = source;
   const { planeId } = record;
-  const { services, ingress } = renderExposure(planeId, spec, { opening: record.phase !== 'available' });
+  const { services, ingress } = renderExposure(record, spec, { opening: record.phase !== 'available' });
   const files = buildSecrets(bundle, {
     planeId,
     spec,
@@ -79,11 +79,11 @@ export function renderPlane(source: PlaneSource): RenderedPlane {
  * plane follows from. Pure.
  */
 export function renderExposure(
-  planeId: string,
+  { planeId, earlierHosts }: Pick<PlaneRecord, 'planeId' | 'earlierHosts'>,
   spec: ClusterSpec,
   moment: Partial<ServiceMoment>,
 ): Pick<RenderedPlane, 'services' | 'ingress'> {
-  return { services: buildServices(planeId, spec, moment), ingress: buildIngress(planeId, spec) };
+  return { services: buildServices(planeId, spec, moment), ingress: buildIngress(planeId, spec, earlierHosts) };
 }
 
 function inOrder(plane: Omit<RenderedPlane, 'all'>): KubeObject[] {
@@ -116,7 +116,11 @@ export function certificateContext(namespace: string, spec: ClusterSpec, address
     firstServiceIp: nthAddress(parseCidr(spec.serviceCidr)!, 1),
     apiserverServiceIp: addresses.apiserverServiceIp,
     workerEndpointHost: hostAndPort(addresses.workerServer).host,
-    extraSans: [...spec.sans, ...(isIpv4(addresses.advertised.address) ? [addresses.advertised.address] : [])],
+    extraSans: [
+      ...spec.sans,
+      ...addresses.earlierHosts,
+      ...(isIpv4(addresses.advertised.address) ? [addresses.advertised.address] : []),
+    ],
     etcdServiceIps: addresses.etcdServiceIps,
     egress: spec.egress,
     konnectivityHost: addresses.konnectivity?.host,

@@ -218,7 +218,7 @@ export function refuseDataLoss(etcd: Workload, existing: Existing): void {
 export async function recordSpec(
   held: Held,
   spec: ClusterSpec,
-  { issuers }: Addresses,
+  { issuers, earlierHosts }: Addresses,
   phase: PlaneRecord['phase'],
 ): Promise<void> {
   await updateRecord(held, (record) => ({
@@ -226,6 +226,7 @@ export async function recordSpec(
     asleep: undefined,
     spec,
     issuers,
+    earlierHosts: earlierHosts.length > 0 ? earlierHosts : undefined,
     toolVersion: toolVersion(),
     phase,
   }));

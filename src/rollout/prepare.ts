@@ -58,11 +58,10 @@ export const addressesStep: Step<Preparation> = {
   name: 'addresses',
   async run(state) {
     const { spec, record, members, opening } = state;
-    const { planeId, issuers } = record;
-    const { services: wanted, ingress } = renderExposure(planeId, spec, { members, opening });
+    const { services: wanted, ingress } = renderExposure(record, spec, { members, opening });
     state.exposure = await state.apply([...wanted, ...ingress]);
     const services = state.exposure.filter((object): object is Service => object.kind === 'Service');
-    state.addresses = addressesOf(spec, await state.settle(services), issuers);
+    state.addresses = addressesOf(spec, await state.settle(services), record);
   },
 };
 

@@ -1,10 +1,11 @@
-import { writeFileSync } from 'node:fs';
+import { copyFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Pod } from '../../src/kube/objects.ts';
 import { refused } from '../refused.ts';
 import { Visitors } from './visitors.ts';
+import { visitWorker } from './worker-visit.ts';
 import { eventually, Namespace, sandboxCommand, succeeded } from './world.ts';
 
 // A change of a plane that runs, each of which took the API down in 0.1.0. The plane goes on
@@ -84,19 +85,38 @@ test('a good change replaces the pods that deploy names, and no other; nothing o
 });
 
 test('a change of the API server leaves no gap: not for new connections, not for kept ones, nor for pods of the hosted cluster', async () => {
-  const visitors = new Visitors(path.join(home.cwd, 'tls/kubeconfig'));
+  const visitors = new Visitors(home);
   try {
     succeeded(await home.k8sk8s('deploy', '--api-server-arg', 'v=2'));
     await sleep(8000);
   } finally {
     await visitors.stop();
   }
-  expect(Math.min(...Object.values(visitors.answers)), JSON.stringify(visitors.answers)).toBeGreaterThan(50);
-  expect(visitors.failures).toEqual([]);
-  expect(visitors.endpoints).not.toContain('');
+  const seen = Object.entries(visitors.seen());
+  expect(seen).toHaveLength(4);
+  for (const [kind, { requests, failedTwice }] of seen) {
+    expect(requests, kind).toBeGreaterThan(50);
+    expect(failedTwice, `${kind}: ${JSON.stringify(seen)}`).toBe(0);
+  }
+  expect(visitors.endpoints().size).toBeGreaterThan(0);
+  expect(visitors.endpoints()).not.toContain('');
+});
+
+const startFiles = async () =>
+  succeeded(await home.infra('get', 'secrets', '-l', 'k8sk8s.io/start-files-of', '-o', 'name'))
+    .stdout.split('\n')
+    .sort();
+
+test('another HOST is asked for, and nothing is changed without --yes', async () => {
+  const before = [await pods(), await secrets()];
+  const outcome = await home.k8sk8s('deploy', '-h', 'elsewhere.e2e.test');
+  expect(outcome).toEqual(refused('address-moves', 'live-changes.e2e.test', '--yes'));
+  expect([await pods(), await secrets()]).toEqual(before);
 });
 
 test('a change that passes its trial and does not work is taken back', async () => {
+  const files = await startFiles();
+  expect(files.length).toBeGreaterThan(2);
   const address = succeeded(await home.infra('get', 'ingress', '-o', 'jsonpath={..host}')).stdout;
   succeeded(await sandboxCommand(['host', 'elsewhere.e2e.test', '--address', '127.0.0.1'], home));
   const outcome = await home.k8sk8s('deploy', '-h', 'elsewhere.e2e.test', '--yes');
@@ -107,4 +127,36 @@ test('a change that passes its trial and does not work is taken back', async () 
   // An API server that leaves may still show the certificate for the other name.
   await eventually(30, async () => succeeded(await home.hosted(['get', '--raw', '/readyz'])));
   succeeded(await home.k8sk8s('diff'));
+  // The pods read what they read before.
+  expect(await startFiles()).toEqual(files);
+});
+
+test('the old HOST is answered until somebody ends it, and the worker that dials it is named', async () => {
+  const [old, next] = ['live-changes.e2e.test', 'moved.e2e.test'];
+  for (const name of [old, next]) succeeded(await sandboxCommand(['host', name], home));
+  succeeded(await sandboxCommand(['join', '-n', home.name, '--workers', '1'], home));
+  const worker = await home.ask('get', 'nodes', '-o', 'jsonpath={.items[0].metadata.name}');
+  copyFileSync(path.join(home.cwd, 'tls/kubeconfig'), path.join(home.cwd, 'kubeconfig-before'));
+  const moved = succeeded(await home.k8sk8s('deploy', '-h', next, '--yes'));
+  expect(moved.stderr).toContain(worker);
+  succeeded(await home.hosted(['--kubeconfig=kubeconfig-before', 'get', '--raw', '/readyz']));
+  await eventually(60, async () => {
+    const status = JSON.parse((await home.k8sk8s('status', '--output', 'json')).stdout) as {
+      earlierHosts: string[];
+      hosted: { workers: { dials?: string }[] };
+    };
+    expect(status.earlierHosts).toEqual([old]);
+    expect(status.hosted.workers.map(({ dials }) => dials)).toEqual([old]);
+  });
+  expect(await home.k8sk8s('host', 'drop', old)).toEqual(refused('host-still-dialled', worker));
+  expect(await home.k8sk8s('host', 'drop', 'never.e2e.test')).toEqual(refused('no-earlier-host', old));
+  await visitWorker(home);
+  await eventually(60, async () => succeeded(await home.k8sk8s('host', 'drop', old)));
+  succeeded(await home.hosted(['get', '--raw', '/readyz']));
+  await eventually(30, async () =>
+    expect((await home.hosted(['--kubeconfig=kubeconfig-before', 'get', '--raw', '/readyz'])).code).not.toBe(0),
+  );
+  expect(JSON.parse((await home.k8sk8s('status', '--output', 'json')).stdout)).toMatchObject({ earlierHosts: [] });
+  succeeded(await home.k8sk8s('diff'));
+  await sandboxCommand(['join', '--leave', '-n', home.name], home);
 });

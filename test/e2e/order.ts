@@ -13,6 +13,7 @@ export const order = [
 
   'failures',
   'live-changes',
+  'availability',
   'diff',
   'bootstrap-policy',
   'volume',

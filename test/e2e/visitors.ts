@@ -1,114 +1,185 @@
-import { readFileSync } from 'node:fs';
-import https from 'node:https';
-import { text } from 'node:stream/consumers';
-import { setTimeout as sleep } from 'node:timers/promises';
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { readFileSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { createInterface } from 'node:readline';
 import { load } from 'js-yaml';
+import { otherImages } from '../../src/sandbox/versions.ts';
+import type { Namespace } from './world.ts';
 
-interface File {
+/*
+ * Clients that ask a hosted cluster for something every 100 ms while its plane is changed: reads and writes, each by a new
+ * connection and by a kept one, from this box through HOST and from pods of the hosted cluster through kubernetes.default.
+ */
+
+const program = 'test/e2e/visitor.mjs';
+const object = '/api/v1/namespaces/kube-system/configmaps/extension-apiserver-authentication';
+const endpoints = '/apis/discovery.k8s.io/v1/namespaces/default/endpointslices/kubernetes';
+
+interface Line {
+  /** Milliseconds since 1970. */
+  at: number;
+  kind: string;
+  ms: number;
+  again: boolean;
+  error?: string;
+  addresses?: string;
+}
+
+/** What a kind of client has seen. */
+export interface Seen {
+  requests: number;
+  /** Requests that failed, and of those the ones whose repetition after a second failed too. */
+  failed: number;
+  failedTwice: number;
+  /** Milliseconds between the end of one answer and the end of the next, at most. */
+  longest: number;
+  errors: string[];
+}
+
+/** Pure. @param lines of one visitor, in any order */
+function seenBy(lines: Line[]): Record<string, Seen> {
+  const kinds = [...new Set(lines.filter(({ kind }) => kind !== 'endpoints').map(({ kind }) => kind))];
+  return Object.fromEntries(
+    kinds.map((kind): [string, Seen] => {
+      const own = lines.filter((line) => line.kind === kind).sort((a, b) => a.at - b.at);
+      const answered = own.filter(({ error }) => error === undefined).map(({ at, ms }) => at + ms);
+      const gaps = answered.slice(1).map((time, index) => time - answered[index]!);
+      return [
+        kind,
+        {
+          requests: own.filter(({ again }) => !again).length,
+          failed: own.filter(({ error, again }) => error !== undefined && !again).length,
+          failedTwice: own.filter(({ error, again }) => error !== undefined && again).length,
+          longest: Math.max(0, ...gaps),
+          errors: [...new Set(own.flatMap(({ error }) => error ?? []))],
+        },
+      ];
+    }),
+  );
+}
+
+interface Kubeconfig {
   clusters: { cluster: { server: string; 'certificate-authority-data': string } }[];
   users: { user: { 'client-certificate-data': string; 'client-key-data': string } }[];
 }
 
-const object = '/api/v1/namespaces/kube-system/configmaps/extension-apiserver-authentication';
-
-/**
- * Clients that ask a hosted cluster for something every 100 ms while the plane is changed: reads and writes, each by a new
- * connection and by a kept one, through HOST. Beside them the list of addresses is read where pods of the hosted cluster reach the API.
- */
+/** From this box, through HOST as a kubeconfig names it. */
 export class Visitors {
-  /** What failed twice: a client may try again once, after a second. */
-  readonly failures: string[] = [];
-  /** How many answers each kind of client had. */
-  readonly answers: Record<string, number> = {};
-  /** Every list of addresses of default/kubernetes that was seen. */
-  readonly endpoints = new Set<string>();
-  readonly #server: string;
-  readonly #tls: { ca: Buffer; cert: Buffer; key: Buffer };
-  readonly #kept: https.Agent;
-  readonly #working: Promise<unknown>;
-  #stopped = false;
+  readonly #lines: Line[] = [];
+  readonly #child: ChildProcess;
 
-  /** @param kubeconfig path of a file with a client certificate in it */
-  constructor(kubeconfig: string) {
-    const { clusters, users } = load(readFileSync(kubeconfig, 'utf8')) as File;
+  /** @param home whose tls/kubeconfig is read now, and not again when a deploy writes it anew */
+  constructor(home: Namespace) {
+    const { clusters, users } = load(readFileSync(path.join(home.cwd, 'tls/kubeconfig'), 'utf8')) as Kubeconfig;
     const { cluster } = clusters[0]!;
     const { user } = users[0]!;
-    const bytes = (data: string) => Buffer.from(data, 'base64');
-    this.#server = cluster.server;
-    this.#tls = {
-      ca: bytes(cluster['certificate-authority-data']),
-      cert: bytes(user['client-certificate-data']),
-      key: bytes(user['client-key-data']),
+    const file = (name: string, data: string) => {
+      const place = path.join(home.cwd, name);
+      writeFileSync(place, Buffer.from(data, 'base64'), { mode: 0o600 });
+      return place;
     };
-    this.#kept = new https.Agent({ ...this.#tls, keepAlive: true, maxSockets: 1 });
-    const clients = [
-      ['read by a new connection', undefined, 'GET'],
-      ['read by a kept connection', this.#kept, 'GET'],
-      ['write by a new connection', undefined, 'PATCH'],
-      ['write by a kept connection', this.#kept, 'PATCH'],
-    ] as const;
-    this.#working = Promise.all([
-      ...clients.map(([name, agent, method]) => this.#visit(name, () => this.#ask(agent, method, object))),
-      this.#watchEndpoints(),
-    ]);
+    this.#child = spawn(process.execPath, [program], {
+      env: {
+        SERVER: cluster.server,
+        CA: file('visitor-ca.crt', cluster['certificate-authority-data']),
+        CERT: file('visitor.crt', user['client-certificate-data']),
+        KEY: file('visitor.key', user['client-key-data']),
+        PATH_OF_OBJECT: object,
+        ENDPOINTS: endpoints,
+      },
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    createInterface(this.#child.stdout!).on('line', (line) => this.#lines.push(JSON.parse(line) as Line));
+  }
+
+  /** What was seen since a time in milliseconds. */
+  seen(since = 0): Record<string, Seen> {
+    return seenBy(this.#lines.filter(({ at }) => at >= since));
+  }
+
+  /** Every list of addresses of default/kubernetes that was seen since then. */
+  endpoints(since = 0): Set<string> {
+    const lists = this.#lines.filter(({ kind, at }) => kind === 'endpoints' && at >= since);
+    return new Set(lists.map(({ addresses }) => addresses ?? ''));
   }
 
   async stop(): Promise<void> {
-    this.#stopped = true;
-    await this.#working;
-    this.#kept.destroy();
+    this.#child.kill();
+    await once(this.#child, 'close');
   }
+}
 
-  async #visit(name: string, ask: () => Promise<unknown>): Promise<void> {
-    this.answers[name] = 0;
-    while (!this.#stopped) {
-      const next = sleep(100);
-      try {
-        await ask().catch(() => sleep(1000).then(ask));
-        this.answers[name]++;
-      } catch (error) {
-        this.failures.push(`${name}: ${(error as Error).message}`);
-      }
-      await next;
-    }
-  }
+const podVisitor = 'visitor';
 
-  async #watchEndpoints(): Promise<void> {
-    while (!this.#stopped) {
-      const answer = await this.#ask(
-        undefined,
-        'GET',
-        '/apis/discovery.k8s.io/v1/namespaces/default/endpointslices/kubernetes',
-      ).catch(() => undefined);
-      if (answer !== undefined) {
-        const { endpoints } = JSON.parse(answer) as { endpoints?: { addresses: string[] }[] | null };
-        this.endpoints.add((endpoints ?? []).flatMap(({ addresses }) => addresses).join());
-      }
-      await sleep(200);
-    }
-  }
+/** Starts visitors in a pod of each worker of the hosted cluster, which go through kubernetes.default, and waits until they run. */
+export async function startPodVisitors(home: Namespace): Promise<void> {
+  await home.apply(JSON.stringify({ apiVersion: 'v1', kind: 'List', items: podVisitors() }));
+  await home.ask('rollout', 'status', `daemonset/${podVisitor}`, '--timeout=120s');
+}
 
-  #ask(agent: https.Agent | undefined, method: 'GET' | 'PATCH', path: string): Promise<string> {
-    return new Promise((resolve, reject) => {
-      const request = https.request(
-        `${this.#server}${path}`,
-        {
-          method,
-          ...(agent ? { agent } : { agent: false, ...this.#tls }),
-          signal: AbortSignal.timeout(5000),
-          headers: { 'Content-Type': 'application/merge-patch+json' },
+/** What the visitors in pods have seen since a time in milliseconds, by worker. */
+export async function seenInPods(home: Namespace, since: number): Promise<Record<string, Record<string, Seen>>> {
+  const pods = await home.ask(
+    ...['get', 'pods', '-l', `app=${podVisitor}`],
+    ...['-o', 'jsonpath={range .items[*]}{.metadata.name} {.spec.nodeName}{"\\n"}{end}'],
+  );
+  const found = await Promise.all(
+    pods.split('\n').map(async (line) => {
+      const [pod, node] = line.split(' ');
+      const log = await home.ask('logs', pod!, `--since-time=${new Date(since).toISOString()}`);
+      const lines = log.split('\n').flatMap((each) => (each.startsWith('{') ? [JSON.parse(each) as Line] : []));
+      return [node!, seenBy(lines.filter(({ at }) => at >= since))] as const;
+    }),
+  );
+  return Object.fromEntries(found);
+}
+
+function podVisitors(): object[] {
+  const metadata = { name: podVisitor, namespace: 'default' };
+  const account = '/var/run/secrets/kubernetes.io/serviceaccount';
+  const env = Object.entries({
+    SERVER: 'https://kubernetes.default.svc',
+    CA: `${account}/ca.crt`,
+    TOKEN: `${account}/token`,
+    PATH_OF_OBJECT: `/api/v1/namespaces/default/configmaps/${podVisitor}`,
+  }).map(([name, value]) => ({ name, value }));
+  const rules = [{ apiGroups: [''], resources: ['configmaps'], resourceNames: [podVisitor], verbs: ['get', 'patch'] }];
+  const rbac = { apiVersion: 'rbac.authorization.k8s.io/v1', metadata };
+  return [
+    { apiVersion: 'v1', kind: 'ServiceAccount', metadata },
+    { apiVersion: 'v1', kind: 'ConfigMap', metadata, data: { 'visitor.mjs': readFileSync(program, 'utf8') } },
+    { ...rbac, kind: 'Role', rules },
+    {
+      ...rbac,
+      kind: 'RoleBinding',
+      roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'Role', name: podVisitor },
+      subjects: [{ kind: 'ServiceAccount', ...metadata }],
+    },
+    {
+      apiVersion: 'apps/v1',
+      kind: 'DaemonSet',
+      metadata,
+      spec: {
+        selector: { matchLabels: { app: podVisitor } },
+        template: {
+          metadata: { labels: { app: podVisitor } },
+          spec: {
+            serviceAccountName: podVisitor,
+            terminationGracePeriodSeconds: 1,
+            containers: [
+              {
+                name: podVisitor,
+                image: otherImages.node,
+                command: ['node', '/visitor/visitor.mjs'],
+                env,
+                volumeMounts: [{ name: 'program', mountPath: '/visitor' }],
+              },
+            ],
+            volumes: [{ name: 'program', configMap: { name: podVisitor } }],
+          },
         },
-        (response) => {
-          text(response).then((words) => {
-            if (response.statusCode === 200) resolve(words);
-            else reject(new Error(`${response.statusCode}`));
-          }, reject);
-        },
-      );
-      request.once('error', reject);
-      request.end(
-        method === 'PATCH' ? JSON.stringify({ metadata: { annotations: { visited: `${Date.now()}` } } }) : '',
-      );
-    });
-  }
+      },
+    },
+  ];
 }

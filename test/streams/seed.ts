@@ -29,7 +29,7 @@ export async function seeded(tape: Tape, port: number): Promise<Seeds> {
   const spec = parseSpec({ ...record.spec, host: 'localhost', port, allowUntestedVersion: true }, 'on the tape');
   const here = { ...record, spec };
   const services = start.filter(({ kind }) => kind === 'Service') as Service[];
-  const addresses = addressesOf(spec, services, record.issuers);
+  const addresses = addressesOf(spec, services, record);
   const { bundle } = await ensureCertificates(undefined, certificateContext(namespace, spec, addresses), {
     keyType: spec.keyType,
     sealing: undefined,

@@ -62,7 +62,7 @@ export async function exportManifests(cluster: InfraCluster, spec: ClusterSpec, 
     .ofKind<Service>('Service')
     .filter((service) => service.metadata.labels?.['app.kubernetes.io/instance'] === record.planeId);
   const allocated = services.length > spec.etcdMembers;
-  const addresses = allocated ? addressesOf(spec, services, record.issuers) : placeholderAddresses(spec);
+  const addresses = allocated ? addressesOf(spec, services, record) : placeholderAddresses(spec);
   const { bundle } = await ensureCertificates(
     await readOpened(cluster, existing.ofKind<Secret>('Secret')),
     certificateContext(cluster.namespace, spec, allocated ? addresses : dummyAddresses(addresses)),

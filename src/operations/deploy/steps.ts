@@ -24,6 +24,7 @@ import { describeReplacement, findReplacements } from '../../rollout/replacement
 import { publishNotReady } from '../../rollout/service.ts';
 import type { Step } from '../../rollout/steps.ts';
 import { tryComponents } from '../../rollout/trial.ts';
+import { announceMove } from './move.ts';
 import { membersAsleep, noRoomForTrial, snapshotAsleep } from './refusals.ts';
 import type { DeployState } from './state.ts';
 
@@ -34,6 +35,11 @@ import type { DeployState } from './state.ts';
 export const deploySteps: Step<DeployState>[] = [
   { name: 'files-checked', applies: ({ files }) => files !== undefined, run: checkTheFiles },
   { name: 'record', run: readOrMakeRecord },
+  {
+    name: 'move-announced',
+    applies: ({ record, asleep, restores }) => record.phase === 'available' && !asleep && !restores,
+    run: announceMove,
+  },
   { name: 'infra-services', applies: ({ record }) => record.infraServices === undefined, run: learnInfraServices },
   storageStep,
   { name: 'storage-told', applies: ({ storage }) => storage.kind === 'ephemeral', run: tellEphemeral },
@@ -87,6 +93,7 @@ async function readOrMakeRecord(state: DeployState): Promise<void> {
   if (asleep) held.reporter.line(`The plane has slept since ${asleep.since}: deploy wakes it`);
   if ((asleep?.replicas.etcd ?? spec.etcdMembers) !== spec.etcdMembers) throw membersAsleep(cluster.namespace);
   state.record = record;
+  state.asleep = asleep;
   state.opening = record.phase !== 'available' || asleep !== undefined;
   state.first = record.phase === 'deploying' && presentMembers(existing) === 0;
 }

@@ -288,13 +288,14 @@ async function putRecordAndKeys(
   { head, secrets }: VerifiedBackup,
   spec: ClusterSpec,
 ): Promise<void> {
-  const { planeId, issuers, losses } = head.record;
+  const { planeId, issuers, losses, earlierHosts } = head.record;
   const record: PlaneRecord = {
     planeId,
     toolVersion: toolVersion(),
     spec,
     issuers,
     ...(losses !== undefined && { losses }),
+    ...(earlierHosts && spec.host === head.record.spec.host && { earlierHosts }),
     unfinished: { restore: { since: new Date().toISOString(), backup: head.created } },
     phase: 'restoring',
   };

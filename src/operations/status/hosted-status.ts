@@ -1,6 +1,7 @@
 import { type Finding, messageOf } from '../../base/errors.ts';
 import { command, words } from '../../base/words.ts';
 import { kubeletClientsBinding } from '../../hosted/addons.ts';
+import { dialledHosts } from '../../hosted/dialled.ts';
 import { hasBinding, isSameCluster } from '../../hosted/same-cluster.ts';
 import { type WorkerStatus, workerStatus } from '../../hosted/workers.ts';
 import { ApiError, ConnectionError, describeConnectionError } from '../../kube/errors.ts';
@@ -20,7 +21,7 @@ export interface HostedStatus {
 export async function hostedStatus(
   hosted: HostedCluster,
   namespace: string,
-  record: Pick<PlaneRecord, 'phase' | 'hostedUid'>,
+  record: Pick<PlaneRecord, 'phase' | 'hostedUid' | 'earlierHosts'>,
   storage: Storage,
 ): Promise<HostedStatus> {
   try {
@@ -31,9 +32,17 @@ export async function hostedStatus(
       isSameCluster(hosted, record),
       hasBinding(hosted),
     ]);
+    const workers = nodes.items.map(workerStatus);
+    if (record.earlierHosts) {
+      const dialled = await dialledHosts(
+        hosted,
+        workers.map(({ name }) => name),
+      );
+      for (const worker of workers) worker.dials = dialled.get(worker.name) ?? 'unknown';
+    }
     return {
       answers: true,
-      workers: nodes.items.map(workerStatus),
+      workers,
       // A first deploy has not made the binding yet, so before its end nothing follows from its absence.
       problem: record.phase === 'available' ? missing(same, binding, namespace, storage) : undefined,
     };

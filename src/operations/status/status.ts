@@ -28,6 +28,8 @@ export interface PlaneStatus {
   host: string;
   server: string;
   workerServer: string;
+  /** Names that the plane had before, at which it still answers. */
+  earlierHosts: string[];
   nodePort: number;
   version: string;
   components: ComponentStatus[];
@@ -92,6 +94,7 @@ export async function planeStatus(cluster: InfraCluster, now = new Date()): Prom
       host: spec.host,
       server: addresses.publicServer,
       workerServer: addresses.workerServer,
+      earlierHosts: addresses.earlierHosts,
       nodePort: addresses.nodePort,
       version: spec.kubernetesVersion,
       components: componentNames.map((name) => componentStatus(name, pods.items, events.items, replicasOf(spec, name))),

@@ -1,3 +1,4 @@
+import { isIpv4 } from '../../../base/cidr.ts';
 import type { ClusterSpec } from '../../../config/schema.ts';
 import type { KubeObject } from '../../../kube/objects.ts';
 import { render } from '../../../manifests/render.ts';
@@ -14,8 +15,12 @@ const passthrough = {
   'nginx.ingress.kubernetes.io/service-upstream': 'true',
 };
 
-/** The ingress, where the plane is exposed by one. Pure. */
-export function buildIngress(planeId: string, spec: ClusterSpec): KubeObject[] {
+/**
+ * The ingress, where the plane is exposed by one. Pure.
+ *
+ * @param earlierHosts names that the plane had before and is to answer at
+ */
+export function buildIngress(planeId: string, spec: ClusterSpec, earlierHosts: string[] = []): KubeObject[] {
   if (spec.expose !== 'ingress') return [];
   const [ingress] = render(
     template,
@@ -27,5 +32,8 @@ export function buildIngress(planeId: string, spec: ClusterSpec): KubeObject[] {
     'kube-apiserver/ingress.yaml',
   );
   ingress!.metadata.labels = labelsOf(planeId, 'kube-apiserver', spec.kubernetesVersion);
+  const { rules } = (ingress as KubeObject & { spec: { rules: object[] } }).spec;
+  // A rule has a name, and no address.
+  for (const host of earlierHosts) if (host !== spec.host && !isIpv4(host)) rules.push({ ...rules[0], host });
   return [ingress!];
 }

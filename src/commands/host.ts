@@ -1,0 +1,29 @@
+import type { Command } from 'commander';
+import { dropHost } from '../operations/drop-host.ts';
+import {
+  addOutputOptions,
+  addPlaneCommand,
+  type ConnectionOptions,
+  changing,
+  outputOption,
+} from './options/connection.ts';
+import { print } from './options/print.ts';
+
+export function configure(command: Command): void {
+  addOutputOptions(addPlaneCommand(command, 'drop', 'end a name that the plane had before; status shows who dials it'))
+    .argument('<HOST>', 'the earlier name')
+    .option('--yes', 'also where workers dial it still, or cannot be asked: they are locked out')
+    .option('--timeout <TIME>', 'how long the API server may take', '5m')
+    .addOption(outputOption())
+    .action(drop);
+}
+
+async function drop(
+  host: string,
+  options: ConnectionOptions & { timeout: string; output: string; yes?: boolean },
+): Promise<void> {
+  await changing(options, async (cluster, work) => {
+    await dropHost(cluster, { host, evenIfDialled: options.yes ?? false }, work);
+    print(options, { dropped: host }, () => work.reporter.line(`The plane does not answer at ${host} any more.`));
+  });
+}

@@ -1,0 +1,105 @@
+import { workerVisit } from '../../access/worker-config.ts';
+import { UserError } from '../../base/errors.ts';
+import { command, option, type Words, words } from '../../base/words.ts';
+import { parseSpec } from '../../config/parse.ts';
+import type { ClusterSpec } from '../../config/schema.ts';
+import type { Node } from '../../kube/objects.ts';
+import { openPlane } from '../../live/open.ts';
+import { updateRecord } from '../../live/record.ts';
+import { hostAndPort } from '../../plane/addresses.ts';
+import type { DeployState } from './state.ts';
+
+/** Another address at which workers and people are to dial the plane than the one at which they do. */
+export interface Move {
+  before: string;
+  after: string;
+  /** Names that the plane goes on answering at. */
+  keeps: string[];
+  /** The plane cannot answer at the old address any more, whatever leads there. */
+  ends: boolean;
+}
+
+/**
+ * What a change of the spec does to those who dial the plane now. Pure.
+ *
+ * @returns undefined where they go on as they do
+ */
+export function moveOf(before: ClusterSpec, after: ClusterSpec): Move | undefined {
+  const [old, next] = [dialled(before), dialled(after)];
+  if (old === next) return undefined;
+  const names = namesIn(after);
+  return {
+    before: old,
+    after: next,
+    keeps: namesIn(before).filter((name) => !names.includes(name)),
+    ends: before.expose !== after.expose || (after.expose === 'nodeport' && portOf(before) !== portOf(after)),
+  };
+}
+
+function dialled(spec: ClusterSpec): string {
+  return [`https://${spec.host}:${portOf(spec)}`, ...(spec.workerEndpoint ? [spec.workerEndpoint] : [])].join(' and ');
+}
+
+/** A node port that nobody chose stays as the infra cluster gave it. */
+function portOf({ port, expose, nodePort }: ClusterSpec): string | number {
+  return expose === 'nodeport' ? (nodePort ?? port ?? 'its node port') : (port ?? 443);
+}
+
+function namesIn({ host, workerEndpoint }: ClusterSpec): string[] {
+  return [host, ...(workerEndpoint ? [hostAndPort(workerEndpoint).host] : [])];
+}
+
+/**
+ * A change of the address that workers and people dial is told, and made when it was asked for. The record keeps the old name first, so
+ * that nothing that follows takes it away.
+ *
+ * @throws UserError `address-moves`
+ */
+export async function announceMove(state: DeployState): Promise<void> {
+  const { record, spec, held, allowDataLoss } = state;
+  const before = parseSpec({ ...record.spec, allowUntestedVersion: true }, 'in the record of the plane');
+  const move = moveOf(before, spec);
+  if (!move) return;
+  const workers = await workersOf(state);
+  const told = announcement(move, workers, held.cluster.namespace, state.files?.dir ?? 'tls');
+  if (!allowDataLoss)
+    throw new UserError({
+      what: `workers and people dial the plane at ${move.before}, and would have to dial ${move.after}`,
+      why: told,
+      fix: words`add ${option('yes')} to make the change; or leave those options as they were. Nothing was changed`,
+      anchor: 'address-moves',
+      kind: 'refused',
+    });
+  held.reporter.warn(words`the plane moves from ${move.before} to ${move.after}: ${told}`);
+  if (move.keeps.length === 0) return;
+  const earlierHosts = [...new Set([...move.keeps, ...(record.earlierHosts ?? [])])];
+  record.earlierHosts = earlierHosts;
+  await updateRecord(held, (now) => ({ ...now, earlierHosts }));
+}
+
+function announcement(move: Move, workers: string[] | undefined, namespace: string, dir: string): Words {
+  const who =
+    workers === undefined ? 'workers, which cannot be listed now' : workers.join(', ') || 'no worker that has joined';
+  const then = words`It is dialled by ${who}, and by every kubeconfig that was handed out. A worker is told so: ${workerVisit(dir).slice(1).join(' ')}`;
+  const [first] = move.keeps;
+  const keeps = move.keeps.join(', ');
+  if (move.ends) return words`the old address ends with this change. ${then}`;
+  if (first === undefined)
+    return words`k8sk8s changes nothing at the old address: whether it goes on leading to the plane is up to what listens there. ${then}`;
+  return words`${keeps} goes on being answered, by its ingress rule and in the certificate, as long as that name leads here. ${then} ${command('status', namespace)} shows who still dials ${keeps}; ${command('host drop', namespace, first)} ends it`;
+}
+
+/** Names of the Nodes; undefined when they cannot be asked for. */
+async function workersOf({ cluster }: DeployState): Promise<string[] | undefined> {
+  try {
+    const hosted = await (await openPlane(cluster)).connect();
+    try {
+      const { items } = await hosted.list<Node>({ apiVersion: 'v1', kind: 'Node' });
+      return items.map(({ metadata }) => metadata.name);
+    } finally {
+      await hosted.close();
+    }
+  } catch {
+    return undefined;
+  }
+}
