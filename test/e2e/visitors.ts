@@ -4,7 +4,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
 import { load } from 'js-yaml';
-import { otherImages } from '../../src/sandbox/versions.ts';
+import { otherImages } from '../../src/config/versions.ts';
 import type { Namespace } from './world.ts';
 
 /*
