@@ -21,6 +21,8 @@ it('a connection that its ingress controller lost is not waited for', async () =
     socket.on('error', () => undefined);
     if (taken.length === 1) return void socket.resume();
     const onward = connect((apiServer.address() as AddressInfo).port, '127.0.0.1');
+    // It may be reset while the API server of the test is closed.
+    onward.on('error', () => undefined);
     socket.pipe(onward).pipe(socket);
   }).listen(0, '127.0.0.1');
   await once(ingress, 'listening');
