@@ -1,7 +1,15 @@
 import { expect, test } from 'vitest';
+import { refused } from '../../../test/refused.ts';
 import { parseSpec } from '../../config/parse.ts';
 import type { ClusterSpecInput } from '../../config/schema.ts';
-import { moveOf } from './move.ts';
+import { InfraStore } from '../../live/infra-store.fixture.ts';
+import { openPlane } from '../../live/open.ts';
+import { putPlane } from '../../live/plane.fixture.ts';
+import { readRecord } from '../../live/record.ts';
+import { certificateContext, renderPlane } from '../../plane/render.ts';
+import { quietReporter } from '../../ui/quiet.ts';
+import { announceMove, moveOf } from './move.ts';
+import type { DeployState } from './state.ts';
 
 const spec = (input: Partial<ClusterSpecInput> = {}) => parseSpec({ host: 'a.example.com', ...input }, 'a test');
 
@@ -27,4 +35,37 @@ test.each([
   ],
 ])('%s', (_, before, after, expected) => {
   expect(moveOf(spec(before), spec(after))).toMatchObject(expected);
+});
+
+/** A deploy of a plane at `localhost` with another HOST, as far as the step that tells of it. */
+async function moving(allowDataLoss: boolean) {
+  const store = new InfraStore();
+  await putPlane(store);
+  const { cluster } = store;
+  const held = { cluster, reporter: quietReporter, timeout: 1000, signal: new AbortController().signal };
+  const record = (await readRecord(cluster))!;
+  const wanted = parseSpec({ ...record.spec, host: 'b.example.com' }, 'a test');
+  const announced = announceMove({ cluster, held, record, spec: wanted, allowDataLoss } as DeployState);
+  return { store, announced };
+}
+
+test('another HOST is refused without --yes, and nothing is written', async () => {
+  const { store, announced } = await moving(false);
+  await expect(announced).rejects.toEqual(refused('address-moves', 'localhost', 'b.example.com', '--yes'));
+  expect((await readRecord(store.cluster))!.earlierHosts).toBeUndefined();
+});
+
+test('the record keeps the old name, which has its rule and its place in the certificate, also when another name follows', async () => {
+  const { store, announced } = await moving(true);
+  await announced;
+  const record = (await readRecord(store.cluster))!;
+  expect(record.earlierHosts).toEqual(['localhost']);
+  // While the change is under way the spec of the record is the old one, and its HOST no earlier one.
+  const before = await openPlane(store.cluster);
+  expect(before.addresses.earlierHosts).toEqual([]);
+  const next = { ...before, spec: { ...before.spec, host: 'b.example.com' }, record };
+  const addresses = { ...before.addresses, earlierHosts: ['localhost'] };
+  expect(certificateContext('team', next.spec, addresses).extraSans).toContain('localhost');
+  const [ingress] = renderPlane({ ...next, addresses }).ingress as unknown as { spec: { rules: { host: string }[] } }[];
+  expect(ingress!.spec.rules.map(({ host }) => host)).toEqual(['b.example.com', 'localhost']);
 });
