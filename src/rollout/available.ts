@@ -1,7 +1,7 @@
 import { lookup } from 'node:dns/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { UserError } from '../base/errors.ts';
-import { again, command, option, words } from '../base/words.ts';
+import { again, command, option, plain, words } from '../base/words.ts';
 import { field } from '../config/flags.ts';
 import { ApiError, ConnectionError, describeConnectionError, isUntrusted } from '../kube/errors.ts';
 import type { HostedCluster } from '../kube/hosted-cluster.ts';
@@ -170,7 +170,7 @@ async function untilRolledOut(
       const lacking = surges ? diagnosis.failureOf(name) : undefined;
       if (!lacking || !lacksRoom(lacking)) return now === undefined || isRolledOut(now);
       reporter.warn(
-        `there is no room for a second pod of ${name}, so the old one ends before the new one starts, and nobody answers meanwhile: ${lacking.why}`,
+        words`there is no room for a second pod of ${name}, so the old one ends before the new one starts, and nobody answers meanwhile: ${lacking.why ?? ''}`,
       );
       await setSurge({ maxSurge: 0, maxUnavailable: 1 });
       surges = false;
@@ -202,7 +202,7 @@ const roomGrace = 10_000;
 
 /** A quota or the nodes have no room for the pod. */
 function lacksRoom({ anchor, why }: UserError): boolean {
-  return anchor === 'unschedulable' || (anchor === 'pod-refused' && `${why}`.includes('exceeded quota'));
+  return anchor === 'unschedulable' || (anchor === 'pod-refused' && plain(why ?? '').includes('exceeded quota'));
 }
 
 /** Whether all pods of a workload are of its newest template and ready. Pure. */
