@@ -1,4 +1,4 @@
-import { Readable } from 'node:stream';
+import { PassThrough, type Readable } from 'node:stream';
 import { UserError } from '../base/errors.ts';
 import { command, option, words } from '../base/words.ts';
 import type { ExecResult } from '../kube/exec.ts';
@@ -29,7 +29,7 @@ export function withVolume<T>(
     work({
       where: 'the volume',
       list: () => namesIn(run),
-      content: async (backup) => Readable.from(contentOf(run, backup)),
+      content: async (backup) => contentOf(run, backup),
     }),
   );
 }
@@ -44,35 +44,16 @@ console.log(JSON.stringify(names.map((name) => ({ name, size: fs.statSync('${fol
   return JSON.parse(stdout) as StoredBackup[];
 }
 
-/** The command's output as a stream with back-pressure. */
-async function* contentOf(run: Run, { name }: StoredBackup): AsyncGenerator<Buffer> {
-  const waiting: { chunk: Buffer; taken: () => void }[] = [];
-  let wake: () => void = () => undefined;
-  let ended = false;
-  const done = run(
-    `require('node:fs').createReadStream(${JSON.stringify(`${folder}/${name}`)}).pipe(process.stdout)`,
-    (chunk) =>
-      new Promise((taken) => {
-        waiting.push({ chunk, taken });
-        wake();
-      }),
-  ).finally(() => {
-    ended = true;
-    wake();
-  });
-  done.catch(() => undefined);
-  for (;;) {
-    const next = waiting.shift();
-    if (next) {
-      yield next.chunk;
-      next.taken();
-    } else if (ended) break;
-    else
-      await new Promise<void>((resolve) => {
-        wake = resolve;
-      });
-  }
-  await done;
+/** The command's output; what nobody reads yet waits in the pod. */
+function contentOf(run: Run, { name }: StoredBackup): Readable {
+  const content = new PassThrough();
+  const script = `require('node:fs').createReadStream(${JSON.stringify(`${folder}/${name}`)}).pipe(process.stdout)`;
+  const write = (chunk: Buffer) => new Promise<void>((taken) => content.write(chunk, () => taken()));
+  run(script, write).then(
+    () => content.end(),
+    (error: Error) => content.destroy(error),
+  );
+  return content;
 }
 
 /** Runs `work` with a pod that mounts the volume. */

@@ -1,7 +1,7 @@
 import { listBootstrapTokens, revokeBootstrapToken } from '../../access/bootstrap-token.ts';
 import { checkFiles, writeFiles } from '../../access/files.ts';
 import { UserError } from '../../base/errors.ts';
-import { command, option, words } from '../../base/words.ts';
+import { again, command, option, words } from '../../base/words.ts';
 import type { InfraCluster } from '../../kube/infra-cluster.ts';
 import type { Held } from '../../live/held.ts';
 import { openPlane, type Plane } from '../../live/open.ts';
@@ -11,7 +11,9 @@ import { trusted, unlocked } from '../../pki/authority.ts';
 import { providerName } from '../../pki/encryption.ts';
 import { certificatesIn, fingerprint } from '../../pki/inspect.ts';
 import { keyIds } from '../../pki/service-account.ts';
+import type { AuthorityName } from '../../pki/table.ts';
 import type { Exposed } from '../../plane/record.ts';
+import { waitFor } from '../../ui/wait-for.ts';
 import type { Work } from '../../ui/work.ts';
 import { rotateEncryptionOf, unfinishedEncryption } from './encryption-key.ts';
 import { rotateAuthoritiesOf } from './rotate-ca/rotate-ca.ts';
@@ -102,8 +104,8 @@ export async function rotateExposed(
   return withPlane(cluster, 'certs rotate-exposed', work, async (plane) => {
     const { held } = plane;
     await begin(plane, request);
-    await replaceWhile(held, 'encryption-key', ['exposed', 'between'], rotateEncryptionOf);
-    await replaceWhile(held, 'service-account-key', ['exposed'], (now) => rotateServiceAccountKeyOf(now, false));
+    await replaceWhile(held, isIn('encryption-key', 'exposed', 'between'), rotateEncryptionOf);
+    await replaceWhile(held, isIn('service-account-key', 'exposed'), (now) => rotateServiceAccountKeyOf(now, false));
     if (!(await replaceAuthorities(held, request))) return statusOf(await openHeld(held));
     // Pods that were told of the new authorities began since the new key signs, so none of them has a token of the old one.
     await dropServiceAccountKey(await openHeld(held), request);
@@ -112,20 +114,40 @@ export async function rotateExposed(
   });
 }
 
-/** Each step reads the plane as the step before has left it. */
+/**
+ * Runs the step until nothing is left for it, each time on the plane as the step before has left it: a change that an earlier
+ * run did not finish ends first, and the next step begins the one that replaces what was exposed.
+ */
 async function replaceWhile(
   held: Held,
-  name: string,
-  states: ExposedPart['state'][],
+  isLeft: (plane: HeldPlane) => boolean,
   step: (plane: HeldPlane) => Promise<unknown>,
 ): Promise<void> {
-  for (;;) {
-    const plane = await openHeld(held);
-    const part = statusOf(plane).parts.find((each) => each.name === name);
-    if (!part || !states.includes(part.state)) return;
-    await step(plane);
-  }
+  const { timeout, signal } = held;
+  await waitFor({
+    until: async () => {
+      const plane = await openHeld(held);
+      if (!isLeft(plane)) return true;
+      await step(plane);
+      return !isLeft(await openHeld(held));
+    },
+    every: 0,
+    timeout,
+    signal,
+    late: (after) =>
+      new UserError({
+        what: `not all exposed keys were replaced within ${after}`,
+        why: 'the steps that were made succeeded, and more of them are left',
+        fix: words`${again}, it goes on where it stopped`,
+        anchor: 'keys-exposed',
+      }),
+  });
 }
+
+const isIn =
+  (name: string, ...states: ExposedPart['state'][]) =>
+  (plane: HeldPlane) =>
+    statusOf(plane).parts.some((part) => part.name === name && states.includes(part.state));
 
 async function begin(plane: HeldPlane, { force, files }: ExposedRequest): Promise<void> {
   const { reporter } = plane.held;
@@ -146,14 +168,21 @@ async function begin(plane: HeldPlane, { force, files }: ExposedRequest): Promis
 
 /** @returns false while workers and people have to be told before the old ones go */
 async function replaceAuthorities(held: Held, request: ExposedRequest): Promise<boolean> {
-  for (;;) {
-    const plane = await openHeld(held);
-    const left = statusOf(plane).parts.filter(({ state }) => state !== 'replaced');
-    const names = rotatable.filter((name) => left.some((part) => part.name === name));
-    if (names.length === 0) return true;
-    const after = await rotateAuthoritiesOf(plane, { ...request, names });
-    if (after.some(({ stage }) => stage !== 'one')) return false;
-  }
+  let untold = false;
+  await replaceWhile(
+    held,
+    (plane) => !untold && exposedAuthorities(plane).length > 0,
+    async (plane) => {
+      const after = await rotateAuthoritiesOf(plane, { ...request, names: exposedAuthorities(plane) });
+      untold = after.some(({ stage }) => stage !== 'one');
+    },
+  );
+  return !untold;
+}
+
+function exposedAuthorities(plane: Subject): AuthorityName[] {
+  const left = statusOf(plane).parts.filter(({ state }) => state !== 'replaced');
+  return rotatable.filter((name) => left.some((part) => part.name === name));
 }
 
 async function dropServiceAccountKey(plane: HeldPlane, { force, agree }: ExposedRequest): Promise<void> {
