@@ -7,6 +7,7 @@ import { knownMinors, newest, resolveVersion } from '../config/versions.ts';
 import type { InfraCluster } from '../kube/infra-cluster.ts';
 import { planUpgrade, removedApiProblems, type UpgradePlan } from '../operations/upgrade/plan.ts';
 import { upgrade } from '../operations/upgrade/upgrade.ts';
+import { describeReplacement } from '../rollout/replacements.ts';
 import { formatDuration } from '../ui/reporter.ts';
 import { inTerminal } from '../ui/words.ts';
 import { addSealOptions, type SealOptions, sealOf } from './options/backup-keys.ts';
@@ -130,6 +131,9 @@ function refuse(plan: UpgradePlan, options: UpgradeOptions): void {
 /** The plan as people read it. Pure. */
 export function renderPlan(plan: UpgradePlan): string {
   const versions = [...new Set(plan.workers.map(({ version }) => version))];
+  const replaced = plan.replaced
+    .filter(({ pods }) => pods.length > 0)
+    .map((each) => describeReplacement(each, 'would be'));
   return [
     `Upgrade of the plane in namespace ${plan.namespace} from ${plan.from} to ${plan.to}`,
     '',
@@ -138,6 +142,7 @@ export function renderPlan(plan: UpgradePlan): string {
       `${index + 1}. ${step}: ${effect}`,
       ...images.map(({ from, to }) => `     ${from} -> ${to}`),
     ]),
+    ...(replaced.length > 0 ? ['', ...replaced] : []),
     '',
     'Before:   each new image is tried in a pod of its own; nothing is touched unless all of them run and a backup is made',
     ...(plan.done > 0

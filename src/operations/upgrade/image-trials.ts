@@ -1,17 +1,15 @@
 import type { ClusterSpec } from '../../config/schema.ts';
-import { Existing } from '../../live/apply.ts';
 import { tryImages } from '../../live/image-trial.ts';
 import type { HeldPlane } from '../../live/with-plane.ts';
 import { renderPlane } from '../../plane/render.ts';
-import { findReplacements } from '../../rollout/replacements.ts';
+import type { Replacement } from '../../rollout/replacements.ts';
 import { isNotEtcd } from './steps.ts';
 
 /** Lets every new image run once, before anything is touched. @throws UserError `image-trial` */
-export async function tryNewImages(plane: HeldPlane, target: ClusterSpec): Promise<void> {
+export async function tryNewImages(plane: HeldPlane, target: ClusterSpec, replaced: Replacement[]): Promise<void> {
   const { cluster, reporter, timeout, signal } = plane.held;
-  const rendered = renderPlane({ ...plane, spec: target });
-  const replaced = await findReplacements(cluster, plane.record.planeId, rendered, await Existing.read(cluster));
-  const changed = replaced.map(({ component }) => rendered.workloads[component]).filter(isNotEtcd);
+  const { workloads } = renderPlane({ ...plane, spec: target });
+  const changed = replaced.map(({ component }) => workloads[component]).filter(isNotEtcd);
   const versions = await reporter.during(`Trying the images of ${target.kubernetesVersion}`, () =>
     tryImages(cluster, changed, { timeout, signal }),
   );

@@ -11,9 +11,12 @@ import { workerStatus } from '../../hosted/workers.ts';
 import type { HostedCluster } from '../../kube/hosted-cluster.ts';
 import type { InfraCluster } from '../../kube/infra-cluster.ts';
 import type { Node } from '../../kube/objects.ts';
+import { Existing } from '../../live/apply.ts';
 import { openPlane, type Plane } from '../../live/open.ts';
 import { apiServerClients, byComponent } from '../../plane/components/lookup.ts';
+import { renderPlane } from '../../plane/render.ts';
 import { versionStep } from '../../preflight/plane-checks.ts';
+import { findReplacements, type Replacement } from '../../rollout/replacements.ts';
 
 /** One step of an upgrade: what is replaced, from which image to which. */
 interface UpgradeStep {
@@ -29,6 +32,8 @@ export interface UpgradePlan {
   from: string;
   to: string;
   steps: UpgradeStep[];
+  /** Pods of the plane that it replaces. */
+  replaced: Replacement[];
   /** Kubelets seen in the hosted cluster. */
   workers: { name: string; version: string; ready: boolean }[];
   removedApis: RemovedApiUse[];
@@ -66,10 +71,12 @@ export async function planOf(cluster: InfraCluster, plane: Plane, target: Cluste
   const from = spec.kubernetesVersion;
   const hosted = await plane.connect();
   try {
-    const [workers, removedApis] = await Promise.all([
+    const [workers, removedApis, existing] = await Promise.all([
       workersOf(hosted),
       removedApisInUse(hosted, minorOf(from), minorOf(to)),
+      Existing.read(cluster),
     ]);
+    const rendered = renderPlane({ ...plane, spec: target });
     const { differences } = await diffPlane(cluster);
     const strange = differences.length > 0 ? strangers(differences, await diffPlane(cluster, target)) : [];
     return {
@@ -78,6 +85,7 @@ export async function planOf(cluster: InfraCluster, plane: Plane, target: Cluste
       from,
       to,
       steps: stepsOf(imagesFor(spec), imagesFor(target), target),
+      replaced: await findReplacements(cluster, record.planeId, rendered, existing),
       workers,
       removedApis,
       done: differences.length - strange.length,

@@ -73,7 +73,7 @@ async function upgradeHeld(
     watch: new PodWatch(cluster, plane.record.planeId),
   };
   try {
-    await tryNewImages(plane, target);
+    await tryNewImages(plane, target, plan.replaced);
     if (backup) await backUp(plane, backup);
     await leaveMark(state);
     try {
