@@ -11,7 +11,8 @@ import type { ConfigMap, KubeObject } from '../../src/kube/objects.ts';
 import { Existing } from '../../src/live/apply.ts';
 import { createAuthority, issueLeaf } from '../../src/pki/issue.ts';
 import { toConfigMap } from '../../src/plane/record.ts';
-import { secretNames } from '../../src/plane/secrets.ts';
+import { secretNames, secretsByContent } from '../../src/plane/secrets.ts';
+import { startFilesOf } from '../../src/plane/start-files.ts';
 import type { CheckResult } from '../../src/preflight/check.ts';
 import { assess, preflightChecks } from '../../src/preflight/deploy-checks.ts';
 import { otherApiServer } from '../../src/preflight/host-taken.ts';
@@ -411,7 +412,14 @@ describe('what the namespace allows', () => {
     await delegate.cluster.create(recorded());
     for (const name of secretNames)
       await delegate.cluster.create({ apiVersion: 'v1', kind: 'Secret', metadata: { name, labels: owned } });
-    await withQuota({ configmaps: '1', secrets: '7' }, { used: { configmaps: '1', secrets: '7' }, delegate });
+    for (const name of secretsByContent)
+      await delegate.cluster.create({
+        apiVersion: 'v1',
+        kind: 'Secret',
+        metadata: { name: `${name}-0123456789`, labels: { ...owned, [startFilesOf]: name } },
+      });
+    const full = { configmaps: '1', secrets: String(secretNames.length + secretsByContent.length) };
+    await withQuota(full, { used: full, delegate });
     expect((await outcome(delegate, 'quota')).failed).toEqual([]);
   });
   test('the pods of the plane are not counted twice, and those that are missing are', async () => {
