@@ -12,7 +12,10 @@ declare module 'vitest' {
   }
 }
 
-const name = 'e2e';
+/** A sandbox that is there already, which the run uses and leaves up. */
+const given = process.env.K8SK8S_TEST_SANDBOX;
+const name = given ?? 'e2e';
+const keeps = given !== undefined || Boolean(process.env.K8SK8S_KEEP_SANDBOX);
 
 /** One sandbox for the whole run: three infra nodes, so that a plane can move and etcd's members can spread, and two workers. */
 export default function setup(project: TestProject): () => void {
@@ -37,14 +40,14 @@ export default function setup(project: TestProject): () => void {
       ...(process.env.K8SK8S_TEST === 'all' ? ['--also-version', '1.36.3'] : []),
     );
   } catch (error) {
-    if (!process.env.K8SK8S_KEEP_SANDBOX) sandbox('down');
+    if (!keeps) sandbox('down');
     throw error;
   }
   took('sandbox up', started);
   project.provide('sandbox', name);
   project.provide('work', work);
   return () => {
-    if (process.env.K8SK8S_KEEP_SANDBOX) return;
+    if (keeps) return;
     const ending = Date.now();
     try {
       sandbox('down');

@@ -91,7 +91,10 @@ export class SecretSearch {
     this.#add(name, secret);
   }
 
-  /** Remembers the plane's secrets, and what events say now; of a plane with pods, what pods in the hosted cluster do, too. */
+  /**
+   * Remembers the plane's secrets, and what events, pods' specs and ConfigMaps say now, the record among them; of a plane with
+   * pods, what pods in the hosted cluster do, too.
+   */
   async collect(): Promise<void> {
     const { cluster, folder, hasNodes } = this.#place;
     const secrets = await cluster.list<Secret>(
@@ -105,8 +108,10 @@ export class SecretSearch {
       this.#needFile(path.join(folder, file));
     for (const file of readdirSync(folder).filter((name) => name.endsWith('.kubeconfig')))
       this.#needFile(path.join(folder, file));
-    const events = await cluster.list<Event>({ apiVersion: 'v1', kind: 'Event' });
-    this.hear('events of the namespace', JSON.stringify(events.items));
+    for (const kind of ['Event', 'Pod', 'ConfigMap']) {
+      const { items } = await cluster.list({ apiVersion: 'v1', kind });
+      this.hear(`${kind}s of the namespace`, JSON.stringify(items));
+    }
     if (hasNodes) await this.#collectHosted();
   }
 
