@@ -29,6 +29,7 @@ const commands: [name: string, description: string, load: () => Promise<CommandM
   ['etcd', "the members of a plane's etcd", () => import('./commands/etcd.ts')],
   ['host', 'names that a plane had before', () => import('./commands/host.ts')],
   ['worker-config', 'what a worker needs to join', () => import('./commands/worker-config.ts')],
+  ['operator', 'planes as objects of the infra cluster', () => import('./commands/operator.ts')],
   ['sandbox', 'an infra cluster and worker machines on this Linux box', () => import('./commands/sandbox.ts')],
   ['version', 'versions of k8sk8s and of the infra cluster', () => import('./commands/version.ts')],
 ];

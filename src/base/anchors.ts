@@ -116,6 +116,10 @@ export const anchors = [
   'not-confirmed',
   'not-gone',
   'secrets-not-rewritten',
+  // The operator
+  'namespace-not-allowed',
+  'leadership-lost',
+  'operator-not-installed',
   // The sandbox
   'sandbox-requirements',
   'no-sandbox',

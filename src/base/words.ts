@@ -22,6 +22,8 @@ export const commandNames = [
   'host drop',
   'list',
   'logs',
+  'operator allow',
+  'operator install',
   'restore',
   'sandbox down',
   'sandbox env',

@@ -357,6 +357,7 @@ export const clusterSpec = z.strictObject({
   etcdMembers: z.coerce
     .number()
     .refine((count) => memberCounts.includes(count), 'has to be 1, 3 or 5')
+    .meta({ type: 'integer', enum: memberCounts })
     .default(1)
     .meta(
       flag({

@@ -8,45 +8,117 @@ import { knownMinors, newest, resolveVersion } from './versions.ts';
  * `--host "x y" contains a space`.
  */
 
-/** A string for which `problem` returns undefined; any other result is the error message. */
-function checked(problem: (value: string) => string | undefined) {
-  return z.string().superRefine((value, context) => {
-    const message = problem(value);
-    if (message !== undefined) context.addIssue({ code: 'custom', message });
-  });
+/** What an API server is told of a value, which runs no code of ours: a CustomResourceDefinition's part of the schema. */
+interface Told {
+  maxLength: number;
+  /** In CEL, about `self`. */
+  rule?: string;
+  /** What is said when the rule is broken. */
+  message?: string;
 }
 
-export const hostName = checked(hostProblem);
-export const hostNameOrAddress = checked((value) => (isIp(value) ? undefined : hostProblem(value)));
-export const ipv4Address = checked((value) => (isIpv4(value) ? undefined : 'is not an IPv4 address'));
+/**
+ * A string for which `problem` returns undefined; any other result is the error message. `told` says the same to an API server;
+ * test/api/crd.test.ts finds what only one of the two refuses.
+ */
+function checked(
+  problem: (value: string) => string | undefined,
+  { maxLength, rule, message }: Told = { maxLength: 1024 },
+) {
+  return z
+    .string()
+    .superRefine((value, context) => {
+      const message = problem(value);
+      if (message !== undefined) context.addIssue({ code: 'custom', message });
+    })
+    .meta({ maxLength, ...(rule !== undefined && { 'x-kubernetes-validations': [{ rule, message }] }) });
+}
+
+/** CEL's `matches` of a pattern, which RE2 has to know too. */
+const matches = (pattern: string, value = 'self') => `${value}.matches(r'${pattern}')`;
+
+const dnsName = '[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?';
+
+/** hostProblem in CEL. */
+const isHost = (value: string) =>
+  `(${matches(`^${dnsName}([.]${dnsName})*$`, value)} && (!${matches('^[0-9.]+$', value)} || isIP(${value})))`;
+
+const isAddress = (value: string) => `(isIP(${value}) && ip(${value}).family() == 4)`;
+
+/** That a string ends in a port. */
+const isPort = (value: string) => `(${matches('^[0-9]{1,5}$', value)} && int(${value}) >= 1 && int(${value}) <= 65535)`;
+
+export const hostName = checked(hostProblem, {
+  maxLength: 253,
+  rule: isHost('self'),
+  message:
+    'has to be a host name such as k.example.com, or an IPv4 address: lower case, without scheme, port, path or wildcard',
+});
+export const hostNameOrAddress = checked((value) => (isIp(value) ? undefined : hostProblem(value)), {
+  maxLength: 253,
+  rule: `isIP(self) || ${isHost('self')}`,
+  message: 'has to be a host name or an IP address',
+});
+export const ipv4Address = checked((value) => (isIpv4(value) ? undefined : 'is not an IPv4 address'), {
+  maxLength: 15,
+  rule: isAddress('self'),
+  message: 'has to be an IPv4 address',
+});
 
 /** HOST:PORT, both needed. */
-export const hostAndPort = checked((value) => {
-  const [, host, port] = /^([^:/\s]+):(\d+)$/.exec(value) ?? [];
-  if (host === undefined || Number(port) < 1 || Number(port) > 65535)
-    return 'has to be HOST:PORT, such as k.example.com:8132';
-  return hostProblem(host);
-});
+export const hostAndPort = checked(
+  (value) => {
+    const [, host, port] = /^([^:/\s]+):(\d+)$/.exec(value) ?? [];
+    if (host === undefined || Number(port) < 1 || Number(port) > 65535)
+      return 'has to be HOST:PORT, such as k.example.com:8132';
+    return hostProblem(host);
+  },
+  {
+    maxLength: 259,
+    rule: `self.split(':').size() == 2 && ${isHost("self.split(':')[0]")} && ${isPort("self.split(':')[1]")}`,
+    message: 'has to be HOST:PORT, such as k.example.com:8132',
+  },
+);
 
 /** CIDR, HOST or HOST:PORT, that the gate beside the API server lets through. */
-export const opening = checked((value) => {
-  const [, host = value, port] = /^([^:/]*):(\d+)$/.exec(value) ?? [];
-  if (value.includes('/') && !isNetwork(value)) return 'is not a network in CIDR form such as 10.20.0.0/16';
-  if (!value.includes('/') && isIp(value) && !isIpv4(value)) return `is one IPv6 address; write ${value}/128`;
-  if (port !== undefined && (Number(port) < 1 || Number(port) > 65535)) return 'has to end with a port from 1 to 65535';
-  const address = value.includes('/') || isIpv4(host) ? host : undefined;
-  if (address === undefined) return hostProblem(host);
-  const wide = address.endsWith('/0');
-  return !wide && closedRanges.includes(rangeOf(address))
-    ? 'is an address that no pod of the plane may be led to: its own, or of its machine alone'
-    : undefined;
-});
+export const opening = checked(
+  (value) => {
+    const [, host = value, port] = /^([^:/]*):(\d+)$/.exec(value) ?? [];
+    if (value.includes('/') && !isNetwork(value)) return 'is not a network in CIDR form such as 10.20.0.0/16';
+    if (!value.includes('/') && isIp(value) && !isIpv4(value)) return `is one IPv6 address; write ${value}/128`;
+    if (port !== undefined && (Number(port) < 1 || Number(port) > 65535))
+      return 'has to end with a port from 1 to 65535';
+    const address = value.includes('/') || isIpv4(host) ? host : undefined;
+    if (address === undefined) return hostProblem(host);
+    const wide = address.endsWith('/0');
+    return !wide && closedRanges.includes(rangeOf(address))
+      ? 'is an address that no pod of the plane may be led to: its own, or of its machine alone'
+      : undefined;
+  },
+  {
+    maxLength: 259,
+    rule: [
+      "self.contains('/')",
+      "? isCIDR(self) && (self.endsWith('/0') || cidr(self).ip().isGlobalUnicast())",
+      `: self.split(':').size() <= 2 && (self.split(':').size() == 1 || ${isPort("self.split(':')[1]")})`,
+      `&& ${isHost("self.split(':')[0]")}`,
+      "&& (!isIP(self.split(':')[0]) || ip(self.split(':')[0]).isGlobalUnicast())",
+    ].join(' '),
+    message: 'has to be a CIDR, HOST or HOST:PORT, and no address of the pod or of its machine alone',
+  },
+);
 
 /** https://HOST[:PORT], without a path. */
-export const httpsUrl = checked((value) =>
-  /^https:\/\/[^/\s]+$/.test(value) && URL.canParse(value)
-    ? undefined
-    : 'has to be a URL such as https://10.0.0.7:6443',
+export const httpsUrl = checked(
+  (value) =>
+    /^https:\/\/[^/\s]+$/.test(value) && URL.canParse(value)
+      ? undefined
+      : 'has to be a URL such as https://10.0.0.7:6443',
+  {
+    maxLength: 270,
+    rule: `${matches('^https://[^/\\s]+$')} && isURL(self)`,
+    message: 'has to be a URL such as https://10.0.0.7:6443, without a path',
+  },
 );
 
 export const port = portFrom(1);
@@ -54,52 +126,89 @@ export const nodePort = portFrom(1024);
 
 /** An IPv4 network without host bits, of a prefix from `minimumPrefix` (the largest network) to `maximumPrefix`. */
 export const cidr = (minimumPrefix: number, maximumPrefix: number) =>
-  checked((value) => {
-    if (value.includes(':')) return 'is IPv6, which is not supported yet; give an IPv4 network such as 10.3.0.0/16';
-    const parsed = parseCidr(value);
-    if (!parsed) return 'is not a network in CIDR form such as 10.3.0.0/16';
-    if (nthAddress(parsed, 0) !== value.split('/')[0])
-      return `has host bits set; write ${nthAddress(parsed, 0)}/${parsed.prefix}`;
-    if (parsed.prefix > maximumPrefix) return `is too small: at least a /${maximumPrefix} is needed`;
-    if (parsed.prefix < minimumPrefix) return `is too large: at most a /${minimumPrefix}`;
-    return undefined;
-  });
+  checked(
+    (value) => {
+      if (value.includes(':')) return 'is IPv6, which is not supported yet; give an IPv4 network such as 10.3.0.0/16';
+      const parsed = parseCidr(value);
+      if (!parsed) return 'is not a network in CIDR form such as 10.3.0.0/16';
+      if (nthAddress(parsed, 0) !== value.split('/')[0])
+        return `has host bits set; write ${nthAddress(parsed, 0)}/${parsed.prefix}`;
+      if (parsed.prefix > maximumPrefix) return `is too small: at least a /${maximumPrefix} is needed`;
+      if (parsed.prefix < minimumPrefix) return `is too large: at most a /${minimumPrefix}`;
+      return undefined;
+    },
+    {
+      maxLength: 43,
+      rule: `isCIDR(self) && cidr(self).ip().family() == 4 && cidr(self) == cidr(self).masked() && cidr(self).prefixLength() >= ${minimumPrefix} && cidr(self).prefixLength() <= ${maximumPrefix}`,
+      message: `has to be an IPv4 network without host bits, such as 10.3.0.0/16, of a prefix from /${minimumPrefix} to /${maximumPrefix}`,
+    },
+  );
 
 /** A Kubernetes version that `resolveVersion` understands. */
-export const version = checked((value) =>
-  resolveVersion(value)
-    ? undefined
-    : `is no Kubernetes version that this k8sk8s knows; known are ${knownMinors.map((known) => known.minor).join(', ')}, and full ones such as ${newest.patch}`,
+export const version = checked(
+  (value) =>
+    resolveVersion(value)
+      ? undefined
+      : `is no Kubernetes version that this k8sk8s knows; known are ${knownMinors.map((known) => known.minor).join(', ')}, and full ones such as ${newest.patch}`,
+  {
+    maxLength: 32,
+    rule: `${matches('^v?[0-9]+[.][0-9]+[.][0-9]+(-(alpha|beta|rc)[.][0-9]+)?$')} || self in [${knownMinors.map(({ minor }) => `'${minor}', 'v${minor}'`).join(', ')}]`,
+    message: `has to be ${knownMinors.map(({ minor }) => minor).join(', ')}, or a full version such as ${newest.patch}`,
+  },
 );
 
-export const image = checked((value) =>
-  /^[\w][\w.\-/:@]*$/.test(value) && !value.includes('//')
-    ? undefined
-    : 'is not an image reference such as registry.k8s.io/etcd:3.7.3-0',
+export const image = checked(
+  (value) =>
+    /^[\w][\w.\-/:@]*$/.test(value) && !value.includes('//')
+      ? undefined
+      : 'is not an image reference such as registry.k8s.io/etcd:3.7.3-0',
+  {
+    maxLength: 512,
+    rule: `${matches('^[A-Za-z0-9_][A-Za-z0-9_./:@-]*$')} && !self.contains('//')`,
+    message: 'has to be an image reference such as registry.k8s.io/etcd:3.7.3-0',
+  },
 );
 
 /** One more flag of a component: NAME=VALUE. */
-export const argument = checked((value) =>
-  /^(--)?[a-z0-9][a-z0-9-]*=/.test(value)
-    ? undefined
-    : 'has to be NAME=VALUE, the name as the component spells it without the dashes',
+export const argument = checked(
+  (value) =>
+    /^(--)?[a-z0-9][a-z0-9-]*=/.test(value)
+      ? undefined
+      : 'has to be NAME=VALUE, the name as the component spells it without the dashes',
+  {
+    maxLength: 1024,
+    rule: matches('^(--)?[a-z0-9][a-z0-9-]*='),
+    message: 'has to be NAME=VALUE, the name as the component spells it without the dashes',
+  },
 );
 
 /** The name of an object of most kinds: a DNS subdomain. */
 export const objectName = (kind: string) =>
-  checked((value) =>
-    /^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$/.test(value) ? undefined : `is not the name of a ${kind}`,
+  checked(
+    (value) => (/^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$/.test(value) ? undefined : `is not the name of a ${kind}`),
+    {
+      maxLength: 253,
+      rule: matches('^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$'),
+      message: `has to be the name of a ${kind}`,
+    },
   );
 
 export const labelValue = z
   .string()
-  .regex(/^([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?$/, 'is not a label value');
+  .regex(/^([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?$/, 'is not a label value')
+  .meta({ maxLength: 63 });
 
 /** KEY[=VALUE][:EFFECT], as in kubectl taint. */
-export const toleration = checked((value) =>
-  /^[A-Za-z0-9][\w./-]*(=[\w.-]*)?(:(NoSchedule|PreferNoSchedule|NoExecute))?$/.test(value)
-    ? undefined
-    : 'has to be KEY[=VALUE][:EFFECT], as in kubectl taint',
+export const toleration = checked(
+  (value) =>
+    /^[A-Za-z0-9][\w./-]*(=[\w.-]*)?(:(NoSchedule|PreferNoSchedule|NoExecute))?$/.test(value)
+      ? undefined
+      : 'has to be KEY[=VALUE][:EFFECT], as in kubectl taint',
+  {
+    maxLength: 400,
+    rule: matches('^[A-Za-z0-9][A-Za-z0-9_./-]*(=[A-Za-z0-9_.-]*)?(:(NoSchedule|PreferNoSchedule|NoExecute))?$'),
+    message: 'has to be KEY[=VALUE][:EFFECT], as in kubectl taint',
+  },
 );
 
 const resourcePresets = ['small', 'limits', 'none'];
@@ -107,19 +216,32 @@ const quantity = '\\d+(?:\\.\\d+)?(?:m|k|M|G|T|Ki|Mi|Gi|Ti)?';
 const resourcePattern = new RegExp(`^[a-z][a-z0-9-]*=((?:cpu|memory)=${quantity}(?:,(?:cpu|memory)=${quantity})?)$`);
 
 /** A preset, or COMPONENT=cpu=QUANTITY,memory=QUANTITY (one of the two is enough); which components there are, plane/ knows. */
-export const resources = checked((value) =>
-  resourcePresets.includes(value) || resourcePattern.test(value)
-    ? undefined
-    : `is neither a preset (${resourcePresets.join(', ')}) nor COMPONENT=cpu=…,memory=…`,
+export const resources = checked(
+  (value) =>
+    resourcePresets.includes(value) || resourcePattern.test(value)
+      ? undefined
+      : `is neither a preset (${resourcePresets.join(', ')}) nor COMPONENT=cpu=…,memory=…`,
+  {
+    maxLength: 128,
+    rule: `self in [${resourcePresets.map((preset) => `'${preset}'`).join(', ')}] || ${matches(resourcePattern.source)}`,
+    message: `has to be ${resourcePresets.join(', ')}, or COMPONENT=cpu=100m,memory=256Mi`,
+  },
 );
 
 /** `auto`, `ephemeral` or the size of a volume as a quantity of at least 1Gi. */
-export const etcdStorage = checked((value) => {
-  if (value === 'auto' || value === 'ephemeral') return undefined;
-  const size = parseQuantity(value);
-  if (size === undefined || !Number.isFinite(size)) return 'is neither auto, ephemeral nor a size such as 10Gi';
-  return size < 2 ** 30 ? "is too small: etcd's volume has at least 1Gi" : undefined;
-});
+export const etcdStorage = checked(
+  (value) => {
+    if (value === 'auto' || value === 'ephemeral') return undefined;
+    const size = parseQuantity(value);
+    if (size === undefined || !Number.isFinite(size)) return 'is neither auto, ephemeral nor a size such as 10Gi';
+    return size < 2 ** 30 ? "is too small: etcd's volume has at least 1Gi" : undefined;
+  },
+  {
+    maxLength: 32,
+    rule: "self in ['auto', 'ephemeral'] || (isQuantity(self) && quantity(self).compareTo(quantity('1Gi')) >= 0)",
+    message: 'has to be auto, ephemeral, or a size of at least 1Gi such as 10Gi',
+  },
+);
 
 const dnsLabel = /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/;
 

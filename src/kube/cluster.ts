@@ -10,7 +10,12 @@ export const fieldManager = 'k8sk8s';
 export interface ListOptions {
   labelSelector?: string;
   fieldSelector?: string;
+  /** Without spec, data and status: what is only looked at for changes is not held in memory, and no Secret is read. */
+  metadataOnly?: boolean;
 }
+
+/** https://kubernetes.io/docs/reference/using-api/api-concepts/#metadata-only-fetches */
+const partial = (kind: string) => `application/json;as=${kind};g=meta.k8s.io;v=v1`;
 
 export interface ApplyOptions {
   dryRun?: boolean;
@@ -77,13 +82,14 @@ export abstract class Cluster {
   protected async listAt<T extends KubeObject>(
     kind: Kind,
     namespace: string | undefined,
-    options: ListOptions,
+    { metadataOnly, ...query }: ListOptions,
   ): Promise<KubeList<T>> {
     const list = (
       await this.transport.request<KubeList<T>>({
         method: 'GET',
         path: pathOf(resourceOf(kind), namespace),
-        query: { ...options },
+        query,
+        ...(metadataOnly && { accept: partial('PartialObjectMetadataList') }),
       })
     ).body;
     // Items of a list come without their kind.
@@ -173,13 +179,14 @@ export abstract class Cluster {
   protected watchAt(
     resource: Resource,
     namespace: string | undefined,
-    options: ListOptions & { resourceVersion?: string },
+    { metadataOnly, ...options }: ListOptions & { resourceVersion?: string },
     signal: AbortSignal,
   ): Promise<Readable> {
     return this.transport.stream({
       method: 'GET',
       path: pathOf(resource, namespace),
       query: { ...options, watch: true, allowWatchBookmarks: true, timeoutSeconds: 300 },
+      ...(metadataOnly && { accept: partial('PartialObjectMetadata') }),
       signal,
     });
   }

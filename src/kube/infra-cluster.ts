@@ -3,7 +3,7 @@ import type { SealKey } from '../pki/sealing.ts';
 import { type ApplyOptions, Cluster, fieldManager, type Kind, type ListOptions } from './cluster.ts';
 import { converse, type ExecOptions, type ExecResult, execProtocol } from './exec.ts';
 import { forwardedStream, forwardProtocol } from './forward.ts';
-import type { KubeList, KubeObject, Pod } from './objects.ts';
+import type { KubeList, KubeObject, OwnerReference, Pod } from './objects.ts';
 import { pathOf, resourceOf } from './resources.ts';
 import type { Transport } from './transport.ts';
 
@@ -38,6 +38,8 @@ export interface InfraOptions {
    * their services, which is for programs that run in the infra cluster.
    */
   hostedBy?: 'address' | 'service';
+  /** Owns every object that is made or applied here and names no other owner: all of them go when it goes. */
+  owner?: OwnerReference;
 }
 
 /** The existing cluster, seen through one namespace of it: no call can name another one, and only `listEverywhere` goes beyond. */
@@ -46,6 +48,7 @@ export class InfraCluster extends Cluster {
   readonly sealKey?: SealKey;
   readonly actor: Actor;
   readonly hostedBy: 'address' | 'service';
+  readonly owner?: OwnerReference;
 
   constructor(transport: Transport, namespace: string, options: InfraOptions = {}) {
     super(transport);
@@ -53,6 +56,13 @@ export class InfraCluster extends Cluster {
     this.sealKey = options.sealKey;
     this.actor = options.actor ?? { name: 'k8sk8s' };
     this.hostedBy = options.hostedBy ?? 'address';
+    this.owner = options.owner;
+  }
+
+  /** The same namespace by the same connections; what is made or applied has this owner, or none. */
+  ownedBy(owner: OwnerReference | undefined): InfraCluster {
+    const { sealKey, actor, hostedBy } = this;
+    return new InfraCluster(this.transport, this.namespace, { sealKey, actor, hostedBy, owner });
   }
 
   get<T extends KubeObject>(kind: Kind, name: string): Promise<T | undefined> {
@@ -69,11 +79,11 @@ export class InfraCluster extends Cluster {
   }
 
   create<T extends KubeObject>(object: T, options: ApplyOptions = {}): Promise<T> {
-    return this.createAt(object, this.namespace, options);
+    return this.createAt(owned(object, this.owner), this.namespace, options);
   }
 
   apply<T extends KubeObject>(object: T, options: ApplyOptions = {}): Promise<T> {
-    return this.applyAt(object, this.namespace, options);
+    return this.applyAt(owned(object, this.owner), this.namespace, options);
   }
 
   /** Replaces a whole object; 409 when it is no longer at its resourceVersion. */
@@ -179,4 +189,10 @@ export class InfraCluster extends Cluster {
   pods(labelSelector: string): Promise<KubeList<Pod>> {
     return this.list<Pod>({ apiVersion: 'v1', kind: 'Pod' }, { labelSelector });
   }
+}
+
+/** Every apply says it again: a field that an apply leaves out, server-side apply takes away. */
+function owned<T extends KubeObject>(object: T, owner: OwnerReference | undefined): T {
+  if (!owner || object.metadata.ownerReferences) return object;
+  return { ...object, metadata: { ...object.metadata, ownerReferences: [owner] } };
 }

@@ -2,6 +2,15 @@ import { isDeepStrictEqual } from 'node:util';
 
 /** Kubernetes objects as they come over the wire, reduced to the fields that k8sk8s reads. */
 
+/** Of https://kubernetes.io/docs/concepts/overview/working-with-objects/owners-dependents/. */
+export interface OwnerReference {
+  apiVersion: string;
+  kind: string;
+  name: string;
+  uid: string;
+  controller?: boolean;
+}
+
 interface ObjectMeta {
   name: string;
   namespace?: string;
@@ -14,7 +23,7 @@ interface ObjectMeta {
   labels?: Record<string, string>;
   annotations?: Record<string, string>;
   managedFields?: { manager?: string; operation?: string; apiVersion?: string; time?: string; subresource?: string }[];
-  ownerReferences?: { apiVersion: string; kind: string; name: string; uid: string; controller?: boolean }[];
+  ownerReferences?: OwnerReference[];
 }
 
 export interface KubeObject {
@@ -137,7 +146,8 @@ export interface PersistentVolumeClaim extends KubeObject {
 }
 
 export interface Job extends KubeObject {
-  status?: { conditions?: Condition[] };
+  spec?: { activeDeadlineSeconds?: number };
+  status?: { startTime?: string; conditions?: Condition[] };
 }
 
 /** core/v1 Event. */

@@ -26,6 +26,8 @@ const rows: [apiVersion: string, namespaced: boolean, kinds: Record<string, stri
     },
   ],
   ['v1', false, { Namespace: 'namespaces', Node: 'nodes' }],
+  ['apiextensions.k8s.io/v1', false, { CustomResourceDefinition: 'customresourcedefinitions' }],
+  ['k8sk8s.io/v1alpha1', true, { HostedControlPlane: 'hostedcontrolplanes' }],
   [
     'apps/v1',
     true,

@@ -1,9 +1,15 @@
 import { createInterface } from 'node:readline';
+import type { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Kind, ListOptions } from './cluster.ts';
 import { ApiError } from './errors.ts';
-import type { InfraCluster } from './infra-cluster.ts';
-import type { KubeObject } from './objects.ts';
+import type { KubeList, KubeObject } from './objects.ts';
+
+/** A namespace of a cluster, or all of it. */
+interface Watchable {
+  list<T extends KubeObject>(kind: Kind, options: ListOptions): Promise<KubeList<T>>;
+  watch(kind: Kind, options: ListOptions & { resourceVersion?: string }, signal: AbortSignal): Promise<Readable>;
+}
 
 export type WatchEvent<T> = { type: 'ADDED' | 'MODIFIED' | 'DELETED'; object: T };
 
@@ -13,7 +19,7 @@ export type WatchEvent<T> = { type: 'ADDED' | 'MODIFIED' | 'DELETED'; object: T 
  * deleted meanwhile is told with the object as it was last seen.
  */
 export async function follow<T extends KubeObject>(
-  cluster: InfraCluster,
+  cluster: Watchable,
   kind: Kind,
   options: ListOptions,
   signal: AbortSignal,

@@ -21,6 +21,7 @@ export const rooms = [
   'preflight',
   'programs',
   'operations',
+  'operator',
   'sandbox',
   'commands',
   'cli.ts',

@@ -26,6 +26,7 @@ test('the flat form and the object say the same', () => {
     dir: 'out',
     spec: { host: 'a.test' },
   });
+  expect(read(`${head}spec: {asleep: false, deletionPolicy: Delete}\n`)).toEqual({ spec: {} });
   expect(read(head)).toEqual({ spec: {} });
   expect(read('')).toEqual({ spec: {} });
 });
@@ -39,6 +40,7 @@ test.each([
   [`${head}metadata: {nmespace: a}\n`, '"namespace"'],
   [`${head}metadata: {namespace: [a]}\n`, 'metadata.namespace'],
   [`${head}spec: [host]\n`, 'spec in'],
+  [`${head}spec: {asleep: true}\n`, '"asleep: true"'],
   [`${head}spec: {serviceCIDR: 10.3.0.0/16}\n`, '"serviceCidr"'],
   ['spec: {host: k.example.com}\n', '"spec"'],
 ])('%j is refused with what is wrong in it', (text, named) => {

@@ -1,13 +1,13 @@
+import { isDeepStrictEqual } from 'node:util';
 import { didYouMean } from '../../base/did-you-mean.ts';
 import { UserError } from '../../base/errors.ts';
+import { lifeFields, hostedControlPlane as object } from '../../config/hosted-control-plane.ts';
 import { type ClusterSpecInput, clusterSpec } from '../../config/schema.ts';
 import { readYaml } from './spec-options.ts';
 
 /** Options of a flat cluster.yaml that are not about the cluster itself but about this run. */
 const localKeys = ['namespace', 'kubeconfig', 'context', 'dir', 'timeout'] as const;
 
-/** What a cluster.yaml that is a Kubernetes object says of itself. */
-const object = { apiVersion: 'k8sk8s.io/v1alpha1', kind: 'HostedControlPlane' } as const;
 const metadataKeys = ['name', 'namespace', 'labels', 'annotations'];
 
 export type ClusterFile = { spec: Partial<ClusterSpecInput> } & { [key in (typeof localKeys)[number]]?: string };
@@ -41,9 +41,25 @@ function ofObject(content: Mapping, file: string): ClusterFile {
   const metadata = mappingOf(content.metadata ?? {}, `metadata in ${file}`, 'fields such as "namespace: team-a"');
   refuseUnknown(Object.keys(metadata), metadataKeys, `metadata in ${file}`);
   const spec = mappingOf(content.spec ?? {}, `spec in ${file}`, 'options such as "host: k.example.com"');
-  refuseUnknown(Object.keys(spec), Object.keys(clusterSpec.shape), `spec in ${file}`);
+  const life = Object.keys(lifeFields.shape);
+  refuseUnknown(Object.keys(spec), [...Object.keys(clusterSpec.shape), ...life], `spec in ${file}`);
+  refuseLife(spec, file);
   const { namespace } = metadata;
-  return { spec, ...(namespace !== undefined && { namespace: textOf(namespace, 'metadata.namespace', file) }) };
+  const fields = Object.fromEntries(Object.entries(spec).filter(([key]) => !life.includes(key)));
+  return { spec: fields, ...(namespace !== undefined && { namespace: textOf(namespace, 'metadata.namespace', file) }) };
+}
+
+/** What the operator alone brings about would be passed over here, unless it says what holds anyway. */
+function refuseLife(spec: Mapping, file: string): void {
+  for (const [key, schema] of Object.entries(lifeFields.shape)) {
+    const usual = schema.safeParse(undefined).data;
+    if (spec[key] === undefined || isDeepStrictEqual(spec[key], usual)) continue;
+    throw badFile({
+      what: `"${key}: ${spec[key]}" in ${file} is for the operator`,
+      why: 'deploy makes a plane, and what becomes of it later is said by commands',
+      fix: `take it out${key === 'asleep' ? ', and use k8sk8s sleep or wake' : ''}; or let the operator bring the file about: kubectl apply -f ${file}`,
+    });
+  }
 }
 
 function ofFlat(content: Mapping, file: string): ClusterFile {

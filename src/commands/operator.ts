@@ -1,0 +1,133 @@
+import type { Command } from 'commander';
+import { dump } from 'js-yaml';
+import { UserError } from '../base/errors.ts';
+import type { KubeObject } from '../kube/objects.ts';
+import { connectWhole, type WholeCluster } from '../kube/whole-cluster.ts';
+import { accountObjects, applyObjects, operatorObjects, uninstall } from '../operator/install.ts';
+import { operatorNamespace } from '../operator/names.ts';
+import { runOperator } from '../operator/run.ts';
+import { type OperatorStatus, operatorStatus } from '../operator/status.ts';
+import { table } from '../ui/table.ts';
+import {
+  addConnectionOptions,
+  addOutputOptions,
+  type ConnectionOptions,
+  contextOf,
+  interruption,
+  outputOption,
+  parseDuration,
+  reporterOf,
+} from './options/connection.ts';
+import { print } from './options/print.ts';
+import { thisProcess } from './options/this-process.ts';
+
+interface InstallOptions extends ConnectionOptions {
+  image?: string;
+  export?: boolean;
+}
+
+interface RunOptions extends ConnectionOptions {
+  hostedBy?: 'address' | 'service';
+  workers: string;
+  timeout: string;
+  every: string;
+}
+
+export function configure(command: Command): void {
+  const part = (name: string, description: string) =>
+    addConnectionOptions(command.command(name).description(description).helpOption('--help', 'show help'));
+  addOutputOptions(
+    part('install', 'as an administrator: make the CustomResourceDefinition, and what the operator may do'),
+  )
+    .option('--image <IMAGE>', 'image of k8sk8s, in which the operator runs as a Deployment; without it, none is made')
+    .option('--export', 'only print the objects')
+    .action(install);
+  addOutputOptions(part('allow', 'as an administrator: let the operator work in a namespace'))
+    .option('--export', 'only print the objects')
+    .action(allow);
+  part('run', 'be the operator, until a signal comes')
+    .option('--hosted-by <HOW>', 'dial hosted APIs by their address or by their service; default in a pod: service')
+    .option('--workers <N>', 'planes that are worked on at a time', '3')
+    .option('--timeout <TIME>', 'how long each step of a plane may take', '5m')
+    .option('--every <TIME>', 'how often a plane is looked at of which nothing was noticed', '10m')
+    .action(run);
+  part('status', 'whether the operator works, and what it says of its planes').addOption(outputOption()).action(status);
+  addOutputOptions(part('uninstall', 'take the operator away; planes, their objects and the definition stay')).action(
+    remove,
+  );
+}
+
+async function withWhole(options: ConnectionOptions, work: (cluster: WholeCluster) => Promise<void>): Promise<void> {
+  const cluster = connectWhole(contextOf(options).connection);
+  try {
+    await work(cluster);
+  } finally {
+    await cluster.close();
+  }
+}
+
+function printYaml(objects: KubeObject[]): void {
+  process.stdout.write(objects.map((object) => `---\n${dump(object, { lineWidth: -1, noRefs: true })}`).join(''));
+}
+
+async function install(options: InstallOptions): Promise<void> {
+  const objects = operatorObjects(options.namespace ?? operatorNamespace, options.image);
+  if (options.export) return printYaml(objects);
+  await withWhole(options, (cluster) => applyObjects(cluster, objects, reporterOf(options)));
+}
+
+async function allow(options: InstallOptions): Promise<void> {
+  const { namespace } = options;
+  if (namespace === undefined)
+    throw new UserError({
+      what: 'no namespace was given that the operator is to work in',
+      fix: 'add -n NAMESPACE',
+      anchor: 'namespace',
+      kind: 'usage',
+    });
+  const objects = accountObjects(namespace);
+  if (options.export) return printYaml(objects);
+  await withWhole(options, (cluster) => applyObjects(cluster, objects, reporterOf(options)));
+}
+
+async function run(options: RunOptions): Promise<void> {
+  const { connection } = contextOf(options);
+  await runOperator({
+    connection,
+    namespace: options.namespace ?? process.env.POD_NAMESPACE ?? operatorNamespace,
+    identity: `operator ${thisProcess().name}`,
+    hostedBy: options.hostedBy ?? (process.env.POD_NAMESPACE === undefined ? 'address' : 'service'),
+    workers: Number(options.workers),
+    timeout: parseDuration(options.timeout, '--timeout'),
+    every: parseDuration(options.every, '--every'),
+    signal: interruption(),
+    log: (entry) => process.stdout.write(`${JSON.stringify({ time: new Date().toISOString(), ...entry })}\n`),
+  });
+}
+
+async function status(options: ConnectionOptions & { output: 'text' | 'json' }): Promise<void> {
+  await withWhole(options, async (cluster) => {
+    const found = await operatorStatus(cluster, options.namespace ?? operatorNamespace);
+    print(options, found, rendered);
+    if (!found.leader) process.exitCode = 1;
+  });
+}
+
+function rendered({ leader, planes }: OperatorStatus): string {
+  const who = leader ? `${leader} leads.` : 'No operator works: its lease is not held.';
+  if (planes.length === 0) return `${who}\nNo HostedControlPlanes.`;
+  const rows = planes.map(({ namespace, host, version, available, progressing, degraded, message }) => [
+    namespace,
+    host,
+    version ?? '',
+    available,
+    progressing,
+    degraded === 'True' ? message : '',
+  ]);
+  return `${who}\n${table(['NAMESPACE', 'HOST', 'VERSION', 'AVAILABLE', 'PROGRESSING', 'PROBLEM'], rows)}`;
+}
+
+async function remove(options: ConnectionOptions): Promise<void> {
+  const namespace = options.namespace ?? operatorNamespace;
+  await withWhole(options, (cluster) => uninstall(cluster, namespace, reporterOf(options)));
+}

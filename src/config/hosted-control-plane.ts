@@ -1,0 +1,25 @@
+import * as z from 'zod';
+import { clusterSpec } from './schema.ts';
+
+/** What an object, and a cluster.yaml, says of itself. */
+export const hostedControlPlane = { apiVersion: 'k8sk8s.io/v1alpha1', kind: 'HostedControlPlane' } as const;
+
+/** A namespace has one plane, so its object has one name. */
+export const hostedControlPlaneName = 'k8sk8s';
+
+/** What becomes of a plane, beside what it is: fields that the operator alone reads. A command does each for the command line. */
+export const lifeFields = z.strictObject({
+  asleep: z
+    .boolean()
+    .default(false)
+    .meta({ help: 'the plane has no pods and keeps its data; its workers go on running what they run' }),
+  paused: z.boolean().default(false).meta({ help: 'the operator leaves the plane alone, whatever else is said here' }),
+  deletionPolicy: z.enum(['Delete', 'Retain']).default('Delete').meta({
+    help: 'what happens to the plane when this object is deleted: Delete takes it away with all of its data, Retain leaves it to the command line',
+  }),
+});
+
+export type LifeFields = z.infer<typeof lifeFields>;
+
+/** The `spec` of the object. */
+export const hostedControlPlaneSpec = z.strictObject({ ...clusterSpec.shape, ...lifeFields.shape });

@@ -1,0 +1,93 @@
+import type { ClusterSpec } from './schema.ts';
+
+/** A value that a field cannot have (of a list: one entry of it), and the fact that its refusal names. */
+export const refusedValues: [field: keyof ClusterSpec, value: unknown, fact: string][] = [
+  ['host', 'https://k.example.com', ' k.example.com'],
+  ['host', 'k example', 'space'],
+  ['host', '*.example.com', 'wildcard'],
+  ['host', 'k.example.com.', ' k.example.com'],
+  ['host', 'k.example.com:6443', '-p 6443'],
+  ['host', `${'a'.repeat(64)}.com`, '63'],
+  ['host', `${'a.'.repeat(130)}com`, '253'],
+  ['host', 'fd00::1', 'IPv6'],
+  ['host', '300.1.1.1', 'IPv4'],
+  ['host', '', 'empty'],
+  ['host', 'Has_Underscore', 'Has_Underscore'],
+  ['serviceCidr', '10.3.0.0', 'CIDR'],
+  ['serviceCidr', '10.3.1.0/16', '10.3.0.0/16'],
+  ['serviceCidr', '10.3.0.0/30', '/28'],
+  ['serviceCidr', '10.0.0.0/8', '/12'],
+  ['serviceCidr', 'fd00::/64', 'IPv6'],
+  ['kubernetesVersion', '1.20', '1.37'],
+  ['port', 0, '65535'],
+  ['nodePort', 80, '1024'],
+  ['tolerations', 'a b', 'kubectl taint'],
+  ['resources', 'huge', 'small'],
+  ['etcdStorage', '512Mi', '1Gi'],
+  ['allowEgress', '10.20.0.0/33', 'CIDR'],
+  ['allowEgress', '10.20/16', 'CIDR'],
+  ['allowEgress', 'https://hooks.corp.example', 'CIDR'],
+  ['allowEgress', 'fd12::1', 'fd12::1/128'],
+  ['allowEgress', 'hooks.corp.example:0', '65535'],
+  ['allowEgress', 'hooks.corp.example:70000', '65535'],
+  ['allowEgress', '*.corp.example', 'wildcard'],
+  ['allowEgress', '', 'empty'],
+  ['allowEgress', '127.0.0.1', 'no pod of the plane'],
+  ['allowEgress', '127.0.0.0/8', 'no pod of the plane'],
+  ['allowEgress', '169.254.169.254:80', 'no pod of the plane'],
+  ['allowEgress', 'fe80::/10', 'no pod of the plane'],
+  ['allowEgress', '::ffff:10.0.0.0/104', 'no pod of the plane'],
+  ['port', 'x', 'number'],
+  ['keyType', 'dsa', 'ec'],
+  ['replicas', 6, '1 to 5'],
+  ['etcdMembers', 2, '1, 3 or 5'],
+  ['workerEndpoint', 'https://k.example.com/path', 'URL'],
+  ['konnectivityEndpoint', 'k.example.com', 'HOST:PORT'],
+  ['konnectivityEndpoint', 'k.example.com:70000', 'HOST:PORT'],
+  ['loopbackAddress', 'localhost', 'IPv4'],
+  ['apiServerArgs', 'v', 'NAME=VALUE'],
+  ['etcdImage', 'a//b', 'image reference'],
+  ['imagePullSecret', 'Secret', 'Secret'],
+  ['sans', 'a b', 'space'],
+];
+
+/** Values that are allowed where the one before would not be. */
+export const allowedValues: [field: keyof ClusterSpec, value: unknown][] = [
+  ['allowEgress', '10.20.0.0/16'],
+  ['allowEgress', '0.0.0.0/0'],
+  ['allowEgress', 'fd12::/16'],
+  ['allowEgress', '10.20.0.1'],
+  ['allowEgress', '10.20.0.1:8443'],
+  ['allowEgress', 'hooks.corp.example'],
+  ['allowEgress', 'h.corp.example:8443'],
+  ['kubernetesVersion', 'v1.37'],
+  ['sans', '10.0.0.7'],
+  ['sans', 'fd00::1'],
+  ['resources', 'etcd=cpu=100m,memory=256Mi'],
+  ['resources', 'limits'],
+  ['tolerations', 'dedicated=planes:NoSchedule'],
+  ['etcdStorage', '10Gi'],
+  ['etcdMembers', 3],
+  ['workerEndpoint', 'https://10.0.0.7:6443'],
+  ['featureGates', { SomeGate: 'true' }],
+  ['nodeSelector', { 'kubernetes.io/os': 'linux' }],
+];
+
+/** Fields that are valid by themselves and do not fit together, and the option that the refusal names. */
+export const refusedTogether: [changed: Partial<ClusterSpec>, option: string][] = [
+  [{ podCidr: '10.3.128.0/17' }, '--pod-cidr 10.3.128.0/17'],
+  [{ host: '10.2.0.7', expose: 'nodeport' }, '--pod-cidr'],
+  [{ host: '192.0.2.1' }, '--expose nodeport'],
+  [{ expose: 'nodeport', port: 443, nodePort: 30443 }, '--node-port 30443'],
+  [{ konnectivityEndpoint: 'k.example.com:8132' }, '--egress kubelet'],
+  [{ auditPolicy: { kind: 'Policy' }, audit: false }, '--audit-policy'],
+  [{ etcdStorage: 'ephemeral', etcdMembers: 3 }, '--etcd-members 3'],
+  [{ etcdStorage: 'ephemeral', etcdStorageClass: 'fast' }, '--etcd-storage-class'],
+  [{ kubernetesVersion: '1.38.0-alpha.1' }, '--allow-untested-version'],
+];
+
+/** What is refused above, once another field fits. */
+export const allowedTogether: Partial<ClusterSpec>[] = [
+  { host: '192.0.2.1', expose: 'nodeport' },
+  { kubernetesVersion: '1.38.0-alpha.1', allowUntestedVersion: true },
+];

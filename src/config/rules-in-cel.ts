@@ -1,0 +1,113 @@
+import { type ClusterSpec, clusterSpec } from './schema.ts';
+import { knownMinors } from './versions.ts';
+
+/*
+ * What rules.ts says of fields that are valid by themselves, and which of them cannot change, in CEL for the infra cluster's API
+ * server (https://kubernetes.io/docs/reference/using-api/cel/). test/api/crd.test.ts finds what only one of the two refuses.
+ */
+
+/** A rule of a CustomResourceDefinition (x-kubernetes-validations). */
+export interface CelRule {
+  rule: string;
+  message: string;
+  reason?: 'FieldValueInvalid' | 'FieldValueForbidden';
+}
+
+/**
+ * A field, or its default where it is absent; `of` is what has the field. (Of `self.?podCidr.orValue('10.2.0.0/16')` the API server
+ * does not know how long it can be, and finds every rule with it too costly.)
+ */
+function fieldOf(field: keyof ClusterSpec, of = 'self'): string {
+  const fallback = clusterSpec.shape[field].safeParse(undefined).data;
+  const literal = typeof fallback === 'string' ? `'${fallback}'` : JSON.stringify(fallback);
+  return `(has(${of}.${field}) ? ${of}.${field} : ${literal})`;
+}
+
+const inside = (field: 'serviceCidr' | 'podCidr'): CelRule => ({
+  rule: `!isIP(self.host) || !cidr(${fieldOf(field)}).containsIP(self.host)`,
+  message: `host lies inside ${field}, so workers could not reach it`,
+});
+
+const tested = knownMinors.flatMap(({ minor, patch }) => [minor, `v${minor}`, patch, `v${patch}`]);
+
+/** About the spec of the object, which is `self`. */
+export const rulesBetweenFields: CelRule[] = [
+  {
+    rule: `!cidr(${fieldOf('serviceCidr')}).containsCIDR(${fieldOf('podCidr')}) && !cidr(${fieldOf('podCidr')}).containsCIDR(${fieldOf('serviceCidr')})`,
+    message: 'serviceCidr and podCidr overlap',
+  },
+  inside('serviceCidr'),
+  inside('podCidr'),
+  {
+    rule: `!has(self.konnectivityEndpoint) || ${fieldOf('egress')} == 'konnectivity'`,
+    message: 'konnectivityEndpoint has no use without egress: konnectivity',
+  },
+  {
+    rule: `!has(self.auditPolicy) || ${fieldOf('audit')}`,
+    message: 'auditPolicy and audit: false contradict each other',
+  },
+  {
+    rule: `!isIP(self.host) || ${fieldOf('expose')} != 'ingress'`,
+    message: 'host is an address, and an ingress needs a host name: give a name, or expose: nodeport',
+  },
+  {
+    rule: `${fieldOf('expose')} != 'nodeport' || !has(self.port) || !has(self.nodePort) || self.port == self.nodePort || has(self.workerEndpoint)`,
+    message: 'port and nodePort differ, but with expose: nodeport they are the same thing',
+  },
+  {
+    rule: `${fieldOf('etcdStorage')} != 'ephemeral' || ${fieldOf('etcdMembers')} == 1`,
+    message: 'etcdMembers above 1 needs volumes, and etcdStorage is ephemeral',
+  },
+  {
+    rule: `${fieldOf('etcdStorage')} != 'ephemeral' || !has(self.etcdStorageClass)`,
+    message: 'etcdStorageClass has no use with etcdStorage: ephemeral',
+  },
+  {
+    rule: `${fieldOf('allowUntestedVersion')} || ${fieldOf('kubernetesVersion')} in [${tested.map((each) => `'${each}'`).join(', ')}]`,
+    message: `kubernetesVersion was not tested with this k8sk8s, which knows ${knownMinors.map(({ patch }) => patch).join(', ')}; allowUntestedVersion: true tries it anyway`,
+  },
+];
+
+/** A rule about a change holds only for a plane that was made: before, everything may still be chosen. */
+const ofAPlane = (rule: string) => `!oldSelf.?status.?planeId.hasValue() || (${rule})`;
+
+const fixed = (field: 'serviceCidr' | 'podCidr' | 'dnsDomain'): CelRule => ({
+  rule: ofAPlane(`${fieldOf(field, 'self.spec')} == ${fieldOf(field, 'oldSelf.spec')}`),
+  message: `${field} cannot change: services, pods and certificates of the hosted cluster use the old value`,
+  reason: 'FieldValueForbidden',
+});
+
+const minorOf = (version: string) => `int(${version}.split('.')[1])`;
+const isSize = (value: string) => `!(${value} in ['auto', 'ephemeral'])`;
+const [oldStorage, newStorage] = [fieldOf('etcdStorage', 'oldSelf.spec'), fieldOf('etcdStorage', 'self.spec')];
+
+/** About the whole object, whose state before is `oldSelf`: what a plane that was made cannot become. */
+export const rulesOfChange: CelRule[] = [
+  fixed('serviceCidr'),
+  fixed('podCidr'),
+  fixed('dnsDomain'),
+  {
+    // What was not said is pinned in the status.
+    rule: ofAPlane(
+      `!has(self.spec.kubernetesVersion) || !oldSelf.?status.?version.hasValue() || ${minorOf('self.spec.kubernetesVersion')} - ${minorOf('oldSelf.status.version')} in [0, 1]`,
+    ),
+    message:
+      'kubernetesVersion goes up one minor at a time, and never down: an older minor cannot read what a newer one has stored',
+    reason: 'FieldValueForbidden',
+  },
+  {
+    rule: ofAPlane(
+      `${oldStorage} == ${newStorage} || 'auto' in [${oldStorage}, ${newStorage}] || (${isSize(oldStorage)} && ${isSize(newStorage)} && quantity(${newStorage}).compareTo(quantity(${oldStorage})) >= 0)`,
+    ),
+    message:
+      'etcdStorage can grow; any other change would begin with an empty etcd. To move: backup, and restore into a new plane',
+    reason: 'FieldValueForbidden',
+  },
+  {
+    rule: ofAPlane(
+      '!has(self.spec.etcdStorageClass) || !has(oldSelf.spec.etcdStorageClass) || self.spec.etcdStorageClass == oldSelf.spec.etcdStorageClass',
+    ),
+    message: "etcdStorageClass cannot change: etcd's data would not move with it",
+    reason: 'FieldValueForbidden',
+  },
+];

@@ -1,0 +1,55 @@
+import type { Readable } from 'node:stream';
+import { Cluster, fieldManager, type Kind, type ListOptions } from './cluster.ts';
+import type { Connection } from './connection.ts';
+import type { KubeList, KubeObject } from './objects.ts';
+import { pathOf, resourceOf } from './resources.ts';
+import { Transport } from './transport.ts';
+
+/** The existing cluster beyond one namespace, for the operator and for who installs it: every call says which namespace it means. */
+export class WholeCluster extends Cluster {
+  get<T extends KubeObject>(kind: Kind, name: string, namespace?: string): Promise<T | undefined> {
+    return this.getAt<T>(kind, namespace, name);
+  }
+
+  /** Of all namespaces where none is given. */
+  list<T extends KubeObject>(kind: Kind, options: ListOptions = {}, namespace?: string): Promise<KubeList<T>> {
+    return this.listAt<T>(kind, namespace, options);
+  }
+
+  /** Of all namespaces. */
+  watch(kind: Kind, options: ListOptions & { resourceVersion?: string }, signal: AbortSignal): Promise<Readable> {
+    return this.watchAt(resourceOf(kind), undefined, options, signal);
+  }
+
+  create<T extends KubeObject>(object: T): Promise<T> {
+    return this.createAt(object, object.metadata.namespace, {});
+  }
+
+  /** In the namespace that the object names. */
+  apply<T extends KubeObject>(object: T): Promise<T> {
+    return this.applyAt(object, object.metadata.namespace, {});
+  }
+
+  /** Replaces a whole object; 409 when it is no longer at its resourceVersion. */
+  async replace<T extends KubeObject>(object: T): Promise<T> {
+    const path = pathOf(resourceOf(object), object.metadata.namespace, object.metadata.name);
+    return (await this.transport.request<T>({ method: 'PUT', path, query: { fieldManager }, body: object })).body;
+  }
+
+  delete(object: KubeObject): Promise<boolean> {
+    const { namespace, name, uid } = object.metadata;
+    return this.deleteAt(object, namespace, name, uid);
+  }
+
+  /** Sets some fields of an object's status (https://www.rfc-editor.org/rfc/rfc7386). */
+  async mergeStatus(object: KubeObject, status: object): Promise<void> {
+    const path = `${pathOf(resourceOf(object), object.metadata.namespace, object.metadata.name)}/status`;
+    const contentType = 'application/merge-patch+json';
+    await this.transport.request({ method: 'PATCH', path, query: { fieldManager }, body: { status }, contentType });
+  }
+}
+
+/** Nothing is sent yet. The caller closes it. */
+export function connectWhole(connection: Connection): WholeCluster {
+  return new WholeCluster(new Transport(connection));
+}

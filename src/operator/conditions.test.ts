@@ -1,0 +1,68 @@
+import { expect, test } from 'vitest';
+import { UserError } from '../base/errors.ts';
+import { command, option, words } from '../base/words.ts';
+import { field } from '../config/flags.ts';
+import { ApiError } from '../kube/errors.ts';
+import { factsOfFailure, factsOfSuccess, reasonOf, withFacts } from './conditions.ts';
+import type { HostedControlPlane } from './object.ts';
+import { specOf } from './object.ts';
+
+const object: HostedControlPlane = {
+  apiVersion: 'k8sk8s.io/v1alpha1',
+  kind: 'HostedControlPlane',
+  metadata: { name: 'k8sk8s', namespace: 'team', generation: 3 },
+  spec: { host: 'k.example.com', asleep: true, replicas: 2 },
+};
+
+test('a reason is the anchor, and the message names fields and what the operator does itself', () => {
+  const error = new UserError({
+    what: words`${field('etcdMembers', 3)} loses data`,
+    fix: words`${command('wake', 'team')} or ${option('yes')}`,
+    anchor: 'data-loss',
+    kind: 'refused',
+  });
+  const facts = factsOfFailure(error, object, true);
+  expect(facts.map(({ type, status, reason }) => [type, status, reason])).toEqual([
+    ['Available', 'True', 'Answers'],
+    ['Degraded', 'True', 'DataLoss'],
+    ['Progressing', 'False', 'DataLoss'],
+  ]);
+  const { message } = facts[1]!;
+  expect(message).toContain('spec.etcdMembers: 3');
+  expect(message).toContain('spec.asleep: false');
+  expect(message).toContain('k8sk8s.io/consent: "3"');
+  expect(message).toContain('#data-loss');
+  expect(reasonOf('infra-api-error')).toBe('InfraApiError');
+});
+
+test('no byte of what a hosted API answered is in a condition', () => {
+  const cause = new ApiError({ status: 500, reason: '', message: 'sent by a tenant', of: 'hosted' });
+  const inner = new UserError({ what: 'w', why: 'sent by a tenant', anchor: 'hosted-api-error', cause });
+  const error = new UserError({
+    what: 'the plane is not well',
+    why: 'sent by a tenant',
+    anchor: 'rollback-failed',
+    cause: inner,
+  });
+  for (const { message } of factsOfFailure(error, object, false)) expect(message).not.toContain('sent by a tenant');
+});
+
+test('a condition that holds as before keeps its time', () => {
+  const [first, second] = [new Date('2026-01-01T00:00:00Z'), new Date('2026-01-02T00:00:00Z')];
+  const before = { ...object, status: withFacts(object, factsOfSuccess(false), {}, first) };
+  const after = withFacts(before, factsOfSuccess(true), { version: '1.37.2' }, second);
+  expect(after.version).toBe('1.37.2');
+  expect(after.conditions!.map(({ type, lastTransitionTime }) => [type, lastTransitionTime])).toEqual([
+    ['Available', '2026-01-02T00:00:00Z'],
+    ['Degraded', '2026-01-01T00:00:00Z'],
+    ['Progressing', '2026-01-01T00:00:00Z'],
+  ]);
+});
+
+test('the object is the whole truth, but a plane keeps the version that it was made with', () => {
+  const recorded = { spec: { host: 'k.example.com', kubernetesVersion: '1.36.3', etcdMembers: 3 } } as never;
+  expect(specOf(object, recorded)).toMatchObject({ kubernetesVersion: '1.36.3', etcdMembers: 1, replicas: 2 });
+  expect(specOf(object, undefined).kubernetesVersion).toBe('1.37.2');
+  const asked = { ...object, spec: { ...object.spec, kubernetesVersion: '1.37' } };
+  expect(specOf(asked, recorded).kubernetesVersion).toBe('1.37.2');
+});

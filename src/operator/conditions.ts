@@ -1,0 +1,123 @@
+import { type Finding, messageOf, UserError } from '../base/errors.ts';
+import { spoken, type Words } from '../base/words.ts';
+import { ApiError, ConnectionError } from '../kube/errors.ts';
+import { consentAnnotation } from './names.ts';
+import type { Condition, HostedControlPlane, Status } from './object.ts';
+
+/** A condition before it is known since when it holds. */
+export type Fact = Pick<Condition, 'type' | 'status' | 'reason' | 'message'>;
+
+/** The status with what is now known; a condition that holds as before keeps its time. Pure. */
+export function withFacts(
+  object: HostedControlPlane,
+  facts: Fact[],
+  fields: Partial<Status>,
+  now = new Date(),
+): Status {
+  const { generation } = object.metadata;
+  const before = object.status?.conditions ?? [];
+  const time = now.toISOString().replace(/\.\d+Z$/, 'Z');
+  const changed = facts.map((fact): Condition => {
+    const old = before.find(({ type }) => type === fact.type);
+    const since = old?.status === fact.status ? old.lastTransitionTime : time;
+    return { ...fact, observedGeneration: generation, lastTransitionTime: since };
+  });
+  const others = before.filter(({ type }) => !facts.some((fact) => fact.type === type));
+  return {
+    ...object.status,
+    ...fields,
+    conditions: [...others, ...changed].sort((a, b) => a.type.localeCompare(b.type)),
+  };
+}
+
+/** `change-refused` as `ChangeRefused`: a reason has no dashes. */
+export function reasonOf(anchor: string): string {
+  return anchor.replace(/(^|-)([a-z])/g, (_, _dash, letter: string) => letter.toUpperCase());
+}
+
+/**
+ * A finding for who reads it in the object: fields of the spec by their names there, and what the operator does by itself in
+ * place of commands. What a hosted API has answered is left out, since its tenant writes it and others read it.
+ */
+function inCondition(
+  finding: Pick<Finding, 'what' | 'why' | 'fix' | 'anchor'>,
+  object: HostedControlPlane,
+  hosted: boolean,
+): string {
+  const say = (words: Words) => sentence(words, object);
+  const facts = [say(finding.what), ...(finding.why && !hosted ? [say(finding.why).trim()] : [])].join(': ');
+  return [`${facts}.`, ...(finding.fix ? [`To do: ${say(finding.fix)}.`] : []), `See docs/checks.md#${finding.anchor}`]
+    .join(' ')
+    .slice(0, 32_000);
+}
+
+function sentence(words: Words, { metadata }: HostedControlPlane): string {
+  return spoken(words, (part) => {
+    if ('again' in part) return 'the operator does the same again';
+    if ('command' in part) {
+      const own = byItself[part.command];
+      return own ?? `k8sk8s ${part.command} -n ${part.namespace ?? metadata.namespace}`;
+    }
+    if ('option' in part && part.option === 'yes') return `annotation ${consentAnnotation}: "${metadata.generation}"`;
+    const [name, value] = 'field' in part ? [`spec.${part.field}`, part.value] : [part.option, part.value];
+    return value === undefined ? name : `${name}: ${typeof value === 'object' ? `spec.${value.field}` : value}`;
+  });
+}
+
+/** Commands whose work the operator does. */
+const byItself: Record<string, string> = {
+  deploy: 'the next try of the operator',
+  sleep: 'spec.asleep: true',
+  wake: 'spec.asleep: false',
+  upgrade: 'spec.kubernetesVersion',
+  destroy: 'deleting the HostedControlPlane',
+};
+
+/** Whether a failure goes back to what a hosted cluster answered. */
+function isOfHosted(error: unknown): boolean {
+  if ((error instanceof ApiError || error instanceof ConnectionError) && error.of === 'hosted') return true;
+  return error instanceof Error && error.cause !== undefined && isOfHosted(error.cause);
+}
+
+/** What a failure means for the conditions. `waits`: only another spec, or other surroundings, help; else the next try may. */
+export function factsOfFailure(error: unknown, object: HostedControlPlane, available: boolean | undefined): Fact[] {
+  const known = error instanceof UserError ? error : undefined;
+  const reason = known ? reasonOf(known.anchor) : 'InternalError';
+  const message = known
+    ? inCondition(known, object, isOfHosted(error))
+    : `this is a bug of k8sk8s: ${messageOf(error)}`;
+  const waits = known !== undefined && known.kind !== 'failed';
+  return [
+    ...(available === undefined ? [] : [availability(available, reason, message)]),
+    { type: 'Degraded', status: 'True', reason, message },
+    { type: 'Progressing', status: waits ? 'False' : 'True', reason, message },
+  ];
+}
+
+function availability(answers: boolean, reason: string, message: string): Fact {
+  return answers
+    ? { type: 'Available', status: 'True', reason: 'Answers', message: 'the hosted API server answers' }
+    : { type: 'Available', status: 'False', reason, message };
+}
+
+/** The plane is as its object wants it. */
+export const factsOfSuccess = (asleep: boolean): Fact[] => [
+  asleep
+    ? { type: 'Available', status: 'False', reason: 'Asleep', message: 'the plane sleeps, as spec.asleep says' }
+    : availability(true, '', ''),
+  { type: 'Degraded', status: 'False', reason: 'AsExpected', message: 'nothing is known to be wrong' },
+  {
+    type: 'Progressing',
+    status: 'False',
+    reason: asleep ? 'Asleep' : 'UpToDate',
+    message: 'the plane is as this object wants it',
+  },
+];
+
+/** Something is being done. */
+export const factOfProgress = (reason: string, message: string): Fact => ({
+  type: 'Progressing',
+  status: 'True',
+  reason,
+  message,
+});

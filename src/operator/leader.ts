@@ -1,0 +1,132 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { messageOf, UserError } from '../base/errors.ts';
+import { again, command, words } from '../base/words.ts';
+import { explainCallError, isConflict } from '../kube/errors.ts';
+import type { Lease } from '../kube/objects.ts';
+import type { WholeCluster } from '../kube/whole-cluster.ts';
+import { operatorName } from './names.ts';
+
+const kind = { apiVersion: 'coordination.k8s.io/v1', kind: 'Lease' };
+
+/** As client-go's leader election has them, in milliseconds. */
+export interface Pace {
+  /** A holder that has not renewed for so long is no leader any more. */
+  lease: number;
+  /** A leader that could not renew for so long ends itself, before another one begins. */
+  deadline: number;
+  retry: number;
+}
+
+const usual: Pace = { lease: 15_000, deadline: 10_000, retry: 2000 };
+
+/**
+ * Waits until this process leads, and runs `run` as long as it does. Of several operators one works; the Lease is made when the
+ * operator is installed.
+ *
+ * @param run ends soon after its signal has fired
+ * @throws UserError `leadership-lost` when another took over or the Lease could not be renewed; `operator-not-installed`
+ */
+export async function whileLeading(
+  cluster: WholeCluster,
+  {
+    namespace,
+    identity,
+    signal,
+    pace = usual,
+  }: { namespace: string; identity: string; signal: AbortSignal; pace?: Pace },
+  run: (leading: AbortSignal) => Promise<void>,
+): Promise<void> {
+  let held = await acquired(cluster, namespace, identity, pace, signal);
+  const lost = new AbortController();
+  const ended = new AbortController();
+  const renewing = (async () => {
+    let renewed = performance.now();
+    while (!ended.signal.aborted && !lost.signal.aborted) {
+      await sleep(pace.retry, undefined, { signal: ended.signal }).catch(() => undefined);
+      if (ended.signal.aborted) return;
+      try {
+        held = await cluster.replace(taken(held, identity, pace));
+        renewed = performance.now();
+      } catch (error) {
+        const now = isConflict(error)
+          ? await cluster.get<Lease>(kind, operatorName, namespace).catch(() => held)
+          : held;
+        if (now && now.spec.holderIdentity === identity) held = now;
+        else lost.abort(leadershipLost(`it is held by ${now?.spec.holderIdentity ?? 'nobody'}`));
+        if (performance.now() - renewed > pace.deadline) lost.abort(leadershipLost(messageOf(error)));
+      }
+    }
+  })();
+  try {
+    await run(AbortSignal.any([signal, lost.signal]));
+    lost.signal.throwIfAborted();
+  } finally {
+    ended.abort();
+    await renewing;
+    // Another one need not wait.
+    if (!lost.signal.aborted) await cluster.replace(taken(held, '', pace)).catch(() => undefined);
+  }
+}
+
+async function acquired(
+  cluster: WholeCluster,
+  namespace: string,
+  identity: string,
+  pace: Pace,
+  signal: AbortSignal,
+): Promise<Lease> {
+  // Another machine's clock is not asked: a holder is gone once its Lease has not changed here for as long as it lasts.
+  let seen: { version: string | undefined; at: number } | undefined;
+  for (;;) {
+    signal.throwIfAborted();
+    const lease = await cluster.get<Lease>(kind, operatorName, namespace).catch((error: unknown) => {
+      throw explainCallError(error, `read the lease "${operatorName}" of namespace "${namespace}"`);
+    });
+    if (!lease) throw notInstalled(namespace);
+    const version = lease.metadata.resourceVersion;
+    if (seen?.version !== version) seen = { version, at: performance.now() };
+    const free = !lease.spec.holderIdentity || performance.now() - seen!.at > pace.lease;
+    if (free) {
+      const mine = await cluster.replace(taken(lease, identity, pace)).catch((error: unknown) => {
+        if (isConflict(error)) return undefined;
+        throw explainCallError(error, `take the lease "${operatorName}" of namespace "${namespace}"`);
+      });
+      if (mine) return mine;
+    }
+    await sleep(pace.retry, undefined, { signal });
+  }
+}
+
+function taken(lease: Lease, identity: string, pace: Pace): Lease {
+  const now = new Date().toISOString().replace('Z', '000Z');
+  const changes = lease.spec.holderIdentity !== identity;
+  return {
+    ...lease,
+    spec: {
+      ...lease.spec,
+      holderIdentity: identity,
+      leaseDurationSeconds: Math.max(1, Math.round(pace.lease / 1000)),
+      renewTime: now,
+      ...(changes && identity !== '' && { acquireTime: now, leaseTransitions: (lease.spec.leaseTransitions ?? 0) + 1 }),
+    },
+  };
+}
+
+function leadershipLost(why: string): UserError {
+  return new UserError({
+    what: `this operator leads no longer`,
+    why: `the lease "${operatorName}" could not be kept: ${why}`,
+    fix: 'nothing, where the operator runs as a Deployment: its pod starts again. Planes go on running meanwhile',
+    anchor: 'leadership-lost',
+  });
+}
+
+function notInstalled(namespace: string): UserError {
+  return new UserError({
+    what: `there is no lease "${operatorName}" in namespace "${namespace}"`,
+    why: 'the operator is not installed there',
+    fix: words`an administrator of the infra cluster installs it with ${command('operator install')}; then ${again}`,
+    anchor: 'operator-not-installed',
+    kind: 'refused',
+  });
+}

@@ -1,0 +1,56 @@
+import { hostedControlPlane, type LifeFields, lifeFields } from '../config/hosted-control-plane.ts';
+import { parseSpec } from '../config/parse.ts';
+import type { ClusterSpec, ClusterSpecInput } from '../config/schema.ts';
+import type { KubeObject } from '../kube/objects.ts';
+import { unknownComponents } from '../plane/component-problems.ts';
+import type { PlaneRecord } from '../plane/record.ts';
+
+export const kind = hostedControlPlane;
+
+/** The standard form (https://github.com/kubernetes/community/blob/master/contributors/devel/sig-architecture/api-conventions.md#typical-status-properties). */
+export interface Condition {
+  type: 'Available' | 'Progressing' | 'Degraded';
+  status: 'True' | 'False' | 'Unknown';
+  reason: string;
+  message: string;
+  observedGeneration?: number;
+  lastTransitionTime: string;
+}
+
+export interface Status {
+  observedGeneration?: number;
+  planeId?: string;
+  version?: string;
+  server?: string;
+  workerServer?: string;
+  conditions?: Condition[];
+}
+
+export interface HostedControlPlane extends KubeObject {
+  spec: Partial<ClusterSpecInput> & Partial<LifeFields>;
+  status?: Status;
+}
+
+/** What becomes of the plane. An object that was stored under an older definition may have fields that are none. */
+export function lifeOf({ spec }: HostedControlPlane): LifeFields {
+  const given = Object.keys(lifeFields.shape).map((name) => [name, spec[name as keyof LifeFields]]);
+  return lifeFields.parse(Object.fromEntries(given));
+}
+
+/**
+ * What the plane is to be: the object is the whole truth, so a field that is taken out goes back to its default. Only the version
+ * stays: where the object names none, a plane keeps the one that it was made with.
+ *
+ * @param recorded of the plane that there is
+ * @throws UserError `bad-values`
+ */
+export function specOf(object: HostedControlPlane, recorded: PlaneRecord | undefined): ClusterSpec {
+  const life = Object.keys(lifeFields.shape);
+  const fields = Object.fromEntries(Object.entries(object.spec).filter(([name]) => !life.includes(name)));
+  const kept = recorded?.spec.kubernetesVersion ?? object.status?.version;
+  return parseSpec(
+    { ...(kept !== undefined && { kubernetesVersion: kept, allowUntestedVersion: true }), ...fields },
+    'in the spec of the HostedControlPlane',
+    unknownComponents,
+  );
+}

@@ -1,0 +1,69 @@
+import { fieldManager } from '../kube/cluster.ts';
+import type { InfraCluster } from '../kube/infra-cluster.ts';
+import type { KubeObject, Pod } from '../kube/objects.ts';
+import { follow } from '../kube/watch.ts';
+import { planeKinds, planeSelector } from '../plane/names.ts';
+
+/** Those who write to a plane's objects all the time: this program, and the controllers of the infra cluster. */
+const usualWriters = [fieldManager, 'kube-controller-manager'];
+
+/**
+ * Sees that somebody changed or deleted an object of a plane, or that a pod of it is Ready no longer, by one watch for each kind
+ * (docs/adr/0051-the-operator.md). Of the objects only the metadata comes here, so no Secret is read.
+ */
+export class PlaneWatch {
+  readonly #ended = new AbortController();
+  readonly #cluster: InfraCluster;
+
+  /** @param cluster closed with the watch @param onDrift called with what was noticed: `Service apiserver was changed by kubectl` */
+  constructor(cluster: InfraCluster, planeId: string, onDrift: (what: string) => void) {
+    this.#cluster = cluster;
+    const labelSelector = planeSelector(planeId);
+    for (const kind of planeKinds) {
+      const seen = new Map<string | undefined, string>();
+      this.#follow<KubeObject>(kind, { labelSelector, metadataOnly: true }, ({ type, object }) => {
+        const { uid, name } = object.metadata;
+        const writer = foreignWriter(object);
+        const before = seen.get(uid);
+        seen.set(uid, writer ?? '');
+        if (type === 'DELETED') onDrift(`${kind.kind} ${name} was deleted`);
+        // What it was when the watch began, the plane has just been compared with.
+        else if (writer !== undefined && before !== undefined && before !== writer)
+          onDrift(`${kind.kind} ${name} was changed by ${writer}`);
+      });
+    }
+    const ready = new Map<string, boolean>();
+    this.#follow<Pod>({ apiVersion: 'v1', kind: 'Pod' }, { labelSelector }, ({ type, object }) => {
+      const { name } = object.metadata;
+      const isReady =
+        object.status?.conditions?.some((each) => each.type === 'Ready' && each.status === 'True') ?? false;
+      if (ready.get(name) && (type === 'DELETED' || !isReady)) onDrift(`pod ${name} is Ready no longer`);
+      if (type === 'DELETED') ready.delete(name);
+      else ready.set(name, isReady);
+    });
+  }
+
+  async close(): Promise<void> {
+    this.#ended.abort();
+    await this.#cluster.close();
+  }
+
+  #follow<T extends KubeObject>(...[kind, options, onEvent]: FollowArguments<T>): void {
+    // A namespace that may not be entered any more is noticed by the next full look.
+    follow<T>(this.#cluster, kind, options, this.#ended.signal, onEvent).catch(() => undefined);
+  }
+}
+
+type FollowArguments<T extends KubeObject> = [
+  kind: Parameters<typeof follow<T>>[1],
+  options: Parameters<typeof follow<T>>[2],
+  onEvent: Parameters<typeof follow<T>>[4],
+];
+
+/** Who wrote to the object last, and when, unless it was one of the usual. */
+function foreignWriter({ metadata }: KubeObject): string | undefined {
+  const writes = (metadata.managedFields ?? []).filter(({ subresource }) => !subresource);
+  const [last] = writes.sort((one, other) => (other.time ?? '').localeCompare(one.time ?? ''));
+  if (!last?.manager || usualWriters.includes(last.manager)) return undefined;
+  return `${last.manager} at ${last.time}`;
+}

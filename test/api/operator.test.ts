@@ -1,0 +1,251 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
+import { hostedControlPlane } from '../../src/config/hosted-control-plane.ts';
+import { connectInfra } from '../../src/kube/connect.ts';
+import type { Connection } from '../../src/kube/connection.ts';
+import { ApiError } from '../../src/kube/errors.ts';
+import type { KubeObject, Lease } from '../../src/kube/objects.ts';
+import { connectWhole, type WholeCluster } from '../../src/kube/whole-cluster.ts';
+import { accountObjects, applyObjects, operatorObjects } from '../../src/operator/install.ts';
+import { accountOf, operatorName } from '../../src/operator/names.ts';
+import type { Condition, HostedControlPlane } from '../../src/operator/object.ts';
+import { runOperator } from '../../src/operator/run.ts';
+import { planeKinds } from '../../src/plane/names.ts';
+import { quietReporter } from '../../src/ui/quiet.ts';
+import { type Delegate, newNamespace, request } from './world.ts';
+
+/*
+ * The operator as its own ServiceAccount, with the token that its pod would have. Nothing gives planes pods here, so a deploy does
+ * not come to its end; test/e2e/operator.test.ts has whole lives.
+ */
+
+const { server, authority } = inject('api');
+const namespace = `operator-${process.pid}`;
+const log: string[] = [];
+let admin: WholeCluster;
+let operator: Connection;
+let one: { stop(): Promise<void> };
+const running: { stop(): Promise<void> }[] = [];
+
+function start(identity: string): { stop(): Promise<void> } {
+  const ended = new AbortController();
+  const ran = runOperator({
+    connection: operator,
+    namespace,
+    identity,
+    hostedBy: 'address',
+    workers: 2,
+    timeout: 3000,
+    every: 60_000,
+    signal: ended.signal,
+    log: ({ plane, text }) => log.push(`${identity} ${plane ?? ''} ${text}`),
+  });
+  const started = {
+    async stop() {
+      ended.abort();
+      await ran;
+    },
+  };
+  running.push(started);
+  return started;
+}
+
+beforeAll(async () => {
+  const team = await newNamespace();
+  admin = connectWhole(team.admin.transport.connection);
+  await applyObjects(admin, operatorObjects(namespace), quietReporter);
+  const token = (await request(
+    team.admin,
+    'POST',
+    `/api/v1/namespaces/${namespace}/serviceaccounts/${operatorName}/token`,
+    {
+      apiVersion: 'authentication.k8s.io/v1',
+      kind: 'TokenRequest',
+      spec: {},
+    },
+  )) as { status: { token: string } };
+  operator = {
+    server,
+    tls: { authorities: [authority.certificate] },
+    credentials: { token: { text: token.status.token } },
+  };
+  await until(() =>
+    admin.list(hostedControlPlane).then(
+      () => true,
+      () => false,
+    ),
+  );
+  one = start('one');
+});
+
+afterAll(async () => {
+  await Promise.allSettled(running.map((each) => each.stop()));
+});
+
+async function until<T>(done: () => Promise<T | undefined | false> | T | undefined | false): Promise<T> {
+  for (let tries = 0; tries < 300; tries++) {
+    const found = await done();
+    if (found) return found;
+    await sleep(100);
+  }
+  throw new Error(`waited in vain; the operator said:\n${log.join('\n')}`);
+}
+
+async function make(team: Delegate, spec: object): Promise<void> {
+  await team.admin.create({ ...hostedControlPlane, metadata: { name: 'k8sk8s' }, spec } as KubeObject);
+}
+
+const allow = (team: Delegate) => applyObjects(admin, accountObjects(team.name), quietReporter);
+
+async function condition(team: Delegate, type: Condition['type']): Promise<Condition | undefined> {
+  const object = await team.admin.get<HostedControlPlane>(hostedControlPlane, 'k8sk8s');
+  return object?.status?.conditions?.find((each) => each.type === type);
+}
+
+test('in a namespace that was not allowed it does nothing, and says who can allow it', async () => {
+  const team = await newNamespace();
+  await make(team, { host: 'localhost' });
+  const degraded = await until(() => condition(team, 'Degraded'));
+  expect(degraded).toMatchObject({ status: 'True', reason: 'NamespaceNotAllowed' });
+  expect(degraded.message).toContain(`k8sk8s operator allow -n ${team.name}`);
+  expect((await team.admin.list({ apiVersion: 'v1', kind: 'ConfigMap' })).items).toEqual([]);
+});
+
+test('once it is allowed, the plane is made as the account of its namespace, and goes with its object', async () => {
+  const team = await newNamespace();
+  await make(team, { host: 'localhost' });
+  await until(async () => (await condition(team, 'Degraded'))?.reason === 'NamespaceNotAllowed');
+  await allow(team);
+  const degraded = await until(async () => {
+    const found = await condition(team, 'Degraded');
+    return found?.reason === 'NotAvailable' && found;
+  });
+  expect(degraded.message).toContain('docs/checks.md#not-available');
+  const { uid } = (await team.admin.get<HostedControlPlane>(hostedControlPlane, 'k8sk8s'))!.metadata;
+  const lists = await Promise.all(planeKinds.map((kind) => team.admin.list(kind)));
+  const objects = lists
+    .flatMap(({ items }) => items)
+    .filter(({ metadata }) => metadata.labels?.['app.kubernetes.io/part-of']);
+  expect(objects.length).toBeGreaterThan(15);
+  for (const { kind, metadata } of objects)
+    expect(metadata.ownerReferences, `${kind} ${metadata.name}`).toMatchObject([
+      { uid, kind: hostedControlPlane.kind },
+    ]);
+});
+
+test('a spec that no plane can have is said in the object', async () => {
+  const team = await newNamespace();
+  await allow(team);
+  await make(team, { host: 'localhost', apiServerArgs: ['etcd-servers=http://elsewhere'] });
+  const progressing = await until(async () => {
+    const found = await condition(team, 'Progressing');
+    return found?.status === 'False' && found;
+  });
+  expect(progressing.message).toContain('spec.apiServerArgs');
+});
+
+test('a plane that is paused is left alone', async () => {
+  const team = await newNamespace();
+  await allow(team);
+  await make(team, { host: 'localhost', paused: true });
+  await until(async () => (await condition(team, 'Progressing'))?.reason === 'Paused');
+  expect((await team.admin.list({ apiVersion: 'v1', kind: 'Secret' })).items).toEqual([]);
+});
+
+test('of two operators one works, and the other takes over', async () => {
+  start('two');
+  const leads = (identity: string) => log.includes(`${identity}  ${identity} leads`);
+  await until(() => log.some((line) => line.startsWith('two') && line.includes('waits')));
+  // Longer than a try for the lease takes.
+  await sleep(2500);
+  expect(leads('two')).toBe(false);
+  await one.stop();
+  await until(() => leads('two'));
+  const held = (await admin.get<Lease>(
+    { apiVersion: 'coordination.k8s.io/v1', kind: 'Lease' },
+    operatorName,
+    namespace,
+  ))!;
+  expect(held.spec.holderIdentity).toBe('two');
+});
+
+describe("the operator's token", () => {
+  let team: Delegate;
+  beforeAll(async () => {
+    team = await newNamespace();
+    await allow(team);
+    await make(team, { host: 'localhost', paused: true });
+  });
+
+  const refused = async (
+    connection: Connection,
+    method: 'GET' | 'POST' | 'PUT' | 'DELETE' | 'PATCH',
+    path: string,
+    body?: object,
+  ) => {
+    const cluster = connectInfra(connection, team.name);
+    try {
+      await cluster.transport.request({
+        method,
+        path,
+        body,
+        contentType: method === 'PATCH' ? 'application/merge-patch+json' : undefined,
+      });
+      return 'allowed';
+    } catch (error) {
+      return error instanceof ApiError ? error.status : error;
+    } finally {
+      await cluster.close();
+    }
+  };
+  const own = (path: string) => `/apis/k8sk8s.io/v1alpha1/namespaces/${team.name}/hostedcontrolplanes/k8sk8s${path}`;
+
+  test.each<[string, 'GET' | 'POST' | 'PUT' | 'DELETE' | 'PATCH', (name: string) => string]>([
+    ['read Secrets of all namespaces', 'GET', () => '/api/v1/secrets'],
+    ['read Secrets of an allowed namespace', 'GET', (name) => `/api/v1/namespaces/${name}/secrets`],
+    ['read Secrets of its own namespace', 'GET', () => `/api/v1/namespaces/${namespace}/secrets`],
+    ['read pods', 'GET', () => '/api/v1/pods'],
+    ['read ConfigMaps', 'GET', (name) => `/api/v1/namespaces/${name}/configmaps`],
+    ['read namespaces', 'GET', () => '/api/v1/namespaces'],
+    ['bind roles', 'POST', () => '/apis/rbac.authorization.k8s.io/v1/clusterrolebindings'],
+    [
+      'bind roles in a namespace',
+      'POST',
+      (name) => `/apis/rbac.authorization.k8s.io/v1/namespaces/${name}/rolebindings`,
+    ],
+    ['make tokens of the account', 'POST', (name) => `/api/v1/namespaces/${name}/serviceaccounts/k8sk8s-plane/token`],
+    ['change a spec', 'PATCH', (name) => `/apis/k8sk8s.io/v1alpha1/namespaces/${name}/hostedcontrolplanes/k8sk8s`],
+    ['delete an object', 'DELETE', (name) => `/apis/k8sk8s.io/v1alpha1/namespaces/${name}/hostedcontrolplanes/k8sk8s`],
+    [
+      'change the definition',
+      'PATCH',
+      () => '/apis/apiextensions.k8s.io/v1/customresourcedefinitions/hostedcontrolplanes.k8sk8s.io',
+    ],
+    ['take the lease of a plane', 'GET', (name) => `/apis/coordination.k8s.io/v1/namespaces/${name}/leases/k8sk8s`],
+    ['take another lease beside its own', 'POST', () => `/apis/coordination.k8s.io/v1/namespaces/${namespace}/leases`],
+  ])('does not let it %s', async (_what, method, path) => {
+    expect(await refused(operator, method, path(team.name), method === 'GET' ? undefined : {})).toBe(403);
+  });
+
+  test('lets it say what it has seen', async () => {
+    expect(await refused(operator, 'PATCH', own('/status'), { status: {} })).toBe('allowed');
+  });
+
+  const secrets = () => `/api/v1/namespaces/${team.name}/secrets`;
+  const as = (user: string, groups?: string[]): Connection => ({ ...operator, impersonate: { user, groups } });
+
+  test('lets it be the account of a namespace', async () => {
+    expect(await refused(as(accountOf(team.name)), 'GET', secrets())).toBe('allowed');
+  });
+
+  test('does not let it be that account elsewhere, or with more groups, or anybody else', async () => {
+    const other = await newNamespace();
+    expect(await refused(as(accountOf(team.name)), 'GET', `/api/v1/namespaces/${other.name}/secrets`)).toBe(403);
+    // Not allowed there: it is nobody.
+    expect(await refused(as(accountOf(other.name)), 'GET', `/api/v1/namespaces/${other.name}/secrets`)).toBe(403);
+    expect(await refused(as(accountOf(team.name), ['system:masters']), 'GET', secrets())).toBe(403);
+    expect(await refused(as(`system:serviceaccount:${team.name}:default`), 'GET', secrets())).toBe(403);
+    expect(await refused(as('admin'), 'GET', secrets())).toBe(403);
+    expect(await refused(as('system:admin', ['system:masters']), 'GET', secrets())).toBe(403);
+  });
+});
