@@ -27,6 +27,14 @@ const rows: [apiVersion: string, namespaced: boolean, kinds: Record<string, stri
   ],
   ['v1', false, { Namespace: 'namespaces', Node: 'nodes' }],
   ['apiextensions.k8s.io/v1', false, { CustomResourceDefinition: 'customresourcedefinitions' }],
+  [
+    'admissionregistration.k8s.io/v1',
+    false,
+    {
+      ValidatingAdmissionPolicy: 'validatingadmissionpolicies',
+      ValidatingAdmissionPolicyBinding: 'validatingadmissionpolicybindings',
+    },
+  ],
   ['k8sk8s.io/v1alpha1', true, { HostedControlPlane: 'hostedcontrolplanes' }],
   [
     'apps/v1',

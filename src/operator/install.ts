@@ -7,6 +7,7 @@ import type { WholeCluster } from '../kube/whole-cluster.ts';
 import { render } from '../manifests/render.ts';
 import type { Reporter } from '../ui/reporter.ts';
 import { customResourceDefinition } from './crd/crd.ts';
+import { policies } from './field-policy.ts';
 import { operatorName, planeAccount } from './names.ts';
 
 const labels = {
@@ -26,7 +27,7 @@ export function operatorObjects(namespace: string, image?: string): KubeObject[]
     spec: {},
   };
   const deployment = image ? render(deploymentTemplate, { namespace, labels, image }, 'operator/deployment.yaml') : [];
-  return [ofNamespace, customResourceDefinition(), ...others, lease, ...deployment];
+  return [ofNamespace, customResourceDefinition(), ...policies(labels), ...others, lease, ...deployment];
 }
 
 /** The account as which the operator works in a namespace: the rights that a person who has planes there is given, and no more. Pure. */

@@ -1,6 +1,7 @@
 import { messageOf } from '../base/errors.ts';
 import { plain } from '../base/words.ts';
 import type { Connection } from '../kube/connection.ts';
+import { explainCallError } from '../kube/errors.ts';
 import { follow, type WatchEvent } from '../kube/watch.ts';
 import { connectWhole, type WholeCluster } from '../kube/whole-cluster.ts';
 import { type Reporter, withDuring } from '../ui/reporter.ts';
@@ -87,6 +88,8 @@ class Planes {
     const working = this.#queue.run(this.#options.workers, (key) => this.#look(key), signal);
     try {
       await follow<HostedControlPlane>(this.#cluster, kind, {}, signal, (event) => this.#onEvent(event));
+    } catch (error) {
+      throw explainCallError(error, 'watch HostedControlPlanes');
     } finally {
       ended.abort();
       await working;

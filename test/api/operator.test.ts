@@ -4,15 +4,18 @@ import { hostedControlPlane } from '../../src/config/hosted-control-plane.ts';
 import { connectInfra } from '../../src/kube/connect.ts';
 import type { Connection } from '../../src/kube/connection.ts';
 import { ApiError } from '../../src/kube/errors.ts';
+import type { InfraCluster } from '../../src/kube/infra-cluster.ts';
 import type { KubeObject, Lease } from '../../src/kube/objects.ts';
 import { connectWhole, type WholeCluster } from '../../src/kube/whole-cluster.ts';
+import { deletableAnnotation } from '../../src/operator/field-policy.ts';
 import { accountObjects, applyObjects, operatorObjects } from '../../src/operator/install.ts';
 import { accountOf, operatorName } from '../../src/operator/names.ts';
 import type { Condition, HostedControlPlane } from '../../src/operator/object.ts';
 import { runOperator } from '../../src/operator/run.ts';
 import { planeKinds } from '../../src/plane/names.ts';
 import { quietReporter } from '../../src/ui/quiet.ts';
-import { type Delegate, newNamespace, request } from './world.ts';
+import { connectByFile } from '../connect-by-file.ts';
+import { type Delegate, kubeconfigOf, newNamespace, request } from './world.ts';
 
 /*
  * The operator as its own ServiceAccount, with the token that its pod would have. Nothing gives planes pods here, so a deploy does
@@ -247,5 +250,120 @@ describe("the operator's token", () => {
     expect(await refused(as(`system:serviceaccount:${team.name}:default`), 'GET', secrets())).toBe(403);
     expect(await refused(as('admin'), 'GET', secrets())).toBe(403);
     expect(await refused(as('system:admin', ['system:masters']), 'GET', secrets())).toBe(403);
+  });
+});
+
+describe('who has a plane by its object alone', () => {
+  let team: Delegate;
+  let tenant: InfraCluster;
+
+  beforeAll(async () => {
+    team = await newNamespace();
+    const user = `tenant-of-${team.name}`;
+    tenant = connectByFile(await kubeconfigOf(user, team.name), team.name);
+    await team.admin.create({
+      apiVersion: 'rbac.authorization.k8s.io/v1',
+      kind: 'RoleBinding',
+      metadata: { name: 'tenant' },
+      roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name: 'k8sk8s-tenant' },
+      subjects: [{ apiGroup: 'rbac.authorization.k8s.io', kind: 'User', name: user }],
+    } as KubeObject);
+    // A policy holds a moment after it was made.
+    await until(async () => (await tries({ etcdImage: 'own/etcd:1' }))?.status === 403);
+  });
+
+  const object = (spec: object) =>
+    ({ ...hostedControlPlane, metadata: { name: 'k8sk8s' }, spec: { host: 'k.example.com', ...spec } }) as KubeObject;
+
+  const tries = async (spec: object): Promise<ApiError | undefined> => {
+    try {
+      await tenant.create(object(spec), { dryRun: true });
+      return undefined;
+    } catch (error) {
+      return error as ApiError;
+    }
+  };
+
+  test.each<[string, unknown]>([
+    ['etcdImage', 'own/etcd:1'],
+    ['imageRegistry', 'mirror.test'],
+    ['imagePullSecret', 'other'],
+    ['apiServerArgs', ['v=9']],
+    ['featureGates', { X: 'true' }],
+    ['nodeSelector', { a: 'b' }],
+    ['tolerations', ['a']],
+    ['resources', ['none']],
+    ['replicas', 5],
+    ['etcdMembers', 5],
+    ['etcdStorage', '900Gi'],
+    ['etcdStorageClass', 'fast'],
+    ['ingressClass', 'other'],
+    ['ingressAnnotations', { a: 'b' }],
+    ['nodePort', 30443],
+    ['allowEgress', ['10.0.0.0/8']],
+  ])('does not choose %s', async (field, value) => {
+    const error = await tries({ [field]: value });
+    expect(error).toMatchObject({ status: 403, message: expect.stringContaining(`spec.${field}`) });
+  });
+
+  test('chooses the rest', async () => {
+    const spec = {
+      kubernetesVersion: '1.36',
+      expose: 'nodeport',
+      podCidr: '10.4.0.0/16',
+      asleep: true,
+      sans: ['a.test'],
+    };
+    expect(await tries(spec)).toBeUndefined();
+  });
+
+  test('keeps what an administrator chose, and neither changes it nor takes it out', async () => {
+    await team.admin.create(object({ replicas: 2 }));
+    const change = (spec: object) =>
+      tenant.merge(hostedControlPlane, 'k8sk8s', { spec }, { dryRun: true }).then(
+        () => undefined,
+        (error: ApiError) => error.status,
+      );
+    expect(await change({ asleep: true })).toBeUndefined();
+    expect(await change({ replicas: 1 })).toBe(403);
+    expect(await change({ replicas: null })).toBe(403);
+  });
+
+  test('is given a single field by RBAC', async () => {
+    const name = { metadata: { name: 'replicas' } };
+    const rbac = { apiVersion: 'rbac.authorization.k8s.io/v1' };
+    const rules = [
+      {
+        apiGroups: ['k8sk8s.io'],
+        resources: ['hostedcontrolplanes/fields'],
+        resourceNames: ['resources'],
+        verbs: ['set'],
+      },
+    ];
+    await team.admin.create({ ...rbac, kind: 'Role', ...name, rules } as KubeObject);
+    await team.admin.create({
+      ...rbac,
+      kind: 'RoleBinding',
+      ...name,
+      roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'Role', name: 'replicas' },
+      subjects: [{ apiGroup: 'rbac.authorization.k8s.io', kind: 'User', name: `tenant-of-${team.name}` }],
+    } as KubeObject);
+    await until(async () => (await tries({ resources: ['none'] }))?.status !== 403);
+    expect(await tries({ etcdImage: 'own/etcd:1' })).toMatchObject({ status: 403 });
+  });
+
+  test('reads no Secret but the one that leads into the plane', async () => {
+    const code = (name: string) => tenant.get({ apiVersion: 'v1', kind: 'Secret' }, name).catch(({ status }) => status);
+    expect(await code('admin-kubeconfig')).toBeUndefined();
+    expect(await code('k8sk8s-ca')).toBe(403);
+    await expect(tenant.list({ apiVersion: 'v1', kind: 'Secret' })).rejects.toMatchObject({ status: 403 });
+  });
+});
+
+test('the definition is deleted by nobody in passing, since every plane would go with it', async () => {
+  const definition = { apiVersion: 'apiextensions.k8s.io/v1', kind: 'CustomResourceDefinition' };
+  const object = (await admin.get<KubeObject>(definition, 'hostedcontrolplanes.k8sk8s.io'))!;
+  await expect(admin.delete({ ...object, metadata: { name: object.metadata.name } })).rejects.toMatchObject({
+    message: expect.stringContaining(deletableAnnotation),
   });
 });

@@ -1,0 +1,118 @@
+import { hostedControlPlane, hostedControlPlaneSpec } from '../config/hosted-control-plane.ts';
+import type { KubeObject } from '../kube/objects.ts';
+
+type Field = keyof typeof hostedControlPlaneSpec.shape;
+
+/**
+ * What somebody may choose who has a plane by its object alone. Every other field is an administrator's, a new one too: images and
+ * arguments run code, placement and sizes take what belongs to all, and the rest reaches out of the namespace.
+ */
+const tenantFields: Field[] = [
+  'host',
+  'port',
+  'kubernetesVersion',
+  'profile',
+  'expose',
+  'workerEndpoint',
+  'inCluster',
+  'loopbackAddress',
+  'egress',
+  'sans',
+  'keyType',
+  'serviceCidr',
+  'podCidr',
+  'dnsDomain',
+  'network',
+  'childAssets',
+  'auditPolicy',
+  'audit',
+  'asleep',
+  'paused',
+  'deletionPolicy',
+];
+
+/** The fields that need a right of their own. */
+const administratorFields = (Object.keys(hostedControlPlaneSpec.shape) as Field[]).filter(
+  (field) => !tenantFields.includes(field),
+);
+
+/** Annotation that lets the definition of HostedControlPlane be deleted. */
+export const deletableAnnotation = 'k8sk8s.io/delete-all-planes';
+
+const admission = 'admissionregistration.k8s.io/v1';
+const [group, version] = hostedControlPlane.apiVersion.split('/');
+
+/**
+ * Policies that the infra cluster's API server keeps: who sets, changes or takes out an administrator's field needs the verb `set` on
+ * `hostedcontrolplanes/fields` with the field's name; and the definition, with which every plane would go, is deleted by nobody in
+ * passing. Pure.
+ */
+export function policies(labels: Record<string, string>): KubeObject[] {
+  return [
+    ...policy('k8sk8s-fields', labels, {
+      matchConstraints: {
+        resourceRules: [
+          {
+            apiGroups: [group],
+            apiVersions: [version],
+            operations: ['CREATE', 'UPDATE'],
+            resources: ['hostedcontrolplanes'],
+          },
+        ],
+      },
+      validations: administratorFields.map((field) => ({
+        expression: `${unchanged(field)} || ${mayset(field)}`,
+        message: `spec.${field} is the administrator's: it needs the verb set on hostedcontrolplanes/fields, name ${field}`,
+        reason: 'Forbidden',
+      })),
+    }),
+    ...policy('k8sk8s-definition', labels, {
+      matchConstraints: {
+        resourceRules: [
+          {
+            apiGroups: ['apiextensions.k8s.io'],
+            apiVersions: ['v1'],
+            operations: ['DELETE'],
+            resources: ['customresourcedefinitions'],
+            resourceNames: [`hostedcontrolplanes.${group}`],
+          },
+        ],
+      },
+      validations: [
+        {
+          expression: `has(oldObject.metadata.annotations) && '${deletableAnnotation}' in oldObject.metadata.annotations`,
+          message: `with this definition every HostedControlPlane is deleted, and its plane; annotate it with ${deletableAnnotation} first`,
+          reason: 'Forbidden',
+        },
+      ],
+    }),
+  ];
+}
+
+/** A field that an update leaves as it was, present or absent. */
+function unchanged(field: Field): string {
+  const has = (of: string) => `has(${of}.spec.${field})`;
+  const before = `(oldObject != null && ${has('oldObject')})`;
+  return `(${has('object')} ? (${before} && oldObject.spec.${field} == object.spec.${field}) : !${before})`;
+}
+
+function mayset(field: Field): string {
+  return `authorizer.group('${group}').resource('hostedcontrolplanes').subresource('fields').namespace(object.metadata.namespace).name('${field}').check('set').allowed()`;
+}
+
+function policy(name: string, labels: Record<string, string>, spec: object): KubeObject[] {
+  return [
+    {
+      apiVersion: admission,
+      kind: 'ValidatingAdmissionPolicy',
+      metadata: { name, labels },
+      spec: { failurePolicy: 'Fail', ...spec },
+    } as KubeObject,
+    {
+      apiVersion: admission,
+      kind: 'ValidatingAdmissionPolicyBinding',
+      metadata: { name, labels },
+      spec: { policyName: name, validationActions: ['Deny'] },
+    } as KubeObject,
+  ];
+}
