@@ -112,13 +112,14 @@ function printResult(cluster: InfraCluster, result: DeployResult, options: Deplo
 async function printPlan(cluster: InfraCluster, choose: SpecChoice, options: DeployOptions): Promise<void> {
   const { spec } = await chooseSpecFor(cluster, choose);
   const { dryRun } = await import('../operations/deploy/dry-run.ts');
-  const { applied, replaced } = await dryRun(cluster, spec, reporterOf(options));
+  const { applied, replaced, move } = await dryRun(cluster, spec, reporterOf(options));
   const { created, changed, unchanged } = applied;
-  const would = { wouldCreate: created, wouldChange: changed, wouldReplace: replaced };
+  const would = { wouldCreate: created, wouldChange: changed, wouldReplace: replaced, wouldMove: move };
   print(options, { namespace: cluster.namespace, ...would, unchanged }, () =>
     [
       ...created.map((name) => `would create ${name}`),
       ...changed.map((name) => `would change ${name}`),
+      ...(move ? [`would move the plane from ${move.before} to ${move.after}, which --yes is needed for`] : []),
       ...replaced.filter(({ pods }) => pods.length > 0).map((each) => describeReplacement(each, 'would be')),
       `${created.length} would be created, ${changed.length} changed, ${unchanged.length} stay as they are; nothing was changed.`,
     ].join('\n'),

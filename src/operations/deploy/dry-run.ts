@@ -25,6 +25,7 @@ import { certificateContext, renderPlane } from '../../plane/render.ts';
 import { runPreflight } from '../../preflight/deploy-checks.ts';
 import type { Replacement } from '../../rollout/replacements.ts';
 import type { Reporter } from '../../ui/reporter.ts';
+import { type Move, moveOver } from './move.ts';
 
 /**
  * What deploy would do, asked of the infra cluster by server-side dry run: nothing is stored. Addresses that do not exist
@@ -33,15 +34,18 @@ import type { Reporter } from '../../ui/reporter.ts';
 export async function dryRun(cluster: InfraCluster, spec: ClusterSpec, reporter: Reporter): Promise<Plan> {
   await runPreflight(cluster, spec, reporter);
   const { asleep: _, ...record } = (await readRecord(cluster)) ?? newRecord(spec);
-  const wanted = { ...record, spec, toolVersion: toolVersion() };
+  const { move, earlierHosts } = moveOver(record, spec);
+  const wanted = { ...record, earlierHosts, spec, toolVersion: toolVersion() };
   const { applied, replaced } = await planInfra(cluster, wanted, spec);
-  return { applied, replaced };
+  return { applied, replaced, move };
 }
 
 /** What deploy would do in the infra cluster. */
 export interface Plan {
   applied: Applied;
   replaced: Replacement[];
+  /** Another address for workers and people, which is asked for with `--yes`. */
+  move?: Move;
 }
 
 export interface Export {

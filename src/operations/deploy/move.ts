@@ -7,6 +7,7 @@ import type { Node } from '../../kube/objects.ts';
 import { openPlane } from '../../live/open.ts';
 import { updateRecord } from '../../live/record.ts';
 import { hostAndPort } from '../../plane/addresses.ts';
+import type { PlaneRecord } from '../../plane/record.ts';
 import type { DeployState } from './state.ts';
 
 /** Another address at which workers and people are to dial the plane than the one at which they do. */
@@ -49,6 +50,17 @@ function namesIn({ host, workerEndpoint }: ClusterSpec): string[] {
   return [host, ...(workerEndpoint ? [hostAndPort(workerEndpoint).host] : [])];
 }
 
+/** What a deploy of `spec` over the plane of a record moves, and the names that its record keeps then. @throws UserError `bad-values` */
+export function moveOver(
+  record: Pick<PlaneRecord, 'spec' | 'earlierHosts'>,
+  spec: ClusterSpec,
+): { move?: Move; earlierHosts?: string[] } {
+  const move = moveOf(parseSpec({ ...record.spec, allowUntestedVersion: true }, 'in the record of the plane'), spec);
+  const { earlierHosts } = record;
+  if (!move || move.keeps.length === 0) return { move, earlierHosts };
+  return { move, earlierHosts: [...new Set([...move.keeps, ...(earlierHosts ?? [])])] };
+}
+
 /**
  * A change of the address that workers and people dial is told, and made when it was asked for. The record keeps the old name first, so
  * that nothing that follows takes it away.
@@ -57,8 +69,7 @@ function namesIn({ host, workerEndpoint }: ClusterSpec): string[] {
  */
 export async function announceMove(state: DeployState): Promise<void> {
   const { record, spec, held, allowDataLoss } = state;
-  const before = parseSpec({ ...record.spec, allowUntestedVersion: true }, 'in the record of the plane');
-  const move = moveOf(before, spec);
+  const { move, earlierHosts } = moveOver(record, spec);
   if (!move) return;
   const workers = await workersOf(state);
   const told = announcement(move, workers, held.cluster.namespace, state.files?.dir ?? 'tls');
@@ -72,7 +83,6 @@ export async function announceMove(state: DeployState): Promise<void> {
     });
   held.reporter.warn(words`the plane moves from ${move.before} to ${move.after}: ${told}`);
   if (move.keeps.length === 0) return;
-  const earlierHosts = [...new Set([...move.keeps, ...(record.earlierHosts ?? [])])];
   record.earlierHosts = earlierHosts;
   await updateRecord(held, (now) => ({ ...now, earlierHosts }));
 }
