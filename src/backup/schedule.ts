@@ -5,6 +5,7 @@ import { explainCallError } from '../kube/errors.ts';
 import type { InfraCluster } from '../kube/infra-cluster.ts';
 import type { ConfigMap, KubeObject, Secret } from '../kube/objects.ts';
 import { nameOf } from '../kube/objects.ts';
+import { asOwner } from '../live/lifetime.ts';
 import { openPlane } from '../live/open.ts';
 import { labelsOf, planeSelector } from '../plane/names.ts';
 import type { Reporter } from '../ui/reporter.ts';
@@ -53,7 +54,7 @@ export interface Scheduled {
  */
 export async function scheduleBackups(cluster: InfraCluster, request: ScheduleRequest): Promise<Scheduled> {
   const { to, image } = request;
-  const plane = await openPlane(cluster);
+  const [plane, owned] = await Promise.all([openPlane(cluster), asOwner(cluster)]);
   const { planeId } = plane.record;
   const times = cronOf(request.every, Number.parseInt(planeId.slice(-4), 16));
   if (to.kind === 'bucket') await keysOfSecret(cluster, to.secret);
@@ -67,10 +68,10 @@ export async function scheduleBackups(cluster: InfraCluster, request: ScheduleRe
     keep: request.keep,
     ...(to.kind === 'bucket' && { bucket: { ...to.location, secret: to.secret } }),
   };
-  const apply = async <T extends KubeObject>(object: T) => {
+  const apply = async <T extends KubeObject>(object: T, as = owned) => {
     try {
       const before = await cluster.get(object, object.metadata.name);
-      const after = await cluster.apply(object);
+      const after = await as.apply(object);
       if (before?.metadata.resourceVersion !== after.metadata.resourceVersion)
         request.reporter.line(`${nameOf(after)} ${before ? 'configured' : 'created'}`);
       return after;
@@ -79,7 +80,7 @@ export async function scheduleBackups(cluster: InfraCluster, request: ScheduleRe
     }
   };
   if (to.kind === 'volume' && !(await cluster.get(claimKind, backupsClaim)))
-    await apply(buildClaim(to.size, to.storageClass, plane.spec));
+    await apply(buildClaim(to.size, to.storageClass, plane.spec), cluster);
   const owner = await apply(
     await buildConfig(config, labelsOf(planeId, 'record', plane.spec.kubernetesVersion), image),
   );

@@ -31,6 +31,7 @@ export const anchors = [
   'storage-class',
   'storage-change',
   'image-pull-secret',
+  'lifetime',
   // While a plane is made
   'image-pull',
   'container-start',

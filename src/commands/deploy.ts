@@ -7,6 +7,7 @@ import type { InfraCluster } from '../kube/infra-cluster.ts';
 import { type DeployResult, deploy } from '../operations/deploy/deploy.ts';
 import { chooseSpecFor, type SpecChoice } from '../operations/deploy/spec-choice.ts';
 import { describeReplacement } from '../rollout/replacements.ts';
+import { formatAge } from '../ui/age.ts';
 import { formatDuration } from '../ui/reporter.ts';
 import { chooseSpec } from './options/chosen-spec.ts';
 import {
@@ -19,6 +20,7 @@ import {
   parseDuration,
   reporterOf,
 } from './options/connection.ts';
+import { parseLifetime } from './options/lifetime.ts';
 import { print } from './options/print.ts';
 import { addSpecOptions } from './options/spec-options.ts';
 
@@ -27,6 +29,8 @@ interface DeployOptions extends ConnectionOptions {
   dir: string;
   force?: boolean;
   timeout: string;
+  ttl?: string;
+  expiresAt?: string;
   output: 'text' | 'json';
   yes?: boolean;
   dryRun?: boolean;
@@ -43,6 +47,8 @@ export function configure(command: Command): void {
     .option('--dir <DIR>', 'folder for the kubeconfigs', 'tls')
     .option('--force', "overwrite files in --dir that are another cluster's")
     .option('--timeout <TIME>', 'how long the plane may take to answer', '5m')
+    .option('--ttl <TIME>', 'how long the plane lives, from now; everything of it goes then. none: it does not end')
+    .option('--expires-at <TIME>', 'the same as a moment: 2026-12-31T18:00:00+01:00')
     .option('--yes', "go on where a change costs the hosted cluster's data")
     .option('--dry-run', 'ask the infra cluster what would change, and change nothing')
     .option('--export', 'print the manifests instead of applying them')
@@ -59,6 +65,7 @@ Options that are not given again keep what the plane was deployed with; --reset 
   k8sk8s deploy -h k.example.com -n team-a                          through the infra cluster's ingress controller
   k8sk8s deploy -h 192.0.2.10 --expose nodeport -n team-a           at the address of an infra node
   k8sk8s deploy -n team-a --etcd-members 3 --replicas 2             several of everything, also later
+  k8sk8s deploy -n team-a --ttl 8h                                  ends by itself; again to put it off
   k8sk8s deploy -n team-a --dry-run                                 what would change`;
 
 async function run(command: Command): Promise<void> {
@@ -67,6 +74,7 @@ async function run(command: Command): Promise<void> {
   const { completeIn, local } = chooseSpec(command, command.opts<DeployOptions>().file);
   const options: DeployOptions = { ...command.opts<DeployOptions>(), ...local };
   const timeout = parseDuration(options.timeout, '--timeout');
+  const lifetime = parseLifetime(options, new Date());
   const cluster = connect(options);
   try {
     reporterOf(options).debug(`k8sk8s ${toolVersion()} at ${cluster.server}, namespace ${cluster.namespace}`);
@@ -80,6 +88,7 @@ async function run(command: Command): Promise<void> {
         timeout,
         signal,
         cacheFolder: cacheRoot(),
+        lifetime,
         allowDataLoss: options.yes ?? false,
         files: { dir: options.dir, force: options.force ?? false },
       });
@@ -95,18 +104,33 @@ function printResult(cluster: InfraCluster, result: DeployResult, options: Deplo
   const { replaced } = result;
   const reporter = reporterOf(options);
   const took = formatDuration(milliseconds);
-  const { planeId: plane, addresses, serverVersion: version, files, steps } = result;
+  const { planeId: plane, addresses, serverVersion: version, files, steps, lifetime } = result;
   const objects = { created, changed, unchanged: unchanged.length, replaced };
   const times = { seconds: milliseconds / 1000, steps };
-  print(options, { namespace: cluster.namespace, plane, ...addresses, version, files, ...objects, ...times }, () => {
-    if (created.length + changed.length === 0) {
-      reporter.line(`Nothing to change: all ${unchanged.length} objects are as they should be (${took}).`);
-      return;
-    }
-    reporter.line(`The hosted cluster is at ${addresses.publicServer} (${took}).`);
-    reporter.line(`Look around:   kubectl --kubeconfig=${files?.kubeconfig} get pods -A`);
-    reporter.line(`Join workers:  k8sk8s worker-config -n ${cluster.namespace}`);
-  });
+  print(
+    options,
+    { namespace: cluster.namespace, plane, ...addresses, version, lifetime, files, ...objects, ...times },
+    () => {
+      if (lifetime?.endsAt !== undefined)
+        for (const line of endLines(lifetime.endsAt, options.dir)) reporter.line(line);
+      if (created.length + changed.length === 0) {
+        reporter.line(`Nothing to change: all ${unchanged.length} objects are as they should be (${took}).`);
+        return;
+      }
+      reporter.line(`The hosted cluster is at ${addresses.publicServer} (${took}).`);
+      reporter.line(`Look around:   kubectl --kubeconfig=${files?.kubeconfig} get pods -A`);
+      reporter.line(`Join workers:  k8sk8s worker-config -n ${cluster.namespace}`);
+    },
+  );
+}
+
+/** What becomes of the plane and of what is not in its namespace. */
+function endLines(endsAt: string, dir: string): string[] {
+  const left = formatAge(Date.parse(endsAt) - Date.now());
+  return [
+    `The plane ends at ${endsAt}, in ${left}: then the infra cluster deletes all of it, the hosted cluster's data too.`,
+    `What is outside of the infra cluster stays: the files in ${dir} lead nowhere then, and workers go on running their pods until somebody stops them.`,
+  ];
 }
 
 async function printPlan(cluster: InfraCluster, choose: SpecChoice, options: DeployOptions): Promise<void> {

@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import { listPlanes } from '../operations/list.ts';
+import { formatAge } from '../ui/age.ts';
 import { table } from '../ui/table.ts';
 import { addConnectionOptions, type ConnectionOptions, contextOf, outputOption } from './options/connection.ts';
 import { print } from './options/print.ts';
@@ -14,8 +15,19 @@ async function run(options: ConnectionOptions & { output: string }): Promise<voi
     process.stderr.write(`Searched: ${searched}\n`);
     if (planes.length === 0) return 'No planes.';
     return table(
-      ['NAMESPACE', 'HOST', 'VERSION', 'PHASE', 'PLANE'],
-      planes.map((plane) => [plane.namespace, plane.host, plane.version, plane.phase, plane.plane]),
+      ['NAMESPACE', 'HOST', 'VERSION', 'PHASE', 'ENDS', 'PLANE'],
+      planes.map((plane) => [
+        plane.namespace,
+        plane.host,
+        plane.version,
+        plane.phase,
+        endOf(plane.endsAt, new Date()),
+        plane.plane,
+      ]),
     );
   });
+}
+
+function endOf(endsAt: string | undefined, now: Date): string {
+  return endsAt === undefined ? '' : `in ${formatAge(Date.parse(endsAt) - now.getTime())}`;
 }

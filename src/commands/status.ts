@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import { type Finding, factsOf } from '../base/errors.ts';
 import { words } from '../base/words.ts';
+import type { Lifetime } from '../live/lifetime.ts';
 import { probeNetwork } from '../operations/network-probe.ts';
 import { problemsOf } from '../operations/status/problems.ts';
 import { type PlaneStatus, planeStatus } from '../operations/status/status.ts';
@@ -65,6 +66,13 @@ function earlierHostsWords({ earlierHosts, hosted, namespace }: PlaneStatus): st
   });
 }
 
+function endWords({ endsAt }: Lifetime, namespace: string, now: Date): string {
+  const never = `k8sk8s deploy -n ${namespace} --ttl none`;
+  if (endsAt === undefined) return `not before its job "k8sk8s-lifetime" is deleted; to take that off: ${never}`;
+  const left = Date.parse(endsAt) - now.getTime();
+  return `at ${endsAt}, ${left > 0 ? `in ${formatAge(left)}` : 'at any moment'}, with all of its data; --ttl TIME of k8sk8s deploy changes that; never: ${never}`;
+}
+
 /** For programs: each problem with its anchor in `findings`, and as the sentence that the screen shows in `problems`. */
 function dataOf(status: PlaneStatus, findings: Finding[]): object {
   const { problem } = status.hosted;
@@ -102,6 +110,7 @@ export function render(status: PlaneStatus, problems: Finding[], now: Date): str
           ? [`asleep; wake it with: k8sk8s wake -n ${status.namespace}`]
           : ['healthy'],
     ],
+    ...(status.lifetime ? [['Ends', [endWords(status.lifetime, status.namespace, now)]] as [string, string[]]] : []),
     ['Address', [status.server]],
     ['Workers use', [`${status.workerServer}, node port ${status.nodePort}`, ...earlierHostsWords(status)]],
     ['Storage', [`${status.storage.name}: ${status.storage.loses}`]],

@@ -1,8 +1,15 @@
 import type { Command } from 'commander';
 import { renderWorkerConfig, workerConfig } from '../access/worker-config.ts';
+import { lifetimeOf, readLifetimeJob } from '../live/lifetime.ts';
 import { openPlane } from '../live/open.ts';
 import { planeSelector } from '../plane/names.ts';
-import { addConnectionOptions, type ConnectionOptions, connect, outputOption } from './options/connection.ts';
+import {
+  addConnectionOptions,
+  type ConnectionOptions,
+  connect,
+  outputOption,
+  reporterOf,
+} from './options/connection.ts';
 import { print } from './options/print.ts';
 
 export function configure(command: Command): void {
@@ -12,7 +19,12 @@ export function configure(command: Command): void {
 async function run(options: ConnectionOptions & { output: string }): Promise<void> {
   const cluster = connect(options);
   try {
-    const { spec, addresses, record } = await openPlane(cluster);
+    const [{ spec, addresses, record }, job] = await Promise.all([openPlane(cluster), readLifetimeJob(cluster)]);
+    const endsAt = lifetimeOf(job)?.endsAt;
+    if (endsAt !== undefined)
+      reporterOf(options).warn(
+        `the plane ends at ${endsAt}: its workers go on running their pods then, until somebody stops them, and find no API server`,
+      );
     const pods = await cluster.pods(planeSelector(record.planeId));
     const infraNodes = [...new Set(pods.items.flatMap(({ status }) => status?.hostIP ?? []))].sort();
     const config = workerConfig(spec, addresses, infraNodes);

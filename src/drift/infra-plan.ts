@@ -2,6 +2,7 @@ import type { ClusterSpec } from '../config/schema.ts';
 import type { InfraCluster } from '../kube/infra-cluster.ts';
 import { type KubeObject, nameOf } from '../kube/objects.ts';
 import { type Applied, applyAll, Existing, nothingApplied } from '../live/apply.ts';
+import { asOwner } from '../live/lifetime.ts';
 import { podsOf } from '../live/pods.ts';
 import type { PkiBundle } from '../pki/certificates.ts';
 import type { Addresses } from '../plane/addresses.ts';
@@ -26,7 +27,8 @@ export interface InfraPlan {
 }
 
 /** Sends what deploy would send as a dry run, the record as it is given. */
-export function planInfra(cluster: InfraCluster, record: PlaneRecord, spec: ClusterSpec): Promise<InfraPlan> {
+export async function planInfra(given: InfraCluster, record: PlaneRecord, spec: ClusterSpec): Promise<InfraPlan> {
+  const cluster = await asOwner(given);
   return undisturbed(
     async () => planOver(await Existing.read(cluster), cluster, record, spec),
     ({ before, objects }) => objects.every((object) => isOfSameMoment(before.find(object), object)),

@@ -24,7 +24,9 @@ export async function growClaims(
   storage: Storage,
   members: number,
 ): Promise<string[]> {
-  if (storage.kind === 'ephemeral' || storage.templateSize === undefined) return [];
+  if (storage.kind === 'ephemeral') return [];
+  // Claims that a StatefulSet makes have no owner from the beginning.
+  if (storage.templateSize === undefined && !cluster.owner) return [];
   const claims = existing
     .ofKind<PersistentVolumeClaim>('PersistentVolumeClaim')
     .filter((claim) => belongsTo(claim, planeId));

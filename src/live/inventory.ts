@@ -1,10 +1,10 @@
 import { explainCallError } from '../kube/errors.ts';
 import type { InfraCluster } from '../kube/infra-cluster.ts';
-import type { ConfigMap, KubeObject, Lease } from '../kube/objects.ts';
+import type { ConfigMap, Job, KubeObject, Lease } from '../kube/objects.ts';
 import { resourceOf } from '../kube/resources.ts';
 import { apiserverService, ingressName } from '../plane/addresses.ts';
 import { componentNames } from '../plane/components/lookup.ts';
-import { anyPlaneSelector, partOf, planeKinds, recordName } from '../plane/names.ts';
+import { anyPlaneSelector, lifetimeKind, lifetimeName, partOf, planeKinds, recordName } from '../plane/names.ts';
 import { type PlaneRecord, parseRecordIfWhole } from '../plane/record.ts';
 import { adminSecret } from '../plane/secrets.ts';
 
@@ -20,6 +20,8 @@ export interface Inventory {
   /** Objects of others with a name that is easily mistaken for one of ours. */
   lookalikes: KubeObject[];
   lease: Lease | undefined;
+  /** The Job by which the plane's life ends, where it does so by itself. */
+  lifetime: Job | undefined;
 }
 
 /**
@@ -38,13 +40,12 @@ export async function takeInventory(cluster: InfraCluster): Promise<Inventory> {
       );
     }
   };
-  const lists = await Promise.all([
-    ...planeKinds.map(({ apiVersion, kind }) => read(apiVersion, kind)),
+  const [lists, pods, leases, lifetime] = await Promise.all([
+    Promise.all(planeKinds.map(({ apiVersion, kind }) => read(apiVersion, kind))),
     read('v1', 'Pod', anyPlaneSelector),
     read<Lease>('coordination.k8s.io/v1', 'Lease', anyPlaneSelector),
+    cluster.get<Job>(lifetimeKind, lifetimeName),
   ]);
-  const leases = lists.pop() as Lease[];
-  const pods = lists.pop()!;
   const all = lists.flat();
   const recordObject = all.find(
     (object) => object.kind === 'ConfigMap' && object.metadata.name === recordName && isOurs(object),
@@ -59,6 +60,7 @@ export async function takeInventory(cluster: InfraCluster): Promise<Inventory> {
     otherPlanes: ours.filter((object) => !mine(object)),
     lookalikes: all.filter((object) => !isOurs(object) && isConfusing(object.metadata.name)),
     lease: leases.find((lease) => lease.metadata.name === recordName),
+    lifetime,
   };
 }
 

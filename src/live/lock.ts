@@ -9,6 +9,7 @@ import { anyPlaneSelector, partOf, recordName } from '../plane/names.ts';
 import { recordKind } from '../plane/record.ts';
 import type { Reporter } from '../ui/reporter.ts';
 import { waitAtMost } from '../ui/wait-for.ts';
+import { lifeEnded } from './lifetime.ts';
 
 const kind = { apiVersion: 'coordination.k8s.io/v1', kind: 'Lease' };
 const durationSeconds = 15;
@@ -28,6 +29,7 @@ export interface Lock {
  * was a process of this machine, else when it has not renewed the lease for 15 s, which is waited for.
  *
  * @param activity what the holder does, for the other's message: `deploy`
+ * @param options `ending`: a lease that goes with its plane, whose life has ended, is no reason to stop
  * @throws UserError `plane-busy` when another live process holds it
  */
 export async function acquireLock(
@@ -35,6 +37,7 @@ export async function acquireLock(
   activity: string,
   reporter: Reporter,
   signal: AbortSignal,
+  options: { ending?: 'allowed' } = {},
 ): Promise<Lock> {
   const identity = `${activity} by ${cluster.actor.name} (${randomBytes(3).toString('hex')})`;
   let held = await take(cluster, identity, reporter, signal).catch((error: unknown) => {
@@ -46,6 +49,9 @@ export async function acquireLock(
     try {
       held = await cluster.replace(renewed(held, identity, cluster.actor));
     } catch (error) {
+      // A lease that goes, goes with a plane whose life has ended.
+      if (isNotFound(error) && held.metadata.ownerReferences && !options.ending)
+        return lost.abort(lifeEnded(cluster.namespace));
       if (!isConflict(error)) return;
       // An earlier renewal may have arrived although its answer did not.
       const now = await cluster.get<Lease>(kind, recordName).catch(() => held);
@@ -68,9 +74,20 @@ export async function acquireLock(
       // What cannot be asked counts as a plane: a Lease that nobody holds is in nobody's way.
       const recorded = await cluster.get(recordKind, recordName).catch(() => held);
       if (!recorded) await cluster.delete(kind, recordName, held.metadata.uid);
-      else await cluster.replace({ ...held, spec: { ...held.spec, holderIdentity: '' } }).catch(() => undefined);
+      else await letGo(cluster, held, identity);
     },
   };
+}
+
+/** Also where something else of the lease was changed since, as its owner. */
+async function letGo(cluster: InfraCluster, held: Lease, identity: string): Promise<void> {
+  const free = (lease: Lease) => cluster.replace({ ...lease, spec: { ...lease.spec, holderIdentity: '' } });
+  try {
+    await free(held);
+  } catch {
+    const now = await cluster.get<Lease>(kind, recordName).catch(() => undefined);
+    if (now?.spec.holderIdentity === identity) await free(now).catch(() => undefined);
+  }
 }
 
 async function take(cluster: InfraCluster, identity: string, reporter: Reporter, signal: AbortSignal): Promise<Lease> {

@@ -1,6 +1,8 @@
 import type { InfraCluster } from '../kube/infra-cluster.ts';
+import type { OwnerReference } from '../kube/objects.ts';
 import type { Work } from '../ui/work.ts';
 import type { Held } from './held.ts';
+import { adoptAll, asOwner, isOver, readLifetimeJob } from './lifetime.ts';
 import { acquireLock } from './lock.ts';
 import { openPlane, type Plane, refuseAsleep, refuseUnfinished } from './open.ts';
 import { requireRecord } from './record.ts';
@@ -14,20 +16,30 @@ export interface HeldPlane extends Plane {
  * Runs `run` while this process holds the lock of the namespace, which may have no plane yet. The lock is given back in
  * every case, and an error that follows from an aborted signal is thrown as the reason of that signal.
  *
+ * Where the plane's life ends by itself, all that is written names its owner, and in the end every object of the plane does.
+ *
  * @param activity what the other run is told while it waits: `deploy`
- * @throws UserError `plane-busy` when another run holds the lock, or has taken it over meanwhile
+ * @param options `ending`: the operation copes with a plane whose life has ended, and makes nothing
+ * @throws UserError `plane-busy` when another run holds the lock, or has taken it over meanwhile; `lifetime`
  */
 export async function withLock<T>(
   cluster: InfraCluster,
   activity: string,
   work: Work,
   run: (held: Held) => Promise<T>,
+  options: { ending?: 'allowed' } = {},
 ): Promise<T> {
-  const lock = await orReason(work.signal, () => acquireLock(cluster, activity, work.reporter, work.signal));
+  const lock = await orReason(work.signal, () => acquireLock(cluster, activity, work.reporter, work.signal, options));
   const signal = AbortSignal.any([work.signal, lock.lost]);
   let result: T;
   try {
-    result = await orReason(signal, () => run({ ...work, signal, cluster } as Held));
+    result = await orReason(signal, async () => {
+      if (options.ending) return run({ ...work, signal, cluster } as Held);
+      const owned = await asOwner(cluster);
+      const done = await run({ ...work, signal, cluster: owned } as Held);
+      if (owned.owner) await nameOwner(cluster, owned.owner);
+      return done;
+    });
     // What was written without the lock may be overwritten by now.
     lock.lost.throwIfAborted();
   } catch (error) {
@@ -37,6 +49,12 @@ export async function withLock<T>(
   }
   await lock.release();
   return result;
+}
+
+/** Also on what controllers made. An owner that is there no more would take everything along. */
+async function nameOwner(cluster: InfraCluster, owner: OwnerReference): Promise<void> {
+  const job = await readLifetimeJob(cluster);
+  if (job?.metadata.uid === owner.uid && !isOver(job)) await adoptAll(cluster, owner);
 }
 
 /**

@@ -7,6 +7,7 @@ import kubeProxy from '../../templates/hosted/kube-proxy.yaml';
 import kubeProxyConfig from '../../templates/hosted/kube-proxy-config.yaml';
 import kubeletServingApprover from '../../templates/hosted/kubelet-serving-approver.yaml';
 import backupCronjob from '../../templates/plane/backup-cronjob.yaml';
+import lifetime from '../../templates/plane/lifetime.yaml';
 
 /** The files of templates/ that planes are made of, by their names there. */
 export const templates = {
@@ -19,6 +20,7 @@ export const templates = {
   'hosted/kube-proxy.yaml': kubeProxy,
   'hosted/kubelet-serving-approver.yaml': kubeletServingApprover,
   'plane/backup-cronjob.yaml': backupCronjob,
+  'plane/lifetime.yaml': lifetime,
 };
 
 export type TemplateName = keyof typeof templates;

@@ -25,10 +25,20 @@ export async function destroy(
   cluster: InfraCluster,
   { agreed, ...work }: Work & { agreed: PlaneRecord | undefined },
 ): Promise<{ deleted: number }> {
-  return withLock(cluster, 'destroy', work, (held) => destroyHeld(held, agreed));
+  return withLock(
+    cluster,
+    'destroy',
+    work,
+    async (held) => {
+      const { deleted } = await destroyHeld(held, agreed);
+      const { lifetime } = await takeInventory(cluster);
+      return { deleted: deleted + (await deleteAll(held, lifetime ? [lifetime] : [])) };
+    },
+    { ending: 'allowed' },
+  );
 }
 
-/** destroy in a namespace whose lock is held, and stays so: the lease is not deleted. */
+/** destroy in a namespace whose lock is held, and stays so: lease and lifetime are not deleted. */
 export async function destroyHeld(held: Held, agreed: PlaneRecord | undefined): Promise<{ deleted: number }> {
   const { owned, record: present } = await takeInventory(held.cluster);
   // With one plane gone and another made meanwhile, what was agreed to is not what is here.

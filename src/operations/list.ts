@@ -3,8 +3,9 @@ import { connectInfra } from '../kube/connect.ts';
 import type { Connection } from '../kube/connection.ts';
 import { isForbidden } from '../kube/errors.ts';
 import { InfraCluster } from '../kube/infra-cluster.ts';
-import type { ConfigMap } from '../kube/objects.ts';
-import { anyPlaneSelector, recordName } from '../plane/names.ts';
+import type { ConfigMap, Job } from '../kube/objects.ts';
+import { lifetimeOf } from '../live/lifetime.ts';
+import { anyPlaneSelector, lifetimeKind, lifetimeName, recordName } from '../plane/names.ts';
 import { type PlaneRecord, parseRecord } from '../plane/record.ts';
 
 export interface ListedPlane {
@@ -13,6 +14,8 @@ export interface ListedPlane {
   version: string;
   /** `asleep`, or the record's; `record-newer` or `record-damaged` where it cannot be read. */
   phase: string;
+  /** RFC 3339; absent where it does not end by itself. */
+  endsAt?: string;
   plane: string;
 }
 
@@ -33,23 +36,31 @@ export async function listPlanes(
           { apiVersion: 'v1', kind: 'ConfigMap' },
           { labelSelector: anyPlaneSelector, fieldSelector: `metadata.name=${recordName}` },
         )
-        .catch((error) => (isForbidden(error) ? undefined : Promise.reject(error)));
-      if (everywhere) return { planes: planesOf(everywhere.items), searched: 'the whole infra cluster' };
+        .catch(ifForbidden);
+      if (everywhere) {
+        const jobs = await lifetimesEverywhere(cluster);
+        return { planes: planesOf(everywhere.items, jobs), searched: 'the whole infra cluster' };
+      }
     }
     const found = await Promise.all(
       [first, ...others].map(async (each) => {
         try {
           // By the same connections: another kubeconfig to read and handshake to make for each of many would take seconds.
           const own = new InfraCluster(cluster.transport, each);
-          return await own.get<ConfigMap>({ apiVersion: 'v1', kind: 'ConfigMap' }, recordName);
+          const record = await own.get<ConfigMap>({ apiVersion: 'v1', kind: 'ConfigMap' }, recordName);
+          return record && { record, job: await own.get<Job>(lifetimeKind, lifetimeName).catch(ifForbidden) };
         } catch (error) {
           if (isForbidden(error) && namespace === undefined) return undefined;
           throw error;
         }
       }),
     );
+    const present = found.filter((each) => each !== undefined);
     return {
-      planes: planesOf(found.filter((object) => object !== undefined)),
+      planes: planesOf(
+        present.map(({ record }) => record),
+        present.flatMap(({ job }) => job ?? []),
+      ),
       searched: `namespace ${[first, ...others].join(', ')} (you may not list the whole infra cluster)`,
     };
   } finally {
@@ -57,8 +68,18 @@ export async function listPlanes(
   }
 }
 
-function planesOf(objects: ConfigMap[]): ListedPlane[] {
-  return objects.flatMap((object) => {
+/** A caller who may not see Jobs sees planes without their end. */
+const ifForbidden = (error: unknown): undefined | Promise<never> =>
+  isForbidden(error) ? undefined : Promise.reject(error);
+
+async function lifetimesEverywhere(cluster: InfraCluster): Promise<Job[]> {
+  const options = { labelSelector: anyPlaneSelector, fieldSelector: `metadata.name=${lifetimeName}` };
+  return (await cluster.listEverywhere<Job>(lifetimeKind, options).catch(ifForbidden))?.items ?? [];
+}
+
+function planesOf(objects: ConfigMap[], jobs: Job[]): ListedPlane[] {
+  const ends = new Map(jobs.map((job) => [job.metadata.namespace, lifetimeOf(job)?.endsAt]));
+  return objects.flatMap((object): ListedPlane[] => {
     const namespace = object.metadata.namespace ?? '';
     let record: PlaneRecord | undefined;
     try {
@@ -76,6 +97,7 @@ function planesOf(objects: ConfigMap[]): ListedPlane[] {
             host: record.spec.host,
             version: String(record.spec.kubernetesVersion ?? ''),
             phase: record.asleep ? 'asleep' : record.phase,
+            endsAt: ends.get(namespace),
             plane: record.planeId,
           },
         ]

@@ -17,6 +17,10 @@ export const planeKinds = [
 /** Name of the ConfigMap that records a plane and of the Lease that guards it. */
 export const recordName = 'k8sk8s';
 
+/** The Job that owns a plane whose life ends by itself. */
+export const lifetimeKind = { apiVersion: 'batch/v1', kind: 'Job' };
+export const lifetimeName = 'k8sk8s-lifetime';
+
 /** Name of the Secret with the plane's CAs and ServiceAccount keys: no pod mounts it but the controller-manager's, and of it only the signers. */
 export const authoritiesSecret = 'k8sk8s-ca';
 

@@ -23,7 +23,15 @@ export const requiredRights: Right[] = [
   ...['deployments', 'statefulsets'].map((resource) => ({ group: 'apps', resource, verbs: all })),
   ...['ingresses', 'networkpolicies'].map((resource) => ({ group: 'networking.k8s.io', resource, verbs: all })),
   { group: 'policy', resource: 'poddisruptionbudgets', verbs: all },
+  // Every command that changes a plane asks whether its life ends by itself.
+  { group: 'batch', resource: 'jobs', verbs: ['get'] },
   { group: 'coordination.k8s.io', resource: 'leases', verbs: ['get', 'list', 'create', 'update', 'delete'] },
+];
+
+/** What a plane that ends by itself needs besides. */
+export const lifetimeRights: Right[] = [
+  { group: 'batch', resource: 'jobs', verbs: ['get', 'create', 'patch', 'delete'] },
+  { group: 'batch', resource: 'cronjobs', verbs: ['list'] },
 ];
 
 /** A plane without an ingress still has to read ingresses, to find and delete an earlier one. */

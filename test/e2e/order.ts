@@ -25,6 +25,7 @@ export const order = [
   'backup',
   'backup-bucket',
   'sleep',
+  'lifetime',
   'seal',
   'rotate-ca',
   'rotate-exposed',

@@ -7,6 +7,7 @@ import { presentMembers } from '../../etcd/members.ts';
 import type { InfraCluster } from '../../kube/infra-cluster.ts';
 import { type Applied, applyAll, Existing, nothingApplied } from '../../live/apply.ts';
 import type { Held } from '../../live/held.ts';
+import { type Lifetime, lifetimeOf, readLifetimeJob } from '../../live/lifetime.ts';
 import { readRecord } from '../../live/record.ts';
 import { withLock } from '../../live/with-plane.ts';
 import type { Addresses } from '../../plane/addresses.ts';
@@ -16,12 +17,15 @@ import { untilBalanced } from '../../rollout/load-balancer.ts';
 import type { Replacement } from '../../rollout/replacements.ts';
 import { runSteps, type StepTime } from '../../rollout/steps.ts';
 import type { Work } from '../../ui/work.ts';
+import { settleLifetime, type WantedLifetime } from './lifetime.ts';
 import { chooseSpecFor, type SpecChoice } from './spec-choice.ts';
 import type { DeployState } from './state.ts';
 import { deploySteps } from './steps.ts';
 import { goBack, specBefore } from './way-back.ts';
 
 export interface DeployOptions extends Pick<ControlPlaneRequest, 'allowDataLoss'> {
+  /** When the plane is to end by itself, or that it is not to; left out: as it is. */
+  lifetime?: WantedLifetime;
   /** Where the kubeconfigs go; none for an operator, which has no disk. */
   files?: { dir: string; force: boolean };
   /** Where the default roles of a version are kept for the next new plane (docs/adr/0027-bootstrap-policy.md); none: nowhere. */
@@ -36,6 +40,8 @@ export interface DeployResult {
   planeId: string;
   addresses: Addresses;
   serverVersion: string;
+  /** Present where the plane ends by itself. */
+  lifetime?: Lifetime;
   /** Objects of the namespace and of the hosted cluster. */
   applied: Applied;
   /** Pods that were replaced, and why. */
@@ -58,8 +64,9 @@ export async function deploy(
 ): Promise<DeployResult> {
   const before = await chooseSpecFor(cluster, choose);
   await runPreflight(cluster, before.spec, request.reporter);
-  return withLock(cluster, 'deploy', request, async (held) => {
+  return withLock(cluster, 'deploy', request, async (locked) => {
     const { allowDataLoss, files, cacheFolder } = request;
+    const held = await settleLifetime(locked, request.lifetime, before.spec);
     const recorded = await readRecord(cluster);
     if (isDeepStrictEqual(recorded, before.recorded))
       return deployHeld(held, { spec: before.spec, allowDataLoss, files, cacheFolder });
@@ -96,6 +103,7 @@ export async function deployHeld(held: Held, options: HeldDeployRequest): Promis
       planeId: record.planeId,
       addresses,
       serverVersion,
+      lifetime: cluster.owner && lifetimeOf(await readLifetimeJob(cluster)),
       applied,
       replaced: state.replaced ?? [],
       issuedCertificates: issued,

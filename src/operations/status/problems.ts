@@ -10,12 +10,13 @@ export function problemsOf(
     PlaneStatus,
     'namespace' | 'phase' | 'asleep' | 'exposed' | 'components' | 'alarms' | 'hosted' | 'certificates'
   > &
-    Partial<Pick<PlaneStatus, 'unfinished'>>,
+    Partial<Pick<PlaneStatus, 'unfinished' | 'lifetime'>>,
 ): Finding[] {
   const { namespace, hosted } = status;
   return [
     ...phaseProblems(status),
     ...unfinishedProblems(status),
+    ...lifetimeProblems(status),
     ...(status.asleep ? awakeProblems(status) : componentProblems(status.components, namespace)),
     ...status.alarms.map((alarm) => alarmProblem(alarm, namespace)),
     ...(hosted.problem ? [hosted.problem] : []),
@@ -82,6 +83,23 @@ function unfinishedProblems({
       severity: 'fatal',
     });
   return problems;
+}
+
+/** A Job controller that counts nothing keeps a plane that somebody believes to end. */
+function lifetimeProblems({
+  lifetime,
+  namespace,
+}: Pick<PlaneStatus, 'namespace'> & Partial<Pick<PlaneStatus, 'lifetime'>>): Finding[] {
+  if (!lifetime || lifetime.counted) return [];
+  return [
+    {
+      what: "the infra cluster's Job controller has not begun to count the time until the plane ends",
+      why: 'it has just been set, or the controller does not run; the plane ends as much later',
+      fix: words`if this stays so, ask the administrator of the infra cluster; ${command('destroy', namespace)} ends the plane now`,
+      anchor: 'lifetime',
+      severity: 'warning',
+    },
+  ];
 }
 
 function certificateProblems({ certificates, namespace }: Pick<PlaneStatus, 'certificates' | 'namespace'>): Finding[] {

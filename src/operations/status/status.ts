@@ -4,6 +4,7 @@ import type { ClusterSpec } from '../../config/schema.ts';
 import { EtcdGateway } from '../../etcd/gateway.ts';
 import type { InfraCluster } from '../../kube/infra-cluster.ts';
 import type { Event } from '../../kube/objects.ts';
+import { type Lifetime, lifetimeOf, readLifetimeJob } from '../../live/lifetime.ts';
 import { openPlane } from '../../live/open.ts';
 import { daysLeft, type PkiBundle } from '../../pki/certificates.ts';
 import { inspect } from '../../pki/inspect.ts';
@@ -21,6 +22,8 @@ export interface PlaneStatus {
   phase: PlaneRecord['phase'];
   /** Since when it sleeps, RFC 3339. */
   asleep?: string;
+  /** Present where it ends by itself. */
+  lifetime?: Lifetime;
   /** Since when keys that somebody may have read are being replaced, RFC 3339. */
   exposed?: string;
   /** A command of which the last step is to come: `etcd repair`. */
@@ -66,7 +69,10 @@ const egressLimits: Record<ClusterSpec['egress'], Words[]> = {
 
 /** Everything about a plane that one screen can hold. @throws UserError `no-plane` or `plane-incomplete` */
 export async function planeStatus(cluster: InfraCluster, now = new Date()): Promise<PlaneStatus> {
-  const { record, addresses, bundle, spec, storage, connect } = await openPlane(cluster);
+  const [{ record, addresses, bundle, spec, storage, connect }, job] = await Promise.all([
+    openPlane(cluster),
+    readLifetimeJob(cluster),
+  ]);
   const hosted = record.asleep ? undefined : await connect();
   try {
     const [pods, events, answer, alarms] = await Promise.all([
@@ -89,6 +95,7 @@ export async function planeStatus(cluster: InfraCluster, now = new Date()): Prom
       plane: record.planeId,
       phase: record.phase,
       asleep: record.asleep?.since,
+      lifetime: lifetimeOf(job, now),
       exposed: record.exposed?.since,
       unfinished: Object.keys(record.unfinished ?? {}) as (keyof Unfinished)[],
       host: spec.host,

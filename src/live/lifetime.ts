@@ -1,0 +1,108 @@
+import { UserError } from '../base/errors.ts';
+import { command, words } from '../base/words.ts';
+import { explainCallError, isConflict, isNotFound } from '../kube/errors.ts';
+import type { InfraCluster } from '../kube/infra-cluster.ts';
+import { type Job, type KubeObject, nameOf, type OwnerReference } from '../kube/objects.ts';
+import { lifetimeKind, lifetimeName } from '../plane/names.ts';
+import { takeInventory } from './inventory.ts';
+
+/**
+ * When a plane ends by itself. Such a plane is owned by a Job that runs no pod (docs/adr/0043-a-life-that-ends.md). The Job's
+ * deadline is the plane's: the Job controller ends the Job, the TTL controller deletes it, and the garbage collector all that it
+ * owns.
+ */
+export interface Lifetime {
+  /** RFC 3339; absent where the Job has no deadline. */
+  endsAt?: string;
+  /** The Job controller counts the time; until then `endsAt` is as if it began now. */
+  counted: boolean;
+}
+
+export async function readLifetimeJob(cluster: InfraCluster): Promise<Job | undefined> {
+  try {
+    return await cluster.get<Job>(lifetimeKind, lifetimeName);
+  } catch (error) {
+    throw explainCallError(error, `read the job "${lifetimeName}" of namespace "${cluster.namespace}"`);
+  }
+}
+
+/** The Job's deadline counts from when its controller saw it first. Pure. @returns undefined without a Job */
+export function lifetimeOf(job: Job | undefined, now = new Date()): Lifetime | undefined {
+  if (!job) return undefined;
+  const { startTime } = job.status ?? {};
+  const seconds = job.spec?.activeDeadlineSeconds;
+  const begin = startTime ? Date.parse(startTime) : now.getTime();
+  return {
+    ...(seconds !== undefined && { endsAt: new Date(begin + seconds * 1000).toISOString().replace('.000Z', 'Z') }),
+    counted: startTime !== undefined,
+  };
+}
+
+/** Whether the deadline has passed, or somebody has deleted the Job: its objects are being deleted, or will be at once. */
+export function isOver({ metadata, status }: Job): boolean {
+  return (
+    metadata.deletionTimestamp !== undefined ||
+    status?.conditions?.some(
+      ({ type, status: is }) => is === 'True' && ['Failed', 'FailureTarget', 'Complete'].includes(type),
+    ) === true
+  );
+}
+
+export function ownerReference({ metadata: { name, uid } }: Job): OwnerReference {
+  return { ...lifetimeKind, name, uid: uid! };
+}
+
+/**
+ * The cluster as everything that belongs to its plane has to be written: with the plane's owner, where its life ends by itself.
+ *
+ * @throws UserError `lifetime` for a plane whose life has just ended: what were made now, would go too
+ */
+export async function asOwner(cluster: InfraCluster): Promise<InfraCluster> {
+  const job = await readLifetimeJob(cluster);
+  if (!job) return cluster;
+  if (isOver(job)) throw lifeEnded(cluster.namespace);
+  return cluster.ownedBy(ownerReference(job));
+}
+
+export function lifeEnded(namespace: string): UserError {
+  return new UserError({
+    what: `the life of the plane in namespace "${namespace}" has ended`,
+    why: `its deadline has passed, or its job "${lifetimeName}" was deleted: the infra cluster deletes everything that the job owned`,
+    fix: words`wait until it is gone (${command('destroy', namespace)} waits too, and deletes what is left), then make a new one`,
+    anchor: 'lifetime',
+  });
+}
+
+/** Names the owner on all of the plane's objects that do not name it: they were there before it, or a controller made them. */
+export async function adoptAll(cluster: InfraCluster, owner: OwnerReference): Promise<void> {
+  const { owned, lease } = await takeInventory(cluster);
+  const without = [...owned, ...(lease ? [lease] : [])].filter((object) => !isOwnedBy(object, owner));
+  await Promise.all(without.map((object) => changeOwners(cluster, object, (owners) => [...owners, owner])));
+}
+
+export function isOwnedBy({ metadata }: KubeObject, { uid }: OwnerReference): boolean {
+  return metadata.ownerReferences?.some((each) => each.uid === uid) === true;
+}
+
+/** Changes the owners of one object; one that is gone, or was made anew meanwhile, is left alone. */
+export async function changeOwners(
+  cluster: InfraCluster,
+  object: KubeObject,
+  change: (owners: OwnerReference[]) => OwnerReference[],
+): Promise<void> {
+  const { name, uid } = object.metadata;
+  let now: KubeObject | undefined = object;
+  for (let attempt = 1; now?.metadata.uid === uid; attempt++) {
+    const ownerReferences = change(now?.metadata.ownerReferences ?? []);
+    const resourceVersion = now?.metadata.resourceVersion;
+    try {
+      await cluster.merge(object, name, { metadata: { uid, resourceVersion, ownerReferences } });
+      return;
+    } catch (error) {
+      if (isNotFound(error)) return;
+      if (!isConflict(error) || attempt === 5)
+        throw explainCallError(error, `change the owner of ${nameOf(object)} in namespace "${cluster.namespace}"`);
+      now = await cluster.get(object, name);
+    }
+  }
+}
