@@ -2,6 +2,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { cacheRoot } from '../src/base/cache-root.ts';
+import { knownMinors } from '../src/config/versions.ts';
 import { writeImage } from '../src/sandbox/artifacts/archive.ts';
 import { architecture, binaryPath } from '../src/sandbox/artifacts/cache.ts';
 import { addBusybox, baseRootfs } from '../src/sandbox/artifacts/rootfs.ts';
@@ -9,17 +10,35 @@ import { inside } from '../src/sandbox/machine.ts';
 import { requireState } from '../src/sandbox/state.ts';
 import { imageReferences, versions } from '../src/sandbox/versions.ts';
 
-const infraMachines = (sandbox: string) => requireState(sandbox).machines.filter(({ role }) => role === 'infra');
+const machinesOf = (sandbox: string, role: 'infra' | 'worker') =>
+  requireState(sandbox).machines.filter((machine) => machine.role === role);
 const ctr = ['ctr', '-a', '/run/containerd/containerd.sock', '-n', 'k8s.io', 'images'];
 
 type Component = 'kube-apiserver' | 'kube-controller-manager' | 'kube-scheduler';
 
-/** A component that says to be another version of the same length, on all infra machines: to a plane, a newer release. */
+/** A component that says to be another version of the same length, on all infra machines: to a plane, another release. */
 export async function renamedImage(sandbox: string, component: Component, version: string): Promise<void> {
   const program = readFileSync(binaryPath(cacheRoot(), 'kubernetes', versions.kubernetes, component));
   const [before, after] = [Buffer.from(`v${versions.kubernetes}`), Buffer.from(`v${version}`)];
   for (let at = program.indexOf(before); at >= 0; at = program.indexOf(before, at + 1)) after.copy(program, at);
   await image(sandbox, component, version, program);
+}
+
+/** Version that `makeOlderRelease` gives to programs of the newest release: the step to the next minor without building another one. */
+export const olderRelease = `${knownMinors[1]!.minor}.9`;
+
+/** Images of `olderRelease` for planes and their workers. A worker machine that left a plane has its own no more. */
+export async function makeOlderRelease(sandbox: string): Promise<void> {
+  for (const component of ['kube-apiserver', 'kube-controller-manager', 'kube-scheduler'] as const)
+    await renamedImage(sandbox, component, olderRelease);
+  await retaggedKubeProxy(sandbox, olderRelease);
+}
+
+/** kube-proxy's image under the tag of another version too, on all worker machines. */
+async function retaggedKubeProxy(sandbox: string, version: string): Promise<void> {
+  const [before, after] = [versions.kubernetes, version].map(imageReferences['kube-proxy']);
+  for (const machine of machinesOf(sandbox, 'worker'))
+    await inside(machine, [...ctr, 'tag', '--force', before!, after!]);
 }
 
 /** An image on all infra machines that answers for its version, and otherwise ends with these words. */
@@ -44,7 +63,7 @@ async function image(sandbox: string, component: Component, version: string, pro
     const archive = path.join(folder, 'image.tar');
     const references = [imageReferences[component](version)];
     await writeImage(archive, rootfs, { references, architecture: architecture() });
-    for (const machine of infraMachines(sandbox)) await inside(machine, [...ctr, 'import', archive]);
+    for (const machine of machinesOf(sandbox, 'infra')) await inside(machine, [...ctr, 'import', archive]);
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }

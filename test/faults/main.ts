@@ -5,6 +5,7 @@ import { reportError } from '../../src/commands/options/report.ts';
 import { sandboxUp } from '../../src/sandbox/up.ts';
 import { terminalReporter } from '../../src/ui/terminal.ts';
 import { machineLine, machineState } from '../bench/machine.ts';
+import { makeOlderRelease, olderRelease } from '../images.ts';
 import { measureBare } from './bare.ts';
 import { versionBefore } from './command-kills.ts';
 import { type OperationName, operationNames } from './matrix.ts';
@@ -21,6 +22,7 @@ interface Options {
   skip: string;
   operation?: OperationName[];
   triples: string;
+  relabelled?: boolean;
   servers: string;
   rounds: string;
   nodeDeaths: string;
@@ -48,7 +50,7 @@ async function run(options: Options): Promise<void> {
     matrix: {
       operations: oneOf(options.operation, '--operation', operationNames),
       triples: whole(options.triples, '--triples', 1),
-      from: versionBefore,
+      from: options.relabelled ? olderRelease : versionBefore,
       random: () => seededRandom(seed),
     },
     servers: whole(options.servers, '--servers', 1),
@@ -57,13 +59,14 @@ async function run(options: Options): Promise<void> {
     fullVolumes: options.fullVolumes ?? false,
   };
   if (options.bare) return bare(extent.rounds, seed, minutes);
-  const upgrades =
-    (extent.parts.includes('kills') && extent.kills.commands.includes('upgrade')) ||
-    (extent.parts.includes('matrix') && extent.matrix.operations.includes('upgrade'));
+  const killsUpgrade = extent.parts.includes('kills') && extent.kills.commands.includes('upgrade');
+  const matrixUpgrades = extent.parts.includes('matrix') && extent.matrix.operations.includes('upgrade');
+  const builds = killsUpgrade || (matrixUpgrades && !options.relabelled);
   const state = await sandboxUp(
-    { name: options.sandbox, workers: 0, infraNodes: 3, alsoVersions: upgrades ? [versionBefore] : [] },
+    { name: options.sandbox, workers: 0, infraNodes: 3, alsoVersions: builds ? [versionBefore] : [] },
     reporter,
   );
+  if (matrixUpgrades && options.relabelled) await makeOlderRelease(options.sandbox);
   const started = new Date();
   const deadline = started.getTime() + minutes * 60_000;
   const stop = stopping();
@@ -156,6 +159,10 @@ const program = new Command('faults')
   .option('--skip <N>', 'leave out what an earlier run with the same --seed and --points tried of a sample', '0')
   .option('--operation <NAME...>', `operations of the matrix: ${operationNames.join(', ')}`)
   .option('--triples <N>', 'pairs of those to try: the first killed, the second run, the first run again', '8')
+  .option(
+    '--relabelled',
+    'upgrade in the matrix from the newest release under an older number: nothing is built for it',
+  )
   .option('--servers <N>', 'bad servers to try', '1000')
   .option('--rounds <N>', 'kills of each component while clients write', '20')
   .option('--node-deaths <N>', 'deaths of an infra node meanwhile, with everything that anybody has on it', '0')

@@ -1,4 +1,4 @@
-import { newest } from '../../src/config/versions.ts';
+import { isTested, newest } from '../../src/config/versions.ts';
 import { readRecord } from '../../src/live/record.ts';
 import { keyStatus } from '../../src/operations/keys/service-account-key.ts';
 import { at, type KillPoint, killPointsOf, nameOfPoint } from './kill-points.ts';
@@ -215,7 +215,9 @@ class Matrix {
       if (record.asleep) await succeed(this.#place, 'wake');
       return;
     }
-    const version = upgrades ? ['--kubernetes-version', this.#extent.from] : [];
+    const { from } = this.#extent;
+    const untested = isTested(from) ? [] : ['--allow-untested-version'];
+    const version = upgrades ? ['--kubernetes-version', from, ...untested] : [];
     expectSuccess(await this.#place.deploy({}, ...storage, ...version));
     await mark(this.#place);
   }
