@@ -94,7 +94,7 @@ describe('deploy', () => {
           'deployment',
           'kube-scheduler',
           '-o',
-          'jsonpath={.spec.template.spec.containers[0].args}',
+          'jsonpath={.spec.template.spec.containers[?(@.name=="kube-scheduler")].args}',
         )
       ).stdout;
     succeeded(await home.k8sk8s('deploy', '--scheduler-arg', 'v=1'));
@@ -283,7 +283,7 @@ describe('a plane whose pods die', () => {
             '-l',
             'app.kubernetes.io/name=kube-apiserver',
             '-o',
-            'jsonpath={range .items[*]}{.spec.nodeName} {.status.containerStatuses[0].ready} {.metadata.deletionTimestamp}{"\\n"}{end}',
+            'jsonpath={range .items[*]}{.spec.nodeName} {.status.containerStatuses[?(@.name=="kube-apiserver")].ready} {.metadata.deletionTimestamp}{"\\n"}{end}',
           )
         ).stdout.trim();
         expect(now).toMatch(/^\S+ true$/);

@@ -14,6 +14,8 @@ import { changedNothing, eventually, Namespace, run, sandboxCommand, succeeded }
 
 const host = 'rotate-ca.e2e.test';
 const all = process.env.K8SK8S_TEST === 'all';
+/** In short, until it has a place in `npm test`: docs/testing.md. */
+const short = all || process.env.K8SK8S_TEST === 'short';
 const slow = { timeout: 900_000 };
 /** Authorities that no worker and no person knows. */
 const quiet = ['etcd-ca', 'etcd-peer-ca', 'front-proxy-ca'];
@@ -27,7 +29,7 @@ beforeAll(async () => {
 });
 
 afterAll(async () => {
-  if (all) await sandboxCommand(['join', '--leave', '-n', home.name], home);
+  if (short) await sandboxCommand(['join', '--leave', '-n', home.name], home);
   await home.k8sk8s('destroy', '--yes');
 });
 
@@ -153,9 +155,10 @@ describe('authorities that only components know', slow, () => {
   });
 });
 
-describe.runIf(all)('authorities that workers and people know', slow, () => {
+describe.runIf(short)('authorities that workers and people know', slow, () => {
   const old = (...args: string[]) => home.hosted(['--kubeconfig=old.kubeconfig', ...args]);
-  const ready = () => eventually(120, async () => expect(await home.ask('get', 'nodes')).toMatch(/^worker-1 +Ready /m));
+  const ready = () =>
+    eventually(120, async () => expect(await home.ask('get', 'nodes')).toMatch(/^worker-\d+ +Ready /m));
   /** Log of kube-proxy, through the API server and the kubelet: both show each other certificates. */
   const logs = () => home.ask('logs', '-n', 'kube-system', 'daemonset/kube-proxy', '--tail=1');
   const restarts = async () =>
@@ -212,12 +215,12 @@ describe.runIf(all)('authorities that workers and people know', slow, () => {
   test('while the worker was not told, the old ones stay', async () => {
     const answer = await home.k8sk8s('certs', 'rotate-ca');
     expect(answer.code).toBe(1);
-    expect(answer).toEqual(refused('clients-untold', 'worker worker-1'));
+    expect(answer).toEqual(refused('clients-untold', /worker worker-\d/));
     await ready();
     succeeded(await old('get', 'nodes'));
   });
 
-  test('once it was told, a person is asked, and only what is of the old ones is refused', async () => {
+  test.runIf(all)('once it was told, a person is asked, and only what is of the old ones is refused', async () => {
     await visitWorker(home);
     await home.rolledOut('kubelet-serving-approver', 180, 'kube-system');
     await home.rolledOut('kube-dns', 180, 'kube-system');
@@ -247,7 +250,7 @@ describe.runIf(all)('authorities that workers and people know', slow, () => {
     await eventually(120, logs);
     // Longer than a kubelet may be silent before its node is not Ready: what it says is heard.
     const renewed = () =>
-      home.ask('get', 'lease', '-n', 'kube-node-lease', 'worker-1', '-o', 'jsonpath={.spec.renewTime}');
+      home.ask('get', 'lease', '-n', 'kube-node-lease', '-o', 'jsonpath={.items[*].spec.renewTime}');
     const before = await renewed();
     await eventually(60, async () => expect(await renewed()).not.toBe(before));
     await ready();
@@ -256,7 +259,7 @@ describe.runIf(all)('authorities that workers and people know', slow, () => {
     changedNothing(await home.k8sk8s('deploy'));
   });
 
-  test('another visit, and the worker trusts the old ones no more', async () => {
+  test.runIf(all)('another visit, and the worker trusts the old ones no more', async () => {
     await visitWorker(home);
     await ready();
     await eventually(120, logs);

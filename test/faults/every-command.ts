@@ -136,6 +136,30 @@ export async function runEveryChange(place: Place, search: SecretSearch, from: s
   await place.cluster.delete({ apiVersion: 'v1', kind: 'PersistentVolumeClaim' }, backupsClaim);
 }
 
+/** A minute of those that print much, or have keys and passphrases in hand. */
+export async function runInShort(place: Place, search: SecretSearch): Promise<void> {
+  await keyFiles(place, search);
+  const passphrase = ['--passphrase-file', 'passphrase'];
+  await runAll(place, [
+    does('status', '--output', 'json'),
+    does('certs', 'status', '--output', 'json'),
+    does('kubeconfig', '--verbose'),
+    does('worker-config'),
+    does('token', 'create', '--write'),
+    does('user', 'create', 'bob', '--cluster-role', 'view', '--file', 'bob.kubeconfig'),
+    does('deploy', '--verbose', '--export'),
+    does('backup', 'create', 'sealed.backup', ...passphrase, '--verbose'),
+    local(does('backup', 'verify', 'sealed.backup', ...passphrase)),
+    does('encrypt', 'rotate', '--verbose'),
+  ]);
+  await search.collect();
+  await runAll(place, [
+    does('deploy', '--seal', 'passphrase-file', '--seal-file', 'passphrase', '--verbose'),
+    fails(2, 'certs', 'renew', '--name', 'scheduler', '--seal-file', 'other', '--verbose'),
+  ]);
+  await search.collect();
+}
+
 /** What closes backups and the CA's key, in the place's folder; the search knows it from now on. */
 async function keyFiles(place: Place, search: SecretSearch): Promise<{ recipient: string }> {
   const write = (file: string, secret: string) => {
