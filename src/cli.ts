@@ -19,6 +19,7 @@ const commands: [name: string, description: string, load: () => Promise<CommandM
   ['backup', 'make, check and list backups of planes', () => import('./commands/backup.ts')],
   ['restore', 'bring a plane back from a backup', () => import('./commands/restore.ts')],
   ['diff', 'what is not as it was deployed; exit code 1 when something is not', () => import('./commands/diff.ts')],
+  ['class', 'a plane for every student of a roster', () => import('./commands/class.ts')],
   ['list', 'planes in the namespaces that you may read', () => import('./commands/list.ts')],
   ['logs', "the log of a plane's component", () => import('./commands/logs.ts')],
   ['kubeconfig', "write a plane's kubeconfig, or merge it into another", () => import('./commands/kubeconfig.ts')],

@@ -32,6 +32,7 @@ export const anchors = [
   'storage-change',
   'image-pull-secret',
   'lifetime',
+  'class',
   // While a plane is made
   'image-pull',
   'container-start',

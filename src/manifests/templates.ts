@@ -8,6 +8,8 @@ import kubeProxyConfig from '../../templates/hosted/kube-proxy-config.yaml';
 import kubeletServingApprover from '../../templates/hosted/kubelet-serving-approver.yaml';
 import backupCronjob from '../../templates/plane/backup-cronjob.yaml';
 import lifetime from '../../templates/plane/lifetime.yaml';
+import classNamespace from '../../templates/rights/class.yaml';
+import namespaceAdmin from '../../templates/rights/namespace-admin.yaml';
 
 /** The files of templates/ that planes are made of, by their names there. */
 export const templates = {
@@ -21,6 +23,8 @@ export const templates = {
   'hosted/kubelet-serving-approver.yaml': kubeletServingApprover,
   'plane/backup-cronjob.yaml': backupCronjob,
   'plane/lifetime.yaml': lifetime,
+  'rights/class.yaml': classNamespace,
+  'rights/namespace-admin.yaml': namespaceAdmin,
 };
 
 export type TemplateName = keyof typeof templates;

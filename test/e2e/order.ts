@@ -26,6 +26,7 @@ export const order = [
   'backup-bucket',
   'sleep',
   'lifetime',
+  'class',
   'seal',
   'rotate-ca',
   'rotate-exposed',

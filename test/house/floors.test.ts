@@ -7,6 +7,7 @@ import { rooms } from './rooms.ts';
 const composed: Record<string, string[]> = {
   'operations/restore': ['operations/deploy', 'operations/destroy'],
   'operations/keys': ['operations/keys'],
+  'operations/class': ['operations/deploy', 'operations/destroy', 'operations/status'],
 };
 
 interface Import {

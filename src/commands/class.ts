@@ -1,0 +1,242 @@
+import path from 'node:path';
+import type { Command } from 'commander';
+import { dump } from 'js-yaml';
+import { cacheRoot } from '../base/cache-root.ts';
+import { createClass, resetPlane } from '../operations/class/create.ts';
+import { endClass } from '../operations/class/end.ts';
+import { writeHandout } from '../operations/class/handout.ts';
+import { classObjects } from '../operations/class/namespaces.ts';
+import { demandAll, forEach, type Student } from '../operations/class/queue.ts';
+import { classStatus, type StudentStatus } from '../operations/class/status.ts';
+import type { SpecChoice } from '../operations/deploy/spec-choice.ts';
+import { sleepPlane, wakePlane } from '../operations/sleep.ts';
+import type { PlaneRecord } from '../plane/record.ts';
+import { formatAge } from '../ui/age.ts';
+import { table } from '../ui/table.ts';
+import { explained } from '../ui/words.ts';
+import { chooseSpec } from './options/chosen-spec.ts';
+import {
+  addClassOptions,
+  addLessonOptions,
+  type ClassOptions,
+  chosenStudents,
+  keepSettings,
+  readClass,
+  removeFolders,
+  teach,
+} from './options/class-options.ts';
+import { confirm } from './options/confirm.ts';
+import { outputOption, reporterOf } from './options/connection.ts';
+import { parseLifetime } from './options/lifetime.ts';
+import { print } from './options/print.ts';
+import { addSpecOptions } from './options/spec-options.ts';
+
+interface CreateOptions extends ClassOptions {
+  namespaces?: boolean;
+  force?: boolean;
+  ttl?: string;
+  expiresAt?: string;
+  output: string;
+}
+
+interface Confirmed extends ClassOptions {
+  yes?: boolean;
+  output: string;
+}
+
+export function configure(command: Command): void {
+  const add = (name: string, description: string) => addClassOptions(command.command(name).description(description));
+  const create = add('create', 'make, or mend, a plane for every student of a roster');
+  addSpecOptions(create);
+  addLessonOptions(create, '5m')
+    .option('--namespaces', 'take namespaces that are there, and make none')
+    .option('--ttl <TIME>', 'how long the planes live, from now; none: they do not end')
+    .option('--expires-at <TIME>', 'the same as a moment: 2026-12-31T18:00:00+01:00')
+    .option('--force', 'begin also where the nodes have no room for the pods of all planes')
+    .addOption(outputOption())
+    .addHelpText('after', examples)
+    .action(runCreate);
+  add('rights', 'what the administrator of the infra cluster makes for a class')
+    .requiredOption('--export', 'print it: namespaces, quotas, Roles and RoleBindings')
+    .option('--teacher <USER>', 'user of the infra cluster who has these rights in each of the namespaces')
+    .action(runRights);
+  add('status', 'the plane of each student; exit code 1 when something is wrong')
+    .addOption(outputOption())
+    .action(runStatus);
+  addLessonOptions(add('reset', 'make the plane of a student anew, without its data').argument('<STUDENT>'), '5m')
+    .option('--yes', 'do not ask')
+    .addOption(outputOption())
+    .action(runReset);
+  addLessonOptions(add('sleep', 'end the pods of all planes, or of one').argument('[STUDENT]'), '2m').action(runSleep);
+  addLessonOptions(add('wake', 'give all planes, or one, their pods back').argument('[STUDENT]'), '5m').action(runWake);
+  add('handout', 'a kubeconfig and a page to print for every student').addOption(outputOption()).action(runHandout);
+  addLessonOptions(add('end', 'take all planes away, or that of one student').argument('[STUDENT]'), '3m')
+    .option('--yes', 'do not ask')
+    .addOption(outputOption())
+    .action(runEnd);
+}
+
+const examples = `
+The planes are of the profile lite, unless another one is given. Options that are not given again keep what a plane was deployed with.
+
+  k8sk8s class create -f linux.csv -h '{student}.k.example.com'     a plane for each line, two made at a time
+  k8sk8s class create -f linux.csv                                  again, when the roster has changed
+  k8sk8s class handout -f linux.csv                                 linux/STUDENT/kubeconfig and page.html`;
+
+async function runCreate(_: unknown, command: Command): Promise<void> {
+  const options = command.opts<CreateOptions>();
+  const lifetime = parseLifetime(options, new Date());
+  const { host } = options;
+  // The pattern is no host yet.
+  command.setOptionValue('host', undefined);
+  if (options.profile === undefined) command.setOptionValueWithSource('profile', 'lite', 'cli');
+  const of = readClass({ ...options, host });
+  await keepSettings(of.dir, {
+    namespace: options.namespace ?? `${of.name}-{student}`,
+    ...(host !== undefined && { host }),
+  });
+  const { outcomes, counted } = await teach(options, of.students, (lesson) =>
+    createClass(lesson, {
+      name: of.name,
+      students: of.students,
+      choose: (student) => specOf(command, student),
+      folder: (student) => path.join(of.dir, student.name),
+      lifetime,
+      cacheFolder: cacheRoot(),
+      existing: options.namespaces ?? false,
+      force: options.force ?? false,
+    }),
+  );
+  const reporter = reporterOf(options);
+  if (!counted && !options.force)
+    reporter.warn('the pods that the nodes take were not counted: nodes may not be listed with your rights');
+  for (const { name, namespace } of of.former)
+    reporter.warn(
+      `"${name}" is not on the roster any more (namespace ${namespace}): k8sk8s class end -f ${options.file} ${name} takes the plane away`,
+    );
+  const results = demandAll(outcomes, 'are not as they were to be');
+  const data = of.students.map(({ name, namespace }, index) => ({
+    student: name,
+    namespace,
+    server: results[index]!.addresses.publicServer,
+    kubeconfig: results[index]!.files?.kubeconfig,
+    created: results[index]!.applied.created.length,
+    changed: results[index]!.applied.changed.length,
+  }));
+  print(options, { class: of.name, students: data }, () =>
+    reporter.line(`${data.length} planes are available. For the students: k8sk8s class handout -f ${options.file}`),
+  );
+}
+
+/** The given options over what the plane has, with the host of the student. */
+function specOf(command: Command, { namespace, host }: Student): SpecChoice {
+  const choose = chooseSpec(command, undefined).completeIn(namespace);
+  return (recorded) => {
+    const before = recorded ?? ({ phase: 'deploying', spec: {} } as unknown as PlaneRecord);
+    return choose({ ...before, spec: { ...before.spec, host } });
+  };
+}
+
+function runRights(options: ClassOptions & { teacher?: string }): void {
+  const of = readClass(options);
+  const objects = of.students.flatMap((student) =>
+    classObjects(
+      of.name,
+      student,
+      [options.teacher, student.user].filter((user) => user !== undefined),
+    ),
+  );
+  process.stdout.write(objects.map((object) => `---\n${dump(object, { noRefs: true, lineWidth: -1 })}`).join(''));
+}
+
+async function runStatus(options: ClassOptions & { output: string }): Promise<void> {
+  const of = readClass(options);
+  const statuses = await teach({ ...options, quiet: true }, of.students, (lesson) => classStatus(lesson, of.students));
+  print(options, { class: of.name, students: statuses }, () => renderStatus(statuses, new Date()));
+  if (statuses.some(({ healthy }) => !healthy)) process.exitCode = 1;
+}
+
+function renderStatus(statuses: StudentStatus[], now: Date): string {
+  return table(
+    ['STUDENT', 'NAMESPACE', 'HOST', 'STATE', 'WORKERS', 'ENDS', 'PROBLEM'],
+    statuses.map(({ student, namespace, host, state, workers, endsAt, problems }) => [
+      student,
+      namespace,
+      host,
+      state,
+      workers ? `${workers.ready}/${workers.all}` : '',
+      endsAt === undefined ? '' : `in ${formatAge(Date.parse(endsAt) - now.getTime())}`,
+      problems[0] ? explained(problems[0]).split('\n')[0]! : '',
+    ]),
+  );
+}
+
+async function runReset(name: string, options: Confirmed): Promise<void> {
+  const of = readClass(options);
+  const [student] = chosenStudents(of, name);
+  if (!options.yes) await confirm(`make the plane of "${name}" anew`, 'All of its data is lost.');
+  const folder = path.join(of.dir, name);
+  const outcomes = await teach(options, [student!], (lesson) =>
+    resetPlane(student!, lesson, { folder, cacheFolder: cacheRoot() }),
+  );
+  const [result] = demandAll(outcomes, 'is not there again');
+  print(options, { student: name, plane: result!.planeId, kubeconfig: result!.files?.kubeconfig }, () =>
+    reporterOf(options).line(
+      `The plane of "${name}" is new, and so is its kubeconfig: k8sk8s class handout -f ${options.file}`,
+    ),
+  );
+}
+
+async function runSleep(name: string | undefined, options: ClassOptions): Promise<void> {
+  const of = readClass(options);
+  const students = chosenStudents(of, name);
+  const outcomes = await teach(options, students, (lesson) =>
+    forEach(students, lesson, ['falling asleep', 'asleep'], (cluster, _, work) => sleepPlane(cluster, work)),
+  );
+  reporterOf(options).line(`${demandAll(outcomes, 'do not sleep').length} planes sleep.`);
+}
+
+async function runWake(name: string | undefined, options: ClassOptions): Promise<void> {
+  const of = readClass(options);
+  const students = chosenStudents(of, name);
+  const outcomes = await teach(options, students, (lesson) =>
+    forEach(students, lesson, ['waking', 'awake'], (cluster, _, work) => wakePlane(cluster, work)),
+  );
+  reporterOf(options).line(`${demandAll(outcomes, 'are not awake').length} planes are awake.`);
+}
+
+async function runHandout(options: ClassOptions & { output: string }): Promise<void> {
+  const of = readClass(options);
+  const outcomes = await teach(options, of.students, (lesson) =>
+    forEach(of.students, lesson, ['writing', 'written'], (cluster, student) =>
+      writeHandout(cluster, of.name, student, path.join(of.dir, student.name)),
+    ),
+  );
+  const files = demandAll(outcomes, 'have no files');
+  print(options, { class: of.name, files }, () =>
+    reporterOf(options).line(
+      `A kubeconfig and a page to print for each of ${files.length} students are in ${of.dir}/STUDENT.`,
+    ),
+  );
+}
+
+async function runEnd(name: string | undefined, options: Confirmed): Promise<void> {
+  const of = readClass(options);
+  const students = name === undefined ? [...of.students, ...of.former] : chosenStudents(of, name, of.former);
+  if (!options.yes)
+    await confirm(`take away ${students.length} planes of class "${of.name}"`, 'All of their data is lost.');
+  const outcomes = await teach(options, students, (lesson) => endClass(lesson, of.name, students));
+  removeFolders(
+    of.dir,
+    outcomes.flatMap((outcome) => ('result' in outcome ? [outcome.student.name] : [])),
+  );
+  const ended = demandAll(outcomes, 'are not gone');
+  const deleted = ended.reduce((sum, each) => sum + each.deleted, 0);
+  const stay = ended.filter(({ namespaceGone }) => !namespaceGone).map(({ namespace }) => namespace);
+  print(options, { class: of.name, students: ended, left: 0 }, () => {
+    const reporter = reporterOf(options);
+    reporter.line(`${ended.length} planes, ${deleted} objects deleted, 0 left.`);
+    if (stay.length > 0)
+      reporter.line(`Namespaces that stay, as they were not made here or you may not delete them: ${stay.join(', ')}`);
+  });
+}

@@ -1,0 +1,164 @@
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, rmSync } from 'node:fs';
+import path from 'node:path';
+import type { Command } from 'commander';
+import * as z from 'zod';
+import { filePaths } from '../../access/files.ts';
+import { didYouMean } from '../../base/did-you-mean.ts';
+import { UserError } from '../../base/errors.ts';
+import { fileError } from '../../base/file-error.ts';
+import { connectInfra } from '../../kube/connect.ts';
+import { writeFileAtomically } from '../../kubeconfig/write.ts';
+import { pageFile } from '../../operations/class/handout.ts';
+import type { Lesson, Student } from '../../operations/class/queue.ts';
+import { LiveBoard } from '../../ui/board.ts';
+import type { Patience } from '../../ui/work.ts';
+import { type ConnectionOptions, contextOf, interruption, parseDuration } from './connection.ts';
+import { readRoster } from './roster.ts';
+import { thisProcess } from './this-process.ts';
+
+/** Options of every command of a class. */
+export interface ClassOptions extends ConnectionOptions {
+  file: string;
+  name?: string;
+  dir?: string;
+  host?: string;
+  parallel?: string;
+  timeout?: string;
+}
+
+export interface ClassFile {
+  name: string;
+  students: Student[];
+  /** Folder with a folder for each student. */
+  dir: string;
+  /** Students who have a folder and are not on the roster any more. */
+  former: Student[];
+}
+
+/** What later commands need not be told again. */
+const settings = z.object({ namespace: z.string(), host: z.string().optional() });
+
+/** Options that say which class, and where its infra cluster is. */
+export function addClassOptions(command: Command): Command {
+  return command
+    .helpOption('--help', 'show help')
+    .requiredOption('-f, --file <FILE>', 'the roster, CSV or YAML: student, and as wanted title, user, namespace, host')
+    .option('--name <CLASS>', "of the class; default: the roster's file name")
+    .option('-n, --namespace <PATTERN>', 'namespace of each student; default CLASS-{student}, then as it was')
+    .option('--dir <DIR>', 'folder with a folder for each student; default: the name of the class')
+    .option('--kubeconfig <FILE>', 'kubeconfig of the infra cluster; default KUBECONFIG or ~/.kube/config')
+    .option('--context <NAME>', 'context of the kubeconfig; default its current one');
+}
+
+/** For commands that work on the planes. */
+export function addLessonOptions(command: Command, timeout: string): Command {
+  return command
+    .option('--parallel <N>', 'how many planes are worked on at once', '2')
+    .option('--timeout <TIME>', 'how long one plane may take at a time', timeout)
+    .option('--quiet', 'only warnings and errors');
+}
+
+/** The class of a roster, with what an earlier command was told. @throws UserError (kind `usage`) */
+export function readClass(options: ClassOptions): ClassFile {
+  const name =
+    options.name ??
+    path
+      .basename(options.file)
+      .replace(/\.[^.]*$/, '')
+      .toLowerCase();
+  if (!/^[a-z0-9]([-a-z0-9]{0,30}[a-z0-9])?$/.test(name))
+    throw usage(`"${name}" is no name for a class`, 'give --name with at most 32 lower-case letters, digits and -');
+  const dir = options.dir ?? name;
+  const before = readSettings(dir);
+  const patterns = {
+    namespace: options.namespace ?? before?.namespace ?? `${name}-{student}`,
+    host: options.host ?? before?.host,
+  };
+  // What a roster's namespaces are does not depend on hosts, which a command other than create need not know.
+  const students = readRoster(options.file, { ...patterns, host: patterns.host ?? '{student}' });
+  const known = new Set(students.map((student) => student.name));
+  const folders = existsSync(dir) ? readdirSync(dir, { withFileTypes: true }) : [];
+  const former = folders
+    .filter((entry) => entry.isDirectory() && !known.has(entry.name))
+    .map((entry) => ({
+      name: entry.name,
+      namespace: patterns.namespace.replaceAll('{student}', entry.name),
+      host: (patterns.host ?? '{student}').replaceAll('{student}', entry.name),
+    }));
+  return { name, students, dir, former };
+}
+
+const fileOf = (dir: string) => path.join(dir, 'class.json');
+
+function readSettings(dir: string): z.infer<typeof settings> | undefined {
+  const file = fileOf(dir);
+  if (!existsSync(file)) return undefined;
+  try {
+    return settings.parse(JSON.parse(readFileSync(file, 'utf8')));
+  } catch (error) {
+    throw fileError('read', file, error) instanceof UserError
+      ? fileError('read', file, error)
+      : usage(`${file} is damaged`, 'delete it, and give -n and -h again');
+  }
+}
+
+/** Keeps the patterns for later commands. */
+export async function keepSettings(dir: string, patterns: { namespace: string; host?: string }): Promise<void> {
+  mkdirSync(dir, { recursive: true, mode: 0o700 });
+  await writeFileAtomically(fileOf(dir), `${JSON.stringify({ ...readSettings(dir), ...patterns }, null, 2)}\n`);
+}
+
+/** Removes what was written for students, and what is empty then; a file that is not of k8sk8s stays with its folder. */
+export function removeFolders(dir: string, students: string[]): void {
+  for (const student of students) {
+    const folder = path.join(dir, student);
+    for (const file of [...Object.values(filePaths(folder)), path.join(folder, pageFile)])
+      rmSync(file, { force: true });
+    removeIfEmpty(folder);
+  }
+  if (existsSync(dir) && readdirSync(dir).every((name) => name === 'class.json')) {
+    rmSync(fileOf(dir), { force: true });
+    removeIfEmpty(dir);
+  }
+}
+
+function removeIfEmpty(folder: string): void {
+  if (existsSync(folder) && readdirSync(folder).length === 0) rmdirSync(folder);
+}
+
+/** The student of that name; all of them where none is named. @throws UserError (kind `usage`) */
+export function chosenStudents(of: ClassFile, name: string | undefined, also: Student[] = []): Student[] {
+  if (name === undefined) return of.students;
+  const found = [...of.students, ...also].find((student) => student.name === name);
+  if (found) return [found];
+  const names = of.students.map((student) => student.name);
+  throw usage(
+    `there is no student "${name}" on the roster${didYouMean(name, names)}`,
+    'correct the name or the roster',
+  );
+}
+
+/** Opens the infra cluster, works on planes under a live board, and closes both. */
+export async function teach<T>(
+  options: ClassOptions,
+  students: Student[],
+  run: (lesson: Lesson) => Promise<T>,
+): Promise<T> {
+  const patience: Patience = { timeout: parseDuration(options.timeout ?? '5m', '--timeout'), signal: interruption() };
+  const parallel = Number(options.parallel ?? '2');
+  if (!Number.isInteger(parallel) || parallel < 1)
+    throw usage(`--parallel ${options.parallel}`, 'give a number from 1 on');
+  const cluster = connectInfra(contextOf(options).connection, 'default', { actor: thisProcess() });
+  const rows = students.map(({ name }) => name);
+  const board = new LiveBoard({ title: 'STUDENT', rows, quiet: options.quiet });
+  try {
+    return await run({ cluster, parallel, board, ...patience });
+  } finally {
+    board.end();
+    await cluster.close();
+  }
+}
+
+function usage(what: string, fix: string): UserError {
+  return new UserError({ what, fix, anchor: 'bad-values', kind: 'usage' });
+}

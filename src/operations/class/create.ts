@@ -1,0 +1,97 @@
+import { parseSpec } from '../../config/parse.ts';
+import type { ClusterSpec } from '../../config/schema.ts';
+import type { InfraCluster } from '../../kube/infra-cluster.ts';
+import { lifetimeOf, readLifetimeJob } from '../../live/lifetime.ts';
+import { readRecord, requireRecord } from '../../live/record.ts';
+import type { PlaneRecord } from '../../plane/record.ts';
+import { type DeployResult, deploy } from '../deploy/deploy.ts';
+import type { WantedLifetime } from '../deploy/lifetime.ts';
+import type { SpecChoice } from '../deploy/spec-choice.ts';
+import { destroy } from '../destroy.ts';
+import { requireRoom } from './capacity.ts';
+import { ensureNamespace } from './namespaces.ts';
+import { clusterOf, forEach, type Lesson, type Outcome, type Student } from './queue.ts';
+
+export interface ClassRequest {
+  /** Name of the class. */
+  name: string;
+  students: Student[];
+  /** The whole spec of a student's plane, as deploy takes it. */
+  choose(student: Student): SpecChoice;
+  /** Folder for the files of a student. */
+  folder(student: Student): string;
+  lifetime?: WantedLifetime;
+  cacheFolder?: string;
+  /** No namespace is made. */
+  existing: boolean;
+  /** Begins also where the nodes have no room for all pods. */
+  force: boolean;
+}
+
+/**
+ * Makes, or mends, a plane for every student. Run again with another roster it makes what is new, and leaves alone what is there.
+ *
+ * @returns how each one ended, and whether the pods that the nodes take were counted
+ * @throws UserError `class` before anything is made when they do not take all
+ */
+export async function createClass(
+  lesson: Lesson,
+  request: ClassRequest,
+): Promise<{ outcomes: Outcome<DeployResult>[]; counted: boolean }> {
+  const specs = await specsToCome(lesson, request);
+  const counted = request.force || (await requireRoom(lesson.cluster, specs));
+  const { name, students, existing, choose, folder, lifetime, cacheFolder } = request;
+  const outcomes = await forEach(
+    students,
+    lesson,
+    ['deploying', ({ applied }: DeployResult) => (applied.created.length > 0 ? 'created' : 'available')],
+    async (cluster, student, work) => {
+      await ensureNamespace(cluster, name, student, { existing });
+      const files = { dir: folder(student), force: false };
+      return deploy(cluster, { ...work, choose: choose(student), files, lifetime, cacheFolder, allowDataLoss: false });
+    },
+  );
+  return { outcomes, counted };
+}
+
+/** Of planes that have no pods yet. A record that cannot be read is for deploy to tell. */
+async function specsToCome(lesson: Lesson, { students, choose }: ClassRequest): Promise<ClusterSpec[]> {
+  const records = await Promise.all(
+    students.map((student) => readRecord(clusterOf(lesson, student)).catch(() => undefined)),
+  );
+  return students.flatMap((student, index) => {
+    const record = records[index];
+    return record && !record.asleep ? [] : [choose(student)(record)];
+  });
+}
+
+/**
+ * Takes a student's plane away and makes it anew as it was asked for, with new CAs and no data, and with the end that it had.
+ *
+ * @param options `folder`: where its kubeconfig is replaced
+ */
+export function resetPlane(
+  student: Student,
+  lesson: Lesson,
+  { folder, cacheFolder }: { folder: string; cacheFolder?: string },
+): Promise<Outcome<DeployResult>[]> {
+  let before: { record: PlaneRecord; lifetime: WantedLifetime } | undefined;
+  return forEach([student], lesson, ['resetting', 'available'], async (cluster, _, work) => {
+    before ??= { record: await requireRecord(cluster), lifetime: await lifetimeNow(cluster) };
+    const { record, lifetime } = before;
+    // Tried again, the old one may be gone already.
+    const present = await readRecord(cluster);
+    if (present?.planeId === record.planeId) await destroy(cluster, { ...work, agreed: record });
+    const files = { dir: folder, force: true };
+    return deploy(cluster, { ...work, choose: asItWas(record), files, lifetime, cacheFolder, allowDataLoss: false });
+  });
+}
+
+async function lifetimeNow(cluster: InfraCluster): Promise<WantedLifetime> {
+  const endsAt = lifetimeOf(await readLifetimeJob(cluster))?.endsAt;
+  return endsAt === undefined ? undefined : { at: new Date(endsAt) };
+}
+
+function asItWas({ spec }: PlaneRecord): SpecChoice {
+  return () => parseSpec({ ...spec, allowUntestedVersion: true }, 'in the record of the plane');
+}

@@ -1,0 +1,42 @@
+import { UserError } from '../../base/errors.ts';
+import { nameOf } from '../../kube/objects.ts';
+import { takeInventory } from '../../live/inventory.ts';
+import { destroy } from '../destroy.ts';
+import { removeNamespace } from './namespaces.ts';
+import { forEach, type Lesson, type Outcome, type Student } from './queue.ts';
+
+export interface EndedPlane {
+  student: string;
+  namespace: string;
+  /** Objects. */
+  deleted: number;
+  /** Whether the namespace is gone too. */
+  namespaceGone: boolean;
+}
+
+/**
+ * Takes the planes of students away, looks at each namespace again, and deletes those that were made for the class.
+ *
+ * @throws the signal's reason
+ */
+export function endClass(lesson: Lesson, className: string, students: Student[]): Promise<Outcome<EndedPlane>[]> {
+  return forEach(
+    students,
+    lesson,
+    ['ending', ({ namespaceGone }: EndedPlane) => (namespaceGone ? 'gone' : 'gone, its namespace stays')],
+    async (cluster, { name, namespace }, work) => {
+      const inventory = await takeInventory(cluster);
+      const { owned, pods, lifetime, lease, record } = inventory;
+      const isThere = owned.length + pods.length > 0 || lifetime !== undefined || lease !== undefined;
+      const { deleted } = isThere ? await destroy(cluster, { ...work, agreed: record }) : { deleted: 0 };
+      const after = await takeInventory(cluster);
+      const left = [...after.owned, ...after.pods, ...(after.lifetime ? [after.lifetime] : [])];
+      if (left.length > 0)
+        throw new UserError({
+          what: `${left.length} objects are left in namespace "${namespace}": ${left.map(nameOf).join(', ')}`,
+          anchor: 'not-gone',
+        });
+      return { student: name, namespace, deleted, namespaceGone: await removeNamespace(cluster, className, work) };
+    },
+  );
+}

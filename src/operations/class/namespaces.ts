@@ -1,0 +1,132 @@
+import { UserError } from '../../base/errors.ts';
+import { command, option, words } from '../../base/words.ts';
+import { explainCallError, isConflict, isForbidden, isNotFound } from '../../kube/errors.ts';
+import type { InfraCluster } from '../../kube/infra-cluster.ts';
+import type { KubeObject } from '../../kube/objects.ts';
+import { pathOf, resourceOf } from '../../kube/resources.ts';
+import { renderTemplate } from '../../manifests/render.ts';
+import { waitFor } from '../../ui/wait-for.ts';
+import type { Patience } from '../../ui/work.ts';
+import type { Student } from './queue.ts';
+
+/** Label of the namespaces that were made for a class; what it says is the class. */
+export const classLabel = 'k8sk8s.io/class';
+
+const namespaceKind = { apiVersion: 'v1', kind: 'Namespace' };
+
+/**
+ * What a student's plane stands in: the namespace, its quota, and the rights of a delegated administrator. Pure.
+ *
+ * @param users who gets these rights there: the teacher, and the student where the roster names a user
+ */
+export function classObjects(className: string, { namespace }: Student, users: string[]): KubeObject[] {
+  return renderTemplate('rights/class.yaml', { className, namespace })
+    .concat(renderTemplate('rights/namespace-admin.yaml', {}))
+    .map((object) => (object.kind === 'Namespace' ? object : within(namespace, object)))
+    .concat(users.length > 0 ? [within(namespace, bindingOf(users))] : []);
+}
+
+const within = (namespace: string, object: KubeObject): KubeObject => ({
+  ...object,
+  metadata: { ...object.metadata, namespace },
+});
+
+function bindingOf(users: string[]): KubeObject {
+  const apiGroup = 'rbac.authorization.k8s.io';
+  return {
+    apiVersion: `${apiGroup}/v1`,
+    kind: 'RoleBinding',
+    metadata: { name: 'k8sk8s' },
+    roleRef: { apiGroup, kind: 'Role', name: 'k8sk8s' },
+    subjects: users.map((name) => ({ apiGroup, kind: 'User', name })),
+  } as KubeObject;
+}
+
+/**
+ * Makes the namespace of a student where it is missing, with quota and rights; one that is there is taken as it is.
+ *
+ * @param options `existing`: none is made
+ * @throws UserError `class` where it is missing and may not be made
+ */
+export async function ensureNamespace(
+  cluster: InfraCluster,
+  className: string,
+  student: Student,
+  options: { existing: boolean },
+): Promise<void> {
+  const present = await readNamespace(cluster);
+  // Whoever may not look has a namespace that others made: whether it is there, deploy's checks say.
+  if (present === 'unseen' || (present && present.metadata.labels?.[classLabel] !== className)) return;
+  if (!present && options.existing) throw missing(cluster.namespace);
+  const [namespace, ...others] = classObjects(className, student, student.user === undefined ? [] : [student.user]);
+  try {
+    if (!present)
+      await cluster.transport.request({ method: 'POST', path: pathOf(resourceOf(namespaceKind)), body: namespace });
+  } catch (error) {
+    if (isForbidden(error)) throw missing(cluster.namespace);
+    if (!isConflict(error)) throw explainCallError(error, `create namespace "${cluster.namespace}"`);
+  }
+  try {
+    for (const object of others) await cluster.apply(object);
+  } catch (error) {
+    // Of a namespace that somebody else made by `class rights --export` all of this is there.
+    if (!present || !isForbidden(error))
+      throw explainCallError(error, `make quota and rights in namespace "${cluster.namespace}"`);
+  }
+}
+
+async function readNamespace(cluster: InfraCluster): Promise<KubeObject | 'unseen' | undefined> {
+  const path = pathOf(resourceOf(namespaceKind), undefined, cluster.namespace);
+  try {
+    return (await cluster.transport.request<KubeObject>({ method: 'GET', path })).body;
+  } catch (error) {
+    if (isNotFound(error)) return undefined;
+    if (isForbidden(error)) return 'unseen';
+    throw explainCallError(error, `read namespace "${cluster.namespace}"`);
+  }
+}
+
+/**
+ * Deletes a namespace that was made for the class, and waits until it is gone.
+ *
+ * @returns false where it stays: it was not made for the class, or whoever asks may not delete it
+ */
+export async function removeNamespace(
+  cluster: InfraCluster,
+  className: string,
+  { timeout, signal }: Patience,
+): Promise<boolean> {
+  const present = await readNamespace(cluster);
+  if (present === undefined) return true;
+  if (present === 'unseen' || present.metadata.labels?.[classLabel] !== className) return false;
+  const path = pathOf(resourceOf(namespaceKind), undefined, cluster.namespace);
+  try {
+    await cluster.transport.request({ method: 'DELETE', path, body: { preconditions: { uid: present.metadata.uid } } });
+  } catch (error) {
+    if (isForbidden(error)) return false;
+    if (!isNotFound(error)) throw explainCallError(error, `delete namespace "${cluster.namespace}"`);
+  }
+  return waitFor({
+    until: async () => (await readNamespace(cluster)) === undefined,
+    timeout,
+    signal,
+    every: 500,
+    late: (after) =>
+      new UserError({
+        what: `namespace "${cluster.namespace}" is still there after ${after}`,
+        why: 'its plane is gone, but something else in it has a finalizer that nobody takes off',
+        fix: `look what it is: kubectl get namespace ${cluster.namespace} -o yaml, under status.conditions`,
+        anchor: 'class',
+      }),
+  });
+}
+
+function missing(namespace: string): UserError {
+  return new UserError({
+    what: `namespace "${namespace}" is missing, and you may not make it`,
+    why: 'every student has a plane in a namespace of its own',
+    fix: words`give the administrator of the infra cluster what ${command('class rights', undefined, option('export'))} prints`,
+    anchor: 'class',
+    kind: 'refused',
+  });
+}

@@ -1,0 +1,110 @@
+import pLimit from 'p-limit';
+import { said, UserError } from '../../base/errors.ts';
+import { again, joined, type Words, words } from '../../base/words.ts';
+import { InfraCluster } from '../../kube/infra-cluster.ts';
+import type { Reporter } from '../../ui/reporter.ts';
+import type { Patience, Work } from '../../ui/work.ts';
+
+/** One line of the roster. */
+export interface Student {
+  /** A DNS label, the student's key. */
+  name: string;
+  /** What stands on the printed page. */
+  title?: string;
+  /** User of the infra cluster who gets rights in the namespace of the plane; as a rule nobody. */
+  user?: string;
+  namespace: string;
+  host: string;
+}
+
+/** Where it is told what becomes of each student's plane. */
+export interface Board {
+  /** @param state a word: `queued`, `deploying`, `available`; @param detail what is being waited for, or what went wrong */
+  tell(student: string, state: string, detail?: Words): void;
+  /** Of the operation that works on the plane of a student. */
+  reporterOf(student: string, state: string): Reporter;
+}
+
+/** How the planes of a class are worked on. */
+export interface Lesson extends Patience {
+  /** Any namespace of the infra cluster: how it is reached, and who works. */
+  cluster: InfraCluster;
+  /** How many planes are worked on at once. */
+  parallel: number;
+  board: Board;
+}
+
+export type Outcome<T> = { student: Student; result: T } | { student: Student; error: unknown };
+
+/** How often a plane is tried: what a slow hour kept from becoming available in time goes on where it was. */
+const tries = 5;
+
+export function clusterOf({ cluster }: Pick<Lesson, 'cluster'>, { namespace }: Student): InfraCluster {
+  const { sealKey, actor, hostedBy } = cluster;
+  return new InfraCluster(cluster.transport, namespace, { sealKey, actor, hostedBy });
+}
+
+/**
+ * Works on the planes of all students, some at a time. What fails is tried again after all others; what was refused is not, since
+ * nothing would be otherwise.
+ *
+ * @param state what the board says while it is done: `deploying`
+ * @param done what it says then
+ * @throws the signal's reason
+ */
+export async function forEach<T>(
+  students: Student[],
+  lesson: Lesson,
+  [state, done]: [state: string, done: string | ((result: T) => string)],
+  run: (cluster: InfraCluster, student: Student, work: Work) => Promise<T>,
+): Promise<Outcome<T>[]> {
+  const { board, signal, timeout } = lesson;
+  const outcomes = new Map<Student, Outcome<T>>();
+  const one = async (student: Student) => {
+    signal.throwIfAborted();
+    const reporter = board.reporterOf(student.name, state);
+    board.tell(student.name, state);
+    try {
+      const result = await run(clusterOf(lesson, student), student, { reporter, timeout, signal });
+      board.tell(student.name, typeof done === 'string' ? done : done(result));
+      outcomes.set(student, { student, result });
+    } catch (error) {
+      signal.throwIfAborted();
+      board.tell(student.name, isFinal(error) ? 'refused' : 'failed', said(error));
+      outcomes.set(student, { student, error });
+    }
+  };
+  for (const student of students) board.tell(student.name, 'queued');
+  let left = students;
+  for (let attempt = 1; left.length > 0 && attempt <= tries; attempt++) {
+    const limit = pLimit(lesson.parallel);
+    await Promise.all(left.map((student) => limit(() => one(student))));
+    left = left.filter((student) => {
+      const outcome = outcomes.get(student)!;
+      return 'error' in outcome && !isFinal(outcome.error);
+    });
+  }
+  return students.map((student) => outcomes.get(student)!);
+}
+
+function isFinal(error: unknown): boolean {
+  return error instanceof UserError && error.kind !== 'failed';
+}
+
+/** @throws UserError `class` that names each student whose plane is not as it was to be; a single error as it is */
+export function demandAll<T>(outcomes: Outcome<T>[], what: string): T[] {
+  const failed = outcomes.flatMap((outcome) => ('error' in outcome ? [outcome] : []));
+  if (failed.length === 1 && outcomes.length === 1) throw failed[0]!.error;
+  if (failed.length > 0)
+    throw new UserError({
+      what: `${failed.length} of ${outcomes.length} planes ${what}: ${failed.map(({ student }) => student.name).join(', ')}`,
+      why: joined(
+        failed.map(({ student, error }) => words`${student.name} (namespace ${student.namespace}): ${said(error)}`),
+        '\n',
+      ),
+      fix: words`mend what is said there and ${again}: the planes that are as they should be stay as they are`,
+      anchor: 'class',
+      cause: failed[0]!.error,
+    });
+  return outcomes.flatMap((outcome) => ('result' in outcome ? [outcome.result] : []));
+}

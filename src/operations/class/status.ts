@@ -1,0 +1,48 @@
+import pLimit from 'p-limit';
+import { type Finding, UserError } from '../../base/errors.ts';
+import { problemsOf } from '../status/problems.ts';
+import { planeStatus } from '../status/status.ts';
+import { clusterOf, type Lesson, type Student } from './queue.ts';
+
+export interface StudentStatus {
+  student: string;
+  namespace: string;
+  host: string;
+  /** `missing` without a plane, `asleep`, or the record's phase; `unknown` where it cannot be read. */
+  state: 'missing' | 'asleep' | 'restoring' | 'deploying' | 'available' | 'unknown';
+  healthy: boolean;
+  /** RFC 3339. */
+  endsAt?: string;
+  workers?: { ready: number; all: number };
+  problems: Finding[];
+}
+
+/** What the planes of a class are like now, eight asked at a time. */
+export function classStatus(lesson: Pick<Lesson, 'cluster'>, students: Student[]): Promise<StudentStatus[]> {
+  const limit = pLimit(8);
+  return Promise.all(students.map((student) => limit(() => statusOf(lesson, student))));
+}
+
+async function statusOf(lesson: Pick<Lesson, 'cluster'>, student: Student): Promise<StudentStatus> {
+  const { name, namespace, host } = student;
+  const common = { student: name, namespace, host };
+  try {
+    const status = await planeStatus(clusterOf(lesson, student));
+    const problems = problemsOf(status);
+    const { workers } = status.hosted;
+    return {
+      ...common,
+      state: status.asleep ? 'asleep' : status.phase,
+      healthy: problems.length === 0,
+      endsAt: status.lifetime?.endsAt,
+      ...(status.hosted.answers && {
+        workers: { ready: workers.filter(({ ready }) => ready).length, all: workers.length },
+      }),
+      problems,
+    };
+  } catch (error) {
+    if (!(error instanceof UserError)) throw error;
+    if (error.anchor === 'no-plane') return { ...common, state: 'missing', healthy: false, problems: [] };
+    return { ...common, state: 'unknown', healthy: false, problems: [error] };
+  }
+}
