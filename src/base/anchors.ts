@@ -33,6 +33,7 @@ export const anchors = [
   'image-pull-secret',
   'lifetime',
   'class',
+  'schedule-account',
   // While a plane is made
   'image-pull',
   'container-start',

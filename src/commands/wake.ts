@@ -4,7 +4,9 @@ import { formatDuration } from '../ui/reporter.ts';
 import { addConnectionOptions, addOutputOptions, type ConnectionOptions, changing } from './options/connection.ts';
 
 export function configure(command: Command): void {
-  addConnectionOptions(command).option('--timeout <TIME>', 'how long the plane may take to answer', '5m');
+  addConnectionOptions(command)
+    .option('--timeout <TIME>', 'how long the plane may take to answer', '5m')
+    .option('--by-service', 'in a pod of the infra cluster: reach the API server by its service');
   addOutputOptions(command).action(run);
 }
 

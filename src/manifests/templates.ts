@@ -8,8 +8,10 @@ import kubeProxyConfig from '../../templates/hosted/kube-proxy-config.yaml';
 import kubeletServingApprover from '../../templates/hosted/kubelet-serving-approver.yaml';
 import backupCronjob from '../../templates/plane/backup-cronjob.yaml';
 import lifetime from '../../templates/plane/lifetime.yaml';
+import sleepCronjob from '../../templates/plane/sleep-cronjob.yaml';
 import classNamespace from '../../templates/rights/class.yaml';
 import namespaceAdmin from '../../templates/rights/namespace-admin.yaml';
+import schedule from '../../templates/rights/schedule.yaml';
 
 /** The files of templates/ that planes are made of, by their names there. */
 export const templates = {
@@ -23,8 +25,10 @@ export const templates = {
   'hosted/kubelet-serving-approver.yaml': kubeletServingApprover,
   'plane/backup-cronjob.yaml': backupCronjob,
   'plane/lifetime.yaml': lifetime,
+  'plane/sleep-cronjob.yaml': sleepCronjob,
   'rights/class.yaml': classNamespace,
   'rights/namespace-admin.yaml': namespaceAdmin,
+  'rights/schedule.yaml': schedule,
 };
 
 export type TemplateName = keyof typeof templates;

@@ -1,8 +1,9 @@
-import { load } from 'js-yaml';
+import { load, loadAll } from 'js-yaml';
 import { expect, test } from 'vitest';
 import rights from '../../templates/rights/namespace-admin.yaml';
+import schedule from '../../templates/rights/schedule.yaml';
 import type { InfraCluster } from '../kube/infra-cluster.ts';
-import { missingRights, requiredRights, rightsFor } from './rights.ts';
+import { lifetimeRights, missingRights, requiredRights, rightsFor, scheduleRights } from './rights.ts';
 
 interface Rule {
   verbs: string[];
@@ -61,7 +62,21 @@ test('the Role that administrators apply grants everything that is asked for', a
   const { rules } = load(rights) as {
     rules: Rule[];
   };
-  expect((await missingRights(authorizer(rules).cluster, requiredRights)).verbs).toEqual([]);
+  const { cluster } = authorizer(rules);
+  expect((await missingRights(cluster, [...requiredRights, ...lifetimeRights])).verbs).toEqual([]);
+});
+
+test('the account that lets a plane sleep by the clock has what it needs, and nothing that a delegated administrator has not', async () => {
+  const [, role] = loadAll(schedule) as { rules: Rule[] }[];
+  expect((await missingRights(authorizer(role!.rules).cluster, scheduleRights)).verbs).toEqual([]);
+  const { rules } = load(rights) as { rules: Rule[] };
+  const granted = role!.rules.flatMap(({ apiGroups: [group], resources, verbs }) =>
+    resources.map((resource) => ({ group: group!, resource, verbs })),
+  );
+  expect((await missingRights(authorizer(rules).cluster, granted)).verbs).toEqual([]);
+  expect(
+    granted.filter(({ resource, verbs }) => resource !== 'pods' && resource !== 'secrets' && verbs.includes('delete')),
+  ).toEqual([]);
 });
 
 test('without an ingress of its own a plane only looks for one', () => {

@@ -34,6 +34,33 @@ export const lifetimeRights: Right[] = [
   { group: 'batch', resource: 'cronjobs', verbs: ['list'] },
 ];
 
+/** What the account of `sleep --schedule` needs; templates/rights/schedule.yaml grants it. */
+export const scheduleRights: Right[] = [
+  { group: '', resource: 'configmaps', verbs: ['get', 'list', 'update', 'patch'] },
+  { group: '', resource: 'secrets', verbs: ['get', 'list', 'create', 'patch', 'delete'] },
+  ...['services', 'persistentvolumeclaims'].map((resource) => ({
+    group: '',
+    resource,
+    verbs: ['get', 'list', 'patch'],
+  })),
+  { group: '', resource: 'pods', verbs: ['get', 'list', 'watch', 'create', 'delete'] },
+  { group: '', resource: 'events', verbs: ['list', 'watch'] },
+  ...['pods/exec', 'pods/portforward'].map((resource) => ({ group: '', resource, verbs: ['get', 'create'] })),
+  ...['deployments', 'statefulsets'].map((resource) => ({
+    group: 'apps',
+    resource,
+    verbs: ['get', 'list', 'watch', 'patch'],
+  })),
+  ...['ingresses', 'networkpolicies'].map((resource) => ({
+    group: 'networking.k8s.io',
+    resource,
+    verbs: ['get', 'list', 'patch'],
+  })),
+  { group: 'policy', resource: 'poddisruptionbudgets', verbs: ['get', 'list', 'patch'] },
+  { group: 'batch', resource: 'jobs', verbs: ['get'] },
+  { group: 'coordination.k8s.io', resource: 'leases', verbs: ['get', 'list', 'create', 'update', 'patch'] },
+];
+
 /** A plane without an ingress still has to read ingresses, to find and delete an earlier one. */
 export function rightsFor(spec: Pick<ClusterSpec, 'expose'>): Right[] {
   return requiredRights.map((right) =>

@@ -16,6 +16,8 @@ import { thisProcess } from './this-process.ts';
 export interface ConnectionOptions extends KubeconfigChoice {
   namespace?: string;
   sealFile?: string;
+  /** This runs in a pod of the infra cluster, which may not know the public name. */
+  byService?: boolean;
   quiet?: boolean;
   verbose?: boolean;
 }
@@ -92,6 +94,7 @@ export function connect(options: ConnectionOptions): InfraCluster {
   return connectInfra(context.connection, namespace, {
     sealKey: options.sealFile === undefined ? undefined : readSealFile(options.sealFile),
     actor: thisProcess(),
+    hostedBy: options.byService ? 'service' : 'address',
   });
 }
 

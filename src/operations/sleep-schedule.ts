@@ -1,0 +1,163 @@
+import { UserError } from '../base/errors.ts';
+import { command, option, words } from '../base/words.ts';
+import type { ClusterSpec } from '../config/schema.ts';
+import { connectInfra } from '../kube/connect.ts';
+import { type ApiError, explainCallError, isForbidden, isInvalid } from '../kube/errors.ts';
+import type { InfraCluster } from '../kube/infra-cluster.ts';
+import { type KubeObject, nameOf } from '../kube/objects.ts';
+import { pathOf, resourceOf } from '../kube/resources.ts';
+import { requireRecord } from '../live/record.ts';
+import { renderTemplate } from '../manifests/render.ts';
+import { podSelector, recordName } from '../plane/names.ts';
+import { placement } from '../plane/placement.ts';
+import { containerSecurity, podSecurity } from '../plane/pod-security.ts';
+import { recordKind } from '../plane/record.ts';
+import { missingRights, scheduleRights } from '../preflight/rights.ts';
+import type { Reporter } from '../ui/reporter.ts';
+
+/** The account that templates/rights/schedule.yaml makes. */
+const account = 'k8sk8s-schedule';
+const cronJobKind = { apiVersion: 'batch/v1', kind: 'CronJob' };
+
+export interface SleepSchedule {
+  /** In cron's syntax: when the plane falls asleep. */
+  sleep: string;
+  /** When it wakes; absent: when somebody wakes it. */
+  wake?: string;
+  /** Name of the IANA database: `Europe/Berlin`. */
+  timeZone: string;
+  /** Of k8sk8s itself. */
+  image: string;
+  reporter: Reporter;
+}
+
+/** What the administrator of the infra cluster makes in the namespace before. Pure. */
+export function scheduleObjects(namespace: string): KubeObject[] {
+  return renderTemplate('rights/schedule.yaml', { namespace }).map((object) => ({
+    ...object,
+    metadata: { ...object.metadata, namespace },
+  }));
+}
+
+/**
+ * Lets the plane of the namespace sleep and wake by the clock: CronJobs that run k8sk8s as an account which the administrator
+ * has made. They go with the plane's record.
+ *
+ * @throws UserError `schedule-account` where that account is missing or may not enough, `bad-values` for times that the infra
+ * cluster does not take
+ */
+export async function scheduleSleep(cluster: InfraCluster, request: SleepSchedule): Promise<void> {
+  const { planeId, spec } = await requireRecord(cluster);
+  const owner = await cluster.get(recordKind, recordName);
+  const build = (name: string, schedule: string) => {
+    const job = buildCronJob(name, schedule, cluster.namespace, spec as ClusterSpec, request);
+    const ownerReferences = [{ ...recordKind, name: recordName, uid: owner!.metadata.uid! }];
+    return { ...job, metadata: { ...job.metadata, labels: podSelector(planeId, 'schedule'), ownerReferences } };
+  };
+  const jobs = [build('k8sk8s-sleep', request.sleep), ...(request.wake ? [build('k8sk8s-wake', request.wake)] : [])];
+  await requireAccount(cluster, jobs[0]!, request.reporter);
+  // Both are taken or none.
+  for (const dryRun of [true, false])
+    for (const job of jobs) {
+      await cluster.apply(job, { dryRun }).catch((error) => {
+        throw refusal(error, job, cluster.namespace);
+      });
+      if (!dryRun) request.reporter.line(`${nameOf(job)} applied`);
+    }
+  if (!request.wake) await cluster.delete(cronJobKind, 'k8sk8s-wake');
+}
+
+/** Ends the schedule. @returns false when there was none */
+export async function unscheduleSleep(cluster: InfraCluster): Promise<boolean> {
+  const gone = await Promise.all(['k8sk8s-sleep', 'k8sk8s-wake'].map((name) => cluster.delete(cronJobKind, name)));
+  return gone.includes(true);
+}
+
+interface CronJob extends KubeObject {
+  spec: { jobTemplate: { spec: { template: { spec: object } } } };
+}
+
+function buildCronJob(
+  name: string,
+  schedule: string,
+  namespace: string,
+  spec: ClusterSpec,
+  { timeZone, image }: SleepSchedule,
+): CronJob {
+  const verb = name === 'k8sk8s-sleep' ? 'sleep' : 'wake';
+  const [job] = renderTemplate('plane/sleep-cronjob.yaml', {
+    name,
+    schedule,
+    timeZone,
+    image,
+    args: [verb, '-n', namespace, '--timeout', '10m', '--by-service'],
+    podSecurity,
+    containerSecurity: containerSecurity(),
+  }) as CronJob[];
+  Object.assign(job!.spec.jobTemplate.spec.template.spec, placement(spec));
+  return job!;
+}
+
+/** The account is looked at as itself, by a token of ten minutes that is kept nowhere. */
+async function requireAccount(cluster: InfraCluster, job: CronJob, reporter: Reporter): Promise<void> {
+  const pod = {
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: { name: 'k8sk8s-sleep-preflight' },
+    ...job.spec.jobTemplate.spec.template,
+  };
+  try {
+    await cluster.create(pod as KubeObject, { dryRun: true });
+  } catch (error) {
+    if (isForbidden(error) && /service ?account/i.test((error as ApiError).message))
+      throw noAccount(cluster.namespace, `there is no ServiceAccount "${account}"`);
+    throw explainCallError(error, `make pods for the schedule in namespace "${cluster.namespace}"`);
+  }
+  const token = await tokenOf(cluster);
+  if (token === undefined)
+    return reporter.warn(
+      `what the ServiceAccount "${account}" may do was not looked at: you may not ask for a token of it`,
+    );
+  const { server, tls, proxies } = cluster.transport.connection;
+  const asItself = connectInfra({ server, tls, proxies, credentials: { token: { text: token } } }, cluster.namespace);
+  try {
+    const { verbs } = await missingRights(asItself, scheduleRights);
+    if (verbs.length > 0)
+      throw noAccount(cluster.namespace, `the ServiceAccount "${account}" lacks rights: ${verbs.join('; ')}`);
+  } finally {
+    await asItself.close();
+  }
+}
+
+async function tokenOf(cluster: InfraCluster): Promise<string | undefined> {
+  const path = `${pathOf(resourceOf({ apiVersion: 'v1', kind: 'ServiceAccount' }), cluster.namespace, account)}/token`;
+  const body = { apiVersion: 'authentication.k8s.io/v1', kind: 'TokenRequest', spec: { expirationSeconds: 600 } };
+  try {
+    const answer = await cluster.transport.request<{ status: { token: string } }>({ method: 'POST', path, body });
+    return answer.body.status.token;
+  } catch (error) {
+    if (isForbidden(error)) return undefined;
+    throw explainCallError(error, `ask for a token of ServiceAccount "${account}"`);
+  }
+}
+
+function noAccount(namespace: string, why: string): UserError {
+  return new UserError({
+    what: `the plane in namespace "${namespace}" cannot sleep by the clock yet`,
+    why: `${why}. What sleeps and wakes without you needs an account of its own, and the rights of "edit" do not allow to make one`,
+    fix: words`ask the administrator of the infra cluster to apply templates/rights/schedule.yaml, which ${command('sleep', namespace, option('rights'))} prints for kubectl apply -f -`,
+    anchor: 'schedule-account',
+    kind: 'refused',
+  });
+}
+
+function refusal(error: unknown, job: KubeObject, namespace: string): unknown {
+  if (!isInvalid(error)) return explainCallError(error, `apply ${nameOf(job)} in namespace "${namespace}"`);
+  return new UserError({
+    what: 'the infra cluster does not take the times of the schedule',
+    why: (error as ApiError).message,
+    fix: words`write ${option('schedule', "'0 19 * * 1-5'")} in cron's syntax, and ${option('timeZone')} as a name such as Europe/Berlin`,
+    anchor: 'bad-values',
+    kind: 'usage',
+  });
+}
