@@ -2,7 +2,7 @@ import { UserError } from '../base/errors.ts';
 import { command, option, words } from '../base/words.ts';
 import type { ClusterSpec } from '../config/schema.ts';
 import { connectInfra } from '../kube/connect.ts';
-import { type ApiError, explainCallError, isForbidden, isInvalid } from '../kube/errors.ts';
+import { type ApiError, explainCallError, isForbidden, isInvalid, isNotFound } from '../kube/errors.ts';
 import type { InfraCluster } from '../kube/infra-cluster.ts';
 import { type KubeObject, nameOf } from '../kube/objects.ts';
 import { pathOf, resourceOf } from '../kube/resources.ts';
@@ -17,6 +17,7 @@ import type { Reporter } from '../ui/reporter.ts';
 
 /** The account that templates/rights/schedule.yaml makes. */
 const account = 'k8sk8s-schedule';
+const noSuchAccount = `there is no ServiceAccount "${account}"`;
 const cronJobKind = { apiVersion: 'batch/v1', kind: 'CronJob' };
 
 export interface SleepSchedule {
@@ -110,7 +111,7 @@ async function requireAccount(cluster: InfraCluster, job: CronJob, reporter: Rep
     await cluster.create(pod as KubeObject, { dryRun: true });
   } catch (error) {
     if (isForbidden(error) && /service ?account/i.test((error as ApiError).message))
-      throw noAccount(cluster.namespace, `there is no ServiceAccount "${account}"`);
+      throw noAccount(cluster.namespace, noSuchAccount);
     throw explainCallError(error, `make pods for the schedule in namespace "${cluster.namespace}"`);
   }
   const token = await tokenOf(cluster);
@@ -137,6 +138,7 @@ async function tokenOf(cluster: InfraCluster): Promise<string | undefined> {
     return answer.body.status.token;
   } catch (error) {
     if (isForbidden(error)) return undefined;
+    if (isNotFound(error)) throw noAccount(cluster.namespace, noSuchAccount);
     throw explainCallError(error, `ask for a token of ServiceAccount "${account}"`);
   }
 }

@@ -1,0 +1,103 @@
+import { expect, test } from 'vitest';
+import { parseSpec } from '../../src/config/parse.ts';
+import { connectInfra } from '../../src/kube/connect.ts';
+import type { InfraCluster } from '../../src/kube/infra-cluster.ts';
+import type { KubeObject, Workload } from '../../src/kube/objects.ts';
+import { applyAll, Existing, nothingApplied } from '../../src/live/apply.ts';
+import { ensureRecord } from '../../src/live/record.ts';
+import { withLock } from '../../src/live/with-plane.ts';
+import { sleepPlane, wakePlane } from '../../src/operations/sleep.ts';
+import { scheduleObjects, scheduleSleep, unscheduleSleep } from '../../src/operations/sleep-schedule.ts';
+import { ensureCertificates } from '../../src/pki/certificates.ts';
+import { certificateContext, renderPlane } from '../../src/plane/render.ts';
+import { quietReporter } from '../../src/ui/quiet.ts';
+import { fixedPlane } from '../golden/plane.ts';
+import { refused } from '../refused.ts';
+import { newNamespace, request } from './world.ts';
+
+// What makes a plane sleep by the clock, against a real API server.
+
+const spec = parseSpec({ host: 'k.example.com' }, 'in a test');
+const signal = new AbortController().signal;
+const zone = { timeZone: 'Europe/Berlin', image: 'registry.example.com/k8sk8s:1', reporter: quietReporter };
+const times = { ...zone, sleep: '0 19 * * 1-5', wake: '0 7 * * 1-5' };
+
+const putRecord = (cluster: InfraCluster) =>
+  withLock(cluster, 'test', { reporter: quietReporter, timeout: 5000, signal }, (held) => ensureRecord(held, spec));
+
+/** The rights of `edit`, which no controller aggregates here. */
+async function withEdit() {
+  const delegate = await newNamespace();
+  const apiGroup = 'rbac.authorization.k8s.io';
+  await delegate.admin.create({
+    apiVersion: `${apiGroup}/v1`,
+    kind: 'RoleBinding',
+    metadata: { name: 'edit' },
+    roleRef: { apiGroup, kind: 'ClusterRole', name: 'system:aggregate-to-edit' },
+    subjects: [{ apiGroup, kind: 'User', name: `${delegate.name}-admin` }],
+  } as KubeObject);
+  return delegate;
+}
+
+async function cronJobs(cluster: InfraCluster): Promise<string[]> {
+  const { items } = await cluster.list<KubeObject>({ apiVersion: 'batch/v1', kind: 'CronJob' });
+  return items.map(({ metadata }) => metadata.name).sort();
+}
+
+test('a schedule needs the account that the administrator makes, and is taken off again', async () => {
+  const { cluster, admin, name } = await withEdit();
+  await putRecord(cluster);
+  const account = refused('schedule-account', 'k8sk8s-schedule', 'templates/rights/schedule.yaml');
+  await expect(scheduleSleep(cluster, times)).rejects.toEqual(account);
+  for (const object of scheduleObjects(name)) await admin.apply(object);
+  await scheduleSleep(cluster, times);
+  expect(await cronJobs(cluster)).toEqual(['k8sk8s-sleep', 'k8sk8s-wake']);
+  await scheduleSleep(cluster, { ...zone, sleep: '0 20 * * *' });
+  expect(await cronJobs(cluster)).toEqual(['k8sk8s-sleep']);
+  const wrong = [{ timeZone: 'Europe/Atlantis' }, { sleep: 'at seven' }];
+  for (const each of wrong)
+    await expect(scheduleSleep(cluster, { ...times, ...each })).rejects.toEqual(refused('bad-values'));
+  expect(await unscheduleSleep(cluster)).toBe(true);
+  expect(await cronJobs(cluster)).toEqual([]);
+});
+
+test('with the rights of edit, an account without its Role is refused with the rights that it lacks', async () => {
+  const { cluster, admin, name } = await withEdit();
+  await putRecord(cluster);
+  const [account, role, binding] = scheduleObjects(name);
+  await admin.apply(account!);
+  await expect(scheduleSleep(cluster, times)).rejects.toEqual(
+    refused('schedule-account', /patch.* statefulsets\.apps/),
+  );
+  await admin.apply(role!);
+  await admin.apply(binding!);
+  await scheduleSleep(cluster, times);
+  expect(await cronJobs(cluster)).toEqual(['k8sk8s-sleep', 'k8sk8s-wake']);
+});
+
+test('the account may do what the two commands do', async () => {
+  const { cluster, admin, name } = await newNamespace();
+  const plane = await fixedPlane(parseSpec({ host: 'k.example.com', etcdStorage: '1Gi' }, 'in a test'), 'available');
+  const certificates = certificateContext(name, plane.spec, plane.addresses);
+  const { bundle } = await ensureCertificates(undefined, certificates, { keyType: 'ec' });
+  const objects = renderPlane({ ...plane, bundle }).all();
+  await applyAll(cluster, plane.record.planeId, objects, await Existing.read(cluster), nothingApplied(), quietReporter);
+  for (const object of scheduleObjects(name)) await admin.apply(object);
+  const { status } = (await request(admin, 'POST', `/api/v1/namespaces/${name}/serviceaccounts/k8sk8s-schedule/token`, {
+    apiVersion: 'authentication.k8s.io/v1',
+    kind: 'TokenRequest',
+    spec: {},
+  })) as { status: { token: string } };
+  const { server, tls } = admin.transport.connection;
+  const account = connectInfra({ server, tls, credentials: { token: { text: status.token } } }, name);
+  const work = { reporter: quietReporter, timeout: 2000, signal };
+  expect(await sleepPlane(account, work)).toBe(true);
+  const replicas = async () =>
+    (await cluster.list<Workload>({ apiVersion: 'apps/v1', kind: 'Deployment' })).items.map(
+      ({ spec }) => spec.replicas,
+    );
+  expect(await replicas()).toEqual([0, 0, 0]);
+  // No node runs its pods here: it waits for etcd, and no right is missing on the way there.
+  await expect(wakePlane(account, work)).rejects.toEqual(refused('not-available'));
+  await account.close();
+});
