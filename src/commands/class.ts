@@ -89,7 +89,7 @@ async function runCreate(_: unknown, command: Command): Promise<void> {
   const { host } = options;
   // The pattern is no host yet.
   command.setOptionValue('host', undefined);
-  if (options.profile === undefined) command.setOptionValueWithSource('profile', 'lite', 'cli');
+  if (command.getOptionValue('profile') === undefined) command.setOptionValueWithSource('profile', 'lite', 'cli');
   const of = readClass({ ...options, host });
   await keepSettings(of.dir, {
     namespace: options.namespace ?? `${of.name}-{student}`,
