@@ -1,5 +1,6 @@
 import pLimit from 'p-limit';
 import { type Finding, UserError } from '../../base/errors.ts';
+import { explainCallError } from '../../kube/errors.ts';
 import { problemsOf } from '../status/problems.ts';
 import { planeStatus } from '../status/status.ts';
 import { clusterOf, type Lesson, type Student } from './queue.ts';
@@ -40,7 +41,9 @@ async function statusOf(lesson: Pick<Lesson, 'cluster'>, student: Student): Prom
       }),
       problems,
     };
-  } catch (error) {
+  } catch (cause) {
+    // One that cannot be read does not hide the others.
+    const error = explainCallError(cause, `read the plane in namespace "${namespace}"`);
     if (!(error instanceof UserError)) throw error;
     if (error.anchor === 'no-plane') return { ...common, state: 'missing', healthy: false, problems: [] };
     return { ...common, state: 'unknown', healthy: false, problems: [error] };
