@@ -8,10 +8,11 @@ import type { InfraCluster } from '../../src/kube/infra-cluster.ts';
 import type { KubeObject, Lease } from '../../src/kube/objects.ts';
 import { connectWhole, type WholeCluster } from '../../src/kube/whole-cluster.ts';
 import { deletableAnnotation } from '../../src/operator/field-policy.ts';
-import { accountObjects, applyObjects, operatorObjects } from '../../src/operator/install.ts';
+import { accountObjects, applyObjects, operatorObjects, uninstall } from '../../src/operator/install.ts';
 import { accountOf, operatorName } from '../../src/operator/names.ts';
 import type { Condition, HostedControlPlane } from '../../src/operator/object.ts';
 import { runOperator } from '../../src/operator/run.ts';
+import { operatorStatus } from '../../src/operator/status.ts';
 import { planeKinds } from '../../src/plane/names.ts';
 import { quietReporter } from '../../src/ui/quiet.ts';
 import { connectByFile } from '../connect-by-file.ts';
@@ -366,4 +367,18 @@ test('the definition is deleted by nobody in passing, since every plane would go
   await expect(admin.delete({ ...object, metadata: { name: object.metadata.name } })).rejects.toMatchObject({
     message: expect.stringContaining(deletableAnnotation),
   });
+});
+
+test('status tells who leads and what is wrong, and uninstall leaves planes, objects and the definition', async () => {
+  const team = await newNamespace();
+  await make(team, { host: 'localhost' });
+  await until(() => condition(team, 'Degraded'));
+  const { leader, planes } = await operatorStatus(admin, namespace);
+  expect(leader).toBe('two');
+  const row = planes.find((each) => each.namespace === team.name);
+  expect(row).toMatchObject({ host: 'localhost', degraded: 'True', progressing: 'NamespaceNotAllowed' });
+  await uninstall(admin, namespace, quietReporter);
+  expect(await team.admin.get(hostedControlPlane, 'k8sk8s')).toBeDefined();
+  const role = { apiVersion: 'rbac.authorization.k8s.io/v1', kind: 'ClusterRole' };
+  expect(await admin.get(role, operatorName)).toBeUndefined();
 });
