@@ -48,6 +48,7 @@ export const anchors = [
   'no-load-balancer',
   'volume',
   'not-available',
+  'not-usable',
   'wrong-host',
   'address-unreachable',
   'child-asset-refused',

@@ -8,6 +8,7 @@ import { type Applied, noteApplied } from '../live/apply.ts';
 import { waitFor } from '../ui/wait-for.ts';
 import type { Work } from '../ui/work.ts';
 import { freeAddress, isAddressTaken } from './service-address.ts';
+import { webhookFix } from './webhook.ts';
 
 /** Milliseconds: the API server is ready a moment before it has created its own namespaces. */
 const namespaceGrace = 10_000;
@@ -49,17 +50,23 @@ async function applyOne(cluster: HostedCluster, object: KubeObject, signal: Abor
         const isTaken = isAddressTaken(error);
         const holder = isTaken ? await freeAddress(cluster, object as Service) : undefined;
         if (isEarly || (isTaken && holder === undefined)) return undefined;
-        throw refused(object, error, holder);
+        throw await refused(cluster, object, error, holder);
       }
     },
     timeout: namespaceGrace,
     every: 100,
     signal,
-    late: () => refused(object, last, undefined),
+    late: () => refused(cluster, object, last),
   });
 }
 
-function refused(object: KubeObject, error: ApiError, holder: string | undefined): UserError {
+async function refused(
+  cluster: HostedCluster,
+  object: KubeObject,
+  error: ApiError,
+  holder?: string,
+): Promise<UserError> {
+  const webhook = await webhookFix(cluster, error);
   return new UserError({
     what: `the hosted cluster refuses ${nameOf(object)}`,
     why: holder
@@ -67,7 +74,7 @@ function refused(object: KubeObject, error: ApiError, holder: string | undefined
       : `${error.status} ${error.reason}: ${error.message}`,
     fix: holder
       ? words`give that object another address, and ${again}`
-      : words`if a webhook of the hosted cluster is in the way, mend or delete it: no webhook is asked about validatingwebhookconfigurations and mutatingwebhookconfigurations; if a policy is, allow it. Then ${again}`,
+      : words`${webhook ?? 'if a policy of the hosted cluster is in the way, allow it'}; then ${again}`,
     anchor: 'child-asset-refused',
     cause: error,
   });

@@ -18,6 +18,12 @@ export class HostedCluster extends Cluster {
     return this.createAt(object, object.metadata.namespace, {});
   }
 
+  /** Whether an object could be made, asked once: nothing is stored. @throws ApiError with the reason why not */
+  async tryCreate(object: KubeObject): Promise<void> {
+    const path = pathOf(resourceOf(object), object.metadata.namespace);
+    await this.transport.request({ method: 'POST', path, query: { dryRun: 'All' }, body: object, retries: 0 });
+  }
+
   apply<T extends KubeObject>(object: T, options: ApplyOptions = {}): Promise<T> {
     return this.applyAt(object, object.metadata.namespace, options);
   }

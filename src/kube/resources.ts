@@ -51,6 +51,14 @@ const rows: [apiVersion: string, namespaced: boolean, kinds: Record<string, stri
   ['rbac.authorization.k8s.io/v1', false, { ClusterRole: 'clusterroles', ClusterRoleBinding: 'clusterrolebindings' }],
   ['certificates.k8s.io/v1', false, { CertificateSigningRequest: 'certificatesigningrequests' }],
   ['flowcontrol.apiserver.k8s.io/v1', false, { FlowSchema: 'flowschemas' }],
+  [
+    'admissionregistration.k8s.io/v1',
+    false,
+    {
+      MutatingWebhookConfiguration: 'mutatingwebhookconfigurations',
+      ValidatingWebhookConfiguration: 'validatingwebhookconfigurations',
+    },
+  ],
   ['apiregistration.k8s.io/v1', false, { APIService: 'apiservices' }],
   [
     'authorization.k8s.io/v1',

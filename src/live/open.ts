@@ -8,6 +8,7 @@ import type { InfraCluster } from '../kube/infra-cluster.ts';
 import type { Secret, Service } from '../kube/objects.ts';
 import { trusted } from '../pki/authority.ts';
 import { administrator, type PkiBundle } from '../pki/certificates.ts';
+import type { Credential } from '../pki/issue.ts';
 import { type Addresses, addressesOf } from '../plane/addresses.ts';
 import { belongsTo } from '../plane/names.ts';
 import type { PlaneRecord } from '../plane/record.ts';
@@ -81,10 +82,28 @@ export async function connectAsAdministrator(
   addresses: Pick<Addresses, 'publicServer' | 'apiserverServiceIp'>,
   bundle: PkiBundle,
 ): Promise<HostedCluster> {
+  return connectAs(await administrator(bundle), cluster, addresses, bundle);
+}
+
+/** The same as the administrator of tls/kubeconfig, as far as there is one: with the rights that a person has. */
+export async function connectAsPerson(
+  cluster: InfraCluster,
+  addresses: Pick<Addresses, 'publicServer' | 'apiserverServiceIp'>,
+  bundle: PkiBundle,
+): Promise<HostedCluster> {
+  return connectAs(bundle.leaves.admin ?? (await administrator(bundle)), cluster, addresses, bundle);
+}
+
+function connectAs(
+  client: Credential,
+  cluster: InfraCluster,
+  addresses: Pick<Addresses, 'publicServer' | 'apiserverServiceIp'>,
+  { authorities }: PkiBundle,
+): HostedCluster {
   return connectHosted({
     server: dialledServer(cluster, addresses),
-    certificateAuthority: trusted(bundle.authorities.ca!),
-    client: await administrator(bundle),
+    certificateAuthority: trusted(authorities.ca!),
+    client,
     // No proxy knows the addresses of services.
     proxies: cluster.hostedBy === 'service' ? undefined : cluster.transport.connection.proxies,
   });

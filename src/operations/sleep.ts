@@ -2,6 +2,7 @@ import { Readable } from 'node:stream';
 import { imagesOf } from '../config/images.ts';
 import { seedEtcd } from '../etcd/seed.ts';
 import { deleteSnapshot, storedSnapshot, storeSnapshot } from '../etcd/snapshots.ts';
+import { waitUsable } from '../hosted/usable.ts';
 import type { InfraCluster } from '../kube/infra-cluster.ts';
 import type { Workload } from '../kube/objects.ts';
 import type { Plane } from '../live/open.ts';
@@ -84,6 +85,7 @@ async function wake(plane: HeldPlane): Promise<string | undefined> {
     await waitEtcdStarts(diagnosis, held);
     await start(apiServer);
     await untilAnswers(plane, diagnosis, held, () => start(clients));
+    await waitUsable(cluster, { ...plane, bundle }, diagnosis, held);
     await waitComponentsReady(diagnosis, timeout, signal);
     await publishNotReady(cluster, record.planeId, plane.spec, false);
     await updateRecord(held, (now) => ({ ...now, asleep: undefined }));

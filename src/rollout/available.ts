@@ -101,7 +101,7 @@ export async function connectWhenAvailable(
   await reporter.during(
     'Trying to connect to the hosted control plane',
     (phase) => waitAvailable(cluster, diagnosis, { timeout, phase, signal, onAnswer }),
-    'AVAILABLE !',
+    'The hosted API answers',
   );
 }
 

@@ -10,7 +10,7 @@ import { buildKubeconfig } from '../../src/kubeconfig/build.ts';
 import { issueLeaf } from '../../src/pki/issue.ts';
 import { connectByFile } from '../connect-by-file.ts';
 
-const api = inject('api');
+export const api = inject('api');
 let count = 0;
 
 export const adminKubeconfig = path.join(api.folder, 'admin.kubeconfig');

@@ -12,7 +12,7 @@ import { type ContainerTimes, logTime, type Phase, phasesOf } from './phases.ts'
 import { type Finished, k8sk8s } from './run.ts';
 
 export interface Deployed {
-  /** Milliseconds from the start of the command to the first /readyz over verified TLS through the public address. */
+  /** Milliseconds from the start of the command until the administrator can make a pod, through the public address. */
   availableMs: number;
   /** Until the command ended: child assets, files, and all components ready. */
   doneMs: number;

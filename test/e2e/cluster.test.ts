@@ -41,9 +41,10 @@ describe('deploy', () => {
       'secret "kube-apiserver" created',
       'service "etcd0" created',
       'ingress "k8s-on-k8s" created',
-      'AVAILABLE !',
+      'The hosted API answers',
       'Server Version: v1.37.2',
       'Deploying child cluster assets',
+      'AVAILABLE !',
       'daemonset "kube-proxy" created',
       'deployment "kube-dns" created',
     ];

@@ -5,6 +5,7 @@ import { buildAddons, outdatedAddons } from '../../hosted/addons.ts';
 import { applyAddons } from '../../hosted/apply.ts';
 import { keepPolicy, plantPolicy } from '../../hosted/bootstrap-policy/plant.ts';
 import { hostedClusterUid, isSameCluster } from '../../hosted/same-cluster.ts';
+import { waitUsable } from '../../hosted/usable.ts';
 import { nameOf } from '../../kube/objects.ts';
 import { Existing } from '../../live/apply.ts';
 import { removeEtcd } from '../../live/choose-storage.ts';
@@ -206,9 +207,21 @@ async function noteHostedCluster({ hosted, record, held }: DeployState): Promise
   await updateRecord(held, (now) => ({ ...now, hostedUid }));
 }
 
-async function applyTheAddons({ hosted, spec, addresses, bundle, applied, held }: DeployState): Promise<void> {
+/** The administrator's rights are among the first of them: who waits for the plane is told of it before the last is there. */
+async function applyTheAddons(state: DeployState): Promise<void> {
+  const { cluster, hosted, spec, addresses, bundle, applied, watch, held } = state;
   held.reporter.line('Deploying child cluster assets');
-  await applyAddons(hosted, buildAddons(spec, addresses, bundle.authorities), applied, held);
+  const failed = new AbortController();
+  const signal = AbortSignal.any([held.signal, failed.signal]);
+  const usable = waitUsable(cluster, state, watch, { ...held, signal });
+  try {
+    await applyAddons(hosted, buildAddons(spec, addresses, bundle.authorities), applied, held);
+  } catch (error) {
+    failed.abort(error);
+    await usable.catch(() => undefined);
+    throw error;
+  }
+  await usable;
 }
 
 async function removeOutdated({ hosted, record, spec, held }: DeployState): Promise<void> {

@@ -2,6 +2,7 @@ import { UserError } from '../../base/errors.ts';
 import { toolVersion } from '../../base/version.ts';
 import type { ClusterSpec } from '../../config/schema.ts';
 import { diffPlane } from '../../drift/plane-diff.ts';
+import { waitUsable } from '../../hosted/usable.ts';
 import type { KubeObject, Workload } from '../../kube/objects.ts';
 import { applyAll, Existing, nothingApplied } from '../../live/apply.ts';
 import { updateRecord } from '../../live/record.ts';
@@ -54,6 +55,11 @@ export const forwardSteps: TitledStep[] = [
       state.addonsTouched = true;
       await replaceAddons(state, state.target, state.readyWorkers);
     },
+  },
+  {
+    name: 'usable',
+    title: () => 'a pod can be made',
+    run: ({ plane, watch }) => waitUsable(plane.held.cluster, plane, watch, plane.held),
   },
   {
     name: 'observed',
