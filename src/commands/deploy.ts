@@ -2,13 +2,13 @@ import type { Command } from 'commander';
 import { cacheRoot } from '../base/cache-root.ts';
 import { UserError } from '../base/errors.ts';
 import { toolVersion } from '../base/version.ts';
-import { joined, words } from '../base/words.ts';
+import { joined, type Words, words } from '../base/words.ts';
 import type { InfraCluster } from '../kube/infra-cluster.ts';
 import { type DeployResult, deploy } from '../operations/deploy/deploy.ts';
 import { chooseSpecFor, type SpecChoice } from '../operations/deploy/spec-choice.ts';
 import { describeReplacement } from '../rollout/replacements.ts';
 import { formatAge } from '../ui/age.ts';
-import { formatDuration } from '../ui/reporter.ts';
+import { formatDuration, type Reporter } from '../ui/reporter.ts';
 import { chooseSpec } from './options/chosen-spec.ts';
 import {
   addConnectionOptions,
@@ -93,10 +93,27 @@ async function run(command: Command): Promise<void> {
         files: { dir: options.dir, force: options.force ?? false },
       });
       printResult(cluster, result, options, performance.now() - started);
+      if (isUnchanged(result)) await tellHealth(cluster, reporterOf(options));
     }
   } finally {
     await cluster.close();
   }
+}
+
+/** That nothing is to be changed does not mean that all is well. */
+async function tellHealth(cluster: InfraCluster, reporter: Reporter): Promise<void> {
+  const { planeStatus } = await import('../operations/status/status.ts');
+  const { problemsOf } = await import('../operations/status/problems.ts');
+  for (const { what, why, fix } of problemsOf(await planeStatus(cluster)))
+    reporter.warn(words`all is deployed as it should be, and yet ${joined([what, why, fix].filter(isSaid), '; ')}`);
+}
+
+function isSaid(sentence: Words | undefined): sentence is Words {
+  return sentence !== undefined && sentence !== '';
+}
+
+function isUnchanged({ applied: { created, changed } }: DeployResult): boolean {
+  return created.length + changed.length === 0;
 }
 
 function printResult(cluster: InfraCluster, result: DeployResult, options: DeployOptions, milliseconds: number): void {
@@ -113,7 +130,7 @@ function printResult(cluster: InfraCluster, result: DeployResult, options: Deplo
     () => {
       if (lifetime?.endsAt !== undefined)
         for (const line of endLines(lifetime.endsAt, options.dir)) reporter.line(line);
-      if (created.length + changed.length === 0) {
+      if (isUnchanged(result)) {
         reporter.line(`Nothing to change: all ${unchanged.length} objects are as they should be (${took}).`);
         return;
       }

@@ -1,7 +1,9 @@
 import type { Command } from 'commander';
 import { listPlanes } from '../operations/list.ts';
 import { formatAge } from '../ui/age.ts';
+import { printable } from '../ui/printable.ts';
 import { table } from '../ui/table.ts';
+import { inTerminal } from '../ui/words.ts';
 import { addConnectionOptions, type ConnectionOptions, contextOf, outputOption } from './options/connection.ts';
 import { print } from './options/print.ts';
 
@@ -15,14 +17,15 @@ async function run(options: ConnectionOptions & { output: string }): Promise<voi
     process.stderr.write(`Searched: ${searched}\n`);
     if (planes.length === 0) return 'No planes.';
     return table(
-      ['NAMESPACE', 'HOST', 'VERSION', 'PHASE', 'ENDS', 'PLANE'],
-      planes.map((plane) => [
-        plane.namespace,
-        plane.host,
-        plane.version,
-        plane.phase,
-        endOf(plane.endsAt, new Date()),
-        plane.plane,
+      ['NAMESPACE', 'HOST', 'VERSION', 'HEALTH', 'ENDS', 'PLANE', 'WHAT IS NOT WELL'],
+      planes.map(({ namespace, host, version, health, endsAt, plane, findings: [first, ...others] }) => [
+        namespace,
+        host,
+        version,
+        health,
+        endOf(endsAt, new Date()),
+        plane,
+        first ? printable(`${inTerminal(first.what)}${others.length > 0 ? ` (and ${others.length} more)` : ''}`) : '',
       ]),
     );
   });

@@ -3,7 +3,7 @@ import { type Finding, factsOf } from '../base/errors.ts';
 import { words } from '../base/words.ts';
 import type { Lifetime } from '../live/lifetime.ts';
 import { probeNetwork } from '../operations/network-probe.ts';
-import { problemsOf } from '../operations/status/problems.ts';
+import { healthOf, problemsOf } from '../operations/status/problems.ts';
 import { type PlaneStatus, planeStatus } from '../operations/status/status.ts';
 import { formatAge } from '../ui/age.ts';
 import { printable } from '../ui/printable.ts';
@@ -75,10 +75,11 @@ function endWords({ endsAt }: Lifetime, namespace: string, now: Date): string {
 
 /** For programs: each problem with its anchor in `findings`, and as the sentence that the screen shows in `problems`. */
 function dataOf(status: PlaneStatus, findings: Finding[]): object {
-  const { problem } = status.hosted;
+  const { lacks: _, problem, ...hosted } = status.hosted;
   return {
     ...status,
-    hosted: { ...status.hosted, problem: problem && sentenceOf(problem) },
+    hosted: { ...hosted, problem: problem && sentenceOf(problem) },
+    health: healthOf(status, findings),
     healthy: findings.length === 0,
     problems: findings.map(sentenceOf),
     findings,
@@ -94,21 +95,20 @@ function sentenceOf(finding: Finding): string {
 export function render(status: PlaneStatus, problems: Finding[], now: Date): string {
   const age = (time: string | undefined) => (time ? formatAge(now.getTime() - Date.parse(time)) : '');
   const ready = status.hosted.workers.filter((worker) => worker.ready).length;
+  const health = healthOf(status, problems);
   const nearest = status.certificates[0];
   const facts: [string, string[]][] = [
     [
       'Plane',
       [
-        `${status.host} in namespace ${status.namespace}, Kubernetes ${status.version}, ${status.asleep ? `asleep for ${age(status.asleep)}` : status.phase}`,
+        `${status.host} in namespace ${status.namespace}, Kubernetes ${status.version}${status.asleep ? `, asleep for ${age(status.asleep)}` : ''}`,
       ],
     ],
     [
       'Health',
-      problems.length > 0
-        ? problems.map(sentenceOf)
-        : status.asleep
-          ? [`asleep; wake it with: k8sk8s wake -n ${status.namespace}`]
-          : ['healthy'],
+      health === 'asleep'
+        ? [`asleep; wake it with: k8sk8s wake -n ${status.namespace}`]
+        : [health, ...problems.map(sentenceOf)],
     ],
     ...(status.lifetime ? [['Ends', [endWords(status.lifetime, status.namespace, now)]] as [string, string[]]] : []),
     ['Address', [status.server]],

@@ -1,23 +1,30 @@
-import { UserError } from '../base/errors.ts';
+import pLimit from 'p-limit';
+import { type Finding, UserError } from '../base/errors.ts';
 import { connectInfra } from '../kube/connect.ts';
 import type { Connection } from '../kube/connection.ts';
-import { isForbidden } from '../kube/errors.ts';
+import { explainCallError, isForbidden } from '../kube/errors.ts';
 import { InfraCluster } from '../kube/infra-cluster.ts';
-import type { ConfigMap, Job } from '../kube/objects.ts';
-import { lifetimeOf } from '../live/lifetime.ts';
-import { anyPlaneSelector, lifetimeKind, lifetimeName, recordName } from '../plane/names.ts';
+import type { ConfigMap } from '../kube/objects.ts';
+import { anyPlaneSelector, recordName } from '../plane/names.ts';
 import { type PlaneRecord, parseRecord } from '../plane/record.ts';
+import { type Health, healthOf, problemsOf } from './status/problems.ts';
+import { planeStatus } from './status/status.ts';
 
 export interface ListedPlane {
   namespace: string;
   host: string;
   version: string;
-  /** `asleep`, or the record's; `record-newer` or `record-damaged` where it cannot be read. */
-  phase: string;
+  /** As `status` says it; `unknown` where the caller may not look. */
+  health: Health;
+  /** What is not well, the gravest first. */
+  findings: Finding[];
   /** RFC 3339; absent where it does not end by itself. */
   endsAt?: string;
   plane: string;
 }
+
+/** Planes that are looked at beside each other. */
+const atOnce = 8;
 
 /**
  * The planes that the caller may see: of the whole cluster where that is allowed, else of the namespaces that the
@@ -36,30 +43,25 @@ export async function listPlanes(
           { apiVersion: 'v1', kind: 'ConfigMap' },
           { labelSelector: anyPlaneSelector, fieldSelector: `metadata.name=${recordName}` },
         )
-        .catch(ifForbidden);
-      if (everywhere) {
-        const jobs = await lifetimesEverywhere(cluster);
-        return { planes: planesOf(everywhere.items, jobs), searched: 'the whole infra cluster' };
-      }
+        .catch((error) => (isForbidden(error) ? undefined : Promise.reject(error)));
+      if (everywhere) return { planes: await planesOf(cluster, everywhere.items), searched: 'the whole infra cluster' };
     }
     const found = await Promise.all(
       [first, ...others].map(async (each) => {
         try {
           // By the same connections: another kubeconfig to read and handshake to make for each of many would take seconds.
           const own = new InfraCluster(cluster.transport, each);
-          const record = await own.get<ConfigMap>({ apiVersion: 'v1', kind: 'ConfigMap' }, recordName);
-          return record && { record, job: await own.get<Job>(lifetimeKind, lifetimeName).catch(ifForbidden) };
+          return await own.get<ConfigMap>({ apiVersion: 'v1', kind: 'ConfigMap' }, recordName);
         } catch (error) {
           if (isForbidden(error) && namespace === undefined) return undefined;
           throw error;
         }
       }),
     );
-    const present = found.filter((each) => each !== undefined);
     return {
-      planes: planesOf(
-        present.map(({ record }) => record),
-        present.flatMap(({ job }) => job ?? []),
+      planes: await planesOf(
+        cluster,
+        found.filter((object) => object !== undefined),
       ),
       searched: `namespace ${[first, ...others].join(', ')} (you may not list the whole infra cluster)`,
     };
@@ -68,39 +70,36 @@ export async function listPlanes(
   }
 }
 
-/** A caller who may not see Jobs sees planes without their end. */
-const ifForbidden = (error: unknown): undefined | Promise<never> =>
-  isForbidden(error) ? undefined : Promise.reject(error);
-
-async function lifetimesEverywhere(cluster: InfraCluster): Promise<Job[]> {
-  const options = { labelSelector: anyPlaneSelector, fieldSelector: `metadata.name=${lifetimeName}` };
-  return (await cluster.listEverywhere<Job>(lifetimeKind, options).catch(ifForbidden))?.items ?? [];
+async function planesOf(cluster: InfraCluster, records: ConfigMap[]): Promise<ListedPlane[]> {
+  const limit = pLimit(atOnce);
+  return Promise.all(records.map((object) => limit(() => planeOf(cluster, object))));
 }
 
-function planesOf(objects: ConfigMap[], jobs: Job[]): ListedPlane[] {
-  const ends = new Map(jobs.map((job) => [job.metadata.namespace, lifetimeOf(job)?.endsAt]));
-  return objects.flatMap((object): ListedPlane[] => {
-    const namespace = object.metadata.namespace ?? '';
-    let record: PlaneRecord | undefined;
-    try {
-      record = parseRecord(object);
-    } catch (error) {
-      if (!(error instanceof UserError)) throw error;
-      // One record that cannot be read does not hide the other planes.
-      const plane = object.metadata.labels?.['app.kubernetes.io/instance'] ?? '';
-      return [{ namespace, host: '', version: '', phase: error.anchor, plane }];
-    }
-    return record
-      ? [
-          {
-            namespace,
-            host: record.spec.host,
-            version: String(record.spec.kubernetesVersion ?? ''),
-            phase: record.asleep ? 'asleep' : record.phase,
-            endsAt: ends.get(namespace),
-            plane: record.planeId,
-          },
-        ]
-      : [];
-  });
+/** What is wrong with one plane does not hide the others. */
+async function planeOf({ transport }: InfraCluster, object: ConfigMap): Promise<ListedPlane> {
+  const namespace = object.metadata.namespace ?? '';
+  const plane = object.metadata.labels?.['app.kubernetes.io/instance'] ?? '';
+  let record: PlaneRecord | undefined;
+  try {
+    record = parseRecord(object);
+    const status = await planeStatus(new InfraCluster(transport, namespace));
+    const findings = problemsOf(status);
+    return {
+      namespace,
+      host: status.host,
+      version: status.version,
+      health: healthOf(status, findings),
+      findings,
+      endsAt: status.lifetime?.endsAt,
+      plane,
+    };
+  } catch (error) {
+    const finding = explainCallError(error, `look at the plane in namespace "${namespace}"`);
+    if (!(finding instanceof UserError)) throw error;
+    const { what, why, fix, anchor, severity } = finding;
+    const { host = '', kubernetesVersion = '' } = record?.spec ?? {};
+    const health = isForbidden(error) ? 'unknown' : 'unhealthy';
+    const found: Finding = { what, why, fix, anchor, severity };
+    return { namespace, host, version: String(kubernetesVersion), health, findings: [found], plane };
+  }
 }

@@ -8,6 +8,7 @@ const composed: Record<string, string[]> = {
   'operations/restore': ['operations/deploy', 'operations/destroy'],
   'operations/keys': ['operations/keys'],
   'operations/class': ['operations/deploy', 'operations/destroy', 'operations/status'],
+  'operations/list': ['operations/status'],
 };
 
 interface Import {

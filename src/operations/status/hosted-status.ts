@@ -3,27 +3,31 @@ import { command, words } from '../../base/words.ts';
 import { kubeletClientsBinding } from '../../hosted/addons.ts';
 import { dialledHosts } from '../../hosted/dialled.ts';
 import { hasBinding, isSameCluster } from '../../hosted/same-cluster.ts';
+import { whatIsInTheWay } from '../../hosted/usable.ts';
 import { type WorkerStatus, workerStatus } from '../../hosted/workers.ts';
 import { ApiError, ConnectionError, describeConnectionError } from '../../kube/errors.ts';
 import type { HostedCluster } from '../../kube/hosted-cluster.ts';
+import type { InfraCluster } from '../../kube/infra-cluster.ts';
 import type { Node } from '../../kube/objects.ts';
-import type { PlaneRecord } from '../../plane/record.ts';
+import { connectAsPerson, type Plane } from '../../live/open.ts';
 import type { Storage } from '../../plane/storage.ts';
+import { needsProblems, readNeeds } from './users-needs.ts';
 
 /** What the hosted cluster itself answers. */
 export interface HostedStatus {
   answers: boolean;
   problem?: Finding;
   workers: WorkerStatus[];
+  /** What its users lack although its API answers. */
+  lacks: Finding[];
 }
 
-/** Asks the hosted cluster for its nodes, and whether it is still the one that deploy left. */
+/** Asks the hosted cluster for its nodes, whether it is still the one that deploy left, and whether its users can work with it. */
 export async function hostedStatus(
-  hosted: HostedCluster,
-  namespace: string,
-  record: Pick<PlaneRecord, 'phase' | 'hostedUid' | 'earlierHosts'>,
-  storage: Storage,
+  { cluster, hosted, now }: { cluster: InfraCluster; hosted: HostedCluster; now: Date },
+  { record, spec, storage, addresses, bundle }: Plane,
 ): Promise<HostedStatus> {
+  const { namespace } = cluster;
   try {
     const { ready, failing } = await hosted.ready(3000);
     if (!ready) return noAnswer('the API server is not ready', failing.join(', '));
@@ -40,14 +44,33 @@ export async function hostedStatus(
       );
       for (const worker of workers) worker.dials = dialled.get(worker.name) ?? 'unknown';
     }
+    const answered = { answers: true, workers };
+    // Before the end of a first deploy, nothing follows from what is not there yet.
+    if (record.phase !== 'available') return { ...answered, lacks: [] };
+    const problem = missing(same, binding, namespace, storage);
+    const [obstacle, needs] = await Promise.all([
+      obstacleOf(cluster, { addresses, bundle }),
+      readNeeds(hosted, nodes.items),
+    ]);
     return {
-      answers: true,
-      workers,
-      // A first deploy has not made the binding yet, so before its end nothing follows from its absence.
-      problem: record.phase === 'available' ? missing(same, binding, namespace, storage) : undefined,
+      ...answered,
+      problem,
+      lacks: [...(obstacle && !problem ? [obstacle] : []), ...needsProblems(needs, spec, namespace, now)],
     };
   } catch (error) {
     return noAnswer('the API does not answer', describeNoAnswer(error));
+  }
+}
+
+async function obstacleOf(
+  cluster: InfraCluster,
+  { addresses, bundle }: Pick<Plane, 'addresses' | 'bundle'>,
+): Promise<Finding | undefined> {
+  const person = await connectAsPerson(cluster, addresses, bundle);
+  try {
+    return await whatIsInTheWay(person, cluster.namespace);
+  } finally {
+    await person.close();
   }
 }
 
@@ -70,7 +93,12 @@ function missing(same: boolean, binding: boolean, namespace: string, storage: St
 }
 
 function noAnswer(what: string, why: string): HostedStatus {
-  return { answers: false, problem: { what, why, anchor: 'plane-unreachable', severity: 'fatal' }, workers: [] };
+  return {
+    answers: false,
+    problem: { what, why, anchor: 'plane-unreachable', severity: 'fatal' },
+    workers: [],
+    lacks: [],
+  };
 }
 
 function describeNoAnswer(error: unknown): string {

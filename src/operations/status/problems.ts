@@ -4,7 +4,16 @@ import { warnBeforeDays } from '../../pki/certificates.ts';
 import type { ComponentStatus } from './component-status.ts';
 import type { PlaneStatus } from './status.ts';
 
-/** What keeps a plane from being healthy, each with what to do where that is known. Workers are not part of the plane. */
+/** What can be said of a plane in one word. `warning`: all is well, and will not stay so. */
+export type Health = 'healthy' | 'warning' | 'unhealthy' | 'asleep' | 'unknown';
+
+export function healthOf({ asleep }: Pick<PlaneStatus, 'asleep'>, problems: Finding[]): Health {
+  if (problems.some(({ severity }) => severity === 'fatal')) return 'unhealthy';
+  if (problems.length > 0) return 'warning';
+  return asleep ? 'asleep' : 'healthy';
+}
+
+/** What keeps a plane from being healthy, each with what to do where that is known: what its users need is part of that. */
 export function problemsOf(
   status: Pick<
     PlaneStatus,
@@ -20,6 +29,7 @@ export function problemsOf(
     ...(status.asleep ? awakeProblems(status) : componentProblems(status.components, namespace)),
     ...status.alarms.map((alarm) => alarmProblem(alarm, namespace)),
     ...(hosted.problem ? [hosted.problem] : []),
+    ...hosted.lacks,
     ...certificateProblems(status),
   ];
 }

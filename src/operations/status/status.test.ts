@@ -110,7 +110,7 @@ const healthy = {
   phase: 'available' as const,
   components: [],
   alarms: [],
-  hosted: { answers: true, workers: [] },
+  hosted: { answers: true, workers: [], lacks: [] },
   certificates: [],
 };
 
@@ -145,7 +145,7 @@ test('certificates near their end are a problem, and what to do stands beside it
 
 test('a plane that sleeps has no pods, and nothing is wrong with that', () => {
   const etcd = componentStatus('etcd', [], []);
-  const status = { ...healthy, components: [etcd], hosted: { answers: false, workers: [] } };
+  const status = { ...healthy, components: [etcd], hosted: { answers: false, workers: [], lacks: [] } };
   expect(problemsOf(status)).toEqual([refused('component-not-ready', 'etcd', 'it has no pod')]);
   const asleep = { ...status, asleep: '2026-01-01T00:00:00Z' };
   expect(problemsOf(asleep)).toEqual([]);

@@ -69,16 +69,14 @@ const egressLimits: Record<ClusterSpec['egress'], Words[]> = {
 
 /** Everything about a plane that one screen can hold. @throws UserError `no-plane` or `plane-incomplete` */
 export async function planeStatus(cluster: InfraCluster, now = new Date()): Promise<PlaneStatus> {
-  const [{ record, addresses, bundle, spec, storage, connect }, job] = await Promise.all([
-    openPlane(cluster),
-    readLifetimeJob(cluster),
-  ]);
+  const [plane, job] = await Promise.all([openPlane(cluster), readLifetimeJob(cluster)]);
+  const { record, addresses, bundle, spec, storage, connect } = plane;
   const hosted = record.asleep ? undefined : await connect();
   try {
     const [pods, events, answer, alarms] = await Promise.all([
       cluster.pods(planeSelector(record.planeId)),
       cluster.list<Event>({ apiVersion: 'v1', kind: 'Event' }),
-      hosted ? hostedStatus(hosted, cluster.namespace, record, storage) : { answers: false, workers: [] },
+      hosted ? hostedStatus({ cluster, hosted, now }, plane) : { answers: false, workers: [], lacks: [] },
       record.asleep ? [] : etcdAlarms(cluster, bundle),
     ]);
     const { signer } = bundle.authorities.ca!;

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { connectApi, type WatchEvent } from './api.ts';
-import { type Decision, decide, type Node, type SigningRequest, signer } from './decide.ts';
-import { parseRequest } from './request.ts';
+import { type Node, type SigningRequest, signer } from './decide.ts';
+import { judge } from './judge.ts';
 
 // Runs in the hosted cluster and approves the serving certificates of its kubelets. It has no state: what is pending is
 // in the API, and a restart looks at all of it again.
@@ -90,14 +90,6 @@ async function look(): Promise<void> {
     } else say(name, `not approving ${name}: ${decision.reason}`);
     // What is wrong with a request itself is somebody's to look at; the rest may come right with the nodes.
     if (decision.approve || decision.permanent) pending.delete(name);
-  }
-}
-
-function judge(item: SigningRequest, nodes: Node[]): Decision {
-  try {
-    return decide(item, parseRequest(Buffer.from(item.spec.request, 'base64').toString('utf8')), nodes);
-  } catch (error) {
-    return { approve: false, reason: error instanceof Error ? error.message : String(error), permanent: true };
   }
 }
 
