@@ -20,6 +20,7 @@ export function configure(sandbox: Command): void {
   addDown(sandbox);
   addEnv(sandbox);
   addHost(sandbox);
+  addImage(sandbox);
   addJoin(sandbox);
   addStatus(sandbox);
 }
@@ -104,10 +105,32 @@ function addHost(sandbox: Command): void {
   add(sandbox, 'host', 'make a name resolve to the ingress controller on this box')
     .argument('<HOST>')
     .option('--address <IP>', "elsewhere: for a plane that is in another sandbox, that one's ingress controller")
-    .action(async (host: string, options: Named & { address?: string }) => {
-      const { sandboxHost } = await import('../sandbox/host.ts');
+    .addOption(new Option('--remove', 'take the name back').conflicts('address'))
+    .action(async (host: string, options: Named & { address?: string; remove?: boolean }) => {
+      const { sandboxHost, takeHostBack } = await import('../sandbox/host.ts');
+      if (options.remove) {
+        const had = await takeHostBack(checkName(options.name), host);
+        terminalReporter(options).line(
+          had ? `${host} resolves on this box no more` : `Nothing to do: the sandbox has no name ${host}.`,
+        );
+        return;
+      }
       const address = await sandboxHost(checkName(options.name), host, ipv4(options.address, '--address'));
       terminalReporter(options).line(`${host} resolves to ${address} on this box`);
+    });
+}
+
+function addImage(sandbox: Command): void {
+  const image = sandbox.command('image').description("images of one's own").helpOption('--help', 'show help');
+  add(image, 'import', 'give an image to all infra nodes and workers, now and when they are made anew')
+    .argument('<FILE>', 'archive, as docker save, podman save or nerdctl save writes it')
+    .action(async (file: string, options: Named) => {
+      const { importImage } = await import('../sandbox/import-image.ts');
+      const reporter = terminalReporter(options);
+      for (const each of await importImage(checkName(options.name), file, reporter))
+        reporter.line(
+          `${each} is on all machines${each.endsWith(':latest') ? '; pods need imagePullPolicy: IfNotPresent for it' : ''}`,
+        );
     });
 }
 

@@ -57,12 +57,20 @@ export async function ensureImported(machine: MachineState, folder: string, arch
   const imported = path.join(folder, 'imported');
   mkdirSync(imported, { recursive: true });
   const done = new Set(readdirSync(imported));
-  for (const archive of archives) {
-    const mark = archive.split(path.sep).slice(-4).join('_');
-    if (done.has(mark)) continue;
-    await ctr(machine, '-n', 'k8s.io', 'images', 'import', archive);
-    writeFileSync(path.join(imported, mark), '');
-  }
+  for (const archive of archives) if (!done.has(markOf(archive))) await importArchive(machine, folder, archive);
+}
+
+/** Imports an archive, also one that the machine has. @returns names of the images in it */
+export async function importArchive(machine: MachineState, folder: string, archive: string): Promise<string[]> {
+  const said = await ctr(machine, '-n', 'k8s.io', 'images', 'import', archive);
+  const imported = path.join(folder, 'imported');
+  mkdirSync(imported, { recursive: true });
+  writeFileSync(path.join(imported, markOf(archive)), '');
+  return [...said.matchAll(/^(?:unpacking )?(\S+[:@]\S+)/gm)].map(([, name]) => name!);
+}
+
+function markOf(archive: string): string {
+  return archive.split(path.sep).slice(-4).join('_');
 }
 
 function ctr(machine: MachineState, ...args: string[]): Promise<string> {

@@ -1,5 +1,5 @@
 import { writeDnsHosts } from './dns.ts';
-import { addHostsLine } from './hosts.ts';
+import { addHostsLine, removeHostsLine } from './hosts.ts';
 import { withSandboxLock } from './lock.ts';
 import { firstInfra, requireState, saveState } from './state.ts';
 
@@ -24,6 +24,28 @@ export async function sandboxHost(name: string, host: string, elsewhere?: string
       writeDnsHosts(state);
       await addHostsLine(name, host, address);
       return address;
+    },
+    90,
+  );
+}
+
+/**
+ * Takes a name back that `sandboxHost` gave.
+ *
+ * @returns false when the sandbox has no such name
+ */
+export async function takeHostBack(name: string, host: string): Promise<boolean> {
+  return withSandboxLock(
+    name,
+    async () => {
+      const state = requireState(name);
+      const had = state.hosts.includes(host);
+      state.hosts = state.hosts.filter((each) => each !== host);
+      if (state.elsewhere) delete state.elsewhere[host];
+      saveState(state);
+      writeDnsHosts(state);
+      await removeHostsLine(name, host);
+      return had;
     },
     90,
   );

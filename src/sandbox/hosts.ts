@@ -7,18 +7,31 @@ const mark = (sandbox: string) => `# k8sk8s sandbox ${sandbox}`;
 /** Makes `host` resolve to `address` on this box by a marked line of the hosts file; machines have a file of their own. */
 export async function addHostsLine(sandbox: string, host: string, address: string): Promise<void> {
   await withHostsLock(async () => {
-    const others = lines().filter((line) => !(line.endsWith(mark(sandbox)) && line.split(/\s+/)[1] === host));
+    const others = lines().filter((line) => !isLineOf(line, sandbox, host));
     write([...others, `${address} ${host} ${mark(sandbox)}`]);
   });
 }
 
+/** Removes the line of one name. */
+export function removeHostsLine(sandbox: string, host: string): Promise<void> {
+  return remove((line) => isLineOf(line, sandbox, host));
+}
+
 /** Removes all lines of a sandbox. */
-export async function removeHostsLines(sandbox: string): Promise<void> {
+export function removeHostsLines(sandbox: string): Promise<void> {
+  return remove((line) => line.endsWith(mark(sandbox)));
+}
+
+async function remove(which: (line: string) => boolean): Promise<void> {
   await withHostsLock(async () => {
     const all = lines();
-    const others = all.filter((line) => !line.endsWith(mark(sandbox)));
+    const others = all.filter((line) => !which(line));
     if (others.length < all.length) write(others);
   });
+}
+
+function isLineOf(line: string, sandbox: string, host: string): boolean {
+  return line.endsWith(mark(sandbox)) && line.split(/\s+/)[1] === host;
 }
 
 function lines(): string[] {

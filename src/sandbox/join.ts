@@ -9,6 +9,7 @@ import type { Phase, Reporter } from '../ui/reporter.ts';
 import { waitFor } from '../ui/wait-for.ts';
 import { ensureBinaries } from './artifacts/ensure.ts';
 import { ensureContainerd, ensureImported } from './containerd.ts';
+import { importedArchives } from './import-image.ts';
 import { ensureKubelet } from './kubelet.ts';
 import { withSandboxLock } from './lock.ts';
 import { ensureDaemon, ensureMachine, inside, lastLines, stopMachine } from './machine.ts';
@@ -149,7 +150,7 @@ export async function sandboxLeave(
 
 async function makeAnew(state: SandboxState, machines: MachineState[], reporter: Reporter): Promise<void> {
   const { pause } = await ensureBinaries(['pause'], {}, reporter);
-  const archives = await workerArchives(state, reporter);
+  const archives = [...(await workerArchives(state, reporter)), ...importedArchives(state)];
   for (const machine of machines) {
     await stopMachine(state, machine);
     machine.claimedBy = undefined;

@@ -5,6 +5,7 @@ import { ensureBinaries, ensureImages } from './artifacts/ensure.ts';
 import { ensurePackages } from './artifacts/packages.ts';
 import { ensureContainerd, ensureImported } from './containerd.ts';
 import { ensureDns } from './dns.ts';
+import { importedArchives } from './import-image.ts';
 import { addonsReady, applyAddons, nodesReady } from './infra/addons.ts';
 import { ciliumPackages, ensureCiliumAgent, ensureCiliumOperator, ensureCiliumPrograms } from './infra/cilium.ts';
 import { ensureControlPlane } from './infra/control-plane.ts';
@@ -90,7 +91,9 @@ export async function sandboxUp(options: UpOptions, reporter: Reporter): Promise
       await Promise.all(state.machines.map((machine) => ensureContainerd(state, machine)));
     });
     const importing = Promise.all(
-      state.machines.map((machine) => ensureImported(machine, machineFolder(state, machine), archives[machine.role])),
+      state.machines.map((machine) =>
+        ensureImported(machine, machineFolder(state, machine), [...archives[machine.role], ...importedArchives(state)]),
+      ),
     );
     importing.catch(() => undefined);
     await step(`control plane of the infra cluster on ${firstInfra(state).name}`, () =>
