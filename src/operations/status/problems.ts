@@ -1,6 +1,6 @@
 import type { Finding } from '../../base/errors.ts';
 import { command, option, words } from '../../base/words.ts';
-import { warnBeforeDays } from '../../pki/certificates.ts';
+import { nearTheirEnd } from '../../pki/near-end.ts';
 import type { ComponentStatus } from './component-status.ts';
 import type { PlaneStatus } from './status.ts';
 
@@ -30,7 +30,7 @@ export function problemsOf(
     ...status.alarms.map((alarm) => alarmProblem(alarm, namespace)),
     ...(hosted.problem ? [hosted.problem] : []),
     ...hosted.lacks,
-    ...certificateProblems(status),
+    ...nearTheirEnd(status.certificates, namespace),
   ];
 }
 
@@ -110,18 +110,6 @@ function lifetimeProblems({
       severity: 'warning',
     },
   ];
-}
-
-function certificateProblems({ certificates, namespace }: Pick<PlaneStatus, 'certificates' | 'namespace'>): Finding[] {
-  const sealed = words` with ${option('sealFile')}; kubelets and users lose access with it`;
-  return certificates
-    .filter(({ name, days }) => days < warnBeforeDays(name))
-    .map(({ name, days }) => ({
-      what: `certificate ${name} ${days < 0 ? 'has expired' : `expires in ${days} days`}`,
-      fix: words`run ${command('deploy', namespace)} again${name === 'ca-signer' ? sealed : ''}`,
-      anchor: 'certificate-expires',
-      severity: days < 0 ? 'fatal' : 'warning',
-    }));
 }
 
 function componentProblems(of: ComponentStatus[], namespace: string): Finding[] {

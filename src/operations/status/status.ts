@@ -6,8 +6,8 @@ import type { InfraCluster } from '../../kube/infra-cluster.ts';
 import type { Event } from '../../kube/objects.ts';
 import { type Lifetime, lifetimeOf, readLifetimeJob } from '../../live/lifetime.ts';
 import { openPlane } from '../../live/open.ts';
-import { daysLeft, type PkiBundle } from '../../pki/certificates.ts';
-import { inspect } from '../../pki/inspect.ts';
+import type { PkiBundle } from '../../pki/certificates.ts';
+import { type Remaining, remainingDays } from '../../pki/near-end.ts';
 import { componentNames, replicasOf } from '../../plane/components/lookup.ts';
 import { planeSelector } from '../../plane/names.ts';
 import type { NetworkFinding, PlaneRecord, Unfinished } from '../../plane/record.ts';
@@ -39,7 +39,7 @@ export interface PlaneStatus {
   storage: { kind: Storage['kind']; size?: string; storageClass?: string; name: string; loses: string };
   /** What etcd itself complains of: `NOSPACE`, `CORRUPT`; none too when it cannot be asked. */
   alarms: string[];
-  certificates: { name: string; days: number }[];
+  certificates: Remaining[];
   hosted: HostedStatus;
   warnings: Warning[];
   egress: { kind: ClusterSpec['egress']; how: string };
@@ -79,15 +79,6 @@ export async function planeStatus(cluster: InfraCluster, now = new Date()): Prom
       hosted ? hostedStatus({ cluster, hosted, now }, plane) : { answers: false, workers: [], lacks: [] },
       record.asleep ? [] : etcdAlarms(cluster, bundle),
     ]);
-    const { signer } = bundle.authorities.ca!;
-    const certificates = [
-      ...Object.entries(bundle.authorities),
-      ...(signer ? [['ca-signer', signer] as const] : []),
-      ...Object.entries(bundle.leaves),
-    ].map(([name, { certificate }]) => ({
-      name,
-      days: daysLeft(inspect(certificate), now),
-    }));
     return {
       namespace: cluster.namespace,
       plane: record.planeId,
@@ -111,7 +102,7 @@ export async function planeStatus(cluster: InfraCluster, now = new Date()): Prom
         }),
       },
       alarms,
-      certificates: certificates.sort((a, b) => a.days - b.days),
+      certificates: remainingDays(bundle, now),
       hosted: answer,
       warnings: warningsOf(events.items, pods.items),
       egress: { kind: spec.egress, how: egressWords[spec.egress] },

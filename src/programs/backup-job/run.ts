@@ -6,6 +6,9 @@ import { type BackupSource, streamBackup } from '../../backup/stream.ts';
 import { UserError } from '../../base/errors.ts';
 import { type EtcdClient, EtcdGateway } from '../../etcd/gateway.ts';
 import type { Secret } from '../../kube/objects.ts';
+import { daysLeft } from '../../pki/certificates.ts';
+import { inspect } from '../../pki/inspect.ts';
+import { nearTheirEnd } from '../../pki/near-end.ts';
 import type { PlaneRecord } from '../../plane/record.ts';
 import { explained } from '../../ui/words.ts';
 
@@ -40,6 +43,7 @@ export async function runJob(config: JobConfig, store: Store, by = config.toolVe
   const signal = ending();
   const start = scheduledStart(namespace, record.planeId, store.shared);
   const secrets = readSecrets(record.planeId);
+  tellEnds(secrets, namespace);
   const etcd = await answering(etcdHosts, etcdClient());
   const created = new Date();
   const name = scheduledName(start, created);
@@ -59,6 +63,22 @@ export async function runJob(config: JobConfig, store: Store, by = config.toolVe
   console.log(`${name}: revision ${facts.revision}, ${facts.size} bytes of etcd`);
   // The user may have chosen keys without the right to delete; the backup itself is done.
   await prune(store, start, keep).catch((error) => console.log(`WARNING older ones are still there: ${told(error)}`));
+}
+
+/** The job may be all that looks at a plane for a year, and it fails itself when the certificate has expired that it shows to etcd. */
+function tellEnds(secrets: Secret[], namespace: string): void {
+  const certificates = new Map(
+    secrets.flatMap(({ data = {} }) =>
+      Object.entries(data)
+        .filter(([file]) => file.endsWith('.crt'))
+        .map(
+          ([file, base64]) => [file.replace(/\.crt$/, ''), inspect(Buffer.from(base64, 'base64').toString())] as const,
+        )
+        .filter(([name, { isAuthority }]) => !isAuthority || name === 'ca-signer'),
+    ),
+  );
+  const remaining = [...certificates].map(([name, facts]) => ({ name, days: daysLeft(facts, new Date()) }));
+  for (const finding of nearTheirEnd(remaining, namespace)) console.log(`WARNING ${explained(finding)}`);
 }
 
 async function prune(store: Store, start: string, keep: number): Promise<void> {

@@ -1,0 +1,35 @@
+import type { Finding } from '../base/errors.ts';
+import { command, option, words } from '../base/words.ts';
+import { daysLeft, type PkiBundle, warnBeforeDays } from './certificates.ts';
+import { inspect } from './inspect.ts';
+
+export interface Remaining {
+  name: string;
+  /** Negative after its end. */
+  days: number;
+}
+
+/** How long each certificate of a plane is still valid, the first to expire first. Pure. */
+export function remainingDays({ authorities, leaves }: PkiBundle, now: Date): Remaining[] {
+  const signer = authorities.ca?.signer;
+  return [
+    ...Object.entries(authorities),
+    ...(signer ? [['ca-signer', signer] as const] : []),
+    ...Object.entries(leaves),
+  ]
+    .map(([name, { certificate }]) => ({ name, days: daysLeft(inspect(certificate), now) }))
+    .sort((a, b) => a.days - b.days);
+}
+
+/** Of those certificates what is to be told: one that has expired, and one that does so soon. Pure. */
+export function nearTheirEnd(certificates: Remaining[], namespace: string): Finding[] {
+  const sealed = words` with ${option('sealFile')}; kubelets and users lose access with it`;
+  return certificates
+    .filter(({ name, days }) => days < warnBeforeDays(name))
+    .map(({ name, days }) => ({
+      what: `certificate ${name} ${days < 0 ? 'has expired' : `expires in ${days} days`}`,
+      fix: words`run ${command('deploy', namespace)} again${name === 'ca-signer' ? sealed : ''}`,
+      anchor: 'certificate-expires',
+      severity: days < 0 ? 'fatal' : 'warning',
+    }));
+}
