@@ -1,4 +1,4 @@
-import type { ApiError } from '../kube/errors.ts';
+import { type ApiError, webhookOf } from '../kube/errors.ts';
 import type { HostedCluster } from '../kube/hosted-cluster.ts';
 import { type KubeObject, nameOf } from '../kube/objects.ts';
 
@@ -14,8 +14,8 @@ const kinds = ['ValidatingWebhookConfiguration', 'MutatingWebhookConfiguration']
  *
  * @returns undefined when `error` speaks of no webhook
  */
-export async function webhookFix(hosted: HostedCluster, { message }: ApiError): Promise<string | undefined> {
-  const webhook = /(?:failed calling|admission) webhook "([^"]+)"/.exec(message)?.[1];
+export async function webhookFix(hosted: HostedCluster, error: ApiError): Promise<string | undefined> {
+  const webhook = webhookOf(error);
   if (webhook === undefined) return undefined;
   const configurations = await Promise.all(
     kinds.map((kind) =>

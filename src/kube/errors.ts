@@ -130,6 +130,11 @@ export function explainCallError(error: unknown, doing: string): unknown {
   return known && error.of === 'hosted' ? explainHostedError(error, doing) : explainInfraError(error, doing);
 }
 
+/** The webhook that an API server could not ask, or that refused, by the name that it has in its configuration. */
+export function webhookOf({ message }: ApiError): string | undefined {
+  return /(?:failed calling|admission) webhook "([^"]+)"/.exec(message)?.[1];
+}
+
 function explainHostedError(error: ConnectionError | ApiError, doing: string): UserError {
   if (error instanceof ConnectionError)
     return new UserError({
@@ -144,6 +149,13 @@ function explainHostedError(error: ConnectionError | ApiError, doing: string): U
     why: `the hosted cluster's API server answered ${error.status} ${error.reason || 'without a reason'}: ${error.message}`,
     cause: error,
   };
+  const webhook = webhookOf(error);
+  if (webhook !== undefined)
+    return new UserError({
+      ...said,
+      fix: words`mend webhook ${webhook} of the hosted cluster, or delete the configuration that has it, about which no webhook is asked (kubectl get validatingwebhookconfigurations,mutatingwebhookconfigurations); then ${again}`,
+      anchor: 'hosted-refused',
+    });
   if (error.status === 429 || error.status >= 500)
     return new UserError({
       ...said,
