@@ -1,5 +1,5 @@
 import { type Finding, UserError } from '../base/errors.ts';
-import { command, words } from '../base/words.ts';
+import { command, plain, words } from '../base/words.ts';
 import { ApiError, ConnectionError, describeConnectionError, missingRight } from '../kube/errors.ts';
 import type { HostedCluster } from '../kube/hosted-cluster.ts';
 import type { InfraCluster } from '../kube/infra-cluster.ts';
@@ -96,7 +96,7 @@ export async function waitUsable(
         await waitAtMost({
           until: unobstructed,
           failure: () => diagnosis.failure,
-          now: () => obstacle && String(obstacle.why),
+          now: () => obstacle && plain(obstacle.why ?? obstacle.what),
           timeout: isNew ? timeout : Math.min(timeout, ownGrace),
           phase,
           signal,
