@@ -18,7 +18,7 @@ export interface Student {
 }
 
 /** Where it is told what becomes of each student's plane. */
-export interface Board {
+interface Board {
   /** @param state a word: `queued`, `deploying`, `available`; @param detail what is being waited for, or what went wrong */
   tell(student: string, state: string, detail?: Words): void;
   /** Of the operation that works on the plane of a student. */

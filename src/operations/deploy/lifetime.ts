@@ -75,7 +75,7 @@ async function ensureJob({ cluster, signal, reporter }: Held, at: Date, spec: Cl
 }
 
 /** Pure. @param seconds from when the Job controller sees it */
-export function buildJob(spec: ClusterSpec, seconds: number): Job {
+function buildJob(spec: ClusterSpec, seconds: number): Job {
   const [job] = renderTemplate('plane/lifetime.yaml', {
     labels: { 'app.kubernetes.io/part-of': partOf, 'app.kubernetes.io/managed-by': partOf },
     seconds,
