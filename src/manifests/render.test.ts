@@ -34,8 +34,8 @@ describe('render', () => {
       for (const object of loadAll(readFileSync(`src/plane/components/${file}`, 'utf8')))
         expect(object, file).toMatchObject({ apiVersion: expect.any(String), kind: expect.any(String) });
   });
-  test('every file of templates/plane and templates/hosted can be rendered', () => {
-    const files = ['hosted', 'plane'].flatMap((folder) =>
+  test('every file of templates/hosted, templates/plane and templates/rights can be rendered', () => {
+    const files = ['hosted', 'plane', 'rights'].flatMap((folder) =>
       readdirSync(`templates/${folder}`).map((file) => `${folder}/${file}`),
     );
     expect(Object.keys(templates).sort()).toEqual(files.sort());
