@@ -10,7 +10,7 @@ import { hastenApiServers } from '../live/pods.ts';
 import { withLock } from '../live/with-plane.ts';
 import { recordName } from '../plane/names.ts';
 import type { PlaneRecord } from '../plane/record.ts';
-import { waitFor } from '../ui/wait-for.ts';
+import { waitAtMost, waitFor } from '../ui/wait-for.ts';
 import type { Work } from '../ui/work.ts';
 
 /**
@@ -44,10 +44,12 @@ export async function destroyHeld(held: Held, agreed: PlaneRecord | undefined): 
   // With one plane gone and another made meanwhile, what was agreed to is not what is here.
   if (present && present.planeId !== agreed?.planeId) throw otherPlane(held.cluster.namespace);
   const record = owned.filter(isRecord);
-  let deleted = await deleteAll(
-    held,
-    owned.filter((object) => !isRecord(object)),
-  );
+  // An API server whose etcd is gone first does not end before its grace period does.
+  const clients = owned.filter(({ kind }) => kind === 'Ingress' || kind === 'Deployment');
+  let deleted = await deleteAll(held, clients);
+  await untilClientsEnded(held);
+  const others = owned.filter((object) => !isRecord(object) && !clients.includes(object));
+  deleted += await deleteAll(held, others);
   await untilGone(held, record.length);
   deleted += await deleteAll(held, record);
   await untilGone(held, 0);
@@ -86,13 +88,25 @@ async function deleteAll({ cluster, reporter, signal }: Held, objects: KubeObjec
   return gone.filter(Boolean).length;
 }
 
+/** The pods of all components but etcd; not longer than they may take, since a dead node must not stop the rest. */
+async function untilClientsEnded({ cluster, signal }: Held): Promise<void> {
+  await waitAtMost({
+    until: async () => {
+      const { pods } = await takeInventory(cluster);
+      await hastenApiServers(cluster, pods);
+      return pods.every(({ metadata }) => metadata.labels?.['app.kubernetes.io/name'] === 'etcd');
+    },
+    timeout: 10_000,
+    signal,
+    every: 100,
+  });
+}
+
 async function untilGone({ cluster, reporter, timeout, signal }: Held, remaining: number): Promise<void> {
   let left: KubeObject[] = [];
   const gone = async () => {
     const { owned, pods } = await takeInventory(cluster);
     left = [...owned, ...pods];
-    // By itself an API server whose etcd is gone ends only when its grace period does.
-    await hastenApiServers(cluster, pods);
     return left.length <= remaining && pods.length === 0;
   };
   await reporter.during(
