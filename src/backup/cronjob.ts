@@ -3,7 +3,7 @@ import type { ClusterSpec } from '../config/schema.ts';
 import type { ConfigMap, KubeObject, PersistentVolumeClaim } from '../kube/objects.ts';
 import { renderTemplate, type Value } from '../manifests/render.ts';
 import { podSelector } from '../plane/names.ts';
-import { placement } from '../plane/placement.ts';
+import { likePodsOf, placement } from '../plane/placement.ts';
 import { containerSecurity, podSecurity } from '../plane/pod-security.ts';
 import { secretNames } from '../plane/secrets.ts';
 import type { BackupHead } from './archive.ts';
@@ -29,8 +29,9 @@ export interface JobConfig {
 
 /** Name of the CronJob and its ConfigMap. */
 export const scheduleName = 'k8sk8s-backup';
-/** Annotation of the claim: the image of the pod that reads it, also after its plane was destroyed. */
+/** Annotations of the claim: the image of the pod that reads it, and the likeness of that pod as JSON, also after its plane was destroyed. */
 export const nodeImage = 'k8sk8s.io/node-image';
+export const podLikeness = 'k8sk8s.io/pod';
 /** The claim has no label of the plane, so `destroy` does not delete it. */
 export const backupsClaim = 'k8sk8s-backups';
 export const cronJobKind = { apiVersion: 'batch/v1', kind: 'CronJob' };
@@ -80,12 +81,13 @@ export function buildCronJob(
   const { bucket } = config;
   const [job] = renderTemplate('plane/backup-cronjob.yaml', {
     schedule,
-    labels: podSelector(planeId, 'backup'),
+    labels: { ...spec.podLabels, ...podSelector(planeId, 'backup') },
+    annotations: Object.keys(spec.podAnnotations).length > 0 ? spec.podAnnotations : undefined,
     image: image ?? imagesOf(spec).node,
     // The entry point of k8sk8s' image is the command line.
     command: image === undefined ? ['node', '/config/backup.mjs'] : undefined,
     args: image === undefined ? undefined : ['backup', 'job'],
-    podSecurity,
+    podSecurity: podSecurity(spec),
     containerSecurity: containerSecurity(),
     storeMounts: [
       bucket
@@ -115,11 +117,16 @@ interface PodTemplateOwner extends KubeObject {
 export function buildClaim(size: string, storageClass: string | undefined, spec: ClusterSpec): PersistentVolumeClaim {
   return {
     ...claimKind,
-    metadata: { name: backupsClaim, annotations: { [nodeImage]: imagesOf(spec).node } },
+    metadata: { name: backupsClaim, annotations: claimAnnotations(spec) },
     spec: {
       accessModes: ['ReadWriteOnce'],
       resources: { requests: { storage: size } },
       ...(storageClass !== undefined && { storageClassName: storageClass }),
     },
   };
+}
+
+/** What the claim remembers of its plane. Pure. */
+export function claimAnnotations(spec: ClusterSpec): Record<string, string> {
+  return { [nodeImage]: imagesOf(spec).node, [podLikeness]: JSON.stringify(likePodsOf(spec)) };
 }

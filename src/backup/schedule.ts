@@ -15,6 +15,7 @@ import {
   buildClaim,
   buildConfig,
   buildCronJob,
+  claimAnnotations,
   claimKind,
   configMapKind,
   cronJobKind,
@@ -81,6 +82,8 @@ export async function scheduleBackups(cluster: InfraCluster, request: ScheduleRe
   };
   if (to.kind === 'volume' && !(await cluster.get(claimKind, backupsClaim)))
     await apply(buildClaim(to.size, to.storageClass, plane.spec), cluster);
+  else if (to.kind === 'volume')
+    await cluster.merge(claimKind, backupsClaim, { metadata: { annotations: claimAnnotations(plane.spec) } });
   const owner = await apply(
     await buildConfig(config, labelsOf(planeId, 'record', plane.spec.kubernetesVersion), image),
   );

@@ -6,9 +6,10 @@ import type { InfraCluster } from '../kube/infra-cluster.ts';
 import type { PersistentVolumeClaim } from '../kube/objects.ts';
 import { type Failed, lastLines, oneOff, podKind, removePod, waitForPod } from '../live/one-off-pod.ts';
 import { isRunning } from '../live/pod-problems.ts';
+import type { Likeness } from '../plane/placement.ts';
 import { containerSecurity, podSecurity } from '../plane/pod-security.ts';
 import type { Patience } from '../ui/work.ts';
-import { backupsClaim, claimKind, nodeImage } from './cronjob.ts';
+import { backupsClaim, claimKind, nodeImage, podLikeness } from './cronjob.ts';
 import type { BackupStore, StoredBackup } from './store.ts';
 
 const podName = 'k8sk8s-backups';
@@ -68,7 +69,8 @@ async function withPod<T>(cluster: InfraCluster, request: Patience, work: (run: 
       kind: 'refused',
     });
   await removePod(cluster, podName, request, volumeError(cluster));
-  const pod = buildPod(image);
+  const remembered = claim.metadata.annotations?.[podLikeness];
+  const pod = buildPod(image, remembered === undefined ? unlike : (JSON.parse(remembered) as Likeness));
   await cluster.create(pod);
   try {
     await waitForPod(cluster, pod, request, (now) => isRunning(now, container), volumeError(cluster));
@@ -87,15 +89,18 @@ async function withPod<T>(cluster: InfraCluster, request: Patience, work: (run: 
   }
 }
 
-function buildPod(image: string) {
+/** Of a claim that an earlier version made. */
+const unlike: Likeness = { metadata: {}, spec: { securityContext: podSecurity({}) } };
+
+function buildPod(image: string, like: Likeness) {
   return {
     ...podKind,
-    metadata: { name: podName },
+    metadata: { ...like.metadata, name: podName },
     spec: {
+      ...like.spec,
       ...oneOff,
       // A forgotten pod ends by itself.
       activeDeadlineSeconds: 24 * 3600,
-      securityContext: podSecurity,
       containers: [
         {
           name: container,

@@ -31,7 +31,9 @@ export function kubernetesImage(spec: ClusterSpec, program: string): string {
   return mirrored(spec, `registry.k8s.io/${program}:v${spec.kubernetesVersion}`);
 }
 
-/** An image of upstream by its full name, in --image-registry when there is one. */
-export function mirrored({ imageRegistry }: ClusterSpec, name: string): string {
-  return imageRegistry ? `${imageRegistry.replace(/\/$/, '')}/${name.slice(name.indexOf('/') + 1)}` : name;
+/** An image of upstream by its full name, in the mirror of its registry, else in --image-registry, when there is one. */
+export function mirrored({ imageRegistry, registryMirrors }: ClusterSpec, name: string): string {
+  const slash = name.indexOf('/');
+  const mirror = registryMirrors[name.slice(0, slash)] ?? imageRegistry;
+  return mirror ? `${mirror.replace(/\/$/, '')}${name.slice(slash)}` : name;
 }

@@ -26,6 +26,14 @@ describe('parseSpec', () => {
     [{ keyType: 'dsa' }, '--key-type "dsa"'],
     [{ featureGates: { X: 'maybe' } }, '--feature-gates X'],
     [{ tolerations: ['a b'] }, '--tolerations "a b"'],
+    [{ podLabels: { 'app.kubernetes.io/name': 'x' } }, '--pod-label app.kubernetes.io/name'],
+    [{ podLabels: { team: 'a b' } }, '--pod-label team'],
+    [{ podAnnotations: { 'k8sk8s.io/config-hash': 'x' } }, '--pod-annotation k8sk8s.io/config-hash'],
+    [{ serviceAnnotations: { 'a/b/c': 'x' } }, '--service-annotation a/b/c'],
+    [{ runAsUser: 0 }, '--run-as-user "0"'],
+    [{ registryMirrors: { 'quay.io': 'mirror.test' } }, '--registry-mirror quay.io'],
+    [{ fsGroup: 'root' }, '--fs-group "root"'],
+    [{ loadBalancerClass: 'a' }, '--load-balancer-class'],
   ])('%j is refused by its name', (input, name) => {
     const read = () => parse({ host: 'k.example.com', ...input });
     expect(read).toThrow(refused('bad-values', name));

@@ -48,6 +48,10 @@ export function problemsBetween(spec: ClusterSpec): Words[] {
     problems.push(
       words`${field('etcdStorageClass')} has no use with ${field('etcdStorage', 'ephemeral')}: leave one of them out`,
     );
+  if (spec.loadBalancerClass !== undefined && spec.inCluster !== 'loadbalancer')
+    problems.push(
+      words`${field('loadBalancerClass')} has no use without ${field('inCluster', 'loadbalancer')}: leave it out, or add the other`,
+    );
   const resolved = resolveVersion(spec.kubernetesVersion)!;
   if (!isTested(resolved) && !spec.allowUntestedVersion) {
     const known = knownMinor(resolved);

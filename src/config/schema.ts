@@ -10,7 +10,9 @@ import {
   image,
   ipv4Address,
   labelValue,
+  metadata,
   nodePort,
+  numberOrPlatform,
   objectName,
   opening,
   port,
@@ -18,7 +20,7 @@ import {
   toleration,
   version,
 } from './values.ts';
-import { knownMinors, newest } from './versions.ts';
+import { knownMinors, newest, upstreamRegistries } from './versions.ts';
 
 /** The command line option of a field of the spec. */
 export interface FlagMeta {
@@ -172,6 +174,29 @@ export const clusterSpec = z.strictObject({
         flag: 'in-cluster',
         arg: 'HOW',
         help: "how pods on the workers reach the API at the first service address: node (an infra node's address and the node port), loadbalancer (the address of a LoadBalancer service) or loopback (an address and a relay on each worker)",
+      }),
+    ),
+  serviceAnnotations: metadata(z.string())
+    .default({})
+    .meta(
+      flag({
+        group: 'Address',
+        flag: 'service-annotation',
+        arg: 'KEY=VALUE',
+        help: "annotation for the API server's Service, for example one that a load balancer reads",
+        map: true,
+      }),
+    ),
+  loadBalancerClass: z
+    .string()
+    .regex(/^([a-z0-9]([-a-z0-9.]*[a-z0-9])?\/)?[A-Za-z0-9]([-\w.]*[A-Za-z0-9])?$/, 'is not the name of a class')
+    .optional()
+    .meta(
+      flag({
+        group: 'Address',
+        flag: 'load-balancer-class',
+        arg: 'NAME',
+        help: "class of the LoadBalancer service with --in-cluster loadbalancer instead of the infra cluster's default",
       }),
     ),
   loopbackAddress: ipv4Address.default('10.199.199.199').meta(
@@ -340,6 +365,74 @@ export const clusterSpec = z.strictObject({
         list: true,
       }),
     ),
+  podLabels: metadata(labelValue)
+    .default({})
+    .meta(
+      flag({
+        group: 'Pods of the plane',
+        flag: 'pod-label',
+        arg: 'KEY=VALUE',
+        help: "one more label of the plane's pods, for example one that a policy of the infra cluster wants",
+        map: true,
+      }),
+    ),
+  podAnnotations: metadata(z.string())
+    .default({})
+    .meta(
+      flag({
+        group: 'Pods of the plane',
+        flag: 'pod-annotation',
+        arg: 'KEY=VALUE',
+        help: "one more annotation of the plane's pods, for example one that keeps sidecars away",
+        map: true,
+      }),
+    ),
+  priorityClassName: objectName('PriorityClass')
+    .optional()
+    .meta(
+      flag({
+        group: 'Pods of the plane',
+        flag: 'priority-class-name',
+        arg: 'NAME',
+        help: "PriorityClass of the plane's pods",
+      }),
+    ),
+  runtimeClassName: objectName('RuntimeClass')
+    .optional()
+    .meta(
+      flag({
+        group: 'Pods of the plane',
+        flag: 'runtime-class-name',
+        arg: 'NAME',
+        help: "RuntimeClass of the plane's pods",
+      }),
+    ),
+  serviceAccountName: objectName('ServiceAccount')
+    .optional()
+    .meta(
+      flag({
+        group: 'Pods of the plane',
+        flag: 'service-account-name',
+        arg: 'NAME',
+        help: "ServiceAccount of the plane's pods, of which they get no token; default: the namespace's default",
+      }),
+    ),
+  runAsUser: numberOrPlatform.optional().meta(
+    flag({
+      group: 'Pods of the plane',
+      flag: 'run-as-user',
+      arg: 'NUMBER|platform',
+      help: "user and group that the plane's pods run as, default 65532; platform leaves them to the infra cluster, as OpenShift wants it",
+    }),
+  ),
+  fsGroup: numberOrPlatform.optional().meta(
+    flag({
+      group: 'Pods of the plane',
+      flag: 'fs-group',
+      arg: 'NUMBER|platform',
+      help: "group of the pods' volumes; default as --run-as-user",
+    }),
+  ),
   replicas: z.coerce
     .number()
     .int()
@@ -404,9 +497,30 @@ export const clusterSpec = z.strictObject({
       group: 'Images',
       flag: 'image-registry',
       arg: 'HOST[/PATH]',
-      help: 'registry that mirrors all images, instead of the upstream ones',
+      help: 'registry that mirrors all images of all upstream registries, each under its path there; --registry-mirror wins',
     }),
   ),
+  registryMirrors: z
+    .record(z.string(), image)
+    .superRefine((mirrors, context) => {
+      for (const registry of Object.keys(mirrors))
+        if (!upstreamRegistries.includes(registry))
+          context.addIssue({
+            code: 'custom',
+            message: `names a registry of none of the images, which are ${upstreamRegistries.join(', ')}`,
+            path: [registry],
+          });
+    })
+    .default({})
+    .meta(
+      flag({
+        group: 'Images',
+        flag: 'registry-mirror',
+        arg: 'REGISTRY=HOST[/PATH]',
+        help: 'mirror of one upstream registry (registry.k8s.io, docker.io or ghcr.io), under which its images have the same path',
+        map: true,
+      }),
+    ),
   seal: z
     .enum(['none', 'passphrase-file', 'key-file'])
     .default('none')
@@ -425,7 +539,7 @@ export const clusterSpec = z.strictObject({
         group: 'Images',
         flag: 'image-pull-secret',
         arg: 'SECRET',
-        help: 'Secret of the namespace with registry credentials, for the plane and (copied) the child assets',
+        help: 'Secret of the namespace with registry credentials, for the plane and, by a copy in kube-system of the hosted cluster, for kube-proxy, flannel, CoreDNS and the approver',
       }),
     ),
 });

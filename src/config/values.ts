@@ -198,6 +198,28 @@ export const labelValue = z
   .regex(/^([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?$/, 'is not a label value')
   .meta({ maxLength: 63 });
 
+const metadataKey = /^([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?\/)?[A-Za-z0-9]([-\w.]{0,61}[A-Za-z0-9])?$/;
+const ownKey =
+  /^(app\.kubernetes\.io\/(name|component|instance|version|part-of|managed-by)$|([-a-z0-9.]+\.)?k8sk8s\.io\/)/;
+
+/** Labels or annotations that objects of a plane get beside k8sk8s' own. @param value what each value may be */
+export const metadata = (value: z.ZodType<string>) =>
+  z.record(z.string(), value).superRefine((map, context) => {
+    for (const key of Object.keys(map)) {
+      const message = !metadataKey.test(key)
+        ? 'has a key that is none: it has to be [PREFIX/]NAME'
+        : ownKey.test(key)
+          ? 'has a key that k8sk8s sets itself'
+          : undefined;
+      if (message !== undefined) context.addIssue({ code: 'custom', message, path: [key] });
+    }
+  });
+
+/** The number of a user or group, not root's; or `platform`, to leave it to the infra cluster. Kept as a string. */
+export const numberOrPlatform = z.coerce
+  .string()
+  .regex(/^(platform|[1-9]\d{0,9})$/, 'has to be a number from 1, or platform to leave it to the infra cluster');
+
 /** KEY[=VALUE][:EFFECT], as in kubectl taint. */
 export const toleration = checked(
   (value) =>

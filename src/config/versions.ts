@@ -27,6 +27,11 @@ export const otherImages = {
   konnectivityAgent: 'registry.k8s.io/kas-network-proxy/proxy-agent:v0.36.0',
 };
 
+/** The registries of all upstream images, those of Kubernetes' own programs and of etcd among them. */
+export const upstreamRegistries = [
+  ...new Set(['registry.k8s.io', ...Object.values(otherImages).map((image) => image.slice(0, image.indexOf('/')))]),
+];
+
 const pattern = /^v?(\d+)\.(\d+)(?:\.(\d+)(-(?:alpha|beta|rc)\.\d+)?)?$/;
 
 /**

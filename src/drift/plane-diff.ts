@@ -2,6 +2,7 @@ import { messageOf } from '../base/errors.ts';
 import { parseSpec } from '../config/parse.ts';
 import type { ClusterSpec } from '../config/schema.ts';
 import { buildAddons } from '../hosted/addons.ts';
+import { hostedPullSecret } from '../hosted/pull-secret.ts';
 import { ApiError, ConnectionError } from '../kube/errors.ts';
 import type { InfraCluster } from '../kube/infra-cluster.ts';
 import type { ConfigMap, KubeObject } from '../kube/objects.ts';
@@ -54,7 +55,8 @@ export async function diffPlane(cluster: InfraCluster, instead?: ClusterSpec): P
     const { data } = (live ?? {}) as ConfigMap;
     return compare('infra', live, isRecord(recorded) ? ({ ...recorded, data } as KubeObject) : recorded);
   });
-  const assets = buildAddons(spec, addresses, bundle.authorities);
+  const secret = await hostedPullSecret(cluster, spec);
+  const assets = [...secret, ...buildAddons(spec, addresses, bundle.authorities)];
   const result = {
     namespace: cluster.namespace,
     plane: record.planeId,

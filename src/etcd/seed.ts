@@ -6,6 +6,7 @@ import type { KubeObject, PersistentVolumeClaim, Secret, StatefulSet } from '../
 import { type Failed, lastLines, oneOff, podKind, removePod, waitForPod } from '../live/one-off-pod.ts';
 import { containerStatus, hasSucceeded, isRunning } from '../live/pod-problems.ts';
 import { authoritiesSecret, claimName, dataVolume } from '../plane/names.ts';
+import { likeTemplate } from '../plane/placement.ts';
 import { claimTemplate, type Storage, type Volume } from '../plane/storage.ts';
 import { waitFor } from '../ui/wait-for.ts';
 
@@ -198,17 +199,18 @@ type SeedPod = ReturnType<typeof claimPod> | ReturnType<typeof memberPod>;
 
 /** A pod with the placement and security settings of etcd's pod. Pure. */
 function claimPod(seed: Seed, owner: Secret) {
-  const { nodeSelector, tolerations, affinity, imagePullSecrets, securityContext, hostAliases } = (
-    seed.workload as Template
-  ).spec.template.spec;
+  const { template } = (seed.workload as Template).spec;
+  const like = likeTemplate(template);
   // A volume on a node's disk binds the member to that node.
-  const place = { nodeSelector, tolerations, affinity, imagePullSecrets, securityContext, hostAliases };
+  const { affinity, hostAliases } = template.spec;
   const [receive, restore, last] = steps(seed) as [Step, Step, Step];
   return {
     ...podKind,
-    metadata: { ...seedPod.metadata, ownerReferences: ownedBy(owner) },
+    metadata: { ...like.metadata, ...seedPod.metadata, ownerReferences: ownedBy(owner) },
     spec: {
-      ...Object.fromEntries(Object.entries(place).filter(([, value]) => value !== undefined)),
+      ...like.spec,
+      ...(affinity !== undefined && { affinity }),
+      ...(hostAliases !== undefined && { hostAliases }),
       ...oneOff,
       initContainers: [receive, restore],
       containers: [last],

@@ -9,6 +9,7 @@ import type { PkiBundle } from '../pki/certificates.ts';
 import { type Addresses, dnsAddress, hostAndPort } from '../plane/addresses.ts';
 import { partOf } from '../plane/names.ts';
 import script from '../programs/approver/main.ts?program';
+import { pullSecretCopy } from './pull-secret.ts';
 
 /** Part of templates/hosted/access.yaml: every finished deploy leaves it in the hosted cluster. */
 export const kubeletClientsBinding = 'k8sk8s:kubelet-clients';
@@ -32,7 +33,8 @@ export function buildAddons(
     kubeletServingCa: trusted(authorities['kubelet-serving-ca']!),
   });
   const rights = [...access, ...egressAssets(spec, addresses, ca)];
-  if (!spec.childAssets) return labelled([...rights, ...approver(images.node, api, ca)]);
+  const pulled = (objects: KubeObject[]) => labelled(spec.imagePullSecret ? withPullSecret(objects) : objects);
+  if (!spec.childAssets) return pulled([...rights, ...approver(images.node, api, ca)]);
 
   const [proxyConfig] = renderTemplate('hosted/kube-proxy-config.yaml', {
     podCidr: spec.podCidr,
@@ -66,15 +68,22 @@ export function buildAddons(
       image: images.coredns,
     }),
   ];
-  return labelled(spec.imagePullSecret ? withPullSecret(objects, spec.imagePullSecret) : objects);
+  return pulled(objects);
 }
 
-/** The objects of an earlier --egress in the hosted cluster that `spec` does not need. Pure. */
-export function outdatedAddons(before: ClusterSpec['egress'], spec: ClusterSpec): KubeObject[] {
+/** The objects of an earlier --egress and --image-pull-secret in the hosted cluster that `spec` does not need. Pure. */
+export function outdatedAddons(
+  before: Partial<Pick<ClusterSpec, 'egress' | 'imagePullSecret'>>,
+  spec: ClusterSpec,
+): KubeObject[] {
   const assets = (egress: ClusterSpec['egress']) =>
     egressAssets({ ...spec, egress }, { konnectivity: { host: '', port: 0 } }, '');
   const wanted = new Set(assets(spec.egress).map(nameOf));
-  return assets(before).filter((object) => !wanted.has(nameOf(object)));
+  const noSecret = before.imagePullSecret !== undefined && spec.imagePullSecret === undefined;
+  return [
+    ...assets(before.egress ?? spec.egress).filter((object) => !wanted.has(nameOf(object))),
+    ...(noSecret ? [pullSecretCopy] : []),
+  ];
 }
 
 /** The objects of the hosted cluster that the gate, or konnectivity in its place, needs. */
@@ -130,11 +139,11 @@ function labelled(objects: KubeObject[]): KubeObject[] {
   return objects;
 }
 
-function withPullSecret(objects: KubeObject[], name: string): KubeObject[] {
+function withPullSecret(objects: KubeObject[]): KubeObject[] {
   for (const object of objects) {
     const template = (object as { spec?: { template?: { spec?: { imagePullSecrets?: { name: string }[] } } } }).spec
       ?.template?.spec;
-    if (template) template.imagePullSecrets = [{ name }];
+    if (template) template.imagePullSecrets = [{ name: pullSecretCopy.metadata.name }];
   }
   return objects;
 }

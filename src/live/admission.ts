@@ -37,10 +37,42 @@ const causes: [pattern: RegExp, words: [cause: string, fix: Words]][] = [
     ],
   ],
   [
-    /admission webhook/,
+    /serviceaccount "[^"]*" not found/,
     [
-      'an admission webhook of the infra cluster refuses it',
-      "ask the infra cluster's administrator about that webhook",
+      'it is to run with a ServiceAccount that the namespace does not have',
+      words`make the ServiceAccount, or name another one with ${field('serviceAccountName')}`,
     ],
+  ],
+  [
+    /no PriorityClass with name/i,
+    [
+      'there is no PriorityClass of that name',
+      words`name another one with ${field('priorityClassName')}; kubectl get priorityclasses shows them`,
+    ],
+  ],
+  [
+    /RuntimeClass "[^"]*" not found/i,
+    [
+      'there is no RuntimeClass of that name',
+      words`name another one with ${field('runtimeClassName')}; kubectl get runtimeclasses shows them`,
+    ],
+  ],
+  [
+    /unable to validate against any security context constraint/,
+    [
+      'no security context constraint of OpenShift admits it',
+      words`leave user and group to the platform: ${field('runAsUser', 'platform')}; or ask for a constraint for ${field('serviceAccountName')}`,
+    ],
+  ],
+  [
+    /(?:admission webhook|ValidatingAdmissionPolicy)[\s\S]*\b(?:label|annotation)s?\b/i,
+    [
+      'a policy of the infra cluster refuses it',
+      words`if it wants a label or an annotation, give it with ${field('podLabels')} or ${field('podAnnotations')}; otherwise ask the administrator about that policy`,
+    ],
+  ],
+  [
+    /admission webhook|ValidatingAdmissionPolicy/,
+    ['a policy or webhook of the infra cluster refuses it', "ask the infra cluster's administrator about it"],
   ],
 ];

@@ -4,6 +4,7 @@ import { isQuotaExceeded } from '../kube/errors.ts';
 import type { InfraCluster } from '../kube/infra-cluster.ts';
 import type { ConfigMap, KubeObject } from '../kube/objects.ts';
 import { recordName } from '../plane/names.ts';
+import { likeTemplate } from '../plane/placement.ts';
 import type { Patience } from '../ui/work.ts';
 import { type Failed, oneOff, podKind, removePod, waitForPod } from './one-off-pod.ts';
 import { hasSucceeded } from './pod-problems.ts';
@@ -11,6 +12,7 @@ import { hasSucceeded } from './pod-problems.ts';
 interface Template extends KubeObject {
   spec: {
     template: {
+      metadata: { labels?: Record<string, string>; annotations?: Record<string, string> };
       spec: {
         containers: { name: string; image: string; command: string[]; resources?: object; securityContext?: object }[];
         [field: string]: unknown;
@@ -102,21 +104,20 @@ export function podLike(
   owner: ConfigMap,
   { name, image, command }: { name: string; image: string; command: string[] },
 ) {
-  const template = (workload as Template).spec.template.spec;
-  const { nodeSelector, tolerations, imagePullSecrets, securityContext } = template;
+  const like = likeTemplate((workload as Template).spec.template);
   const { resources, securityContext: containerSecurity } = ownContainer(workload as Template);
-  const place = { nodeSelector, tolerations, imagePullSecrets, securityContext };
   const container = { name, image, command, resources, securityContext: containerSecurity };
   return {
     ...podKind,
     metadata: {
+      ...like.metadata,
       name: `k8sk8s-try-${name}`,
       ownerReferences: [
         { apiVersion: owner.apiVersion, kind: owner.kind, name: owner.metadata.name, uid: owner.metadata.uid! },
       ],
     },
     spec: {
-      ...Object.fromEntries(Object.entries(place).filter(([, value]) => value !== undefined)),
+      ...like.spec,
       ...oneOff,
       containers: [container] as [typeof container],
     },

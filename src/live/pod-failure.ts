@@ -26,7 +26,7 @@ export async function podFailure(cluster: InfraCluster, pod: Pod, problem: PodPr
       return new UserError({
         what: `the image ${container.image} of ${component} cannot be pulled`,
         why: problem.says,
-        fix: words`check the name and version, and whether the infra nodes reach that registry; ${field('imageRegistry')} names a mirror, ${field('imagePullSecret')} the credentials, then ${again}`,
+        fix: words`check the name and version, and whether the infra nodes reach that registry; ${field('registryMirrors', 'REGISTRY=MIRROR')} or ${field('imageRegistry')} names a mirror, ${field('imagePullSecret')} the credentials, then ${again}`,
         anchor: 'image-pull',
       });
     case 'container-start':

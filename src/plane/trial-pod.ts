@@ -1,5 +1,6 @@
 import type { ConfigMap, KubeObject, Secret } from '../kube/objects.ts';
 import { type Component, componentNamed, componentNames } from './components/lookup.ts';
+import { likeTemplate } from './placement.ts';
 
 /** Name of the pod, and of the Secret with the files that its programs are tried with. */
 export const trialName = 'k8sk8s-trial';
@@ -65,16 +66,15 @@ export function buildTrial({ workloads, secrets, changed, owner }: TrialContext)
     for (const { name } of volumeMounts) if (!named.has(name)) named.add(name) && volumes.push({ name, emptyDir: {} });
   // A pod needs a container that is no sidecar: the last program is one.
   const sidecars = containers.slice(0, -1).map((container) => ({ ...container, restartPolicy: 'Always' }));
-  const { nodeSelector, tolerations, imagePullSecrets, securityContext } = templates[0]!;
-  const place = { nodeSelector, tolerations, imagePullSecrets, securityContext };
+  const like = likeTemplate(podTemplateOf(workloads[programs[0]!]));
   return {
     secret: filesOf(volumes, secrets, ownerReferences),
     pod: {
       apiVersion: 'v1',
       kind: 'Pod',
-      metadata: { name: trialName, ownerReferences },
+      metadata: { ...like.metadata, name: trialName, ownerReferences },
       spec: {
-        ...Object.fromEntries(Object.entries(place).filter(([, value]) => value !== undefined)),
+        ...like.spec,
         restartPolicy: 'Never',
         automountServiceAccountToken: false,
         enableServiceLinks: false,
@@ -87,8 +87,14 @@ export function buildTrial({ workloads, secrets, changed, owner }: TrialContext)
   };
 }
 
+type PodTemplate = Pick<KubeObject, 'metadata'> & { spec: PodSpec };
+
+function podTemplateOf(workload: KubeObject): PodTemplate {
+  return (workload as KubeObject & { spec: { template: PodTemplate } }).spec.template;
+}
+
 function templateOf(workload: KubeObject): PodSpec {
-  return (workload as KubeObject & { spec: { template: { spec: PodSpec } } }).spec.template.spec;
+  return podTemplateOf(workload).spec;
 }
 
 function portOf({ ports = [] }: Container): number {

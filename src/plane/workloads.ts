@@ -35,7 +35,7 @@ interface Container {
 
 /** A pod template as far as the functions below touch it. */
 interface PodTemplate {
-  metadata: { annotations?: Record<string, string> };
+  metadata: { labels?: Record<string, string>; annotations?: Record<string, string> };
   spec: {
     hostAliases?: object[];
     nodeSelector?: Record<string, string>;
@@ -73,7 +73,7 @@ function buildWorkload(component: PlaneComponent, context: WorkloadContext, hash
       selector: podSelector(planeId, name),
       labels,
       configHash: hash,
-      podSecurity,
+      podSecurity: podSecurity(spec),
       containerSecurity: containerSecurity(workload.capabilities),
       image: component.image(spec),
       extraArgs: extra,
@@ -85,6 +85,8 @@ function buildWorkload(component: PlaneComponent, context: WorkloadContext, hash
   const { template } = object!.spec;
   completeContainer(template.spec.containers.find((each) => each.name === name)!, component, spec, extra.length);
   completePod(template.spec, component, context);
+  template.metadata.labels = { ...spec.podLabels, ...template.metadata.labels };
+  template.metadata.annotations = { ...spec.podAnnotations, ...template.metadata.annotations };
   template.metadata.annotations = { ...template.metadata.annotations, [templateHash]: hashOf(template, workload) };
   return object! as unknown as Workload;
 }

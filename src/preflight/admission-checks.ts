@@ -2,6 +2,7 @@ import type { Anchor } from '../base/anchors.ts';
 import { type Words, words } from '../base/words.ts';
 import { field } from '../config/flags.ts';
 import type { ClusterSpec } from '../config/schema.ts';
+import { unfitForPulls } from '../hosted/pull-secret.ts';
 import { ApiError, explainCallError, isQuotaExceeded } from '../kube/errors.ts';
 import type { KubeObject, Secret, Service } from '../kube/objects.ts';
 import { refusedPod } from '../live/admission.ts';
@@ -50,13 +51,16 @@ export const pullSecret: DeployCheck = {
   applies: ({ spec }) => spec.imagePullSecret !== undefined,
   async probe({ cluster, spec }) {
     const secret = await cluster.get<Secret>({ apiVersion: 'v1', kind: 'Secret' }, spec.imagePullSecret!);
-    return secret
-      ? ok()
-      : {
-          state: 'failed',
-          what: `there is no secret "${spec.imagePullSecret}" in namespace "${cluster.namespace}"`,
-          fix: `create it: kubectl -n ${cluster.namespace} create secret docker-registry ${spec.imagePullSecret} …`,
-        };
+    const why = secret && unfitForPulls(secret);
+    if (secret && why === undefined) return ok();
+    return {
+      state: 'failed',
+      what: secret
+        ? `no image can be pulled with secret "${spec.imagePullSecret}" of namespace "${cluster.namespace}"`
+        : `there is no secret "${spec.imagePullSecret}" in namespace "${cluster.namespace}"`,
+      why,
+      fix: `create it: kubectl -n ${cluster.namespace} create secret docker-registry ${spec.imagePullSecret} …`,
+    };
   },
 };
 
@@ -75,7 +79,26 @@ async function podsAdmitted(context: DeployContext): Promise<Outcome> {
     };
   const others = (await quotaTells(context)) ? refused.filter(({ error }) => !isQuotaExceeded(error)) : refused;
   if (others.length > 0) return podsRefused(context, others);
-  return refused.length > 0 ? { state: 'unknown', why: 'the quota is too small to try them' } : ok();
+  if (refused.length > 0) return { state: 'unknown', why: 'the quota is too small to try them' };
+  return leftToNobody(context.spec, trials) ?? ok();
+}
+
+interface Secured {
+  spec: { securityContext?: { runAsUser?: number }; containers: { securityContext?: { runAsUser?: number } }[] };
+}
+
+/** Most images say themselves that they run as root, which the pods forbid. */
+function leftToNobody(spec: ClusterSpec, trials: PodTrial[]): Outcome | undefined {
+  if (spec.runAsUser !== 'platform') return undefined;
+  const withoutUser = trials.filter(({ admitted }) => {
+    const { securityContext, containers } = (admitted as unknown as Secured).spec;
+    return securityContext?.runAsUser === undefined && containers.some((each) => !each.securityContext?.runAsUser);
+  });
+  if (withoutUser.length === 0) return undefined;
+  return {
+    state: 'unknown',
+    why: words`the infra cluster admits them and gives them no user, so that their images have to name one other than root, by its number; ${field('runAsUser', 'NUMBER')} gives one`,
+  };
 }
 
 /** Whether the quota check reports this already, with the sums. */

@@ -46,6 +46,36 @@ function owned(kind: 'Secret', name: string, planeId: string): KubeObject {
   return { apiVersion: 'v1', kind, metadata: { name, labels: { ...ours, 'app.kubernetes.io/instance': planeId } } };
 }
 
+/** What a policy looks at. */
+const rule = (apiGroup: string, resource: string) => ({
+  apiGroups: [apiGroup],
+  apiVersions: ['*'],
+  operations: ['CREATE', 'UPDATE'],
+  resources: [resource],
+});
+
+/** A ValidatingAdmissionPolicy of the infra administrator for one namespace. */
+async function policed({ name, admin }: Delegate, spec: object): Promise<void> {
+  const at = '/apis/admissionregistration.k8s.io/v1';
+  const apiVersion = 'admissionregistration.k8s.io/v1';
+  await request(admin, 'POST', `${at}/validatingadmissionpolicies`, {
+    apiVersion,
+    kind: 'ValidatingAdmissionPolicy',
+    metadata: { name },
+    spec: { failurePolicy: 'Fail', ...spec },
+  });
+  await request(admin, 'POST', `${at}/validatingadmissionpolicybindings`, {
+    apiVersion,
+    kind: 'ValidatingAdmissionPolicyBinding',
+    metadata: { name },
+    spec: {
+      policyName: name,
+      validationActions: ['Deny'],
+      matchResources: { namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': name } } },
+    },
+  });
+}
+
 /** The record of a plane `plane-one`. */
 function recorded(input: object = {}): ConfigMap {
   return toConfigMap({ planeId: 'plane-one', toolVersion: '0', spec: spec(input), issuers: [], phase: 'available' });
@@ -85,28 +115,10 @@ function inRounds(cluster: InfraCluster): { slowed: InfraCluster; rounds: number
 }
 
 /** What policy engines do in many clusters, in the API server's own language. */
-async function refuseNodePorts({ admin, name }: Delegate): Promise<void> {
-  const at = '/apis/admissionregistration.k8s.io/v1';
-  await request(admin, 'POST', `${at}/validatingadmissionpolicies`, {
-    apiVersion: 'admissionregistration.k8s.io/v1',
-    kind: 'ValidatingAdmissionPolicy',
-    metadata: { name },
-    spec: {
-      matchConstraints: {
-        resourceRules: [{ apiGroups: [''], apiVersions: ['v1'], operations: ['CREATE'], resources: ['services'] }],
-      },
-      validations: [{ expression: "object.spec.type != 'NodePort'", message: 'no node ports here' }],
-    },
-  });
-  await request(admin, 'POST', `${at}/validatingadmissionpolicybindings`, {
-    apiVersion: 'admissionregistration.k8s.io/v1',
-    kind: 'ValidatingAdmissionPolicyBinding',
-    metadata: { name },
-    spec: {
-      policyName: name,
-      validationActions: ['Deny'],
-      matchResources: { namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': name } } },
-    },
+function refuseNodePorts(delegate: Delegate): Promise<void> {
+  return policed(delegate, {
+    matchConstraints: { resourceRules: [rule('', 'services')] },
+    validations: [{ expression: "object.spec.type != 'NodePort'", message: 'no node ports here' }],
   });
 }
 
@@ -458,6 +470,34 @@ describe('what the namespace allows', () => {
       .toContain('no node ports here');
     expect((await outcome(delegate, 'services')).failed).toEqual(['services']);
   });
+  test.each([
+    [{ priorityClassName: 'nowhere' }, '--priority-class-name'],
+    [{ runtimeClassName: 'nowhere' }, '--runtime-class-name'],
+  ])('a class that is not there is named by its option: %j', async (input, option) => {
+    const { text, failed } = await outcome(await newNamespace(), 'pods', input);
+    expect(text).toContain(option);
+    expect(text).toContain('nowhere');
+    expect(failed).toEqual(['pods']);
+  });
+  test('a user that is left to a platform which gives none stays an open question', async () => {
+    const { state, text } = await outcome(await newNamespace(), 'pods', { runAsUser: 'platform' });
+    expect(state).toBe('unknown');
+    expect(text).toContain('--run-as-user');
+  });
+  test('a policy that wants a label of every pod is told with the option that gives it', async () => {
+    const delegate = await newNamespace();
+    await policed(delegate, {
+      matchConstraints: { resourceRules: [rule('', 'pods')] },
+      validations: [
+        { expression: "'team' in object.metadata.?labels.orValue({})", message: 'pods need the label team' },
+      ],
+    });
+    await expect
+      .poll(async () => (await outcome(delegate, 'pods')).failed, { timeout: 20_000, interval: 300 })
+      .toEqual(['pods']);
+    expect((await outcome(delegate, 'pods')).text).toContain('--pod-label');
+    expect((await outcome(delegate, 'pods', { podLabels: { team: 'a' } })).failed).toEqual([]);
+  });
   test('a quota that is too small for all of them', async () => {
     const { text, failed } = await outcome(await withQuota({ 'requests.memory': '300Mi' }), 'quota');
     expect(text).toContain('300Mi');
@@ -524,6 +564,13 @@ describe('what the namespace allows', () => {
     expect((await outcome(await newNamespace(), 'pull-secret', { imagePullSecret: 'mirror' })).text).toContain(
       'mirror',
     );
+  });
+  test('a pull secret that kubelets cannot pull with', async () => {
+    const delegate = await newNamespace();
+    await delegate.cluster.create({ apiVersion: 'v1', kind: 'Secret', metadata: { name: 'mirror' } });
+    const { text, failed } = await outcome(delegate, 'pull-secret', { imagePullSecret: 'mirror' });
+    expect(failed).toEqual(['pull-secret']);
+    expect(text).toContain('kubernetes.io/dockerconfigjson');
   });
 });
 

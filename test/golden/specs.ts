@@ -22,6 +22,17 @@ export const specs: Record<string, ClusterSpec> = Object.fromEntries(
     sealed: { seal: 'key-file' as const },
     lite: { profile: 'lite' as const, etcdArgs: ['heartbeat-interval=200'] },
     'highly-available': { etcdStorage: '10Gi', etcdMembers: 3, replicas: 3 },
+    platform: {
+      inCluster: 'loadbalancer' as const,
+      loadBalancerClass: 'example.com/internal',
+      serviceAnnotations: { 'example.com/scheme': 'internal' },
+      podLabels: { team: 'a' },
+      podAnnotations: { 'sidecar.istio.io/inject': 'false' },
+      priorityClassName: 'planes',
+      runtimeClassName: 'kata',
+      serviceAccountName: 'plane',
+      runAsUser: 'platform',
+    },
     options: {
       port: 8443,
       workerEndpoint: 'https://10.1.2.3:6443',

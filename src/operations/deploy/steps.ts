@@ -4,6 +4,7 @@ import { presentMembers } from '../../etcd/members.ts';
 import { buildAddons, outdatedAddons } from '../../hosted/addons.ts';
 import { applyAddons } from '../../hosted/apply.ts';
 import { keepPolicy, plantPolicy } from '../../hosted/bootstrap-policy/plant.ts';
+import { hostedPullSecret } from '../../hosted/pull-secret.ts';
 import { hostedClusterUid, isSameCluster } from '../../hosted/same-cluster.ts';
 import { waitUsable } from '../../hosted/usable.ts';
 import { nameOf } from '../../kube/objects.ts';
@@ -215,6 +216,7 @@ async function applyTheAddons(state: DeployState): Promise<void> {
   const signal = AbortSignal.any([held.signal, failed.signal]);
   const usable = waitUsable(cluster, state, watch, { ...held, signal });
   try {
+    await applyAddons(hosted, await hostedPullSecret(cluster, spec), applied, held);
     await applyAddons(hosted, buildAddons(spec, addresses, bundle.authorities), applied, held);
   } catch (error) {
     failed.abort(error);
@@ -225,7 +227,7 @@ async function applyTheAddons(state: DeployState): Promise<void> {
 }
 
 async function removeOutdated({ hosted, record, spec, held }: DeployState): Promise<void> {
-  for (const object of outdatedAddons(record.spec.egress ?? spec.egress, spec)) {
+  for (const object of outdatedAddons(record.spec, spec)) {
     held.signal.throwIfAborted();
     if (await hosted.delete(object, object.metadata.name, object.metadata.namespace))
       held.reporter.line(`${nameOf(object)} deleted`);

@@ -2,6 +2,7 @@ import { UserError } from '../../base/errors.ts';
 import type { ClusterSpec } from '../../config/schema.ts';
 import { buildAddons } from '../../hosted/addons.ts';
 import { applyAddons } from '../../hosted/apply.ts';
+import { hostedPullSecret } from '../../hosted/pull-secret.ts';
 import type { KubeObject, Workload } from '../../kube/objects.ts';
 import { nothingApplied } from '../../live/apply.ts';
 import { waitFor } from '../../ui/wait-for.ts';
@@ -16,7 +17,8 @@ import type { UpgradeState } from './state.ts';
 export async function replaceAddons(state: UpgradeState, spec: ClusterSpec, readyWorkers: number): Promise<void> {
   const { hosted, plane } = state;
   const addons = buildAddons(spec, plane.addresses, plane.bundle.authorities);
-  await applyAddons(hosted, addons, nothingApplied(), plane.held);
+  const secret = await hostedPullSecret(plane.held.cluster, spec);
+  await applyAddons(hosted, [...secret, ...addons], nothingApplied(), plane.held);
   for (const addon of addons.filter(({ kind }) => kind === 'DaemonSet'))
     await untilReplaced(state, addon, readyWorkers);
 }

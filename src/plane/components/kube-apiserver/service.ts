@@ -18,6 +18,7 @@ export function apiserverService(planeId: string, spec: ClusterSpec, opening: bo
       type: spec.inCluster === 'loadbalancer' ? 'LoadBalancer' : 'NodePort',
       opening: opening && spec.replicas === 1,
       nodePort: nodePortWish(spec),
+      loadBalancerClass: spec.loadBalancerClass,
       morePorts: [
         ...(spec.inCluster === 'loadbalancer'
           ? [{ name: 'in-cluster', port: loadBalancerPort, targetPort: 'https' }]
@@ -29,6 +30,7 @@ export function apiserverService(planeId: string, spec: ClusterSpec, opening: bo
     },
     'kube-apiserver/service.yaml',
   );
+  if (Object.keys(spec.serviceAnnotations).length > 0) service!.metadata.annotations = spec.serviceAnnotations;
   return service as Service;
 }
 
