@@ -2,6 +2,7 @@ import { imagesOf } from '../config/images.ts';
 import type { ClusterSpec } from '../config/schema.ts';
 import type { ConfigMap, KubeObject, PersistentVolumeClaim } from '../kube/objects.ts';
 import { renderTemplate, type Value } from '../manifests/render.ts';
+import { type EgressRule, toComponent } from '../plane/egress-rules.ts';
 import { podSelector } from '../plane/names.ts';
 import { likePodsOf, placement } from '../plane/placement.ts';
 import { containerSecurity, podSecurity } from '../plane/pod-security.ts';
@@ -129,4 +130,20 @@ export function buildClaim(size: string, storageClass: string | undefined, spec:
 /** What the claim remembers of its plane. Pure. */
 export function claimAnnotations(spec: ClusterSpec): Record<string, string> {
   return { [nodeImage]: imagesOf(spec).node, [podLikeness]: JSON.stringify(likePodsOf(spec)) };
+}
+
+export const policyKind = { apiVersion: 'networking.k8s.io/v1', kind: 'NetworkPolicy' };
+
+/** What the pods of the schedule reach, where the spec has policies rule that. Pure. @param owner its ConfigMap */
+export function buildPolicy(planeId: string, { bucket }: JobConfig, owner: KubeObject): KubeObject {
+  // A bucket may be anywhere, behind a service of another port, too.
+  const egress: EgressRule[] = bucket ? [{}] : [toComponent(planeId, 'etcd', [2379])];
+  return {
+    ...policyKind,
+    metadata: {
+      name: scheduleName,
+      ownerReferences: [{ ...configMapKind, name: owner.metadata.name, uid: owner.metadata.uid! }],
+    },
+    spec: { podSelector: { matchLabels: podSelector(planeId, 'backup') }, policyTypes: ['Egress'], egress },
+  } as KubeObject;
 }

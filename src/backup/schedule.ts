@@ -15,11 +15,13 @@ import {
   buildClaim,
   buildConfig,
   buildCronJob,
+  buildPolicy,
   claimAnnotations,
   claimKind,
   configMapKind,
   cronJobKind,
   type JobConfig,
+  policyKind,
   scheduleName,
 } from './cronjob.ts';
 import { type BucketKeys, type BucketLocation, bucketKeys } from './location.ts';
@@ -87,6 +89,8 @@ export async function scheduleBackups(cluster: InfraCluster, request: ScheduleRe
   const owner = await apply(
     await buildConfig(config, labelsOf(planeId, 'record', plane.spec.kubernetesVersion), image),
   );
+  if (plane.spec.policyTypes === 'Ingress') await cluster.delete(policyKind, scheduleName);
+  else await apply(buildPolicy(planeId, config, owner));
   await apply(buildCronJob(plane.spec, planeId, times, config, owner, image));
   return { times, asleep: plane.record.asleep !== undefined };
 }
@@ -94,6 +98,7 @@ export async function scheduleBackups(cluster: InfraCluster, request: ScheduleRe
 /** Removes the schedule; the backups stay. @returns false when there was none */
 export async function unscheduleBackups(cluster: InfraCluster): Promise<boolean> {
   const gone = await cluster.delete(cronJobKind, scheduleName);
+  await cluster.delete(policyKind, scheduleName);
   return (await cluster.delete(configMapKind, scheduleName)) || gone;
 }
 

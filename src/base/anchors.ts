@@ -27,6 +27,8 @@ export const anchors = [
   'node-port',
   'networks',
   'infra-service-range',
+  'egress-denied',
+  'ip-families',
   'storage-size',
   'storage-class',
   'storage-change',

@@ -112,7 +112,10 @@ export function render(status: PlaneStatus, problems: Finding[], now: Date): str
     ],
     ...(status.lifetime ? [['Ends', [endWords(status.lifetime, status.namespace, now)]] as [string, string[]]] : []),
     ['Address', [status.server]],
-    ['Workers use', [`${status.workerServer}, node port ${status.nodePort}`, ...earlierHostsWords(status)]],
+    [
+      'Workers use',
+      [`${status.workerServer}${status.nodePort === undefined ? '' : `, node port ${status.nodePort}`}`, ...earlierHostsWords(status)],
+    ],
     ['Storage', [`${status.storage.name}: ${status.storage.loses}`]],
     ['Egress', [status.egress.how]],
     ['Policies', [networkWords(status, age)]],

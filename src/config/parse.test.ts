@@ -34,6 +34,11 @@ describe('parseSpec', () => {
     [{ registryMirrors: { 'quay.io': 'mirror.test' } }, '--registry-mirror quay.io'],
     [{ fsGroup: 'root' }, '--fs-group "root"'],
     [{ loadBalancerClass: 'a' }, '--load-balancer-class'],
+    [{ allocateNodePorts: false }, '--in-cluster loadbalancer'],
+    [{ allocateNodePorts: false, inCluster: 'loopback' }, '--worker-endpoint'],
+    [{ allocateNodePorts: false, inCluster: 'loadbalancer', nodePort: 30001 }, '--node-port 30001'],
+    [{ allocateNodePorts: false, expose: 'nodeport', inCluster: 'loadbalancer' }, '--expose nodeport'],
+    [{ policyTypes: 'Ingress,Egress', allowEgress: ['hooks.corp.example:8443'] }, '--allow-egress hooks.corp'],
   ])('%j is refused by its name', (input, name) => {
     const read = () => parse({ host: 'k.example.com', ...input });
     expect(read).toThrow(refused('bad-values', name));

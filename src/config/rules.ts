@@ -48,6 +48,12 @@ export function problemsBetween(spec: ClusterSpec): Words[] {
     problems.push(
       words`${field('etcdStorageClass')} has no use with ${field('etcdStorage', 'ephemeral')}: leave one of them out`,
     );
+  problems.push(...nodePortProblems(spec));
+  const named = spec.allowEgress.find((target) => !target.includes('/') && !isIpv4(target.replace(/:\d+$/, '')));
+  if (spec.policyTypes === 'Ingress,Egress' && named !== undefined)
+    problems.push(
+      words`${field('allowEgress', named)} is a name, and with ${field('policyTypes', spec.policyTypes)} it has to be a network: a NetworkPolicy knows no names`,
+    );
   if (spec.loadBalancerClass !== undefined && spec.inCluster !== 'loadbalancer')
     problems.push(
       words`${field('loadBalancerClass')} has no use without ${field('inCluster', 'loadbalancer')}: leave it out, or add the other`,
@@ -60,4 +66,24 @@ export function problemsBetween(spec: ClusterSpec): Words[] {
     );
   }
   return problems;
+}
+
+/** Without node ports something else has to lead to the API server. */
+function nodePortProblems(spec: ClusterSpec): Words[] {
+  if (spec.allocateNodePorts) return [];
+  const without = field('allocateNodePorts');
+  if (spec.expose === 'nodeport') return [words`${without} and ${field('expose', 'nodeport')} contradict each other`];
+  if (spec.nodePort !== undefined)
+    return [words`${without} and ${field('nodePort', spec.nodePort)} contradict each other: leave one of them out`];
+  if (spec.inCluster === 'node')
+    return [
+      words`${without} leaves pods on the workers without a way to the API server: give ${field('inCluster', 'loadbalancer')}, or ${field('inCluster', 'loopback')} with ${field('workerEndpoint')}`,
+    ];
+  if (spec.inCluster === 'loopback' && spec.workerEndpoint === undefined)
+    return [
+      words`${without} with ${field('inCluster', 'loopback')} needs ${field('workerEndpoint')}: an address that leads to port 443 of the service apiserver whatever name is asked for`,
+    ];
+  if (spec.inCluster === 'loopback' && spec.egress === 'konnectivity' && spec.konnectivityEndpoint === undefined)
+    return [words`${without} with ${field('egress', 'konnectivity')} needs ${field('konnectivityEndpoint')}`];
+  return [];
 }

@@ -157,6 +157,38 @@ export const clusterSpec = z.strictObject({
       help: 'number of the node port; by default the infra cluster allocates one',
     }),
   ),
+  allocateNodePorts: z
+    .boolean()
+    .default(true)
+    .meta(
+      flag({
+        group: 'Address',
+        flag: 'no-allocate-node-ports',
+        help: 'take no node port, where the namespace may have none; needs --in-cluster loadbalancer, or loopback with --worker-endpoint',
+      }),
+    ),
+  ipFamilies: z
+    .enum(['IPv4'])
+    .optional()
+    .meta(
+      flag({
+        group: 'Address',
+        flag: 'ip-families',
+        arg: 'IPv4',
+        help: "ask for IPv4 addresses for the plane's services, where the infra cluster gives IPv6 ones first",
+      }),
+    ),
+  policyTypes: z
+    .enum(['Ingress', 'Ingress,Egress'])
+    .default('Ingress')
+    .meta(
+      flag({
+        group: 'Pods of the plane',
+        flag: 'policy-types',
+        arg: 'Ingress|Ingress,Egress',
+        help: "what the plane's NetworkPolicies rule: who reaches its pods, or also what its pods reach; the second is needed where the namespace denies egress",
+      }),
+    ),
   workerEndpoint: httpsUrl.optional().meta(
     flag({
       group: 'Address',

@@ -54,7 +54,13 @@ interface ServicePort {
 }
 
 export interface Service extends KubeObject {
-  spec: { type?: string; clusterIP?: string; ports?: ServicePort[] };
+  spec: {
+    type?: string;
+    clusterIP?: string;
+    ipFamilies?: string[];
+    allocateLoadBalancerNodePorts?: boolean;
+    ports?: ServicePort[];
+  };
   status?: { loadBalancer?: { ingress?: { ip?: string; hostname?: string }[] } };
 }
 

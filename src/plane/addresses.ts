@@ -8,6 +8,7 @@ export interface Addresses {
   apiserverServiceIp: string;
   /** Member by member; more than the spec has members while their number goes down. */
   etcdServiceIps: string[];
+  /** The API server's own port, and unless the spec wants no node ports, the service's node port too. */
   nodePort: number;
   /** What the API server listens on and publishes as endpoint of the hosted default/kubernetes, for pods on the workers. */
   advertised: { address: string; port: number };
@@ -53,7 +54,8 @@ export function addressesOf(
 ): Addresses {
   const find = (name: string) => services.find((service) => service.metadata.name === name);
   const apiserver = find(apiserverService);
-  const nodePort = apiserver?.spec.ports?.[0]?.nodePort;
+  // Without node ports the API server listens on a port that is the same for all planes.
+  const nodePort = spec.allocateNodePorts ? apiserver?.spec.ports?.[0]?.nodePort : loadBalancerPort;
   const etcd: string[] = [];
   for (let address = find(memberService(0))?.spec.clusterIP; address; ) {
     etcd.push(address);

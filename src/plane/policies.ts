@@ -5,6 +5,7 @@ import closedPolicy from './components/closed-policy.yaml';
 import type { PlaneComponent } from './components/component.ts';
 import disruptionBudget from './components/disruption-budget.yaml';
 import { components } from './components/table.ts';
+import type { EgressRule } from './egress-rules.ts';
 import { labelsOf, podSelector } from './names.ts';
 
 /** Of every plane, whatever its spec. */
@@ -18,7 +19,20 @@ export function buildPolicies(planeId: string, spec: ClusterSpec): KubeObject[] 
         policies?.(planeId, spec) ??
         render(closedPolicy, { name, selector: podSelector(planeId, name) }, 'closed-policy.yaml'),
     )
+    .map((policy) => withEgress(policy as NetworkPolicy, planeId, spec))
     .map((policy) => labelled(policy, planeId, spec));
+}
+
+interface NetworkPolicy extends KubeObject {
+  spec: { policyTypes: string[]; egress?: EgressRule[] };
+}
+
+/** The policy that is called by its component says what its pods reach too, where the spec wants that. */
+function withEgress(policy: NetworkPolicy, planeId: string, spec: ClusterSpec): KubeObject {
+  const component = components.find(({ name }) => name === policy.metadata.name) as PlaneComponent | undefined;
+  if (spec.policyTypes === 'Ingress' || !component) return policy;
+  const egress = component.egress?.(planeId, spec) ?? [];
+  return { ...policy, spec: { ...policy.spec, policyTypes: spec.policyTypes.split(','), egress } } as KubeObject;
 }
 
 /** A drain of infra nodes takes one pod of a component at a time. Pure. */

@@ -8,7 +8,7 @@ import type { KubeObject, Secret, Service } from '../kube/objects.ts';
 import { refusedPod } from '../live/admission.ts';
 import { apiserverService } from '../plane/addresses.ts';
 import { type DeployCheck, type DeployContext, describeMissingRight, type Outcome, ok, outcomeOf } from './check.ts';
-import { quotaRoom, quotaShortages } from './quota.ts';
+import { quotaRoom, quotaShortages, withoutNodePorts } from './quota.ts';
 import { type PodTrial, runningComponents, trialIngress, trialPods, trialServices } from './trials.ts';
 
 /** Checks by server-side dry run: the infra cluster judges the real objects and stores nothing. */
@@ -162,7 +162,7 @@ async function servicesAccepted(context: DeployContext): Promise<Outcome> {
       what: `node port ${port} is already taken on the infra cluster`,
       fix: words`choose another ${field(spec.nodePort === undefined ? 'port' : 'nodePort')}, or leave it out and let the cluster choose`,
     };
-  if (refusal) return refused(context, refusal.object, refusal.error, 'rejected');
+  if (refusal) return refused(context, refusal.object, refusal.error, 'rejected', serviceFix(refusal.error));
   const apiserver = trials.find(({ object }) => object.metadata.name === apiserverService)!.object;
   const before = (await context.existing()).find<Service>(apiserver)?.spec.ports?.[0]?.nodePort;
   if (port !== undefined && port === before) return ok(`Node port ${port} is kept`);
@@ -173,6 +173,16 @@ async function servicesAccepted(context: DeployContext): Promise<Outcome> {
       why: 'it is free, but outside 30000-32767; the infra cluster accepts it only if its administrator has set another range',
     };
   return ok();
+}
+
+/** The option that a refusal of a service is about, if it is about one. */
+function serviceFix(error: unknown): Words | undefined {
+  const message = error instanceof ApiError ? error.message : '';
+  if (/node ?ports?/i.test(message))
+    return words`if the namespace may have no node ports, do without: ${withoutNodePorts}`;
+  if (/ipFamilies/.test(message))
+    return words`the infra cluster has no IPv4 addresses for services, and planes need them: deploy to one that has both families`;
+  return undefined;
 }
 
 async function ingressAccepted(context: DeployContext): Promise<Outcome> {

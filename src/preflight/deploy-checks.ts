@@ -8,6 +8,7 @@ import { admissionChecks, pullSecret } from './admission-checks.ts';
 import type { CheckResult, DeployCheck, DeployContext } from './check.ts';
 import { access, namespace, rights } from './cluster-checks.ts';
 import { hostTaken } from './host-taken.ts';
+import { networkChecks } from './network-checks.ts';
 import { planeChecks } from './plane-checks.ts';
 import { demand, runChecks } from './run.ts';
 
@@ -20,6 +21,7 @@ export const preflightChecks: DeployCheck[] = [
   hostTaken,
   ...planeChecks,
   ...admissionChecks,
+  ...networkChecks,
   networks,
   infraServices,
   pullSecret,

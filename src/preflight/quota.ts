@@ -45,15 +45,19 @@ export const quotaRoom: DeployCheck = {
     const short = await quotaShortages(context);
     if (short === undefined) return { state: 'unknown', why: 'you may not read the quotas of the namespace' };
     if (short.length === 0) return ok();
+    const noPorts = short.some(({ resource }) => resource === 'services.nodeports');
     const compute = short.every(({ resource }) => /(cpu|memory)$/.test(resource));
     return {
       state: 'failed',
       what: `the quota of namespace "${context.cluster.namespace}" is too small`,
       why: short.map(sentence).join('; '),
-      fix: words`ask for a larger quota or free some of it (kubectl -n ${context.cluster.namespace} describe quota)${compute ? words`, or request less with ${field('resources')}` : ''}`,
+      fix: words`ask for a larger quota or free some of it (kubectl -n ${context.cluster.namespace} describe quota)${compute ? words`, or request less with ${field('resources')}` : ''}${noPorts ? words`, or do without node ports: ${withoutNodePorts}` : ''}`,
     };
   },
 };
+
+/** What a namespace that may have no node ports needs. */
+export const withoutNodePorts = words`${field('allocateNodePorts')} with ${field('inCluster', 'loadbalancer')}, or with ${field('inCluster', 'loopback')} and ${field('workerEndpoint')}`;
 
 function sentence({ quota, resource, free, wanted }: Shortage): string {
   return `quota "${quota}" leaves ${formatQuantity(resource, free)} of ${resource}, the plane needs ${formatQuantity(resource, wanted)}`;
@@ -156,8 +160,8 @@ export function objectDemand(
 }
 
 /** Each port of these takes one of the node ports. */
-function hasNodePorts({ spec: { type } }: Service): boolean {
-  return type === 'NodePort' || type === 'LoadBalancer';
+function hasNodePorts({ spec: { type, allocateLoadBalancerNodePorts = true } }: Service): boolean {
+  return type === 'NodePort' || (type === 'LoadBalancer' && allocateLoadBalancerNodePorts);
 }
 
 /** What one pod takes of a quota: the sum of its containers, or its largest init container if that is more. Pure. */

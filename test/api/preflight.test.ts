@@ -498,6 +498,47 @@ describe('what the namespace allows', () => {
     expect((await outcome(delegate, 'pods')).text).toContain('--pod-label');
     expect((await outcome(delegate, 'pods', { podLabels: { team: 'a' } })).failed).toEqual([]);
   });
+  test('no node ports at all: the way without them is named, and it passes', async () => {
+    const delegate = await withQuota({ 'services.nodeports': '0' });
+    expect((await outcome(delegate, 'quota')).text).toContain('--no-allocate-node-ports');
+    const without = { allocateNodePorts: false, inCluster: 'loadbalancer' };
+    expect((await outcome(delegate, 'quota', without)).failed).toEqual([]);
+    const relay = { allocateNodePorts: false, inCluster: 'loopback', workerEndpoint: 'https://10.9.9.9:443' };
+    expect((await outcome(delegate, 'quota', relay)).failed).toEqual([]);
+    const other = await newNamespace();
+    await refuseNodePorts(other);
+    await expect
+      .poll(async () => (await outcome(other, 'services')).text, { timeout: 20_000 })
+      .toContain('--no-allocate-node-ports');
+    expect((await outcome(other, 'services', relay)).failed).toEqual([]);
+  });
+  const denied = (podSelector: object, policyTypes: string[]) => ({
+    apiVersion: 'networking.k8s.io/v1',
+    kind: 'NetworkPolicy',
+    metadata: { name: 'default-deny' },
+    spec: { podSelector, policyTypes },
+  });
+  test.each([
+    [{}, ['Ingress', 'Egress'], ['egress-denied']],
+    [{ matchExpressions: [{ key: 'open', operator: 'DoesNotExist' }] }, ['Egress'], ['egress-denied']],
+    [{ matchLabels: { 'app.kubernetes.io/name': 'etcd' } }, ['Egress'], ['egress-denied']],
+    [{ matchLabels: { app: 'web' } }, ['Egress'], []],
+    [{}, ['Ingress'], []],
+  ])('a policy for %j that rules %j: %j', async (podSelector, types, failed) => {
+    const delegate = await newNamespace();
+    await delegate.cluster.create(denied(podSelector, types));
+    const found = await outcome(delegate, 'egress-denied');
+    expect(found.failed).toEqual(failed);
+    if (failed.length > 0) expect(found.text).toContain('--policy-types Ingress,Egress');
+    const results = await assess(delegate.cluster, spec({ policyTypes: 'Ingress,Egress' }));
+    expect(results.filter(({ outcome: { state } }) => state === 'failed')).toEqual([]);
+  });
+  test('a plane that runs under such a policy has what it needs', async () => {
+    const delegate = await newNamespace();
+    await delegate.cluster.create(denied({}, ['Egress']));
+    await delegate.cluster.create(recorded());
+    expect((await outcome(delegate, 'egress-denied')).state).toBe('ok');
+  });
   test('a quota that is too small for all of them', async () => {
     const { text, failed } = await outcome(await withQuota({ 'requests.memory': '300Mi' }), 'quota');
     expect(text).toContain('300Mi');

@@ -32,6 +32,11 @@ export const specs: Record<string, ClusterSpec> = Object.fromEntries(
       runtimeClassName: 'kata',
       serviceAccountName: 'plane',
       runAsUser: 'platform',
+      allocateNodePorts: false,
+      ipFamilies: 'IPv4' as const,
+      policyTypes: 'Ingress,Egress' as const,
+      allowEgress: ['10.20.0.0/16', '10.30.0.1:8443'],
+      ingressAnnotations: { 'route.openshift.io/termination': 'passthrough' } as Record<string, string>,
     },
     options: {
       port: 8443,

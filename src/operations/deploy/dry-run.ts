@@ -95,7 +95,7 @@ function placeholders(spec: ClusterSpec, addresses: Addresses, allocated: boolea
         })),
         { placeholder: apiserverPlaceholder, meaning: 'clusterIP of service apiserver' },
       ];
-  if (!allocated && spec.nodePort === undefined)
+  if (!allocated && spec.allocateNodePorts && spec.nodePort === undefined)
     missing.push({
       placeholder: String(nodePortPlaceholder),
       meaning: words`nodePort of service apiserver (fix it with ${field('nodePort')})`,

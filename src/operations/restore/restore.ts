@@ -161,7 +161,7 @@ export function specOf(
   const { host, sans = [], ...kept } = record.spec;
   const moved = asNewHost !== undefined && asNewHost !== host;
   // Workers and pods may know the port's number, unless they have to be told a new host anyway.
-  if (!moved) kept.nodePort = addresses.nodePort;
+  if (!moved && kept.allocateNodePorts !== false) kept.nodePort = addresses.nodePort;
   if (changes.nodePort !== undefined && kept.expose === 'nodeport') delete kept.port;
   if (changes.etcdStorage !== undefined) delete kept.etcdStorageClass;
   const spec = parseSpec(

@@ -33,7 +33,8 @@ export interface PlaneStatus {
   workerServer: string;
   /** Names that the plane had before, at which it still answers. */
   earlierHosts: string[];
-  nodePort: number;
+  /** Absent where the plane takes none. */
+  nodePort?: number;
   version: string;
   components: ComponentStatus[];
   storage: { kind: Storage['kind']; size?: string; storageClass?: string; name: string; loses: string };
@@ -91,7 +92,7 @@ export async function planeStatus(cluster: InfraCluster, now = new Date()): Prom
       server: addresses.publicServer,
       workerServer: addresses.workerServer,
       earlierHosts: addresses.earlierHosts,
-      nodePort: addresses.nodePort,
+      ...(spec.allocateNodePorts && { nodePort: addresses.nodePort }),
       version: spec.kubernetesVersion,
       components: componentNames.map((name) => componentStatus(name, pods.items, events.items, replicasOf(spec, name))),
       storage: {

@@ -4,6 +4,7 @@ import type { Value } from '../../manifests/render.ts';
 import type { PkiBundle } from '../../pki/certificates.ts';
 import type { AuthorityName } from '../../pki/table.ts';
 import type { Addresses } from '../addresses.ts';
+import type { EgressRule } from '../egress-rules.ts';
 import type { Storage } from '../storage.ts';
 import type { Membership } from './etcd/membership.ts';
 
@@ -42,6 +43,8 @@ export interface PlaneComponent<Name extends string = string> {
    * out, nobody may reach its pods.
    */
   policies?(planeId: string, spec: ClusterSpec): KubeObject[];
+  /** What its pods connect to, where the spec has policies rule that too; nothing when left out. */
+  egress?(planeId: string, spec: ClusterSpec): EgressRule[];
   /** Names of those policies, where they are not one of its own name. */
   policyNames?: string[];
   /** The port that tells whether somebody may reach its pods, and whether everybody may. */

@@ -4,6 +4,7 @@ import { knownMinor, newest } from '../../../config/versions.ts';
 import type { Service } from '../../../kube/objects.ts';
 import { render, type Value } from '../../../manifests/render.ts';
 import { memberService } from '../../addresses.ts';
+import { toComponent } from '../../egress-rules.ts';
 import { dataVolume, podSelector } from '../../names.ts';
 import { only } from '../../read-at-start.ts';
 import { claimTemplate, databaseQuota, type Storage } from '../../storage.ts';
@@ -62,12 +63,13 @@ export const etcd: PlaneComponent<'etcd'> = {
     secrets
       .filter(({ metadata }) => metadata.name === 'etcd')
       .map((own) => only(own, (file) => /-ca\.crt$/.test(file))),
-  services: (planeId, _, { members }) =>
+  services: (planeId, spec, { members }) =>
     Array.from({ length: members }, (_, member) =>
       render(
         service,
         {
           name: memberService(member),
+          ipFamilies: spec.ipFamilies && [spec.ipFamilies],
           selector: { ...podSelector(planeId, 'etcd'), 'statefulset.kubernetes.io/pod-name': `etcd-${member}` },
         },
         'etcd/service.yaml',
@@ -83,6 +85,7 @@ export const etcd: PlaneComponent<'etcd'> = {
       },
       'etcd/network-policy.yaml',
     ),
+  egress: (planeId) => [toComponent(planeId, 'etcd', [2379, 2380])],
   trial: {
     needs: [],
     without:

@@ -28,6 +28,10 @@ export function buildIngress(planeId: string, spec: ClusterSpec, earlierHosts: s
       host: spec.host,
       ingressClass: spec.ingressClass,
       annotations: { ...passthrough, ...spec.ingressAnnotations },
+      // OpenShift makes a Route of it, and a passthrough Route has no path.
+      ...(isPassthroughRoute(spec)
+        ? { path: undefined, pathType: 'ImplementationSpecific' }
+        : { path: '/', pathType: 'Prefix' }),
     },
     'kube-apiserver/ingress.yaml',
   );
@@ -36,4 +40,9 @@ export function buildIngress(planeId: string, spec: ClusterSpec, earlierHosts: s
   // A rule has a name, and no address.
   for (const host of earlierHosts) if (host !== spec.host && !isIpv4(host)) rules.push({ ...rules[0], host });
   return [ingress!];
+}
+
+/** https://docs.redhat.com/en/documentation/openshift_container_platform (creating a route through an Ingress object) */
+function isPassthroughRoute({ ingressAnnotations }: ClusterSpec): boolean {
+  return ingressAnnotations['route.openshift.io/termination'] === 'passthrough';
 }

@@ -5,6 +5,7 @@ import { render, type Value } from '../../../manifests/render.ts';
 import { trustedOfClients } from '../../../pki/authority.ts';
 import type { Addresses } from '../../addresses.ts';
 import { serviceAccountFiles } from '../../authorities-secret.ts';
+import { toComponent, toDns, toKubelets, toOutside } from '../../egress-rules.ts';
 import { podSelector } from '../../names.ts';
 import { containerSecurity } from '../../pod-security.ts';
 import { readAtStart } from '../../read-at-start.ts';
@@ -95,6 +96,13 @@ export const kubeApiserver: PlaneComponent<'kube-apiserver'> = {
       { selector: podSelector(planeId, 'kube-apiserver'), egressPorts: egressPorts(spec) },
       'kube-apiserver/network-policy.yaml',
     ),
+  egress: (planeId, spec) => [
+    toDns,
+    toComponent(planeId, 'etcd', [2379]),
+    // konnectivity's server is a client of the API server's service.
+    ...(spec.egress === 'konnectivity' ? [toComponent(planeId, 'kube-apiserver')] : [toKubelets]),
+    ...toOutside(spec),
+  ],
   trial: {
     needs: ['etcd'],
     without: /^--(etcd-(servers|cafile|certfile|keyfile)|endpoint-reconciler-type)=/,

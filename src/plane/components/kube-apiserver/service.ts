@@ -15,7 +15,10 @@ export function apiserverService(planeId: string, spec: ClusterSpec, opening: bo
     template,
     {
       selector: podSelector(planeId, 'kube-apiserver'),
-      type: spec.inCluster === 'loadbalancer' ? 'LoadBalancer' : 'NodePort',
+      type: spec.inCluster === 'loadbalancer' ? 'LoadBalancer' : spec.allocateNodePorts ? 'NodePort' : 'ClusterIP',
+      // The default, true, is the server's.
+      allocateLoadBalancerNodePorts: spec.inCluster === 'loadbalancer' && !spec.allocateNodePorts ? false : undefined,
+      ipFamilies: spec.ipFamilies && [spec.ipFamilies],
       opening: opening && spec.replicas === 1,
       nodePort: nodePortWish(spec),
       loadBalancerClass: spec.loadBalancerClass,

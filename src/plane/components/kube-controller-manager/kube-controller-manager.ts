@@ -1,4 +1,5 @@
 import { kubernetesImage } from '../../../config/images.ts';
+import { toComponent } from '../../egress-rules.ts';
 import { authoritiesSecret } from '../../names.ts';
 import { only, readAtStart } from '../../read-at-start.ts';
 import { ownedBy, type PlaneComponent } from '../component.ts';
@@ -88,6 +89,7 @@ export const kubeControllerManager: PlaneComponent<'kube-controller-manager'> = 
       .filter(({ metadata }) => metadata.name === authoritiesSecret)
       .map((authorities) => only(authorities, (file) => signerFiles.includes(file))),
   ],
+  egress: (planeId) => [toComponent(planeId, 'kube-apiserver')],
   trial: clientTrial,
   reachedAt: { port: () => 10257, byEverybody: false },
 };

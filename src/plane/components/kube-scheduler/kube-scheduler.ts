@@ -1,4 +1,5 @@
 import { kubernetesImage } from '../../../config/images.ts';
+import { toComponent } from '../../egress-rules.ts';
 import { ownedBy, type PlaneComponent } from '../component.ts';
 import { componentKubeconfig } from '../component-kubeconfig.ts';
 import { clientTrial, elected } from '../elected.ts';
@@ -42,6 +43,7 @@ export const kubeScheduler: PlaneComponent<'kube-scheduler'> = {
       files: (_, { internalServer }) => ({ kubeconfig: componentKubeconfig('scheduler', internalServer) }),
     },
   ],
+  egress: (planeId) => [toComponent(planeId, 'kube-apiserver')],
   trial: clientTrial,
   reachedAt: { port: () => 10259, byEverybody: false },
 };
