@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import hostPolicies from '../../templates/rights/hosts.yaml';
 import { chooseSpecFor } from '../operations/deploy/spec-choice.ts';
 import { assess } from '../preflight/deploy-checks.ts';
 import { demand, failures } from '../preflight/run.ts';
@@ -19,12 +20,20 @@ export function configure(command: Command): void {
   addConnectionOptions(command)
     .option('-f, --file <FILE>', 'read options from a cluster.yaml; those of the command line win')
     .option('--reset <OPTION...>', 'options to take back to their defaults, by name, instead of keeping them')
+    .option(
+      '--export-policy',
+      'print the admission policies by which an administrator of the infra cluster gives each HOST to its namespaces, and check nothing',
+    )
     .addOption(outputOption());
   addOutputOptions(command).action(async (_, self: Command) => run(self));
 }
 
 async function run(command: Command): Promise<void> {
-  const options = command.opts<ConnectionOptions & { file?: string; output: string }>();
+  const options = command.opts<ConnectionOptions & { file?: string; output: string; exportPolicy?: boolean }>();
+  if (options.exportPolicy) {
+    process.stdout.write(hostPolicies);
+    return;
+  }
   const { completeIn, local } = chooseSpec(command, options.file);
   const cluster = connect({ ...options, ...local });
   try {

@@ -39,14 +39,18 @@ export interface Delegate {
 
 /** A new namespace and its delegated administrator, who has the README's rights there and none elsewhere. */
 export async function newNamespace(
-  options: { labels?: Record<string, string>; without?: (rule: Rule) => Rule } = {},
+  options: {
+    labels?: Record<string, string>;
+    annotations?: Record<string, string>;
+    without?: (rule: Rule) => Rule;
+  } = {},
 ): Promise<Delegate> {
   const name = `team-${process.pid}-${++count}`;
   const admin = asAdmin(name);
   await request(admin, 'POST', '/api/v1/namespaces', {
     apiVersion: 'v1',
     kind: 'Namespace',
-    metadata: { name, labels: options.labels },
+    metadata: { name, labels: options.labels, annotations: options.annotations },
   });
   const role = load(readFileSync('templates/rights/namespace-admin.yaml', 'utf8')) as KubeObject & {
     rules: Rule[];

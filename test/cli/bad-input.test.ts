@@ -2,6 +2,7 @@ import { execFile } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { loadAll } from 'js-yaml';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Anchor } from '../../src/base/anchors.ts';
 import { refused } from '../refused.ts';
@@ -302,4 +303,13 @@ test('help tells what an option is when nobody says anything', async () => {
   expect(stdout).toMatch(/--service-cidr <CIDR> .*\(default: 10\.3\.0\.0\/16\)/);
   expect(stdout).toMatch(/--replicas <N> .*\(default: 1\)/);
   expect((await run(['help', 'etcd', 'repair'])).stdout).toContain('Usage: k8sk8s etcd repair');
+});
+
+test('the policies for the administrator of an infra cluster are printed without any cluster, and are YAML', async () => {
+  const { code, stdout } = await run(['preflight', '--export-policy']);
+  expect(code).toBe(0);
+  const kinds = (loadAll(stdout) as { kind: string }[]).map(({ kind }) => kind);
+  expect(new Set(kinds)).toEqual(
+    new Set(['ValidatingAdmissionPolicy', 'ValidatingAdmissionPolicyBinding']),
+  );
 });
