@@ -97,7 +97,7 @@ function failed({ namespace }: InfraCluster, job: string | undefined, why: strin
   return new UserError({
     what: 'the first backup of the schedule failed',
     why: errorIn(why),
-    fix: words`fix the cause and ${again}${job ? `; the complete log: kubectl -n ${namespace} logs job/${job}` : ''}. The schedule stays in place and runs at its times; ${option('off')} removes it`,
+    fix: words`fix the cause and ${again}${job ? `; the complete log: kubectl -n ${namespace} logs job/${job} -c ${container}` : ''}. The schedule stays in place and runs at its times; ${option('off')} removes it`,
     anchor: 'backup-job',
   });
 }

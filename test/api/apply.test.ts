@@ -1,11 +1,16 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, test } from 'vitest';
+import { parseSpec } from '../../src/config/parse.ts';
 import { isOfSameMoment, undisturbed } from '../../src/drift/same-moment.ts';
 import type { InfraCluster } from '../../src/kube/infra-cluster.ts';
-import type { KubeObject } from '../../src/kube/objects.ts';
-import { noteApplied, nothingApplied } from '../../src/live/apply.ts';
+import type { KubeObject, Workload } from '../../src/kube/objects.ts';
+import { applyAll, Existing, noteApplied, nothingApplied } from '../../src/live/apply.ts';
+import { differences } from '../../src/live/differences.ts';
+import { renderPlane } from '../../src/plane/render.ts';
+import { findReplacements } from '../../src/rollout/replacements.ts';
 import { quietReporter } from '../../src/ui/quiet.ts';
-import { newNamespace } from './world.ts';
+import { fixedPlane } from '../golden/plane.ts';
+import { type Delegate, newNamespace, request } from './world.ts';
 
 // What deploy and diff say of objects that others write to as well, at the same moment.
 
@@ -58,4 +63,92 @@ test('deploy says of an object that it changed it when it did, not when somebody
   expect(await judged('blue', { metadata: { annotations: { note: 'again' } } })).toEqual(['changed']);
   await cluster.merge(object('blue'), 'shared', { data: { color: 'theirs' } });
   expect(await judged('blue')).toEqual(['changed']);
+});
+
+/** A MutatingAdmissionPolicy of the infra administrator for the workloads of one namespace. */
+async function changedByPolicy({ name, admin }: Delegate): Promise<void> {
+  const apiVersion = 'admissionregistration.k8s.io/v1';
+  const at = `/apis/${apiVersion}`;
+  const mirrored = `[JSONPatch{op: "replace", path: "/spec/template/spec/containers/0/image",
+    value: "mirror.test/" + object.spec.template.spec.containers[0].image}]`;
+  const added = `Object{spec: Object.spec{template: Object.spec.template{
+    metadata: Object.spec.template.metadata{annotations: {"policy.test/seen": "yes"}},
+    spec: Object.spec.template.spec{containers: [
+      Object.spec.template.spec.containers{name: object.spec.template.spec.containers[0].name,
+        resources: Object.spec.template.spec.containers.resources{requests: {"cpu": "77m"}}},
+      Object.spec.template.spec.containers{name: "sidecar", image: "sidecar.test/proxy:1"}]}}}}`;
+  await request(admin, 'POST', `${at}/mutatingadmissionpolicies`, {
+    apiVersion,
+    kind: 'MutatingAdmissionPolicy',
+    metadata: { name },
+    spec: {
+      failurePolicy: 'Fail',
+      reinvocationPolicy: 'Never',
+      matchConstraints: {
+        resourceRules: [
+          {
+            apiGroups: ['apps'],
+            apiVersions: ['v1'],
+            operations: ['CREATE', 'UPDATE'],
+            resources: ['deployments', 'statefulsets'],
+          },
+        ],
+      },
+      matchConditions: [
+        { name: 'once', expression: '!object.spec.template.spec.containers[0].image.startsWith("mirror.test/")' },
+      ],
+      mutations: [
+        { patchType: 'JSONPatch', jsonPatch: { expression: mirrored } },
+        { patchType: 'ApplyConfiguration', applyConfiguration: { expression: added } },
+      ],
+    },
+  });
+  await request(admin, 'POST', `${at}/mutatingadmissionpolicybindings`, {
+    apiVersion,
+    kind: 'MutatingAdmissionPolicyBinding',
+    metadata: { name },
+    spec: {
+      policyName: name,
+      matchResources: { namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': name } } },
+    },
+  });
+}
+
+test('what a policy makes of a workload (image, resources, annotations, a sidecar) is no difference the next time', async () => {
+  const delegate = await newNamespace();
+  const { cluster } = delegate;
+  await changedByPolicy(delegate);
+  const plane = await fixedPlane(parseSpec({ host: 'k.example.com' }, 'test'));
+  const { planeId } = plane.record;
+  const { workloads } = renderPlane(plane);
+  const all = Object.values(workloads);
+  const imageOf = async () =>
+    (await cluster.apply<Workload>(workloads['kube-scheduler'], { dryRun: true })).spec.template.spec.containers[0]!
+      .image;
+  await expect.poll(imageOf, { timeout: 20_000 }).toMatch(/^mirror\.test\//);
+
+  const deploy = async (objects: KubeObject[]) => {
+    const applied = nothingApplied();
+    await applyAll(cluster, planeId, objects, await Existing.read(cluster), applied, quietReporter);
+    return applied;
+  };
+  expect((await deploy(all)).created).toHaveLength(4);
+  for (const { kind, metadata } of all) {
+    const live = (await cluster.get<Workload>({ apiVersion: 'apps/v1', kind }, metadata.name))!;
+    expect(live.spec.template.spec.containers.map(({ name }) => name)).toContain('sidecar');
+    expect(live.spec.template.metadata?.annotations).toMatchObject({ 'policy.test/seen': 'yes' });
+  }
+  await sleep(1100);
+  for (let again = 0; again < 2; again++) {
+    const existing = await Existing.read(cluster);
+    expect(await findReplacements(cluster, planeId, { workloads, secrets: [] }, existing)).toEqual([]);
+    for (const workload of all) {
+      const live = existing.find<Workload>(workload)!;
+      expect(differences(live, await cluster.apply(workload, { dryRun: true })), workload.metadata.name).toEqual([]);
+    }
+    expect(await deploy(all)).toMatchObject({ created: [], changed: [] });
+  }
+  // A change of the person's own is one all the same.
+  const asked = renderPlane({ ...plane, spec: parseSpec({ host: 'k.example.com', schedulerArgs: ['v=3'] }, 'test') });
+  expect((await deploy(Object.values(asked.workloads))).changed).toEqual(['deployment "kube-scheduler"']);
 });

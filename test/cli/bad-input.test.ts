@@ -309,7 +309,5 @@ test('the policies for the administrator of an infra cluster are printed without
   const { code, stdout } = await run(['preflight', '--export-policy']);
   expect(code).toBe(0);
   const kinds = (loadAll(stdout) as { kind: string }[]).map(({ kind }) => kind);
-  expect(new Set(kinds)).toEqual(
-    new Set(['ValidatingAdmissionPolicy', 'ValidatingAdmissionPolicyBinding']),
-  );
+  expect(new Set(kinds)).toEqual(new Set(['ValidatingAdmissionPolicy', 'ValidatingAdmissionPolicyBinding']));
 });
