@@ -114,7 +114,10 @@ export function render(status: PlaneStatus, problems: Finding[], now: Date): str
     ['Address', [status.server]],
     [
       'Workers use',
-      [`${status.workerServer}${status.nodePort === undefined ? '' : `, node port ${status.nodePort}`}`, ...earlierHostsWords(status)],
+      [
+        `${status.workerServer}${status.nodePort === undefined ? '' : `, node port ${status.nodePort}`}`,
+        ...earlierHostsWords(status),
+      ],
     ],
     ['Storage', [`${status.storage.name}: ${status.storage.loses}`]],
     ['Egress', [status.egress.how]],
