@@ -92,10 +92,12 @@ function buildCronJob(
     timeZone,
     image,
     args: [verb, '-n', namespace, '--timeout', '10m', '--by-service'],
-    podSecurity,
+    podSecurity: podSecurity(spec),
     containerSecurity: containerSecurity(),
   }) as CronJob[];
-  Object.assign(job!.spec.jobTemplate.spec.template.spec, placement(spec));
+  // It has an account of its own, whose token it needs.
+  const { serviceAccountName: _, ...place } = placement(spec);
+  Object.assign(job!.spec.jobTemplate.spec.template.spec, place);
   return job!;
 }
 

@@ -80,7 +80,7 @@ function buildJob(spec: ClusterSpec, seconds: number): Job {
     labels: { 'app.kubernetes.io/part-of': partOf, 'app.kubernetes.io/managed-by': partOf },
     seconds,
     image: imagesOf(spec).node,
-    podSecurity,
+    podSecurity: podSecurity(spec),
     containerSecurity: containerSecurity(),
   });
   return job as Job;
