@@ -60,7 +60,7 @@ function selectsPlane({ spec: { podSelector: selector } }: NetworkPolicy, { podL
 }
 
 /** Whether labels fit a selector. Pure. */
-export function selects(
+function selects(
   { matchLabels = {}, matchExpressions = [] }: Selector,
   labels: Record<string, string>,
 ): boolean {
