@@ -53,6 +53,12 @@ function networkWords({ network, namespace }: PlaneStatus, age: (time: string) =
   }
 }
 
+/** Where workers and pods on them reach the API server, a line each. */
+function workersUse(status: PlaneStatus): string[] {
+  const { workerServer, nodePort } = status;
+  return [`${workerServer}${nodePort === undefined ? '' : `, node port ${nodePort}`}`, ...earlierHostsWords(status)];
+}
+
 function earlierHostsWords({ earlierHosts, hosted, namespace }: PlaneStatus): string[] {
   const dialling = (name: string) => hosted.workers.filter(({ dials }) => dials === name).map((worker) => worker.name);
   const unknown = dialling('unknown');
@@ -112,13 +118,7 @@ export function render(status: PlaneStatus, problems: Finding[], now: Date): str
     ],
     ...(status.lifetime ? [['Ends', [endWords(status.lifetime, status.namespace, now)]] as [string, string[]]] : []),
     ['Address', [status.server]],
-    [
-      'Workers use',
-      [
-        `${status.workerServer}${status.nodePort === undefined ? '' : `, node port ${status.nodePort}`}`,
-        ...earlierHostsWords(status),
-      ],
-    ],
+    ['Workers use', workersUse(status)],
     ['Storage', [`${status.storage.name}: ${status.storage.loses}`]],
     ['Egress', [status.egress.how]],
     ['Policies', [networkWords(status, age)]],

@@ -60,10 +60,7 @@ function selectsPlane({ spec: { podSelector: selector } }: NetworkPolicy, { podL
 }
 
 /** Whether labels fit a selector. Pure. */
-function selects(
-  { matchLabels = {}, matchExpressions = [] }: Selector,
-  labels: Record<string, string>,
-): boolean {
+function selects({ matchLabels = {}, matchExpressions = [] }: Selector, labels: Record<string, string>): boolean {
   const fits: Record<string, (value: string | undefined, values: string[]) => boolean> = {
     In: (value, values) => value !== undefined && values.includes(value),
     NotIn: (value, values) => value === undefined || !values.includes(value),
