@@ -10,6 +10,7 @@ import backupCronjob from '../../templates/plane/backup-cronjob.yaml';
 import lifetime from '../../templates/plane/lifetime.yaml';
 import sleepCronjob from '../../templates/plane/sleep-cronjob.yaml';
 import classNamespace from '../../templates/rights/class.yaml';
+import hosts from '../../templates/rights/hosts.yaml';
 import namespaceAdmin from '../../templates/rights/namespace-admin.yaml';
 import schedule from '../../templates/rights/schedule.yaml';
 
@@ -27,6 +28,7 @@ export const templates = {
   'plane/lifetime.yaml': lifetime,
   'plane/sleep-cronjob.yaml': sleepCronjob,
   'rights/class.yaml': classNamespace,
+  'rights/hosts.yaml': hosts,
   'rights/namespace-admin.yaml': namespaceAdmin,
   'rights/schedule.yaml': schedule,
 };
