@@ -225,6 +225,8 @@ function comparable(objects: KubeObject[]): string[] {
   const services = objects.filter(({ kind }) => kind === 'Service') as Service[];
   const replaced: [string | RegExp, string][] = [
     [/plane-[0-9a-f]{10}/g, 'PLANE'],
+    // Start files are named by their content, and that has keys in it.
+    [/\b(kube-apiserver(?:-egress)?)-[0-9a-f]{10}\b/g, '$1-CONTENT'],
     [/pvc-[0-9a-f-]{36}/g, 'VOLUME'],
     [/\d{4}-\d\d-\d\dT[\d:.]+Z/g, 'TIME'],
     ...services.flatMap(({ metadata, spec }): [string, string][] => [
