@@ -218,7 +218,14 @@ export function difference(wanted: string[], found: string[]): string[] {
 
 function byName(contents: string[]): Map<string, KubeObject> {
   const objects = contents.map((text) => JSON.parse(text.replaceAll(/:NODE_PORT/g, ':0')) as KubeObject);
-  return new Map(objects.map((object) => [`${object.kind} ${object.metadata.name}`, object]));
+  const named = new Map<string, KubeObject>();
+  for (const object of objects) {
+    const name = `${object.kind} ${object.metadata.name}`;
+    // Secrets of start files have one name here: one that was left behind must not hide the other.
+    const alike = [...named.keys()].filter((each) => each === name || each.startsWith(`${name} (`)).length;
+    named.set(alike === 0 ? name : `${name} (${alike + 1})`, object);
+  }
+  return named;
 }
 
 function fieldsThatDiffer(wanted: unknown, found: unknown, at = ''): string[] {
