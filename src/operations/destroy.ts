@@ -1,12 +1,12 @@
 import pLimit from 'p-limit';
 import { UserError } from '../base/errors.ts';
 import { again, words } from '../base/words.ts';
-import { explainCallError } from '../kube/errors.ts';
+import { explainCallError, isNotFound } from '../kube/errors.ts';
 import type { InfraCluster } from '../kube/infra-cluster.ts';
 import { type KubeObject, nameOf } from '../kube/objects.ts';
 import type { Held } from '../live/held.ts';
 import { takeInventory } from '../live/inventory.ts';
-import { hastenApiServers } from '../live/pods.ts';
+import { endApiServers } from '../live/pods.ts';
 import { withLock } from '../live/with-plane.ts';
 import { recordName } from '../plane/names.ts';
 import type { PlaneRecord } from '../plane/record.ts';
@@ -46,6 +46,7 @@ export async function destroyHeld(held: Held, agreed: PlaneRecord | undefined): 
   const record = owned.filter(isRecord);
   // An API server whose etcd is gone first does not end before its grace period does.
   const clients = owned.filter(({ kind }) => kind === 'Ingress' || kind === 'Deployment');
+  await endRunningApiServers(held.cluster, clients);
   let deleted = await deleteAll(held, clients);
   await untilClientsEnded(held);
   const others = owned.filter((object) => !isRecord(object) && !clients.includes(object));
@@ -88,12 +89,23 @@ async function deleteAll({ cluster, reporter, signal }: Held, objects: KubeObjec
   return gone.filter(Boolean).length;
 }
 
+/** Before the API server's Deployment is deleted, which would give its pods their whole grace. */
+async function endRunningApiServers(cluster: InfraCluster, clients: KubeObject[]): Promise<void> {
+  const deployment = clients.find(({ kind, metadata }) => kind === 'Deployment' && metadata.name === 'kube-apiserver');
+  const planeId = deployment?.metadata.labels?.['app.kubernetes.io/instance'];
+  if (!planeId) return;
+  try {
+    await endApiServers(cluster, planeId);
+  } catch (error) {
+    if (!isNotFound(error)) throw explainCallError(error, `end the API server in namespace "${cluster.namespace}"`);
+  }
+}
+
 /** The pods of all components but etcd; not longer than they may take, since a dead node must not stop the rest. */
 async function untilClientsEnded({ cluster, signal }: Held): Promise<void> {
   await waitAtMost({
     until: async () => {
       const { pods } = await takeInventory(cluster);
-      await hastenApiServers(cluster, pods);
       return pods.every(({ metadata }) => metadata.labels?.['app.kubernetes.io/name'] === 'etcd');
     },
     timeout: 10_000,

@@ -3,7 +3,7 @@ import { again, words } from '../base/words.ts';
 import type { InfraCluster } from '../kube/infra-cluster.ts';
 import type { Pod, Workload } from '../kube/objects.ts';
 import { Existing } from '../live/apply.ts';
-import { hastenApiServers, podsOf } from '../live/pods.ts';
+import { endApiServers, podsOf } from '../live/pods.ts';
 import { belongsTo } from '../plane/names.ts';
 import type { PlaneRecord } from '../plane/record.ts';
 import { waitFor } from '../ui/wait-for.ts';
@@ -11,7 +11,15 @@ import type { Work } from '../ui/work.ts';
 
 /** Ends the pods of all components but etcd; nothing is written to etcd from then on. */
 export async function endAllButEtcd(cluster: InfraCluster, record: PlaneRecord, work: Work): Promise<void> {
-  await scale(cluster, (await workloadsOf(cluster, record)).filter(isNotEtcd), () => 0);
+  const workloads = (await workloadsOf(cluster, record)).filter(isNotEtcd);
+  await Promise.all([
+    scale(
+      cluster,
+      workloads.filter((workload) => !isApiServer(workload)),
+      () => 0,
+    ),
+    workloads.some(isApiServer) && endApiServers(cluster, record.planeId),
+  ]);
   await untilEnded(cluster, record, isNotEtcd, work);
 }
 
@@ -31,6 +39,10 @@ export async function scale(cluster: InfraCluster, workloads: Workload[], to: (n
   );
 }
 
+function isApiServer({ kind, metadata }: Workload): boolean {
+  return kind === 'Deployment' && metadata.name === 'kube-apiserver';
+}
+
 function isNotEtcd({ metadata: { name, labels } }: Workload | Pod): boolean {
   return (labels?.['app.kubernetes.io/name'] ?? name) !== 'etcd';
 }
@@ -44,7 +56,6 @@ export async function untilEnded(
   let left: string[] = [];
   const ended = async () => {
     const pods = (await podsOf(cluster, record.planeId)).filter(which);
-    await hastenApiServers(cluster, pods);
     left = pods.map(({ metadata }) => metadata.name);
     return left.length === 0;
   };
