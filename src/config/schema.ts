@@ -369,7 +369,7 @@ export const clusterSpec = z.strictObject({
         group: 'Pods of the plane',
         flag: 'resources',
         arg: 'PRESET|COMPONENT=…',
-        help: 'small (requests), limits (requests and limits) or none; or COMPONENT=cpu=100m,memory=256Mi',
+        help: 'small (requests, and a memory limit of the API server), limits (requests and limits) or none; or COMPONENT=cpu=100m,memory=256Mi',
         list: true,
       }),
     ),

@@ -5,14 +5,19 @@ export interface Resources {
   limits: Record<string, string>;
 }
 
+/** What a container was measured to need. */
+export interface Measured extends Resources {
+  /** Limits that it has even where nobody asked for limits: they protect the infra node from what its clients can make it do. */
+  ceiling?: { memory: string };
+}
+
 /**
  * What a container asks for by --resources.
  *
  * @param name of its component, which can be asked something of its own for
- * @param measured what it was measured to need
  * @returns undefined where it asks for nothing
  */
-export function resourcesOf(spec: ClusterSpec, name: string, measured: Resources): Partial<Resources> | undefined {
+export function resourcesOf(spec: ClusterSpec, name: string, measured: Measured): Partial<Resources> | undefined {
   const own = spec.resources.find((entry) => entry.startsWith(`${name}=`));
   if (!own) return presetResources(spec, measured);
   const requests = own
@@ -23,8 +28,12 @@ export function resourcesOf(spec: ClusterSpec, name: string, measured: Resources
 }
 
 /** The same of a container that nothing of its own can be asked for. */
-export function presetResources(spec: ClusterSpec, { requests, limits }: Resources): Partial<Resources> | undefined {
+export function presetResources(
+  spec: ClusterSpec,
+  { requests, limits, ceiling }: Measured,
+): Partial<Resources> | undefined {
   const preset = spec.resources.findLast((entry) => !entry.includes('=')) ?? 'small';
   if (preset === 'none') return undefined;
-  return preset === 'limits' ? { requests, limits } : { requests };
+  if (preset === 'limits') return { requests, limits };
+  return ceiling ? { requests, limits: ceiling } : { requests };
 }

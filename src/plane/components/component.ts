@@ -79,6 +79,7 @@ interface ComponentProfile {
   env: Record<string, string>;
   requests: { cpu: string; memory: string };
   limits: { cpu: string; memory: string };
+  ceiling?: { memory: string };
 }
 
 interface ComponentTrial {
