@@ -52,7 +52,7 @@ async function fallAsleep({ record, storage, bundle, held }: HeldPlane): Promise
     reporter.line(`etcd's data is kept in ${asleep.snapshot.parts} Secrets, revision ${asleep.snapshot.revision}`);
   }
   await scale(cluster, workloads, () => 0);
-  await untilEnded(cluster, record, () => true, held);
+  await untilEnded(cluster, record, 'etcd', () => true, held);
   return true;
 }
 

@@ -20,7 +20,7 @@ export async function endAllButEtcd(cluster: InfraCluster, record: PlaneRecord, 
     ),
     workloads.some(isApiServer) && endApiServers(cluster, record.planeId),
   ]);
-  await untilEnded(cluster, record, isNotEtcd, work);
+  await untilEnded(cluster, record, 'all but etcd', isNotEtcd, work);
 }
 
 export async function workloadsOf(cluster: InfraCluster, { planeId }: PlaneRecord): Promise<Workload[]> {
@@ -47,9 +47,11 @@ function isNotEtcd({ metadata: { name, labels } }: Workload | Pod): boolean {
   return (labels?.['app.kubernetes.io/name'] ?? name) !== 'etcd';
 }
 
+/** @param what words for the pods, in the singular */
 export async function untilEnded(
   cluster: InfraCluster,
   record: PlaneRecord,
+  what: string,
   which: (pod: Pod) => boolean,
   { reporter, timeout, signal }: Work,
 ): Promise<void> {
@@ -59,23 +61,21 @@ export async function untilEnded(
     left = pods.map(({ metadata }) => metadata.name);
     return left.length === 0;
   };
-  await reporter.during(
-    which === isNotEtcd ? 'Waiting until all but etcd has ended' : 'Waiting until etcd has ended',
-    (phase) =>
-      waitFor({
-        until: ended,
-        now: () => left.join(', '),
-        phase,
-        timeout,
-        signal,
-        every: 100,
-        late: (after) =>
-          new UserError({
-            what: `pods of the plane are still there after ${after}: ${left.join(', ')}`,
-            why: 'something holds them: a node that does not answer, or a finalizer',
-            fix: words`look at them with kubectl -n ${cluster.namespace} describe pod, then ${again}`,
-            anchor: 'not-gone',
-          }),
-      }),
+  await reporter.during(`Waiting until ${what} has ended`, (phase) =>
+    waitFor({
+      until: ended,
+      now: () => left.join(', '),
+      phase,
+      timeout,
+      signal,
+      every: 100,
+      late: (after) =>
+        new UserError({
+          what: `pods of the plane are still there after ${after}: ${left.join(', ')}`,
+          why: 'something holds them: a node that does not answer, or a finalizer',
+          fix: words`look at them with kubectl -n ${cluster.namespace} describe pod, then ${again}`,
+          anchor: 'not-gone',
+        }),
+    }),
   );
 }

@@ -81,6 +81,7 @@ export async function announceMove(state: DeployState): Promise<void> {
       anchor: 'address-moves',
       kind: 'refused',
     });
+  state.moved = true;
   held.reporter.warn(words`the plane moves from ${move.before} to ${move.after}: ${told}`);
   if (move.keeps.length === 0) return;
   record.earlierHosts = earlierHosts;

@@ -27,6 +27,8 @@ export interface DeployState extends Preparation {
   asleep?: Asleep;
   /** record: no etcd of this plane ran before. */
   first: boolean;
+  /** move-announced: HOST is another one than the API server that runs has in its certificate. */
+  moved?: boolean;
   /** replacements-told */
   replaced: Replacement[];
   /** control-plane */

@@ -7,7 +7,7 @@ import { keepPolicy, plantPolicy } from '../../hosted/bootstrap-policy/plant.ts'
 import { hostedPullSecret } from '../../hosted/pull-secret.ts';
 import { hostedClusterUid, isSameCluster } from '../../hosted/same-cluster.ts';
 import { waitUsable } from '../../hosted/usable.ts';
-import { nameOf } from '../../kube/objects.ts';
+import { nameOf, type Pod } from '../../kube/objects.ts';
 import { Existing } from '../../live/apply.ts';
 import { removeEtcd } from '../../live/choose-storage.ts';
 import { infraServiceNetworks } from '../../live/infra-services.ts';
@@ -25,6 +25,7 @@ import { addressesStep, certificatesStep, storageStep } from '../../rollout/prep
 import { describeReplacement, findReplacements } from '../../rollout/replacements.ts';
 import { publishNotReady } from '../../rollout/service.ts';
 import type { Step } from '../../rollout/steps.ts';
+import { untilEnded } from '../../rollout/stop.ts';
 import { tryComponents } from '../../rollout/trial.ts';
 import { announceMove } from './move.ts';
 import { membersAsleep, noRoomForTrial, snapshotAsleep } from './refusals.ts';
@@ -53,6 +54,7 @@ export const deploySteps: Step<DeployState>[] = [
   { name: 'change-tried', applies: ({ record, asleep }) => record.phase === 'available' && !asleep, run: tryChange },
   { name: 'control-plane', run: makeControlPlane },
   { name: 'available', run: untilAvailable },
+  { name: 'earlier-ended', applies: ({ moved }) => moved === true, run: untilEarlierEnded },
   { name: 'data-lost', applies: ({ record }) => record.phase === 'available', run: beginAnewIfLost },
   { name: 'addons', run: applyTheAddons },
   { name: 'hosted-known', run: noteHostedCluster },
@@ -180,6 +182,16 @@ async function untilAvailable(state: DeployState): Promise<void> {
   reporter.line(`Server Version: ${gitVersion}`);
   state.serverVersion = gitVersion;
   await state.planted;
+}
+
+/**
+ * An API server that leaves shows its certificate for the earlier HOST to who dials the new one, and an ingress controller may lead
+ * there until it is gone.
+ */
+async function untilEarlierEnded({ cluster, record, held }: DeployState): Promise<void> {
+  const leaves = ({ metadata }: Pod) =>
+    metadata.deletionTimestamp !== undefined && metadata.labels?.['app.kubernetes.io/name'] === 'kube-apiserver';
+  await untilEnded(cluster, record, 'the API server with the earlier certificate', leaves, held);
 }
 
 /** A plane that was available has the data that it had, unless its etcd began anew. */
