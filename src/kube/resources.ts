@@ -83,6 +83,11 @@ export function resourceOf(object: { apiVersion: string; kind: string }): Resour
   return found;
 }
 
+/** The API group of a kind, as in RBAC rules: empty for the core group. */
+export function groupOf({ apiVersion }: { apiVersion: string }): string {
+  return apiVersion.includes('/') ? apiVersion.split('/')[0]! : '';
+}
+
 /** The request path of a collection or, with `name`, of one object. */
 export function pathOf(resource: Resource, namespace?: string, name?: string): string {
   const root = resource.apiVersion.includes('/') ? `/apis/${resource.apiVersion}` : `/api/${resource.apiVersion}`;

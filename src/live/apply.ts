@@ -1,37 +1,14 @@
 import { isDeepStrictEqual } from 'node:util';
 import pLimit from 'p-limit';
 import { UserError } from '../base/errors.ts';
-import { maximumMembers } from '../config/schema.ts';
 import { fieldManager, type Kind } from '../kube/cluster.ts';
 import { explainCallError } from '../kube/errors.ts';
 import type { InfraCluster } from '../kube/infra-cluster.ts';
 import { type KubeObject, nameOf, sameContent, type Workload } from '../kube/objects.ts';
-import { apiserverService, ingressName, memberService } from '../plane/addresses.ts';
-import { componentNames, workloadNames } from '../plane/components/lookup.ts';
-import { belongsTo, claimName, recordName } from '../plane/names.ts';
-import { policyNames } from '../plane/policies.ts';
-import { secretNames } from '../plane/secrets.ts';
+import { planeKinds } from '../plane/kinds.ts';
+import { belongsTo } from '../plane/names.ts';
 import { isStartFiles, startFilesOf } from '../plane/start-files.ts';
 import type { Reporter } from '../ui/reporter.ts';
-
-const members = Array.from({ length: maximumMembers }, (_, member) => member);
-
-/** Every name that a plane takes in its namespace, start files aside; `listed` where one list is cheaper than a question for each. */
-const plannedNames: { kind: Kind; names: string[]; listed?: true }[] = [
-  { kind: { apiVersion: 'v1', kind: 'ConfigMap' }, names: [recordName] },
-  { kind: { apiVersion: 'v1', kind: 'Secret' }, names: secretNames },
-  {
-    kind: { apiVersion: 'v1', kind: 'Service' },
-    names: [apiserverService, ...members.map(memberService)],
-    listed: true,
-  },
-  { kind: { apiVersion: 'v1', kind: 'PersistentVolumeClaim' }, names: members.map(claimName), listed: true },
-  { kind: { apiVersion: 'apps/v1', kind: 'StatefulSet' }, names: workloadNames('StatefulSet') },
-  { kind: { apiVersion: 'apps/v1', kind: 'Deployment' }, names: workloadNames('Deployment') },
-  { kind: { apiVersion: 'networking.k8s.io/v1', kind: 'Ingress' }, names: [ingressName] },
-  { kind: { apiVersion: 'networking.k8s.io/v1', kind: 'NetworkPolicy' }, names: policyNames, listed: true },
-  { kind: { apiVersion: 'policy/v1', kind: 'PodDisruptionBudget' }, names: [...componentNames], listed: true },
-];
 
 /** What the namespace holds under the names that a plane takes, whoever made it. */
 export class Existing {
@@ -43,7 +20,7 @@ export class Existing {
 
   static async read(cluster: InfraCluster): Promise<Existing> {
     const found = await Promise.all([
-      ...plannedNames.map(async ({ kind, names, listed }) => {
+      ...planeKinds.map(async ({ names, listed, ...kind }) => {
         if (!listed) return Promise.all(names.map((name) => cluster.get(kind, name)));
         return (await cluster.list(kind)).items.filter(({ metadata }) => names.includes(metadata.name));
       }),

@@ -2,9 +2,9 @@ import { explainCallError } from '../kube/errors.ts';
 import type { InfraCluster } from '../kube/infra-cluster.ts';
 import type { ConfigMap, Job, KubeObject, Lease } from '../kube/objects.ts';
 import { resourceOf } from '../kube/resources.ts';
-import { apiserverService, ingressName } from '../plane/addresses.ts';
 import { componentNames } from '../plane/components/lookup.ts';
-import { anyPlaneSelector, lifetimeKind, lifetimeName, partOf, planeKinds, recordName } from '../plane/names.ts';
+import { kindsOfComponents, planeKinds } from '../plane/kinds.ts';
+import { anyPlaneSelector, lifetimeKind, lifetimeName, partOf, recordName } from '../plane/names.ts';
 import { type PlaneRecord, parseRecordIfWhole } from '../plane/record.ts';
 import { adminSecret } from '../plane/secrets.ts';
 
@@ -64,7 +64,7 @@ export async function takeInventory(cluster: InfraCluster): Promise<Inventory> {
   };
 }
 
-const ourNames = [...componentNames, apiserverService, ingressName, adminSecret.name, recordName];
+const ourNames = [...componentNames, ...kindsOfComponents.flatMap(({ names }) => names), adminSecret.name, recordName];
 
 function isConfusing(name: string): boolean {
   return ourNames.some((ours) => name.startsWith(ours));

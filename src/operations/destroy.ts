@@ -8,6 +8,7 @@ import type { Held } from '../live/held.ts';
 import { takeInventory } from '../live/inventory.ts';
 import { endApiServers } from '../live/pods.ts';
 import { withLock } from '../live/with-plane.ts';
+import { planeKindOf } from '../plane/kinds.ts';
 import { recordName } from '../plane/names.ts';
 import type { PlaneRecord } from '../plane/record.ts';
 import { waitAtMost, waitFor } from '../ui/wait-for.ts';
@@ -45,7 +46,7 @@ export async function destroyHeld(held: Held, agreed: PlaneRecord | undefined): 
   if (present && present.planeId !== agreed?.planeId) throw otherPlane(held.cluster.namespace);
   const record = owned.filter(isRecord);
   // An API server whose etcd is gone first does not end before its grace period does.
-  const clients = owned.filter(({ kind }) => kind === 'Ingress' || kind === 'Deployment');
+  const clients = owned.filter((object) => planeKindOf(object)?.endsFirst);
   await endRunningApiServers(held.cluster, clients);
   let deleted = await deleteAll(held, clients);
   await untilClientsEnded(held);

@@ -1,6 +1,7 @@
 import type { InfraCluster } from '../kube/infra-cluster.ts';
 import type { KubeObject } from '../kube/objects.ts';
-import { planeKinds, planeSelector, recordName } from '../plane/names.ts';
+import { planeKinds } from '../plane/kinds.ts';
+import { planeSelector, recordName } from '../plane/names.ts';
 import { kind } from './object.ts';
 
 const lease = { apiVersion: 'coordination.k8s.io/v1', kind: 'Lease' };

@@ -2,7 +2,8 @@ import { fieldManager } from '../kube/cluster.ts';
 import type { InfraCluster } from '../kube/infra-cluster.ts';
 import type { KubeObject, Pod } from '../kube/objects.ts';
 import { follow } from '../kube/watch.ts';
-import { planeKinds, planeSelector } from '../plane/names.ts';
+import { planeKinds } from '../plane/kinds.ts';
+import { planeSelector } from '../plane/names.ts';
 
 /** Those who write to a plane's objects all the time: this program, and the controllers of the infra cluster. */
 const usualWriters = [fieldManager, 'kube-controller-manager'];

@@ -1,19 +1,6 @@
 import { fieldManager } from '../kube/cluster.ts';
 import type { KubeObject } from '../kube/objects.ts';
 
-/** Kinds that deploy may create in the namespace, in the order in which destroy takes them away again. */
-export const planeKinds = [
-  { apiVersion: 'networking.k8s.io/v1', kind: 'Ingress' },
-  { apiVersion: 'policy/v1', kind: 'PodDisruptionBudget' },
-  { apiVersion: 'networking.k8s.io/v1', kind: 'NetworkPolicy' },
-  { apiVersion: 'apps/v1', kind: 'Deployment' },
-  { apiVersion: 'apps/v1', kind: 'StatefulSet' },
-  { apiVersion: 'v1', kind: 'PersistentVolumeClaim' },
-  { apiVersion: 'v1', kind: 'Service' },
-  { apiVersion: 'v1', kind: 'Secret' },
-  { apiVersion: 'v1', kind: 'ConfigMap' },
-] as const;
-
 /** Name of the ConfigMap that records a plane and of the Lease that guards it. */
 export const recordName = 'k8sk8s';
 

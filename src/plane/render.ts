@@ -8,6 +8,7 @@ import { type Membership, settledMembership } from './components/etcd/membership
 import { buildIngress } from './components/kube-apiserver/ingress.ts';
 import { byComponent, type Component } from './components/lookup.ts';
 import { restartHash } from './config-hash.ts';
+import { buildFurther } from './further.ts';
 import { buildDisruptionBudgets, buildPolicies } from './policies.ts';
 import { type PlaneRecord, toConfigMap } from './record.ts';
 import { buildSecrets } from './secrets.ts';
@@ -40,6 +41,8 @@ export interface RenderedPlane {
   policies: KubeObject[];
   /** For components of more than one pod. */
   disruptionBudgets: KubeObject[];
+  /** Of the kinds that single components have, but for services and the ingress. */
+  further: KubeObject[];
   /** All of them, in an order in which they can be applied. */
   all(): KubeObject[];
 }
@@ -69,6 +72,7 @@ export function renderPlane(source: PlaneSource): RenderedPlane {
     secrets,
     policies: buildPolicies(planeId, spec),
     disruptionBudgets: buildDisruptionBudgets(planeId, spec),
+    further: buildFurther(planeId, spec),
     workloads: record.asleep ? withoutPods(workloads) : workloads,
   };
   return { ...parts, all: () => inOrder(parts) };
@@ -94,6 +98,7 @@ function inOrder(plane: Omit<RenderedPlane, 'all'>): KubeObject[] {
     ...plane.secrets,
     ...plane.policies,
     ...plane.disruptionBudgets,
+    ...plane.further,
     ...Object.values(plane.workloads),
   ];
 }

@@ -4,9 +4,11 @@ import { field } from '../config/flags.ts';
 import type { ClusterSpec } from '../config/schema.ts';
 import { isForbidden } from '../kube/errors.ts';
 import type { KubeObject, Service } from '../kube/objects.ts';
+import { groupOf, resourceOf } from '../kube/resources.ts';
 import type { Existing } from '../live/apply.ts';
 import { buildIngress } from '../plane/components/kube-apiserver/ingress.ts';
 import { replicasOf, workloadNames } from '../plane/components/lookup.ts';
+import { buildFurther } from '../plane/further.ts';
 import { claimName, recordName } from '../plane/names.ts';
 import { buildDisruptionBudgets, buildPolicies } from '../plane/policies.ts';
 import { secretNames, secretsByContent } from '../plane/secrets.ts';
@@ -138,7 +140,8 @@ export function objectDemand(
   const deployments = count('apps/v1', 'Deployment', workloadNames('Deployment'));
   const members = Array.from({ length: spec.etcdMembers }, (_, member) => claimName(member));
   const claims = storage?.kind === 'volume' ? count('v1', 'PersistentVolumeClaim', members) : 0;
-  return {
+  const further = buildFurther(trialId, spec).filter((object) => !existing.find(object));
+  const amounts = {
     secrets,
     'count/secrets': secrets,
     services: services.length,
@@ -157,6 +160,13 @@ export function objectDemand(
     'count/networkpolicies.networking.k8s.io': missing('networking.k8s.io/v1', buildPolicies(trialId, spec)).length,
     'count/poddisruptionbudgets.policy': missing('policy/v1', buildDisruptionBudgets(trialId, spec)).length,
   };
+  return sum([amounts, ...further.map((object) => ({ [countOf(object)]: 1 }))]);
+}
+
+/** `count/cronjobs.batch`: what a quota on the number of such objects is called. */
+function countOf(object: KubeObject): string {
+  const group = groupOf(object);
+  return `count/${resourceOf(object).plural}${group && `.${group}`}`;
 }
 
 /** Each port of these takes one of the node ports. */

@@ -2,6 +2,7 @@ import { load, loadAll } from 'js-yaml';
 import { expect, test } from 'vitest';
 import rights from '../../templates/rights/namespace-admin.yaml';
 import schedule from '../../templates/rights/schedule.yaml';
+import { parseSpec } from '../config/parse.ts';
 import type { InfraCluster } from '../kube/infra-cluster.ts';
 import { lifetimeRights, missingRights, requiredRights, rightsFor, scheduleRights } from './rights.ts';
 
@@ -81,7 +82,8 @@ test('the account that lets a plane sleep by the clock has what it needs, and no
 
 test('without an ingress of its own a plane only looks for one', () => {
   const ingresses = (expose: 'ingress' | 'nodeport') =>
-    rightsFor({ expose }).find(({ resource }) => resource === 'ingresses')?.verbs;
+    rightsFor(parseSpec({ host: 'k.example.com', expose }, 'a test')).find(({ resource }) => resource === 'ingresses')
+      ?.verbs;
   expect(ingresses('nodeport')).toEqual(['get', 'list']);
   expect(ingresses('ingress')).toContain('create');
 });

@@ -1,5 +1,9 @@
 import type { ClusterSpec } from '../config/schema.ts';
+import type { Kind } from '../kube/cluster.ts';
 import type { InfraCluster } from '../kube/infra-cluster.ts';
+import { groupOf, resourceOf } from '../kube/resources.ts';
+import { planeKinds } from '../plane/kinds.ts';
+import { lifetimeKind } from '../plane/names.ts';
 
 export interface Right {
   group: string;
@@ -10,62 +14,67 @@ export interface Right {
 const all = ['get', 'list', 'watch', 'create', 'patch', 'delete'];
 
 /** Every verb on every resource that deploy and destroy use in the namespace; templates/rights/namespace-admin.yaml grants them. */
-export const requiredRights: Right[] = [
-  ...['configmaps', 'secrets', 'services', 'persistentvolumeclaims'].map((resource) => ({
-    group: '',
-    resource,
-    verbs: all,
-  })),
+export const requiredRights: Right[] = together([
+  ...planeKinds.map((kind) => ({ ...resourceIn(kind), verbs: all })),
   { group: '', resource: 'pods', verbs: ['get', 'list', 'watch', 'delete'] },
   { group: '', resource: 'pods/log', verbs: ['get'] },
   { group: '', resource: 'pods/exec', verbs: ['get', 'create'] },
   { group: '', resource: 'events', verbs: ['list', 'watch'] },
-  ...['deployments', 'statefulsets'].map((resource) => ({ group: 'apps', resource, verbs: all })),
-  ...['ingresses', 'networkpolicies'].map((resource) => ({ group: 'networking.k8s.io', resource, verbs: all })),
-  { group: 'policy', resource: 'poddisruptionbudgets', verbs: all },
   // Every command that changes a plane asks whether its life ends by itself.
-  { group: 'batch', resource: 'jobs', verbs: ['get'] },
+  { ...resourceIn(lifetimeKind), verbs: ['get'] },
   { group: 'coordination.k8s.io', resource: 'leases', verbs: ['get', 'list', 'create', 'update', 'delete'] },
-];
+]);
 
 /** What a plane that ends by itself needs besides. */
 export const lifetimeRights: Right[] = [
-  { group: 'batch', resource: 'jobs', verbs: ['get', 'create', 'patch', 'delete'] },
+  { ...resourceIn(lifetimeKind), verbs: ['get', 'create', 'patch', 'delete'] },
   { group: 'batch', resource: 'cronjobs', verbs: ['list'] },
 ];
 
+/** What the account of `sleep --schedule` needs of the plane's kinds beside reading them and applying what is there. */
+const moreOfSchedule: Record<string, string[]> = {
+  ConfigMap: ['update'],
+  // What an ephemeral etcd holds is kept in Secrets while the plane sleeps.
+  Secret: ['create', 'delete'],
+  Deployment: ['watch'],
+  StatefulSet: ['watch'],
+};
+
 /** What the account of `sleep --schedule` needs; templates/rights/schedule.yaml grants it. */
-export const scheduleRights: Right[] = [
-  { group: '', resource: 'configmaps', verbs: ['get', 'list', 'update', 'patch'] },
-  { group: '', resource: 'secrets', verbs: ['get', 'list', 'create', 'patch', 'delete'] },
-  ...['services', 'persistentvolumeclaims'].map((resource) => ({
-    group: '',
-    resource,
-    verbs: ['get', 'list', 'patch'],
+export const scheduleRights: Right[] = together([
+  ...planeKinds.map((each) => ({
+    ...resourceIn(each),
+    verbs: ['get', 'list', 'patch', ...(moreOfSchedule[each.kind] ?? [])],
   })),
   { group: '', resource: 'pods', verbs: ['get', 'list', 'watch', 'create', 'delete'] },
   { group: '', resource: 'events', verbs: ['list', 'watch'] },
   ...['pods/exec', 'pods/portforward'].map((resource) => ({ group: '', resource, verbs: ['get', 'create'] })),
-  ...['deployments', 'statefulsets'].map((resource) => ({
-    group: 'apps',
-    resource,
-    verbs: ['get', 'list', 'watch', 'patch'],
-  })),
-  ...['ingresses', 'networkpolicies'].map((resource) => ({
-    group: 'networking.k8s.io',
-    resource,
-    verbs: ['get', 'list', 'patch'],
-  })),
-  { group: 'policy', resource: 'poddisruptionbudgets', verbs: ['get', 'list', 'patch'] },
-  { group: 'batch', resource: 'jobs', verbs: ['get'] },
+  { ...resourceIn(lifetimeKind), verbs: ['get'] },
   { group: 'coordination.k8s.io', resource: 'leases', verbs: ['get', 'list', 'create', 'update', 'patch'] },
-];
+]);
 
-/** A plane without an ingress still has to read ingresses, to find and delete an earlier one. */
-export function rightsFor(spec: Pick<ClusterSpec, 'expose'>): Right[] {
+/** A plane without an ingress, say, still has to read ingresses, to find and delete an earlier one. */
+export function rightsFor(spec: ClusterSpec): Right[] {
+  const unused = planeKinds.filter(({ usedBy }) => usedBy && !usedBy(spec)).map(resourceIn);
   return requiredRights.map((right) =>
-    right.resource === 'ingresses' && spec.expose !== 'ingress' ? { ...right, verbs: ['get', 'list'] } : right,
+    unused.some(({ group, resource }) => group === right.group && resource === right.resource)
+      ? { ...right, verbs: ['get', 'list'] }
+      : right,
   );
+}
+
+function resourceIn(kind: Kind): Omit<Right, 'verbs'> {
+  return { group: groupOf(kind), resource: resourceOf(kind).plural };
+}
+
+/** A kind of a component may be one that k8sk8s uses anyway: each verb is asked for once. */
+function together(rights: Right[]): Right[] {
+  const verbs = new Map<string, Right>();
+  for (const { group, resource, verbs: more } of rights) {
+    const key = `${resource}.${group}`;
+    verbs.set(key, { group, resource, verbs: [...new Set([...(verbs.get(key)?.verbs ?? []), ...more])] });
+  }
+  return [...verbs.values()];
 }
 
 interface Rule {

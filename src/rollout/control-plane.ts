@@ -4,6 +4,7 @@ import { again, option, words } from '../base/words.ts';
 import { field } from '../config/flags.ts';
 import type { ClusterSpec } from '../config/schema.ts';
 import { type EtcdPlane, etcdPlane, growTo, presentMembers, shrinkTo } from '../etcd/members.ts';
+import { explainCallError } from '../kube/errors.ts';
 import type { InfraCluster } from '../kube/infra-cluster.ts';
 import { type KubeObject, nameOf, type Workload } from '../kube/objects.ts';
 import { type Applied, applyAll, type Existing } from '../live/apply.ts';
@@ -19,6 +20,7 @@ import type { PlaneComponent } from '../plane/components/component.ts';
 import { settledMembership } from '../plane/components/etcd/membership.ts';
 import type { Component } from '../plane/components/lookup.ts';
 import { components } from '../plane/components/table.ts';
+import { planeKinds } from '../plane/kinds.ts';
 import { belongsTo } from '../plane/names.ts';
 import type { PlaneRecord } from '../plane/record.ts';
 import { certificateContext, renderPlane } from '../plane/render.ts';
@@ -70,7 +72,7 @@ export async function ensureControlPlane(plane: PlaneInMaking): Promise<() => Pr
   const present = presentMembers(existing);
   const membership = settledMembership(Math.max(present, spec.etcdMembers), record.phase === 'available');
   const rendered = renderPlane({ record, spec, addresses, storage, bundle: plane.bundle, membership });
-  const { secrets, policies, disruptionBudgets } = rendered;
+  const { secrets, policies, disruptionBudgets, further } = rendered;
   const workloads = Object.values(rendered.workloads);
   if (storage.kind === 'ephemeral' && !allowDataLoss) refuseDataLoss(rendered.workloads.etcd, existing);
   diagnosis.expect(workloads);
@@ -82,6 +84,9 @@ export async function ensureControlPlane(plane: PlaneInMaking): Promise<() => Pr
     // It holds a cluster again: from here on `deploy` goes on with it, and never begins anew.
     await recordSpec(held, spec, addresses, 'available');
   }
+  const apply = (objects: KubeObject[]) => applyAll(cluster, record.planeId, objects, existing, applied, reporter);
+  // A pod may need what its component has besides: its ServiceAccount, say.
+  await apply(further);
   const etcd = etcdOf(plane);
   for (const name of await growClaims(cluster, existing, record, storage, spec.etcdMembers)) {
     applied.changed.push(`persistentvolumeclaim "${name}"`);
@@ -92,7 +97,6 @@ export async function ensureControlPlane(plane: PlaneInMaking): Promise<() => Pr
   const several = present > 0 && Math.max(present, spec.etcdMembers) > 1;
   if (several && (record.phase === 'available' || present !== spec.etcdMembers)) await growTo(etcd, spec.etcdMembers);
   await endUnelected(plane, rendered.workloads);
-  const apply = (objects: KubeObject[]) => applyAll(cluster, record.planeId, objects, existing, applied, reporter);
   const { first, apiServer, clients } = startOrder(workloads, (workload) => existing.find<Workload>(workload));
   const now = await apply([...first, ...policies, ...disruptionBudgets]);
   diagnosis.applied(now, (object) => existing.find(object));
@@ -150,19 +154,22 @@ async function dropMembers(plane: PlaneInMaking, etcd: EtcdPlane, present: numbe
   await waitRolledOut(cluster, deployments, diagnosis, { reporter, timeout, signal: plane.stop });
 }
 
-/** What only a larger plane had, or one with another --egress. */
+/** What only a larger plane had, or one with another --egress or --expose. */
 async function removeUnwanted(
   { cluster, record, existing, applied, request }: PlaneInMaking,
   wanted: KubeObject[],
 ): Promise<void> {
-  const unwanted = (['Service', 'PodDisruptionBudget', 'NetworkPolicy', 'Secret'] as const)
-    .flatMap((kind) => existing.ofKind(kind))
+  const unwanted = planeKinds
+    .filter(({ holdsData }) => !holdsData)
+    .flatMap(({ kind }) => existing.ofKind(kind))
     .filter((object) => belongsTo(object, record.planeId) && !isStartFiles(object))
     .filter(
       (object) => !wanted.some(({ kind, metadata }) => kind === object.kind && metadata.name === object.metadata.name),
     );
   for (const object of unwanted) {
-    await cluster.delete(object, object.metadata.name, object.metadata.uid);
+    await cluster.delete(object, object.metadata.name, object.metadata.uid).catch((error: unknown) => {
+      throw explainCallError(error, `delete ${nameOf(object)} in namespace "${cluster.namespace}"`);
+    });
     applied.changed.push(nameOf(object));
     request.reporter.line(`${nameOf(object)} deleted`);
   }

@@ -13,7 +13,7 @@ import { accountOf, operatorName } from '../../src/operator/names.ts';
 import type { Condition, HostedControlPlane } from '../../src/operator/object.ts';
 import { runOperator } from '../../src/operator/run.ts';
 import { operatorStatus } from '../../src/operator/status.ts';
-import { planeKinds } from '../../src/plane/names.ts';
+import { planeKinds } from '../../src/plane/kinds.ts';
 import { quietReporter } from '../../src/ui/quiet.ts';
 import { connectByFile } from '../connect-by-file.ts';
 import { type Delegate, kubeconfigOf, newNamespace, request } from './world.ts';

@@ -16,7 +16,8 @@ import {
   readLifetimeJob,
 } from '../../live/lifetime.ts';
 import { renderTemplate } from '../../manifests/render.ts';
-import { lifetimeKind, lifetimeName, partOf, planeKinds } from '../../plane/names.ts';
+import { planeKindOf, planeKinds } from '../../plane/kinds.ts';
+import { lifetimeKind, lifetimeName, partOf } from '../../plane/names.ts';
 import { containerSecurity, podSecurity } from '../../plane/pod-security.ts';
 import { lifetimeRights, missingRights } from '../../preflight/rights.ts';
 import { waitAtMost, waitFor } from '../../ui/wait-for.ts';
@@ -118,13 +119,12 @@ async function takeOff({ cluster, reporter, signal }: Held): Promise<void> {
 
 /** Everything of the namespace that a plane can own something of, whoever made it. */
 async function everything(cluster: InfraCluster): Promise<KubeObject[]> {
-  const kinds = [
-    ...planeKinds,
+  const others = [
     { apiVersion: 'batch/v1', kind: 'CronJob' },
     { apiVersion: 'v1', kind: 'Pod' },
     { apiVersion: 'coordination.k8s.io/v1', kind: 'Lease' },
-  ];
-  return (await Promise.all(kinds.map(async (kind) => (await cluster.list(kind)).items))).flat();
+  ].filter((kind) => !planeKindOf(kind));
+  return (await Promise.all([...planeKinds, ...others].map(async (kind) => (await cluster.list(kind)).items))).flat();
 }
 
 function stillOwned(left: KubeObject[], namespace: string, after?: string): UserError {

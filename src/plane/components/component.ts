@@ -1,4 +1,5 @@
 import type { ClusterSpec } from '../../config/schema.ts';
+import type { Kind } from '../../kube/cluster.ts';
 import type { KubeObject, Secret, Service } from '../../kube/objects.ts';
 import type { Value } from '../../manifests/render.ts';
 import type { PkiBundle } from '../../pki/certificates.ts';
@@ -43,6 +44,13 @@ export interface PlaneComponent<Name extends string = string> {
    * out, nobody may reach its pods.
    */
   policies?(planeId: string, spec: ClusterSpec): KubeObject[];
+  /**
+   * Kinds of its objects that not every component has. Where the plane's kinds are listed, applied, asked for in preflight's
+   * rights and deleted, these are among them: see kinds.ts.
+   */
+  kinds?: PlaneKind[];
+  /** Its objects of these kinds, but for the services and the ingress; labels aside. They are applied before its workload. */
+  objects?(planeId: string, spec: ClusterSpec): KubeObject[];
   /** What its pods connect to, where the spec has policies rule that too; nothing when left out. */
   egress?(planeId: string, spec: ClusterSpec): EgressRule[];
   /** Names of those policies, where they are not one of its own name. */
@@ -53,6 +61,20 @@ export interface PlaneComponent<Name extends string = string> {
   trial: ComponentTrial;
   /** Containers that k8sk8s puts into its pods beside its own, of which `logs` tells as well. */
   beside?: string[];
+}
+
+/** A kind of which a plane has objects in its namespace. */
+export interface PlaneKind extends Kind {
+  /** All names that they can have, whatever the spec. */
+  names: readonly string[];
+  /** Whether a plane of this spec has such an object; when left out, every plane has. */
+  usedBy?(spec: ClusterSpec): boolean;
+  /** One list of the kind costs less than a request for each name. */
+  listed?: true;
+  /** They are deleted before etcd: they make pods that ask the API server, or lead people to it. */
+  endsFirst?: true;
+  /** They hold data, so deploy deletes none that it does not want any more. */
+  holdsData?: true;
 }
 
 /** What services follow from beside the spec, and what changes while a plane does. */

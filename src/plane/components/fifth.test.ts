@@ -3,19 +3,26 @@ import { fixedPlane } from '../../../test/golden/plane.ts';
 import { parseSpec } from '../../config/parse.ts';
 import { type KubeObject, nameOf, type Pod, type Secret, type Workload } from '../../kube/objects.ts';
 import { resourceOf } from '../../kube/resources.ts';
-import { Existing } from '../../live/apply.ts';
+import { Existing, nothingApplied } from '../../live/apply.ts';
+import type { Held } from '../../live/held.ts';
 import { InfraStore } from '../../live/infra-store.fixture.ts';
 import { takeInventory } from '../../live/inventory.ts';
 import { putPlane } from '../../live/plane.fixture.ts';
+import type { PodWatch } from '../../live/pod-watch.ts';
+import { readRecord } from '../../live/record.ts';
+import { destroy } from '../../operations/destroy.ts';
 import { readLog } from '../../operations/logs.ts';
 import { judgeNetwork, targetsOf } from '../../operations/network-probe.ts';
 import { planeStatus } from '../../operations/status/status.ts';
 import { objectDemand } from '../../preflight/quota.ts';
-import { requiredRights } from '../../preflight/rights.ts';
+import { requiredRights, rightsFor, scheduleRights } from '../../preflight/rights.ts';
+import { ensureControlPlane } from '../../rollout/control-plane.ts';
 import { startOrder } from '../../rollout/start-order.ts';
+import { quietReporter } from '../../ui/quiet.ts';
 import { unknownComponents } from '../component-problems.ts';
-import { planeKinds } from '../names.ts';
+import { planeKindOf } from '../kinds.ts';
 import { renderPlane } from '../render.ts';
+import { isStartFiles } from '../start-files.ts';
 import { buildTrial } from '../trial-pod.ts';
 import { configHashOf } from '../workloads.ts';
 import type { Component } from './lookup.ts';
@@ -36,7 +43,7 @@ const fifth = name as Component;
 const spec = parseSpec({ host: 'k.example.com', replicas: 2, resources: [`${name}=cpu=7m`] }, 'test');
 const label = ({ metadata }: KubeObject) => metadata.labels?.['app.kubernetes.io/name'];
 
-test('its objects are rendered: workload, Secret, policies, disruption budget', async () => {
+test('its objects are rendered: workload, Secret, policies, disruption budget, and those of its own kinds', async () => {
   const objects = renderPlane(await fixedPlane(spec)).all();
   const own = objects.filter(({ metadata }) => metadata.name.startsWith(name));
   expect(own.map(({ kind, metadata }) => `${kind} ${metadata.name}`)).toEqual([
@@ -44,6 +51,8 @@ test('its objects are rendered: workload, Secret, policies, disruption budget', 
     `NetworkPolicy ${name}`,
     `NetworkPolicy ${name}-to-etcd`,
     `PodDisruptionBudget ${name}`,
+    `Role ${name}`,
+    `CronJob ${name}-report`,
     `Deployment ${name}`,
   ]);
   for (const { metadata } of own)
@@ -77,15 +86,26 @@ test('preflight counts it: its objects in the quota, its kinds among the rights,
     'count/deployments.apps': 4,
     'count/networkpolicies.networking.k8s.io': 6,
     'count/poddisruptionbudgets.policy': 4,
+    'count/roles.rbac.authorization.k8s.io': 1,
+    'count/cronjobs.batch': 1,
     secrets: 10,
   });
   expect(unknownComponents(spec)).toEqual([]);
   const allowed = requiredRights.filter(({ verbs }) => verbs.includes('create')).map(({ resource }) => resource);
-  const kinds: readonly { kind: string }[] = planeKinds;
   for (const object of renderPlane(await fixedPlane(spec)).all()) {
-    expect(kinds.map(({ kind }) => kind)).toContain(object.kind);
+    if (!isStartFiles(object)) expect(planeKindOf(object)?.names).toContain(object.metadata.name);
     expect(allowed).toContain(resourceOf(object).plural);
   }
+});
+
+test('preflight asks for the rights on its kinds, and only for reading where the spec does not use one', () => {
+  const single = parseSpec({ host: 'k.example.com' }, 'test');
+  const verbsOn = (kind: string, of: typeof spec) => rightsFor(of).find(({ resource }) => resource === kind)?.verbs;
+  expect(verbsOn('roles', single)).toContain('create');
+  expect(verbsOn('cronjobs', spec)).toContain('create');
+  expect(verbsOn('cronjobs', single)).toEqual(['get', 'list']);
+  for (const kind of ['roles', 'cronjobs'])
+    expect(scheduleRights.find(({ resource }) => resource === kind)?.verbs).toEqual(['get', 'list', 'patch']);
 });
 
 test('what a plane holds is known by its names, those of a fifth component among them', async () => {
@@ -139,4 +159,57 @@ test('status, logs and destroy see it, and a stranger of its name is noticed', a
   expect((owned as Secret[]).filter((each) => label(each) === name)).toHaveLength(1);
   expect(pods.map(({ metadata }) => metadata.name)).toEqual([`${name}-1`]);
   expect(lookalikes.map(({ metadata }) => metadata.name)).toEqual([`${name}-tls`]);
+});
+
+const ownKinds = [`roles/${name}`, `cronjobs/${name}-report`];
+const pathOf = (object: KubeObject) => `${resourceOf(object).plural}/${object.metadata.name}`;
+const work = { reporter: quietReporter, timeout: 5000, signal: new AbortController().signal };
+
+/** What deploy does with a plane of a spec over what the store holds; no pod comes up, and etcd counts as about to run. */
+async function deployed(store: InfraStore, wanted: typeof spec): Promise<void> {
+  const { record, addresses, storage, bundle } = await fixedPlane(wanted, 'available');
+  const { cluster } = store;
+  await ensureControlPlane({
+    held: { ...work, cluster } as Held,
+    cluster,
+    record,
+    addresses,
+    storage,
+    bundle,
+    existing: await Existing.read(cluster),
+    applied: nothingApplied(),
+    request: { spec: wanted, allowDataLoss: true, ...work },
+    diagnosis: { expect: () => undefined, applied: () => undefined, etcdStarts: true } as unknown as PodWatch,
+    stop: work.signal,
+  });
+}
+
+test('deploy applies the objects of its kinds before its workload', async () => {
+  const store = new InfraStore();
+  await deployed(store, spec);
+  const applied = store.requests.filter((each) => each.startsWith('PATCH'));
+  for (const path of ownKinds) {
+    expect(store.objects.has(path)).toBe(true);
+    expect(applied.indexOf(`PATCH ${path}`)).toBeLessThan(applied.indexOf('PATCH statefulsets/etcd'));
+  }
+});
+
+test('deploy deletes what another spec wanted: an object of its kinds, and an ingress', async () => {
+  const store = new InfraStore();
+  for (const object of renderPlane(await fixedPlane(spec)).all())
+    if (/^(Role|CronJob|Ingress)$/.test(object.kind)) store.put(pathOf(object), object);
+  await deployed(store, parseSpec({ host: 'k.example.com', expose: 'nodeport' }, 'test'));
+  expect(ownKinds.filter((path) => store.objects.has(path))).toEqual([ownKinds[0]]);
+  expect([...store.objects.keys()].filter((path) => path.startsWith('ingresses/'))).toEqual([]);
+});
+
+test('destroy deletes its objects, those that make pods before etcd', async () => {
+  const store = new InfraStore();
+  for (const object of renderPlane(await fixedPlane(spec)).all()) store.put(pathOf(object), object);
+  await destroy(store.cluster, { ...work, agreed: await readRecord(store.cluster) });
+  expect([...store.objects.keys()]).toEqual([]);
+  const deleted = store.requests.filter((each) => each.startsWith('DELETE'));
+  const [role, report, etcd] = [...ownKinds, 'statefulsets/etcd'].map((path) => deleted.indexOf(`DELETE ${path}`));
+  expect(role).toBeGreaterThan(-1);
+  expect(report).toBeLessThan(etcd!);
 });

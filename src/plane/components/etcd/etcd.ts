@@ -1,17 +1,19 @@
 import { mirrored } from '../../../config/images.ts';
-import type { ClusterSpec } from '../../../config/schema.ts';
+import { type ClusterSpec, maximumMembers } from '../../../config/schema.ts';
 import { knownMinor, newest } from '../../../config/versions.ts';
 import type { Service } from '../../../kube/objects.ts';
 import { render, type Value } from '../../../manifests/render.ts';
 import { memberService } from '../../addresses.ts';
 import { toComponent } from '../../egress-rules.ts';
-import { dataVolume, podSelector } from '../../names.ts';
+import { claimName, dataVolume, podSelector } from '../../names.ts';
 import { only } from '../../read-at-start.ts';
 import { claimTemplate, databaseQuota, type Storage } from '../../storage.ts';
 import { ownedBy, type PlaneComponent, type WorkloadContext } from '../component.ts';
 import networkPolicy from './network-policy.yaml';
 import service from './service.yaml';
 import template from './statefulset.yaml';
+
+const possibleMembers = Array.from({ length: maximumMembers }, (_, member) => member);
 
 export const etcd: PlaneComponent<'etcd'> = {
   name: 'etcd',
@@ -75,6 +77,17 @@ export const etcd: PlaneComponent<'etcd'> = {
         'etcd/service.yaml',
       ),
     ).flat() as Service[],
+  kinds: [
+    // The StatefulSet makes the claims.
+    {
+      apiVersion: 'v1',
+      kind: 'PersistentVolumeClaim',
+      names: possibleMembers.map(claimName),
+      listed: true,
+      holdsData: true,
+    },
+    { apiVersion: 'v1', kind: 'Service', names: possibleMembers.map(memberService), listed: true },
+  ],
   policies: (planeId) =>
     render(
       networkPolicy,

@@ -6,6 +6,8 @@ import { componentKubeconfig } from '../component-kubeconfig.ts';
 import { clientTrial, elected } from '../elected.ts';
 import template from './deployment.yaml';
 import networkPolicy from './network-policy.yaml';
+import report from './report.yaml';
+import role from './role.yaml';
 
 const name = 'cloud-controller-manager';
 
@@ -35,6 +37,20 @@ export const cloudControllerManager: PlaneComponent<typeof name> = {
       trusted: ['ca'],
       files: (_, { internalServer }) => ({ kubeconfig: componentKubeconfig(name, internalServer) }),
     },
+  ],
+  kinds: [
+    { apiVersion: 'rbac.authorization.k8s.io/v1', kind: 'Role', names: [name] },
+    {
+      apiVersion: 'batch/v1',
+      kind: 'CronJob',
+      names: [`${name}-report`],
+      usedBy: ({ replicas }) => replicas > 1,
+      endsFirst: true,
+    },
+  ],
+  objects: (_, { replicas }) => [
+    ...render(role, {}, 'fifth.fixture/role.yaml'),
+    ...(replicas > 1 ? render(report, {}, 'fifth.fixture/report.yaml') : []),
   ],
   policies: (planeId) =>
     render(

@@ -3,7 +3,7 @@ import { kubernetesImage } from '../../../config/images.ts';
 import type { ClusterSpec } from '../../../config/schema.ts';
 import { render, type Value } from '../../../manifests/render.ts';
 import { trustedOfClients } from '../../../pki/authority.ts';
-import type { Addresses } from '../../addresses.ts';
+import { type Addresses, apiserverService, ingressName } from '../../addresses.ts';
 import { serviceAccountFiles } from '../../authorities-secret.ts';
 import { toComponent, toDns, toKubelets, toOutside } from '../../egress-rules.ts';
 import { podSelector } from '../../names.ts';
@@ -27,7 +27,7 @@ import {
   konnectivityServerName,
 } from './gate/gate.ts';
 import networkPolicy from './network-policy.yaml';
-import { apiserverService } from './service.ts';
+import { buildApiserverService } from './service.ts';
 
 /**
  * What a tenant may make the API server take of the infra node: requests without end, large lists. Measured with 5,000
@@ -97,7 +97,17 @@ export const kubeApiserver: PlaneComponent<'kube-apiserver'> = {
       // konnectivity's server reads its own once.
       ['konnectivity-server.crt', 'konnectivity-server.key'],
     ),
-  services: (planeId, spec, { opening }) => [apiserverService(planeId, spec, opening)],
+  services: (planeId, spec, { opening }) => [buildApiserverService(planeId, spec, opening)],
+  kinds: [
+    { apiVersion: 'v1', kind: 'Service', names: [apiserverService], listed: true },
+    {
+      apiVersion: 'networking.k8s.io/v1',
+      kind: 'Ingress',
+      names: [ingressName],
+      usedBy: ({ expose }) => expose === 'ingress',
+      endsFirst: true,
+    },
+  ],
   policies: (planeId, spec) =>
     render(
       networkPolicy,

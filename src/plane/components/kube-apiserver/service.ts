@@ -10,7 +10,7 @@ import template from './service.yaml';
  *
  * @param opening no API server of the plane serves yet
  */
-export function apiserverService(planeId: string, spec: ClusterSpec, opening: boolean): Service {
+export function buildApiserverService(planeId: string, spec: ClusterSpec, opening: boolean): Service {
   const [service] = render(
     template,
     {
