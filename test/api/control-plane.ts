@@ -6,9 +6,10 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { buildKubeconfig } from '../../src/kubeconfig/build.ts';
-import { type Credential, createAuthority, createKeyPair, issueLeaf } from '../../src/pki/issue.ts';
+import { type Credential, createAuthority, issueLeaf } from '../../src/pki/issue.ts';
 import { ensureBinaries } from '../../src/sandbox/artifacts/ensure.ts';
 import { terminalReporter } from '../../src/ui/terminal.ts';
+import { bareApiServerFlags } from './bare-api-server.ts';
 
 /** A real kube-apiserver with its etcd, as processes on loopback: admission, RBAC and validation, but no nodes. */
 export interface ControlPlane {
@@ -35,13 +36,6 @@ export async function startControlPlane(
     return path.join(folder, name);
   };
   const authority = await createAuthority('api tests', { now: new Date(Date.now() - 30 * 86_400_000) });
-  const serving = await issueLeaf(authority, {
-    commonName: 'kube-apiserver',
-    dnsNames: ['localhost'],
-    ipAddresses: ['127.0.0.1'],
-    usages: ['serverAuth'],
-  });
-  const { publicKey, privateKey } = await createKeyPair('ec');
   const [client, peer, secure] = [await freePort(), await freePort(), await freePort()];
   const children: ChildProcess[] = [];
   const start = (program: string, args: string[]) => {
@@ -56,20 +50,16 @@ export async function startControlPlane(
     `--listen-peer-urls=http://127.0.0.1:${peer}`,
   ]);
   start(programs['kube-apiserver'], [
-    `--etcd-servers=http://127.0.0.1:${client}`,
-    '--bind-address=127.0.0.1',
-    `--secure-port=${secure}`,
-    `--client-ca-file=${file('ca.crt', authority.certificate)}`,
-    `--tls-cert-file=${file('serving.crt', serving.certificate)}`,
-    `--tls-private-key-file=${file('serving.key', serving.key)}`,
-    '--service-account-issuer=https://kubernetes.default.svc',
-    `--service-account-key-file=${file('sa.pub', publicKey)}`,
-    `--service-account-signing-key-file=${file('sa.key', privateKey)}`,
-    '--service-cluster-ip-range=10.96.0.0/16',
+    ...(await bareApiServerFlags({
+      address: '127.0.0.1',
+      port: secure,
+      etcd: [`http://127.0.0.1:${client}`],
+      authority,
+      file,
+    })),
     '--authorization-mode=Node,RBAC',
     '--allow-privileged=true',
     '--disable-admission-plugins=ServiceAccount',
-    '--endpoint-reconciler-type=none',
     ...flags(file),
     ...(tokens.length > 0 ? [`--token-auth-file=${file('tokens.csv', `${tokens.join('\n')}\n`)}`] : []),
   ]);

@@ -5,10 +5,11 @@ import { connect, createServer, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type Credential, createAuthority, createKeyPair, issueLeaf } from '../../src/pki/issue.ts';
+import { type Credential, createAuthority, issueLeaf } from '../../src/pki/issue.ts';
 import { ensureBinaries } from '../../src/sandbox/artifacts/ensure.ts';
 import { run } from '../../src/sandbox/process.ts';
 import { quietReporter } from '../../src/ui/quiet.ts';
+import { bareApiServerFlags } from '../api/bare-api-server.ts';
 import { Writers } from './history.ts';
 import { anyOf, someSeconds } from './plane-faults.ts';
 import { shuffled } from './random.ts';
@@ -140,26 +141,14 @@ class BareCluster {
       writeFileSync(place, content, { mode: 0o600 });
       return place;
     };
-    const serving = await issueLeaf(authority, {
-      commonName: 'kube-apiserver',
-      dnsNames: ['localhost'],
-      usages: ['serverAuth'],
+    const flags = await bareApiServerFlags({
+      address,
+      port,
+      etcd: members.map((each) => `http://${each}:2379`),
+      authority,
+      file,
     });
-    const { publicKey, privateKey } = await createKeyPair('ec');
-    return [
-      `--etcd-servers=${members.map((each) => `http://${each}:2379`).join(',')}`,
-      `--bind-address=${address}`,
-      `--advertise-address=${address}`,
-      `--secure-port=${port}`,
-      `--client-ca-file=${file('ca.crt', authority.certificate)}`,
-      `--tls-cert-file=${file('serving.crt', serving.certificate)}`,
-      `--tls-private-key-file=${file('serving.key', serving.key)}`,
-      '--service-account-issuer=https://kubernetes.default.svc',
-      `--service-account-key-file=${file('sa.pub', publicKey)}`,
-      `--service-account-signing-key-file=${file('sa.key', privateKey)}`,
-      '--service-cluster-ip-range=10.96.0.0/16',
-      '--endpoint-reconciler-type=none',
-    ];
+    return [...flags, `--advertise-address=${address}`];
   }
 }
 
