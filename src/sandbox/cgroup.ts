@@ -9,7 +9,7 @@ function isUnified(): boolean {
   return existsSync(path.join(mount, 'cgroup.controllers'));
 }
 
-/** The hierarchies in which a sandbox has a cgroup. v2 alone could not be run where this was written. */
+/** The hierarchies in which a sandbox has a cgroup. The branch for v2 alone has not run yet: the boxes at hand have v1. */
 function hierarchies(): string[] {
   if (isUnified()) return [mount];
   return readdirSync(mount, { withFileTypes: true })
@@ -36,7 +36,7 @@ export function createCgroup(name: string): void {
     for (let depth = 1; depth <= parts.length; depth++) {
       const folder = path.join(hierarchy, ...parts.slice(0, depth));
       mkdirSync(folder, { recursive: true });
-      // In a v1 cpuset nothing can run until it has been told on what.
+      // A v1 cpuset takes no process before it has CPUs and memory nodes.
       for (const file of ['cpuset.cpus', 'cpuset.mems']) {
         const own = path.join(folder, file);
         if (hierarchy.endsWith('/cpuset') && readFileSync(own, 'utf8').trim() === '')

@@ -18,12 +18,12 @@ export async function ensureContainerd(state: SandboxState, machine: MachineStat
   await until(`containerd on ${machine.name}`, 20, () => ctr(machine, 'version').then(() => true));
 }
 
-/** A CNI plugin where the machine's containerd looks for them. */
+/** Puts a CNI plugin where the machine's containerd looks for plugins. */
 export function ensurePlugin(state: SandboxState, machine: MachineState, program: string): void {
   const plugins = path.join(machineFolder(state, machine), 'root/opt/cni/bin');
   mkdirSync(plugins, { recursive: true });
   const place = path.join(plugins, path.basename(program));
-  // A program that runs cannot be written to; its name can be given to another.
+  // The file of a running program cannot be written (ETXTBSY), but a rename can replace it.
   copyFileSync(program, `${place}.next`);
   renameSync(`${place}.next`, place);
 }
@@ -49,7 +49,7 @@ state = "/run/containerd"
 `;
 }
 
-/** Where containerd looks, at every pull, whom to ask instead of the registry that an image names (registry.ts). */
+/** Folder where containerd looks, at every pull, for a registry that replaces the one in the image's name (registry.ts). */
 export const registryHosts = (folder: string): string => path.join(folder, 'registry-hosts');
 
 /** Imports the archives that the machine does not have yet. Each machine's own record says which it has. */

@@ -2,7 +2,7 @@ import path from 'node:path';
 import { ensureDaemon } from './machine.ts';
 import { firstInfra, type SandboxState, sandboxFolder, writeIfChanged } from './state.ts';
 
-// The server that the machines' resolv.conf names (ensureResolvConf): it knows the sandbox's hosts. No other name exists.
+// The DNS server in the machines' resolv.conf (ensureResolvConf). It resolves the sandbox's hosts and no other name.
 
 const corefile = (state: SandboxState): string => path.join(sandboxFolder(state.name), 'Corefile');
 

@@ -40,7 +40,7 @@ async function takeAway(state: SandboxState): Promise<void> {
   // Process 1 first: the kernel ends everything in its namespace, mounts and links included.
   for (const { init } of state.machines) if (init && isAlive(init)) process.kill(init.pid, 'SIGKILL');
   const left = await removeCgroup(state.cgroup);
-  // Out of its cgroup is not yet out of the process table.
+  // A process leaves its cgroup before it leaves the process table.
   await until('the end of the machines', 20, () => state.machines.every(({ init }) => !isAlive(init)) || undefined, 20);
   await removeBridge(state);
   await removeHostsLines(state.name);
@@ -58,7 +58,7 @@ async function takeAway(state: SandboxState): Promise<void> {
     });
 }
 
-/** Mount points that this sandbox made on the box. Another sandbox's machines may have theirs over them: then it inherits them. */
+/** Removes the mount points that this sandbox made on the box. Machines of another sandbox may use them: then that sandbox takes them over. */
 function giveBackFolders(state: SandboxState): void {
   const heir = allSandboxes().find(({ name }) => name !== state.name);
   if (heir) {

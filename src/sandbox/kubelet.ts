@@ -40,7 +40,7 @@ export function ensureKubelet(state: SandboxState, machine: MachineState, option
       oomScoreAdj: 0,
       failCgroupV1: false,
       containerRuntimeEndpoint: 'unix:///run/containerd/containerd.sock',
-      // Images were imported, and there is no registry: a pod that always pulls must not make other pods pull.
+      // Images are imported and cannot be pulled again, so a pod with imagePullPolicy Always must not make other pods pull.
       imagePullCredentialsVerificationPolicy: 'NeverVerify',
       imageGCHighThresholdPercent: 100,
       evictionHard: { 'memory.available': '100Mi', 'nodefs.available': '1%', 'imagefs.available': '1%' },

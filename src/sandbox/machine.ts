@@ -6,7 +6,7 @@ import { ensureResolvConf, plugIn } from './network.ts';
 import { isAlive, processIdentity, run, until } from './process.ts';
 import { type MachineState, machineFolder, type SandboxState, saveState } from './state.ts';
 
-/** Kernel settings that kubelets and network drivers write, although they are the whole box's: a machine sees a file instead. */
+/** Kernel settings of the whole box that kubelets and network drivers write: a machine sees a file in place of each. */
 const shielded = [
   'vm/overcommit_memory',
   'kernel/panic',
@@ -16,7 +16,7 @@ const shielded = [
   'net/netfilter/nf_conntrack_max',
 ];
 
-/** Folders of a machine that are its own; all others are the box's. */
+/** Folders that each machine has for itself; all others are the box's. */
 const ownFolders = [
   '/etc/cni',
   '/opt/cni',
@@ -33,7 +33,7 @@ export const machineCgroup = (state: SandboxState, machine: MachineState): strin
 
 /**
  * Starts a machine that is not running: namespaces for processes, network, mounts, host name, IPC and cgroups, process 1,
- * a network card and its own folders. Whatever dies with process 1 needs no other clearing up.
+ * a network card and its own folders. What the kernel ends with process 1 needs no cleanup.
  *
  * @param init path of a static program that reaps orphans: the machine's process 1
  */
@@ -95,7 +95,7 @@ function makeMountPoints(state: SandboxState): void {
   }
 }
 
-/** On many boxes it is a link to a file below /run, of which a machine has its own. */
+/** On many boxes, /etc/resolv.conf is a link to a file below /run, and each machine has its own /run. */
 const overResolvConf = `target=$(readlink -m /etc/resolv.conf)
 case $target in /run/*) mkdir -p "\${target%/*}" && : > "$target" ;; esac
 [ ! -e "$target" ] || mount --bind "$0" "$target"`;
@@ -122,7 +122,7 @@ async function prepareMounts(state: SandboxState, machine: MachineState, folder:
   }
   const unified = cgroup2Mount();
   if (unified) {
-    // The mount that came along shows the whole box's tree; a new one shows the machine's own.
+    // The inherited mount shows the cgroups of the whole box; a new mount shows those of the machine.
     await inside(machine, ['umount', unified]);
     await inside(machine, ['mount', '-t', 'cgroup2', 'cgroup2', unified]);
   }

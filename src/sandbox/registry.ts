@@ -8,8 +8,8 @@ import { ensureDaemon } from './machine.ts';
 import { until } from './process.ts';
 import { firstInfra, machineFolder, type SandboxState, writeIfChanged } from './state.ts';
 
-// A registry on infra-1, which every machine's containerd uses instead of all other registries, for pods that always pull. A
-// sandbox has none until it is requested: everything else runs on imported images.
+// A registry on infra-1 for pods with imagePullPolicy Always: every machine's containerd uses it instead of all other registries.
+// A sandbox has a registry only when a command asks for one, because all other pods run on imported images.
 
 const port = 5000;
 

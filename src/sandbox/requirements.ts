@@ -29,7 +29,7 @@ export async function requireBox(): Promise<void> {
 async function missingFeatures(): Promise<string[]> {
   const missing: string[] = [];
   if (!existsSync('/sys/fs/cgroup')) missing.push('cgroups mounted at /sys/fs/cgroup');
-  // Before the packages are installed there may be no ip or unshare to try with; they come with Debian's packages.
+  // ip and unshare may be missing before the Debian packages are installed; without them there is nothing to try with.
   if (!(await findProgram('unshare')) || !(await findProgram('ip'))) return missing;
   const trials: [feature: string, command: string[]][] = [
     ['namespaces (network, mount, PID, IPC, UTS, cgroup)', ['true']],

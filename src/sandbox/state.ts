@@ -71,7 +71,7 @@ export function machineFolder(state: SandboxState, machine: MachineState): strin
 export function loadState(name: string): SandboxState | undefined {
   try {
     const saved = JSON.parse(readFileSync(path.join(sandboxFolder(name), 'state.json'), 'utf8')) as SandboxState;
-    // A sandbox of before there was a choice.
+    // Older sandboxes had no choice of the network, and do not record one.
     return { ...saved, podNetwork: saved.podNetwork ?? 'bridge' };
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
@@ -128,7 +128,7 @@ export function allSandboxes(): SandboxState[] {
   }
 }
 
-/** Writes a file unless it says the same already: programs that watch their configuration end when it is touched. */
+/** Writes a file only when its content changes: programs that watch their configuration exit when the file is written. */
 export function writeIfChanged(file: string, content: string): void {
   let before: string | undefined;
   try {

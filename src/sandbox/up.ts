@@ -100,7 +100,7 @@ export async function sandboxUp(options: UpOptions, reporter: Reporter): Promise
       ensureControlPlane(state, programs, credentials),
     );
     ensureDns(state, programs.coredns);
-    // What it makes first takes seconds, and agents wait for it.
+    // Cilium's operator needs seconds for its CustomResourceDefinitions, and the agents wait for them.
     if (cilium) ensureCiliumOperator(state, cilium, credentials);
     await step('add-ons applied: CoreDNS, ingress controller, storage', () =>
       applyAddons(programs.kubectl, credentials),

@@ -14,11 +14,11 @@ export const versions = {
   traefik: '3.6.12',
   localPathProvisioner: '0.0.30',
   metricsServer: '0.9.0',
-  /** The last whose programs are part of the module that is tagged; since 1.12 each has a module of its own. */
+  /** The last version whose programs are in the tagged module; since 1.12 each program has its own module. */
   certManager: '1.11.5',
   /** A network for the infra cluster that enforces network policies (infra/cilium.ts). */
   cilium: '1.20.2',
-  /** crane: a registry, and what fills one and takes images out of another. */
+  /** crane runs a registry, pushes images into it and pulls images out of another one. */
   crane: '0.22.1',
   /** For programs in pods: of the release whose image `deploy` takes (config/versions.ts). */
   node: '24.22.3',

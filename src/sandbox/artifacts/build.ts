@@ -169,7 +169,7 @@ export async function buildBinary(
     else if (isPackage(line)) onProgress(`${++compiled} packages compiled, now ${line}`);
   };
   await writeAtomically(target, async (temporary) => {
-    // Of a test, -v would be the test's own flag.
+    // With `go test`, -v is a flag of the test.
     const verb = binary.by === 'go-test' ? ['test', '-c', '-vet=off'] : ['build', '-v'];
     const args = [...verb, '-mod=mod', '-buildvcs=false', '-p', String(parallel()), '-trimpath'];
     if (binary.tags) args.push('-tags', binary.tags);
@@ -187,7 +187,7 @@ export async function buildBinary(
   });
 }
 
-/** What the component's module has besides Go: a picture, a certificate, a folder of C. */
+/** Copies what the component's module has besides Go: a picture, a certificate, a folder of C. */
 async function copyFromModule(go: Go, binary: Binary, version: string, folder: string, target: string): Promise<void> {
   const wanted = componentOf(binary.component).module!(version);
   const module = await downloadModule(go, wanted, folder);
@@ -197,13 +197,13 @@ async function copyFromModule(go: Go, binary: Binary, version: string, folder: s
   );
 }
 
-/** Go's module cache is read-only, folders too: a copy with its modes could not be removed. */
+/** Files and folders of Go's module cache are read-only: a copy with the same modes could not be removed. */
 async function copyFolder(source: string, target: string): Promise<void> {
   const ran = await run('cp', ['--recursive', '--no-preserve=mode', source, target]);
   if (ran.code !== 0) throw new Error(ran.errors.at(-1) ?? `copying ${source} ended with code ${ran.code}`);
 }
 
-/** Compilers at once: what the processors allow, with about 2 GiB each for Kubernetes' largest packages. */
+/** How many compilers run at once: one for each processor, as long as each has about 2 GiB for Kubernetes' largest packages. */
 function parallel(): number {
   return Math.max(1, Math.min(availableParallelism(), Math.floor(totalmem() / 2 ** 31)));
 }

@@ -78,7 +78,7 @@ async function tryLink(from: string, to: string): Promise<boolean> {
   }
 }
 
-/** Removes a dead holder's lock; the guard keeps a second taker from removing the lock that the first one then took. */
+/** Removes the lock of a dead holder. The guard keeps another process from removing the lock that was taken right after. */
 async function removeDead(path: string): Promise<void> {
   const guard = `${path}.takeover`;
   try {
@@ -107,7 +107,7 @@ async function readHolder(path: string): Promise<Holder | undefined> {
   try {
     return JSON.parse(text) as Holder;
   } catch {
-    // Not written by this program, or a disk that was full: nobody holds it.
+    // Another program wrote this file, or the disk was full: nobody holds the lock.
     return { pid: 0, started: '', name: '' };
   }
 }

@@ -145,7 +145,7 @@ export async function purgeCache(root: string = cacheRoot()): Promise<number> {
   const size = await cacheSize(root);
   for (const folder of folders) await rm(join(root, folder), { recursive: true, force: true });
   await rm(join(root, 'CACHEDIR.TAG'), { force: true });
-  // Not empty when somebody keeps other things there.
+  // The folder stays when somebody keeps other files there.
   await rmdir(root).catch(() => undefined);
   return size;
 }

@@ -23,12 +23,12 @@ export async function unpackDebianFile(
   if (!apt) throw failed(name, 'this is no Debian-like system');
   await rm(folder, { recursive: true, force: true });
   await mkdir(folder, { recursive: true });
-  // As root apt would rather download as a user of its own, who may not write here.
+  // When root runs apt-get, it downloads as the user _apt, who may not write here.
   const download = () => run(apt, ['--quiet', '-o', 'APT::Sandbox::User=root', 'download', name], { cwd: folder });
   onProgress('apt-get download');
   let ran = await download();
   if (ran.code !== 0) {
-    // The lists at hand may name a version that is no longer served.
+    // The package lists may be old and name a version that the mirror does not have any more.
     onProgress('apt-get update');
     await run(apt, ['--quiet', 'update']);
     ran = await download();

@@ -12,7 +12,7 @@ import { again, words } from '../../base/words.ts';
 import { writeAtomically } from './cache.ts';
 import { kubernetesOrigin, type Release } from './releases.ts';
 
-/** How programs come about: `K8SK8S_ARTIFACTS`. */
+/** How the sandbox gets its programs: `K8SK8S_ARTIFACTS`. */
 export type ArtifactMode = 'auto' | 'build' | 'download';
 
 /**
@@ -25,16 +25,16 @@ export function artifactMode(env: NodeJS.ProcessEnv = process.env): ArtifactMode
   if (value === 'auto' || value === 'build' || value === 'download') return value;
   throw new UserError({
     what: `K8SK8S_ARTIFACTS is "${value}"`,
-    why: 'it takes auto, build or download',
+    why: 'possible values are auto, build and download',
     fix: 'unset it to download official releases where possible and build the rest',
     anchor: 'artifacts-mode',
     kind: 'usage',
   });
 }
 
-/** Longest wait for the answer to "is there an internet", milliseconds, name look-up included. */
+/** How long the test for a connection to the internet may take in milliseconds, with the DNS lookup. */
 const probeLimit = 5000;
-/** A download without a byte for this long has failed, milliseconds. */
+/** A download that receives no byte for so many milliseconds has failed. */
 const idleLimit = 30_000;
 
 /**
@@ -73,10 +73,10 @@ export async function unreachable(
 }
 
 /**
- * Downloads one program into the cache after its published checksum fits.
+ * Downloads one program, and puts it into the cache when its checksum is the published one.
  *
  * @param onProgress bytes so far, and the total where the server tells
- * @throws UserError `download-failed`, or `checksum-mismatch` when what came is not what was published
+ * @throws UserError `download-failed`, or `checksum-mismatch` when the file is not the published one
  */
 export async function downloadBinary(
   release: Release,
@@ -188,13 +188,13 @@ function failed(url: string, why: string, cause?: unknown): UserError {
 function mismatch(release: Release, expected: string, got: string): UserError {
   return new UserError({
     what: `${release.url} is not the file that was published`,
-    why: `its SHA-256 sum is ${got}, but ${release.checksumUrl} says ${expected}; nothing of it was kept`,
-    fix: 'a proxy in between may alter downloads; from another network, or with K8SK8S_ARTIFACTS=build, it should work',
+    why: `its SHA-256 sum is ${got}, but ${release.checksumUrl} says ${expected}; the file was deleted`,
+    fix: 'a proxy may change downloads on the way: try another network, or build from Go modules with K8SK8S_ARTIFACTS=build',
     anchor: 'checksum-mismatch',
   });
 }
 
-/** fetch hides what happened one level down: `fetch failed` <- `ECONNREFUSED`. */
+/** fetch keeps the reason in `cause`: its own message is `fetch failed`, the one of the cause `ECONNREFUSED`. */
 function causeOf(error: unknown): string {
   const cause = error instanceof Error ? error.cause : undefined;
   return messageOf(cause ?? error);

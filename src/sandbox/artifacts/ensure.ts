@@ -15,8 +15,9 @@ import { type BinaryName, binaries, binaryOf, type ComponentName, componentOf } 
 import { releaseOf } from './releases.ts';
 
 /**
- * `core`: what the sandbox's own cluster and a plane of the same version need. `plane`: a plane of another version
- * and its workers. `metrics-server`, `cert-manager`: for whom wants them. What the conformance suite needs is asked for by name.
+ * `core`: what the sandbox's own cluster and a plane of the same version need. `plane`: what a plane of another version and its
+ * workers need. `metrics-server` and `cert-manager` are optional add-ons. The programs of the conformance suite are in no set: they
+ * are asked for by name.
  */
 export type ArtifactSet = 'core' | 'plane' | 'metrics-server' | 'cert-manager';
 
@@ -29,7 +30,7 @@ const kubernetesPrograms = [
   'kubectl',
 ] as const;
 
-/** Components that few want. */
+/** Components that are in no default set. */
 const rarely: ComponentName[] = [
   'metrics-server',
   'cert-manager',
@@ -43,7 +44,7 @@ const rarely: ComponentName[] = [
 ];
 
 export const binarySets = {
-  // A hollow node is for one bench.
+  // kubemark, a hollow node, is for one benchmark.
   core: (Object.keys(binaries) as BinaryName[]).filter(
     (name) => !rarely.includes(binaryOf(name).component) && name !== 'kubemark',
   ),
@@ -77,16 +78,16 @@ export interface ArtifactOptions extends ImageOptions {
   kubernetesVersion?: string;
   /** The cache folder; cacheRoot() by default. */
   root?: string;
-  /** How what is missing comes about; artifactMode() by default. */
+  /** How missing programs are made; artifactMode() by default. */
   mode?: ArtifactMode;
   /** Path of go; looked for on PATH by default. */
   goProgram?: string;
-  /** Source of what has none in src: main.go of the history checker of `npm run faults`. */
+  /** Sources that are not in src: main.go of the history checker of `npm run faults`. */
   sources?: Partial<Record<ComponentName, string>>;
 }
 
 /**
- * Sees to it that programs are in the cache: finds, else downloads, else builds them. Milliseconds when they are
+ * Ensures that programs are in the cache: finds, downloads or builds each of them. Takes milliseconds when all are
  * there.
  *
  * @param what a set or the names themselves
@@ -107,7 +108,7 @@ export async function ensureBinaries<N extends BinaryName = BinaryName>(
 }
 
 /**
- * Sees to it that images are in the cache as archives for `ctr images import`, with the programs that go into them.
+ * Ensures that images are in the cache as archives for `ctr images import`, with the programs that go into them.
  *
  * @param what a set or the names themselves
  * @returns the paths of the archives, in the order of `what`
@@ -166,7 +167,7 @@ function placeOf(name: BinaryName, options: ArtifactOptions): Place {
   };
 }
 
-/** Whether a program comes out of another registry's package. */
+/** Whether a program comes from a package of Debian or npm. */
 const isFetched = (name: BinaryName): boolean => ['debian-file', 'npm-file'].includes(binaryOf(name).by ?? '');
 
 async function obtain(missing: readonly BinaryName[], options: ArtifactOptions, reporter: Reporter): Promise<void> {
@@ -181,7 +182,7 @@ async function obtain(missing: readonly BinaryName[], options: ArtifactOptions, 
     const { version } = await needGo();
     const seconds = builds.reduce((sum, name) => sum + binaryOf(name).seconds, 0);
     reporter.line(
-      `building ${builds.length === 1 ? builds[0] : `${builds.length} programs`} with go ${version}: usually ${formatDuration(seconds * 1000)} on 2 processors from an empty Go cache; kept in ${root}, so only this once`,
+      `building ${builds.length === 1 ? builds[0] : `${builds.length} programs`} with go ${version}: usually ${formatDuration(seconds * 1000)} on 2 processors from an empty Go cache; ${root} keeps the result, so this happens once`,
     );
   }
   for (const name of missing) {
@@ -231,7 +232,7 @@ async function downloadable(
       anchor: 'download-failed',
     });
   }
-  reporter.line(`no downloads from here: ${why}; building from Go modules instead`);
+  reporter.line(`official releases cannot be downloaded: ${why}; building from Go modules instead`);
   return new Set();
 }
 
@@ -242,7 +243,7 @@ function probe(): Promise<string | undefined> {
   return probed;
 }
 
-/** In `auto`, a release that cannot be had is built instead; one that is not what was published stops everything. */
+/** In `auto`, a program whose release cannot be downloaded is built. A release with a wrong checksum ends the run. */
 async function tryDownload(
   name: BinaryName,
   version: string,
@@ -260,7 +261,7 @@ async function tryDownload(
     if (mode === 'download' || !(error instanceof UserError) || error.anchor !== 'download-failed') throw error;
     reporter.debug(messageOf(error));
     phase.update(
-      `not to be had as a release (${plain(error.why ?? '')}), building, usually ${formatDuration(binaryOf(name).seconds * 1000)}`,
+      `its release cannot be downloaded (${plain(error.why ?? '')}); building it, usually ${formatDuration(binaryOf(name).seconds * 1000)}`,
     );
     return false;
   }

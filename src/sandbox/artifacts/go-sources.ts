@@ -33,8 +33,8 @@ func main() {
 `;
 
 /**
- * flannel imports Tencent Cloud's VPC client for a backend that the sandbox never starts. That module is not to be
- * had everywhere, so this has the names which flannel's tencent-vpc backend needs to compile, and refuses to work.
+ * flannel imports Tencent Cloud's VPC client for a backend that the sandbox never starts. Not every module proxy serves that
+ * client, so this stand-in has the names that flannel's tencent-vpc backend needs to compile; all its functions return an error.
  */
 export const tencentVpcSource = `// Package v20170312 stands in for a cloud provider's client that this build has no use for.
 package v20170312
@@ -105,7 +105,7 @@ func (*Client) DeleteRoutes(*DeleteRoutesRequest) (*Nothing, error) { return nil
 func (*Client) CreateRoutes(*CreateRoutesRequest) (*Nothing, error) { return nil, errAbsent }
 `;
 
-/** The one name that Cilium takes from this module, which is not to be had everywhere: an annotation of the multi-cluster Services API. */
+/** Cilium uses one name of this module, an annotation of the multi-cluster Services API. Not every module proxy serves the module. */
 export const mcsControllersSource = `// Package controllers stands in for a module that this build needs a single name of.
 package controllers
 

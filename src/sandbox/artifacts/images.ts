@@ -56,7 +56,7 @@ const packetFilters = ['xtables-nft-multi', 'nft', 'conntrack', 'ipset'];
 
 const images: Record<Exclude<ImageName, 'k8sk8s'>, Image> = {
   ...testImages,
-  // The release image's binary may bind low ports as any user, and for that cannot be started without the capability.
+  // In the release image, the binary has cap_net_bind_service as a file capability, so a container without that capability cannot start it.
   'kube-apiserver': kubernetes('kube-apiserver', 'net_bind_service'),
   'kube-controller-manager': kubernetes('kube-controller-manager'),
   'kube-scheduler': kubernetes('kube-scheduler'),

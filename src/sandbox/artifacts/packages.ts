@@ -8,8 +8,8 @@ import { findProgram, run } from './programs.ts';
 interface DebianPackage {
   name: string;
   /**
-   * The program or file by which to tell that it is there. Not dpkg's word: the same program from another package
-   * (Docker's containerd.io, a self-built runc) serves as well, and apt would remove that one.
+   * The program or file that shows that the package is installed. dpkg is not asked, because the same program from another
+   * source (Docker's containerd.io, a self-built runc) serves as well, and apt-get would remove that one.
    */
   proof: string;
 }
@@ -40,7 +40,7 @@ export const testImagePackages: DebianPackage[] = [
   { name: 'util-linux', proof: 'ipcs' },
 ];
 
-/** Those of the packages that this box has no substitute for. */
+/** The packages of which this box has neither the program nor a substitute. */
 export async function missingPackages(packages: DebianPackage[] = debianPackages): Promise<string[]> {
   const found = await Promise.all(
     packages.map(({ proof }) => (proof.startsWith('/') ? exists(proof) : findProgram(proof))),
@@ -82,14 +82,14 @@ export async function ensurePackages(reporter: Reporter, more: DebianPackage[] =
     ...process.env,
     DEBIAN_FRONTEND: 'noninteractive',
     LC_ALL: 'C',
-    // The sandbox starts its own containerd; where init scripts rule, this keeps the package from starting another.
+    // The sandbox starts its own containerd; on boxes with init scripts, this keeps the package from starting another one.
     RUNLEVEL: '1',
   };
   const install = async (phase: Phase) => {
     for (const args of [['update'], ['install', '--yes', '--no-install-recommends', ...missing]]) {
       phase.update(`apt-get ${args[0]}`);
       const ran = await run(apt, ['--quiet', ...args], { env });
-      // A failed update alone is no reason to stop: the lists at hand may do.
+      // Without an update, the package lists that are there may suffice.
       if (ran.code === 0 || args[0] === 'update') continue;
       throw new UserError({
         what: 'apt-get could not install the packages that the sandbox needs',

@@ -3,11 +3,11 @@ import { minimumGo, versions } from '../versions.ts';
 import { mcsControllersSource, pauseSource, tencentVpcSource } from './go-sources.ts';
 import type { GoMod } from './gomod.ts';
 
-/** What is versioned, built in one Go module, and locked as one. */
+/** Programs with one version, which are built in one Go module and under one lock. */
 export interface Component {
   /** Its version in a sandbox of this Kubernetes version, of the source that is handed in for it, else ''. */
   version: (kubernetes: string, source: string) => string;
-  /** The module whose presence at `version` tells whether modules can be had at all. */
+  /** The module that is looked for first, to find out whether a module proxy answers. */
   module?: (version: string) => [module: string, version: string];
   /** Absent: made from the go.mod of k8s.io/kubernetes (kubernetesGoMod). */
   goMod?: (version: string) => GoMod;
@@ -19,15 +19,15 @@ export interface Binary {
   component: ComponentName;
   /** Go package; for a `module-file` or `module-folder` its path inside the component's module, for a `debian-file` or `npm-file` PACKAGE/PATH. */
   package: string;
-  /** How it comes about where that is not `go build`; the last four need no compiler. */
+  /** How the program is made, where `go build` does not make it; the last four ways need no compiler. */
   by?: 'go-test' | 'module-file' | 'module-folder' | 'debian-file' | 'npm-file';
   /** Linker flags besides `-s -w`. */
   ldflags?: (version: string) => string[];
   tags?: string;
   cgo?: true;
   /**
-   * What the build took from an empty Go cache on 2 cores, in the order of this table (later ones find packages
-   * that earlier ones compiled), downloading included.
+   * How long the build took on 2 cores from an empty Go cache, with all downloads, in the order of this table: later programs
+   * find packages that earlier ones compiled.
    */
   seconds: number;
 }
@@ -86,7 +86,7 @@ export const components = {
   'flannel-cni': {
     version: () => versions.flannelCni,
     module: () => ['github.com/containernetworking/plugins', `v${versions.flannelCniSource}`],
-    // Speaks CNI up to 0.4.0, unlike the release whose name it goes by.
+    // This source knows CNI up to 0.4.0; the release whose version it bears knows more.
     goMod: () => simple('flannel-cni', 'github.com/containernetworking/plugins', versions.flannelCniSource),
   },
   'local-path-provisioner': {
@@ -97,7 +97,7 @@ export const components = {
   traefik: {
     version: () => versions.traefik,
     module: (version) => ['github.com/traefik/traefik/v3', `v${version}`],
-    // replace and exclude of its own go.mod, which do not reach those who require it.
+    // The replace and exclude lines of Traefik's go.mod, because Go ignores those of a requirement.
     goMod: (version) => ({
       ...simple('traefik', 'github.com/traefik/traefik/v3', version),
       replaces: [
@@ -133,7 +133,7 @@ export const components = {
   cilium: {
     version: () => versions.cilium,
     module: (version) => ['github.com/cilium/cilium', `v${version}`],
-    // What it requires of gobgp is a commit, and of mcs-api a folder that was tagged by itself: neither is to be had everywhere.
+    // Cilium requires a commit of gobgp, and a folder of mcs-api with a tag of its own: not every module proxy serves these.
     goMod: (version) => ({
       ...simple('cilium', 'github.com/cilium/cilium', version),
       replaces: [
@@ -146,7 +146,7 @@ export const components = {
       'mcs-api-controllers/controllers.go': mcsControllersSource,
     }),
   },
-  // Kubernetes' module once more, apart: what the test suite requires must not choose versions for the components.
+  // Kubernetes' module again, but separate: the requirements of the test suite must not choose versions for the components.
   conformance: {
     version: (kubernetes) => kubernetes,
     module: (version) => ['k8s.io/kubernetes', `v${version}`],
@@ -166,24 +166,24 @@ export const components = {
     module: (version) => ['k8s.io/sample-apiserver', `v${version}`],
     goMod: (version) => simple('sample-apiserver', 'k8s.io/sample-apiserver', version),
   },
-  /** Of `npm run faults`, which hands its main.go in. Its version changes with that, so that the cache never has an earlier one. */
+  /** For `npm run faults`, which hands main.go in. The version follows from that source, so that the cache never has an older program. */
   'history-checker': {
     version: (_, source) => {
-      if (source === '') throw new Error('the history checker has no source here: hand it in');
+      if (source === '') throw new Error('the history checker has no source: hand it in');
       return `${versions.porcupine}-${createHash('sha256').update(source).digest('hex').slice(0, 8)}`;
     },
     module: () => [porcupine, `v${versions.porcupine}`],
     goMod: () => simple('history-checker', porcupine, versions.porcupine),
     files: (source) => ({ 'main.go': source }),
   },
-  /** Whatever this box's Debian has. */
+  /** Programs in the version of this box's Debian. */
   debian: { version: () => 'box' },
   node: { version: () => versions.node },
 } satisfies Record<string, Component>;
 
 export type ComponentName = keyof typeof components;
 
-/** As hack/lib/version.sh stamps them; commit and date are not to be had from a module. */
+/** As hack/lib/version.sh stamps them; a module does not tell commit and date. */
 function kubernetesStamp(version: string): string[] {
   const stamp = {
     gitVersion: `v${version}`,
@@ -249,7 +249,7 @@ export const binaries = {
       '-extldflags -static',
     ],
     tags: 'netgo osusergo',
-    // Its udp backend is C.
+    // flannel's udp backend is written in C.
     cgo: true,
     seconds: 57,
   },

@@ -20,7 +20,7 @@ export const ciliumPackages = [{ name: 'clang-19', proof: path.join(compilers, '
 export const ensureCiliumPrograms = (reporter: Reporter): Promise<CiliumPrograms> =>
   ensureBinaries(names, {}, reporter);
 
-/** What gives each node its range of pod addresses, and makes Cilium's CustomResourceDefinitions. One for the cluster. */
+/** Starts the operator, one for the cluster: it gives each node its range of pod addresses, and makes Cilium's CustomResourceDefinitions. */
 export function ensureCiliumOperator(
   state: SandboxState,
   programs: CiliumPrograms,
@@ -30,7 +30,7 @@ export function ensureCiliumOperator(
     programs['cilium-operator'],
     `--k8s-kubeconfig-path=${credentials.file('admin.kubeconfig')}`,
     ...common,
-    // Of its lease.
+    // Namespace of the operator's Lease.
     '--k8s-namespace=kube-system',
     `--cluster-pool-ipv4-cidr=${podNetwork}`,
     '--operator-prometheus-serve-addr=127.0.0.1:9963',
@@ -64,12 +64,12 @@ export function ensureCiliumAgent(
       '--bpf-root=/run/cilium/bpf',
       '--write-cni-conf-when-ready=/etc/cni/net.d/05-cilium.conflist',
       '--cni-chaining-mode=portmap',
-      // Needs Envoy, which is no Go program.
+      // Policies for HTTP need Envoy, which is not written in Go.
       '--enable-l7-proxy=false',
       '--enable-hubble=false',
       '--enable-health-checking=false',
       '--enable-endpoint-health-checking=false',
-      // Maps for a few hundred connections: 130 MiB of kernel memory become 40.
+      // The maps hold a few hundred connections and take 40 MiB of kernel memory instead of 130.
       '--bpf-map-dynamic-size-ratio=0.0005',
     ],
     { PATH: `${compilers}:${process.env.PATH}` },
@@ -78,7 +78,7 @@ export function ensureCiliumAgent(
 
 const common = ['--enable-ipv6=false', '--identity-allocation-mode=crd'];
 
-/** Each machine has sources of its own: the agent writes what it found out about the kernel beside them. */
+/** Each machine has its own sources: the agent writes the features of the kernel beside them. */
 function ensureSources(library: string, sources: string): void {
   const folder = path.join(library, 'bpf');
   if (existsSync(folder)) return;

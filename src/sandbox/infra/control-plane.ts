@@ -62,7 +62,7 @@ function ensureApiServer(state: SandboxState, programs: Programs, credentials: I
     `--kubelet-client-key=${pki('admin.key')}`,
     `--kubelet-certificate-authority=${pki('ca.crt')}`,
     '--kubelet-preferred-address-types=InternalIP',
-    // Aggregated API servers believe who the caller is from this client alone.
+    // Aggregated API servers take the caller's name from request headers of this client alone.
     `--proxy-client-cert-file=${pki('front-proxy.crt')}`,
     `--proxy-client-key-file=${pki('front-proxy.key')}`,
     `--requestheader-client-ca-file=${pki('front-proxy-ca.crt')}`,
@@ -101,7 +101,7 @@ async function untilReady(state: SandboxState, programs: Programs, credentials: 
   }
 }
 
-/** Controller-manager and scheduler: there is one of each, so none is elected. */
+/** Starts one controller-manager and one scheduler, which need no leader election. */
 function ensureApiServerClients(state: SandboxState, programs: Programs, credentials: InfraCredentials): void {
   const machine = firstInfra(state);
   const pki = (name: string) => credentials.file(name);

@@ -29,7 +29,7 @@ export class InfraCredentials {
     mkdirSync(this.folder, { recursive: true, mode: 0o700 });
     if (!existsSync(this.file('ca.crt'))) this.#write('ca', await createAuthority(`sandbox ${this.#state.name}`));
     if (!existsSync(this.file('front-proxy.crt'))) {
-      // Signs nothing else: whoever holds its client is believed to be anybody.
+      // This CA signs one certificate only: whoever holds that client certificate can act as any user.
       const frontProxy = await createAuthority(`sandbox ${this.#state.name} front proxy`);
       this.#put('front-proxy-ca.crt', frontProxy.certificate);
       this.#write(
@@ -102,7 +102,7 @@ export class InfraCredentials {
     return this.file(file);
   }
 
-  /** The key first: a certificate that is there has its key. */
+  /** The key is written first: where a certificate exists, its key exists too. */
   #write(name: string, credential: Credential): void {
     this.#put(`${name}.key`, credential.key);
     this.#put(`${name}.crt`, credential.certificate);

@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import type { InfraCredentials } from './credentials.ts';
 
-/** kubectl as the infra cluster's administrator. `input` goes to its standard input. @throws Error with what it said */
+/** Runs kubectl as the infra cluster's administrator. `input` goes to kubectl's standard input. @throws Error with its standard error */
 export function adminKubectl(
   program: string,
   credentials: InfraCredentials,
@@ -24,7 +24,7 @@ export function adminKubectl(
     child.once('close', (code) =>
       code === 0 ? resolve(out) : reject(new Error(`kubectl ${args.join(' ')}: ${said.trim()}`)),
     );
-    // kubectl may end without having read it all (EPIPE): why is on its standard error.
+    // kubectl may exit before it has read all input (EPIPE); its standard error says why.
     child.stdin.on('error', () => {}).end(input ?? '');
   });
 }

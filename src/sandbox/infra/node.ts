@@ -9,7 +9,7 @@ import type { InfraCredentials } from './credentials.ts';
 
 const infraDns = '10.96.0.10';
 
-/** Kubelet, kube-proxy and, unless Cilium is to give it one, a network on an infra machine. */
+/** Starts kubelet and kube-proxy on an infra machine, and gives it a pod network where Cilium does not. */
 export async function ensureInfraNode(
   state: SandboxState,
   machine: MachineState,
