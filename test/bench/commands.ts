@@ -23,7 +23,7 @@ interface Measured {
   command: string;
   /** From its start to its end. */
   milliseconds: Summary;
-  /** Processor time, user and system: what a busy box does not change. */
+  /** Processor time, user and system, which stays the same on a busy box. */
   processorMs: Summary;
 }
 
@@ -40,8 +40,8 @@ interface Case {
 }
 
 /**
- * How quickly the command line answers: help beside a Node.js that does nothing, then list and status where there are many
- * planes. One of them is real; of the others there is what list reads, their record.
+ * Measures how quickly the command line answers: help beside a Node.js that does nothing, then list and status where there are
+ * many planes. One plane is real; the others are their records, because list reads no more.
  */
 export async function measureCommands(
   options: { sandbox: string; planes: number; runs: number },
@@ -78,7 +78,7 @@ export async function measureCommands(
   }
 }
 
-/** Each command in turn, run by run, so that what else happens on the box happens to all of them. */
+/** Each run has all commands in turn, so that other work on the box slows all of them alike. */
 function measure(cases: Case[], runs: number): Measured[] {
   const times = cases.map(() => ({ milliseconds: [] as number[], processorMs: [] as number[] }));
   for (let round = 0; round <= runs; round++)
@@ -115,9 +115,12 @@ function processorTimeOfChildren(): number {
   return (Number(fields[13]) + Number(fields[14])) * 10;
 }
 
-/** Namespaces with nothing but the record of a plane each, all of them the bench's delegated administrator's. */
+/**
+ * Makes namespaces that each hold the record of a plane and nothing else; one delegated administrator has rights in all of
+ * them.
+ */
 class Neighbours {
-  /** The delegated administrator's, with a context for each namespace. */
+  /** The kubeconfig of the delegated administrator, with a context for each namespace. */
   readonly kubeconfig: string;
   readonly #kubectl: (args: string[], input?: string) => Promise<string>;
   readonly #names: string[];

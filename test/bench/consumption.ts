@@ -8,9 +8,9 @@ import type { SandboxState } from '../../src/sandbox/state.ts';
 export interface Consumption {
   /** Of the container, or what the container runtime adds to each pod. */
   name: string;
-  /** MiB that are the processes' own: heaps and stacks, without the pages of files that many share (RssAnon, proc_pid_status(5)). */
+  /** MiB of heaps and stacks: anonymous pages, without pages of files that processes share (RssAnon, proc_pid_status(5)). */
   anonymousMiB: number;
-  /** MiB resident, those pages included. */
+  /** MiB of resident memory, pages of files included. */
   residentMiB: number;
   /** Thousandths of a core, over the time that was watched. */
   millicores: number;
@@ -19,7 +19,7 @@ export interface Consumption {
 export interface PlaneConsumption {
   components: Consumption[];
   total: Consumption;
-  /** What each pod costs besides: its pause container and its shim. */
+  /** What each pod needs besides: its pause container and its shim. */
   runtime: Consumption;
 }
 
@@ -32,7 +32,7 @@ export async function consumptionOf(pods: Pod[], state: SandboxState, millisecon
   return consumptionOfProcesses(find(pods, state), milliseconds);
 }
 
-/** The same of processes whose names are known. */
+/** Measures processes by their names. */
 export async function consumptionOfProcesses(
   processes: { pid: number; name: string }[],
   milliseconds: number,
@@ -95,7 +95,7 @@ function find(pods: Pod[], state: SandboxState): { pid: number; name: string }[]
   return [...found, ...[...shims].map((pid) => ({ pid, name: runtimeName }))];
 }
 
-/** A process's memory by the kernel's account. */
+/** Memory of a process as the kernel counts it. */
 export function memoryOf(pid: number): { anonymousMiB: number; residentMiB: number } {
   return { anonymousMiB: statusField(pid, 'RssAnon') / 1024, residentMiB: statusField(pid, 'VmRSS') / 1024 };
 }
@@ -104,7 +104,7 @@ function statusField(pid: number, name: string): number {
   return Number(new RegExp(`^${name}:\\s+(\\d+)`, 'm').exec(read(`/proc/${pid}/status`))?.[1] ?? 0);
 }
 
-/** Of all threads that live; Go's live as long as their process. */
+/** The processor time of all threads that live; Go's threads live as long as their process. */
 function processorNanoseconds(pid: number): number {
   try {
     return readdirSync(`/proc/${pid}/task`).reduce(

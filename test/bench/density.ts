@@ -34,15 +34,15 @@ export interface DensityReport {
   options: string[];
   /** One after the other: milliseconds to AVAILABLE. */
   deployMs: number[];
-  /** Of the first of them, how many sleep since. */
+  /** How many of the first planes sleep. */
   asleep: number;
-  /** The last ones, all at once: milliseconds to AVAILABLE of each, sorted. */
+  /** The last planes, deployed at once: milliseconds to AVAILABLE of each, sorted. */
   atOnceMs: number[];
-  /** Of the last ones, those that gave up and came when they were asked again. */
+  /** How many of the last planes failed at first, and succeeded when they were deployed again. */
   gaveUp: number;
-  /** MiB that the box has left, before the first plane and after the last. */
+  /** MiB of free memory of the box, before the first plane and after the last. */
   availableMiB: { before: number; after: number };
-  /** Of all planes together, at rest. */
+  /** What all planes together need at rest. */
   planes: Consumption;
   runtime: Consumption;
   infra: InfraCost[];
@@ -52,7 +52,7 @@ export interface DensityReport {
 export interface DensityOptions {
   sandbox: string;
   planes: number;
-  /** How many of them are put to sleep; they come first. */
+  /** How many planes, the first ones, are put to sleep. */
   asleep: number;
   atOnce: number;
   requests: number;
@@ -60,8 +60,8 @@ export interface DensityOptions {
 }
 
 /**
- * Many planes on one infra node: how long the Nth takes, what they take at rest, and how quickly each answers while the
- * others rest.
+ * Deploys many planes on one infra node, and measures how long the Nth deploy takes, what the planes need at rest, and how
+ * quickly each plane answers while the others rest.
  *
  * @throws Error when a plane shows another one's certificates or data
  */
@@ -92,8 +92,8 @@ export async function measureDensity(options: DensityOptions, reporter: Reporter
     const { atOnceMs, gaveUp } = await deployTogether(together, options.deployOptions, reporter);
     infra.push(infraCost(state, benches.length));
     await proveOwn(benches);
-    // Garbage of the start is collected after two minutes at the latest (runtime.forcegcperiod).
-    reporter.line('130 s for the planes to come to rest');
+    // Go collects the garbage of the start after two minutes at the latest (runtime.forcegcperiod).
+    reporter.line('waiting 130 s until the planes are at rest');
     await sleep(130_000);
     const pods = await Promise.all(benches.map(({ cluster }) => cluster.pods(anyPlaneSelector)));
     const { total, runtime } = await consumptionOf(
@@ -128,7 +128,7 @@ export async function measureDensity(options: DensityOptions, reporter: Reporter
 
 const configMap = { apiVersion: 'v1', kind: 'ConfigMap' };
 
-/** All at once; what gives up is tried again alone, as a person would, and counted. */
+/** Deploys all at once. A deploy that fails is counted, and runs again alone, as a person would run it. */
 async function deployTogether(
   benches: Bench[],
   deployOptions: string[],
@@ -145,7 +145,7 @@ async function deployTogether(
   }
   for (const bench of benches) await writeWhose(bench);
   if (atOnceMs.length > 0)
-    reporter.line(`${benches.length} at once: ${Math.round(atOnceMs.at(-1)!)} ms for the last that came`);
+    reporter.line(`${benches.length} at once: ${Math.round(atOnceMs.at(-1)!)} ms for the last one`);
   return { atOnceMs, gaveUp: benches.length - atOnceMs.length };
 }
 
@@ -190,13 +190,13 @@ function infraCost(state: SandboxState, planes: number): InfraCost {
   };
 }
 
-/** The program behind what brought it into its machine's namespaces, which waits for it. */
+/** The program itself: its parent entered the machine's namespaces and waits for it. */
 function programOf(pid: number): number {
   const [child] = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim().split(' ');
   return child ? programOf(Number(child)) : pid;
 }
 
-/** What the kernel thinks could be given to new programs (proc_meminfo(5)). */
+/** Memory that the kernel can give to new programs (MemAvailable, proc_meminfo(5)). */
 function availableMiB(): number {
   return Number(/^MemAvailable:\s+(\d+)/m.exec(readFileSync('/proc/meminfo', 'utf8'))![1]) / 1024;
 }

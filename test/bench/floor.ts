@@ -13,13 +13,13 @@ import { type Credential, createAuthority, createKeyPair, issueLeaf } from '../.
 import { ensureBinaries } from '../../src/sandbox/artifacts/ensure.ts';
 import type { Reporter } from '../../src/ui/reporter.ts';
 
-/** Twice as often as deploy asks. */
+/** The floor is asked twice as often as deploy asks a plane. */
 const pollEvery = 50;
 const limit = 120_000;
 
 /**
- * What no plane can be faster than: etcd, kube-apiserver and kube-controller-manager as bare processes on this box, with TLS
- * and certificates as a plane has them, everything prepared beforehand.
+ * The floor: no plane can be faster than etcd, kube-apiserver and kube-controller-manager as bare processes on this box, with
+ * TLS and certificates as a plane has them. Everything is prepared beforehand.
  */
 export class Floor {
   readonly #programs: Record<Program, string>;
@@ -81,7 +81,7 @@ export class Floor {
 export interface BareProcesses {
   /** Milliseconds from the start of the first process. */
   usableMs: number;
-  /** As an administrator. */
+  /** Connects as an administrator. */
   access: HostedAccess;
   /** etcd's and the API server's. */
   pids: number[];
@@ -175,7 +175,7 @@ function apiserverArguments(file: Files, { client, secure }: Ports): string[] {
   ];
 }
 
-/** By the profile of a plane: at the default rate the ServiceAccounts come seconds later. */
+/** As in a plane's profile: at the default rate, ServiceAccounts are made seconds later. */
 function managerArguments(
   folder: string,
   file: Files,
@@ -223,7 +223,7 @@ async function answers(cluster: HostedCluster): Promise<{ ready: boolean } | und
 async function until(done: () => Promise<unknown>, folder: string): Promise<void> {
   const deadline = Date.now() + limit;
   while (!(await done())) {
-    if (Date.now() > deadline) throw new Error(`the bare processes do not come to be of use:\n${lastWords(folder)}`);
+    if (Date.now() > deadline) throw new Error(`no pod can be made with the bare processes:\n${lastWords(folder)}`);
     await sleep(pollEvery);
   }
 }

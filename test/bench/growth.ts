@@ -23,11 +23,11 @@ interface Work {
   createsPerSecond: number;
   /** Milliseconds, 99th percentile of the creates. */
   createP99: number;
-  /** Milliseconds of one get while nobody else asks anything, median. */
+  /** Milliseconds of one get while no other client sends requests, median. */
   get: number;
-  /** Milliseconds to list them all, 500 a page. */
+  /** Milliseconds to list all ConfigMaps, 500 on a page. */
   listAll: number;
-  /** Pods on a hollow node that came to run in a second, each made by the API and reported by a kubelet. */
+  /** How many pods on a hollow node become Running in a second; each is created through the API and reported by a kubelet. */
   podsPerSecond: number;
   /** MiB of heaps and stacks of etcd and API server afterwards. */
   anonymousMiB: number;
@@ -44,12 +44,12 @@ export interface GrowthReport {
   clusters: { name: string; summary: Record<(typeof figures)[number], Summary> }[];
 }
 
-/** Clients at once; as many as a few controllers have in flight. */
+/** Clients at the same time: as many as a few controllers have requests in flight. */
 const clients = 16;
 const namespace = 'default';
 const kind = { apiVersion: 'v1', kind: 'ConfigMap' };
 
-/** The same work in bare processes and in planes of each profile, in random order, round by round. */
+/** Does the same work in bare processes and in planes of each profile, in random order, round by round. */
 export async function measureGrowth(
   options: { sandbox: string; objects: number; pods: number; runs: number; profiles: string[] },
   reporter: Reporter,
@@ -90,7 +90,7 @@ export async function measureGrowth(
   };
 }
 
-/** What is done in each cluster, and the program that plays the kubelet. */
+/** The work for each cluster, and the program that stands in for a kubelet. */
 interface Amount {
   objects: number;
   pods: number;
@@ -100,7 +100,7 @@ interface Amount {
 function inBare(floor: Floor, amount: Amount): Promise<Work> {
   return floor.run(async ({ access, pids }) => {
     const done = await inCluster(access, amount, async (cluster) => {
-      // What a controller-manager would make.
+      // The bare processes have no controller-manager, which would make this.
       await cluster.apply({ apiVersion: 'v1', kind: 'ServiceAccount', metadata: { name: 'default', namespace } });
     });
     return { ...done, anonymousMiB: pids.reduce((sum, pid) => sum + memoryOf(pid).anonymousMiB, 0) };

@@ -14,11 +14,11 @@ const limit = 600_000;
 const podKind = { apiVersion: 'v1', kind: 'Pod' };
 
 /**
- * Pods on one hollow node: upstream's kubemark is a kubelet whose containers are only claimed to run, so what is measured is
- * the API server, etcd and what a kubelet says to them. They name their node, so no scheduler is needed.
+ * Runs pods on one hollow node. Upstream's kubemark is a kubelet that reports containers as running and starts none, so the
+ * measurement has the API server, etcd and the requests of a kubelet. The pods name their node, so no scheduler is needed.
  *
  * @param program kubemark
- * @returns pods that came to run in a second
+ * @returns how many pods became Running in a second
  */
 export async function runHollowPods(
   program: string,
@@ -33,7 +33,7 @@ export async function runHollowPods(
   const child = spawn(
     'unshare',
     [
-      // kubemark leaves a folder and a socket in /tmp, wherever TMPDIR leads.
+      // kubemark leaves a folder and a socket in /tmp, whatever TMPDIR says.
       '--mount',
       'sh',
       '-c',
@@ -47,7 +47,7 @@ export async function runHollowPods(
       '--use-host-image-service=false',
       '--kubelet-port=0',
       '--kubelet-read-only-port=0',
-      // As kubelets have it by default.
+      // This is the kubelet's default.
       '--kube-api-qps=50',
       '--kube-api-burst=100',
     ],
@@ -59,7 +59,9 @@ export async function runHollowPods(
     const deadline = Date.now() + limit;
     while (!(await reached())) {
       if (child.exitCode !== null || Date.now() > deadline)
-        throw new Error(`${what} does not come:\n${readFileSync(path.join(folder, 'log'), 'utf8').slice(-1500)}`);
+        throw new Error(
+          `${what} is not there in time:\n${readFileSync(path.join(folder, 'log'), 'utf8').slice(-1500)}`,
+        );
       await sleep(250);
     }
   };

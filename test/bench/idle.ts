@@ -10,7 +10,7 @@ import { Bench } from './plane.ts';
 
 export interface IdleReport {
   machine: MachineState;
-  /** Seconds that the plane had to come to rest, and seconds that were watched. */
+  /** Seconds between the start and the measurement, and seconds of the measurement. */
   restSeconds: number;
   watchedSeconds: number;
   planes: { profile: string; options: string[]; consumption: PlaneConsumption }[];
@@ -18,13 +18,16 @@ export interface IdleReport {
   bare: PlaneConsumption;
 }
 
-/** What a plane without workers takes when nobody asks anything of it, for each profile; and its two largest components bare. */
+/**
+ * Measures what a plane without workers needs while no client sends requests, for each profile, and the same of its two largest
+ * components as bare processes.
+ */
 export async function measureIdle(
   options: { sandbox: string; profiles: string[]; seconds: number; deployOptions: string[] },
   reporter: Reporter,
 ): Promise<IdleReport> {
   const state = await sandboxUp({ name: options.sandbox, workers: 0, infraNodes: 1 }, reporter);
-  // Garbage of the start is collected two minutes after it at the latest, whatever else happens (runtime.forcegcperiod).
+  // Go collects the garbage of the start after two minutes at the latest (runtime.forcegcperiod).
   const restSeconds = 2 * options.seconds + 10;
   const floor = await Floor.prepare(state.kubernetesVersion, reporter);
   const report: IdleReport = {

@@ -3,14 +3,14 @@ import { cpus, freemem, loadavg, release, totalmem } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { toolVersion } from '../../src/base/version.ts';
 
-/** What the figures were taken on, and what else went on there. */
+/** The box on which the figures were measured, and its load. */
 export interface MachineState {
   time: string;
   processor: string;
   cores: number;
   memoryGiB: number;
   freeGiB: number;
-  /** Of the last minute, before the measurement began. */
+  /** Load average of the minute before the measurement began. */
   load: number;
   kernel: string;
   node: string;
@@ -39,9 +39,9 @@ export function machineLine(machine: MachineState): string {
 }
 
 /**
- * Waits until the box does little for a moment, so that one measurement does not pay for what the one before left behind.
+ * Waits until the box is nearly idle, so that work which one measurement left behind does not slow the next one.
  *
- * @param limit milliseconds; a box that others keep busy is measured all the same, and its figures say so
+ * @param limit milliseconds; after that, a busy box is measured all the same, and the figures say so
  * @returns the share of idle processor time that it found last
  */
 export async function calm(limit = 15_000): Promise<number> {

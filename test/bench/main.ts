@@ -42,10 +42,10 @@ interface Options {
 }
 
 const reporter = terminalReporter();
-/** How --density deploys unless told otherwise: as somebody would who wants many. */
+/** Options of deploy for --density, unless others are given: those that make small planes. */
 const densePlane = ['--profile', 'lite', '--egress', 'none', '--etcd-storage', 'ephemeral'];
 
-/** Floors and deploys in turn, the order of each pair by chance; one pair before them is not counted. */
+/** Measures floors and deploys in pairs, each pair in random order. The first pair is not counted. */
 async function pairs(runs: number, options: Options, deployOptions: string[]): Promise<void> {
   const atMost = options.atMost === undefined ? Number.POSITIVE_INFINITY : ratioOf(options.atMost);
   const earlier = options.compare === undefined ? undefined : readReport(options.compare);
@@ -193,7 +193,7 @@ function ratioOf(text: string): number {
 function tooMany(option: string, text: string, planes: number): UserError {
   return new UserError({
     what: `${option} ${text} has to be less than the ${planes} of --planes`,
-    fix: 'leave at least one awake to ask',
+    fix: 'leave at least one plane awake',
     anchor: 'bad-values',
     kind: 'usage',
   });
@@ -214,23 +214,23 @@ const program = new Command('bench')
   .description('deploy, beside bare etcd and kube-apiserver processes on the same box')
   .option('--runs <N>', 'pairs of a deploy and a floor, or of each command', '7')
   .option('--floor-only', 'only the bare processes')
-  .option('--idle', 'what a plane at rest takes, instead of how long it takes to make')
-  .option('--workers', 'how soon two workers are of use, instead of how long a deploy takes')
+  .option('--idle', 'what a plane at rest needs, instead of how long a deploy takes')
+  .option('--workers', 'how soon pods answer on two workers, instead of how long a deploy takes')
   .option('--growth', 'work inside a plane, beside the same work in bare processes')
   .option('--objects <N>', 'with --growth: how many ConfigMaps are made', '10000')
-  .option('--pods <N>', 'with --growth: how many pods come to run on a hollow node', '1000')
+  .option('--pods <N>', 'with --growth: how many pods are started on a hollow node', '1000')
   .option('--profile <NAME...>', 'with --idle and --growth: which profiles', ['default', 'lite'])
-  .option('--seconds <N>', 'with --idle: how long a plane is watched, after it rested twice as long', '60')
+  .option('--seconds <N>', 'with --idle: seconds of the measurement; the plane rests twice as long before', '60')
   .option('--commands', 'how quickly help, list and status answer, instead of how long a deploy takes')
   .option('--planes <N>', 'with --commands and --density: how many planes there are', '30')
-  .option('--density', 'many planes that run: how long the Nth takes, what they cost, how quickly each answers')
+  .option('--density', 'many planes at once: how long the Nth deploy takes, what they need, how quickly each answers')
   .option('--asleep <N>', 'with --density: how many of them, the first, are put to sleep', '0')
   .option('--at-once <N>', 'with --density: how many of them are deployed together, at the end', '10')
   .option('--requests <N>', 'with --density: how many requests of each kind a plane is asked', '100')
-  .option('--at-most <RATIO>', 'fail when the median of deploy to floor is more')
+  .option('--at-most <RATIO>', 'fail when the median ratio of deploy to floor is higher')
   .option('--json <FILE>', 'write everything measured')
   .option('--svg <FILE>', 'write the waterfall as a picture')
-  .option('--compare <FILE>', 'tell what changed since an earlier --json')
+  .option('--compare <FILE>', 'compare with the file of an earlier --json')
   .option('--sandbox <NAME>', 'the sandbox to measure on; made when missing, and left up', 'k8sk8s')
   .argument('[DEPLOY_OPTION...]', 'options of deploy, after --')
   .exitOverride()

@@ -6,7 +6,7 @@ import type { Bench } from './plane.ts';
 const whose = { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'whose', namespace: 'default' } };
 const key = 'written-for';
 
-/** Writes into a plane's data whose it is. */
+/** Writes the plane's own name into its data. */
 export async function writeWhose(bench: Bench): Promise<void> {
   await inHostedCluster(bench.cluster, (_, hosted) =>
     hosted.apply({ ...whose, data: { [key]: `<${bench.host}>` } } as ConfigMap),
@@ -14,8 +14,8 @@ export async function writeWhose(bench: Bench): Promise<void> {
 }
 
 /**
- * Every plane has an authority of its own, and gives back what was written to it and to no other: those that are awake by
- * their API, those that sleep in what is kept of their etcd.
+ * Proves that every plane has its own CA and its own data: a plane that is awake is asked through its API, and of a plane that
+ * sleeps the snapshot of its etcd is read.
  *
  * @throws Error when two planes are mixed up
  */
@@ -32,7 +32,7 @@ export async function proveOwn(benches: Bench[]): Promise<void> {
           return Object.values(object?.data ?? {});
         });
     if (found.length !== 1 || found[0] !== `<${bench.host}>`)
-      throw new Error(`${bench.host} gives back what was written for ${found.join(' and ') || 'nobody'}`);
+      throw new Error(`${bench.host} has the data of ${found.join(' and ') || 'nobody'}`);
   }
-  if (authorities.size !== benches.length) throw new Error('two planes have the same certificate authority');
+  if (authorities.size !== benches.length) throw new Error('two planes have the same CA');
 }

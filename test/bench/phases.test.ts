@@ -13,7 +13,7 @@ const steps = [
   { name: 'components-ready', from: 4400, to: 4700 },
 ];
 
-test('a deploy is told apart into the pieces that it took', () => {
+test('a deploy is divided into its phases', () => {
   const phases = phasesOf(
     { began: 200, end: 4800, steps },
     { etcd: { runs: 1200, serves: 1500 }, 'kube-apiserver': { runs: 1600, serves: 3500 } },

@@ -1,6 +1,6 @@
 import type { StepTime } from '../../src/rollout/steps.ts';
 
-/** A piece of a deploy's way, in milliseconds since its command was started. Pieces may lie beside each other. */
+/** A part of a deploy, in milliseconds since the start of its command. Parts may overlap. */
 export interface Phase {
   name: string;
   from: number;
@@ -11,15 +11,15 @@ export interface Phase {
 export interface ContainerTimes {
   /** First line of its log: the program runs. */
   runs?: number;
-  /** It said itself that it serves. */
+  /** Its log says that it serves. */
   serves?: number;
 }
 
 /**
- * The waterfall of a deploy: from the times of its steps, as `deploy --output json` tells them, and from its containers' logs. A
- * phase whose end was not seen is left out. Pure.
+ * The waterfall of a deploy: from the times of its steps, as `deploy --output json` tells them, and from its containers' logs.
+ * A phase whose end was not seen is left out. Pure.
  *
- * @param began when the command said its first word
+ * @param began when the command printed its first line
  */
 export function phasesOf(
   { began, end, steps }: { began: number | undefined; end: number; steps: StepTime[] },
@@ -47,7 +47,7 @@ export function phasesOf(
   return rows.flatMap(([name, from, to]) => (from === undefined || to === undefined ? [] : [{ name, from, to }]));
 }
 
-/** When a log's line, with the kubelet's time before it, was written. @param started wall clock of the command's start */
+/** When a line of a log was written, by the kubelet's time before it. @param started wall clock of the command's start */
 export function logTime(log: string, pattern: RegExp, started: number): number | undefined {
   const line = log.split('\n').find((each) => pattern.test(each));
   const time = Date.parse(line?.split(' ', 1)[0] ?? '');

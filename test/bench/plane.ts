@@ -14,12 +14,12 @@ import { type Finished, k8sk8s } from './run.ts';
 export interface Deployed {
   /** Milliseconds from the start of the command until the administrator can make a pod, through the public address. */
   availableMs: number;
-  /** Until the command ended: child assets, files, and all components ready. */
+  /** Milliseconds until the command ended, with child assets, files, and all components ready. */
   doneMs: number;
   phases: Phase[];
 }
 
-/** A namespace of the sandbox's infra cluster with a delegated administrator, in which planes are made and taken away. */
+/** A namespace of the sandbox's infra cluster with a delegated administrator, where planes are deployed and destroyed. */
 export class Bench {
   readonly namespace: string;
   readonly host: string;
@@ -62,7 +62,10 @@ export class Bench {
     };
   }
 
-  /** Lets a plane with a volume sleep: one without wakes on the way of a restore. @returns milliseconds from the start of wake to AVAILABLE */
+  /**
+   * Lets a plane with a volume sleep and wakes it; a plane without a volume would have to restore its data. @returns
+   * milliseconds from the start of wake to AVAILABLE
+   */
   async sleepAndWake(): Promise<number | undefined> {
     const claims = await this.cluster.list({ apiVersion: 'v1', kind: 'PersistentVolumeClaim' });
     if (claims.items.length === 0) return undefined;
@@ -92,6 +95,6 @@ export class Bench {
 
 function availableAt({ lines }: Finished): number {
   const available = lines.find(({ text }) => /^AVAILABLE !/.test(text));
-  if (!available) throw new Error('the command ended without a word about AVAILABLE');
+  if (!available) throw new Error('the command ended, and its output does not say AVAILABLE');
   return available.at;
 }

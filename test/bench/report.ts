@@ -12,7 +12,7 @@ export interface Pair {
   floorMs: number;
   /** deployMs / floorMs. */
   ratio: number;
-  /** Until the deploy command had ended, and what destroy took. */
+  /** Milliseconds until the deploy command had ended, and of destroy. */
   doneMs: number;
   destroyMs: number;
   /** From the start of wake to AVAILABLE; undefined where etcd is ephemeral. */
@@ -35,7 +35,7 @@ export interface Report {
     /** wakeMs / floorMs. */
     wakeRatio?: Summary;
   };
-  /** Each phase by the medians of its begin and end over all pairs. */
+  /** Each phase from the median of its beginnings to the median of its ends, over all pairs. */
   waterfall: Phase[];
 }
 
@@ -119,7 +119,7 @@ export function render(report: Report): string {
   ].join('\n');
 }
 
-/** What changed since an earlier report, against what both runs vary by themselves. Pure. */
+/** Compares with an earlier report; a difference counts when it is larger than the noise of both. Pure. */
 export function renderComparison(before: Report, now: Report): string {
   const rows = (
     [

@@ -11,19 +11,19 @@ interface Line {
 export interface Finished {
   /** Wall clock, milliseconds since 1970, when the command was started. */
   started: number;
-  /** What it wrote to stderr. */
+  /** Standard error of the command. */
   lines: Line[];
   stdout: string;
   milliseconds: number;
 }
 
-/** The command line: beside this program, wherever it is run from. */
+/** Path of the command line program; it follows from the path of this file. */
 export const cli = path.join(path.dirname(process.argv[1]!), 'cli.js');
 
 /**
- * Runs `k8sk8s …` as a person would and notes when each of its lines came.
+ * Runs `k8sk8s …` as a person would, with the time of each line of its output.
  *
- * @throws Error with everything that it said when it fails
+ * @throws Error with the whole output when the command fails
  */
 export function k8sk8s(args: string[], options: { env: NodeJS.ProcessEnv; cwd: string }): Promise<Finished> {
   return new Promise((resolve, reject) => {

@@ -21,14 +21,14 @@ describe('summarize', () => {
 describe('compare', () => {
   const run = (median: number, noise: number) => ({ median, minimum: 0, maximum: 0, noise });
 
-  test('calls a difference noise that is no larger than what the runs vary themselves', () => {
+  test('a difference that is no larger than the spread of the runs is noise', () => {
     expect(compare(run(1000, 100), run(1090, 100)).verdict).toBe('within the noise');
     expect(compare(run(1000, 100), run(1110, 100)).verdict).toBe('slower');
     expect(compare(run(1000, 20), run(900, 100)).verdict).toBe('faster');
   });
 });
 
-test('shuffled keeps every item and changes the order with the dice', () => {
+test('shuffled keeps every item, and the order follows from the random numbers', () => {
   expect(shuffled([1, 2, 3, 4]).sort()).toEqual([1, 2, 3, 4]);
   expect(shuffled(['floor', 'deploy'], () => 0)).toEqual(['deploy', 'floor']);
   expect(shuffled(['floor', 'deploy'], () => 0.99)).toEqual(['floor', 'deploy']);

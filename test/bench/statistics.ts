@@ -1,9 +1,9 @@
-/** Milliseconds, or whatever else was measured several times. */
+/** Summary of values that were measured several times, milliseconds for example. */
 export interface Summary {
   median: number;
   minimum: number;
   maximum: number;
-  /** Upper minus lower quartile: how far the middle half of the values lies apart. */
+  /** Interquartile range: upper minus lower quartile. */
   noise: number;
 }
 
@@ -19,7 +19,7 @@ export function summarize(values: number[]): Summary {
   };
 }
 
-/** Linear between the two nearest of values that are sorted. @param part 0.99 for the 99th percentile */
+/** Interpolates linearly between the two nearest of sorted values. @param part 0.99 for the 99th percentile */
 export function quantile(sorted: number[], part: number): number {
   const at = (sorted.length - 1) * part;
   const below = Math.floor(at);
@@ -32,12 +32,12 @@ export interface Difference {
   now: number;
   /** now / before. */
   ratio: number;
-  /** Half of what both runs' middle halves lie apart: a smaller difference of medians says nothing. */
+  /** Half of the sum of both interquartile ranges: a smaller difference of the medians is noise. */
   noise: number;
   verdict: 'faster' | 'slower' | 'within the noise';
 }
 
-/** Two runs of the same measurement, the smaller the better. Pure. */
+/** Compares two runs of one measurement; smaller values are better. Pure. */
 export function compare(before: Summary, now: Summary): Difference {
   const noise = (before.noise + now.noise) / 2;
   const change = now.median - before.median;
@@ -50,7 +50,7 @@ export function compare(before: Summary, now: Summary): Difference {
   };
 }
 
-/** A new array in random order, so that what comes first is not always the same. */
+/** A copy in random order, so that no item always comes first. */
 export function shuffled<T>(items: T[], random: () => number = Math.random): T[] {
   const result = [...items];
   for (let at = result.length - 1; at > 0; at--) {

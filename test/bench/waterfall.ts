@@ -37,7 +37,7 @@ ${[...grid, floor, ...rows].join('\n')}
 `;
 }
 
-/** The tool's own work, etcd, the API server, what comes after it is available. */
+/** Colours: k8sk8s's own work, etcd, the API server, and what follows AVAILABLE. */
 function groupOf(name: string): number {
   if (name.startsWith('etcd')) return 1;
   if (name.startsWith('API server')) return 2;

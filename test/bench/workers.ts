@@ -16,7 +16,7 @@ import { type Summary, summarize } from './statistics.ts';
 interface Joined {
   firstReady: number;
   allReady: number;
-  /** Both pods of the Deployment gave an answer to a worker. */
+  /** Both pods of the Deployment answered a worker. */
   answering: number;
 }
 
@@ -35,8 +35,8 @@ const every = 100;
 const limit = 120_000;
 
 /**
- * How soon two workers are of use: both kubelets are started together, and a Deployment of two pods, one for each, waits
- * for them. One run before the others is not counted.
+ * Measures how soon pods answer on two workers: both kubelets are started together, and a Deployment has two pods, one for each
+ * worker. The first run is not counted.
  */
 export async function measureWorkers(
   options: { sandbox: string; runs: number; deployOptions: string[] },
@@ -75,13 +75,16 @@ function join(bench: Bench, sandbox: string): Promise<Joined> {
   return inHostedCluster(bench.cluster, async (_, hosted) => {
     await hosted.apply(web);
     const joining = bench.k8sk8s('sandbox', 'join', '--name', sandbox, '--workers', String(count));
-    // What goes wrong first is told; what goes wrong in the other then is not.
+    // The first error is reported; the error that then follows in the other one is not.
     const [seen] = await Promise.all([watchThem(hosted, bench.namespace, sandbox), joining]);
     return seen;
   });
 }
 
-/** Moments are of performance.now() until the kubelets' own start is known: the command that starts them ends later. */
+/**
+ * Times are those of performance.now() until the start of the kubelets is known, because the command that starts them ends
+ * later.
+ */
 async function watchThem(hosted: HostedCluster, namespace: string, sandbox: string): Promise<Joined> {
   const ready = (least: number) => async () => {
     const { items } = await hosted.list<Node>({ apiVersion: 'v1', kind: 'Node' });
@@ -119,13 +122,13 @@ function workersOf(namespace: string, sandbox: string) {
 async function moment(what: string, reached: () => Promise<boolean>): Promise<number> {
   const deadline = Date.now() + limit;
   while (!(await reached())) {
-    if (Date.now() > deadline) throw new Error(`${what} does not come within ${limit / 1000} s`);
+    if (Date.now() > deadline) throw new Error(`${what} is not there within ${limit / 1000} s`);
     await sleep(every);
   }
   return performance.now();
 }
 
-/** HTTP of bash: a worker may have no other program for it. */
+/** An HTTP request by bash, because a worker may have no other program for it. */
 const ask = 'exec 3<>/dev/tcp/$0/8080 && printf "GET / HTTP/1.0\\r\\n\\r\\n" >&3 && cat <&3';
 const labels = { app: 'web' };
 const serve =

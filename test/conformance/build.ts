@@ -17,7 +17,7 @@ export interface Suite extends SuiteImages {
   specs: Spec[];
 }
 
-/** The suite of a Kubernetes version: programs and images, built or pulled where the cache has them not. */
+/** The suite of a Kubernetes version: its programs and images, built or pulled where the cache does not have them. */
 export async function buildSuite(kubernetesVersion: string, source: ImageSource, reporter: Reporter): Promise<Suite> {
   const programs = await ensureBinaries(['e2e.test', 'ginkgo', 'kubectl', 'crane'], { kubernetesVersion }, reporter);
   const ask = (flag: string) => execFileSync(programs['e2e.test'], [flag], { encoding: 'utf8', maxBuffer: 64 << 20 });

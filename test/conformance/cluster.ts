@@ -41,9 +41,9 @@ export async function hostedCluster(
   });
   if (status !== 0) {
     throw new UserError({
-      what: 'the plane that the suite is to ask could not be deployed',
-      why: `k8sk8s ${deploy.join(' ')} ended with code ${status}; what it said stands above`,
-      fix: `begin with a new sandbox: k8sk8s sandbox down --name ${name}`,
+      what: 'the plane for the suite could not be deployed',
+      why: `k8sk8s ${deploy.join(' ')} ended with code ${status}; its output stands above`,
+      fix: `start again with a new sandbox: k8sk8s sandbox down --name ${name}`,
       anchor: 'conformance-suite',
     });
   }
@@ -61,12 +61,18 @@ export async function hostedCluster(
   return path.join(folder, 'tls', 'kubeconfig');
 }
 
-/** The sandbox's own infra cluster: the same programs on the same box, with nothing of k8sk8s. @returns its administrator's kubeconfig */
+/**
+ * The reference is the sandbox's own infra cluster: the same programs on the same box, without k8sk8s. @returns the path of its
+ * administrator's kubeconfig
+ */
 export function referenceCluster(name: string): string {
   return new InfraCredentials(requireState(name)).file('admin.kubeconfig');
 }
 
-/** Brings the suite's images to the machines whose kubelets run its pods, and to a registry for pods that insist on pulling. */
+/**
+ * Imports the suite's images on the machines that run its pods, and pushes them to a registry for pods with imagePullPolicy
+ * Always.
+ */
 export async function provideImages(
   name: string,
   role: 'infra' | 'worker',

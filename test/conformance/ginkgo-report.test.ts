@@ -41,7 +41,7 @@ test('results of the chosen specs, with the first words of a failure', () => {
   });
 });
 
-test('a suite that could not begin says why', () => {
+test('when the suite could not begin, the cause is in the results', () => {
   const failed = {
     LeafNodeType: 'SynchronizedBeforeSuite',
     LeafNodeText: '',

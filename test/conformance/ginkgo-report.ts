@@ -1,6 +1,6 @@
 import type { Result } from './results.ts';
 
-/** What is read of ginkgo's JSON report (github.com/onsi/ginkgo/v2/types, Report and SpecReport). */
+/** The fields that are read of ginkgo's JSON report (github.com/onsi/ginkgo/v2/types, Report and SpecReport). */
 interface SpecReport {
   ContainerHierarchyTexts: string[] | null;
   LeafNodeType: string;
@@ -14,7 +14,7 @@ interface SpecReport {
 type Report = { SuiteSucceeded: boolean; SpecReports: SpecReport[] | null }[];
 
 /**
- * Results by spec of the names that were to run. A spec that ginkgo's report calls interrupted or aborted has no result.
+ * Results of the chosen specs, by name. A spec that ginkgo's report calls interrupted or aborted has no result.
  *
  * @param text ginkgo's `--json-report`
  */
@@ -49,7 +49,7 @@ const outcomes: Record<string, Result['outcome'] | undefined> = {
   skipped: 'skipped',
 };
 
-/** The first words of a failure in one line; gomega's dumps of objects go on for pages. */
+/** The beginning of a failure in one line, because gomega prints objects over many pages. */
 function causeOf({ Failure, State }: SpecReport): string {
   const lines = (Failure?.Message ?? State).split('\n').map((line) => line.trim());
   const end = lines.findIndex((line) => /^(<[*\w.{}[\] ]+>|\{)/.test(line));
@@ -57,7 +57,7 @@ function causeOf({ Failure, State }: SpecReport): string {
     .slice(0, end > 0 ? end : 4)
     .filter(Boolean)
     .join(' ');
-  // What gomega wraps says less than the error inside.
+  // The inner error says more than gomega's wrapper.
   const inner = lines.find((line) => /^(s|msg|Err|ErrStatus|Message): "?.+/.test(line));
   const whole = inner && end > 0 ? `${text} ${inner}` : text;
   return whole.length > 400 ? `${whole.slice(0, 399)}…` : whole;

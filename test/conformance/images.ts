@@ -17,9 +17,9 @@ const recipes: Record<string, ImageName> = {
 };
 
 export interface SuiteImages {
-  /** References as the suite's pods have them, each with an archive for `ctr images import`. */
+  /** References as the suite's pods use them, each with an archive for `ctr images import`. */
   images: { reference: string; archive: string }[];
-  /** References of those that are not to be had. */
+  /** References of images that cannot be made or pulled here. */
   missing: string[];
 }
 
@@ -29,7 +29,7 @@ export function listedImages(listing: string): string[] {
 }
 
 /**
- * What to make of the images that a suite names, and what is left over.
+ * Which of the suite's images can be made, and which cannot.
  *
  * @param listing as for listedImages
  */

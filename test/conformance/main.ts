@@ -83,26 +83,26 @@ function conclude(chosen: Spec[], results: Results, folder: string, interrupted:
   process.exitCode = counts.failed > 0 || interrupted ? 1 : 0;
 }
 
-/** Two would clear away each other's namespaces. */
+/** Two runs would delete each other's namespaces. */
 function refuseSecondRun(name: string): (holder: { pid: number }) => never {
   return ({ pid }) => {
     throw new UserError({
       what: `the suite is already running on the sandbox "${name}"`,
-      why: `process ${pid} is at it; one that was interrupted still lets its running specs clear up`,
-      fix: 'wait until it has ended, or use another sandbox with --name',
+      why: `process ${pid} runs it; after an interrupt it still waits until the running specs have cleaned up`,
+      fix: 'wait until that process has ended, or use another sandbox with --name',
       anchor: 'conformance-suite',
       kind: 'refused',
     });
   };
 }
 
-/** A sandbox keeps the version that it was made with, and kubelets must not be newer than their API server. */
+/** A sandbox keeps its Kubernetes version, and kubelets must not be newer than their API server. */
 function refuseOtherVersion(name: string, version: string): void {
   const there = loadState(name)?.kubernetesVersion;
   if (there === undefined || there === version) return;
   throw new UserError({
     what: `the sandbox "${name}" runs Kubernetes ${there}, not ${version}`,
-    fix: 'leave --name out, or name another',
+    fix: 'leave --name out, or give another name',
     anchor: 'bad-values',
     kind: 'usage',
   });
@@ -112,7 +112,7 @@ function nothingToDeploy(deployOptions: string[]): UserError {
   return new UserError({
     what: `${deployOptions.join(' ')} cannot be used with --reference`,
     why: 'the reference is the infra cluster of the sandbox, where nothing is deployed',
-    fix: 'leave one of them out',
+    fix: 'leave one of the two out',
     anchor: 'bad-values',
     kind: 'usage',
   });
@@ -137,13 +137,13 @@ function expression(option: string): (text: string) => RegExp {
 function processes(text: string): number {
   const value = Number(text);
   if (Number.isInteger(value) && value >= 1 && value <= 50) return value;
-  throw badValue('--parallel', text, 'it takes a number from 1 to 50');
+  throw badValue('--parallel', text, 'give a number from 1 to 50');
 }
 
 function knownVersion(text: string): string {
   const version = resolveVersion(text);
   if (version) return version;
-  throw badValue('--kubernetes-version', text, `it takes a version such as ${newest.patch} or ${newest.minor}`);
+  throw badValue('--kubernetes-version', text, `give a version such as ${newest.patch} or ${newest.minor}`);
 }
 
 function badValue(option: string, text: string, why: string): UserError {
@@ -159,19 +159,27 @@ function badValue(option: string, text: string, why: string): UserError {
 const program = new Command('npm run conformance --')
   .description("Kubernetes' own conformance suite against a hosted cluster with two workers on this box")
   .argument('[DEPLOY-OPTIONS...]', 'after a second --: options of k8sk8s deploy for the plane, such as --profile lite')
-  .option('--focus <REGEX>', 'only specs whose names fit', expression('--focus'))
-  .option('--skip <REGEX>', 'no specs whose names fit', expression('--skip'))
-  .option('--parallel <N>', 'specs at a time; those marked [Serial] follow one by one', processes, 8)
-  .option('--kubernetes-version <VERSION>', 'of the plane, the workers and the suite', knownVersion, newest.patch)
+  .option('--focus <REGEX>', 'run only specs whose names match', expression('--focus'))
+  .option('--skip <REGEX>', 'leave out specs whose names match', expression('--skip'))
+  .option('--parallel <N>', 'specs at the same time; those marked [Serial] follow one by one', processes, 8)
+  .option(
+    '--kubernetes-version <VERSION>',
+    'Kubernetes version of the plane, the workers and the suite',
+    knownVersion,
+    newest.patch,
+  )
   .addOption(
-    new Option('--images <FROM>', "the suite's images: official ones, built here, or whichever can be had")
+    new Option('--images <FROM>', "the suite's images: official ones, built here, or what is available")
       .choices(imageSources)
       .default('auto'),
   )
-  .option('--rerun-failed', 'only what failed in the last run; with --reference what failed on the hosted cluster')
-  .option('--resume', 'what has passed is not run again')
+  .option(
+    '--rerun-failed',
+    'run only specs that failed in the last run; with --reference those that failed on the hosted cluster',
+  )
+  .option('--resume', 'do not run specs again that have passed')
   .option('--report <DIR>', 'folder for results, JUnit and conformance.md', 'conformance-report')
-  .option('--reference', "against the sandbox's own infra cluster, a bare cluster of the same programs")
+  .option('--reference', "run against the sandbox's own infra cluster, a bare cluster of the same programs")
   .option('--name <SANDBOX>', 'name of the sandbox; by default conformance-1-37 and the like')
   .exitOverride()
   .configureOutput({ outputError: () => undefined })

@@ -8,10 +8,10 @@ import { architecture } from '../../src/sandbox/artifacts/cache.ts';
 import type { Reporter } from '../../src/ui/reporter.ts';
 import type { SuiteImages } from './images.ts';
 
-/** Whether the registry that most of the suite's images come from answers from here. */
+/** Whether the registry of most of the suite's images can be reached. */
 export async function officialReachable(): Promise<boolean> {
   try {
-    // A registry that wants a token says 401, and is there (https://github.com/opencontainers/distribution-spec).
+    // A registry that wants a token answers 401, so it can be reached (https://github.com/opencontainers/distribution-spec).
     const { ok, status } = await fetch('https://registry.k8s.io/v2/', { signal: AbortSignal.timeout(3000) });
     return ok || status === 401;
   } catch {
@@ -19,7 +19,7 @@ export async function officialReachable(): Promise<boolean> {
   }
 }
 
-/** Archives of images as their registries have them, pulled once. What cannot be pulled (two exist to be refused) is `missing`. */
+/** Pulls images once, as archives. Images that cannot be pulled are `missing`; two of the suite exist to be refused. */
 export async function pullImages(crane: string, references: string[], reporter: Reporter): Promise<SuiteImages> {
   const folder = path.join(cacheRoot(), 'images', 'official', architecture());
   mkdirSync(folder, { recursive: true });

@@ -44,7 +44,7 @@ k8s.io/kubernetes@v1.37.2/test/e2e/apps/thing.go:57
   expect(read(output)).toEqual(both);
 });
 
-test('time left is told once there is something to go by', () => {
+test('the time left is estimated once enough specs have ended', () => {
   expect(progressText(2, 0, 433, 60_000)).toBe('2 of 433');
   expect(progressText(100, 3, 400, 600_000)).toBe('100 of 400, 3 failed, about 30 min left');
   expect(progressText(10, 0, 1000, 600_000)).toBe('10 of 1000, about 16.5 h left');

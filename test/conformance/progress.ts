@@ -1,16 +1,16 @@
-/** What ginkgo tells after each spec. */
+/** What ginkgo prints after each spec. */
 export interface Told {
   outcome: 'passed' | 'failed';
   name: string;
 }
 
 /**
- * Reads what `ginkgo -v` prints, line by line. A spec ends with `• [9.6 seconds]` or `• [FAILED] [9.6 seconds]`. With
- * several processes its name follows; with one it stands before what the spec said, and after it again only when it
- * failed. (e2e.test would post its progress to a URL, but at 1.37.2 that tells of no spec.)
+ * Reads what `ginkgo -v` prints, line by line. A spec ends with `• [9.6 seconds]` or `• [FAILED] [9.6 seconds]`. With several
+ * processes, the name follows. With one process, the name stands before the spec's output, and is repeated after it only for a
+ * failure. (e2e.test can post its progress to a URL, but at 1.37.2 it posts nothing about specs.)
  *
  * @param names of the specs that run
- * @returns takes a line, and returns what it tells
+ * @returns a function that takes a line and returns the result in it
  */
 export function progressReader(names: string[]): (line: string) => Told | undefined {
   const known = new Set(names);
@@ -45,7 +45,7 @@ function specOf(line: string, known: Set<string>): string | undefined {
   return undefined;
 }
 
-/** `41 of 433, 2 failed, about 38 min left`. Nothing is said about the time before there is something to go by. */
+/** `41 of 433, 2 failed, about 38 min left`. The time is left out until enough specs have ended to estimate it. */
 export function progressText(done: number, failed: number, total: number, milliseconds: number): string {
   const left = done < 5 ? '' : `, about ${formatMinutes((milliseconds / done) * (total - done))} left`;
   return `${done} of ${total}${failed > 0 ? `, ${failed} failed` : ''}${left}`;

@@ -95,7 +95,7 @@ function runs({ runs: all }: Results, side: Side): string {
     .join('');
 }
 
-/** Text that cannot end a cell of a Markdown table. */
+/** Escapes text so that it cannot end a cell of a Markdown table. */
 function cell(text: string): string {
   return text.replace(/\s+/g, ' ').replace(/\|/g, '\\|').replace(/</g, '&lt;');
 }

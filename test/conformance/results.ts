@@ -7,7 +7,7 @@ export type Side = 'hosted' | 'reference';
 
 export interface Result {
   outcome: 'passed' | 'failed' | 'skipped';
-  /** Of a failure its first words, of a skipped spec the suite's reason. */
+  /** The beginning of a failure, or the suite's reason for skipping the spec. */
   cause?: string;
   seconds?: number;
 }
@@ -16,11 +16,11 @@ interface Run {
   /** ISO 8601. */
   started: string;
   ended?: string;
-  /** What was typed. */
+  /** The command line. */
   command: string;
 }
 
-/** What is known about one cluster, over all runs since the last one that began anew. */
+/** Results of one cluster over all runs, since the last run that began without earlier results. */
 export interface Results {
   version: string;
   /** Options of `k8sk8s deploy` that the plane was made with. */
@@ -32,7 +32,7 @@ export interface Results {
 const fileOf = (folder: string, side: Side) => path.join(folder, `${side}.json`);
 
 /**
- * @param options undefined for results of whatever plane there is
+ * @param options undefined for the results of any plane
  * @returns results without a spec when there are none of this version and these options yet
  */
 export function loadResults(folder: string, side: Side, version: string, options?: string[]): Results {
@@ -45,7 +45,7 @@ export function loadResults(folder: string, side: Side, version: string, options
   return { version, options: options ?? [], runs: [], specs: {} };
 }
 
-/** Whole or not at all: a run may be killed at any moment, and `--resume` reads this. */
+/** Written whole or not at all, because a run may be killed at any moment and `--resume` reads the file. */
 export function saveResults(folder: string, side: Side, results: Results): void {
   mkdirSync(folder, { recursive: true });
   const file = fileOf(folder, side);
@@ -54,14 +54,14 @@ export function saveResults(folder: string, side: Side, results: Results): void 
 }
 
 export interface Again {
-  /** Only what has not passed (or been skipped by the suite) yet. */
+  /** Only specs that have neither passed nor been skipped by the suite. */
   resume?: boolean;
-  /** Only what failed. */
+  /** Only specs that failed. */
   rerunFailed?: boolean;
 }
 
 /**
- * Those of the chosen specs that are to run now.
+ * Which of the chosen specs run now.
  *
  * @param known results of the cluster that is asked
  * @param failedElsewhere results whose failures count for `rerunFailed`: the reference is asked what the plane failed

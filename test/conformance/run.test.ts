@@ -74,7 +74,7 @@ const calls = () =>
     .map((line) => JSON.parse(line) as string[]);
 const focused = (args: string[]) => specs.filter((each) => args.includes(`--focus=${focusOf(each)}`));
 
-test('first what may run beside others, then what runs alone; failures are told as they come, with their causes kept', async () => {
+test('specs that may run beside others come first, then serial ones; failures are printed at once, and their causes are kept', async () => {
   const { results, interrupted } = await runSpecs(specs, ask(), cluster(['good', 'alone']), reporter);
   const [parallel, serial] = calls();
   expect(focused(parallel!)).toEqual(specs.slice(0, 3));
@@ -89,7 +89,7 @@ test('first what may run beside others, then what runs alone; failures are told 
   expect(loadResults(folder, 'hosted', '1.37.2')).toEqual(results);
 });
 
-test('killed in the middle and resumed: what passed is not run again', async () => {
+test('killed in the middle and resumed: specs that passed do not run again', async () => {
   await expect(runSpecs(specs, ask(), cluster(['good'], 2), reporter)).rejects.toMatchObject({
     anchor: 'conformance-suite',
     what: 'the conformance suite died after 2 specs',
@@ -114,7 +114,7 @@ test('the reference is asked what failed on the hosted cluster, and its namespac
   expect(loadResults(folder, 'reference', '1.37.2').specs['[sig-apps] bad']?.outcome).toBe('failed');
 });
 
-test('nothing left to run starts nothing', async () => {
+test('when no spec is left to run, nothing is started', async () => {
   const { chosen } = await runSpecs(specs, ask({ focus: /nothing of the kind/ }), cluster([]), reporter);
   expect(chosen).toEqual([]);
   expect(existsSync(path.join(folder, 'calls'))).toBe(false);

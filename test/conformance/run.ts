@@ -12,11 +12,11 @@ export interface Asked extends Again {
   parallel: number;
   side: Side;
   version: string;
-  /** Options of `k8sk8s deploy`; none for the reference. */
+  /** Options of `k8sk8s deploy`; the reference has none. */
   options: string[];
   /** Where results are kept. */
   folder: string;
-  /** The person's arguments, for the report. */
+  /** The arguments of the command line, for the report. */
   typed: string[];
 }
 
@@ -58,7 +58,7 @@ export async function runSpecs(
   const interrupted = await runAll(partsOf(chosen, asked.parallel), results, reporter, {
     ...cluster,
     folder,
-    // The infra cluster carries planes, in namespaces that must not be cleared away.
+    // The infra cluster has planes, whose namespaces must not be deleted.
     cleanStart: side === 'hosted',
     save,
   });
@@ -99,7 +99,7 @@ async function runAll(
           const now = performance.now();
           const text = progressText(seen.done, seen.failed, part.specs.length, now - started);
           phase.update(text);
-          // Off a terminal nothing shows a live line.
+          // Without a terminal there is no live line.
           if (!process.stderr.isTTY && now - seen.said > 60_000) {
             seen.said = now;
             reporter.line(text);

@@ -9,7 +9,7 @@ import type { Result } from './results.ts';
 import { focusOf, type Spec } from './specs.ts';
 
 export interface Part {
-  /** Goes into file names: `parallel`, `serial`. */
+  /** Part of file names: `parallel`, `serial`. */
   title: string;
   specs: Spec[];
   processes: number;
@@ -20,7 +20,10 @@ export interface SuiteOptions {
   kubeconfig: string;
   /** Folder for JUnit files and what ginkgo writes. */
   folder: string;
-  /** Deletes all namespaces but the cluster's own beforehand: leftovers of a killed run. Never on a cluster with anything else. */
+  /**
+   * Deletes all namespaces but the cluster's own first, because a killed run leaves some. Only for a cluster that holds nothing
+   * else.
+   */
   cleanStart: boolean;
   onTold: (told: Told) => void;
 }
@@ -31,9 +34,10 @@ export interface PartOutcome {
 }
 
 /**
- * Runs specs under ginkgo. An interrupt (SIGINT, SIGTERM) is passed on: ginkgo then lets the running specs clear up.
+ * Runs specs under ginkgo. An interrupt (SIGINT, SIGTERM) is passed on: ginkgo then waits until the running specs have cleaned
+ * up.
  *
- * @throws UserError `conformance-suite` when the suite did not get as far as its specs, or died among them
+ * @throws UserError `conformance-suite` when the suite ended before its specs began, or between them
  */
 export async function runPart(part: Part, options: SuiteOptions): Promise<PartOutcome> {
   mkdirSync(options.folder, { recursive: true });
@@ -53,7 +57,7 @@ export async function runPart(part: Part, options: SuiteOptions): Promise<PartOu
     if (results.size === 0 && !interrupted) throw notStarted(text === undefined ? [] : suiteFailures(text), log);
     return { results, interrupted };
   } finally {
-    // Every spec of Kubernetes is in it, the thousands that were not chosen too.
+    // The report has every spec of Kubernetes, also the thousands that were not chosen.
     rmSync(report, { force: true });
   }
 }
@@ -85,8 +89,8 @@ function ginkgoArguments(part: Part, options: SuiteOptions, stamp: string): stri
 
 /** @returns whether it was interrupted */
 function runGinkgo(part: Part, args: string[], log: string, options: SuiteOptions): Promise<boolean> {
-  // In a session of its own, or a terminal's Ctrl-C would reach it twice, which means "do not clear up". It ends with
-  // this process, however that dies.
+  // The suite gets its own session: otherwise Ctrl-C in a terminal would reach it twice, which means "do not clean up". It ends
+  // with this process, also when this process is killed.
   const child = spawn('setpriv', ['--pdeathsig', 'TERM', options.programs.ginkgo, ...args], {
     cwd: options.folder,
     detached: true,
@@ -103,7 +107,7 @@ function runGinkgo(part: Part, args: string[], log: string, options: SuiteOption
   let interrupted = false;
   const passOn = (signal: NodeJS.Signals) => {
     interrupted = true;
-    // As from a terminal: to the suite's processes too, which ginkgo leaves to themselves.
+    // The signal goes to the whole group, as from a terminal, because ginkgo does not pass it on to the suite's processes.
     process.kill(-child.pid!, signal);
   };
   process.on('SIGINT', passOn);
@@ -128,7 +132,7 @@ function died(specs: number, log: string): UserError {
 
 function notStarted(failures: string[], log: string): UserError {
   return new UserError({
-    what: 'the conformance suite did not get as far as its specs',
+    what: 'the conformance suite ended before its specs began',
     why: failures.length > 0 ? failures.join('\n') : lastWords(log),
     fix: `look at ${log}, and whether the cluster's nodes and its pods in kube-system are Ready`,
     anchor: 'conformance-suite',

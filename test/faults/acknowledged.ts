@@ -11,7 +11,10 @@ import { shuffled } from './random.ts';
 import type { Faults, Finding } from './report.ts';
 import type { Extent } from './run.ts';
 
-/** Seconds without an acknowledged write, from when a fault began until all of the plane was ready again. */
+/**
+ * Longest time without an acknowledged write in seconds, between the start of a fault and the moment when the whole plane was
+ * ready again.
+ */
 interface FaultRow {
   times: number;
   longestGap: number;
@@ -30,7 +33,9 @@ export interface AcknowledgedReport extends Verdict {
 const members = 3;
 const replicas = 2;
 
-/** Writers on a plane's hosted cluster, through the node port: each new connection leads to any of the API servers. */
+/**
+ * Writers on a plane's hosted cluster, through the node port: each new connection reaches one of the API servers, by chance.
+ */
 export async function writersOf(cluster: InfraCluster, sandbox: string): Promise<Writers> {
   const { addresses, bundle, spec } = await openPlane(cluster);
   return new Writers({
@@ -44,8 +49,8 @@ export async function writersOf(cluster: InfraCluster, sandbox: string): Promise
 }
 
 /**
- * Lets clients write to a plane with several of everything while one fault after the other happens to it, and judges all
- * that they were answered.
+ * Lets clients write to a plane with several pods of each component while one fault after the other happens, and judges all
+ * answers that the clients got.
  *
  * @param extent `rounds`: how often each component is killed; of the other faults, a third as often
  */
@@ -124,11 +129,11 @@ export function findingsOf({ lost, stale, resurrected, broken, undecided }: Verd
   const told = new Set([...lost, ...stale, ...resurrected]);
   return [
     ...lost.map((key) => ({ what: `${key}: an acknowledged write is lost` })),
-    ...stale.map((key) => ({ what: `${key}: a read after an acknowledged write shows what was there before it` })),
+    ...stale.map((key) => ({ what: `${key}: a read after an acknowledged write shows the older value` })),
     ...resurrected.map((key) => ({ what: `${key}: a deleted object came back` })),
     ...broken
       .filter((key) => !told.has(key))
-      .map((key) => ({ what: `${key}: no order of its calls fits the answers` })),
+      .map((key) => ({ what: `${key}: no order of the calls explains the answers` })),
     ...undecided.map((key) => ({ what: `${key}: its history could not be judged in time` })),
   ];
 }

@@ -3,10 +3,10 @@ import type { Call, Fault, Judge } from './proxy.ts';
 import { shuffled } from './random.ts';
 import type { Faults, Finding } from './report.ts';
 
-/** What stands between the CLI and the infra cluster's API server, or has become of that. */
+/** A bad server between the CLI and the infra cluster's API server, or in its place. */
 interface BadServer {
   name: string;
-  /** `success`: deploy and destroy have to come through; `word`: they cannot, and have to say why. */
+  /** `success`: deploy and destroy have to succeed; `word`: they cannot, and have to say why. */
   expect: 'success' | 'word';
   judge(random: () => number): Judge;
 }
@@ -136,14 +136,17 @@ export interface ServerReport {
   tried: number;
   succeeded: number;
   stoppedClearly: number;
-  /** Recovered by the same command once the server was good again. */
+  /** Planes that the same command completed when the server was good again. */
   recovered: number;
   rows: { server: string; deploy: string; destroy: string }[];
   findings: Finding[];
   seconds: number;
 }
 
-/** deploy and destroy behind each of `count` bad servers, then behind a good one: mended, and nothing left. */
+/**
+ * Runs deploy and destroy behind each of `count` bad servers, and then behind a good one: deploy has to complete the plane, and
+ * destroy to leave nothing.
+ */
 export async function tryBadServers(place: Place, count: number, faults: Faults): Promise<ServerReport> {
   const started = Date.now();
   const report: ServerReport = {
@@ -164,9 +167,10 @@ export async function tryBadServers(place: Place, count: number, faults: Faults)
       report.tried++;
       if (succeeded) report.succeeded++;
       else if (isClear(outcome)) report.stoppedClearly++;
-      else found(`${command} ended with ${outcome.code} and no clear word`, outcome);
-      if (!succeeded && server.expect === 'success') found(`${command} did not come through`, outcome);
-      if (succeeded && server.expect === 'word') found(`${command} says that it succeeded`, outcome);
+      else found(`${command} ended with ${outcome.code} and without a clear error`, outcome);
+      if (!succeeded && server.expect === 'success') found(`${command} did not succeed`, outcome);
+      if (succeeded && server.expect === 'word')
+        found(`${command} says that it succeeded, although it cannot have`, outcome);
     };
     const deployed = await place.deploy({ judge: server.judge(faults.random) });
     judge('deploy', deployed);
@@ -190,7 +194,7 @@ export async function tryBadServers(place: Place, count: number, faults: Faults)
   return { ...report, seconds: (Date.now() - started) / 1000 };
 }
 
-/** What, why and what to do, and nothing that only a programmer reads. */
+/** An error is clear when it says what happened, why and what to do, without a stack trace. */
 function isClear({ code, stderr }: Pick<Outcome, 'code' | 'stderr'>): boolean {
   if (code !== 1 && code !== 2) return false;
   if (/this is a bug|^\s+at .*:\d+:\d+\)?$/m.test(stderr)) return false;

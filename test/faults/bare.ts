@@ -30,8 +30,8 @@ const balancer = '127.0.77.20';
 const port = 6443;
 
 /**
- * Three members of etcd and two API servers as bare processes on loopback, each with an address of its own: no infra cluster, no
- * containers, no k8sk8s. What a fault costs here is what etcd and the API server cost by themselves on this box.
+ * Three members of etcd and two API servers as bare processes on loopback, each with an address of its own: no infra cluster,
+ * no containers, no k8sk8s. The time that a fault costs here is the share of etcd and the API server, without k8sk8s.
  */
 class BareCluster {
   readonly #folder = mkdtempSync(path.join(tmpdir(), 'k8sk8s-bare-'));
@@ -71,7 +71,10 @@ class BareCluster {
     });
   }
 
-  /** Kills members at once; each is started again a second later, as a kubelet does the first time. */
+  /**
+   * Kills members at the same moment. Each is started again a second later, as a kubelet restarts a container for the first
+   * time.
+   */
   async killMembers(which: number[]): Promise<void> {
     for (const number of which) this.#etcd[number]!.child.kill('SIGKILL');
     await sleep(1000);
@@ -86,7 +89,7 @@ class BareCluster {
     });
   }
 
-  /** Drops what leaves or reaches a member at these ports. @returns mends it */
+  /** Drops all packets from and to a member at these ports. @returns a function that ends this */
   async cut(member: number, ports: number[]): Promise<() => Promise<void>> {
     const address = members[member]!;
     const rules = ports.flatMap((each) =>
@@ -130,7 +133,7 @@ class BareCluster {
       `--listen-peer-urls=${at(address, 2380)}`,
       `--initial-advertise-peer-urls=${at(address, 2380)}`,
       `--initial-cluster=${members.map((each, index) => `m${index}=${at(each, 2380)}`).join(',')}`,
-      // Its packets tell by their address whose they are.
+      // A rule of iptables finds the packets of a member by its address.
       '--feature-gates=SetMemberLocalAddr=true',
     ];
   }
@@ -173,7 +176,7 @@ const bareFaults: BareFault[] = [
 ];
 
 /**
- * The same writers and the same faults as `writes` on a bare cluster of this box.
+ * Runs the writers and the faults of `writes` against a bare cluster on this box.
  *
  * @param rounds how often each fault is made
  */
@@ -199,7 +202,7 @@ export async function measureBare(rounds: number, { random, isOver, progress }: 
       }
     return rows;
   } finally {
-    // Their last reads are of no use here, and fail where the cluster does not answer.
+    // The last reads of the writers are not needed here, and fail when the cluster does not answer.
     await cluster.writers?.stop().catch(() => undefined);
     await cluster.stop();
   }

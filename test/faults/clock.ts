@@ -7,23 +7,24 @@ import type { Outcome, Place } from './place.ts';
 import type { Faults, Finding } from './report.ts';
 
 const day = 86_400_000;
-/** Seconds that a plane made a year ago has left: long enough to be made, and to be written to before that. */
+/** Seconds until the certificates end: enough for the deploy and for some writes. */
 const left = 75;
 
 export interface ClockReport extends Verdict {
   acknowledged: number;
-  /** Writes acknowledged when every leaf had ended. */
+  /** Writes that were acknowledged before the certificates ended. */
   before: number;
-  /** Seconds from the cure's beginning until a write was acknowledged. */
+  /** Seconds from the start of the mending deploy until a write was acknowledged. */
   back: number | undefined;
   findings: Finding[];
   seconds: number;
 }
 
 /**
- * A plane all of whose leaves come to their end while clients write to it, as after a year in which nobody looked: `deploy`
- * is run with a clock that is behind. Then nobody trusts the API server; `status` says why, the `deploy` that it asks for mends it, and no
- * acknowledged write is lost. The box's own clock is not touched, nor is that of any component.
+ * Lets all certificates of a plane but its CAs end while clients write to it, as after a year without maintenance: a `deploy`
+ * with a clock that is behind makes such a plane. Then no client trusts the API server. `status` has to say why, the `deploy`
+ * that `status` asks for has to mend the plane, and no acknowledged write may be lost. The clocks of the box and of the
+ * components stay right.
  */
 export async function outlive(place: Place, sandbox: string, faults: Faults): Promise<ClockReport> {
   const started = Date.now();
@@ -40,7 +41,7 @@ export async function outlive(place: Place, sandbox: string, faults: Faults): Pr
   const writers = await writersOf(place.cluster, sandbox);
   writers.start(3);
   await sleep(last + 3000 - Date.now());
-  // Connections that were made before go on; each is given up after 20 calls.
+  // Connections from before go on, so each client makes a new one after 20 calls.
   for (const patience = Date.now() + 60_000; writers.silence < 10_000 && Date.now() < patience; ) await sleep(500);
   const before = writers.acknowledged;
   if (writers.silence < 10_000) findings.push({ what: 'clients go on although every certificate has ended' });

@@ -26,27 +26,27 @@ import {
 import { evenly, shuffled } from './random.ts';
 import type { Faults } from './report.ts';
 
-/** A command that changes a plane in several steps, and can be run again when it was killed. */
+/** A command that changes a plane in several steps, and can be run again after it was killed. */
 interface SteppedCommand {
   args: string[];
-  /** Brings the plane to where the command begins. */
+  /** Brings the plane into the state in which the command begins. */
   prepare(place: Place): Promise<void>;
-  /** What has to be another after it. */
+  /** What has to differ after the command. */
   look?(place: Place): Promise<string>;
-  /** What is to be seen of it, besides the objects of the plane; nothing when it is as it has to be. */
+  /** Problems with the result, besides the objects of the plane; empty when all is right. */
   problems?(place: Place): Promise<string[]>;
-  /** Whether the killed run came to its end, so that who asks does not run it again: it would begin anew. */
+  /** Whether the killed run had completed its work: then the command is not run again, because it would begin anew. */
   isDone?(place: Place): Promise<boolean>;
-  /** Whether the plane answers afterwards. */
+  /** Whether the plane answers after the command. */
   answers: boolean;
 }
 
 const passphrase = ['--passphrase-file', 'passphrase'];
 const storage = ['--etcd-storage', '1Gi'];
-/** What `upgrade` begins with; the sandbox has to have its images. */
+/** The version before `upgrade`; the sandbox has to have its images. */
 export const versionBefore = knownMinors[1]!.patch;
 
-/** As an administrator brings it to its end: where a run stops in between, the next one goes on. */
+/** Runs the command as an administrator would: where one run stops, the next one goes on. */
 const rotations = ['certs', 'rotate-ca', '--yes', '--authority'];
 
 const steppedCommands = {
@@ -72,7 +72,7 @@ const steppedCommands = {
     },
   },
   renew: { args: ['certs', 'renew'], prepare: async () => undefined, look: leavesOf, answers: true },
-  // Two that workers do not know, which end in one run.
+  // Two CAs that workers do not know: one run is enough.
   'rotate-ca': {
     args: [...rotations, 'front-proxy-ca', 'etcd-ca'],
     prepare: async () => undefined,
@@ -80,7 +80,7 @@ const steppedCommands = {
     answers: true,
     problems: rotationProblems,
   },
-  // What workers know, in its second run, which drops the old ones.
+  // A CA that workers know, in the second run, which drops the old CA.
   'rotate-ca-drop': {
     args: [...rotations, 'ca', 'kubelet-serving-ca'],
     prepare: (place) => succeed(place, ...rotations, 'ca', 'kubelet-serving-ca'),
@@ -115,8 +115,8 @@ export type SteppedName = keyof typeof steppedCommands;
 export const steppedNames = Object.keys(steppedCommands) as SteppedName[];
 
 /**
- * Kills a command after calls that it makes, and runs it again: it succeeds, the plane is as after an undisturbed run,
- * `diff` and `deploy` find nothing to change, and what was written before is there.
+ * Kills a command after one of its calls and runs it again. The second run has to succeed, the plane has to be as after an
+ * undisturbed run, `diff` and `deploy` have to find nothing to change, and all earlier data has to be there.
  */
 export async function killCommand(
   place: Place,
@@ -175,10 +175,10 @@ async function killOnce(
   const after = await place.state();
   if (again && again.code !== 0) problems.push(`run again, it ended with ${again.code}`);
   if (report.command !== 'rotate-ca-drop' && authority !== undefined && after.authority !== authority)
-    problems.push('the CA is another one');
+    problems.push('the CA has changed');
   if (again && after.holder) problems.push(`the lease is still held by ${after.holder}`);
   problems.push(...difference(wanted, after.contents), ...((await command.problems?.(place)) ?? []));
-  if (before !== undefined && before === (await command.look!(place))) problems.push('nothing is another than before');
+  if (before !== undefined && before === (await command.look!(place))) problems.push('nothing differs from before');
   if (command.answers) problems.push(...(await problemsOfPlane(place)));
   if (problems.length > 0)
     find(report, faults, {

@@ -7,10 +7,10 @@ import { newest } from '../../src/config/versions.ts';
 import type { Place } from './place.ts';
 import type { SecretSearch } from './secrets.ts';
 
-/** A command of the list, with `--verbose` where it knows that. */
+/** A command of the list, with `--verbose` where the command has that option. */
 interface Step {
   args: string[];
-  /** Exit code with which it has to end: one that stops at once says nothing that could be searched. */
+  /** The expected exit code: a command that fails at once prints nothing to search. */
   code: number;
   local?: boolean;
 }
@@ -19,7 +19,7 @@ const does = (...args: string[]): Step => ({ args, code: 0 });
 const fails = (code: number, ...args: string[]): Step => ({ args, code });
 const local = (step: Step): Step => ({ ...step, local: true });
 
-/** Every command that looks at a plane or explains itself; none of them changes it. */
+/** Every command that reads a plane or prints help; none changes the plane. */
 export async function runEveryLook(place: Place): Promise<void> {
   const deploy = ['deploy', '-h', place.host, '--verbose'];
   await runAll(place, [
@@ -66,10 +66,10 @@ export async function runEveryLook(place: Place): Promise<void> {
 }
 
 /**
- * Every command that changes a plane, or makes or reads files with its secrets, on one that is deployed and stays so in the
- * end. What each of them makes is known to the search before the next one could tell it.
+ * Runs every command that changes a plane, or that writes or reads files with its secrets. The plane is deployed before and
+ * after. The search learns the new secrets of each command before the next command runs.
  *
- * @param from the plane's Kubernetes version: from another than the newest it is upgraded
+ * @param from the plane's Kubernetes version; when it is not the newest, the plane is upgraded
  */
 export async function runEveryChange(place: Place, search: SecretSearch, from: string = newest.patch): Promise<void> {
   const { recipient } = await keyFiles(place, search);
@@ -132,11 +132,11 @@ export async function runEveryChange(place: Place, search: SecretSearch, from: s
     fails(1, 'restore', 'sealed.backup', ...wrong, '--verbose'),
   ]);
   await then(does('restore', 'sealed.backup', ...passphrase, '--verbose'));
-  // What a schedule made outlives the plane.
+  // The claim of a backup schedule outlives the plane.
   await place.cluster.delete({ apiVersion: 'v1', kind: 'PersistentVolumeClaim' }, backupsClaim);
 }
 
-/** A minute of those that print much, or have keys and passphrases in hand. */
+/** The commands for a run of a minute: those that print much or handle keys and passphrases. */
 export async function runInShort(place: Place, search: SecretSearch): Promise<void> {
   await keyFiles(place, search);
   const passphrase = ['--passphrase-file', 'passphrase'];
@@ -160,7 +160,7 @@ export async function runInShort(place: Place, search: SecretSearch): Promise<vo
   await search.collect();
 }
 
-/** What closes backups and the CA's key, in the place's folder; the search knows it from now on. */
+/** Makes the key for backups and for the CA's key in the place's folder, and tells it to the search. */
 async function keyFiles(place: Place, search: SecretSearch): Promise<{ recipient: string }> {
   const write = (file: string, secret: string) => {
     writeFileSync(path.join(place.folder, file), `${secret}\n`, { mode: 0o600 });
@@ -176,7 +176,7 @@ async function keyFiles(place: Place, search: SecretSearch): Promise<{ recipient
 async function runAll(place: Place, steps: Step[]): Promise<void> {
   for (const step of steps) {
     const outcome = await place.run(step.args, { local: step.local });
-    // Without nodes there is no plane that could answer.
+    // Without nodes, no plane can answer.
     if (outcome.code === step.code || !place.hasNodes) continue;
     throw new Error(`${outcome.command} ended with ${outcome.code}:\n${outcome.stdout}${outcome.stderr}`);
   }

@@ -13,10 +13,13 @@ const ballast = (number: number): ConfigMap => ({
   data: { ballast: String(number % 10).repeat(1_000_000) },
 });
 
-/** How many are written while a volume is full: less than etcd's quota, more than a log that it has set aside holds. */
+/**
+ * How many objects are written while a volume is full: less than etcd's quota, and more than the log files that etcd has
+ * allocated before.
+ */
 const largeObjects = 150;
 
-/** After all others, since members stay on the volumes that they get for it. */
+/** This fault comes last, because members keep the small volumes that it gives them. */
 export function volumesFilled(place: Place): PlaneFault[] {
   return [
     volumesFull(place, 'the volume of one member full', (members, random) => [anyOf(members, random)]),
@@ -24,7 +27,10 @@ export function volumesFilled(place: Place): PlaneFault[] {
   ];
 }
 
-/** Somebody's large objects while the file systems of `which` members have no room: what etcd has set aside before is soon used up. */
+/**
+ * Writes large objects while the file systems of the members `which` are full: the log files that etcd has allocated before are
+ * soon used up.
+ */
 function volumesFull(place: Place, name: string, which: (members: Pod[], random: () => number) => Pod[]): PlaneFault {
   return {
     name,
@@ -36,10 +42,10 @@ function volumesFull(place: Place, name: string, which: (members: Pod[], random:
       const hosted = await (await openPlane(place.cluster)).connect();
       try {
         let number = 0;
-        await until('an end of all members whose volumes are full', 120, async () => {
+        await until('the end of all members with full volumes', 120, async () => {
           const pods = await plane.pods('etcd');
           if (!pods.some((pod) => names.has(pod.metadata.name) && isReady(pod))) return true;
-          // Refused when the members that are left are too few.
+          // The write is refused when too few members are left.
           if (number < largeObjects) await hosted.apply(ballast(number++)).catch(() => undefined);
           return undefined;
         });
@@ -52,10 +58,7 @@ function volumesFull(place: Place, name: string, which: (members: Pod[], random:
   };
 }
 
-/**
- * Somebody writes until etcd has no room for more. `status` says so and what to do, and when that was done, writes come
- * back.
- */
+/** Fills etcd to its quota. `status` has to say so and what to do, and after that writes have to succeed again. */
 export function quotaReached(place: Place): PlaneFault {
   return {
     name: "etcd's quota reached",
@@ -63,7 +66,7 @@ export function quotaReached(place: Place): PlaneFault {
       const hosted = await (await openPlane(place.cluster)).connect();
       try {
         const written = await writeUntilFull(hosted);
-        await until('a word of status about it', 60, async () =>
+        await until('status to report it', 60, async () =>
           /etcd is full .*etcd defrag/.test((await place.run(['status'])).stdout) ? true : undefined,
         );
         for (let number = 0; number < written; number++)
@@ -79,7 +82,7 @@ export function quotaReached(place: Place): PlaneFault {
   };
 }
 
-/** @returns how many objects it took */
+/** @returns how many objects were written */
 async function writeUntilFull(hosted: HostedCluster): Promise<number> {
   for (let number = 0; number < 2000; number++)
     try {
@@ -88,5 +91,5 @@ async function writeUntilFull(hosted: HostedCluster): Promise<number> {
       if (error instanceof ApiError && /database space exceeded/.test(error.message)) return number;
       throw error;
     }
-  throw new Error('etcd took 2 GB and is not full');
+  throw new Error('etcd holds 2 GB and its quota is not reached');
 }

@@ -12,16 +12,16 @@ export interface Operation {
   client: number;
   key: string;
   kind: 'put' | 'get' | 'delete';
-  /** What was put, never twice the same, or what was read; empty for an object that is not there. */
+  /** The value that was put or read, empty for an object that is not there. No value is put twice. */
   value: string;
-  /** Whether the object was there just before, by the answer. */
+  /** Whether the object existed before the call, by the answer. */
   found: boolean;
-  /** Microseconds of one clock; `return` is 0 when it is not known whether the server acted. */
+  /** Microseconds of one clock; `return` is 0 when nobody knows whether the server acted on the call. */
   call: number;
   return: number;
 }
 
-/** Lists of keys; `broken` are all whose history has no order, and every lost, stale and resurrected one is among them. */
+/** Lists of keys. `broken` has all keys whose history has no order, with every lost, stale and resurrected key among them. */
 export interface Verdict {
   operations: number;
   unanswered: number;
@@ -34,25 +34,25 @@ export interface Verdict {
 }
 
 export interface Endpoint {
-  /** Where API servers of the plane answer; which of them does, the connection decides. */
+  /** Address of the plane's API servers; each connection reaches one of them. */
   host: string;
   port: number;
   servername: string;
   ca: string;
   client: Credential;
-  /** Of the cluster that is written to. */
+  /** Namespace of the hosted cluster in which the writers work. */
   namespace: string;
 }
 
-/** Calls on a set of shared keys before the next set is taken: short histories are judged quickly. */
+/** Calls on a set of shared keys before the next set follows, because short histories are judged quickly. */
 const callsForKeys = 300;
 const sharedKeys = 3;
-/** What was not answered may have happened at any time since: many of those on one key cannot be judged. */
+/** A call without an answer may take effect at any later time. A key with many of them cannot be judged. */
 const unansweredForKeys = 12;
 
 /**
- * Writers, readers and deleters of ConfigMaps, who note each call with its times and try nothing again: what was not
- * answered stays open. A few keys at a time are shared by all, and each client also makes keys of its own, once.
+ * Clients that write, read and delete ConfigMaps. Each records every call with its times and repeats none: a call without an
+ * answer stays open. All clients share a few keys at a time, and each client also creates its own keys, once.
  */
 export class Writers {
   readonly #endpoint: Endpoint;
@@ -60,7 +60,7 @@ export class Writers {
   /** Answered calls by the address of the API server that answered. */
   readonly servers = new Map<string, number>();
   acknowledged = 0;
-  /** Milliseconds between two acknowledged writes, at most, since it was last set back. */
+  /** Longest time in milliseconds between two acknowledged writes, since it was last set to 0. */
   longestGap = 0;
   #lastWrite = performance.now();
   #epoch = 0;
@@ -78,7 +78,7 @@ export class Writers {
     this.#running = Array.from({ length: clients }, (_, client) => this.#work(client));
   }
 
-  /** Takes new shared keys, so that what one fault left open does not tangle the history of the next. */
+  /** Begins new shared keys, so that the open calls of one fault are not in the history of the next. */
   nextEpoch(): void {
     this.#epoch++;
     this.#inEpoch = 0;
@@ -90,7 +90,7 @@ export class Writers {
     return performance.now() - this.#lastWrite;
   }
 
-  /** Ends the writers, reads every key once more, and gives all that was noted. */
+  /** Ends the writers, reads every key once more, and returns all recorded calls. */
   async stop(): Promise<Operation[]> {
     this.#stopped = true;
     await Promise.all(this.#running);
@@ -112,7 +112,7 @@ export class Writers {
 
   async #work(client: number): Promise<void> {
     for (let count = 0; !this.#stopped; ) {
-      // A new connection may lead to another API server.
+      // A new connection may reach another API server.
       const agent = this.#newAgent();
       const server = await this.#server(agent);
       for (let call = 0; call < 20 && !this.#stopped; call++, count++) {
@@ -124,7 +124,7 @@ export class Writers {
         else if (dice < 5) await this.#call(agent, client, shared, 'delete', '', server);
         else if (dice < 9) await this.#call(agent, client, shared, 'get', '', server);
         else await this.#call(agent, client, `own-${client}-${count}`, 'put', value, server);
-        // Enough calls for a dense history; the box has the plane to run too.
+        // Enough calls for a dense history, and little enough load for the plane on the same box.
         await sleep(30);
       }
       agent.destroy();
@@ -143,7 +143,7 @@ export class Writers {
     });
   }
 
-  /** Which API server a connection has led to: it says itself at what address clients reach it. */
+  /** Which API server a connection has reached: each one tells the address at which clients reach it. */
   async #server(agent: https.Agent): Promise<string | undefined> {
     const answer = await this.#send(agent, 'GET', '/api').catch(() => undefined);
     if (answer?.status !== 200) return undefined;
@@ -153,7 +153,7 @@ export class Writers {
     return serverAddressByClientCIDRs?.[0]?.serverAddress;
   }
 
-  /** @returns undefined for a call on which the server surely did not act, which says nothing */
+  /** @returns undefined for a call on which the server surely did not act */
   async #call(
     agent: https.Agent,
     client: number,
@@ -172,7 +172,7 @@ export class Writers {
       [kind]()
       .catch((error: Error) => error);
     if (answer instanceof Error) {
-      // Who is refused at once does not have to fill the history with it.
+      // Many calls that are refused at once would only fill the history.
       await sleep(100);
       if (neverSent(answer)) return undefined;
     } else if (answer.status < 500) {
@@ -224,12 +224,12 @@ export class Writers {
 const configMap = (name: string, value: string) =>
   JSON.stringify({ apiVersion: 'v1', kind: 'ConfigMap', metadata: { name }, data: { value } });
 
-/** The connection did not come about, so no server has seen the call. */
+/** There was no connection, so no server has seen the call. */
 function neverSent(error: Error & { syscall?: string }): boolean {
   return error.syscall === 'connect' || /before secure TLS connection was established/.test(error.message);
 }
 
-/** Whether it is the object that is not there, by the answer's Status, and not the path. */
+/** Whether the answer's Status says that the object does not exist, as opposed to the path. */
 function isAbsent({ status, body }: { status: number; body: string }, name: string): boolean {
   return status === 404 && (JSON.parse(body) as { details?: { name?: string } }).details?.name === name;
 }

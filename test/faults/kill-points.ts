@@ -12,33 +12,33 @@ export interface KillPoint {
 
 /** Which of the calls a command is killed after. */
 export interface KillExtent {
-  /** At most, evenly spread over all; each kind of command has a default. */
+  /** How many calls at most, at even distances; each kind of command has a default. */
   points?: number;
-  /** Of the sample, how many an earlier run with the same seed has tried. */
+  /** How many calls of the sample an earlier run with the same seed has tried. */
   skip: number;
 }
 
 export interface KillReport {
   command: string;
-  /** Different calls of an undisturbed run. */
+  /** Number of different calls in an undisturbed run. */
   known: number;
-  /** Of those, the ones to be tried. */
+  /** How many of these calls are tried. */
   sample: number;
-  /** How many of the sample this run and those that it went on from have tried: for `--skip`. */
+  /** How many of the sample this run and the runs before it have tried: for `--skip`. */
   next: number;
   tried: number;
   converged: number;
-  /** Of those: left nothing behind, and shared one run again with others like it. */
+  /** How many of these left nothing behind and shared one repeated run. */
   shared: number;
-  /** Points that the run did not come by this time; tried once more, and not counted. */
+  /** Calls that the run did not make this time. They are tried once more, and not counted. */
   missed: string[];
   seconds: number;
   findings: Finding[];
 }
 
 /**
- * The calls of an undisturbed run, each once. What is asked again and again while something is waited for counts twice
- * at most, and the lease's renewals, which come by the clock, do not count.
+ * The calls of an undisturbed run, each once. A call that a wait repeats counts twice at most. Renewals of the Lease do not
+ * count, because they follow the clock.
  */
 export function killPointsOf(calls: Call[]): KillPoint[] {
   return calls
@@ -54,15 +54,15 @@ export const at = (point: KillPoint) => (call: Call) =>
   call.name === point.name && call.occurrence === point.occurrence;
 export const nameOfPoint = ({ name, occurrence }: KillPoint) => (occurrence === 1 ? name : `${name} (${occurrence})`);
 
-/** What an undisturbed run made. */
+/** The state after an undisturbed run. */
 interface Reference {
   calls: Call[];
   state: PlaneState;
 }
 
 /**
- * Kills deploy after each of `count` calls that it makes, and runs it again: the same objects and contents as without
- * the kill, the same CA from the first moment one was stored, nothing left to change after that, and destroy leaves 0.
+ * Kills deploy after each of `count` calls and runs it again. The objects and their contents have to be as without the kill, a
+ * stored CA has to stay, a third run has to change nothing, and destroy has to leave no object.
  */
 export async function killDeploys(
   place: Place,
@@ -74,7 +74,7 @@ export async function killDeploys(
   const all = killPointsOf(reference.calls);
   const report = newReport('deploy', all.length);
   const chosen = shuffled(evenly(all, count, faults.random), faults.random);
-  // Those that leave nothing behind follow each other; one run again at the end stands for all of them.
+  // Kills that leave nothing behind follow each other, so one repeated run at the end is enough for all of them.
   const empty: KillPoint[] = [];
   report.sample = chosen.length;
   report.next = skip;
@@ -104,7 +104,7 @@ export async function killDeploys(
   return { ...report, seconds: (Date.now() - started) / 1000 };
 }
 
-/** Kills destroy after each of `count` calls that it makes; run again it leaves nothing. */
+/** Kills destroy after each of `count` calls. The second run has to leave nothing. */
 export async function killDestroys(
   place: Place,
   { points: count = Number.POSITIVE_INFINITY, skip }: KillExtent,
@@ -136,7 +136,7 @@ export async function killDestroys(
   return { ...report, seconds: (Date.now() - started) / 1000 };
 }
 
-/** All objects of a plane, its pods on their way: what destroy has to do does not depend on whether they came up. */
+/** Applies all objects of a plane and does not wait for its pods, because destroy has the same work either way. */
 async function halfMade(place: Place): Promise<void> {
   const workloads = new Set<string>();
   await place.deploy({
@@ -158,7 +158,7 @@ async function undisturbed(place: Place): Promise<Reference> {
   return { calls: first.calls, state };
 }
 
-/** What a deploy says that it made or changed, in the infra cluster or in the hosted one. */
+/** Lines in which deploy names an object that it made or changed, in the infra cluster or in the hosted cluster. */
 export function changes({ stderr }: Outcome): string[] {
   return stderr.split('\n').filter((line) => /^\S+ ".*" (created|configured)$/.test(line));
 }
@@ -175,11 +175,11 @@ async function expectConvergence(
   const again = await place.deploy();
   if (!place.isDeployed(again)) problems.push(`run again, it ended with ${again.code}`);
   const after = await place.state();
-  if (before.authority !== undefined && after.authority !== before.authority) problems.push('the CA is another one');
+  if (before.authority !== undefined && after.authority !== before.authority) problems.push('the CA has changed');
   problems.push(...difference(reference.state.contents, after.contents));
   const second = await place.deploy();
-  if (!place.isDeployed(second)) problems.push(`the run after it ended with ${second.code}`);
-  problems.push(...changes(second).map((line) => `the run after it changes something: ${line}`));
+  if (!place.isDeployed(second)) problems.push(`the following run ended with ${second.code}`);
+  problems.push(...changes(second).map((line) => `the following run changes something: ${line}`));
   if (problems.length > 0)
     find(report, faults, {
       what: `deploy killed after ${nameOfPoint(point)}: ${problems.join('; ')}`,
@@ -206,12 +206,12 @@ async function expectDestroyed(
   return false;
 }
 
-/** What each object has otherwise, field by field; the contents are those of two PlaneStates. Pure. */
+/** The fields in which the objects of two PlaneStates differ. Pure. */
 export function difference(wanted: string[], found: string[]): string[] {
   const [before, after] = [byName(wanted), byName(found)];
   return [...new Set([...before.keys(), ...after.keys()])].flatMap((name) => {
     if (!after.has(name)) return [`${name} is missing`];
-    if (!before.has(name)) return [`${name} is there, and not after an undisturbed run`];
+    if (!before.has(name)) return [`${name} is there, but not after an undisturbed run`];
     return fieldsThatDiffer(before.get(name), after.get(name)).map((field) => `${name} differs in ${field}`);
   });
 }
@@ -221,7 +221,7 @@ function byName(contents: string[]): Map<string, KubeObject> {
   const named = new Map<string, KubeObject>();
   for (const object of objects) {
     const name = `${object.kind} ${object.metadata.name}`;
-    // Secrets of start files have one name here: one that was left behind must not hide the other.
+    // All Secrets of start files have one name here, so a left one must not hide the other.
     const alike = [...named.keys()].filter((each) => each === name || each.startsWith(`${name} (`)).length;
     named.set(alike === 0 ? name : `${name} (${alike + 1})`, object);
   }
@@ -241,7 +241,7 @@ function fieldsThatDiffer(wanted: unknown, found: unknown, at = ''): string[] {
 
 const isJson = (value: unknown): value is string => typeof value === 'string' && value.startsWith('{');
 
-/** Notes what went wrong, and says it at once: a long run may not come to its end. */
+/** Records a finding and prints it at once, because a long run may be ended early. */
 export function find(report: KillReport, faults: Faults, found: Finding): void {
   report.findings.push(found);
   faults.progress(`WRONG: ${found.what}\n${found.output ?? ''}`);

@@ -85,7 +85,7 @@ async function run(options: Options): Promise<void> {
       found,
     );
   } finally {
-    // What was found until then is told, too, when a part cannot go on.
+    // When a part cannot go on, the findings until then are printed, too.
     const report: FaultReport = {
       seed,
       started: started.toISOString(),
@@ -100,7 +100,7 @@ async function run(options: Options): Promise<void> {
   }
 }
 
-/** A member's death and a cut network cost a bare cluster of this box some time, too. */
+/** The same faults on a bare cluster of this box, for comparison. */
 async function bare(rounds: number, seed: number, minutes: number): Promise<void> {
   const deadline = Date.now() + minutes * 60_000;
   const stop = stopping();
@@ -113,13 +113,13 @@ async function bare(rounds: number, seed: number, minutes: number): Promise<void
     process.stdout.write(`${name}, ${times} times: at most ${longestGap.toFixed(1)} s without an acknowledged write\n`);
 }
 
-/** Ctrl-C or TERM once: what is under way is ended, and the report printed. Twice: at once. */
+/** The first SIGINT or SIGTERM ends the run after the current step and prints the report. The second one ends it at once. */
 function stopping(): AbortSignal {
   const controller = new AbortController();
   for (const signal of ['SIGINT', 'SIGTERM'] as const)
     process.on(signal, () => {
       if (controller.signal.aborted) process.exit(130);
-      reporter.line('ending what is under way');
+      reporter.line('ending after the current step');
       controller.abort();
     });
   return controller.signal;
@@ -149,8 +149,12 @@ function whole(text: string, option: string, least: number): number {
 
 const program = new Command('faults')
   .description('kills, bad servers, writes under faults and a search for secrets, on a sandbox of this box')
-  .option('--seed <N>', 'order and sample by chance, the same for the same number', String(Date.now() % 100_000))
-  .option('--minutes <N>', 'begin nothing new after this time', '60')
+  .option(
+    '--seed <N>',
+    'seed of the random order and sample: the same number gives the same run',
+    String(Date.now() % 100_000),
+  )
+  .option('--minutes <N>', 'start no new step after this time', '60')
   .option('--command <NAME...>', `commands that are killed: ${killedNames.join(', ')}`)
   .option(
     '--points <N>',
@@ -158,23 +162,27 @@ const program = new Command('faults')
   )
   .option('--skip <N>', 'leave out what an earlier run with the same --seed and --points tried of a sample', '0')
   .option('--operation <NAME...>', `operations of the matrix: ${operationNames.join(', ')}`)
-  .option('--triples <N>', 'pairs of those to try: the first killed, the second run, the first run again', '8')
+  .option(
+    '--triples <N>',
+    'how many pairs of these to try: the first is killed, the second runs, the first runs again',
+    '8',
+  )
   .option(
     '--relabelled',
-    'upgrade in the matrix from the newest release under an older number: nothing is built for it',
+    'in the matrix, upgrade from the newest release under an older version number, which needs no build',
   )
-  .option('--servers <N>', 'bad servers to try', '1000')
-  .option('--rounds <N>', 'kills of each component while clients write', '20')
-  .option('--node-deaths <N>', 'deaths of an infra node meanwhile, with everything that anybody has on it', '0')
+  .option('--servers <N>', 'how many bad servers to try', '1000')
+  .option('--rounds <N>', 'how often each component is killed while clients write', '20')
+  .option('--node-deaths <N>', 'how often an infra node dies meanwhile, with all pods on it', '0')
   .option('--full-volumes', 'fill volumes of etcd meanwhile')
   .option('--only <PART...>', `parts to run: ${partNames.join(', ')}`)
   .option(
     '--bare',
     'kill and cut off members of a bare cluster of processes instead, with the same clients, without a sandbox',
   )
-  .option('--json <FILE>', 'write everything measured')
+  .option('--json <FILE>', 'write all results to a file')
   .option('--sandbox <NAME>', 'the sandbox to run on; made when missing, and left up', 'k8sk8s')
-  .option('--namespace <NAME>', 'the namespace to use there; what k8sk8s has in it goes', 'faults')
+  .option('--namespace <NAME>', 'the namespace to use there; all objects of k8sk8s in it are deleted', 'faults')
   .exitOverride()
   .configureOutput({ outputError: () => undefined })
   .action(run);

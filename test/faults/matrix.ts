@@ -7,15 +7,15 @@ import { answer, expectSuccess, mark, problemsOfPlane, rotationProblems, succeed
 import { shuffled } from './random.ts';
 import type { Faults, Finding } from './report.ts';
 
-/** An operation that changes a plane which is there. */
+/** An operation that changes an existing plane. */
 interface Operation {
-  /** @param turn another number each time, for what is to be another each time */
+  /** @param turn a new number each time, for values that have to be new each time */
   args(place: Place, turn: number): string[];
-  /** Brings the plane to where the operation begins; it is awake and available before. */
+  /** Brings the plane, which is awake and available, into the state in which the operation begins. */
   prepare?(place: Place): Promise<void>;
-  /** A second run, which has to follow the first: workers and tokens are given time in between. */
+  /** The second run that completes the operation; between both runs, workers and tokens get time. */
   second?: string[];
-  /** It is not refused on a plane that sleeps, or is meant for one. */
+  /** It is allowed on a plane that sleeps, or is made for one. */
   copesWithSleep?: true;
 }
 
@@ -55,9 +55,9 @@ interface Triple {
 
 export interface MatrixExtent {
   operations: readonly OperationName[];
-  /** Triples to try, of all pairs of those operations. */
+  /** How many triples to try, of all pairs of these operations. */
   triples: number;
-  /** Version that a plane has before `upgrade`. */
+  /** Version of the plane before `upgrade`. */
   from: string;
 }
 
@@ -72,7 +72,7 @@ export interface MatrixReport {
   findings: Finding[];
 }
 
-/** Pairs of different operations in an order of chance, and of each first operation as many as of every other. Pure. */
+/** Pairs of different operations in random order; each operation comes first equally often. Pure. */
 function sampleOf(names: readonly OperationName[], count: number, random: () => number): Triple[] {
   const rows = shuffled(names, random).map((first) =>
     shuffled(
@@ -87,9 +87,9 @@ function sampleOf(names: readonly OperationName[], count: number, random: () => 
 }
 
 /**
- * The matrix "A killed, then B, then A again" over the operations that change a plane. Afterwards the plane is available and
- * healthy, its record has nothing unfinished, no old CA or key is trusted, a deploy changes nothing, and what was written
- * before is there.
+ * The matrix "A killed, then B, then A again" over the operations that change a plane. Afterwards the plane has to be available
+ * and healthy, with nothing unfinished in its record and no old CA or key that is trusted. A deploy has to change nothing, and
+ * all earlier data has to be there.
  */
 export async function runMatrix(place: Place, extent: MatrixExtent, faults: Faults): Promise<MatrixReport> {
   const started = Date.now();
@@ -117,7 +117,7 @@ class Matrix {
   readonly #extent: MatrixExtent;
   readonly #faults: Faults;
   readonly #report: MatrixReport;
-  /** Calls of an undisturbed run. */
+  /** Calls in an undisturbed run. */
   readonly #points = new Map<OperationName, KillPoint[]>();
   #turn = 0;
 
@@ -150,26 +150,29 @@ class Matrix {
     this.#tell(what, problems, killed, runs);
   }
 
-  /** As an administrator runs it again: on a plane that the other operation put to sleep, after having woken it. */
+  /**
+   * Runs the operation again as an administrator would: when the other operation put the plane to sleep, the plane is woken
+   * first.
+   */
   async #again(first: OperationName, args: string[], runs: Outcome[]): Promise<string[]> {
     const operation: Operation = operations[first];
     const { asleep } = (await readRecord(this.#place.cluster))!;
     if (asleep && !operation.copesWithSleep) runs.push(await this.#place.run(['wake']));
     const again = await this.#place.run(args);
     runs.push(again);
-    // Killed when the new key signed already, this is the second run, which waits for tokens of the old one.
+    // When the kill came after the new key had begun to sign, this is the second run, which waits for tokens of the old key.
     return again.code === 0 || (operation.second && anchorOf(again) === 'old-key-needed')
       ? []
       : [`${first} run again ended with ${again.code} (${anchorOf(again)})`];
   }
 
-  /** Wakes the plane, and makes the second run of operations that have one. */
+  /** Wakes the plane, and runs operations that need a second run again. */
   async #finish({ first, between }: Triple, runs: Outcome[]): Promise<string[]> {
     const { asleep } = (await readRecord(this.#place.cluster))!;
     if (asleep) runs.push(await this.#place.run(['wake']));
     for (const name of [first, between]) {
       const { second }: Operation = operations[name];
-      // Where the first was refused, or had only begun, this is the first of two.
+      // When the first run was refused or had only begun, this is the first of two runs.
       for (let run = 0; second && run < 2 && (await this.#problemsOfTrust()).length > 0; run++)
         runs.push(await this.#place.run(second));
     }
@@ -192,7 +195,7 @@ class Matrix {
     ];
   }
 
-  /** Old CAs and keys that are still there. */
+  /** Old CAs and keys that are still trusted. */
   async #problemsOfTrust(): Promise<string[]> {
     const { stage, unfinished } = await keyStatus(this.#place.cluster);
     const encryption = JSON.parse(await answer(this.#place, 'encrypt', 'status', '--output', 'json')) as {
@@ -206,7 +209,7 @@ class Matrix {
     ];
   }
 
-  /** A plane that is awake, of the version before when it is to be upgraded. */
+  /** Makes sure that there is a plane that is awake, with the older version when it is to be upgraded. */
   async #begin({ first, between }: Triple): Promise<void> {
     const record = await readRecord(this.#place.cluster);
     const upgrades = first === 'upgrade' || between === 'upgrade';
@@ -222,7 +225,7 @@ class Matrix {
     await mark(this.#place);
   }
 
-  /** The calls after which an operation can be killed, of an undisturbed run. */
+  /** The calls of an undisturbed run after which an operation can be killed. */
   async #pointsOf(name: OperationName): Promise<KillPoint[]> {
     const known = this.#points.get(name);
     if (known) return known;
@@ -232,7 +235,7 @@ class Matrix {
     const outcome = expectSuccess(await this.#place.run(this.#argsOf(name)));
     if (operation.second) await succeed(this.#place, ...operation.second);
     const all = killPointsOf(outcome.calls);
-    // Before it takes the lock, it has only looked.
+    // Before an operation holds the lock, it has only read.
     const points = all.slice(all.findIndex(({ name: call }) => /infra leases/.test(call)) + 1);
     this.#points.set(name, points);
     this.#faults.progress(`${name}, undisturbed: ${points.length} calls in ${seconds(outcome)}`);
@@ -244,7 +247,7 @@ class Matrix {
   }
 
   #tell(what: string, problems: string[], killed: Outcome, runs: Outcome[]): void {
-    const missed = killed.killedAfter ? '' : ', which it did not come by this time';
+    const missed = killed.killedAfter ? '' : ', a call that it did not make this time';
     const total = runs.reduce((sum, { milliseconds }) => sum + milliseconds, 0);
     const row = `${what}${missed}: ${problems.length === 0 ? 'good' : 'WRONG'} (${Math.round(total / 1000)} s)`;
     this.#report.rows.push(row);
@@ -267,7 +270,7 @@ function anchorOf({ stderr }: Outcome): string | undefined {
   return /docs\/checks\.md#([\w-]+)/.exec(stderr)?.[1];
 }
 
-/** An operation may say no to a plane that another one is about to change, when it says why. */
+/** An operation may refuse a plane that another operation is changing, when it says why. */
 function isRefusal(outcome: Outcome): boolean {
   const refusals = ['plane-asleep', 'upgrade-refused', 'etcd-member', 'restore-unfinished'];
   return outcome.code !== 0 && refusals.includes(anchorOf(outcome) ?? '');

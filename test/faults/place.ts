@@ -20,16 +20,16 @@ import { firstInfra, requireState } from '../../src/sandbox/state.ts';
 import { connectByFile } from '../connect-by-file.ts';
 import { type Call, FaultProxy, type Judge } from './proxy.ts';
 
-/** Where the hosted cluster of a namespace is found: a loopback address of its own, so that the port can be 443. */
+/** Address of a namespace's hosted cluster: a loopback address of its own, so that the port can be 443. */
 function hostedAddress(namespace: string): string {
   const [high, low] = createHash('sha256').update(namespace).digest();
   return `127.83.${high}.${low}`;
 }
 
-/** What a command did: everything that a person would have seen, and every call that it made. */
+/** The result of a command: its output and all its calls. */
 export interface Outcome {
   command: string;
-  /** undefined when the command was killed. */
+  /** Exit code; undefined when the command was killed. */
   code: number | undefined;
   stdout: string;
   stderr: string;
@@ -39,42 +39,45 @@ export interface Outcome {
 }
 
 export interface RunOptions {
-  /** Kills the command with SIGKILL when the server has acted on the call, before the command hears of it. */
+  /** Kills the command with SIGKILL after the server has acted on the call and before the command gets the answer. */
   killAfter?: (call: Call) => boolean;
   judge?: Judge;
   /** Milliseconds; a command that takes longer is killed, which is a failure. */
   limit?: number;
-  /** Milliseconds by which the command takes its clock to be ahead; behind when negative. */
+  /** Milliseconds by which the command's clock is ahead; negative when it is behind. */
   clock?: number;
   /** A command about files, which takes no namespace. */
   local?: boolean;
 }
 
-/** What a namespace holds of k8sk8s. */
+/** The objects of k8sk8s in a namespace. */
 export interface PlaneState {
-  /** Kind and name of each object, the lease left out. */
+  /** Kind and name of each object, without the Lease. */
   names: string[];
-  /** The same with their contents, but for what differs from one plane to the next (identities, addresses, keys). */
+  /** The objects with their contents, but without what differs between two planes of one spec (identities, addresses, keys). */
   contents: string[];
   lease: boolean;
-  /** Who holds the lease; a command that ended gave it back. */
+  /** The holder of the Lease; a command gives it back when it ends. */
   holder: string | undefined;
   /** PEM of the CA. */
   authority: string | undefined;
 }
 
-/** A namespace with its delegated administrator, and a proxy in each way: to the infra cluster and to the hosted one. */
+/**
+ * A namespace with its delegated administrator, and a proxy before each API server: the infra cluster's and the hosted
+ * cluster's.
+ */
 export class Place {
   readonly namespace: string;
   readonly host: string;
   readonly folder: string;
-  /** The delegated administrator's own way, without the proxy: for what the harness looks at. */
+  /** Connection of the delegated administrator without the proxy, for the reads of the harness. */
   readonly cluster: InfraCluster;
   readonly #proxies: FaultProxy[];
-  /** Everything that was printed, for the search for secrets: where it came from and what it was. */
+  /** All output so far with its source, for the search for secrets. */
   readonly heard: { source: string; stream: 'stdout' | 'stderr'; text: string }[] = [];
 
-  /** Where there are none, a deploy has done its part when all is applied that comes before the first waiting, for etcd. */
+  /** Whether the cluster has nodes. Without them, a deploy is complete when it waits for etcd for the first time. */
   readonly hasNodes: boolean;
 
   private constructor(options: {
@@ -124,9 +127,9 @@ export class Place {
     return this.run(['deploy', '-h', this.host, '--verbose', ...without, ...more], options);
   }
 
-  /** Whether a deploy did all that it can here. */
+  /** Whether a deploy did all that is possible here. */
   isDeployed({ code, stderr }: Outcome): boolean {
-    // The first that is waited for is etcd; of a plane that was there already, its pods.
+    // A new plane waits for etcd first, an existing plane for its pods.
     const waiting = /ERROR (etcd did not start|the new pods of .* did not become ready) within 1 s/;
     return this.hasNodes ? code === 0 : code === 1 && waiting.test(stderr);
   }
@@ -135,7 +138,7 @@ export class Place {
     return this.run(['destroy', '--yes', '--verbose'], options);
   }
 
-  /** `k8sk8s …` in the namespace, through both proxies. */
+  /** Runs `k8sk8s …` in the namespace, through both proxies. */
   async run(args: string[], options: RunOptions = {}): Promise<Outcome> {
     const started = performance.now();
     const command = `k8sk8s ${args.join(' ')}`;
@@ -151,7 +154,7 @@ export class Place {
         ...(options.clock !== undefined && { NODE_OPTIONS: `--import=${otherClock(options.clock)}` }),
       },
       stdio: ['ignore', 'pipe', 'pipe'],
-      // Who ends a run with Ctrl-C does not mean the command that is tried.
+      // Ctrl-C ends the harness and must not reach the command under test.
       detached: true,
     });
     for (const proxy of this.#proxies) {
@@ -189,7 +192,7 @@ export class Place {
     return { command, code, stdout, stderr, milliseconds: performance.now() - started, calls, killedAfter };
   }
 
-  /** Looks at the namespace past the proxy. */
+  /** Reads the namespace without the proxy. */
   async state(): Promise<PlaneState> {
     const list = <T extends KubeObject>(apiVersion: string, kind: string) =>
       this.cluster.list<T>({ apiVersion, kind }, { labelSelector: anyPlaneSelector });
@@ -211,7 +214,7 @@ export class Place {
   }
 }
 
-/** A module that shows a program another time of day; timers and TLS go by the machine's. */
+/** A module that gives a program another time of day; timers and TLS keep the machine's clock. */
 function otherClock(milliseconds: number): string {
   const source = `const Real=Date,now=()=>Real.now()+(${milliseconds});globalThis.Date=class extends Real{constructor(...a){a.length?super(...a):super(now())}static now(){return now()}}`;
   return `data:text/javascript;base64,${Buffer.from(source).toString('base64')}`;
@@ -221,12 +224,12 @@ function newFolder(): Promise<string> {
   return mkdtemp(path.join(tmpdir(), 'k8sk8s-faults-'));
 }
 
-/** Only what a plane of the same spec has in common with another. */
+/** The contents that two planes of one spec have in common. */
 function comparable(objects: KubeObject[]): string[] {
   const services = objects.filter(({ kind }) => kind === 'Service') as Service[];
   const replaced: [string | RegExp, string][] = [
     [/plane-[0-9a-f]{10}/g, 'PLANE'],
-    // Start files are named by their content, and that has keys in it.
+    // The names of Secrets with start files follow from their content, which has keys.
     [/\b(kube-apiserver(?:-egress)?)-[0-9a-f]{10}\b/g, '$1-CONTENT'],
     [/pvc-[0-9a-f-]{36}/g, 'VOLUME'],
     [/\d{4}-\d\d-\d\dT[\d:.]+Z/g, 'TIME'],
@@ -253,7 +256,7 @@ function comparable(objects: KubeObject[]): string[] {
     .sort();
 }
 
-/** In front of the infra API server; writes the kubeconfig that leads through it. */
+/** The proxy before the infra API server; writes the kubeconfig that leads through it. */
 async function infraProxy(kubeconfig: string, rewritten: string, namespace: string): Promise<FaultProxy> {
   const config = load(readFileSync(kubeconfig, 'utf8')) as {
     clusters: { cluster: { server: string; 'certificate-authority-data': string } }[];
@@ -303,8 +306,8 @@ async function infraProxy(kubeconfig: string, rewritten: string, namespace: stri
 }
 
 /**
- * In front of the hosted API server, at the host name that the plane is deployed with: it shows the certificate that the
- * plane's Secret has for the API server, which the delegated administrator can read.
+ * The proxy before the hosted API server, at the plane's HOST. It presents the certificate in the API server's Secret, which
+ * the delegated administrator can read.
  */
 async function hostedProxy(cluster: InfraCluster, host: string, ingress: string): Promise<FaultProxy> {
   const clients = new Map<string, Credential>();

@@ -6,15 +6,15 @@ import { trusted } from '../../src/pki/authority.ts';
 import { changes } from './kill-points.ts';
 import type { Outcome, Place } from './place.ts';
 
-/** What somebody would notice of a plane that is not as it has to be. */
+/** Everything that is wrong with a plane, as its administrator would notice it. */
 export async function problemsOfPlane(place: Place): Promise<string[]> {
   const problems: string[] = [];
   const [diff, deploy] = [await place.run(['diff']), await place.deploy()];
   if (diff.code !== 0) problems.push(`diff ended with ${diff.code}: ${diff.stdout}${diff.stderr}`);
-  if (deploy.code !== 0) problems.push(`a deploy after it ended with ${deploy.code}: ${deploy.stderr}`);
-  problems.push(...changes(deploy).map((line) => `a deploy after it changes something: ${line}`));
+  if (deploy.code !== 0) problems.push(`a following deploy ended with ${deploy.code}: ${deploy.stderr}`);
+  problems.push(...changes(deploy).map((line) => `a following deploy changes something: ${line}`));
   const kept = await inHosted(place, (hosted) => hosted.get<Secret>(markKind, markName, 'default'));
-  if (kept?.data?.kept !== markData) problems.push('what was written before it is not there');
+  if (kept?.data?.kept !== markData) problems.push('data from before is not there');
   const left = await inHosted(place, (hosted) =>
     hosted.list<ConfigMap>({ apiVersion: 'v1', kind: 'ConfigMap' }, { namespace: 'kube-system' }),
   );
@@ -27,7 +27,7 @@ const markKind = { apiVersion: 'v1', kind: 'Secret' };
 const markName = 'faults-mark';
 const markData = Buffer.from('written before').toString('base64');
 
-/** A Secret, so that it is read with the keys of before and after. */
+/** The data is a Secret, so that it is encrypted with the keys before and after. */
 export function mark(place: Place): Promise<unknown> {
   const secret: Secret = { ...markKind, metadata: { name: markName, namespace: 'default' }, data: { kept: markData } };
   return inHosted(place, (hosted) => hosted.apply(secret));
@@ -48,7 +48,7 @@ export async function leavesOf(place: Place): Promise<string> {
   return JSON.stringify(Object.values(bundle.leaves).map((leaf) => leaf?.certificate));
 }
 
-/** The certificates of all authorities that are trusted. */
+/** The certificates of all CAs that are trusted. */
 export async function authoritiesOf(place: Place): Promise<string> {
   const { bundle } = await openPlane(place.cluster);
   return JSON.stringify(Object.values(bundle.authorities).map((authority) => authority && trusted(authority)));

@@ -10,7 +10,7 @@ import { firstInfra, type MachineState, requireState } from '../../src/sandbox/s
 import { sandboxUp } from '../../src/sandbox/up.ts';
 import { quietReporter } from '../../src/ui/quiet.ts';
 
-/** Something that happens to a running plane, and is over when its promise is kept. */
+/** A fault of a running plane, which is over when its promise is fulfilled. */
 export interface PlaneFault {
   name: string;
   happen(plane: PlaneOnBox, random: () => number): Promise<void>;
@@ -22,20 +22,20 @@ type ComponentName = (typeof components)[number];
 const podKind = { apiVersion: 'v1', kind: 'Pod' };
 
 /**
- * A plane's pods, as the namespace and as the box has them: the sandbox's machines share the box's kernel, so that a
- * container's process can be killed or stopped past every hook and grace, as the trouble of a machine does it. Only
- * `nodeDies` touches what is not of this plane.
+ * A plane's pods as objects and as processes of this box. The sandbox's machines share the box's kernel, so a container's
+ * process can be killed or stopped without hooks and grace period, as when a machine fails. Only `nodeDies` affects more than
+ * this plane.
  */
 export class PlaneOnBox {
   readonly #cluster: InfraCluster;
   readonly #sandbox: string;
   readonly #podCount: number;
-  /** By the name of the member's pod. */
+  /** By name of the member's pod. */
   readonly #smallVolumes = new Map<string, SmallVolume>();
-  /** Pods that something was done to: how often they had been restarted before, and when it was done. */
+  /** Pods that a fault hit: how often they had been restarted before, and when the fault was. */
   readonly #hurt = new Map<string, { restarts: number; at: number }>();
 
-  /** @param podCount how many pods the plane has when all is well */
+  /** @param podCount how many pods a healthy plane has */
   constructor(cluster: InfraCluster, sandbox: string, podCount: number) {
     this.#cluster = cluster;
     this.#sandbox = sandbox;
@@ -49,7 +49,7 @@ export class PlaneOnBox {
     return items.filter(({ metadata }) => metadata.deletionTimestamp === undefined);
   }
 
-  /** Ends the component's process in each of the pods at once. */
+  /** Kills the component's process in all of the pods at the same moment. */
   kill(pods: Pod[]): void {
     for (const pod of pods) {
       this.#note(pod);
@@ -70,9 +70,12 @@ export class PlaneOnBox {
     for (const pod of pods) this.#note(pod);
   }
 
-  /** Drops all packets of these TCP ports that leave or reach a pod, in its own network namespace, which ends with it. */
+  /**
+   * Drops all packets from and to these TCP ports of a pod, in the pod's own network namespace, so that the rules end with the
+   * pod.
+   */
   async cut(pod: Pod, ports: number[]): Promise<() => Promise<void>> {
-    // The one process of a pod that lives as long as its network, whatever its containers do meanwhile.
+    // The pause process lives as long as the pod's network, whatever the other containers do.
     const holder = String(processOf(pod, 'pause'));
     const inPod = (...rest: string[]) => run('nsenter', ['-t', holder, '-n', 'iptables', '-w', ...rest]);
     for (const chain of ['INPUT', 'OUTPUT'])
@@ -83,10 +86,7 @@ export class PlaneOnBox {
     };
   }
 
-  /**
-   * Waits until every pod is ready, and every one that something was done to has begun again. A kubelet waits longer
-   * and longer before it starts a container anew; a pod that it lets wait is replaced, as an administrator would do.
-   */
+  /** Waits until every pod is ready, and every pod that a fault hit was restarted; deletes one whose restart the kubelet delays. */
   async whole(seconds = 300): Promise<void> {
     let last = '';
     try {
@@ -98,20 +98,20 @@ export class PlaneOnBox {
             await this.#cluster.delete(podKind, pod.metadata.name, pod.metadata.uid);
         const begunAgain = pods.every((pod) => {
           const before = this.#hurt.get(pod.metadata.uid!);
-          // After a machine's death its kubelet counts from the beginning.
+          // The kubelet of a machine that died counts restarts from 0 again.
           return !before || restarts(pod) > before.restarts || startOf(pod) > before.at;
         });
         return (pods.length === this.#podCount && begunAgain && pods.every(isReady)) || undefined;
       });
     } catch {
-      throw new Error(`the plane is not whole again after ${seconds} s: ${last}`);
+      throw new Error(`not all pods of the plane are ready after ${seconds} s: ${last}`);
     }
     this.#hurt.clear();
   }
 
   /**
-   * The volumes of members with a size of their own: the sandbox's are folders of their machine, which nothing limits.
-   * A member is restarted onto another file system with the same content, and stays there.
+   * Volumes of members with a limited size. The sandbox's volumes are folders of a machine without a limit, so a member is
+   * restarted with a file system of its own that has the same content, and keeps it.
    */
   async smallVolumes(members: Pod[]): Promise<SmallVolume[]> {
     for (const member of members) {
@@ -128,7 +128,7 @@ export class PlaneOnBox {
     const pid = processOf(member);
     const machine = this.#machine(member.spec.nodeName!);
     const folder = `/opt/local-path-provisioner/${volumeOf(pid)}`;
-    // The machine's own view of it, which the box's does not have.
+    // The mount exists in the machine's mount namespace, and not in the box's.
     const seen = `/proc/${machine.init!.pid}/root${folder}`;
     this.signal(member, 'SIGSTOP');
     await inside(machine, ['mount', '-t', 'tmpfs', '-o', `size=${smallVolumeMegabytes}m`, 'tmpfs', folder]);
@@ -140,7 +140,7 @@ export class PlaneOnBox {
     });
     const ballast = path.join(seen, 'ballast');
     return {
-      // dd ends with "no space left on device", which is what it is there for.
+      // dd has to end with "no space left on device".
       fill: () =>
         run('dd', ['if=/dev/zero', `of=${ballast}`, 'bs=64k']).then(
           () => undefined,
@@ -151,12 +151,12 @@ export class PlaneOnBox {
     };
   }
 
-  /** Gives members their old volumes, which lack what was written since: only for a plane that is about to go. */
+  /** Gives members their old volumes, which lack all later writes: only for a plane that is destroyed next. */
   async close(): Promise<void> {
     for (const volume of this.#smallVolumes.values()) await volume.takeBack();
   }
 
-  /** Ends everything on the machine of a node at once, and starts it again `seconds` later. */
+  /** Kills all processes on the machine of a node, and starts the machine again `seconds` later. */
   async nodeDies(name: string, seconds: number): Promise<void> {
     for (const pod of await this.pods()) if (pod.spec.nodeName === name) this.#note(pod);
     process.kill(this.#machine(name).init!.pid, 'SIGKILL');
@@ -176,7 +176,7 @@ export class PlaneOnBox {
   }
 }
 
-/** As large as the claim says. */
+/** As large as the claim. */
 const smallVolumeMegabytes = 1024;
 
 interface SmallVolume {
@@ -188,14 +188,14 @@ interface SmallVolume {
 export const isReady = ({ status }: Pod) =>
   status?.conditions?.some(({ type, status: value }) => type === 'Ready' && value === 'True') === true;
 
-/** When the last of its containers began, milliseconds. */
+/** When the last container of the pod started, milliseconds. */
 const startOf = ({ status }: Pod) =>
   Math.max(...(status?.containerStatuses ?? []).map(({ state }) => Date.parse(state?.running?.startedAt ?? '') || 0));
 
 const restarts = ({ status }: Pod) =>
   (status?.containerStatuses ?? []).reduce((sum, { restartCount }) => sum + restartCount, 0);
 
-/** The process of a pod's component, in the box's numbers: a container's cgroup carries the UID of its pod. */
+/** The PID on this box of a pod's component: the name of a container's cgroup has the UID of its pod. */
 function processOf({ metadata }: Pod, program = metadata.labels?.['app.kubernetes.io/name'] ?? ''): number {
   const pid = readdirSync('/proc').find((entry) => {
     try {
@@ -212,7 +212,7 @@ function processOf({ metadata }: Pod, program = metadata.labels?.['app.kubernete
   return Number(pid);
 }
 
-/** The folder's name of the volume that a process has at /var/lib/etcd: proc_pid_mountinfo(5), fields 4 and 5. */
+/** The folder of the volume that a process has at /var/lib/etcd: proc_pid_mountinfo(5), fields 4 and 5. */
 function volumeOf(pid: number): string {
   for (const line of readFileSync(`/proc/${pid}/mountinfo`, 'utf8').split('\n')) {
     const [, , , root, mountPoint] = line.split(' ');
@@ -230,7 +230,7 @@ const killed = (component: ComponentName): PlaneFault => ({
   happen: async (plane, random) => plane.kill([anyOf(await plane.pods(component), random)]),
 });
 
-/** Long enough for the others to choose another leader, too short for the kubelet to give the container up. */
+/** Long enough for the other members to elect a leader, and too short for the kubelet to restart the container. */
 export const someSeconds = (random: () => number) => sleep(2000 + random() * 10_000);
 
 const paused = (component: ComponentName): PlaneFault => ({
@@ -256,10 +256,10 @@ const cutOff = (name: string, component: ComponentName, ports: number[]): PlaneF
   },
 });
 
-/** What is killed one at a time: the rest of a plane with several of each goes on meanwhile. */
+/** Faults of one pod at a time: the other pods of the component go on. */
 export const kills: PlaneFault[] = components.map(killed);
 
-/** Everything else that passes, and that hurts nobody but the plane. */
+/** All other faults that end by themselves and affect this plane alone. */
 export const otherFaults: PlaneFault[] = [
   paused('etcd'),
   paused('kube-apiserver'),
@@ -276,7 +276,7 @@ export const otherFaults: PlaneFault[] = [
   },
 ];
 
-/** Takes along whatever else runs on the machine, whoever it belongs to. */
+/** This fault also ends all other pods on the machine. */
 export const nodeDeath: PlaneFault = {
   name: 'an infra node dead for 20 s',
   happen: async (plane, random) => plane.nodeDies(anyOf(await plane.nodes(), random), 20),

@@ -4,13 +4,13 @@ import { ApiError, ConnectionError } from '../../src/kube/errors.ts';
 import type { InfraCluster } from '../../src/kube/infra-cluster.ts';
 import type { Pod } from '../../src/kube/objects.ts';
 
-/** Milliseconds: a container that has come and gone with its pod within this time is not heard. */
+/** Milliseconds: the log of a container is missed when its pod begins and ends within this time. */
 const lookEvery = 200;
 
-/** The logs of all containers of a namespace, from their first line on, also of pods that live for a moment. */
+/** Follows the logs of all containers of a namespace from their first line on, also of pods that live for a moment. */
 export class PodLogs {
   readonly #cluster: InfraCluster;
-  /** By `POD/CONTAINER`, those of a container that was restarted one after the other. */
+  /** By `POD/CONTAINER`; the logs of a restarted container follow each other. */
   readonly #texts = new Map<string, string>();
   readonly #followed = new Map<string, Promise<void>>();
   readonly #stop = new AbortController();
@@ -21,9 +21,9 @@ export class PodLogs {
     this.#looking = this.#look();
   }
 
-  /** Ends the following. @returns what was logged, by `POD/CONTAINER`; at the last all that was written a second before */
+  /** Stops. @returns the logs by `POD/CONTAINER`, with at least all lines that are older than a second */
   async end(): Promise<Map<string, string>> {
-    // What was just written is on its way.
+    // The last lines are still being sent.
     await sleep(1000);
     this.#stop.abort();
     await this.#looking;
@@ -53,7 +53,7 @@ export class PodLogs {
       const stream: Readable = await this.#cluster.followLog(pod, { container, signal: this.#stop.signal });
       for await (const chunk of stream) add(String(chunk));
     } catch (error) {
-      // It went with its pod, or we do not listen any more.
+      // The container is gone with its pod, or the run is over.
       const gone = error instanceof ApiError || error instanceof ConnectionError;
       if (!gone && !this.#stop.signal.aborted && (error as NodeJS.ErrnoException).code !== 'ECONNRESET') throw error;
     }

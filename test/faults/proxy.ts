@@ -8,38 +8,38 @@ import type { Credential } from '../../src/pki/issue.ts';
 
 /** One call that passed through a proxy. */
 export interface Call {
-  /** From 1 on, in the order in which calls came. */
+  /** Number of the call, from 1. */
   number: number;
   api: 'infra' | 'hosted';
   method: string;
-  /** Without the query. */
+  /** Path without the query. */
   path: string;
   query: URLSearchParams;
-  /** Watches and followed logs: the answer goes on for as long as the client wants. */
+  /** A watch or a followed log: its answer has no end. */
   streaming: boolean;
-  /** `PATCH infra secrets/etcd`: the same for the same call of another run. */
+  /** `PATCH infra secrets/etcd`: the same call of another run has the same name. */
   name: string;
-  /** How often a call of this name had come before, plus 1. */
+  /** Number among the calls of this name, from 1. */
   occurrence: number;
 }
 
-/** What happens to a call instead of passing it on and its answer back. */
+/** What happens to a call in place of normal forwarding. */
 export type Fault =
   /** Answered here; the server never sees the call. `retryAfter` in seconds. */
   | { kind: 'answer'; status: number; reason?: string; retryAfter?: number }
-  /** Passed on after so many milliseconds. */
+  /** Forwarded after so many milliseconds. */
   | { kind: 'slow'; milliseconds: number }
-  /** Passed on, and acted on; the connection ends in the middle of the answer's body. */
+  /** Forwarded, and the server acts on it; the connection ends in the middle of the answer's body. */
   | { kind: 'cut' }
-  /** Passed on, and acted on; half of the body comes as if it were all. */
+  /** Forwarded, and the server acts on it; half of the body is sent as if it were whole. */
   | { kind: 'short' }
-  /** Passed on, and acted on; the connection ends before the answer. */
+  /** Forwarded, and the server acts on it; the connection ends before the answer. */
   | { kind: 'lost' }
   /** The connection ends, and the server never sees the call. */
   | { kind: 'refused' }
-  /** A page of something that is no API server, with status 200. */
+  /** A web page with status 200, as from something other than an API server. */
   | { kind: 'page' }
-  /** A watch that begins and is told 410 Gone in its first event. */
+  /** A watch whose first event is 410 Gone. */
   | { kind: 'gone' };
 
 export interface Upstream {
@@ -55,16 +55,19 @@ export interface ProxyOptions {
   address: string;
   /** 0 for any free one. */
   port: number;
-  /** Asked at each new connection: the certificate to show, and where calls go; undefined refuses the connection. */
+  /**
+   * Called for each new connection: returns the certificate to present and the server for its calls; undefined refuses the
+   * connection.
+   */
   open(): Promise<{ serving: Credential; upstream: Upstream } | undefined>;
 }
 
-/** Called for each call before it is passed on. */
+/** Called for each call before it is forwarded. */
 export type Judge = (call: Call) => Fault | undefined;
 
 /**
- * A man in the middle between the CLI and an API server, with a certificate of its own and the client's rights
- * upstream: it counts calls, and can do to any of them what bad networks and servers do.
+ * A man in the middle between the CLI and an API server, with its own certificate and the client's credentials upstream. It
+ * counts calls, and can disturb each of them as bad networks and servers do.
  */
 export class FaultProxy {
   readonly #options: ProxyOptions;
@@ -73,7 +76,9 @@ export class FaultProxy {
   #agent: { agent: https.Agent; upstream: Upstream } | undefined;
   calls: Call[] = [];
   judge: Judge = () => undefined;
-  /** Called when the server has acted on a call, before the client hears of it, which it never does when this is false. */
+  /**
+   * Called when the server has acted on a call, before the client gets the answer. When it returns false, the client gets none.
+   */
   acted: (call: Call) => boolean = () => true;
 
   private constructor(options: ProxyOptions) {
@@ -110,7 +115,7 @@ export class FaultProxy {
     return (this.#server.address() as AddressInfo).port;
   }
 
-  /** Forgets calls, faults and the server behind: the next call is the first of a new run. */
+  /** Forgets calls, faults and the server: the next call is the first of a new run. */
   reset(): void {
     this.calls = [];
     this.judge = () => undefined;
@@ -130,7 +135,7 @@ export class FaultProxy {
   async #secure(done: (error: Error | null, context?: tls.SecureContext) => void): Promise<void> {
     try {
       const opened = await this.#options.open();
-      if (!opened) return done(new Error('nothing behind this proxy yet'));
+      if (!opened) return done(new Error('this proxy has no server yet'));
       done(null, tls.createSecureContext({ key: opened.serving.key, cert: opened.serving.certificate }));
     } catch (error) {
       done(error as Error);
@@ -177,13 +182,13 @@ export class FaultProxy {
     } else response.end(content);
   }
 
-  /** exec and port-forward: a WebSocket, both ways of which are passed on as they are once the server has agreed. */
+  /** exec and port-forward use a WebSocket: after the server has accepted it, bytes are forwarded unchanged both ways. */
   async #converse(request: http.IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
     const call = this.#count(request);
     if (this.judge(call)) return void socket.destroy();
     const { agent, upstream } = await this.#way();
     const outgoing = https.request({
-      // A connection of the pool would be lost to it once it speaks another protocol.
+      // A connection with another protocol cannot go back into the pool, so this one is new.
       agent: new https.Agent({ ...agent.options, keepAlive: false }),
       host: upstream.host,
       port: upstream.port,
@@ -220,7 +225,7 @@ export class FaultProxy {
       api,
       url.pathname
         .replace(/^\/apis?\/(.*\/namespaces\/[^/]+\/)?/, '')
-        // A Deployment's pods have other names in the next run.
+        // Pods of a Deployment have other names in the next run.
         .replace(/^(pods\/.+?)-[a-z0-9]+-[a-z0-9]{5}(?=\/|$)/, '$1'),
       url.searchParams.has('dryRun') ? '(dry run)' : '',
     ]
@@ -286,7 +291,7 @@ function answer(response: http.ServerResponse, fault: Extract<Fault, { kind: 'an
     kind: 'Status',
     apiVersion: 'v1',
     status: 'Failure',
-    message: `made up by the fault harness (${fault.status})`,
+    message: `answer of the fault harness (${fault.status})`,
     reason: fault.reason ?? reasons[fault.status] ?? '',
     code: fault.status,
   };

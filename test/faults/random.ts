@@ -1,4 +1,4 @@
-/** A generator of numbers in [0, 1) that gives the same ones for the same seed (mulberry32). */
+/** A generator of numbers in [0, 1): the same seed gives the same numbers (mulberry32). */
 export function seededRandom(seed: number): () => number {
   let state = seed >>> 0;
   return () => {
@@ -18,7 +18,7 @@ export function shuffled<T>(items: readonly T[], random: () => number): T[] {
   return result;
 }
 
-/** `count` of the items at even distances, the first at a place that `random` chooses; all when there are no more. */
+/** `count` items at even distances, beginning at a random place; all items when there are no more. */
 export function evenly<T>(items: readonly T[], count: number, random: () => number): T[] {
   if (count >= items.length) return [...items];
   const step = items.length / count;

@@ -1,19 +1,19 @@
-/** Something that did not go as it has to. */
+/** Something that went wrong. */
 export interface Finding {
   what: string;
-  /** What was printed, or what was found. */
+  /** The output, or the evidence. */
   output?: string;
 }
 
-/** What every part of a run gets: its chance, its time, and somebody who listens. */
+/** What every part of a run gets: random numbers, a time limit, and a receiver of progress. */
 export interface Faults {
   random: () => number;
-  /** Whether the time of this run has passed: what is under way is ended, nothing new is begun. */
+  /** Whether the time of this run has passed: the current step is completed, and no new one begins. */
   isOver(): boolean;
   progress(text: string): void;
 }
 
-/** A part of a run, for the report: the figures as a line each, and what went wrong. */
+/** A part of a run, for the report: its figures, one on a line, and its findings. */
 export interface Part {
   name: string;
   figures: string[];
@@ -27,7 +27,7 @@ export interface FaultReport {
   seconds: number;
   machine: string;
   parts: Part[];
-  /** Everything measured, by part. */
+  /** All results, by part. */
   details: Record<string, unknown>;
 }
 

@@ -20,19 +20,19 @@ export interface Extent {
   parts: readonly PartName[];
   kills: KillExtent & { commands: readonly KilledName[]; random(): () => number };
   matrix: MatrixExtent & { random(): () => number };
-  /** Bad servers, at most. */
+  /** How many bad servers at most. */
   servers: number;
   /** How often each component of a plane is killed while clients write to it. */
   rounds: number;
-  /** How often an infra node dies meanwhile, with everything on it. */
+  /** How often an infra node dies meanwhile, with all pods on it. */
   nodeDeaths: number;
   /** Whether volumes of etcd are filled meanwhile. */
   fullVolumes: boolean;
 }
 
 /**
- * Runs the chosen parts one after the other, on one namespace that is empty before and after, and adds each to what is
- * given as soon as it has ended.
+ * Runs the chosen parts one after the other, on one namespace that is empty before and after, and adds the result of each part
+ * as soon as the part has ended.
  */
 export async function runFaults(
   place: Place,
@@ -48,7 +48,7 @@ export async function runFaults(
   if (extent.parts.includes('kills'))
     for (const name of extent.kills.commands) {
       if (faults.isOver()) break;
-      // Of its own, so that a sample does not depend on what was run before.
+      // Each part has its own random numbers, so that a sample does not depend on the parts before.
       const report = await kill(place, name, extent.kills, { ...faults, random: extent.kills.random() });
       details[`${name} killed`] = report;
       parts.push(partOf(report));
@@ -64,8 +64,8 @@ export async function runFaults(
     parts.push({
       name: 'bad servers between the CLI and the infra API',
       figures: [
-        `${report.tried} commands: ${report.succeeded} succeeded, ${report.stoppedClearly} stopped with a clear word`,
-        `${report.recovered} of ${report.rows.length} planes mended and taken away once the server was good again`,
+        `${report.tried} commands: ${report.succeeded} succeeded, ${report.stoppedClearly} stopped with a clear error`,
+        `${report.recovered} of ${report.rows.length} planes completed and destroyed when the server was good again`,
         ...report.rows.map(({ server, deploy, destroy }) => `${server}: deploy ${deploy}; destroy ${destroy}`),
       ],
       findings: report.findings,
@@ -93,7 +93,7 @@ export async function runFaults(
     const report = await search.report();
     details.secrets = report;
     parts.push({
-      name: 'secrets in what is said',
+      name: 'secrets in output',
       figures: [
         `${report.findings.length} found: ${report.needles} keys and tokens looked for in ${report.texts} texts of ${Math.round(report.characters / 1000)} kB (output, events, logs of ${report.logs.length} containers) and ${report.processes} command lines`,
       ],
@@ -118,7 +118,7 @@ function partOf(report: KillReport): Part {
       ...(report.next < report.sample
         ? [`${report.next} of the sample's ${report.sample} tried so far: --skip ${report.next} goes on`]
         : []),
-      ...(report.missed.length > 0 ? [`not come by this time: ${report.missed.join(', ')}`] : []),
+      ...(report.missed.length > 0 ? [`calls that were not made this time: ${report.missed.join(', ')}`] : []),
     ],
     findings: report.findings,
     seconds: report.seconds,
@@ -127,7 +127,7 @@ function partOf(report: KillReport): Part {
 
 function partOfMatrix(report: MatrixReport): Part {
   return {
-    name: 'an operation killed, another one run, and the first again',
+    name: 'an operation is killed, another one runs, and the first runs again',
     figures: [
       `${report.tried} of ${report.pairs} pairs tried, ${report.good} good`,
       `${(report.seconds / Math.max(1, report.tried)).toFixed(1)} s a triple`,
@@ -142,10 +142,10 @@ function partOfMatrix(report: MatrixReport): Part {
 function partOfWrites(report: AcknowledgedReport): Part {
   const servers = Object.entries(report.servers).map(([server, calls]) => `${calls} by ${server}`);
   return {
-    name: 'acknowledged writes while things happen to a plane of three members and two of everything else',
+    name: 'acknowledged writes under faults, with three members of etcd and two pods of every other component',
     figures: [
       `${report.acknowledged} writes acknowledged: ${report.lost.length} lost, ${report.stale.length} reads stale, ${report.resurrected.length} deleted objects back`,
-      `${report.operations} calls on ${report.keys} keys judged, ${report.broken.length} keys without an order that fits, ${report.undecided.length} undecided; ${report.unanswered} calls without an answer`,
+      `${report.operations} calls on ${report.keys} keys judged, ${report.broken.length} keys without a possible order, ${report.undecided.length} undecided; ${report.unanswered} calls without an answer`,
       `answered: ${servers.join(', ')}`,
       ...Object.entries(report.faults).map(
         ([name, { times, longestGap }]) =>
@@ -159,7 +159,7 @@ function partOfWrites(report: AcknowledgedReport): Part {
 
 function partOfClock(report: ClockReport): Part {
   return {
-    name: 'every certificate ended while clients write',
+    name: 'all certificates end while clients write',
     figures: [
       `${report.acknowledged} writes acknowledged, ${report.before} of them before the end: ${report.lost.length} lost, ${report.stale.length} reads stale, ${report.resurrected.length} deleted objects back`,
       `writes came back ${report.back?.toFixed(1) ?? 'not within 60'} s after deploy ${report.back === undefined ? 'had ended' : 'began'}`,

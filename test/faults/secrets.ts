@@ -9,13 +9,13 @@ import type { Place } from './place.ts';
 import { PodLogs } from './pod-logs.ts';
 import type { Finding } from './report.ts';
 
-/** A secret that is looked for, in a form in which it could show up. */
+/** A secret to search for, in one of the forms in which it can appear. */
 interface Needle {
   name: string;
   text: string;
 }
 
-/** Secrets of every kind, whoever they belong to: PEM keys, and JSON web tokens with a signature. */
+/** Patterns of secrets of any owner: PEM keys, and JSON web tokens with a signature. */
 const patterns: [string, RegExp][] = [
   ['a private key', /-----BEGIN [A-Z ]*PRIVATE KEY-----/],
   ['a JSON web token', /\beyJ[\w-]{15,}\.eyJ[\w-]{15,}\.[\w-]{20,}/],
@@ -23,29 +23,29 @@ const patterns: [string, RegExp][] = [
   ['an age identity', /AGE-SECRET-KEY-1[A-Z0-9]{20,}/],
 ];
 
-/** What a search found, and what it searched. */
+/** Result of a search, and its extent. */
 export interface SecretReport {
-  /** Secrets looked for. */
+  /** How many secrets were searched for. */
   needles: number;
   texts: number;
   characters: number;
-  /** Command lines of processes looked at. */
+  /** How many command lines of processes were searched. */
   processes: number;
-  /** Containers that logged something: `POD/CONTAINER`, in the hosted cluster `NAMESPACE/POD/CONTAINER`. */
+  /** Containers with logs: `POD/CONTAINER`, in the hosted cluster `NAMESPACE/POD/CONTAINER`. */
   logs: string[];
   findings: Finding[];
 }
 
-/** Output that is there to hand a secret out: it is the command's answer, and goes to stdout only. */
+/** Output that contains a secret on purpose: the result of the command, on stdout only. */
 const meantToBeSecret =
   /^k8sk8s (kubeconfig --output -|token create|user create|backup create - |deploy.*--with-secrets)/;
 
-/** Where things are said: a place of faults, or anything that has as much of one. */
+/** Source of output: a place of faults, or a part of one. */
 type Searched = Pick<Place, 'cluster' | 'folder' | 'hasNodes' | 'heard'>;
 
 /**
- * Searches everything that was said for the secrets of every plane that there was. Collect before a plane is destroyed
- * or changed; texts are searched at the end.
+ * Searches all output for the secrets of every plane of the run. Call `collect` before a plane is destroyed or changed; the
+ * texts are searched at the end.
  */
 export class SecretSearch {
   readonly #place: Searched;
@@ -59,7 +59,7 @@ export class SecretSearch {
     this.#place = place;
   }
 
-  /** Looks at the command lines of all processes of this box, every 200 ms until `report`. */
+  /** Reads the command lines of all processes of this box, every 200 ms until `report`. */
   watchProcesses(): void {
     this.#watching ??= setInterval(() => {
       for (const pid of readdirSync('/proc').filter((entry) => /^\d+$/.test(entry))) {
@@ -76,24 +76,24 @@ export class SecretSearch {
     }, 200);
   }
 
-  /** Listens to all pods of the namespace until `report`. */
+  /** Follows the logs of all pods of the namespace until `report`. */
   watchPods(): void {
     this.#logs ??= new PodLogs(this.#place.cluster);
   }
 
-  /** What is said elsewhere: `source` tells where. */
+  /** Adds text from another source, which `source` names. */
   hear(source: string, text: string): void {
     this.#texts.push({ source, text });
   }
 
-  /** A secret that no cluster holds. */
+  /** Adds a secret that is in no cluster. */
   need(name: string, secret: string): void {
     this.#add(name, secret);
   }
 
   /**
-   * Remembers the plane's secrets, and what events, pods' specs and ConfigMaps say now, the record among them; of a plane with
-   * pods, what pods in the hosted cluster do, too.
+   * Records the plane's secrets, and the present events, pod specs and ConfigMaps with the plane's record; for a plane that
+   * runs, also the pods in its hosted cluster.
    */
   async collect(): Promise<void> {
     const { cluster, folder, hasNodes } = this.#place;
@@ -133,7 +133,7 @@ export class SecretSearch {
     }
   }
 
-  /** A container that does not run yet says nothing. */
+  /** A container that does not run yet has no log. */
   async #hearHosted({ transport }: HostedCluster, { metadata, status }: Pod): Promise<void> {
     const path = `/api/v1/namespaces/${metadata.namespace}/pods/${metadata.name}/log`;
     for (const { name, state } of [...(status?.initContainerStatuses ?? []), ...(status?.containerStatuses ?? [])])
@@ -144,13 +144,13 @@ export class SecretSearch {
         );
   }
 
-  /** Searches, and ends the watches of processes and pods. */
+  /** Ends the watches of processes and pods, and searches. */
   async report(): Promise<SecretReport> {
     clearInterval(this.#watching);
     for (const [container, text] of (await this.#logs?.end()) ?? []) this.hear(`log of ${container}`, text);
     const texts = [
       ...this.#texts,
-      // stdout comes before stderr, and only stdout may be meant for a secret.
+      // stdout comes before stderr, and only stdout may contain a secret on purpose.
       ...this.#place.heard.filter(({ source, stream }) => !(stream === 'stdout' && meantToBeSecret.test(source))),
     ];
     const findings = texts.flatMap(({ source, text }) => [
@@ -158,7 +158,7 @@ export class SecretSearch {
         .filter((needle) => text.includes(needle.text))
         .map((needle): Finding => ({ what: `${needle.name} is in: ${source}` })),
       ...patterns
-        // Programs of others run on this box too.
+        // Other people's programs run on this box, too.
         .filter(([, pattern]) => !source.startsWith('command line') && pattern.test(text))
         .map(([name]): Finding => ({ what: `${name} is in: ${source}` })),
     ]);
@@ -178,12 +178,12 @@ export class SecretSearch {
     };
   }
 
-  /** What is secret in a file: a key as its PEM, and as the base64 of that, which is how Secrets and kubeconfigs carry it. */
+  /** The secrets in a file: a key as PEM, and as base64 of the PEM, the form in Secrets and kubeconfigs. */
   #need(name: string, data: string, file: string): void {
     const text = Buffer.from(data, 'base64').toString('utf8');
     if (file.endsWith('.key')) {
       this.#add(`${name} in base64`, data.slice(60, 120));
-      // A line that does not begin with what all keys of a kind begin with.
+      // A line after the beginning that all keys of one type share.
       this.#add(name, text.split('\n')[2] ?? '');
     } else if (file === 'encryption.yaml')
       for (const [, key] of text.matchAll(/secret: (\S+)/g)) this.#add(`key in ${name}`, key!);
@@ -206,7 +206,7 @@ export class SecretSearch {
     if (text.length >= 12) this.#needles.set(text, { name, text });
   }
 
-  /** The same command line again and again is one text. */
+  /** A command line that is seen several times is one text. */
   #compact(): void {
     const seen = new Set<string>();
     for (let index = this.#texts.length - 1; index >= 0; index--) {
