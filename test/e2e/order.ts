@@ -11,6 +11,7 @@ export const order = [
   // Compares a deploy with bare processes, so it comes before the infra cluster has much to look after.
   'bench',
 
+  'sandbox',
   'failures',
   'live-changes',
   'availability',
