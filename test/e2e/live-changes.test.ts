@@ -22,6 +22,7 @@ beforeAll(async () => {
 });
 
 afterAll(async () => {
+  await sandboxCommand(['join', '--leave', '-n', home.name], home);
   await home.k8sk8s('destroy', '--yes');
 });
 
@@ -162,6 +163,5 @@ test.runIf(process.env.K8SK8S_TEST === 'all')(
     );
     expect(JSON.parse((await home.k8sk8s('status', '--output', 'json')).stdout)).toMatchObject({ earlierHosts: [] });
     succeeded(await home.k8sk8s('diff'));
-    await sandboxCommand(['join', '--leave', '-n', home.name], home);
   },
 );
