@@ -15,8 +15,8 @@ import {
   addPlaneCommand,
   type ConnectionOptions,
   changing,
-  connect,
   outputOption,
+  withInfra,
 } from './options/connection.ts';
 import { print } from './options/print.ts';
 
@@ -67,14 +67,11 @@ function addStageOptions(command: Command): Command {
 }
 
 async function status(options: ConnectionOptions & { output: 'text' | 'wide' | 'json' }): Promise<void> {
-  const cluster = connect(options);
-  try {
+  await withInfra(options, async (cluster) => {
     const certificates = await certificateStatus(cluster);
     print(options, certificates, () => render(certificates, options.output === 'wide'));
     if (certificates.some(({ nearItsEnd }) => nearItsEnd)) process.exitCode = 1;
-  } finally {
-    await cluster.close();
-  }
+  });
 }
 
 /** Pure. */

@@ -14,11 +14,11 @@ import {
   addConnectionOptions,
   addOutputOptions,
   type ConnectionOptions,
-  connect,
   interruption,
   outputOption,
   parseDuration,
   reporterOf,
+  withInfra,
 } from './options/connection.ts';
 import { parseLifetime } from './options/lifetime.ts';
 import { print } from './options/print.ts';
@@ -75,8 +75,7 @@ async function run(command: Command): Promise<void> {
   const options: DeployOptions = { ...command.opts<DeployOptions>(), ...local };
   const timeout = parseDuration(options.timeout, '--timeout');
   const lifetime = parseLifetime(options, new Date());
-  const cluster = connect(options);
-  try {
+  await withInfra(options, async (cluster) => {
     reporterOf(options).debug(`k8sk8s ${toolVersion()} at ${cluster.server}, namespace ${cluster.namespace}`);
     const choose = completeIn(cluster.namespace);
     if (options.export) await printManifests(cluster, choose, options);
@@ -95,9 +94,7 @@ async function run(command: Command): Promise<void> {
       printResult(cluster, result, options, performance.now() - started);
       if (isUnchanged(result)) await tellHealth(cluster, reporterOf(options));
     }
-  } finally {
-    await cluster.close();
-  }
+  });
 }
 
 /** That nothing is to be changed does not mean that all is well. */

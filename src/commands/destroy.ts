@@ -13,11 +13,11 @@ import {
   addConnectionOptions,
   addOutputOptions,
   type ConnectionOptions,
-  connect,
   interruption,
   outputOption,
   parseDuration,
   reporterOf,
+  withInfra,
 } from './options/connection.ts';
 import { print } from './options/print.ts';
 
@@ -45,8 +45,7 @@ async function run(options: DestroyOptions): Promise<void> {
   const signal = interruption();
   const timeout = parseDuration(options.timeout, '--timeout');
   const reporter = reporterOf(options);
-  const cluster = connect(options);
-  try {
+  await withInfra(options, async (cluster) => {
     const inventory = await takeInventory(cluster);
     const authority = readAuthority(inventory.owned);
     const stays = [...inventory.otherPlanes, ...inventory.lookalikes];
@@ -80,9 +79,7 @@ async function run(options: DestroyOptions): Promise<void> {
     const kept = { stays: stays.map(nameOf), backups: backups.map(({ where }) => where), files: purged };
     const data = { namespace: cluster.namespace, deleted: inventory.owned.map(nameOf), left: 0, ...kept };
     print(options, data, () => undefined);
-  } finally {
-    await cluster.close();
-  }
+  });
 }
 
 interface StayingBackups {

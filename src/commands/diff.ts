@@ -3,7 +3,7 @@ import { toolVersion } from '../base/version.ts';
 import { diffPlane, type PlaneDiff } from '../drift/plane-diff.ts';
 import { nameOf } from '../kube/objects.ts';
 import type { FieldDifference } from '../live/differences.ts';
-import { addConnectionOptions, type ConnectionOptions, connect, outputOption } from './options/connection.ts';
+import { addConnectionOptions, type ConnectionOptions, outputOption, withInfra } from './options/connection.ts';
 import { print } from './options/print.ts';
 
 export function configure(command: Command): void {
@@ -12,14 +12,11 @@ export function configure(command: Command): void {
 
 /** Exit code 1 when something differs, or could not be compared. */
 async function run(options: ConnectionOptions & { output: string }): Promise<void> {
-  const cluster = connect(options);
-  try {
+  await withInfra(options, async (cluster) => {
     const diff = await diffPlane(cluster);
     print(options, diff, () => renderDiff(diff, toolVersion()));
     if (diff.differences.length > 0 || diff.unknown !== undefined) process.exitCode = 1;
-  } finally {
-    await cluster.close();
-  }
+  });
 }
 
 /** The difference as people read it: `-` is what is there, `+` what deploy puts in its place. Pure. */

@@ -5,8 +5,8 @@ import {
   addPlaneCommand,
   type ConnectionOptions,
   changing,
-  connect,
   outputOption,
+  withInfra,
 } from './options/connection.ts';
 import { print } from './options/print.ts';
 
@@ -25,14 +25,11 @@ export function configure(command: Command): void {
 }
 
 async function status(options: ConnectionOptions & { output: string }): Promise<void> {
-  const cluster = connect(options);
-  try {
+  await withInfra(options, async (cluster) => {
     const found = await encryptionStatus(cluster);
     print(options, found, render);
     if (found.stage !== 'encrypted' || found.unfinished || !found.inUse) process.exitCode = 1;
-  } finally {
-    await cluster.close();
-  }
+  });
 }
 
 /** Pure. */

@@ -18,8 +18,8 @@ import {
   addPlaneCommand,
   type ConnectionOptions,
   changing,
-  connect,
   outputOption,
+  withInfra,
 } from './options/connection.ts';
 import { print } from './options/print.ts';
 
@@ -44,15 +44,12 @@ export function configure(command: Command): void {
 }
 
 async function members(options: ConnectionOptions & { output: string }): Promise<void> {
-  const cluster = connect(options);
-  try {
+  await withInfra(options, async (cluster) => {
     const found = await etcdMembers(cluster);
     print(options, found, render);
     if (found.some(({ role, alarms }) => role === 'silent' || role === 'unknown' || alarms.length > 0))
       process.exitCode = 1;
-  } finally {
-    await cluster.close();
-  }
+  });
 }
 
 /** Pure. */

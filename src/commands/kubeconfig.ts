@@ -10,8 +10,8 @@ import {
   addConnectionOptions,
   addOutputOptions,
   type ConnectionOptions,
-  connect,
   reporterOf,
+  withInfra,
 } from './options/connection.ts';
 
 interface KubeconfigOptions extends ConnectionOptions {
@@ -35,8 +35,7 @@ export function configure(command: Command): void {
 
 async function run(options: KubeconfigOptions): Promise<void> {
   const reporter = reporterOf(options);
-  const cluster = connect(options);
-  try {
+  await withInfra(options, async (cluster) => {
     const { bundle, spec, addresses } = await openPlane(cluster);
     const authority = trusted(bundle.authorities.ca!);
     const content = adminKubeconfig(bundle, { spec, publicServer: addresses.publicServer });
@@ -57,9 +56,7 @@ async function run(options: KubeconfigOptions): Promise<void> {
         reporter.line(`file "${file}" ${await writeFileAtomically(file, text)}`);
       }
     }
-  } finally {
-    await cluster.close();
-  }
+  });
 }
 
 function defaultKubeconfig(): string {

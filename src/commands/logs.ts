@@ -10,10 +10,10 @@ import { components } from '../plane/components/table.ts';
 import {
   addConnectionOptions,
   type ConnectionOptions,
-  connect,
   interruption,
   parseDuration,
   reporterOf,
+  withInfra,
 } from './options/connection.ts';
 
 interface LogsOptions extends ConnectionOptions {
@@ -59,8 +59,7 @@ async function run(name: string | undefined, options: LogsOptions): Promise<void
   const query = queryOf(options);
   const reporter = reporterOf(options);
   const signal = AbortSignal.any([interruption(), brokenOutput()]);
-  const cluster = connect(options);
-  try {
+  await withInfra(options, async (cluster) => {
     const record = await requireRecord(cluster);
     const all = sources.filter((each) => each !== konnectivityServerName || record.spec.egress === 'konnectivity');
     const chosen: readonly LogSource[] = asked ? [asked] : options.audit ? [audited] : all;
@@ -78,9 +77,7 @@ async function run(name: string | undefined, options: LogsOptions): Promise<void
       found = (await readLog(cluster, record.planeId, each, query, sinkOf(each), signal)) || found;
     if (!found) refuseAsleep(cluster, record);
     if (!found) process.exitCode = 1;
-  } finally {
-    await cluster.close();
-  }
+  });
 }
 
 /** @throws UserError (kind `usage`) */

@@ -7,11 +7,11 @@ import {
   addConnectionOptions,
   addOutputOptions,
   type ConnectionOptions,
-  connect,
   interruption,
   outputOption,
   parseDuration,
   reporterOf,
+  withInfra,
 } from './options/connection.ts';
 import { print } from './options/print.ts';
 
@@ -53,8 +53,7 @@ async function run(file: string, options: RestoreOptions): Promise<void> {
   const timeout = parseDuration(options.timeout, '--timeout');
   const keys = keysOf(options);
   const reporter = reporterOf(options);
-  const cluster = connect(options);
-  try {
+  await withInfra(options, async (cluster) => {
     const result = await restore(cluster, {
       file,
       keys,
@@ -82,7 +81,5 @@ async function run(file: string, options: RestoreOptions): Promise<void> {
         `Restored: the hosted cluster is at ${result.addresses.publicServer} (${formatDuration(took)}). ${options.asNewHost ? 'Its workers have to be told: k8sk8s worker-config' : 'Its workers come back by themselves.'}`,
       ),
     );
-  } finally {
-    await cluster.close();
-  }
+  });
 }

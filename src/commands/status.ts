@@ -12,10 +12,10 @@ import { inTerminal } from '../ui/words.ts';
 import {
   addConnectionOptions,
   type ConnectionOptions,
-  connect,
   interruption,
   outputOption,
   reporterOf,
+  withInfra,
 } from './options/connection.ts';
 import { print } from './options/print.ts';
 
@@ -27,17 +27,14 @@ export function configure(command: Command): void {
 }
 
 async function run(options: ConnectionOptions & { output: string; probeNetwork?: boolean }): Promise<void> {
-  const cluster = connect(options);
-  try {
+  await withInfra(options, async (cluster) => {
     if (options.probeNetwork)
       await probeNetwork(cluster, { reporter: reporterOf(options), timeout: 60_000, signal: interruption() });
     const status = await planeStatus(cluster);
     const problems = problemsOf(status);
     print(options, dataOf(status, problems), () => render(status, problems, new Date()));
     if (problems.length > 0) process.exitCode = 1;
-  } finally {
-    await cluster.close();
-  }
+  });
 }
 
 function networkWords({ network, namespace }: PlaneStatus, age: (time: string) => string): string {

@@ -6,9 +6,9 @@ import { planeSelector } from '../plane/names.ts';
 import {
   addConnectionOptions,
   type ConnectionOptions,
-  connect,
   outputOption,
   reporterOf,
+  withInfra,
 } from './options/connection.ts';
 import { print } from './options/print.ts';
 
@@ -17,8 +17,7 @@ export function configure(command: Command): void {
 }
 
 async function run(options: ConnectionOptions & { output: string }): Promise<void> {
-  const cluster = connect(options);
-  try {
+  await withInfra(options, async (cluster) => {
     const [{ spec, addresses, record }, job] = await Promise.all([openPlane(cluster), readLifetimeJob(cluster)]);
     const endsAt = lifetimeOf(job)?.endsAt;
     if (endsAt !== undefined)
@@ -29,7 +28,5 @@ async function run(options: ConnectionOptions & { output: string }): Promise<voi
     const infraNodes = [...new Set(pods.items.flatMap(({ status }) => status?.hostIP ?? []))].sort();
     const config = workerConfig(spec, addresses, infraNodes);
     print(options, config, renderWorkerConfig);
-  } finally {
-    await cluster.close();
-  }
+  });
 }

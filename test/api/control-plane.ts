@@ -1,7 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import https from 'node:https';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -9,6 +8,7 @@ import { buildKubeconfig } from '../../src/kubeconfig/build.ts';
 import { type Credential, createAuthority, issueLeaf } from '../../src/pki/issue.ts';
 import { ensureBinaries } from '../../src/sandbox/artifacts/ensure.ts';
 import { terminalReporter } from '../../src/ui/terminal.ts';
+import { freePort } from '../free-port.ts';
 import { bareApiServerFlags } from './bare-api-server.ts';
 
 /** A real kube-apiserver with its etcd, as processes on loopback: admission, RBAC and validation, but no nodes. */
@@ -114,15 +114,5 @@ function isReady(server: string, ca: string): Promise<boolean> {
     });
     request.once('error', () => resolve(false));
     request.once('timeout', () => request.destroy());
-  });
-}
-
-function freePort(): Promise<number> {
-  return new Promise((resolve) => {
-    const server = createServer();
-    server.listen(0, '127.0.0.1', () => {
-      const { port } = server.address() as { port: number };
-      server.close(() => resolve(port));
-    });
   });
 }

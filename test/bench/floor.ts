@@ -1,6 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, existsSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -12,6 +11,7 @@ import { buildKubeconfig } from '../../src/kubeconfig/build.ts';
 import { type Credential, createAuthority, createKeyPair, issueLeaf } from '../../src/pki/issue.ts';
 import { ensureBinaries } from '../../src/sandbox/artifacts/ensure.ts';
 import type { Reporter } from '../../src/ui/reporter.ts';
+import { freePort } from '../free-port.ts';
 
 /** The floor is asked twice as often as deploy asks a plane. */
 const pollEvery = 50;
@@ -239,14 +239,4 @@ function lastWords(folder: string): string {
         .join('\n'),
     )
     .join('\n');
-}
-
-function freePort(): Promise<number> {
-  return new Promise((resolve) => {
-    const server = createServer();
-    server.listen(0, '127.0.0.1', () => {
-      const { port } = server.address() as { port: number };
-      server.close(() => resolve(port));
-    });
-  });
 }

@@ -13,11 +13,11 @@ import {
   addConnectionOptions,
   addOutputOptions,
   type ConnectionOptions,
-  connect,
   interruption,
   parseDuration,
   repeated,
   reporterOf,
+  withInfra,
 } from '../options/connection.ts';
 
 interface ScheduleOptions extends ConnectionOptions, BucketOptions {
@@ -73,17 +73,14 @@ async function runSchedule(options: ScheduleOptions): Promise<void> {
     });
   checkRecipients(options.recipient);
   const { recipient: recipients, image } = options;
-  const cluster = connect(options);
-  try {
+  await withInfra(options, async (cluster) => {
     const { times, asleep } = await scheduleBackups(cluster, { every, keep, recipients, to, image, reporter });
     const where = to.kind === 'bucket' ? `into ${urlOf(to.location)}` : 'onto the volume';
     reporter.line(`Backups are made at "${times}" (UTC) ${where}, the newest ${keep} stay.`);
     if (asleep) return reporter.warn('the plane sleeps: none can be made before it wakes, and each try fails');
     if (options.run) await makeFirst(cluster, reporter, timeout, signal);
     reporter.line(`Bring one here: k8sk8s backup fetch -n ${cluster.namespace} FILE`);
-  } finally {
-    await cluster.close();
-  }
+  });
 }
 
 async function makeFirst(
@@ -105,13 +102,10 @@ async function makeFirst(
 }
 
 async function runOff(options: ScheduleOptions, reporter: Reporter): Promise<void> {
-  const cluster = connect(options);
-  try {
+  await withInfra(options, async (cluster) => {
     const ended = await unscheduleBackups(cluster);
     reporter.line(ended ? 'The schedule has ended; the backups are still where they are.' : 'There is no schedule.');
-  } finally {
-    await cluster.close();
-  }
+  });
 }
 
 /** @throws UserError `bad-values` for what does not go together */

@@ -9,7 +9,7 @@ import { UserError } from '../../base/errors.ts';
 import { fileError } from '../../base/file-error.ts';
 import { requireRecord } from '../../live/record.ts';
 import type { Patience } from '../../ui/work.ts';
-import { type ConnectionOptions, connect } from './connection.ts';
+import { type ConnectionOptions, withInfra } from './connection.ts';
 
 /** How a bucket is reached that is not AWS's own, or not in its usual region. */
 export interface BucketOptions {
@@ -74,8 +74,7 @@ export async function withBackupStore<T>(
     const keys = bucketKeys((name) => process.env[name], 'the environment');
     return withBucket(location, keys, work);
   }
-  const cluster = connect(options);
-  try {
+  return withInfra(options, async (cluster) => {
     const bucket = from === undefined ? (await readSchedule(cluster))?.bucket : undefined;
     if (!bucket) return await withVolume(cluster, request, work);
     const [keys, record] = await Promise.all([keysOfSecret(cluster, bucket.secret), requireRecord(cluster)]);
@@ -87,9 +86,7 @@ export async function withBackupStore<T>(
         content: (backup) => store.content(backup),
       }),
     );
-  } finally {
-    await cluster.close();
-  }
+  });
 }
 
 async function withBucket<T>(

@@ -119,7 +119,20 @@ export function interruption(): AbortSignal {
   return controller.signal;
 }
 
-/** Runs a command that changes a plane: opens the infra cluster, and closes it in the end. */
+/** Opens the infra cluster for `work`, and closes the connection in the end. */
+export async function withInfra<T>(
+  options: ConnectionOptions,
+  work: (cluster: InfraCluster) => Promise<T>,
+): Promise<T> {
+  const cluster = connect(options);
+  try {
+    return await work(cluster);
+  } finally {
+    await cluster.close();
+  }
+}
+
+/** Runs a command that changes a plane. */
 export async function changing(
   options: ConnectionOptions & { timeout: string },
   change: (cluster: InfraCluster, work: Work) => Promise<void>,
@@ -127,12 +140,7 @@ export async function changing(
   const signal = interruption();
   const timeout = parseDuration(options.timeout, '--timeout');
   const reporter = reporterOf(options);
-  const cluster = connect(options);
-  try {
-    await change(cluster, { reporter, timeout, signal });
-  } finally {
-    await cluster.close();
-  }
+  await withInfra(options, (cluster) => change(cluster, { reporter, timeout, signal }));
 }
 
 /** Seconds, or a number with s, m or h, as milliseconds. */
