@@ -61,11 +61,11 @@ async function bundleProgram(entry) {
   return outputFiles[0].text;
 }
 
-/** Takes imports of templates (`*.yaml`) and of programs for pods (`main.ts?program`) for what they are: text. */
+/** Takes imports of templates (`*.yaml`, `*.sh`) and of programs for pods (`main.ts?program`) for what they are: text. */
 const texts = {
   name: 'texts',
   setup(build) {
-    build.initialOptions.loader = { '.yaml': 'text', ...build.initialOptions.loader };
+    build.initialOptions.loader = { '.yaml': 'text', '.sh': 'text', ...build.initialOptions.loader };
     build.onResolve({ filter: /\?program$/ }, ({ path: file, resolveDir }) => ({
       path: path.resolve(resolveDir, file.slice(0, -program.length)),
       namespace: 'program',
@@ -85,7 +85,7 @@ export const textsForVitest = (textOf = programText) => ({
   name: 'texts',
   async load(id) {
     if (id.endsWith(program)) return module(await textOf(id.slice(0, -program.length)));
-    if (id.endsWith('.yaml')) return module(await readFile(id, 'utf8'));
+    if (/\.(yaml|sh)$/.test(id)) return module(await readFile(id, 'utf8'));
   },
 });
 

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync, rmdirSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
+import { UserError } from '../base/errors.ts';
 import { fileError } from '../base/file-error.ts';
 import { command, option, words } from '../base/words.ts';
 import type { ClusterSpec } from '../config/schema.ts';
@@ -14,6 +15,7 @@ import type { Addresses } from '../plane/addresses.ts';
 import { adminKubeconfig } from '../plane/secrets.ts';
 import type { Reporter } from '../ui/reporter.ts';
 import { createBootstrapToken, isAccepted } from './bootstrap-token.ts';
+import { isWorkerScript, workerScript } from './worker-script.ts';
 
 /** Default lifetime of a bootstrap token, in milliseconds. */
 export const tokenTtl = 24 * 3600 * 1000;
@@ -35,6 +37,7 @@ export interface FilesResult {
   kubeconfig: string;
   bootstrapKubeconfig: string;
   certificateAuthority: string;
+  workerScript: string;
 }
 
 export function filePaths(dir: string): FilesResult {
@@ -42,6 +45,7 @@ export function filePaths(dir: string): FilesResult {
     kubeconfig: path.join(dir, 'kubeconfig'),
     bootstrapKubeconfig: path.join(dir, 'kubeconfig-kubelets'),
     certificateAuthority: path.join(dir, 'ca.pem'),
+    workerScript: path.join(dir, 'worker.sh'),
   };
 }
 
@@ -65,11 +69,32 @@ export function checkFiles(
   } finally {
     if (existsSync(trial)) rmSync(trial);
   }
-  if (!force) for (const file of Object.values(filePaths(dir))) refuseForeignFile(file, certificateAuthority);
+  if (!force) refuseForeignFiles(filePaths(dir), certificateAuthority);
+}
+
+/** worker.sh has nothing in it of a CA: whichever k8sk8s wrote goes with the other files of its folder. */
+function refuseForeignFiles({ workerScript: script, ...others }: FilesResult, authority: string | undefined): void {
+  for (const file of Object.values(others)) refuseForeignFile(file, authority);
+  if (!existsSync(script) || hasWorkerScript(script)) return;
+  throw new UserError({
+    what: `${script} does not belong to this cluster`,
+    why: 'it is no worker.sh that k8sk8s wrote',
+    fix: words`choose another folder with ${option('dir')}, move the file away, or overwrite it with ${option('force')}`,
+    anchor: 'file-of-another-cluster',
+    kind: 'refused',
+  });
+}
+
+function hasWorkerScript(file: string): boolean {
+  try {
+    return isWorkerScript(readFileSync(file, 'utf8'));
+  } catch (error) {
+    throw fileError('read', file, error);
+  }
 }
 
 /**
- * Writes the files that people and workers need: tls/kubeconfig, tls/kubeconfig-kubelets, tls/ca.pem, mode 0600.
+ * Writes the files that people and workers need: tls/kubeconfig, tls/kubeconfig-kubelets, tls/ca.pem, tls/worker.sh, mode 0600.
  *
  * @throws UserError when a file belongs to another cluster (without `force`) or cannot be written
  */
@@ -77,13 +102,14 @@ export async function writeFiles(request: FilesRequest): Promise<FilesResult> {
   const { dir, force, spec, addresses, bundle, reporter } = request;
   const paths = filePaths(dir);
   const authority = trusted(bundle.authorities.ca!);
-  if (!force) for (const file of Object.values(paths)) refuseForeignFile(file, authority);
+  if (!force) refuseForeignFiles(paths, authority);
   const contents: [string, string][] = [
     [paths.kubeconfig, adminKubeconfig(bundle, { publicServer: addresses.publicServer, spec })],
     [paths.certificateAuthority, authority],
   ];
   const bootstrap = await bootstrapKubeconfig(request, paths.bootstrapKubeconfig);
   if (bootstrap !== undefined) contents.push([paths.bootstrapKubeconfig, bootstrap]);
+  contents.push([paths.workerScript, workerScript(spec, addresses)]);
   for (const [file, content] of contents) {
     const outcome = await writeFileAtomically(file, content);
     if (outcome !== 'unchanged') reporter.line(`file "${file}" ${outcome}`);
@@ -139,12 +165,17 @@ export function purgeFiles(
 ): { removed: string[]; kept: string[] } {
   const removed: string[] = [];
   const kept: string[] = [];
-  for (const file of Object.values(filePaths(dir))) {
+  const { workerScript: script, ...others } = filePaths(dir);
+  for (const file of Object.values(others)) {
     if (!existsSync(file)) continue;
     if (certificateAuthority !== undefined && belongsToAuthority(file, certificateAuthority)) {
       rmSync(file);
       removed.push(file);
     } else kept.push(file);
+  }
+  if (removed.length > 0 && kept.length === 0 && existsSync(script) && hasWorkerScript(script)) {
+    rmSync(script);
+    removed.push(script);
   }
   if (removed.length > 0 && readdirSync(dir).length === 0) rmdirSync(dir);
   return { removed, kept };

@@ -139,6 +139,7 @@ export const anchors = [
   'sandbox-left',
   'no-bootstrap-files',
   'no-idle-workers',
+  'worker-check',
   'join-failed',
   'conformance-suite',
   'missing-packages',

@@ -5,6 +5,11 @@ declare module '*.yaml' {
   export default text;
 }
 
+declare module '*.sh' {
+  const text: string;
+  export default text;
+}
+
 /** A program for a pod, bundled: `import program from '../programs/egress/main.ts?program'`. */
 declare module '*?program' {
   const text: string;

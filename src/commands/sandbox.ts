@@ -137,14 +137,8 @@ function addImage(sandbox: Command): void {
 function addJoin(sandbox: Command): void {
   add(sandbox, 'join', 'let idle worker machines join the plane of a namespace')
     .requiredOption('-n, --namespace <NAMESPACE>', 'namespace of the plane')
-    .option('--dir <DIR>', 'folder with kubeconfig-kubelets and ca.pem', 'tls')
+    .option('--dir <DIR>', 'folder with kubeconfig-kubelets, ca.pem and worker.sh', 'tls')
     .option('--workers <N>', 'how many', '2')
-    .option('--cluster-dns <IP>', "the hosted cluster's DNS address, for the kubelet's configuration", '10.3.0.10')
-    .option('--cluster-domain <DOMAIN>', "the hosted cluster's DNS domain", 'cluster.local')
-    .option(
-      '--relay <IP:PORT>',
-      'where the relay listens that a plane with --in-cluster loopback needs on each worker (worker-config prints its unit)',
-    )
     .option('--leave', 'take them out again')
     .action(
       async (
@@ -152,9 +146,6 @@ function addJoin(sandbox: Command): void {
           namespace: string;
           dir: string;
           workers: string;
-          clusterDns: string;
-          clusterDomain: string;
-          relay?: string;
           leave?: boolean;
         },
       ) => {
@@ -162,15 +153,7 @@ function addJoin(sandbox: Command): void {
         const reporter = terminalReporter(options);
         const name = checkName(options.name);
         if (!options.leave)
-          await sandboxJoin(
-            {
-              ...options,
-              name,
-              workers: count(options.workers, '--workers', 1),
-              relay: options.relay === undefined ? undefined : relayAddress(options.relay),
-            },
-            reporter,
-          );
+          await sandboxJoin({ ...options, name, workers: count(options.workers, '--workers', 1) }, reporter);
         else if ((await sandboxLeave({ name, namespace: options.namespace }, reporter)).length === 0)
           reporter.line(`Nothing to do: no worker machine belongs to the plane in "${options.namespace}".`);
       },
@@ -251,17 +234,6 @@ function ipv4(text: string | undefined, option: string): string | undefined {
   throw new UserError({
     what: `${option} "${text}" has to be an IPv4 address`,
     fix: 'k8sk8s sandbox status shows the one of a sandbox',
-    anchor: 'bad-values',
-    kind: 'usage',
-  });
-}
-
-function relayAddress(text: string): { address: string; port: number } {
-  const [, address, port] = /^([\d.]+):(\d+)$/.exec(text) ?? [];
-  if (address !== undefined && isIpv4(address)) return { address, port: Number(port) };
-  throw new UserError({
-    what: `--relay "${text}" has to be an IPv4 address and a port`,
-    fix: 'take both from the relay unit that k8sk8s worker-config prints',
     anchor: 'bad-values',
     kind: 'usage',
   });

@@ -1,5 +1,6 @@
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
 import { renderWorkerConfig, workerConfig } from '../access/worker-config.ts';
+import { workerScript } from '../access/worker-script.ts';
 import { lifetimeOf, readLifetimeJob } from '../live/lifetime.ts';
 import { openPlane } from '../live/open.ts';
 import { planeSelector } from '../plane/names.ts';
@@ -13,12 +14,19 @@ import {
 import { print } from './options/print.ts';
 
 export function configure(command: Command): void {
-  addConnectionOptions(command).addOption(outputOption()).action(run);
+  addConnectionOptions(command)
+    .addOption(new Option('--script', 'print worker.sh, as deploy writes it').conflicts('output'))
+    .addOption(outputOption())
+    .action(run);
 }
 
-async function run(options: ConnectionOptions & { output: string }): Promise<void> {
+async function run(options: ConnectionOptions & { output: string; script?: boolean }): Promise<void> {
   await withInfra(options, async (cluster) => {
     const [{ spec, addresses, record }, job] = await Promise.all([openPlane(cluster), readLifetimeJob(cluster)]);
+    if (options.script) {
+      process.stdout.write(workerScript(spec, addresses));
+      return;
+    }
     const endsAt = lifetimeOf(job)?.endsAt;
     if (endsAt !== undefined)
       reporterOf(options).warn(

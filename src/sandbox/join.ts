@@ -1,32 +1,25 @@
-import { copyFileSync, existsSync, lstatSync, mkdirSync, readFileSync } from 'node:fs';
+import { existsSync, lstatSync } from 'node:fs';
 import path from 'node:path';
 import { UserError } from '../base/errors.ts';
 import { command, option, words } from '../base/words.ts';
 import { field } from '../config/flags.ts';
-import { readKubeconfig } from '../kubeconfig/read.ts';
-import { hostAndPort } from '../plane/addresses.ts';
 import type { Phase, Reporter } from '../ui/reporter.ts';
 import { waitFor } from '../ui/wait-for.ts';
 import { ensureBinaries } from './artifacts/ensure.ts';
 import { ensureContainerd, ensureImported } from './containerd.ts';
 import { importedArchives } from './import-image.ts';
-import { ensureKubelet } from './kubelet.ts';
 import { withSandboxLock } from './lock.ts';
-import { ensureDaemon, ensureMachine, inside, lastLines, stopMachine } from './machine.ts';
+import { ensureMachine, lastLines, stopMachine } from './machine.ts';
 import { type MachineState, machineFolder, nameOption, requireState, type SandboxState, saveState } from './state.ts';
 import { workerArchives } from './up.ts';
+import { startWorker } from './worker.ts';
 
 export interface JoinOptions {
   name: string;
   namespace: string;
-  /** Folder with kubeconfig-kubelets and ca.pem: all that a user would upload to a machine. */
+  /** Folder with kubeconfig-kubelets, ca.pem and worker.sh: all that a person would upload to a machine. */
   dir: string;
   workers: number;
-  /** Values for the kubelet's configuration. */
-  clusterDns: string;
-  clusterDomain: string;
-  /** Where the relay of worker-config listens, for a plane with --in-cluster loopback. */
-  relay?: { address: string; port: number };
 }
 
 /** Seconds to wait for another command: joining and leaving take some seconds each. */
@@ -38,12 +31,12 @@ export async function sandboxJoin(options: JoinOptions, reporter: Reporter): Pro
     options.name,
     async () => {
       const state = requireState(options.name);
-      const uploads = ['kubeconfig-kubelets', 'ca.pem'].map((file) => path.join(options.dir, file));
+      const uploads = ['kubeconfig-kubelets', 'ca.pem', 'worker.sh'].map((file) => path.join(options.dir, file));
       const missing = uploads.filter((file) => !existsSync(file));
       if (missing.length > 0) {
         throw new UserError({
           what: `there is no ${missing.join(' and no ')}`,
-          why: 'workers join with the bootstrap kubeconfig and the CA that deploy writes',
+          why: 'workers join with the bootstrap kubeconfig, the CA and the script that deploy writes',
           fix: words`deploy first (${command('deploy', options.namespace, field('host', 'HOST'))}), or name the folder with ${option('dir')}`,
           anchor: 'no-bootstrap-files',
           kind: 'refused',
@@ -53,7 +46,7 @@ export async function sandboxJoin(options: JoinOptions, reporter: Reporter): Pro
       const { kubelet } = await ensureBinaries(['kubelet'], { kubernetesVersion: state.kubernetesVersion }, reporter);
       const names = machines.map(({ name }) => name).join(', ');
       const join = async (phase: Phase) => {
-        for (const machine of machines) await startKubelet(state, machine, kubelet, uploads, options);
+        for (const machine of machines) await startWorker(state, machine, uploads, kubelet);
         await allJoined(state, machines, phase);
       };
       await reporter.during(`${names} joining`, join, `${names} joined`);
@@ -61,31 +54,6 @@ export async function sandboxJoin(options: JoinOptions, reporter: Reporter): Pro
     },
     patience,
   );
-}
-
-async function startKubelet(
-  state: SandboxState,
-  machine: MachineState,
-  kubelet: string,
-  uploads: string[],
-  options: JoinOptions,
-): Promise<void> {
-  const uploaded = path.join(machineFolder(state, machine), 'etc-kubernetes-tls');
-  mkdirSync(uploaded, { recursive: true, mode: 0o700 });
-  for (const file of uploads) copyFileSync(file, path.join(uploaded, path.basename(file)));
-  if (options.relay) await ensureRelay(state, machine, options.relay, uploads[0]!);
-  ensureKubelet(state, machine, {
-    program: kubelet,
-    clientCaFile: path.join(uploaded, 'ca.pem'),
-    clusterDns: options.clusterDns,
-    clusterDomain: options.clusterDomain,
-    configuration: { serverTLSBootstrap: true, rotateCertificates: true },
-    flags: [
-      `--bootstrap-kubeconfig=${path.join(uploaded, 'kubeconfig-kubelets')}`,
-      '--kubeconfig=/var/lib/kubelet/kubeconfig',
-      '--cert-dir=/var/lib/kubelet/pki',
-    ],
-  });
 }
 
 /** Looks at the machine alone: a kubelet that has its certificate was accepted by the hosted cluster. */
@@ -105,22 +73,6 @@ async function allJoined(state: SandboxState, machines: MachineState[], phase: P
         }),
     });
   }
-}
-
-/** What the unit of worker-config does: an address on the loopback interface, and socat from there to the API server. */
-async function ensureRelay(
-  state: SandboxState,
-  machine: MachineState,
-  { address, port }: { address: string; port: number },
-  kubeconfig: string,
-): Promise<void> {
-  await inside(machine, ['ip', 'address', 'replace', `${address}/32`, 'dev', 'lo']);
-  const { host } = hostAndPort(readKubeconfig(readFileSync(kubeconfig, 'utf8'), kubeconfig).server!);
-  ensureDaemon(state, machine, 'relay', [
-    'socat',
-    `TCP-LISTEN:${port},fork,reuseaddr,bind=${address}`,
-    `TCP:${host}:${port}`,
-  ]);
 }
 
 /** The kubelet's link to its current certificate, which names a path that only the machine has. */

@@ -74,7 +74,6 @@ export async function ensureMachine(state: SandboxState, machine: MachineState, 
     () => readFileSync(`/proc/${pid}/comm`, 'utf8').trim() === path.basename(init).slice(0, 15) || undefined,
     10,
   );
-  makeMountPoints(state);
   await prepareMounts(state, machine, folder);
   await plugIn(state, machine, pid);
   await inside(machine, ['hostname', machine.name]);
@@ -82,17 +81,24 @@ export async function ensureMachine(state: SandboxState, machine: MachineState, 
 }
 
 /** Creates a folder that the box does not have; `down` removes it. */
-function makeMountPoints(state: SandboxState): void {
-  for (const own of ownFolders) {
-    const parts = own.split('/');
-    for (let depth = 2; depth <= parts.length; depth++) {
-      const folder = parts.slice(0, depth).join('/');
-      if (existsSync(folder)) continue;
-      state.folders.push(folder);
-      saveState(state);
-      mkdirSync(folder);
-    }
+function makeMountPoint(state: SandboxState, own: string): void {
+  const parts = own.split('/');
+  for (let depth = 2; depth <= parts.length; depth++) {
+    const folder = parts.slice(0, depth).join('/');
+    if (existsSync(folder)) continue;
+    state.folders.push(folder);
+    saveState(state);
+    mkdirSync(folder);
   }
+}
+
+/** A folder of the machine that is its own. @returns where the box has it */
+export async function ensureOwnFolder(state: SandboxState, machine: MachineState, own: string): Promise<string> {
+  makeMountPoint(state, own);
+  const source = path.join(machineFolder(state, machine), 'root', own);
+  mkdirSync(source, { recursive: true });
+  await inside(machine, ['sh', '-c', 'mountpoint -q "$1" || mount --bind "$0" "$1"', source, own]);
+  return source;
 }
 
 /** On many boxes, /etc/resolv.conf is a link to a file below /run, and each machine has its own /run. */
@@ -115,11 +121,7 @@ async function prepareMounts(state: SandboxState, machine: MachineState, folder:
   const hosts = path.join(folder, 'hosts');
   writeFileSync(hosts, '127.0.0.1 localhost\n');
   await inside(machine, ['mount', '--bind', hosts, '/etc/hosts']);
-  for (const own of ownFolders) {
-    const source = path.join(folder, 'root', own);
-    mkdirSync(source, { recursive: true });
-    await inside(machine, ['mount', '--bind', source, own]);
-  }
+  for (const own of ownFolders) await ensureOwnFolder(state, machine, own);
   const unified = cgroup2Mount();
   if (unified) {
     // The inherited mount shows the cgroups of the whole box; a new mount shows those of the machine.

@@ -47,17 +47,7 @@ export async function hostedCluster(
       anchor: 'conformance-suite',
     });
   }
-  await sandboxJoin(
-    {
-      name,
-      namespace,
-      dir: path.join(folder, 'tls'),
-      workers: 2,
-      clusterDns: '10.3.0.10',
-      clusterDomain: 'cluster.local',
-    },
-    reporter,
-  );
+  await sandboxJoin({ name, namespace, dir: path.join(folder, 'tls'), workers: 2 }, reporter);
   return path.join(folder, 'tls', 'kubeconfig');
 }
 

@@ -1,7 +1,16 @@
 import { execFileSync } from 'node:child_process';
-import { existsSync, readFileSync, statSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
+import { load } from 'js-yaml';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { ensureDaemon, inside } from '../../src/sandbox/machine.ts';
+import {
+  firstInfra,
+  type MachineState,
+  machineFolder,
+  requireState,
+  type SandboxState,
+} from '../../src/sandbox/state.ts';
 import { refused } from '../refused.ts';
 import {
   changedNothing,
@@ -59,8 +68,8 @@ describe('deploy', () => {
     expect(first.stdout).toBe('');
   });
 
-  test('writes three files that only their owner may read', () => {
-    for (const file of ['kubeconfig', 'kubeconfig-kubelets', 'ca.pem'])
+  test('writes four files that only their owner may read', () => {
+    for (const file of ['kubeconfig', 'kubeconfig-kubelets', 'ca.pem', 'worker.sh'])
       expect(statSync(path.join(home.cwd, 'tls', file)).mode & 0o777, file).toBe(0o600);
   });
 
@@ -108,8 +117,48 @@ describe('deploy', () => {
 });
 
 describe('workers', () => {
+  let [resolved, addressed] = [] as MachineState[];
+  const etc = (machine: MachineState, file: string) =>
+    path.join(machineFolder(requireState(home.sandbox), machine), 'root/etc/kubernetes', file);
+  let second: string;
+
+  /** One machine resolves names as Ubuntu does, the other has two addresses, the second of which is to be the worker's. */
   beforeAll(async () => {
+    const state = requireState(home.sandbox);
+    [resolved, addressed] = state.machines.filter(({ role, claimedBy }) => role === 'worker' && !claimedBy);
+    await likeUbuntu(state, resolved!);
+    second = `${state.network}.${Number(addressed!.address.split('.')[3]) + 100}`;
+    await inside(addressed!, ['ip', 'address', 'replace', `${second}/24`, 'dev', 'eth0']);
+    mkdirSync(etc(addressed!, ''), { recursive: true });
+    writeFileSync(etc(addressed!, 'worker.env'), `NODE_IP=${second}\n`);
     succeeded(await sandboxCommand(['join', '-n', home.name, '--workers', '2'], home));
+  });
+
+  test('are configured by the files that worker-config prints', async () => {
+    const printed = succeeded(await home.k8sk8s('worker-config', '--script')).stdout;
+    const { files } = JSON.parse(succeeded(await home.k8sk8s('worker-config', '--output', 'json')).stdout);
+    expect(files).toEqual({ '/etc/kubernetes/tls/worker.sh': printed });
+    expect(readFileSync(path.join(home.cwd, 'tls/worker.sh'), 'utf8')).toBe(printed);
+    for (const machine of [resolved!, addressed!]) {
+      expect(readFileSync(etc(machine, 'tls/worker.sh'), 'utf8')).toBe(printed);
+      const configuration = load(await inside(machine, ['cat', '/var/lib/kubelet/config.yaml']));
+      // The sandbox's containerd makes cgroups itself.
+      expect(configuration).toMatchObject({
+        cgroupDriver: 'cgroupfs',
+        resolvConf: machine === resolved ? '/run/systemd/resolve/resolv.conf' : '/etc/resolv.conf',
+        ...(!existsSync('/sys/fs/cgroup/cgroup.controllers') && { failCgroupV1: false }),
+      });
+    }
+  });
+
+  test('have the address that was chosen, also for the pod network and in their certificates', async () => {
+    const annotation = 'flannel\\.alpha\\.coreos\\.com/public-ip';
+    const asked = `{.status.addresses[?(@.type=="InternalIP")].address} {.metadata.annotations.${annotation}}`;
+    await eventually(60, async () => {
+      expect(await home.ask('get', 'node', addressed!.name, '-o', `jsonpath=${asked}`)).toBe(`${second} ${second}`);
+      const names = await inside(addressed!, ['sh', '-c', subjectAltNames]);
+      expect(names).toContain(`IP Address:${second}`);
+    });
   });
 
   test('two nodes become Ready and the child assets run without a restart', async () => {
@@ -336,6 +385,17 @@ describe('destroy', () => {
     changedNothing(await home.k8sk8s('destroy', '--yes'));
   });
 });
+
+const subjectAltNames = 'openssl x509 -noout -ext subjectAltName -in /var/lib/kubelet/pki/kubelet-server-current.pem';
+
+/** Programs of the machine ask a resolver on 127.0.0.53, which forwards to the one that is named elsewhere. */
+async function likeUbuntu(state: SandboxState, machine: MachineState): Promise<void> {
+  const { address } = firstInfra(state);
+  const script = `mkdir -p /run/systemd/resolve && echo nameserver ${address} >/run/systemd/resolve/resolv.conf`;
+  await inside(machine, ['sh', '-c', `${script} && echo nameserver 127.0.0.53 >/etc/resolv.conf`]);
+  const stub = ['socat', 'UDP4-RECVFROM:53,bind=127.0.0.53,fork', `UDP4-SENDTO:${address}:53`];
+  ensureDaemon(state, machine, 'stub-resolver', stub);
+}
 
 const web = `
 apiVersion: apps/v1

@@ -61,8 +61,10 @@ describe.runIf(process.env.K8SK8S_TEST === 'all')('in-cluster clients', () => {
     const listening = await endpoint();
     expect(listening).toMatch(/^10\.199\.199\.199:\d+$/);
     const [address, port] = listening.split(':');
-    expect((await home.k8sk8s('worker-config')).stdout).toContain(`TCP-LISTEN:${port},fork,reuseaddr,bind=${address}`);
-    succeeded(await sandboxCommand(['join', '-n', home.name, '--workers', '1', '--relay', listening], home));
+    expect((await home.k8sk8s('worker-config', '--script')).stdout).toContain(
+      `TCP-LISTEN:${port},fork,reuseaddr,bind=${address}`,
+    );
+    succeeded(await sandboxCommand(['join', '-n', home.name, '--workers', '1'], home));
     await dnsRuns();
   });
 });

@@ -18,6 +18,7 @@ export const order = [
   'diff',
   'bootstrap-policy',
   'volume',
+  'workers',
   'egress',
   'credentials',
   'in-cluster-clients',

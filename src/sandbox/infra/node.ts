@@ -1,8 +1,9 @@
 import { mkdirSync } from 'node:fs';
 import path from 'node:path';
 import { dump } from 'js-yaml';
-import { ensureKubelet } from '../kubelet.ts';
+import { boxSettings } from '../box-settings.ts';
 import { ensureDaemon, inside } from '../machine.ts';
+import { ensureResolvConf } from '../network.ts';
 import { type MachineState, machineFolder, type SandboxState, writeIfChanged } from '../state.ts';
 import { podNetwork } from './control-plane.ts';
 import type { InfraCredentials } from './credentials.ts';
@@ -18,17 +19,7 @@ export async function ensureInfraNode(
 ): Promise<void> {
   const folder = machineFolder(state, machine);
   if (state.podNetwork === 'bridge') await ensureBridgeNetwork(state, machine);
-  ensureKubelet(state, machine, {
-    program: programs.kubelet,
-    clientCaFile: credentials.file('ca.crt'),
-    clusterDns: infraDns,
-    clusterDomain: 'cluster.local',
-    configuration: {
-      tlsCertFile: credentials.file(`${machine.name}.crt`),
-      tlsPrivateKeyFile: credentials.file(`${machine.name}.key`),
-    },
-    flags: [`--kubeconfig=${credentials.file(`${machine.name}.kubeconfig`)}`],
-  });
+  ensureKubelet(state, machine, programs.kubelet, credentials);
   const proxy = path.join(folder, 'kube-proxy.yaml');
   writeIfChanged(
     proxy,
@@ -44,6 +35,42 @@ export async function ensureInfraNode(
     }),
   );
   ensureDaemon(state, machine, 'kube-proxy', [programs['kube-proxy'], `--config=${proxy}`]);
+}
+
+function ensureKubelet(
+  state: SandboxState,
+  machine: MachineState,
+  program: string,
+  credentials: InfraCredentials,
+): void {
+  const config = path.join(machineFolder(state, machine), 'kubelet.yaml');
+  writeIfChanged(
+    config,
+    dump({
+      ...boxSettings(state, machine),
+      authentication: {
+        anonymous: { enabled: false },
+        x509: { clientCAFile: credentials.file('ca.crt') },
+        webhook: { enabled: true },
+      },
+      authorization: { mode: 'Webhook' },
+      cgroupDriver: 'cgroupfs',
+      failCgroupV1: false,
+      clusterDNS: [infraDns],
+      clusterDomain: 'cluster.local',
+      resolvConf: ensureResolvConf(state, machine),
+      containerRuntimeEndpoint: 'unix:///run/containerd/containerd.sock',
+      tlsCertFile: credentials.file(`${machine.name}.crt`),
+      tlsPrivateKeyFile: credentials.file(`${machine.name}.key`),
+    }),
+  );
+  ensureDaemon(state, machine, 'kubelet', [
+    program,
+    `--config=${config}`,
+    `--hostname-override=${machine.name}`,
+    `--node-ip=${machine.address}`,
+    `--kubeconfig=${credentials.file(`${machine.name}.kubeconfig`)}`,
+  ]);
 }
 
 /** CNI's bridge plugin, and routes to the pods of the other machines. */

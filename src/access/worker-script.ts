@@ -1,0 +1,89 @@
+import { dump } from 'js-yaml';
+import body from '../../templates/worker/worker.sh';
+import type { ClusterSpec } from '../config/schema.ts';
+import { type Addresses, dnsAddress, hostAndPort } from '../plane/addresses.ts';
+
+/** Where the files of a plane lie on a worker. */
+export const workerFolder = '/etc/kubernetes/tls';
+
+/** The first lines of every worker.sh, by which one is told from somebody's own file of that name. */
+const mark = '#!/bin/sh\n# worker.sh of k8sk8s:';
+
+export function isWorkerScript(text: string): boolean {
+  return text.startsWith(mark);
+}
+
+/**
+ * The script that makes a machine a worker of this plane: what is the plane's stands at its beginning, and templates/worker/worker.sh
+ * finds out what is the machine's. Nothing in it is secret. Pure.
+ */
+export function workerScript(spec: ClusterSpec, addresses: Addresses): string {
+  const relay = spec.inCluster === 'loopback' ? relayUnit(spec, addresses) : '';
+  return `${mark} makes a machine a worker of the plane ${spec.host}. sh worker.sh says how.
+
+kubernetes_version=${spec.kubernetesVersion}
+network=${spec.childAssets && spec.network === 'flannel' ? 'flannel' : 'none'}
+
+${printing('kubelet_configuration', kubeletConfiguration(spec))}
+${printing('relay_unit', relay)}
+${body}`;
+}
+
+/** A shell function that prints `text`. */
+function printing(name: string, text: string): string {
+  return `${name}() {\n  cat <<'END'\n${text}END\n}\n`;
+}
+
+/**
+ * What is the same on every worker; the script adds what is the machine's.
+ * https://kubernetes.io/docs/reference/config-api/kubelet-config.v1beta1/
+ */
+function kubeletConfiguration(spec: ClusterSpec): string {
+  return dump({
+    apiVersion: 'kubelet.config.k8s.io/v1beta1',
+    kind: 'KubeletConfiguration',
+    authentication: {
+      anonymous: { enabled: false },
+      webhook: { enabled: true },
+      x509: { clientCAFile: `${workerFolder}/ca.pem` },
+    },
+    authorization: { mode: 'Webhook' },
+    clusterDNS: [dnsAddress(spec)],
+    clusterDomain: spec.dnsDomain,
+    containerRuntimeEndpoint: 'unix:///run/containerd/containerd.sock',
+    rotateCertificates: true,
+    serverTLSBootstrap: true,
+    ...(Object.keys(spec.featureGates).length > 0 && {
+      featureGates: Object.fromEntries(
+        Object.entries(spec.featureGates).map(([gate, value]) => [gate, value === 'true']),
+      ),
+    }),
+  });
+}
+
+/**
+ * The target of the relay. Pods dial an address, and an ingress needs a name to choose the backend, so the target is the node
+ * port of the infra node to which HOST leads; an address of --worker-endpoint is not an ingress and is used directly.
+ */
+export function relayTarget(spec: ClusterSpec, addresses: Addresses): string {
+  const { host, port } = hostAndPort(addresses.workerServer);
+  return `${host}:${spec.workerEndpoint ? port : addresses.nodePort}`;
+}
+
+/** The API server advertises this address and its own port: the relay makes both lead to it. */
+function relayUnit(spec: ClusterSpec, addresses: Addresses): string {
+  const [address, port] = [spec.loopbackAddress, addresses.nodePort];
+  return `[Unit]
+Description=Relay to the Kubernetes API for pods on this worker
+After=network-online.target
+Wants=network-online.target
+
+[Service]
+ExecStartPre=-/sbin/ip address add ${address}/32 dev lo
+ExecStart=/usr/bin/socat TCP-LISTEN:${port},fork,reuseaddr,bind=${address} TCP:${relayTarget(spec, addresses)}
+Restart=always
+
+[Install]
+WantedBy=multi-user.target
+`;
+}
