@@ -78,7 +78,7 @@ export async function whatIsInTheWay(person: HostedCluster, namespace: string): 
 export async function waitUsable(
   cluster: InfraCluster,
   { record, addresses, bundle }: Pick<Plane, 'record' | 'addresses' | 'bundle'>,
-  diagnosis: PodWatch,
+  watch: PodWatch,
   { reporter, timeout, signal }: Work,
 ): Promise<void> {
   const isNew = record.phase === 'deploying';
@@ -87,7 +87,7 @@ export async function waitUsable(
   const unobstructed = async () => {
     obstacle = await whatIsInTheWay(person, cluster.namespace);
     // What ails a pod is told by whoever waits for all of them next.
-    return obstacle === undefined || (!isNew && diagnosis.failure !== undefined);
+    return obstacle === undefined || (!isNew && watch.failure !== undefined);
   };
   try {
     await reporter.during(
@@ -95,7 +95,7 @@ export async function waitUsable(
       async (phase) => {
         await waitAtMost({
           until: unobstructed,
-          failure: () => diagnosis.failure,
+          failure: () => watch.failure,
           now: () => obstacle && plain(obstacle.why ?? obstacle.what),
           timeout: isNew ? timeout : Math.min(timeout, ownGrace),
           phase,

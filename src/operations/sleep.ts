@@ -75,24 +75,24 @@ async function wake(plane: HeldPlane): Promise<string | undefined> {
   const { bundle } = await renewLeaves(cluster, plane, reporter);
   await giveBack({ ...plane, bundle }, record.asleep);
   const workloads = await workloadsOf(cluster, record);
-  const diagnosis = new PodWatch(cluster, record.planeId);
+  const watch = new PodWatch(cluster, record.planeId);
   try {
-    diagnosis.expect(workloads.map((each) => withPods(each, replicas)));
+    watch.expect(workloads.map((each) => withPods(each, replicas)));
     await publishNotReady(cluster, record.planeId, plane.spec, true);
     const start = (some: Workload[]) => scale(cluster, some, (name) => podsOfAwake(name, replicas));
     const { first, apiServer, clients } = startOrder(workloads, (workload) => workload);
     await start(first);
-    await waitEtcdStarts(diagnosis, held);
+    await waitEtcdStarts(watch, held);
     await start(apiServer);
-    await untilAnswers(plane, diagnosis, held, () => start(clients));
-    await waitUsable(cluster, { ...plane, bundle }, diagnosis, held);
-    await waitComponentsReady(diagnosis, timeout, signal);
+    await untilAnswers(plane, watch, held, () => start(clients));
+    await waitUsable(cluster, { ...plane, bundle }, watch, held);
+    await waitComponentsReady(watch, timeout, signal);
     await publishNotReady(cluster, record.planeId, plane.spec, false);
     await updateRecord(held, (now) => ({ ...now, asleep: undefined }));
     if (record.asleep.snapshot) await deleteSnapshot(cluster, record.asleep.snapshot);
     return plane.addresses.publicServer;
   } finally {
-    diagnosis.close();
+    watch.close();
   }
 }
 
@@ -104,15 +104,10 @@ function withPods(workload: Workload, replicas: Asleep['replicas']): Workload {
   return { ...workload, spec: { ...workload.spec, replicas: podsOfAwake(workload.metadata.name, replicas) } };
 }
 
-async function untilAnswers(
-  plane: Plane,
-  diagnosis: PodWatch,
-  work: Work,
-  onAnswer: () => Promise<void>,
-): Promise<void> {
+async function untilAnswers(plane: Plane, watch: PodWatch, work: Work, onAnswer: () => Promise<void>): Promise<void> {
   const hosted = await plane.connect({ wakes: true });
   try {
-    await connectWhenAvailable(hosted, diagnosis, work, onAnswer);
+    await connectWhenAvailable(hosted, watch, work, onAnswer);
   } finally {
     await hosted.close();
   }

@@ -48,7 +48,7 @@ export interface Availability {
  */
 export async function waitAvailable(
   cluster: HostedCluster,
-  diagnosis: PodWatch,
+  watch: PodWatch,
   { timeout, phase, signal, onAnswer }: Availability,
 ): Promise<void> {
   let answered: Promise<void> | undefined;
@@ -63,18 +63,18 @@ export async function waitAvailable(
       answered.catch(() => undefined);
       if (answer.ready) return true;
     }
-    if (diagnosis.apiServerReady) readySince ??= performance.now();
+    if (watch.apiServerReady) readySince ??= performance.now();
     else readySince = undefined;
     const wrong = answer instanceof ConnectionError && !readSoon.includes(answer.code) ? answer : undefined;
-    const failure = diagnosis.failure;
+    const failure = watch.failure;
     if (!failure && wrong && readySince !== undefined && performance.now() - readySince > routeGrace(wrong))
       throw await notThePlane(cluster, wrong);
     return false;
   };
-  const now = () => diagnosis.waitingFor() ?? last;
+  const now = () => watch.waitingFor() ?? last;
   await waitFor({
     until: answers,
-    failure: () => diagnosis.failure,
+    failure: () => watch.failure,
     now,
     timeout,
     phase,
@@ -94,13 +94,13 @@ export async function waitAvailable(
 /** The same under a live line, as deploy and wake show it. */
 export async function connectWhenAvailable(
   cluster: HostedCluster,
-  diagnosis: PodWatch,
+  watch: PodWatch,
   { reporter, timeout, signal }: Work,
   onAnswer: () => Promise<void>,
 ): Promise<void> {
   await reporter.during(
     'Trying to connect to the hosted control plane',
-    (phase) => waitAvailable(cluster, diagnosis, { timeout, phase, signal, onAnswer }),
+    (phase) => waitAvailable(cluster, watch, { timeout, phase, signal, onAnswer }),
     'The hosted API answers',
   );
 }
@@ -143,20 +143,20 @@ async function firstAnswer(cluster: HostedCluster): ReturnType<HostedCluster['re
 export async function waitRolledOut(
   cluster: InfraCluster,
   workloads: Workload[],
-  diagnosis: PodWatch,
+  watch: PodWatch,
   work: Work,
 ): Promise<void> {
   await Promise.all(
     workloads
       .filter((workload) => !isRolledOut(workload))
-      .map((workload) => untilRolledOut(cluster, workload, diagnosis, work)),
+      .map((workload) => untilRolledOut(cluster, workload, watch, work)),
   );
 }
 
 async function untilRolledOut(
   cluster: InfraCluster,
   workload: Workload,
-  diagnosis: PodWatch,
+  watch: PodWatch,
   { reporter, timeout, signal }: Work,
 ): Promise<void> {
   const { name } = workload.metadata;
@@ -167,7 +167,7 @@ async function untilRolledOut(
   await waitFor({
     until: async () => {
       const now = await cluster.get<Workload>(workload, name);
-      const lacking = surges ? diagnosis.failureOf(name) : undefined;
+      const lacking = surges ? watch.failureOf(name) : undefined;
       if (!lacking || !lacksRoom(lacking)) return now === undefined || isRolledOut(now);
       reporter.warn(
         words`there is no room for a second pod of ${name}, so the old one ends before the new one starts, and nobody answers meanwhile: ${lacking.why ?? ''}`,
@@ -179,8 +179,8 @@ async function untilRolledOut(
     },
     failure: () => {
       if (performance.now() - madeRoom < roomGrace) return undefined;
-      const own = diagnosis.failureOf(name);
-      const any = diagnosis.failure;
+      const own = watch.failureOf(name);
+      const any = watch.failure;
       // Who waits for the workload that lacks room makes it.
       return own ?? (any && lacksRoom(any) ? undefined : any);
     },
@@ -216,17 +216,17 @@ export function isRolledOut({ metadata, spec, status = {} }: Workload): boolean 
 }
 
 /** The API answers; controller-manager and scheduler are part of the promise too. @param timeout milliseconds */
-export async function waitComponentsReady(diagnosis: PodWatch, timeout: number, signal: AbortSignal): Promise<void> {
+export async function waitComponentsReady(watch: PodWatch, timeout: number, signal: AbortSignal): Promise<void> {
   await waitFor({
-    until: () => diagnosis.unready.length === 0,
-    failure: () => diagnosis.failure,
+    until: () => watch.unready.length === 0,
+    failure: () => watch.failure,
     timeout,
     signal,
     every: pollEvery,
     late: (after) =>
       new UserError({
-        what: `the API server answers, but ${diagnosis.unready.join(' and ')} did not become ready within ${after}`,
-        fix: words`look at: ${command('status', diagnosis.namespace)}; then ${again}, it goes on where it stopped`,
+        what: `the API server answers, but ${watch.unready.join(' and ')} did not become ready within ${after}`,
+        fix: words`look at: ${command('status', watch.namespace)}; then ${again}, it goes on where it stopped`,
         anchor: 'not-available',
       }),
   });

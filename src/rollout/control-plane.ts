@@ -56,7 +56,7 @@ export interface PlaneInMaking {
   existing: Existing;
   applied: Applied;
   request: ControlPlaneRequest;
-  diagnosis: PodWatch;
+  watch: PodWatch;
   stop: AbortSignal;
 }
 
@@ -67,7 +67,7 @@ export interface PlaneInMaking {
  * @returns starts those clients: for when the API server answers for the first time
  */
 export async function ensureControlPlane(plane: PlaneInMaking): Promise<() => Promise<void>> {
-  const { held, cluster, record, addresses, storage, existing, applied, diagnosis, stop } = plane;
+  const { held, cluster, record, addresses, storage, existing, applied, watch, stop } = plane;
   const { spec, reporter, allowDataLoss, timeout } = plane.request;
   const present = presentMembers(existing);
   const membership = settledMembership(Math.max(present, spec.etcdMembers), record.phase === 'available');
@@ -75,7 +75,7 @@ export async function ensureControlPlane(plane: PlaneInMaking): Promise<() => Pr
   const { secrets, policies, disruptionBudgets, further } = rendered;
   const workloads = Object.values(rendered.workloads);
   if (storage.kind === 'ephemeral' && !allowDataLoss) refuseDataLoss(rendered.workloads.etcd, existing);
-  diagnosis.expect(workloads);
+  watch.expect(workloads);
   // The record of a plane that was available keeps the spec that worked until the new one does too.
   if (record.phase === 'deploying') await recordSpec(held, spec, addresses, 'deploying');
   await applySecrets(cluster, record.planeId, secrets, existing, applied, reporter);
@@ -99,16 +99,16 @@ export async function ensureControlPlane(plane: PlaneInMaking): Promise<() => Pr
   await endUnelected(plane, rendered.workloads);
   const { first, apiServer, clients } = startOrder(workloads, (workload) => existing.find<Workload>(workload));
   const now = await apply([...first, ...policies, ...disruptionBudgets]);
-  diagnosis.applied(now, (object) => existing.find(object));
+  watch.applied(now, (object) => existing.find(object));
   // Of a plane that was there, the old pods still answer: nothing that they say counts.
   const were = now.filter((object) => existing.find(object)) as Workload[];
-  await waitReplaced(cluster, record.planeId, were, workloads, diagnosis, {
+  await waitReplaced(cluster, record.planeId, were, workloads, watch, {
     reporter,
     timeout,
     signal: stop,
   });
   if (apiServer.length > 0) {
-    await waitEtcdStarts(diagnosis, { reporter, timeout, signal: stop });
+    await waitEtcdStarts(watch, { reporter, timeout, signal: stop });
     await apply(apiServer);
   }
   if (present > spec.etcdMembers) await dropMembers(plane, etcd, present);
@@ -129,14 +129,14 @@ export async function closeCluster(plane: PlaneInMaking): Promise<void> {
   await cluster.apply(workloads.etcd);
 }
 
-function etcdOf({ cluster, request, diagnosis, stop, ...plane }: PlaneInMaking): EtcdPlane {
+function etcdOf({ cluster, request, watch, stop, ...plane }: PlaneInMaking): EtcdPlane {
   const { spec, reporter, timeout } = request;
-  return etcdPlane(cluster, { ...plane, spec }, { reporter, timeout, signal: stop }, () => diagnosis.failure);
+  return etcdPlane(cluster, { ...plane, spec }, { reporter, timeout, signal: stop }, () => watch.failure);
 }
 
 /** The API servers know by now whom not to ask any more. */
 async function dropMembers(plane: PlaneInMaking, etcd: EtcdPlane, present: number): Promise<void> {
-  const { cluster, record, addresses, storage, bundle, existing, applied, diagnosis } = plane;
+  const { cluster, record, addresses, storage, bundle, existing, applied, watch } = plane;
   const { spec, reporter, timeout } = plane.request;
   await shrinkTo(etcd, spec.etcdMembers, present);
   const etcdServiceIps = addresses.etcdServiceIps.slice(0, spec.etcdMembers);
@@ -147,11 +147,11 @@ async function dropMembers(plane: PlaneInMaking, etcd: EtcdPlane, present: numbe
   });
   const rendered = renderPlane({ record, spec, addresses: left, storage, bundle: kept });
   const workloads = Object.values(rendered.workloads);
-  diagnosis.expect(workloads);
+  watch.expect(workloads);
   const now = await applyAll(cluster, record.planeId, [...rendered.secrets, ...workloads], existing, applied, reporter);
   // The old API servers answer until the new ones are Ready.
   const deployments = now.filter(({ kind }) => kind === 'Deployment') as Workload[];
-  await waitRolledOut(cluster, deployments, diagnosis, { reporter, timeout, signal: plane.stop });
+  await waitRolledOut(cluster, deployments, watch, { reporter, timeout, signal: plane.stop });
 }
 
 /** What only a larger plane had, or one with another --egress or --expose. */

@@ -103,18 +103,17 @@ export async function waitReplaced(
   planeId: string,
   now: Workload[],
   built: KubeObject[],
-  diagnosis: PodWatch,
+  watch: PodWatch,
   work: Work,
 ): Promise<void> {
   const { timeout, signal } = work;
   const statefulSet = now.some(isStatefulSet) && built.find(isStatefulSet);
   await Promise.all([
-    statefulSet &&
-      replaceOutdated({ cluster, planeId, failure: () => diagnosis.failure, timeout, signal }, statefulSet),
+    statefulSet && replaceOutdated({ cluster, planeId, failure: () => watch.failure, timeout, signal }, statefulSet),
     waitRolledOut(
       cluster,
       now.filter(({ kind }) => kind === 'Deployment'),
-      diagnosis,
+      watch,
       work,
     ),
   ]);
@@ -146,22 +145,22 @@ export async function rollOut(
   );
   const rendered = renderPlane({ ...plane, bundle, membership });
   const workloads = rolled.map((component) => rendered.workloads[component]);
-  const diagnosis = new PodWatch(cluster, planeId);
+  const watch = new PodWatch(cluster, planeId);
   const hosted = await plane.connect();
   try {
-    diagnosis.expect(workloads);
+    watch.expect(workloads);
     await applySecrets(cluster, planeId, rendered.secrets, existing, applied, reporter);
     const now = (await applyAll(cluster, planeId, workloads, existing, applied, reporter)) as Workload[];
-    await waitReplaced(cluster, planeId, now, workloads, diagnosis, work);
+    await waitReplaced(cluster, planeId, now, workloads, watch, work);
     await reporter.during(
       'Waiting until the hosted API answers',
-      (phase) => waitAvailable(hosted, diagnosis, { timeout, phase, signal }),
+      (phase) => waitAvailable(hosted, watch, { timeout, phase, signal }),
       'The hosted API answers',
     );
     await tidyStartFiles(cluster, planeId, rendered.secrets, existing, reporter);
     return applied;
   } finally {
-    diagnosis.close();
+    watch.close();
     await hosted.close();
   }
 }

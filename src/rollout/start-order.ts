@@ -41,12 +41,12 @@ export function startOrder<T extends KubeObject>(
  *
  * @throws UserError with the cause when it cannot
  */
-export async function waitEtcdStarts(diagnosis: PodWatch, { reporter, timeout, signal }: Work): Promise<void> {
+export async function waitEtcdStarts(watch: PodWatch, { reporter, timeout, signal }: Work): Promise<void> {
   await reporter.during('Starting etcd', (phase) =>
     waitFor({
-      until: () => diagnosis.etcdStarts,
-      failure: () => diagnosis.failure,
-      now: () => diagnosis.waitingFor() ?? '',
+      until: () => watch.etcdStarts,
+      failure: () => watch.failure,
+      now: () => watch.waitingFor() ?? '',
       phase,
       timeout,
       signal,
@@ -54,7 +54,7 @@ export async function waitEtcdStarts(diagnosis: PodWatch, { reporter, timeout, s
       late: (after) =>
         new UserError({
           what: `etcd did not start within ${after}`,
-          why: diagnosis.waitingFor(),
+          why: watch.waitingFor(),
           fix: words`${again}, it goes on where it stopped; give it longer with ${option('timeout')}`,
           anchor: 'not-available',
         }),

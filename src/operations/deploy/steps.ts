@@ -127,11 +127,11 @@ async function tellCertificates({ issued, renewed, held: { reporter } }: DeployS
 
 /** The plane as rollout/ makes it. */
 export function planeOf(state: DeployState): PlaneInMaking {
-  const { cluster, record, addresses, storage, bundle, existing, applied, watch: diagnosis, held } = state;
+  const { cluster, record, addresses, storage, bundle, existing, applied, watch, held } = state;
   const { spec, allowDataLoss, restores } = state;
   const { reporter, timeout, signal: stop } = held;
   const request = { spec, allowDataLoss, restores, reporter, timeout };
-  return { held, cluster, record, addresses, storage, bundle, existing, applied, request, diagnosis, stop };
+  return { held, cluster, record, addresses, storage, bundle, existing, applied, request, watch, stop };
 }
 
 async function tellReplacements(state: DeployState): Promise<void> {

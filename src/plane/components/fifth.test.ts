@@ -179,7 +179,7 @@ async function deployed(store: InfraStore, wanted: typeof spec): Promise<void> {
     existing: await Existing.read(cluster),
     applied: nothingApplied(),
     request: { spec: wanted, allowDataLoss: true, ...work },
-    diagnosis: { expect: () => undefined, applied: () => undefined, etcdStarts: true } as unknown as PodWatch,
+    watch: { expect: () => undefined, applied: () => undefined, etcdStarts: true } as unknown as PodWatch,
     stop: work.signal,
   });
 }
