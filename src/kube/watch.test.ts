@@ -1,8 +1,9 @@
 import { Readable } from 'node:stream';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import type { InfraCluster } from './infra-cluster.ts';
 import type { KubeObject } from './objects.ts';
-import { follow } from './watch.ts';
+import { follow, pauseAfter } from './watch.ts';
 
 const pod = (name: string, uid: string): KubeObject => ({
   apiVersion: 'v1',
@@ -45,4 +46,30 @@ test('a watch that is told that its version is gone, or cut in an event, is open
     { items: [pod('etcd-0', 'a')], lines: [line('DELETED', pod('etcd-0', 'a'))] },
   ]);
   expect(told).toEqual(['ADDED a', 'ADDED a', 'DELETED a']);
+});
+
+test('an API server that does not answer is asked more and more rarely', async () => {
+  const stop = new AbortController();
+  let asked = 0;
+  const cluster = {
+    list: async () => {
+      asked++;
+      throw new Error('refused');
+    },
+  } as unknown as InfraCluster;
+  const followed = follow(cluster, { apiVersion: 'v1', kind: 'Pod' }, {}, stop.signal, () => undefined);
+  await sleep(1600);
+  stop.abort();
+  await followed;
+  // At once, and after 125 to 250 ms, twice that and four times that; every 250 ms would be 7 times.
+  expect(asked).toBeGreaterThanOrEqual(3);
+  expect(asked).toBeLessThanOrEqual(4);
+});
+
+test('watches that were cut together do not come back together, and none waits longer than it may', () => {
+  const pauses = Array.from({ length: 50 }, () => pauseAfter(3, 30_000));
+  expect(Math.min(...pauses)).toBeGreaterThanOrEqual(1000);
+  expect(Math.max(...pauses)).toBeLessThanOrEqual(2000);
+  expect(new Set(pauses.map(Math.round)).size).toBeGreaterThan(10);
+  expect(pauseAfter(40, 30_000)).toBeLessThanOrEqual(30_000);
 });

@@ -13,10 +13,26 @@ interface Watchable {
 
 export type WatchEvent<T> = { type: 'ADDED' | 'MODIFIED' | 'DELETED'; object: T };
 
+/** Milliseconds to the first new list. */
+const firstPause = 250;
+/** Milliseconds that a watch has to last before the next failure counts as the first one again. */
+const steady = 5000;
+
+/**
+ * Milliseconds to the next list after `failures` watches that ended early. They double, and half of each is chance: watches that an API
+ * server has cut together do not come back together. Pure but for the chance.
+ */
+export function pauseAfter(failures: number, longest: number): number {
+  return Math.min(longest, firstPause * 2 ** failures) * (0.5 + Math.random() / 2);
+}
+
 /**
  * Lists once, then follows: calls `onEvent` for everything there is and everything that changes until `signal` fires.
  * A watch that ends, breaks or is told 410 Gone is opened again from a fresh list, so an event may be seen twice; what was
  * deleted meanwhile is told with the object as it was last seen.
+ *
+ * @param longest milliseconds between two tries at most, once many have failed
+ * @throws ApiError 401 or 403
  */
 export async function follow<T extends KubeObject>(
   cluster: Watchable,
@@ -24,6 +40,7 @@ export async function follow<T extends KubeObject>(
   options: ListOptions,
   signal: AbortSignal,
   onEvent: (event: WatchEvent<T>) => void,
+  longest = 5000,
 ): Promise<void> {
   const seen = new Map<string | undefined, T>();
   const tell = (event: WatchEvent<T>) => {
@@ -32,13 +49,16 @@ export async function follow<T extends KubeObject>(
     else seen.set(uid, event.object);
     onEvent(event);
   };
+  let failures = 0;
   while (!signal.aborted) {
+    let opened: number | undefined;
     try {
       const list = await cluster.list<T>(kind, options);
       const there = new Set(list.items.map(({ metadata }) => metadata.uid));
       for (const [uid, object] of seen) if (!there.has(uid)) tell({ type: 'DELETED', object });
       for (const object of list.items) tell({ type: 'ADDED', object });
       const stream = await cluster.watch(kind, { ...options, resourceVersion: list.metadata.resourceVersion }, signal);
+      opened = performance.now();
       for await (const line of createInterface({ input: stream, crlfDelay: Number.POSITIVE_INFINITY })) {
         if (line === '') continue;
         const event = JSON.parse(line) as { type: string; object: T };
@@ -49,6 +69,7 @@ export async function follow<T extends KubeObject>(
       if (signal.aborted) return;
       if (error instanceof ApiError && (error.status === 401 || error.status === 403)) throw error;
     }
-    await sleep(250, undefined, { signal }).catch(() => undefined);
+    if (opened !== undefined && performance.now() - opened > steady) failures = 0;
+    await sleep(pauseAfter(failures++, longest), undefined, { signal }).catch(() => undefined);
   }
 }
