@@ -92,6 +92,8 @@ export abstract class Cluster {
         ...(metadataOnly && { accept: partial('PartialObjectMetadataList') }),
       })
     ).body;
+    // Of metadata alone, an empty list comes as null.
+    list.items ??= [];
     // Items of a list come without their kind.
     for (const item of list.items) Object.assign(item, { apiVersion: kind.apiVersion, kind: kind.kind });
     return list;
