@@ -49,6 +49,24 @@ export const refusedValues: [field: keyof ClusterSpec, value: unknown, fact: str
   ['etcdImage', 'a//b', 'image reference'],
   ['imagePullSecret', 'Secret', 'Secret'],
   ['sans', 'a b', 'space'],
+  ['podLabels', { 'a b': 'c' }, 'NAME'],
+  ['podLabels', { team: 'a b' }, 'label value'],
+  ['podLabels', { 'app.kubernetes.io/instance': 'other' }, 'k8sk8s'],
+  ['podLabels', { 'k8sk8s.io/restart': 'x' }, 'k8sk8s'],
+  ['podAnnotations', { 'app.kubernetes.io/part-of': 'x' }, 'k8sk8s'],
+  ['podAnnotations', { '/': 'x' }, 'NAME'],
+  ['serviceAnnotations', { 'x.k8sk8s.io/y': 'z' }, 'k8sk8s'],
+  ['serviceAccountName', 'Account', 'ServiceAccount'],
+  ['priorityClassName', 'a b', 'PriorityClass'],
+  ['runtimeClassName', '-', 'RuntimeClass'],
+  ['runAsUser', '0', 'from 1'],
+  ['runAsUser', 0, 'from 1'],
+  ['runAsUser', 'root', 'platform'],
+  ['fsGroup', -1, 'from 1'],
+  ['fsGroup', 'x', 'platform'],
+  ['loadBalancerClass', 'a b', 'class'],
+  ['registryMirrors', { 'quay.io': 'mirror.test' }, 'registry.k8s.io'],
+  ['registryMirrors', { 'docker.io': 'a//b' }, 'image reference'],
 ];
 
 /** Values that are allowed where the one before would not be. */
@@ -71,6 +89,12 @@ export const allowedValues: [field: keyof ClusterSpec, value: unknown][] = [
   ['workerEndpoint', 'https://10.0.0.7:6443'],
   ['featureGates', { SomeGate: 'true' }],
   ['nodeSelector', { 'kubernetes.io/os': 'linux' }],
+  ['podLabels', { 'corp.example/team': 'a', tier: '' }],
+  ['podAnnotations', { 'sidecar.istio.io/inject': 'false' }],
+  ['runAsUser', 1000],
+  ['runAsUser', 'platform'],
+  ['fsGroup', '1000'],
+  ['registryMirrors', { 'docker.io': 'mirror.test/hub' }],
 ];
 
 /** Fields that are valid by themselves and do not fit together, and the option that the refusal names. */
@@ -84,10 +108,28 @@ export const refusedTogether: [changed: Partial<ClusterSpec>, option: string][] 
   [{ etcdStorage: 'ephemeral', etcdMembers: 3 }, '--etcd-members 3'],
   [{ etcdStorage: 'ephemeral', etcdStorageClass: 'fast' }, '--etcd-storage-class'],
   [{ kubernetesVersion: '1.38.0-alpha.1' }, '--allow-untested-version'],
+  [{ allocateNodePorts: false }, '--in-cluster loadbalancer'],
+  [{ allocateNodePorts: false, expose: 'nodeport', inCluster: 'loadbalancer' }, '--expose nodeport'],
+  [{ allocateNodePorts: false, nodePort: 30443, inCluster: 'loadbalancer' }, '--node-port 30443'],
+  [{ allocateNodePorts: false, inCluster: 'loopback' }, '--worker-endpoint'],
+  [
+    {
+      allocateNodePorts: false,
+      inCluster: 'loopback',
+      workerEndpoint: 'https://k.example.com:6443',
+      egress: 'konnectivity',
+    },
+    '--konnectivity-endpoint',
+  ],
+  [{ policyTypes: 'Ingress,Egress', allowEgress: ['10.20.0.0/16', 'hooks.corp.example:8443'] }, '--policy-types'],
+  [{ loadBalancerClass: 'example.com/internal' }, '--in-cluster loadbalancer'],
 ];
 
 /** What is refused above, once another field fits. */
 export const allowedTogether: Partial<ClusterSpec>[] = [
   { host: '192.0.2.1', expose: 'nodeport' },
   { kubernetesVersion: '1.38.0-alpha.1', allowUntestedVersion: true },
+  { allocateNodePorts: false, inCluster: 'loadbalancer', loadBalancerClass: 'example.com/internal' },
+  { allocateNodePorts: false, inCluster: 'loopback', workerEndpoint: 'https://k.example.com:6443' },
+  { policyTypes: 'Ingress,Egress', allowEgress: ['10.20.0.0/16', '10.20.0.1:8443', '10.20.0.2'] },
 ];

@@ -28,6 +28,9 @@ const inside = (field: 'serviceCidr' | 'podCidr'): CelRule => ({
   message: `host lies inside ${field}, so workers could not reach it`,
 });
 
+/** Of a plane that takes no node port. */
+const withoutNodePorts = (rule: string) => `${fieldOf('allocateNodePorts')} || (${rule})`;
+
 const tested = knownMinors.flatMap(({ minor, patch }) => [minor, `v${minor}`, patch, `v${patch}`]);
 
 /** About the spec of the object, which is `self`. */
@@ -61,6 +64,32 @@ export const rulesBetweenFields: CelRule[] = [
   {
     rule: `${fieldOf('etcdStorage')} != 'ephemeral' || !has(self.etcdStorageClass)`,
     message: 'etcdStorageClass has no use with etcdStorage: ephemeral',
+  },
+  {
+    rule: withoutNodePorts(`${fieldOf('expose')} != 'nodeport' && !has(self.nodePort)`),
+    message: 'allocateNodePorts: false contradicts expose: nodeport and nodePort',
+  },
+  {
+    rule: withoutNodePorts(
+      `${fieldOf('inCluster')} == 'loadbalancer' || (${fieldOf('inCluster')} == 'loopback' && has(self.workerEndpoint))`,
+    ),
+    message:
+      'allocateNodePorts: false leaves pods on the workers without a way to the API server: give inCluster: loadbalancer, or inCluster: loopback with workerEndpoint',
+  },
+  {
+    rule: withoutNodePorts(
+      `${fieldOf('inCluster')} != 'loopback' || ${fieldOf('egress')} != 'konnectivity' || has(self.konnectivityEndpoint)`,
+    ),
+    message: 'allocateNodePorts: false with egress: konnectivity needs konnectivityEndpoint',
+  },
+  {
+    rule: `${fieldOf('policyTypes')} != 'Ingress,Egress' || !has(self.allowEgress) || self.allowEgress.all(each, each.contains('/') || isIP(each.split(':')[0]))`,
+    message:
+      'allowEgress has a name, and with policyTypes: Ingress,Egress it has to be networks: a NetworkPolicy knows no names',
+  },
+  {
+    rule: `!has(self.loadBalancerClass) || ${fieldOf('inCluster')} == 'loadbalancer'`,
+    message: 'loadBalancerClass has no use without inCluster: loadbalancer',
   },
   {
     rule: `${fieldOf('allowUntestedVersion')} || ${fieldOf('kubernetesVersion')} in [${tested.map((each) => `'${each}'`).join(', ')}]`,

@@ -3,6 +3,7 @@ import {
   argument,
   cidr,
   etcdStorage,
+  everyKey,
   hostAndPort,
   hostName,
   hostNameOrAddress,
@@ -543,6 +544,12 @@ export const clusterSpec = z.strictObject({
             path: [registry],
           });
     })
+    .meta(
+      everyKey(
+        `key in [${upstreamRegistries.map((registry) => `'${registry}'`).join(', ')}]`,
+        `names a registry of none of the images, which are ${upstreamRegistries.join(', ')}`,
+      ),
+    )
     .default({})
     .meta(
       flag({

@@ -198,27 +198,47 @@ export const labelValue = z
   .regex(/^([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?$/, 'is not a label value')
   .meta({ maxLength: 63 });
 
+/** A rule about the keys of a map, which a schema for an API server cannot have. @param rule in CEL, about `key` */
+export const everyKey = (rule: string, message: string) => ({
+  'x-kubernetes-validations': [{ rule: `self.all(key, ${rule})`, message }],
+});
+
 const metadataKey = /^([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?\/)?[A-Za-z0-9]([-\w.]{0,61}[A-Za-z0-9])?$/;
 const ownKey =
   /^(app\.kubernetes\.io\/(name|component|instance|version|part-of|managed-by)$|([-a-z0-9.]+\.)?k8sk8s\.io\/)/;
 
 /** Labels or annotations that objects of a plane get beside k8sk8s' own. @param value what each value may be */
 export const metadata = (value: z.ZodType<string>) =>
-  z.record(z.string(), value).superRefine((map, context) => {
-    for (const key of Object.keys(map)) {
-      const message = !metadataKey.test(key)
-        ? 'has a key that is none: it has to be [PREFIX/]NAME'
-        : ownKey.test(key)
-          ? 'has a key that k8sk8s sets itself'
-          : undefined;
-      if (message !== undefined) context.addIssue({ code: 'custom', message, path: [key] });
-    }
-  });
+  z
+    .record(z.string(), value)
+    .superRefine((map, context) => {
+      for (const key of Object.keys(map)) {
+        const message = !metadataKey.test(key)
+          ? 'has a key that is none: it has to be [PREFIX/]NAME'
+          : ownKey.test(key)
+            ? 'has a key that k8sk8s sets itself'
+            : undefined;
+        if (message !== undefined) context.addIssue({ code: 'custom', message, path: [key] });
+      }
+    })
+    .meta(
+      everyKey(
+        `${matches(metadataKey.source, 'key')} && !${matches(ownKey.source, 'key')}`,
+        'has a key that is not [PREFIX/]NAME, or that k8sk8s sets itself',
+      ),
+    );
+
+const userNumber = /^(platform|[1-9]\d{0,9})$/;
+const userNumberMessage = 'has to be a number from 1, or platform to leave it to the infra cluster';
 
 /** The number of a user or group, not root's; or `platform`, to leave it to the infra cluster. Kept as a string. */
 export const numberOrPlatform = z.coerce
   .string()
-  .regex(/^(platform|[1-9]\d{0,9})$/, 'has to be a number from 1, or platform to leave it to the infra cluster');
+  .regex(userNumber, userNumberMessage)
+  .meta({
+    'x-kubernetes-int-or-string': true,
+    'x-kubernetes-validations': [{ rule: matches(userNumber.source, 'string(self)'), message: userNumberMessage }],
+  });
 
 /** KEY[=VALUE][:EFFECT], as in kubectl taint. */
 export const toleration = checked(

@@ -54,6 +54,7 @@ const inList = (field: keyof ClusterSpec) => (clusterSpec.shape[field].meta() as
 const withValue = (field: keyof ClusterSpec, value: unknown) => ({
   host: 'k.example.com',
   ...(field === 'konnectivityEndpoint' && { egress: 'konnectivity' }),
+  ...(field === 'loadBalancerClass' && { inCluster: 'loadbalancer' }),
   [field]: inList(field) ? [value] : value,
 });
 

@@ -1,5 +1,6 @@
 import * as z from 'zod';
 import { clusterSpec, type FlagMeta } from '../../config/schema.ts';
+import { everyKey } from '../../config/values.ts';
 
 /** A structural schema, as far as it is made here (https://kubernetes.io/docs/tasks/extend-kubernetes/custom-resources/custom-resource-definitions/#specifying-a-structural-schema). */
 export interface Structural {
@@ -15,6 +16,7 @@ export interface Structural {
 /** What a schema says that a CustomResourceDefinition may say too; options of the command line and defaults go. */
 const kept = ['type', 'enum', 'minimum', 'maximum', 'minLength', 'maxLength', 'pattern', 'required'];
 const keptToo = 'x-kubernetes-validations';
+const intOrString = 'x-kubernetes-int-or-string';
 
 /** Without a limit, the API server takes a rule about a field for as costly as 3 MB of that field would make it. */
 const limits = { maxLength: 1024, maxItems: 64, maxProperties: 64 };
@@ -44,9 +46,20 @@ interface Json extends Record<string, unknown> {
 }
 
 function mended(json: Json): Structural {
+  // Both types are allowed: what else is said of the value, a rule says.
+  if (json[intOrString])
+    return {
+      ...described(json),
+      [intOrString]: true,
+      ...(json[keptToo] !== undefined && { [keptToo]: json[keptToo] }),
+    } as Structural;
   const plain = Object.fromEntries([...kept, keptToo].filter((key) => key in json).map((key) => [key, json[key]]));
-  const description = json.help === undefined ? json.description : byFields(json.help);
-  return { ...(description !== undefined && { description }), ...plain, ...partsOf(json) };
+  return { ...described(json), ...plain, ...partsOf(json) };
+}
+
+function described({ help, description }: Json): { description?: string } {
+  const text = help === undefined ? description : byFields(help);
+  return text === undefined ? {} : { description: text };
 }
 
 /** Help names options; an object has fields. */
@@ -74,10 +87,7 @@ function partsOf(json: Json): Structural {
   return {
     additionalProperties: mended(additionalProperties as Json),
     maxProperties: limits.maxProperties,
-    ...(propertyNames?.pattern !== undefined && {
-      [keptToo]: [
-        { rule: `self.all(key, key.matches(r'${propertyNames.pattern}'))`, message: 'has a key that is no name' },
-      ],
-    }),
+    ...(propertyNames?.pattern !== undefined &&
+      everyKey(`key.matches(r'${propertyNames.pattern}')`, 'has a key that is no name')),
   };
 }
