@@ -31,6 +31,7 @@ interface RunOptions extends ConnectionOptions {
   workers: string;
   timeout: string;
   every: string;
+  port?: string;
 }
 
 export function configure(command: Command): void {
@@ -50,6 +51,7 @@ export function configure(command: Command): void {
     .option('--workers <N>', 'planes that are worked on at a time', '3')
     .option('--timeout <TIME>', 'how long each step of a plane may take', '5m')
     .option('--every <TIME>', 'how often a plane is looked at of which nothing was noticed', '10m')
+    .option('--port <PORT>', 'port of /metrics, /livez and /readyz; without it, none is opened')
     .action(run);
   part('status', 'whether the operator works, and what it says of its planes').addOption(outputOption()).action(status);
   addOutputOptions(part('uninstall', 'take the operator away; planes, their objects and the definition stay')).action(
@@ -100,6 +102,7 @@ async function run(options: RunOptions): Promise<void> {
     workers: Number(options.workers),
     timeout: parseDuration(options.timeout, '--timeout'),
     every: parseDuration(options.every, '--every'),
+    port: options.port === undefined ? undefined : Number(options.port),
     signal: interruption(),
     log: (entry) => process.stdout.write(`${JSON.stringify({ time: new Date().toISOString(), ...entry })}\n`),
   });

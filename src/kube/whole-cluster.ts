@@ -42,10 +42,11 @@ export class WholeCluster extends Cluster {
   }
 
   /** Sets some fields of an object's status (https://www.rfc-editor.org/rfc/rfc7386). */
-  async mergeStatus(object: KubeObject, status: object): Promise<void> {
+  async mergeStatus<T extends KubeObject>(object: T, status: object): Promise<T> {
     const path = `${pathOf(resourceOf(object), object.metadata.namespace, object.metadata.name)}/status`;
     const contentType = 'application/merge-patch+json';
-    await this.transport.request({ method: 'PATCH', path, query: { fieldManager }, body: { status }, contentType });
+    const request = { method: 'PATCH' as const, path, query: { fieldManager }, body: { status }, contentType };
+    return (await this.transport.request<T>(request)).body;
   }
 }
 

@@ -1,11 +1,12 @@
 import { expect, test } from 'vitest';
+import type { Anchor } from '../base/anchors.ts';
 import { UserError } from '../base/errors.ts';
 import { command, option, words } from '../base/words.ts';
 import { field } from '../config/flags.ts';
 import { ApiError } from '../kube/errors.ts';
-import { factsOfFailure, factsOfSuccess, reasonOf, withFacts } from './conditions.ts';
-import type { HostedControlPlane } from './object.ts';
-import { specOf } from './object.ts';
+import { factsOfFailure, factsOfSuccess, isUndone, reasonOf, withFacts } from './conditions.ts';
+import { consentAnnotation } from './names.ts';
+import { consentAsked, consents, type HostedControlPlane, specOf } from './object.ts';
 
 const object: HostedControlPlane = {
   apiVersion: 'k8sk8s.io/v1alpha1',
@@ -24,15 +25,48 @@ test('a reason is the anchor, and the message names fields and what the operator
   const facts = factsOfFailure(error, object, true);
   expect(facts.map(({ type, status, reason }) => [type, status, reason])).toEqual([
     ['Available', 'True', 'Answers'],
-    ['Degraded', 'True', 'DataLoss'],
+    // What waits for a consent is no fault of the plane.
+    ['Degraded', 'False', 'AsExpected'],
     ['Progressing', 'False', 'DataLoss'],
   ]);
-  const { message } = facts[1]!;
+  const { message } = facts[2]!;
   expect(message).toContain('spec.etcdMembers: 3');
   expect(message).toContain('spec.asleep: false');
   expect(message).toContain('k8sk8s.io/consent: "3"');
   expect(message).toContain('#data-loss');
   expect(reasonOf('infra-api-error')).toBe('InfraApiError');
+});
+
+test('a plane that does not answer is Degraded also while a change waits for a consent', () => {
+  const error = new UserError({ what: 'w', fix: words`add ${option('yes')}`, anchor: 'data-loss', kind: 'refused' });
+  const facts = factsOfFailure(error, object, false);
+  expect(facts.map(({ type, status, reason }) => [type, status, reason])).toEqual([
+    ['Available', 'False', 'NotAvailable'],
+    ['Degraded', 'True', 'NotAvailable'],
+    ['Progressing', 'False', 'DataLoss'],
+  ]);
+});
+
+test('a refusal that no consent helps is Degraded, and so is a change that was taken back, which is not tried again', () => {
+  const of = (anchor: Anchor, kind: 'refused' | 'failed') =>
+    factsOfFailure(new UserError({ what: 'w', anchor, kind }), object, true).map(({ status }) => status);
+  expect(of('bad-values', 'refused')).toEqual(['True', 'True', 'False']);
+  expect(of('change-undone', 'failed')).toEqual(['True', 'True', 'False']);
+  expect(of('not-available', 'failed')).toEqual(['True', 'True', 'True']);
+  expect(isUndone(new UserError({ what: 'w', anchor: 'upgrade-rolled-back' }))).toBe(true);
+  expect(isUndone(new UserError({ what: 'w', anchor: 'not-available' }))).toBe(false);
+});
+
+test('a consent holds once: a second change under the same generation asks for another', () => {
+  const annotated = (value: string, usedConsent?: string): HostedControlPlane => ({
+    ...object,
+    metadata: { ...object.metadata, annotations: { [consentAnnotation]: value } },
+    status: { usedConsent },
+  });
+  expect([consents(annotated('3')), consents(annotated('2'))]).toEqual([true, false]);
+  expect(consents(annotated('3', '2.4'))).toBe(true);
+  expect([consents(annotated('3', '3')), consents(annotated('3.2', '3'))]).toEqual([false, true]);
+  expect(consentAsked(annotated('3', '3.2'))).toBe('3.3');
 });
 
 test('no byte of what a hosted API answered is in a condition', () => {

@@ -1,8 +1,8 @@
 import { type Finding, messageOf, UserError } from '../base/errors.ts';
-import { spoken, type Words } from '../base/words.ts';
+import { hasParts, spoken, type Words } from '../base/words.ts';
 import { ApiError, ConnectionError } from '../kube/errors.ts';
 import { consentAnnotation } from './names.ts';
-import type { Condition, HostedControlPlane, Status } from './object.ts';
+import { type Condition, consentAsked, type HostedControlPlane, type Status } from './object.ts';
 
 /** A condition before it is known since when it holds. */
 export type Fact = Pick<Condition, 'type' | 'status' | 'reason' | 'message'>;
@@ -51,14 +51,14 @@ function inCondition(
     .slice(0, 32_000);
 }
 
-function sentence(words: Words, { metadata }: HostedControlPlane): string {
+function sentence(words: Words, object: HostedControlPlane): string {
   return spoken(words, (part) => {
     if ('again' in part) return 'the operator does the same again';
     if ('command' in part) {
       const own = byItself[part.command];
-      return own ?? `k8sk8s ${part.command} -n ${part.namespace ?? metadata.namespace}`;
+      return own ?? `k8sk8s ${part.command} -n ${part.namespace ?? object.metadata.namespace}`;
     }
-    if ('option' in part && part.option === 'yes') return `annotation ${consentAnnotation}: "${metadata.generation}"`;
+    if ('option' in part && part.option === 'yes') return `annotation ${consentAnnotation}: "${consentAsked(object)}"`;
     const [name, value] = 'field' in part ? [`spec.${part.field}`, part.value] : [part.option, part.value];
     return value === undefined ? name : `${name}: ${typeof value === 'object' ? `spec.${value.field}` : value}`;
   });
@@ -79,20 +79,54 @@ function isOfHosted(error: unknown): boolean {
   return error instanceof Error && error.cause !== undefined && isOfHosted(error.cause);
 }
 
-/** What a failure means for the conditions. `waits`: only another spec, or other surroundings, help; else the next try may. */
-export function factsOfFailure(error: unknown, object: HostedControlPlane, available: boolean | undefined): Fact[] {
+/** Anchors of changes that did not work: the plane is as it was before, or as near to it as could be. */
+const undone = ['change-undone', 'upgrade-rolled-back', 'rollback-failed'];
+
+/** Whether an error says that the change was taken back. To try it again by itself would disturb the plane again. */
+export function isUndone(error: unknown): boolean {
+  return error instanceof UserError && undone.includes(error.anchor);
+}
+
+/** Whether an error is a question: what the command line asks --yes for. */
+function asksConsent({ kind, fix }: UserError): boolean {
+  return kind === 'refused' && hasParts(fix) && fix.some((part) => typeof part === 'object' && isYes(part));
+}
+
+const isYes = (part: object) => 'option' in part && part.option === 'yes';
+
+/**
+ * What a failure means for the conditions. Progressing is False where another spec, other surroundings or a consent help; else the
+ * next try may. A plane of which a change waits for a consent is not Degraded by that.
+ */
+export function factsOfFailure(error: unknown, object: HostedControlPlane, available: boolean): Fact[] {
   const known = error instanceof UserError ? error : undefined;
   const reason = known ? reasonOf(known.anchor) : 'InternalError';
   const message = known
     ? inCondition(known, object, isOfHosted(error))
     : `this is a bug of k8sk8s: ${messageOf(error)}`;
-  const waits = known !== undefined && known.kind !== 'failed';
-  return [
-    ...(available === undefined ? [] : [availability(available, reason, message)]),
-    { type: 'Degraded', status: 'True', reason, message },
-    { type: 'Progressing', status: waits ? 'False' : 'True', reason, message },
-  ];
+  const waits =
+    known !== undefined && (known.kind !== 'failed' || known.anchor === 'change-refused' || isUndone(known));
+  const progressing: Fact = { type: 'Progressing', status: waits ? 'False' : 'True', reason, message };
+  if (known && asksConsent(known))
+    return [
+      availability(available, 'NotAvailable', notAnswering),
+      available ? asExpected : { type: 'Degraded', status: 'True', reason: 'NotAvailable', message: notAnswering },
+      progressing,
+    ];
+  return [availability(available, reason, message), { type: 'Degraded', status: 'True', reason, message }, progressing];
 }
+
+const notAnswering = 'the hosted API server does not answer. See docs/checks.md#not-available';
+
+const asExpected: Fact = {
+  type: 'Degraded',
+  status: 'False',
+  reason: 'AsExpected',
+  message: 'nothing is known to be wrong',
+};
+
+/** The hosted API was found not to answer, before anything was done about it. */
+export const factOfSilence = (): Fact => availability(false, 'NotAvailable', notAnswering);
 
 function availability(answers: boolean, reason: string, message: string): Fact {
   return answers
@@ -105,7 +139,7 @@ export const factsOfSuccess = (asleep: boolean): Fact[] => [
   asleep
     ? { type: 'Available', status: 'False', reason: 'Asleep', message: 'the plane sleeps, as spec.asleep says' }
     : availability(true, '', ''),
-  { type: 'Degraded', status: 'False', reason: 'AsExpected', message: 'nothing is known to be wrong' },
+  asExpected,
   {
     type: 'Progressing',
     status: 'False',
@@ -113,6 +147,28 @@ export const factsOfSuccess = (asleep: boolean): Fact[] => [
     message: 'the plane is as this object wants it',
   },
 ];
+
+/** The plane sleeps, and its object wants more of it than that. */
+export const factsOfWaitingAsleep = (): Fact[] => [
+  ...factsOfSuccess(true).filter(({ type }) => type !== 'Progressing'),
+  {
+    type: 'Progressing',
+    status: 'False',
+    reason: 'ChangesWhenAwake',
+    message: 'the plane sleeps: what this object wants of it besides is made when spec.asleep is false',
+  },
+];
+
+/** The plane runs as it did before a change that did not work. What Degraded says of that change stays. */
+export function factsOfUndone({ status }: HostedControlPlane): Fact[] {
+  const told = status?.conditions?.find(({ type }) => type === 'Degraded');
+  const reasons = undone.map(reasonOf);
+  const answers = availability(true, '', '');
+  if (told?.status === 'True' && reasons.includes(told.reason)) return [answers];
+  const message =
+    'what this object asks for did not work on this plane, which runs as before. To do: change the spec. See docs/checks.md#change-undone';
+  return [answers, { type: 'Degraded', status: 'True', reason: 'ChangeUndone', message }];
+}
 
 /** Something is being done. */
 export const factOfProgress = (reason: string, message: string): Fact => ({

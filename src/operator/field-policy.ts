@@ -62,9 +62,23 @@ export function policies(labels: Record<string, string>): KubeObject[] {
       },
       validations: administratorFields.map((field) => ({
         expression: `${unchanged(field)} || ${mayset(field)}`,
-        message: `spec.${field} is the administrator's: it needs the verb set on hostedcontrolplanes/fields, name ${field}`,
+        message: needsRight(field),
         reason: 'Forbidden',
       })),
+    }),
+    // What goes by /scale passes the policy above.
+    ...policy('k8sk8s-scale', labels, {
+      matchConstraints: {
+        resourceRules: [
+          {
+            apiGroups: [group],
+            apiVersions: [version],
+            operations: ['UPDATE'],
+            resources: ['hostedcontrolplanes/scale'],
+          },
+        ],
+      },
+      validations: [{ expression: mayset('replicas'), message: needsRight('replicas'), reason: 'Forbidden' }],
     }),
     ...policy('k8sk8s-definition', labels, {
       matchConstraints: {
@@ -95,6 +109,9 @@ function unchanged(field: Field): string {
   const before = `(oldObject != null && ${has('oldObject')})`;
   return `(${has('object')} ? (${before} && oldObject.spec.${field} == object.spec.${field}) : !${before})`;
 }
+
+const needsRight = (field: Field) =>
+  `spec.${field} is the administrator's: it needs the verb set on hostedcontrolplanes/fields, name ${field}`;
 
 function mayset(field: Field): string {
   return `authorizer.group('${group}').resource('hostedcontrolplanes').subresource('fields').namespace(object.metadata.namespace).name('${field}').check('set').allowed()`;

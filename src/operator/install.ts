@@ -1,14 +1,19 @@
 import deploymentTemplate from '../../templates/operator/deployment.yaml';
 import rightsTemplate from '../../templates/operator/rights.yaml';
 import rightsInNamespace from '../../templates/rights/namespace-admin.yaml';
+import { hostedControlPlane } from '../config/hosted-control-plane.ts';
+import { connectInfra } from '../kube/connect.ts';
 import { explainCallError } from '../kube/errors.ts';
 import { type KubeObject, type Lease, nameOf } from '../kube/objects.ts';
 import type { WholeCluster } from '../kube/whole-cluster.ts';
+import { readRecord } from '../live/record.ts';
 import { render } from '../manifests/render.ts';
 import type { Reporter } from '../ui/reporter.ts';
 import { customResourceDefinition } from './crd/crd.ts';
 import { policies } from './field-policy.ts';
-import { operatorName, planeAccount } from './names.ts';
+import { operatorName, planeAccount, tenantRole } from './names.ts';
+import type { HostedControlPlane } from './object.ts';
+import { setOwner } from './ownership.ts';
 
 const labels = {
   'app.kubernetes.io/name': operatorName,
@@ -57,13 +62,40 @@ export async function applyObjects(cluster: WholeCluster, objects: KubeObject[],
   }
 }
 
-/** Takes away what operatorObjects made but the definition of HostedControlPlane: with it, every plane would be deleted. */
+/**
+ * Takes the operator away. What guards the objects stays with them: the definition, with which every plane would be deleted, and who may
+ * write what into an object. Planes are released: from then on they do not go with their objects, and are the command line's.
+ */
 export async function uninstall(cluster: WholeCluster, namespace: string, reporter: Reporter): Promise<void> {
-  const objects = operatorObjects(namespace, 'none').filter(({ kind }) => kind !== 'CustomResourceDefinition');
-  for (const object of objects.reverse()) {
+  // The Deployment first, the namespace last.
+  for (const object of operatorObjects(namespace, 'none').filter(goes).reverse()) {
     const was = await cluster.delete(object).catch((error: unknown) => {
       throw explainCallError(error, `delete ${nameOf(object)}`);
     });
     if (was) reporter.line(`${nameOf(object)} deleted`);
+  }
+  const { items } = await cluster.list<HostedControlPlane>(hostedControlPlane).catch((error: unknown) => {
+    throw explainCallError(error, 'list HostedControlPlanes');
+  });
+  for (const object of items) await release(cluster, object, reporter);
+}
+
+const goes = ({ kind, metadata }: KubeObject) =>
+  !['CustomResourceDefinition', 'ValidatingAdmissionPolicy', 'ValidatingAdmissionPolicyBinding'].includes(kind) &&
+  metadata.name !== tenantRole;
+
+/** Takes the object's ownership off its plane. */
+async function release(cluster: WholeCluster, object: HostedControlPlane, reporter: Reporter): Promise<void> {
+  const namespace = object.metadata.namespace!;
+  const inside = connectInfra(cluster.transport.connection, namespace);
+  try {
+    const record = await readRecord(inside);
+    if (!record) return;
+    await setOwner(inside, record.planeId);
+    reporter.line(`the plane in namespace "${namespace}" is released`);
+  } catch (error) {
+    throw explainCallError(error, `release the plane in namespace "${namespace}"`);
+  } finally {
+    await inside.close();
   }
 }

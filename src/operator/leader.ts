@@ -33,10 +33,18 @@ export async function whileLeading(
     identity,
     signal,
     pace = usual,
-  }: { namespace: string; identity: string; signal: AbortSignal; pace?: Pace },
+    onSeen,
+  }: {
+    namespace: string;
+    identity: string;
+    signal: AbortSignal;
+    pace?: Pace;
+    /** Called when the Lease was read for the first time. */
+    onSeen?: () => void;
+  },
   run: (leading: AbortSignal) => Promise<void>,
 ): Promise<void> {
-  let held = await acquired(cluster, namespace, identity, pace, signal);
+  let held = await acquired(cluster, { namespace, identity, pace, signal, onSeen });
   const lost = new AbortController();
   const ended = new AbortController();
   const renewing = (async () => {
@@ -70,10 +78,13 @@ export async function whileLeading(
 
 async function acquired(
   cluster: WholeCluster,
-  namespace: string,
-  identity: string,
-  pace: Pace,
-  signal: AbortSignal,
+  {
+    namespace,
+    identity,
+    pace,
+    signal,
+    onSeen,
+  }: { namespace: string; identity: string; pace: Pace; signal: AbortSignal; onSeen?: () => void },
 ): Promise<Lease> {
   // Another machine's clock is not asked: a holder is gone once its Lease has not changed here for as long as it lasts.
   let seen: { version: string | undefined; at: number } | undefined;
@@ -83,6 +94,7 @@ async function acquired(
       throw explainCallError(error, `read the lease "${operatorName}" of namespace "${namespace}"`);
     });
     if (!lease) throw notInstalled(namespace);
+    if (!seen) onSeen?.();
     const version = lease.metadata.resourceVersion;
     if (seen?.version !== version) seen = { version, at: performance.now() };
     const free = !lease.spec.holderIdentity || performance.now() - seen!.at > pace.lease;

@@ -4,6 +4,9 @@ export const operatorNamespace = 'k8sk8s-system';
 /** Of the operator's ServiceAccount, Lease, Deployment and roles. */
 export const operatorName = 'k8sk8s-operator';
 
+/** The ClusterRole of people who have a plane by its object alone. */
+export const tenantRole = 'k8sk8s-tenant';
+
 /** The ServiceAccount of a namespace as which the operator works there; its name is in the operator's ClusterRole. */
 export const planeAccount = 'k8sk8s-plane';
 
@@ -12,5 +15,5 @@ export function accountOf(namespace: string): string {
   return `system:serviceaccount:${namespace}:${planeAccount}`;
 }
 
-/** Annotation of a HostedControlPlane: the generation for which its owner agrees to what the command line asks --yes for. */
+/** Annotation of a HostedControlPlane: by `consentAsked`'s value its owner agrees to what the command line asks --yes for, once. */
 export const consentAnnotation = 'k8sk8s.io/consent';

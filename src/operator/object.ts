@@ -1,9 +1,11 @@
+import { isDeepStrictEqual } from 'node:util';
 import { hostedControlPlane, type LifeFields, lifeFields } from '../config/hosted-control-plane.ts';
 import { parseSpec } from '../config/parse.ts';
 import type { ClusterSpec, ClusterSpecInput } from '../config/schema.ts';
 import type { KubeObject } from '../kube/objects.ts';
 import { unknownComponents } from '../plane/component-problems.ts';
 import type { PlaneRecord } from '../plane/record.ts';
+import { consentAnnotation } from './names.ts';
 
 export const kind = hostedControlPlane;
 
@@ -19,6 +21,12 @@ export interface Condition {
 
 export interface Status {
   observedGeneration?: number;
+  /** Generation whose change did not work on the plane, and was taken back. */
+  undoneGeneration?: number;
+  /** The consent that was used up last. */
+  usedConsent?: string;
+  /** API servers, for /scale. */
+  replicas?: number;
   planeId?: string;
   version?: string;
   server?: string;
@@ -38,6 +46,20 @@ export function lifeOf({ spec }: HostedControlPlane): LifeFields {
 }
 
 /**
+ * What the annotation of consent has to say for the change that waits now: the generation; under a generation for which a consent was
+ * used up already, `GENERATION.2` and so on, because a consent is to one change. Pure.
+ */
+export function consentAsked({ metadata, status }: HostedControlPlane): string {
+  const [used, count = '1'] = status?.usedConsent?.split('.') ?? [];
+  return used === `${metadata.generation}` ? `${metadata.generation}.${Number(count) + 1}` : `${metadata.generation}`;
+}
+
+/** Whether the owner agrees to the change that is under way. Pure. */
+export function consents(object: HostedControlPlane): boolean {
+  return object.metadata.annotations?.[consentAnnotation] === consentAsked(object);
+}
+
+/**
  * What the plane is to be: the object is the whole truth, so a field that is taken out goes back to its default. Only the version
  * stays: where the object names none, a plane keeps the one that it was made with.
  *
@@ -53,4 +75,14 @@ export function specOf(object: HostedControlPlane, recorded: PlaneRecord | undef
     'in the spec of the HostedControlPlane',
     unknownComponents,
   );
+}
+
+/** What the plane was made as last. @throws UserError `bad-values` */
+export function specRecorded({ spec }: PlaneRecord): ClusterSpec {
+  return parseSpec({ ...spec, allowUntestedVersion: true }, 'in the record of the plane');
+}
+
+/** Whether the plane of a record is what the object wants. @throws UserError `bad-values` */
+export function isAsRecorded(object: HostedControlPlane, recorded: PlaneRecord): boolean {
+  return isDeepStrictEqual({ ...specOf(object, recorded), allowUntestedVersion: true }, specRecorded(recorded));
 }

@@ -8,6 +8,9 @@ import { planeSelector } from '../plane/names.ts';
 /** Those who write to a plane's objects all the time: this program, and the controllers of the infra cluster. */
 const usualWriters = [fieldManager, 'kube-controller-manager'];
 
+/** Milliseconds between two tries of a watch at most: an API server that comes back has the watches of all planes to serve. */
+const longestPause = 30_000;
+
 /**
  * Sees that somebody changed or deleted an object of a plane, or that a pod of it is Ready no longer, by one watch for each kind
  * (docs/adr/0051-the-operator.md). Of the objects only the metadata comes here, so no Secret is read.
@@ -15,22 +18,26 @@ const usualWriters = [fieldManager, 'kube-controller-manager'];
 export class PlaneWatch {
   readonly #ended = new AbortController();
   readonly #cluster: InfraCluster;
+  #broken = false;
 
   /** @param cluster closed with the watch @param onDrift called with what was noticed: `Service apiserver was changed by kubectl` */
   constructor(cluster: InfraCluster, planeId: string, onDrift: (what: string) => void) {
     this.#cluster = cluster;
     const labelSelector = planeSelector(planeId);
     for (const kind of planeKinds) {
-      const seen = new Map<string | undefined, string>();
+      const seen = new Map<string | undefined, string[]>();
       this.#follow<KubeObject>(kind, { labelSelector, metadataOnly: true }, ({ type, object }) => {
         const { uid, name } = object.metadata;
-        const writer = foreignWriter(object);
+        const writes = foreignWrites(object);
         const before = seen.get(uid);
-        seen.set(uid, writer ?? '');
-        if (type === 'DELETED') onDrift(`${kind.kind} ${name} was deleted`);
+        seen.set(uid, writes);
+        const fresh = before && writes.find((write) => !before.includes(write));
+        if (type === 'DELETED') {
+          seen.delete(uid);
+          onDrift(`${kind.kind} ${name} was deleted`);
+        }
         // What it was when the watch began, the plane has just been compared with.
-        else if (writer !== undefined && before !== undefined && before !== writer)
-          onDrift(`${kind.kind} ${name} was changed by ${writer}`);
+        else if (fresh !== undefined) onDrift(`${kind.kind} ${name} was changed by ${fresh}`);
       });
     }
     const ready = new Map<string, boolean>();
@@ -49,9 +56,15 @@ export class PlaneWatch {
     await this.#cluster.close();
   }
 
+  /** A kind may not be watched any more: of this plane not everything is noticed. */
+  get broken(): boolean {
+    return this.#broken;
+  }
+
   #follow<T extends KubeObject>(...[kind, options, onEvent]: FollowArguments<T>): void {
-    // A namespace that may not be entered any more is noticed by the next full look.
-    follow<T>(this.#cluster, kind, options, this.#ended.signal, onEvent).catch(() => undefined);
+    follow<T>(this.#cluster, kind, options, this.#ended.signal, onEvent, longestPause).catch(() => {
+      this.#broken = true;
+    });
   }
 }
 
@@ -61,10 +74,9 @@ type FollowArguments<T extends KubeObject> = [
   onEvent: Parameters<typeof follow<T>>[4],
 ];
 
-/** Who wrote to the object last, and when, unless it was one of the usual. */
-function foreignWriter({ metadata }: KubeObject): string | undefined {
-  const writes = (metadata.managedFields ?? []).filter(({ subresource }) => !subresource);
-  const [last] = writes.sort((one, other) => (other.time ?? '').localeCompare(one.time ?? ''));
-  if (!last?.manager || usualWriters.includes(last.manager)) return undefined;
-  return `${last.manager} at ${last.time}`;
+/** Who wrote to the object, and when, but for the usual writers; by /scale too, but not to the status. Pure. */
+function foreignWrites({ metadata }: KubeObject): string[] {
+  return (metadata.managedFields ?? [])
+    .filter(({ manager, subresource }) => subresource !== 'status' && !usualWriters.includes(manager ?? ''))
+    .map(({ manager, time }) => `${manager ?? 'somebody'} at ${time}`);
 }

@@ -27,6 +27,12 @@ export class WorkQueue {
     this.#wake();
   }
 
+  /** How many keys are due and wait for a worker. */
+  get due(): number {
+    const now = performance.now();
+    return [...this.#entries.values()].filter(({ due, running }) => due !== undefined && due <= now && !running).length;
+  }
+
   /** Drops a key and what is known of it. */
   forget(key: string): void {
     this.#entries.delete(key);

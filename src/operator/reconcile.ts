@@ -10,12 +10,32 @@ import { deploy } from '../operations/deploy/deploy.ts';
 import { sleepPlane, wakePlane } from '../operations/sleep.ts';
 import { removedApiProblems } from '../operations/upgrade/plan.ts';
 import { upgrade } from '../operations/upgrade/upgrade.ts';
+import type { PlaneRecord } from '../plane/record.ts';
 import { missingRights, requiredRights } from '../preflight/rights.ts';
 import type { Reporter } from '../ui/reporter.ts';
 import type { Work } from '../ui/work.ts';
-import { type Fact, factOfProgress, factsOfFailure, factsOfSuccess } from './conditions.ts';
-import { accountOf, consentAnnotation } from './names.ts';
-import { type HostedControlPlane, kind, lifeOf, type Status, specOf } from './object.ts';
+import {
+  type Fact,
+  factOfProgress,
+  factOfSilence,
+  factsOfFailure,
+  factsOfSuccess,
+  factsOfUndone,
+  factsOfWaitingAsleep,
+  isUndone,
+} from './conditions.ts';
+import { accountOf } from './names.ts';
+import {
+  consentAsked,
+  consents,
+  type HostedControlPlane,
+  isAsRecorded,
+  kind,
+  lifeOf,
+  type Status,
+  specOf,
+  specRecorded,
+} from './object.ts';
 import { setOwner } from './ownership.ts';
 
 /** What the operator needs to work on one plane. */
@@ -48,24 +68,28 @@ export function asPlaneAccount(
   });
 }
 
+/** How a look ended. `refused`: a pod beside the plane could not run what is asked for, and would not a second later. */
+type Outcome = 'done' | 'failed' | 'refused';
+
 /**
- * Makes the plane of an object what the object says, with the operations of the command line.
+ * Makes the plane of an object what the object says, with the operations of the command line. What stood against it is in the object's
+ * conditions.
  *
- * @returns whether it came to its end; what stood against it is in the object's conditions
  * @throws what `tell` throws
  */
-export async function reconcile(object: HostedControlPlane, around: Surrounding): Promise<boolean> {
+export async function reconcile(object: HostedControlPlane, around: Surrounding): Promise<Outcome> {
   const cluster = asPlaneAccount(object, around);
   try {
     await refuseWithoutRights(cluster);
     await bringAbout(object, cluster, around);
-    return true;
+    return 'done';
   } catch (error) {
-    if (around.signal.aborted) return false;
+    if (around.signal.aborted) return 'failed';
     const told = explainCallError(error, `work in namespace "${cluster.namespace}"`);
     if (!(told instanceof UserError)) around.reporter.warn(String((told as Error).stack ?? told));
-    await around.tell(factsOfFailure(told, object, await answers(cluster)));
-    return false;
+    const undone = isUndone(told) && { undoneGeneration: object.metadata.generation };
+    await around.tell(factsOfFailure(told, object, await answers(cluster)), undone || {});
+    return told instanceof UserError && told.anchor === 'change-refused' ? 'refused' : 'failed';
   } finally {
     await cluster.close();
   }
@@ -76,9 +100,10 @@ async function bringAbout(object: HostedControlPlane, cluster: InfraCluster, aro
   const work: Work = { reporter, timeout, signal };
   const { asleep } = lifeOf(object);
   const recorded = await readRecord(cluster);
-  const isNews = object.metadata.generation !== object.status?.observedGeneration;
-  if (asleep && recorded?.asleep) return finish(object, cluster, around, true);
-  if (isNews)
+  if (asleep && recorded?.asleep) return keepAsleep(object, cluster, around, recorded);
+  await tellIfSilent(object, cluster, around);
+  if (recorded && wasUndone(object, recorded)) return keepAsBefore(object, cluster, around);
+  if (object.metadata.generation !== object.status?.observedGeneration)
     await tell([factOfProgress(recorded ? 'Changing' : 'Deploying', 'the plane is being made what this object wants')]);
   if (recorded?.asleep) {
     await tell([factOfProgress('Waking', 'the plane is being woken')]);
@@ -92,7 +117,7 @@ async function bringAbout(object: HostedControlPlane, cluster: InfraCluster, aro
       const from = record?.phase === 'available' ? record.spec.kubernetesVersion : undefined;
       return from === undefined ? spec : { ...spec, kubernetesVersion: from };
     },
-    allowDataLoss: object.metadata.annotations?.[consentAnnotation] === String(object.metadata.generation),
+    allowDataLoss: consents(object),
   });
   await upgradeIfAsked(object, cluster, around);
   if (asleep) {
@@ -100,6 +125,47 @@ async function bringAbout(object: HostedControlPlane, cluster: InfraCluster, aro
     await sleepPlane(cluster, work);
   }
   await finish(object, cluster, around, asleep);
+}
+
+/** A sleeping plane has no pods that a change could be tried or made in, so a change of the spec waits until it is to wake. */
+async function keepAsleep(
+  object: HostedControlPlane,
+  cluster: InfraCluster,
+  around: Surrounding,
+  recorded: PlaneRecord,
+): Promise<void> {
+  // The record says it before the pods have ended.
+  await sleepPlane(cluster, around);
+  if (isAsRecorded(object, recorded)) return finish(object, cluster, around, true);
+  await setOwner(cluster, recorded.planeId);
+  await around.tell(factsOfWaitingAsleep(), { replicas: 0 });
+}
+
+/** Who waits for Available must not be told so while a plane that stopped answering is being mended. */
+async function tellIfSilent(
+  { status }: HostedControlPlane,
+  cluster: InfraCluster,
+  { tell }: Surrounding,
+): Promise<void> {
+  const said = status?.conditions?.find(({ type }) => type === 'Available')?.status;
+  if (said === 'True' && !(await answers(cluster))) await tell([factOfSilence()]);
+}
+
+/** Whether what the object asks for was tried already and taken back. */
+function wasUndone({ metadata, status }: HostedControlPlane, { phase, asleep }: PlaneRecord): boolean {
+  return status?.undoneGeneration === metadata.generation && phase === 'available' && !asleep;
+}
+
+/** Drift is healed by what worked last. */
+async function keepAsBefore(object: HostedControlPlane, cluster: InfraCluster, around: Surrounding): Promise<void> {
+  await deploy(cluster, {
+    ...around,
+    choose: (record) => (record ? specRecorded(record) : specOf(object, record)),
+    allowDataLoss: false,
+  });
+  const { record } = await openPlane(cluster);
+  await setOwner(cluster, record.planeId);
+  await around.tell(factsOfUndone(object));
 }
 
 async function upgradeIfAsked(object: HostedControlPlane, cluster: InfraCluster, around: Surrounding): Promise<void> {
@@ -134,6 +200,8 @@ async function finish(
   await setOwner(cluster, record.planeId);
   await tell(factsOfSuccess(asleep), {
     observedGeneration: object.metadata.generation,
+    ...(consents(object) && { usedConsent: consentAsked(object) }),
+    replicas: asleep ? 0 : spec.replicas,
     planeId: record.planeId,
     version: spec.kubernetesVersion,
     server: addresses.publicServer,
@@ -154,8 +222,8 @@ async function refuseWithoutRights(cluster: InfraCluster): Promise<void> {
   });
 }
 
-/** Whether the hosted API answers; undefined where there is none to ask, or the namespace may not be entered. */
-async function answers(cluster: InfraCluster): Promise<boolean | undefined> {
+/** Whether the hosted API answers; false also where there is none to ask, or the namespace may not be entered. */
+async function answers(cluster: InfraCluster): Promise<boolean> {
   try {
     const { record, connect } = await openPlane(cluster);
     if (record.asleep) return false;

@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import { messageOf } from '../base/errors.ts';
 import { plain } from '../base/words.ts';
 import type { Connection } from '../kube/connection.ts';
@@ -7,11 +8,13 @@ import { connectWhole, type WholeCluster } from '../kube/whole-cluster.ts';
 import { type Reporter, withDuring } from '../ui/reporter.ts';
 import { type Fact, withFacts } from './conditions.ts';
 import { whileLeading } from './leader.ts';
+import { Metrics } from './metrics.ts';
 import { consentAnnotation } from './names.ts';
 import { type HostedControlPlane, kind, lifeOf, type Status } from './object.ts';
 import { PlaneWatch } from './plane-watch.ts';
 import { WorkQueue } from './queue.ts';
 import { asPlaneAccount, reconcile, type Surrounding } from './reconcile.ts';
+import { serve } from './serve.ts';
 
 export interface OperatorOptions {
   connection: Connection;
@@ -26,6 +29,8 @@ export interface OperatorOptions {
   timeout: number;
   /** Milliseconds between two full looks at a plane of which nothing was noticed. */
   every: number;
+  /** Port of /metrics, /livez and /readyz; left out: none is opened. */
+  port?: number;
   signal: AbortSignal;
   log(entry: LogEntry): void;
 }
@@ -45,18 +50,20 @@ interface LogEntry {
  * @throws UserError `leadership-lost`, `operator-not-installed`, `rights`
  */
 export async function runOperator(options: OperatorOptions): Promise<void> {
-  const { signal, log } = options;
+  const { signal, log, port } = options;
   const cluster = connectWhole(options.connection);
+  const metrics = new Metrics();
+  const web = port === undefined ? undefined : await serve(port, metrics);
   try {
     log({ level: 'info', text: `${options.identity} waits until it leads` });
-    await whileLeading(cluster, options, async (leading) => {
+    await whileLeading(cluster, { ...options, onSeen: () => web?.ready() }, async (leading) => {
       log({ level: 'info', text: `${options.identity} leads` });
-      await new Planes(cluster, options, leading).run();
+      await new Planes(cluster, options, leading, metrics).run();
     });
   } catch (error) {
     if (!signal.aborted) throw error;
   } finally {
-    await cluster.close();
+    await Promise.all([cluster.close(), web?.close()]);
   }
 }
 
@@ -66,7 +73,15 @@ interface Known {
   /** Fires when the object is deleted. */
   gone: AbortController;
   watch?: { planeId: string; of: PlaneWatch };
+  /** When the last look at it ended. */
+  looked?: number;
 }
+
+/**
+ * Milliseconds from what a watch has noticed to the look that follows, `soonAgain` where the last look has ended less than `soon` ago;
+ * and to the next trial of what a trial has refused.
+ */
+const pause = { usual: 500, soonAgain: 5000, soon: 10_000, refused: 5 * 60_000 };
 
 /** The planes of all objects, while this operator leads. */
 class Planes {
@@ -75,24 +90,31 @@ class Planes {
   readonly #signal: AbortSignal;
   readonly #known = new Map<string, Known>();
   readonly #queue = new WorkQueue();
+  readonly #metrics: Metrics;
 
-  constructor(cluster: WholeCluster, options: OperatorOptions, signal: AbortSignal) {
+  constructor(cluster: WholeCluster, options: OperatorOptions, signal: AbortSignal, metrics: Metrics) {
     this.#cluster = cluster;
     this.#options = options;
     this.#signal = signal;
+    this.#metrics = metrics;
   }
 
   async run(): Promise<void> {
     const ended = new AbortController();
     const signal = AbortSignal.any([this.#signal, ended.signal]);
+    this.#metrics.leads({
+      objects: () => [...this.#known.values()].map(({ object }) => object),
+      due: () => this.#queue.due,
+    });
     const working = this.#queue.run(this.#options.workers, (key) => this.#look(key), signal);
     try {
-      await follow<HostedControlPlane>(this.#cluster, kind, {}, signal, (event) => this.#onEvent(event));
+      await follow<HostedControlPlane>(this.#cluster, kind, {}, signal, (event) => this.#onEvent(event), 15_000);
     } catch (error) {
       throw explainCallError(error, 'watch HostedControlPlanes');
     } finally {
       ended.abort();
       await working;
+      this.#metrics.leads(undefined);
       await Promise.all([...this.#known.values()].map(({ watch }) => watch?.of.close()));
     }
   }
@@ -104,12 +126,10 @@ class Planes {
       this.#forget(key);
     if (type === 'DELETED' || object.metadata.deletionTimestamp) return;
     const now = this.#known.get(key);
-    if (now && !isNews(now.object, object)) {
-      now.object = object;
-      return;
-    }
-    this.#known.set(key, { gone: new AbortController(), ...now, object });
-    this.#queue.add(key);
+    if (now && isOlder(object, now.object)) return;
+    if (!now || isNews(now.object, object)) this.#queue.add(key);
+    if (now) now.object = object;
+    else this.#known.set(key, { gone: new AbortController(), object });
   }
 
   /** What is under way for it ends, so that nothing is made anew that goes with the object. */
@@ -126,28 +146,32 @@ class Planes {
     const known = this.#known.get(key);
     if (!known) return undefined;
     const { object } = known;
-    const around = this.#around(known);
+    const around = this.#around(known, object);
     if (lifeOf(object).paused) {
       await around.tell([{ type: 'Progressing', status: 'False', reason: 'Paused', message: 'spec.paused is true' }]);
       return undefined;
     }
+    // What happens from here on is noticed, though this look may be past it.
+    this.#watch(known, around);
     const started = performance.now();
-    const isDone = await reconcile(object, around).catch((error) => {
+    const outcome = await reconcile(object, around).catch((error) => {
       around.reporter.warn(messageOf(error));
-      return false;
+      return 'failed' as const;
     });
     if (known.gone.signal.aborted) return undefined;
-    around.reporter.line(
-      `${isDone ? 'as it should be' : 'not as it should be'} after ${Math.round(performance.now() - started)} ms`,
-    );
-    this.#watch(known, around);
-    if (!isDone) throw new Error('tried again later');
-    return this.#options.every;
+    known.looked = performance.now();
+    const took = known.looked - started;
+    this.#metrics.looked(outcome, took);
+    around.reporter.line(`${outcome} after ${Math.round(took)} ms`);
+    // Of a plane that was not watched yet, something may have changed since its objects were read.
+    if (this.#watch(known, around)) this.#queue.add(key, pause.usual);
+    if (outcome === 'failed') throw new Error('tried again later');
+    return outcome === 'refused' ? pause.refused : this.#options.every;
   }
 
-  #around(known: Known): Surrounding {
+  #around(known: Known, object: HostedControlPlane): Surrounding {
     const { connection, hostedBy, identity, timeout, log } = this.#options;
-    const plane = known.object.metadata.namespace!;
+    const plane = object.metadata.namespace!;
     return {
       connection,
       hostedBy,
@@ -155,32 +179,50 @@ class Planes {
       timeout,
       signal: AbortSignal.any([this.#signal, known.gone.signal]),
       reporter: reporterOf((level, text) => log({ plane, level, text })),
-      tell: (facts, fields) => this.#tell(known, facts, fields),
+      tell: (facts, fields) => this.#tell(known, object, facts, fields),
     };
   }
 
-  async #tell(known: Known, facts: Fact[], fields: Partial<Status> = {}): Promise<void> {
-    const status = withFacts(known.object, facts, fields);
-    if (JSON.stringify(status) === JSON.stringify(known.object.status)) return;
-    await this.#cluster.mergeStatus(known.object, status);
-    known.object = { ...known.object, status };
+  /** @param object as it was when the look began, which is what the facts are about */
+  async #tell(known: Known, object: HostedControlPlane, facts: Fact[], fields: Partial<Status> = {}): Promise<void> {
+    const { status: before } = known.object;
+    const status = withFacts({ ...object, status: before }, facts, fields);
+    if (isDeepStrictEqual(status, before)) return;
+    const told = await this.#cluster.mergeStatus(known.object, status);
+    if (isOlder(told, known.object)) return;
+    // Of the spec nothing is taken from here: that it has changed, the watch tells.
+    const { resourceVersion } = told.metadata;
+    known.object = {
+      ...known.object,
+      metadata: { ...known.object.metadata, resourceVersion },
+      status: told.status,
+    };
   }
 
-  #watch(known: Known, around: Surrounding): void {
+  /** Watches what the plane has by now. @returns whether that is new */
+  #watch(known: Known, around: Surrounding): boolean {
     const { planeId } = known.object.status ?? {};
     const asleep = lifeOf(known.object).asleep;
-    if (known.watch && (known.watch.planeId !== planeId || asleep)) {
+    if (known.watch && (known.watch.planeId !== planeId || known.watch.of.broken || asleep)) {
       known.watch.of.close();
       known.watch = undefined;
     }
-    if (!planeId || asleep || known.watch) return;
+    if (!planeId || asleep || known.watch) return false;
     const key = known.object.metadata.namespace!;
     const of = new PlaneWatch(asPlaneAccount(known.object, around), planeId, (what) => {
       around.reporter.line(what);
-      this.#queue.add(key, 500);
+      this.#metrics.drifted();
+      const isSoon = known.looked !== undefined && performance.now() - known.looked < pause.soon;
+      this.#queue.add(key, isSoon ? pause.soonAgain : pause.usual);
     });
     known.watch = { planeId, of };
+    return true;
   }
+}
+
+/** Resource versions of one object grow (https://kubernetes.io/docs/reference/using-api/api-concepts/#resource-versions). */
+function isOlder(one: HostedControlPlane, other: HostedControlPlane): boolean {
+  return Number(one.metadata.resourceVersion) < Number(other.metadata.resourceVersion);
 }
 
 /** Whether somebody asked for something else; the operator's own writes to the status are no news. */

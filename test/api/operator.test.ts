@@ -16,6 +16,7 @@ import { operatorStatus } from '../../src/operator/status.ts';
 import { planeKinds } from '../../src/plane/kinds.ts';
 import { quietReporter } from '../../src/ui/quiet.ts';
 import { connectByFile } from '../connect-by-file.ts';
+import { refused } from '../refused.ts';
 import { type Delegate, kubeconfigOf, newNamespace, request } from './world.ts';
 
 /*
@@ -28,10 +29,16 @@ const namespace = `operator-${process.pid}`;
 const log: string[] = [];
 let admin: WholeCluster;
 let operator: Connection;
-let one: { stop(): Promise<void> };
-const running: { stop(): Promise<void> }[] = [];
+let one: Started;
+let two: Started;
+const running: Started[] = [];
 
-function start(identity: string): { stop(): Promise<void> } {
+interface Started {
+  ended: Promise<void>;
+  stop(): Promise<void>;
+}
+
+function start(identity: string): Started {
   const ended = new AbortController();
   const ran = runOperator({
     connection: operator,
@@ -44,7 +51,10 @@ function start(identity: string): { stop(): Promise<void> } {
     signal: ended.signal,
     log: ({ plane, text }) => log.push(`${identity} ${plane ?? ''} ${text}`),
   });
+  // Who waits for the end gets the error; nobody has to.
+  ran.catch(() => undefined);
   const started = {
+    ended: ran,
     async stop() {
       ended.abort();
       await ran;
@@ -115,8 +125,17 @@ test('in a namespace that was not allowed it does nothing, and says who can allo
   expect((await team.admin.list({ apiVersion: 'v1', kind: 'ConfigMap' })).items).toEqual([]);
 });
 
+/** The objects of a plane whose deploy does not come to its end. */
+let made: Delegate;
+
+async function objectsOf(team: Delegate): Promise<KubeObject[]> {
+  const lists = await Promise.all(planeKinds.map((kind) => team.admin.list(kind)));
+  return lists.flatMap(({ items }) => items).filter(({ metadata }) => metadata.labels?.['app.kubernetes.io/part-of']);
+}
+
 test('once it is allowed, the plane is made as the account of its namespace, and goes with its object', async () => {
   const team = await newNamespace();
+  made = team;
   await make(team, { host: 'localhost' });
   await until(async () => (await condition(team, 'Degraded'))?.reason === 'NamespaceNotAllowed');
   await allow(team);
@@ -126,10 +145,7 @@ test('once it is allowed, the plane is made as the account of its namespace, and
   });
   expect(degraded.message).toContain('docs/checks.md#not-available');
   const { uid } = (await team.admin.get<HostedControlPlane>(hostedControlPlane, 'k8sk8s'))!.metadata;
-  const lists = await Promise.all(planeKinds.map((kind) => team.admin.list(kind)));
-  const objects = lists
-    .flatMap(({ items }) => items)
-    .filter(({ metadata }) => metadata.labels?.['app.kubernetes.io/part-of']);
+  const objects = await objectsOf(team);
   expect(objects.length).toBeGreaterThan(15);
   for (const { kind, metadata } of objects)
     expect(metadata.ownerReferences, `${kind} ${metadata.name}`).toMatchObject([
@@ -156,9 +172,10 @@ test('a plane that is paused is left alone', async () => {
   expect((await team.admin.list({ apiVersion: 'v1', kind: 'Secret' })).items).toEqual([]);
 });
 
+const leads = (identity: string) => log.includes(`${identity}  ${identity} leads`);
+
 test('of two operators one works, and the other takes over', async () => {
-  start('two');
-  const leads = (identity: string) => log.includes(`${identity}  ${identity} leads`);
+  two = start('two');
   await until(() => log.some((line) => line.startsWith('two') && line.includes('waits')));
   // Longer than a try for the lease takes.
   await sleep(2500);
@@ -173,6 +190,19 @@ test('of two operators one works, and the other takes over', async () => {
   expect(held.spec.holderIdentity).toBe('two');
 });
 
+test('an operator whose lease another one has taken ends, and the next one goes on', async () => {
+  const lease = { apiVersion: 'coordination.k8s.io/v1', kind: 'Lease' };
+  const hold = async (holderIdentity: string) => {
+    const held = (await admin.get<Lease>(lease, operatorName, namespace))!;
+    return admin.replace({ ...held, spec: { ...held.spec, holderIdentity } }).catch(() => undefined);
+  };
+  await until(() => hold('a thief'));
+  await expect(two.ended).rejects.toEqual(refused('leadership-lost', 'a thief'));
+  await until(() => hold(''));
+  start('three');
+  await until(() => leads('three'));
+});
+
 describe("the operator's token", () => {
   let team: Delegate;
   beforeAll(async () => {
@@ -181,7 +211,7 @@ describe("the operator's token", () => {
     await make(team, { host: 'localhost', paused: true });
   });
 
-  const refused = async (
+  const answer = async (
     connection: Connection,
     method: 'GET' | 'POST' | 'PUT' | 'DELETE' | 'PATCH',
     path: string,
@@ -228,29 +258,29 @@ describe("the operator's token", () => {
     ['take the lease of a plane', 'GET', (name) => `/apis/coordination.k8s.io/v1/namespaces/${name}/leases/k8sk8s`],
     ['take another lease beside its own', 'POST', () => `/apis/coordination.k8s.io/v1/namespaces/${namespace}/leases`],
   ])('does not let it %s', async (_what, method, path) => {
-    expect(await refused(operator, method, path(team.name), method === 'GET' ? undefined : {})).toBe(403);
+    expect(await answer(operator, method, path(team.name), method === 'GET' ? undefined : {})).toBe(403);
   });
 
   test('lets it say what it has seen', async () => {
-    expect(await refused(operator, 'PATCH', own('/status'), { status: {} })).toBe('allowed');
+    expect(await answer(operator, 'PATCH', own('/status'), { status: {} })).toBe('allowed');
   });
 
   const secrets = () => `/api/v1/namespaces/${team.name}/secrets`;
   const as = (user: string, groups?: string[]): Connection => ({ ...operator, impersonate: { user, groups } });
 
   test('lets it be the account of a namespace', async () => {
-    expect(await refused(as(accountOf(team.name)), 'GET', secrets())).toBe('allowed');
+    expect(await answer(as(accountOf(team.name)), 'GET', secrets())).toBe('allowed');
   });
 
   test('does not let it be that account elsewhere, or with more groups, or anybody else', async () => {
     const other = await newNamespace();
-    expect(await refused(as(accountOf(team.name)), 'GET', `/api/v1/namespaces/${other.name}/secrets`)).toBe(403);
+    expect(await answer(as(accountOf(team.name)), 'GET', `/api/v1/namespaces/${other.name}/secrets`)).toBe(403);
     // Not allowed there: it is nobody.
-    expect(await refused(as(accountOf(other.name)), 'GET', `/api/v1/namespaces/${other.name}/secrets`)).toBe(403);
-    expect(await refused(as(accountOf(team.name), ['system:masters']), 'GET', secrets())).toBe(403);
-    expect(await refused(as(`system:serviceaccount:${team.name}:default`), 'GET', secrets())).toBe(403);
-    expect(await refused(as('admin'), 'GET', secrets())).toBe(403);
-    expect(await refused(as('system:admin', ['system:masters']), 'GET', secrets())).toBe(403);
+    expect(await answer(as(accountOf(other.name)), 'GET', `/api/v1/namespaces/${other.name}/secrets`)).toBe(403);
+    expect(await answer(as(accountOf(team.name), ['system:masters']), 'GET', secrets())).toBe(403);
+    expect(await answer(as(`system:serviceaccount:${team.name}:default`), 'GET', secrets())).toBe(403);
+    expect(await answer(as('admin'), 'GET', secrets())).toBe(403);
+    expect(await answer(as('system:admin', ['system:masters']), 'GET', secrets())).toBe(403);
   });
 });
 
@@ -353,6 +383,39 @@ describe('who has a plane by its object alone', () => {
     expect(await tries({ etcdImage: 'own/etcd:1' })).toMatchObject({ status: 403 });
   });
 
+  test('does not go round it by /scale, which the right to the field opens', async () => {
+    const scaler = `scaler-of-${team.name}`;
+    const by = connectByFile(await kubeconfigOf(scaler, team.name), team.name);
+    const scale = () =>
+      by.transport
+        .request({
+          method: 'PATCH',
+          path: `/apis/k8sk8s.io/v1alpha1/namespaces/${team.name}/hostedcontrolplanes/k8sk8s/scale`,
+          query: { dryRun: 'All' },
+          body: { spec: { replicas: 3 } },
+          contentType: 'application/merge-patch+json',
+        })
+        .then(
+          () => undefined,
+          (error: ApiError) => error.message,
+        );
+    const give = async (name: string, resource: string, verb: string, resourceNames?: string[]) => {
+      const rbac = { apiVersion: 'rbac.authorization.k8s.io/v1', metadata: { name } };
+      const rules = [{ apiGroups: ['k8sk8s.io'], resources: [resource], resourceNames, verbs: [verb] }];
+      await team.admin.create({ ...rbac, kind: 'Role', rules } as KubeObject);
+      await team.admin.create({
+        ...rbac,
+        kind: 'RoleBinding',
+        roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'Role', name },
+        subjects: [{ apiGroup: 'rbac.authorization.k8s.io', kind: 'User', name: scaler }],
+      } as KubeObject);
+    };
+    await give('scale', 'hostedcontrolplanes/scale', 'patch');
+    await until(async () => (await scale())?.includes('spec.replicas'));
+    await give('scale-field', 'hostedcontrolplanes/fields', 'set', ['replicas']);
+    await until(async () => (await scale()) === undefined);
+  });
+
   test('reads no Secret but the one that leads into the plane', async () => {
     const code = (name: string) => tenant.get({ apiVersion: 'v1', kind: 'Secret' }, name).catch(({ status }) => status);
     expect(await code('admin-kubeconfig')).toBeUndefined();
@@ -374,11 +437,19 @@ test('status tells who leads and what is wrong, and uninstall leaves planes, obj
   await make(team, { host: 'localhost' });
   await until(() => condition(team, 'Degraded'));
   const { leader, planes } = await operatorStatus(admin, namespace);
-  expect(leader).toBe('two');
+  expect(leader).toBe('three');
   const row = planes.find((each) => each.namespace === team.name);
   expect(row).toMatchObject({ host: 'localhost', degraded: 'True', progressing: 'NamespaceNotAllowed' });
   await uninstall(admin, namespace, quietReporter);
   expect(await team.admin.get(hostedControlPlane, 'k8sk8s')).toBeDefined();
   const role = { apiVersion: 'rbac.authorization.k8s.io/v1', kind: 'ClusterRole' };
   expect(await admin.get(role, operatorName)).toBeUndefined();
+  // What guards the objects stays with them.
+  expect(await admin.get(role, 'k8sk8s-tenant')).toBeDefined();
+  const policy = { apiVersion: 'admissionregistration.k8s.io/v1', kind: 'ValidatingAdmissionPolicy' };
+  for (const name of ['k8sk8s-fields', 'k8sk8s-scale', 'k8sk8s-definition'])
+    expect(await admin.get(policy, name), name).toBeDefined();
+  // A plane that is released does not go with its object.
+  const owners = (await objectsOf(made)).flatMap(({ metadata }) => metadata.ownerReferences ?? []);
+  expect(owners.filter(({ kind }) => kind === hostedControlPlane.kind)).toEqual([]);
 });

@@ -16,12 +16,7 @@ interface CustomResourceDefinition extends KubeObject {
   spec: Record<string, unknown>;
 }
 
-/**
- * The definition of HostedControlPlane: everything in it that is about the spec of a plane comes from the schema of the spec.
- *
- * There is no /scale: a change of `replicas` by it passes every policy that looks at the object itself, and an autoscaler has
- * nothing to go by.
- */
+/** The definition of HostedControlPlane: everything in it that is about the spec of a plane comes from the schema of the spec. */
 export function customResourceDefinition(): CustomResourceDefinition {
   return {
     apiVersion: 'apiextensions.k8s.io/v1',
@@ -42,7 +37,11 @@ export function customResourceDefinition(): CustomResourceDefinition {
           name: version,
           served: true,
           storage: true,
-          subresources: { status: {} },
+          // A policy on the object itself does not see what goes by /scale: field-policy.ts has one of its own for it.
+          subresources: {
+            status: {},
+            scale: { specReplicasPath: '.spec.replicas', statusReplicasPath: '.status.replicas' },
+          },
           additionalPrinterColumns: columns,
           schema: { openAPIV3Schema: objectSchema() },
         },
@@ -94,10 +93,17 @@ const status: Structural = {
   type: 'object',
   properties: {
     observedGeneration: {
-      description: 'generation of the spec that was last acted upon',
+      description: 'generation of the spec that was last brought about',
       type: 'integer',
       format: 'int64',
     },
+    undoneGeneration: {
+      description: 'generation of the spec that did not work on the plane; it is not tried again',
+      type: 'integer',
+      format: 'int64',
+    },
+    usedConsent: text('the consent that was used up last', 32),
+    replicas: { description: 'API servers that the plane has', type: 'integer', format: 'int32' },
     planeId: text('identity of the plane, which all of its objects carry as app.kubernetes.io/instance'),
     version: text('Kubernetes version of the plane; what the spec does not say is pinned here at the first deploy'),
     server: text('where people reach the hosted API server', 512),
