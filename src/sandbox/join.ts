@@ -1,8 +1,10 @@
-import { existsSync, lstatSync } from 'node:fs';
+import { X509Certificate } from 'node:crypto';
+import { existsSync, lstatSync, readFileSync, readlinkSync } from 'node:fs';
 import path from 'node:path';
 import { UserError } from '../base/errors.ts';
 import { command, option, words } from '../base/words.ts';
 import { field } from '../config/flags.ts';
+import { certificatesIn } from '../pki/inspect.ts';
 import type { Phase, Reporter } from '../ui/reporter.ts';
 import { waitFor } from '../ui/wait-for.ts';
 import { ensureBinaries } from './artifacts/ensure.ts';
@@ -43,6 +45,7 @@ export async function sandboxJoin(options: JoinOptions, reporter: Reporter): Pro
         });
       }
       const machines = claim(state, options);
+      await leaveEarlierPlanes(state, machines, uploads[1]!, reporter);
       const { kubelet } = await ensureBinaries(['kubelet'], { kubernetesVersion: state.kubernetesVersion }, reporter);
       const names = machines.map(({ name }) => name).join(', ');
       const join = async (phase: Phase) => {
@@ -75,10 +78,42 @@ async function allJoined(state: SandboxState, machines: MachineState[], phase: P
   }
 }
 
-/** The kubelet's link to its current certificate, which names a path that only the machine has. */
 function hasCertificate(state: SandboxState, machine: MachineState): boolean {
-  const link = path.join(machineFolder(state, machine), 'root/var/lib/kubelet/pki/kubelet-client-current.pem');
-  return lstatSync(link, { throwIfNoEntry: false }) !== undefined;
+  return lstatSync(certificateLink(state, machine), { throwIfNoEntry: false }) !== undefined;
+}
+
+/** The kubelet's link to its current certificate, which names a path that only the machine has. */
+function certificateLink(state: SandboxState, machine: MachineState): string {
+  return path.join(machineFolder(state, machine), 'root/var/lib/kubelet/pki/kubelet-client-current.pem');
+}
+
+/**
+ * A plane that was destroyed leaves its workers as they are. Their kubelets hold certificates of its CA, and would go on
+ * asking for the plane that is gone.
+ */
+async function leaveEarlierPlanes(
+  state: SandboxState,
+  machines: MachineState[],
+  caFile: string,
+  reporter: Reporter,
+): Promise<void> {
+  const trusted = certificatesIn(readFileSync(caFile, 'utf8')).map((pem) => new X509Certificate(pem));
+  const strangers = machines.filter((machine) => {
+    if (!hasCertificate(state, machine)) return false;
+    const link = certificateLink(state, machine);
+    const own = new X509Certificate(readFileSync(path.join(path.dirname(link), path.basename(readlinkSync(link)))));
+    return !trusted.some((ca) => own.verify(ca.publicKey));
+  });
+  if (strangers.length === 0) return;
+  const names = strangers.map(({ name }) => name).join(', ');
+  const claimed = strangers.map(({ claimedBy }) => claimedBy);
+  await reporter.during(
+    `${names} leaving a plane that is gone`,
+    () => makeAnew(state, strangers, reporter),
+    `${names} made anew: it had joined a plane that is gone`,
+  );
+  for (const [index, machine] of strangers.entries()) machine.claimedBy = claimed[index];
+  saveState(state);
 }
 
 /** Removes the workers of a plane: each machine is created again, so nothing of the cluster stays on it. */

@@ -43,6 +43,22 @@ test('an image of the person runs on the infra nodes without a registry', async 
   });
 });
 
+test.runIf(process.env.K8SK8S_TEST === 'all')('a worker of a plane that was destroyed joins the next one', async () => {
+  const host = 'sandbox.e2e.test';
+  succeeded(await sandboxCommand(['host', host], home));
+  try {
+    for (const _ of ['first', 'second']) {
+      succeeded(await home.k8sk8s('destroy', '--yes'));
+      succeeded(await home.k8sk8s('deploy', '-h', host, '--etcd-storage', 'ephemeral', '--yes'));
+      succeeded(await sandboxCommand(['join', '-n', home.name, '--workers', '1'], home));
+      await eventually(60, async () => expect(await home.ask('get', 'nodes', '-o', 'name')).toContain('node/worker-'));
+    }
+  } finally {
+    await sandboxCommand(['join', '--leave', '-n', home.name], home);
+    await home.k8sk8s('destroy', '--yes');
+  }
+});
+
 /** The same image as `docker save` would write it under a name of its own. */
 async function renamed(from: string, to: string): Promise<void> {
   const result = pack();
