@@ -1,19 +1,14 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { afterAll, beforeAll, test as every, expect } from 'vitest';
+import { afterAll, beforeAll, expect, test } from 'vitest';
 import { asInfraAdmin, kubectl, Namespace, type Outcome, run, sandboxCommand, succeeded } from './world.ts';
 
 // Three students by the commands of docs/classes.md. The teacher is a delegated administrator of the students' namespaces and of nothing else.
-// They run with `npm run test:all` alone until they have passed once (docs/testing.md).
-
-const all = process.env.K8SK8S_TEST === 'all';
-const test = every.runIf(all);
 
 let home: Namespace;
 const students = ['anna', 'bob', 'cleo'];
 
 beforeAll(async () => {
-  if (!all) return;
   home = await Namespace.open('lesson');
   for (const student of students) succeeded(await sandboxCommand(['host', `${student}.class.e2e.test`], home));
   writeRoster(students);
@@ -23,7 +18,6 @@ beforeAll(async () => {
 });
 
 afterAll(async () => {
-  if (!all) return;
   await lesson('end', '--yes');
   await asInfraAdmin('delete', 'namespace', ...students.map((student) => `lesson-${student}`), '--ignore-not-found');
 });
