@@ -1,3 +1,4 @@
+import type { ClusterSpec } from '../config/schema.ts';
 import type { Kind } from '../kube/cluster.ts';
 import type { PlaneComponent, PlaneKind } from './components/component.ts';
 import { componentNames, workloadNames } from './components/lookup.ts';
@@ -25,6 +26,11 @@ export const planeKinds: readonly PlaneKind[] = merged([
 /** The plane's kind of which an object is; undefined for a kind of which a plane has none. */
 export function planeKindOf(object: Kind): PlaneKind | undefined {
   return planeKinds.find(({ apiVersion, kind }) => apiVersion === object.apiVersion && kind === object.kind);
+}
+
+/** Kinds of which a plane of this spec has no object. */
+export function unusedKinds(spec: ClusterSpec): PlaneKind[] {
+  return planeKinds.filter(({ usedBy }) => usedBy && !usedBy(spec));
 }
 
 /** Two components may have objects of one kind. */

@@ -1,9 +1,19 @@
 import { toolVersion } from '../base/version.ts';
 import { option, words } from '../base/words.ts';
 import { ApiError, ConnectionError, explainCallError, isForbidden, isQuotaExceeded, notJson } from '../kube/errors.ts';
-import { reservedNamespaces } from '../plane/names.ts';
+import type { PlaneKind } from '../plane/components/component.ts';
+import { unusedKinds } from '../plane/kinds.ts';
+import { belongsTo, reservedNamespaces } from '../plane/names.ts';
 import { toConfigMap } from '../plane/record.ts';
-import { type DeployCheck, describeMissingRight, type Outcome, ok, outcomeOf, shared } from './check.ts';
+import {
+  type DeployCheck,
+  type DeployContext,
+  describeMissingRight,
+  type Outcome,
+  ok,
+  outcomeOf,
+  shared,
+} from './check.ts';
 import { missingRights, rightsFor } from './rights.ts';
 import { renamed, trialId } from './trials.ts';
 
@@ -70,7 +80,23 @@ function noApiServer(server: string, why: string): Outcome {
   };
 }
 
-const missing = shared(({ cluster, spec }) => missingRights(cluster, rightsFor(spec)));
+const missing = shared(async (context) =>
+  missingRights(context.cluster, rightsFor(context.spec, await leftKinds(context))),
+);
+
+/** Kinds of which the plane has an object and the spec wants none, as after another --expose: deploy deletes that object. */
+async function leftKinds(context: DeployContext): Promise<PlaneKind[]> {
+  try {
+    const [existing, record] = await Promise.all([context.existing(), context.record()]);
+    if (!record) return [];
+    return unusedKinds(context.spec).filter(({ kind }) =>
+      existing.ofKind(kind).some((object) => belongsTo(object, record.planeId)),
+    );
+  } catch {
+    // Whoever may not read these objects hears of that right first.
+    return [];
+  }
+}
 
 export const namespace: DeployCheck = {
   name: 'namespace',

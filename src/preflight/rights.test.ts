@@ -81,9 +81,12 @@ test('the account that lets a plane sleep by the clock has what it needs, and no
 });
 
 test('without an ingress of its own a plane only looks for one', () => {
-  const ingresses = (expose: 'ingress' | 'nodeport') =>
-    rightsFor(parseSpec({ host: 'k.example.com', expose }, 'a test')).find(({ resource }) => resource === 'ingresses')
-      ?.verbs;
+  const ingresses = (expose: 'ingress' | 'nodeport', left: string[] = []) =>
+    rightsFor(
+      parseSpec({ host: 'k.example.com', expose }, 'a test'),
+      left.map((kind) => ({ apiVersion: 'networking.k8s.io/v1', kind })),
+    ).find(({ resource }) => resource === 'ingresses')?.verbs;
   expect(ingresses('nodeport')).toEqual(['get', 'list']);
+  expect(ingresses('nodeport', ['Ingress'])).toEqual(['get', 'list', 'delete']);
   expect(ingresses('ingress')).toContain('create');
 });

@@ -2,7 +2,7 @@ import type { ClusterSpec } from '../config/schema.ts';
 import type { Kind } from '../kube/cluster.ts';
 import type { InfraCluster } from '../kube/infra-cluster.ts';
 import { groupOf, resourceOf } from '../kube/resources.ts';
-import { planeKinds } from '../plane/kinds.ts';
+import { planeKinds, unusedKinds } from '../plane/kinds.ts';
 import { lifetimeKind } from '../plane/names.ts';
 
 export interface Right {
@@ -53,25 +53,35 @@ export const scheduleRights: Right[] = together([
   { group: 'coordination.k8s.io', resource: 'leases', verbs: ['get', 'list', 'create', 'update', 'patch'] },
 ]);
 
-/** A plane without an ingress, say, still has to read ingresses, to find and delete an earlier one. */
-export function rightsFor(spec: ClusterSpec): Right[] {
-  const unused = planeKinds.filter(({ usedBy }) => usedBy && !usedBy(spec)).map(resourceIn);
-  return requiredRights.map((right) =>
-    unused.some(({ group, resource }) => group === right.group && resource === right.resource)
-      ? { ...right, verbs: ['get', 'list'] }
-      : right,
+/**
+ * A plane without an ingress, say, still has to read ingresses, to find an earlier one.
+ *
+ * @param left kinds of which there is such an object, which deploy deletes
+ */
+export function rightsFor(spec: ClusterSpec, left: Kind[] = []): Right[] {
+  const verbs = new Map(
+    unusedKinds(spec).map((each) => [
+      nameOf(resourceIn(each)),
+      ['get', 'list', ...(left.some(({ kind }) => kind === each.kind) ? ['delete'] : [])],
+    ]),
   );
+  return requiredRights.map((right) => ({ ...right, verbs: verbs.get(nameOf(right)) ?? right.verbs }));
 }
 
 function resourceIn(kind: Kind): Omit<Right, 'verbs'> {
   return { group: groupOf(kind), resource: resourceOf(kind).plural };
 }
 
+/** `deployments.apps` */
+function nameOf({ group, resource }: Omit<Right, 'verbs'>): string {
+  return group === '' ? resource : `${resource}.${group}`;
+}
+
 /** A kind of a component may be one that k8sk8s uses anyway: each verb is asked for once. */
 function together(rights: Right[]): Right[] {
   const verbs = new Map<string, Right>();
   for (const { group, resource, verbs: more } of rights) {
-    const key = `${resource}.${group}`;
+    const key = nameOf({ group, resource });
     verbs.set(key, { group, resource, verbs: [...new Set([...(verbs.get(key)?.verbs ?? []), ...more])] });
   }
   return [...verbs.values()];
@@ -124,7 +134,7 @@ export async function missingRights(
   const count = rights.reduce((sum, { verbs }) => sum + verbs.length, 0);
   const byResource = new Map<string, string[]>();
   for (const { right, verb } of denied.flat()) {
-    const name = right.group === '' ? right.resource : `${right.resource}.${right.group}`;
+    const name = nameOf(right);
     byResource.set(name, [...(byResource.get(name) ?? []), verb]);
   }
   return {

@@ -10,6 +10,7 @@ import type { InfraCluster } from '../../src/kube/infra-cluster.ts';
 import type { ConfigMap, KubeObject } from '../../src/kube/objects.ts';
 import { Existing } from '../../src/live/apply.ts';
 import { createAuthority, issueLeaf } from '../../src/pki/issue.ts';
+import { buildIngress } from '../../src/plane/components/kube-apiserver/ingress.ts';
 import { toConfigMap } from '../../src/plane/record.ts';
 import { secretNames, secretsByContent } from '../../src/plane/secrets.ts';
 import { startFilesOf } from '../../src/plane/start-files.ts';
@@ -192,7 +193,7 @@ describe('rights', () => {
   });
 });
 
-test('with --expose nodeport ingresses need only be seen, which deploy and destroy do', async () => {
+test('with --expose nodeport ingresses need only be read, and deleted where the plane has one', async () => {
   const blind = (verbs: string[]) =>
     newNamespace({
       without: (rule) => (rule.resources.includes('ingresses') ? { ...rule, verbs } : rule),
@@ -200,6 +201,11 @@ test('with --expose nodeport ingresses need only be seen, which deploy and destr
   expect((await outcome(await blind(['get', 'list']), 'rights', { expose: 'nodeport' })).state).toBe('ok');
   expect((await outcome(await blind(['create']), 'rights', { expose: 'nodeport' })).text).toContain(
     'get, list ingresses.networking.k8s.io',
+  );
+  const exposed = await blind(['get', 'list']);
+  for (const object of [recorded(), ...buildIngress('plane-one', spec())]) await exposed.admin.create(object);
+  expect((await outcome(exposed, 'rights', { expose: 'nodeport' })).text).toContain(
+    'delete ingresses.networking.k8s.io',
   );
 });
 
