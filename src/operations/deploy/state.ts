@@ -4,6 +4,7 @@ import type { Applied } from '../../live/apply.ts';
 import type { Held } from '../../live/held.ts';
 import type { PodWatch } from '../../live/pod-watch.ts';
 import type { Asleep, PlaneRecord } from '../../plane/record.ts';
+import type { RenderedPlane } from '../../plane/render.ts';
 import type { ControlPlaneRequest } from '../../rollout/control-plane.ts';
 import type { Preparation } from '../../rollout/prepare.ts';
 import type { Replacement } from '../../rollout/replacements.ts';
@@ -29,6 +30,8 @@ export interface DeployState extends Preparation {
   first: boolean;
   /** move-announced: HOST is another one than the API server that runs has in its certificate. */
   moved?: boolean;
+  /** replacements-told: the plane as it is to be, with etcd's members at rest. */
+  rendered: RenderedPlane;
   /** replacements-told */
   replaced: Replacement[];
   /** control-plane */

@@ -136,24 +136,14 @@ export function planeOf(state: DeployState): PlaneInMaking {
 
 async function tellReplacements(state: DeployState): Promise<void> {
   const { cluster, record, spec, addresses, storage, bundle, existing, held } = state;
-  const rendered = renderPlane({ record, spec, addresses, storage, bundle });
-  state.replaced = await findReplacements(cluster, record.planeId, rendered, existing);
+  state.rendered = renderPlane({ record, spec, addresses, storage, bundle });
+  state.replaced = await findReplacements(cluster, record.planeId, state.rendered, existing);
   for (const each of state.replaced) if (each.pods.length > 0) held.reporter.line(describeReplacement(each));
 }
 
 /** A wrong option, file or image must not cost the plane that runs: what would be replaced is tried beside it first. */
-async function tryChange({
-  cluster,
-  record,
-  spec,
-  addresses,
-  storage,
-  bundle,
-  replaced,
-  allowDataLoss,
-  held,
-}: DeployState): Promise<void> {
-  const { secrets, workloads } = renderPlane({ record, spec, addresses, storage, bundle });
+async function tryChange({ cluster, rendered, replaced, allowDataLoss, held }: DeployState): Promise<void> {
+  const { secrets, workloads } = rendered;
   const changed = replaced.filter(({ cause }) => cause === 'asked').map(({ component }) => component);
   if (changed.length === 0) return;
   const noRoom = await tryComponents(cluster, { workloads, secrets, changed }, held);
