@@ -67,6 +67,11 @@ export const refusedValues: [field: keyof ClusterSpec, value: unknown, fact: str
   ['loadBalancerClass', 'a b', 'class'],
   ['registryMirrors', { 'quay.io': 'mirror.test' }, 'registry.k8s.io'],
   ['registryMirrors', { 'docker.io': 'a//b' }, 'image reference'],
+  ['oidcIssuer', 'http://login.example.com', 'URL'],
+  ['oidcIssuer', 'https://me@login.example.com', 'URL'],
+  ['oidcIssuer', 'https://login.example.com/realm?x=1', 'URL'],
+  ['oidcCa', 'ca.pem', 'PEM'],
+  ['allowSystemNames', 'admin', 'system:'],
 ];
 
 /** Values that are allowed where the one before would not be. */
@@ -107,6 +112,9 @@ export const refusedTogether: [changed: Partial<ClusterSpec>, option: string][] 
   [{ auditPolicy: { kind: 'Policy' }, audit: false }, '--audit-policy'],
   [{ etcdStorage: 'ephemeral', etcdMembers: 3 }, '--etcd-members 3'],
   [{ etcdStorage: 'ephemeral', etcdStorageClass: 'fast' }, '--etcd-storage-class'],
+  [{ oidcIssuer: 'https://login.example.com' }, '--oidc-client-id'],
+  [{ oidcClientId: 'kubernetes' }, '--oidc-issuer'],
+  [{ oidcGroupsPrefix: 'x:' }, '--oidc-issuer'],
   [{ kubernetesVersion: '1.38.0-alpha.1' }, '--allow-untested-version'],
   [{ allocateNodePorts: false }, '--in-cluster loadbalancer'],
   [{ allocateNodePorts: false, expose: 'nodeport', inCluster: 'loadbalancer' }, '--expose nodeport'],
@@ -128,6 +136,7 @@ export const refusedTogether: [changed: Partial<ClusterSpec>, option: string][] 
 /** What is refused above, once another field fits. */
 export const allowedTogether: Partial<ClusterSpec>[] = [
   { host: '192.0.2.1', expose: 'nodeport' },
+  { oidcIssuer: 'https://login.example.com/realm', oidcClientId: 'kubernetes', oidcGroupsPrefix: '-' },
   { kubernetesVersion: '1.38.0-alpha.1', allowUntestedVersion: true },
   { allocateNodePorts: false, inCluster: 'loadbalancer', loadBalancerClass: 'example.com/internal' },
   { allocateNodePorts: false, inCluster: 'loopback', workerEndpoint: 'https://k.example.com:6443' },

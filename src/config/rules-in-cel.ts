@@ -92,6 +92,14 @@ export const rulesBetweenFields: CelRule[] = [
     message: 'loadBalancerClass has no use without inCluster: loadbalancer',
   },
   {
+    rule: 'has(self.oidcIssuer) == has(self.oidcClientId)',
+    message: 'oidcIssuer and oidcClientId need each other',
+  },
+  ...(['oidcUsernamePrefix', 'oidcGroupsPrefix', 'oidcRequiredClaims', 'oidcCa'] as const).map((name) => ({
+    rule: `!has(self.${name}) || has(self.oidcIssuer)`,
+    message: `${name} has no use without oidcIssuer`,
+  })),
+  {
     rule: `${fieldOf('allowUntestedVersion')} || ${fieldOf('kubernetesVersion')} in [${tested.map((each) => `'${each}'`).join(', ')}]`,
     message: `kubernetesVersion was not tested with this k8sk8s, which knows ${knownMinors.map(({ patch }) => patch).join(', ')}; allowUntestedVersion: true tries it anyway`,
   },

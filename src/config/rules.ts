@@ -1,6 +1,7 @@
 import { contains, isIpv4, overlaps, parseCidr } from '../base/cidr.ts';
 import { type Words, words } from '../base/words.ts';
 import { field } from './flags.ts';
+import { identityProblems } from './identity.ts';
 import type { ClusterSpec } from './schema.ts';
 import { isTested, knownMinor, knownMinors, resolveVersion } from './versions.ts';
 
@@ -48,7 +49,7 @@ export function problemsBetween(spec: ClusterSpec): Words[] {
     problems.push(
       words`${field('etcdStorageClass')} has no use with ${field('etcdStorage', 'ephemeral')}: leave one of them out`,
     );
-  problems.push(...nodePortProblems(spec));
+  problems.push(...nodePortProblems(spec), ...identityProblems(spec));
   const named = spec.allowEgress.find((target) => !target.includes('/') && !isIpv4(target.replace(/:\d+$/, '')));
   if (spec.policyTypes === 'Ingress,Egress' && named !== undefined)
     problems.push(

@@ -1,4 +1,5 @@
 import * as z from 'zod';
+import { authenticationConfiguration } from './api-server-files.ts';
 import {
   argument,
   cidr,
@@ -10,6 +11,7 @@ import {
   httpsUrl,
   image,
   ipv4Address,
+  issuerUrl,
   labelValue,
   metadata,
   nodePort,
@@ -32,13 +34,20 @@ export interface FlagMeta {
   arg?: string;
   help: string;
   /** The heading in the help. */
-  group: 'Address' | 'Hosted cluster' | 'Pods of the plane' | 'Arguments of components' | 'Keys' | 'Images';
+  group:
+    | 'Address'
+    | 'Hosted cluster'
+    | 'Identity'
+    | 'Pods of the plane'
+    | 'Arguments of components'
+    | 'Keys'
+    | 'Images';
   /** It may be repeated. */
   list?: boolean;
   /** Each value is KEY=VALUE. */
   map?: boolean;
-  /** The value names a YAML file, whose content becomes the field. */
-  file?: boolean;
+  /** The value names a file, whose content becomes the field. */
+  file?: 'yaml' | 'text';
 }
 
 const flag = (meta: FlagMeta) => ({ ...meta });
@@ -353,7 +362,7 @@ export const clusterSpec = z.strictObject({
         flag: 'audit-policy',
         arg: 'FILE',
         help: 'an audit.k8s.io/v1 Policy instead of the default one, which logs who did what, without bodies',
-        file: true,
+        file: 'yaml',
       }),
     ),
   audit: z
@@ -361,6 +370,100 @@ export const clusterSpec = z.strictObject({
     .default(true)
     .meta(
       flag({ group: 'Hosted cluster', flag: 'no-audit', help: 'write no audit log (k8sk8s logs --audit shows it)' }),
+    ),
+  authenticationConfig: authenticationConfiguration.optional().meta(
+    flag({
+      group: 'Identity',
+      flag: 'authentication-config',
+      arg: 'FILE',
+      help: 'an apiserver.config.k8s.io/v1 AuthenticationConfiguration with the issuers (jwt) whose tokens count',
+      file: 'yaml',
+    }),
+  ),
+  oidcIssuer: issuerUrl.optional().meta(
+    flag({
+      group: 'Identity',
+      flag: 'oidc-issuer',
+      arg: 'URL',
+      help: 'OpenID Connect provider whose ID tokens count, the short way to --authentication-config',
+    }),
+  ),
+  oidcClientId: z
+    .string()
+    .min(1, 'is empty')
+    .optional()
+    .meta(
+      flag({ group: 'Identity', flag: 'oidc-client-id', arg: 'ID', help: 'the audience that its tokens have to name' }),
+    ),
+  oidcUsernameClaim: z
+    .string()
+    .min(1, 'is empty')
+    .default('sub')
+    .meta(flag({ group: 'Identity', flag: 'oidc-username-claim', arg: 'CLAIM', help: 'claim with the user name' })),
+  oidcUsernamePrefix: z
+    .string()
+    .optional()
+    .meta(
+      flag({
+        group: 'Identity',
+        flag: 'oidc-username-prefix',
+        arg: 'PREFIX',
+        help: 'what stands before the user name; - for nothing (default: oidc:)',
+      }),
+    ),
+  oidcGroupsClaim: z
+    .string()
+    .min(1, 'is empty')
+    .default('groups')
+    .meta(flag({ group: 'Identity', flag: 'oidc-groups-claim', arg: 'CLAIM', help: 'claim with the groups' })),
+  oidcGroupsPrefix: z
+    .string()
+    .optional()
+    .meta(
+      flag({
+        group: 'Identity',
+        flag: 'oidc-groups-prefix',
+        arg: 'PREFIX',
+        help: 'what stands before each group; - for nothing (default: oidc:)',
+      }),
+    ),
+  oidcRequiredClaims: z
+    .record(z.string(), z.string())
+    .default({})
+    .meta(
+      flag({
+        group: 'Identity',
+        flag: 'oidc-required-claim',
+        arg: 'CLAIM=VALUE',
+        help: 'what a token has to say as well',
+        map: true,
+      }),
+    ),
+  oidcCa: z
+    .string()
+    .regex(/-----BEGIN CERTIFICATE-----/, 'has no certificate in PEM')
+    .meta({ maxLength: 65_536 })
+    .optional()
+    .meta(
+      flag({
+        group: 'Identity',
+        flag: 'oidc-ca-file',
+        arg: 'FILE',
+        help: "CA of the provider, as PEM; default: the CAs in the API server's image",
+        file: 'text',
+      }),
+    ),
+  allowSystemNames: z
+    .array(z.string().regex(/^system:./, 'has to begin with system:'))
+    .default([])
+    .meta(
+      flag({
+        group: 'Identity',
+        flag: 'allow-system-name',
+        arg: 'NAME',
+        help: 'a user or group whose name begins with system: that tokens of outside issuers may carry all the same',
+        list: true,
+      }),
     ),
   resources: z
     .array(resources)

@@ -121,6 +121,20 @@ export const httpsUrl = checked(
   },
 );
 
+/** https://HOST[:PORT][/PATH], as a token names who issued it. */
+export const issuerUrl = checked(issuerProblem, {
+  maxLength: 1024,
+  rule: `${matches('^https://[^/\\s?#@]+(/[^\\s?#]*)?$')} && isURL(self)`,
+  message: 'has to be a URL such as https://login.example.com/realm, without a user, query or fragment',
+});
+
+/** What the URL of an issuer may not be; undefined for a good one. Pure. */
+export function issuerProblem(url: string): string | undefined {
+  return /^https:\/\/[^/\s?#@]+(\/[^\s?#]*)?$/.test(url) && URL.canParse(url)
+    ? undefined
+    : 'has to be a URL such as https://login.example.com/realm, without a user, query or fragment';
+}
+
 export const port = portFrom(1);
 export const nodePort = portFrom(1024);
 

@@ -1,6 +1,7 @@
 import { UserError } from '../base/errors.ts';
 import { command, joined, option, type Part, type Words, words } from '../base/words.ts';
 import { field } from '../config/flags.ts';
+import { authenticatorsOf } from '../config/identity.ts';
 import { isTested, knownMinor, knownMinors, minorOf } from '../config/versions.ts';
 import { type ConfigMap, type KubeObject, nameOf, type Secret } from '../kube/objects.ts';
 import { foreignObject } from '../live/apply.ts';
@@ -69,6 +70,24 @@ export const planeChecks: DeployCheck[] = [
           ? `of Kubernetes ${kubernetesVersion} only the manifests were tested with this k8sk8s, no cluster was run`
           : `Kubernetes ${kubernetesVersion} was not tested with this k8sk8s`,
         fix: `if it does not come up, try ${run.join(' or ')}, which were`,
+      };
+    },
+  },
+  {
+    name: 'issuers',
+    claim: () => "No issuer of tokens is the hosted cluster's own",
+    anchor: 'bad-values',
+    severity: 'fatal',
+    dependsOn: ['namespace'],
+    applies: ({ spec }) => authenticatorsOf(spec).length > 0,
+    async probe({ spec, record }) {
+      const own = (await record())?.issuers ?? [];
+      const taken = authenticatorsOf(spec).find(({ issuer }) => own.includes(issuer.url));
+      if (!taken) return ok();
+      return {
+        state: 'failed',
+        what: `the issuer ${taken.issuer.url} is the hosted cluster's own, whose tokens count anyway`,
+        fix: 'name the issuer of the outside source',
       };
     },
   },

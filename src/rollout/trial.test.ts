@@ -17,6 +17,12 @@ test("of klog's lines, the errors alone", () => {
   expect(complaint(log)).toBe('E1129 23:47:11.8 1 run.go:72] "command failed" err="no"');
 });
 
+test('an error of several lines is told whole', () => {
+  const log = `I1 x\nE1129 23:47:11.8 1 run.go:72] "command failed" err=<\n\tjwt[0]: wrong\n\t | claims\n >\nI1129 23:47:11.9 1 x\n`;
+  expect(complaint(log)).toContain('jwt[0]: wrong');
+  expect(complaint(log)).not.toContain('I1129');
+});
+
 test('of a program that prints its usage last, what stands before it', () => {
   const log =
     'invalid value "abc" for flag -snapshot-count: parse error\nUsage:\n\n  etcd [flags]\n    Start an etcd server.\n';

@@ -127,8 +127,24 @@ export function complaint(log: string): string {
   // etcd says what is wrong before its usage.
   const usage = log.search(/^Usage:/m);
   if (usage > 0) return lastLines(log.slice(0, usage));
-  const errors = log.split('\n').filter((line) => /^[EF]\d{4} /.test(line));
+  const errors = klogErrors(log);
   return lastLines(errors.length > 0 ? errors.join('\n') : log);
+}
+
+/** Entries of klog that are errors. One of several lines goes on in lines that begin with a tab, as `err=<…>`. Pure. */
+export function klogErrors(log: string): string[] {
+  const entries: string[] = [];
+  let open = false;
+  for (const line of log.split('\n')) {
+    if (/^[EF]\d{4} /.test(line)) entries.push(line);
+    else if (open && /^(\t| >)/.test(line)) entries[entries.length - 1] += `\n${line}`;
+    else {
+      open = false;
+      continue;
+    }
+    open = true;
+  }
+  return entries;
 }
 
 function refused(names: string, why: string): UserError {

@@ -16,6 +16,8 @@ export interface ControlPlane {
   server: string;
   folder: string;
   authority: Credential;
+  /** Of its kube-apiserver. */
+  pid: number;
   /** A kubeconfig file of a user; `organizations` are its groups. */
   kubeconfig(user: string, organizations?: string[], namespace?: string): Promise<string>;
   stop(): Promise<void>;
@@ -49,6 +51,7 @@ export async function startControlPlane(
     `--advertise-client-urls=http://127.0.0.1:${client}`,
     `--listen-peer-urls=http://127.0.0.1:${peer}`,
   ]);
+  const more = flags(file);
   start(programs['kube-apiserver'], [
     ...(await bareApiServerFlags({
       address: '127.0.0.1',
@@ -57,10 +60,10 @@ export async function startControlPlane(
       authority,
       file,
     })),
-    '--authorization-mode=Node,RBAC',
+    ...(more.some((flag) => flag.startsWith('--authorization-config=')) ? [] : ['--authorization-mode=Node,RBAC']),
     '--allow-privileged=true',
     '--disable-admission-plugins=ServiceAccount',
-    ...flags(file),
+    ...more,
     ...(tokens.length > 0 ? [`--token-auth-file=${file('tokens.csv', `${tokens.join('\n')}\n`)}`] : []),
   ]);
   const server = `https://127.0.0.1:${secure}`;
@@ -68,6 +71,7 @@ export async function startControlPlane(
     server,
     folder,
     authority,
+    pid: children.at(-1)!.pid!,
     async kubeconfig(user, organizations, namespace) {
       const credential = await issueLeaf(authority, { commonName: user, organizations, usages: ['clientAuth'] });
       return file(

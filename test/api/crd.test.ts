@@ -103,6 +103,22 @@ test('an audit policy keeps what the schema does not know', async () => {
   expect(made.spec).toEqual({ host: 'k.example.com', auditPolicy });
 });
 
+test('issuers of tokens keep what the schema does not know', async () => {
+  const authenticationConfig = {
+    apiVersion: 'apiserver.config.k8s.io/v1',
+    kind: 'AuthenticationConfiguration',
+    jwt: [
+      {
+        issuer: { url: 'https://login.example.com', audiences: ['x'] },
+        claimMappings: { username: { claim: 'sub' }, uid: { claim: 'uid' } },
+        claimValidationRules: [{ claim: 'hd', requiredValue: 'example.com' }],
+      },
+    ],
+  };
+  const made = await team.admin.create(objectOf({ host: 'k.example.com', authenticationConfig }), { dryRun: true });
+  expect(made.spec).toEqual({ host: 'k.example.com', authenticationConfig });
+});
+
 test('a namespace has one plane, so its object has one name', async () => {
   expect(await attempt({ host: 'k.example.com' }, 'other')).toMatchObject({ status: 422 });
 });

@@ -1,21 +1,18 @@
-import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import https from 'node:https';
 import { type AddressInfo, createServer as createTcpServer, type Server, type Socket } from 'node:net';
-import { networkInterfaces, tmpdir } from 'node:os';
+import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { text } from 'node:stream/consumers';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createServer as createTlsServer } from 'node:tls';
-import { dump, loadAll } from 'js-yaml';
+import { loadAll } from 'js-yaml';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { KubeObject } from '../../src/kube/objects.ts';
 import { infraServiceNetworks } from '../../src/live/infra-services.ts';
-import { render } from '../../src/manifests/render.ts';
 import { type Credential, createAuthority, issueLeaf } from '../../src/pki/issue.ts';
-import selector from '../../src/plane/components/kube-apiserver/gate/egress-selector.yaml';
-import program from '../../src/programs/gate/main.ts?program';
 import { type ControlPlane, startControlPlane } from './control-plane.ts';
+import { egressConfig, type GateProcess, ownAddress, startGate } from './gate-process.ts';
 import { newNamespace } from './world.ts';
 
 /*
@@ -30,8 +27,7 @@ const secret = 'SECRET OF A NEIGHBOUR';
 let box: string;
 let folder: string;
 let plane: ControlPlane;
-let gate: ChildProcess;
-let log: string;
+let gate: GateProcess;
 let admin: Credential;
 let agent: https.Agent;
 let kubeletCa: Credential;
@@ -50,9 +46,7 @@ const claims = {
 };
 
 beforeAll(async () => {
-  box = Object.values(networkInterfaces())
-    .flatMap((addresses) => addresses ?? [])
-    .find(({ family, internal }) => family === 'IPv4' && !internal)!.address;
+  box = ownAddress();
   folder = mkdtempSync(path.join(tmpdir(), 'k8sk8s-gate-'));
   [webCa, kubeletCa] = await Promise.all([createAuthority('web'), createAuthority('kubelet-serving-ca')]);
   const serving = { commonName: 'x', ipAddresses: [box], usages: ['serverAuth' as const] };
@@ -68,7 +62,7 @@ beforeAll(async () => {
   ports.kubelet = await listen('kubelet', createTlsServer(kubelet, answerer('kubelet')));
   ports.opened = await listen('opened', createTlsServer(web, answerer('opened')));
   plane = await startControlPlane([], (file) => [
-    `--egress-selector-config-file=${file('egress.yaml', egressConfig())}`,
+    `--egress-selector-config-file=${file('egress.yaml', egressConfig(folder))}`,
     `--kubelet-certificate-authority=${file('kubelet-ca.crt', kubeletCa.certificate)}`,
     '--enable-aggregator-routing=true',
     '--requestheader-allowed-names=front-proxy-client',
@@ -80,7 +74,7 @@ beforeAll(async () => {
     usages: ['clientAuth'],
   });
   agent = new https.Agent({ ca: plane.authority.certificate, cert: admin.certificate, key: admin.key });
-  await startGate();
+  gate = await startGate(plane, folder, kubeletCa.certificate, [`--open=${box}:${ports.opened}`]);
   for (const object of loadAll(readFileSync('templates/hosted/egress.yaml', 'utf8')) as KubeObject[])
     await made(`/apis/${object.apiVersion}/${plurals[object.kind]}`, object);
   for (const type of ['InternalIP', 'ExternalIP'] as const)
@@ -89,7 +83,7 @@ beforeAll(async () => {
 });
 
 afterAll(async () => {
-  gate?.kill('SIGKILL');
+  gate?.process.kill('SIGKILL');
   await plane?.stop();
   agent?.destroy();
   for (const server of servers) server.close();
@@ -101,11 +95,6 @@ const plurals: Record<string, string> = {
   ClusterRoleBinding: 'clusterrolebindings',
   FlowSchema: 'flowschemas',
 };
-
-function egressConfig(): string {
-  const [config] = render(selector, { protocol: 'HTTPConnect' }, 'egress-selector.yaml');
-  return dump(config).replaceAll('/run/egress', folder);
-}
 
 /** One answer for whatever is asked, and the end: what is asked is all that counts. */
 function answerer(name: string) {
@@ -126,37 +115,6 @@ async function listen(name: string, server: Server): Promise<number> {
   server.on('connection', () => connected.push(name));
   await new Promise<void>((resolve) => server.listen(0, box, resolve));
   return (server.address() as AddressInfo).port;
-}
-
-async function startGate(): Promise<void> {
-  const { certificate, key } = await issueLeaf(plane.authority, {
-    commonName: 'k8sk8s:egress',
-    usages: ['clientAuth'],
-  });
-  const files = {
-    'gate.mjs': program,
-    'ca.crt': plane.authority.certificate,
-    'egress.crt': certificate,
-    'egress.key': key,
-    'kubelet-serving-ca.crt': kubeletCa.certificate,
-  };
-  for (const [name, content] of Object.entries(files)) writeFileSync(path.join(folder, name), content);
-  gate = spawn(
-    process.execPath,
-    [
-      path.join(folder, 'gate.mjs'),
-      `--cluster=${folder}/egress.sock`,
-      `--controlplane=${folder}/controlplane.sock`,
-      `--server=${plane.server}`,
-      `--credentials=${folder}`,
-      '--pod-cidr=10.2.0.0/16',
-      `--open=${box}:${ports.opened}`,
-    ],
-    { stdio: ['ignore', 'pipe', 'pipe'] },
-  );
-  log = '';
-  for (const stream of [gate.stdout!, gate.stderr!]) stream.on('data', (data) => (log += data));
-  while (!log.includes('egress.sock') || !log.includes('controlplane.sock')) await sleep(20);
 }
 
 interface Answer {
@@ -471,8 +429,8 @@ describe.concurrent('a URL', () => {
 });
 
 test('the log says which address was refused and why', () => {
-  expect(log).toMatch(new RegExp(`controlplane: ${box}:${ports.url}: ${box} is closed`));
-  expect(log).toMatch(/cluster: \S+: no kubelet of this cluster there: /);
+  expect(gate.log()).toMatch(new RegExp(`controlplane: ${box}:${ports.url}: ${box} is closed`));
+  expect(gate.log()).toMatch(/cluster: \S+: no kubelet of this cluster there: /);
 });
 
 test("the infra cluster's service network is learnt by a dry run that leaves nothing", async () => {

@@ -19,6 +19,10 @@ beforeAll(async () => {
   succeeded(await home.k8sk8s('deploy', '-h', 'live-changes.e2e.test'));
   const policy = { apiVersion: 'audit.k8s.io/v1', kind: 'Policy', rules: [{ level: 'metadata' }] };
   writeFileSync(path.join(home.cwd, 'audit.yaml'), JSON.stringify(policy));
+  const issuer = { url: 'https://login.example.com', audiences: ['x'] };
+  const jwt = [{ issuer, claimMappings: { username: { expression: 'claims.sub + 1 +' } } }];
+  const authentication = { apiVersion: 'apiserver.config.k8s.io/v1', kind: 'AuthenticationConfiguration', jwt };
+  writeFileSync(path.join(home.cwd, 'authentication.yaml'), JSON.stringify(authentication));
 });
 
 afterAll(async () => {
@@ -35,11 +39,7 @@ test.each([
   ['a feature gate that does not exist', ['--feature-gates', 'NoSuchGate=true'], 'NoSuchGate'],
   ['an audit policy with a level that does not exist', ['--audit-policy', 'audit.yaml'], 'metadata'],
   ['a file that cannot be there', ['--api-server-arg', 'admission-control-config-file=/x.yaml'], '/x.yaml'],
-  [
-    'flags that exclude each other',
-    ['--api-server-arg', 'oidc-issuer-url=https://x.example', '--api-server-arg', 'oidc-client-id=x'],
-    'authentication-config',
-  ],
+  ['issuers with CEL that does not compile', ['--authentication-config', 'authentication.yaml'], 'username.expression'],
   ['a flag of etcd', ['--etcd-arg', 'snapshot-count=abc'], 'snapshot-count'],
   ['a flag of the controller-manager', ['--controller-manager-arg', 'node-monitor-period=abc'], 'node-monitor-period'],
   [

@@ -24,7 +24,8 @@ export function addSpecOptions(command: Command): void {
         ...before,
         ...parseMap(name, value),
       }));
-    else if (meta.file) option.argParser((value: string) => readYaml(value, `--${meta.flag}`));
+    else if (meta.file)
+      option.argParser((value: string) => (meta.file === 'yaml' ? readYaml : readText)(value, `--${meta.flag}`));
     command.addOption(option);
   }
 }
@@ -48,12 +49,7 @@ export function specFromOptions(command: Command): Partial<ClusterSpecInput> {
 
 /** Reads YAML that a person wrote; a mistake is reported with its line. */
 export function readYaml(file: string, what: string): unknown {
-  let text: string;
-  try {
-    text = readFileSync(file, 'utf8');
-  } catch (error) {
-    throw fileError('read', `${file} (${what})`, error);
-  }
+  const text = readText(file, what);
   try {
     return text.trim() === '' ? {} : load(text);
   } catch (error) {
@@ -67,6 +63,14 @@ export function readYaml(file: string, what: string): unknown {
       kind: 'usage',
       cause: error,
     });
+  }
+}
+
+function readText(file: string, what: string): string {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch (error) {
+    throw fileError('read', `${file} (${what})`, error);
   }
 }
 

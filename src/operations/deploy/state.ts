@@ -34,6 +34,8 @@ export interface DeployState extends Preparation {
   rendered: RenderedPlane;
   /** replacements-told */
   replaced: Replacement[];
+  /** replacements-told: who gets in is to change, by files that API servers read again while they run. */
+  changesIdentity: boolean;
   /** control-plane */
   watch: PodWatch;
   /** control-plane: starts the API server's clients, once it answers. */

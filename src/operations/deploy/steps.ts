@@ -1,5 +1,6 @@
 import { checkFiles, writeFiles } from '../../access/files.ts';
 import { toolVersion } from '../../base/version.ts';
+import { authenticatorsOf } from '../../config/identity.ts';
 import { presentMembers } from '../../etcd/members.ts';
 import { buildAddons, outdatedAddons } from '../../hosted/addons.ts';
 import { applyAddons } from '../../hosted/apply.ts';
@@ -7,7 +8,7 @@ import { keepPolicy, plantPolicy } from '../../hosted/bootstrap-policy/plant.ts'
 import { hostedPullSecret } from '../../hosted/pull-secret.ts';
 import { hostedClusterUid, isSameCluster } from '../../hosted/same-cluster.ts';
 import { waitUsable } from '../../hosted/usable.ts';
-import { nameOf, type Pod } from '../../kube/objects.ts';
+import { nameOf, type Pod, type Secret } from '../../kube/objects.ts';
 import { Existing } from '../../live/apply.ts';
 import { removeEtcd } from '../../live/choose-storage.ts';
 import { infraServiceNetworks } from '../../live/infra-services.ts';
@@ -26,6 +27,7 @@ import { describeReplacement, findReplacements } from '../../rollout/replacement
 import { publishNotReady } from '../../rollout/service.ts';
 import type { Step } from '../../rollout/steps.ts';
 import { untilEnded } from '../../rollout/stop.ts';
+import { changesIdentity, identityIn, replicasOf, waitTakenOver } from '../../rollout/taken-over.ts';
 import { tryComponents } from '../../rollout/trial.ts';
 import { announceMove } from './move.ts';
 import { membersAsleep, noRoomForTrial, snapshotAsleep } from './refusals.ts';
@@ -61,6 +63,7 @@ export const deploySteps: Step<DeployState>[] = [
   { name: 'addons-outdated', run: removeOutdated },
   { name: 'kubeconfigs', applies: ({ files }) => files !== undefined, run: writeTheFiles },
   { name: 'components-ready', run: ({ watch, held }) => waitComponentsReady(watch, held.timeout, held.signal) },
+  { name: 'identity', applies: takesOverIdentity, run: untilTakenOver },
   {
     name: 'members-closed',
     applies: ({ record }) => record.phase !== 'available',
@@ -139,12 +142,19 @@ async function tellReplacements(state: DeployState): Promise<void> {
   state.rendered = renderPlane({ record, spec, addresses, storage, bundle });
   state.replaced = await findReplacements(cluster, record.planeId, state.rendered, existing);
   for (const each of state.replaced) if (each.pods.length > 0) held.reporter.line(describeReplacement(each));
+  const identity = identityIn(state.rendered.secrets);
+  state.changesIdentity = changesIdentity(existing.find<Secret>(identity), state.rendered.secrets);
+  if (state.changesIdentity)
+    held.reporter.line('kube-apiserver: who gets in is to change, and no pod is replaced for it');
 }
 
 /** A wrong option, file or image must not cost the plane that runs: what would be replaced is tried beside it first. */
-async function tryChange({ cluster, rendered, replaced, allowDataLoss, held }: DeployState): Promise<void> {
+async function tryChange(state: DeployState): Promise<void> {
+  const { cluster, rendered, replaced, changesIdentity, allowDataLoss, held } = state;
   const { secrets, workloads } = rendered;
-  const changed = replaced.filter(({ cause }) => cause === 'asked').map(({ component }) => component);
+  const asked = replaced.filter(({ cause }) => cause === 'asked').map(({ component }) => component);
+  // An API server that runs passes a wrong file over, and the next one dies of it.
+  const changed = [...new Set([...asked, ...(changesIdentity ? (['kube-apiserver'] as const) : [])])];
   if (changed.length === 0) return;
   const noRoom = await tryComponents(cluster, { workloads, secrets, changed }, held);
   if (!noRoom) return;
@@ -182,6 +192,16 @@ async function untilEarlierEnded({ cluster, record, held }: DeployState): Promis
   const leaves = ({ metadata }: Pod) =>
     metadata.deletionTimestamp !== undefined && metadata.labels?.['app.kubernetes.io/name'] === 'kube-apiserver';
   await untilEnded(cluster, record, 'the API server with the earlier certificate', leaves, held);
+}
+
+/** New pods begin with the files as they are; of those that run, a run that was killed may have waited for in vain. */
+function takesOverIdentity({ record, asleep, changesIdentity, spec }: DeployState): boolean {
+  return record.phase === 'available' && !asleep && (changesIdentity || authenticatorsOf(spec).length > 0);
+}
+
+async function untilTakenOver({ cluster, record, rendered, addresses, bundle, held }: DeployState): Promise<void> {
+  const replicas = replicasOf(cluster, record.planeId, bundle, addresses.advertised.port);
+  await waitTakenOver(replicas, identityIn(rendered.secrets), held);
 }
 
 /** A plane that was available has the data that it had, unless its etcd began anew. */

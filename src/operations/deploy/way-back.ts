@@ -13,7 +13,7 @@ import type { DeployState } from './state.ts';
 import { planeOf } from './steps.ts';
 
 /** Steps whose failure tells that the plane does not work by what was asked for. */
-const judging = ['control-plane', 'available', 'components-ready'];
+const judging = ['control-plane', 'available', 'components-ready', 'identity'];
 
 /**
  * The spec that the plane of a failed deploy goes back to: the recorded one, with which the plane was available.

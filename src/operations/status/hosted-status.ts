@@ -1,7 +1,9 @@
 import { type Finding, messageOf } from '../../base/errors.ts';
 import { command, words } from '../../base/words.ts';
+import { authenticatorsOf } from '../../config/identity.ts';
 import { kubeletClientsBinding } from '../../hosted/addons.ts';
 import { dialledHosts } from '../../hosted/dialled.ts';
+import { unreachableIssuers } from '../../hosted/issuers.ts';
 import { hasBinding, isSameCluster } from '../../hosted/same-cluster.ts';
 import { whatIsInTheWay } from '../../hosted/usable.ts';
 import { type WorkerStatus, workerStatus } from '../../hosted/workers.ts';
@@ -48,14 +50,15 @@ export async function hostedStatus(
     // Before the end of a first deploy, nothing follows from what is not there yet.
     if (record.phase !== 'available') return { ...answered, lacks: [] };
     const problem = missing(same, binding, namespace, storage);
-    const [obstacle, needs] = await Promise.all([
+    const [obstacle, needs, issuers] = await Promise.all([
       obstacleOf(cluster, { addresses, bundle }),
       readNeeds(hosted, nodes.items),
+      unreachableIssuers(hosted, authenticatorsOf(spec), namespace),
     ]);
     return {
       ...answered,
       problem,
-      lacks: [...(obstacle && !problem ? [obstacle] : []), ...needsProblems(needs, spec, namespace, now)],
+      lacks: [...(obstacle && !problem ? [obstacle] : []), ...needsProblems(needs, spec, namespace, now), ...issuers],
     };
   } catch (error) {
     return noAnswer('the API does not answer', describeNoAnswer(error));

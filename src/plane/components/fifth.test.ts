@@ -88,7 +88,7 @@ test('preflight counts it: its objects in the quota, its kinds among the rights,
     'count/poddisruptionbudgets.policy': 4,
     'count/roles.rbac.authorization.k8s.io': 1,
     'count/cronjobs.batch': 1,
-    secrets: 10,
+    secrets: 11,
   });
   expect(unknownComponents(spec)).toEqual([]);
   const allowed = requiredRights.filter(({ verbs }) => verbs.includes('create')).map(({ resource }) => resource);

@@ -8,9 +8,9 @@ import { connectApi } from './api.ts';
 import { Destinations } from './destinations.ts';
 import { keepEndpoints } from './endpoints.ts';
 import { openInside } from './inside.ts';
-import { Judgement } from './judgement.ts';
 import { Kubelets } from './kubelet.ts';
 import { createLog } from './log.ts';
+import { Openings } from './openings.ts';
 import { openOutside } from './outside.ts';
 import { createProxy } from './proxy.ts';
 
@@ -29,6 +29,8 @@ const { values } = parseArgs({
     'pod-cidr': { type: 'string' },
     closed: { type: 'string', multiple: true },
     open: { type: 'string', multiple: true },
+    /** File with more of these, which changes while this runs. */
+    openings: { type: 'string' },
     /** Of the API server beside this: its pod, and where pods of the hosted cluster reach it. */
     pod: { type: 'string' },
     'advertise-address': { type: 'string' },
@@ -42,6 +44,9 @@ const kubeletMilliseconds = 4500;
 const kubeletVeil = 5000;
 const outsideMilliseconds = 3000;
 const outsideVeil = 2000;
+
+/** Of the file of openings, where none is named. */
+const nothing = JSON.stringify({ open: [], discovery: [] });
 
 const say = createLog((line) => console.error(line));
 
@@ -61,10 +66,14 @@ if (cluster !== undefined) {
   );
 }
 
-const judgement = new Judgement({ closed: [...(values.closed ?? []), ...ownNetworks()], open: values.open ?? [] });
+const openings = new Openings(
+  { closed: [...(values.closed ?? []), ...ownNetworks()], open: values.open ?? [] },
+  () => (values.openings === undefined ? nothing : readFileSync(values.openings, 'utf8')),
+  say,
+);
 listen(
   createProxy({
-    open: (host, port) => openOutside(judgement, host, port, outsideMilliseconds),
+    open: async (host, port) => openOutside(await openings.judgementOf(host, port), host, port, outsideMilliseconds),
     veil: outsideVeil,
     say: (words) => say(`controlplane: ${words}`),
   }),

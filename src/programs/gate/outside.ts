@@ -25,21 +25,30 @@ export async function openOutside(
   milliseconds: number,
   resolve: Resolve = resolveHost,
 ): Promise<Connection> {
-  const addresses = isIP(host) ? [{ address: host }] : await resolved(host, resolve);
-  const judged = addresses.map(({ address }) => ({ address, why: judgement.refuses(address, host, port) }));
-  const open = judged.filter(({ why }) => why === undefined).slice(0, tries);
-  if (open.length === 0) {
-    const words = judged.map(({ address, why }) => `${address} is closed (${why})`).join(', ');
-    throw new Refusal('probed', words || 'the name has no address');
-  }
+  const open = await judgedAddresses(judgement, host, port, resolve);
   let last: unknown;
-  for (const { address } of open)
+  for (const address of open)
     try {
       return await dial(address, port, milliseconds);
     } catch (error) {
       last = error;
     }
   throw last;
+}
+
+/** The addresses of a host that may be dialled, resolved once. @throws Refusal where there is none */
+export async function judgedAddresses(
+  judgement: Pick<Judgement, 'refuses'>,
+  host: string,
+  port: number,
+  resolve: Resolve = resolveHost,
+): Promise<string[]> {
+  const addresses = isIP(host) ? [{ address: host }] : await resolved(host, resolve);
+  const judged = addresses.map(({ address }) => ({ address, why: judgement.refuses(address, host, port) }));
+  const open = judged.filter(({ why }) => why === undefined).slice(0, tries);
+  if (open.length > 0) return open.map(({ address }) => address);
+  const words = judged.map(({ address, why }) => `${address} is closed (${why})`).join(', ');
+  throw new Refusal('probed', words || 'the name has no address');
 }
 
 async function resolved(host: string, resolve: Resolve): Promise<{ address: string }[]> {

@@ -13,7 +13,6 @@ import { presetResources } from '../../resources.ts';
 import { type ComponentSecret, ownedBy, type PlaneComponent, type WorkloadContext } from '../component.ts';
 import { componentKubeconfig } from '../component-kubeconfig.ts';
 import auditPolicy from './audit-policy.yaml';
-import authentication from './authentication.yaml';
 import template from './deployment.yaml';
 import { encryptionFiles } from './encryption-config.ts';
 import {
@@ -26,6 +25,7 @@ import {
   gateProgram,
   konnectivityServerName,
 } from './gate/gate.ts';
+import { identitySecret } from './identity.ts';
 import networkPolicy from './network-policy.yaml';
 import { buildApiserverService } from './service.ts';
 
@@ -45,7 +45,7 @@ export const kubeApiserver: PlaneComponent<'kube-apiserver'> = {
     by: 'apiServerArgs',
     owned: {
       ...ownedBy(
-        'advertise-address etcd-servers etcd-cafile etcd-certfile etcd-keyfile client-ca-file tls-cert-file tls-private-key-file authentication-config anonymous-auth',
+        'advertise-address etcd-servers etcd-cafile etcd-certfile etcd-keyfile client-ca-file tls-cert-file tls-private-key-file anonymous-auth',
       ),
       ...ownedBy(
         'service-account-issuer service-account-key-file service-account-signing-key-file kubelet-certificate-authority kubelet-client-certificate kubelet-client-key',
@@ -53,6 +53,16 @@ export const kubeApiserver: PlaneComponent<'kube-apiserver'> = {
       ...ownedBy(
         'requestheader-client-ca-file requestheader-allowed-names proxy-client-cert-file proxy-client-key-file enable-aggregator-routing enable-bootstrap-token-auth bind-address',
       ),
+      'authentication-config': 'authenticationConfig',
+      'oidc-issuer-url': 'oidcIssuer',
+      'oidc-client-id': 'oidcClientId',
+      'oidc-username-claim': 'oidcUsernameClaim',
+      'oidc-username-prefix': 'oidcUsernamePrefix',
+      'oidc-groups-claim': 'oidcGroupsClaim',
+      'oidc-groups-prefix': 'oidcGroupsPrefix',
+      'oidc-required-claim': 'oidcRequiredClaims',
+      'oidc-ca-file': 'oidcCa',
+      'oidc-signing-algs': 'authenticationConfig',
       'secure-port': 'nodePort',
       'service-cluster-ip-range': 'serviceCidr',
       'audit-policy-file': 'auditPolicy',
@@ -90,7 +100,7 @@ export const kubeApiserver: PlaneComponent<'kube-apiserver'> = {
     capabilities: ['NET_BIND_SERVICE'],
     spread: true,
   },
-  secrets: [ownSecret(), egressSecret()],
+  secrets: [ownSecret(), identitySecret(), egressSecret()],
   readsAtStart: (secrets) =>
     readAtStart(
       secrets.filter(({ metadata: { name } }) => name === 'kube-apiserver' || name === egressName),
@@ -173,7 +183,6 @@ function ownSecret(): ComponentSecret {
       'ca.crt': trustedOfClients(bundle.authorities.ca!),
       ...serviceAccountFiles(bundle),
       ...encryptionFiles(bundle),
-      'authentication.yaml': dump(render(authentication, {}, 'kube-apiserver/authentication.yaml')[0]),
       ...(spec.audit && { 'audit-policy.yaml': auditPolicyOf(spec) }),
       'egress-selector.yaml': egressSelector(spec),
     }),

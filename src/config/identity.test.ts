@@ -1,0 +1,82 @@
+import { expect, test } from 'vitest';
+import { plain } from '../base/words.ts';
+import type { Authenticator } from './api-server-files.ts';
+import { authenticatorsOf, identityProblems } from './identity.ts';
+import { type ClusterSpecInput, clusterSpec } from './schema.ts';
+
+const url = 'https://login.example.com/realm';
+const short = { oidcIssuer: url, oidcClientId: 'kubernetes' };
+
+const specOf = (more: Partial<ClusterSpecInput>) => clusterSpec.parse({ host: 'k.example.com', ...more });
+
+const jwt = (issuer: object, mappings: object = {}): Authenticator =>
+  ({
+    issuer: { url: 'https://other.example.com', audiences: ['x'], ...issuer },
+    claimMappings: { username: { claim: 'sub' }, ...mappings },
+  }) as Authenticator;
+
+const file = (...issuers: Authenticator[]) => ({
+  authenticationConfig: {
+    apiVersion: 'apiserver.config.k8s.io/v1' as const,
+    kind: 'AuthenticationConfiguration' as const,
+    jwt: issuers,
+  },
+});
+
+const problems = (more: Partial<ClusterSpecInput>) => identityProblems(specOf(more)).map(plain);
+
+test('both ways become one list, each issuer by the gate and with a prefix of its own', () => {
+  const all = authenticatorsOf(specOf({ ...short, ...file(jwt({}, { groups: { claim: 'groups', prefix: '' } })) }));
+  expect(all).toMatchObject([
+    {
+      issuer: { url, audiences: ['kubernetes'], egressSelectorType: 'controlplane' },
+      claimMappings: {
+        username: { claim: 'sub', prefix: 'oidc:' },
+        groups: { claim: 'groups', prefix: 'oidc:' },
+      },
+    },
+    {
+      issuer: { egressSelectorType: 'controlplane' },
+      claimMappings: {
+        username: { claim: 'sub', prefix: 'https://other.example.com#' },
+        groups: { claim: 'groups', prefix: '' },
+      },
+    },
+  ]);
+  for (const { userValidationRules } of all) expect(userValidationRules).toHaveLength(2);
+});
+
+test("rules of the file stay, and a rule that is k8sk8s' own is there once", () => {
+  const [own] = authenticatorsOf(specOf(short));
+  const rules = [...own!.userValidationRules!, { expression: 'true' }];
+  const [made] = authenticatorsOf(specOf(file({ ...jwt({}), userValidationRules: rules })));
+  expect(made!.userValidationRules).toEqual(rules);
+});
+
+test.each<[string, Partial<ClusterSpecInput>, string]>([
+  ['an issuer that is given twice', { ...short, ...file(jwt({ url })) }, url],
+  [
+    'two issuers with one prefix',
+    { ...short, ...file(jwt({}, { username: { claim: 'sub', prefix: 'oidc:' } })) },
+    'prefix of user names "oidc:"',
+  ],
+  ['a way past the gate', file(jwt({ egressSelectorType: 'cluster' })), 'egressSelectorType'],
+  [
+    'who is anonymous',
+    { authenticationConfig: { ...file(jwt({})).authenticationConfig, anonymous: { enabled: true } } },
+    'anonymous',
+  ],
+  [
+    "the hosted cluster's own issuer",
+    { oidcIssuer: 'https://k.example.com', oidcClientId: 'x' },
+    "hosted cluster's own",
+  ],
+  ['a URL that no issuer has', file(jwt({ url: 'http://login.example.com' })), 'http://login.example.com'],
+  ['a discovery URL that is none', file(jwt({ discoveryURL: 'https://a b' })), 'https://a b'],
+])('%s is refused', (_, more, fact) => {
+  expect(problems(more).join()).toContain(fact);
+});
+
+test('an issuer at the same machine at another port is another one', () => {
+  expect(problems({ oidcIssuer: 'https://k.example.com:8443', oidcClientId: 'x' })).toEqual([]);
+});

@@ -1,0 +1,157 @@
+import { createHash } from 'node:crypto';
+import http from 'node:http';
+import { text } from 'node:stream/consumers';
+import tls from 'node:tls';
+import { UserError } from '../base/errors.ts';
+import { again, command, option, words } from '../base/words.ts';
+import type { InfraCluster } from '../kube/infra-cluster.ts';
+import type { Secret } from '../kube/objects.ts';
+import { podsOf } from '../live/pods.ts';
+import { trusted } from '../pki/authority.ts';
+import { administrator, type PkiBundle } from '../pki/certificates.ts';
+import { authenticationFile, identityName } from '../plane/components/kube-apiserver/identity.ts';
+import { waitFor } from '../ui/wait-for.ts';
+import type { Work } from '../ui/work.ts';
+import { klogErrors } from './trial.ts';
+
+/** An API server by itself, as no service tells it from another. */
+export interface Replica {
+  name: string;
+  /** What it tells at /metrics; undefined while it does not answer. */
+  metrics(signal: AbortSignal): Promise<string | undefined>;
+  /** The end of its log. */
+  log(): Promise<string>;
+}
+
+/** The file of the identity Secret, and the metric in which an API server tells the hash of the one that it works by. */
+const followed = [{ file: authenticationFile, metric: 'apiserver_authentication_config_controller_last_config_info' }];
+
+/** Milliseconds from the Secret's change to the API server, at least: a kubelet looks once a minute, an API server too. */
+const atLeast = 180_000;
+
+/**
+ * Waits until each API server works by the files of the identity Secret, which it reads again by itself. Those of a Kubernetes that
+ * has no such metric do not tell.
+ *
+ * @param list the API servers that are there, asked for anew each time
+ * @param least milliseconds that it waits at least
+ * @throws UserError `identity-not-taken` with what an API server says about it
+ */
+export async function waitTakenOver(
+  list: () => Promise<Replica[]>,
+  secret: Pick<Secret, 'data'>,
+  { reporter, timeout, signal }: Work,
+  least = atLeast,
+): Promise<void> {
+  const wanted = followed.flatMap(({ file, metric }) => {
+    const content = secret.data?.[file];
+    return content === undefined ? [] : [{ metric, hash: hashOf(Buffer.from(content, 'base64').toString('utf8')) }];
+  });
+  let behind: Replica[] = [];
+  let count = 0;
+  await reporter.during(
+    'Waiting until each API server has taken over who gets in',
+    (phase) =>
+      waitFor({
+        until: async () => {
+          const all = await list();
+          const done = await Promise.all(all.map(async (each) => worksBy(await each.metrics(signal), wanted)));
+          behind = all.filter((_, at) => !done[at]);
+          count = all.length;
+          return all.length > 0 && behind.length === 0;
+        },
+        now: () => `${count - behind.length} of ${count} have; a kubelet hands the change on within about a minute`,
+        timeout: Math.max(timeout, least),
+        every: 2000,
+        phase,
+        signal,
+        late: async (after) => notTaken(behind, after),
+      }),
+    () => `Each API server (${count}) works by the new rules about who gets in`,
+  );
+}
+
+/** Pure. */
+function worksBy(metrics: string | undefined, wanted: { metric: string; hash: string }[]): boolean {
+  if (metrics === undefined) return false;
+  return wanted.every(({ metric, hash }) => {
+    const lines = metrics.split('\n').filter((line) => line.startsWith(`${metric}{`));
+    return lines.length === 0 || lines.some((line) => new RegExp(`[{,]hash="sha256:${hash}"`).test(line));
+  });
+}
+
+function hashOf(content: string): string {
+  return createHash('sha256').update(content).digest('hex');
+}
+
+async function notTaken(behind: Replica[], after: string): Promise<UserError> {
+  const log = (await behind[0]?.log().catch(() => '')) ?? '';
+  return new UserError({
+    what: `${behind.map(({ name }) => name).join(' and ') || 'no API server'} did not take over who gets in within ${after}`,
+    why: identityComplaint(log) ?? 'an API server takes new issuers over when all of them answer',
+    fix: words`mend what is named there, or leave that issuer out; then ${again}, with a longer ${option('timeout')} where kubelets are slow. ${command('logs', undefined, 'gate')} says what the gate refused`,
+    anchor: 'identity-not-taken',
+  });
+}
+
+/** The newest line in which an API server says what is wrong with its issuers. Pure. */
+function identityComplaint(log: string): string | undefined {
+  const about = /oidc authenticator|authentication config|authorization config|JWKS/;
+  const last = klogErrors(log).findLast((entry) => about.test(entry));
+  return last?.replace(/^E\d{4} \S+\s+\d+ \S+\] /, '').slice(0, 600);
+}
+
+/** The API servers of a plane, each by a port-forward to its pod. */
+export function replicasOf(
+  cluster: InfraCluster,
+  planeId: string,
+  bundle: PkiBundle,
+  port: number,
+): () => Promise<Replica[]> {
+  const client = administrator(bundle);
+  return async () => {
+    const { certificate: cert, key } = await client;
+    const ca = trusted(bundle.authorities.ca!);
+    const pods = (await podsOf(cluster, planeId, 'kube-apiserver')).filter(
+      ({ metadata }) => !metadata.deletionTimestamp,
+    );
+    return pods.map(({ metadata: { name } }) => ({
+      name,
+      metrics: async (signal) => {
+        try {
+          const limit = AbortSignal.any([signal, AbortSignal.timeout(10_000)]);
+          const socket = await cluster.forward(name, port, limit);
+          return await fetchMetrics(tls.connect({ socket, ca, cert, key, servername: 'kubernetes' }), limit);
+        } catch {
+          return undefined;
+        }
+      },
+      log: () => cluster.log(name, { container: 'kube-apiserver', sinceSeconds: 300, tailLines: 5000 }),
+    }));
+  };
+}
+
+function fetchMetrics(socket: tls.TLSSocket, signal: AbortSignal): Promise<string> {
+  return new Promise((resolve, reject) => {
+    socket.once('error', reject);
+    const request = http.get(
+      { createConnection: () => socket, path: '/metrics', host: 'kubernetes', signal },
+      (response) =>
+        text(response)
+          .then(resolve, reject)
+          .finally(() => socket.destroy()),
+    );
+    request.once('error', reject);
+  });
+}
+
+/** Whether the identity Secret is to become another one. Pure. */
+export function changesIdentity(before: Pick<Secret, 'data'> | undefined, secrets: Secret[]): boolean {
+  const next = identityIn(secrets);
+  const files = new Set([...Object.keys(before?.data ?? {}), ...Object.keys(next.data ?? {})]);
+  return before !== undefined && [...files].some((file) => before.data?.[file] !== next.data?.[file]);
+}
+
+export function identityIn(secrets: Secret[]): Secret {
+  return secrets.find(({ metadata }) => metadata.name === identityName)!;
+}
