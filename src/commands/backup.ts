@@ -42,7 +42,7 @@ export function configure(backup: Command): void {
     backup.command(name).description(description).helpOption('--help', 'show help');
   const create = child('create', 'etcd snapshot, certificates, keys and spec of a plane, encrypted').argument(
     '<FILE>',
-    'where to; - is standard output',
+    'file to write; - is standard output',
   );
   addOutputOptions(addSealOptions(addConnectionOptions(create)).addOption(outputOption())).action(runCreate);
   const verify = child('verify', 'read a whole backup and check everything in it').argument(
@@ -50,7 +50,7 @@ export function configure(backup: Command): void {
     'a backup of k8sk8s backup create',
   );
   addKeyOptions(verify).addOption(outputOption()).action(runVerify);
-  const list = child('list', 'the backups in a folder, or with -n or --from those that a schedule made');
+  const list = child('list', 'list the backups in a folder, or with -n or --from those of a schedule');
   addConnectionOptions(addSourceOptions(addKeyOptions(list.argument('[FOLDER]', 'where to look', '.'))))
     .addOption(outputOption())
     .action(runList);
@@ -59,12 +59,12 @@ export function configure(backup: Command): void {
   );
   backup
     .command('job', { hidden: true })
-    .description("one of a schedule's backups, in its pod")
+    .description("read one of a schedule's backups, in its pod")
     .action(runScheduledJob);
-  const fetch = child('fetch', 'bring a backup that a schedule made')
+  const fetch = child('fetch', 'download a backup of a schedule')
     .argument('<FILE>', 'where to')
     .option('--name <NAME>', 'which; default: the newest')
-    .option('--timeout <TIME>', 'how long the pod that reads it may take to run', '2m');
+    .option('--timeout <TIME>', 'how long the pod that reads the backup may take to start', '2m');
   addOutputOptions(addConnectionOptions(addSourceOptions(fetch))).action(runFetch);
 }
 
@@ -73,7 +73,7 @@ async function runFetch(file: string, options: SourceOptions & { name?: string; 
   const timeout = parseDuration(options.timeout, '--timeout');
   try {
     await reporterOf(options).during(
-      'Bringing the backup',
+      'Downloading the backup',
       () => withBackupStore(options, { timeout, signal }, (store) => fetchBackup(store, options.name, file)),
       ({ name, size }) => `${name}, ${mebibytes(size)} MiB, is in "${file}"`,
     );

@@ -22,44 +22,48 @@ import { print } from './options/print.ts';
 
 export function configure(command: Command): void {
   const child = (name: string, description: string) => addPlaneCommand(command, name, description);
-  child('status', 'every certificate, and how long it lives; exit code 1 when one has less than 30 days left')
+  child('status', 'list every certificate and when it expires; exit code 1 when one expires within 30 days')
     .addOption(
       new Option('--output <FORMAT>', 'text, wide (with subjects and names) or json')
         .choices(['text', 'wide', 'json'])
         .default('text'),
     )
     .action(status);
-  addOutputOptions(child('renew', 'make certificates anew; nothing is restarted, the API goes on answering'))
-    .option('--name <NAME...>', 'only these, by the names that certs status shows')
-    .option('--timeout <TIME>', 'how long the API server may take to show its new one', '4m')
+  addOutputOptions(child('renew', 'renew certificates; nothing is restarted, and the API keeps answering'))
+    .option('--name <NAME...>', 'renew only these certificates, by the names in certs status')
+    .option('--timeout <TIME>', 'how long the API server may take to present its new certificate', '4m')
     .addOption(outputOption())
     .action(renew);
   addOutputOptions(
     child(
       'rotate-service-account-key',
-      'change the key of ServiceAccount tokens; run again a day later, it drops the old one',
+      'change the key of ServiceAccount tokens; a second run, a day later, drops the old key',
     ),
   )
-    .option('--status', 'only tell where the change stands')
-    .option('--drop-now', 'drop the old key at once: pods lose the API until they are made anew')
+    .option('--status', 'only show the state of the change')
+    .option('--drop-now', 'drop the old key at once: pods lose access to the API until they are made again')
     .option('--timeout <TIME>', 'how long each restart of the components may take', '5m')
     .addOption(outputOption())
     .action(rotateKey);
   addStageOptions(
-    child('rotate-ca', 'replace authorities, while everybody is let in; killed and run again, it goes on').addOption(
-      new Option('--authority <NAME...>', 'only these').choices(rotatable).default(rotatable, 'all of them'),
-    ),
+    child(
+      'rotate-ca',
+      'replace CAs in stages, without locking anybody out; a killed run continues when it is run again',
+    ).addOption(new Option('--authority <NAME...>', 'only these').choices(rotatable).default(rotatable, 'all of them')),
   ).action(rotateCa);
   addStageOptions(
-    child('rotate-exposed', "somebody may have read the plane's Secrets: replace all of them, in two runs"),
+    child('rotate-exposed', "replace all keys in two runs, after somebody may have read the plane's Secrets"),
   ).action(rotateAllExposed);
 }
 
-/** Of commands that wait for people in between. */
+/** Options of commands that wait for people between two runs. */
 function addStageOptions(command: Command): Command {
   return addOutputOptions(command)
-    .option('--status', 'only tell where each stands and what is next')
-    .option('--yes', "do not ask, lock out who was not told, and lose an ephemeral plane's data")
+    .option('--status', 'only show the state of each CA and the next step')
+    .option(
+      '--yes',
+      'do not ask; lock out workers and users without the new files, and lose the data of an ephemeral plane',
+    )
     .option('--dir <DIR>', 'folder of kubeconfig, kubeconfig-kubelets and ca.pem', 'tls')
     .option('--force', "overwrite another cluster's files there")
     .option('--timeout <TIME>', 'how long each restart of the components may take', '5m')
@@ -80,9 +84,9 @@ export function render(certificates: CertificateStatus[], wide: boolean): string
   const advice = near.some(({ name }) => name === 'ca-signer')
     ? ['k8sk8s deploy --seal-file FILE makes ca-signer anew; without that, kubelets and users lose access at its end.']
     : near.some(({ kind }) => kind === 'authority')
-      ? ['An authority is near its end; what it signed ends with it.']
+      ? ['A CA expires soon; every certificate that it signed ends with it.']
       : near.length > 0
-        ? ['k8sk8s certs renew makes those near their end anew, and so does deploy.']
+        ? ['k8sk8s certs renew and deploy renew certificates that expire soon.']
         : [];
   return [
     table(

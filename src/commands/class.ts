@@ -46,31 +46,33 @@ interface Confirmed extends ClassOptions {
 
 export function configure(command: Command): void {
   const add = (name: string, description: string) => addClassOptions(command.command(name).description(description));
-  const create = add('create', 'make, or mend, a plane for every student of a roster');
+  const create = add('create', 'make or repair a plane for every student of a roster');
   addSpecOptions(create);
   addLessonOptions(create, '5m')
-    .option('--namespaces', 'take namespaces that are there, and make none')
-    .option('--ttl <TIME>', 'how long the planes live, from now; none: they do not end')
-    .option('--expires-at <TIME>', 'the same as a moment: 2026-12-31T18:00:00+01:00')
+    .option('--namespaces', 'use existing namespaces, and make none')
+    .option('--ttl <TIME>', 'how long the planes exist, from now; none: they do not end')
+    .option('--expires-at <TIME>', 'the same as a time: 2026-12-31T18:00:00+01:00')
     .option('--force', 'begin also where the nodes have no room for the pods of all planes')
     .addOption(outputOption())
     .addHelpText('after', examples)
     .action(runCreate);
-  add('rights', 'what the administrator of the infra cluster makes for a class')
-    .requiredOption('--export', 'print it: namespaces, quotas, Roles and RoleBindings')
+  add('rights', 'the objects that the administrator of the infra cluster makes for a class')
+    .requiredOption('--export', 'print them: namespaces, quotas, Roles and RoleBindings')
     .option('--teacher <USER>', 'user of the infra cluster who has these rights in each of the namespaces')
     .action(runRights);
-  add('status', 'the plane of each student; exit code 1 when something is wrong')
+  add('status', 'show the plane of each student; exit code 1 when something is wrong')
     .addOption(outputOption())
     .action(runStatus);
-  addLessonOptions(add('reset', 'make the plane of a student anew, without its data').argument('<STUDENT>'), '5m')
+  addLessonOptions(add('reset', 'replace the plane of a student by a new one without data').argument('<STUDENT>'), '5m')
     .option('--yes', 'do not ask')
     .addOption(outputOption())
     .action(runReset);
-  addLessonOptions(add('sleep', 'end the pods of all planes, or of one').argument('[STUDENT]'), '2m').action(runSleep);
-  addLessonOptions(add('wake', 'give all planes, or one, their pods back').argument('[STUDENT]'), '5m').action(runWake);
-  add('handout', 'a kubeconfig and a page to print for every student').addOption(outputOption()).action(runHandout);
-  addLessonOptions(add('end', 'take all planes away, or that of one student').argument('[STUDENT]'), '3m')
+  addLessonOptions(add('sleep', 'let all planes sleep, or one').argument('[STUDENT]'), '2m').action(runSleep);
+  addLessonOptions(add('wake', 'wake all planes, or one').argument('[STUDENT]'), '5m').action(runWake);
+  add('handout', 'write a kubeconfig and a page to print for every student')
+    .addOption(outputOption())
+    .action(runHandout);
+  addLessonOptions(add('end', 'delete all planes, or that of one student').argument('[STUDENT]'), '3m')
     .option('--yes', 'do not ask')
     .addOption(outputOption())
     .action(runEnd);

@@ -42,17 +42,17 @@ export function configure(command: Command): void {
   addSpecOptions(command);
   addConnectionOptions(command);
   command
-    .option('-f, --file <FILE>', 'read options from a cluster.yaml; those of the command line win')
-    .option('--reset <OPTION...>', 'options to take back to their defaults, by name, instead of keeping them')
+    .option('-f, --file <FILE>', 'read options from a cluster.yaml; those of the command line take precedence')
+    .option('--reset <OPTION...>', 'options to reset to their defaults, by name, instead of keeping them')
     .option('--dir <DIR>', 'folder for the kubeconfigs', 'tls')
     .option('--force', "overwrite files in --dir that are another cluster's")
     .option('--timeout <TIME>', 'how long the plane may take to answer', '5m')
-    .option('--ttl <TIME>', 'how long the plane lives, from now; everything of it goes then. none: it does not end')
-    .option('--expires-at <TIME>', 'the same as a moment: 2026-12-31T18:00:00+01:00')
-    .option('--yes', "go on where a change costs the hosted cluster's data")
+    .option('--ttl <TIME>', 'when the plane ends, from now; then all of it is deleted. none: it does not end')
+    .option('--expires-at <TIME>', 'the same as a time: 2026-12-31T18:00:00+01:00')
+    .option('--yes', "make changes that need consent: loss of the hosted cluster's data, another address, no trial")
     .option('--dry-run', 'ask the infra cluster what would change, and change nothing')
     .option('--export', 'print the manifests instead of applying them')
-    .option('--with-secrets', 'with --export: the Secrets too, private keys included')
+    .option('--with-secrets', 'with --export: include the Secrets, with private keys')
     .addOption(outputOption());
   addOutputOptions(command)
     .addHelpText('after', examples)

@@ -34,7 +34,7 @@ export function configure(command: Command): void {
   addConnectionOptions(command)
     .option('--yes', 'do not ask')
     .option('--dry-run', 'only list what would be deleted')
-    .option('--keep-files', "leave the plane's own files in --dir, which lead nowhere then")
+    .option('--keep-files', "keep the plane's own files in --dir, although they are useless then")
     .option('--dir <DIR>', 'folder of the kubeconfigs', 'tls')
     .option('--timeout <TIME>', 'how long it may take until everything is gone', '3m')
     .addOption(outputOption());

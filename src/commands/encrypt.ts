@@ -14,11 +14,11 @@ export function configure(command: Command): void {
   const child = (name: string, description: string) => addPlaneCommand(command, name, description);
   child(
     'status',
-    'by which key Secrets are encrypted; exit code 1 where they are not, or a change of key is unfinished',
+    'show the key that encrypts Secrets; exit code 1 when Secrets are not encrypted, or a change of key is unfinished',
   )
     .addOption(outputOption())
     .action(status);
-  addOutputOptions(child('rotate', 'change the key, and write all Secrets anew'))
+  addOutputOptions(child('rotate', 'change the key, and rewrite all Secrets with it'))
     .option('--timeout <TIME>', 'how long each restart of the API servers may take', '5m')
     .addOption(outputOption())
     .action(rotate);

@@ -27,17 +27,18 @@ type Changing = ConnectionOptions & { timeout: string; output: string };
 
 export function configure(command: Command): void {
   const child = (name: string, description: string) => addPlaneCommand(command, name, description);
-  child('members', 'who is who, and how much they hold; exit code 1 when one does not answer or raises an alarm')
+  child(
+    'members',
+    'list the members, their roles and sizes; exit code 1 when a member does not answer or raises an alarm',
+  )
     .addOption(outputOption())
     .action(members);
-  addOutputOptions(
-    child('repair', 'replace members that lost their data; the others have it, or the last that is left'),
-  )
+  addOutputOptions(child('repair', 'replace members that lost their data, from the other members or from the last one'))
     .option('--yes', 'do not ask')
     .option('--timeout <TIME>', 'how long each member may take', '5m')
     .addOption(outputOption())
     .action(repair);
-  addOutputOptions(child('defrag', 'give free space of the database back, and allow writes again after an alarm'))
+  addOutputOptions(child('defrag', 'free unused space of the database, and allow writes again after an alarm'))
     .option('--timeout <TIME>', 'how long each member may take', '5m')
     .addOption(outputOption())
     .action(defrag);

@@ -10,9 +10,9 @@ import {
 import { print } from './options/print.ts';
 
 export function configure(command: Command): void {
-  addOutputOptions(addPlaneCommand(command, 'drop', 'end a name that the plane had before; status shows who dials it'))
+  addOutputOptions(addPlaneCommand(command, 'drop', 'drop an earlier name of the plane; status shows who dials it'))
     .argument('<HOST>', 'the earlier name')
-    .option('--yes', 'also where workers dial it still, or cannot be asked: they are locked out')
+    .option('--yes', 'also when workers still dial it or cannot be asked: these are locked out')
     .option('--timeout <TIME>', 'how long the API server may take', '5m')
     .addOption(outputOption())
     .action(drop);

@@ -28,8 +28,8 @@ export function configure(command: Command): void {
       '--merge [FILE]',
       'merge it into FILE instead (default: the first of KUBECONFIG, or ~/.kube/config), keeping everything else there',
     )
-    .option('--force', "overwrite what is another cluster's")
-    .addOption(new Option('--output <->', 'print it instead, with -').choices(['-']));
+    .option('--force', 'overwrite entries and files of another cluster')
+    .addOption(new Option('--output <->', 'print the kubeconfig instead, with -').choices(['-']));
   addOutputOptions(command).action(run);
 }
 

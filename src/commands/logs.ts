@@ -43,12 +43,12 @@ const audited: LogSource = 'kube-apiserver';
 export function configure(command: Command): void {
   addConnectionOptions(command)
     .argument('[COMPONENT]', `${sources.join(', ')}; all of them when left out`)
-    .option('-f, --follow', 'go on as new lines are written, across restarts')
-    .option('--previous', 'of the container before its last restart')
+    .option('-f, --follow', 'follow new lines, across restarts')
+    .option('--previous', 'show the log of the container before its last restart')
     .option('--tail <N>', `last lines only (default: ${defaultTail}, with --since all)`)
-    .option('--since <TIME>', 'of the last 10m, 1h, …')
-    .option('--timestamps', 'with the time of each line')
-    .option('--audit', "the API server's audit events, which are left out otherwise")
+    .option('--since <TIME>', 'show only lines of the last 10m, 1h, …')
+    .option('--timestamps', 'show the time of each line')
+    .option('--audit', "show the API server's audit events, which are left out otherwise")
     .action(run);
 }
 

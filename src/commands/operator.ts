@@ -46,15 +46,17 @@ export function configure(command: Command): void {
   addOutputOptions(part('allow', 'as an administrator: let the operator work in a namespace'))
     .option('--export', 'only print the objects')
     .action(allow);
-  part('run', 'be the operator, until a signal comes')
+  part('run', 'run the operator until a signal ends it')
     .option('--hosted-by <HOW>', 'dial hosted APIs by their address or by their service; default in a pod: service')
-    .option('--workers <N>', 'planes that are worked on at a time', '3')
+    .option('--workers <N>', 'how many planes it works on at a time', '3')
     .option('--timeout <TIME>', 'how long each step of a plane may take', '5m')
-    .option('--every <TIME>', 'how often a plane is looked at of which nothing was noticed', '10m')
+    .option('--every <TIME>', 'how often a plane without events is compared', '10m')
     .option('--port <PORT>', 'port of /metrics, /livez and /readyz; without it, none is opened')
     .action(run);
-  part('status', 'whether the operator works, and what it says of its planes').addOption(outputOption()).action(status);
-  addOutputOptions(part('uninstall', 'take the operator away; planes, their objects and the definition stay')).action(
+  part('status', 'show whether the operator works, and the state of its planes')
+    .addOption(outputOption())
+    .action(status);
+  addOutputOptions(part('uninstall', 'remove the operator; planes, their objects and the definition stay')).action(
     remove,
   );
 }

@@ -18,8 +18,8 @@ import { addSpecOptions } from './options/spec-options.ts';
 export function configure(command: Command): void {
   addSpecOptions(command);
   addConnectionOptions(command)
-    .option('-f, --file <FILE>', 'read options from a cluster.yaml; those of the command line win')
-    .option('--reset <OPTION...>', 'options to take back to their defaults, by name, instead of keeping them')
+    .option('-f, --file <FILE>', 'read options from a cluster.yaml; those of the command line take precedence')
+    .option('--reset <OPTION...>', 'options to reset to their defaults, by name, instead of keeping them')
     .option(
       '--export-policy',
       'print the admission policies by which an administrator of the infra cluster gives each HOST to its namespaces, and check nothing',

@@ -26,11 +26,11 @@ export function configure(sandbox: Command): void {
 }
 
 function addUp(sandbox: Command): void {
-  add(sandbox, 'up', 'make it, or finish and mend one that is there')
+  add(sandbox, 'up', 'make a sandbox, or complete and repair an existing one')
     .option('--workers <N>', 'idle worker machines', '2')
     .option('--infra-nodes <N>', 'nodes of the infra cluster', '1')
-    .option('--kubernetes-version <VERSION>', 'of the infra cluster and the workers')
-    .option('--also-version <VERSION...>', 'more versions whose control plane images are to be there')
+    .option('--kubernetes-version <VERSION>', 'Kubernetes version of the infra cluster and the workers')
+    .option('--also-version <VERSION...>', 'more versions whose control plane images are imported')
     .addOption(
       new Option(
         '--network <NETWORK>',
@@ -69,7 +69,7 @@ function addUp(sandbox: Command): void {
 }
 
 function addDown(sandbox: Command): void {
-  add(sandbox, 'down', 'take it away and leave the box as it was')
+  add(sandbox, 'down', 'remove the sandbox and leave the box as it was')
     .option('--purge-cache', 'also remove the cache of binaries and images')
     .action(async (options: Named & { purgeCache?: boolean }) => {
       const { sandboxDown } = await import('../sandbox/down.ts');
@@ -81,8 +81,11 @@ function addDown(sandbox: Command): void {
 
 function addEnv(sandbox: Command): void {
   add(sandbox, 'env', "print a shell's variables for a namespace of the infra cluster")
-    .option('-n, --namespace <NAMESPACE>', 'made when missing, with an administrator who has rights in it alone')
-    .option('--admin', "the infra cluster's own administrator")
+    .option(
+      '-n, --namespace <NAMESPACE>',
+      'namespace, made when missing, with an administrator who has rights in it alone',
+    )
+    .option('--admin', "use the infra cluster's own administrator")
     .action(async (options: Named & { namespace?: string; admin?: boolean }) => {
       if (!options.namespace && !options.admin)
         throw new UserError({
@@ -104,14 +107,14 @@ function addEnv(sandbox: Command): void {
 function addHost(sandbox: Command): void {
   add(sandbox, 'host', 'make a name resolve to the ingress controller on this box')
     .argument('<HOST>')
-    .option('--address <IP>', "elsewhere: for a plane that is in another sandbox, that one's ingress controller")
-    .addOption(new Option('--remove', 'take the name back').conflicts('address'))
+    .option('--address <IP>', 'another address, such as the ingress controller of another sandbox')
+    .addOption(new Option('--remove', 'remove the name').conflicts('address'))
     .action(async (host: string, options: Named & { address?: string; remove?: boolean }) => {
       const { sandboxHost, takeHostBack } = await import('../sandbox/host.ts');
       if (options.remove) {
         const had = await takeHostBack(checkName(options.name), host);
         terminalReporter(options).line(
-          had ? `${host} resolves on this box no more` : `Nothing to do: the sandbox has no name ${host}.`,
+          had ? `${host} does not resolve on this box any more` : `Nothing to do: the sandbox has no name ${host}.`,
         );
         return;
       }
@@ -121,8 +124,8 @@ function addHost(sandbox: Command): void {
 }
 
 function addImage(sandbox: Command): void {
-  const image = sandbox.command('image').description("images of one's own").helpOption('--help', 'show help');
-  add(image, 'import', 'give an image to all infra nodes and workers, now and when they are made anew')
+  const image = sandbox.command('image').description('your own images').helpOption('--help', 'show help');
+  add(image, 'import', 'import an image on all infra nodes and workers, also on those that are made later')
     .argument('<FILE>', 'archive, as docker save, podman save or nerdctl save writes it')
     .action(async (file: string, options: Named) => {
       const { importImage } = await import('../sandbox/import-image.ts');
@@ -139,7 +142,7 @@ function addJoin(sandbox: Command): void {
     .requiredOption('-n, --namespace <NAMESPACE>', 'namespace of the plane')
     .option('--dir <DIR>', 'folder with kubeconfig-kubelets, ca.pem and worker.sh', 'tls')
     .option('--workers <N>', 'how many', '2')
-    .option('--leave', 'take them out again')
+    .option('--leave', 'remove the workers from the plane')
     .action(
       async (
         options: Named & {

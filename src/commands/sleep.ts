@@ -23,11 +23,11 @@ interface SleepOptions extends ConnectionOptions {
 export function configure(command: Command): void {
   addConnectionOptions(command)
     .option('--timeout <TIME>', 'how long it may take until the pods are gone', '2m')
-    .option('--schedule <CRON>', "let it sleep by the clock: '0 19 * * 1-5'; off ends that")
-    .option('--wake-schedule <CRON>', "with --schedule: let it wake by the clock: '0 7 * * 1-5'")
-    .option('--time-zone <ZONE>', 'with --schedule: whose clock, such as Europe/Berlin', 'Etc/UTC')
-    .option('--image <IMAGE>', 'with --schedule: of k8sk8s (see its Dockerfile), which runs in the infra cluster then')
-    .option('--rights', 'print what the administrator of the infra cluster makes for --schedule')
+    .option('--schedule <CRON>', "let the plane sleep at these times: '0 19 * * 1-5'; off ends the schedule")
+    .option('--wake-schedule <CRON>', "with --schedule: let the plane wake at these times: '0 7 * * 1-5'")
+    .option('--time-zone <ZONE>', 'with --schedule: the time zone, such as Europe/Berlin', 'Etc/UTC')
+    .option('--image <IMAGE>', 'with --schedule: image of k8sk8s (see its Dockerfile), which runs in the infra cluster')
+    .option('--rights', 'print the objects that the administrator of the infra cluster makes for --schedule')
     .option('--by-service', 'in a pod of the infra cluster: reach the API server by its service');
   addOutputOptions(command).action(run);
 }

@@ -21,7 +21,7 @@ import { print } from './options/print.ts';
 
 export function configure(command: Command): void {
   addConnectionOptions(command)
-    .option('--probe-network', "try first, from a short-lived pod, whether the plane's network policies are enforced")
+    .option('--probe-network', "first test from a short-lived pod whether the plane's network policies are enforced")
     .addOption(outputOption())
     .action(run);
 }

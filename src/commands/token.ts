@@ -20,17 +20,17 @@ interface CreateOptions extends ConnectionOptions {
 
 export function configure(command: Command): void {
   const child = (name: string, description: string) => addPlaneCommand(command, name, description);
-  child('create', 'make a token with which new workers introduce themselves')
+  child('create', 'make a bootstrap token for new workers')
     .option('--ttl <TIME>', 'how long it is accepted (default: 24h)')
-    .option('--description <TEXT>', 'what it is for', 'made by k8sk8s token create')
-    .option('--write', 'write it into kubeconfig-kubelets in --dir')
+    .option('--description <TEXT>', 'description of the token', 'made by k8sk8s token create')
+    .option('--write', 'write the token into kubeconfig-kubelets in --dir')
     .option('--dir <DIR>', 'folder of the kubeconfigs', 'tls')
     .option('--force', "overwrite another cluster's file")
     .addOption(outputOption())
     .action(create);
-  child('list', 'tokens that the hosted cluster knows').addOption(outputOption()).action(list);
-  child('revoke', 'take a token back; workers that have joined stay')
-    .argument('<ID>', 'the six characters before the dot')
+  child('list', 'list the bootstrap tokens of the hosted cluster').addOption(outputOption()).action(list);
+  child('revoke', 'revoke a token; workers that have joined stay')
+    .argument('<ID>', 'ID of the token: the six characters before the dot')
     .action(revoke);
 }
 

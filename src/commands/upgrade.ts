@@ -37,17 +37,14 @@ interface UpgradeOptions extends ConnectionOptions, SealOptions {
 
 export function configure(command: Command): void {
   addSealOptions(addConnectionOptions(command))
-    .option(
-      '--backup <FILE>',
-      'where the backup that is made before goes; default NAMESPACE-before-VERSION-TIME.backup',
-    )
+    .option('--backup <FILE>', 'file for the backup before the upgrade; default NAMESPACE-before-VERSION-TIME.backup')
     .option('--no-backup', 'make none')
     .requiredOption('--to <VERSION>', `${knownMinors.map(({ minor }) => minor).join(', ')} or a full version`)
-    .option('--plan', 'print what would be done and what stands against it, and change nothing')
-    .option('--allow-untested-version', 'take a version that k8sk8s was not tested with')
+    .option('--plan', 'print the steps and all obstacles, and change nothing')
+    .option('--allow-untested-version', 'allow a version that k8sk8s was not tested with')
     .option('--accept-removed-apis', 'go on although APIs are in use that the new version does not serve')
     .option('--timeout <TIME>', 'how long each step may take', '5m')
-    .option('--observe <TIME>', 'how long everything has to stay well before it counts as done', '10s')
+    .option('--observe <TIME>', 'how long everything has to stay healthy before the upgrade is complete', '10s')
     .addOption(outputOption());
   addOutputOptions(command).action(run);
 }

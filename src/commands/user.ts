@@ -27,19 +27,19 @@ interface CreateOptions extends ConnectionOptions {
 
 export function configure(command: Command): void {
   const child = (name: string, description: string) => addPlaneCommand(command, name, description);
-  child('create', 'print a kubeconfig for somebody, by a certificate that ends soon')
-    .argument('<NAME>', 'who it is: what the hosted cluster calls the user')
+  child('create', 'print a kubeconfig for a person or program, with a short-lived certificate')
+    .argument('<NAME>', 'name of the user in the hosted cluster')
     .option('--group <GROUP>', 'a group of the user; may be repeated', repeated)
     .option('--cluster-role <ROLE>', 'bind this ClusterRole, in all namespaces or the one of --in-namespace')
     .option('--role <ROLE>', 'bind this Role of --in-namespace')
     .option('--in-namespace <NAMESPACE>', "namespace of the hosted cluster (-n is the infra cluster's)")
-    .option('--ttl <TIME>', 'how long the certificate lives, 10m to 365d', '8h')
-    .option('--file <FILE>', 'write it there, mode 0600, instead of printing it')
+    .option('--ttl <TIME>', 'how long the certificate is valid, 10m to 365d', '8h')
+    .option('--file <FILE>', 'write the kubeconfig to a file with mode 0600 instead of printing it')
     .option('--force', "overwrite another cluster's file")
     .action(create);
-  child('list', 'whom certificates were made for').addOption(outputOption()).action(list);
-  child('revoke', 'take back what was granted to a user; the certificate itself lives until its end')
-    .argument('<NAME>', 'as user list shows it')
+  child('list', 'list users with certificates').addOption(outputOption()).action(list);
+  child('revoke', 'revoke all grants of a user; the certificate itself is valid until it expires')
+    .argument('<NAME>', 'name of the user, as in user list')
     .action(revoke);
 }
 

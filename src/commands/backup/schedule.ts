@@ -37,20 +37,23 @@ interface ScheduleOptions extends ConnectionOptions, BucketOptions {
 export function configureSchedule(schedule: Command): void {
   schedule
     .option('--every <TIME>', 'how often', '1h')
-    .option('--keep <N>', 'how many of the newest stay', '24')
+    .option('--keep <N>', 'how many of the newest backups are kept', '24')
     .option('--to <PLACE>', 'pvc (a volume of the namespace) or s3://BUCKET[/PREFIX]', 'pvc')
-    .option('--recipient <AGE>', 'age public key that they are encrypted for; may be repeated', repeated)
-    .option('--size <SIZE>', 'of the volume; default 10Gi')
-    .option('--storage-class <NAME>', "of the volume, instead of the infra cluster's default")
+    .option('--recipient <AGE>', 'age public key for which backups are encrypted; may be repeated', repeated)
+    .option('--size <SIZE>', 'size of the volume; default 10Gi')
+    .option('--storage-class <NAME>', "StorageClass of the volume, instead of the infra cluster's default")
     .option(
       '--s3-credentials-secret <NAME>',
-      'Secret of the namespace with AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and, if need be, AWS_SESSION_TOKEN',
+      'Secret of the namespace with AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and, if needed, AWS_SESSION_TOKEN',
     );
   addBucketOptions(schedule)
-    .option('--image <IMAGE>', "of k8sk8s (see its Dockerfile); default: Node's, with the program in a ConfigMap")
-    .option('--no-run', 'make none right away')
-    .option('--timeout <TIME>', 'how long the first may take', '5m')
-    .option('--off', 'end it; the backups stay');
+    .option(
+      '--image <IMAGE>',
+      "image of k8sk8s (see its Dockerfile); default: Node's image, with the program in a ConfigMap",
+    )
+    .option('--no-run', 'make no backup right away')
+    .option('--timeout <TIME>', 'how long the first backup may take', '5m')
+    .option('--off', 'end the schedule; the backups stay');
   addOutputOptions(addConnectionOptions(schedule)).action(runSchedule);
 }
 
@@ -66,7 +69,7 @@ async function runSchedule(options: ScheduleOptions): Promise<void> {
   if (!options.recipient)
     throw new UserError({
       what: 'nothing was given to encrypt the backups with',
-      why: 'what would open them must not lie beside them, so only age public keys will do',
+      why: 'the key that opens backups must not be stored beside them, so only age public keys are accepted',
       fix: 'add --recipient age1… (age-keygen makes one)',
       anchor: 'backup-key',
       kind: 'usage',
@@ -77,7 +80,7 @@ async function runSchedule(options: ScheduleOptions): Promise<void> {
     const { times, asleep } = await scheduleBackups(cluster, { every, keep, recipients, to, image, reporter });
     const where = to.kind === 'bucket' ? `into ${urlOf(to.location)}` : 'onto the volume';
     reporter.line(`Backups are made at "${times}" (UTC) ${where}, the newest ${keep} stay.`);
-    if (asleep) return reporter.warn('the plane sleeps: none can be made before it wakes, and each try fails');
+    if (asleep) return reporter.warn('the plane sleeps: no backup can be made before it wakes, and each try fails');
     if (options.run) await makeFirst(cluster, reporter, timeout, signal);
     reporter.line(`Bring one here: k8sk8s backup fetch -n ${cluster.namespace} FILE`);
   });
@@ -91,9 +94,9 @@ async function makeFirst(
 ): Promise<void> {
   try {
     const log = await reporter.during(
-      'Making the first one',
+      'Making the first backup',
       (phase) => runNow(cluster, { timeout, signal, phase }),
-      'The first one is made',
+      'The first backup is made',
     );
     for (const line of log.split('\n')) reporter.line(`  ${line}`);
   } catch (error) {
@@ -108,7 +111,7 @@ async function runOff(options: ScheduleOptions, reporter: Reporter): Promise<voi
   });
 }
 
-/** @throws UserError `bad-values` for what does not go together */
+/** @throws UserError `bad-values` for options that exclude each other */
 function destinationOf(options: ScheduleOptions): Destination {
   const { to, size, storageClass, s3CredentialsSecret: secret } = options;
   const ofBucket = Object.entries({
