@@ -7,14 +7,14 @@ import { lifetimeKind, lifetimeName } from '../plane/names.ts';
 import { takeInventory } from './inventory.ts';
 
 /**
- * When a plane ends by itself. Such a plane is owned by a Job that runs no pod (docs/adr/0043-a-life-that-ends.md). The Job's
- * deadline is the plane's: the Job controller ends the Job, the TTL controller deletes it, and the garbage collector all that it
- * owns.
+ * When a plane ends by itself. A Job that runs no pod owns such a plane (docs/adr/0043-a-life-that-ends.md). The Job's deadline
+ * is the plane's: the Job controller ends the Job, the TTL controller deletes the Job, and the garbage collector deletes all
+ * objects that the Job owns.
  */
 export interface Lifetime {
   /** RFC 3339; absent where the Job has no deadline. */
   endsAt?: string;
-  /** The Job controller counts the time; until then `endsAt` is as if it began now. */
+  /** Whether the Job controller counts the time already; until then `endsAt` assumes that it begins now. */
   counted: boolean;
 }
 
@@ -26,7 +26,9 @@ export async function readLifetimeJob(cluster: InfraCluster): Promise<Job | unde
   }
 }
 
-/** The Job's deadline counts from when its controller saw it first. Pure. @returns undefined without a Job */
+/**
+ * The Job's deadline counts from the moment at which the Job controller first saw it. Pure. @returns undefined without a Job
+ */
 export function lifetimeOf(job: Job | undefined, now = new Date()): Lifetime | undefined {
   if (!job) return undefined;
   const { startTime } = job.status ?? {};
@@ -53,9 +55,9 @@ export function ownerReference({ metadata: { name, uid } }: Job): OwnerReference
 }
 
 /**
- * The cluster as everything that belongs to its plane has to be written: with the plane's owner, where its life ends by itself.
+ * The cluster for writes of the plane's objects: it names the plane's owner, where the plane ends by itself.
  *
- * @throws UserError `lifetime` for a plane whose life has just ended: what were made now, would go too
+ * @throws UserError `lifetime` for a plane that has just ended: new objects would be deleted with it
  */
 export async function asOwner(cluster: InfraCluster): Promise<InfraCluster> {
   const job = await readLifetimeJob(cluster);
@@ -73,7 +75,7 @@ export function lifeEnded(namespace: string): UserError {
   });
 }
 
-/** Names the owner on all of the plane's objects that do not name it: they were there before it, or a controller made them. */
+/** Adds the owner to all of the plane's objects without it: older ones, and those that a controller made. */
 export async function adoptAll(cluster: InfraCluster, owner: OwnerReference): Promise<void> {
   const { owned, lease } = await takeInventory(cluster);
   const without = [...owned, ...(lease ? [lease] : [])].filter((object) => !isOwnedBy(object, owner));

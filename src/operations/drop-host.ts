@@ -16,13 +16,13 @@ import type { Work } from '../ui/work.ts';
 interface DropRequest {
   /** A name that the plane had before. */
   host: string;
-  /** Whether workers that still dial it, and those that cannot be asked, may be locked out. */
+  /** Whether workers may be locked out that still dial the name or cannot be asked. */
   evenIfDialled: boolean;
 }
 
 /**
- * Ends a name that a plane had before: its rule of the ingress, and its place in the API server's certificate. Killed anywhere and
- * run again, it goes on; the record forgets the name last.
+ * Drops an earlier name of a plane: its rule in the ingress, and its place in the API server's certificate. A killed run
+ * continues when it is run again, because the record loses the name last.
  *
  * @throws UserError `no-earlier-host`, `host-still-dialled`, and as withPlane
  */
@@ -39,12 +39,11 @@ async function drop(plane: HeldPlane, { host, evenIfDialled }: DropRequest): Pro
     throw new UserError({
       what: `${untold.length} workers were not seen to dial the plane at another name than ${host}`,
       why: untold.join(', '),
-      fix: words`on every worker named: ${workerVisit('tls').slice(1).join(' ')} Then ${again}; ${option('yes')} ends the name all the same, and locks out whoever dials it`,
+      fix: words`on every worker named: ${workerVisit('tls').slice(1).join(' ')} Then ${again}; ${option('yes')} drops the name nevertheless, and locks out every client that dials it`,
       anchor: 'host-still-dialled',
       kind: 'refused',
     });
-  if (untold.length > 0)
-    reporter.warn(`locked out from now on, until they are told the new name: ${untold.join(', ')}`);
+  if (untold.length > 0) reporter.warn(`locked out until they get the new name: ${untold.join(', ')}`);
   const earlierHosts = addresses.earlierHosts.filter((each) => each !== host);
   const without = { ...plane, record: { ...record, earlierHosts }, addresses: { ...addresses, earlierHosts } };
   const { ingress } = renderExposure(without.record, spec, {});
@@ -81,7 +80,7 @@ function noEarlierHost({ addresses, spec, held }: HeldPlane, host: string): User
   return new UserError({
     what:
       host === spec.host
-        ? `${host} is the name at which the plane is dialled, and no earlier one`
+        ? `${host} is the present name of the plane, and no earlier one`
         : `${host} is no earlier name of the plane in namespace "${namespace}"`,
     why:
       addresses.earlierHosts.length > 0

@@ -23,7 +23,7 @@ const cronJobKind = { apiVersion: 'batch/v1', kind: 'CronJob' };
 export interface SleepSchedule {
   /** In cron's syntax: when the plane falls asleep. */
   sleep: string;
-  /** When it wakes; absent: when somebody wakes it. */
+  /** When it wakes; absent when somebody wakes it by hand. */
   wake?: string;
   /** Name of the IANA database: `Europe/Berlin`. */
   timeZone: string;
@@ -32,7 +32,7 @@ export interface SleepSchedule {
   reporter: Reporter;
 }
 
-/** What the administrator of the infra cluster makes in the namespace before. Pure. */
+/** The objects that the administrator of the infra cluster makes in the namespace before. Pure. */
 export function scheduleObjects(namespace: string): KubeObject[] {
   return renderTemplate('rights/schedule.yaml', { namespace }).map((object) => ({
     ...object,
@@ -41,11 +41,11 @@ export function scheduleObjects(namespace: string): KubeObject[] {
 }
 
 /**
- * Lets the plane of the namespace sleep and wake by the clock: CronJobs that run k8sk8s as an account which the administrator
- * has made. They go with the plane's record.
+ * Lets the plane of the namespace sleep and wake at given times, by CronJobs that run k8sk8s as an account which the
+ * administrator has made. The CronJobs are deleted with the plane's record.
  *
- * @throws UserError `schedule-account` where that account is missing or may not enough, `bad-values` for times that the infra
- * cluster does not take
+ * @throws UserError `schedule-account` where that account is missing or lacks rights, `bad-values` for times that the infra
+ * cluster does not accept
  */
 export async function scheduleSleep(cluster: InfraCluster, request: SleepSchedule): Promise<void> {
   const { planeId, spec } = await requireRecord(cluster);
@@ -57,7 +57,7 @@ export async function scheduleSleep(cluster: InfraCluster, request: SleepSchedul
   };
   const jobs = [build('k8sk8s-sleep', request.sleep), ...(request.wake ? [build('k8sk8s-wake', request.wake)] : [])];
   await requireAccount(cluster, jobs[0]!, request.reporter);
-  // Both are taken or none.
+  // Both are accepted or none.
   for (const dryRun of [true, false])
     for (const job of jobs) {
       await cluster.apply(job, { dryRun }).catch((error) => {
@@ -101,7 +101,7 @@ function buildCronJob(
   return job!;
 }
 
-/** The account is looked at as itself, by a token of ten minutes that is kept nowhere. */
+/** The rights of the account are tested with a token of ten minutes, which is not stored. */
 async function requireAccount(cluster: InfraCluster, job: CronJob, reporter: Reporter): Promise<void> {
   const pod = {
     apiVersion: 'v1',
@@ -119,7 +119,7 @@ async function requireAccount(cluster: InfraCluster, job: CronJob, reporter: Rep
   const token = await tokenOf(cluster);
   if (token === undefined)
     return reporter.warn(
-      `what the ServiceAccount "${account}" may do was not looked at: you may not ask for a token of it`,
+      `what the ServiceAccount "${account}" may do was not tested: you may not request a token for it`,
     );
   const { server, tls, proxies } = cluster.transport.connection;
   const asItself = connectInfra({ server, tls, proxies, credentials: { token: { text: token } } }, cluster.namespace);
@@ -148,7 +148,7 @@ async function tokenOf(cluster: InfraCluster): Promise<string | undefined> {
 function noAccount(namespace: string, why: string): UserError {
   return new UserError({
     what: `the plane in namespace "${namespace}" cannot sleep by the clock yet`,
-    why: `${why}. What sleeps and wakes without you needs an account of its own, and the rights of "edit" do not allow to make one`,
+    why: `${why}. A plane that sleeps and wakes without you needs its own account, and the rights of "edit" do not include Roles`,
     fix: words`ask the administrator of the infra cluster to apply templates/rights/schedule.yaml, which ${command('sleep', namespace, option('rights'))} prints for kubectl apply -f -`,
     anchor: 'schedule-account',
     kind: 'refused',
@@ -158,7 +158,7 @@ function noAccount(namespace: string, why: string): UserError {
 function refusal(error: unknown, job: KubeObject, namespace: string): unknown {
   if (!isInvalid(error)) return explainCallError(error, `apply ${nameOf(job)} in namespace "${namespace}"`);
   return new UserError({
-    what: 'the infra cluster does not take the times of the schedule',
+    what: 'the infra cluster does not accept the times of the schedule',
     why: (error as ApiError).message,
     fix: words`write ${option('schedule', "'0 19 * * 1-5'")} in cron's syntax, and ${option('timeZone')} as a name such as Europe/Berlin`,
     anchor: 'bad-values',

@@ -9,13 +9,13 @@ import { certificatesIn, inspect, signedBy } from '../pki/inspect.ts';
 import { readAuthority } from '../plane/secrets.ts';
 import { type DeployCheck, type DeployContext, ok } from './check.ts';
 
-/** Milliseconds for which a plane that was just deleted may still be led to. */
+/** For so many milliseconds, a deleted plane may still be reached. */
 const lastingLimit = 30_000;
 const askAgainAfter = 2000;
 
 /**
  * Two planes with one HOST: ingress controllers lead the users of the older one to the newer one, or take turns. A plane that
- * sleeps, and one that is deployed at this moment, cannot be seen from here.
+ * sleeps or is being deployed cannot be seen from here.
  */
 export const hostTaken: DeployCheck = {
   name: 'host-taken',
@@ -37,7 +37,7 @@ export const hostTaken: DeployCheck = {
           state: 'failed',
           what: `the host ${spec.host} belongs to another cluster: an API server that is not of this plane answers there`,
           why: other,
-          fix: words`choose another ${field('host')}; or, if that cluster is to give the name up, expose it under another one or delete it first`,
+          fix: words`choose another ${field('host')}; or first expose that cluster under another name, or delete it`,
         };
     }
   },

@@ -20,7 +20,7 @@ interface NetworkPolicy extends KubeObject {
 /** Policies add up: what one of the namespace denies, the plane's own open only where they rule egress as well. */
 const egressOpen: DeployCheck = {
   name: 'egress-denied',
-  claim: () => 'What the pods of the plane reach is not denied by a policy of the namespace',
+  claim: () => "No policy of the namespace denies the connections of the plane's pods",
   anchor: 'egress-denied',
   severity: 'fatal',
   dependsOn: ['namespace'],

@@ -6,13 +6,13 @@ import type { InfraCluster } from '../../kube/infra-cluster.ts';
 import type { Node, Pod } from '../../kube/objects.ts';
 import { componentNames, replicasOf } from '../../plane/components/lookup.ts';
 
-/** A node as far as it takes pods. */
+/** The fields of a Node that say how many pods it can run. */
 export interface PodRoom extends Node {
   spec?: { unschedulable?: boolean; taints?: { effect: string }[] };
   status?: Node['status'] & { allocatable?: { pods?: string } };
 }
 
-/** How many more pods the nodes take, by the number that each kubelet allows. Pure. */
+/** How many more pods the nodes can run, by the limit of each kubelet. Pure. */
 export function freePods(nodes: PodRoom[], pods: Pod[]): number {
   const taken = new Map<string, number>();
   for (const { spec, status } of pods)
@@ -33,7 +33,7 @@ export function podsOfPlane(spec: ClusterSpec): number {
 }
 
 /**
- * Counts whether the nodes take the pods of planes that are still to come.
+ * Counts whether the nodes have room for the pods of planes that are not there yet.
  *
  * @returns false where nodes and pods of the whole cluster may not be listed
  * @throws UserError `class` with the figures
@@ -54,9 +54,9 @@ export async function requireRoom(cluster: InfraCluster, specs: ClusterSpec[]): 
   const needed = specs.reduce((sum, spec) => sum + podsOfPlane(spec), 0);
   if (needed <= free) return true;
   throw new UserError({
-    what: `the nodes of the infra cluster take ${free} more pods, and ${specs.length} planes need ${needed}`,
-    why: 'each kubelet takes a number of pods (maxPods, 110 by default), however small the pods are',
-    fix: words`add nodes, let planes sleep that nobody needs now, or make the planes in parts; ${option('force')} begins all the same`,
+    what: `the nodes of the infra cluster have room for ${free} more pods, and ${specs.length} planes need ${needed}`,
+    why: 'each kubelet runs a limited number of pods (maxPods, 110 by default), however small they are',
+    fix: words`add nodes, let planes sleep that nobody needs now, or make the planes in parts; ${option('force')} begins nevertheless`,
     anchor: 'class',
     kind: 'refused',
   });

@@ -22,17 +22,18 @@ export interface ClassRequest {
   folder(student: Student): string;
   lifetime?: WantedLifetime;
   cacheFolder?: string;
-  /** No namespace is made. */
+  /** Only existing namespaces are used. */
   existing: boolean;
-  /** Begins also where the nodes have no room for all pods. */
+  /** Begins although the nodes have no room for all pods. */
   force: boolean;
 }
 
 /**
- * Makes, or mends, a plane for every student. Run again with another roster it makes what is new, and leaves alone what is there.
+ * Makes or repairs a plane for every student. Run again with another roster, it makes planes for new students and does not
+ * change the others.
  *
- * @returns how each one ended, and whether the pods that the nodes take were counted
- * @throws UserError `class` before anything is made when they do not take all
+ * @returns how each one ended, and whether the room for pods on the nodes was counted
+ * @throws UserError `class` before anything is made when there is no room for all
  */
 export async function createClass(
   lesson: Lesson,
@@ -54,7 +55,7 @@ export async function createClass(
   return { outcomes, counted };
 }
 
-/** Of planes that have no pods yet. A record that cannot be read is for deploy to tell. */
+/** Specs of planes that have no pods yet. deploy reports a record that cannot be read. */
 async function specsToCome(lesson: Lesson, { students, choose }: ClassRequest): Promise<ClusterSpec[]> {
   const records = await Promise.all(
     students.map((student) => readRecord(clusterOf(lesson, student)).catch(() => undefined)),
@@ -66,7 +67,7 @@ async function specsToCome(lesson: Lesson, { students, choose }: ClassRequest): 
 }
 
 /**
- * Takes a student's plane away and makes it anew as it was asked for, with new CAs and no data, and with the end that it had.
+ * Deletes a student's plane and makes it again with the same options and the same end, with new CAs and without data.
  *
  * @param options `folder`: where its kubeconfig is replaced
  */
@@ -79,7 +80,7 @@ export function resetPlane(
   return forEach([student], lesson, ['resetting', 'available'], async (cluster, _, work) => {
     before ??= { record: await requireRecord(cluster), lifetime: await lifetimeNow(cluster) };
     const { record, lifetime } = before;
-    // Tried again, the old one may be gone already.
+    // After an earlier try, the old plane may be gone already.
     const present = await readRecord(cluster);
     if (present?.planeId === record.planeId) await destroy(cluster, { ...work, agreed: record });
     const files = { dir: folder, force: true };

@@ -15,7 +15,7 @@ export interface EndedPlane {
 }
 
 /**
- * Takes the planes of students away, looks at each namespace again, and deletes those that were made for the class.
+ * Deletes the planes of students, reads each namespace again, and deletes the namespaces that were made for the class.
  *
  * @throws the signal's reason
  */

@@ -15,7 +15,7 @@ export interface Handout {
   page: string;
 }
 
-/** Writes what a student is given: the kubeconfig of the administrator of his plane, and a page to print. */
+/** Writes the files for a student: the kubeconfig of the administrator of the student's plane, and a page to print. */
 export async function writeHandout(
   cluster: InfraCluster,
   className: string,

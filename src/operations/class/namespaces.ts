@@ -9,13 +9,13 @@ import { waitFor } from '../../ui/wait-for.ts';
 import type { Patience } from '../../ui/work.ts';
 import type { Student } from './queue.ts';
 
-/** Label of the namespaces that were made for a class; what it says is the class. */
+/** Label of the namespaces that were made for a class, with the name of the class. */
 export const classLabel = 'k8sk8s.io/class';
 
 const namespaceKind = { apiVersion: 'v1', kind: 'Namespace' };
 
 /**
- * What a student's plane stands in: the namespace, its quota, and the rights of a delegated administrator. Pure.
+ * The objects around a student's plane: the namespace, its quota, and the rights of a delegated administrator. Pure.
  *
  * @param users who gets these rights there: the teacher, and the student where the roster names a user
  */
@@ -43,7 +43,7 @@ function bindingOf(users: string[]): KubeObject {
 }
 
 /**
- * Makes the namespace of a student where it is missing, with quota and rights; one that is there is taken as it is.
+ * Makes the namespace of a student where it is missing, with quota and rights; an existing one is not changed.
  *
  * @param options `existing`: none is made
  * @throws UserError `class` where it is missing and may not be made
@@ -55,7 +55,7 @@ export async function ensureNamespace(
   options: { existing: boolean },
 ): Promise<void> {
   const present = await readNamespace(cluster);
-  // Whoever may not look has a namespace that others made: whether it is there, deploy's checks say.
+  // Somebody without the right to read the namespace uses one that others made: deploy's checks say whether it exists.
   if (present === 'unseen' || (present && present.metadata.labels?.[classLabel] !== className)) return;
   if (!present && options.existing) throw missing(cluster.namespace);
   const [namespace, ...others] = classObjects(className, student, student.user === undefined ? [] : [student.user]);
@@ -69,7 +69,7 @@ export async function ensureNamespace(
   try {
     for (const object of others) await cluster.apply(object);
   } catch (error) {
-    // Of a namespace that somebody else made by `class rights --export` all of this is there.
+    // A namespace that somebody else made with `class rights --export` has all of this already.
     if (!present || !isForbidden(error))
       throw explainCallError(error, `make quota and rights in namespace "${cluster.namespace}"`);
   }
@@ -114,8 +114,8 @@ export async function removeNamespace(
     late: (after) =>
       new UserError({
         what: `namespace "${cluster.namespace}" is still there after ${after}`,
-        why: 'its plane is gone, but something else in it has a finalizer that nobody takes off',
-        fix: `look what it is: kubectl get namespace ${cluster.namespace} -o yaml, under status.conditions`,
+        why: 'its plane is gone, but another object in it has a finalizer that nobody removes',
+        fix: `find that object: kubectl get namespace ${cluster.namespace} -o yaml, under status.conditions`,
         anchor: 'class',
       }),
   });

@@ -11,17 +11,17 @@ export interface Student {
   name: string;
   /** What stands on the printed page. */
   title?: string;
-  /** User of the infra cluster who gets rights in the namespace of the plane; as a rule nobody. */
+  /** User of the infra cluster who gets rights in the namespace of the plane; usually there is none. */
   user?: string;
   namespace: string;
   host: string;
 }
 
-/** Where it is told what becomes of each student's plane. */
+/** Receives the progress of each student's plane. */
 interface Board {
   /** @param state a word: `queued`, `deploying`, `available`; @param detail what is being waited for, or what went wrong */
   tell(student: string, state: string, detail?: Words): void;
-  /** Of the operation that works on the plane of a student. */
+  /** Reporter for the operation on the plane of a student. */
   reporterOf(student: string, state: string): Reporter;
 }
 
@@ -36,7 +36,7 @@ export interface Lesson extends Patience {
 
 export type Outcome<T> = { student: Student; result: T } | { student: Student; error: unknown };
 
-/** How often a plane is tried: what a slow hour kept from becoming available in time goes on where it was. */
+/** How often a plane is tried: one that was not available in time, in a slow hour, continues where it stopped. */
 const tries = 5;
 
 export function clusterOf({ cluster }: Pick<Lesson, 'cluster'>, { namespace }: Student): InfraCluster {
@@ -45,11 +45,11 @@ export function clusterOf({ cluster }: Pick<Lesson, 'cluster'>, { namespace }: S
 }
 
 /**
- * Works on the planes of all students, some at a time. What fails is tried again after all others; what was refused is not, since
- * nothing would be otherwise.
+ * Works on the planes of all students, some at a time. A plane that fails is tried again after all others; a refused one is
+ * not, because it would be refused again.
  *
- * @param state what the board says while it is done: `deploying`
- * @param done what it says then
+ * @param state shown on the board during the work: `deploying`
+ * @param done shown after the work
  * @throws the signal's reason
  */
 export async function forEach<T>(
@@ -91,7 +91,9 @@ function isFinal(error: unknown): boolean {
   return error instanceof UserError && error.kind !== 'failed';
 }
 
-/** @throws UserError `class` that names each student whose plane is not as it was to be; a single error as it is */
+/**
+ * @throws UserError `class` that names each student whose plane could not be made as asked; a single error is thrown unchanged
+ */
 export function demandAll<T>(outcomes: Outcome<T>[], what: string): T[] {
   const failed = outcomes.flatMap((outcome) => ('error' in outcome ? [outcome] : []));
   if (failed.length === 1 && outcomes.length === 1) throw failed[0]!.error;
@@ -102,7 +104,7 @@ export function demandAll<T>(outcomes: Outcome<T>[], what: string): T[] {
         failed.map(({ student, error }) => words`${student.name} (namespace ${student.namespace}): ${said(error)}`),
         '\n',
       ),
-      fix: words`mend what is said there and ${again}: the planes that are as they should be stay as they are`,
+      fix: words`correct what the messages name and ${again}: complete planes do not change`,
       anchor: 'class',
       cause: failed[0]!.error,
     });

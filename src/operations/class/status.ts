@@ -18,7 +18,7 @@ export interface StudentStatus {
   problems: Finding[];
 }
 
-/** What the planes of a class are like now, eight asked at a time. */
+/** The present state of the planes of a class; eight are asked at a time. */
 export function classStatus(lesson: Pick<Lesson, 'cluster'>, students: Student[]): Promise<StudentStatus[]> {
   const limit = pLimit(8);
   return Promise.all(students.map((student) => limit(() => statusOf(lesson, student))));
@@ -42,7 +42,7 @@ async function statusOf(lesson: Pick<Lesson, 'cluster'>, student: Student): Prom
       problems,
     };
   } catch (cause) {
-    // One that cannot be read does not hide the others.
+    // A plane that cannot be read does not hide the others.
     const error = explainCallError(cause, `read the plane in namespace "${namespace}"`);
     if (!(error instanceof UserError)) throw error;
     if (error.anchor === 'no-plane') return { ...common, state: 'missing', healthy: false, problems: [] };

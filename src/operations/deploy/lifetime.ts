@@ -26,11 +26,10 @@ import { waitAtMost, waitFor } from '../../ui/wait-for.ts';
 export type WantedLifetime = { at: Date } | 'endless' | undefined;
 
 /**
- * Gives the plane of the namespace another life than it has: one that ends at a time, or one that does not end. Of a plane that
- * is still to be made, the life begins before its first object.
+ * Changes when the plane of the namespace ends: at a time, or never. For a new plane, this comes before its first object.
  *
  * @returns the same work, whose writes name the plane's owner, or none
- * @throws UserError `rights`, and `lifetime` when the life that it has has just ended
+ * @throws UserError `rights`, and `lifetime` when the plane has just ended
  */
 export async function settleLifetime(held: Held, wanted: WantedLifetime, spec: ClusterSpec): Promise<Held> {
   if (wanted === undefined) return held;
@@ -40,7 +39,7 @@ export async function settleLifetime(held: Held, wanted: WantedLifetime, spec: C
     return { ...held, cluster: held.cluster.ownedBy(undefined) };
   }
   const owner = ownerReference(await ensureJob(held, wanted.at, spec));
-  // Of a plane that is there, all ends or nothing, whatever becomes of the rest of this run.
+  // All objects of an existing plane get the owner now, so that all or none are deleted, even if this run fails.
   await adoptAll(held.cluster, owner);
   return { ...held, cluster: held.cluster.ownedBy(owner) };
 }
@@ -54,7 +53,7 @@ async function ensureJob({ cluster, signal, reporter }: Held, at: Date, spec: Cl
   try {
     const job = await own.apply<Job>(buildJob(spec, secondsFrom(Date.parse(started(present) ?? '') || Date.now())));
     if (present) return job;
-    // The deadline counts from when the Job controller saw the Job, which is known once it did.
+    // The deadline counts from the moment at which the Job controller saw the Job, which is in the Job's status afterwards.
     const begun = await waitAtMost({
       until: async () => {
         const now = await readLifetimeJob(cluster);
@@ -65,7 +64,7 @@ async function ensureJob({ cluster, signal, reporter }: Held, at: Date, spec: Cl
     });
     if (!begun) {
       reporter.warn(
-        `the infra cluster's Job controller has not begun to count the plane's time: the plane ends as much later as that begins later`,
+        `the infra cluster's Job controller has not started the job "${lifetimeName}" yet: the plane ends later by the time until it does`,
       );
       return job;
     }
@@ -88,8 +87,8 @@ function buildJob(spec: ClusterSpec, seconds: number): Job {
 }
 
 /**
- * The plane goes on for ever. First the deadline goes, so that nothing ends half-way; then the owner of every object, which is
- * looked at again; and the Job only when it owns nothing any more. Killed anywhere and run again, it goes on.
+ * Makes the plane endless. The deadline is removed first, so that no half of the plane is deleted; then the owner of every
+ * object, which is read again; and the Job last, when it owns nothing. A killed run continues when it is run again.
  */
 async function takeOff({ cluster, reporter, signal }: Held): Promise<void> {
   const job = await readLifetimeJob(cluster);
@@ -106,7 +105,7 @@ async function takeOff({ cluster, reporter, signal }: Held): Promise<void> {
     await changeOwners(cluster, object, (owners) => owners.filter(({ uid }) => uid !== owner.uid));
   const left = await owned();
   if (left.length > 0) throw stillOwned(left, cluster.namespace);
-  // The garbage collector orphans what this k8sk8s cannot know of, such as what a newer one has made.
+  // The garbage collector orphans objects that this k8sk8s does not know, such as those of a newer one.
   await cluster.deleteAlone(lifetimeKind, lifetimeName, owner.uid);
   await waitFor({
     until: async () => (await readLifetimeJob(cluster))?.metadata.uid !== owner.uid,
@@ -117,7 +116,7 @@ async function takeOff({ cluster, reporter, signal }: Held): Promise<void> {
   reporter.line('The plane does not end by itself any more');
 }
 
-/** Everything of the namespace that a plane can own something of, whoever made it. */
+/** All objects of the namespace of kinds that belong to planes, whoever made them. */
 async function everything(cluster: InfraCluster): Promise<KubeObject[]> {
   const others = [
     { apiVersion: 'batch/v1', kind: 'CronJob' },
@@ -130,8 +129,8 @@ async function everything(cluster: InfraCluster): Promise<KubeObject[]> {
 function stillOwned(left: KubeObject[], namespace: string, after?: string): UserError {
   return new UserError({
     what: `the plane still belongs to its job "${lifetimeName}"${after ? ` after ${after}` : ''}: ${left.map(nameOf).join(', ')}`,
-    why: 'somebody writes these objects at the same moment, or a finalizer holds the job. The deadline is off: the plane does not end',
-    fix: words`${again} with ${option('ttl', 'none')}; do not delete the job by hand, it would take the plane along (kubectl -n ${namespace} describe job ${lifetimeName})`,
+    why: 'another program writes these objects at the same moment, or a finalizer holds the job. The deadline is removed, so the plane does not end',
+    fix: words`${again} with ${option('ttl', 'none')}; do not delete the job by hand, because the plane would be deleted with it (kubectl -n ${namespace} describe job ${lifetimeName})`,
     anchor: 'lifetime',
   });
 }

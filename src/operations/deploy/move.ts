@@ -10,20 +10,20 @@ import { hostAndPort } from '../../plane/addresses.ts';
 import type { PlaneRecord } from '../../plane/record.ts';
 import type { DeployState } from './state.ts';
 
-/** Another address at which workers and people are to dial the plane than the one at which they do. */
+/** A change of the address at which workers and people dial the plane. */
 export interface Move {
   before: string;
   after: string;
-  /** Names that the plane goes on answering at. */
+  /** Earlier names at which the plane keeps answering. */
   keeps: string[];
   /** The plane cannot answer at the old address any more, whatever leads there. */
   ends: boolean;
 }
 
 /**
- * What a change of the spec does to those who dial the plane now. Pure.
+ * What a change of the spec means for clients that dial the plane now. Pure.
  *
- * @returns undefined where they go on as they do
+ * @returns undefined when the address stays
  */
 export function moveOf(before: ClusterSpec, after: ClusterSpec): Move | undefined {
   const [old, next] = [dialled(before), dialled(after)];
@@ -50,7 +50,10 @@ function namesIn({ host, workerEndpoint }: ClusterSpec): string[] {
   return [host, ...(workerEndpoint ? [hostAndPort(workerEndpoint).host] : [])];
 }
 
-/** What a deploy of `spec` over the plane of a record moves, and the names that its record keeps then. @throws UserError `bad-values` */
+/**
+ * The move that a deploy of `spec` over a recorded plane makes, and the names that the record keeps. @throws UserError
+ * `bad-values`
+ */
 export function moveOver(
   record: Pick<PlaneRecord, 'spec' | 'earlierHosts'>,
   spec: ClusterSpec,
@@ -62,8 +65,8 @@ export function moveOver(
 }
 
 /**
- * A change of the address that workers and people dial is told, and made when it was asked for. The record keeps the old name first, so
- * that nothing that follows takes it away.
+ * Announces a change of the address that workers and people dial, and allows it with consent. The record gets the old name
+ * first, so that no later step removes it.
  *
  * @throws UserError `address-moves`
  */
@@ -90,14 +93,16 @@ export async function announceMove(state: DeployState): Promise<void> {
 
 function announcement(move: Move, workers: string[] | undefined, namespace: string, dir: string): Words {
   const who =
-    workers === undefined ? 'workers, which cannot be listed now' : workers.join(', ') || 'no worker that has joined';
-  const then = words`It is dialled by ${who}, and by every kubeconfig that was handed out. A worker is told so: ${workerVisit(dir).slice(1).join(' ')}`;
+    workers === undefined
+      ? 'workers, which cannot be listed at the moment'
+      : workers.join(', ') || 'no worker that has joined';
+  const then = words`It is dialled by ${who}, and by every kubeconfig that was handed out. A worker gets the new address so: ${workerVisit(dir).slice(1).join(' ')}`;
   const [first] = move.keeps;
   const keeps = move.keeps.join(', ');
   if (move.ends) return words`the old address ends with this change. ${then}`;
   if (first === undefined)
-    return words`k8sk8s changes nothing at the old address: whether it goes on leading to the plane is up to what listens there. ${then}`;
-  return words`${keeps} goes on being answered, by its ingress rule and in the certificate, as long as that name leads here. ${then} ${command('status', namespace)} shows who still dials ${keeps}; ${command('host drop', namespace, first)} ends it`;
+    return words`k8sk8s changes nothing at the old address: whether it keeps leading to the plane depends on what listens there. ${then}`;
+  return words`${keeps} keeps working, with its ingress rule and in the certificate, as long as that name leads here. ${then} ${command('status', namespace)} shows who still dials ${keeps}; ${command('host drop', namespace, first)} ends it`;
 }
 
 /** Names of the Nodes; undefined when they cannot be asked for. */

@@ -12,7 +12,7 @@ import { addressesStep, certificatesStep } from '../../rollout/prepare.ts';
 import type { DeployState } from './state.ts';
 import { planeOf } from './steps.ts';
 
-/** Steps whose failure tells that the plane does not work by what was asked for. */
+/** Steps whose failure means that the plane does not work with the new options. */
 const judging = ['control-plane', 'available', 'components-ready', 'identity'];
 
 /**
@@ -40,7 +40,7 @@ export function specBefore(
 }
 
 /**
- * Makes the plane as it was before the deploy that failed, and looks whether it is. Its data and its CAs are not touched.
+ * Makes the plane as it was before the failed deploy, and verifies that. Its data and its CAs are not touched.
  *
  * @returns what to tell the person about the deploy
  * @throws UserError `rollback-failed`
@@ -49,7 +49,7 @@ export async function goBack(failed: DeployState, before: ClusterSpec, cause: Us
   const { cluster, held } = failed;
   const { reporter, timeout, signal } = held;
   const { namespace } = cluster;
-  reporter.warn(words`${said(cause)}\nGoing back to how the plane was`);
+  reporter.warn(words`${said(cause)}\nRolling the plane back`);
   const { planeId } = failed.record;
   const existing = await Existing.read(cluster);
   const watch = new PodWatch(cluster, planeId);
@@ -79,9 +79,9 @@ export async function goBack(failed: DeployState, before: ClusterSpec, cause: Us
   } catch (error) {
     signal.throwIfAborted();
     return new UserError({
-      what: 'the change did not work on this plane, and the way back did not come to its end',
+      what: 'the change did not work on this plane, and its rollback did not end',
       why: words`first: ${said(cause)}\nthen: ${said(error)}`,
-      fix: words`the plane's data is where it was: look at ${command('status', namespace)}, mend what it names, and run ${command('deploy', namespace)}, which goes on with the options that worked`,
+      fix: words`the plane's data is unchanged: look at ${command('status', namespace)}, repair what it names, and run ${command('deploy', namespace)}, which goes on with the options that worked`,
       anchor: 'rollback-failed',
       cause: error,
     });
