@@ -57,7 +57,7 @@ const meant: Record<string, Record<string, string[]>> = {
     'Service apiserver': ['spec.publishNotReadyAddresses'],
     'Secret kube-apiserver': ['files'],
     'Secret kube-apiserver-HASH': ['is new'],
-    // Who gets in is read again while the API server runs (docs/adr/0052-outside-identity.md).
+    // Who gets in is read again while the API server runs (docs/adr/0048-outside-identity.md).
     'Secret kube-apiserver-identity': ['is new'],
     'Secret kube-apiserver-egress': ['files', 'is new'],
     'Secret kube-apiserver-egress-HASH': ['is new'],

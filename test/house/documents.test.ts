@@ -32,6 +32,14 @@ test('a file that a document links to or names is there', () => {
   expect(missing).toEqual([]);
 });
 
+test('each decision has a number of its own, which its heading says', () => {
+  const decisions = readdirSync('docs/adr');
+  const numbers = decisions.map((file) => Number(file.slice(0, 4)));
+  expect(numbers.filter((number, index) => numbers.indexOf(number) !== index)).toEqual([]);
+  const headings = decisions.map((file) => Number(/^# (\d+)\. /.exec(textOf(`docs/adr/${file}`))?.[1]));
+  expect(headings).toEqual(numbers);
+});
+
 test('a heading that a document links to is there', () => {
   const headings = (file: string) =>
     [...textOf(file).matchAll(/^#+ (.+)$/gm)].map(([, heading]) =>

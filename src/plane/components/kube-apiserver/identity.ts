@@ -8,7 +8,7 @@ import authentication from './authentication.yaml';
 
 /*
  * Who gets in, and by whose word: files that the API server and its gate read again while they run, so that no pod is replaced for
- * them. They lie in a Secret of their own, which is changed in place (docs/adr/0052-outside-identity.md).
+ * them. They lie in a Secret of their own, which is changed in place (docs/adr/0048-outside-identity.md).
  */
 
 export const identityName = 'kube-apiserver-identity';
