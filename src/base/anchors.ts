@@ -33,6 +33,7 @@ export const anchors = [
   'storage-class',
   'storage-change',
   'image-pull-secret',
+  'webhook-kubeconfig',
   'lifetime',
   'class',
   'schedule-account',

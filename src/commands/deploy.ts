@@ -22,7 +22,7 @@ import {
 } from './options/connection.ts';
 import { parseLifetime } from './options/lifetime.ts';
 import { print } from './options/print.ts';
-import { addSpecOptions } from './options/spec-options.ts';
+import { addSpecOptions, type KubeconfigFile } from './options/spec-options.ts';
 
 interface DeployOptions extends ConnectionOptions {
   file?: string;
@@ -36,6 +36,7 @@ interface DeployOptions extends ConnectionOptions {
   dryRun?: boolean;
   export?: boolean;
   withSecrets?: boolean;
+  authorizationWebhook?: KubeconfigFile;
 }
 
 export function configure(command: Command): void {
@@ -90,6 +91,7 @@ async function run(command: Command): Promise<void> {
         lifetime,
         allowDataLoss: options.yes ?? false,
         files: { dir: options.dir, force: options.force ?? false },
+        webhookKubeconfig: options.authorizationWebhook?.text,
       });
       printResult(cluster, result, options, performance.now() - started);
       if (isUnchanged(result)) await tellHealth(cluster, reporterOf(options));
@@ -150,7 +152,12 @@ function endLines(endsAt: string, dir: string): string[] {
 async function printPlan(cluster: InfraCluster, choose: SpecChoice, options: DeployOptions): Promise<void> {
   const { spec } = await chooseSpecFor(cluster, choose);
   const { dryRun } = await import('../operations/deploy/dry-run.ts');
-  const { applied, replaced, move } = await dryRun(cluster, spec, reporterOf(options));
+  const { applied, replaced, move } = await dryRun(
+    cluster,
+    spec,
+    reporterOf(options),
+    options.authorizationWebhook?.text,
+  );
   const { created, changed, unchanged } = applied;
   const would = { wouldCreate: created, wouldChange: changed, wouldReplace: replaced, wouldMove: move };
   print(options, { namespace: cluster.namespace, ...would, unchanged }, () =>
@@ -168,7 +175,12 @@ async function printManifests(cluster: InfraCluster, choose: SpecChoice, options
   const { spec } = await chooseSpecFor(cluster, choose);
   const { exportManifests } = await import('../operations/deploy/dry-run.ts');
   const reporter = reporterOf(options);
-  const { infra, hosted, placeholders } = await exportManifests(cluster, spec, options.withSecrets ?? false);
+  const { infra, hosted, placeholders } = await exportManifests(
+    cluster,
+    spec,
+    options.withSecrets ?? false,
+    options.authorizationWebhook?.text,
+  );
   if (placeholders.length > 0 && options.withSecrets) {
     throw new UserError({
       what: 'the certificates cannot be exported yet',

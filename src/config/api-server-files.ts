@@ -39,3 +39,24 @@ export type Authenticator = z.infer<typeof authenticator>;
 
 /** Where a name or groups come from. */
 export type Mapping = z.infer<typeof claim>;
+
+const authorizer = z.looseObject({
+  type: text(),
+  name: text(),
+  webhook: z
+    .looseObject({
+      failurePolicy: text().optional(),
+      connectionInfo: z.looseObject({ type: text() }).optional(),
+      matchConditions: z.array(z.looseObject({ expression: text(8192) })).optional(),
+    })
+    .optional(),
+});
+
+export const authorizationConfiguration = z.looseObject({
+  apiVersion: z.enum([`${group}/v1`, `${group}/v1beta1`]),
+  kind: z.literal('AuthorizationConfiguration', { error: `has to be an ${group}/v1 AuthorizationConfiguration` }),
+  authorizers: z.array(authorizer),
+});
+
+/** Who is asked whether a request may pass, as the API server's `authorizers` has it. */
+export type Authorizer = z.infer<typeof authorizer>;

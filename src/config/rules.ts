@@ -1,5 +1,6 @@
 import { contains, isIpv4, overlaps, parseCidr } from '../base/cidr.ts';
 import { type Words, words } from '../base/words.ts';
+import { authorizationProblems } from './authorization.ts';
 import { field } from './flags.ts';
 import { identityProblems } from './identity.ts';
 import type { ClusterSpec } from './schema.ts';
@@ -49,7 +50,7 @@ export function problemsBetween(spec: ClusterSpec): Words[] {
     problems.push(
       words`${field('etcdStorageClass')} has no use with ${field('etcdStorage', 'ephemeral')}: leave one of them out`,
     );
-  problems.push(...nodePortProblems(spec), ...identityProblems(spec));
+  problems.push(...nodePortProblems(spec), ...identityProblems(spec), ...authorizationProblems(spec));
   const named = spec.allowEgress.find((target) => !target.includes('/') && !isIpv4(target.replace(/:\d+$/, '')));
   if (spec.policyTypes === 'Ingress,Egress' && named !== undefined)
     problems.push(

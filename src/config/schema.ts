@@ -1,5 +1,5 @@
 import * as z from 'zod';
-import { authenticationConfiguration } from './api-server-files.ts';
+import { authenticationConfiguration, authorizationConfiguration } from './api-server-files.ts';
 import {
   argument,
   cidr,
@@ -46,8 +46,8 @@ export interface FlagMeta {
   list?: boolean;
   /** Each value is KEY=VALUE. */
   map?: boolean;
-  /** The value names a file, whose content becomes the field. */
-  file?: 'yaml' | 'text';
+  /** The value names a file, whose content becomes the field; of a kubeconfig, which has keys, a name that follows from its content. */
+  file?: 'yaml' | 'text' | 'kubeconfig';
 }
 
 const flag = (meta: FlagMeta) => ({ ...meta });
@@ -380,6 +380,26 @@ export const clusterSpec = z.strictObject({
       file: 'yaml',
     }),
   ),
+  authorizationConfig: authorizationConfiguration.optional().meta(
+    flag({
+      group: 'Identity',
+      flag: 'authorization-config',
+      arg: 'FILE',
+      help: 'an apiserver.config.k8s.io/v1 AuthorizationConfiguration, with Node, RBAC and webhooks; default: Node and RBAC',
+      file: 'yaml',
+    }),
+  ),
+  authorizationWebhook: objectName('Secret')
+    .optional()
+    .meta(
+      flag({
+        group: 'Identity',
+        flag: 'authorization-webhook',
+        arg: 'KUBECONFIG',
+        help: 'kubeconfig by which a webhook is asked what RBAC does not allow; in cluster.yaml the Secret of the namespace that has it, as kubeconfig',
+        file: 'kubeconfig',
+      }),
+    ),
   oidcIssuer: issuerUrl.optional().meta(
     flag({
       group: 'Identity',

@@ -8,7 +8,7 @@ import type { PkiBundle } from '../pki/certificates.ts';
 import type { Addresses } from '../plane/addresses.ts';
 import type { PlaneRecord } from '../plane/record.ts';
 import { renderPlane } from '../plane/render.ts';
-import { addressesStep, certificatesStep, type Preparation, storageStep } from '../rollout/prepare.ts';
+import { addressesStep, certificatesStep, type Preparation, storageStep, webhookStep } from '../rollout/prepare.ts';
 import { type Replacement, replacementsOf } from '../rollout/replacements.ts';
 import { runSteps } from '../rollout/steps.ts';
 import { quietReporter } from '../ui/quiet.ts';
@@ -27,10 +27,15 @@ export interface InfraPlan {
 }
 
 /** Sends what deploy would send as a dry run, the record as it is given. */
-export async function planInfra(given: InfraCluster, record: PlaneRecord, spec: ClusterSpec): Promise<InfraPlan> {
+export async function planInfra(
+  given: InfraCluster,
+  record: PlaneRecord,
+  spec: ClusterSpec,
+  webhookKubeconfig?: string,
+): Promise<InfraPlan> {
   const cluster = await asOwner(given);
   return undisturbed(
-    async () => planOver(await Existing.read(cluster), cluster, record, spec),
+    async () => planOver(await Existing.read(cluster), cluster, record, spec, webhookKubeconfig),
     ({ before, objects }) => objects.every((object) => isOfSameMoment(before.find(object), object)),
   );
 }
@@ -43,6 +48,7 @@ async function planOver(
   cluster: InfraCluster,
   record: PlaneRecord,
   spec: ClusterSpec,
+  webhookKubeconfig: string | undefined,
 ): Promise<InfraPlan> {
   const applied = nothingApplied();
   const apply = (objects: KubeObject[]) =>
@@ -53,11 +59,12 @@ async function planOver(
     existing,
     record,
     apply,
+    webhookKubeconfig,
     members: spec.etcdMembers,
     opening: record.phase !== 'available',
     settle: async (services) => services,
   } as Preparation;
-  await runSteps([storageStep, addressesStep, certificatesStep], state, never);
+  await runSteps([storageStep, addressesStep, certificatesStep, webhookStep], state, never);
   const { storage, replaces, exposure, addresses, bundle } = state;
   const plane = renderPlane({ record, spec, addresses, storage, bundle });
   // One that is to be deleted first cannot be tried.

@@ -24,6 +24,8 @@ export interface PkiBundle {
   serviceAccount: ServiceAccountKeys;
   /** The keys with which the API server encrypts hosted Secrets; absent on planes of a k8sk8s that did not encrypt. */
   encryption?: EncryptionProviders;
+  /** The kubeconfig by which the API server asks an authorization webhook: it has keys, so a Secret alone holds it. */
+  webhook?: string;
 }
 
 export interface EnsureOptions {
@@ -126,6 +128,7 @@ export async function ensureCertificates(
       serviceAccount: keys,
       // What a plane stored in plain text has to stay readable until `encrypt rotate` has rewritten it.
       encryption: existing ? (existing.encryption ?? ['identity']) : firstEncryption(now),
+      ...(existing?.webhook !== undefined && { webhook: existing.webhook }),
     },
     issued: names.filter((name) => issued.has(name)),
     kept: names.filter((name) => !issued.has(name) && name !== 'ca-signer'),

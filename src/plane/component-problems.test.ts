@@ -11,6 +11,11 @@ test('an argument that k8sk8s owns is refused with the option to use instead', (
   expect(inTerminal(cidr!.what)).toContain('--api-server-arg service-cluster-ip-range');
   expect(inTerminal(cidr!.what)).toContain('--service-cidr');
   expect(inTerminal(ownedArguments(spec({ etcdArgs: ['--data-dir=/x'] }))[0]!.what)).toContain('--etcd-arg data-dir');
+  for (const [argument, instead] of [
+    ['oidc-issuer-url=https://x.example', 'oidcIssuer'],
+    ['authorization-mode=AlwaysAllow', 'authorizationConfig'],
+  ])
+    expect(ownedArguments(spec({ apiServerArgs: [argument] }))).toMatchObject([{ instead }]);
   expect(ownedArguments(spec({ apiServerArgs: ['v=4'] }))).toEqual([]);
 });
 

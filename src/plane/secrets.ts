@@ -6,6 +6,7 @@ import { certificatesIn } from '../pki/inspect.ts';
 import { authoritiesFiles, credentialsIn, pair, readAuthorities } from './authorities-secret.ts';
 import type { ComponentSecret, SecretContext } from './components/component.ts';
 import { encryptionFile, encryptionFiles, readEncryption } from './components/kube-apiserver/encryption-config.ts';
+import { identityName, webhookIn } from './components/kube-apiserver/identity.ts';
 import { components } from './components/table.ts';
 import { authoritiesSecret, labelsOf } from './names.ts';
 
@@ -64,6 +65,7 @@ export function readBundle(secrets: Secret[]): PkiBundle | undefined {
     ...readAuthorities(authorities),
     leaves: Object.fromEntries(leaves),
     encryption: readEncryption(authorities[encryptionFile] ?? files.get('kube-apiserver')?.[encryptionFile]),
+    webhook: webhookIn(files.get(identityName) ?? {}),
   };
 }
 

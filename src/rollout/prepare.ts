@@ -1,11 +1,16 @@
+import { UserError } from '../base/errors.ts';
+import { words } from '../base/words.ts';
+import { field } from '../config/flags.ts';
 import type { ClusterSpec } from '../config/schema.ts';
 import type { InfraCluster } from '../kube/infra-cluster.ts';
 import type { KubeObject, Secret, Service } from '../kube/objects.ts';
+import { webhookServer } from '../kubeconfig/webhook.ts';
 import type { Existing } from '../live/apply.ts';
 import { chooseStorage } from '../live/choose-storage.ts';
 import { readOpened, sealingOf } from '../live/sealed-ca.ts';
 import { ensureCertificates, type PkiBundle } from '../pki/certificates.ts';
 import { type Addresses, addressesOf } from '../plane/addresses.ts';
+import { webhookName } from '../plane/components/kube-apiserver/identity.ts';
 import type { PlaneRecord } from '../plane/record.ts';
 import { certificateContext, renderExposure } from '../plane/render.ts';
 import type { Storage } from '../plane/storage.ts';
@@ -27,6 +32,8 @@ export interface Preparation {
   readonly opening: boolean;
   /** Server-side apply, or the dry run of it. */
   apply(objects: KubeObject[]): Promise<KubeObject[]>;
+  /** The kubeconfig of --authorization-webhook, where a person gave it with this run. */
+  readonly webhookKubeconfig?: string;
   /** Waits for addresses that come later; a dry run takes what is there. */
   settle(services: Service[]): Promise<Service[]>;
   // ---
@@ -79,3 +86,37 @@ export const certificatesStep: Step<Preparation> = {
     );
   },
 };
+
+/** What an authorization webhook is asked by: it was given, or lies in a Secret of the namespace, or is known already. */
+export const webhookStep: Step<Preparation> = {
+  name: 'webhook',
+  applies: ({ spec, bundle }) => spec.authorizationWebhook !== undefined || bundle.webhook !== undefined,
+  async run(state) {
+    const { cluster, spec, bundle, webhookKubeconfig } = state;
+    state.bundle = { ...bundle, webhook: await findWebhook(cluster, spec, [webhookKubeconfig, bundle.webhook]) };
+  },
+};
+
+/** @param known kubeconfigs that may be the one that the spec names by its content @throws UserError `webhook-kubeconfig` */
+export async function findWebhook(
+  cluster: InfraCluster,
+  { authorizationWebhook: name }: Pick<ClusterSpec, 'authorizationWebhook'>,
+  known: (string | undefined)[],
+): Promise<string | undefined> {
+  if (name === undefined) return undefined;
+  const secret = await cluster.get<Secret>({ apiVersion: 'v1', kind: 'Secret' }, name);
+  const data = secret?.data?.kubeconfig;
+  const kubeconfig =
+    data === undefined
+      ? known.find((each) => each !== undefined && webhookName(each) === name)
+      : Buffer.from(data, 'base64').toString('utf8');
+  if (kubeconfig === undefined)
+    throw new UserError({
+      what: words`the kubeconfig of ${field('authorizationWebhook')} is not there`,
+      why: `neither does the plane have "${name}" nor is there a Secret of that name with a file "kubeconfig" in namespace "${cluster.namespace}"`,
+      fix: words`give it again with ${field('authorizationWebhook', 'KUBECONFIG')}, or make that Secret`,
+      anchor: 'webhook-kubeconfig',
+    });
+  webhookServer(kubeconfig);
+  return kubeconfig;
+}

@@ -9,7 +9,7 @@ import type { Secret } from '../kube/objects.ts';
 import { podsOf } from '../live/pods.ts';
 import { trusted } from '../pki/authority.ts';
 import { administrator, type PkiBundle } from '../pki/certificates.ts';
-import { authenticationFile, identityName } from '../plane/components/kube-apiserver/identity.ts';
+import { authenticationFile, authorizationFile, identityName } from '../plane/components/kube-apiserver/identity.ts';
 import { waitFor } from '../ui/wait-for.ts';
 import type { Work } from '../ui/work.ts';
 import { klogErrors } from './trial.ts';
@@ -24,7 +24,10 @@ export interface Replica {
 }
 
 /** The file of the identity Secret, and the metric in which an API server tells the hash of the one that it works by. */
-const followed = [{ file: authenticationFile, metric: 'apiserver_authentication_config_controller_last_config_info' }];
+const followed = [
+  { file: authenticationFile, metric: 'apiserver_authentication_config_controller_last_config_info' },
+  { file: authorizationFile, metric: 'apiserver_authorization_config_controller_last_config_info' },
+];
 
 /** Milliseconds from the Secret's change to the API server, at least: a kubelet looks once a minute, an API server too. */
 const atLeast = 180_000;

@@ -20,6 +20,7 @@ export const order = [
   'volume',
   'workers',
   'egress',
+  'identity',
   'credentials',
   'in-cluster-clients',
   'older-minor',

@@ -70,7 +70,7 @@ const replaced: Record<string, Record<string, string[]>> = {
     'kube-apiserver': [
       'start files',
       'terminationGracePeriodSeconds',
-      'arguments (endpoint-reconciler-type, shutdown-delay-duration)',
+      'arguments (authorization-mode, endpoint-reconciler-type, authorization-config, shutdown-delay-duration)',
       'resources',
       'image of kube-apiserver-egress (node:24-slim)',
       'command of kube-apiserver-egress',
@@ -79,13 +79,13 @@ const replaced: Record<string, Record<string, string[]>> = {
       'environment of kube-apiserver-egress',
       'dnsPolicy',
       // With --egress konnectivity, whose server had the gate's name.
-      'arguments (endpoint-reconciler-type)',
+      'arguments (authorization-mode, endpoint-reconciler-type, authorization-config)',
       'arguments of kube-apiserver-egress (v, mode, uds-name, server-port, agent-port, admin-port, health-port, proxy-strategies, server-count, cluster-cert, cluster-key, kubeconfig, agent-namespace, agent-service-account, authentication-audience, controlplane, server, credentials, pod, advertise-address, advertise-port, openings, closed)',
       'ports of kube-apiserver-egress',
       'livenessProbe of kube-apiserver-egress',
       'containers (konnectivity-server)',
       // With --egress none, where nothing stood beside the API server.
-      'arguments (endpoint-reconciler-type, shutdown-delay-duration, egress-selector-config-file)',
+      'arguments (authorization-mode, endpoint-reconciler-type, authorization-config, shutdown-delay-duration, egress-selector-config-file)',
       'volumeMounts (/run/egress)',
       'containers (kube-apiserver-egress)',
       'volumes',

@@ -5,6 +5,8 @@ import type * as z from 'zod';
 import { messageOf, UserError } from '../../base/errors.ts';
 import { fileError } from '../../base/file-error.ts';
 import { type ClusterSpecInput, clusterSpec, type FlagMeta } from '../../config/schema.ts';
+import { webhookServer } from '../../kubeconfig/webhook.ts';
+import { webhookName } from '../../plane/components/kube-apiserver/identity.ts';
 
 /** The schema's fields with what they are called on the command line, and what they are when nobody says anything. */
 const fields = Object.entries(clusterSpec.shape).map(([name, schema]) => ({
@@ -24,8 +26,7 @@ export function addSpecOptions(command: Command): void {
         ...before,
         ...parseMap(name, value),
       }));
-    else if (meta.file)
-      option.argParser((value: string) => (meta.file === 'yaml' ? readYaml : readText)(value, `--${meta.flag}`));
+    else if (meta.file) option.argParser((value: string) => readFile[meta.file!](value, `--${meta.flag}`));
     command.addOption(option);
   }
 }
@@ -42,10 +43,28 @@ export function specFromOptions(command: Command): Partial<ClusterSpecInput> {
   for (const { name, meta } of fields) {
     const negated = meta.flag.startsWith('no-');
     const key = camelCase(negated ? meta.flag.slice(3) : meta.flag);
-    if (command.getOptionValueSource(key) === 'cli') given[name] = command.getOptionValue(key);
+    if (command.getOptionValueSource(key) !== 'cli') continue;
+    const value = command.getOptionValue(key);
+    given[name] = meta.file === 'kubeconfig' ? (value as KubeconfigFile).name : value;
   }
   return given as Partial<ClusterSpecInput>;
 }
+
+/** A kubeconfig has keys, and the spec lies in a ConfigMap: its name stands there. */
+export interface KubeconfigFile {
+  name: string;
+  text: string;
+}
+
+const readFile = {
+  yaml: readYaml,
+  text: readText,
+  kubeconfig(file: string, what: string): KubeconfigFile {
+    const text = readText(file, what);
+    webhookServer(text);
+    return { name: webhookName(text), text };
+  },
+};
 
 /** Reads YAML that a person wrote; a mistake is reported with its line. */
 export function readYaml(file: string, what: string): unknown {

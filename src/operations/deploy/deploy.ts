@@ -28,6 +28,8 @@ export interface DeployOptions extends Pick<ControlPlaneRequest, 'allowDataLoss'
   lifetime?: WantedLifetime;
   /** Where the kubeconfigs go; none for an operator, which has no disk. */
   files?: { dir: string; force: boolean };
+  /** The kubeconfig that the spec's authorizationWebhook names by its content. */
+  webhookKubeconfig?: string;
   /** Where the default roles of a version are kept for the next new plane (docs/adr/0027-bootstrap-policy.md); none: nowhere. */
   cacheFolder?: string;
 }
@@ -65,15 +67,15 @@ export async function deploy(
   const before = await chooseSpecFor(cluster, choose);
   await runPreflight(cluster, before.spec, request.reporter);
   return withLock(cluster, 'deploy', request, async (locked) => {
-    const { allowDataLoss, files, cacheFolder } = request;
+    const { allowDataLoss, files, cacheFolder, webhookKubeconfig } = request;
+    const options = { allowDataLoss, files, cacheFolder, webhookKubeconfig };
     const held = await settleLifetime(locked, request.lifetime, before.spec);
     const recorded = await readRecord(cluster);
-    if (isDeepStrictEqual(recorded, before.recorded))
-      return deployHeld(held, { spec: before.spec, allowDataLoss, files, cacheFolder });
+    if (isDeepStrictEqual(recorded, before.recorded)) return deployHeld(held, { spec: before.spec, ...options });
     held.reporter.line('The plane was changed by another command meanwhile: it is looked at again');
     const spec = choose(recorded);
     await runPreflight(cluster, spec, held.reporter);
-    return deployHeld(held, { spec, allowDataLoss, files, cacheFolder });
+    return deployHeld(held, { spec, ...options });
   });
 }
 

@@ -23,6 +23,7 @@ import {
 import type { PlaneRecord } from '../../plane/record.ts';
 import { certificateContext, renderPlane } from '../../plane/render.ts';
 import { runPreflight } from '../../preflight/deploy-checks.ts';
+import { findWebhook } from '../../rollout/prepare.ts';
 import type { Replacement } from '../../rollout/replacements.ts';
 import type { Reporter } from '../../ui/reporter.ts';
 import { type Move, moveOver } from './move.ts';
@@ -31,12 +32,17 @@ import { type Move, moveOver } from './move.ts';
  * What deploy would do, asked of the infra cluster by server-side dry run: nothing is stored. Addresses that do not exist
  * yet are the ones that the cluster would have given now; deploy may get others.
  */
-export async function dryRun(cluster: InfraCluster, spec: ClusterSpec, reporter: Reporter): Promise<Plan> {
+export async function dryRun(
+  cluster: InfraCluster,
+  spec: ClusterSpec,
+  reporter: Reporter,
+  webhookKubeconfig?: string,
+): Promise<Plan> {
   await runPreflight(cluster, spec, reporter);
   const { asleep: _, ...record } = (await readRecord(cluster)) ?? newRecord(spec);
   const { move, earlierHosts } = moveOver(record, spec);
   const wanted = { ...record, earlierHosts, spec, toolVersion: toolVersion() };
-  const { applied, replaced } = await planInfra(cluster, wanted, spec);
+  const { applied, replaced } = await planInfra(cluster, wanted, spec, webhookKubeconfig);
   return { applied, replaced, move };
 }
 
@@ -57,7 +63,12 @@ export interface Export {
 }
 
 /** The plane as manifests. Secrets are left out unless asked for, and then they need the addresses to exist. */
-export async function exportManifests(cluster: InfraCluster, spec: ClusterSpec, withSecrets: boolean): Promise<Export> {
+export async function exportManifests(
+  cluster: InfraCluster,
+  spec: ClusterSpec,
+  withSecrets: boolean,
+  webhookKubeconfig?: string,
+): Promise<Export> {
   const existing = await Existing.read(cluster);
   const recorded = await readRecord(cluster);
   const { asleep: _, ...record } = recorded ?? newRecord(spec);
@@ -67,12 +78,14 @@ export async function exportManifests(cluster: InfraCluster, spec: ClusterSpec, 
     .filter((service) => service.metadata.labels?.['app.kubernetes.io/instance'] === record.planeId);
   const allocated = services.length > spec.etcdMembers;
   const addresses = allocated ? addressesOf(spec, services, record) : placeholderAddresses(spec);
-  const { bundle } = await ensureCertificates(
+  const { bundle: certified } = await ensureCertificates(
     await readOpened(cluster, existing.ofKind<Secret>('Secret')),
     certificateContext(cluster.namespace, spec, allocated ? addresses : dummyAddresses(addresses)),
     // Where they are left out, nothing is to be sealed.
     { keyType: spec.keyType, sealing: withSecrets || recorded ? sealingOf(spec, cluster) : undefined },
   );
+  const webhook = await findWebhook(cluster, spec, [webhookKubeconfig, certified.webhook]);
+  const bundle = { ...certified, webhook };
   const infra = renderPlane({ record: { ...record, spec }, spec, addresses, storage, bundle })
     .all()
     .filter(({ kind }) => withSecrets || kind !== 'Secret');

@@ -1,5 +1,6 @@
 import { checkFiles, writeFiles } from '../../access/files.ts';
 import { toolVersion } from '../../base/version.ts';
+import { webhooksBeforeRbac } from '../../config/authorization.ts';
 import { authenticatorsOf } from '../../config/identity.ts';
 import { presentMembers } from '../../etcd/members.ts';
 import { buildAddons, outdatedAddons } from '../../hosted/addons.ts';
@@ -22,7 +23,7 @@ import { readAuthority } from '../../plane/secrets.ts';
 import { describeStorage } from '../../plane/storage.ts';
 import { connectWhenAvailable, waitComponentsReady } from '../../rollout/available.ts';
 import { closeCluster, ensureControlPlane, type PlaneInMaking, recordSpec } from '../../rollout/control-plane.ts';
-import { addressesStep, certificatesStep, storageStep } from '../../rollout/prepare.ts';
+import { addressesStep, certificatesStep, storageStep, webhookStep } from '../../rollout/prepare.ts';
 import { describeReplacement, findReplacements } from '../../rollout/replacements.ts';
 import { publishNotReady } from '../../rollout/service.ts';
 import type { Step } from '../../rollout/steps.ts';
@@ -51,7 +52,9 @@ export const deploySteps: Step<DeployState>[] = [
   { name: 'etcd-removed', applies: ({ replaces }) => replaces, run: makeRoomForStorage },
   addressesStep,
   certificatesStep,
+  webhookStep,
   { name: 'certificates-told', run: tellCertificates },
+  { name: 'webhooks-told', applies: ({ spec }) => webhooksBeforeRbac(spec).length > 0, run: tellWebhooks },
   { name: 'replacements-told', applies: ({ asleep }) => !asleep, run: tellReplacements },
   { name: 'change-tried', applies: ({ record, asleep }) => record.phase === 'available' && !asleep, run: tryChange },
   { name: 'control-plane', run: makeControlPlane },
@@ -128,6 +131,16 @@ async function tellCertificates({ issued, renewed, held: { reporter } }: DeployS
   for (const { name, daysLeft } of renewed) reporter.line(`certificate ${name} renewed, ${describeDays(daysLeft)}`);
 }
 
+/** What a webhook in front of RBAC costs while it is away is nobody's guess. */
+async function tellWebhooks({ spec, held: { reporter } }: DeployState): Promise<void> {
+  for (const { name, webhook } of webhooksBeforeRbac(spec))
+    reporter.warn(
+      webhook?.failurePolicy === 'Deny'
+        ? `while webhook "${name}" does not answer, every request of people is refused, whatever RBAC says; the plane's own components, workers, ServiceAccounts and members of system:masters go on`
+        : `while webhook "${name}" does not answer, RBAC alone decides: what the webhook alone would deny is allowed meanwhile`,
+    );
+}
+
 /** The plane as rollout/ makes it. */
 export function planeOf(state: DeployState): PlaneInMaking {
   const { cluster, record, addresses, storage, bundle, existing, applied, watch, held } = state;
@@ -196,7 +209,11 @@ async function untilEarlierEnded({ cluster, record, held }: DeployState): Promis
 
 /** New pods begin with the files as they are; of those that run, a run that was killed may have waited for in vain. */
 function takesOverIdentity({ record, asleep, changesIdentity, spec }: DeployState): boolean {
-  return record.phase === 'available' && !asleep && (changesIdentity || authenticatorsOf(spec).length > 0);
+  return record.phase === 'available' && !asleep && (changesIdentity || hasOutsideIdentity(spec));
+}
+
+function hasOutsideIdentity(spec: DeployState['spec']): boolean {
+  return authenticatorsOf(spec).length > 0 || spec.authorizationWebhook !== undefined;
 }
 
 async function untilTakenOver({ cluster, record, rendered, addresses, bundle, held }: DeployState): Promise<void> {

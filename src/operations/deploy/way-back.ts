@@ -3,9 +3,11 @@ import { said, UserError } from '../../base/errors.ts';
 import { again, command, words } from '../../base/words.ts';
 import { parseSpec } from '../../config/parse.ts';
 import type { ClusterSpec } from '../../config/schema.ts';
+import type { Secret } from '../../kube/objects.ts';
 import { applyAll, Existing, nothingApplied } from '../../live/apply.ts';
 import { connectAsAdministrator } from '../../live/open.ts';
 import { PodWatch } from '../../live/pod-watch.ts';
+import { readBundle } from '../../plane/secrets.ts';
 import { waitAvailable, waitComponentsReady } from '../../rollout/available.ts';
 import { ensureControlPlane } from '../../rollout/control-plane.ts';
 import { addressesStep, certificatesStep } from '../../rollout/prepare.ts';
@@ -64,6 +66,8 @@ export async function goBack(failed: DeployState, before: ClusterSpec, cause: Us
     await addressesStep.run(state);
     // Another HOST has other names in the API server's certificate.
     await certificatesStep.run(state);
+    // What the failed deploy stored in its place was another one.
+    state.bundle = { ...state.bundle, webhook: readBundle(failed.existing.ofKind<Secret>('Secret'))?.webhook };
     const startClients = await ensureControlPlane(planeOf(state));
     const hosted = await connectAsAdministrator(cluster, state.addresses, state.bundle);
     try {

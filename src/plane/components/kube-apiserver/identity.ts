@@ -1,7 +1,10 @@
+import { createHash } from 'node:crypto';
 import { dump } from 'js-yaml';
 import { type OpeningsFile, openingOf } from '../../../base/openings.ts';
+import { authorizersOf } from '../../../config/authorization.ts';
 import { authenticatorsOf, discoveryOf } from '../../../config/identity.ts';
 import type { ClusterSpec } from '../../../config/schema.ts';
+import { webhookServer } from '../../../kubeconfig/webhook.ts';
 import { render } from '../../../manifests/render.ts';
 import type { ComponentSecret } from '../component.ts';
 import authentication from './authentication.yaml';
@@ -15,16 +18,35 @@ export const identityName = 'kube-apiserver-identity';
 
 /** Files of that Secret. */
 export const authenticationFile = 'authentication.yaml';
+export const authorizationFile = 'authorization.yaml';
 const openingsFile = 'openings.json';
+const folder = '/etc/kubernetes/pki';
+
+/** Named by its content: an API server that has read one AuthorizationConfiguration never finds another one's kubeconfig. */
+function webhookFile(kubeconfig: string): string {
+  return `${webhookName(kubeconfig)}.kubeconfig`;
+}
+
+/** The name of a kubeconfig in the spec, where a person gave a file. Pure. */
+export function webhookName(kubeconfig: string): string {
+  return `authorization-webhook-${createHash('sha256').update(kubeconfig).digest('hex').slice(0, 10)}`;
+}
+
+/** The kubeconfig that the files of the identity Secret have. Pure. */
+export function webhookIn(files: Record<string, string>): string | undefined {
+  return Object.entries(files).find(([name]) => /^authorization-webhook-.*\.kubeconfig$/.test(name))?.[1];
+}
 
 export function identitySecret(): ComponentSecret {
   return {
     name: identityName,
     holds: () => false,
     trusted: [],
-    files: (_, { spec }) => ({
+    files: ({ webhook }, { spec }) => ({
       [authenticationFile]: authenticationText(spec),
-      [openingsFile]: JSON.stringify(openingsOf(spec)),
+      [authorizationFile]: authorizationText(spec, webhook),
+      [openingsFile]: JSON.stringify(openingsOf(spec, webhook)),
+      ...(webhook !== undefined && { [webhookFile(webhook)]: webhook }),
     }),
   };
 }
@@ -36,10 +58,25 @@ export function authenticationText(spec: ClusterSpec): string {
   return dump({ ...own, ...(jwt.length > 0 && { jwt }) }, { noRefs: true, lineWidth: -1 });
 }
 
+/**
+ * The AuthorizationConfiguration of the API server, which every plane begins with, so that webhooks can come later. Pure.
+ *
+ * @param webhook the kubeconfig by which webhooks are asked
+ */
+export function authorizationText(spec: ClusterSpec, webhook: string | undefined, at = folder): string {
+  const configuration = {
+    apiVersion: 'apiserver.config.k8s.io/v1',
+    kind: 'AuthorizationConfiguration',
+    authorizers: authorizersOf(spec, `${at}/${webhookFile(webhook ?? '')}`),
+  };
+  return dump(configuration, { noRefs: true, lineWidth: -1 });
+}
+
 /** What the gate lets through although it may be in a private network. Pure. */
-export function openingsOf(spec: ClusterSpec): OpeningsFile {
+export function openingsOf(spec: ClusterSpec, webhook?: string): OpeningsFile {
   const issuers = authenticatorsOf(spec);
   const urls = issuers.flatMap((each) => [each.issuer.url, discoveryOf(each)]);
+  if (webhook !== undefined) urls.push(webhookServer(webhook));
   return {
     open: [...new Set(urls.map((url) => openingOf(new URL(url).hostname, Number(new URL(url).port || 443))))],
     discovery: issuers.map((each) => ({ url: discoveryOf(each), ca: each.issuer.certificateAuthority })),
