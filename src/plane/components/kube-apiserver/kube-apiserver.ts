@@ -192,6 +192,8 @@ function ownSecret(): ComponentSecret {
       ...encryptionFiles(bundle),
       ...(spec.audit && { 'audit-policy.yaml': auditPolicyOf(spec) }),
       'egress-selector.yaml': egressSelector(spec),
+      // Nothing listens there.
+      'resolv.conf': 'nameserver 127.0.0.1\n',
     }),
   };
 }
