@@ -60,6 +60,12 @@ export const deploySteps: Step<DeployState>[] = [
   { name: 'control-plane', run: makeControlPlane },
   { name: 'available', run: untilAvailable },
   { name: 'earlier-ended', applies: ({ moved }) => moved === true, run: untilEarlierEnded },
+  // Right after the API server's own first writes: when somebody has a credential of the plane, it may be changed by that.
+  {
+    name: 'policy-kept',
+    applies: ({ first, cacheFolder }) => first && cacheFolder !== undefined,
+    run: ({ cacheFolder, hosted, spec, held }) => keepPolicy(cacheFolder!, hosted, spec, held.reporter),
+  },
   { name: 'data-lost', applies: ({ record }) => record.phase === 'available', run: beginAnewIfLost },
   { name: 'addons', run: applyTheAddons },
   { name: 'hosted-known', run: noteHostedCluster },
@@ -83,11 +89,6 @@ export const deploySteps: Step<DeployState>[] = [
     name: 'restore-ended',
     applies: ({ restores }) => restores === undefined,
     run: ({ held }) => markFinished(held, 'restore'),
-  },
-  {
-    name: 'policy-kept',
-    applies: ({ first, cacheFolder }) => first && cacheFolder !== undefined,
-    run: ({ cacheFolder, hosted, spec, held }) => keepPolicy(cacheFolder!, hosted, spec, held.reporter),
   },
 ];
 
