@@ -172,6 +172,7 @@ export interface Node extends KubeObject {
     conditions?: Condition[];
     addresses?: { type: string; address: string }[];
     nodeInfo?: { kubeletVersion: string };
+    daemonEndpoints?: { kubeletEndpoint?: { Port?: number } };
   };
 }
 

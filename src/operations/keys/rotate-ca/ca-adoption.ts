@@ -1,3 +1,4 @@
+import { isIPv4 } from 'node:net';
 import { Readable } from 'node:stream';
 import { listUsers } from '../../../access/users.ts';
 import { messageOf } from '../../../base/errors.ts';
@@ -48,20 +49,28 @@ export function workersWithoutCa(answers: KubeletAnswer[], switched: Switched[])
   });
 }
 
-/** @param authority the new one, of clients */
+/**
+ * Whoever may make Nodes decides which addresses are dialled here, beside the gate. So only who shows a certificate of this
+ * plane's kubelets is sent anything, as at the gate itself.
+ *
+ * @param authority the new one, of clients
+ * @param servingCas PEM of the CAs of kubelets' serving certificates
+ */
 export async function askKubelets(
   cluster: InfraCluster,
   hosted: HostedCluster,
   planeId: string,
   authority: Credential,
+  servingCas: string,
 ): Promise<KubeletAnswer[]> {
   const { items } = await hosted.list<Node>({ apiVersion: 'v1', kind: 'Node' });
-  const nodes = items.map(({ metadata: { name }, status }) => ({
-    name,
-    address: status?.addresses?.find(({ type }) => type === 'InternalIP')?.address ?? '',
-  }));
-  if (nodes.length === 0) return [];
-  const unasked = (error: Words) => nodes.map(({ name }) => ({ name, error }));
+  const kubelets = items.map(kubeletOf);
+  const nodes = kubelets.filter(({ address }) => isIPv4(address));
+  const strange = kubelets
+    .filter(({ address }) => !isIPv4(address))
+    .map(({ name }) => ({ name, error: 'its Node has no IPv4 address' }));
+  if (nodes.length === 0) return strange;
+  const unasked = (error: Words) => kubelets.map(({ name }) => ({ name, error }));
   const pods = await podsOf(cluster, planeId, 'kube-apiserver');
   // A plane of 0.1.0 has another program, or none, beside the API server.
   const asks = ({ name, command }: Container) => name === egressName && command?.[0] === 'node';
@@ -76,32 +85,47 @@ export async function askKubelets(
   try {
     const { code, stdout, stderr } = await cluster.exec(pod.metadata.name, ['node', '-e', program], {
       container: egressName,
-      stdin: Readable.from([JSON.stringify({ nodes, client: { cert, key } })]),
+      stdin: Readable.from([JSON.stringify({ nodes, tls: { cert, key, ca: servingCas } })]),
     });
-    return code === 0 ? (JSON.parse(stdout) as KubeletAnswer[]) : unasked(stderr.trim().split('\n').at(-1) ?? '');
+    if (code !== 0) return unasked(stderr.trim().split('\n').at(-1) ?? '');
+    return [...strange, ...(JSON.parse(stdout) as KubeletAnswer[])];
   } catch (error) {
     return unasked(messageOf(error));
   }
 }
 
-/** Runs in the pod of the API server, from where kubelets can be reached: asks each once and verifies nothing. */
+function kubeletOf({ metadata: { name }, status }: Node): { name: string; address: string; port: number } {
+  const address = status?.addresses?.find(({ type }) => type === 'InternalIP')?.address ?? '';
+  return { name, address, port: status?.daemonEndpoints?.kubeletEndpoint?.Port || 10250 };
+}
+
+/** Runs in the pod of the API server, from where kubelets can be reached: asks each once, some at a time, for 5 s at most. */
 const program = `
 const tls = require('tls');
 let text = '';
 process.stdin.on('data', (chunk) => { text += chunk; }).on('end', async () => {
-  const { nodes, client } = JSON.parse(text);
-  const ask = ({ name, address }) => new Promise((resolve) => {
-    const socket = tls.connect({ host: address, port: 10250, rejectUnauthorized: false, timeout: 5000, ...client });
-    const end = (answer) => { socket.destroy(); resolve({ name, ...answer }); };
+  const { nodes, tls: options } = JSON.parse(text);
+  const ask = ({ name, address, port }) => new Promise((resolve) => {
+    const socket = tls.connect({ host: address, port, ...options });
+    const end = (answer) => { clearTimeout(limit); socket.destroy(); resolve({ name, ...answer }); };
+    const limit = setTimeout(() => end({ error: 'it does not answer within 5 s' }), 5000);
     socket.once('secureConnect', () => socket.write('GET /healthz HTTP/1.1\\r\\nHost: kubelet\\r\\nConnection: close\\r\\n\\r\\n'));
     socket.once('data', (data) => end({
       certificate: socket.getPeerX509Certificate().toString(),
       status: Number(/^HTTP\\/1.1 (\\d+)/.exec(data)?.[1]),
     }));
     socket.once('error', ({ message }) => end({ error: message }));
-    socket.once('timeout', () => end({ error: 'it does not answer within 5 s' }));
+    socket.once('close', () => end({ error: 'it closed the connection' }));
   });
-  console.log(JSON.stringify(await Promise.all(nodes.map(ask))));
+  const answers = [];
+  const late = { error: 'not asked, since others took a minute and gave no answer' };
+  const end = Date.now() + 60000;
+  const next = async () => {
+    for (let node; (node = nodes.shift()); )
+      answers.push(Date.now() < end ? await ask(node) : { name: node.name, ...late });
+  };
+  await Promise.all(Array.from({ length: 32 }, next));
+  console.log(JSON.stringify(answers));
 });`;
 
 /** Pods that read the old CA when they started, and users with a certificate of it: `since` when the new one signs. */

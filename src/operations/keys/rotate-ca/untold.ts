@@ -1,6 +1,7 @@
 import { workerVisit } from '../../../access/worker-config.ts';
 import { UserError } from '../../../base/errors.ts';
 import { again, joined, option, words } from '../../../base/words.ts';
+import { trusted } from '../../../pki/authority.ts';
 import type { AuthorityName } from '../../../pki/table.ts';
 import { askKubelets, clientsWithoutCa, workersWithoutCa } from './ca-adoption.ts';
 import { authorityOf, inHosted, newSince, type Rotation } from './rotation.ts';
@@ -12,7 +13,8 @@ const shownAtMost = 8;
 export async function refuseUntold(rotation: Rotation, names: AuthorityName[]): Promise<void> {
   const { record, held } = rotation.plane;
   const untold = await inHosted(rotation, async (hosted) => {
-    const kubelets = await askKubelets(held.cluster, hosted, record.planeId, authorityOf(rotation, 'ca'));
+    const servingCas = trusted(authorityOf(rotation, 'kubelet-serving-ca'));
+    const kubelets = await askKubelets(held.cluster, hosted, record.planeId, authorityOf(rotation, 'ca'), servingCas);
     const since = newSince(rotation, 'ca');
     return [
       ...workersWithoutCa(
