@@ -70,3 +70,14 @@ export function messageOf(error: unknown): string {
 export function said(error: unknown): Words {
   return error instanceof UserError ? factsOf(error) : messageOf(error);
 }
+
+/** Findings of one kind that are told one by one: whoever may make a thousand objects is not to fill the operator's screen. */
+const toldOneByOne = 5;
+
+/** Findings about some of `all`, and how many more there are in the words of `more`. */
+export function someOf<T>(all: T[], tell: (each: T) => Finding, more: (count: number) => string): Finding[] {
+  const told = all.slice(0, toldOneByOne).map(tell);
+  const last = told.at(-1);
+  const left = all.length - told.length;
+  return last && left > 0 ? [...told, { ...last, what: more(left), why: undefined }] : told;
+}

@@ -42,6 +42,7 @@ export const commandNames = [
 /** What sentences name that is given to one run and is no field of the spec; the option of the command line in camel case. */
 export const optionNames = [
   'acceptRemovedApis',
+  'acceptWorkerSkew',
   'authority',
   'context',
   'dir',
@@ -171,4 +172,14 @@ export function plain(sentence: Words): string {
     const [name, value] = 'field' in part ? [part.field, part.value] : [part.option, part.value];
     return [name, typeof value === 'object' ? value.field : value].filter(Boolean).join(' ');
   });
+}
+
+/**
+ * A name that is not of our own choice, as one word of a command that a person copies into a shell. Kubernetes lets users give some
+ * objects any name, such as `x; curl …`.
+ */
+export function shellWord(name: string): string {
+  if (/^\w[\w.:@-]*$/.test(name)) return name;
+  const quoted = `'${name.replaceAll("'", "'\\''")}'`;
+  return name.startsWith('-') ? `-- ${quoted}` : quoted;
 }

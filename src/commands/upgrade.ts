@@ -30,6 +30,7 @@ interface UpgradeOptions extends ConnectionOptions, SealOptions {
   plan?: boolean;
   allowUntestedVersion?: boolean;
   acceptRemovedApis?: boolean;
+  acceptWorkerSkew?: boolean;
   timeout: string;
   observe: string;
   output: 'text' | 'json';
@@ -43,6 +44,10 @@ export function configure(command: Command): void {
     .option('--plan', 'print the steps and all obstacles, and change nothing')
     .option('--allow-untested-version', 'allow a version that k8sk8s was not tested with')
     .option('--accept-removed-apis', 'go on although APIs are in use that the new version does not serve')
+    .option(
+      '--accept-worker-skew',
+      'go on although a kubelet says that it is of a version which does not go with the new one',
+    )
     .option('--timeout <TIME>', 'how long each step may take', '5m')
     .option('--observe <TIME>', 'how long everything has to stay healthy before the upgrade is complete', '10s')
     .addOption(outputOption());
@@ -74,7 +79,7 @@ async function run(options: UpgradeOptions): Promise<void> {
     const decide = (plan: UpgradePlan) => {
       refuse(plan, options);
       const backup = backupOf(cluster, plan, options);
-      for (const { what } of removedApiProblems(plan)) reporter.warn(what);
+      for (const { what } of [...plan.skew, ...removedApiProblems(plan)]) reporter.warn(what);
       if (plan.done > 0) reporter.line(`going on with an upgrade to ${to} that was not finished`);
       return backup;
     };
@@ -100,7 +105,11 @@ function backupOf(
 }
 
 function against(plan: UpgradePlan, options: UpgradeOptions): Finding[] {
-  return [...plan.problems, ...(options.acceptRemovedApis ? [] : removedApiProblems(plan))];
+  return [
+    ...plan.problems,
+    ...(options.acceptWorkerSkew ? [] : plan.skew),
+    ...(options.acceptRemovedApis ? [] : removedApiProblems(plan)),
+  ];
 }
 
 function refuse(plan: UpgradePlan, options: UpgradeOptions): void {
@@ -147,8 +156,8 @@ export function renderPlan(plan: UpgradePlan): string {
       : []),
     `Rollback: ${plan.rollback}`,
     `Workers:  ${plan.workers.length === 0 ? 'none' : `${plan.workers.length}, kubelets at ${versions.join(', ')}; they are not upgraded, a kubelet may be up to three minors older`}`,
-    ...(plan.problems.length + plan.removedApis.length === 0 ? ['Against:  nothing'] : ['Against:']),
-    ...plan.problems.map(
+    ...(plan.problems.length + plan.skew.length + plan.removedApis.length === 0 ? ['Against:  nothing'] : ['Against:']),
+    ...[...plan.problems, ...plan.skew].map(
       (each) => `  - ${inTerminal(factsOf(each))}${each.fix ? `\n    do: ${inTerminal(each.fix)}` : ''}`,
     ),
     ...removedApiProblems(plan).map(({ what }) => `  - ${inTerminal(what)}`),

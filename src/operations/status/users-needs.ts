@@ -1,5 +1,5 @@
-import type { Finding } from '../../base/errors.ts';
-import { command, words } from '../../base/words.ts';
+import { type Finding, someOf } from '../../base/errors.ts';
+import { command, shellWord, words } from '../../base/words.ts';
 import { field } from '../../config/flags.ts';
 import type { ClusterSpec } from '../../config/schema.ts';
 import { workerStatus } from '../../hosted/workers.ts';
@@ -106,24 +106,27 @@ function addressProblems(nodes: Node[]): Finding[] {
   for (const { metadata, status } of nodes)
     for (const { type, address } of status?.addresses ?? [])
       if (type === 'InternalIP') holders.set(address, (holders.get(address) ?? new Set()).add(metadata.name));
-  return [...holders]
-    .filter(([, names]) => names.size > 1)
-    .map(([address, names]) => ({
+  return someOf(
+    [...holders].filter(([, names]) => names.size > 1),
+    ([address, names]) => ({
       what: `workers ${few([...names])} have one address, ${address}`,
       why: 'traffic for one of them reaches the other, and neither gets a serving certificate for that address',
       fix: 'give each kubelet its own address with --node-ip, and delete the Node of a machine that is gone',
       anchor: 'worker-address-twice',
       severity: 'fatal',
-    }));
+    }),
+    (more) => `${more} other addresses are those of more than one worker, too`,
+  );
 }
 
 function requestProblems({ requests, nodes }: Needs, namespace: string, now: Date): Finding[] {
   const newest = new Map<string, Request>();
   for (const each of requests.toSorted((a, b) => madeAt(a) - madeAt(b))) newest.set(each.spec.username ?? '', each);
-  return [...newest.values()]
-    .filter(({ status }) => !status?.certificate)
-    .filter((each) => now.getTime() - madeAt(each) > grace)
-    .map((each) => {
+  return someOf(
+    [...newest.values()]
+      .filter(({ status }) => !status?.certificate)
+      .filter((each) => now.getTime() - madeAt(each) > grace),
+    (each) => {
       const decision = judge(each, nodes);
       return {
         what: `the serving certificate that ${each.spec.username} asks for is not ${isApproved(each) ? 'signed' : 'approved'}: logs and exec do not work there`,
@@ -132,11 +135,13 @@ function requestProblems({ requests, nodes }: Needs, namespace: string, now: Dat
           : `request ${each.metadata.name}: ${decision.reason}`,
         fix: decision.approve
           ? words`look at its log; ${command('deploy', namespace)} puts it back as it was`
-          : `mend what is named there, or, when you know the machine: kubectl certificate approve ${each.metadata.name}`,
+          : `mend what is named there, or, when you know the machine: kubectl certificate approve ${shellWord(each.metadata.name)}`,
         anchor: 'kubelet-certificate',
         severity: 'fatal',
       };
-    });
+    },
+    (more) => `${more} other requests of kubelets for serving certificates are not answered either`,
+  );
 }
 
 function isApproved({ status }: Request): boolean {

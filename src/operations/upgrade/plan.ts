@@ -1,5 +1,5 @@
-import type { Finding } from '../../base/errors.ts';
-import { command, option, words } from '../../base/words.ts';
+import { type Finding, someOf } from '../../base/errors.ts';
+import { command, option, shellWord, words } from '../../base/words.ts';
 import { field } from '../../config/flags.ts';
 import { imagesOf } from '../../config/images.ts';
 import { parseSpec } from '../../config/parse.ts';
@@ -36,6 +36,8 @@ export interface UpgradePlan {
   replaced: Replacement[];
   /** Kubelets seen in the hosted cluster. */
   workers: { name: string; version: string; ready: boolean }[];
+  /** Kubelets of a version that does not go with the new one; the caller may accept them. */
+  skew: Finding[];
   removedApis: RemovedApiUse[];
   /** Objects that an earlier run, which did not come to its end, has left as the new version wants them. */
   done: number;
@@ -87,12 +89,12 @@ export async function planOf(cluster: InfraCluster, plane: Plane, target: Cluste
       steps: stepsOf(imagesFor(spec), imagesFor(target), target),
       replaced: await findReplacements(cluster, record.planeId, rendered, existing),
       workers,
+      skew: skewProblems(workers, to),
       removedApis,
       done: differences.length - strange.length,
       problems: [
         ...stepProblems(plane, cluster.namespace, from, to),
         ...differenceProblems(strange, cluster.namespace),
-        ...skewProblems(workers, to),
         ...pinnedProblems(spec, cluster.namespace),
       ],
       rollback: `when a step fails: API servers, controller-manager, scheduler and child assets go back to ${from} by themselves; etcd's data stays as it is`,
@@ -165,19 +167,21 @@ function stepProblems({ record }: Plane, namespace: string, from: string, to: st
 
 /** A kubelet may be three minors older than the API server, and never newer (https://kubernetes.io/releases/version-skew-policy/). Pure. */
 export function skewProblems(workers: UpgradePlan['workers'], to: string): Finding[] {
-  return workers.flatMap(({ name, version }) => {
-    const ahead = minorNumber(version) - minorNumber(to);
-    if (!version || (ahead <= 0 && ahead >= -3)) return [];
-    return [
+  const ahead = (version: string) => minorNumber(version) - minorNumber(to);
+  const accepted = words`or add ${option('acceptWorkerSkew')}, when these workers may fail`;
+  return someOf(
+    workers.filter(({ version }) => version && !(ahead(version) <= 0 && ahead(version) >= -3)),
+    ({ name, version }) =>
       against({
-        what: `the kubelet of worker ${name} is at ${version}, ${ahead > 0 ? 'newer than' : 'more than three minors older than'} an API server at ${to} may meet`,
-        fix:
-          ahead > 0
+        what: `the kubelet of worker ${name} is at ${version}, ${ahead(version) > 0 ? 'newer than' : 'more than three minors older than'} an API server at ${to} may meet`,
+        fix: words`${
+          ahead(version) > 0
             ? 'upgrade to at least its version'
-            : `upgrade that kubelet first, or take the worker away (kubectl delete node ${name})`,
+            : `upgrade that kubelet first, or take the worker away (kubectl delete node ${shellWord(name)})`
+        }; ${accepted}`,
       }),
-    ];
-  });
+    (more) => `the kubelets of ${more} more workers are of versions that do not go with ${to}`,
+  );
 }
 
 /** An image that was given by name stays what it is, so the version that goes with it would be a lie. */
