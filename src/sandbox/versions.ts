@@ -24,6 +24,7 @@ export const versions = {
   node: '24.22.3',
   /** An S3 server on a folder, for the tests of backups. */
   versitygw: '1.8.0',
+  konnectivity: tagOf(otherImages.konnectivityServer).replace(/^v/, ''),
   pause: '3.10',
   /** The linearizability checker of `npm run faults`. */
   porcupine: '1.3.1',
@@ -50,6 +51,8 @@ export const imageReferences = {
   'cert-manager-controller': () => `quay.io/jetstack/cert-manager-controller:v${versions.certManager}`,
   'cert-manager-webhook': () => `quay.io/jetstack/cert-manager-webhook:v${versions.certManager}`,
   'cert-manager-cainjector': () => `quay.io/jetstack/cert-manager-cainjector:v${versions.certManager}`,
+  'konnectivity-server': () => otherImages.konnectivityServer,
+  'konnectivity-agent': () => otherImages.konnectivityAgent,
   pause: () => `registry.k8s.io/pause:${versions.pause}`,
   busybox: () => 'docker.io/library/busybox:latest',
   node: () => otherImages.node,

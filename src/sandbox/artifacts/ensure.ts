@@ -16,10 +16,10 @@ import { releaseOf } from './releases.ts';
 
 /**
  * `core`: what the sandbox's own cluster and a plane of the same version need. `plane`: what a plane of another version and its
- * workers need. `metrics-server` and `cert-manager` are optional add-ons. The programs of the conformance suite are in no set: they
- * are asked for by name.
+ * workers need. `metrics-server`, `cert-manager` and
+ * `konnectivity` are optional. The programs of the conformance suite are in no set: they are asked for by name.
  */
-export type ArtifactSet = 'core' | 'plane' | 'metrics-server' | 'cert-manager';
+export type ArtifactSet = 'core' | 'plane' | 'metrics-server' | 'cert-manager' | 'konnectivity';
 
 const kubernetesPrograms = [
   'kube-apiserver',
@@ -34,6 +34,7 @@ const kubernetesPrograms = [
 const rarely: ComponentName[] = [
   'metrics-server',
   'cert-manager',
+  'konnectivity',
   'cilium',
   'conformance',
   'crane',
@@ -51,6 +52,7 @@ export const binarySets = {
   plane: [...kubernetesPrograms],
   'metrics-server': ['metrics-server'],
   'cert-manager': (Object.keys(binaries) as BinaryName[]).filter((name) => binaryOf(name).component === 'cert-manager'),
+  konnectivity: ['konnectivity-server', 'konnectivity-agent'],
 } satisfies Record<ArtifactSet, BinaryName[]>;
 
 const planeImages = ['kube-apiserver', 'kube-controller-manager', 'kube-scheduler', 'kube-proxy'] as const;
@@ -71,6 +73,7 @@ const imageSets = {
   plane: [...planeImages],
   'metrics-server': ['metrics-server'],
   'cert-manager': ['cert-manager-controller', 'cert-manager-webhook', 'cert-manager-cainjector'],
+  konnectivity: ['konnectivity-server', 'konnectivity-agent'],
 } satisfies Record<ArtifactSet, ImageName[]>;
 
 export interface ArtifactOptions extends ImageOptions {

@@ -37,6 +37,17 @@ const certManager = (name: BinaryName, program: string): Image => ({
   },
 });
 
+const konnectivity = (name: BinaryName, program: string): Image => ({
+  binaries: [name],
+  entrypoint: [program],
+  user: '65532:65532',
+  fill: async (binary) => {
+    const rootfs = await baseRootfs();
+    await rootfs.file(program, binary(name));
+    return rootfs;
+  },
+});
+
 /** What the Dockerfile makes of the built package in `folder`. */
 export const ownImage = (folder: string): Image => ({
   binaries: ['node'],
@@ -145,6 +156,8 @@ const images: Record<Exclude<ImageName, 'k8sk8s'>, Image> = {
   'cert-manager-controller': certManager('cert-manager-controller', '/app/cmd/controller/controller'),
   'cert-manager-webhook': certManager('cert-manager-webhook', '/app/cmd/webhook/webhook'),
   'cert-manager-cainjector': certManager('cert-manager-cainjector', '/app/cmd/cainjector/cainjector'),
+  'konnectivity-server': konnectivity('konnectivity-server', '/proxy-server'),
+  'konnectivity-agent': konnectivity('konnectivity-agent', '/proxy-agent'),
   pause: {
     binaries: ['pause'],
     entrypoint: ['/pause'],

@@ -38,6 +38,7 @@ const simple = (name: string, module: string, version: string): GoMod => ({
   requires: [[module, `v${version}`]],
 });
 
+const konnectivity = 'sigs.k8s.io/apiserver-network-proxy';
 const porcupine = 'github.com/anishathalye/porcupine';
 
 export const components = {
@@ -124,6 +125,12 @@ export const components = {
     version: () => versions.metricsServer,
     module: (version) => ['sigs.k8s.io/metrics-server', `v${version}`],
     goMod: (version) => simple('metrics-server', 'sigs.k8s.io/metrics-server', version),
+  },
+  konnectivity: {
+    version: () => versions.konnectivity,
+    module: (version) => [konnectivity, `v${version}`],
+    // Newer than minimumGo, and nobody needs it who builds a sandbox.
+    goMod: (version) => ({ ...simple('konnectivity', konnectivity, version), go: '1.26.2' }),
   },
   'cert-manager': {
     version: () => versions.certManager,
@@ -277,6 +284,8 @@ export const binaries = {
     ldflags: (version) => [`-X k8s.io/client-go/pkg/version.gitVersion=v${version}`],
     seconds: 108,
   },
+  'konnectivity-server': { component: 'konnectivity', package: `${konnectivity}/cmd/server`, seconds: 60 },
+  'konnectivity-agent': { component: 'konnectivity', package: `${konnectivity}/cmd/agent`, seconds: 10 },
   'cert-manager-controller': certManager('controller', 500),
   'cert-manager-webhook': certManager('webhook', 40),
   'cert-manager-cainjector': certManager('cainjector', 20),
