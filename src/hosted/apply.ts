@@ -7,8 +7,8 @@ import { type KubeObject, nameOf, type Service } from '../kube/objects.ts';
 import { type Applied, noteApplied } from '../live/apply.ts';
 import { waitFor } from '../ui/wait-for.ts';
 import type { Work } from '../ui/work.ts';
+import { admissionFix } from './admission.ts';
 import { freeAddress, isAddressTaken } from './service-address.ts';
-import { webhookFix } from './webhook.ts';
 
 /** Milliseconds: the API server is ready a moment before it has created its own namespaces. */
 const namespaceGrace = 10_000;
@@ -66,7 +66,7 @@ async function refused(
   error: ApiError,
   holder?: string,
 ): Promise<UserError> {
-  const webhook = await webhookFix(cluster, error);
+  const rule = await admissionFix(cluster, error);
   return new UserError({
     what: `the hosted cluster refuses ${nameOf(object)}`,
     why: holder
@@ -74,7 +74,7 @@ async function refused(
       : `${error.status} ${error.reason}: ${error.message}`,
     fix: holder
       ? words`give that object another address, and ${again}`
-      : words`${webhook ?? 'if a policy of the hosted cluster is in the way, allow it'}; then ${again}`,
+      : words`${rule ?? 'if a quota or an authorizer of the hosted cluster is in the way, allow it'}; then ${again}`,
     anchor: 'child-asset-refused',
     cause: error,
   });

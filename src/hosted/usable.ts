@@ -8,7 +8,7 @@ import { connectAsPerson, type Plane } from '../live/open.ts';
 import type { PodWatch } from '../live/pod-watch.ts';
 import { waitAtMost } from '../ui/wait-for.ts';
 import type { Work } from '../ui/work.ts';
-import { webhookFix } from './webhook.ts';
+import { admissionFix } from './admission.ts';
 
 /** Milliseconds that are given to what users of the hosted cluster may have made: a webhook whose pods are not back yet. */
 const ownGrace = 15_000;
@@ -64,7 +64,7 @@ export async function whatIsInTheWay(person: HostedCluster, namespace: string): 
       );
     // A webhook that answers no, or knows no dry runs, is there and works.
     return error.status === 401 || error.status >= 500 || /service account/.test(error.message)
-      ? unusable(error.message, await webhookFix(person, error))
+      ? unusable(error.message, await admissionFix(person, error))
       : undefined;
   }
 }

@@ -130,9 +130,46 @@ export function explainCallError(error: unknown, doing: string): unknown {
   return known && error.of === 'hosted' ? explainHostedError(error, doing) : explainInfraError(error, doing);
 }
 
-/** The webhook that an API server could not ask, or that refused, by the name that it has in its configuration. */
-export function webhookOf({ message }: ApiError): string | undefined {
-  return /(?:failed calling|admission) webhook "([^"]+)"/.exec(message)?.[1];
+/** What of a cluster's own rules refused a write, or could not be asked about it. */
+export interface Obstacle {
+  kind: 'webhook' | 'policy';
+  name: string;
+  /** Of a policy, where one is named. */
+  binding?: string;
+}
+
+/**
+ * Read off the API server's own sentence. Names alone are taken from it: it can hold words of whoever made the rule, and what is
+ * shown as a command must be none of theirs.
+ *
+ * @returns undefined when `error` speaks of no webhook and of no policy
+ */
+export function obstacleOf({ message }: ApiError): Obstacle | undefined {
+  const [, webhook] = /(?:failed calling|admission) webhook "([a-z0-9.-]+)"/.exec(message) ?? [];
+  const [, name, binding] =
+    /ValidatingAdmissionPolicy '([a-z0-9.-]+)'(?: with binding '([a-z0-9.-]+)')? denied request/.exec(message) ?? [];
+  if (webhook !== undefined) return { kind: 'webhook', name: webhook };
+  return name === undefined ? undefined : { kind: 'policy', name, binding };
+}
+
+/** Some webhooks cannot be asked by a dry run, which tells nothing of what they say to a write. */
+export const isNoDryRun = ({ message }: ApiError): boolean => message.includes('does not support dry run');
+
+/**
+ * How a person gets past an obstacle. The API server asks neither webhooks nor policies about their own configurations.
+ *
+ * @param configuration of a webhook, where it is known: `validatingwebhookconfiguration NAME`
+ */
+export function wayPast({ kind, name, binding }: Obstacle, configuration?: string): string {
+  const target =
+    configuration ??
+    (kind === 'webhook'
+      ? 'validatingwebhookconfiguration or mutatingwebhookconfiguration NAME'
+      : binding === undefined
+        ? `validatingadmissionpolicy ${name}`
+        : `validatingadmissionpolicybinding ${binding}`);
+  const how = kind === 'webhook' ? 'mend' : 'change';
+  return `${how} ${kind} ${name} of the hosted cluster, or delete it there, which no webhook and no policy can refuse: kubectl delete ${target}`;
 }
 
 function explainHostedError(error: ConnectionError | ApiError, doing: string): UserError {
@@ -149,13 +186,9 @@ function explainHostedError(error: ConnectionError | ApiError, doing: string): U
     why: `the hosted cluster's API server answered ${error.status} ${error.reason || 'without a reason'}: ${error.message}`,
     cause: error,
   };
-  const webhook = webhookOf(error);
-  if (webhook !== undefined)
-    return new UserError({
-      ...said,
-      fix: words`mend webhook ${webhook} of the hosted cluster, or delete the configuration that has it, about which no webhook is asked (kubectl get validatingwebhookconfigurations,mutatingwebhookconfigurations); then ${again}`,
-      anchor: 'hosted-refused',
-    });
+  const obstacle = obstacleOf(error);
+  if (obstacle)
+    return new UserError({ ...said, fix: words`${wayPast(obstacle)}; then ${again}`, anchor: 'hosted-refused' });
   if (error.status === 429 || error.status >= 500)
     return new UserError({
       ...said,
@@ -164,7 +197,7 @@ function explainHostedError(error: ConnectionError | ApiError, doing: string): U
     });
   return new UserError({
     ...said,
-    fix: words`if a webhook or policy there forbids it, allow it and ${again}; of a plane with a sealed CA, give ${option('sealFile')}: without it k8sk8s is what the ClusterRoleBinding k8sk8s:cluster-admins allows, and deploy puts that back`,
+    fix: words`if a quota or an authorizer of the hosted cluster forbids it, allow it and ${again}; of a plane with a sealed CA, give ${option('sealFile')}: without it k8sk8s is what the ClusterRoleBinding k8sk8s:cluster-admins allows, and deploy puts that back`,
     anchor: 'hosted-refused',
   });
 }

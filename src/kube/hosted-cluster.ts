@@ -2,6 +2,7 @@ import { type ApplyOptions, Cluster, fieldManager, type Kind, type ListOptions }
 import { ApiError, isNotFound } from './errors.ts';
 import type { KubeList, KubeObject } from './objects.ts';
 import { pathOf, resourceOf } from './resources.ts';
+import { applyPatch } from './transport.ts';
 
 /** The cluster that k8sk8s made: every object says itself where it lives. */
 export class HostedCluster extends Cluster {
@@ -22,6 +23,21 @@ export class HostedCluster extends Cluster {
   async tryCreate(object: KubeObject): Promise<void> {
     const path = pathOf(resourceOf(object), object.metadata.namespace);
     await this.transport.request({ method: 'POST', path, query: { dryRun: 'All' }, body: object, retries: 0 });
+  }
+
+  /** The same of an apply: it takes what is there already, and asks every webhook and policy about it. */
+  async tryApply(object: KubeObject): Promise<void> {
+    const path = pathOf(resourceOf(object), object.metadata.namespace, object.metadata.name);
+    const query = { fieldManager, force: true, dryRun: 'All' };
+    await this.transport.request({
+      method: 'PATCH',
+      path,
+      query,
+      body: object,
+      contentType: applyPatch,
+      // A webhook's pods may be on their way back; nobody waits longer for what is only asked.
+      retries: 2,
+    });
   }
 
   apply<T extends KubeObject>(object: T, options: ApplyOptions = {}): Promise<T> {

@@ -1,6 +1,6 @@
 import { afterEach, expect, test } from 'vitest';
+import { admissionFix } from '../../src/hosted/admission.ts';
 import { whatIsInTheWay } from '../../src/hosted/usable.ts';
-import { webhookFix } from '../../src/hosted/webhook.ts';
 import { connectHosted } from '../../src/kube/connect.ts';
 import { ApiError } from '../../src/kube/errors.ts';
 import type { KubeObject } from '../../src/kube/objects.ts';
@@ -64,7 +64,7 @@ test('a webhook that cannot be called is named, with the configuration that has 
     .toMatchObject({ anchor: 'not-usable', fix: expect.stringContaining(everything.metadata.name) });
 });
 
-test('a refusal of no webhook has no webhook to mend', async () => {
+test('a refusal of no webhook and no policy has nothing of the kind to mend', async () => {
   const error = new ApiError({ status: 403, reason: 'Forbidden', message: 'exceeded quota: small' });
-  expect(await webhookFix(await connectAsHosted(), error)).toBeUndefined();
+  expect(await admissionFix(await connectAsHosted(), error)).toBeUndefined();
 });

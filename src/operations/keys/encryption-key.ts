@@ -1,7 +1,9 @@
 import pLimit from 'p-limit';
 import { UserError } from '../../base/errors.ts';
 import { command, words } from '../../base/words.ts';
+import { admissionFix } from '../../hosted/admission.ts';
 import { ApiError } from '../../kube/errors.ts';
+import type { HostedCluster } from '../../kube/hosted-cluster.ts';
 import type { InfraCluster } from '../../kube/infra-cluster.ts';
 import type { Workload } from '../../kube/objects.ts';
 import { openPlane, type Plane } from '../../live/open.ts';
@@ -141,18 +143,18 @@ async function rewriteAll(plane: Plane, { reporter, signal }: Work): Promise<num
   try {
     return await reporter.during('Writing all Secrets anew', rewrite, (count) => `Secrets written anew: ${count}`);
   } catch (error) {
-    throw error instanceof ApiError ? notRewritten(error) : error;
+    throw error instanceof ApiError ? await notRewritten(hosted, error) : error;
   } finally {
     await hosted.close();
   }
 }
 
 /** A webhook or policy of the hosted cluster may stand in the way; the old key stays until it does not. */
-function notRewritten(error: ApiError): UserError {
+async function notRewritten(hosted: HostedCluster, error: ApiError): Promise<UserError> {
   return new UserError({
     what: 'not all Secrets of the hosted cluster could be written anew, so the old key is still needed',
     why: `its API server answered ${error.status} ${error.reason}: ${error.message}`,
-    fix: words`if a webhook or policy forbids it, allow it; then run ${command('encrypt rotate')} again, it goes on from here`,
+    fix: words`${(await admissionFix(hosted, error)) ?? 'allow it there'}; then run ${command('encrypt rotate')} again, it goes on from here`,
     anchor: 'secrets-not-rewritten',
     cause: error,
   });

@@ -1,11 +1,13 @@
 import { UserError } from '../../base/errors.ts';
 import type { ClusterSpec } from '../../config/schema.ts';
 import { buildAddons } from '../../hosted/addons.ts';
+import { refuseUnadmitted } from '../../hosted/admission.ts';
 import { applyAddons } from '../../hosted/apply.ts';
 import { hostedPullSecret } from '../../hosted/pull-secret.ts';
 import type { KubeObject, Workload } from '../../kube/objects.ts';
 import { nothingApplied } from '../../live/apply.ts';
 import { waitFor } from '../../ui/wait-for.ts';
+import { mark } from './mark.ts';
 import type { UpgradeState } from './state.ts';
 
 /**
@@ -16,11 +18,29 @@ import type { UpgradeState } from './state.ts';
  */
 export async function replaceAddons(state: UpgradeState, spec: ClusterSpec, readyWorkers: number): Promise<void> {
   const { hosted, plane } = state;
-  const addons = buildAddons(spec, plane.addresses, plane.bundle.authorities);
+  const addons = await addonsOf(state, spec);
+  const onWorkers = addons.filter(({ kind }) => kind === 'DaemonSet');
+  const before = await Promise.all(onWorkers.map((addon) => readyPods(state, addon)));
+  await applyAddons(hosted, addons, nothingApplied(), plane.held);
+  for (const [index, addon] of onWorkers.entries())
+    await untilReplaced(state, addon, Math.min(readyWorkers, before[index] ?? readyWorkers));
+}
+
+/** Before anything is replaced: the rules of the hosted cluster's users would let the upgrade pass. @throws UserError */
+export async function refuseRefusedAddons(state: UpgradeState): Promise<void> {
+  const { hosted, plane, target } = state;
+  await refuseUnadmitted(hosted, [mark, ...(await addonsOf(state, target))], plane.held.signal);
+}
+
+async function addonsOf({ plane }: Pick<UpgradeState, 'plane'>, spec: ClusterSpec): Promise<KubeObject[]> {
   const secret = await hostedPullSecret(plane.held.cluster, spec);
-  await applyAddons(hosted, [...secret, ...addons], nothingApplied(), plane.held);
-  for (const addon of addons.filter(({ kind }) => kind === 'DaemonSet'))
-    await untilReplaced(state, addon, readyWorkers);
+  return [...secret, ...buildAddons(spec, plane.addresses, plane.bundle.authorities)];
+}
+
+/** A Node that says it is Ready and runs no pods is not waited for. @returns undefined where the addon is new */
+async function readyPods({ hosted }: UpgradeState, addon: KubeObject): Promise<number | undefined> {
+  const now = await hosted.get<Workload>(addon, addon.metadata.name, addon.metadata.namespace);
+  return now && (now.status?.numberReady ?? 0);
 }
 
 async function untilReplaced({ hosted, plane }: UpgradeState, addon: KubeObject, readyWorkers: number): Promise<void> {

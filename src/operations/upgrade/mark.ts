@@ -3,7 +3,11 @@ import type { ConfigMap } from '../../kube/objects.ts';
 import type { UpgradeState } from './state.ts';
 
 /** The object of the hosted cluster that is written before an upgrade and has to be there after it, or after the way back. */
-const mark = { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'k8sk8s-upgrade', namespace: 'kube-system' } };
+export const mark = {
+  apiVersion: 'v1',
+  kind: 'ConfigMap',
+  metadata: { name: 'k8sk8s-upgrade', namespace: 'kube-system' },
+};
 const { name, namespace } = mark.metadata;
 
 type Marked = Pick<UpgradeState, 'hosted' | 'token'>;

@@ -10,6 +10,7 @@ import { type HeldPlane, withPlane } from '../../live/with-plane.ts';
 import { runPreflight } from '../../preflight/deploy-checks.ts';
 import { runSteps, type Step } from '../../rollout/steps.ts';
 import type { Work } from '../../ui/work.ts';
+import { refuseRefusedAddons } from './addons.ts';
 import { tryNewImages } from './image-trials.ts';
 import { leaveMark, removeMark } from './mark.ts';
 import { planOf, targetOf, type UpgradePlan } from './plan.ts';
@@ -73,6 +74,7 @@ async function upgradeHeld(
     watch: new PodWatch(cluster, plane.record.planeId),
   };
   try {
+    await refuseRefusedAddons(state);
     await tryNewImages(plane, target, plan.replaced);
     if (backup) await backUp(plane, backup);
     await leaveMark(state);

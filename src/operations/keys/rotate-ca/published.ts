@@ -1,5 +1,7 @@
-import { UserError } from '../../../base/errors.ts';
+import { factsOf, UserError } from '../../../base/errors.ts';
 import { again, command, words } from '../../../base/words.ts';
+import { buildAddons } from '../../../hosted/addons.ts';
+import { refuseUnadmitted } from '../../../hosted/admission.ts';
 import type { HostedCluster } from '../../../kube/hosted-cluster.ts';
 import type { ConfigMap } from '../../../kube/objects.ts';
 import { podsOf } from '../../../live/pods.ts';
@@ -16,6 +18,13 @@ const trustMap: ConfigMap = {
 };
 const frontProxyKey = 'requestheader-client-ca-file';
 const clientKey = 'client-ca-file';
+
+/** Before anything is changed: the rules of the hosted cluster's users let new CAs be written there. @throws UserError */
+export async function refuseUnpublishable(rotation: Rotation): Promise<void> {
+  const { spec, addresses, bundle, held } = rotation.plane;
+  const objects = [trustMap, ...buildAddons(spec, addresses, bundle.authorities)];
+  await inHosted(rotation, (hosted) => refuseUnadmitted(hosted, objects, held.signal));
+}
 
 /** Pods and aggregated API servers read from ConfigMaps whom to trust: those have to name the new CAs before they sign. */
 export async function untilPublished(rotation: Rotation): Promise<void> {
@@ -68,13 +77,17 @@ async function trustForAggregated(hosted: HostedCluster): Promise<ConfigMap> {
 }
 
 /** @throws UserError `rotation-stuck` when `until` does not say yes in time */
-async function eventually({ plane }: Rotation, what: string, until: () => Promise<boolean>): Promise<void> {
-  const { reporter, timeout, signal, cluster } = plane.held;
-  const late = (after: string) =>
-    new UserError({
+async function eventually(rotation: Rotation, what: string, until: () => Promise<boolean>): Promise<void> {
+  const { reporter, timeout, signal, cluster } = rotation.plane.held;
+  const late = async (after: string) => {
+    const refusal: unknown = await refuseUnpublishable(rotation).catch((error) => error);
+    const known = refusal instanceof UserError ? refusal : undefined;
+    return new UserError({
       what: `waited in vain ${what}, for ${after}`,
-      fix: words`look at: ${command('status', cluster.namespace)}; then ${again}, it goes on from here`,
+      why: known && factsOf(known),
+      fix: known?.fix ?? words`look at: ${command('status', cluster.namespace)}; then ${again}, it goes on from here`,
       anchor: 'rotation-stuck',
     });
+  };
   await reporter.during(`Waiting ${what}`, () => waitFor({ until, timeout, signal, every: 500, late }));
 }

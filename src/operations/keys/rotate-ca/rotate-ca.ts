@@ -7,6 +7,7 @@ import { authorityStageOf, trusted, unlocked } from '../../../pki/authority.ts';
 import type { AuthorityName } from '../../../pki/table.ts';
 import { runSteps } from '../../../rollout/steps.ts';
 import type { Work } from '../../../ui/work.ts';
+import { refuseUnpublishable } from './published.ts';
 import { authorityOf, isOfEtcd, newSince, type Rotation, type RotationRequest, signsForWorkers } from './rotation.ts';
 import { drops, type RotationStatus, rotatable, statusOf } from './rotation-status.ts';
 import { rotationSteps } from './steps.ts';
@@ -30,7 +31,9 @@ export async function rotateAuthorities(
 
 /** rotateAuthorities of a plane whose lock is held. */
 export async function rotateAuthoritiesOf(plane: HeldPlane, request: RotationRequest): Promise<RotationStatus[]> {
-  await runSteps(rotationSteps, rotationOf(plane, request), plane.held.signal);
+  const rotation = rotationOf(plane, request);
+  await refuseUnpublishable(rotation);
+  await runSteps(rotationSteps, rotation, plane.held.signal);
   return statusOf(await openHeld(plane.held));
 }
 

@@ -1,0 +1,67 @@
+import pLimit from 'p-limit';
+import { UserError } from '../base/errors.ts';
+import { again, shellWord, words } from '../base/words.ts';
+import { ApiError, isNoDryRun, obstacleOf, wayPast } from '../kube/errors.ts';
+import type { HostedCluster } from '../kube/hosted-cluster.ts';
+import { type KubeObject, nameOf } from '../kube/objects.ts';
+
+// The users of a hosted cluster have rules of their own for what is written there, and k8sk8s' writes are judged by them as well.
+
+/** https://kubernetes.io/docs/reference/kubernetes-api/extend-resources/validating-webhook-configuration-v1/ */
+interface WebhookConfiguration extends KubeObject {
+  webhooks?: { name: string }[];
+}
+
+const kinds = ['ValidatingWebhookConfiguration', 'MutatingWebhookConfiguration'];
+
+/**
+ * What to do about a webhook of the hosted cluster that its API server must ask and cannot, or that refuses; or about a policy.
+ *
+ * @returns undefined when `error` speaks of neither
+ */
+export async function admissionFix(hosted: HostedCluster, error: ApiError): Promise<string | undefined> {
+  const obstacle = obstacleOf(error);
+  if (obstacle?.kind !== 'webhook') return obstacle && wayPast(obstacle);
+  const configurations = await Promise.all(
+    kinds.map((kind) =>
+      hosted.list<WebhookConfiguration>({ apiVersion: 'admissionregistration.k8s.io/v1', kind }).catch(() => undefined),
+    ),
+  );
+  const found = configurations
+    .flatMap((list) => list?.items ?? [])
+    .find(({ webhooks }) => webhooks?.some(({ name }) => name === obstacle.name));
+  return wayPast(obstacle, found && `${found.kind.toLowerCase()} ${shellWord(found.metadata.name)}`);
+}
+
+/**
+ * Asks by dry runs whether the rules of the hosted cluster's users let these objects pass, before anything is changed that only makes
+ * sense when they do. What else may be wrong is left to the write itself.
+ *
+ * @throws UserError `child-asset-refused` (kind `refused`)
+ */
+export async function refuseUnadmitted(
+  hosted: HostedCluster,
+  objects: KubeObject[],
+  signal: AbortSignal,
+): Promise<void> {
+  const limit = pLimit(8);
+  await Promise.all(
+    objects.map((object) =>
+      limit(async () => {
+        signal.throwIfAborted();
+        const error: unknown = await hosted.tryApply(object).catch((reason) => reason);
+        if (!(error instanceof ApiError) || isNoDryRun(error)) return;
+        const fix = await admissionFix(hosted, error);
+        if (fix !== undefined)
+          throw new UserError({
+            what: `the hosted cluster would refuse ${nameOf(object)}`,
+            why: `${error.status} ${error.reason}: ${error.message}`,
+            fix: words`${fix}; then ${again}`,
+            anchor: 'child-asset-refused',
+            kind: 'refused',
+            cause: error,
+          });
+      }),
+    ),
+  );
+}
