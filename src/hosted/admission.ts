@@ -1,7 +1,8 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import pLimit from 'p-limit';
 import { UserError } from '../base/errors.ts';
 import { again, shellWord, words } from '../base/words.ts';
-import { ApiError, isNoDryRun, obstacleOf, wayPast } from '../kube/errors.ts';
+import { ApiError, ConnectionError, isNoDryRun, obstacleOf, wayPast } from '../kube/errors.ts';
 import type { HostedCluster } from '../kube/hosted-cluster.ts';
 import { type KubeObject, nameOf } from '../kube/objects.ts';
 
@@ -44,12 +45,15 @@ export async function refuseUnadmitted(
   objects: KubeObject[],
   signal: AbortSignal,
 ): Promise<void> {
-  const limit = pLimit(8);
+  const limit = pLimit(4);
+  let answers = true;
   await Promise.all(
     objects.map((object) =>
       limit(async () => {
         signal.throwIfAborted();
-        const error: unknown = await hosted.tryApply(object).catch((reason) => reason);
+        if (!answers) return;
+        const error = await answerTo(hosted, object, signal);
+        if (error instanceof ConnectionError) answers = false;
         if (!(error instanceof ApiError) || isNoDryRun(error)) return;
         const fix = await admissionFix(hosted, error);
         if (fix !== undefined)
@@ -64,4 +68,13 @@ export async function refuseUnadmitted(
       }),
     ),
   );
+}
+
+/** The error of a dry run. A webhook's pods may be on their way back, so a failure of the server's own is asked for again. */
+async function answerTo(hosted: HostedCluster, object: KubeObject, signal: AbortSignal): Promise<unknown> {
+  for (let left = 2; ; left--) {
+    const error: unknown = await hosted.tryApply(object, signal).catch((reason) => reason);
+    if (!(error instanceof ApiError) || error.status < 500 || left === 0) return error;
+    await sleep(500, undefined, { signal });
+  }
 }

@@ -26,7 +26,7 @@ export class HostedCluster extends Cluster {
   }
 
   /** The same of an apply: it takes what is there already, and asks every webhook and policy about it. */
-  async tryApply(object: KubeObject): Promise<void> {
+  async tryApply(object: KubeObject, signal: AbortSignal): Promise<void> {
     const path = pathOf(resourceOf(object), object.metadata.namespace, object.metadata.name);
     const query = { fieldManager, force: true, dryRun: 'All' };
     await this.transport.request({
@@ -35,8 +35,8 @@ export class HostedCluster extends Cluster {
       query,
       body: object,
       contentType: applyPatch,
-      // A webhook's pods may be on their way back; nobody waits longer for what is only asked.
-      retries: 2,
+      signal,
+      retries: 0,
     });
   }
 
