@@ -25,6 +25,9 @@ const never = new Set(closedRanges);
 /** All that is given out for the Internet (https://www.iana.org/assignments/ipv6-address-space). */
 const globalIpv6: Network = [ipaddr.IPv6.parse('2000::'), 3];
 
+/** For whoever reads the log because something of theirs is refused. */
+const unopened = ", and the plane's allowEgress does not open it";
+
 /** Which addresses outside of the hosted cluster its API server may be led to. */
 export class Judgement {
   readonly #closed: Network[];
@@ -47,9 +50,9 @@ export class Judgement {
     const range = parsed.range();
     if (never.has(range)) return range;
     if (this.#open.some((opening) => opens(opening, parsed, asked, port))) return undefined;
-    if (this.#closed.some((network) => inside(network, parsed))) return 'a network of the infra cluster';
-    if (range !== 'unicast') return range;
-    return parsed.kind() === 'ipv6' && !inside(globalIpv6, parsed) ? 'not given out' : undefined;
+    if (this.#closed.some((network) => inside(network, parsed))) return `a network of the infra cluster${unopened}`;
+    if (range !== 'unicast') return `${range}${unopened}`;
+    return parsed.kind() === 'ipv6' && !inside(globalIpv6, parsed) ? `not given out${unopened}` : undefined;
   }
 }
 
