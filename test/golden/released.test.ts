@@ -74,7 +74,6 @@ const replaced: Record<string, Record<string, string[]>> = {
       'arguments (authorization-mode, endpoint-reconciler-type, authorization-config, shutdown-delay-duration)',
       'volumeMounts (/etc/resolv.conf)',
       'resources',
-      'resources',
       'image of kube-apiserver-egress (node:24-slim)',
       'command of kube-apiserver-egress',
       'arguments of kube-apiserver-egress (socket, cluster, controlplane, pod, advertise-address, advertise-port, openings, closed)',
