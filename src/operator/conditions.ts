@@ -87,6 +87,11 @@ export function isUndone(error: unknown): boolean {
   return error instanceof UserError && undone.includes(error.anchor);
 }
 
+/** Whether nothing was changed, and the same would be said again before the spec, or a consent, is another. */
+export function isRefused(error: unknown): boolean {
+  return error instanceof UserError && (['change-refused', 'bad-values'].includes(error.anchor) || asksConsent(error));
+}
+
 /** Whether an error is a question: what the command line asks --yes for. */
 function asksConsent({ kind, fix }: UserError): boolean {
   return kind === 'refused' && hasParts(fix) && fix.some((part) => typeof part === 'object' && isYes(part));

@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import { fieldManager } from '../kube/cluster.ts';
 import type { InfraCluster } from '../kube/infra-cluster.ts';
 import type { KubeObject, Pod } from '../kube/objects.ts';
@@ -23,6 +24,8 @@ export class PlaneWatch {
   /** @param cluster closed with the watch @param onDrift called with what was noticed: `Service apiserver was changed by kubectl` */
   constructor(cluster: InfraCluster, planeId: string, onDrift: (what: string) => void) {
     this.#cluster = cluster;
+    // Each watch listens to it, and so does each of its requests.
+    setMaxListeners(0, this.#ended.signal);
     const labelSelector = planeSelector(planeId);
     for (const kind of planeKinds) {
       const seen = new Map<string | undefined, string[]>();

@@ -1,11 +1,11 @@
-import { UserError } from '../base/errors.ts';
+import { messageOf, UserError } from '../base/errors.ts';
 import { command, words } from '../base/words.ts';
 import { connectInfra } from '../kube/connect.ts';
 import type { Connection } from '../kube/connection.ts';
 import { explainCallError } from '../kube/errors.ts';
 import type { InfraCluster } from '../kube/infra-cluster.ts';
 import { openPlane } from '../live/open.ts';
-import { readRecord } from '../live/record.ts';
+import { readRecord, requireRecord } from '../live/record.ts';
 import { deploy } from '../operations/deploy/deploy.ts';
 import { sleepPlane, wakePlane } from '../operations/sleep.ts';
 import { removedApiProblems } from '../operations/upgrade/plan.ts';
@@ -22,6 +22,7 @@ import {
   factsOfSuccess,
   factsOfUndone,
   factsOfWaitingAsleep,
+  isRefused,
   isUndone,
 } from './conditions.ts';
 import { accountOf } from './names.ts';
@@ -68,7 +69,7 @@ export function asPlaneAccount(
   });
 }
 
-/** How a look ended. `refused`: a pod beside the plane could not run what is asked for, and would not a second later. */
+/** How a look ended. `refused`: nothing was changed, and nothing would be a second later, before somebody asks for something else. */
 type Outcome = 'done' | 'failed' | 'refused';
 
 /**
@@ -87,12 +88,39 @@ export async function reconcile(object: HostedControlPlane, around: Surrounding)
     if (around.signal.aborted) return 'failed';
     const told = explainCallError(error, `work in namespace "${cluster.namespace}"`);
     if (!(told instanceof UserError)) around.reporter.warn(String((told as Error).stack ?? told));
-    const undone = isUndone(told) && { undoneGeneration: object.metadata.generation };
-    await around.tell(factsOfFailure(told, object, await answers(cluster)), undone || {});
-    return told instanceof UserError && told.anchor === 'change-refused' ? 'refused' : 'failed';
+    const tell = async () => around.tell(factsOfFailure(told, object, await answers(cluster)), undoneBy(told, object));
+    await tell();
+    // What is refused of the spec keeps nobody from putting back what others have changed.
+    if (told instanceof UserError && (told.kind !== 'failed' || isRefused(told)) && (await healed(cluster, around)))
+      await tell();
+    return isRefused(told) ? 'refused' : 'failed';
   } finally {
     await cluster.close();
   }
+}
+
+function undoneBy(error: unknown, { metadata }: HostedControlPlane): Partial<Status> {
+  return isUndone(error) ? { undoneGeneration: metadata.generation } : {};
+}
+
+/** Makes the plane what it was made as last, where it was. @returns whether it is that now */
+async function healed(cluster: InfraCluster, around: Surrounding): Promise<boolean> {
+  try {
+    const recorded = await readRecord(cluster);
+    if (recorded?.phase !== 'available' || recorded.asleep) return false;
+    await deployAsRecorded(cluster, around);
+    return true;
+  } catch (error) {
+    around.signal.throwIfAborted();
+    around.reporter.warn(messageOf(error));
+    return false;
+  }
+}
+
+/** @throws as deploy */
+async function deployAsRecorded(cluster: InfraCluster, work: Work): Promise<void> {
+  const recorded = await requireRecord(cluster);
+  await deploy(cluster, { ...work, choose: (now = recorded) => specRecorded(now), allowDataLoss: false });
 }
 
 async function bringAbout(object: HostedControlPlane, cluster: InfraCluster, around: Surrounding): Promise<void> {
@@ -158,11 +186,7 @@ function wasUndone({ metadata, status }: HostedControlPlane, { phase, asleep }: 
 
 /** Drift is healed by what worked last. */
 async function keepAsBefore(object: HostedControlPlane, cluster: InfraCluster, around: Surrounding): Promise<void> {
-  await deploy(cluster, {
-    ...around,
-    choose: (record) => (record ? specRecorded(record) : specOf(object, record)),
-    allowDataLoss: false,
-  });
+  await deployAsRecorded(cluster, around);
   const { record } = await openPlane(cluster);
   await setOwner(cluster, record.planeId);
   await around.tell(factsOfUndone(object));
