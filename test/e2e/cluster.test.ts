@@ -3,15 +3,10 @@ import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'no
 import path from 'node:path';
 import { load } from 'js-yaml';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { ensureDaemon, inside } from '../../src/sandbox/machine.ts';
-import {
-  firstInfra,
-  type MachineState,
-  machineFolder,
-  requireState,
-  type SandboxState,
-} from '../../src/sandbox/state.ts';
+import { inside } from '../../src/sandbox/machine.ts';
+import { type MachineState, machineFolder, requireState } from '../../src/sandbox/state.ts';
 import { refused } from '../refused.ts';
+import { resolveAsUbuntu, servingNames } from './machines.ts';
 import {
   changedNothing,
   eventually,
@@ -126,7 +121,7 @@ describe('workers', () => {
   beforeAll(async () => {
     const state = requireState(home.sandbox);
     [resolved, addressed] = state.machines.filter(({ role, claimedBy }) => role === 'worker' && !claimedBy);
-    await likeUbuntu(state, resolved!);
+    await resolveAsUbuntu(state, resolved!);
     second = `${state.network}.${Number(addressed!.address.split('.')[3]) + 100}`;
     await inside(addressed!, ['ip', 'address', 'replace', `${second}/24`, 'dev', 'eth0']);
     mkdirSync(etc(addressed!, ''), { recursive: true });
@@ -156,8 +151,7 @@ describe('workers', () => {
     const asked = `{.status.addresses[?(@.type=="InternalIP")].address} {.metadata.annotations.${annotation}}`;
     await eventually(60, async () => {
       expect(await home.ask('get', 'node', addressed!.name, '-o', `jsonpath=${asked}`)).toBe(`${second} ${second}`);
-      const names = await inside(addressed!, ['sh', '-c', subjectAltNames]);
-      expect(names).toContain(`IP Address:${second}`);
+      expect(await servingNames(addressed!)).toContain(`IP Address:${second}`);
     });
   });
 
@@ -385,17 +379,6 @@ describe('destroy', () => {
     changedNothing(await home.k8sk8s('destroy', '--yes'));
   });
 });
-
-const subjectAltNames = 'openssl x509 -noout -ext subjectAltName -in /var/lib/kubelet/pki/kubelet-server-current.pem';
-
-/** Programs of the machine ask a resolver on 127.0.0.53, which forwards to the one that is named elsewhere. */
-async function likeUbuntu(state: SandboxState, machine: MachineState): Promise<void> {
-  const { address } = firstInfra(state);
-  const script = `mkdir -p /run/systemd/resolve && echo nameserver ${address} >/run/systemd/resolve/resolv.conf`;
-  await inside(machine, ['sh', '-c', `${script} && echo nameserver 127.0.0.53 >/etc/resolv.conf`]);
-  const stub = ['socat', 'UDP4-RECVFROM:53,bind=127.0.0.53,fork', `UDP4-SENDTO:${address}:53`];
-  ensureDaemon(state, machine, 'stub-resolver', stub);
-}
 
 const web = `
 apiVersion: apps/v1

@@ -2,16 +2,18 @@ import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { inside } from '../../src/sandbox/machine.ts';
-import { firstInfra, machineFolder, requireState } from '../../src/sandbox/state.ts';
+import { machineFolder, requireState } from '../../src/sandbox/state.ts';
 import { refused } from '../refused.ts';
+import { nameServer, resolveAsUbuntu, servingNames } from './machines.ts';
+import { stopKubelet } from './worker-visit.ts';
 import { eventually, Namespace, sandboxCommand, succeeded } from './world.ts';
 
-// A machine that cannot be a worker, and one that becomes bad after it has joined. Runs with `npm run test:all`; the tests
+// A machine that cannot be a worker yet, becomes one, is given another address and another HOST, and then a bad resolver. Runs with `npm run test:all`; the tests
 // follow each other.
 
-const host = 'workers.e2e.test';
+const [host, next] = ['workers.e2e.test', 'workers-moved.e2e.test'] as const;
 
-describe.runIf(process.env.K8SK8S_TEST === 'all')('a worker whose resolver is on a loopback address', () => {
+describe.runIf(process.env.K8SK8S_TEST === 'all')('a worker', () => {
   let home: Namespace;
   const worker = () => {
     const state = requireState(home.sandbox);
@@ -19,8 +21,10 @@ describe.runIf(process.env.K8SK8S_TEST === 'all')('a worker whose resolver is on
     const machine =
       machines.find(({ claimedBy }) => claimedBy === home.name) ??
       machines.find(({ role, claimedBy }) => role === 'worker' && !claimedBy)!;
-    return { state, machine, resolvConf: path.join(machineFolder(state, machine), 'resolv.conf') };
+    return { state, machine };
   };
+
+  const join = () => sandboxCommand(['join', '-n', home.name, '--workers', '1'], home);
 
   beforeAll(async () => {
     home = await Namespace.open('workers');
@@ -32,23 +36,40 @@ describe.runIf(process.env.K8SK8S_TEST === 'all')('a worker whose resolver is on
     await home.k8sk8s('destroy', '--yes');
   });
 
-  test('does not join, and all that is in the way is said at once', async () => {
-    const { machine, resolvConf } = worker();
-    writeFileSync(resolvConf, 'nameserver 127.0.0.53\n');
+  test('does not join with its resolver on a loopback address, and all that is in the way is said at once', async () => {
+    const { state, machine } = worker();
+    nameServer(state, machine, '127.0.0.53');
     await inside(machine, ['sysctl', '-qw', 'net.ipv4.ip_forward=0']);
-    expect(await sandboxCommand(['join', '-n', home.name, '--workers', '1'], home)).toEqual(
-      refused('worker-check', 'FAIL  resolver', 'FAIL  forwarding', 'FAIL  host'),
-    );
+    expect(await join()).toEqual(refused('worker-check', 'FAIL  resolver', 'FAIL  forwarding', 'FAIL  host'));
     await inside(machine, ['sysctl', '-qw', 'net.ipv4.ip_forward=1']);
   });
 
-  test('makes CoreDNS forward to itself, and status says so', async () => {
-    const { state, resolvConf } = worker();
-    writeFileSync(resolvConf, `nameserver ${firstInfra(state).address}\n`);
-    succeeded(await sandboxCommand(['join', '-n', home.name, '--workers', '1'], home));
+  test('gets another address and another HOST by the same files, and no new token', async () => {
+    const { state, machine } = worker();
+    await resolveAsUbuntu(state, machine);
+    succeeded(await join());
     await home.rolledOut('kube-dns', 120, 'kube-system');
-    expect((await home.k8sk8s('status')).code).toBe(0);
-    writeFileSync(resolvConf, 'nameserver 127.0.0.53\n');
+    succeeded(await sandboxCommand(['host', next], home));
+    succeeded(await home.k8sk8s('deploy', '-h', next, '--yes'));
+    expect(await home.k8sk8s('host', 'drop', host)).toEqual(refused('host-still-dialled', machine.name));
+
+    const second = `${state.network}.210`;
+    await inside(machine, ['ip', 'address', 'replace', `${second}/24`, 'dev', 'eth0']);
+    writeFileSync(path.join(machineFolder(state, machine), 'root/etc/kubernetes/worker.env'), `NODE_IP=${second}\n`);
+    await stopKubelet(home);
+    succeeded(await join());
+    // The approver lets the kubelet have a certificate for the address once its Node has it.
+    await eventually(60, async () => {
+      expect(await servingNames(machine)).toContain(`IP Address:${second}`);
+      expect(await home.ask('get', 'nodes', '-o', 'jsonpath={.items[0].status.addresses[0].address}')).toBe(second);
+      succeeded(await home.k8sk8s('host', 'drop', host));
+    });
+  });
+
+  test('with such a resolver makes CoreDNS forward to itself, and status says so', async () => {
+    const { machine } = worker();
+    await eventually(60, async () => expect((await home.k8sk8s('status')).code).toBe(0));
+    await inside(machine, ['cp', '/etc/resolv.conf', '/run/systemd/resolve/resolv.conf']);
     await home.ask('-n', 'kube-system', 'delete', 'pod', '-l', 'k8s-app=kube-dns');
     await eventually(120, async () => {
       const status = await home.k8sk8s('status');
