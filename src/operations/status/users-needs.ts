@@ -1,3 +1,4 @@
+import { workerFolder } from '../../access/worker-script.ts';
 import { type Finding, someOf } from '../../base/errors.ts';
 import { command, shellWord, words } from '../../base/words.ts';
 import { field } from '../../config/flags.ts';
@@ -111,7 +112,7 @@ function addressProblems(nodes: Node[]): Finding[] {
     ([address, names]) => ({
       what: `workers ${few([...names])} have one address, ${address}`,
       why: 'traffic for one of them reaches the other, and neither gets a serving certificate for that address',
-      fix: 'give each kubelet its own address with --node-ip, and delete the Node of a machine that is gone',
+      fix: `give each worker its own address (NODE_IP=ADDRESS sh ${workerFolder}/worker.sh configure, and restart the kubelet), and delete the Node of a machine that is gone`,
       anchor: 'worker-address-twice',
       severity: 'fatal',
     }),
@@ -171,7 +172,7 @@ function dnsProblems({ slices, pods, nodes, lastWords = '' }: Needs, namespace: 
             ? 'deployment kube-system/kube-dns has no pod'
             : 'no pod of deployment kube-system/kube-dns is ready',
       fix: loops
-        ? 'set resolvConf in the KubeletConfiguration of the workers (with systemd-resolved: /run/systemd/resolve/resolv.conf), restart the kubelets, and delete the pod'
+        ? `on that worker: sh ${workerFolder}/worker.sh configure, which finds the resolvConf that pods need; restart the kubelet, and delete the pod`
         : problem?.kind === 'image-pull'
           ? words`mend the registry or the image: ${command('deploy', namespace, field('corednsImage', 'IMAGE'))}`
           : words`look at it: kubectl -n kube-system describe pods -l k8s-app=kube-dns, in the hosted cluster; ${command('deploy', namespace)} puts back what was changed or deleted`,
