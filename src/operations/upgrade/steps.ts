@@ -106,8 +106,9 @@ async function rollOut({ plane, watch }: UpgradeState, workloads: KubeObject[]):
   const { planeId } = plane.record;
   watch.expect(workloads);
   const existing = await Existing.read(cluster);
-  const startFiles = renderPlane(plane).secrets.filter(isStartFiles);
-  await applyAll(cluster, planeId, startFiles, existing, nothingApplied(), reporter);
+  // A plane of an earlier k8sk8s may lack one that the new pods mount.
+  const needed = renderPlane(plane).secrets.filter((secret) => isStartFiles(secret) || !existing.find(secret));
+  await applyAll(cluster, planeId, needed, existing, nothingApplied(), reporter);
   const now = await applyAll(cluster, planeId, workloads, existing, nothingApplied(), reporter);
   watch.applied(now, (object) => existing.find(object));
   await waitReplaced(cluster, planeId, now as Workload[], workloads, watch, plane.held);
