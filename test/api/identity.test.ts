@@ -197,6 +197,26 @@ describe('a token that is refused', () => {
     expect(await whoIs(made())).toBeUndefined();
   });
 
+  test('with groups at a place that was not opened', async () => {
+    const seen: string[] = [];
+    const elsewhere = await startProvider(
+      options({
+        instead: (url) => {
+          seen.push(url);
+          return { status: 200 };
+        },
+      }),
+    );
+    const distributed = {
+      _claim_names: { groups: 'there' },
+      _claim_sources: { there: { endpoint: `${elsewhere.issuer}/groups`, access_token: 'x' } },
+    };
+    expect(await whoIs(token(signing, { iss: first.issuer, ...distributed }))).toBeUndefined();
+    expect(gate.log()).toContain(`${box}:${elsewhere.port}: ${box} is closed`);
+    expect(seen).toEqual([]);
+    await elsewhere.stop();
+  });
+
   test('of an issuer that was not named', async () => {
     expect(await whoIs(await second.login('alice'))).toBeUndefined();
   });
