@@ -30,6 +30,8 @@ export const order = [
   'sleep',
   'lifetime',
   'class',
+  'operator',
+  'operator-deletion',
   'seal',
   'rotate-ca',
   'rotate-exposed',
