@@ -101,12 +101,24 @@ async function run(options: RunOptions): Promise<void> {
     namespace: options.namespace ?? process.env.POD_NAMESPACE ?? operatorNamespace,
     identity: `operator ${thisProcess().name}`,
     hostedBy: options.hostedBy ?? (process.env.POD_NAMESPACE === undefined ? 'address' : 'service'),
-    workers: Number(options.workers),
+    workers: wholeNumber(options.workers, '--workers', 100),
     timeout: parseDuration(options.timeout, '--timeout'),
     every: parseDuration(options.every, '--every'),
-    port: options.port === undefined ? undefined : Number(options.port),
+    port: options.port === undefined ? undefined : wholeNumber(options.port, '--port', 65_535),
     signal: interruption(),
     log: (entry) => process.stdout.write(`${JSON.stringify({ time: new Date().toISOString(), ...entry })}\n`),
+  });
+}
+
+/** @throws UserError `bad-values` */
+function wholeNumber(text: string, option: string, most: number): number {
+  const value = Number(text);
+  if (Number.isInteger(value) && value >= 1 && value <= most) return value;
+  throw new UserError({
+    what: `${option} "${text}" is not a number from 1 to ${most}`,
+    fix: 'correct it',
+    anchor: 'bad-values',
+    kind: 'usage',
   });
 }
 

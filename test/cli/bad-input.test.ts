@@ -81,6 +81,10 @@ const usage = (cases: [what: string, args: string[], names: string[]][]): Case[]
   cases.map(([what, args, names]) => [what, args, undefined, names]);
 
 const cases: Record<string, Case[]> = {
+  'the operator': values([
+    ['without a worker', ['operator', 'run', '--workers', '0'], ['--workers "0"']],
+    ['on a port by name', ['operator', 'run', '--port', 'http'], ['--port "http"', '65535']],
+  ]),
   hosts: values([
     ['a URL', host('https://k.example.com/x'), ['--host "https://k.example.com/x"', ' k.example.com\n']],
     ['a space', host('k example.com'), ['--host "k example.com"']],
