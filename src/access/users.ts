@@ -46,7 +46,7 @@ export interface Remaining {
   bindings: string[];
 }
 
-interface RoleBinding extends KubeObject {
+export interface RoleBinding extends KubeObject {
   roleRef: { apiGroup: string; kind: string; name: string };
   subjects?: { kind: string; name: string; apiGroup?: string }[];
 }
@@ -60,7 +60,7 @@ interface SigningRequest extends KubeObject {
 }
 
 const rbac = 'rbac.authorization.k8s.io';
-const bindingKinds: Kind[] = [
+export const bindingKinds: Kind[] = [
   { apiVersion: `${rbac}/v1`, kind: 'ClusterRoleBinding' },
   { apiVersion: `${rbac}/v1`, kind: 'RoleBinding' },
 ];
@@ -89,11 +89,12 @@ export async function createUser(cluster: HostedCluster, request: UserRequest): 
     request,
     await createRequest({ commonName: name, organizations: groups }, keyType),
   );
-  if (grant) await cluster.apply(bindingOf(name, grant));
+  if (grant) await cluster.apply(bindingOf({ kind: 'User', name }, grant, labels(name)));
   return { ...credential, until: inspect(credential.certificate).notAfter };
 }
 
-async function checkGrant(cluster: HostedCluster, { role, kind, namespace }: Grant): Promise<void> {
+/** @throws UserError `no-role` */
+export async function checkGrant(cluster: HostedCluster, { role, kind, namespace }: Grant): Promise<void> {
   if (namespace !== undefined && !(await cluster.get({ apiVersion: 'v1', kind: 'Namespace' }, namespace)))
     throw new UserError({
       what: `the hosted cluster has no namespace "${namespace}"`,
@@ -190,11 +191,7 @@ export async function listUsers(cluster: HostedCluster): Promise<User[]> {
       revoked: data.revoked === 'true',
       grants: all
         .filter((binding) => binding.metadata.labels?.[userLabel] === metadata.labels?.[userLabel])
-        .map(({ roleRef, metadata: { namespace } }) => ({
-          role: roleRef.name,
-          kind: roleRef.kind as Grant['kind'],
-          ...(namespace && { namespace }),
-        })),
+        .map(grantOf),
     }))
     .sort((a, b) => a.name.localeCompare(b.name));
 }
@@ -253,19 +250,29 @@ function recordOf(name: string, groups: string[], until: Date, revoked: boolean)
   };
 }
 
-function bindingOf(name: string, { role, kind, namespace }: Grant): RoleBinding {
+/** What makes a grant hold. @param subject whose it is */
+export function bindingOf(
+  subject: { kind: 'User' | 'Group'; name: string },
+  { role, kind, namespace }: Grant,
+  labels: Record<string, string>,
+): RoleBinding {
   return {
     apiVersion: `${rbac}/v1`,
     kind: namespace === undefined ? 'ClusterRoleBinding' : 'RoleBinding',
     metadata: {
       // The role of a binding cannot be changed, so each role has a binding of its own.
-      name: `k8sk8s:user:${keyOf(name)}:${kind === 'Role' ? 'role:' : ''}${role}`,
+      name: `k8sk8s:${subject.kind.toLowerCase()}:${keyOf(subject.name)}:${kind === 'Role' ? 'role:' : ''}${role}`,
       ...(namespace !== undefined && { namespace }),
-      labels: labels(name),
+      labels,
     },
     roleRef: { apiGroup: rbac, kind, name: role },
-    subjects: [{ apiGroup: rbac, kind: 'User', name }],
+    subjects: [{ apiGroup: rbac, ...subject }],
   };
+}
+
+/** What the binding of a grant says. Pure. */
+export function grantOf({ roleRef, metadata: { namespace } }: RoleBinding): Grant {
+  return { role: roleRef.name, kind: roleRef.kind as Grant['kind'], ...(namespace && { namespace }) };
 }
 
 function labels(name: string): Record<string, string> {
@@ -277,7 +284,7 @@ function recordName(name: string): string {
 }
 
 /** A user's name in the form that object names and labels allow; different names give different results. */
-function keyOf(name: string): string {
+export function keyOf(name: string): string {
   const readable =
     name
       .toLowerCase()

@@ -119,6 +119,7 @@ export const anchors = [
   'no-certificate',
   'certificate-not-shown',
   'no-role',
+  'no-issuer',
   'no-user',
   'not-signed',
   'old-key-needed',

@@ -2,6 +2,7 @@ import { homedir } from 'node:os';
 import path from 'node:path';
 import { type Command, Option } from 'commander';
 import { filePaths } from '../access/files.ts';
+import { issuerOf, loginKubeconfig } from '../access/outside.ts';
 import { mergeIntoFile, refuseForeignFile, writeFileAtomically } from '../kubeconfig/write.ts';
 import { openPlane } from '../live/open.ts';
 import { trusted } from '../pki/authority.ts';
@@ -19,6 +20,7 @@ interface KubeconfigOptions extends ConnectionOptions {
   merge?: string | true;
   force?: boolean;
   output?: string;
+  oidc?: string | true;
 }
 
 export function configure(command: Command): void {
@@ -27,6 +29,10 @@ export function configure(command: Command): void {
     .option(
       '--merge [FILE]',
       'merge it into FILE instead (default: the first of KUBECONFIG, or ~/.kube/config), keeping everything else there',
+    )
+    .option(
+      '--oidc [ISSUER]',
+      'write kubeconfig-oidc, a kubeconfig without a credential for people of an outside issuer: kubectl logs in with kubelogin (kubectl oidc-login)',
     )
     .option('--force', 'overwrite entries and files of another cluster')
     .addOption(new Option('--output <->', 'print the kubeconfig instead, with -').choices(['-']));
@@ -38,7 +44,13 @@ async function run(options: KubeconfigOptions): Promise<void> {
   await withInfra(options, async (cluster) => {
     const { bundle, spec, addresses } = await openPlane(cluster);
     const authority = trusted(bundle.authorities.ca!);
-    const content = adminKubeconfig(bundle, { spec, publicServer: addresses.publicServer });
+    const content = options.oidc
+      ? loginKubeconfig(issuerOf(spec, options.oidc === true ? undefined : options.oidc), {
+          host: spec.host,
+          server: addresses.publicServer,
+          authority,
+        })
+      : adminKubeconfig(bundle, { spec, publicServer: addresses.publicServer });
     if (options.output === '-') {
       process.stdout.write(content);
     } else if (options.merge) {
@@ -49,7 +61,7 @@ async function run(options: KubeconfigOptions): Promise<void> {
     } else {
       const paths = filePaths(options.dir);
       for (const [file, text] of [
-        [paths.kubeconfig, content],
+        [options.oidc ? `${paths.kubeconfig}-oidc` : paths.kubeconfig, content],
         [paths.certificateAuthority, authority],
       ] as const) {
         if (!options.force) refuseForeignFile(file, authority);

@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import { grantGroup, groupInRbac, issuerOf, listGroups, type OutsideGroup, revokeGroup } from '../access/outside.ts';
 import { createUser, type Grant, listUsers, type Remaining, revokeUser, type User } from '../access/users.ts';
 import { UserError } from '../base/errors.ts';
 import { buildKubeconfig } from '../kubeconfig/build.ts';
@@ -17,6 +18,8 @@ import { print } from './options/print.ts';
 
 interface CreateOptions extends ConnectionOptions {
   group?: string[];
+  oidcGroup?: string;
+  oidcIssuer?: string;
   clusterRole?: string;
   role?: string;
   inNamespace?: string;
@@ -28,8 +31,10 @@ interface CreateOptions extends ConnectionOptions {
 export function configure(command: Command): void {
   const child = (name: string, description: string) => addPlaneCommand(command, name, description);
   child('create', 'print a kubeconfig for a person or program, with a short-lived certificate')
-    .argument('<NAME>', 'name of the user in the hosted cluster')
+    .argument('[NAME]', 'name of the user in the hosted cluster; none with --oidc-group')
     .option('--group <GROUP>', 'a group of the user; may be repeated', repeated)
+    .option('--oidc-group <GROUP>', 'in place of a NAME: bind the role to this group of an outside issuer')
+    .option('--oidc-issuer <URL>', 'which issuer, where the plane has several')
     .option('--cluster-role <ROLE>', 'bind this ClusterRole, in all namespaces or the one of --in-namespace')
     .option('--role <ROLE>', 'bind this Role of --in-namespace')
     .option('--in-namespace <NAMESPACE>', "namespace of the hosted cluster (-n is the infra cluster's)")
@@ -37,16 +42,19 @@ export function configure(command: Command): void {
     .option('--file <FILE>', 'write the kubeconfig to a file with mode 0600 instead of printing it')
     .option('--force', "overwrite another cluster's file")
     .action(create);
-  child('list', 'list users with certificates').addOption(outputOption()).action(list);
+  child('list', 'list users with certificates, and groups of outside issuers').addOption(outputOption()).action(list);
   child('revoke', 'revoke all grants of a user; the certificate itself is valid until it expires')
-    .argument('<NAME>', 'name of the user, as in user list')
+    .argument('<NAME>', 'name of the user or of the group of an outside issuer, as in user list')
     .action(revoke);
 }
 
 const tenMinutes = 10 * 60_000;
 const year = 365 * 86_400_000;
 
-async function create(name: string, options: CreateOptions): Promise<void> {
+async function create(name: string | undefined, options: CreateOptions): Promise<void> {
+  if (options.oidcGroup !== undefined) return createGroup(name, options.oidcGroup, options);
+  if (name === undefined) throw bad('nobody was named', 'give a NAME, or --oidc-group GROUP');
+  if (options.oidcIssuer !== undefined) throw bad('--oidc-issuer has no use without --oidc-group', 'leave it out');
   for (const each of [name, ...(options.group ?? [])]) checkName(each);
   const grant = grantOf(options);
   const ttl = parseDuration(options.ttl, '--ttl');
@@ -75,6 +83,22 @@ async function create(name: string, options: CreateOptions): Promise<void> {
     process.stderr.write(
       `user "${name}" ${wordsOf(grant)} until ${until.toISOString()}${options.file ? `: ${options.file}` : ''}\n`,
     );
+  });
+}
+
+/** Who is in the group is the provider's to say: there is no certificate and no file. */
+async function createGroup(name: string | undefined, group: string, options: CreateOptions): Promise<void> {
+  const grant = grantOf(options);
+  if (name !== undefined || options.group || options.file)
+    throw bad(
+      '--oidc-group goes without a NAME, --group and --file',
+      'people log in at the issuer, and need the file of kubeconfig --oidc',
+    );
+  if (!grant) throw bad('--oidc-group needs a role', 'add --cluster-role ROLE, or --role ROLE with --in-namespace');
+  await inPlane(options, async ({ spec }, hosted) => {
+    const inRbac = groupInRbac(issuerOf(spec, options.oidcIssuer), group);
+    await grantGroup(hosted, inRbac, grant);
+    process.stderr.write(`group "${inRbac}" ${wordsOf(grant)}\n`);
   });
 }
 
@@ -110,8 +134,8 @@ function bad(what: string, fix: string): UserError {
 
 async function list(options: ConnectionOptions & { output: string }): Promise<void> {
   await inPlane(options, async (_, hosted) => {
-    const users = await listUsers(hosted);
-    print(options, users, () => render(users, new Date()));
+    const [users, groups] = await Promise.all([listUsers(hosted), listGroups(hosted)]);
+    print(options, [...users, ...groups], () => [render(users, new Date()), ...renderGroups(groups)].join('\n'));
   });
 }
 
@@ -123,16 +147,34 @@ export function render(users: User[], now: Date): string {
     users.map(({ name, groups, grants, until, revoked }) => [
       name,
       groups.join(', ') || '-',
-      revoked
-        ? 'revoked'
-        : grants.map(({ role, namespace }) => (namespace ? `${role} in ${namespace}` : role)).join(', ') || '-',
+      revoked ? 'revoked' : grantsText(grants),
       until <= now ? 'ended' : until.toISOString(),
     ]),
   );
 }
 
+function renderGroups(groups: OutsideGroup[]): string[] {
+  if (groups.length === 0) return [];
+  return [
+    '',
+    table(
+      ['GROUP OF AN ISSUER', 'RIGHTS'],
+      groups.map(({ group, grants }) => [group, grantsText(grants)]),
+    ),
+  ];
+}
+
+function grantsText(grants: Grant[]): string {
+  return grants.map(({ role, namespace }) => (namespace ? `${role} in ${namespace}` : role)).join(', ') || '-';
+}
+
 async function revoke(name: string, options: ConnectionOptions): Promise<void> {
   await inPlane(options, async (_, hosted) => {
+    const bindings = await revokeGroup(hosted, name);
+    if (bindings > 0) {
+      process.stderr.write(`group "${name}": what k8sk8s granted to it is taken back, from now on\n`);
+      return;
+    }
     process.stderr.write(`${describeRemaining(name, await revokeUser(hosted, name))}\n`);
   });
 }

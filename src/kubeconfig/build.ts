@@ -8,8 +8,8 @@ export interface KubeconfigRequest {
   /** Also the name of the context. */
   clusterName: string;
   userName: string;
-  /** A client certificate with its key, in PEM, or a bearer token. */
-  client: { certificate: string; key: string } | { token: string };
+  /** A client certificate with its key, in PEM, a bearer token, or a program that gives one. */
+  client: { certificate: string; key: string } | { token: string } | { exec: object };
   /** The context's namespace; without it, `default`. */
   namespace?: string;
 }
@@ -18,8 +18,8 @@ export interface KubeconfigRequest {
 export function buildKubeconfig(request: KubeconfigRequest): string {
   const { clusterName, userName, client, namespace } = request;
   const user =
-    'token' in client
-      ? { token: client.token }
+    'token' in client || 'exec' in client
+      ? client
       : { 'client-certificate-data': base64(client.certificate), 'client-key-data': base64(client.key) };
   const config = {
     apiVersion: 'v1',

@@ -4,7 +4,9 @@ import https from 'node:https';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { text } from 'node:stream/consumers';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { grantGroup, groupInRbac, issuerOf, listGroups, revokeGroup } from '../../src/access/outside.ts';
 import { authenticatorsOf } from '../../src/config/identity.ts';
 import { parseSpec } from '../../src/config/parse.ts';
 import type { ClusterSpec, ClusterSpecInput } from '../../src/config/schema.ts';
@@ -27,6 +29,7 @@ import {
   startProvider,
   token,
 } from '../identity-provider.ts';
+import { refused } from '../refused.ts';
 import { type ControlPlane, startControlPlane } from './control-plane.ts';
 import { egressConfig, type GateProcess, ownAddress, startGate } from './gate-process.ts';
 
@@ -90,13 +93,6 @@ beforeAll(async () => {
     metadata: { name: 'reader' },
     rules: [{ apiGroups: [''], resources: ['configmaps'], verbs: ['get', 'list'] }],
   } as KubeObject);
-  await hosted.create({
-    apiVersion: 'rbac.authorization.k8s.io/v1',
-    kind: 'RoleBinding',
-    metadata: { name: 'team-g', namespace: 'team-g' },
-    roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name: 'reader' },
-    subjects: [{ apiGroup: 'rbac.authorization.k8s.io', kind: 'Group', name: 'oidc:team-g' }],
-  } as KubeObject);
 });
 
 afterAll(async () => {
@@ -130,6 +126,14 @@ async function takeOver(next: ClusterSpec, timeout = 40_000): Promise<void> {
   const { signal } = new AbortController();
   await waitTakenOver(async () => [replica], { data }, { reporter: quietReporter, timeout, signal }, timeout);
   spec = next;
+}
+
+/** RBAC is known to the API server a moment after it was written. */
+async function eventually(isSo: () => Promise<boolean>): Promise<void> {
+  for (let time = 0; !(await isSo()); time++) {
+    if (time > 50) throw new Error('it never became so');
+    await sleep(100);
+  }
 }
 
 interface Answer {
@@ -166,7 +170,10 @@ test('an API server that runs takes an issuer over, and by its tokens a group ge
   });
   const statusOf = async (bearer: string, at: string, method?: string, body?: object) =>
     (await ask(bearer, at, method, body)).status;
-  expect(await statusOf(alice, '/api/v1/namespaces/team-g/configmaps')).toBe(200);
+  expect(await statusOf(alice, '/api/v1/namespaces/team-g/configmaps')).toBe(403);
+  const group = groupInRbac(issuerOf(spec), 'team-g');
+  await grantGroup(hosted, group, { kind: 'ClusterRole', role: 'reader', namespace: 'team-g' });
+  await eventually(async () => (await statusOf(alice, '/api/v1/namespaces/team-g/configmaps')) === 200);
   expect(await statusOf(alice, '/api/v1/namespaces/team-g/secrets')).toBe(403);
   expect(await statusOf(alice, '/api/v1/namespaces/default/configmaps')).toBe(403);
   const configMap = { metadata: { name: 'x' } };
@@ -224,6 +231,21 @@ describe('a token that is refused', () => {
 
 test('the same token, well signed and in time, counts', async () => {
   expect(await whoIs(token(signing, { iss: first.issuer }))).toMatchObject({ username: 'oidc:alice' });
+});
+
+test('what was granted to a group is listed, and can be taken back', async () => {
+  const grants = [{ kind: 'ClusterRole', role: 'reader', namespace: 'team-g' }];
+  expect(await listGroups(hosted)).toEqual([{ group: 'oidc:team-g', grants }]);
+  await expect(grantGroup(hosted, 'oidc:x', { kind: 'ClusterRole', role: 'raeder' })).rejects.toEqual(
+    refused('no-role'),
+  );
+  const role = { kind: 'ClusterRole' as const, role: 'reader' };
+  await grantGroup(hosted, 'oidc:team-h', role);
+  const bob = await first.login('bob');
+  const status = async () => (await ask(bob, '/api/v1/namespaces/default/configmaps')).status;
+  await eventually(async () => (await status()) === 200);
+  expect(await revokeGroup(hosted, 'oidc:team-h')).toBe(1);
+  await eventually(async () => (await status()) === 403);
 });
 
 test('the prefix keeps names of Kubernetes away', async () => {

@@ -1,9 +1,9 @@
-import { writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, beforeAll, expect, inject, test } from 'vitest';
 import { requireState } from '../../src/sandbox/state.ts';
 import { clientId, type IdentityProvider, startProvider } from '../identity-provider.ts';
-import { Namespace, sandboxCommand, succeeded } from './world.ts';
+import { eventually, kubectl, Namespace, run, sandboxCommand, succeeded } from './world.ts';
 
 // People of an outside provider, in a plane with pods: kubelets hand the files on, and no pod is replaced. What tokens count and what
 // an API server says of wrong files is in test/api/identity.test.ts.
@@ -27,8 +27,22 @@ afterAll(async () => {
 });
 
 const pods = async () => succeeded(await home.infra('get', 'pods', '-o', 'jsonpath={.items[*].metadata.uid}')).stdout;
-const asAlice = async (...args: string[]) =>
-  home.hosted(['--token', await provider.login('alice'), '--client-certificate=', '--client-key=', ...args]);
+
+/** kubectl as a person of the provider, whose kubelogin is a program of the test that has logged in already. */
+async function asAlice(...args: string[]) {
+  const bin = path.join(home.cwd, 'bin');
+  const credential = {
+    apiVersion: 'client.authentication.k8s.io/v1',
+    kind: 'ExecCredential',
+    status: { token: await provider.login('alice') },
+  };
+  mkdirSync(bin, { recursive: true });
+  const plugin = `#!/bin/sh\necho "$@" >${home.cwd}/asked\ncat <<END\n${JSON.stringify(credential)}\nEND\n`;
+  writeFileSync(path.join(bin, 'kubectl-oidc_login'), plugin, { mode: 0o755 });
+  if (!existsSync(path.join(bin, 'kubectl'))) symlinkSync(kubectl, path.join(bin, 'kubectl'));
+  const env = { ...home.env, PATH: `${bin}:${process.env.PATH}`, KUBECONFIG: 'tls/kubeconfig-oidc' };
+  return run(kubectl, args, { env, cwd: home.cwd });
+}
 
 test('an issuer is taken over by the API server that runs', async () => {
   const before = await pods();
@@ -36,7 +50,22 @@ test('an issuer is taken over by the API server that runs', async () => {
   const outcome = succeeded(await home.k8sk8s('deploy', ...issuer));
   expect(outcome.stderr + outcome.stdout).toContain('works by the new rules');
   expect(await pods()).toBe(before);
+});
+
+test('a person logs in by the kubeconfig for people, and gets exactly what the group was granted', async () => {
+  succeeded(await home.k8sk8s('kubeconfig', '--oidc'));
+  expect(readFileSync(path.join(home.cwd, 'tls/kubeconfig-oidc'), 'utf8')).not.toMatch(/client-key|token:/);
   expect(succeeded(await asAlice('auth', 'whoami', '-o', 'json')).stdout).toContain('oidc:alice');
+  expect(readFileSync(path.join(home.cwd, 'asked'), 'utf8')).toContain(`--oidc-issuer-url=${provider.issuer}`);
+  expect((await asAlice('get', 'configmaps')).stderr).toContain('Forbidden');
+  const grant = ['--oidc-group', 'team-g', '--cluster-role', 'view', '--in-namespace', 'default'];
+  succeeded(await home.k8sk8s('user', 'create', ...grant));
+  await eventually(30, async () => expect((await asAlice('get', 'configmaps')).code).toBe(0));
+  expect((await asAlice('get', 'secrets')).stderr).toContain('Forbidden');
+  expect((await asAlice('get', 'configmaps', '-n', 'kube-system')).stderr).toContain('Forbidden');
+  expect((await home.k8sk8s('user', 'list')).stdout).toMatch(/oidc:team-g +view in default/);
+  succeeded(await home.k8sk8s('user', 'revoke', 'oidc:team-g'));
+  await eventually(30, async () => expect((await asAlice('get', 'configmaps')).stderr).toContain('Forbidden'));
 });
 
 test('status says that the issuer is away, and the plane goes on', async () => {
