@@ -29,13 +29,14 @@ import { confirm } from './options/confirm.ts';
 import { outputOption, reporterOf } from './options/connection.ts';
 import { parseLifetime } from './options/lifetime.ts';
 import { print } from './options/print.ts';
-import { addSpecOptions } from './options/spec-options.ts';
+import { addSpecOptions, type KubeconfigFile } from './options/spec-options.ts';
 
 interface CreateOptions extends ClassOptions {
   namespaces?: boolean;
   force?: boolean;
   ttl?: string;
   expiresAt?: string;
+  authorizationWebhook?: KubeconfigFile;
   output: string;
 }
 
@@ -105,6 +106,7 @@ async function runCreate(_: unknown, command: Command): Promise<void> {
       folder: (student) => path.join(of.dir, student.name),
       lifetime,
       cacheFolder: cacheRoot(),
+      webhookKubeconfig: options.authorizationWebhook?.text,
       existing: options.namespaces ?? false,
       force: options.force ?? false,
     }),

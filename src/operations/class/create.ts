@@ -1,9 +1,12 @@
 import { parseSpec } from '../../config/parse.ts';
 import type { ClusterSpec } from '../../config/schema.ts';
 import type { InfraCluster } from '../../kube/infra-cluster.ts';
+import type { Secret } from '../../kube/objects.ts';
+import { Existing } from '../../live/apply.ts';
 import { lifetimeOf, readLifetimeJob } from '../../live/lifetime.ts';
 import { readRecord, requireRecord } from '../../live/record.ts';
 import type { PlaneRecord } from '../../plane/record.ts';
+import { readBundle } from '../../plane/secrets.ts';
 import { type DeployResult, deploy } from '../deploy/deploy.ts';
 import type { WantedLifetime } from '../deploy/lifetime.ts';
 import type { SpecChoice } from '../deploy/spec-choice.ts';
@@ -22,6 +25,8 @@ export interface ClassRequest {
   folder(student: Student): string;
   lifetime?: WantedLifetime;
   cacheFolder?: string;
+  /** As deploy takes it. */
+  webhookKubeconfig?: string;
   /** Only existing namespaces are used. */
   existing: boolean;
   /** Begins although the nodes have no room for all pods. */
@@ -41,7 +46,8 @@ export async function createClass(
 ): Promise<{ outcomes: Outcome<DeployResult>[]; counted: boolean }> {
   const specs = await specsToCome(lesson, request);
   const counted = request.force || (await requireRoom(lesson.cluster, specs));
-  const { name, students, existing, choose, folder, lifetime, cacheFolder } = request;
+  const { name, students, existing, choose, folder, lifetime, cacheFolder, webhookKubeconfig } = request;
+  const options = { lifetime, cacheFolder, webhookKubeconfig, allowDataLoss: false };
   const outcomes = await forEach(
     students,
     lesson,
@@ -49,7 +55,7 @@ export async function createClass(
     async (cluster, student, work) => {
       await ensureNamespace(cluster, name, student, { existing });
       const files = { dir: folder(student), force: false };
-      return deploy(cluster, { ...work, choose: choose(student), files, lifetime, cacheFolder, allowDataLoss: false });
+      return deploy(cluster, { ...work, ...options, choose: choose(student), files });
     },
   );
   return { outcomes, counted };
@@ -76,15 +82,19 @@ export function resetPlane(
   lesson: Lesson,
   { folder, cacheFolder }: { folder: string; cacheFolder?: string },
 ): Promise<Outcome<DeployResult>[]> {
-  let before: { record: PlaneRecord; lifetime: WantedLifetime } | undefined;
+  let before: { record: PlaneRecord; lifetime: WantedLifetime; webhookKubeconfig?: string } | undefined;
   return forEach([student], lesson, ['resetting', 'available'], async (cluster, _, work) => {
-    before ??= { record: await requireRecord(cluster), lifetime: await lifetimeNow(cluster) };
-    const { record, lifetime } = before;
+    before ??= {
+      record: await requireRecord(cluster),
+      lifetime: await lifetimeNow(cluster),
+      webhookKubeconfig: readBundle((await Existing.read(cluster)).ofKind<Secret>('Secret'))?.webhook,
+    };
+    const { record, ...asBefore } = before;
     // After an earlier try, the old plane may be gone already.
     const present = await readRecord(cluster);
     if (present?.planeId === record.planeId) await destroy(cluster, { ...work, agreed: record });
     const files = { dir: folder, force: true };
-    return deploy(cluster, { ...work, choose: asItWas(record), files, lifetime, cacheFolder, allowDataLoss: false });
+    return deploy(cluster, { ...work, ...asBefore, choose: asItWas(record), files, cacheFolder, allowDataLoss: false });
   });
 }
 
