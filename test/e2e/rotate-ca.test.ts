@@ -14,8 +14,6 @@ import { changedNothing, eventually, Namespace, run, sandboxCommand, succeeded }
 
 const host = 'rotate-ca.e2e.test';
 const all = process.env.K8SK8S_TEST === 'all';
-/** In short, until it has a place in `npm test`: docs/testing.md. */
-const short = all || process.env.K8SK8S_TEST === 'short';
 const slow = { timeout: 900_000 };
 /** Authorities that no worker and no person knows. */
 const quiet = ['etcd-ca', 'etcd-peer-ca', 'front-proxy-ca'];
@@ -29,7 +27,7 @@ beforeAll(async () => {
 });
 
 afterAll(async () => {
-  if (short) await sandboxCommand(['join', '--leave', '-n', home.name], home);
+  await sandboxCommand(['join', '--leave', '-n', home.name], home);
   await home.k8sk8s('destroy', '--yes');
 });
 
@@ -155,7 +153,7 @@ describe('authorities that only components know', slow, () => {
   });
 });
 
-describe.runIf(short)('authorities that workers and people know', slow, () => {
+describe('authorities that workers and people know', slow, () => {
   const old = (...args: string[]) => home.hosted(['--kubeconfig=old.kubeconfig', ...args]);
   const ready = () =>
     eventually(120, async () => expect(await home.ask('get', 'nodes')).toMatch(/^worker-\d+ +Ready /m));

@@ -7,8 +7,6 @@ import { Writer } from './writer.ts';
 const image = (component: string, version: string) => `registry.k8s.io/${component}:v${version}`;
 
 const all = process.env.K8SK8S_TEST === 'all';
-/** In short, until it has a place in `npm test`: docs/testing.md. */
-const short = all || process.env.K8SK8S_TEST === 'short';
 
 const components = ['kube-apiserver', 'kube-controller-manager', 'kube-scheduler'] as const;
 
@@ -97,7 +95,7 @@ describe('a plane and other versions', () => {
 });
 
 // The newest release under an older number, so nothing is built for it.
-describe.runIf(short)('from one minor to the next, with a worker', () => {
+describe('from one minor to the next, with a worker', () => {
   let home: Namespace;
   let writer: Writer;
   beforeAll(async () => {
