@@ -6,12 +6,15 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { promisify } from 'node:util';
 import { load } from 'js-yaml';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import { parseSpec } from '../config/parse.ts';
 import type { Addresses } from '../plane/addresses.ts';
 import { isWorkerScript, workerScript } from './worker-script.ts';
 
 // worker.sh in the shells that workers have, in a folder that stands in for the machine.
+
+// The script starts some hundred processes, which takes long on a busy box.
+vi.setConfig({ testTimeout: 60_000 });
 
 const server = 'https://k.example.com:443';
 const tls = '/etc/kubernetes/tls';
