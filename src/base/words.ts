@@ -37,6 +37,7 @@ export const commandNames = [
   'user create',
   'user list',
   'wake',
+  'workers scale',
 ] as const;
 
 /** What sentences name that is given to one run and is no field of the spec; the option of the command line in camel case. */

@@ -135,6 +135,13 @@ function addImage(sandbox: Command): void {
           `${each} is on all machines${each.endsWith(':latest') ? '; pods need imagePullPolicy: IfNotPresent for it' : ''}`,
         );
     });
+  add(image, 'worker', 'make the image of worker pods, and give it to the infra nodes').action(
+    async (options: Named) => {
+      const { sandboxWorkerImage } = await import('../sandbox/worker-pods.ts');
+      const made = await sandboxWorkerImage(checkName(options.name), terminalReporter(options));
+      process.stdout.write(`${made}\n`);
+    },
+  );
 }
 
 function addJoin(sandbox: Command): void {

@@ -141,7 +141,7 @@ export function render(status: PlaneStatus, problems: Finding[], now: Date): str
   ];
   const components = table(
     ['COMPONENT', 'READY', 'RESTARTS', 'AGE', 'NODE', 'IMAGE'],
-    status.components.map((each) => [
+    [...status.components, ...(status.workerPods ? [status.workerPods] : [])].map((each) => [
       each.name,
       each.count,
       String(each.restarts),

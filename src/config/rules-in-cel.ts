@@ -100,6 +100,14 @@ export const rulesBetweenFields: CelRule[] = [
     message: `${name} has no use without oidcIssuer`,
   })),
   {
+    rule: `${fieldOf('workerPods')} == 0 || has(self.workerImage)`,
+    message: 'workerPods needs workerImage: nobody publishes one; Dockerfile.worker makes it',
+  },
+  {
+    rule: `${fieldOf('workerPods')} == 0 || ${fieldOf('inCluster')} != 'loopback'`,
+    message: 'workerPods and inCluster: loopback contradict each other: a worker pod has no relay',
+  },
+  {
     rule: `${fieldOf('allowUntestedVersion')} || ${fieldOf('kubernetesVersion')} in [${tested.map((each) => `'${each}'`).join(', ')}]`,
     message: `kubernetesVersion was not tested with this k8sk8s, which knows ${knownMinors.map(({ patch }) => patch).join(', ')}; allowUntestedVersion: true tries it anyway`,
   },

@@ -50,7 +50,12 @@ export function problemsBetween(spec: ClusterSpec): Words[] {
     problems.push(
       words`${field('etcdStorageClass')} has no use with ${field('etcdStorage', 'ephemeral')}: leave one of them out`,
     );
-  problems.push(...nodePortProblems(spec), ...identityProblems(spec), ...authorizationProblems(spec));
+  problems.push(
+    ...nodePortProblems(spec),
+    ...workerPodProblems(spec),
+    ...identityProblems(spec),
+    ...authorizationProblems(spec),
+  );
   const named = spec.allowEgress.find((target) => !target.includes('/') && !isIpv4(target.replace(/:\d+$/, '')));
   if (spec.policyTypes === 'Ingress,Egress' && named !== undefined)
     problems.push(
@@ -88,4 +93,18 @@ function nodePortProblems(spec: ClusterSpec): Words[] {
   if (spec.inCluster === 'loopback' && spec.egress === 'konnectivity' && spec.konnectivityEndpoint === undefined)
     return [words`${without} with ${field('egress', 'konnectivity')} needs ${field('konnectivityEndpoint')}`];
   return [];
+}
+
+function workerPodProblems({ workerPods, workerImage, inCluster }: ClusterSpec): Words[] {
+  if (workerPods === 0) return [];
+  const problems: Words[] = [];
+  if (workerImage === undefined)
+    problems.push(
+      words`${field('workerPods', workerPods)} needs ${field('workerImage')}: nobody publishes one; Dockerfile.worker makes it`,
+    );
+  if (inCluster === 'loopback')
+    problems.push(
+      words`${field('workerPods', workerPods)} and ${field('inCluster', inCluster)} contradict each other: a worker pod has no relay. Give ${field('inCluster', 'node')} or ${field('inCluster', 'loadbalancer')}`,
+    );
+  return problems;
 }

@@ -39,6 +39,7 @@ export interface FlagMeta {
     | 'Hosted cluster'
     | 'Identity'
     | 'Pods of the plane'
+    | 'Worker pods'
     | 'Arguments of components'
     | 'Keys'
     | 'Images';
@@ -587,6 +588,28 @@ export const clusterSpec = z.strictObject({
       flag: 'fs-group',
       arg: 'NUMBER|platform',
       help: "group of the pods' volumes; default as --run-as-user",
+    }),
+  ),
+  workerPods: z.coerce
+    .number()
+    .int()
+    .min(0, 'has to be 0 to 100')
+    .max(100, 'has to be 0 to 100')
+    .default(0)
+    .meta(
+      flag({
+        group: 'Worker pods',
+        flag: 'worker-pods',
+        arg: 'N',
+        help: 'workers as privileged pods of the infra cluster; who administers the hosted cluster is root on their infra nodes then',
+      }),
+    ),
+  workerImage: image.optional().meta(
+    flag({
+      group: 'Worker pods',
+      flag: 'worker-image',
+      arg: 'IMAGE',
+      help: 'image of the worker pods, as Dockerfile.worker makes it',
     }),
   ),
   replicas: z.coerce

@@ -8,6 +8,7 @@ import { trusted } from '../pki/authority.ts';
 import type { PkiBundle } from '../pki/certificates.ts';
 import { type Addresses, dnsAddress, hostAndPort } from '../plane/addresses.ts';
 import { partOf } from '../plane/names.ts';
+import { vxlanPort } from '../plane/worker-pods/worker-pods.ts';
 import script from '../programs/approver/main.ts?program';
 import { pullSecretCopy } from './pull-secret.ts';
 
@@ -55,7 +56,8 @@ export function buildAddons(
     ...(spec.network === 'flannel'
       ? renderTemplate('hosted/flannel.yaml', {
           podCidr: spec.podCidr,
-          configHash: hash(spec.podCidr + ca),
+          backend: flannelBackend(spec),
+          configHash: hash(spec.podCidr + ca + (spec.workerPods > 0 ? vxlanPort(spec) : '')),
           image: images.flannel,
           pluginImage: images.flannelCni,
           ...api,
@@ -84,6 +86,12 @@ export function outdatedAddons(
     ...assets(before.egress ?? spec.egress).filter((object) => !wanted.has(nameOf(object))),
     ...(noSecret ? [pullSecretCopy] : []),
   ];
+}
+
+/** The port is said where it is not flannel's own, because every flannel pod is replaced for another configuration. */
+function flannelBackend(spec: ClusterSpec): string {
+  const port = spec.workerPods > 0 ? `, "Port": ${vxlanPort(spec)}` : '';
+  return `{ "Type": "vxlan"${port} }`;
 }
 
 /** The objects of the hosted cluster that the gate, or konnectivity in its place, needs. */

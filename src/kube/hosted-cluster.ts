@@ -52,6 +52,14 @@ export class HostedCluster extends Cluster {
     return this.mergeAt(kind, namespace, name, fields);
   }
 
+  /** Ends a pod where no PodDisruptionBudget is against it. @throws ApiError 429 where one is */
+  async evict(name: string, namespace: string): Promise<void> {
+    const path = `${pathOf(resourceOf({ apiVersion: 'v1', kind: 'Pod' }), namespace, name)}/eviction`;
+    const body = { apiVersion: 'policy/v1', kind: 'Eviction', metadata: { name, namespace } };
+    // 429 is the answer, and not a server that has too much to do.
+    await this.transport.request({ method: 'POST', path, body, retries: 0 });
+  }
+
   /** Says yes to a CertificateSigningRequest, given with the condition that says so. */
   async approve<T extends KubeObject>(request: T): Promise<T> {
     const path = `${pathOf(resourceOf(request), undefined, request.metadata.name)}/approval`;

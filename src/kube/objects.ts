@@ -86,6 +86,8 @@ interface Condition {
   reason?: string;
   message?: string;
   lastTransitionTime?: string;
+  /** Of a Node's conditions: when its kubelet said so last. */
+  lastHeartbeatTime?: string;
 }
 
 export interface Container {

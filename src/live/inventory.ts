@@ -7,6 +7,7 @@ import { kindsOfComponents, planeKinds } from '../plane/kinds.ts';
 import { anyPlaneSelector, lifetimeKind, lifetimeName, partOf, recordName } from '../plane/names.ts';
 import { type PlaneRecord, parseRecordIfWhole } from '../plane/record.ts';
 import { adminSecret } from '../plane/secrets.ts';
+import { workerPodsName } from '../plane/worker-pods/worker-pods.ts';
 
 /** What is in a namespace, as far as destroy is concerned. */
 export interface Inventory {
@@ -64,7 +65,13 @@ export async function takeInventory(cluster: InfraCluster): Promise<Inventory> {
   };
 }
 
-const ourNames = [...componentNames, ...kindsOfComponents.flatMap(({ names }) => names), adminSecret.name, recordName];
+const ourNames = [
+  ...componentNames,
+  workerPodsName,
+  ...kindsOfComponents.flatMap(({ names }) => names),
+  adminSecret.name,
+  recordName,
+];
 
 function isConfusing(name: string): boolean {
   return ourNames.some((ours) => name.startsWith(ours));

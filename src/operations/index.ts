@@ -43,3 +43,4 @@ export { restore } from './restore/restore.ts';
 export { sleepPlane, wakePlane } from './sleep.ts';
 export { type PlaneStatus, planeStatus } from './status/status.ts';
 export { upgrade } from './upgrade/upgrade.ts';
+export { type ScaleResult, scaleWorkers } from './workers/scale.ts';

@@ -3,8 +3,10 @@ import { imagesOf } from '../config/images.ts';
 import { seedEtcd } from '../etcd/seed.ts';
 import { deleteSnapshot, storedSnapshot, storeSnapshot } from '../etcd/snapshots.ts';
 import { waitUsable } from '../hosted/usable.ts';
+import { ensureWorkerPods } from '../hosted/worker-pods/ensure.ts';
 import type { InfraCluster } from '../kube/infra-cluster.ts';
 import type { Workload } from '../kube/objects.ts';
+import { nothingApplied } from '../live/apply.ts';
 import type { Plane } from '../live/open.ts';
 import { PodWatch } from '../live/pod-watch.ts';
 import { podsOf } from '../live/pods.ts';
@@ -12,6 +14,7 @@ import { updateRecord } from '../live/record.ts';
 import { type HeldPlane, withPlane } from '../live/with-plane.ts';
 import type { Asleep } from '../plane/record.ts';
 import { renderPlane } from '../plane/render.ts';
+import { isWorkerPods } from '../plane/worker-pods/worker-pods.ts';
 import { connectWhenAvailable, waitComponentsReady } from '../rollout/available.ts';
 import { renewLeaves } from '../rollout/renew-leaves.ts';
 import { publishNotReady } from '../rollout/service.ts';
@@ -21,7 +24,7 @@ import type { Work } from '../ui/work.ts';
 
 /**
  * Ends a plane's pods and keeps everything else, so that it costs nothing but its objects and volumes; what an ephemeral
- * etcd holds is kept in Secrets. Its workers go on running what they run. Killed anywhere and run again, it goes on.
+ * etcd holds is kept in Secrets. Workers that are machines go on running what they run; those that are pods end. Killed anywhere and run again, it goes on.
  *
  * @returns false when it slept already
  * @throws UserError `sleep-too-large`, `plane-incomplete`
@@ -35,7 +38,8 @@ async function fallAsleep({ record, storage, bundle, held }: HeldPlane): Promise
   const workloads = await workloadsOf(cluster, record);
   const awake = workloads.filter(({ spec }) => spec.replicas !== 0);
   if (record.asleep && awake.length === 0 && (await podsOf(cluster, record.planeId)).length === 0) return false;
-  const counts = Object.fromEntries(awake.map(({ metadata, spec }) => [metadata.name, spec.replicas ?? 1]));
+  const components = awake.filter((workload) => !isWorkerPods(workload));
+  const counts = Object.fromEntries(components.map(({ metadata, spec }) => [metadata.name, spec.replicas ?? 1]));
   const asleep: Asleep = {
     since: record.asleep?.since ?? new Date().toISOString(),
     replicas: { ...record.asleep?.replicas, ...counts },
@@ -58,7 +62,7 @@ async function fallAsleep({ record, storage, bundle, held }: HeldPlane): Promise
 
 /**
  * Gives a sleeping plane its pods back and returns when its API answers and all components are ready. Kubelets try for
- * ever, so workers come back by themselves.
+ * ever, so workers come back by themselves; those that are pods are made again.
  *
  * @returns the plane's public address; undefined when it was awake
  */
@@ -74,7 +78,7 @@ async function wake(plane: HeldPlane): Promise<string | undefined> {
   // Certificates go on ageing.
   const { bundle } = await renewLeaves(cluster, plane, reporter);
   await giveBack({ ...plane, bundle }, record.asleep);
-  const workloads = await workloadsOf(cluster, record);
+  const workloads = (await workloadsOf(cluster, record)).filter((workload) => !isWorkerPods(workload));
   const watch = new PodWatch(cluster, record.planeId);
   try {
     watch.expect(workloads.map((each) => withPods(each, replicas)));
@@ -88,11 +92,24 @@ async function wake(plane: HeldPlane): Promise<string | undefined> {
     await waitUsable(cluster, { ...plane, bundle }, watch, held);
     await waitComponentsReady(watch, timeout, signal);
     await publishNotReady(cluster, record.planeId, plane.spec, false);
+    await wakeWorkerPods({ ...plane, bundle });
     await updateRecord(held, (now) => ({ ...now, asleep: undefined }));
     if (record.asleep.snapshot) await deleteSnapshot(cluster, record.asleep.snapshot);
     return plane.addresses.publicServer;
   } finally {
     watch.close();
+  }
+}
+
+/** Their token may have ended while the plane slept. */
+async function wakeWorkerPods(plane: HeldPlane): Promise<void> {
+  const { spec, held } = plane;
+  if (spec.workerPods === 0) return;
+  const hosted = await plane.connect({ wakes: true });
+  try {
+    await ensureWorkerPods({ ...plane, cluster: held.cluster, hosted }, nothingApplied(), held);
+  } finally {
+    await hosted.close();
   }
 }
 

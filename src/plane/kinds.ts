@@ -6,6 +6,7 @@ import { components } from './components/table.ts';
 import { recordName } from './names.ts';
 import { policyNames } from './policies.ts';
 import { secretNames } from './secrets.ts';
+import { workerPodKinds } from './worker-pods/worker-pods.ts';
 
 /** Kinds that one component has and another has not: each stands in the folder of its component. */
 export const kindsOfComponents: PlaneKind[] = components.flatMap(({ kinds = [] }: PlaneComponent) => kinds);
@@ -18,6 +19,7 @@ export const planeKinds: readonly PlaneKind[] = merged([
   { apiVersion: 'apps/v1', kind: 'Deployment', names: workloadNames('Deployment'), endsFirst: true },
   { apiVersion: 'apps/v1', kind: 'StatefulSet', names: workloadNames('StatefulSet') },
   ...kindsOfComponents.filter(({ endsFirst }) => !endsFirst),
+  ...workerPodKinds,
   // Start files aside, whose names follow from their content.
   { apiVersion: 'v1', kind: 'Secret', names: secretNames },
   { apiVersion: 'v1', kind: 'ConfigMap', names: [recordName] },

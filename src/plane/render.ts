@@ -15,6 +15,7 @@ import { buildSecrets } from './secrets.ts';
 import { buildServices } from './services.ts';
 import { partStartFiles } from './start-files.ts';
 import type { Storage } from './storage.ts';
+import { buildWorkerPods } from './worker-pods/worker-pods.ts';
 import { buildWorkloads } from './workloads.ts';
 
 /** What a plane follows from. */
@@ -43,6 +44,8 @@ export interface RenderedPlane {
   disruptionBudgets: KubeObject[];
   /** Of the kinds that single components have, but for services and the ingress. */
   further: KubeObject[];
+  /** The workers that are pods, but for their Secret, which is made when the hosted API answers. */
+  workerPods: KubeObject[];
   /** All of them, in an order in which they can be applied. */
   all(): KubeObject[];
 }
@@ -73,6 +76,7 @@ export function renderPlane(source: PlaneSource): RenderedPlane {
     policies: buildPolicies(planeId, spec),
     disruptionBudgets: buildDisruptionBudgets(planeId, spec),
     further: buildFurther(planeId, spec),
+    workerPods: buildWorkerPods(planeId, spec, { asleep: record.asleep !== undefined }),
     workloads: record.asleep ? withoutPods(workloads) : workloads,
   };
   return { ...parts, all: () => inOrder(parts) };
@@ -100,6 +104,7 @@ function inOrder(plane: Omit<RenderedPlane, 'all'>): KubeObject[] {
     ...plane.disruptionBudgets,
     ...plane.further,
     ...Object.values(plane.workloads),
+    ...plane.workerPods,
   ];
 }
 

@@ -11,6 +11,7 @@ import { hostTaken } from './host-taken.ts';
 import { networkChecks } from './network-checks.ts';
 import { planeChecks } from './plane-checks.ts';
 import { demand, runChecks } from './run.ts';
+import { workerPodChecks } from './worker-pod-checks.ts';
 
 /** Everything that is checked before deploy makes anything, in the order in which it is told. */
 export const preflightChecks: DeployCheck[] = [
@@ -21,17 +22,17 @@ export const preflightChecks: DeployCheck[] = [
   hostTaken,
   ...planeChecks,
   ...admissionChecks,
+  ...workerPodChecks,
   ...networkChecks,
   networks,
   infraServices,
   pullSecret,
 ];
 
-/** Runs all checks. Without access only that one is asked. */
-export async function assess(cluster: InfraCluster, spec: ClusterSpec): Promise<CheckResult[]> {
+function contextOf(cluster: InfraCluster, spec: ClusterSpec): DeployContext {
   let existing: Promise<Existing> | undefined;
   let record: ReturnType<typeof readRecord> | undefined;
-  const context: DeployContext = {
+  return {
     cluster,
     spec,
     existing: () => {
@@ -43,6 +44,11 @@ export async function assess(cluster: InfraCluster, spec: ClusterSpec): Promise<
       return record;
     },
   };
+}
+
+/** Runs all checks. Without access only that one is asked. */
+export async function assess(cluster: InfraCluster, spec: ClusterSpec): Promise<CheckResult[]> {
+  const context = contextOf(cluster, spec);
   const first = await runChecks([access], context);
   if (first[0]!.outcome.state !== 'ok') return first;
   const others = preflightChecks.filter((check) => check !== access);
@@ -56,4 +62,9 @@ export async function assess(cluster: InfraCluster, spec: ClusterSpec): Promise<
  */
 export async function runPreflight(cluster: InfraCluster, spec: ClusterSpec, reporter: Reporter): Promise<void> {
   demand(await assess(cluster, spec), reporter);
+}
+
+/** The checks about worker pods alone, for a plane that is to have more of them. @throws UserError as runPreflight */
+export async function demandForWorkerPods(cluster: InfraCluster, spec: ClusterSpec, reporter: Reporter): Promise<void> {
+  demand(await runChecks(workerPodChecks, contextOf(cluster, spec)), reporter);
 }

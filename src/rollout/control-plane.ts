@@ -26,6 +26,7 @@ import type { PlaneRecord } from '../plane/record.ts';
 import { certificateContext, renderPlane } from '../plane/render.ts';
 import { isStartFiles } from '../plane/start-files.ts';
 import type { Storage, Volume } from '../plane/storage.ts';
+import { isWorkerPods } from '../plane/worker-pods/worker-pods.ts';
 import { templateHashOf } from '../plane/workloads.ts';
 import type { Reporter } from '../ui/reporter.ts';
 import { waitFor } from '../ui/wait-for.ts';
@@ -163,6 +164,8 @@ async function removeUnwanted(
     .filter(({ holdsData }) => !holdsData)
     .flatMap(({ kind }) => existing.ofKind(kind))
     .filter((object) => belongsTo(object, record.planeId) && !isStartFiles(object))
+    // Workers are drained before they go, which needs the hosted API.
+    .filter((object) => !isWorkerPods(object))
     .filter(
       (object) => !wanted.some(({ kind, metadata }) => kind === object.kind && metadata.name === object.metadata.name),
     );

@@ -56,6 +56,8 @@ export const imageReferences = {
   pause: () => `registry.k8s.io/pause:${versions.pause}`,
   busybox: () => 'docker.io/library/busybox:latest',
   node: () => otherImages.node,
+  /** As `docker build -f Dockerfile.worker -t k8sk8s-worker:VERSION` names what that makes; nobody publishes it either. */
+  worker: (kubernetes: string) => `docker.io/library/k8sk8s-worker:v${kubernetes}`,
   /** As `docker build -t k8sk8s:VERSION` names what the Dockerfile makes; nobody publishes it. */
   k8sk8s: () => `docker.io/library/k8sk8s:${toolVersion()}`,
 } satisfies Record<string, (kubernetes: string) => string>;

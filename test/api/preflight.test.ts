@@ -130,7 +130,9 @@ describe('with the rights of the README', () => {
     expect(results.map(({ name }) => name)).toEqual(
       preflightChecks
         .map(({ name }) => name)
-        .filter((name) => !['version', 'pull-secret', 'seal', 'issuers'].includes(name)),
+        .filter(
+          (name) => !['version', 'pull-secret', 'seal', 'issuers'].includes(name) && !name.startsWith('worker-pod'),
+        ),
     );
   });
 
@@ -158,6 +160,33 @@ describe('with the rights of the README', () => {
   test('and so does one that enforces the restricted pod security level', async () => {
     const delegate = await newNamespace({ labels: { 'pod-security.kubernetes.io/enforce': 'restricted' } });
     expect((await outcome(delegate, 'pods')).failed).toEqual([]);
+  });
+});
+
+describe('worker pods', () => {
+  const wanted = { workerPods: 2, workerImage: 'worker:1' };
+
+  test.each(['baseline', 'restricted'])(
+    'the level %s refuses them, and the label that is missing is named',
+    async (level) => {
+      const delegate = await newNamespace({ labels: { 'pod-security.kubernetes.io/enforce': level } });
+      const { failed, text } = await outcome(delegate, 'worker-pods', wanted);
+      expect(failed).toEqual(['worker-pods']);
+      expect(text).toContain(`namespace ${delegate.cluster.namespace} pod-security.kubernetes.io/enforce=privileged`);
+    },
+  );
+
+  test('a namespace of the level privileged admits them', async () => {
+    const delegate = await newNamespace({ labels: { 'pod-security.kubernetes.io/enforce': 'privileged' } });
+    expect(await outcome(delegate, 'worker-pods', wanted)).toMatchObject({ state: 'ok', failed: [] });
+  });
+
+  test('networks that meet the services of the infra cluster are refused', async () => {
+    const delegate = await newNamespace();
+    const serviceCidr = '10.96.0.0/16';
+    const { failed, text } = await outcome(delegate, 'worker-pod-networks', { ...wanted, serviceCidr });
+    expect(failed).toEqual(['worker-pod-networks']);
+    expect(text).toContain(serviceCidr);
   });
 });
 

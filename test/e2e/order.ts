@@ -22,6 +22,7 @@ export const order = [
   'egress',
   'identity',
   'credentials',
+  'worker-pods',
   'in-cluster-clients',
   'older-minor',
   'upgrade',

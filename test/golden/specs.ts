@@ -38,6 +38,7 @@ export const specs: Record<string, ClusterSpec> = Object.fromEntries(
       allowEgress: ['10.20.0.0/16', '10.30.0.1:8443'],
       ingressAnnotations: { 'route.openshift.io/termination': 'passthrough' } as Record<string, string>,
     },
+    'worker-pods': { workerPods: 2, workerImage: 'registry.example.com/k8sk8s-worker:v1.37.2' },
     options: {
       port: 8443,
       workerEndpoint: 'https://10.1.2.3:6443',

@@ -9,6 +9,8 @@ import { keepPolicy, plantPolicy } from '../../hosted/bootstrap-policy/plant.ts'
 import { hostedPullSecret } from '../../hosted/pull-secret.ts';
 import { hostedClusterUid, isSameCluster } from '../../hosted/same-cluster.ts';
 import { waitUsable } from '../../hosted/usable.ts';
+import { ensureWorkerPods, workerPodsDanger } from '../../hosted/worker-pods/ensure.ts';
+import { awaitWorkerPods } from '../../hosted/worker-pods/ready.ts';
 import { nameOf, type Pod, type Secret } from '../../kube/objects.ts';
 import { Existing } from '../../live/apply.ts';
 import { removeEtcd } from '../../live/choose-storage.ts';
@@ -21,6 +23,8 @@ import { describeDays } from '../../pki/inspect.ts';
 import { renderPlane } from '../../plane/render.ts';
 import { readAuthority } from '../../plane/secrets.ts';
 import { describeStorage } from '../../plane/storage.ts';
+import { isWorkerPods } from '../../plane/worker-pods/worker-pods.ts';
+import { demandApart } from '../../preflight/worker-pod-checks.ts';
 import { connectWhenAvailable, waitComponentsReady } from '../../rollout/available.ts';
 import { closeCluster, ensureControlPlane, type PlaneInMaking, recordSpec } from '../../rollout/control-plane.ts';
 import { addressesStep, certificatesStep, storageStep, webhookStep } from '../../rollout/prepare.ts';
@@ -89,6 +93,12 @@ export const deploySteps: Step<DeployState>[] = [
     name: 'restore-ended',
     applies: ({ restores }) => restores === undefined,
     run: ({ held }) => markFinished(held, 'restore'),
+  },
+  // The plane is one by now, whatever becomes of its workers.
+  {
+    name: 'worker-pods',
+    applies: ({ spec, existing }) => spec.workerPods > 0 || existing.ofKind('StatefulSet').some(isWorkerPods),
+    run: makeWorkerPods,
   },
 ];
 
@@ -272,6 +282,16 @@ async function removeOutdated({ hosted, record, spec, held }: DeployState): Prom
     if (await hosted.delete(object, object.metadata.name, object.metadata.namespace))
       held.reporter.line(`${nameOf(object)} deleted`);
   }
+}
+
+async function makeWorkerPods(state: DeployState): Promise<void> {
+  const { spec, applied, held } = state;
+  if (spec.workerPods > 0) {
+    held.reporter.warn(workerPodsDanger);
+    demandApart(spec, await podsOf(state.cluster, state.record.planeId));
+  }
+  await ensureWorkerPods(state, applied, held);
+  await awaitWorkerPods(state, held);
 }
 
 async function writeTheFiles(state: DeployState): Promise<void> {

@@ -2,7 +2,7 @@ import type { Event, Pod } from '../../kube/objects.ts';
 import { containerStatus, describeProblem, podProblems, refusalOf } from '../../live/pod-problems.ts';
 import { isReady } from '../../live/pods.ts';
 import { imageOf } from '../../live/seen-pods.ts';
-import { type Component, containersOf } from '../../plane/components/lookup.ts';
+import { containersOf } from '../../plane/components/lookup.ts';
 
 export interface ComponentStatus {
   name: string;
@@ -22,7 +22,7 @@ export interface ComponentStatus {
 }
 
 /** One component, told by its pods; a pod that has ended (evicted, say) stays in the list and does not count. Pure. */
-export function componentStatus(name: Component, pods: Pod[], events: Event[], wanted = 1): ComponentStatus {
+export function componentStatus(name: string, pods: Pod[], events: Event[], wanted = 1): ComponentStatus {
   const own = pods.filter(
     ({ metadata, status }) =>
       metadata.labels?.['app.kubernetes.io/name'] === name &&
@@ -48,7 +48,7 @@ export function componentStatus(name: Component, pods: Pod[], events: Event[], w
 }
 
 function whyNotReady(
-  name: Component,
+  name: string,
   pod: Pod | undefined,
   own: Pod[],
   events: Event[],

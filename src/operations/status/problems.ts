@@ -19,7 +19,7 @@ export function problemsOf(
     PlaneStatus,
     'namespace' | 'phase' | 'asleep' | 'exposed' | 'components' | 'alarms' | 'hosted' | 'certificates'
   > &
-    Partial<Pick<PlaneStatus, 'unfinished' | 'lifetime'>>,
+    Partial<Pick<PlaneStatus, 'unfinished' | 'lifetime' | 'workerPods'>>,
 ): Finding[] {
   const { namespace, hosted } = status;
   return [
@@ -27,6 +27,7 @@ export function problemsOf(
     ...unfinishedProblems(status),
     ...lifetimeProblems(status),
     ...(status.asleep ? awakeProblems(status) : componentProblems(status.components, namespace)),
+    ...(status.asleep ? [] : workerPodProblems(status)),
     ...status.alarms.map((alarm) => alarmProblem(alarm, namespace)),
     ...(hosted.problem ? [hosted.problem] : []),
     ...hosted.lacks,
@@ -122,6 +123,23 @@ function componentProblems(of: ComponentStatus[], namespace: string): Finding[] 
       anchor: 'component-not-ready',
       severity: 'fatal',
     }));
+}
+
+/** A plane answers without its workers. */
+function workerPodProblems({
+  workerPods,
+  namespace,
+}: Pick<PlaneStatus, 'namespace'> & Partial<Pick<PlaneStatus, 'workerPods'>>): Finding[] {
+  if (!workerPods || workerPods.ready) return [];
+  return [
+    {
+      what: `${workerPods.count} worker pods are ready`,
+      why: workerPods.problem,
+      fix: words`the words of one: kubectl -n ${namespace} logs ${workerPods.name}-0; ${command('deploy', namespace)} makes what is missing`,
+      anchor: 'worker-pod-not-ready',
+      severity: 'warning',
+    },
+  ];
 }
 
 /** Of a plane that sleeps nothing runs, as it should be. */

@@ -12,6 +12,7 @@ import { componentNames, replicasOf } from '../../plane/components/lookup.ts';
 import { planeSelector } from '../../plane/names.ts';
 import type { NetworkFinding, PlaneRecord, Unfinished } from '../../plane/record.ts';
 import { describeStorage, type Storage } from '../../plane/storage.ts';
+import { workerPodsName } from '../../plane/worker-pods/worker-pods.ts';
 import { type ComponentStatus, componentStatus, crowded } from './component-status.ts';
 import { type HostedStatus, hostedStatus } from './hosted-status.ts';
 import { type Warning, warningsOf } from './warnings.ts';
@@ -37,6 +38,8 @@ export interface PlaneStatus {
   nodePort?: number;
   version: string;
   components: ComponentStatus[];
+  /** Absent where no worker is a pod. */
+  workerPods?: ComponentStatus;
   storage: { kind: Storage['kind']; size?: string; storageClass?: string; name: string; loses: string };
   /** What etcd itself complains of: `NOSPACE`, `CORRUPT`; none too when it cannot be asked. */
   alarms: string[];
@@ -95,6 +98,9 @@ export async function planeStatus(cluster: InfraCluster, now = new Date()): Prom
       ...(spec.allocateNodePorts && { nodePort: addresses.nodePort }),
       version: spec.kubernetesVersion,
       components: componentNames.map((name) => componentStatus(name, pods.items, events.items, replicasOf(spec, name))),
+      ...(spec.workerPods > 0 && {
+        workerPods: componentStatus(workerPodsName, pods.items, events.items, spec.workerPods),
+      }),
       storage: {
         ...storage,
         ...describeStorage(storage),

@@ -10,6 +10,7 @@ import { findProgram } from './programs.ts';
 import type { BinaryName } from './recipes.ts';
 import { addBusybox, addPacketFilters, baseRootfs, Rootfs } from './rootfs.ts';
 import { testImages } from './test-images.ts';
+import { workerImage } from './worker-image.ts';
 
 /** Raise it when what `fill` puts into any image changes: images in caches are then made anew. */
 const edition = 2;
@@ -65,7 +66,7 @@ export const ownImage = (folder: string): Image => ({
 
 const packetFilters = ['xtables-nft-multi', 'nft', 'conntrack', 'ipset'];
 
-const images: Record<Exclude<ImageName, 'k8sk8s'>, Image> = {
+const images: Record<Exclude<ImageName, 'k8sk8s' | 'worker'>, Image> = {
   ...testImages,
   // In the release image, the binary has cap_net_bind_service as a file capability, so a container without that capability cannot start it.
   'kube-apiserver': kubernetes('kube-apiserver', 'net_bind_service'),
@@ -201,7 +202,8 @@ const images: Record<Exclude<ImageName, 'k8sk8s'>, Image> = {
 };
 
 /** @throws Error for k8sk8s' own image without the folder of its package */
-function imageOf(name: ImageName, { packageFolder }: ImageOptions): Image {
+function imageOf(name: ImageName, { packageFolder, archives = [] }: ImageOptions): Image {
+  if (name === 'worker') return workerImage(archives);
   if (name !== 'k8sk8s') return images[name];
   if (packageFolder === undefined)
     throw new Error('the image k8sk8s is made of a built package; say in which folder it lies');
@@ -210,12 +212,13 @@ function imageOf(name: ImageName, { packageFolder }: ImageOptions): Image {
 
 /** The programs of the cache that go into an image. */
 export function binariesOf(name: ImageName): BinaryName[] {
+  if (name === 'worker') return workerImage([]).binaries;
   return name === 'k8sk8s' ? ['node'] : images[name].binaries;
 }
 
 /** Whether an image takes programs that Debian packages bring. */
 export function needsBox(name: ImageName): boolean {
-  return name === 'k8sk8s' || (images[name].box ?? []).length > 0;
+  return name === 'k8sk8s' || name === 'worker' || (images[name].box ?? []).length > 0;
 }
 
 /** Whether an image is one of the conformance suite's own. */
@@ -231,6 +234,8 @@ export interface ImageOptions {
   references?: References;
   /** Folder of the built package of k8sk8s, for its own image. */
   packageFolder?: string;
+  /** Archives of images that go into the image of worker pods, for workers that reach no registry. */
+  archives?: readonly string[];
 }
 
 function referencesOf(name: ImageName, kubernetes: string, asked: References): string[] {

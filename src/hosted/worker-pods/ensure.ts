@@ -1,0 +1,170 @@
+import { revokeWorkerPodToken, workerPodSecret } from '../../access/worker-pod-secret.ts';
+import { UserError } from '../../base/errors.ts';
+import { again, words } from '../../base/words.ts';
+import type { HostedCluster } from '../../kube/hosted-cluster.ts';
+import type { InfraCluster } from '../../kube/infra-cluster.ts';
+import { type KubeObject, type Node, nameOf, type Pod, type Secret, type Workload } from '../../kube/objects.ts';
+import { type Applied, applyAll, Existing } from '../../live/apply.ts';
+import type { Plane } from '../../live/open.ts';
+import { belongsTo, planeSelector } from '../../plane/names.ts';
+import {
+  buildWorkerPods,
+  isWorkerPods,
+  workerPodKinds,
+  workerPodNumber,
+  workerPodsName,
+} from '../../plane/worker-pods/worker-pods.ts';
+import { templateHash, templateHashOf } from '../../plane/workloads.ts';
+import { waitFor } from '../../ui/wait-for.ts';
+import type { Work } from '../../ui/work.ts';
+import { workerStatus } from '../workers.ts';
+import { cordon, drain } from './drain.ts';
+
+const nodeKind = { apiVersion: 'v1', kind: 'Node' };
+const statefulSetKind = { apiVersion: 'apps/v1', kind: 'StatefulSet' };
+const secretKind = { apiVersion: 'v1', kind: 'Secret' };
+
+/** A plane, of which more need not be known, whose hosted API answers. */
+export interface WorkerPodsOf extends Pick<Plane, 'record' | 'spec' | 'addresses' | 'bundle'> {
+  cluster: InfraCluster;
+  hosted: HostedCluster;
+}
+
+/** What is said wherever worker pods are asked for. */
+export const workerPodsDanger =
+  'worker pods are privileged: who may make a privileged pod in the hosted cluster is root on the infra nodes that they run on';
+
+/**
+ * Makes the worker pods that the spec wants. Those that are too many are drained before they end, and their Nodes are deleted after
+ * that, since a kubelet that starts makes its Node again. Killed anywhere and run again, it goes on.
+ *
+ * @throws UserError `worker-drain`, `not-gone`
+ */
+export async function ensureWorkerPods(plane: WorkerPodsOf, applied: Applied, work: Work): Promise<void> {
+  const { cluster, hosted, record, spec } = plane;
+  const existing = await Existing.read(cluster);
+  const before = existing.find<Secret>({ ...secretKind, metadata: { name: workerPodsName } });
+  await shrink(plane, work);
+  if (spec.workerPods === 0) {
+    await removeAll(plane, existing, applied, work);
+    await revokeWorkerPodToken(hosted, before);
+    return;
+  }
+  const apply = (objects: KubeObject[]) => applyAll(cluster, record.planeId, objects, existing, applied, work.reporter);
+  await apply([await workerPodSecret(plane, hosted, before)]);
+  const objects = buildWorkerPods(record.planeId, spec);
+  await apply(objects);
+  await replaceOutdated(plane, objects.find(({ kind }) => kind === 'StatefulSet')!, work);
+}
+
+/** Worker pods of the plane, those that are ending among them. */
+export async function workerPodsOf({ cluster, record }: Pick<WorkerPodsOf, 'cluster' | 'record'>): Promise<Pod[]> {
+  const { items } = await cluster.pods(`${planeSelector(record.planeId)},app.kubernetes.io/name=${workerPodsName}`);
+  return items;
+}
+
+async function shrink(plane: WorkerPodsOf, work: Work): Promise<void> {
+  const { cluster, hosted, spec } = plane;
+  const isTooMany = ({ metadata }: KubeObject) => (workerPodNumber(metadata.name) ?? -1) >= spec.workerPods;
+  const nodes = (await hosted.list<Node>(nodeKind)).items.filter(isTooMany);
+  const pods = (await workerPodsOf(plane)).filter(isTooMany);
+  if (nodes.length + pods.length === 0) return;
+  for (const { metadata } of nodes) await cordon(hosted, metadata.name, true);
+  for (const { metadata } of nodes) await drain(hosted, metadata.name, work);
+  if (await cluster.get<Workload>(statefulSetKind, workerPodsName))
+    await cluster.merge(statefulSetKind, workerPodsName, { spec: { replicas: spec.workerPods } });
+  await untilPodsEnded(plane, isTooMany, work);
+  for (const { metadata } of nodes)
+    if (await hosted.delete(nodeKind, metadata.name)) work.reporter.line(`node "${metadata.name}" deleted`);
+}
+
+async function untilPodsEnded(
+  plane: WorkerPodsOf,
+  which: (pod: Pod) => boolean,
+  { reporter, timeout, signal }: Work,
+): Promise<void> {
+  let left: Pod[] = [];
+  await reporter.during('Waiting until worker pods have ended', (phase) =>
+    waitFor({
+      until: async () => {
+        left = (await workerPodsOf(plane)).filter(which);
+        return left.length === 0;
+      },
+      now: () => left.map(nameOf).join(', '),
+      phase,
+      timeout,
+      signal,
+      late: (after) =>
+        new UserError({
+          what: `worker pods are still there after ${after}: ${left.map(({ metadata }) => metadata.name).join(', ')}`,
+          why: 'something holds them: a node that does not answer, or a finalizer',
+          fix: words`look at them with kubectl -n ${plane.cluster.namespace} describe pod, then ${again}`,
+          anchor: 'not-gone',
+        }),
+    }),
+  );
+}
+
+async function removeAll(
+  { cluster, record }: WorkerPodsOf,
+  existing: Existing,
+  applied: Applied,
+  { reporter }: Work,
+): Promise<void> {
+  const objects = workerPodKinds
+    .flatMap(({ kind }) => existing.ofKind(kind))
+    .filter((object) => object.metadata.name === workerPodsName && belongsTo(object, record.planeId));
+  for (const object of objects) {
+    if (!(await cluster.delete(object, object.metadata.name, object.metadata.uid))) continue;
+    applied.changed.push(nameOf(object));
+    reporter.line(`${nameOf(object)} deleted`);
+  }
+}
+
+/** One at a time, each drained first, so that the PodDisruptionBudgets of the hosted cluster hold. */
+async function replaceOutdated(plane: WorkerPodsOf, workload: KubeObject, work: Work): Promise<void> {
+  const { cluster, hosted } = plane;
+  const wanted = templateHashOf(workload);
+  const outdated = (await workerPodsOf(plane)).filter(
+    ({ metadata }) => isWorkerPods({ metadata }) && metadata.annotations?.[templateHash] !== wanted,
+  );
+  for (const { metadata } of outdated) {
+    await drain(hosted, metadata.name, work);
+    await cluster.delete({ apiVersion: 'v1', kind: 'Pod' }, metadata.name, metadata.uid);
+    await untilPodsEnded(plane, (pod) => pod.metadata.uid === metadata.uid, work);
+    work.reporter.line(`pod "${metadata.name}" is made anew, for another template`);
+    if (await untilReadyAgain(hosted, metadata.name, work)) await cordon(hosted, metadata.name, false);
+    else return;
+  }
+}
+
+/** The Node of before tells that it is Ready until a kubelet reports again. */
+async function untilReadyAgain(
+  hosted: HostedCluster,
+  name: string,
+  { reporter, timeout, signal }: Work,
+): Promise<boolean> {
+  const last = reported(await hosted.get<Node>(nodeKind, name));
+  try {
+    return await reporter.during(`Waiting for worker ${name}`, () =>
+      waitFor({
+        until: async () => {
+          const node = await hosted.get<Node>(nodeKind, name);
+          return node !== undefined && workerStatus(node).ready && reported(node) !== last;
+        },
+        timeout,
+        signal,
+        every: 500,
+        late: (after) => new Error(`${name} was not Ready within ${after}`),
+      }),
+    );
+  } catch (error) {
+    signal.throwIfAborted();
+    reporter.warn(`${(error as Error).message}, so no other worker pod is replaced`);
+    return false;
+  }
+}
+
+function reported(node: Node | undefined): string | undefined {
+  return node?.status?.conditions?.find(({ type }) => type === 'Ready')?.lastHeartbeatTime;
+}

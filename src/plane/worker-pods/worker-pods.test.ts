@@ -1,0 +1,41 @@
+import { expect, test } from 'vitest';
+import { parseSpec } from '../../config/parse.ts';
+import type { Workload } from '../../kube/objects.ts';
+import { templateHashOf } from '../workloads.ts';
+import { buildWorkerPods, trialWorkerPod, vxlanPort, workerPodName, workerPodNumber } from './worker-pods.ts';
+
+const specOf = (more: object) =>
+  parseSpec({ host: 'k.example.com', workerPods: 2, workerImage: 'worker:1', ...more }, 'a test');
+const statefulSet = (more: object = {}, options = {}) =>
+  buildWorkerPods('plane-1', specOf(more), options).find(({ kind }) => kind === 'StatefulSet') as Workload;
+
+test('a plane without worker pods has none of their objects, and flannel its usual port', () => {
+  expect(buildWorkerPods('plane-1', specOf({ workerPods: 0 }))).toEqual([]);
+  expect(vxlanPort(specOf({ workerPods: 0 }))).toBe(8472);
+  expect([8472, 4789]).not.toContain(vxlanPort(specOf({})));
+});
+
+test('names have numbers, and only those of worker pods', () => {
+  expect(workerPodNumber(workerPodName(12))).toBe(12);
+  for (const name of ['worker-1', 'worker-pod', 'worker-pod-01', 'worker-pod-1-x', 'a-worker-pod-1'])
+    expect(workerPodNumber(name)).toBeUndefined();
+});
+
+test('a plane that sleeps keeps the StatefulSet without pods', () => {
+  expect(statefulSet({}, { asleep: true }).spec.replicas).toBe(0);
+});
+
+test('pods are replaced for another image or place, and neither for their number nor for another Kubernetes version of the plane', () => {
+  const hash = (more: object) => templateHashOf(statefulSet(more));
+  for (const same of [{ workerPods: 3 }, { kubernetesVersion: '1.36' }]) expect(hash(same)).toBe(hash({}));
+  for (const other of [{ workerImage: 'worker:2' }, { nodeSelector: { pool: 'a' } }])
+    expect(hash(other)).not.toBe(hash({}));
+});
+
+test('a worker pod is tried as it will be', () => {
+  expect(trialWorkerPod('plane-1', specOf({ runtimeClassName: 'kata', podLabels: { team: 'a' } }))).toMatchObject({
+    kind: 'Pod',
+    metadata: { labels: { team: 'a' } },
+    spec: { runtimeClassName: 'kata', containers: [{ securityContext: { privileged: true } }] },
+  });
+});

@@ -1,0 +1,114 @@
+import { createHash } from 'node:crypto';
+import type { ClusterSpec } from '../../config/schema.ts';
+import type { KubeObject, Pod, Workload } from '../../kube/objects.ts';
+import { render } from '../../manifests/render.ts';
+import type { PlaneKind } from '../components/component.ts';
+import { labelsOf, podSelector } from '../names.ts';
+import { placement } from '../placement.ts';
+import { type Measured, resourcesOf } from '../resources.ts';
+import { templateHash } from '../workloads.ts';
+import networkPolicy from './network-policy.yaml';
+import statefulSet from './statefulset.yaml';
+
+/**
+ * Name of the StatefulSet, of its container, its policy and its Secret, and of the Nodes with a number behind it. Not `worker`:
+ * machines are called so, and a machine and a pod of one name would be one Node.
+ */
+export const workerPodsName = 'worker-pod';
+
+/** The kinds of the workers' objects; other objects of a plane have the same kinds. */
+export const workerPodKinds: PlaneKind[] = [
+  { apiVersion: 'networking.k8s.io/v1', kind: 'NetworkPolicy', names: [workerPodsName], listed: true },
+  { apiVersion: 'apps/v1', kind: 'StatefulSet', names: [workerPodsName] },
+  { apiVersion: 'v1', kind: 'Secret', names: [workerPodsName] },
+];
+
+/** Of a worker without pods of users: kubelet, containerd, flannel and kube-proxy. */
+const measured: Measured = {
+  requests: { cpu: '50m', memory: '256Mi' },
+  limits: { cpu: '2', memory: '2Gi' },
+};
+
+/** The port of flannel's vxlan on machines. */
+const usualVxlanPort = 8472;
+
+/**
+ * Among worker pods vxlan runs inside of the infra cluster's network, which may itself be vxlan and then drops what its pods send to
+ * its own port: Cilium has 8472, Calico 4789.
+ */
+const innerVxlanPort = 14789;
+
+export function vxlanPort({ workerPods }: Pick<ClusterSpec, 'workerPods'>): number {
+  return workerPods > 0 ? innerVxlanPort : usualVxlanPort;
+}
+
+/** `worker-pod-0`: of the pod, and of its Node. */
+export function workerPodName(number: number): string {
+  return `${workerPodsName}-${number}`;
+}
+
+/** The number of a worker pod by its name; undefined of any other name. */
+export function workerPodNumber(name: string): number | undefined {
+  const [, digits] = /^worker-pod-(0|[1-9]\d*)$/.exec(name) ?? [];
+  return digits === undefined ? undefined : Number(digits);
+}
+
+/** Whether a pod or a workload is one of the workers'. */
+export function isWorkerPods({ metadata }: Pick<KubeObject, 'metadata'>): boolean {
+  return metadata.labels?.['app.kubernetes.io/name'] === workerPodsName || metadata.name === workerPodsName;
+}
+
+/** The workers' objects but for the Secret, which has a bootstrap token in it; none where the spec wants no worker pods. Pure. */
+export function buildWorkerPods(planeId: string, spec: ClusterSpec, { asleep = false } = {}): KubeObject[] {
+  if (spec.workerPods === 0) return [];
+  const selector = podSelector(planeId, workerPodsName);
+  const labels = labelsOf(planeId, workerPodsName, spec.kubernetesVersion);
+  const openEgress = spec.policyTypes === 'Ingress' ? undefined : [{}];
+  const policies = render(
+    networkPolicy,
+    {
+      name: workerPodsName,
+      labels,
+      selector,
+      apiServer: podSelector(planeId, 'kube-apiserver'),
+      policyTypes: spec.policyTypes.split(','),
+      egress: openEgress,
+    },
+    'the policy of the worker pods',
+  );
+  return [...policies, buildStatefulSet(spec, selector, labels, asleep ? 0 : spec.workerPods)];
+}
+
+function buildStatefulSet(
+  spec: ClusterSpec,
+  selector: Record<string, string>,
+  labels: Record<string, string>,
+  replicas: number,
+): Workload {
+  const [object] = render(
+    statefulSet,
+    {
+      name: workerPodsName,
+      labels,
+      selector,
+      replicas,
+      podLabels: { ...spec.podLabels, ...labels },
+      podAnnotations: spec.podAnnotations,
+      image: spec.workerImage!,
+      resources: { ...resourcesOf(spec, workerPodsName, measured) },
+    },
+    'the worker pods',
+  ) as Workload[];
+  const { template } = object!.spec;
+  Object.assign(template.spec, placement(spec));
+  const hash = createHash('sha256').update(JSON.stringify(template.spec)).digest('hex').slice(0, 16);
+  template.metadata!.annotations = { ...template.metadata!.annotations, [templateHash]: hash };
+  return object!;
+}
+
+/** A worker pod as it is tried before it is made: without the Secret, which is not there yet. Pure. */
+export function trialWorkerPod(planeId: string, spec: ClusterSpec): KubeObject {
+  const workload = buildWorkerPods(planeId, spec).find(({ kind }) => kind === 'StatefulSet') as Workload;
+  const { metadata, spec: pod } = workload.spec.template as Pick<Pod, 'metadata' | 'spec'>;
+  return { apiVersion: 'v1', kind: 'Pod', metadata: { ...metadata, name: workerPodsName }, spec: pod } as KubeObject;
+}
