@@ -48,6 +48,7 @@ async function fallAsleep({ record, storage, bundle, held }: HeldPlane): Promise
   };
   // Noted first: a run that is ended half-way leaves a plane that says why it does not answer.
   await updateRecord(held, (now) => ({ ...now, asleep }));
+  await scale(cluster, workloads.filter(isWorkerPods), () => 0);
   // An API server whose etcd is gone first does not end before its grace period does.
   await endAllButEtcd(cluster, record, held);
   if (storage.kind === 'ephemeral' && !asleep.snapshot) {

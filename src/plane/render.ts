@@ -15,7 +15,7 @@ import { buildSecrets } from './secrets.ts';
 import { buildServices } from './services.ts';
 import { partStartFiles } from './start-files.ts';
 import type { Storage } from './storage.ts';
-import { buildWorkerPods } from './worker-pods/worker-pods.ts';
+import { buildWorkerPods, joinsBy } from './worker-pods/worker-pods.ts';
 import { buildWorkloads } from './workloads.ts';
 
 /** What a plane follows from. */
@@ -76,7 +76,10 @@ export function renderPlane(source: PlaneSource): RenderedPlane {
     policies: buildPolicies(planeId, spec),
     disruptionBudgets: buildDisruptionBudgets(planeId, spec),
     further: buildFurther(planeId, spec),
-    workerPods: buildWorkerPods(planeId, spec, { asleep: record.asleep !== undefined }),
+    workerPods: buildWorkerPods(planeId, spec, {
+      joins: joinsBy(spec, addresses, bundle),
+      asleep: record.asleep !== undefined,
+    }),
     workloads: record.asleep ? withoutPods(workloads) : workloads,
   };
   return { ...parts, all: () => inOrder(parts) };

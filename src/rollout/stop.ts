@@ -6,10 +6,11 @@ import { Existing } from '../live/apply.ts';
 import { endApiServers, podsOf } from '../live/pods.ts';
 import { belongsTo } from '../plane/names.ts';
 import type { PlaneRecord } from '../plane/record.ts';
+import { isWorkerPods } from '../plane/worker-pods/worker-pods.ts';
 import { waitFor } from '../ui/wait-for.ts';
 import type { Work } from '../ui/work.ts';
 
-/** Ends the pods of all components but etcd; nothing is written to etcd from then on. */
+/** Ends the pods of all components but etcd, and no worker's; nothing is written to etcd from then on. */
 export async function endAllButEtcd(cluster: InfraCluster, record: PlaneRecord, work: Work): Promise<void> {
   const workloads = (await workloadsOf(cluster, record)).filter(isNotEtcd);
   await Promise.all([
@@ -43,8 +44,9 @@ function isApiServer({ kind, metadata }: Workload): boolean {
   return kind === 'Deployment' && metadata.name === 'kube-apiserver';
 }
 
-function isNotEtcd({ metadata: { name, labels } }: Workload | Pod): boolean {
-  return (labels?.['app.kubernetes.io/name'] ?? name) !== 'etcd';
+function isNotEtcd({ metadata }: Workload | Pod): boolean {
+  const { name, labels } = metadata;
+  return (labels?.['app.kubernetes.io/name'] ?? name) !== 'etcd' && !isWorkerPods({ metadata });
 }
 
 /** @param what words for the pods, in the singular */

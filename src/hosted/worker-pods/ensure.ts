@@ -10,7 +10,9 @@ import { belongsTo, planeSelector } from '../../plane/names.ts';
 import {
   buildWorkerPods,
   isWorkerPods,
+  joinsBy,
   workerPodKinds,
+  workerPodLabel,
   workerPodNumber,
   workerPodsName,
 } from '../../plane/worker-pods/worker-pods.ts';
@@ -52,7 +54,7 @@ export async function ensureWorkerPods(plane: WorkerPodsOf, applied: Applied, wo
   }
   const apply = (objects: KubeObject[]) => applyAll(cluster, record.planeId, objects, existing, applied, work.reporter);
   await apply([await workerPodSecret(plane, hosted, before)]);
-  const objects = buildWorkerPods(record.planeId, spec);
+  const objects = buildWorkerPods(record.planeId, spec, { joins: joinsBy(spec, plane.addresses, plane.bundle) });
   await apply(objects);
   await replaceOutdated(plane, objects.find(({ kind }) => kind === 'StatefulSet')!, work);
 }
@@ -66,7 +68,7 @@ export async function workerPodsOf({ cluster, record }: Pick<WorkerPodsOf, 'clus
 async function shrink(plane: WorkerPodsOf, work: Work): Promise<void> {
   const { cluster, hosted, spec } = plane;
   const isTooMany = ({ metadata }: KubeObject) => (workerPodNumber(metadata.name) ?? -1) >= spec.workerPods;
-  const nodes = (await hosted.list<Node>(nodeKind)).items.filter(isTooMany);
+  const nodes = (await hosted.list<Node>(nodeKind, { labelSelector: workerPodLabel })).items.filter(isTooMany);
   const pods = (await workerPodsOf(plane)).filter(isTooMany);
   if (nodes.length + pods.length === 0) return;
   for (const { metadata } of nodes) await cordon(hosted, metadata.name, true);

@@ -7,10 +7,12 @@ import { buildWorkerPods, trialWorkerPod, vxlanPort, workerPodName, workerPodNum
 const specOf = (more: object) =>
   parseSpec({ host: 'k.example.com', workerPods: 2, workerImage: 'worker:1', ...more }, 'a test');
 const statefulSet = (more: object = {}, options = {}) =>
-  buildWorkerPods('plane-1', specOf(more), options).find(({ kind }) => kind === 'StatefulSet') as Workload;
+  buildWorkerPods('plane-1', specOf(more), { joins: 'k.example.com', ...options }).find(
+    ({ kind }) => kind === 'StatefulSet',
+  ) as Workload;
 
 test('a plane without worker pods has none of their objects, and flannel its usual port', () => {
-  expect(buildWorkerPods('plane-1', specOf({ workerPods: 0 }))).toEqual([]);
+  expect(buildWorkerPods('plane-1', specOf({ workerPods: 0 }), { joins: '' })).toEqual([]);
   expect(vxlanPort(specOf({ workerPods: 0 }))).toBe(8472);
   expect([8472, 4789]).not.toContain(vxlanPort(specOf({})));
 });
@@ -25,11 +27,12 @@ test('a plane that sleeps keeps the StatefulSet without pods', () => {
   expect(statefulSet({}, { asleep: true }).spec.replicas).toBe(0);
 });
 
-test('pods are replaced for another image or place, and neither for their number nor for another Kubernetes version of the plane', () => {
+test('pods are replaced for another image, place or HOST, and neither for their number nor for another Kubernetes version of the plane', () => {
   const hash = (more: object) => templateHashOf(statefulSet(more));
   for (const same of [{ workerPods: 3 }, { kubernetesVersion: '1.36' }]) expect(hash(same)).toBe(hash({}));
   for (const other of [{ workerImage: 'worker:2' }, { nodeSelector: { pool: 'a' } }])
     expect(hash(other)).not.toBe(hash({}));
+  expect(templateHashOf(statefulSet({}, { joins: 'other.example.com' }))).not.toBe(hash({}));
 });
 
 test('a worker pod is tried as it will be', () => {

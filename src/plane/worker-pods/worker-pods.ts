@@ -2,6 +2,9 @@ import { createHash } from 'node:crypto';
 import type { ClusterSpec } from '../../config/schema.ts';
 import type { KubeObject, Pod, Workload } from '../../kube/objects.ts';
 import { render } from '../../manifests/render.ts';
+import { trusted } from '../../pki/authority.ts';
+import type { PkiBundle } from '../../pki/certificates.ts';
+import type { Addresses } from '../addresses.ts';
 import type { PlaneKind } from '../components/component.ts';
 import { labelsOf, podSelector } from '../names.ts';
 import { placement } from '../placement.ts';
@@ -15,6 +18,9 @@ import statefulSet from './statefulset.yaml';
  * machines are called so, and a machine and a pod of one name would be one Node.
  */
 export const workerPodsName = 'worker-pod';
+
+/** The entrypoint of the image gives its Node this label, by which a machine of a like name is told from it. */
+export const workerPodLabel = 'k8sk8s.io/worker-pod';
 
 /** The kinds of the workers' objects; other objects of a plane have the same kinds. */
 export const workerPodKinds: PlaneKind[] = [
@@ -58,8 +64,25 @@ export function isWorkerPods({ metadata }: Pick<KubeObject, 'metadata'>): boolea
   return metadata.labels?.['app.kubernetes.io/name'] === workerPodsName || metadata.name === workerPodsName;
 }
 
-/** The workers' objects but for the Secret, which has a bootstrap token in it; none where the spec wants no worker pods. Pure. */
-export function buildWorkerPods(planeId: string, spec: ClusterSpec, { asleep = false } = {}): KubeObject[] {
+/** What a worker reads only when it joins: with another one of these its pod is made anew. Pure. */
+export function joinsBy(
+  { featureGates }: ClusterSpec,
+  { workerServer }: Pick<Addresses, 'workerServer'>,
+  { authorities }: Pick<PkiBundle, 'authorities'>,
+): string {
+  return JSON.stringify([workerServer, trusted(authorities.ca!), featureGates]);
+}
+
+/**
+ * The workers' objects but for the Secret, which has a bootstrap token in it; none where the spec wants no worker pods. Pure.
+ *
+ * @param joins of joinsBy
+ */
+export function buildWorkerPods(
+  planeId: string,
+  spec: ClusterSpec,
+  { joins, asleep = false }: { joins: string; asleep?: boolean },
+): KubeObject[] {
   if (spec.workerPods === 0) return [];
   const selector = podSelector(planeId, workerPodsName);
   const labels = labelsOf(planeId, workerPodsName, spec.kubernetesVersion);
@@ -76,14 +99,14 @@ export function buildWorkerPods(planeId: string, spec: ClusterSpec, { asleep = f
     },
     'the policy of the worker pods',
   );
-  return [...policies, buildStatefulSet(spec, selector, labels, asleep ? 0 : spec.workerPods)];
+  return [...policies, buildStatefulSet(spec, selector, labels, { joins, replicas: asleep ? 0 : spec.workerPods })];
 }
 
 function buildStatefulSet(
   spec: ClusterSpec,
   selector: Record<string, string>,
   labels: Record<string, string>,
-  replicas: number,
+  { joins, replicas }: { joins: string; replicas: number },
 ): Workload {
   const [object] = render(
     statefulSet,
@@ -101,14 +124,17 @@ function buildStatefulSet(
   ) as Workload[];
   const { template } = object!.spec;
   Object.assign(template.spec, placement(spec));
-  const hash = createHash('sha256').update(JSON.stringify(template.spec)).digest('hex').slice(0, 16);
+  const hash = createHash('sha256')
+    .update(JSON.stringify([template.spec, joins]))
+    .digest('hex')
+    .slice(0, 16);
   template.metadata!.annotations = { ...template.metadata!.annotations, [templateHash]: hash };
   return object!;
 }
 
 /** A worker pod as it is tried before it is made: without the Secret, which is not there yet. Pure. */
 export function trialWorkerPod(planeId: string, spec: ClusterSpec): KubeObject {
-  const workload = buildWorkerPods(planeId, spec).find(({ kind }) => kind === 'StatefulSet') as Workload;
+  const workload = buildWorkerPods(planeId, spec, { joins: '' }).find(({ kind }) => kind === 'StatefulSet') as Workload;
   const { metadata, spec: pod } = workload.spec.template as Pick<Pod, 'metadata' | 'spec'>;
   return { apiVersion: 'v1', kind: 'Pod', metadata: { ...metadata, name: workerPodsName }, spec: pod } as KubeObject;
 }
