@@ -131,10 +131,10 @@ async function replaceOutdated(plane: WorkerPodsOf, workload: KubeObject, work: 
     ({ metadata }) => isWorkerPods({ metadata }) && metadata.annotations?.[templateHash] !== wanted,
   );
   for (const { metadata } of outdated) {
+    work.reporter.line(`worker ${metadata.name} is made anew: its template, HOST or the CA has changed`);
     await drain(hosted, metadata.name, work);
     await cluster.delete({ apiVersion: 'v1', kind: 'Pod' }, metadata.name, metadata.uid);
     await untilPodsEnded(plane, (pod) => pod.metadata.uid === metadata.uid, work);
-    work.reporter.line(`pod "${metadata.name}" is made anew, for another template`);
     if (await untilReadyAgain(hosted, metadata.name, work)) await cordon(hosted, metadata.name, false);
     else return;
   }
