@@ -70,6 +70,11 @@ test('each port of a service takes a node port, and policies and budgets count a
     'services.nodeports': 2,
     'services.loadbalancers': 1,
   });
+  const workers = parseSpec({ host: 'k.example.com', workerPods: 2, workerImage: 'worker:1' }, 'test');
+  expect(objectDemand(none, workers, undefined)).toMatchObject({
+    'count/networkpolicies.networking.k8s.io': 5,
+    'count/statefulsets.apps': 2,
+  });
   const ofServices = {
     find: ({ kind }: { kind: string }) => (kind === 'Service' ? ({} as never) : undefined),
     ofKind: () => [],

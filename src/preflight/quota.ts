@@ -15,8 +15,17 @@ import { secretNames, secretsByContent } from '../plane/secrets.ts';
 import { buildServices } from '../plane/services.ts';
 import { isStartFiles } from '../plane/start-files.ts';
 import type { Storage } from '../plane/storage.ts';
+import { workerPodsName } from '../plane/worker-pods/worker-pods.ts';
 import { type DeployCheck, type DeployContext, ok, shared } from './check.ts';
-import { type PodResources, runningComponents, trialId, trialPods, trialStorage } from './trials.ts';
+import {
+  type PodResources,
+  runningComponents,
+  type Trial,
+  trialId,
+  trialPods,
+  trialStorage,
+  trialWorker,
+} from './trials.ts';
 
 export interface Quota extends KubeObject {
   spec?: {
@@ -102,10 +111,11 @@ function countsThePlane({ spec }: Quota): boolean {
 }
 
 async function demand(context: DeployContext): Promise<Amounts> {
-  const [existing, trials, running] = await Promise.all([
+  const [existing, trials, running, worker] = await Promise.all([
     context.existing(),
     trialPods(context),
     runningComponents(context),
+    trialWorker(context),
   ]);
   const { spec } = context;
   const storage = await trialStorage(context).then(
@@ -113,10 +123,12 @@ async function demand(context: DeployContext): Promise<Amounts> {
     () => undefined,
   );
   // The pods as the cluster would create them, with a LimitRange's defaults and a webhook's sidecars.
-  const pods = trials.flatMap(({ component, admitted, object }) => {
-    const wanted = replicasOf(spec, component) - (running.get(component) ?? 0);
-    return wanted > 0 ? Array(wanted).fill(podDemand((admitted ?? object) as PodResources)) : [];
-  });
+  const missing = (name: string, wanted: number, { admitted, object }: Trial<KubeObject>): Amounts[] =>
+    Array(Math.max(0, wanted - (running.get(name) ?? 0))).fill(podDemand((admitted ?? object) as PodResources));
+  const pods = [
+    ...trials.flatMap((trial) => missing(trial.component, replicasOf(spec, trial.component), trial)),
+    ...(worker ? missing(workerPodsName, spec.workerPods, worker) : []),
+  ];
   return sum([...pods, { pods: pods.length, 'count/pods': pods.length }, objectDemand(existing, spec, storage)]);
 }
 
@@ -134,7 +146,8 @@ export function objectDemand(
       names.map((name) => ({ kind, metadata: { name } })),
     ).length;
   const startFiles = Math.max(0, secretsByContent.length - existing.ofKind('Secret').filter(isStartFiles).length);
-  const secrets = count('v1', 'Secret', secretNames) + startFiles;
+  const workers = spec.workerPods > 0 ? [workerPodsName] : [];
+  const secrets = count('v1', 'Secret', [...secretNames, ...workers]) + startFiles;
   const services = missing('v1', buildServices(trialId, spec));
   const configMaps = count('v1', 'ConfigMap', [recordName]);
   const deployments = count('apps/v1', 'Deployment', workloadNames('Deployment'));
@@ -155,9 +168,11 @@ export function objectDemand(
     'requests.storage': storage?.kind === 'volume' ? claims * parseQuantity(storage.size)! : 0,
     'count/deployments.apps': deployments,
     'count/replicasets.apps': deployments,
-    'count/statefulsets.apps': count('apps/v1', 'StatefulSet', workloadNames('StatefulSet')),
+    'count/statefulsets.apps': count('apps/v1', 'StatefulSet', [...workloadNames('StatefulSet'), ...workers]),
     'count/ingresses.networking.k8s.io': missing('networking.k8s.io/v1', buildIngress(trialId, spec)).length,
-    'count/networkpolicies.networking.k8s.io': missing('networking.k8s.io/v1', buildPolicies(trialId, spec)).length,
+    'count/networkpolicies.networking.k8s.io':
+      missing('networking.k8s.io/v1', buildPolicies(trialId, spec)).length +
+      count('networking.k8s.io/v1', 'NetworkPolicy', workers),
     'count/poddisruptionbudgets.policy': missing('policy/v1', buildDisruptionBudgets(trialId, spec)).length,
   };
   return sum([amounts, ...further.map((object) => ({ [countOf(object)]: 1 }))]);

@@ -8,6 +8,7 @@ import { buildIngress } from '../plane/components/kube-apiserver/ingress.ts';
 import { byComponent, type Component } from '../plane/components/lookup.ts';
 import { belongsTo } from '../plane/names.ts';
 import { buildServices } from '../plane/services.ts';
+import { trialWorkerPod } from '../plane/worker-pods/worker-pods.ts';
 import { buildWorkloads } from '../plane/workloads.ts';
 import { type DeployContext, shared } from './check.ts';
 
@@ -84,6 +85,13 @@ export const trialPods = shared(async ({ cluster, spec }): Promise<PodTrial[]> =
       return { component, ...(await attempt<KubeObject>(object, cluster.create(renamed(object), { dryRun: true }))) };
     }),
   );
+});
+
+/** A worker pod, where the spec wants some. */
+export const trialWorker = shared(async ({ cluster, spec }): Promise<Trial<KubeObject> | undefined> => {
+  if (spec.workerPods === 0) return undefined;
+  const object = trialWorkerPod(trialId, spec);
+  return attempt(object, cluster.create(renamed(object), { dryRun: true }));
 });
 
 /** The storage for etcd, as deploy chooses it. */

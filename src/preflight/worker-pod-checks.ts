@@ -7,9 +7,8 @@ import { ApiError, explainCallError, isQuotaExceeded } from '../kube/errors.ts';
 import type { Pod } from '../kube/objects.ts';
 import { refusedPod } from '../live/admission.ts';
 import { infraServiceNetworks } from '../live/infra-services.ts';
-import { trialWorkerPod } from '../plane/worker-pods/worker-pods.ts';
 import { type DeployCheck, type DeployContext, describeMissingRight, type Outcome, ok, outcomeOf } from './check.ts';
-import { namespacePods, renamed, trialId } from './trials.ts';
+import { namespacePods, trialWorker } from './trials.ts';
 
 const wanted = ({ spec }: DeployContext) => spec.workerPods > 0;
 
@@ -21,19 +20,15 @@ const admitted: DeployCheck = {
   severity: 'fatal',
   dependsOn: ['namespace'],
   applies: wanted,
-  async probe({ cluster, spec }): Promise<Outcome> {
-    try {
-      await cluster.create(renamed(trialWorkerPod(trialId, spec)), { dryRun: true });
-      return ok();
-    } catch (error) {
-      if (describeMissingRight(error))
-        return { state: 'unknown', why: 'you may not create pods, not even for a trial' };
-      if (!(error instanceof ApiError)) return outcomeOf(explainCallError(error, 'try a worker pod'));
-      if (isQuotaExceeded(error)) return { state: 'unknown', why: 'the quota is too small to try one' };
-      if (/violates PodSecurity/.test(error.message)) return levelTooStrict(cluster.namespace, error);
-      const { what, fix } = refusedPod('a worker', error.message);
-      return { state: 'failed', what, why: error.message, fix };
-    }
+  async probe(context): Promise<Outcome> {
+    const error = (await trialWorker(context))?.error;
+    if (error === undefined) return ok();
+    if (describeMissingRight(error)) return { state: 'unknown', why: 'you may not create pods, not even for a trial' };
+    if (!(error instanceof ApiError)) return outcomeOf(explainCallError(error, 'try a worker pod'));
+    if (isQuotaExceeded(error)) return { state: 'unknown', why: 'the quota is too small to try one' };
+    if (/violates PodSecurity/.test(error.message)) return levelTooStrict(context.cluster.namespace, error);
+    const { what, fix } = refusedPod('a worker', error.message);
+    return { state: 'failed', what, why: error.message, fix };
   },
 };
 

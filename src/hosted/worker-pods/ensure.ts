@@ -48,8 +48,8 @@ export async function ensureWorkerPods(plane: WorkerPodsOf, applied: Applied, wo
   const before = existing.find<Secret>({ ...secretKind, metadata: { name: workerPodsName } });
   await shrink(plane, work);
   if (spec.workerPods === 0) {
-    await removeAll(plane, existing, applied, work);
     await revokeWorkerPodToken(hosted, before);
+    await removeAll(plane, existing, applied, work);
     return;
   }
   const apply = (objects: KubeObject[]) => applyAll(cluster, record.planeId, objects, existing, applied, work.reporter);

@@ -22,11 +22,14 @@ export const workerPodsName = 'worker-pod';
 /** The entrypoint of the image gives its Node this label, by which a machine of a like name is told from it. */
 export const workerPodLabel = 'k8sk8s.io/worker-pod';
 
-/** The kinds of the workers' objects; other objects of a plane have the same kinds. */
+/**
+ * The kinds of the workers' objects, which other objects of a plane have too. The StatefulSet is the last one that is deleted where a
+ * plane has no worker pods any more: by it deploy sees that something is left to do.
+ */
 export const workerPodKinds: PlaneKind[] = [
   { apiVersion: 'networking.k8s.io/v1', kind: 'NetworkPolicy', names: [workerPodsName], listed: true },
-  { apiVersion: 'apps/v1', kind: 'StatefulSet', names: [workerPodsName] },
   { apiVersion: 'v1', kind: 'Secret', names: [workerPodsName] },
+  { apiVersion: 'apps/v1', kind: 'StatefulSet', names: [workerPodsName] },
 ];
 
 /** Of a worker without pods of users: kubelet, containerd, flannel and kube-proxy. */
