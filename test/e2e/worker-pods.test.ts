@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { otherImages } from '../../src/config/versions.ts';
 import type { KubeList, Node, Pod } from '../../src/kube/objects.ts';
 import { inside } from '../../src/sandbox/machine.ts';
@@ -7,7 +7,8 @@ import { imageReferences } from '../../src/sandbox/versions.ts';
 import { refused } from '../refused.ts';
 import { asInfraAdmin, changedNothing, eventually, Namespace, sandboxCommand, succeeded } from './world.ts';
 
-// A hosted cluster whose workers are pods of the infra cluster: no machine joins. The tests follow each other.
+// A hosted cluster whose workers are pods of the infra cluster: no machine joins. Runs with `npm run test:all`; the tests
+// follow each other.
 
 const host = 'worker-pods.e2e.test';
 let home: Namespace;
@@ -35,93 +36,85 @@ const readyNodes = async () => {
   return items.filter(isReady).map(({ metadata }) => metadata.name);
 };
 
-const webPods = async () =>
-  (JSON.parse(await home.ask('get', 'pods', '-l', 'app=web', '-o', 'json')) as KubeList<Pod>).items;
-
-/** From each of the pods the Service leads to all of them. */
-async function allAnswer(pods: Pod[], seconds = 30): Promise<void> {
-  for (const { metadata } of pods)
-    await eventually(seconds, async () => {
-      const answers = await home.ask('exec', metadata.name, '--', 'node', '-e', visit);
-      expect(answers.split('\n').sort()).toEqual(pods.map((each) => each.metadata.name).sort());
-    });
-}
-
-beforeAll(async () => {
-  home = await Namespace.open('worker-pods');
-  succeeded(await sandboxCommand(['image', 'worker'], home));
-  succeeded(await sandboxCommand(['host', host], home));
-  const image = imageReferences.worker(requireState(home.sandbox).kubernetesVersion);
-  wanted = ['-h', host, '--etcd-storage', 'ephemeral', '--worker-pods', '2', '--worker-image', image];
-});
-
-afterAll(async () => {
-  await home.k8sk8s('destroy', '--yes');
-});
-
-test('a namespace that admits no privileged pod is refused with the label, before anything is made', async () => {
-  await level('baseline');
-  const label = `namespace ${home.name} pod-security.kubernetes.io/enforce=privileged`;
-  expect(await home.k8sk8s('deploy', ...wanted)).toEqual(refused('worker-pods', label));
-  expect(succeeded(await home.infra('get', 'statefulsets', '-o', 'name')).stdout).toBe('');
-});
-
-test('one command makes a cluster with two Ready workers, on different infra nodes, and says what that allows', async () => {
-  await level('privileged');
-  const { stderr } = succeeded(await home.k8sk8s('deploy', ...wanted));
-  expect(stderr).toContain('is root on the infra nodes');
-  const pods = await infraPods();
-  expect(pods.map(({ metadata }) => metadata.name)).toEqual(['worker-pod-0', 'worker-pod-1']);
-  expect(new Set(pods.map(({ spec }) => spec.nodeName)).size).toBe(2);
-  expect(await readyNodes()).toEqual(['worker-pod-0', 'worker-pod-1']);
-  await eventually(60, async () => {
-    expect(succeeded(await home.k8sk8s('status')).stdout).toMatch(/^worker-pod +2\/2/m);
+describe.runIf(process.env.K8SK8S_TEST === 'all')('workers that are pods', () => {
+  beforeAll(async () => {
+    home = await Namespace.open('worker-pods');
+    succeeded(await sandboxCommand(['image', 'worker'], home));
+    succeeded(await sandboxCommand(['host', host], home));
+    const image = imageReferences.worker(requireState(home.sandbox).kubernetesVersion);
+    wanted = ['-h', host, '--etcd-storage', 'ephemeral', '--worker-pods', '2', '--worker-image', image];
   });
-  changedNothing(await home.k8sk8s('deploy', ...wanted));
-});
 
-test('a Service answers from a pod on each worker, with pods on both, by its name', async () => {
-  await home.apply(web);
-  await home.rolledOut('web', 60);
-  const items = await webPods();
-  expect(items.map(({ spec }) => spec.nodeName).sort()).toEqual(['worker-pod-0', 'worker-pod-1']);
-  await allAnswer(items);
-});
+  afterAll(async () => {
+    await home.k8sk8s('destroy', '--yes');
+  });
 
-test('with fewer workers, the pods move over, the Node goes and what is left answers', async () => {
-  await infraPods();
-  succeeded(await home.k8sk8s('workers', 'scale', '1'));
-  expect((await infraPods()).map(({ metadata }) => metadata.name)).toEqual(['worker-pod-0']);
-  expect(await home.ask('get', 'nodes', '-o', 'name')).toBe('node/worker-pod-0');
-  await home.rolledOut('web', 60);
-  const items = await webPods();
-  expect(new Set(items.map(({ spec }) => spec.nodeName))).toEqual(new Set(['worker-pod-0']));
-  changedNothing(await home.k8sk8s('workers', 'scale', '1'));
-});
+  test('a namespace that admits no privileged pod is refused with the label, before anything is made', async () => {
+    await level('baseline');
+    const label = `namespace ${home.name} pod-security.kubernetes.io/enforce=privileged`;
+    expect(await home.k8sk8s('deploy', ...wanted)).toEqual(refused('worker-pods', label));
+    expect(succeeded(await home.infra('get', 'statefulsets', '-o', 'name')).stdout).toBe('');
+  });
 
-test('a plane that sleeps has no worker pods, and wakes with them', async () => {
-  succeeded(await home.k8sk8s('sleep'));
-  expect(await infraPods()).toEqual([]);
-  succeeded(await home.k8sk8s('wake'));
-  expect(await infraPods()).toHaveLength(1);
-  // What the hosted cluster says of Nodes and pods is from before, until the kubelet reports again.
-  await allAnswer(await webPods(), 90);
-  expect(await readyNodes()).toEqual(['worker-pod-0']);
-});
+  test('one command makes a cluster with two Ready workers, on different infra nodes, and says what that allows', async () => {
+    await level('privileged');
+    const { stderr } = succeeded(await home.k8sk8s('deploy', ...wanted));
+    expect(stderr).toContain('is root on the infra nodes');
+    const pods = await infraPods();
+    expect(pods.map(({ metadata }) => metadata.name)).toEqual(['worker-pod-0', 'worker-pod-1']);
+    expect(new Set(pods.map(({ spec }) => spec.nodeName)).size).toBe(2);
+    expect(await readyNodes()).toEqual(['worker-pod-0', 'worker-pod-1']);
+    expect(succeeded(await home.k8sk8s('status')).stdout).toMatch(/^worker-pod +2\/2/m);
+    changedNothing(await home.k8sk8s('deploy', ...wanted));
+  });
 
-test('destroy leaves nothing of the workers, neither in the namespace nor on the infra nodes', async () => {
-  succeeded(await home.k8sk8s('destroy', '--yes'));
-  const kinds = 'pods,statefulsets,deployments,services,secrets,networkpolicies';
-  expect(succeeded(await home.infra('get', kinds, '-o', 'name')).stdout).toBe('');
-  expect(uids.size).toBeGreaterThan(2);
-  const machines = requireState(home.sandbox).machines.filter(({ role }) => role === 'infra');
-  // A cgroup driver may write the dashes of a UID as underscores.
-  const pattern = [...uids].map((uid) => uid.replaceAll('-', '[-_]')).join('|');
-  const all = 'cat /proc/self/mountinfo; find /sys/fs/cgroup -type d; ls /var/lib/kubelet/pods';
-  for (const machine of machines)
-    await eventually(30, async () => {
-      expect(await inside(machine, ['sh', '-c', `(${all}) 2>/dev/null | grep -E '${pattern}' || true`])).toBe('');
+  test('a Service answers from a pod on each worker, with pods on both, by its name', async () => {
+    await home.apply(web);
+    await home.rolledOut('web', 60);
+    const { items } = JSON.parse(await home.ask('get', 'pods', '-l', 'app=web', '-o', 'json')) as KubeList<Pod>;
+    expect(items.map(({ spec }) => spec.nodeName).sort()).toEqual(['worker-pod-0', 'worker-pod-1']);
+    for (const { metadata } of items)
+      await eventually(30, async () => {
+        const answers = await home.ask('exec', metadata.name, '--', 'node', '-e', visit);
+        expect(answers.split('\n').sort()).toEqual(items.map((each) => each.metadata.name).sort());
+      });
+  });
+
+  test('with fewer workers, the pods move over, the Node goes and what is left answers', async () => {
+    await infraPods();
+    succeeded(await home.k8sk8s('workers', 'scale', '1'));
+    expect((await infraPods()).map(({ metadata }) => metadata.name)).toEqual(['worker-pod-0']);
+    expect(await home.ask('get', 'nodes', '-o', 'name')).toBe('node/worker-pod-0');
+    await home.rolledOut('web', 60);
+    const { items } = JSON.parse(await home.ask('get', 'pods', '-l', 'app=web', '-o', 'json')) as KubeList<Pod>;
+    expect(new Set(items.map(({ spec }) => spec.nodeName))).toEqual(new Set(['worker-pod-0']));
+    changedNothing(await home.k8sk8s('workers', 'scale', '1'));
+  });
+
+  test('a plane that sleeps has no worker pods, and wakes with them', async () => {
+    succeeded(await home.k8sk8s('sleep'));
+    expect(await infraPods()).toEqual([]);
+    succeeded(await home.k8sk8s('wake'));
+    await eventually(60, async () => {
+      await infraPods();
+      expect(await readyNodes()).toEqual(['worker-pod-0']);
+      await home.rolledOut('web', 1);
     });
+  });
+
+  test('destroy leaves nothing of the workers, neither in the namespace nor on the infra nodes', async () => {
+    succeeded(await home.k8sk8s('destroy', '--yes'));
+    expect(succeeded(await home.infra('get', 'all,secrets,networkpolicies', '-o', 'name')).stdout).toBe('');
+    expect(uids.size).toBeGreaterThan(2);
+    const machines = requireState(home.sandbox).machines.filter(({ role }) => role === 'infra');
+    // Of a pod's UID a cgroup driver may write the dashes as underscores.
+    const left = `cat /proc/self/mountinfo; find /sys/fs/cgroup -type d -name '*pod*'; ls /var/lib/kubelet/pods`;
+    for (const machine of machines)
+      await eventually(30, async () => {
+        const found = await inside(machine, ['sh', '-c', left]);
+        expect([...uids].filter((uid) => found.replaceAll('_', '-').includes(uid))).toEqual([]);
+      });
+  });
 });
 
 const web = `apiVersion: apps/v1
@@ -139,7 +132,7 @@ spec:
       containers:
         - name: web
           image: ${otherImages.node}
-          command: [node, -e, "require('node:http').createServer((_, answer) => answer.end(require('node:os').hostname())).listen(80)"]
+          command: [node, -e, "require('node:http').createServer((_, answer) => answer.end(process.env.HOSTNAME)).listen(80)"]
           readinessProbe: {tcpSocket: {port: 80}, periodSeconds: 1}
 ---
 apiVersion: v1
