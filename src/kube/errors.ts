@@ -156,7 +156,7 @@ export function obstacleOf({ message }: ApiError): Obstacle | undefined {
 export const isNoDryRun = ({ message }: ApiError): boolean => message.includes('does not support dry run');
 
 /**
- * How a person gets past an obstacle. The API server asks neither webhooks nor policies about their own configurations.
+ * How a person gets past an obstacle. The API server asks no webhook about configurations of webhooks, and no policy about policies.
  *
  * @param configuration of a webhook, where it is known: `validatingwebhookconfiguration NAME`
  */
@@ -169,7 +169,7 @@ export function wayPast({ kind, name, binding }: Obstacle, configuration?: strin
         ? `validatingadmissionpolicy ${name}`
         : `validatingadmissionpolicybinding ${binding}`);
   const how = kind === 'webhook' ? 'mend' : 'change';
-  return `${how} ${kind} ${name} of the hosted cluster, or delete it there, which no webhook and no policy can refuse: kubectl delete ${target}`;
+  return `${how} ${kind} ${name} of the hosted cluster, or delete it there, about which no ${kind} is asked: kubectl delete ${target}`;
 }
 
 function explainHostedError(error: ConnectionError | ApiError, doing: string): UserError {
@@ -188,7 +188,19 @@ function explainHostedError(error: ConnectionError | ApiError, doing: string): U
   };
   const obstacle = obstacleOf(error);
   if (obstacle)
-    return new UserError({ ...said, fix: words`${wayPast(obstacle)}; then ${again}`, anchor: 'hosted-refused' });
+    return new UserError({
+      ...said,
+      what: `${obstacle.kind} ${obstacle.name} of the hosted cluster is in the way of what this command writes there`,
+      fix: words`${wayPast(obstacle)}; then ${again}`,
+      anchor: 'hosted-refused',
+    });
+  // Not from the API server itself, which answers by a Status: from whoever is to serve a group of APIs in its place.
+  if (error.status === 503 && error.reason === '')
+    return new UserError({
+      ...said,
+      fix: words`look at kubectl get apiservices in the hosted cluster: where a group of Kubernetes' own, such as v1.apps, names a service and not Local, delete that APIService; then ${again}`,
+      anchor: 'hosted-api-error',
+    });
   if (error.status === 429 || error.status >= 500)
     return new UserError({
       ...said,
