@@ -21,6 +21,8 @@ export const order = [
   'workers',
   'egress',
   'identity',
+  'attacks',
+  'konnectivity',
   'credentials',
   'worker-pods',
   'in-cluster-clients',
