@@ -84,7 +84,7 @@ async function addedFailure(
   return new UserError({
     what: `container "${container.name}" in pod ${pod.metadata.name} ${kind === 'crash-loop' ? `ends again and again${endOf(container)}` : 'cannot be started'}`,
     why: `${whose}; ${kind === 'crash-loop' ? quoted(await lastWords(cluster, pod, container)) : says}`,
-    fix: 'ask the administrator of the infra cluster to mend it, or to keep it away from the pods of this namespace',
+    fix: 'ask the administrator of the infra cluster to repair it, or to exclude the pods of this namespace',
     anchor: 'added-container',
   });
 }

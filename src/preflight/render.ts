@@ -26,7 +26,7 @@ export function summary(failed: CheckResult[]): UserErrorInit {
   return {
     what: `${failed.length} checks failed, nothing was made`,
     why: joined(items, ''),
-    fix: words`mend these and ${again}`,
+    fix: words`fix these and ${again}`,
     anchor: only!.anchor,
     kind: 'refused',
   };

@@ -92,7 +92,7 @@ async function notTaken(behind: Replica[], after: string): Promise<UserError> {
   return new UserError({
     what: `${behind.map(({ name }) => name).join(' and ') || 'no API server'} did not take over who gets in within ${after}`,
     why: identityComplaint(log) ?? 'an API server takes new issuers over when all of them answer',
-    fix: words`mend what is named there, or leave that issuer out; then ${again}, with a longer ${option('timeout')} where kubelets are slow. ${command('logs', undefined, 'gate')} says what the gate refused`,
+    fix: words`correct what is named there, or leave that issuer out; then ${again}, with a longer ${option('timeout')} where kubelets are slow. ${command('logs', undefined, 'gate')} says what the gate refused`,
     anchor: 'identity-not-taken',
   });
 }

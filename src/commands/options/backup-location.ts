@@ -22,7 +22,7 @@ export function addBucketOptions(command: Command): Command {
   return command
     .option('--s3-endpoint <URL>', "server of the bucket, where it is not AWS's")
     .option('--s3-region <REGION>', 'region of the bucket; default us-east-1')
-    .option('--s3-ca <FILE>', "authority of the server's certificate (PEM), where no public one signed it");
+    .option('--s3-ca <FILE>', "CA of the server's certificate (PEM), where no public CA signed it");
 }
 
 /** @param option that the URL was given by */
@@ -42,7 +42,7 @@ function authorityIn(file: string): string {
   if (text.includes('-----BEGIN CERTIFICATE-----')) return text;
   throw new UserError({
     what: `${file} (--s3-ca) holds no certificate`,
-    fix: 'give a file with the authority in PEM: -----BEGIN CERTIFICATE-----',
+    fix: 'give a file with the CA in PEM: -----BEGIN CERTIFICATE-----',
     anchor: 'bad-values',
     kind: 'usage',
   });

@@ -125,10 +125,10 @@ function notALeaf(name: string, { bundle }: Plane): UserError {
   const known = Object.keys(bundle.leaves);
   return new UserError({
     what: bundle.authorities[name]
-      ? `${name} is an authority: renewed alone it would make strangers of all that it signed`
+      ? `${name} is a CA: if it alone were renewed, every certificate that it signed would be refused`
       : `the plane has no certificate "${name}"${didYouMean(name, known)}`,
     fix: bundle.authorities[name]
-      ? words`leave it out; ${command('certs status')} tells how long authorities live`
+      ? words`leave it out; ${command('certs status')} shows when CAs expire`
       : `name one or more of ${known.join(', ')}`,
     anchor: 'no-certificate',
     kind: 'refused',

@@ -217,7 +217,7 @@ async function end({ held, ...plane }: HeldPlane, { files }: ExposedRequest): Pr
 
 function wouldLoseData(): UserError {
   return new UserError({
-    what: 'other authorities for etcd replace its pod, and all objects of the hosted cluster would be lost with it',
+    what: 'new CAs for etcd replace its pod, and all objects of the hosted cluster would be lost with it',
     why: 'the plane keeps its data in that pod (ephemeral storage)',
     fix: words`add ${option('yes')} when nothing in the hosted cluster is worth keeping, and run ${command('deploy')} after the first run; or destroy the plane and deploy it again, which ends everything that was exposed, too`,
     anchor: 'data-loss',

@@ -228,7 +228,7 @@ async function saveBefore(
     throw new UserError({
       what: 'the plane that is there cannot be backed up, so it is not replaced',
       why: error.message,
-      fix: words`mend that; or, when nothing in it is worth keeping, take it away yourself (${command('destroy', cluster.namespace)}) and restore without ${option('replace')}`,
+      fix: words`fix that; or, when nothing in it is worth keeping, delete it yourself (${command('destroy', cluster.namespace)}) and restore without ${option('replace')}`,
       anchor: 'namespace-has-plane',
       cause: error,
     });
@@ -260,7 +260,7 @@ async function refuseTwoPlanes(
   if (alive.length > 0 || (here && head.namespace !== cluster.namespace))
     throw new UserError({
       what: `the plane that was backed up ${alive.length > 0 ? `still answers at ${alive.join(' and ')}` : `is still in namespace ${head.namespace}`}`,
-      why: 'two planes with the same authorities would be taken for one, and each would lack what the other is told',
+      why: 'clients take two planes with the same CAs for one, and each plane would lack the writes to the other',
       fix: here
         ? words`take it away first: ${destroyIt}`
         : words`take it away first: ${destroyIt}, with the kubeconfig of the infra cluster in which it was backed up, where that is another one than ${cluster.server}`,

@@ -136,7 +136,7 @@ function requestProblems({ requests, nodes }: Needs, namespace: string, now: Dat
           : `request ${each.metadata.name}: ${decision.reason}`,
         fix: decision.approve
           ? words`look at its log; ${command('deploy', namespace)} puts it back as it was`
-          : `mend what is named there, or, when you know the machine: kubectl certificate approve ${shellWord(each.metadata.name)}`,
+          : `correct what is named there, or, when you know the machine: kubectl certificate approve ${shellWord(each.metadata.name)}`,
         anchor: 'kubelet-certificate',
         severity: 'fatal',
       };
@@ -174,7 +174,7 @@ function dnsProblems({ slices, pods, nodes, lastWords = '' }: Needs, namespace: 
       fix: loops
         ? `on that worker: sh ${workerFolder}/worker.sh configure, which finds the resolvConf that pods need; restart the kubelet, and delete the pod`
         : problem?.kind === 'image-pull'
-          ? words`mend the registry or the image: ${command('deploy', namespace, field('corednsImage', 'IMAGE'))}`
+          ? words`repair the registry or the image: ${command('deploy', namespace, field('corednsImage', 'IMAGE'))}`
           : words`look at it: kubectl -n kube-system describe pods -l k8s-app=kube-dns, in the hosted cluster; ${command('deploy', namespace)} puts back what was changed or deleted`,
       anchor: 'dns-silent',
       severity: 'fatal',

@@ -124,7 +124,7 @@ async function goBack(state: UpgradeState, cause: unknown): Promise<UserError> {
     throw new UserError({
       what: `the upgrade to ${to} failed, and so did the way back to ${from}`,
       why: `first: ${sentenceOf(cause)}\nthen: ${sentenceOf(error)}`,
-      fix: words`nothing of etcd's data was touched: look at ${command('status', cluster.namespace)}, mend what it names, and run ${command('deploy', cluster.namespace)}, which goes on with ${from}`,
+      fix: words`nothing of etcd's data was touched: look at ${command('status', cluster.namespace)}, repair what it names, and run ${command('deploy', cluster.namespace)}, which goes on with ${from}`,
       anchor: 'rollback-failed',
       cause: error,
     });
@@ -132,7 +132,7 @@ async function goBack(state: UpgradeState, cause: unknown): Promise<UserError> {
   return new UserError({
     what: `Kubernetes ${to} did not work on this plane, which runs ${from} again`,
     why: sentenceOf(cause),
-    fix: `mend what is named there and run the upgrade again; the plane was seen to be as before: version, health, recorded state and data`,
+    fix: `correct what is named there and run the upgrade again; version, health, recorded state and data of the plane are as before`,
     anchor: 'upgrade-rolled-back',
     cause,
   });
