@@ -53,7 +53,7 @@ export async function waitTakenOver(
   let behind: Replica[] = [];
   let count = 0;
   await reporter.during(
-    'Waiting until each API server has taken over who gets in',
+    'Waiting until each API server works by the rules about who gets in',
     (phase) =>
       waitFor({
         until: async () => {
@@ -70,7 +70,7 @@ export async function waitTakenOver(
         signal,
         late: async (after) => notTaken(behind, after),
       }),
-    () => `Each API server (${count}) works by the new rules about who gets in`,
+    () => `Each API server (${count}) works by the rules about who gets in`,
   );
 }
 
