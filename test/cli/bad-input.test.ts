@@ -50,6 +50,10 @@ beforeAll(() => {
   file('twice.yaml', 'host: a.example.com\nhost: b.example.com\n');
   file('list.yaml', '- host\n');
   file('audit-wrong.yaml', 'kind: Pod\n');
+  const group = 'apiVersion: apiserver.config.k8s.io/v1';
+  file('anonymous.yaml', `${group}\nkind: AuthenticationConfiguration\njwt: []\nanonymous: {enabled: true}\n`);
+  file('no-jwt.yaml', `${group}\nkind: AuthenticationConfiguration\n`);
+  file('allow-all.yaml', `${group}\nkind: AuthorizationConfiguration\nauthorizers: [{type: AlwaysAllow, name: all}]\n`);
 });
 
 afterAll(() => rmSync(home, { recursive: true, force: true }));
@@ -186,6 +190,18 @@ const cases: Record<string, Case[]> = {
       ['a bad pull secret', option('--image-pull-secret', 'My Secret'), ['--image-pull-secret "My Secret"']],
       ['an argument without a value', option('--api-server-arg', 'v'), ['--api-server-arg "v"', 'NAME=VALUE']],
       ['a bad san', option('--san', 'https://x'), ['--san "https://x"']],
+      [
+        'who is anonymous',
+        option('--authentication-config', 'anonymous.yaml'),
+        ['--authentication-config', 'anonymous'],
+      ],
+      ['issuers that are none', option('--authentication-config', 'no-jwt.yaml'), ['--authentication-config', 'jwt']],
+      ['an issuer for every audience', option('--oidc-issuer', 'https://login.example.com'), ['--oidc-client-id']],
+      [
+        'an authorizer that allows everything',
+        option('--authorization-config', 'allow-all.yaml'),
+        ['--authorization-config', 'AlwaysAllow', 'RBAC'],
+      ],
       ['an audit policy that is none', option('--audit-policy', 'audit-wrong.yaml'), ['--audit-policy', '"Pod"']],
       ['a bad time', option('--timeout', 'soon'), ['--timeout "soon"', '5m']],
       ['resetting what is no option', option('--reset', 'shceduler-arg'), ['shceduler-arg', '"scheduler-arg"']],
