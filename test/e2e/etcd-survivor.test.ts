@@ -8,8 +8,6 @@ import { Writer } from './writer.ts';
 
 const host = 'survivor.e2e.test';
 const all = process.env.K8SK8S_TEST === 'all';
-/** In short, until it has a place in `npm test`: docs/testing.md. */
-const short = all || process.env.K8SK8S_TEST === 'short';
 
 interface Member {
   name: string;
@@ -17,7 +15,7 @@ interface Member {
   status?: { revision: number };
 }
 
-describe.runIf(short)('one member is left of three', () => {
+describe('one member is left of three', () => {
   let home: Namespace;
   let acknowledged: string[];
   let writer: Writer;

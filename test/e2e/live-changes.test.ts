@@ -141,35 +141,31 @@ test('a change that passes its trial and does not work is taken back', async () 
   expect(await startFiles()).toEqual(files);
 });
 
-// Runs with `npm run test:all` alone until it has passed once (docs/testing.md).
-test.runIf(process.env.K8SK8S_TEST === 'all')(
-  'the old HOST is answered until somebody ends it, and the worker that dials it is named',
-  async () => {
-    const [old, next] = ['live-changes.e2e.test', 'moved.e2e.test'];
-    for (const name of [old, next]) succeeded(await sandboxCommand(['host', name], home));
-    succeeded(await sandboxCommand(['join', '-n', home.name, '--workers', '1'], home));
-    const worker = await eventually(60, () => home.ask('get', 'nodes', '-o', 'jsonpath={.items[0].metadata.name}'));
-    copyFileSync(path.join(home.cwd, 'tls/kubeconfig'), path.join(home.cwd, 'kubeconfig-before'));
-    const moved = succeeded(await home.k8sk8s('deploy', '-h', next, '--yes'));
-    expect(moved.stderr).toContain(worker);
-    succeeded(await home.hosted(['--kubeconfig=kubeconfig-before', 'get', '--raw', '/readyz']));
-    await eventually(60, async () => {
-      const status = JSON.parse((await home.k8sk8s('status', '--output', 'json')).stdout) as {
-        earlierHosts: string[];
-        hosted: { workers: { dials?: string }[] };
-      };
-      expect(status.earlierHosts).toEqual([old]);
-      expect(status.hosted.workers.map(({ dials }) => dials)).toEqual([old]);
-    });
-    expect(await home.k8sk8s('host', 'drop', old)).toEqual(refused('host-still-dialled', worker));
-    expect(await home.k8sk8s('host', 'drop', 'never.e2e.test')).toEqual(refused('no-earlier-host', old));
-    await visitWorker(home);
-    await eventually(60, async () => succeeded(await home.k8sk8s('host', 'drop', old)));
-    succeeded(await home.hosted(['get', '--raw', '/readyz']));
-    await eventually(30, async () =>
-      expect((await home.hosted(['--kubeconfig=kubeconfig-before', 'get', '--raw', '/readyz'])).code).not.toBe(0),
-    );
-    expect(JSON.parse((await home.k8sk8s('status', '--output', 'json')).stdout)).toMatchObject({ earlierHosts: [] });
-    succeeded(await home.k8sk8s('diff'));
-  },
-);
+test('the old HOST is answered until somebody ends it, and the worker that dials it is named', async () => {
+  const [old, next] = ['live-changes.e2e.test', 'moved.e2e.test'];
+  for (const name of [old, next]) succeeded(await sandboxCommand(['host', name], home));
+  succeeded(await sandboxCommand(['join', '-n', home.name, '--workers', '1'], home));
+  const worker = await eventually(60, () => home.ask('get', 'nodes', '-o', 'jsonpath={.items[0].metadata.name}'));
+  copyFileSync(path.join(home.cwd, 'tls/kubeconfig'), path.join(home.cwd, 'kubeconfig-before'));
+  const moved = succeeded(await home.k8sk8s('deploy', '-h', next, '--yes'));
+  expect(moved.stderr).toContain(worker);
+  succeeded(await home.hosted(['--kubeconfig=kubeconfig-before', 'get', '--raw', '/readyz']));
+  await eventually(60, async () => {
+    const status = JSON.parse((await home.k8sk8s('status', '--output', 'json')).stdout) as {
+      earlierHosts: string[];
+      hosted: { workers: { dials?: string }[] };
+    };
+    expect(status.earlierHosts).toEqual([old]);
+    expect(status.hosted.workers.map(({ dials }) => dials)).toEqual([old]);
+  });
+  expect(await home.k8sk8s('host', 'drop', old)).toEqual(refused('host-still-dialled', worker));
+  expect(await home.k8sk8s('host', 'drop', 'never.e2e.test')).toEqual(refused('no-earlier-host', old));
+  await visitWorker(home);
+  await eventually(60, async () => succeeded(await home.k8sk8s('host', 'drop', old)));
+  succeeded(await home.hosted(['get', '--raw', '/readyz']));
+  await eventually(30, async () =>
+    expect((await home.hosted(['--kubeconfig=kubeconfig-before', 'get', '--raw', '/readyz'])).code).not.toBe(0),
+  );
+  expect(JSON.parse((await home.k8sk8s('status', '--output', 'json')).stdout)).toMatchObject({ earlierHosts: [] });
+  succeeded(await home.k8sk8s('diff'));
+});

@@ -11,15 +11,13 @@ import { asInfraAdmin, Namespace, run, succeeded } from './world.ts';
 
 // Commands are run on a plane, and nothing of its secrets is in what was printed, logged, told by events, recorded, or
 // to be seen in pods' specs and in lists of processes. The tests follow each other. `npm run test:all` runs every command, on a
-// plane with a worker, which takes some minutes; `K8SK8S_TEST=short` runs those that handle the most secrets.
+// plane with a worker, which takes some minutes; `npm test` runs those that handle the most secrets.
 
 const namespace = 'told';
 const all = process.env.K8SK8S_TEST === 'all';
-/** In short, until it has a place in `npm test`: docs/testing.md. */
-const short = all || process.env.K8SK8S_TEST === 'short';
 const sandbox = inject('sandbox');
 
-describe.runIf(short)('secrets of a plane', { timeout: 1_200_000 }, () => {
+describe('secrets of a plane', { timeout: 1_200_000 }, () => {
   let place: Place;
   let home: Namespace;
   let search: SecretSearch;
