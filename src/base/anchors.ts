@@ -56,6 +56,7 @@ export const anchors = [
   'not-usable',
   'wrong-host',
   'address-unreachable',
+  'start-hindered',
   'child-asset-refused',
   'binding-gone',
   'worker-not-ready',

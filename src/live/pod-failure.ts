@@ -4,6 +4,7 @@ import { field } from '../config/flags.ts';
 import type { InfraCluster } from '../kube/infra-cluster.ts';
 import type { ContainerStatus, Pod } from '../kube/objects.ts';
 import { apiServerClients } from '../plane/components/lookup.ts';
+import { hinderedStart } from './hindered-start.ts';
 import { describeExit, type PodProblem } from './pod-problems.ts';
 
 /** Restarts that a container is allowed while it only waits for another one. */
@@ -38,6 +39,8 @@ export async function podFailure(cluster: InfraCluster, pod: Pod, problem: PodPr
       });
     case 'crash-loop':
       return crashed(cluster, pod, container);
+    case 'not-ready':
+      return component === 'kube-apiserver' ? hinderedStart(cluster, pod) : undefined;
     default:
       return undefined;
   }

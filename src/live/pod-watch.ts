@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { UserError } from '../base/errors.ts';
 import { fieldManager } from '../kube/cluster.ts';
 import type { InfraCluster } from '../kube/infra-cluster.ts';
@@ -8,11 +9,14 @@ import { planeSelector } from '../plane/names.ts';
 import { templateHash, templateHashOf } from '../plane/workloads.ts';
 import { podFailure, unschedulable } from './pod-failure.ts';
 import { podProblems } from './pod-problems.ts';
+import { isReady } from './pods.ts';
 import { Refusals, type RefusedPod } from './refusals.ts';
 import { componentOf, SeenPods } from './seen-pods.ts';
 
 /** A pod may be unschedulable for a moment, while its node or volume is being made. */
 const unschedulableGrace = 2000;
+/** Milliseconds until an API server that runs and is not ready is looked at again. */
+const lookAgainAfter = 15_000;
 
 /**
  * Watches a plane's pods and the namespace's events, to say at any time what is being waited for and to stop at once
@@ -28,6 +32,8 @@ export class PodWatch {
   /** When a workload's pods were last told to be made anew, milliseconds, where that was by this run. */
   readonly #renewed = new Map<string, number>();
   readonly #failures = new Map<string, { pod: Pod; error: UserError }>();
+  /** API servers that are looked at again. */
+  readonly #awaited = new Set<string>();
   #examining: Promise<void> = Promise.resolve();
 
   constructor(cluster: InfraCluster, planeId: string) {
@@ -137,6 +143,21 @@ export class PodWatch {
       if (error && this.#seen.has(pod)) this.#failures.set(pod.metadata.name, { pod, error });
       if (error) return;
     }
+    if (componentOf(pod) === 'kube-apiserver' && !isReady(pod)) this.#lookAgain(pod.metadata.name);
+  }
+
+  /** Of a container that runs and does not become ready, no event tells. */
+  #lookAgain(name: string): void {
+    if (this.#awaited.has(name)) return;
+    this.#awaited.add(name);
+    sleep(lookAgainAfter, undefined, { signal: this.#stop.signal, ref: false })
+      .then(() => {
+        this.#awaited.delete(name);
+        const pod = this.#seen.of('kube-apiserver').find(({ metadata }) => metadata.name === name);
+        if (pod) this.#examining = this.#examining.then(() => this.#examine(pod));
+        return this.#examining;
+      })
+      .catch(() => undefined);
   }
 }
 

@@ -109,7 +109,7 @@ function nothingLearnt(request: string, { status, body }: Answer, because: RegEx
 }
 
 /** The API server itself resolves no name, whether there is such a host or not. */
-const noNames = /lookup \S+ on 127\.0\.0\.1:53: .*connection refused|lookup \d+: no such host/;
+const noNames = /lookup \S+ on 127\.0\.0\.1:53: .*connection refused|lookup [\dx.]+: no such host/;
 /** Loopback, link-local and the like it refuses by itself. */
 const itself = new RegExp(`${gate}|not allowed|no preferred addresses|${noNames.source}`);
 
@@ -193,56 +193,53 @@ test('by Pods of their own making: proxy, logs, exec, attach, port-forward', asy
   );
 });
 
-test.runIf(whole)(
-  'by Services: endpoints of their own making, names, and what the API server asks of Services',
-  async () => {
-    const attack = async ({ name, address, port, scheme, path: at }: Victim) => {
-      const service = await tenant.service(port, address);
-      const uri = `/api/v1/namespaces/default/services/${scheme}:${service}:443/proxy/${at}`;
-      nothingLearnt(
-        `Service at ${name} :${port}, ${uri}`,
-        await tenant.ask('GET', uri),
-        /refused by the gate|no endpoints/,
-      );
-      nothingLearnt(
-        `Service at ${name} :${port}, as a webhook`,
-        await tenant.webhook({ service: { namespace: 'default', name: service } }),
-      );
-    };
-    // Endpoints at loopback and link-local addresses are refused when they are written.
-    await Promise.all(victims.filter(({ address }) => !/^(127|169)\./.test(address)).map(attack));
-    const slice = await tenant.create({
-      apiVersion: 'discovery.k8s.io/v1',
-      kind: 'EndpointSlice',
-      metadata: { name: 'loopback', labels: { 'kubernetes.io/service-name': 'kubernetes' } },
-      addressType: 'IPv4',
-      ports: [{ name: 'p', port: 443 }],
-      endpoints: [{ addresses: ['127.0.0.1'] }],
-    });
-    nothingLearnt('EndpointSlice at 127.0.0.1', slice, /loopback/);
-    const named = tenant.fresh('named');
-    const externalName = `neighbour.${neighbour.home.name}.svc.cluster.local`;
-    const spec = { type: 'ExternalName', externalName, ports: [{ port: 443 }] };
-    await tenant.made({ apiVersion: 'v1', kind: 'Service', metadata: { name: named }, spec });
+test('by Services: endpoints of their own making, names, and what the API server asks of Services', async () => {
+  const attack = async ({ name, address, port, scheme, path: at }: Victim) => {
+    const service = await tenant.service(port, address);
+    const uri = `/api/v1/namespaces/default/services/${scheme}:${service}:443/proxy/${at}`;
     nothingLearnt(
-      'Service with externalName, as a webhook',
-      await tenant.webhook({ service: { namespace: 'default', name: named } }),
-      /unsupported service type/,
+      `Service at ${name} :${port}, ${uri}`,
+      await tenant.ask('GET', uri),
+      /refused by the gate|no endpoints/,
     );
     nothingLearnt(
-      'Service kubernetes, as a webhook that the API server would ask with its own credential',
-      await tenant.webhook({ service: { namespace: 'default', name: 'kubernetes', path: '/api/v1/namespaces' } }),
-      // Upstream's API server asks itself, past the gate, and so reaches nobody else.
-      /AdmissionReview in version \\?"v1\\?" cannot be handled as a Namespace/,
+      `Service at ${name} :${port}, as a webhook`,
+      await tenant.webhook({ service: { namespace: 'default', name: service } }),
     );
-    const external = { ports: [{ port: 443 }], externalIPs: [neighbour.podIp] };
-    nothingLearnt(
-      'Service with externalIPs',
-      await tenant.create({ apiVersion: 'v1', kind: 'Service', metadata: { name: 'external' }, spec: external }),
-      /Use of external IPs is denied/,
-    );
-  },
-);
+  };
+  // Endpoints at loopback and link-local addresses are refused when they are written.
+  await Promise.all(victims.filter(({ address }) => !/^(127|169)\./.test(address)).map(attack));
+  const slice = await tenant.create({
+    apiVersion: 'discovery.k8s.io/v1',
+    kind: 'EndpointSlice',
+    metadata: { name: 'loopback', labels: { 'kubernetes.io/service-name': 'kubernetes' } },
+    addressType: 'IPv4',
+    ports: [{ name: 'p', port: 443 }],
+    endpoints: [{ addresses: ['127.0.0.1'] }],
+  });
+  nothingLearnt('EndpointSlice at 127.0.0.1', slice, /loopback/);
+  const named = tenant.fresh('named');
+  const externalName = `neighbour.${neighbour.home.name}.svc.cluster.local`;
+  const spec = { type: 'ExternalName', externalName, ports: [{ port: 443 }] };
+  await tenant.made({ apiVersion: 'v1', kind: 'Service', metadata: { name: named }, spec });
+  nothingLearnt(
+    'Service with externalName, as a webhook',
+    await tenant.webhook({ service: { namespace: 'default', name: named } }),
+    /unsupported service type/,
+  );
+  nothingLearnt(
+    'Service kubernetes, as a webhook that the API server would ask with its own credential',
+    await tenant.webhook({ service: { namespace: 'default', name: 'kubernetes', path: '/api/v1/namespaces' } }),
+    // Upstream's API server asks itself, past the gate, and so reaches nobody else.
+    /AdmissionReview in version \\?"v1\\?" cannot be handled as a Namespace/,
+  );
+  const external = { ports: [{ port: 443 }], externalIPs: [neighbour.podIp] };
+  nothingLearnt(
+    'Service with externalIPs',
+    await tenant.create({ apiVersion: 'v1', kind: 'Service', metadata: { name: 'external' }, spec: external }),
+    /Use of external IPs is denied/,
+  );
+});
 
 test('by an API of their own that a Service serves', async () => {
   const answer = await tenant.aggregated(await tenant.service(8443, neighbour.podIp));
@@ -606,6 +603,30 @@ describe.runIf(whole)('that takes longer', () => {
     }
     await home.ask('delete', 'validatingwebhookconfiguration', 'everything');
     await forgotten();
+  });
+
+  test('an API server that they keep from starting: status and deploy name it, and the way back is gone', {
+    timeout: 600_000,
+  }, async () => {
+    // An API server makes an APIService of its own that is missing, and is not ready before.
+    await home.ask('delete', 'apiservice', 'v1.apps');
+    await everythingBy(webhookOnEverything);
+    succeeded(await home.infra('delete', 'pod', '-l', 'app.kubernetes.io/name=kube-apiserver', '--wait=true'));
+    const began = performance.now();
+    await eventually(120, async () => {
+      const answer = await home.k8sk8s('status');
+      expect(answer.stdout).toContain('everything.test.k8sk8s.io');
+    });
+    seen.push(
+      `an API server kept from starting, status names it after ${((performance.now() - began) / 1000).toFixed(0)} s`,
+    );
+    const without = 'disable-admission-plugins=ValidatingAdmissionWebhook,MutatingAdmissionWebhook';
+    const back = await home.k8sk8s('deploy', '--api-server-arg', without);
+    seen.push(`deploy without webhooks -> ${back.code} ${back.stderr}`);
+    succeeded(back);
+    await home.ask('delete', 'validatingwebhookconfiguration', 'everything');
+    succeeded(await home.k8sk8s('deploy', '--reset', 'api-server-arg'));
+    expect((await home.k8sk8s('diff')).code).toBe(0);
   });
 
   test('a full etcd is named, and there is a way back', { timeout: 400_000 }, async () => {

@@ -11,7 +11,9 @@ import { ApiError, ConnectionError, describeConnectionError } from '../../kube/e
 import type { HostedCluster } from '../../kube/hosted-cluster.ts';
 import type { InfraCluster } from '../../kube/infra-cluster.ts';
 import type { Node } from '../../kube/objects.ts';
+import { hinderedStart } from '../../live/hindered-start.ts';
 import { connectAsPerson, type Plane } from '../../live/open.ts';
+import { podsOf } from '../../live/pods.ts';
 import type { Storage } from '../../plane/storage.ts';
 import { needsProblems, readNeeds } from './users-needs.ts';
 
@@ -32,7 +34,7 @@ export async function hostedStatus(
   const { namespace } = cluster;
   try {
     const { ready, failing } = await hosted.ready(3000);
-    if (!ready) return noAnswer('the API server is not ready', failing.join(', '));
+    if (!ready) return await noAnswer('the API server is not ready', failing.join(', '), cluster, record.planeId);
     const [nodes, same, binding] = await Promise.all([
       hosted.list<Node>({ apiVersion: 'v1', kind: 'Node' }),
       isSameCluster(hosted, record),
@@ -61,7 +63,7 @@ export async function hostedStatus(
       lacks: [...(obstacle && !problem ? [obstacle] : []), ...needsProblems(needs, spec, namespace, now), ...issuers],
     };
   } catch (error) {
-    return noAnswer('the API does not answer', describeNoAnswer(error));
+    return noAnswer('the API does not answer', describeNoAnswer(error), cluster, record.planeId);
   }
 }
 
@@ -95,13 +97,11 @@ function missing(same: boolean, binding: boolean, namespace: string, storage: St
   };
 }
 
-function noAnswer(what: string, why: string): HostedStatus {
-  return {
-    answers: false,
-    problem: { what, why, anchor: 'plane-unreachable', severity: 'fatal' },
-    workers: [],
-    lacks: [],
-  };
+async function noAnswer(what: string, why: string, cluster: InfraCluster, planeId: string): Promise<HostedStatus> {
+  const problem: Finding = { what, why, anchor: 'plane-unreachable', severity: 'fatal' };
+  const hindered = (await podsOf(cluster, planeId, 'kube-apiserver')).map((pod) => hinderedStart(cluster, pod));
+  const known = (await Promise.all(hindered)).find((each) => each !== undefined);
+  return { answers: false, problem: known ?? problem, workers: [], lacks: [] };
 }
 
 function describeNoAnswer(error: unknown): string {
