@@ -17,6 +17,7 @@ const programs = {
   ctr: '/usr/bin/ctr',
   runc: '/usr/sbin/runc',
   ip: '/usr/sbin/ip',
+  ethtool: '/usr/sbin/ethtool',
 };
 
 /** BusyBox has these too, but not all that is asked of them; and its shell prefers its own programs. */
