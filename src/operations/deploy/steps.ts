@@ -63,7 +63,6 @@ export const deploySteps: Step<DeployState>[] = [
   { name: 'change-tried', applies: ({ record, asleep }) => record.phase === 'available' && !asleep, run: tryChange },
   { name: 'control-plane', run: makeControlPlane },
   { name: 'available', run: untilAvailable },
-  { name: 'earlier-ended', applies: ({ moved }) => moved === true, run: untilEarlierEnded },
   // Right after the API server's own first writes: when somebody has a credential of the plane, it may be changed by that.
   {
     name: 'policy-kept',
@@ -201,6 +200,7 @@ async function untilAvailable(state: DeployState): Promise<void> {
   const { hosted } = state;
   const { reporter } = held;
   await connectWhenAvailable(hosted, watch, held, startClients).finally(() => answered.abort());
+  if (state.moved) await untilEarlierEnded(state);
   const { gitVersion } = await hosted.version();
   reporter.line(`Client Version: k8sk8s v${toolVersion()}`);
   reporter.line(`Server Version: ${gitVersion}`);
