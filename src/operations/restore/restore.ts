@@ -30,6 +30,7 @@ import { type PlaneRecord, readRecordFields, toConfigMap } from '../../plane/rec
 import { readBundle } from '../../plane/secrets.ts';
 import { runPreflight } from '../../preflight/deploy-checks.ts';
 import { missingRights } from '../../preflight/rights.ts';
+import { waitAtMost } from '../../ui/wait-for.ts';
 import type { Work } from '../../ui/work.ts';
 import { type DeployResult, deployHeld, type HeldDeployRequest } from '../deploy/deploy.ts';
 import { destroyHeld } from '../destroy.ts';
@@ -249,13 +250,25 @@ function hasPlane(namespace: string, record: PlaneRecord | undefined): UserError
 async function refuseTwoPlanes(
   cluster: InfraCluster,
   { head, secrets }: VerifiedBackup,
-  { oldPlaneIsDown, asNewHost, reporter }: RestoreRequest,
+  { oldPlaneIsDown, asNewHost, reporter, signal }: RestoreRequest,
 ): Promise<void> {
   // One that just does not answer may do so in a moment. Only where its namespace may be read, and is of this cluster.
   const there = await readRecord(new InfraCluster(cluster.transport, head.namespace)).catch(() => undefined);
   const here = there?.planeId === head.record.planeId;
   const authority = trusted(readBundle(secrets)!.authorities.ca!);
-  const { alive, silent } = await lookForOldPlane(head, authority, cluster.transport.connection.proxies);
+  const look = () => lookForOldPlane(head, authority, cluster.transport.connection.proxies);
+  let { alive, silent } = await look();
+  // An ingress controller goes on dialling the pods of a plane that was just deleted for some seconds.
+  if (alive.length === 0 && silent.length > 0 && !oldPlaneIsDown)
+    await waitAtMost({
+      until: async () => {
+        ({ alive, silent } = await look());
+        return alive.length > 0 || silent.length === 0;
+      },
+      timeout: 10_000,
+      signal,
+      every: 1000,
+    });
   const destroyIt = command('destroy', head.namespace);
   if (alive.length > 0 || (here && head.namespace !== cluster.namespace))
     throw new UserError({
