@@ -1,5 +1,5 @@
 import type { InfraCluster } from '../kube/infra-cluster.ts';
-import type { Pod } from '../kube/objects.ts';
+import type { KubeObject, Pod } from '../kube/objects.ts';
 import type { Component } from '../plane/components/lookup.ts';
 import { planeSelector } from '../plane/names.ts';
 
@@ -26,6 +26,11 @@ export async function endApiServers(cluster: InfraCluster, planeId: string): Pro
   await Promise.all(
     pods.filter(({ metadata }) => !metadata.deletionTimestamp).map((pod) => cluster.endPod(pod, lastSeconds)),
   );
+}
+
+/** Whether an object is the Deployment that {@link endApiServers} scales. */
+export function isApiServer({ kind, metadata }: KubeObject): boolean {
+  return kind === 'Deployment' && metadata.name === 'kube-apiserver';
 }
 
 /** Enough for an API server to end its log. */

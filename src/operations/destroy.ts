@@ -6,7 +6,7 @@ import type { InfraCluster } from '../kube/infra-cluster.ts';
 import { type KubeObject, nameOf } from '../kube/objects.ts';
 import type { Held } from '../live/held.ts';
 import { takeInventory } from '../live/inventory.ts';
-import { endApiServers } from '../live/pods.ts';
+import { endApiServers, isApiServer } from '../live/pods.ts';
 import { withLock } from '../live/with-plane.ts';
 import { planeKindOf } from '../plane/kinds.ts';
 import { recordName } from '../plane/names.ts';
@@ -92,8 +92,7 @@ async function deleteAll({ cluster, reporter, signal }: Held, objects: KubeObjec
 
 /** Before the API server's Deployment is deleted, which would give its pods their whole grace. */
 async function endRunningApiServers(cluster: InfraCluster, clients: KubeObject[]): Promise<void> {
-  const deployment = clients.find(({ kind, metadata }) => kind === 'Deployment' && metadata.name === 'kube-apiserver');
-  const planeId = deployment?.metadata.labels?.['app.kubernetes.io/instance'];
+  const planeId = clients.find(isApiServer)?.metadata.labels?.['app.kubernetes.io/instance'];
   if (!planeId) return;
   try {
     await endApiServers(cluster, planeId);

@@ -3,7 +3,7 @@ import { again, words } from '../base/words.ts';
 import type { InfraCluster } from '../kube/infra-cluster.ts';
 import type { Pod, Workload } from '../kube/objects.ts';
 import { Existing } from '../live/apply.ts';
-import { endApiServers, podsOf } from '../live/pods.ts';
+import { endApiServers, isApiServer, podsOf } from '../live/pods.ts';
 import { belongsTo } from '../plane/names.ts';
 import type { PlaneRecord } from '../plane/record.ts';
 import { isWorkerPods } from '../plane/worker-pods/worker-pods.ts';
@@ -38,10 +38,6 @@ export async function scale(cluster: InfraCluster, workloads: Workload[], to: (n
       cluster.merge({ apiVersion, kind }, name, { spec: { replicas: to(name) } }),
     ),
   );
-}
-
-function isApiServer({ kind, metadata }: Workload): boolean {
-  return kind === 'Deployment' && metadata.name === 'kube-apiserver';
 }
 
 function isNotEtcd({ metadata }: Workload | Pod): boolean {

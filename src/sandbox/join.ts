@@ -106,14 +106,11 @@ async function leaveEarlierPlanes(
   });
   if (strangers.length === 0) return;
   const names = strangers.map(({ name }) => name).join(', ');
-  const claimed = strangers.map(({ claimedBy }) => claimedBy);
   await reporter.during(
     `${names} leaving a plane that is gone`,
     () => makeAnew(state, strangers, reporter),
     `${names} made anew: it had joined a plane that is gone`,
   );
-  for (const [index, machine] of strangers.entries()) machine.claimedBy = claimed[index];
-  saveState(state);
 }
 
 /** Removes the workers of a plane: each machine is created again, so nothing of the cluster stays on it. */
@@ -129,6 +126,8 @@ export async function sandboxLeave(
       if (machines.length === 0) return [];
       const names = machines.map(({ name }) => name).join(', ');
       await reporter.during(`${names} leaving`, () => makeAnew(state, machines, reporter), `${names} idle again`);
+      for (const machine of machines) machine.claimedBy = undefined;
+      saveState(state);
       return machines;
     },
     patience,
@@ -140,7 +139,6 @@ async function makeAnew(state: SandboxState, machines: MachineState[], reporter:
   const archives = [...(await workerArchives(state, reporter)), ...importedArchives(state)];
   for (const machine of machines) {
     await stopMachine(state, machine);
-    machine.claimedBy = undefined;
     await ensureMachine(state, machine, pause);
   }
   await Promise.all(

@@ -254,6 +254,15 @@ test('the prefix keeps names of Kubernetes away', async () => {
   expect((await ask(mallory, '/api/v1/secrets')).status).toBe(403);
 });
 
+type Configuration = NonNullable<ClusterSpecInput['authenticationConfig']>;
+
+/** What --authentication-config takes, with these issuers. */
+const authentication = (...jwt: Configuration['jwt']): Configuration => ({
+  apiVersion: 'apiserver.config.k8s.io/v1',
+  kind: 'AuthenticationConfiguration',
+  jwt,
+});
+
 describe('with several issuers', () => {
   const fromFile = ({ issuer, ca }: IdentityProvider, groups: { claim: string; prefix: string }) => ({
     issuer: { url: issuer, audiences: [clientId], certificateAuthority: ca },
@@ -266,14 +275,10 @@ describe('with several issuers', () => {
         oidcUsernamePrefix: '-',
         oidcGroupsPrefix: '-',
         allowSystemNames: ['system:named'],
-        authenticationConfig: {
-          apiVersion: 'apiserver.config.k8s.io/v1',
-          kind: 'AuthenticationConfiguration',
-          jwt: [
-            fromFile(second, { claim: 'groups', prefix: 'second:' }),
-            fromFile(apart, { claim: 'groups', prefix: 'apart:' }),
-          ],
-        },
+        authenticationConfig: authentication(
+          fromFile(second, { claim: 'groups', prefix: 'second:' }),
+          fromFile(apart, { claim: 'groups', prefix: 'apart:' }),
+        ),
       }),
     );
   });
@@ -335,32 +340,20 @@ describe('new rules', () => {
         oidcIssuer: undefined,
         oidcClientId: undefined,
         oidcCa: undefined,
-        authenticationConfig: {
-          apiVersion: 'apiserver.config.k8s.io/v1',
-          kind: 'AuthenticationConfiguration',
-          jwt: [
-            {
-              issuer: { url: 'https://login.example.com', audiences: ['x'] },
-              claimMappings: { username: { expression: 'claims.sub + 1 +' } },
-            },
-          ],
-        },
+        authenticationConfig: authentication({
+          issuer: { url: 'https://login.example.com', audiences: ['x'] },
+          claimMappings: { username: { expression: 'claims.sub + 1 +' } },
+        }),
       },
       'jwt[0].claimMappings.username.expression',
     ],
     [
       'a field that there is not',
       {
-        authenticationConfig: {
-          apiVersion: 'apiserver.config.k8s.io/v1',
-          kind: 'AuthenticationConfiguration',
-          jwt: [
-            {
-              issuer: { url: 'https://login.example.com', audience: ['x'] },
-              claimMappings: { username: { claim: 'sub' } },
-            },
-          ],
-        },
+        authenticationConfig: authentication({
+          issuer: { url: 'https://login.example.com', audience: ['x'] },
+          claimMappings: { username: { claim: 'sub' } },
+        }),
       },
       'audience',
     ],
