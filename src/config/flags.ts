@@ -1,6 +1,7 @@
 import type * as z from 'zod';
 import type { FieldPart } from '../base/words.ts';
-import { type ClusterSpec, clusterSpec, type FlagMeta } from './schema.ts';
+import type { FlagMeta } from './fields/flag.ts';
+import { type ClusterSpec, clusterSpec } from './schema.ts';
 
 /** `--service-cidr` for `serviceCidr`: the name of a field as a person types it. */
 export function flagOf(field: string): string {

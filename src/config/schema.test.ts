@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
-import { clusterSpec, type FlagMeta } from './schema.ts';
+import type { FlagMeta } from './fields/flag.ts';
+import { clusterSpec } from './schema.ts';
 
 test('every field says how it is given on the command line, each by another flag', () => {
   const flags = Object.values(clusterSpec.shape).map((schema) => (schema.meta() as FlagMeta | undefined)?.flag);

@@ -1,9 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { load } from 'js-yaml';
 import { beforeAll, describe, expect, test } from 'vitest';
+import type { FlagMeta } from '../../src/config/fields/flag.ts';
 import { hostedControlPlane } from '../../src/config/hosted-control-plane.ts';
 import { allowedTogether, allowedValues, refusedTogether, refusedValues } from '../../src/config/refusals.fixture.ts';
-import { type ClusterSpec, clusterSpec, type FlagMeta } from '../../src/config/schema.ts';
+import { type ClusterSpec, clusterSpec } from '../../src/config/schema.ts';
 import { ApiError } from '../../src/kube/errors.ts';
 import type { KubeObject } from '../../src/kube/objects.ts';
 import { connectWhole, type WholeCluster } from '../../src/kube/whole-cluster.ts';

@@ -4,7 +4,8 @@ import { load } from 'js-yaml';
 import type * as z from 'zod';
 import { messageOf, UserError } from '../../base/errors.ts';
 import { fileError } from '../../base/file-error.ts';
-import { type ClusterSpecInput, clusterSpec, type FlagMeta } from '../../config/schema.ts';
+import type { FlagMeta } from '../../config/fields/flag.ts';
+import { type ClusterSpecInput, clusterSpec } from '../../config/schema.ts';
 import { webhookServer } from '../../kubeconfig/webhook.ts';
 import { webhookName } from '../../plane/components/kube-apiserver/identity.ts';
 

@@ -1,5 +1,6 @@
 import * as z from 'zod';
-import { clusterSpec, type FlagMeta } from '../../config/schema.ts';
+import type { FlagMeta } from '../../config/fields/flag.ts';
+import { clusterSpec } from '../../config/schema.ts';
 import { everyKey } from '../../config/values.ts';
 
 /** A structural schema, as far as it is made here (https://kubernetes.io/docs/tasks/extend-kubernetes/custom-resources/custom-resource-definitions/#specifying-a-structural-schema). */

@@ -1,5 +1,6 @@
+import { maximumMembers } from '../../../config/fields/etcd.ts';
 import { mirrored } from '../../../config/images.ts';
-import { type ClusterSpec, maximumMembers } from '../../../config/schema.ts';
+import type { ClusterSpec } from '../../../config/schema.ts';
 import { knownMinor, newest } from '../../../config/versions.ts';
 import type { Service } from '../../../kube/objects.ts';
 import { render, type Value } from '../../../manifests/render.ts';

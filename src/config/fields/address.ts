@@ -1,0 +1,150 @@
+import * as z from 'zod';
+import { hostName, hostNameOrAddress, httpsUrl, ipv4Address, metadata, nodePort, port } from '../values.ts';
+import { flag } from './flag.ts';
+
+/** How workers, people and pods reach the API server. */
+export const addressFields = {
+  host: hostName.meta(
+    flag({
+      group: 'Address',
+      flag: 'host',
+      short: 'h',
+      arg: 'HOST',
+      help: 'name (or, with --expose nodeport, IPv4 address) at which workers and kubectl reach the API server',
+    }),
+  ),
+  port: port.optional().meta(
+    flag({
+      group: 'Address',
+      flag: 'port',
+      short: 'p',
+      arg: 'PORT',
+      help: 'port at HOST; default 443, with --expose nodeport the node port',
+    }),
+  ),
+  expose: z
+    .enum(['ingress', 'nodeport'])
+    .default('ingress')
+    .meta(
+      flag({
+        group: 'Address',
+        flag: 'expose',
+        arg: 'HOW',
+        help: 'ingress (TLS passthrough by host name) or nodeport',
+      }),
+    ),
+  ingressClass: z
+    .string()
+    .optional()
+    .meta(
+      flag({
+        group: 'Address',
+        flag: 'ingress-class',
+        arg: 'NAME',
+        help: "IngressClass to use instead of the infra cluster's default",
+      }),
+    ),
+  ingressAnnotations: z
+    .record(z.string(), z.string())
+    .default({})
+    .meta(
+      flag({
+        group: 'Address',
+        flag: 'ingress-annotation',
+        arg: 'KEY=VALUE',
+        help: 'annotation for the ingress, for example the one that switches TLS passthrough on',
+        map: true,
+      }),
+    ),
+  nodePort: nodePort.optional().meta(
+    flag({
+      group: 'Address',
+      flag: 'node-port',
+      arg: 'PORT',
+      help: 'number of the node port; by default the infra cluster allocates one',
+    }),
+  ),
+  allocateNodePorts: z
+    .boolean()
+    .default(true)
+    .meta(
+      flag({
+        group: 'Address',
+        flag: 'no-allocate-node-ports',
+        help: 'take no node port, where the namespace may have none; needs --in-cluster loadbalancer, or loopback with --worker-endpoint',
+      }),
+    ),
+  ipFamilies: z
+    .enum(['IPv4'])
+    .optional()
+    .meta(
+      flag({
+        group: 'Address',
+        flag: 'ip-families',
+        arg: 'IPv4',
+        help: "ask for IPv4 addresses for the plane's services, where the infra cluster gives IPv6 ones first",
+      }),
+    ),
+  workerEndpoint: httpsUrl.optional().meta(
+    flag({
+      group: 'Address',
+      flag: 'worker-endpoint',
+      arg: 'URL',
+      help: 'where workers reach the API server; default https://HOST:PORT',
+    }),
+  ),
+  inCluster: z
+    .enum(['node', 'loadbalancer', 'loopback'])
+    .default('node')
+    .meta(
+      flag({
+        group: 'Address',
+        flag: 'in-cluster',
+        arg: 'HOW',
+        help: "how pods on the workers reach the API at the first service address: node (an infra node's address and the node port), loadbalancer (the address of a LoadBalancer service) or loopback (an address and a relay on each worker)",
+      }),
+    ),
+  serviceAnnotations: metadata(z.string())
+    .default({})
+    .meta(
+      flag({
+        group: 'Address',
+        flag: 'service-annotation',
+        arg: 'KEY=VALUE',
+        help: "annotation for the API server's Service, for example one that a load balancer reads",
+        map: true,
+      }),
+    ),
+  loadBalancerClass: z
+    .string()
+    .regex(/^([a-z0-9]([-a-z0-9.]*[a-z0-9])?\/)?[A-Za-z0-9]([-\w.]*[A-Za-z0-9])?$/, 'is not the name of a class')
+    .optional()
+    .meta(
+      flag({
+        group: 'Address',
+        flag: 'load-balancer-class',
+        arg: 'NAME',
+        help: "class of the LoadBalancer service with --in-cluster loadbalancer instead of the infra cluster's default",
+      }),
+    ),
+  loopbackAddress: ipv4Address.default('10.199.199.199').meta(
+    flag({
+      group: 'Address',
+      flag: 'loopback-address',
+      arg: 'IP',
+      help: "the relay's address with --in-cluster loopback",
+    }),
+  ),
+  sans: z
+    .array(hostNameOrAddress)
+    .default([])
+    .meta(
+      flag({
+        group: 'Address',
+        flag: 'san',
+        arg: 'NAME',
+        help: 'one more name or address for the API server certificate',
+        list: true,
+      }),
+    ),
+};

@@ -1,0 +1,79 @@
+import * as z from 'zod';
+import { cidr, hostAndPort, hostName, opening } from '../values.ts';
+import { flag } from './flag.ts';
+
+/** The hosted cluster's networks, and what its API server reaches. */
+export const networkFields = {
+  egress: z
+    .enum(['kubelet', 'konnectivity', 'none'])
+    .default('kubelet')
+    .meta(
+      flag({
+        group: 'Hosted cluster',
+        flag: 'egress',
+        arg: 'HOW',
+        help: "how the API server reaches pods (webhooks, aggregated APIs, service and pod proxy): kubelet (through the kubelets' port-forward), konnectivity (through agents on the workers) or none (only pods with hostNetwork)",
+      }),
+    ),
+  konnectivityEndpoint: hostAndPort.optional().meta(
+    flag({
+      group: 'Hosted cluster',
+      flag: 'konnectivity-endpoint',
+      arg: 'HOST:PORT',
+      help: 'where the agents of --egress konnectivity reach its server; default HOST and a node port',
+    }),
+  ),
+  allowEgress: z
+    .array(opening)
+    .default([])
+    .meta(
+      flag({
+        group: 'Hosted cluster',
+        flag: 'allow-egress',
+        arg: 'TARGET',
+        help: 'CIDR, HOST or HOST:PORT in a private network that the API server may call by URL: webhooks, CRD conversion, audit and tokens. What is on the Internet needs no option',
+        list: true,
+      }),
+    ),
+  serviceCidr: cidr(12, 28)
+    .default('10.3.0.0/16')
+    .meta(
+      flag({
+        group: 'Hosted cluster',
+        flag: 'service-cidr',
+        arg: 'CIDR',
+        help: "the hosted cluster's service addresses",
+      }),
+    ),
+  podCidr: cidr(8, 24)
+    .default('10.2.0.0/16')
+    .meta(
+      flag({
+        group: 'Hosted cluster',
+        flag: 'pod-cidr',
+        arg: 'CIDR',
+        help: "the hosted cluster's pod addresses, a /24 of it for each worker",
+      }),
+    ),
+  dnsDomain: hostName
+    .default('cluster.local')
+    .meta(
+      flag({ group: 'Hosted cluster', flag: 'dns-domain', arg: 'DOMAIN', help: "the hosted cluster's DNS domain" }),
+    ),
+  network: z
+    .enum(['flannel', 'none'])
+    .default('flannel')
+    .meta(
+      flag({ group: 'Hosted cluster', flag: 'network', arg: 'DRIVER', help: 'flannel, or none to bring your own' }),
+    ),
+  childAssets: z
+    .boolean()
+    .default(true)
+    .meta(
+      flag({
+        group: 'Hosted cluster',
+        flag: 'no-child-assets',
+        help: 'leave kube-proxy, the network driver and kube-dns out of the hosted cluster',
+      }),
+    ),
+};
