@@ -1,3 +1,4 @@
+import { routedByName } from './exposure.ts';
 import { type ClusterSpec, clusterSpec } from './schema.ts';
 import { knownMinors } from './versions.ts';
 
@@ -50,8 +51,12 @@ export const rulesBetweenFields: CelRule[] = [
     message: 'auditPolicy and audit: false contradict each other',
   },
   {
-    rule: `!isIP(self.host) || ${fieldOf('expose')} != 'ingress'`,
-    message: 'host is an address, and an ingress needs a host name: give a name, or expose: nodeport',
+    rule: `!(${fieldOf('expose')} in [${routedByName.map((each) => `'${each}'`).join(', ')}]) || (!isIP(self.host) && (!has(self.moreHosts) || self.moreHosts.all(each, !isIP(each))))`,
+    message: 'host or moreHosts is an address, and what expose says needs host names: give names, or expose: nodeport',
+  },
+  {
+    rule: `(${fieldOf('expose')} == 'gateway') == has(self.gateway)`,
+    message: 'expose: gateway and gateway need each other',
   },
   {
     rule: `${fieldOf('expose')} != 'nodeport' || !has(self.port) || !has(self.nodePort) || self.port == self.nodePort || has(self.workerEndpoint)`,
@@ -88,8 +93,8 @@ export const rulesBetweenFields: CelRule[] = [
       'allowEgress has a name, and with policyTypes: Ingress,Egress it has to be networks: a NetworkPolicy knows no names',
   },
   {
-    rule: `!has(self.loadBalancerClass) || ${fieldOf('inCluster')} == 'loadbalancer'`,
-    message: 'loadBalancerClass has no use without inCluster: loadbalancer',
+    rule: `!has(self.loadBalancerClass) || 'loadbalancer' in [${fieldOf('expose')}, ${fieldOf('inCluster')}]`,
+    message: 'loadBalancerClass has no use without expose: loadbalancer or inCluster: loadbalancer',
   },
   {
     rule: 'has(self.oidcIssuer) == has(self.oidcClientId)',

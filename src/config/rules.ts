@@ -1,6 +1,7 @@
 import { contains, isIpv4, overlaps, parseCidr } from '../base/cidr.ts';
 import { type Words, words } from '../base/words.ts';
 import { authorizationProblems } from './authorization.ts';
+import { routedByName } from './exposure.ts';
 import { field } from './flags.ts';
 import { identityProblems } from './identity.ts';
 import type { ClusterSpec } from './schema.ts';
@@ -28,10 +29,6 @@ export function problemsBetween(spec: ClusterSpec): Words[] {
     );
   if (spec.auditPolicy && !spec.audit)
     problems.push(words`${field('auditPolicy')} and ${field('audit')} contradict each other: leave one of them out`);
-  if (isIpv4(spec.host) && spec.expose === 'ingress')
-    problems.push(
-      words`${field('host', spec.host)} is an address, and an ingress needs a host name: give a name, or ${field('expose', 'nodeport')}`,
-    );
   if (
     spec.expose === 'nodeport' &&
     spec.port !== undefined &&
@@ -51,6 +48,7 @@ export function problemsBetween(spec: ClusterSpec): Words[] {
       words`${field('etcdStorageClass')} has no use with ${field('etcdStorage', 'ephemeral')}: leave one of them out`,
     );
   problems.push(
+    ...exposureProblems(spec),
     ...nodePortProblems(spec),
     ...workerPodProblems(spec),
     ...identityProblems(spec),
@@ -61,10 +59,6 @@ export function problemsBetween(spec: ClusterSpec): Words[] {
     problems.push(
       words`${field('allowEgress', named)} is a name, and with ${field('policyTypes', spec.policyTypes)} it has to be a network: a NetworkPolicy knows no names`,
     );
-  if (spec.loadBalancerClass !== undefined && spec.inCluster !== 'loadbalancer')
-    problems.push(
-      words`${field('loadBalancerClass')} has no use without ${field('inCluster', 'loadbalancer')}: leave it out, or add the other`,
-    );
   const resolved = resolveVersion(spec.kubernetesVersion)!;
   if (!isTested(resolved) && !spec.allowUntestedVersion) {
     const known = knownMinor(resolved);
@@ -72,6 +66,29 @@ export function problemsBetween(spec: ClusterSpec): Words[] {
       words`${field('kubernetesVersion', resolved)} was not tested with this k8sk8s (${known ? `of ${known.minor} it knows ${known.patch}` : `it knows ${knownMinors.map((each) => each.patch).join(', ')}`}); add ${field('allowUntestedVersion')} to try it anyway`,
     );
   }
+  return problems;
+}
+
+/** What each way to expose a plane needs, and what it has no use for. */
+function exposureProblems({ expose, host, moreHosts, gateway, loadBalancerClass, inCluster }: ClusterSpec): Words[] {
+  const problems: Words[] = [];
+  const address = routedByName.includes(expose) && [host, ...moreHosts].find(isIpv4);
+  if (address)
+    problems.push(
+      words`${field(address === host ? 'host' : 'moreHosts', address)} is an address, and ${field('expose', expose)} needs a host name: give a name, or ${field('expose', 'nodeport')}`,
+    );
+  if (expose === 'gateway' && gateway === undefined)
+    problems.push(
+      words`${field('expose', 'gateway')} needs ${field('gateway', 'NAMESPACE/NAME')}: the administrator of the infra cluster knows its Gateways`,
+    );
+  if (expose !== 'gateway' && gateway !== undefined)
+    problems.push(
+      words`${field('gateway', gateway)} has no use without ${field('expose', 'gateway')}: leave it out, or add the other`,
+    );
+  if (loadBalancerClass !== undefined && inCluster !== 'loadbalancer' && expose !== 'loadbalancer')
+    problems.push(
+      words`${field('loadBalancerClass')} has no use without ${field('expose', 'loadbalancer')} or ${field('inCluster', 'loadbalancer')}: leave it out, or add one of them`,
+    );
   return problems;
 }
 

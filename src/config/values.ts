@@ -65,6 +65,19 @@ export const ipv4Address = checked((value) => (isIpv4(value) ? undefined : 'is n
   message: 'has to be an IPv4 address',
 });
 
+const gatewayPattern = new RegExp(`^${dnsName}/${dnsName}([.]${dnsName})*(/${dnsName}([.]${dnsName})*)?$`);
+
+/** NAMESPACE/NAME[/LISTENER] of a Gateway. */
+export const gatewayName = checked(
+  (value) =>
+    gatewayPattern.test(value) ? undefined : 'has to be NAMESPACE/NAME or NAMESPACE/NAME/LISTENER, of a Gateway',
+  {
+    maxLength: 600,
+    rule: matches(gatewayPattern.source.replaceAll('\\/', '/')),
+    message: 'has to be NAMESPACE/NAME or NAMESPACE/NAME/LISTENER, of a Gateway',
+  },
+);
+
 /** HOST:PORT, both needed. */
 export const hostAndPort = checked(
   (value) => {

@@ -70,7 +70,7 @@ async function planOver(
   // One that is to be deleted first cannot be tried.
   const anew: KubeObject[] = replaces ? [plane.workloads.etcd] : [];
   applied.changed.push(...anew.map(nameOf));
-  const done: KubeObject[] = [...plane.services, ...plane.ingress, ...anew];
+  const done: KubeObject[] = [...plane.services, ...plane.exposure, ...anew];
   const second = await apply(plane.all().filter((object) => !done.includes(object)));
   const replaced = replacementsOf(plane, existing, second, await podsOf(cluster, record.planeId));
   return { applied, replaced, before: existing, objects: [...exposure, ...second], addresses, bundle };

@@ -1,3 +1,5 @@
+import type { Duplex } from 'node:stream';
+
 /**
  * How one API server is reached and who asks, as a value: a kubeconfig, a pod's service account or a program makes it,
  * and the transport takes it. Nothing is looked up in the process's environment or home folder when it is used.
@@ -9,6 +11,8 @@ export interface Connection {
   credentials?: Credentials;
   impersonate?: Impersonation;
   proxies?: Proxies;
+  /** Opens the byte stream to the server, where it is not dialled from here; proxies do not count then. */
+  dial?: () => Promise<Duplex>;
 }
 
 /** How the server is known. */

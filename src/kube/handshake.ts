@@ -4,7 +4,8 @@ import type { Socket } from 'node:net';
 import { TLSSocket } from 'node:tls';
 import { abortable } from './abortable.ts';
 import { agentFor, watchTunnel } from './agents.ts';
-import type { Proxies } from './connection.ts';
+import type { Connection, Proxies } from './connection.ts';
+import { DialledAgent } from './dialled-agent.ts';
 import { tlsOptions } from './tls.ts';
 
 export interface HandshakeOptions {
@@ -14,6 +15,7 @@ export interface HandshakeOptions {
   authority?: string;
   /** The way there, as for a connection. */
   proxies?: Proxies;
+  dial?: Connection['dial'];
   /** Milliseconds. */
   patience: number;
 }
@@ -29,16 +31,18 @@ export async function handshake({
   port,
   authority,
   proxies,
+  dial,
   patience,
 }: HandshakeOptions): Promise<X509Certificate> {
   const server = new URL(`https://${host.includes(':') ? `[${host}]` : host}:${port}`);
   const trust = authority === undefined ? { insecure: true } : { authorities: [authority] };
   const tls = { ...tlsOptions(server, trust, undefined), checkServerIdentity: () => undefined };
-  const agent = await agentFor(server, proxies, tls, { keepAlive: false, tunnel: true });
+  const pooling = { keepAlive: false, tunnel: true };
+  const agent = dial ? new DialledAgent(dial, pooling, tls) : await agentFor(server, proxies, tls, pooling);
   const limit = AbortSignal.timeout(patience);
   // A request that is never ended sends nothing.
   const request = https.request(server, { ...tls, agent, signal: limit });
-  watchTunnel(request, server, proxies);
+  if (!dial) watchTunnel(request, server, proxies);
   const shown = new Promise<X509Certificate>((resolve, reject) => {
     request.once('error', reject);
     request.once('socket', (socket: Socket) => {

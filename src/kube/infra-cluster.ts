@@ -1,7 +1,9 @@
 import type { Duplex, Readable } from 'node:stream';
 import type { SealKey } from '../pki/sealing.ts';
-import { type ApplyOptions, Cluster, fieldManager, type Kind, type ListOptions } from './cluster.ts';
+import { type ApplyOptions, fieldManager, type Kind, type ListOptions } from './cluster.ts';
 import { converse, type ExecOptions, type ExecResult, execProtocol } from './exec.ts';
+import { ExtensibleCluster } from './extensible-cluster.ts';
+import type { Extensions } from './extensions.ts';
 import { forwardedStream, forwardProtocol } from './forward.ts';
 import type { KubeList, KubeObject, OwnerReference, Pod } from './objects.ts';
 import { pathOf, resourceOf } from './resources.ts';
@@ -43,15 +45,15 @@ export interface InfraOptions {
 }
 
 /** The existing cluster, seen through one namespace of it: no call can name another one, and only `listEverywhere` goes beyond. */
-export class InfraCluster extends Cluster {
+export class InfraCluster extends ExtensibleCluster {
   readonly namespace: string;
   readonly sealKey?: SealKey;
   readonly actor: Actor;
   readonly hostedBy: 'address' | 'service';
   readonly owner?: OwnerReference;
 
-  constructor(transport: Transport, namespace: string, options: InfraOptions = {}) {
-    super(transport);
+  constructor(transport: Transport, namespace: string, options: InfraOptions = {}, extensions?: Extensions) {
+    super(transport, extensions);
     this.namespace = namespace;
     this.sealKey = options.sealKey;
     this.actor = options.actor ?? { name: 'k8sk8s' };
@@ -62,7 +64,7 @@ export class InfraCluster extends Cluster {
   /** The same namespace by the same connections; what is made or applied has this owner, or none. */
   ownedBy(owner: OwnerReference | undefined): InfraCluster {
     const { sealKey, actor, hostedBy } = this;
-    return new InfraCluster(this.transport, this.namespace, { sealKey, actor, hostedBy, owner });
+    return new InfraCluster(this.transport, this.namespace, { sealKey, actor, hostedBy, owner }, this.extensions);
   }
 
   get<T extends KubeObject>(kind: Kind, name: string): Promise<T | undefined> {

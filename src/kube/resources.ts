@@ -42,6 +42,11 @@ const rows: [apiVersion: string, namespaced: boolean, kinds: Record<string, stri
     { DaemonSet: 'daemonsets', Deployment: 'deployments', ReplicaSet: 'replicasets', StatefulSet: 'statefulsets' },
   ],
   ['batch/v1', true, { CronJob: 'cronjobs', Job: 'jobs' }],
+  ['gateway.networking.k8s.io/v1', true, { Gateway: 'gateways', TLSRoute: 'tlsroutes' }],
+  ['gateway.networking.k8s.io/v1alpha3', true, { TLSRoute: 'tlsroutes' }],
+  ['gateway.networking.k8s.io/v1alpha2', true, { TLSRoute: 'tlsroutes' }],
+  ['traefik.io/v1alpha1', true, { IngressRouteTCP: 'ingressroutetcps' }],
+  ['route.openshift.io/v1', true, { Route: 'routes' }],
   ['networking.k8s.io/v1', true, { Ingress: 'ingresses', NetworkPolicy: 'networkpolicies' }],
   ['networking.k8s.io/v1', false, { IngressClass: 'ingressclasses', IPAddress: 'ipaddresses' }],
   ['policy/v1', true, { PodDisruptionBudget: 'poddisruptionbudgets' }],
@@ -81,6 +86,24 @@ export function resourceOf(object: { apiVersion: string; kind: string }): Resour
   const found = byKind.get(`${object.apiVersion}/${object.kind}`);
   if (!found) throw new Error(`no resource known for ${object.apiVersion} ${object.kind}`);
   return found;
+}
+
+/**
+ * Groups that not every cluster serves, each with the versions in which its kinds are known here, the best one first. (Every cluster
+ * serves the others.)
+ */
+const extensions: Record<string, string[]> = {
+  'gateway.networking.k8s.io': ['v1', 'v1alpha3', 'v1alpha2'],
+  'traefik.io': ['v1alpha1'],
+  'route.openshift.io': ['v1'],
+};
+
+/** The versions in which a kind may be served, where a cluster may do without it; undefined of all other kinds. */
+export function versionsOfExtension(kind: { apiVersion: string; kind: string }): string[] | undefined {
+  const group = groupOf(kind);
+  return extensions[group]
+    ?.map((version) => `${group}/${version}`)
+    .filter((apiVersion) => byKind.has(`${apiVersion}/${kind.kind}`));
 }
 
 /** The API group of a kind, as in RBAC rules: empty for the core group. */

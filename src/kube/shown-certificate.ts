@@ -1,5 +1,5 @@
 import type { X509Certificate } from 'node:crypto';
-import type { Proxies } from './connection.ts';
+import type { Connection, Proxies } from './connection.ts';
 import { handshake } from './handshake.ts';
 
 /** Milliseconds. */
@@ -10,6 +10,11 @@ const patience = 3000;
  *
  * @param proxies the way there, as for a connection
  */
-export function shownCertificate(host: string, port: number, proxies?: Proxies): Promise<X509Certificate | undefined> {
-  return handshake({ host, port, proxies, patience }).catch(() => undefined);
+export function shownCertificate(
+  host: string,
+  port: number,
+  proxies?: Proxies,
+  dial?: Connection['dial'],
+): Promise<X509Certificate | undefined> {
+  return handshake({ host, port, proxies, dial, patience }).catch(() => undefined);
 }

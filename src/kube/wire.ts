@@ -3,6 +3,7 @@ import https from 'node:https';
 import WebSocket from 'ws';
 import { agentFor, watchTunnel } from './agents.ts';
 import type { Connection, Credential, Impersonation } from './connection.ts';
+import { DialledAgent } from './dialled-agent.ts';
 import { describeProxy, proxyFor } from './proxy.ts';
 import { type TlsOptions, tlsOptions } from './tls.ts';
 
@@ -30,7 +31,7 @@ export class Wire {
 
   /** The proxy between here and the server, for messages. */
   get proxy(): string | undefined {
-    const proxy = proxyFor(this.#server, this.#connection.proxies);
+    const proxy = this.#connection.dial ? undefined : proxyFor(this.#server, this.#connection.proxies);
     return proxy && describeProxy(proxy);
   }
 
@@ -48,7 +49,7 @@ export class Wire {
       agent: pool,
       headers: { ...this.#headers, ...options.headers, ...authorization(credential) },
     });
-    watchTunnel(request, this.#server, this.#connection.proxies);
+    if (!this.#connection.dial) watchTunnel(request, this.#server, this.#connection.proxies);
     return request;
   }
 
@@ -62,7 +63,7 @@ export class Wire {
       headers: { ...this.#headers, ...authorization(credential) } as Record<string, string>,
       perMessageDeflate: false,
       finishRequest: (request) => {
-        watchTunnel(request, this.#server, this.#connection.proxies);
+        if (!this.#connection.dial) watchTunnel(request, this.#server, this.#connection.proxies);
         request.end();
       },
     });
@@ -87,7 +88,9 @@ export class Wire {
   async #open(client: Credential['client']): Promise<Link> {
     const tls = tlsOptions(this.#server, this.#connection.tls, client);
     const agent = (pooling: Parameters<typeof agentFor>[3]) =>
-      agentFor(this.#server, this.#connection.proxies, tls, pooling);
+      this.#connection.dial
+        ? new DialledAgent(this.#connection.dial, pooling, tls)
+        : agentFor(this.#server, this.#connection.proxies, tls, pooling);
     const [pool, single] = await Promise.all([
       agent({ keepAlive: true, maxSockets: 24 }),
       agent({ keepAlive: false, tunnel: true }),

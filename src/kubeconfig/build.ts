@@ -10,13 +10,16 @@ export interface KubeconfigRequest {
   userName: string;
   /** A client certificate with its key, in PEM, a bearer token, or a program that gives one. */
   client: { certificate: string; key: string } | { token: string } | { exec: object };
+  /** More names of the same cluster, each a cluster and a context of its own. */
+  further?: { name: string; server: string }[];
   /** The context's namespace; without it, `default`. */
   namespace?: string;
 }
 
-/** A kubeconfig of one cluster, one user and one context, which is current; all credentials inside (`*-data`). YAML. */
+/** A kubeconfig of one cluster, one user and one context for each of its names, of which the first is current; all credentials inside (`*-data`). YAML. */
 export function buildKubeconfig(request: KubeconfigRequest): string {
-  const { clusterName, userName, client, namespace } = request;
+  const { clusterName, userName, client, namespace, further = [] } = request;
+  const clusters = [{ name: clusterName, server: request.server }, ...further];
   const user =
     'token' in client || 'exec' in client
       ? client
@@ -24,19 +27,15 @@ export function buildKubeconfig(request: KubeconfigRequest): string {
   const config = {
     apiVersion: 'v1',
     kind: 'Config',
-    clusters: [
-      {
-        name: clusterName,
-        cluster: { server: request.server, 'certificate-authority-data': base64(request.certificateAuthority) },
-      },
-    ],
+    clusters: clusters.map(({ name, server }) => ({
+      name,
+      cluster: { server, 'certificate-authority-data': base64(request.certificateAuthority) },
+    })),
     users: [{ name: userName, user }],
-    contexts: [
-      {
-        name: clusterName,
-        context: { cluster: clusterName, user: userName, ...(namespace !== undefined && { namespace }) },
-      },
-    ],
+    contexts: clusters.map(({ name }) => ({
+      name,
+      context: { cluster: name, user: userName, ...(namespace !== undefined && { namespace }) },
+    })),
     'current-context': clusterName,
   };
   return dump(config, { lineWidth: -1, seqNoIndent: true, noRefs: true });

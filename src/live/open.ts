@@ -1,3 +1,4 @@
+import type { Duplex } from 'node:stream';
 import { UserError } from '../base/errors.ts';
 import { command, words } from '../base/words.ts';
 import { parseSpec } from '../config/parse.ts';
@@ -15,6 +16,7 @@ import type { PlaneRecord } from '../plane/record.ts';
 import type { Storage } from '../plane/storage.ts';
 import { Existing } from './apply.ts';
 import { presentStorage } from './choose-storage.ts';
+import { forwardToApi } from './forward-to-api.ts';
 import { requireRecord } from './record.ts';
 import { readOpened } from './sealed-ca.ts';
 
@@ -68,18 +70,23 @@ export async function openPlane(cluster: InfraCluster): Promise<Plane> {
   };
 }
 
-/** Where the hosted API server is reached from here. */
-export function dialledServer(
-  { hostedBy }: InfraCluster,
-  { publicServer, apiserverServiceIp }: Pick<Addresses, 'publicServer' | 'apiserverServiceIp'>,
-): string {
+/** What tells how the hosted API server is reached. */
+type Dialled = Pick<Addresses, 'publicServer' | 'apiserverServiceIp' | 'insideOnly' | 'advertised'>;
+
+/** The name of the hosted API server, as its certificate has it, and where it is reached from here unless `wayTo` knows another way. */
+export function dialledServer({ hostedBy }: InfraCluster, { publicServer, apiserverServiceIp }: Dialled): string {
   return hostedBy === 'service' ? `https://${apiserverServiceIp}` : publicServer;
+}
+
+/** Opens connections to a hosted API server that nobody reaches from outside of the infra cluster; undefined where it is dialled. */
+export function wayTo(cluster: InfraCluster, { insideOnly, advertised }: Dialled): (() => Promise<Duplex>) | undefined {
+  return insideOnly && cluster.hostedBy === 'address' ? forwardToApi(cluster, advertised.port) : undefined;
 }
 
 /** The hosted cluster, as `administrator` says who acts for us; nothing is sent yet. The caller closes it. */
 export async function connectAsAdministrator(
   cluster: InfraCluster,
-  addresses: Pick<Addresses, 'publicServer' | 'apiserverServiceIp'>,
+  addresses: Dialled,
   bundle: PkiBundle,
 ): Promise<HostedCluster> {
   return connectAs(await administrator(bundle), cluster, addresses, bundle);
@@ -88,7 +95,7 @@ export async function connectAsAdministrator(
 /** The same as the administrator of tls/kubeconfig, as far as there is one: with the rights that a person has. */
 export async function connectAsPerson(
   cluster: InfraCluster,
-  addresses: Pick<Addresses, 'publicServer' | 'apiserverServiceIp'>,
+  addresses: Dialled,
   bundle: PkiBundle,
 ): Promise<HostedCluster> {
   return connectAs(bundle.leaves.admin ?? (await administrator(bundle)), cluster, addresses, bundle);
@@ -97,13 +104,14 @@ export async function connectAsPerson(
 function connectAs(
   client: Credential,
   cluster: InfraCluster,
-  addresses: Pick<Addresses, 'publicServer' | 'apiserverServiceIp'>,
+  addresses: Dialled,
   { authorities }: PkiBundle,
 ): HostedCluster {
   return connectHosted({
     server: dialledServer(cluster, addresses),
     certificateAuthority: trusted(authorities.ca!),
     client,
+    dial: wayTo(cluster, addresses),
     // No proxy knows the addresses of services.
     proxies: cluster.hostedBy === 'service' ? undefined : cluster.transport.connection.proxies,
   });

@@ -46,8 +46,8 @@ async function drop(plane: HeldPlane, { host, evenIfDialled }: DropRequest): Pro
   if (untold.length > 0) reporter.warn(`locked out until they get the new name: ${untold.join(', ')}`);
   const earlierHosts = addresses.earlierHosts.filter((each) => each !== host);
   const without = { ...plane, record: { ...record, earlierHosts }, addresses: { ...addresses, earlierHosts } };
-  const { ingress } = renderExposure(without.record, spec, {});
-  await applyAll(cluster, record.planeId, ingress, await Existing.read(cluster), nothingApplied(), reporter);
+  const { exposure } = renderExposure(without.record, spec, {});
+  await applyAll(cluster, record.planeId, exposure, await Existing.read(cluster), nothingApplied(), reporter);
   const { bundle } = await ensureCertificates(
     plane.bundle,
     certificateContext(cluster.namespace, spec, without.addresses),

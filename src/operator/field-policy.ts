@@ -13,6 +13,7 @@ const tenantFields: Field[] = [
   'kubernetesVersion',
   'profile',
   'expose',
+  'moreHosts',
   'workerEndpoint',
   'inCluster',
   'loopbackAddress',

@@ -18,6 +18,8 @@ export interface Addresses {
   workerServer: string;
   /** Where agents on the workers reach the konnectivity server, with --egress konnectivity alone. */
   konnectivity?: { host: string; port: number };
+  /** HOST leads to the API server from inside of the infra cluster alone: from elsewhere its API's port-forward does. */
+  insideOnly: boolean;
   /** Names at which the plane answers beside HOST, because it had them before. */
   earlierHosts: string[];
   /** Service-account issuers, the current one first; an earlier host's stays, so that its tokens go on working. */
@@ -35,7 +37,8 @@ export const loadBalancerPlaceholder = 'LOAD_BALANCER_IP';
 
 /** Name of the API server's service. */
 export const apiserverService = 'apiserver';
-export const ingressName = 'k8s-on-k8s';
+/** Name of what leads to that service: an Ingress, say. */
+export const exposingName = 'k8s-on-k8s';
 
 /** Name of the service that is a member's address, as long as it is one. */
 export function memberService(member: number): string {
@@ -70,7 +73,11 @@ export function addressesOf(
     nodePort,
     advertised: advertisedOf(spec, apiserver, nodePort),
     publicServer,
-    workerServer: spec.workerEndpoint ?? publicServer,
+    // Whoever is in the infra cluster and asks another DNS knows the service's address at least.
+    workerServer:
+      spec.workerEndpoint ??
+      (spec.expose === 'cluster' ? serverUrl(apiserver.spec.clusterIP, spec.port ?? 443) : publicServer),
+    insideOnly: spec.expose === 'cluster',
     konnectivity: konnectivityOf(spec, apiserver, hostAndPort(publicServer).host),
     earlierHosts: earlierHosts.filter((host) => host !== spec.host),
     issuers: [...new Set([issuerOf(publicServer), ...issuers])],

@@ -1,15 +1,20 @@
 import type { ClusterSpec } from '../config/schema.ts';
 import type { Kind } from '../kube/cluster.ts';
+import { groupOf } from '../kube/resources.ts';
 import type { PlaneComponent, PlaneKind } from './components/component.ts';
 import { componentNames, workloadNames } from './components/lookup.ts';
 import { components } from './components/table.ts';
+import { kindsOfExposures } from './exposures/table.ts';
 import { recordName } from './names.ts';
 import { policyNames } from './policies.ts';
 import { secretNames } from './secrets.ts';
 import { workerPodKinds } from './worker-pods/worker-pods.ts';
 
-/** Kinds that one component has and another has not: each stands in the folder of its component. */
-export const kindsOfComponents: PlaneKind[] = components.flatMap(({ kinds = [] }: PlaneComponent) => kinds);
+/** Kinds that one component or exposure has and another has not: each stands in the folder of its own. */
+export const kindsOfComponents: PlaneKind[] = [
+  ...components.flatMap(({ kinds = [] }: PlaneComponent) => kinds),
+  ...kindsOfExposures,
+];
 
 /** Every kind of which a plane has objects in its namespace, in the order in which destroy deletes them. */
 export const planeKinds: readonly PlaneKind[] = merged([
@@ -25,9 +30,9 @@ export const planeKinds: readonly PlaneKind[] = merged([
   { apiVersion: 'v1', kind: 'ConfigMap', names: [recordName] },
 ]);
 
-/** The plane's kind of which an object is; undefined for a kind of which a plane has none. */
+/** The plane's kind of which an object is, in whichever version; undefined for a kind of which a plane has none. */
 export function planeKindOf(object: Kind): PlaneKind | undefined {
-  return planeKinds.find(({ apiVersion, kind }) => apiVersion === object.apiVersion && kind === object.kind);
+  return planeKinds.find((each) => groupOf(each) === groupOf(object) && each.kind === object.kind);
 }
 
 /** Kinds of which a plane of this spec has no object. */

@@ -5,9 +5,9 @@ import type { CertificateContext, PkiBundle } from '../pki/certificates.ts';
 import { type Addresses, hostAndPort } from './addresses.ts';
 import type { PlaneComponent, ServiceMoment } from './components/component.ts';
 import { type Membership, settledMembership } from './components/etcd/membership.ts';
-import { buildIngress } from './components/kube-apiserver/ingress.ts';
 import { byComponent, type Component } from './components/lookup.ts';
 import { restartHash } from './config-hash.ts';
+import { buildExposure } from './exposures/table.ts';
 import { buildFurther } from './further.ts';
 import { buildDisruptionBudgets, buildPolicies } from './policies.ts';
 import { type PlaneRecord, toConfigMap } from './record.ts';
@@ -34,15 +34,15 @@ export interface RenderedPlane {
   /** As the record was given, with the issuers of the addresses. */
   record: ConfigMap;
   services: Service[];
-  /** None where the plane is exposed in another way. */
-  ingress: KubeObject[];
+  /** What leads to the API server's service; none where that is reached itself. */
+  exposure: KubeObject[];
   secrets: Secret[];
   /** By component; without pods while the plane sleeps. */
   workloads: Record<Component, Workload>;
   policies: KubeObject[];
   /** For components of more than one pod. */
   disruptionBudgets: KubeObject[];
-  /** Of the kinds that single components have, but for services and the ingress. */
+  /** Of the kinds that single components have, but for services. */
   further: KubeObject[];
   /** The workers that are pods, but for their Secret, which is made when the hosted API answers. */
   workerPods: KubeObject[];
@@ -54,7 +54,7 @@ export interface RenderedPlane {
 export function renderPlane(source: PlaneSource): RenderedPlane {
   const { record, spec, addresses, storage, bundle } = source;
   const { planeId } = record;
-  const { services, ingress } = renderExposure(record, spec, { opening: record.phase !== 'available' });
+  const { services, exposure } = renderExposure(record, spec, { opening: record.phase !== 'available' });
   const files = buildSecrets(bundle, {
     planeId,
     spec,
@@ -71,7 +71,7 @@ export function renderPlane(source: PlaneSource): RenderedPlane {
   const parts = {
     record: toConfigMap({ ...record, issuers: addresses.issuers }),
     services,
-    ingress,
+    exposure,
     secrets,
     policies: buildPolicies(planeId, spec),
     disruptionBudgets: buildDisruptionBudgets(planeId, spec),
@@ -93,15 +93,15 @@ export function renderExposure(
   { planeId, earlierHosts }: Pick<PlaneRecord, 'planeId' | 'earlierHosts'>,
   spec: ClusterSpec,
   moment: Partial<ServiceMoment>,
-): Pick<RenderedPlane, 'services' | 'ingress'> {
-  return { services: buildServices(planeId, spec, moment), ingress: buildIngress(planeId, spec, earlierHosts) };
+): Pick<RenderedPlane, 'services' | 'exposure'> {
+  return { services: buildServices(planeId, spec, moment), exposure: buildExposure(planeId, spec, earlierHosts) };
 }
 
 function inOrder(plane: Omit<RenderedPlane, 'all'>): KubeObject[] {
   return [
     plane.record,
     ...plane.services,
-    ...plane.ingress,
+    ...plane.exposure,
     ...plane.secrets,
     ...plane.policies,
     ...plane.disruptionBudgets,
@@ -130,6 +130,7 @@ export function certificateContext(namespace: string, spec: ClusterSpec, address
     apiserverServiceIp: addresses.apiserverServiceIp,
     workerEndpointHost: hostAndPort(addresses.workerServer).host,
     extraSans: [
+      ...spec.moreHosts,
       ...spec.sans,
       ...addresses.earlierHosts,
       ...(isIpv4(addresses.advertised.address) ? [addresses.advertised.address] : []),

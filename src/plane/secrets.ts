@@ -76,12 +76,14 @@ function textOf({ data = {} }: Secret): Record<string, string> {
 }
 
 export function adminKubeconfig(bundle: PkiBundle, context: Pick<SecretContext, 'publicServer' | 'spec'>): string {
+  const { port } = new URL(context.publicServer);
   return buildKubeconfig({
     server: context.publicServer,
     certificateAuthority: trustedOf(bundle.authorities.ca!),
     clusterName: context.spec.host,
     userName: `${context.spec.host}-admin`,
     client: bundle.leaves.admin!,
+    further: context.spec.moreHosts.map((name) => ({ name, server: `https://${name}:${port === '' ? 443 : port}` })),
   });
 }
 

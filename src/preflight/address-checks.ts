@@ -4,6 +4,7 @@ import { contains, isIpv4, parseCidr } from '../base/cidr.ts';
 import { words } from '../base/words.ts';
 import { field } from '../config/flags.ts';
 import type { Service } from '../kube/objects.ts';
+import { exposureOf } from '../plane/exposures/table.ts';
 import { type DeployCheck, type Outcome, ok, shared } from './check.ts';
 import { namespacePods, trialServices } from './trials.ts';
 
@@ -43,13 +44,15 @@ export const host: DeployCheck = {
   claim: ({ spec }) => `API server host ${spec.host} resolves`,
   anchor: 'host',
   severity: 'fatal',
+  applies: ({ spec }) => exposureOf(spec).leadsTo !== undefined,
   async probe(context) {
     const { spec } = context;
     if (isIpv4(spec.host)) return ok(`API server host ${spec.host} is an address`);
     const { problem } = await hostAddresses(context);
-    const target =
-      spec.expose === 'ingress' ? 'the ingress controller of the infra cluster' : 'a node of the infra cluster';
+    const target = exposureOf(spec).leadsTo;
     if (problem === undefined) return ok();
+    if (spec.expose === 'loadbalancer')
+      return { state: 'unknown', why: `${problem}; deploy says the address of ${target} as soon as there is one` };
     if (context.cluster.hostedBy === 'service')
       return {
         state: 'unknown',

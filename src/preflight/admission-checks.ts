@@ -9,7 +9,7 @@ import { refusedPod } from '../live/admission.ts';
 import { apiserverService } from '../plane/addresses.ts';
 import { type DeployCheck, type DeployContext, describeMissingRight, type Outcome, ok, outcomeOf } from './check.ts';
 import { quotaRoom, quotaShortages, withoutNodePorts } from './quota.ts';
-import { type PodTrial, runningComponents, trialIngress, trialPods, trialServices } from './trials.ts';
+import { type PodTrial, runningComponents, trialPods, trialServices } from './trials.ts';
 
 /** Checks by server-side dry run: the infra cluster judges the real objects and stores nothing. */
 export const admissionChecks: DeployCheck[] = [
@@ -30,15 +30,6 @@ export const admissionChecks: DeployCheck[] = [
     severity: 'fatal',
     dependsOn: ['namespace'],
     probe: servicesAccepted,
-  },
-  {
-    name: 'ingress',
-    claim: () => 'The ingress is accepted',
-    anchor: 'ingress',
-    severity: 'fatal',
-    dependsOn: ['namespace'],
-    applies: ({ spec }) => spec.expose === 'ingress',
-    probe: ingressAccepted,
   },
 ];
 
@@ -185,26 +176,7 @@ function serviceFix(error: unknown): Words | undefined {
   return undefined;
 }
 
-async function ingressAccepted(context: DeployContext): Promise<Outcome> {
-  const { object, admitted, error } = await trialIngress(context);
-  if (error !== undefined)
-    return refused(
-      context,
-      object,
-      error,
-      'ingress',
-      words`choose another ${field('host')} or ${field('ingressClass')}, or use ${field('expose', 'nodeport')}`,
-    );
-  const chosen = admitted?.spec.ingressClassName;
-  return chosen
-    ? ok(`The ingress is accepted, class ${chosen}`)
-    : {
-        state: 'unknown',
-        why: words`the infra cluster names no default ingress class; choose one with ${field('ingressClass')} if its controller does not pick the ingress up`,
-      };
-}
-
-async function refused(
+export async function refused(
   context: DeployContext,
   object: KubeObject,
   error: unknown,

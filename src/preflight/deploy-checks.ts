@@ -7,6 +7,7 @@ import { host, infraServices, networks } from './address-checks.ts';
 import { admissionChecks, pullSecret } from './admission-checks.ts';
 import type { CheckResult, DeployCheck, DeployContext } from './check.ts';
 import { access, namespace, rights } from './cluster-checks.ts';
+import { exposureChecks } from './exposure-checks.ts';
 import { hostTaken } from './host-taken.ts';
 import { networkChecks } from './network-checks.ts';
 import { planeChecks } from './plane-checks.ts';
@@ -22,6 +23,7 @@ export const preflightChecks: DeployCheck[] = [
   hostTaken,
   ...planeChecks,
   ...admissionChecks,
+  ...exposureChecks,
   ...workerPodChecks,
   ...networkChecks,
   networks,

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { words } from '../base/words.ts';
+import { routedByName } from '../config/exposure.ts';
 import { field } from '../config/flags.ts';
 import type { Proxies } from '../kube/connection.ts';
 import { ApiError } from '../kube/errors.ts';
@@ -23,8 +24,8 @@ export const hostTaken: DeployCheck = {
   anchor: 'host-taken',
   severity: 'fatal',
   dependsOn: ['host'],
-  // A node port belongs to one service of the infra cluster, which says when it is taken.
-  applies: ({ spec }) => spec.expose !== 'nodeport',
+  // A node port and the address of a load balancer belong to one service of the infra cluster, which says when it is taken.
+  applies: ({ spec }) => routedByName.includes(spec.expose),
   async probe(context) {
     const { spec } = context;
     const end = performance.now() + lastingLimit;

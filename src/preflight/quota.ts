@@ -6,8 +6,8 @@ import { isForbidden } from '../kube/errors.ts';
 import type { KubeObject, Service } from '../kube/objects.ts';
 import { groupOf, resourceOf } from '../kube/resources.ts';
 import type { Existing } from '../live/apply.ts';
-import { buildIngress } from '../plane/components/kube-apiserver/ingress.ts';
 import { replicasOf, workloadNames } from '../plane/components/lookup.ts';
+import { buildExposure } from '../plane/exposures/table.ts';
 import { buildFurther } from '../plane/further.ts';
 import { claimName, recordName } from '../plane/names.ts';
 import { buildDisruptionBudgets, buildPolicies } from '../plane/policies.ts';
@@ -153,7 +153,9 @@ export function objectDemand(
   const deployments = count('apps/v1', 'Deployment', workloadNames('Deployment'));
   const members = Array.from({ length: spec.etcdMembers }, (_, member) => claimName(member));
   const claims = storage?.kind === 'volume' ? count('v1', 'PersistentVolumeClaim', members) : 0;
-  const further = buildFurther(trialId, spec).filter((object) => !existing.find(object));
+  const further = [...buildFurther(trialId, spec), ...buildExposure(trialId, spec)].filter(
+    (object) => !existing.find(object),
+  );
   const amounts = {
     secrets,
     'count/secrets': secrets,
@@ -169,7 +171,6 @@ export function objectDemand(
     'count/deployments.apps': deployments,
     'count/replicasets.apps': deployments,
     'count/statefulsets.apps': count('apps/v1', 'StatefulSet', [...workloadNames('StatefulSet'), ...workers]),
-    'count/ingresses.networking.k8s.io': missing('networking.k8s.io/v1', buildIngress(trialId, spec)).length,
     'count/networkpolicies.networking.k8s.io':
       missing('networking.k8s.io/v1', buildPolicies(trialId, spec)).length +
       count('networking.k8s.io/v1', 'NetworkPolicy', workers),

@@ -1,7 +1,8 @@
 import type { ClusterSpec } from '../config/schema.ts';
 import type { Kind } from '../kube/cluster.ts';
 import type { InfraCluster } from '../kube/infra-cluster.ts';
-import { groupOf, resourceOf } from '../kube/resources.ts';
+import { groupOf, resourceOf, versionsOfExtension } from '../kube/resources.ts';
+import { rightsOfExposures } from '../plane/exposures/table.ts';
 import { planeKinds, unusedKinds } from '../plane/kinds.ts';
 import { lifetimeKind } from '../plane/names.ts';
 
@@ -16,6 +17,7 @@ const all = ['get', 'list', 'watch', 'create', 'patch', 'delete'];
 /** Every verb on every resource that deploy and destroy use in the namespace; templates/rights/namespace-admin.yaml grants them. */
 export const requiredRights: Right[] = together([
   ...planeKinds.map((kind) => ({ ...resourceIn(kind), verbs: all })),
+  ...rightsOfExposures(),
   { group: '', resource: 'pods', verbs: ['get', 'list', 'watch', 'delete'] },
   { group: '', resource: 'pods/log', verbs: ['get'] },
   { group: '', resource: 'pods/exec', verbs: ['get', 'create'] },
@@ -54,7 +56,8 @@ export const scheduleRights: Right[] = together([
 ]);
 
 /**
- * A plane without an ingress, say, still has to read ingresses, to find an earlier one.
+ * A plane without an ingress, say, still has to read ingresses, to find an earlier one; not so what is no kind of every cluster, of
+ * which who may not read it has none.
  *
  * @param left kinds of which there is such an object, which deploy deletes
  */
@@ -62,10 +65,16 @@ export function rightsFor(spec: ClusterSpec, left: Kind[] = []): Right[] {
   const verbs = new Map(
     unusedKinds(spec).map((each) => [
       nameOf(resourceIn(each)),
-      ['get', 'list', ...(left.some(({ kind }) => kind === each.kind) ? ['delete'] : [])],
+      [
+        ...(versionsOfExtension(each) ? [] : ['get', 'list']),
+        ...(left.some(({ kind }) => kind === each.kind) ? ['delete'] : []),
+      ],
     ]),
   );
-  return requiredRights.map((right) => ({ ...right, verbs: verbs.get(nameOf(right)) ?? right.verbs }));
+  const others = rightsOfExposures(spec.expose).map(nameOf);
+  return requiredRights
+    .filter((right) => !others.includes(nameOf(right)))
+    .map((right) => ({ ...right, verbs: verbs.get(nameOf(right)) ?? right.verbs }));
 }
 
 function resourceIn(kind: Kind): Omit<Right, 'verbs'> {

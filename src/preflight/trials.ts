@@ -4,8 +4,8 @@ import { chooseStorage } from '../live/choose-storage.ts';
 import { addressesAsIf } from '../plane/addresses.ts';
 import type { WorkloadContext } from '../plane/components/component.ts';
 import { settledMembership } from '../plane/components/etcd/membership.ts';
-import { buildIngress } from '../plane/components/kube-apiserver/ingress.ts';
 import { byComponent, type Component } from '../plane/components/lookup.ts';
+import { buildExposure } from '../plane/exposures/table.ts';
 import { belongsTo } from '../plane/names.ts';
 import { buildServices } from '../plane/services.ts';
 import { trialWorkerPod } from '../plane/worker-pods/worker-pods.ts';
@@ -112,10 +112,16 @@ export const trialServices = shared((context) =>
   ),
 );
 
-export const trialIngress = shared((context) =>
-  tryObject(
-    context,
-    (planeId) => buildIngress(planeId, context.spec)[0]! as KubeObject & { spec: { ingressClassName?: string } },
+/** What leads to the API server's service. */
+export const trialExposure = shared((context) =>
+  Promise.all(
+    buildExposure(trialId, context.spec).map((_, index) =>
+      tryObject(
+        context,
+        (planeId) =>
+          buildExposure(planeId, context.spec)[index]! as KubeObject & { spec: { ingressClassName?: string } },
+      ),
+    ),
   ),
 );
 

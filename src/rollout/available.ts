@@ -242,6 +242,8 @@ async function notThePlane(cluster: HostedCluster, error: ConnectionError): Prom
   );
   if (isUntrusted(error.code)) {
     const shown = await shownCertificate(url.hostname, port, cluster.transport.connection.proxies);
+    if (/TRAEFIK DEFAULT CERT|Ingress Controller Fake Certificate/.test(shown?.subject ?? ''))
+      return controllerTook(cluster.server, shown!.subject);
     return new UserError({
       what: `${cluster.server} is answered by something else than this plane, whose API server is ready`,
       why: `at ${address ?? 'that address'} a certificate for ${oneLine(shown?.subject)} issued by ${oneLine(shown?.issuer)} is shown: the name leads to another machine, or the ingress controller there does not pass TLS through`,
@@ -254,6 +256,23 @@ async function notThePlane(cluster: HostedCluster, error: ConnectionError): Prom
     why: `${address ? `the name leads to ${address}, and ` : ''}${describeConnectionError(error)}`,
     fix: words`check what the name leads to, the firewall, and whether the infra cluster has an ingress controller; ${field('expose', 'nodeport')} does without one`,
     anchor: 'address-unreachable',
+  });
+}
+
+/** The name leads to the right controller, which has no route for it and ends TLS itself. */
+function controllerTook(server: string, subject: string): UserError {
+  const traefik = subject.includes('TRAEFIK');
+  return new UserError({
+    what: `${server} leads to ${traefik ? 'Traefik' : 'ingress-nginx'}, which knows no way to the plane by that name`,
+    why: `it ends TLS itself, with ${oneLine(subject)}: ${
+      traefik
+        ? 'an Ingress counts with its provider kubernetesIngressNGINX alone, and a TLSRoute with kubernetesGateway, experimentalchannel=true and the experimental CustomResourceDefinitions of the Gateway API'
+        : 'it passes TLS through with --enable-ssl-passthrough alone'
+    }`,
+    fix: traefik
+      ? words`use ${field('expose', 'traefik')}, which every Traefik with its CustomResourceDefinitions takes, or ask the administrator for that provider`
+      : words`ask the administrator for that flag, choose another class with ${field('ingressClass')}, or another ${field('expose')}`,
+    anchor: 'wrong-host',
   });
 }
 

@@ -41,7 +41,7 @@ export interface Preparation {
   storage: Storage;
   /** storage: another storage than the one that is there, which never held a cluster. */
   replaces: boolean;
-  /** addresses: the services and the ingress as the server has them. */
+  /** addresses: the services, and what leads to them, as the server has them. */
   exposure: KubeObject[];
   /** addresses */
   addresses: Addresses;
@@ -60,13 +60,13 @@ export const storageStep: Step<Preparation> = {
   },
 };
 
-/** The services and the ingress come first: the addresses that they get go into the certificates. */
+/** The services and what leads to them come first: the addresses that they get go into the certificates. */
 export const addressesStep: Step<Preparation> = {
   name: 'addresses',
   async run(state) {
     const { spec, record, members, opening } = state;
-    const { services: wanted, ingress } = renderExposure(record, spec, { members, opening });
-    state.exposure = await state.apply([...wanted, ...ingress]);
+    const { services: wanted, exposure } = renderExposure(record, spec, { members, opening });
+    state.exposure = await state.apply([...wanted, ...exposure]);
     const services = state.exposure.filter((object): object is Service => object.kind === 'Service');
     state.addresses = addressesOf(spec, await state.settle(services), record);
   },

@@ -2,7 +2,7 @@ import { loadAll } from 'js-yaml';
 import { beforeAll, expect, test, vi } from 'vitest';
 import { parseSpec } from '../../src/config/parse.ts';
 import type { KubeObject } from '../../src/kube/objects.ts';
-import { buildIngress } from '../../src/plane/components/kube-apiserver/ingress.ts';
+import { buildExposure } from '../../src/plane/exposures/table.ts';
 import { assess } from '../../src/preflight/deploy-checks.ts';
 import policies from '../../templates/rights/hosts.yaml';
 import { connectByFile } from '../connect-by-file.ts';
@@ -103,7 +103,7 @@ beforeAll(async () => {
 
 test('the ingress of a plane belongs to the namespace that has the name, and to no other', async () => {
   const claim = (host: string) =>
-    buildIngress('plane-0', parseSpec({ host }, 'test'))[0] as KubeObject & { spec: object };
+    buildExposure('plane-0', parseSpec({ host }, 'test'))[0] as KubeObject & { spec: object };
   expect(await refusalOf(home, 'Ingress', claim('k.example.com').spec)).toBeUndefined();
   expect(await refusalOf(home, 'Ingress', claim('a.team.example.com').spec)).toBeUndefined();
   const refusal = await refusalOf(other, 'Ingress', claim('k.example.com').spec);

@@ -10,7 +10,7 @@ import type { InfraCluster } from '../../src/kube/infra-cluster.ts';
 import type { ConfigMap, KubeObject } from '../../src/kube/objects.ts';
 import { Existing } from '../../src/live/apply.ts';
 import { createAuthority, issueLeaf } from '../../src/pki/issue.ts';
-import { buildIngress } from '../../src/plane/components/kube-apiserver/ingress.ts';
+import { buildExposure } from '../../src/plane/exposures/table.ts';
 import { toConfigMap } from '../../src/plane/record.ts';
 import { secretNames, secretsByContent } from '../../src/plane/secrets.ts';
 import { startFilesOf } from '../../src/plane/start-files.ts';
@@ -234,7 +234,7 @@ test('with --expose nodeport ingresses need only be read, and deleted where the 
     'get, list ingresses.networking.k8s.io',
   );
   const exposed = await blind(['get', 'list']);
-  for (const object of [recorded(), ...buildIngress('plane-one', spec())]) await exposed.admin.create(object);
+  for (const object of [recorded(), ...buildExposure('plane-one', spec())]) await exposed.admin.create(object);
   expect((await outcome(exposed, 'rights', { expose: 'nodeport' })).text).toContain(
     'delete ingresses.networking.k8s.io',
   );

@@ -56,6 +56,11 @@ const meant: Record<string, Record<string, string[]>> = {
       ].map((path) => `spec.template.${path}`),
     ],
     'Service apiserver': ['spec.publishNotReadyAddresses'],
+    // A tenant does not see which controller an IngressClass belongs to.
+    'Ingress k8s-on-k8s': [
+      'metadata.annotations["haproxy-ingress.github.io/ssl-passthrough"]',
+      'metadata.annotations["haproxy.org/ssl-passthrough"]',
+    ],
     'Secret kube-apiserver': ['files'],
     'Secret kube-apiserver-HASH': ['is new'],
     // Who gets in is read again while the API server runs (docs/adr/0048-outside-identity.md).

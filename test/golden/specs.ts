@@ -7,6 +7,16 @@ export const specs: Record<string, ClusterSpec> = Object.fromEntries(
     default: {},
     'older-minor': { kubernetesVersion: '1.34' },
     nodeport: { host: '192.0.2.10', expose: 'nodeport' as const, nodePort: 30648 },
+    gateway: { expose: 'gateway' as const, gateway: 'infra/shared/tls', moreHosts: ['k.example.org'] },
+    traefik: { expose: 'traefik' as const, ingressClass: 'internal', moreHosts: ['k.example.org'] },
+    route: { expose: 'route' as const, moreHosts: ['k.example.org'] },
+    'exposed-by-load-balancer': {
+      host: '198.51.100.80',
+      expose: 'loadbalancer' as const,
+      port: 6443,
+      loadBalancerClass: 'example.com/internal',
+    },
+    'cluster-only': { host: 'apiserver.team-a.svc', expose: 'cluster' as const },
     loopback: { inCluster: 'loopback' as const, loopbackAddress: '10.199.199.198' },
     loadbalancer: { inCluster: 'loadbalancer' as const },
     'own-network': {

@@ -39,6 +39,8 @@ export function chooseSpec(command: Command, file: string | undefined): ChosenSp
         recorded?.phase === 'available' ? { ...recorded.spec } : { host: recorded?.spec.host };
       for (const field of reset) delete kept[field];
       const whole = { ...kept, ...given };
+      // Inside of the infra cluster the service has a name already.
+      if (whole.expose === 'cluster') whole.host ??= `apiserver.${namespace}.svc`;
       if (whole.host === undefined) throw noHost(namespace);
       return parseSpec(whole, source, unknownComponents);
     },
@@ -50,7 +52,7 @@ function noHost(namespace: string): UserError {
   return new UserError({
     what: `namespace "${namespace}" has no plane yet, and no host was given for one`,
     why: 'workers and kubectl reach the API server by that name, so it goes into certificates and kubeconfigs',
-    fix: 'add -h HOST; if there should be a plane, k8sk8s list shows in which namespaces there are some',
+    fix: 'add -h HOST, or --expose cluster, which needs none; if there should be a plane, k8sk8s list shows in which namespaces there are some',
     anchor: 'bad-values',
     kind: 'usage',
   });

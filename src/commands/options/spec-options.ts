@@ -27,6 +27,7 @@ export function addSpecOptions(command: Command): void {
         ...before,
         ...parseMap(name, value),
       }));
+    else if (name === 'host') option.argParser((value: string, before: string[] = []) => [...before, value]);
     else if (meta.file) option.argParser((value: string) => readFile[meta.file!](value, `--${meta.flag}`));
     command.addOption(option);
   }
@@ -47,6 +48,12 @@ export function specFromOptions(command: Command): Partial<ClusterSpecInput> {
     if (command.getOptionValueSource(key) !== 'cli') continue;
     const value = command.getOptionValue(key);
     given[name] = meta.file === 'kubeconfig' ? (value as KubeconfigFile).name : value;
+  }
+  // -h A -h B: the first one is the name that clients are given.
+  if (Array.isArray(given.host)) {
+    const [host, ...more] = given.host as string[];
+    given.host = host;
+    if (more.length > 0) given.moreHosts = [...more, ...((given.moreHosts as string[] | undefined) ?? [])];
   }
   return given as Partial<ClusterSpecInput>;
 }

@@ -1,5 +1,15 @@
 import * as z from 'zod';
-import { hostName, hostNameOrAddress, httpsUrl, ipv4Address, metadata, nodePort, port } from '../values.ts';
+import { maximumHosts } from '../exposure.ts';
+import {
+  gatewayName,
+  hostName,
+  hostNameOrAddress,
+  httpsUrl,
+  ipv4Address,
+  metadata,
+  nodePort,
+  port,
+} from '../values.ts';
 import { flag } from './flag.ts';
 
 /** How workers, people and pods reach the API server. */
@@ -10,9 +20,22 @@ export const addressFields = {
       flag: 'host',
       short: 'h',
       arg: 'HOST',
-      help: 'name (or, with --expose nodeport, IPv4 address) at which workers and kubectl reach the API server',
+      help: 'name (or, with --expose nodeport or loadbalancer, IPv4 address) at which workers and kubectl reach the API server; given again: one more name',
     }),
   ),
+  moreHosts: z
+    .array(hostName)
+    .max(maximumHosts - 1, `has more than ${maximumHosts - 1} names`)
+    .default([])
+    .meta(
+      flag({
+        group: 'Address',
+        flag: 'more-host',
+        arg: 'NAME',
+        help: 'one more name at which the plane answers beside HOST: in its certificate, its kubeconfigs and what exposes it',
+        list: true,
+      }),
+    ),
   port: port.optional().meta(
     flag({
       group: 'Address',
@@ -23,16 +46,24 @@ export const addressFields = {
     }),
   ),
   expose: z
-    .enum(['ingress', 'nodeport'])
+    .enum(['ingress', 'gateway', 'traefik', 'route', 'loadbalancer', 'nodeport', 'cluster'])
     .default('ingress')
     .meta(
       flag({
         group: 'Address',
         flag: 'expose',
         arg: 'HOW',
-        help: 'ingress (TLS passthrough by host name) or nodeport',
+        help: 'ingress, gateway (TLSRoute), traefik (IngressRouteTCP) or route (OpenShift), which pass TLS through by host name; loadbalancer, nodeport, or cluster: the service alone, which k8sk8s connect leads to',
       }),
     ),
+  gateway: gatewayName.optional().meta(
+    flag({
+      group: 'Address',
+      flag: 'gateway',
+      arg: 'NAMESPACE/NAME[/LISTENER]',
+      help: 'the Gateway that --expose gateway attaches its TLSRoute to',
+    }),
+  ),
   ingressClass: z
     .string()
     .optional()
@@ -41,7 +72,7 @@ export const addressFields = {
         group: 'Address',
         flag: 'ingress-class',
         arg: 'NAME',
-        help: "IngressClass to use instead of the infra cluster's default",
+        help: "IngressClass to use instead of the infra cluster's default; with --expose traefik the class of the Traefik that is to take it",
       }),
     ),
   ingressAnnotations: z
@@ -52,7 +83,7 @@ export const addressFields = {
         group: 'Address',
         flag: 'ingress-annotation',
         arg: 'KEY=VALUE',
-        help: 'annotation for the ingress, for example the one that switches TLS passthrough on',
+        help: 'annotation for the ingress, or for what --expose makes in its place, for example the one that switches TLS passthrough on',
         map: true,
       }),
     ),
@@ -124,7 +155,7 @@ export const addressFields = {
         group: 'Address',
         flag: 'load-balancer-class',
         arg: 'NAME',
-        help: "class of the LoadBalancer service with --in-cluster loadbalancer instead of the infra cluster's default",
+        help: "class of the LoadBalancer service with --expose or --in-cluster loadbalancer instead of the infra cluster's default",
       }),
     ),
   loopbackAddress: ipv4Address.default('10.199.199.199').meta(

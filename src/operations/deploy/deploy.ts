@@ -11,6 +11,7 @@ import { type Lifetime, lifetimeOf, readLifetimeJob } from '../../live/lifetime.
 import { readRecord } from '../../live/record.ts';
 import { withLock } from '../../live/with-plane.ts';
 import type { Addresses } from '../../plane/addresses.ts';
+import { isBalanced } from '../../plane/components/kube-apiserver/service.ts';
 import { runPreflight } from '../../preflight/deploy-checks.ts';
 import type { ControlPlaneRequest } from '../../rollout/control-plane.ts';
 import { untilBalanced } from '../../rollout/load-balancer.ts';
@@ -94,7 +95,7 @@ export async function deployHeld(held: Held, options: HeldDeployRequest): Promis
     members: Math.max(presentMembers(existing), options.spec.etcdMembers),
     apply: (objects) => applyAll(cluster, state.record.planeId, objects, state.existing, applied, reporter),
     settle: async (services) =>
-      options.spec.inCluster === 'loadbalancer' ? untilBalanced(cluster, services, held) : services,
+      isBalanced(options.spec) ? untilBalanced(cluster, options.spec, services, held) : services,
     answered: new AbortController(),
   } as DeployState;
   const steps: StepTime[] = [];

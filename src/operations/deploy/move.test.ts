@@ -66,6 +66,8 @@ test('the record keeps the old name, which has its rule and its place in the cer
   const next = { ...before, spec: { ...before.spec, host: 'b.example.com' }, record };
   const addresses = { ...before.addresses, earlierHosts: ['localhost'] };
   expect(certificateContext('team', next.spec, addresses).extraSans).toContain('localhost');
-  const [ingress] = renderPlane({ ...next, addresses }).ingress as unknown as { spec: { rules: { host: string }[] } }[];
+  const [ingress] = renderPlane({ ...next, addresses }).exposure as unknown as {
+    spec: { rules: { host: string }[] };
+  }[];
   expect(ingress!.spec.rules.map(({ host }) => host)).toEqual(['b.example.com', 'localhost']);
 });

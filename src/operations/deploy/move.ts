@@ -7,6 +7,7 @@ import type { Node } from '../../kube/objects.ts';
 import { openPlane } from '../../live/open.ts';
 import { updateRecord } from '../../live/record.ts';
 import { hostAndPort } from '../../plane/addresses.ts';
+import { exposureOf } from '../../plane/exposures/table.ts';
 import type { PlaneRecord } from '../../plane/record.ts';
 import type { DeployState } from './state.ts';
 
@@ -18,6 +19,8 @@ export interface Move {
   keeps: string[];
   /** The plane cannot answer at the old address any more, whatever leads there. */
   ends: boolean;
+  /** What HOST has to lead to from now on, where that is another thing than before. */
+  leadsTo?: string;
 }
 
 /**
@@ -27,14 +30,16 @@ export interface Move {
  */
 export function moveOf(before: ClusterSpec, after: ClusterSpec): Move | undefined {
   const [old, next] = [dialled(before), dialled(after)];
-  if (old === next) return undefined;
   const names = namesIn(after);
-  return {
-    before: old,
-    after: next,
-    keeps: namesIn(before).filter((name) => !names.includes(name)),
-    ends: before.expose !== after.expose || (after.expose === 'nodeport' && portOf(before) !== portOf(after)),
-  };
+  const keeps = namesIn(before).filter((name) => !names.includes(name));
+  const ends =
+    before.expose !== after.expose
+      ? !exposureOf(before).outlives(before, after)
+      : after.expose === 'nodeport' && portOf(before) !== portOf(after);
+  // Another way to the same address: the name has to lead to something else, as a rule.
+  const otherWay = before.expose !== after.expose && exposureOf(before).leadsTo !== exposureOf(after).leadsTo;
+  if (old === next && keeps.length === 0 && !otherWay) return undefined;
+  return { before: old, after: next, keeps, ends, leadsTo: otherWay ? exposureOf(after).leadsTo : undefined };
 }
 
 function dialled(spec: ClusterSpec): string {
@@ -46,8 +51,8 @@ function portOf({ port, expose, nodePort }: ClusterSpec): string | number {
   return expose === 'nodeport' ? (nodePort ?? port ?? 'its node port') : (port ?? 443);
 }
 
-function namesIn({ host, workerEndpoint }: ClusterSpec): string[] {
-  return [host, ...(workerEndpoint ? [hostAndPort(workerEndpoint).host] : [])];
+function namesIn({ host, moreHosts, workerEndpoint }: ClusterSpec): string[] {
+  return [host, ...moreHosts, ...(workerEndpoint ? [hostAndPort(workerEndpoint).host] : [])];
 }
 
 /**
@@ -78,14 +83,21 @@ export async function announceMove(state: DeployState): Promise<void> {
   const told = announcement(move, workers, held.cluster.namespace, state.files?.dir ?? 'tls');
   if (!allowDataLoss)
     throw new UserError({
-      what: `workers and people dial the plane at ${move.before}, and would have to dial ${move.after}`,
+      what:
+        move.before === move.after
+          ? `workers and people dial the plane at ${move.before}, which would be reached in another way`
+          : `workers and people dial the plane at ${move.before}, and would have to dial ${move.after}`,
       why: told,
       fix: words`add ${option('yes')} to make the change; or leave those options as they were. Nothing was changed`,
       anchor: 'address-moves',
       kind: 'refused',
     });
   state.moved = true;
-  held.reporter.warn(words`the plane moves from ${move.before} to ${move.after}: ${told}`);
+  const how =
+    move.before === move.after
+      ? `is reached in another way at ${move.after}`
+      : `moves from ${move.before} to ${move.after}`;
+  held.reporter.warn(words`the plane ${how}: ${told}`);
   if (move.keeps.length === 0) return;
   record.earlierHosts = earlierHosts;
   await updateRecord(held, (now) => ({ ...now, earlierHosts }));
@@ -96,7 +108,8 @@ function announcement(move: Move, workers: string[] | undefined, namespace: stri
     workers === undefined
       ? 'workers, which cannot be listed at the moment'
       : workers.join(', ') || 'no worker that has joined';
-  const then = words`It is dialled by ${who}, and by every kubeconfig that was handed out. A worker gets the new address so: ${workerVisit(dir).slice(1).join(' ')}`;
+  const leads = move.leadsTo === undefined ? '' : `Every name of the plane has to lead to ${move.leadsTo} now. `;
+  const then = words`${leads}It is dialled by ${who}, and by every kubeconfig that was handed out. A worker gets the new address so: ${workerVisit(dir).slice(1).join(' ')}`;
   const [first] = move.keeps;
   const keeps = move.keeps.join(', ');
   if (move.ends) return words`the old address ends with this change. ${then}`;

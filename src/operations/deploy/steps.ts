@@ -20,6 +20,7 @@ import { PodWatch } from '../../live/pod-watch.ts';
 import { podsOf } from '../../live/pods.ts';
 import { ensureRecord, markFinished, updateRecord } from '../../live/record.ts';
 import { describeDays } from '../../pki/inspect.ts';
+import { isExposure } from '../../plane/exposures/table.ts';
 import { renderPlane } from '../../plane/render.ts';
 import { readAuthority } from '../../plane/secrets.ts';
 import { describeStorage } from '../../plane/storage.ts';
@@ -27,6 +28,7 @@ import { isWorkerPods } from '../../plane/worker-pods/worker-pods.ts';
 import { demandApart } from '../../preflight/worker-pod-checks.ts';
 import { connectWhenAvailable, waitComponentsReady } from '../../rollout/available.ts';
 import { closeCluster, ensureControlPlane, type PlaneInMaking, recordSpec } from '../../rollout/control-plane.ts';
+import { untilTaken } from '../../rollout/exposed.ts';
 import { addressesStep, certificatesStep, storageStep, webhookStep } from '../../rollout/prepare.ts';
 import { describeReplacement, findReplacements } from '../../rollout/replacements.ts';
 import { publishNotReady } from '../../rollout/service.ts';
@@ -55,6 +57,10 @@ export const deploySteps: Step<DeployState>[] = [
   { name: 'storage-told', applies: ({ storage }) => storage.kind === 'ephemeral', run: tellEphemeral },
   { name: 'etcd-removed', applies: ({ replaces }) => replaces, run: makeRoomForStorage },
   addressesStep,
+  {
+    name: 'exposed',
+    run: ({ cluster, spec, exposure, held }) => untilTaken(cluster, spec, exposure.filter(isExposure), held),
+  },
   certificatesStep,
   webhookStep,
   { name: 'certificates-told', run: tellCertificates },

@@ -142,8 +142,8 @@ async function proveAsBefore(state: UpgradeState): Promise<void> {
 /** From here on the plane's version is the new one: in its labels, and in what deploy starts from. */
 async function record({ plane, target }: UpgradeState): Promise<void> {
   const { cluster, reporter } = plane.held;
-  const { services, ingress, policies, disruptionBudgets, further, secrets } = renderPlane({ ...plane, spec: target });
-  const objects = [...services, ...ingress, ...policies, ...disruptionBudgets, ...further, ...secrets];
+  const { services, exposure, policies, disruptionBudgets, further, secrets } = renderPlane({ ...plane, spec: target });
+  const objects = [...services, ...exposure, ...policies, ...disruptionBudgets, ...further, ...secrets];
   const existing = await Existing.read(cluster);
   await applyAll(cluster, plane.record.planeId, objects, existing, nothingApplied(), reporter);
   await tidyStartFiles(cluster, plane.record.planeId, secrets, existing, reporter);

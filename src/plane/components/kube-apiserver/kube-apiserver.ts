@@ -3,7 +3,7 @@ import { kubernetesImage } from '../../../config/images.ts';
 import type { ClusterSpec } from '../../../config/schema.ts';
 import { render, type Value } from '../../../manifests/render.ts';
 import { trustedOfClients } from '../../../pki/authority.ts';
-import { type Addresses, apiserverService, ingressName } from '../../addresses.ts';
+import { type Addresses, apiserverService } from '../../addresses.ts';
 import { serviceAccountFiles } from '../../authorities-secret.ts';
 import { toComponent, toDns, toKubelets, toOutside } from '../../egress-rules.ts';
 import { podSelector } from '../../names.ts';
@@ -115,16 +115,7 @@ export const kubeApiserver: PlaneComponent<'kube-apiserver'> = {
       ['konnectivity-server.crt', 'konnectivity-server.key'],
     ),
   services: (planeId, spec, { opening }) => [buildApiserverService(planeId, spec, opening)],
-  kinds: [
-    { apiVersion: 'v1', kind: 'Service', names: [apiserverService], listed: true },
-    {
-      apiVersion: 'networking.k8s.io/v1',
-      kind: 'Ingress',
-      names: [ingressName],
-      usedBy: ({ expose }) => expose === 'ingress',
-      endsFirst: true,
-    },
-  ],
+  kinds: [{ apiVersion: 'v1', kind: 'Service', names: [apiserverService], listed: true }],
   policies: (planeId, spec) =>
     render(
       networkPolicy,

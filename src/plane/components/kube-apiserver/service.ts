@@ -2,6 +2,7 @@ import type { ClusterSpec } from '../../../config/schema.ts';
 import type { Service } from '../../../kube/objects.ts';
 import { render } from '../../../manifests/render.ts';
 import { konnectivityPort, loadBalancerPort } from '../../addresses.ts';
+import { exposureOf } from '../../exposures/table.ts';
 import { podSelector } from '../../names.ts';
 import template from './service.yaml';
 
@@ -15,14 +16,18 @@ export function buildApiserverService(planeId: string, spec: ClusterSpec, openin
     template,
     {
       selector: podSelector(planeId, 'kube-apiserver'),
-      type: spec.inCluster === 'loadbalancer' ? 'LoadBalancer' : spec.allocateNodePorts ? 'NodePort' : 'ClusterIP',
+      type: isBalanced(spec) ? 'LoadBalancer' : spec.allocateNodePorts ? 'NodePort' : 'ClusterIP',
       // The default, true, is the server's.
-      allocateLoadBalancerNodePorts: spec.inCluster === 'loadbalancer' && !spec.allocateNodePorts ? false : undefined,
+      allocateLoadBalancerNodePorts: isBalanced(spec) && !spec.allocateNodePorts ? false : undefined,
       ipFamilies: spec.ipFamilies && [spec.ipFamilies],
       opening: opening && spec.replicas === 1,
       nodePort: nodePortWish(spec),
       loadBalancerClass: spec.loadBalancerClass,
       morePorts: [
+        // A load balancer and a cluster IP have the ports of the service.
+        ...(isReachedByService(spec) && spec.port !== undefined && spec.port !== 443
+          ? [{ name: 'public', port: spec.port, targetPort: 'https' }]
+          : []),
         ...(spec.inCluster === 'loadbalancer'
           ? [{ name: 'in-cluster', port: loadBalancerPort, targetPort: 'https' }]
           : []),
@@ -35,6 +40,15 @@ export function buildApiserverService(planeId: string, spec: ClusterSpec, openin
   );
   if (Object.keys(spec.serviceAnnotations).length > 0) service!.metadata.annotations = spec.serviceAnnotations;
   return service as Service;
+}
+
+/** Whether the service is given the address of a load balancer. */
+export function isBalanced(spec: Pick<ClusterSpec, 'expose' | 'inCluster'>): boolean {
+  return spec.inCluster === 'loadbalancer' || exposureOf(spec).serviceType === 'LoadBalancer';
+}
+
+function isReachedByService({ expose }: ClusterSpec): boolean {
+  return expose === 'loadbalancer' || expose === 'cluster';
 }
 
 /** With --expose nodeport, the port that people dial is the node port, so either option fixes it. */

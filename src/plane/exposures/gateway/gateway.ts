@@ -1,0 +1,48 @@
+import { routedByName } from '../../../config/exposure.ts';
+import type { ClusterSpec } from '../../../config/schema.ts';
+import type { KubeObject } from '../../../kube/objects.ts';
+import { render } from '../../../manifests/render.ts';
+import { exposingName } from '../../addresses.ts';
+import { type Condition, type Exposure, verdictOf } from '../exposure.ts';
+import template from './tlsroute.yaml';
+
+const tlsRoute = { apiVersion: 'gateway.networking.k8s.io/v1', kind: 'TLSRoute' };
+
+/** A TLSRoute of the Gateway API, in whichever version the infra cluster serves. */
+export const gateway: Exposure<'gateway'> = {
+  name: 'gateway',
+  leadsTo: 'the Gateway of the infra cluster',
+  outlives: (_, { expose }) => routedByName.includes(expose),
+  kinds: [{ ...tlsRoute, names: [exposingName] }],
+  objects: (spec, hosts) => {
+    const { namespace, name, listener } = gatewayOf(spec);
+    return render(
+      template,
+      { name: exposingName, annotations: annotationsOf(spec), gateway: name, namespace, listener, hosts },
+      'tlsroute.yaml',
+    );
+  },
+  // Each Gateway that the route names says whether it takes it.
+  judge: (route) => {
+    const { parents = [] } =
+      (route as KubeObject & { status?: { parents?: { conditions?: Condition[] }[] } }).status ?? {};
+    return verdictOf(
+      parents.map(({ conditions = [] }) => conditions),
+      ['Accepted', 'ResolvedRefs'],
+    );
+  },
+};
+
+/** What --gateway names: [NAMESPACE/]NAME[/LISTENER]. Pure. */
+export function gatewayOf({ gateway = '' }: Pick<ClusterSpec, 'gateway'>): {
+  namespace: string;
+  name: string;
+  listener?: string;
+} {
+  const [namespace = '', name = '', listener] = gateway.split('/');
+  return { namespace, name, listener };
+}
+
+function annotationsOf({ ingressAnnotations }: ClusterSpec): Record<string, string> | undefined {
+  return Object.keys(ingressAnnotations).length > 0 ? ingressAnnotations : undefined;
+}

@@ -1,0 +1,31 @@
+import { routedByName } from '../../../config/exposure.ts';
+import { render } from '../../../manifests/render.ts';
+import { exposingName } from '../../addresses.ts';
+import type { Exposure } from '../exposure.ts';
+import template from './ingressroutetcp.yaml';
+
+/**
+ * Traefik's own kind. Without its provider for ingress-nginx's objects or for the Gateway API, as K3s and RKE2 come with it, Traefik
+ * passes TLS through in no other way.
+ */
+export const traefik: Exposure<'traefik'> = {
+  name: 'traefik',
+  leadsTo: 'Traefik in the infra cluster',
+  outlives: (_, { expose }) => routedByName.includes(expose),
+  kinds: [{ apiVersion: 'traefik.io/v1alpha1', kind: 'IngressRouteTCP', names: [exposingName] }],
+  objects: ({ ingressClass, ingressAnnotations }, hosts) => {
+    const annotations = {
+      ...(ingressClass !== undefined && { 'kubernetes.io/ingress.class': ingressClass }),
+      ...ingressAnnotations,
+    };
+    return render(
+      template,
+      {
+        name: exposingName,
+        annotations: Object.keys(annotations).length > 0 ? annotations : undefined,
+        match: hosts.map((host) => `HostSNI(\`${host}\`)`).join(' || '),
+      },
+      'ingressroutetcp.yaml',
+    );
+  },
+};
