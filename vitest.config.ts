@@ -1,7 +1,8 @@
+import { availableParallelism } from 'node:os';
 import path from 'node:path';
 import { defineConfig } from 'vitest/config';
 import { textsForVitest } from './bundle.mjs';
-import { E2eOrder } from './test/e2e/order.ts';
+import { E2eOrder, places } from './test/e2e/order.ts';
 
 // Projects from the fastest to the slowest; `npm run test:unit` runs the first two in seconds.
 export default defineConfig({
@@ -11,6 +12,8 @@ export default defineConfig({
     sequence: { sequencer: E2eOrder },
     // Taking the sandbox down; vitest ends the process when it takes longer than this.
     teardownTimeout: 120_000,
+    // Vitest's own choice is one file at a time on two processors; most tests of an API server wait for it.
+    maxWorkers: Math.max(4, availableParallelism()),
     projects: [
       {
         extends: true,
@@ -48,8 +51,9 @@ export default defineConfig({
           name: 'e2e',
           include: ['test/e2e/**/*.test.ts'],
           globalSetup: ['test/e2e/global-setup.ts'],
-          // One sandbox on a small box: one file after the other, in the order of test/e2e/order.ts.
-          fileParallelism: false,
+          // One sandbox on a small box: turn.ts lets two files run at a time, of all that wait in the order of test/e2e/order.ts.
+          setupFiles: ['test/e2e/turn.ts'],
+          maxWorkers: places + 2,
           sequence: { groupOrder: 1 },
           testTimeout: 300_000,
           hookTimeout: 600_000,

@@ -3,10 +3,11 @@ import path from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { asInfraAdmin, kubectl, Namespace, type Outcome, run, sandboxCommand, succeeded } from './world.ts';
 
-// Three students by the commands of docs/classes.md. The teacher is a delegated administrator of the students' namespaces and of nothing else.
+// Students by the commands of docs/classes.md. The teacher is a delegated administrator of the students' namespaces and of nothing else.
 
 let home: Namespace;
-const students = ['anna', 'bob', 'cleo'];
+/** `npm run test:all` has a third one, who neither sleeps nor leaves. */
+const students = process.env.K8SK8S_TEST === 'all' ? ['anna', 'cleo', 'bob'] : ['anna', 'bob'];
 
 beforeAll(async () => {
   home = await Namespace.open('lesson');
@@ -48,7 +49,7 @@ async function states(): Promise<string[]> {
 test('every student gets a plane, and run again there is nothing to do', async () => {
   const hosts = ['-h', '{student}.class.e2e.test'];
   const made = JSON.parse(succeeded(await lesson('create', ...hosts, '--output', 'json')).stdout);
-  expect(made.students.map(({ created }: { created: number }) => created > 0)).toEqual([true, true, true]);
+  expect(made.students.map(({ created }: { created: number }) => created > 0)).toEqual(students.map(() => true));
   expect(await states()).toEqual(students.map((student) => `${student} available true`));
   const again = JSON.parse(succeeded(await lesson('create', '--output', 'json')).stdout);
   for (const student of again.students) expect(student).toMatchObject({ created: 0, changed: 0 });
@@ -73,10 +74,10 @@ test('one plane is made anew, and one sleeps and wakes, while the others stay', 
 });
 
 test('who leaves the roster keeps the plane until it is ended by name, and at the end nothing is left', async () => {
-  writeRoster(['anna', 'bob']);
-  expect(succeeded(await lesson('create')).stderr).toContain('"cleo" is not on the roster any more');
-  succeeded(await asStudent('cleo', 'get', 'namespaces'));
-  succeeded(await lesson('end', 'cleo', '--yes'));
+  writeRoster(students.filter((student) => student !== 'bob'));
+  expect(succeeded(await lesson('create')).stderr).toContain('"bob" is not on the roster any more');
+  succeeded(await asStudent('bob', 'get', 'namespaces'));
+  succeeded(await lesson('end', 'bob', '--yes'));
   const ended = JSON.parse(succeeded(await lesson('end', '--yes', '--output', 'json')).stdout);
   expect(ended.left).toBe(0);
   expect(existsSync(path.join(home.cwd, 'lesson'))).toBe(false);

@@ -37,7 +37,8 @@ function stopped(outcome: Outcome, anchor: Anchor, ...names: string[]): void {
   expect(outcome.code).toBe(1);
 }
 
-describe('a deploy that cannot succeed stops with the cause', () => {
+// Each has a namespace of its own, and waits for most of its time.
+describe.concurrent('a deploy that cannot succeed stops with the cause', () => {
   test('an image that cannot be pulled', async () => {
     const { home, host } = await place('image');
     stopped(
@@ -175,10 +176,9 @@ test("a namespace that is another's is told as such, or as not there", async () 
 describe('two planes beside each other', () => {
   test("neither reaches the other's etcd or API with its own certificates", async () => {
     const [one, two] = [await place('one'), await place('two')];
-    succeeded(await one.home.k8sk8s('deploy', '-h', one.host));
-    succeeded(
-      await two.home.k8sk8s('deploy', '-h', two.host, '--service-cidr', '10.13.0.0/16', '--pod-cidr', '10.12.0.0/16'),
-    );
+    const networks = ['--service-cidr', '10.13.0.0/16', '--pod-cidr', '10.12.0.0/16'];
+    const deploys = [one.home.k8sk8s('deploy', '-h', one.host), two.home.k8sk8s('deploy', '-h', two.host, ...networks)];
+    for (const deployed of await Promise.all(deploys)) succeeded(deployed);
     const etcd = (await two.home.infra('get', 'service', 'etcd0', '-o', 'jsonpath={.spec.clusterIP}')).stdout;
     const ask = (member: string) =>
       one.home.infra(
@@ -208,7 +208,6 @@ describe('two planes beside each other', () => {
       'nodes',
     ]);
     expect(asOne.code).not.toBe(0);
-    await leavesNothing(one.home);
-    await leavesNothing(two.home);
+    await Promise.all([leavesNothing(one.home), leavesNothing(two.home)]);
   });
 });

@@ -2,8 +2,9 @@ import path from 'node:path';
 import { BaseSequencer, type TestSpecification } from 'vitest/node';
 
 /**
- * The order of the e2e files, which share one sandbox and run one after the other. No file needs what another file made: each
- * has namespaces of its own, and gives its workers back. The order matters for three reasons, told where it does.
+ * The order of the e2e files, which share one sandbox. No file needs what another file made: each has namespaces of its own, and
+ * gives its workers back. Two files run at a time, since a plane's tests wait for most of their time. The order matters for
+ * these reasons, told where it does.
  */
 export const order = [
   // What everything else stands on: when this fails, what fails later says nothing new.
@@ -11,37 +12,40 @@ export const order = [
   // Compares a deploy with bare processes, so it comes before the infra cluster has much to look after.
   'bench',
 
-  'sandbox',
-  'failures',
-  'live-changes',
-  'availability',
-  'diff',
-  'bootstrap-policy',
-  'volume',
-  'workers',
+  // Of those that take long, before those that do not, so that no long one is left to run alone at the end.
+  'operator',
   'egress',
+  'etcd-members',
+  'etcd-survivor',
+  'live-changes',
+  'failures',
+  'upgrade',
+  'rotate-ca',
   'identity',
+  'sleep',
   'attacks',
-  'konnectivity',
+  'backup',
+  'class',
+  'secrets',
+  'seal',
+  'volume',
+  'lifetime',
+  'diff',
   'credentials',
+  'bootstrap-policy',
+  'sandbox',
+
+  // With `npm run test:all` alone.
+  'availability',
+  'workers',
+  'konnectivity',
   'worker-pods',
   'in-cluster-clients',
   'older-minor',
-  'upgrade',
-  'backup',
   'backup-bucket',
-  'sleep',
-  'lifetime',
-  'class',
-  'operator',
   'operator-deletion',
-  'seal',
-  'rotate-ca',
   'rotate-exposed',
-  'etcd-members',
-  'etcd-survivor',
   'cert-manager',
-  'secrets',
 
   // These start a second sandbox on the box, which takes memory and processors from whatever runs beside it.
   'sandbox-crash',
@@ -50,6 +54,25 @@ export const order = [
   // The longest, and of the others' failures it says nothing.
   'conformance',
 ];
+
+/** How many of them run at a time. */
+export const places = 2;
+
+const all = process.env.K8SK8S_TEST === 'all';
+
+/** The sandbox has two worker machines, which one file has at a time. */
+const withWorkers = [
+  ...['cluster', 'egress', 'live-changes', 'upgrade', 'rotate-ca', 'sleep', 'backup'],
+  ...['konnectivity', 'workers', 'in-cluster-clients', 'rotate-exposed', 'cert-manager'],
+  ...(all ? ['attacks', 'secrets', 'seal', 'sandbox'] : []),
+];
+/** What they measure, or what they start, bears no other file beside it. */
+const alone = ['bench', 'availability', 'sandbox-crash', 'another-infra-cluster', 'network-policies', 'conformance'];
+
+export function needsOf(name: string): 'nothing' | 'a place' | 'the workers' | 'the box' {
+  if (alone.includes(name)) return all ? 'the box' : 'nothing';
+  return withWorkers.includes(name) ? 'the workers' : 'a place';
+}
 
 /** What vitest does without it: files that failed first, then the longest, then the largest. */
 export class E2eOrder extends BaseSequencer {

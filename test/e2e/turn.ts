@@ -1,0 +1,39 @@
+import path from 'node:path';
+import { afterAll, expect, inject } from 'vitest';
+import { withLock } from '../../src/sandbox/lock.ts';
+import { needsOf, places } from './order.ts';
+
+// Before anything of a file is loaded: its turn. The locks end with the process too, so a file that was killed holds nobody up.
+
+const ended = new Promise<void>((resolve) => afterAll(() => resolve()));
+
+class Taken extends Error {}
+
+/** @returns false when another file still has it after so many seconds */
+function hold(name: string, patience: number): Promise<boolean> {
+  return new Promise((resolve, reject) => {
+    const until = async () => {
+      resolve(true);
+      await ended;
+    };
+    const refuse = () => {
+      throw new Taken();
+    };
+    withLock(`${inject('sandbox')}.e2e-${name}`, patience, until, refuse).catch((error) =>
+      error instanceof Taken ? resolve(false) : reject(error),
+    );
+  });
+}
+
+async function holdAnyPlace(): Promise<void> {
+  for (;;) for (let place = 1; place <= places; place++) if (await hold(`place-${place}`, 0.2)) return;
+}
+
+/** The workers first, then places in their order: so no two files wait for each other. */
+const long = 7200;
+const needs = needsOf(path.basename(expect.getState().testPath!, '.test.ts'));
+if (needs !== 'nothing') {
+  if (needs !== 'a place') await hold('workers', long);
+  if (needs === 'the box') for (let place = 1; place <= places; place++) await hold(`place-${place}`, long);
+  else await holdAnyPlace();
+}
