@@ -5,7 +5,6 @@ import { field } from '../config/flags.ts';
 import type { ClusterSpec } from '../config/schema.ts';
 import { type EtcdPlane, etcdPlane, growTo, presentMembers, shrinkTo } from '../etcd/members.ts';
 import { explainCallError } from '../kube/errors.ts';
-import type { InfraCluster } from '../kube/infra-cluster.ts';
 import { type KubeObject, nameOf, type Workload } from '../kube/objects.ts';
 import { type Applied, applyAll, type Existing } from '../live/apply.ts';
 import { growClaims } from '../live/grow-claims.ts';
@@ -14,7 +13,7 @@ import type { PodWatch } from '../live/pod-watch.ts';
 import { podsOf } from '../live/pods.ts';
 import { updateRecord } from '../live/record.ts';
 import { sealingOf } from '../live/sealed-ca.ts';
-import { ensureCertificates, type PkiBundle } from '../pki/certificates.ts';
+import { ensureCertificates } from '../pki/certificates.ts';
 import type { Addresses } from '../plane/addresses.ts';
 import type { PlaneComponent } from '../plane/components/component.ts';
 import { settledMembership } from '../plane/components/etcd/membership.ts';
@@ -28,37 +27,22 @@ import { isStartFiles } from '../plane/start-files.ts';
 import type { Storage, Volume } from '../plane/storage.ts';
 import { isWorkerPods } from '../plane/worker-pods/worker-pods.ts';
 import { templateHashOf } from '../plane/workloads.ts';
-import type { Reporter } from '../ui/reporter.ts';
 import { waitFor } from '../ui/wait-for.ts';
 import { waitRolledOut } from './available.ts';
+import type { Preparation } from './prepare.ts';
 import { applySecrets, tidyStartFiles, waitReplaced } from './roll-out.ts';
 import { startOrder, waitEtcdStarts } from './start-order.ts';
 
-/** What is asked of the components of a plane. */
-export interface ControlPlaneRequest {
-  spec: ClusterSpec;
-  reporter: Reporter;
-  /** Milliseconds until the plane has to answer. */
-  timeout: number;
+/** A plane whose storage, addresses and certificates are known, and what was asked for besides its spec. */
+export interface PlaneInMaking
+  extends Pick<Preparation, 'cluster' | 'spec' | 'existing' | 'record' | 'storage' | 'addresses' | 'bundle'> {
+  readonly held: Held;
+  readonly applied: Applied;
+  readonly watch: PodWatch;
   /** Whether etcd's pod may be replaced although its data goes with it. */
-  allowDataLoss: boolean;
+  readonly allowDataLoss: boolean;
   /** Fills etcd's storage before its first pod, of a plane whose record says `restoring`; preflight was run before. */
-  restores?: (etcd: { workload: KubeObject; storage: Storage }, signal: AbortSignal) => Promise<void>;
-}
-
-/** What is known of the plane once its storage, addresses and certificates are. */
-export interface PlaneInMaking {
-  held: Held;
-  cluster: InfraCluster;
-  record: PlaneRecord;
-  addresses: Addresses;
-  storage: Storage;
-  bundle: PkiBundle;
-  existing: Existing;
-  applied: Applied;
-  request: ControlPlaneRequest;
-  watch: PodWatch;
-  stop: AbortSignal;
+  readonly restores?: (etcd: { workload: KubeObject; storage: Storage }, signal: AbortSignal) => Promise<void>;
 }
 
 /**
@@ -68,8 +52,8 @@ export interface PlaneInMaking {
  * @returns starts those clients: for when the API server answers for the first time
  */
 export async function ensureControlPlane(plane: PlaneInMaking): Promise<() => Promise<void>> {
-  const { held, cluster, record, addresses, storage, existing, applied, watch, stop } = plane;
-  const { spec, reporter, allowDataLoss, timeout } = plane.request;
+  const { held, cluster, record, spec, addresses, storage, existing, applied, watch, allowDataLoss } = plane;
+  const { reporter, timeout, signal } = held;
   const present = presentMembers(existing);
   const membership = settledMembership(Math.max(present, spec.etcdMembers), record.phase === 'available');
   const rendered = renderPlane({ record, spec, addresses, storage, bundle: plane.bundle, membership });
@@ -80,8 +64,8 @@ export async function ensureControlPlane(plane: PlaneInMaking): Promise<() => Pr
   // The record of a plane that was available keeps the spec that worked until the new one does too.
   if (record.phase === 'deploying') await recordSpec(held, spec, addresses, 'deploying');
   await applySecrets(cluster, record.planeId, secrets, existing, applied, reporter);
-  if (plane.request.restores && record.phase === 'restoring') {
-    await plane.request.restores({ workload: rendered.workloads.etcd, storage }, stop);
+  if (plane.restores && record.phase === 'restoring') {
+    await plane.restores({ workload: rendered.workloads.etcd, storage }, signal);
     // It holds a cluster again: from here on `deploy` goes on with it, and never begins anew.
     await recordSpec(held, spec, addresses, 'available');
   }
@@ -106,10 +90,10 @@ export async function ensureControlPlane(plane: PlaneInMaking): Promise<() => Pr
   await waitReplaced(cluster, record.planeId, were, workloads, watch, {
     reporter,
     timeout,
-    signal: stop,
+    signal,
   });
   if (apiServer.length > 0) {
-    await waitEtcdStarts(watch, { reporter, timeout, signal: stop });
+    await waitEtcdStarts(watch, held);
     await apply(apiServer);
   }
   if (present > spec.etcdMembers) await dropMembers(plane, etcd, present);
@@ -122,23 +106,20 @@ export async function ensureControlPlane(plane: PlaneInMaking): Promise<() => Pr
 
 /** The members have formed their cluster: from now on none of them may form another. */
 export async function closeCluster(plane: PlaneInMaking): Promise<void> {
-  const { cluster, record, addresses, storage, bundle } = plane;
-  const { spec } = plane.request;
+  const { cluster, record, spec, addresses, storage, bundle } = plane;
   if (spec.etcdMembers === 1) return;
   const formed = { ...record, phase: 'available' as const };
   const { workloads } = renderPlane({ record: formed, spec, addresses, storage, bundle });
   await cluster.apply(workloads.etcd);
 }
 
-function etcdOf({ cluster, request, watch, stop, ...plane }: PlaneInMaking): EtcdPlane {
-  const { spec, reporter, timeout } = request;
-  return etcdPlane(cluster, { ...plane, spec }, { reporter, timeout, signal: stop }, () => watch.failure);
+function etcdOf(plane: PlaneInMaking): EtcdPlane {
+  return etcdPlane(plane.cluster, plane, plane.held, () => plane.watch.failure);
 }
 
 /** The API servers know by now whom not to ask any more. */
 async function dropMembers(plane: PlaneInMaking, etcd: EtcdPlane, present: number): Promise<void> {
-  const { cluster, record, addresses, storage, bundle, existing, applied, watch } = plane;
-  const { spec, reporter, timeout } = plane.request;
+  const { cluster, record, spec, addresses, storage, bundle, existing, applied, watch, held } = plane;
   await shrinkTo(etcd, spec.etcdMembers, present);
   const etcdServiceIps = addresses.etcdServiceIps.slice(0, spec.etcdMembers);
   const left = { ...addresses, etcdServiceIps };
@@ -149,15 +130,22 @@ async function dropMembers(plane: PlaneInMaking, etcd: EtcdPlane, present: numbe
   const rendered = renderPlane({ record, spec, addresses: left, storage, bundle: kept });
   const workloads = Object.values(rendered.workloads);
   watch.expect(workloads);
-  const now = await applyAll(cluster, record.planeId, [...rendered.secrets, ...workloads], existing, applied, reporter);
+  const now = await applyAll(
+    cluster,
+    record.planeId,
+    [...rendered.secrets, ...workloads],
+    existing,
+    applied,
+    held.reporter,
+  );
   // The old API servers answer until the new ones are Ready.
   const deployments = now.filter(({ kind }) => kind === 'Deployment') as Workload[];
-  await waitRolledOut(cluster, deployments, watch, { reporter, timeout, signal: plane.stop });
+  await waitRolledOut(cluster, deployments, watch, held);
 }
 
 /** What only a larger plane had, or one with another --egress or --expose. */
 async function removeUnwanted(
-  { cluster, record, existing, applied, request }: PlaneInMaking,
+  { cluster, record, existing, applied, held }: PlaneInMaking,
   wanted: KubeObject[],
 ): Promise<void> {
   const unwanted = planeKinds
@@ -174,7 +162,7 @@ async function removeUnwanted(
       throw explainCallError(error, `delete ${nameOf(object)} in namespace "${cluster.namespace}"`);
     });
     applied.changed.push(nameOf(object));
-    request.reporter.line(`${nameOf(object)} deleted`);
+    held.reporter.line(`${nameOf(object)} deleted`);
   }
 }
 
@@ -183,7 +171,7 @@ async function removeUnwanted(
  * that changes, the old ones are gone before the new ones come.
  */
 async function endUnelected(
-  { cluster, record, existing, request, stop }: PlaneInMaking,
+  { cluster, record, existing, held }: PlaneInMaking,
   workloads: Record<Component, Workload>,
 ): Promise<void> {
   for (const { name: component } of components.filter(({ electsLeader }: PlaneComponent) => electsLeader)) {
@@ -193,8 +181,8 @@ async function endUnelected(
     await cluster.apply({ ...next, spec: { ...next.spec, replicas: 0 } });
     await waitFor({
       until: async () => (await podsOf(cluster, record.planeId, component)).length === 0,
-      timeout: request.timeout,
-      signal: stop,
+      timeout: held.timeout,
+      signal: held.signal,
       late: (after) =>
         new UserError({
           what: `the old pod of ${component} has not ended within ${after}`,

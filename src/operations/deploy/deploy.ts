@@ -13,7 +13,7 @@ import { withLock } from '../../live/with-plane.ts';
 import type { Addresses } from '../../plane/addresses.ts';
 import { isBalanced } from '../../plane/components/kube-apiserver/service.ts';
 import { runPreflight } from '../../preflight/deploy-checks.ts';
-import type { ControlPlaneRequest } from '../../rollout/control-plane.ts';
+import type { PlaneInMaking } from '../../rollout/control-plane.ts';
 import { untilBalanced } from '../../rollout/load-balancer.ts';
 import type { Replacement } from '../../rollout/replacements.ts';
 import { runSteps, type StepTime } from '../../rollout/steps.ts';
@@ -24,7 +24,7 @@ import type { DeployState } from './state.ts';
 import { deploySteps } from './steps.ts';
 import { goBack, specBefore } from './way-back.ts';
 
-export interface DeployOptions extends Pick<ControlPlaneRequest, 'allowDataLoss'> {
+export interface DeployOptions extends Pick<PlaneInMaking, 'allowDataLoss'> {
   /** When the plane is to end by itself, or that it is not to; left out: as it is. */
   lifetime?: WantedLifetime;
   /** Where the kubeconfigs go; none for an operator, which has no disk. */
@@ -35,7 +35,7 @@ export interface DeployOptions extends Pick<ControlPlaneRequest, 'allowDataLoss'
   cacheFolder?: string;
 }
 
-export interface HeldDeployRequest extends DeployOptions, Pick<ControlPlaneRequest, 'restores'> {
+export interface HeldDeployRequest extends DeployOptions, Pick<PlaneInMaking, 'restores'> {
   spec: ClusterSpec;
 }
 

@@ -27,7 +27,7 @@ import { describeStorage } from '../../plane/storage.ts';
 import { isWorkerPods } from '../../plane/worker-pods/worker-pods.ts';
 import { demandApart } from '../../preflight/worker-pod-checks.ts';
 import { connectWhenAvailable, waitComponentsReady } from '../../rollout/available.ts';
-import { closeCluster, ensureControlPlane, type PlaneInMaking, recordSpec } from '../../rollout/control-plane.ts';
+import { closeCluster, ensureControlPlane, recordSpec } from '../../rollout/control-plane.ts';
 import { untilTaken } from '../../rollout/exposed.ts';
 import { addressesStep, certificatesStep, storageStep, webhookStep } from '../../rollout/prepare.ts';
 import { describeReplacement, findReplacements } from '../../rollout/replacements.ts';
@@ -85,7 +85,7 @@ export const deploySteps: Step<DeployState>[] = [
   {
     name: 'members-closed',
     applies: ({ record }) => record.phase !== 'available',
-    run: (state) => closeCluster(planeOf(state)),
+    run: (state) => closeCluster(state),
   },
   {
     name: 'opened',
@@ -157,15 +157,6 @@ async function tellWebhooks({ spec, held: { reporter } }: DeployState): Promise<
     );
 }
 
-/** The plane as rollout/ makes it. */
-export function planeOf(state: DeployState): PlaneInMaking {
-  const { cluster, record, addresses, storage, bundle, existing, applied, watch, held } = state;
-  const { spec, allowDataLoss, restores } = state;
-  const { reporter, timeout, signal: stop } = held;
-  const request = { spec, allowDataLoss, restores, reporter, timeout };
-  return { held, cluster, record, addresses, storage, bundle, existing, applied, request, watch, stop };
-}
-
 async function tellReplacements(state: DeployState): Promise<void> {
   const { cluster, record, spec, addresses, storage, bundle, existing, held } = state;
   state.rendered = renderPlane({ record, spec, addresses, storage, bundle });
@@ -194,7 +185,7 @@ async function tryChange(state: DeployState): Promise<void> {
 async function makeControlPlane(state: DeployState): Promise<void> {
   const { cluster, bundle, spec, held, answered, cacheFolder } = state;
   state.watch = new PodWatch(cluster, state.record.planeId);
-  state.startClients = await ensureControlPlane(planeOf(state));
+  state.startClients = await ensureControlPlane(state);
   const stop = AbortSignal.any([held.signal, answered.signal]);
   if (state.first && cacheFolder !== undefined)
     state.planted = plantPolicy(cacheFolder, cluster, bundle, spec, held.reporter, stop);
@@ -253,7 +244,7 @@ async function beginAnewIfLost(state: DeployState): Promise<void> {
   await updateRecord(held, (now) => ({ ...now, losses }));
   for (const pod of await podsOf(cluster, record.planeId, 'kube-apiserver')) await cluster.endPod(pod, 1);
   state.existing = await Existing.read(cluster);
-  state.startClients = await ensureControlPlane(planeOf(state));
+  state.startClients = await ensureControlPlane(state);
   await untilAvailable(state);
 }
 

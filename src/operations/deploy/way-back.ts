@@ -12,7 +12,6 @@ import { waitAvailable, waitComponentsReady } from '../../rollout/available.ts';
 import { ensureControlPlane } from '../../rollout/control-plane.ts';
 import { addressesStep, certificatesStep } from '../../rollout/prepare.ts';
 import type { DeployState } from './state.ts';
-import { planeOf } from './steps.ts';
 
 /** Steps whose failure means that the plane does not work with the new options. */
 const judging = ['control-plane', 'available', 'components-ready', 'identity'];
@@ -68,7 +67,7 @@ export async function goBack(failed: DeployState, before: ClusterSpec, cause: Us
     await certificatesStep.run(state);
     // What the failed deploy stored in its place was another one.
     state.bundle = { ...state.bundle, webhook: readBundle(failed.existing.ofKind<Secret>('Secret'))?.webhook };
-    const startClients = await ensureControlPlane(planeOf(state));
+    const startClients = await ensureControlPlane(state);
     const hosted = await connectAsAdministrator(cluster, state.addresses, state.bundle);
     try {
       await reporter.during(

@@ -178,9 +178,9 @@ async function deployed(store: InfraStore, wanted: typeof spec): Promise<void> {
     bundle,
     existing: await Existing.read(cluster),
     applied: nothingApplied(),
-    request: { spec: wanted, allowDataLoss: true, ...work },
+    spec: wanted,
+    allowDataLoss: true,
     watch: { expect: () => undefined, applied: () => undefined, etcdStarts: true } as unknown as PodWatch,
-    stop: work.signal,
   });
 }
 
