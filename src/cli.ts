@@ -30,6 +30,7 @@ const commands: [name: string, description: string, load: () => Promise<CommandM
   ['etcd', "the members of a plane's etcd", () => import('./commands/etcd.ts')],
   ['host', 'earlier host names of a plane', () => import('./commands/host.ts')],
   ['workers', 'workers that are pods of the infra cluster', () => import('./commands/workers.ts')],
+  ['network', 'the network between pods of the hosted cluster', () => import('./commands/network.ts')],
   ['worker-config', 'print what a worker needs to join', () => import('./commands/worker-config.ts')],
   ['operator', 'planes as objects of the infra cluster', () => import('./commands/operator.ts')],
   ['sandbox', 'an infra cluster and worker machines on this Linux box', () => import('./commands/sandbox.ts')],

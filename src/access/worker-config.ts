@@ -1,7 +1,7 @@
 import { command, option, type Words, words } from '../base/words.ts';
 import type { ClusterSpec } from '../config/schema.ts';
 import { type Addresses, hostAndPort } from '../plane/addresses.ts';
-import { vxlanPort } from '../plane/worker-pods/worker-pods.ts';
+import { driverOf } from '../plane/networks/table.ts';
 import { inTerminal } from '../ui/words.ts';
 import { relayTarget, workerFolder, workerScript } from './worker-script.ts';
 
@@ -43,9 +43,9 @@ export function workerConfig(spec: ClusterSpec, addresses: Addresses, infraNodes
             `worker → ${spec.inCluster === 'node' ? `${advertisedPort}/tcp of ${nodes}` : `${address}:${advertisedPort}/tcp, the load balancer`} (pods that dial the service kubernetes.default)`,
           ]),
       ...apiServerReach(spec, addresses),
-      ...(spec.network === 'flannel' && spec.childAssets
-        ? [`worker ↔ worker: ${vxlanPort(spec)}/udp (flannel vxlan)`]
-        : []),
+      ...driverOf(spec)
+        .reach(spec)
+        .map((each) => `worker ↔ worker: ${each}`),
     ],
   };
 }

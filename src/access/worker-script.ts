@@ -2,6 +2,7 @@ import { dump } from 'js-yaml';
 import body from '../../templates/worker/worker.sh';
 import type { ClusterSpec } from '../config/schema.ts';
 import { type Addresses, dnsAddress, hostAndPort } from '../plane/addresses.ts';
+import { driverOf } from '../plane/networks/table.ts';
 
 /** Where the files of a plane lie on a worker. */
 export const workerFolder = '/etc/kubernetes/tls';
@@ -22,7 +23,7 @@ export function workerScript(spec: ClusterSpec, addresses: Addresses): string {
   return `${mark} makes a machine a worker of the plane ${spec.host}. sh worker.sh says how.
 
 kubernetes_version=${spec.kubernetesVersion}
-network=${spec.childAssets && spec.network === 'flannel' ? 'flannel' : 'none'}
+network=${driverOf(spec).worker}
 
 ${printing('kubelet_configuration', kubeletConfiguration(spec))}
 ${printing('relay_unit', relay)}

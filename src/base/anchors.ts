@@ -68,6 +68,7 @@ export const anchors = [
   'worker-address-twice',
   'kubelet-certificate',
   'dns-silent',
+  'network-test',
   'addon-not-running',
   'data-loss',
   'authority-missing',

@@ -23,6 +23,7 @@ export const commandNames = [
   'host drop',
   'list',
   'logs',
+  'network test',
   'operator allow',
   'operator install',
   'restore',
@@ -37,6 +38,7 @@ export const commandNames = [
   'user create',
   'user list',
   'wake',
+  'worker-config',
   'workers scale',
 ] as const;
 
@@ -54,6 +56,7 @@ export const optionNames = [
   'force',
   'from',
   'identityFile',
+  'image',
   'inNamespace',
   'kubeconfig',
   'leave',

@@ -18,6 +18,10 @@ export const refusedValues: [field: keyof ClusterSpec, value: unknown, fact: str
   ['serviceCidr', '10.3.0.0/30', '/28'],
   ['serviceCidr', '10.0.0.0/8', '/12'],
   ['serviceCidr', 'fd00::/64', 'IPv6'],
+  ['flannelMtu', 576, '1280'],
+  ['flannelPort', 0, '65535'],
+  ['flannelInterface', 'eth0 eth1', 'interface'],
+  ['flannelBackend', 'udp', 'host-gw'],
   ['kubernetesVersion', '1.20', '1.37'],
   ['port', 0, '65535'],
   ['nodePort', 80, '1024'],
@@ -141,6 +145,8 @@ export const refusedTogether: [changed: Partial<ClusterSpec>, option: string][] 
   ],
   [{ policyTypes: 'Ingress,Egress', allowEgress: ['10.20.0.0/16', 'hooks.corp.example:8443'] }, '--policy-types'],
   [{ loadBalancerClass: 'example.com/internal' }, '--in-cluster loadbalancer'],
+  [{ network: 'none', flannelMtu: 1400 }, '--flannel-mtu'],
+  [{ flannelBackend: 'host-gw', flannelPort: 4789 }, '--flannel-port'],
 ];
 
 /** What is refused above, once another field fits. */
@@ -151,6 +157,8 @@ export const allowedTogether: Partial<ClusterSpec>[] = [
   { expose: 'gateway', gateway: 'infra/shared/tls', moreHosts: ['k.example.org'] },
   { oidcIssuer: 'https://login.example.com/realm', oidcClientId: 'kubernetes', oidcGroupsPrefix: '-' },
   { workerPods: 2, workerImage: 'worker:1' },
+  { flannelBackend: 'host-gw', flannelMtu: 1400, flannelInterface: 'eth1' },
+  { flannelPort: 4789, flannelMtu: 9000 },
   { kubernetesVersion: '1.38.0-alpha.1', allowUntestedVersion: true },
   { allocateNodePorts: false, inCluster: 'loadbalancer', loadBalancerClass: 'example.com/internal' },
   { allocateNodePorts: false, inCluster: 'loopback', workerEndpoint: 'https://k.example.com:6443' },

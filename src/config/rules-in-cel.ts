@@ -104,6 +104,14 @@ export const rulesBetweenFields: CelRule[] = [
     rule: `!has(self.${name}) || has(self.oidcIssuer)`,
     message: `${name} has no use without oidcIssuer`,
   })),
+  ...(['flannelMtu', 'flannelPort', 'flannelInterface'] as const).map((name) => ({
+    rule: `!has(self.${name}) || ${fieldOf('network')} != 'none'`,
+    message: `${name} has no use with network: none`,
+  })),
+  {
+    rule: `!has(self.flannelPort) || ${fieldOf('flannelBackend')} == 'vxlan'`,
+    message: 'flannelPort has no use with flannelBackend: host-gw, which sends no packets inside of others',
+  },
   {
     rule: `${fieldOf('workerPods')} == 0 || has(self.workerImage)`,
     message: 'workerPods needs workerImage: nobody publishes one; Dockerfile.worker makes it',

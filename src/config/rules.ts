@@ -4,6 +4,7 @@ import { authorizationProblems } from './authorization.ts';
 import { routedByName } from './exposure.ts';
 import { field } from './flags.ts';
 import { identityProblems } from './identity.ts';
+import { networkProblems } from './network.ts';
 import type { ClusterSpec } from './schema.ts';
 import { isTested, knownMinor, knownMinors, resolveVersion } from './versions.ts';
 
@@ -53,6 +54,7 @@ export function problemsBetween(spec: ClusterSpec): Words[] {
     ...workerPodProblems(spec),
     ...identityProblems(spec),
     ...authorizationProblems(spec),
+    ...networkProblems(spec),
   );
   const named = spec.allowEgress.find((target) => !target.includes('/') && !isIpv4(target.replace(/:\d+$/, '')));
   if (spec.policyTypes === 'Ingress,Egress' && named !== undefined)

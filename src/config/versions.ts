@@ -25,6 +25,8 @@ export const otherImages = {
   node: 'docker.io/library/node:24-slim',
   konnectivityServer: 'registry.k8s.io/kas-network-proxy/proxy-server:v0.36.0',
   konnectivityAgent: 'registry.k8s.io/kas-network-proxy/proxy-agent:v0.36.0',
+  /** Of `network test`: the programs by which Kubernetes tests networks itself (test/images/agnhost/VERSION of its newest version here). */
+  agnhost: 'registry.k8s.io/e2e-test-images/agnhost:2.66.1',
 };
 
 /** The registries of all upstream images, those of Kubernetes' own programs and of etcd among them. */

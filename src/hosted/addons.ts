@@ -8,7 +8,7 @@ import { trusted } from '../pki/authority.ts';
 import type { PkiBundle } from '../pki/certificates.ts';
 import { type Addresses, dnsAddress, hostAndPort } from '../plane/addresses.ts';
 import { partOf } from '../plane/names.ts';
-import { vxlanPort } from '../plane/worker-pods/worker-pods.ts';
+import { driverOf } from '../plane/networks/table.ts';
 import script from '../programs/approver/main.ts?program';
 import { pullSecretCopy } from './pull-secret.ts';
 
@@ -37,32 +37,12 @@ export function buildAddons(
   const pulled = (objects: KubeObject[]) => labelled(spec.imagePullSecret ? withPullSecret(objects) : objects);
   if (!spec.childAssets) return pulled([...rights, ...approver(images.node, api, ca)]);
 
-  const [proxyConfig] = renderTemplate('hosted/kube-proxy-config.yaml', {
-    podCidr: spec.podCidr,
-    featureGates: Object.fromEntries(
-      Object.entries(spec.featureGates).map(([gate, value]) => [gate, value === 'true']),
-    ),
-  });
-  const kubeconfig = inClusterKubeconfig(addresses.workerServer, ca);
+  const driver = driverOf(spec);
   const objects = [
     ...rights,
     ...approver(images.node, api, ca),
-    ...renderTemplate('hosted/kube-proxy.yaml', {
-      kubeconfig,
-      config: dump(proxyConfig),
-      configHash: hash(kubeconfig + dump(proxyConfig)),
-      image: images.kubeProxy,
-    }),
-    ...(spec.network === 'flannel'
-      ? renderTemplate('hosted/flannel.yaml', {
-          podCidr: spec.podCidr,
-          backend: flannelBackend(spec),
-          configHash: hash(spec.podCidr + ca + (spec.workerPods > 0 ? vxlanPort(spec) : '')),
-          image: images.flannel,
-          pluginImage: images.flannelCni,
-          ...api,
-        })
-      : []),
+    ...(driver.replacesKubeProxy ? [] : kubeProxy(spec, inClusterKubeconfig(addresses.workerServer, ca))),
+    ...driver.objects(spec, { ...api, ca }),
     ...renderTemplate('hosted/kube-dns.yaml', {
       dnsDomain: spec.dnsDomain,
       serviceIp: dnsAddress(spec),
@@ -71,6 +51,18 @@ export function buildAddons(
     }),
   ];
   return pulled(objects);
+}
+
+function kubeProxy(spec: ClusterSpec, kubeconfig: string): KubeObject[] {
+  const [proxyConfig] = renderTemplate('hosted/kube-proxy-config.yaml', {
+    podCidr: spec.podCidr,
+    featureGates: Object.fromEntries(
+      Object.entries(spec.featureGates).map(([gate, value]) => [gate, value === 'true']),
+    ),
+  });
+  const config = dump(proxyConfig);
+  const { kubeProxy: image } = imagesOf(spec);
+  return renderTemplate('hosted/kube-proxy.yaml', { kubeconfig, config, configHash: hash(kubeconfig + config), image });
 }
 
 /** The objects of an earlier --egress and --image-pull-secret in the hosted cluster that `spec` does not need. Pure. */
@@ -86,12 +78,6 @@ export function outdatedAddons(
     ...assets(before.egress ?? spec.egress).filter((object) => !wanted.has(nameOf(object))),
     ...(noSecret ? [pullSecretCopy] : []),
   ];
-}
-
-/** The port is said where it is not flannel's own, because every flannel pod is replaced for another configuration. */
-function flannelBackend(spec: ClusterSpec): string {
-  const port = spec.workerPods > 0 ? `, "Port": ${vxlanPort(spec)}` : '';
-  return `{ "Type": "vxlan"${port} }`;
 }
 
 /** The objects of the hosted cluster that the gate, or konnectivity in its place, needs. */

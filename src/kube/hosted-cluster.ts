@@ -1,5 +1,7 @@
 import { type ApplyOptions, Cluster, fieldManager, type Kind, type ListOptions } from './cluster.ts';
 import { ApiError, isNotFound } from './errors.ts';
+import type { ExecOptions, ExecResult } from './exec.ts';
+import { execInPod } from './exec-in-pod.ts';
 import type { KubeList, KubeObject } from './objects.ts';
 import { pathOf, resourceOf } from './resources.ts';
 import { applyPatch } from './transport.ts';
@@ -58,6 +60,11 @@ export class HostedCluster extends Cluster {
     const body = { apiVersion: 'policy/v1', kind: 'Eviction', metadata: { name, namespace } };
     // 429 is the answer, and not a server that has too much to do.
     await this.transport.request({ method: 'POST', path, body, retries: 0 });
+  }
+
+  /** Runs a command in a container of a pod, as that of the infra cluster does. */
+  exec(pod: string, namespace: string, command: string[], options?: ExecOptions): Promise<ExecResult> {
+    return execInPod(this.transport, { name: pod, namespace }, command, options);
   }
 
   /** Says yes to a CertificateSigningRequest, given with the condition that says so. */

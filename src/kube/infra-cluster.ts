@@ -1,7 +1,8 @@
 import type { Duplex, Readable } from 'node:stream';
 import type { SealKey } from '../pki/sealing.ts';
 import { type ApplyOptions, fieldManager, type Kind, type ListOptions } from './cluster.ts';
-import { converse, type ExecOptions, type ExecResult, execProtocol } from './exec.ts';
+import type { ExecOptions, ExecResult } from './exec.ts';
+import { execInPod } from './exec-in-pod.ts';
 import { ExtensibleCluster } from './extensible-cluster.ts';
 import type { Extensions } from './extensions.ts';
 import { forwardedStream, forwardProtocol } from './forward.ts';
@@ -156,14 +157,8 @@ export class InfraCluster extends ExtensibleCluster {
    * @returns its exit code and output, also when it failed
    * @throws ApiError when the pod is not there or may not be entered, ExecError when the command was not carried out
    */
-  async exec(pod: string, command: string[], options: ExecOptions = {}): Promise<ExecResult> {
-    const query = new URLSearchParams(command.map((word): [string, string] => ['command', word]));
-    query.set('stdout', 'true');
-    query.set('stderr', 'true');
-    if (options.stdin) query.set('stdin', 'true');
-    if (options.container !== undefined) query.set('container', options.container);
-    const socket = await this.transport.webSocket(`${this.#podPath(pod)}/exec`, query, execProtocol, options.signal);
-    return converse(socket, options);
+  exec(pod: string, command: string[], options?: ExecOptions): Promise<ExecResult> {
+    return execInPod(this.transport, { name: pod, namespace: this.namespace }, command, options);
   }
 
   /**

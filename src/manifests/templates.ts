@@ -1,6 +1,5 @@
 import access from '../../templates/hosted/access.yaml';
 import egress from '../../templates/hosted/egress.yaml';
-import flannel from '../../templates/hosted/flannel.yaml';
 import konnectivity from '../../templates/hosted/konnectivity.yaml';
 import kubeDns from '../../templates/hosted/kube-dns.yaml';
 import kubeProxy from '../../templates/hosted/kube-proxy.yaml';
@@ -18,7 +17,6 @@ import schedule from '../../templates/rights/schedule.yaml';
 export const templates = {
   'hosted/access.yaml': access,
   'hosted/egress.yaml': egress,
-  'hosted/flannel.yaml': flannel,
   'hosted/konnectivity.yaml': konnectivity,
   'hosted/kube-dns.yaml': kubeDns,
   'hosted/kube-proxy-config.yaml': kubeProxyConfig,

@@ -59,6 +59,7 @@ const workerImages: ImageName[] = [
   'flannel',
   'flannel-cni-plugin',
   'node',
+  'agnhost',
 ];
 
 /**

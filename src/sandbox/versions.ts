@@ -18,6 +18,7 @@ export const versions = {
   certManager: '1.11.5',
   /** A network for the infra cluster that enforces network policies (infra/cilium.ts). */
   cilium: '1.20.2',
+  helm: '3.22.0',
   /** crane runs a registry, pushes images into it and pulls images out of another one. */
   crane: '0.22.1',
   /** For programs in pods: of the release whose image `deploy` takes (config/versions.ts). */
@@ -53,6 +54,7 @@ export const imageReferences = {
   'cert-manager-cainjector': () => `quay.io/jetstack/cert-manager-cainjector:v${versions.certManager}`,
   'konnectivity-server': () => otherImages.konnectivityServer,
   'konnectivity-agent': () => otherImages.konnectivityAgent,
+  agnhost: () => otherImages.agnhost,
   pause: () => `registry.k8s.io/pause:${versions.pause}`,
   busybox: () => 'docker.io/library/busybox:latest',
   node: () => otherImages.node,

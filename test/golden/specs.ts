@@ -26,6 +26,11 @@ export const specs: Record<string, ClusterSpec> = Object.fromEntries(
       egress: 'none' as const,
       dnsDomain: 'k8s.internal',
     },
+    'flannel-options': {
+      flannelBackend: 'host-gw' as const,
+      flannelMtu: 1400,
+      flannelInterface: 'eth1',
+    },
     konnectivity: { egress: 'konnectivity' as const, replicas: 2 },
     'no-child-assets': { childAssets: false },
     durable: { etcdStorage: '10Gi', etcdStorageClass: 'fast' },

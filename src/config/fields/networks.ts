@@ -1,5 +1,5 @@
 import * as z from 'zod';
-import { cidr, hostAndPort, hostName, opening } from '../values.ts';
+import { cidr, hostAndPort, hostName, opening, port } from '../values.ts';
 import { flag } from './flag.ts';
 
 /** The hosted cluster's networks, and what its API server reaches. */
@@ -65,6 +65,51 @@ export const networkFields = {
     .default('flannel')
     .meta(
       flag({ group: 'Hosted cluster', flag: 'network', arg: 'DRIVER', help: 'flannel, or none to bring your own' }),
+    ),
+  flannelBackend: z
+    .enum(['vxlan', 'host-gw'])
+    .default('vxlan')
+    .meta(
+      flag({
+        group: 'Hosted cluster',
+        flag: 'flannel-backend',
+        arg: 'BACKEND',
+        help: 'vxlan, or host-gw: routes between workers that share a network segment, which is faster',
+      }),
+    ),
+  flannelMtu: z.coerce
+    .number()
+    .int()
+    .min(1280, 'has to be 1280 to 65535')
+    .max(65535, 'has to be 1280 to 65535')
+    .optional()
+    .meta(
+      flag({
+        group: 'Hosted cluster',
+        flag: 'flannel-mtu',
+        arg: 'BYTES',
+        help: 'MTU of the network between the workers, where it carries less than their interfaces say; vxlan takes 50 bytes of it',
+      }),
+    ),
+  flannelPort: port.optional().meta(
+    flag({
+      group: 'Hosted cluster',
+      flag: 'flannel-port',
+      arg: 'PORT',
+      help: 'UDP port of vxlan; default 8472',
+    }),
+  ),
+  flannelInterface: z
+    .string()
+    .regex(/^[A-Za-z0-9][A-Za-z0-9_.:@-]{0,14}$/, 'is not the name of a network interface')
+    .optional()
+    .meta(
+      flag({
+        group: 'Hosted cluster',
+        flag: 'flannel-interface',
+        arg: 'NAME',
+        help: "the workers' interface for packets between pods; default: that of the Node's address",
+      }),
     ),
   childAssets: z
     .boolean()

@@ -11,7 +11,7 @@ import type { InfraCluster } from '../../kube/infra-cluster.ts';
 import { type Applied, nothingApplied } from '../../live/apply.ts';
 import { updateRecord } from '../../live/record.ts';
 import { type HeldPlane, withPlane } from '../../live/with-plane.ts';
-import { vxlanPort } from '../../plane/worker-pods/worker-pods.ts';
+import { vxlanPort } from '../../plane/networks/flannel/flannel.ts';
 import { demandForWorkerPods } from '../../preflight/deploy-checks.ts';
 import type { Work } from '../../ui/work.ts';
 

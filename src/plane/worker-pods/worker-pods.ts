@@ -38,19 +38,6 @@ const measured: Measured = {
   limits: { cpu: '2', memory: '2Gi' },
 };
 
-/** The port of flannel's vxlan on machines. */
-const usualVxlanPort = 8472;
-
-/**
- * Among worker pods vxlan runs inside of the infra cluster's network, which may itself be vxlan and then drops what its pods send to
- * its own port: Cilium has 8472, Calico 4789.
- */
-const innerVxlanPort = 14789;
-
-export function vxlanPort({ workerPods }: Pick<ClusterSpec, 'workerPods'>): number {
-  return workerPods > 0 ? innerVxlanPort : usualVxlanPort;
-}
-
 /** `worker-pod-0`: of the pod, and of its Node. */
 export function workerPodName(number: number): string {
   return `${workerPodsName}-${number}`;

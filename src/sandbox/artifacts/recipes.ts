@@ -153,6 +153,12 @@ export const components = {
       'mcs-api-controllers/controllers.go': mcsControllersSource,
     }),
   },
+  /** Renders charts of network drivers, at release time. */
+  helm: {
+    version: () => versions.helm,
+    module: (version) => ['helm.sh/helm/v3', `v${version}`],
+    goMod: (version) => simple('helm', 'helm.sh/helm/v3', version),
+  },
   // Kubernetes' module again, but separate: the requirements of the test suite must not choose versions for the components.
   conformance: {
     version: (kubernetes) => kubernetes,
@@ -298,6 +304,13 @@ export const binaries = {
   'cilium-agent': cilium('daemon', 'osusergo', 319),
   'cilium-operator': cilium('operator', 'osusergo,ipam_provider_operator', 44),
   'cilium-cni': cilium('plugins/cilium-cni', 'osusergo', 2),
+  'cilium-dbg': cilium('cilium-dbg', 'osusergo', 11),
+  'cilium-mount': cilium('tools/mount', 'osusergo', 1),
+  'init-container.sh': moduleFile('cilium', 'images/cilium/init-container.sh'),
+  'install-plugin.sh': moduleFile('cilium', 'plugins/cilium-cni/install-plugin.sh'),
+  'cni-uninstall.sh': moduleFile('cilium', 'plugins/cilium-cni/cni-uninstall.sh'),
+  'cilium-chart': { component: 'cilium', package: 'install/kubernetes/cilium', by: 'module-folder', seconds: 0 },
+  helm: { component: 'helm', package: 'helm.sh/helm/v3/cmd/helm', seconds: 116 },
   /** C sources, which the agent compiles for each kind of interface. */
   'cilium-bpf': { component: 'cilium', package: 'bpf', by: 'module-folder', seconds: 0 },
   'e2e.test': {

@@ -1,0 +1,92 @@
+import type { InfraCluster } from '../../kube/infra-cluster.ts';
+import { inHostedCluster } from '../../live/open.ts';
+import { type TestRow, testRows } from '../../plane/networks/test-rows.ts';
+import type { Work } from '../../ui/work.ts';
+import { isPossible, rows } from './rows.ts';
+import { removeWorld, type TestOptions, withWorld } from './test-pods.ts';
+import { RowFailure, type World } from './world.ts';
+
+type RowState = 'passed' | 'failed' | 'not supported';
+
+export interface RowResult {
+  row: TestRow;
+  state: RowState;
+  /** What was seen, or the cause. */
+  detail: string;
+  /** The row that failed before it, of which its failure follows. */
+  because?: TestRow;
+  seconds: number;
+}
+
+export interface NetworkTestResult {
+  network: string;
+  workers: string[];
+  rows: RowResult[];
+  /** Rows that one worker has no use for. */
+  leftOut: TestRow[];
+  passed: boolean;
+}
+
+/**
+ * Tries the network of a hosted cluster from pods on its workers, and takes everything away that it made there, also when it is
+ * killed.
+ *
+ * @throws UserError `network-test` when the pods cannot be started, and as inHostedCluster
+ */
+export async function testNetwork(cluster: InfraCluster, options: TestOptions, work: Work): Promise<NetworkTestResult> {
+  return inHostedCluster(cluster, async (plane, hosted) => {
+    await removeWorld(hosted, work);
+    return withWorld({ cluster, plane, hosted, options }, work, async (world) => {
+      const possible = testRows.filter((row) => isPossible(row, world));
+      const results: RowResult[] = [];
+      const tryAll = async (phase: { update(text: string): void }) => {
+        for (const row of possible) {
+          phase.update(row);
+          results.push(await tried(world, row, results));
+        }
+      };
+      await work.reporter.during('Trying the network', tryAll, () => `${results.length} rows tried`);
+      return {
+        network: plane.spec.childAssets ? plane.spec.network : 'none',
+        workers: world.workers.map(({ name }) => name),
+        rows: results,
+        leftOut: testRows.filter((row) => !possible.includes(row)),
+        passed: results.every(({ state }) => state !== 'failed'),
+      };
+    });
+  });
+}
+
+async function tried(world: World, row: TestRow, before: RowResult[]): Promise<RowResult> {
+  const started = performance.now();
+  const declared = world.driver.notSupported.includes(row);
+  const judged = await rows[row].run(world).then(
+    (seen) => judge(declared, { seen }),
+    (error) => {
+      if (!(error instanceof RowFailure)) throw error;
+      const failed = before.filter(({ state }) => state === 'failed').map((each) => each.row);
+      return judge(declared, {
+        failure: error.message,
+        because: rows[row].needs.find((need) => failed.includes(need)),
+      });
+    },
+  );
+  return { row, ...judged, seconds: Math.round((performance.now() - started) / 100) / 10 };
+}
+
+/** What a row comes to. A driver that is broken says nothing about what it can do. Pure. @param declared the driver says that it cannot */
+export function judge(
+  declared: boolean,
+  outcome: { seen: string } | { failure: string; because?: TestRow },
+): Pick<RowResult, 'state' | 'detail' | 'because'> {
+  if ('seen' in outcome)
+    return declared
+      ? {
+          state: 'failed',
+          detail: `it passed (${outcome.seen}), and the driver's folder says that it is not supported: take it out there`,
+        }
+      : { state: 'passed', detail: outcome.seen };
+  const { failure: detail, because } = outcome;
+  if (declared && because === undefined) return { state: 'not supported', detail };
+  return { state: 'failed', detail, ...(because && { because }) };
+}

@@ -1,0 +1,116 @@
+import { messageOf } from '../../base/errors.ts';
+import { ExecError } from '../../kube/exec.ts';
+import type { HostedCluster } from '../../kube/hosted-cluster.ts';
+import type { Service } from '../../kube/objects.ts';
+import type { NetworkDriver } from '../../plane/networks/driver.ts';
+
+/** Where the pods of the test live; the pod in `outsideNamespace` is a stranger to policies of the other one. */
+export const testNamespace = 'k8sk8s-network-test';
+export const outsideNamespace = 'k8sk8s-network-test-outside';
+
+/** Of all pods: those on the node's own network cannot have ports that something else may have. */
+export const ports = { web: 28080, second: 28081, speed: 25001 };
+
+/** `near`, `beside` and `hostNear` stand on the first worker, the others on the second one where there is one. */
+export const podNames = ['near', 'beside', 'far', 'outside', 'hostNear', 'hostFar'] as const;
+export type PodName = (typeof podNames)[number];
+
+/** `host-near`: a pod as the cluster calls it. */
+export const objectName = (name: PodName): string => name.replace(/[A-Z]/, (letter) => `-${letter.toLowerCase()}`);
+
+export interface Worker {
+  name: string;
+  address: string;
+  podCidr?: string;
+}
+
+interface TestPod {
+  /** As the cluster calls it. */
+  name: string;
+  namespace: string;
+  node: string;
+  address: string;
+}
+
+/** Something of the network that is not as it should be: the cause of a row that failed. */
+export class RowFailure extends Error {}
+
+export interface World {
+  hosted: HostedCluster;
+  driver: NetworkDriver;
+  /** What the driver needs open between workers, in words. */
+  between: string[];
+  podCidr: string;
+  dnsDomain: string;
+  workers: Worker[];
+  pods: Record<PodName, TestPod>;
+  /** Of pods that did not become Ready, what keeps them. */
+  missing: Partial<Record<PodName, string>>;
+  services: Record<'web' | 'sticky' | 'itself' | 'node-port', Service>;
+  signal: AbortSignal;
+}
+
+/** Runs a shell command in a pod. @returns what it printed @throws RowFailure with its last words */
+export async function run(world: World, from: PodName, command: string, seconds = 20): Promise<string> {
+  const pod = world.pods[from];
+  const missing = world.missing[from];
+  if (missing !== undefined) throw new RowFailure(missing);
+  const options = { container: 'web', timeout: (seconds + 10) * 1000, signal: world.signal };
+  try {
+    const { code, stdout, stderr } = await world.hosted.exec(pod.name, pod.namespace, ['sh', '-c', command], options);
+    const last = stderr.trim().split('\n').at(-1) || stdout.trim() || `exit code ${code}`;
+    if (code !== 0) throw new RowFailure(last.slice(0, 200));
+    return stdout.trim();
+  } catch (error) {
+    world.signal.throwIfAborted();
+    if (!(error instanceof ExecError)) throw error;
+    throw new RowFailure(`no command could be run in pod ${pod.name} on ${pod.node}: ${messageOf(error)}`);
+  }
+}
+
+/** Who a pod is, for a sentence. */
+export function told({ pods }: World, name: PodName): string {
+  const { address, node } = pods[name];
+  return name.startsWith('host') ? `${node} itself (${address})` : `pod ${name} (${address} on ${node})`;
+}
+
+/** `10.2.1.3:28080`, and of IPv6 with brackets. */
+export function at(address: string, port: number = ports.web): string {
+  return `${address.includes(':') ? `[${address}]` : address}:${port}`;
+}
+
+const curl = 'curl -sS --connect-timeout 3 -m 5';
+
+/** What a web server of the test answers. @throws RowFailure that says who asked whom */
+export function get(world: World, from: PodName, where: string, path = 'hostname'): Promise<string> {
+  return run(world, from, `${curl} "http://${where}/${path}"`).catch(failedFrom(world, from, where));
+}
+
+/** The same so many times, each by a connection of its own: what answered, without what answered twice. */
+export async function getOften(world: World, from: PodName, where: string, times: number): Promise<string[]> {
+  const command = `for turn in $(seq ${times}); do ${curl} "http://${where}/hostname" || exit 1; echo; done`;
+  const answers = await run(world, from, command, 5 * times).catch(failedFrom(world, from, where));
+  return [...new Set(answers.split('\n').filter(Boolean))];
+}
+
+/** Adds to a failure who asked, and what. */
+export function failedFrom(world: World, from: PodName, where: string): (error: unknown) => never {
+  return (error) => {
+    if (!(error instanceof RowFailure)) throw error;
+    throw new RowFailure(`from ${told(world, from)} to ${where}: ${error.message}`);
+  };
+}
+
+/** Asks a pod by its own address, and demands its own answer. */
+export async function reach(world: World, from: PodName, to: PodName, port: number = ports.web): Promise<void> {
+  const missing = world.missing[to];
+  if (missing !== undefined) throw new RowFailure(missing);
+  const { address, node, name } = world.pods[to];
+  const url = `http://${at(address, port)}/hostname`;
+  const whom = `${told(world, to)}, port ${port}`;
+  const answer = await run(world, from, `${curl} ${url}`).catch(failedFrom(world, from, whom));
+  const expected = to.startsWith('host') ? node : name;
+  if (answer !== expected) throw new RowFailure(`${whom}, was dialled, and ${answer} answered`);
+}
+
+export const twoWorkers = ({ workers }: World): boolean => workers.length > 1;

@@ -1,0 +1,71 @@
+import { createHash } from 'node:crypto';
+import { imagesOf } from '../../../config/images.ts';
+import type { ClusterSpec } from '../../../config/schema.ts';
+import { render } from '../../../manifests/render.ts';
+import type { NetworkDriver } from '../driver.ts';
+import { policyRows } from '../test-rows.ts';
+import template from './flannel.yaml';
+
+/** https://github.com/flannel-io/flannel/blob/master/Documentation/backends.md */
+export const flannel: NetworkDriver = {
+  objects(spec, { apiHost, apiPort, ca }) {
+    const images = imagesOf(spec);
+    const [backend, delegate] = [backendOf(spec), delegateOf(spec)];
+    const networkInterface = spec.flannelInterface ?? nodeAddress;
+    const all = [delegate, networkInterface, backend].join();
+    return render(
+      template,
+      {
+        podCidr: spec.podCidr,
+        backend,
+        delegate,
+        interface: networkInterface,
+        // Pods that run with the usual are not replaced because there are options now.
+        configHash: hash(spec.podCidr + ca + (all === usual ? '' : all)),
+        image: images.flannel,
+        pluginImage: images.flannelCni,
+        apiHost,
+        apiPort,
+      },
+      'flannel',
+    );
+  },
+  replacesKubeProxy: false,
+  worker: 'flannel',
+  reach: (spec) => (spec.flannelBackend === 'vxlan' ? [`${vxlanPort(spec)}/udp (flannel vxlan)`] : []),
+  notSupported: policyRows,
+};
+
+/** The port of flannel's vxlan on machines. */
+const usualVxlanPort = 8472;
+
+/**
+ * Among worker pods vxlan runs inside of the infra cluster's network, which may itself be vxlan and then drops what its pods send to
+ * its own port: Cilium has 8472, Calico 4789.
+ */
+const innerVxlanPort = 14789;
+
+export function vxlanPort({ flannelPort, workerPods }: Pick<ClusterSpec, 'flannelPort' | 'workerPods'>): number {
+  return flannelPort ?? (workerPods > 0 ? innerVxlanPort : usualVxlanPort);
+}
+
+/** The port is said where it is not flannel's own, because every flannel pod is replaced for another configuration. */
+function backendOf(spec: ClusterSpec): string {
+  if (spec.flannelBackend === 'host-gw') return '{ "Type": "host-gw" }';
+  const port = vxlanPort(spec) === usualVxlanPort ? '' : `, "Port": ${vxlanPort(spec)}`;
+  const mtu = spec.flannelMtu === undefined ? '' : `, "MTU": ${spec.flannelMtu}`;
+  return `{ "Type": "vxlan"${port}${mtu} }`;
+}
+
+/** The backend host-gw has no MTU of its own; what is said here comes before what flannel's CNI plugin finds out. */
+function delegateOf({ flannelBackend, flannelMtu }: ClusterSpec): string {
+  const mtu = flannelBackend === 'host-gw' && flannelMtu !== undefined ? `, "mtu": ${flannelMtu}` : '';
+  return `{ "hairpinMode": true, "isDefaultGateway": true${mtu} }`;
+}
+
+const nodeAddress = '$(NODE_IP)';
+const usual = ['{ "hairpinMode": true, "isDefaultGateway": true }', nodeAddress, '{ "Type": "vxlan" }'].join();
+
+function hash(text: string): string {
+  return createHash('sha256').update(text).digest('hex').slice(0, 16);
+}
