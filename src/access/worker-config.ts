@@ -71,6 +71,18 @@ export function workerVisit(dir: string): string[] {
   ];
 }
 
+/**
+ * The steps on a worker after another HOST or endpoint: the kubelet keeps its certificate, so a bootstrap token that has expired
+ * is no hindrance. Pure. @param dir folder of the kubeconfigs
+ */
+export function workerMove(dir: string): string[] {
+  return [
+    'On every worker (its pods keep running, and no token is needed):',
+    `upload kubeconfig-kubelets and worker.sh from ${dir}/ to ${workerFolder},`,
+    `then sh ${workerFolder}/worker.sh configure && systemctl daemon-reload && systemctl restart kubelet.`,
+  ];
+}
+
 /** For people: steps and reachability. The files are longer than a screen, and have an option of their own. */
 export function renderWorkerConfig(config: WorkerConfig): string {
   return [

@@ -202,7 +202,7 @@ describe.each(shells.map((shell) => [shell.join(' '), shell] as const))('%s', (_
     expect(check().failed).toEqual(driver === 'systemd' ? ['cgroup-driver'] : []);
   });
 
-  test('a kubelet on cgroup v1 is told to start there', () => {
+  test('W1: a kubelet on cgroup v1 is told to start there', () => {
     furnish(cgroup1);
     expect(check().failed).toEqual([]);
     configure();
@@ -219,7 +219,7 @@ describe.each(shells.map((shell) => [shell.join(' '), shell] as const))('%s', (_
     expect(configuration()).toMatchObject({ resolvConf: upstream });
   });
 
-  test('a resolver of the machine alone is refused, unless another file is named', () => {
+  test('W2: a resolver of the machine alone is refused, unless another file is named', () => {
     furnish({ '/etc/resolv.conf': 'nameserver 127.0.0.1\n', '/etc/own.conf': 'nameserver 10.0.0.54\n' });
     expect(check().failed).toEqual(['resolver']);
     expect(configure()).toMatchObject({ code: 1, failed: ['resolver'] });

@@ -48,6 +48,7 @@ export const anchors = [
   'change-undone',
   'identity-not-taken',
   'address-moves',
+  'relays-missing',
   'crash-loop',
   'added-container',
   'volume-full',

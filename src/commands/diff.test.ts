@@ -78,6 +78,6 @@ test('says what it could not compare, and that another k8sk8s deployed the plane
     }),
     '0.1.0',
   );
-  expect(text).toContain('does not answer, so its objects are not compared: connect ECONNREFUSED');
+  expect(text).toContain('cannot be asked, so its objects are not compared: connect ECONNREFUSED');
   expect(text).toContain('deployed by k8sk8s 0.0.9; this one, 0.1.0, may want other things');
 });

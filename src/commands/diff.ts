@@ -29,7 +29,7 @@ export function renderDiff(diff: PlaneDiff, toolVersion: string): string {
   return [
     ...lines,
     ...(diff.asleep ? ['The plane sleeps, so the objects of its hosted cluster are not compared.'] : []),
-    ...(diff.unknown ? [`The hosted cluster does not answer, so its objects are not compared: ${diff.unknown}`] : []),
+    ...(diff.unknown ? [`The hosted cluster cannot be asked, so its objects are not compared: ${diff.unknown}`] : []),
     ...(diff.deployedBy === toolVersion || count === 0
       ? []
       : [`The plane was deployed by k8sk8s ${diff.deployedBy}; this one, ${toolVersion}, may want other things.`]),

@@ -111,7 +111,7 @@ describe('requests, WebSockets and bare handshakes go through', () => {
     }
   });
 
-  test('an http server: requests are forwarded, WebSockets tunnelled', async () => {
+  test('K9: an http server: requests are forwarded, WebSockets tunnelled', async () => {
     const to = { server: 'http://infra.invalid:8001', credentials: undefined };
     expect(await version(open({ http: url(proxies.plain, 'http') }, to))).toBe('nobody');
     expect(proxies.plain.asked.at(-1)).toBe('http://infra.invalid:8001/version');

@@ -68,7 +68,7 @@ test('auto takes a volume of the default class, by its name, and does without wh
   expect(none.why).toContain('no default StorageClass');
 });
 
-test('a volume that is refused never makes a plane ephemeral: the size that fits is named', async () => {
+test('P1: a volume that is refused never makes a plane ephemeral: the size that fits is named', async () => {
   const refusal = new ApiError({ status: 403, reason: 'Forbidden', message: 'maximum storage usage is 2Gi' });
   const limits = { limits: [{ type: 'PersistentVolumeClaim', max: { storage: '2Gi' } }] };
   await expect(choose({}, infra(refusal, [limits]))).rejects.toEqual(
@@ -116,7 +116,7 @@ test('the same size in another spelling is no change', async () => {
   expect((await choose({ etcdStorage: '5120Mi' }, infra('fast'), durable)).storage).toMatchObject({ size: '5Gi' });
 });
 
-test('a larger size is taken, and the StatefulSet stays as it is', async () => {
+test('P6: a larger size is taken, and the StatefulSet stays as it is', async () => {
   const durable = present(statefulSet({ spec: claimSpec('5Gi') }), claim(claimSpec('5Gi')));
   const { storage, replaces } = await choose({ etcdStorage: '20Gi' }, infra('fast'), durable);
   expect(replaces).toBe(false);
@@ -126,7 +126,7 @@ test('a larger size is taken, and the StatefulSet stays as it is', async () => {
   expect(databaseQuota(storage as Volume)).toBe(databaseQuota({ kind: 'volume', size: '5Gi' }));
 });
 
-test('a claim that somebody enlarged is taken as it is, and the database gets what the volume got', async () => {
+test('P6: a claim that somebody enlarged is taken as it is, and the database gets what the volume got', async () => {
   const grown = { ...claim(claimSpec('20Gi')), status: { capacity: { storage: '18Gi' } } } as KubeObject;
   const durable = present(statefulSet({ spec: claimSpec('5Gi') }), grown);
   for (const etcdStorage of ['auto', '20Gi']) {

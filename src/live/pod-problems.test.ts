@@ -38,7 +38,7 @@ test.each(['ErrImagePull', 'ImagePullBackOff', 'InvalidImageName', 'CreateContai
   },
 );
 
-test('a container that a policy added is named as one, wherever it stands in the pod', () => {
+test('P3: a container that a policy added is named as one, wherever it stands in the pod', () => {
   const crashing = container('istio-proxy', { waiting: { reason: 'CrashLoopBackOff' } });
   for (const containerStatuses of [
     [crashing, fine('kube-apiserver')],

@@ -120,7 +120,7 @@ test('who waits for one workload is not told what another one lacks', async () =
   expect(watch.failureOf('kube-apiserver')).toBeUndefined();
 });
 
-test("a quota's refusal counts no more while another pod leaves its room, nor when the pod came after all", async () => {
+test("L9: a quota's refusal counts no more while another pod leaves its room, nor when the pod came after all", async () => {
   const event = refusedByQuota();
   const ending = pod({});
   ending.metadata.deletionTimestamp = new Date().toISOString();

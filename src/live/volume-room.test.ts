@@ -10,12 +10,12 @@ test('nothing limits a volume but what etcd needs', () => {
   expect(roomIn([], [], 1, 'fast')).toEqual({ least: gibibyte, most: Number.POSITIVE_INFINITY });
 });
 
-test('a LimitRange bounds a claim from both sides', () => {
+test('P1: a LimitRange bounds a claim from both sides', () => {
   const room = roomIn([range({ min: { storage: '2Gi' }, max: { storage: '3Gi' } })], [], 1, 'fast');
   expect(room).toEqual({ least: 2 * gibibyte, most: 3 * gibibyte });
 });
 
-test('a quota is shared by the members, and the quota of the class counts too', () => {
+test('P1: a quota is shared by the members, and the quota of the class counts too', () => {
   expect(roomIn([], [quota({ 'requests.storage': '10Gi' }, { 'requests.storage': '4Gi' })], 3, 'fast').most).toBe(
     2 * gibibyte,
   );

@@ -1,4 +1,4 @@
-import { workerVisit } from '../access/worker-config.ts';
+import { workerMove } from '../access/worker-config.ts';
 import { UserError } from '../base/errors.ts';
 import { again, command, option, words } from '../base/words.ts';
 import { dialledHosts } from '../hosted/dialled.ts';
@@ -39,7 +39,7 @@ async function drop(plane: HeldPlane, { host, evenIfDialled }: DropRequest): Pro
     throw new UserError({
       what: `${untold.length} workers were not seen to dial the plane at another name than ${host}`,
       why: untold.join(', '),
-      fix: words`on every worker named: ${workerVisit('tls').slice(1).join(' ')} Then ${again}; ${option('yes')} drops the name nevertheless, and locks out every client that dials it`,
+      fix: words`on every worker named: ${workerMove('tls').slice(1).join(' ')} Then ${again}; ${option('yes')} drops the name nevertheless, and locks out every client that dials it`,
       anchor: 'host-still-dialled',
       kind: 'refused',
     });

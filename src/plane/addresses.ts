@@ -32,6 +32,9 @@ export const loadBalancerPort = 6443;
 /** Of the konnectivity server, for its agents: the number that upstream uses. */
 export const konnectivityPort = 8132;
 
+/** What the API server's Service has besides while its node port changes. */
+export const earlierPort = { name: 'earlier', port: 6442 };
+
 /** Stands for the address of a load balancer that has not given one yet. */
 export const loadBalancerPlaceholder = 'LOAD_BALANCER_IP';
 

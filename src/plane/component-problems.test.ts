@@ -5,7 +5,7 @@ import { ownedArguments, unknownComponents } from './component-problems.ts';
 
 const spec = (input: object) => parseSpec({ host: 'k.example.com', ...input }, 'test');
 
-test('an argument that k8sk8s owns is refused with the option to use instead', () => {
+test('L3: an argument that k8sk8s owns is refused with the option to use instead', () => {
   const [cidr] = ownedArguments(spec({ apiServerArgs: ['service-cluster-ip-range=10.0.0.0/16'] }));
   expect(cidr).toMatchObject({ instead: 'serviceCidr' });
   expect(inTerminal(cidr!.what)).toContain('--api-server-arg service-cluster-ip-range');

@@ -9,8 +9,9 @@ import type { Existing } from '../live/apply.ts';
 import { chooseStorage } from '../live/choose-storage.ts';
 import { readOpened, sealingOf } from '../live/sealed-ca.ts';
 import { ensureCertificates, type PkiBundle } from '../pki/certificates.ts';
-import { type Addresses, addressesOf } from '../plane/addresses.ts';
+import { type Addresses, addressesOf, apiserverService } from '../plane/addresses.ts';
 import { webhookName } from '../plane/components/kube-apiserver/identity.ts';
+import { earlierNodePortOf } from '../plane/components/kube-apiserver/service.ts';
 import type { PlaneRecord } from '../plane/record.ts';
 import { certificateContext, renderExposure } from '../plane/render.ts';
 import type { Storage } from '../plane/storage.ts';
@@ -45,6 +46,8 @@ export interface Preparation {
   exposure: KubeObject[];
   /** addresses */
   addresses: Addresses;
+  /** addresses: a node port that API servers which run still listen at. */
+  earlierNodePort?: number;
   /** certificates */
   bundle: PkiBundle;
   /** certificates: names of those that were issued, and of those among them that stood before their end. */
@@ -65,7 +68,10 @@ export const addressesStep: Step<Preparation> = {
   name: 'addresses',
   async run(state) {
     const { spec, record, members, opening } = state;
-    const { services: wanted, exposure } = renderExposure(record, spec, { members, opening });
+    const now = state.existing.ofKind<Service>('Service').find(({ metadata }) => metadata.name === apiserverService);
+    state.earlierNodePort = opening ? undefined : earlierNodePortOf(now, spec);
+    const moment = { members, opening, earlierNodePort: state.earlierNodePort };
+    const { services: wanted, exposure } = renderExposure(record, spec, moment);
     state.exposure = await state.apply([...wanted, ...exposure]);
     const services = state.exposure.filter((object): object is Service => object.kind === 'Service');
     state.addresses = addressesOf(spec, await state.settle(services), record);

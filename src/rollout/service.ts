@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { ClusterSpec } from '../config/schema.ts';
 import type { InfraCluster } from '../kube/infra-cluster.ts';
+import { apiserverService } from '../plane/addresses.ts';
 import { buildServices } from '../plane/services.ts';
 
 /**
@@ -18,4 +19,9 @@ export async function publishNotReady(
     (service, index) => !isDeepStrictEqual(service, otherwise[index]),
   );
   await Promise.all(changed.map((service) => cluster.apply(service)));
+}
+
+/** Gives the API server's earlier node port back, when no API server listens at it any more. */
+export async function dropEarlierNodePort(cluster: InfraCluster, planeId: string, spec: ClusterSpec): Promise<void> {
+  await cluster.apply(buildServices(planeId, spec).find(({ metadata }) => metadata.name === apiserverService)!);
 }

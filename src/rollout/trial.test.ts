@@ -29,7 +29,7 @@ test('of a program that prints its usage last, what stands before it', () => {
   expect(complaint(log)).toBe('invalid value "abc" for flag -snapshot-count: parse error');
 });
 
-test('of programs that ended together, the one that failed is named, not a sidecar that was ended with it', () => {
+test('P3: of programs that ended together, the one that failed is named, not a sidecar that was ended with it', () => {
   const ended = (name: string, exitCode: number) =>
     ({ name, ready: false, restartCount: 0, image: '', state: { terminated: { exitCode } } }) satisfies ContainerStatus;
   expect(failedOf([ended('etcd', 0), ended('kube-apiserver', 1)])?.name).toBe('kube-apiserver');

@@ -5,7 +5,7 @@ import { terminalReporter } from './terminal.ts';
 // Names of workers, reasons of pods and words of servers come from whoever has a cluster of this plane or a pod beside it.
 const hostile = 'a\x1b]0;title\x07\x1b[2J\rb\x9b\u202e';
 
-test('nothing that is reported controls a terminal', () => {
+test('T5: nothing that is reported controls a terminal', () => {
   const lines: string[] = [];
   const stream = { isTTY: false, write: (text: string) => lines.push(text) > 0 } as NodeJS.WriteStream;
   const reporter = terminalReporter({ stream, verbose: true });

@@ -101,7 +101,7 @@ beforeAll(async () => {
     );
 }, 90_000);
 
-test('the ingress of a plane belongs to the namespace that has the name, and to no other', async () => {
+test('P2: the ingress of a plane belongs to the namespace that has the name, and to no other', async () => {
   const claim = (host: string) =>
     buildExposure('plane-0', parseSpec({ host }, 'test'))[0] as KubeObject & { spec: object };
   expect(await refusalOf(home, 'Ingress', claim('k.example.com').spec)).toBeUndefined();

@@ -250,7 +250,7 @@ test('without the right to create pods their check is open, and nothing else', a
   expect(text).toContain('create pods');
 });
 
-test('a host at which an API server of another cluster answers is taken; silence and other servers do not take it', async () => {
+test('P2: a host at which an API server of another cluster answers is taken; silence and other servers do not take it', async () => {
   const { cluster } = await newNamespace();
   const at = (port: number) =>
     otherApiServer({
@@ -455,7 +455,7 @@ describe('what the namespace allows', () => {
     expect(failed).toEqual(['pods']);
     expect((await outcome(delegate, 'pods', { resources: ['limits'] })).failed).toEqual([]);
   });
-  test('a quota that the plane itself has used up does not stop the next deploy', async () => {
+  test('L9: a quota that the plane itself has used up does not stop the next deploy', async () => {
     const delegate = await newNamespace();
     const owned = { ...ours, 'app.kubernetes.io/instance': 'plane-one' };
     await delegate.cluster.create(recorded());
@@ -561,7 +561,7 @@ describe('what the namespace allows', () => {
     [{ matchLabels: { 'app.kubernetes.io/name': 'etcd' } }, ['Egress'], ['egress-denied']],
     [{ matchLabels: { app: 'web' } }, ['Egress'], []],
     [{}, ['Ingress'], []],
-  ])('a policy for %j that rules %j: %j', async (podSelector, types, failed) => {
+  ])('P4: a policy for %j that rules %j: %j', async (podSelector, types, failed) => {
     const delegate = await newNamespace();
     await delegate.cluster.create(denied(podSelector, types));
     const found = await outcome(delegate, 'egress-denied');

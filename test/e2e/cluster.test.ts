@@ -129,7 +129,7 @@ describe('workers', () => {
     succeeded(await sandboxCommand(['join', '-n', home.name, '--workers', '2'], home));
   });
 
-  test('are configured by the files that worker-config prints', async () => {
+  test('W1: are configured by the files that worker-config prints', async () => {
     const printed = succeeded(await home.k8sk8s('worker-config', '--script')).stdout;
     const { files } = JSON.parse(succeeded(await home.k8sk8s('worker-config', '--output', 'json')).stdout);
     expect(files).toEqual({ '/etc/kubernetes/tls/worker.sh': printed });
@@ -361,7 +361,7 @@ describe('a plane whose pods die', () => {
 });
 
 describe('destroy', () => {
-  test('leaves what is not its own, and nothing of its own', async () => {
+  test('L10: leaves what is not its own, and nothing of its own, the files in tls/ included', async () => {
     succeeded(await sandboxCommand(['join', '--leave', '-n', home.name], home));
     const notes = ['etcd-notes', 'kube-apiserver-notes'];
     // A kept sandbox has those of an earlier run.

@@ -100,7 +100,7 @@ test('all of it goes on after the API server moved to another infra node', async
   });
 });
 
-test('with --egress none the gate stays, and leads to kubelets and their hostNetwork, not to pods', async () => {
+test('T4: with --egress none the gate stays, and leads to kubelets and their hostNetwork, not to pods', async () => {
   succeeded(await home.k8sk8s('deploy', '--egress', 'none'));
   expect((await home.k8sk8s('status')).stdout).toMatch(/^Egress: +none/m);
   expect((await home.k8sk8s('diff')).code).toBe(0);

@@ -64,7 +64,7 @@ describe.runIf(runs)('--egress konnectivity', () => {
     );
   });
 
-  test('what is named by URL goes through the gate all the same', async () => {
+  test('T4: what is named by URL goes through the gate all the same', async () => {
     const etcd = succeeded(await home.infra('get', 'service', 'etcd0', '-o', 'jsonpath={.spec.clusterIP}')).stdout;
     for (const url of [`https://${etcd}:2379/`, 'https://127.0.0.1:8134/', 'https://169.254.169.254/'])
       expect((await tenant.webhook({ url })).body, url).toContain('refused by the gate of this control plane');

@@ -6,7 +6,7 @@ import type { Pod } from '../../src/kube/objects.ts';
 import { refused } from '../refused.ts';
 import { Visitors } from './visitors.ts';
 import { visitWorker } from './worker-visit.ts';
-import { eventually, Namespace, sandboxCommand, succeeded } from './world.ts';
+import { asInfraAdmin, eventually, Namespace, sandboxCommand, succeeded } from './world.ts';
 
 // A change of a plane that runs, each of which took the API down in 0.1.0. The plane goes on
 // answering, its pods are the same, and what did not work is not kept.
@@ -37,19 +37,23 @@ const secrets = async () =>
 const all = process.env.K8SK8S_TEST === 'all';
 /** Each is refused by the same trial of the API server as the one that `npm test` has, so these run with `npm run test:all`. */
 const moreOfTheApiServer: [string, string[], string][] = [
-  ['a feature gate that does not exist', ['--feature-gates', 'NoSuchGate=true'], 'NoSuchGate'],
-  ['an audit policy with a level that does not exist', ['--audit-policy', 'audit.yaml'], 'metadata'],
-  ['a file that cannot be there', ['--api-server-arg', 'admission-control-config-file=/x.yaml'], '/x.yaml'],
+  ['L1: a feature gate that does not exist', ['--feature-gates', 'NoSuchGate=true'], 'NoSuchGate'],
+  ['L2: an audit policy with a level that does not exist', ['--audit-policy', 'audit.yaml'], 'metadata'],
+  ['L5: a file that cannot be there', ['--api-server-arg', 'admission-control-config-file=/x.yaml'], '/x.yaml'],
   ['issuers with CEL that does not compile', ['--authentication-config', 'authentication.yaml'], 'username.expression'],
 ];
 
 test.each<[string, string[], string]>([
-  ['a value that the flag does not take', ['--api-server-arg', 'max-requests-inflight=abc'], 'max-requests-inflight'],
+  [
+    'L1: a value that the flag does not take',
+    ['--api-server-arg', 'max-requests-inflight=abc'],
+    'max-requests-inflight',
+  ],
   ...(all ? moreOfTheApiServer : []),
   ['a flag of etcd', ['--etcd-arg', 'snapshot-count=abc'], 'snapshot-count'],
   ['a flag of the controller-manager', ['--controller-manager-arg', 'node-monitor-period=abc'], 'node-monitor-period'],
   [
-    'an image that cannot be pulled',
+    'L4: an image that cannot be pulled',
     ['--api-server-image', 'registry.invalid/kube-apiserver:none'],
     'registry.invalid',
   ],
@@ -64,7 +68,7 @@ test.each<[string, string[], string]>([
   succeeded(await home.hosted(['get', '--raw', '/readyz']));
 });
 
-test('a size for which no node has room asks for --yes', async () => {
+test('L4: a size for which no node has room asks for --yes', async () => {
   const before = await pods();
   const outcome = await home.k8sk8s('deploy', '--resources', 'kube-apiserver=cpu=640');
   expect(outcome.code, outcome.stderr).toBe(2);
@@ -72,6 +76,36 @@ test('a size for which no node has room asks for --yes', async () => {
   expect(outcome.stderr).toContain('Insufficient cpu');
   expect(await pods()).toBe(before);
 });
+
+test.runIf(all)(
+  'L9: with a quota for no second pod the gap is told and asked for, and is as short as it was told',
+  async () => {
+    const count = (await pods()).split(' ').length;
+    succeeded(await asInfraAdmin('-n', home.name, 'create', 'quota', 'exact', `--hard=pods=${count}`));
+    const visitors = new Visitors(home);
+    try {
+      await eventually(20, async () =>
+        expect(succeeded(await home.infra('get', 'quota', 'exact', '-o', 'jsonpath={.status.used.pods}')).stdout).toBe(
+          String(count),
+        ),
+      );
+      const before = await pods();
+      const asked = await home.k8sk8s('deploy', '--api-server-arg', 'v=3');
+      expect(asked).toEqual(refused('no-room-for-trial', '10 s', '--yes'));
+      expect(await pods()).toBe(before);
+      succeeded(await home.k8sk8s('deploy', '--api-server-arg', 'v=3', '--yes'));
+      await sleep(8000);
+      const longest = Math.max(...Object.values(visitors.seen()).map(({ longest }) => longest));
+      console.log(`no room for a second API server: ${(longest / 1000).toFixed(1)} s without an answer`);
+      expect(longest).toBeLessThan(30_000);
+      succeeded(await home.k8sk8s('diff'));
+    } finally {
+      await visitors.stop();
+      await asInfraAdmin('-n', home.name, 'delete', 'quota', 'exact');
+    }
+    succeeded(await home.k8sk8s('deploy', '--reset', 'api-server-arg'));
+  },
+);
 
 test('a good change replaces the pods that deploy names, and no other; nothing of its trial is left', async () => {
   // A pod that is replaced goes on answering for some seconds.
@@ -122,7 +156,7 @@ test('another HOST is asked for, and nothing is changed without --yes', async ()
   expect([await pods(), await secrets()]).toEqual(before);
 });
 
-test('a change that passes its trial and does not work is taken back', async () => {
+test('L8: a change that passes its trial and does not work is taken back, and a pod that is made again reads the files of before', async () => {
   const files = await startFiles();
   expect(files.length).toBeGreaterThan(2);
   const address = succeeded(await home.infra('get', 'ingress', '-o', 'jsonpath={..host}')).stdout;
@@ -139,7 +173,7 @@ test('a change that passes its trial and does not work is taken back', async () 
   expect(await startFiles()).toEqual(files);
 });
 
-test('the old HOST is answered until somebody ends it, and the worker that dials it is named', async () => {
+test('L7: the old HOST is answered until somebody ends it, and the worker that dials it is named', async () => {
   const [old, next] = ['live-changes.e2e.test', 'moved.e2e.test'];
   for (const name of [old, next]) succeeded(await sandboxCommand(['host', name], home));
   succeeded(await sandboxCommand(['join', '-n', home.name, '--workers', '1'], home));

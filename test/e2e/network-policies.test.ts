@@ -35,7 +35,7 @@ describe.runIf(process.env.K8SK8S_TEST === 'all')('where network policies are en
     succeeded(await sandbox('down'));
   });
 
-  test('a plane is deployed, a worker joins and runs a pod', async () => {
+  test('P4: a plane is deployed, a worker joins and runs a pod', async () => {
     succeeded(await home.k8sk8s('deploy', '-h', host, '--etcd-storage', '1Gi'));
     succeeded(await sandboxCommand(['join', '-n', home.name, '--workers', '1'], home));
     await home.ask('create', 'deployment', 'web', `--image=${otherImages.node}`, '--', 'sleep', '3600');

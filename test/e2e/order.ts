@@ -37,6 +37,7 @@ export const order = [
 
   // With `npm run test:all` alone.
   'availability',
+  'hostile',
   'workers',
   'networks',
   'konnectivity',

@@ -36,7 +36,7 @@ describe.runIf(process.env.K8SK8S_TEST === 'all')('a worker', () => {
     await home.k8sk8s('destroy', '--yes');
   });
 
-  test('does not join with its resolver on a loopback address, and all that is in the way is said at once', async () => {
+  test('W2: does not join with its resolver on a loopback address, and all that is in the way is said at once', async () => {
     const { state, machine } = worker();
     nameServer(state, machine, '127.0.0.53');
     await inside(machine, ['sysctl', '-qw', 'net.ipv4.ip_forward=0']);
@@ -66,7 +66,7 @@ describe.runIf(process.env.K8SK8S_TEST === 'all')('a worker', () => {
     });
   });
 
-  test('with such a resolver makes CoreDNS forward to itself, and status says so', async () => {
+  test('W2: with such a resolver makes CoreDNS forward to itself, and status says so', async () => {
     const { machine } = worker();
     await eventually(60, async () => expect((await home.k8sk8s('status')).code).toBe(0));
     await inside(machine, ['cp', '/etc/resolv.conf', '/run/systemd/resolve/resolv.conf']);

@@ -9,7 +9,7 @@ function given(...args: string[]) {
   return specFromOptions(command);
 }
 
-test('an annotation with commas is one annotation', () => {
+test('P5: an annotation with commas is one annotation', () => {
   const tags = 'alb.ingress.kubernetes.io/tags=Environment=dev,Team=test';
   expect(given('--ingress-annotation', tags, '--ingress-annotation', 'a.example/b=c').ingressAnnotations).toEqual({
     'alb.ingress.kubernetes.io/tags': 'Environment=dev,Team=test',
@@ -17,7 +17,7 @@ test('an annotation with commas is one annotation', () => {
   });
 });
 
-test('an argument with commas is one argument', () => {
+test('P5: an argument with commas is one argument', () => {
   const argument = 'enable-admission-plugins=NodeRestriction,PodNodeSelector';
   expect(given('--api-server-arg', argument).apiServerArgs).toEqual([argument]);
 });

@@ -126,12 +126,13 @@ export async function deployHeld(held: Held, options: HeldDeployRequest): Promis
 }
 
 /** Never a silent half cluster: says what is there and how to go on, and how to undo what was never a plane that works. */
-function sayWhatExists({ applied, cluster, record, held: { reporter } }: DeployState): void {
+function sayWhatExists({ applied, cluster, record, restores, held: { reporter } }: DeployState): void {
   if (applied.created.length + applied.changed.length === 0) return;
   const count = applied.created.length + applied.changed.length + applied.unchanged.length;
   reporter.warn(
     `not finished. ${count} objects of the plane exist in namespace "${cluster.namespace}" (${applied.created.length} made by this run).`,
   );
   const undo = words` To undo: ${command('destroy', cluster.namespace)}`;
-  reporter.warn(words`To go on: ${again}.${record?.phase === 'available' ? '' : undo}`);
+  const holdsData = record?.phase === 'available' || restores !== undefined;
+  reporter.warn(words`To go on: ${again}.${holdsData ? '' : undo}`);
 }

@@ -9,6 +9,7 @@ import { readRecord } from '../../live/record.ts';
 import { certificateContext, renderPlane } from '../../plane/render.ts';
 import { quietReporter } from '../../ui/quiet.ts';
 import { announceMove, moveOf } from './move.ts';
+import { relayChanges } from './relays.ts';
 import type { DeployState } from './state.ts';
 
 const spec = (input: Partial<ClusterSpecInput> = {}) => parseSpec({ host: 'a.example.com', ...input }, 'a test');
@@ -51,7 +52,9 @@ async function moving(allowDataLoss: boolean) {
 
 test('another HOST is refused without --yes, and nothing is written', async () => {
   const { store, announced } = await moving(false);
-  await expect(announced).rejects.toEqual(refused('address-moves', 'localhost', 'b.example.com', '--yes'));
+  await expect(announced).rejects.toEqual(
+    refused('address-moves', 'localhost', 'b.example.com', 'worker.sh configure', '--yes'),
+  );
   expect((await readRecord(store.cluster))!.earlierHosts).toBeUndefined();
 });
 
@@ -70,4 +73,15 @@ test('the record keeps the old name, which has its rule and its place in the cer
     spec: { rules: { host: string }[] };
   }[];
   expect(ingress!.spec.rules.map(({ host }) => host)).toEqual(['b.example.com', 'localhost']);
+});
+
+test.each<[string, Partial<ClusterSpecInput>, Partial<ClusterSpecInput>, boolean]>([
+  ['to a relay on each worker', {}, { inCluster: 'loopback' }, true],
+  ['away from it', { inCluster: 'loopback' }, {}, false],
+  ['another address of it', { inCluster: 'loopback' }, { inCluster: 'loopback', loopbackAddress: '10.1.1.1' }, true],
+  ['another node port, to which it leads', { inCluster: 'loopback' }, { inCluster: 'loopback', nodePort: 30001 }, true],
+  ['a node port that no relay knows', {}, { nodePort: 30001 }, false],
+  ['something else', { inCluster: 'loopback' }, { inCluster: 'loopback', replicas: 2 }, false],
+])('pods of the workers need a relay that is not there yet: %s', (_, before, after, needed) => {
+  expect(relayChanges(spec(before), spec(after))).toBe(needed);
 });

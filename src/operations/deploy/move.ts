@@ -1,4 +1,4 @@
-import { workerVisit } from '../../access/worker-config.ts';
+import { workerMove } from '../../access/worker-config.ts';
 import { UserError } from '../../base/errors.ts';
 import { command, option, type Words, words } from '../../base/words.ts';
 import { parseSpec } from '../../config/parse.ts';
@@ -109,7 +109,7 @@ function announcement(move: Move, workers: string[] | undefined, namespace: stri
       ? 'workers, which cannot be listed at the moment'
       : workers.join(', ') || 'no worker that has joined';
   const leads = move.leadsTo === undefined ? '' : `Every name of the plane has to lead to ${move.leadsTo} now. `;
-  const then = words`${leads}It is dialled by ${who}, and by every kubeconfig that was handed out. A worker gets the new address so: ${workerVisit(dir).slice(1).join(' ')}`;
+  const then = words`${leads}It is dialled by ${who}, and by every kubeconfig that was handed out. A worker gets the new address so: ${workerMove(dir).slice(1).join(' ')}`;
   const [first] = move.keeps;
   const keeps = move.keeps.join(', ');
   if (move.ends) return words`the old address ends with this change. ${then}`;
@@ -119,7 +119,7 @@ function announcement(move: Move, workers: string[] | undefined, namespace: stri
 }
 
 /** Names of the Nodes; undefined when they cannot be asked for. */
-async function workersOf({ cluster }: DeployState): Promise<string[] | undefined> {
+export async function workersOf({ cluster }: DeployState): Promise<string[] | undefined> {
   try {
     const hosted = await (await openPlane(cluster)).connect();
     try {

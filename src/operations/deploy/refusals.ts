@@ -22,12 +22,20 @@ export function membersAsleep(namespace: string): UserError {
   });
 }
 
-/** @param why the server's or the scheduler's own words, with the figures */
-export function noRoomForTrial(changed: string[], why: string): UserError {
+/**
+ * Without room beside a plane of one replica its only API server ends first: 12 s at most were measured (docs/reliability.md).
+ *
+ * @param why the server's or the scheduler's own words, with the figures
+ */
+export function noRoomForTrial(changed: string[], why: string, replicas: number): UserError {
+  const gap =
+    changed.includes('kube-apiserver') && replicas === 1
+      ? ', and where there is no room for a second API server either, the API does not answer for about 10 s, until the new one has taken the place of the old one'
+      : '';
   return new UserError({
     what: `there is no room for the pod in which the change of ${changed.join(', ')} is tried before the plane is touched`,
     why,
-    fix: words`free room for it (kubectl describe quota; or a node), or ask for less with ${field('resources')}; with ${option('yes')} the change is made without a trial. The plane was not touched`,
+    fix: words`free room for it (kubectl describe quota; or a node), or ask for less with ${field('resources')}; with ${option('yes')} the change is made without a trial${gap}. The plane was not touched`,
     anchor: 'no-room-for-trial',
     kind: 'refused',
   });

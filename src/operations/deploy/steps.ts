@@ -31,13 +31,14 @@ import { closeCluster, ensureControlPlane, recordSpec } from '../../rollout/cont
 import { untilTaken } from '../../rollout/exposed.ts';
 import { addressesStep, certificatesStep, storageStep, webhookStep } from '../../rollout/prepare.ts';
 import { describeReplacement, findReplacements } from '../../rollout/replacements.ts';
-import { publishNotReady } from '../../rollout/service.ts';
+import { dropEarlierNodePort, publishNotReady } from '../../rollout/service.ts';
 import type { Step } from '../../rollout/steps.ts';
 import { untilEnded } from '../../rollout/stop.ts';
 import { changesIdentity, identityIn, replicasOf, waitTakenOver } from '../../rollout/taken-over.ts';
 import { tryComponents } from '../../rollout/trial.ts';
 import { announceMove } from './move.ts';
 import { membersAsleep, noRoomForTrial, snapshotAsleep } from './refusals.ts';
+import { announceRelays } from './relays.ts';
 import type { DeployState } from './state.ts';
 
 /**
@@ -51,6 +52,12 @@ export const deploySteps: Step<DeployState>[] = [
     name: 'move-announced',
     applies: ({ record, asleep, restores }) => record.phase === 'available' && !asleep && !restores,
     run: announceMove,
+  },
+  {
+    name: 'relays-announced',
+    applies: ({ record, spec, asleep, restores }) =>
+      record.phase === 'available' && spec.inCluster === 'loopback' && !asleep && !restores,
+    run: announceRelays,
   },
   { name: 'infra-services', applies: ({ record }) => record.infraServices === undefined, run: learnInfraServices },
   storageStep,
@@ -91,6 +98,11 @@ export const deploySteps: Step<DeployState>[] = [
     name: 'opened',
     applies: ({ opening }) => opening,
     run: ({ cluster, record, spec }) => publishNotReady(cluster, record.planeId, spec, false),
+  },
+  {
+    name: 'node-port-dropped',
+    applies: ({ earlierNodePort }) => earlierNodePort !== undefined,
+    run: dropNodePort,
   },
   { name: 'recorded', run: ({ held, spec, addresses }) => recordSpec(held, spec, addresses, 'available') },
   // A restore that was killed after etcd had its data is finished by now, and its plane is one like any other.
@@ -170,7 +182,7 @@ async function tellReplacements(state: DeployState): Promise<void> {
 
 /** A wrong option, file or image must not cost the plane that runs: what would be replaced is tried beside it first. */
 async function tryChange(state: DeployState): Promise<void> {
-  const { cluster, rendered, replaced, changesIdentity, allowDataLoss, held } = state;
+  const { cluster, rendered, replaced, changesIdentity, allowDataLoss, held, spec } = state;
   const { secrets, workloads } = rendered;
   const asked = replaced.filter(({ cause }) => cause === 'asked').map(({ component }) => component);
   // An API server that runs passes a wrong file over, and the next one dies of it.
@@ -178,7 +190,7 @@ async function tryChange(state: DeployState): Promise<void> {
   if (changed.length === 0) return;
   const noRoom = await tryComponents(cluster, { workloads, secrets, changed }, held);
   if (!noRoom) return;
-  if (!allowDataLoss) throw noRoomForTrial(changed, noRoom.why);
+  if (!allowDataLoss) throw noRoomForTrial(changed, noRoom.why, spec.replicas);
   held.reporter.warn(`the change is not tried first, there is no room for it: ${noRoom.why}`);
 }
 
@@ -197,7 +209,7 @@ async function untilAvailable(state: DeployState): Promise<void> {
   const { hosted } = state;
   const { reporter } = held;
   await connectWhenAvailable(hosted, watch, held, startClients).finally(() => answered.abort());
-  if (state.moved) await untilEarlierEnded(state);
+  if (state.moved) await untilEarlierEnded(state, 'the API server with the earlier certificate');
   const { gitVersion } = await hosted.version();
   reporter.line(`Client Version: k8sk8s v${toolVersion()}`);
   reporter.line(`Server Version: ${gitVersion}`);
@@ -209,10 +221,16 @@ async function untilAvailable(state: DeployState): Promise<void> {
  * An API server that leaves shows its certificate for the earlier HOST to who dials the new one, and an ingress controller may lead
  * there until it is gone.
  */
-async function untilEarlierEnded({ cluster, record, held }: DeployState): Promise<void> {
+async function untilEarlierEnded({ cluster, record, held }: DeployState, what: string): Promise<void> {
   const leaves = ({ metadata }: Pod) =>
     metadata.deletionTimestamp !== undefined && metadata.labels?.['app.kubernetes.io/name'] === 'kube-apiserver';
-  await untilEnded(cluster, record, 'the API server with the earlier certificate', leaves, held);
+  await untilEnded(cluster, record, what, leaves, held);
+}
+
+/** An API server that is told to end takes its address, with the earlier port, off the endpoints first. */
+async function dropNodePort(state: DeployState): Promise<void> {
+  await untilEarlierEnded(state, 'the API server with the earlier node port');
+  await dropEarlierNodePort(state.cluster, state.record.planeId, state.spec);
 }
 
 /** New pods begin with the files as they are; of those that run, a run that was killed may have waited for in vain. */

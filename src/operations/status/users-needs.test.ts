@@ -48,19 +48,19 @@ test('a cluster without workers, and one whose workers and DNS are ready, lack n
   expect(problems({ nodes: [], slices: [] })).toEqual([]);
 });
 
-test('workers that are not Ready are named, and it is said when none is', () => {
+test('P7: workers that are not Ready are named, and it is said when none is', () => {
   const lost = worker('w2', '10.0.0.2', 'Unknown');
   expect(problems({ nodes: [worker('w1'), lost] })).toEqual([refused('worker-not-ready', '1 of 2', 'w2')]);
   expect(problems({ nodes: [lost] })).toEqual([refused('worker-not-ready', 'no worker', 'w2')]);
 });
 
-test('two workers with one address are named', () => {
+test('P7: two workers with one address are named', () => {
   expect(problems({ nodes: [worker('w1'), worker('w2')] })).toEqual([
     refused('worker-address-twice', 'w1, w2', '10.0.0.1'),
   ]);
 });
 
-test('DNS without a ready pod is told with the reason of the pod', () => {
+test('P7: DNS without a ready pod is told with the reason of the pod', () => {
   const slices = [slice(false)];
   expect(problems({ slices, pods: [pod('kube-dns', noImage)] })).toEqual([refused('dns-silent', 'there/is:none')]);
   expect(problems({ slices: [] })).toEqual([refused('dns-silent')]);
@@ -73,7 +73,7 @@ test('DNS is given time to start after the first worker is there, unless no time
   expect(problems({ nodes, slices: [], pods: [pod('kube-dns', noImage)] })).toHaveLength(1);
 });
 
-test('a CoreDNS that forwards to itself is told as such', () => {
+test('P7: a CoreDNS that forwards to itself is told as such', () => {
   const lastWords = '[FATAL] plugin/loop: Loop (127.0.0.1:1 -> :53) detected for zone "."';
   expect(problems({ slices: [], pods: [pod('kube-dns', crash)], lastWords })).toEqual([
     refused('dns-silent', 'forwards to itself', 'resolvConf'),

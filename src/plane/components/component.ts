@@ -83,6 +83,8 @@ export interface ServiceMoment {
   members: number;
   /** No API server of the plane serves yet: a plane that is made, or wakes (docs/adr/0004-not-ready-addresses.md). */
   opening: boolean;
+  /** The node port that pods of the workers dial until the last API server that listens there has ended. */
+  earlierNodePort?: number;
 }
 
 /** Flags of a component. */

@@ -114,7 +114,7 @@ export const kubeApiserver: PlaneComponent<'kube-apiserver'> = {
       // konnectivity's server reads its own once.
       ['konnectivity-server.crt', 'konnectivity-server.key'],
     ),
-  services: (planeId, spec, { opening }) => [buildApiserverService(planeId, spec, opening)],
+  services: (planeId, spec, moment) => [buildApiserverService(planeId, spec, moment)],
   kinds: [{ apiVersion: 'v1', kind: 'Service', names: [apiserverService], listed: true }],
   policies: (planeId, spec) =>
     render(

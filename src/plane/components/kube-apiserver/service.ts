@@ -1,17 +1,22 @@
 import type { ClusterSpec } from '../../../config/schema.ts';
 import type { Service } from '../../../kube/objects.ts';
 import { render } from '../../../manifests/render.ts';
-import { konnectivityPort, loadBalancerPort } from '../../addresses.ts';
+import { earlierPort, konnectivityPort, loadBalancerPort } from '../../addresses.ts';
 import { exposureOf } from '../../exposures/table.ts';
 import { podSelector } from '../../names.ts';
+import type { ServiceMoment } from '../component.ts';
 import template from './service.yaml';
 
 /**
  * The service by which the API server is reached, labels aside. Pure.
  *
- * @param opening no API server of the plane serves yet
+ * @param moment as ServiceMoment says
  */
-export function buildApiserverService(planeId: string, spec: ClusterSpec, opening: boolean): Service {
+export function buildApiserverService(
+  planeId: string,
+  spec: ClusterSpec,
+  { opening, earlierNodePort }: Pick<ServiceMoment, 'opening' | 'earlierNodePort'>,
+): Service {
   const [service] = render(
     template,
     {
@@ -34,6 +39,9 @@ export function buildApiserverService(planeId: string, spec: ClusterSpec, openin
         ...(spec.egress === 'konnectivity'
           ? [{ name: 'konnectivity', port: konnectivityPort, targetPort: 'konnectivity' }]
           : []),
+        ...(earlierNodePort === undefined
+          ? []
+          : [{ name: earlierPort.name, port: earlierPort.port, targetPort: 'https', nodePort: earlierNodePort }]),
       ],
     },
     'kube-apiserver/service.yaml',
@@ -54,4 +62,20 @@ function isReachedByService({ expose }: ClusterSpec): boolean {
 /** With --expose nodeport, the port that people dial is the node port, so either option fixes it. */
 function nodePortWish(spec: ClusterSpec): number | undefined {
   return spec.nodePort ?? (spec.expose === 'nodeport' ? spec.port : undefined);
+}
+
+/**
+ * The node port to keep until the API servers that listen there have ended: with --in-cluster node, pods of the workers dial it
+ * as long as the endpoints of default/kubernetes name it. Pure.
+ *
+ * @param now the Service as it is; a run that was killed may have kept a port already
+ */
+export function earlierNodePortOf(now: Service | undefined, spec: ClusterSpec): number | undefined {
+  const portOf = (which: string) => now?.spec.ports?.find(({ name }) => name === which)?.nodePort;
+  const wish = nodePortWish(spec);
+  const kept = portOf(earlierPort.name);
+  if (!spec.allocateNodePorts) return undefined;
+  if (kept !== undefined) return kept === wish ? undefined : kept;
+  const current = portOf('https');
+  return wish === undefined || current === wish ? undefined : current;
 }

@@ -1,0 +1,71 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { Anchor } from '../../src/base/anchors.ts';
+import { refused } from '../refused.ts';
+import { policyOnEverything, webhookOnEverything } from './rules-on-everything.ts';
+import { changedNothing, eventually, Namespace, sandboxCommand, succeeded } from './world.ts';
+
+// What a tenant's own rule about everything does to each command of the operator: the command does its work, or says what is in the
+// way and how it is removed, and none waits without end. Runs with `npm run test:all`, or alone by K8SK8S_TEST=attacks.
+
+const runs = ['all', 'attacks'].includes(process.env.K8SK8S_TEST ?? '');
+const rules: [string, string][] = [
+  ['a webhook that cannot be called', webhookOnEverything('https://10.0.0.1/', 1)],
+  ['a policy that denies', policyOnEverything('no')],
+];
+
+/** In the order in which they follow each other; with the anchor of the refusal where a rule is in the way. */
+const commands: [string[], Anchor?][] = [
+  [['certs', 'renew']],
+  [['certs', 'rotate-service-account-key', '--drop-now']],
+  [['encrypt', 'rotate'], 'secrets-not-rewritten'],
+  [['backup', 'create', 'hostile.backup', '--plaintext']],
+  [['etcd', 'defrag']],
+  [['token', 'create'], 'hosted-refused'],
+  [['user', 'create', 'anna', '--cluster-role', 'view'], 'hosted-refused'],
+  [['sleep']],
+  [['wake']],
+  [['restore', 'hostile.backup', '--replace', '--safety-backup', 'safety.backup'], 'child-asset-refused'],
+];
+
+describe.runIf(runs).each(rules)('T6: %s, on everything', (_, manifest) => {
+  let home: Namespace;
+  const seen: string[] = [];
+
+  beforeAll(async () => {
+    home = await Namespace.open('hostile');
+    succeeded(await sandboxCommand(['host', 'hostile.e2e.test'], home));
+    succeeded(await home.k8sk8s('deploy', '-h', 'hostile.e2e.test', '--etcd-storage', '1Gi'));
+    await home.apply(manifest);
+    await eventually(20, async () => {
+      const answer = await home.hosted(['create', 'configmap', 'probe', '--dry-run=server']);
+      expect(answer.stderr).toContain('everything');
+    });
+  });
+
+  afterAll(async () => {
+    console.log(seen.join('\n'));
+    await home.k8sk8s('destroy', '--yes');
+  });
+
+  test.each(commands)('T6: %j does its work, or names what is in the way', async (command, anchor) => {
+    const began = performance.now();
+    const answer = await home.k8sk8s(...command);
+    seen.push(`${command.join(' ')} -> ${answer.code} after ${((performance.now() - began) / 1000).toFixed(1)} s`);
+    if (anchor === undefined) succeeded(answer);
+    else expect(answer).toEqual(refused(anchor, 'everything', 'delete'));
+    // A plane with data is never to be destroyed.
+    expect(answer.stderr).not.toContain('To undo');
+  });
+
+  test('T6: when the rule is gone, deploy brings back what was missing', async () => {
+    const kinds = 'validatingwebhookconfiguration,validatingadmissionpolicybinding';
+    await home.ask('delete', kinds, 'everything', '--ignore-not-found');
+    await sleep(2000);
+    succeeded(await home.k8sk8s('encrypt', 'rotate'));
+    succeeded(await home.k8sk8s('deploy'));
+    changedNothing(await home.k8sk8s('deploy'));
+    succeeded(await home.k8sk8s('diff'));
+    succeeded(await home.k8sk8s('status'));
+  });
+});
