@@ -121,7 +121,10 @@ export const refusedTogether: [changed: Partial<ClusterSpec>, option: string][] 
   [{ gateway: 'infra/shared' }, '--expose gateway'],
   [{ expose: 'nodeport', port: 443, nodePort: 30443 }, '--node-port 30443'],
   [{ konnectivityEndpoint: 'k.example.com:8132' }, '--egress kubelet'],
-  [{ auditPolicy: { kind: 'Policy' }, audit: false }, '--audit-policy'],
+  [
+    { auditPolicy: { apiVersion: 'audit.k8s.io/v1', kind: 'Policy', rules: [{ level: 'None' }] }, audit: false },
+    '--audit-policy',
+  ],
   [{ etcdStorage: 'ephemeral', etcdMembers: 3 }, '--etcd-members 3'],
   [{ etcdStorage: 'ephemeral', etcdStorageClass: 'fast' }, '--etcd-storage-class'],
   [{ oidcIssuer: 'https://login.example.com' }, '--oidc-client-id'],

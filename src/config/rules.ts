@@ -1,5 +1,6 @@
 import { contains, isIpv4, overlaps, parseCidr } from '../base/cidr.ts';
 import { type Words, words } from '../base/words.ts';
+import { auditProblems } from './audit.ts';
 import { authorizationProblems } from './authorization.ts';
 import { routedByName } from './exposure.ts';
 import { field } from './flags.ts';
@@ -55,6 +56,7 @@ export function problemsBetween(spec: ClusterSpec): Words[] {
     ...identityProblems(spec),
     ...authorizationProblems(spec),
     ...networkProblems(spec),
+    ...auditProblems(spec),
   );
   const named = spec.allowEgress.find((target) => !target.includes('/') && !isIpv4(target.replace(/:\d+$/, '')));
   if (spec.policyTypes === 'Ingress,Egress' && named !== undefined)

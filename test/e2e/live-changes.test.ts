@@ -17,8 +17,6 @@ beforeAll(async () => {
   home = await Namespace.open('live-changes');
   succeeded(await sandboxCommand(['host', 'live-changes.e2e.test'], home));
   succeeded(await home.k8sk8s('deploy', '-h', 'live-changes.e2e.test'));
-  const policy = { apiVersion: 'audit.k8s.io/v1', kind: 'Policy', rules: [{ level: 'metadata' }] };
-  writeFileSync(path.join(home.cwd, 'audit.yaml'), JSON.stringify(policy));
   const issuer = { url: 'https://login.example.com', audiences: ['x'] };
   const jwt = [{ issuer, claimMappings: { username: { expression: 'claims.sub + 1 +' } } }];
   const authentication = { apiVersion: 'apiserver.config.k8s.io/v1', kind: 'AuthenticationConfiguration', jwt };
@@ -38,7 +36,6 @@ const all = process.env.K8SK8S_TEST === 'all';
 /** Each is refused by the same trial of the API server as the one that `npm test` has, so these run with `npm run test:all`. */
 const moreOfTheApiServer: [string, string[], string][] = [
   ['L1: a feature gate that does not exist', ['--feature-gates', 'NoSuchGate=true'], 'NoSuchGate'],
-  ['L2: an audit policy with a level that does not exist', ['--audit-policy', 'audit.yaml'], 'metadata'],
   ['L5: a file that cannot be there', ['--api-server-arg', 'admission-control-config-file=/x.yaml'], '/x.yaml'],
   ['issuers with CEL that does not compile', ['--authentication-config', 'authentication.yaml'], 'username.expression'],
 ];
