@@ -38,6 +38,7 @@ export const order = [
   // With `npm run test:all` alone.
   'availability',
   'hostile',
+  'hosts',
   'workers',
   'networks',
   'konnectivity',
