@@ -29,7 +29,11 @@ const commands: [name: string, description: string, load: () => Promise<CommandM
   ['encrypt', "the encryption of the hosted cluster's Secrets in etcd", () => import('./commands/encrypt.ts')],
   ['etcd', "the members of a plane's etcd", () => import('./commands/etcd.ts')],
   ['host', 'earlier host names of a plane', () => import('./commands/host.ts')],
-  ['workers', 'workers that are pods of the infra cluster', () => import('./commands/workers.ts')],
+  [
+    'workers',
+    'the workers of a plane: list, cordon, remove, and those that are pods',
+    () => import('./commands/workers.ts'),
+  ],
   ['network', 'the network between pods of the hosted cluster', () => import('./commands/network.ts')],
   ['worker-config', 'print what a worker needs to join', () => import('./commands/worker-config.ts')],
   ['operator', 'planes as objects of the infra cluster', () => import('./commands/operator.ts')],

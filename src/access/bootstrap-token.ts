@@ -37,6 +37,8 @@ export async function createBootstrapToken(
       'token-secret': secret,
       expiration: expires.toISOString().replace('.000Z', 'Z'),
       'usage-bootstrap-authentication': 'true',
+      // Without the ConfigMap cluster-info (--kubeadm-token-discovery) nothing is signed.
+      'usage-bootstrap-signing': 'true',
       'auth-extra-groups': group,
       description,
     },

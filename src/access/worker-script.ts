@@ -1,11 +1,16 @@
 import { dump } from 'js-yaml';
+import machine from '../../templates/worker/machine.sh';
 import body from '../../templates/worker/worker.sh';
+import { isIpv4 } from '../base/cidr.ts';
 import type { ClusterSpec } from '../config/schema.ts';
 import { type Addresses, dnsAddress, hostAndPort } from '../plane/addresses.ts';
 import { driverOf } from '../plane/networks/table.ts';
 
 /** Where the files of a plane lie on a worker. */
 export const workerFolder = '/etc/kubernetes/tls';
+
+/** A release of github.com/containernetworking/plugins, for Flatcar, which has no package of them. */
+const cniPlugins = '1.8.0';
 
 /** The first lines of every worker.sh, by which one is told from somebody's own file of that name. */
 const mark = '#!/bin/sh\n# worker.sh of k8sk8s:';
@@ -24,10 +29,24 @@ export function workerScript(spec: ClusterSpec, addresses: Addresses): string {
 
 kubernetes_version=${spec.kubernetesVersion}
 network=${driverOf(spec).worker}
+pod_cidr=${spec.podCidr}
+service_cidr=${spec.serviceCidr}
+dns_domain=${spec.dnsDomain}
+peer_ports='${peerPorts(spec)}'
+advertised=${isIpv4(addresses.advertised?.address ?? '') ? addresses.advertised.address : ''}
+cni_plugins_version=${cniPlugins}
 
-${printing('kubelet_configuration', kubeletConfiguration(spec))}
+${printing('kubelet_configuration', kubeletConfiguration(spec, { clientCAFile: `${workerFolder}/ca.pem` }))}
 ${printing('relay_unit', relay)}
-${body}`;
+${body}${machine}`;
+}
+
+/** As `8472/udp`: what a firewall has to let through between workers. */
+function peerPorts(spec: ClusterSpec): string {
+  const ports = driverOf(spec)
+    .reach(spec)
+    .flatMap((each) => each.match(/^\d+\/(udp|tcp)/)?.[0] ?? []);
+  return ports.join(' ');
 }
 
 /** A shell function that prints `text`. */
@@ -36,17 +55,20 @@ function printing(name: string, text: string): string {
 }
 
 /**
- * What is the same on every worker; the script adds what is the machine's.
+ * What is the same on every worker; the script adds what is the machine's. The oldest kubelet that a plane may have knows all fields.
  * https://kubernetes.io/docs/reference/config-api/kubelet-config.v1beta1/
  */
-function kubeletConfiguration(spec: ClusterSpec): string {
+export function kubeletConfiguration(
+  spec: ClusterSpec,
+  { clientCAFile, ...more }: { clientCAFile: string; [field: string]: unknown },
+): string {
   return dump({
     apiVersion: 'kubelet.config.k8s.io/v1beta1',
     kind: 'KubeletConfiguration',
     authentication: {
       anonymous: { enabled: false },
       webhook: { enabled: true },
-      x509: { clientCAFile: `${workerFolder}/ca.pem` },
+      x509: { clientCAFile },
     },
     authorization: { mode: 'Webhook' },
     clusterDNS: [dnsAddress(spec)],
@@ -59,6 +81,7 @@ function kubeletConfiguration(spec: ClusterSpec): string {
         Object.entries(spec.featureGates).map(([gate, value]) => [gate, value === 'true']),
       ),
     }),
+    ...more,
   });
 }
 

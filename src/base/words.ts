@@ -49,6 +49,7 @@ export const optionNames = [
   'authority',
   'context',
   'dir',
+  'discovery',
   'dropNow',
   'every',
   'expiresAt',

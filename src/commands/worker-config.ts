@@ -1,26 +1,74 @@
 import { type Command, Option } from 'commander';
+import { createBootstrapToken } from '../access/bootstrap-token.ts';
+import { tokenTtl } from '../access/files.ts';
+import { asScript, machineFormats } from '../access/machine/formats.ts';
+import { bareMachine, kubeadmByToken, kubeadmMachine, type Surroundings } from '../access/machine/machine.ts';
 import { renderWorkerConfig, workerConfig } from '../access/worker-config.ts';
 import { workerScript } from '../access/worker-script.ts';
+import { UserError } from '../base/errors.ts';
+import { command as commandPart, option, words } from '../base/words.ts';
+import { field } from '../config/flags.ts';
 import { lifetimeOf, readLifetimeJob } from '../live/lifetime.ts';
-import { openPlane } from '../live/open.ts';
+import { openPlane, type Plane } from '../live/open.ts';
+import { trusted } from '../pki/authority.ts';
 import { planeSelector } from '../plane/names.ts';
 import {
   addConnectionOptions,
   type ConnectionOptions,
   outputOption,
+  parseDuration,
   reporterOf,
   withInfra,
 } from './options/connection.ts';
+import { inPlane } from './options/in-plane.ts';
 import { print } from './options/print.ts';
 
 export function configure(command: Command): void {
   addConnectionOptions(command)
-    .addOption(new Option('--script', 'print worker.sh, as deploy writes it').conflicts('output'))
+    .addOption(new Option('--script', 'print worker.sh, as deploy writes it').conflicts(['output', 'format']))
+    .addOption(
+      new Option(
+        '--format <FORMAT>',
+        'print all that one machine needs, with a bootstrap token: a script, user-data, a configuration, units, or a script that calls kubeadm join',
+      )
+        .choices([...Object.keys(machineFormats), 'kubeadm'])
+        .conflicts('output'),
+    )
+    .option('--ttl <TIME>', 'with --format, how long its token is accepted (default: 24h)')
+    .option(
+      '--mirror <URL>',
+      'with --format, where the machine installs from instead of pkgs.k8s.io, dl.k8s.io and github.com',
+    )
+    .option('--kubelet-version <VERSION>', "with --format, of the kubelet (default: the plane's)")
+    .option('--http-proxy <URL>', 'with --format, for the installation, containerd and the kubelet')
+    .option('--https-proxy <URL>', 'with --format, the same for https')
+    .option(
+      '--proxy-exceptions <LIST>',
+      'with --format, what is reached without a proxy besides the networks of the cluster',
+    )
+    .addOption(
+      new Option('--discovery <HOW>', 'with --format kubeadm: by a file, or by a token alone, one line')
+        .choices(['file', 'token'])
+        .default('file'),
+    )
     .addOption(outputOption())
     .action(run);
 }
 
-async function run(options: ConnectionOptions & { output: string; script?: boolean }): Promise<void> {
+interface Options extends ConnectionOptions, Omit<Surroundings, 'noProxy'> {
+  output: string;
+  script?: boolean;
+  format?: keyof typeof machineFormats | 'kubeadm';
+  ttl?: string;
+  discovery: 'file' | 'token';
+  proxyExceptions?: string;
+}
+
+async function run(options: Options): Promise<void> {
+  if (options.format !== undefined) {
+    await printMachine(options, options.format);
+    return;
+  }
   await withInfra(options, async (cluster) => {
     const [{ spec, addresses, record }, job] = await Promise.all([openPlane(cluster), readLifetimeJob(cluster)]);
     if (options.script) {
@@ -36,5 +84,46 @@ async function run(options: ConnectionOptions & { output: string; script?: boole
     const infraNodes = [...new Set(pods.items.flatMap(({ status }) => status?.hostIP ?? []))].sort();
     const config = workerConfig(spec, addresses, infraNodes);
     print(options, config, renderWorkerConfig);
+  });
+}
+
+/** Its standard output is secret; what is to be known of it goes to standard error. */
+async function printMachine(options: Options, format: NonNullable<Options['format']>): Promise<void> {
+  const ttl = options.ttl === undefined ? tokenTtl : parseDuration(options.ttl, '--ttl');
+  const around = { ...options, noProxy: options.proxyExceptions };
+  await inPlane(options, async (plane, hosted) => {
+    if (options.discovery === 'token') demandDiscovery(plane);
+    if (format === 'systemd') {
+      // Units have no secret in them.
+      process.stdout.write(machineFormats.systemd(bareMachine(plane.spec, plane.addresses, '', '', around)));
+      return;
+    }
+    const { token, expires } = await createBootstrapToken(hosted, ttl, `of worker-config --format ${format}`);
+    process.stdout.write(textOf(plane, token, format, around, options.discovery));
+    process.stderr.write(`it has a bootstrap token, which is accepted until ${expires?.toISOString()}\n`);
+  });
+}
+
+function textOf(
+  { spec, addresses, bundle }: Plane,
+  token: string,
+  format: NonNullable<Options['format']>,
+  around: Surroundings,
+  discovery: Options['discovery'],
+): string {
+  const authority = trusted(bundle.authorities.ca!);
+  if (format !== 'kubeadm') return machineFormats[format](bareMachine(spec, addresses, authority, token, around));
+  if (discovery === 'token') return kubeadmByToken(addresses, authority, token);
+  return asScript(kubeadmMachine(spec, addresses, authority, token, around));
+}
+
+function demandDiscovery({ spec }: Plane): void {
+  if (spec.kubeadmTokenDiscovery) return;
+  throw new UserError({
+    what: 'nobody who has a token alone can read the address and the CA of this plane',
+    why: 'a plane opens cluster-info to anonymous requests only where it was asked for; all else stays closed to them',
+    fix: words`leave ${option('discovery')} out, and the machine gets a file; or open it: ${commandPart('deploy', undefined, field('host', spec.host), field('kubeadmTokenDiscovery'))}, by which the API server is replaced`,
+    anchor: 'no-token-discovery',
+    kind: 'refused',
   });
 }

@@ -10,6 +10,7 @@ import { type Addresses, dnsAddress, hostAndPort } from '../plane/addresses.ts';
 import { partOf } from '../plane/names.ts';
 import { driverOf } from '../plane/networks/table.ts';
 import script from '../programs/approver/main.ts?program';
+import { clusterInfo, kubeadmObjects } from './kubeadm.ts';
 import { pullSecretCopy } from './pull-secret.ts';
 
 /** Part of templates/hosted/access.yaml: every finished deploy leaves it in the hosted cluster. */
@@ -33,7 +34,7 @@ export function buildAddons(
   const access = renderTemplate('hosted/access.yaml', {
     kubeletServingCa: trusted(authorities['kubelet-serving-ca']!),
   });
-  const rights = [...access, ...egressAssets(spec, addresses, ca)];
+  const rights = [...access, ...kubeadmObjects(spec, addresses, ca), ...egressAssets(spec, addresses, ca)];
   const pulled = (objects: KubeObject[]) => labelled(spec.imagePullSecret ? withPullSecret(objects) : objects);
   if (!spec.childAssets) return pulled([...rights, ...approver(images.node, api, ca)]);
 
@@ -65,9 +66,9 @@ function kubeProxy(spec: ClusterSpec, kubeconfig: string): KubeObject[] {
   return renderTemplate('hosted/kube-proxy.yaml', { kubeconfig, config, configHash: hash(kubeconfig + config), image });
 }
 
-/** The objects of an earlier --egress and --image-pull-secret in the hosted cluster that `spec` does not need. Pure. */
+/** The objects of an earlier --egress, --image-pull-secret and --kubeadm-token-discovery in the hosted cluster that `spec` does not need. Pure. */
 export function outdatedAddons(
-  before: Partial<Pick<ClusterSpec, 'egress' | 'imagePullSecret'>>,
+  before: Partial<Pick<ClusterSpec, 'egress' | 'imagePullSecret' | 'kubeadmTokenDiscovery'>>,
   spec: ClusterSpec,
 ): KubeObject[] {
   const assets = (egress: ClusterSpec['egress']) =>
@@ -77,6 +78,7 @@ export function outdatedAddons(
   return [
     ...assets(before.egress ?? spec.egress).filter((object) => !wanted.has(nameOf(object))),
     ...(noSecret ? [pullSecretCopy] : []),
+    ...(before.kubeadmTokenDiscovery && !spec.kubeadmTokenDiscovery ? clusterInfo({ workerServer: '' }, '') : []),
   ];
 }
 

@@ -1,9 +1,11 @@
 import access from '../../templates/hosted/access.yaml';
+import clusterInfo from '../../templates/hosted/cluster-info.yaml';
 import egress from '../../templates/hosted/egress.yaml';
 import konnectivity from '../../templates/hosted/konnectivity.yaml';
 import kubeDns from '../../templates/hosted/kube-dns.yaml';
 import kubeProxy from '../../templates/hosted/kube-proxy.yaml';
 import kubeProxyConfig from '../../templates/hosted/kube-proxy-config.yaml';
+import kubeadm from '../../templates/hosted/kubeadm.yaml';
 import kubeletServingApprover from '../../templates/hosted/kubelet-serving-approver.yaml';
 import backupCronjob from '../../templates/plane/backup-cronjob.yaml';
 import lifetime from '../../templates/plane/lifetime.yaml';
@@ -16,7 +18,9 @@ import schedule from '../../templates/rights/schedule.yaml';
 /** The files of templates/ that planes are made of, by their names there. */
 export const templates = {
   'hosted/access.yaml': access,
+  'hosted/cluster-info.yaml': clusterInfo,
   'hosted/egress.yaml': egress,
+  'hosted/kubeadm.yaml': kubeadm,
   'hosted/konnectivity.yaml': konnectivity,
   'hosted/kube-dns.yaml': kubeDns,
   'hosted/kube-proxy-config.yaml': kubeProxyConfig,

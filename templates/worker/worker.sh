@@ -5,11 +5,19 @@ usage() {
   cat <<'END'
 sh worker.sh check      says what keeps this machine from being a worker of the plane; changes nothing
 sh worker.sh configure  writes /var/lib/kubelet/config.yaml and the units, after which systemd can start the kubelet
+sh worker.sh join       installs what is missing (Debian, Ubuntu, Fedora, Rocky, Flatcar), and does both; it may run again
+sh worker.sh install    its first part alone; "install kubeadm" brings kubeadm too
+sh worker.sh kubeadm    writes what kubeadm join --config reads; "check kubeadm" is the check for it
+sh worker.sh leave      makes the machine what it was before join; packages stay
 
 What is found out can be overruled in the environment, or by lines NAME=VALUE in /etc/kubernetes/worker.env:
   NODE_IP      the worker's address (found out: the one with which this machine reaches the API server)
   RESOLV_CONF  the file that names the resolvers for pods (found out: /etc/resolv.conf, or what systemd-resolved forwards to)
   KUBELET      the kubelet's program (found out: the one on the PATH)
+  MIRROR       a place that has what join installs from, under the paths of pkgs.k8s.io, dl.k8s.io and github.com
+  KUBELET_VERSION  for an older kubelet than the API server
+  HTTP_PROXY, HTTPS_PROXY, NO_PROXY  for join, containerd and the kubelet
+  SELINUX=keep join leaves SELinux enforcing
 Settings of the kubelet that are this machine's own: files NAME.conf in /etc/kubernetes/kubelet.conf.d.
 END
 }
@@ -22,6 +30,8 @@ state=/var/lib/kubelet
 
 failed=0
 export LC_ALL=C
+# Flatcar has programs of its own there.
+PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin:/opt/bin
 
 ok() { printf 'ok    %s: %s\n' "$1" "$2"; }
 
@@ -291,9 +301,11 @@ check_kubelet() {
   elif [ "$own" -gt "$plane" ] || [ $((plane - own)) -gt 3 ]; then
     warn kubelet "the kubelet is $version, the API server $kubernetes_version" "Kubernetes supports a kubelet that is up to three minors older than the API server, and none that is newer" "install kubelet $kubernetes_version"
   else ok kubelet "$kubelet, version $version"; fi
+  # kubeadm brings such a file, and its kubelet is to be started so.
+  [ "$way" != kubeadm ] || return 0
   for dropin in "$root"/etc/systemd/system/kubelet.service.d/*.conf "$root"/usr/lib/systemd/system/kubelet.service.d/*.conf "$root"/lib/systemd/system/kubelet.service.d/*.conf; do
     if grep -qs '^ExecStart=.' "$dropin"; then
-      fail kubelet-unit "${dropin#"$root"} starts the kubelet in another way" "what is written there stands above the unit that configure writes; the package kubeadm brings such a file" "remove the package kubeadm, or the file"
+      fail kubelet-unit "${dropin#"$root"} starts the kubelet in another way" "what is written there stands above the unit that configure writes; the package kubeadm brings such a file" "remove the package kubeadm, or the file; or join by kubeadm: sh $0 kubeadm"
       break
     fi
   done
@@ -320,6 +332,7 @@ certificates() { tr -d '\r\n' <"$1" | sed 's/-----END CERTIFICATE-----/&\
 
 # 0: of this plane. 1: of another. 2: of none.
 earlier_join() {
+  [ "$way" != kubeadm ] || [ ! -e "$root/etc/kubernetes/kubelet.conf" ] || return 1
   [ -e "$root$state/kubeconfig" ] || return 2
   [ -r "$root$tls/ca.pem" ] || return 0
   known=$(field certificate-authority-data "$root$state/kubeconfig" | base64 -d 2>/dev/null)
@@ -485,7 +498,7 @@ check() {
     echo "$failed of these keep this machine from being a worker."
     return 1
   fi
-  echo "This machine can be a worker. Next: sh $0 configure"
+  echo "This machine can be a worker. Next: sh $0 ${way:-configure}"
 }
 
 # --- configure -------------------------------------------------------------------------------------------------------
@@ -564,12 +577,3 @@ configure() {
   follow_host
   if has_systemd; then echo "Next: systemctl daemon-reload && systemctl enable $units && systemctl restart $units"; fi
 }
-
-case ${1:-} in
-  check) check ;;
-  configure) configure ;;
-  *)
-    usage >&2
-    exit 2
-    ;;
-esac

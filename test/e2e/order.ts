@@ -39,6 +39,7 @@ export const order = [
   'availability',
   'hostile',
   'hosts',
+  'machines-join',
   'workers',
   'networks',
   'konnectivity',

@@ -107,6 +107,16 @@ export const identityFields = {
         file: 'text',
       }),
     ),
+  kubeadmTokenDiscovery: z
+    .boolean()
+    .default(false)
+    .meta(
+      flag({
+        group: 'Identity',
+        flag: 'kubeadm-token-discovery',
+        help: 'let anybody read cluster-info, the address and the CA, so that kubeadm join needs a token alone; default: it needs a file',
+      }),
+    ),
   allowSystemNames: z
     .array(z.string().regex(/^system:./, 'has to begin with system:'))
     .default([])

@@ -252,6 +252,7 @@ export const binaries = {
   'kube-scheduler': kubernetes('kube-scheduler', 8),
   'kube-proxy': kubernetes('kube-proxy', 10),
   kubectl: kubernetes('kubectl', 20),
+  kubeadm: kubernetes('kubeadm', 18),
   coredns: { component: 'coredns', package: 'github.com/coredns/coredns', seconds: 113 },
   flanneld: {
     component: 'flannel',

@@ -4,6 +4,7 @@ import { type OpeningsFile, openingOf } from '../../../base/openings.ts';
 import { authorizersOf } from '../../../config/authorization.ts';
 import { authenticatorsOf, discoveryOf } from '../../../config/identity.ts';
 import type { ClusterSpec } from '../../../config/schema.ts';
+import type { Secret } from '../../../kube/objects.ts';
 import { webhookServer } from '../../../kubeconfig/webhook.ts';
 import { render } from '../../../manifests/render.ts';
 import type { ComponentSecret } from '../component.ts';
@@ -54,8 +55,26 @@ export function identitySecret(): ComponentSecret {
 /** The one AuthenticationConfiguration of the API server. Pure. */
 export function authenticationText(spec: ClusterSpec): string {
   const [own] = render(authentication, {}, 'kube-apiserver/authentication.yaml');
+  const { anonymous } = own as unknown as { anonymous: { conditions: { path: string }[] } };
+  if (spec.kubeadmTokenDiscovery) anonymous.conditions.push({ path: clusterInfoPath });
   const jwt = authenticatorsOf(spec);
   return dump({ ...own, ...(jwt.length > 0 && { jwt }) }, { noRefs: true, lineWidth: -1 });
+}
+
+/** What `kubeadm join --token` reads before it knows the CA. */
+const clusterInfoPath = '/api/v1/namespaces/kube-public/configmaps/cluster-info';
+
+/** An API server takes issuers over while it runs, and refuses a change of who is anonymous: that is read at its start. */
+export function openForAnybody(secrets: Secret[]): Secret[] {
+  return secrets
+    .filter(
+      ({ metadata, data }) =>
+        metadata.name === identityName &&
+        Buffer.from(data?.[authenticationFile] ?? '', 'base64')
+          .toString()
+          .includes(clusterInfoPath),
+    )
+    .map((secret) => ({ ...secret, data: { anonymous: clusterInfoPath } }));
 }
 
 /**

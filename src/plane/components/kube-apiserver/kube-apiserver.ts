@@ -25,7 +25,7 @@ import {
   gateProgram,
   konnectivityServerName,
 } from './gate/gate.ts';
-import { identitySecret } from './identity.ts';
+import { identitySecret, openForAnybody } from './identity.ts';
 import networkPolicy from './network-policy.yaml';
 import { buildApiserverService } from './service.ts';
 
@@ -108,12 +108,14 @@ export const kubeApiserver: PlaneComponent<'kube-apiserver'> = {
     spread: true,
   },
   secrets: [ownSecret(), identitySecret(), egressSecret()],
-  readsAtStart: (secrets) =>
-    readAtStart(
+  readsAtStart: (secrets) => [
+    ...readAtStart(
       secrets.filter(({ metadata: { name } }) => name === 'kube-apiserver' || name === egressName),
       // konnectivity's server reads its own once.
       ['konnectivity-server.crt', 'konnectivity-server.key'],
     ),
+    ...openForAnybody(secrets),
+  ],
   services: (planeId, spec, moment) => [buildApiserverService(planeId, spec, moment)],
   kinds: [{ apiVersion: 'v1', kind: 'Service', names: [apiserverService], listed: true }],
   policies: (planeId, spec) =>

@@ -1,0 +1,57 @@
+import { execFileSync } from 'node:child_process';
+import { load } from 'js-yaml';
+import { expect, test } from 'vitest';
+import { parseSpec } from '../../config/parse.ts';
+import type { Addresses } from '../../plane/addresses.ts';
+import { asCloudInit, asIgnition, asScript, asUnits, machineFormats } from './formats.ts';
+import { bareMachine, kubeadmMachine } from './machine.ts';
+
+const addresses = {
+  workerServer: 'https://k.example.com:443',
+  nodePort: 31234,
+  advertised: { address: '192.0.2.7', port: 31234 },
+} as Addresses;
+const spec = parseSpec({ host: 'k.example.com', kubernetesVersion: '1.37.2' }, 'here');
+const around = { mirror: "https://mirror.example.com/it's/", httpProxy: 'http://proxy.example.com:3128' };
+const machine = bareMachine(spec, addresses, 'a CA\n', 'abcdef.0123456789abcdef', around);
+/** worker.sh has tests of its own, and would hide all else. */
+const short = {
+  ...machine,
+  files: machine.files.map((file) => (file.path.endsWith('worker.sh') ? { ...file, text: '#!/bin/sh\n' } : file)),
+};
+
+for (const [name, render] of Object.entries(machineFormats))
+  test(`${name} is as it was`, async () => {
+    await expect(render(short)).toMatchFileSnapshot(`../../../test/golden/machines/${name}.txt`);
+  });
+
+test('kubeadm is as it was', async () => {
+  const byKubeadm = {
+    ...kubeadmMachine(spec, addresses, 'a CA\n', 'abcdef.0123456789abcdef', around),
+    files: short.files,
+  };
+  await expect(asScript(byKubeadm)).toMatchFileSnapshot('../../../test/golden/machines/kubeadm.txt');
+});
+
+test('all formats carry the same files, byte by byte', () => {
+  const wanted = machine.files.map(({ path, text, mode }) => [path, text, mode]);
+  const { write_files } = load(asCloudInit(machine)) as {
+    write_files: { path: string; content: string; permissions: string }[];
+  };
+  expect(write_files.map(({ path, content, permissions }) => [path, content, permissions.slice(1)])).toEqual(wanted);
+  const { storage, systemd } = JSON.parse(asIgnition(machine)) as {
+    storage: { files: { path: string; mode: number; contents: { source: string } }[] };
+    systemd: { units: { name: string; contents: string }[] };
+  };
+  const decoded = ({ contents }: { contents: { source: string } }) =>
+    Buffer.from(contents.source.replace('data:;base64,', ''), 'base64').toString();
+  expect(storage.files.map((each) => [each.path, decoded(each), each.mode.toString(8)])).toEqual(wanted);
+  expect(asUnits(machine)).toContain(systemd.units[0]!.contents);
+});
+
+test('a shell reads the script and the surroundings as they were meant', () => {
+  execFileSync('sh', ['-n'], { input: asScript(machine) });
+  const settings = machine.files.find(({ path }) => path.endsWith('worker.env'))!.text;
+  const said = execFileSync('sh', ['-c', `${settings} printf %s "$MIRROR"`]).toString();
+  expect(said).toBe("https://mirror.example.com/it's");
+});

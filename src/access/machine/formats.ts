@@ -1,0 +1,72 @@
+import { dump } from 'js-yaml';
+import type { Machine, MachineFile, MachineUnit } from './machine.ts';
+
+/** How a machine can be written down. */
+export const machineFormats = {
+  script: asScript,
+  'cloud-init': asCloudInit,
+  ignition: asIgnition,
+  systemd: asUnits,
+} satisfies Record<string, (machine: Machine) => string>;
+
+/** A shell script that carries its files. Pure. */
+export function asScript({ plane, files, steps }: Machine): string {
+  return `#!/bin/sh
+# Makes this machine a worker of the plane ${plane}. It carries a bootstrap token: keep it as you keep a key.
+set -eu
+umask 077
+[ "$(id -u)" = 0 ] || { echo "you are not root: run this with sudo" >&2; exit 1; }
+
+${files.map(writing).join('\n')}
+${steps.join('\n')}
+`;
+}
+
+const end = 'END_OF_FILE_OF_K8SK8S';
+
+function writing({ path, mode, text }: MachineFile): string {
+  return `mkdir -p ${path.slice(0, path.lastIndexOf('/'))}
+cat >${path}.new <<'${end}'
+${text}${end}
+chmod ${mode} ${path}.new
+mv ${path}.new ${path}
+`;
+}
+
+/** https://cloudinit.readthedocs.io/en/latest/reference/modules.html (write_files, runcmd). Pure. */
+export function asCloudInit({ plane, files, steps }: Machine): string {
+  const config = {
+    write_files: files.map(({ path, mode, text }) => ({
+      path,
+      owner: 'root:root',
+      permissions: `0${mode}`,
+      content: text,
+    })),
+    runcmd: steps.map((step) => step.split(' ')),
+  };
+  return `#cloud-config
+# Makes a machine a worker of the plane ${plane}. It carries a bootstrap token: keep it as you keep a key.
+${dump(config, { lineWidth: -1, noRefs: true })}`;
+}
+
+/** https://coreos.github.io/ignition/configuration-v3_3/. Pure. */
+export function asIgnition({ files, units }: Machine): string {
+  const config = {
+    ignition: { version: '3.3.0' },
+    storage: {
+      files: files.map(({ path, mode, text }) => ({
+        path,
+        mode: Number.parseInt(mode, 8),
+        overwrite: true,
+        contents: { source: `data:;base64,${Buffer.from(text).toString('base64')}` },
+      })),
+    },
+    systemd: { units: units.map(({ name, text }) => ({ name, enabled: true, contents: text })) },
+  };
+  return `${JSON.stringify(config, null, 2)}\n`;
+}
+
+/** As `systemctl cat` shows units. Pure. */
+export function asUnits({ units }: Machine): string {
+  return units.map(({ name, text }: MachineUnit) => `# /etc/systemd/system/${name}\n${text}`).join('\n');
+}

@@ -1,0 +1,364 @@
+
+# --- join: from a bare distribution to a worker ------------------------------------------------------------------------
+
+# What join has changed of the machine, for leave.
+marks=/var/lib/k8sk8s
+patches=/etc/kubernetes/patches
+repository=/etc/apt/sources.list.d/k8sk8s-kubernetes.list
+keyring=/etc/apt/keyrings/k8sk8s-kubernetes.asc
+
+say() { printf '==    %s\n' "$*"; }
+
+# WHAT WHY FIX: ends the script.
+stop() {
+  fail "$@"
+  exit 1
+}
+
+read_distribution() {
+  identity=$(sed -n 's/^ID=//p; s/^ID_LIKE=//p' "$root/etc/os-release" 2>/dev/null | tr -d '"' | tr '\n' ' ')
+  case " $identity " in
+    *' flatcar '*) family=flatcar ;;
+    *' debian '* | *' ubuntu '*) family=debian ;;
+    *' fedora '* | *' rhel '* | *' centos '*) family=fedora ;;
+    *) family=unknown ;;
+  esac
+  # A mirror has all of them, each under its path there.
+  packages=${MIRROR:-https://pkgs.k8s.io}
+  releases=${MIRROR:-https://dl.k8s.io}
+  projects=${MIRROR:-https://github.com}
+  docker=${MIRROR:-https://download.docker.com}
+  wanted=${KUBELET_VERSION:-$kubernetes_version}
+  stream=core:/stable:/v${wanted%.*}
+}
+
+prepare() {
+  printf 'overlay\nbr_netfilter\nvxlan\n' | put /etc/modules-load.d/90-k8sk8s.conf 644
+  for module in overlay br_netfilter vxlan; do modprobe -q "$module" 2>/dev/null || true; done
+  printf 'net.ipv4.ip_forward = 1\nnet.bridge.bridge-nf-call-iptables = 1\n' | put /etc/sysctl.d/90-k8sk8s.conf 644
+  sysctl -q -p "$root/etc/sysctl.d/90-k8sk8s.conf" || true
+  swap_off
+  selinux_permissive
+  open_firewall
+  use_proxies
+}
+
+swap_off() {
+  if [ "$(sed -n '2,$p' "$root/proc/swaps" 2>/dev/null | grep -c .)" = 0 ]; then return 0; fi
+  if grep -qs '^ *failSwapOn: *false' "$root$settings"/*.conf; then return 0; fi
+  swapoff -a
+  if grep -qs '^[^#].*[[:space:]]swap[[:space:]]' "$root/etc/fstab"; then
+    sed -i 's/^\([^#].*[[:space:]]swap[[:space:]].*\)$/# k8sk8s: \1/' "$root/etc/fstab"
+    say "swap is off; its lines in /etc/fstab are comments now"
+  fi
+  # Fedora makes swap in compressed memory at each boot, unless there is an empty file of this name.
+  if [ -e "$root/usr/lib/systemd/zram-generator.conf" ] && [ ! -e "$root/etc/systemd/zram-generator.conf" ]; then
+    : >"$root/etc/systemd/zram-generator.conf"
+    : >"$root$marks/zram"
+    say "swap in compressed memory (zram) is off"
+  fi
+}
+
+# https://kubernetes.io/docs/setup/production-environment/tools/kubeadm/install-kubeadm/ says why.
+selinux_permissive() {
+  if ! has getenforce || [ "$(getenforce)" != Enforcing ] || [ "${SELINUX:-}" = keep ]; then return 0; fi
+  setenforce 0
+  sed -i 's/^SELINUX=enforcing$/SELINUX=permissive/' "$root/etc/selinux/config"
+  : >"$root$marks/selinux"
+  say "SELinux is permissive now; SELINUX=keep in /etc/kubernetes/worker.env leaves it as it is"
+}
+
+firewall() { firewall-cmd -q --permanent "$@" && firewall-cmd -q "$@"; }
+
+# ADD: add or remove.
+firewall_rules() {
+  for each in 10250/tcp 30000-32767/tcp 30000-32767/udp $peer_ports; do firewall "--$1-port=$each"; done
+  firewall --zone=trusted "--$1-source=$pod_cidr" "--$1-source=$service_cidr"
+}
+
+open_firewall() {
+  if ! has firewall-cmd || ! firewall-cmd -q --state 2>/dev/null || [ -e "$root$marks/firewall" ]; then return 0; fi
+  firewall_rules add
+  : >"$root$marks/firewall"
+  say "firewalld lets the kubelet, vxlan, node ports and the networks of pods and services through"
+}
+
+# Pods, services, the workers' own network, and the infra cluster's addresses of the API server.
+without_proxy() {
+  own=$(ip -o -4 address show dev "$device" 2>/dev/null | awk '{ print $4; exit }')
+  printf '%s' "127.0.0.1,localhost,.svc,.$dns_domain,$pod_cidr,$service_cidr,$host${server_address:+,$server_address}${advertised:+,$advertised}${own:+,$own}${NO_PROXY:+,$NO_PROXY}"
+}
+
+use_proxies() {
+  if [ -z "${HTTP_PROXY:-}${HTTPS_PROXY:-}" ]; then return 0; fi
+  # apt, dnf and curl read these.
+  export http_proxy="${HTTP_PROXY:-}" https_proxy="${HTTPS_PROXY:-}" no_proxy
+  no_proxy=$(without_proxy)
+  for service in containerd kubelet; do
+    printf '[Service]\nEnvironment="HTTP_PROXY=%s" "HTTPS_PROXY=%s" "NO_PROXY=%s"\n' "$http_proxy" "$https_proxy" "$no_proxy" |
+      put /etc/systemd/system/$service.service.d/90-k8sk8s-proxy.conf
+  done
+}
+
+# URL FILE
+fetch() { curl -fsSL --retry 3 -o "$2" "$1" || stop download "$1 cannot be fetched" "the machine installs from there" "look whether this machine reaches it; MIRROR=URL in /etc/kubernetes/worker.env names another place that has the same paths"; }
+
+# URL FILE: with the checksum that stands beside it, as NAME.sha256.
+fetch_checked() {
+  fetch "$1" "$2"
+  fetch "$1.sha256" "$2.sha256"
+  theirs=$(cut -d ' ' -f 1 "$2.sha256")
+  ours=$(sha256sum "$2" | cut -d ' ' -f 1)
+  rm -f "$2.sha256"
+  if [ "$theirs" = "$ours" ]; then return 0; fi
+  rm -f "$2"
+  stop checksum "$1 is not what $1.sha256 says" "it was cut off or changed on its way" "try again; where it stays so, ask whoever keeps ${1%/*}"
+}
+
+# Whether all that has to be installed is there, in the wanted version.
+installed() {
+  has containerd && has kubelet && [ -x "$root/opt/cni/bin/bridge" ] || return 1
+  case $(kubelet --version 2>/dev/null) in *" v$wanted") ;; *) return 1 ;; esac
+  [ "$way" != kubeadm ] || has kubeadm
+}
+
+not_installed() { stop packages "$1 did not end well" "the lines above are the package manager's own" "repair what it names, and: sh $0 join"; }
+
+install_debian() {
+  export DEBIAN_FRONTEND=noninteractive
+  needed="containerd ca-certificates curl"
+  [ -z "$(relay_unit)" ] || needed="$needed socat"
+  apt-get update -q || not_installed "apt-get update"
+  # shellcheck disable=SC2086
+  apt-get install -q -y --no-install-recommends $needed || not_installed "$needed"
+  mkdir -p "${keyring%/*}"
+  fetch "$packages/$stream/deb/Release.key" "$keyring.new"
+  mv "$keyring.new" "$keyring"
+  echo "deb [signed-by=$keyring] $packages/$stream/deb/ /" | put "$repository" 644
+  apt-get update -q || not_installed "apt-get update"
+  names="kubelet"
+  [ "$way" != kubeadm ] || names="kubelet kubeadm"
+  # shellcheck disable=SC2046
+  apt-get install -q -y --no-install-recommends --allow-change-held-packages kubernetes-cni $(for name in $names; do echo "$name=$wanted-*"; done) || not_installed "$names $wanted"
+  # shellcheck disable=SC2086
+  apt-mark hold $names >/dev/null
+}
+
+install_fedora() {
+  put /etc/yum.repos.d/k8sk8s-kubernetes.repo 644 <<END
+[k8sk8s-kubernetes]
+name=Kubernetes
+baseurl=$packages/$stream/rpm/
+enabled=1
+gpgcheck=1
+gpgkey=$packages/$stream/rpm/repodata/repomd.xml.key
+exclude=kubelet kubeadm kubectl kubernetes-cni
+END
+  runtime=containerd
+  if ! dnf -q list containerd >/dev/null 2>&1; then
+    # Rocky and its like have none of their own.
+    put /etc/yum.repos.d/k8sk8s-docker.repo 644 <<END
+[k8sk8s-docker]
+name=Docker
+baseurl=$docker/linux/rhel/\$releasever/\$basearch/stable
+enabled=1
+gpgcheck=1
+gpgkey=$docker/linux/rhel/gpg
+END
+    runtime=containerd.io
+  fi
+  names="kubelet-$wanted"
+  [ "$way" != kubeadm ] || names="$names kubeadm-$wanted"
+  [ -z "$(relay_unit)" ] || runtime="$runtime socat"
+  # shellcheck disable=SC2086
+  dnf install -q -y --setopt=disable_excludes=k8sk8s-kubernetes $runtime container-selinux iproute-tc $names || not_installed "$runtime $names"
+}
+
+# containerd is a part of Flatcar; /usr cannot be written.
+install_flatcar() {
+  case $(uname -m) in aarch64) machine=arm64 ;; *) machine=amd64 ;; esac
+  names="kubelet"
+  [ "$way" != kubeadm ] || names="kubelet kubeadm"
+  mkdir -p "$root/opt/bin" "$root/opt/cni/bin"
+  for name in $names; do
+    fetch_checked "$releases/release/v$wanted/bin/linux/$machine/$name" "$root/opt/bin/$name.new"
+    chmod 755 "$root/opt/bin/$name.new"
+    mv "$root/opt/bin/$name.new" "$root/opt/bin/$name"
+  done
+  archive=cni-plugins-linux-$machine-v$cni_plugins_version.tgz
+  fetch_checked "$projects/containernetworking/plugins/releases/download/v$cni_plugins_version/$archive" "$root$marks/$archive"
+  tar -xzf "$root$marks/$archive" -C "$root/opt/cni/bin"
+  rm "$root$marks/$archive"
+}
+
+install_packages() {
+  if installed; then
+    say "containerd, the CNI plugins and kubelet $wanted are installed"
+    return 0
+  fi
+  say "installing containerd, the CNI plugins and kubelet $wanted from ${MIRROR:-pkgs.k8s.io and the distribution}"
+  case $family in
+    debian) install_debian ;;
+    fedora) install_fedora ;;
+    flatcar) install_flatcar ;;
+    *) stop distribution "this distribution is not one that join knows: ${identity:-no /etc/os-release}" "it knows Debian, Ubuntu, Fedora, Rocky and Flatcar" "install containerd, runc, the CNI plugins (in /opt/cni/bin) and kubelet $wanted yourself, and: sh $0 join" ;;
+  esac
+}
+
+# Distributions put CNI plugins elsewhere, and Docker's package switches cri off.
+configure_containerd() {
+  [ $family != flatcar ] || return 0
+  read_containerd
+  driver=false
+  if has_systemd && [ "$(cgroup_version)" = 2 ]; then driver=true; fi
+  if [ "$plugins" = /opt/cni/bin ] && [ "$networks" = /etc/cni/net.d ] && ! printf '%s\n' "$containerd" | grep -q '^ *disabled_plugins *=.*cri' &&
+    { [ $driver = false ] || [ "$cgroup_driver" = systemd ]; }; then return 0; fi
+  file=$root/etc/containerd/config.toml
+  if [ -e "$file" ] && [ ! -e "$file.before-k8sk8s" ]; then cp -p "$file" "$file.before-k8sk8s"; fi
+  containerd config default |
+    sed "s|SystemdCgroup = .*|SystemdCgroup = $driver|; s|\(bin_dir\) = .*|\1 = \"/opt/cni/bin\"|; s|\(bin_dirs\) = .*|\1 = [\"/opt/cni/bin\"]|; s|\(conf_dir\) = .*|\1 = \"/etc/cni/net.d\"|" |
+    put /etc/containerd/config.toml 644
+  systemctl restart containerd
+}
+
+install() {
+  read_machine
+  read_distribution
+  check_root
+  check_files
+  [ $failed = 0 ] || exit 1
+  mkdir -p "$root$marks"
+  prepare
+  install_packages
+  systemctl daemon-reload
+  systemctl enable -q containerd
+  systemctl start containerd
+  configure_containerd
+}
+
+join() {
+  install
+  # containerd needs a moment to make its socket.
+  for _ in 1 2 3 4 5 6 7 8 9 10; do [ -S "$root/run/containerd/containerd.sock" ] || sleep 1; done
+  check || return 1
+  configure
+  [ $failed = 0 ] || return 1
+  systemctl daemon-reload
+  # shellcheck disable=SC2086
+  systemctl enable -q $units
+  # shellcheck disable=SC2086
+  systemctl restart $units
+  say "the kubelet runs; when it has its certificate this machine is a Node: kubectl get nodes"
+}
+
+# --- kubeadm -------------------------------------------------------------------------------------------------------------
+
+# kubeadm takes its kubelet configuration from the cluster, where nothing is known of this machine.
+kubeadm_files() {
+  read_machine
+  [ -n "$server" ] || check_files
+  [ -n "$device" ] || check_address
+  [ -n "$(resolvers "$resolv_conf")" ] && [ "$(own_resolvers "$resolv_conf")" = 0 ] || check_resolver
+  if [ $failed -gt 0 ]; then
+    echo "Nothing was written."
+    return 1
+  fi
+  mkdir -p "$root$settings"
+  {
+    echo "cgroupDriver: $cgroup_driver"
+    echo "resolvConf: $resolv_conf"
+    [ "$(cgroup_version)" = 2 ] || echo "failCgroupV1: false"
+  } | put "$patches/kubeletconfiguration0+strategic.yaml"
+  put /etc/kubernetes/kubeadm-join.yaml <<END
+apiVersion: kubeadm.k8s.io/v1beta4
+kind: JoinConfiguration
+discovery:
+  file:
+    kubeConfigPath: $tls/kubeconfig-kubelets
+nodeRegistration:
+  criSocket: unix:///run/containerd/containerd.sock
+  kubeletExtraArgs:
+    - name: node-ip
+      value: $node_ip
+    - name: config-dir
+      value: $settings
+patches:
+  directory: $patches
+END
+  echo "Next: kubeadm join --config /etc/kubernetes/kubeadm-join.yaml"
+}
+
+# --- leave ---------------------------------------------------------------------------------------------------------------
+
+end_containers() {
+  has ctr && [ -S "$root/run/containerd/containerd.sock" ] || return 0
+  for task in $(ctr -n k8s.io tasks ls -q); do
+    ctr -n k8s.io tasks kill -s SIGKILL -a "$task" 2>/dev/null || true
+    ctr -n k8s.io tasks rm -f "$task" >/dev/null 2>&1 || true
+  done
+  for container in $(ctr -n k8s.io containers ls -q); do ctr -n k8s.io containers rm "$container" >/dev/null 2>&1 || true; done
+}
+
+end_network() {
+  for link in flannel.1 cni0 $(ip -o link show 2>/dev/null | awk -F '[:@ ]+' '$2 ~ /^veth/ { print $2 }'); do
+    ip link delete "$link" 2>/dev/null || true
+  done
+  rm -rf "$root/etc/cni/net.d/10-flannel.conflist" "$root/run/flannel" "$root/var/lib/cni"
+  for tables in iptables ip6tables; do
+    has $tables-save || continue
+    $tables-save 2>/dev/null | grep -v 'KUBE-\|FLANNEL\|CNI-\|flanneld' | $tables-restore 2>/dev/null || true
+  done
+}
+
+restore_machine() {
+  if [ -e "$root$marks/zram" ]; then rm -f "$root/etc/systemd/zram-generator.conf"; fi
+  if [ -e "$root$marks/firewall" ]; then firewall_rules remove; fi
+  if [ -e "$root$marks/selinux" ]; then sed -i 's/^SELINUX=permissive$/SELINUX=enforcing/' "$root/etc/selinux/config"; setenforce 1; fi
+  if grep -qs '^# k8sk8s: ' "$root/etc/fstab"; then sed -i 's/^# k8sk8s: //' "$root/etc/fstab"; say "the lines for swap in /etc/fstab count again from the next boot"; fi
+  if [ -e "$root/etc/containerd/config.toml.before-k8sk8s" ]; then mv "$root/etc/containerd/config.toml.before-k8sk8s" "$root/etc/containerd/config.toml"; fi
+  rm -f "$root/etc/modules-load.d/90-k8sk8s.conf" "$root/etc/sysctl.d/90-k8sk8s.conf" \
+    "$root/etc/systemd/system/containerd.service.d/90-k8sk8s-proxy.conf" "$root/etc/systemd/system/kubelet.service.d/90-k8sk8s-proxy.conf"
+  rm -rf "$root$marks"
+}
+
+# Packages stay: other programs may use containerd by now.
+leave() {
+  read_machine
+  read_distribution
+  check_root
+  [ $failed = 0 ] || exit 1
+  for unit in k8sk8s-worker kubelet k8s-relay; do
+    systemctl disable -q "$unit" 2>/dev/null || true
+    systemctl stop "$unit" 2>/dev/null || true
+  done
+  end_containers
+  # The deepest first.
+  awk -v below="$root$state/" 'index($2, below) == 1 { print $2 }' "$root/proc/mounts" 2>/dev/null | sort -r | while read -r mounted; do umount "$mounted" || umount -l "$mounted"; done
+  if awk -v below="$root$state/" 'index($2, below) == 1 { found = 1 } END { exit !found }' "$root/proc/mounts" 2>/dev/null; then
+    stop mounts "something is still mounted below $state" "to delete it would delete what is mounted there" "look for it in /proc/mounts, unmount it, and: sh $0 leave"
+  fi
+  for each in config.yaml kubeconfig pki pods plugins plugins_registry pod-resources device-plugins checkpoints; do rm -rf "$root$state/$each"; done
+  rm -f "$root$state"/*_state "$root$state/kubeadm-flags.env" "$root$state/instance-config.yaml"
+  rm -f "$root/etc/systemd/system/kubelet.service" "$root/etc/systemd/system/k8s-relay.service" "$root/etc/systemd/system/k8sk8s-worker.service"
+  rm -rf "$root$patches" "$root/etc/kubernetes/kubeadm-join.yaml" "$root/etc/kubernetes/kubelet.conf" "$root/etc/kubernetes/bootstrap-kubelet.conf" "$root/etc/kubernetes/pki"
+  end_network
+  restore_machine
+  systemctl daemon-reload
+  rm -f "$root$tls/kubeconfig-kubelets" "$root$tls/ca.pem"
+  say "this machine has left; containerd, the kubelet's program and $tls/worker.sh are still here"
+  echo "Next: k8sk8s worker remove $(hostname | tr 'A-Z' 'a-z')   (its Node is still in the cluster)"
+}
+
+way=${2:-}
+case ${1:-} in
+  check) check ;;
+  configure) configure ;;
+  install) install ;;
+  join) join ;;
+  kubeadm) kubeadm_files ;;
+  leave) leave ;;
+  *)
+    usage >&2
+    exit 2
+    ;;
+esac
