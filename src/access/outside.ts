@@ -3,6 +3,7 @@ import { command, words } from '../base/words.ts';
 import type { Authenticator } from '../config/api-server-files.ts';
 import { field } from '../config/flags.ts';
 import { authenticatorsOf } from '../config/identity.ts';
+import { anyNamespace, infraUser } from '../config/infra-identity.ts';
 import type { ClusterSpec } from '../config/schema.ts';
 import type { HostedCluster } from '../kube/hosted-cluster.ts';
 import { buildKubeconfig } from '../kubeconfig/build.ts';
@@ -10,18 +11,18 @@ import { partOf } from '../plane/names.ts';
 import { bindingKinds, bindingOf, checkGrant, type Grant, grantOf, keyOf, type RoleBinding } from './users.ts';
 
 /*
- * People of an outside provider: how they log in, and what the groups that the provider says may do. Who is in a group is the
- * provider's to say, so nothing of a person is kept here.
+ * Who comes from outside: people of a provider, how they log in, and what the groups that the provider says may do; and service
+ * accounts of the infra cluster. Who is in a group is the provider's to say, so nothing of a person is kept here.
  */
 
-/** A group of a provider, by its name in RBAC, and what k8sk8s granted to it. */
-export interface OutsideGroup {
-  group: string;
-  grants: Grant[];
+/** A group of a provider, or a service account of the infra cluster, by its name in RBAC. */
+export interface OutsideSubject {
+  kind: 'Group' | 'User';
+  name: string;
 }
 
-/** Label of the bindings of one group; its value is the group's key, and the group stands in the binding. */
-const groupLabel = 'k8sk8s.io/outside-group';
+/** Label of the bindings of one of them; its value is a key of its name, and the name stands in the binding. */
+const outsideLabel = 'k8sk8s.io/outside-group';
 
 /**
  * One of the plane's issuers.
@@ -63,28 +64,57 @@ export function groupInRbac({ issuer, claimMappings: { groups } }: Authenticator
   });
 }
 
+/**
+ * A service account of the infra cluster as RBAC sees it.
+ *
+ * @param account `NAMESPACE:NAME`
+ * @throws UserError `no-issuer` where the plane does not trust its namespace
+ */
+export function serviceAccountInRbac({ trustInfra }: ClusterSpec, account: string): string {
+  const [, namespace, name] = /^([a-z0-9][-a-z0-9]*):([a-z0-9][-.a-z0-9]*)$/.exec(account) ?? [];
+  if (namespace === undefined || name === undefined)
+    throw new UserError({
+      what: words`"${account}" is no NAMESPACE:NAME of a ServiceAccount`,
+      fix: 'write it as team-a:builder',
+      anchor: 'bad-values',
+      kind: 'usage',
+    });
+  if (!trustInfra.includes(anyNamespace) && !trustInfra.includes(namespace))
+    throw new UserError({
+      what: `the plane does not know service accounts of namespace "${namespace}" of the infra cluster`,
+      why: trustInfra.length > 0 ? `it knows those of ${trustInfra.join(', ')}` : undefined,
+      fix: words`let them in first: ${command('deploy', undefined, field('trustInfra', namespace))}`,
+      anchor: 'no-issuer',
+      kind: 'usage',
+    });
+  return infraUser(namespace, name);
+}
+
 /** @throws UserError `no-role` */
-export async function grantGroup(cluster: HostedCluster, group: string, grant: Grant): Promise<void> {
+export async function grantOutside(cluster: HostedCluster, subject: OutsideSubject, grant: Grant): Promise<void> {
   await checkGrant(cluster, grant);
   const labels = {
     'app.kubernetes.io/part-of': partOf,
     'app.kubernetes.io/managed-by': partOf,
-    [groupLabel]: keyOf(group),
+    [outsideLabel]: keyOf(subject.name),
   };
-  await cluster.apply(bindingOf({ kind: 'Group', name: group }, grant, labels));
+  await cluster.apply(bindingOf(subject, grant, labels));
 }
 
-/** Groups of `user create --oidc-group`, sorted by name. */
-export async function listGroups(cluster: HostedCluster): Promise<OutsideGroup[]> {
-  const groups = new Map<string, Grant[]>();
-  for (const binding of await bindings(cluster, groupLabel))
-    for (const { name } of binding.subjects ?? []) groups.set(name, [...(groups.get(name) ?? []), grantOf(binding)]);
-  return [...groups].map(([group, grants]) => ({ group, grants })).sort((a, b) => a.group.localeCompare(b.group));
+/** Whom `grantOutside` granted something, sorted by name. */
+export async function listOutside(cluster: HostedCluster): Promise<(OutsideSubject & { grants: Grant[] })[]> {
+  const found = new Map<string, OutsideSubject & { grants: Grant[] }>();
+  for (const binding of await bindings(cluster, outsideLabel))
+    for (const { kind, name } of binding.subjects ?? []) {
+      const grants = [...(found.get(name)?.grants ?? []), grantOf(binding)];
+      found.set(name, { kind: kind as OutsideSubject['kind'], name, grants });
+    }
+  return [...found.values()].sort((a, b) => a.name.localeCompare(b.name));
 }
 
-/** Takes back what `grantGroup` granted. @returns how many bindings that were */
-export async function revokeGroup(cluster: HostedCluster, group: string): Promise<number> {
-  const own = await bindings(cluster, `${groupLabel}=${keyOf(group)}`);
+/** Takes back what `grantOutside` granted. @returns how many bindings that were */
+export async function revokeOutside(cluster: HostedCluster, name: string): Promise<number> {
+  const own = await bindings(cluster, `${outsideLabel}=${keyOf(name)}`);
   await Promise.all(own.map((each) => cluster.delete(each, each.metadata.name, each.metadata.namespace)));
   return own.length;
 }
@@ -126,3 +156,44 @@ export function loginKubeconfig(
     },
   });
 }
+
+/**
+ * A kubeconfig without a credential for whoever may ask for tokens of a service account of the infra cluster: kubectl asks for one, by
+ * the infra cluster's kubeconfig.
+ *
+ * @param infra where kubectl finds the infra cluster: KUBECONFIG, and the context where it is not the current one
+ */
+export function infraKubeconfig(
+  account: { namespace: string; name: string; audience: string },
+  infra: { kubeconfig: string; context?: string },
+  { host, server, authority }: { host: string; server: string; authority: string },
+): string {
+  return buildKubeconfig({
+    server,
+    certificateAuthority: authority,
+    clusterName: host,
+    userName: `${host}-infra-${account.name}`,
+    client: {
+      exec: {
+        apiVersion: 'client.authentication.k8s.io/v1',
+        command: 'kubectl',
+        args: [
+          ...(infra.context === undefined ? [] : [`--context=${infra.context}`]),
+          `--namespace=${account.namespace}`,
+          'create',
+          'token',
+          account.name,
+          `--audience=${account.audience}`,
+          `--output=go-template=${execCredential}`,
+        ],
+        // Without it, kubectl would look for the infra cluster in this very file.
+        env: [{ name: 'KUBECONFIG', value: infra.kubeconfig }],
+        interactiveMode: 'IfAvailable',
+      },
+    },
+  });
+}
+
+/** From the TokenRequest that kubectl prints. */
+const execCredential =
+  '{"apiVersion":"client.authentication.k8s.io/v1","kind":"ExecCredential","status":{"token":"{{.status.token}}","expirationTimestamp":"{{.status.expirationTimestamp}}"}}';

@@ -37,6 +37,7 @@ export const anchors = [
   'storage-change',
   'image-pull-secret',
   'webhook-kubeconfig',
+  'infra-issuer',
   'lifetime',
   'class',
   'schedule-account',

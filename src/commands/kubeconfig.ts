@@ -2,9 +2,10 @@ import { homedir } from 'node:os';
 import path from 'node:path';
 import { type Command, Option } from 'commander';
 import { filePaths } from '../access/files.ts';
-import { issuerOf, loginKubeconfig } from '../access/outside.ts';
+import { infraKubeconfig, issuerOf, loginKubeconfig, serviceAccountInRbac } from '../access/outside.ts';
+import { infraAudience } from '../config/infra-identity.ts';
 import { mergeIntoFile, refuseForeignFile, writeFileAtomically } from '../kubeconfig/write.ts';
-import { openPlane } from '../live/open.ts';
+import { openPlane, type Plane } from '../live/open.ts';
 import { trusted } from '../pki/authority.ts';
 import { adminKubeconfig } from '../plane/secrets.ts';
 import {
@@ -21,6 +22,7 @@ interface KubeconfigOptions extends ConnectionOptions {
   force?: boolean;
   output?: string;
   oidc?: string | true;
+  infraServiceAccount?: string;
 }
 
 export function configure(command: Command): void {
@@ -34,6 +36,10 @@ export function configure(command: Command): void {
       '--oidc [ISSUER]',
       'write kubeconfig-oidc, a kubeconfig without a credential for people of an outside issuer: kubectl logs in with kubelogin (kubectl oidc-login)',
     )
+    .option(
+      '--infra-service-account <NAME>',
+      "write kubeconfig-infra: kubectl asks the infra cluster for a token of this ServiceAccount of the plane's namespace (or NAMESPACE:NAME), which --trust-infra of deploy lets in",
+    )
     .option('--force', 'overwrite entries and files of another cluster')
     .addOption(new Option('--output <->', 'print the kubeconfig instead, with -').choices(['-']));
   addOutputOptions(command).action(run);
@@ -42,18 +48,13 @@ export function configure(command: Command): void {
 async function run(options: KubeconfigOptions): Promise<void> {
   const reporter = reporterOf(options);
   await withInfra(options, async (cluster) => {
-    const { bundle, spec, addresses } = await openPlane(cluster);
-    const authority = trusted(bundle.authorities.ca!);
-    const content = options.oidc
-      ? loginKubeconfig(issuerOf(spec, options.oidc === true ? undefined : options.oidc), {
-          host: spec.host,
-          server: addresses.publicServer,
-          authority,
-        })
-      : adminKubeconfig(bundle, { spec, publicServer: addresses.publicServer });
+    const plane = await openPlane(cluster);
+    const authority = trusted(plane.bundle.authorities.ca!);
+    const { suffix, content } = contentOf(plane, cluster.namespace, authority, options);
     if (options.output === '-') {
       process.stdout.write(content);
     } else if (options.merge) {
+      const { spec } = plane;
       const file = options.merge === true ? defaultKubeconfig() : options.merge;
       reporter.line(
         `file "${file}" ${await mergeIntoFile(file, content, { force: options.force })}; use it with: kubectl --context ${spec.host}`,
@@ -61,7 +62,7 @@ async function run(options: KubeconfigOptions): Promise<void> {
     } else {
       const paths = filePaths(options.dir);
       for (const [file, text] of [
-        [options.oidc ? `${paths.kubeconfig}-oidc` : paths.kubeconfig, content],
+        [`${paths.kubeconfig}${suffix}`, content],
         [paths.certificateAuthority, authority],
       ] as const) {
         if (!options.force) refuseForeignFile(file, authority);
@@ -69,6 +70,36 @@ async function run(options: KubeconfigOptions): Promise<void> {
       }
     }
   });
+}
+
+/** Of whom the kubeconfig is, and what its file's name ends in. */
+function contentOf(
+  { bundle, spec, addresses, record }: Plane,
+  namespace: string,
+  authority: string,
+  options: KubeconfigOptions,
+): { suffix: string; content: string } {
+  const { oidc, infraServiceAccount: account } = options;
+  const hosted = { host: spec.host, server: addresses.publicServer, authority };
+  if (oidc !== undefined)
+    return { suffix: '-oidc', content: loginKubeconfig(issuerOf(spec, oidc === true ? undefined : oidc), hosted) };
+  if (account === undefined)
+    return { suffix: '', content: adminKubeconfig(bundle, { spec, publicServer: addresses.publicServer }) };
+  const full = account.includes(':') ? account : `${namespace}:${account}`;
+  serviceAccountInRbac(spec, full);
+  const [of, name] = full.split(':') as [string, string];
+  const files = options.kubeconfig ?? process.env.KUBECONFIG ?? path.join(homedir(), '.kube', 'config');
+  const infra = { kubeconfig: absolute(files), context: options.context };
+  return {
+    suffix: '-infra',
+    content: infraKubeconfig({ namespace: of, name, audience: infraAudience(record.planeId) }, infra, hosted),
+  };
+}
+
+/** The file may be used from any folder. */
+function absolute(files: string): string {
+  const list = files.split(path.delimiter).filter(Boolean);
+  return list.map((file) => path.resolve(file)).join(path.delimiter);
 }
 
 function defaultKubeconfig(): string {

@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import { type Finding, factsOf } from '../base/errors.ts';
 import { words } from '../base/words.ts';
+import { anyNamespace } from '../config/infra-identity.ts';
 import type { Lifetime } from '../live/lifetime.ts';
 import { probeNetwork } from '../operations/network-probe.ts';
 import { healthOf, problemsOf } from '../operations/status/problems.ts';
@@ -94,6 +95,11 @@ function sentenceOf(finding: Finding): string {
   return inTerminal(fix ? words`${factsOf(finding)}${finding.why ? '; ' : ': '}${fix}` : factsOf(finding));
 }
 
+function describeTrust({ namespaces, audience }: { namespaces: string[]; audience: string }): string {
+  const of = namespaces.includes(anyNamespace) ? 'all namespaces' : namespaces.join(', ');
+  return `service accounts of ${of} are let in by tokens for the audience ${audience}`;
+}
+
 /** Pure: the same status and time give the same screen. */
 export function render(status: PlaneStatus, problems: Finding[], now: Date): string {
   const age = (time: string | undefined) => (time ? formatAge(now.getTime() - Date.parse(time)) : '');
@@ -118,6 +124,7 @@ export function render(status: PlaneStatus, problems: Finding[], now: Date): str
     ['Workers use', workersUse(status)],
     ['Storage', [`${status.storage.name}: ${status.storage.loses}`]],
     ['Egress', [status.egress.how]],
+    ...(status.trustInfra ? [['Infra', [describeTrust(status.trustInfra)]] as [string, string[]]] : []),
     ['Policies', [networkWords(status, age)]],
     [
       'Certificates',

@@ -1,5 +1,13 @@
 import type { Command } from 'commander';
-import { grantGroup, groupInRbac, issuerOf, listGroups, type OutsideGroup, revokeGroup } from '../access/outside.ts';
+import {
+  grantOutside,
+  groupInRbac,
+  issuerOf,
+  listOutside,
+  type OutsideSubject,
+  revokeOutside,
+  serviceAccountInRbac,
+} from '../access/outside.ts';
 import { createUser, type Grant, listUsers, type Remaining, revokeUser, type User } from '../access/users.ts';
 import { UserError } from '../base/errors.ts';
 import { buildKubeconfig } from '../kubeconfig/build.ts';
@@ -20,6 +28,7 @@ interface CreateOptions extends ConnectionOptions {
   group?: string[];
   oidcGroup?: string;
   oidcIssuer?: string;
+  infraServiceAccount?: string;
   clusterRole?: string;
   role?: string;
   inNamespace?: string;
@@ -31,10 +40,14 @@ interface CreateOptions extends ConnectionOptions {
 export function configure(command: Command): void {
   const child = (name: string, description: string) => addPlaneCommand(command, name, description);
   child('create', 'print a kubeconfig for a person or program, with a short-lived certificate')
-    .argument('[NAME]', 'name of the user in the hosted cluster; none with --oidc-group')
+    .argument('[NAME]', 'name of the user in the hosted cluster; none with --oidc-group or --infra-service-account')
     .option('--group <GROUP>', 'a group of the user; may be repeated', repeated)
     .option('--oidc-group <GROUP>', 'in place of a NAME: bind the role to this group of an outside issuer')
     .option('--oidc-issuer <URL>', 'which issuer, where the plane has several')
+    .option(
+      '--infra-service-account <NAMESPACE:NAME>',
+      'in place of a NAME: bind the role to this ServiceAccount of the infra cluster, which --trust-infra of deploy lets in',
+    )
     .option('--cluster-role <ROLE>', 'bind this ClusterRole, in all namespaces or the one of --in-namespace')
     .option('--role <ROLE>', 'bind this Role of --in-namespace')
     .option('--in-namespace <NAMESPACE>', "namespace of the hosted cluster (-n is the infra cluster's)")
@@ -42,9 +55,11 @@ export function configure(command: Command): void {
     .option('--file <FILE>', 'write the kubeconfig to a file with mode 0600 instead of printing it')
     .option('--force', "overwrite another cluster's file")
     .action(create);
-  child('list', 'list users with certificates, and groups of outside issuers').addOption(outputOption()).action(list);
+  child('list', 'list users with certificates, groups of outside issuers and service accounts of the infra cluster')
+    .addOption(outputOption())
+    .action(list);
   child('revoke', 'revoke all grants of a user; the certificate itself is valid until it expires')
-    .argument('<NAME>', 'name of the user or of the group of an outside issuer, as in user list')
+    .argument('<NAME>', 'name of the user, or of who comes from outside, as in user list')
     .action(revoke);
 }
 
@@ -52,8 +67,8 @@ const tenMinutes = 10 * 60_000;
 const year = 365 * 86_400_000;
 
 async function create(name: string | undefined, options: CreateOptions): Promise<void> {
-  if (options.oidcGroup !== undefined) return createGroup(name, options.oidcGroup, options);
-  if (name === undefined) throw bad('nobody was named', 'give a NAME, or --oidc-group GROUP');
+  if (options.oidcGroup !== undefined || options.infraServiceAccount !== undefined) return createOutside(name, options);
+  if (name === undefined) throw bad('nobody was named', 'give a NAME, --oidc-group or --infra-service-account');
   if (options.oidcIssuer !== undefined) throw bad('--oidc-issuer has no use without --oidc-group', 'leave it out');
   for (const each of [name, ...(options.group ?? [])]) checkName(each);
   const grant = grantOf(options);
@@ -86,20 +101,31 @@ async function create(name: string | undefined, options: CreateOptions): Promise
   });
 }
 
-/** Who is in the group is the provider's to say: there is no certificate and no file. */
-async function createGroup(name: string | undefined, group: string, options: CreateOptions): Promise<void> {
+/** Who is in a group is the provider's to say, and the infra cluster signs its tokens: there is no certificate and no file. */
+async function createOutside(name: string | undefined, options: CreateOptions): Promise<void> {
+  const { oidcGroup, oidcIssuer, infraServiceAccount } = options;
   const grant = grantOf(options);
+  const given = oidcGroup !== undefined ? '--oidc-group' : '--infra-service-account';
+  if (oidcGroup !== undefined && infraServiceAccount !== undefined)
+    throw bad('--oidc-group and --infra-service-account were both given', 'run the command once for each');
   if (name !== undefined || options.group || options.file)
     throw bad(
-      '--oidc-group goes without a NAME, --group and --file',
-      'people log in at the issuer, and need the file of kubeconfig --oidc',
+      `${given} goes without a NAME, --group and --file`,
+      `who comes from outside has a credential already, and needs the file of kubeconfig ${oidcGroup !== undefined ? '--oidc' : '--infra-service-account'}`,
     );
-  if (!grant) throw bad('--oidc-group needs a role', 'add --cluster-role ROLE, or --role ROLE with --in-namespace');
+  if (!grant) throw bad(`${given} needs a role`, 'add --cluster-role ROLE, or --role ROLE with --in-namespace');
   await inPlane(options, async ({ spec }, hosted) => {
-    const inRbac = groupInRbac(issuerOf(spec, options.oidcIssuer), group);
-    await grantGroup(hosted, inRbac, grant);
-    process.stderr.write(`group "${inRbac}" ${wordsOf(grant)}\n`);
+    const subject: OutsideSubject =
+      oidcGroup !== undefined
+        ? { kind: 'Group', name: groupInRbac(issuerOf(spec, oidcIssuer), oidcGroup) }
+        : { kind: 'User', name: serviceAccountInRbac(spec, infraServiceAccount!) };
+    await grantOutside(hosted, subject, grant);
+    process.stderr.write(`${describeSubject(subject)} ${wordsOf(grant)}\n`);
   });
+}
+
+function describeSubject({ kind, name }: OutsideSubject): string {
+  return `${kind === 'Group' ? 'group' : 'user'} "${name}"`;
 }
 
 function wordsOf(grant: Grant | undefined): string {
@@ -134,8 +160,8 @@ function bad(what: string, fix: string): UserError {
 
 async function list(options: ConnectionOptions & { output: string }): Promise<void> {
   await inPlane(options, async (_, hosted) => {
-    const [users, groups] = await Promise.all([listUsers(hosted), listGroups(hosted)]);
-    print(options, [...users, ...groups], () => [render(users, new Date()), ...renderGroups(groups)].join('\n'));
+    const [users, outside] = await Promise.all([listUsers(hosted), listOutside(hosted)]);
+    print(options, [...users, ...outside], () => [render(users, new Date()), ...renderOutside(outside)].join('\n'));
   });
 }
 
@@ -153,13 +179,13 @@ export function render(users: User[], now: Date): string {
   );
 }
 
-function renderGroups(groups: OutsideGroup[]): string[] {
-  if (groups.length === 0) return [];
+function renderOutside(outside: (OutsideSubject & { grants: Grant[] })[]): string[] {
+  if (outside.length === 0) return [];
   return [
     '',
     table(
-      ['GROUP OF AN ISSUER', 'RIGHTS'],
-      groups.map(({ group, grants }) => [group, grantsText(grants)]),
+      ['FROM OUTSIDE', 'KIND', 'RIGHTS'],
+      outside.map(({ kind, name, grants }) => [name, kind, grantsText(grants)]),
     ),
   ];
 }
@@ -170,9 +196,9 @@ function grantsText(grants: Grant[]): string {
 
 async function revoke(name: string, options: ConnectionOptions): Promise<void> {
   await inPlane(options, async (_, hosted) => {
-    const bindings = await revokeGroup(hosted, name);
+    const bindings = await revokeOutside(hosted, name);
     if (bindings > 0) {
-      process.stderr.write(`group "${name}": what k8sk8s granted to it is taken back, from now on\n`);
+      process.stderr.write(`"${name}": what k8sk8s granted to it is taken back, from now on\n`);
       return;
     }
     process.stderr.write(`${describeRemaining(name, await revokeUser(hosted, name))}\n`);

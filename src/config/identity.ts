@@ -23,6 +23,9 @@ type IdentitySpec = Pick<
   | 'allowSystemNames'
 >;
 
+/** Prefix of the names and groups of the infra cluster's service accounts. */
+export const infraPrefix = 'infra:';
+
 /** Prefix of the names and groups of the issuer that is given by options. */
 const shortPrefix = 'oidc:';
 
@@ -136,6 +139,7 @@ function fileProblems({ authenticationConfig: config }: ClusterSpec): Words[] {
 
 function issuerProblems(spec: ClusterSpec): Words[] {
   const all = authenticatorsOf(spec);
+  const ofInfra = spec.trustInfra.length > 0 ? [infraPrefix] : [];
   const problems: Words[] = [];
   for (const { issuer } of all)
     for (const url of [issuer.url, issuer.discoveryURL]) {
@@ -149,8 +153,8 @@ function issuerProblems(spec: ClusterSpec): Words[] {
     }
   for (const [what, list] of [
     ['issuer', all.map(({ issuer }) => issuer.url)],
-    ['prefix of user names', prefixesOf(all, 'username')],
-    ['prefix of groups', prefixesOf(all, 'groups')],
+    ['prefix of user names', [...prefixesOf(all, 'username'), ...ofInfra]],
+    ['prefix of groups', [...prefixesOf(all, 'groups'), ...ofInfra]],
   ] as const)
     for (const twice of new Set(list.filter((each, at) => list.indexOf(each) !== at)))
       problems.push(

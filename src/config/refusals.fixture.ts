@@ -80,6 +80,7 @@ export const refusedValues: [field: keyof ClusterSpec, value: unknown, fact: str
   ['oidcIssuer', 'https://login.example.com/realm?x=1', 'URL'],
   ['oidcCa', 'ca.pem', 'PEM'],
   ['allowSystemNames', 'admin', 'system:'],
+  ['trustInfra', 'Team_A', 'namespace'],
 ];
 
 /** Values that are allowed where the one before would not be. */

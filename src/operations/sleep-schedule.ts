@@ -1,12 +1,11 @@
 import { UserError } from '../base/errors.ts';
 import { command, option, words } from '../base/words.ts';
 import type { ClusterSpec } from '../config/schema.ts';
-import { connectInfra } from '../kube/connect.ts';
-import { type ApiError, explainCallError, isForbidden, isInvalid, isNotFound } from '../kube/errors.ts';
+import { type ApiError, explainCallError, isForbidden, isInvalid } from '../kube/errors.ts';
 import type { InfraCluster } from '../kube/infra-cluster.ts';
 import { type KubeObject, nameOf } from '../kube/objects.ts';
-import { pathOf, resourceOf } from '../kube/resources.ts';
 import { requireRecord } from '../live/record.ts';
+import { asServiceAccount, requestToken } from '../live/service-account.ts';
 import { renderTemplate } from '../manifests/render.ts';
 import { podSelector, recordName } from '../plane/names.ts';
 import { placement } from '../plane/placement.ts';
@@ -116,32 +115,19 @@ async function requireAccount(cluster: InfraCluster, job: CronJob, reporter: Rep
       throw noAccount(cluster.namespace, noSuchAccount);
     throw explainCallError(error, `make pods for the schedule in namespace "${cluster.namespace}"`);
   }
-  const token = await tokenOf(cluster);
-  if (token === undefined)
+  const token = await requestToken(cluster, account);
+  if (token === 'forbidden')
     return reporter.warn(
       `what the ServiceAccount "${account}" may do was not tested: you may not request a token for it`,
     );
-  const { server, tls, proxies } = cluster.transport.connection;
-  const asItself = connectInfra({ server, tls, proxies, credentials: { token: { text: token } } }, cluster.namespace);
+  if (token === 'absent') throw noAccount(cluster.namespace, noSuchAccount);
+  const asItself = asServiceAccount(cluster, token);
   try {
     const { verbs } = await missingRights(asItself, scheduleRights);
     if (verbs.length > 0)
       throw noAccount(cluster.namespace, `the ServiceAccount "${account}" lacks rights: ${verbs.join('; ')}`);
   } finally {
     await asItself.close();
-  }
-}
-
-async function tokenOf(cluster: InfraCluster): Promise<string | undefined> {
-  const path = `${pathOf(resourceOf({ apiVersion: 'v1', kind: 'ServiceAccount' }), cluster.namespace, account)}/token`;
-  const body = { apiVersion: 'authentication.k8s.io/v1', kind: 'TokenRequest', spec: { expirationSeconds: 600 } };
-  try {
-    const answer = await cluster.transport.request<{ status: { token: string } }>({ method: 'POST', path, body });
-    return answer.body.status.token;
-  } catch (error) {
-    if (isForbidden(error)) return undefined;
-    if (isNotFound(error)) throw noAccount(cluster.namespace, noSuchAccount);
-    throw explainCallError(error, `ask for a token of ServiceAccount "${account}"`);
   }
 }
 

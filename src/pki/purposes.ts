@@ -46,6 +46,10 @@ const purposes: Record<string, Purpose> = {
     usedFor: 'what the konnectivity server shows to its agents',
     atItsEnd: 'no agent connects; logs, exec, webhooks and aggregated APIs stop',
   },
+  'infra-issuer': {
+    usedFor: "what the gate shows to the API server as the infra cluster's issuer of tokens",
+    atItsEnd: 'service accounts of the infra cluster are refused',
+  },
   admin: {
     usedFor: 'the administrator of tls/kubeconfig',
     atItsEnd: 'kubectl with that file is refused',

@@ -1,3 +1,4 @@
+import { infraIssuerHost } from '../base/infra-issuer.ts';
 import { canonicalIp } from './addresses.ts';
 import type { LeafRequest, Usage } from './issue.ts';
 
@@ -22,6 +23,8 @@ export interface CertificateContext {
   egress?: 'kubelet' | 'konnectivity' | 'none';
   /** What konnectivity's agents on the workers dial. */
   konnectivityHost?: string;
+  /** The gate stands for the infra cluster's issuer of tokens (--trust-infra). */
+  trustsInfra?: boolean;
 }
 
 export type AuthorityName = 'ca' | 'etcd-ca' | 'etcd-peer-ca' | 'front-proxy-ca' | 'kubelet-serving-ca';
@@ -96,6 +99,16 @@ const leafRows: LeafRow[] = [
 
 const gateRow: LeafRow = { ...client, name: 'egress', authority: 'ca', commonName: 'k8sk8s:egress' };
 
+/** What the gate shows to the API server, for which it stands as the infra cluster's issuer. */
+const infraIssuerRow: LeafRow = {
+  name: 'infra-issuer',
+  authority: 'ca',
+  commonName: 'infra-issuer',
+  organizations: [],
+  usages: ['serverAuth'],
+  sans: () => [infraIssuerHost],
+};
+
 /** For what stands beside the API server; templates/hosted/{egress,konnectivity}.yaml grant the rights to its name. */
 const egressRows: Record<'kubelet' | 'konnectivity' | 'none', LeafRow[]> = {
   kubelet: [gateRow],
@@ -143,6 +156,7 @@ export function leafRowsFor(context: CertificateContext): LeafRow[] {
   return [
     ...leafRows,
     ...(context.egress ? egressRows[context.egress] : []),
+    ...(context.trustsInfra ? [infraIssuerRow] : []),
     ...context.etcdServiceIps.flatMap((_, member) => memberRows(member)),
   ];
 }

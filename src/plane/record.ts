@@ -99,6 +99,8 @@ const schema = z.strictObject({
   earlierHosts: z.array(z.string()).optional(),
   /** Networks of the infra cluster's services, in CIDR form, once they were learnt. */
   infraServices: z.array(z.string()).optional(),
+  /** The issuer of the infra cluster's service account tokens, once --trust-infra asked for it. */
+  infraIssuer: z.string().optional(),
   /**
    * UID of the hosted cluster's namespace kube-system, which no tenant can delete: another one means that etcd lost its data.
    */

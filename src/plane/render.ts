@@ -60,6 +60,7 @@ export function renderPlane(source: PlaneSource): RenderedPlane {
     spec,
     internalServer: `https://${addresses.apiserverServiceIp}`,
     publicServer: addresses.publicServer,
+    infraIssuer: record.infraIssuer,
   });
   const membership = source.membership ?? settledMembership(spec.etcdMembers, record.phase === 'available');
   const hashes = byComponent((component) => configHash(component, files, record));
@@ -138,5 +139,6 @@ export function certificateContext(namespace: string, spec: ClusterSpec, address
     etcdServiceIps: addresses.etcdServiceIps,
     egress: spec.egress,
     konnectivityHost: addresses.konnectivity?.host,
+    trustsInfra: spec.trustInfra.length > 0,
   };
 }

@@ -5,13 +5,14 @@ import { authenticatorsOf } from '../config/identity.ts';
 import { isTested, knownMinor, knownMinors, minorOf } from '../config/versions.ts';
 import { type ConfigMap, type KubeObject, nameOf, type Secret } from '../kube/objects.ts';
 import { foreignObject } from '../live/apply.ts';
+import { infraIssuerUrl } from '../live/infra-issuer.ts';
 import { sealingOf } from '../live/sealed-ca.ts';
 import { ownedArguments, unknownComponents } from '../plane/component-problems.ts';
 import { partOf, recordName } from '../plane/names.ts';
 import { parseRecord } from '../plane/record.ts';
 import { readBundle } from '../plane/secrets.ts';
 import { describeStorage } from '../plane/storage.ts';
-import { type DeployCheck, type DeployContext, type Outcome, ok } from './check.ts';
+import { type DeployCheck, type DeployContext, type Outcome, ok, outcomeOf } from './check.ts';
 import { trialStorage } from './trials.ts';
 
 /** Checks that compare the objects of the namespace with the wanted spec. */
@@ -89,6 +90,28 @@ export const planeChecks: DeployCheck[] = [
         what: `the issuer ${taken.issuer.url} is the hosted cluster's own, whose tokens count anyway`,
         fix: 'name the issuer of the outside source',
       };
+    },
+  },
+  {
+    name: 'infra-issuer',
+    claim: () => "The infra cluster's issuer of service account tokens is known",
+    anchor: 'infra-issuer',
+    severity: 'fatal',
+    dependsOn: ['namespace'],
+    applies: ({ spec }) => spec.trustInfra.length > 0,
+    async probe({ cluster, spec, record }) {
+      try {
+        const url = await infraIssuerUrl(cluster, spec);
+        const taken = authenticatorsOf(spec).some(({ issuer }) => issuer.url === url);
+        if (!taken && !(await record())?.issuers?.includes(url)) return ok(`Service accounts of ${url} are let in`);
+        return {
+          state: 'failed',
+          what: `the infra cluster signs its tokens as ${url}, which is an issuer of this plane already`,
+          fix: words`leave ${field('trustInfra')} out, or the other issuer`,
+        };
+      } catch (error) {
+        return outcomeOf(error);
+      }
     },
   },
   {

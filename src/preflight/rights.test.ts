@@ -4,7 +4,14 @@ import rights from '../../templates/rights/namespace-admin.yaml';
 import schedule from '../../templates/rights/schedule.yaml';
 import { parseSpec } from '../config/parse.ts';
 import type { InfraCluster } from '../kube/infra-cluster.ts';
-import { lifetimeRights, missingRights, requiredRights, rightsFor, scheduleRights } from './rights.ts';
+import {
+  infraIssuerRight,
+  lifetimeRights,
+  missingRights,
+  requiredRights,
+  rightsFor,
+  scheduleRights,
+} from './rights.ts';
 
 interface Rule {
   verbs: string[];
@@ -64,7 +71,7 @@ test('the Role that administrators apply grants everything that is asked for', a
     rules: Rule[];
   };
   const { cluster } = authorizer(rules);
-  expect((await missingRights(cluster, [...requiredRights, ...lifetimeRights])).verbs).toEqual([]);
+  expect((await missingRights(cluster, [...requiredRights, ...lifetimeRights, infraIssuerRight])).verbs).toEqual([]);
 });
 
 test('the account that lets a plane sleep by the clock has what it needs, and nothing that a delegated administrator has not', async () => {

@@ -55,6 +55,9 @@ export const scheduleRights: Right[] = together([
   { group: 'coordination.k8s.io', resource: 'leases', verbs: ['get', 'list', 'create', 'update', 'patch'] },
 ]);
 
+/** By such a token deploy learns who signs the infra cluster's tokens (--trust-infra). */
+export const infraIssuerRight: Right = { group: '', resource: 'serviceaccounts/token', verbs: ['create'] };
+
 /**
  * A plane without an ingress, say, still has to read ingresses, to find an earlier one; not so what is no kind of every cluster, of
  * which who may not read it has none.
@@ -72,9 +75,12 @@ export function rightsFor(spec: ClusterSpec, left: Kind[] = []): Right[] {
     ]),
   );
   const others = rightsOfExposures(spec.expose).map(nameOf);
-  return requiredRights
-    .filter((right) => !others.includes(nameOf(right)))
-    .map((right) => ({ ...right, verbs: verbs.get(nameOf(right)) ?? right.verbs }));
+  return [
+    ...requiredRights
+      .filter((right) => !others.includes(nameOf(right)))
+      .map((right) => ({ ...right, verbs: verbs.get(nameOf(right)) ?? right.verbs })),
+    ...(spec.trustInfra.length > 0 ? [infraIssuerRight] : []),
+  ];
 }
 
 function resourceIn(kind: Kind): Omit<Right, 'verbs'> {

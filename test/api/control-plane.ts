@@ -52,14 +52,12 @@ export async function startControlPlane(
     `--listen-peer-urls=http://127.0.0.1:${peer}`,
   ]);
   const more = flags(file);
+  const etcd = [`http://127.0.0.1:${client}`];
+  const bare = await bareApiServerFlags({ address: '127.0.0.1', port: secure, etcd, authority, file });
+  // The first of several would go on signing.
+  const issuerFlag = '--service-account-issuer=';
   start(programs['kube-apiserver'], [
-    ...(await bareApiServerFlags({
-      address: '127.0.0.1',
-      port: secure,
-      etcd: [`http://127.0.0.1:${client}`],
-      authority,
-      file,
-    })),
+    ...bare.filter((flag) => !(flag.startsWith(issuerFlag) && more.some((other) => other.startsWith(issuerFlag)))),
     ...(more.some((flag) => flag.startsWith('--authorization-config=')) ? [] : ['--authorization-mode=Node,RBAC']),
     '--allow-privileged=true',
     '--disable-admission-plugins=ServiceAccount',

@@ -29,12 +29,13 @@ export interface GateProcess {
   log(): string;
 }
 
-/** @param folder of its sockets and credentials @param args more arguments */
+/** @param folder of its sockets and credentials @param args more arguments @param env beside this process's own */
 export async function startGate(
   plane: ControlPlane,
   folder: string,
   kubeletCa: string,
   args: string[],
+  env: Record<string, string> = {},
 ): Promise<GateProcess> {
   const { certificate, key } = await issueLeaf(plane.authority, {
     commonName: 'k8sk8s:egress',
@@ -59,7 +60,7 @@ export async function startGate(
       '--pod-cidr=10.2.0.0/16',
       ...args,
     ],
-    { stdio: ['ignore', 'pipe', 'pipe'] },
+    { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...env } },
   );
   let log = '';
   for (const stream of [gate.stdout!, gate.stderr!]) stream.on('data', (data) => (log += data));

@@ -6,7 +6,7 @@ import path from 'node:path';
 import { text } from 'node:stream/consumers';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { grantGroup, groupInRbac, issuerOf, listGroups, revokeGroup } from '../../src/access/outside.ts';
+import { grantOutside, groupInRbac, issuerOf, listOutside, revokeOutside } from '../../src/access/outside.ts';
 import { authenticatorsOf } from '../../src/config/identity.ts';
 import { parseSpec } from '../../src/config/parse.ts';
 import type { ClusterSpec, ClusterSpecInput } from '../../src/config/schema.ts';
@@ -172,7 +172,11 @@ test('an API server that runs takes an issuer over, and by its tokens a group ge
     (await ask(bearer, at, method, body)).status;
   expect(await statusOf(alice, '/api/v1/namespaces/team-g/configmaps')).toBe(403);
   const group = groupInRbac(issuerOf(spec), 'team-g');
-  await grantGroup(hosted, group, { kind: 'ClusterRole', role: 'reader', namespace: 'team-g' });
+  await grantOutside(
+    hosted,
+    { kind: 'Group', name: group },
+    { kind: 'ClusterRole', role: 'reader', namespace: 'team-g' },
+  );
   await eventually(async () => (await statusOf(alice, '/api/v1/namespaces/team-g/configmaps')) === 200);
   expect(await statusOf(alice, '/api/v1/namespaces/team-g/secrets')).toBe(403);
   expect(await statusOf(alice, '/api/v1/namespaces/default/configmaps')).toBe(403);
@@ -235,16 +239,16 @@ test('the same token, well signed and in time, counts', async () => {
 
 test('what was granted to a group is listed, and can be taken back', async () => {
   const grants = [{ kind: 'ClusterRole', role: 'reader', namespace: 'team-g' }];
-  expect(await listGroups(hosted)).toEqual([{ group: 'oidc:team-g', grants }]);
-  await expect(grantGroup(hosted, 'oidc:x', { kind: 'ClusterRole', role: 'raeder' })).rejects.toEqual(
-    refused('no-role'),
-  );
+  expect(await listOutside(hosted)).toEqual([{ kind: 'Group', name: 'oidc:team-g', grants }]);
+  await expect(
+    grantOutside(hosted, { kind: 'Group', name: 'oidc:x' }, { kind: 'ClusterRole', role: 'raeder' }),
+  ).rejects.toEqual(refused('no-role'));
   const role = { kind: 'ClusterRole' as const, role: 'reader' };
-  await grantGroup(hosted, 'oidc:team-h', role);
+  await grantOutside(hosted, { kind: 'Group', name: 'oidc:team-h' }, role);
   const bob = await first.login('bob');
   const status = async () => (await ask(bob, '/api/v1/namespaces/default/configmaps')).status;
   await eventually(async () => (await status()) === 200);
-  expect(await revokeGroup(hosted, 'oidc:team-h')).toBe(1);
+  expect(await revokeOutside(hosted, 'oidc:team-h')).toBe(1);
   await eventually(async () => (await status()) === 403);
 });
 

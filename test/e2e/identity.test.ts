@@ -21,7 +21,7 @@ beforeAll(async () => {
   const address = `${requireState(inject('sandbox')).network}.1`;
   provider = await startProvider({ host: address, accounts: { alice: ['team-g'] } });
   writeFileSync(path.join(home.cwd, 'provider.pem'), provider.ca);
-  succeeded(await home.k8sk8s('deploy', '-h', host, ...(all ? [] : issuer())));
+  succeeded(await home.k8sk8s('deploy', '-h', host, '--trust-infra', home.name, ...(all ? [] : issuer())));
 });
 
 afterAll(async () => {
@@ -69,9 +69,23 @@ test('a person logs in by the kubeconfig for people, and gets exactly what the g
   await eventually(30, async () => expect((await asAlice('get', 'configmaps')).code).toBe(0));
   expect((await asAlice('get', 'secrets')).stderr).toContain('Forbidden');
   expect((await asAlice('get', 'configmaps', '-n', 'kube-system')).stderr).toContain('Forbidden');
-  expect((await home.k8sk8s('user', 'list')).stdout).toMatch(/oidc:team-g +view in default/);
+  expect((await home.k8sk8s('user', 'list')).stdout).toMatch(/oidc:team-g +Group +view in default/);
   succeeded(await home.k8sk8s('user', 'revoke', 'oidc:team-g'));
   await eventually(30, async () => expect((await asAlice('get', 'configmaps')).stderr).toContain('Forbidden'));
+});
+
+test('a service account of the infra cluster gets what was granted to it, by tokens that it is given for this plane', async () => {
+  const account = `${home.name}:default`;
+  const grant = ['--cluster-role', 'view', '--in-namespace', 'default'];
+  succeeded(await home.k8sk8s('user', 'create', '--infra-service-account', account, ...grant));
+  succeeded(await home.k8sk8s('kubeconfig', '--infra-service-account', 'default'));
+  const bin = path.join(home.cwd, 'bin');
+  const env = { ...home.env, PATH: `${bin}:${process.env.PATH}`, KUBECONFIG: 'tls/kubeconfig-infra' };
+  const asAccount = (...args: string[]) => run(kubectl, args, { env, cwd: home.cwd });
+  await eventually(30, async () => expect((await asAccount('get', 'configmaps')).code).toBe(0));
+  const known = succeeded(await asAccount('auth', 'whoami', '-o', 'json')).stdout;
+  expect(known).toContain(`infra:system:serviceaccount:${account}`);
+  expect((await asAccount('get', 'configmaps', '-n', 'kube-system')).stderr).toContain('Forbidden');
 });
 
 test.runIf(all)(

@@ -54,6 +54,7 @@ export const specs: Record<string, ClusterSpec> = Object.fromEntries(
       ingressAnnotations: { 'route.openshift.io/termination': 'passthrough' } as Record<string, string>,
     },
     'worker-pods': { workerPods: 2, workerImage: 'registry.example.com/k8sk8s-worker:v1.37.2' },
+    'trusts-infra': { trustInfra: ['team-a'] },
     options: {
       port: 8443,
       workerEndpoint: 'https://10.1.2.3:6443',

@@ -129,4 +129,16 @@ export const identityFields = {
         list: true,
       }),
     ),
+  trustInfra: z
+    .array(z.string().regex(/^(\*|[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?)$/, 'has to be a namespace, or * for all'))
+    .default([])
+    .meta(
+      flag({
+        group: 'Identity',
+        flag: 'trust-infra',
+        arg: 'NAMESPACE',
+        help: 'service accounts of this namespace of the infra cluster are users of the hosted cluster, with the prefix infra:; * for all namespaces',
+        list: true,
+      }),
+    ),
 };

@@ -14,6 +14,7 @@ import { awaitWorkerPods } from '../../hosted/worker-pods/ready.ts';
 import { nameOf, type Pod, type Secret } from '../../kube/objects.ts';
 import { Existing } from '../../live/apply.ts';
 import { removeEtcd } from '../../live/choose-storage.ts';
+import { infraIssuerUrl } from '../../live/infra-issuer.ts';
 import { infraServiceNetworks } from '../../live/infra-services.ts';
 import { connectAsAdministrator, unfinishedRestore } from '../../live/open.ts';
 import { PodWatch } from '../../live/pod-watch.ts';
@@ -60,6 +61,7 @@ export const deploySteps: Step<DeployState>[] = [
     run: announceRelays,
   },
   { name: 'infra-services', applies: ({ record }) => record.infraServices === undefined, run: learnInfraServices },
+  { name: 'infra-issuer', applies: ({ spec }) => spec.trustInfra.length > 0, run: learnInfraIssuer },
   storageStep,
   { name: 'storage-told', applies: ({ storage }) => storage.kind === 'ephemeral', run: tellEphemeral },
   { name: 'etcd-removed', applies: ({ replaces }) => replaces, run: makeRoomForStorage },
@@ -142,6 +144,14 @@ async function learnInfraServices(state: DeployState): Promise<void> {
   if (infraServices === undefined) return;
   state.record.infraServices = infraServices;
   await updateRecord(state.held, (now) => ({ ...now, infraServices }));
+}
+
+/** Learnt anew by each deploy: an infra cluster may get another one. */
+async function learnInfraIssuer(state: DeployState): Promise<void> {
+  const infraIssuer = await infraIssuerUrl(state.cluster, state.spec);
+  if (infraIssuer === state.record.infraIssuer) return;
+  state.record.infraIssuer = infraIssuer;
+  await updateRecord(state.held, (now) => ({ ...now, infraIssuer }));
 }
 
 async function tellEphemeral({ storage, held }: DeployState): Promise<void> {
@@ -239,7 +249,7 @@ function takesOverIdentity({ record, asleep, changesIdentity, spec }: DeployStat
 }
 
 function hasOutsideIdentity(spec: DeployState['spec']): boolean {
-  return authenticatorsOf(spec).length > 0 || spec.authorizationWebhook !== undefined;
+  return authenticatorsOf(spec).length > 0 || spec.trustInfra.length > 0 || spec.authorizationWebhook !== undefined;
 }
 
 async function untilTakenOver({ cluster, record, rendered, addresses, bundle, held }: DeployState): Promise<void> {

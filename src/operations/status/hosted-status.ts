@@ -1,6 +1,6 @@
 import { type Finding, messageOf } from '../../base/errors.ts';
 import { command, words } from '../../base/words.ts';
-import { authenticatorsOf } from '../../config/identity.ts';
+import { allAuthenticatorsOf } from '../../config/infra-identity.ts';
 import { kubeletClientsBinding } from '../../hosted/addons.ts';
 import { dialledHosts } from '../../hosted/dialled.ts';
 import { unreachableIssuers } from '../../hosted/issuers.ts';
@@ -14,6 +14,7 @@ import type { Node } from '../../kube/objects.ts';
 import { hinderedStart } from '../../live/hindered-start.ts';
 import { connectAsPerson, type Plane } from '../../live/open.ts';
 import { podsOf } from '../../live/pods.ts';
+import { infraIssuerOf } from '../../plane/components/kube-apiserver/identity.ts';
 import type { Storage } from '../../plane/storage.ts';
 import { needsProblems, readNeeds } from './users-needs.ts';
 
@@ -55,7 +56,7 @@ export async function hostedStatus(
     const [obstacle, needs, issuers] = await Promise.all([
       obstacleOf(cluster, { addresses, bundle }),
       readNeeds(hosted, nodes.items),
-      unreachableIssuers(hosted, authenticatorsOf(spec), namespace),
+      unreachableIssuers(hosted, allAuthenticatorsOf(spec, infraIssuerOf(bundle, record)), namespace),
     ]);
     return {
       ...answered,

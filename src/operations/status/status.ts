@@ -1,5 +1,6 @@
 import { type Words, words } from '../../base/words.ts';
 import { field } from '../../config/flags.ts';
+import { infraAudience } from '../../config/infra-identity.ts';
 import type { ClusterSpec } from '../../config/schema.ts';
 import { EtcdGateway } from '../../etcd/gateway.ts';
 import type { InfraCluster } from '../../kube/infra-cluster.ts';
@@ -47,6 +48,8 @@ export interface PlaneStatus {
   hosted: HostedStatus;
   warnings: Warning[];
   egress: { kind: ClusterSpec['egress']; how: string };
+  /** Absent where no service account of the infra cluster is let in: of which namespaces, and whom their tokens have to be made for. */
+  trustInfra?: { namespaces: string[]; audience: string };
   /** Absent while nobody has tried. */
   network?: NetworkFinding;
   limits: Words[];
@@ -113,6 +116,9 @@ export async function planeStatus(cluster: InfraCluster, now = new Date()): Prom
       hosted: answer,
       warnings: warningsOf(events.items, pods.items),
       egress: { kind: spec.egress, how: egressWords[spec.egress] },
+      ...(spec.trustInfra.length > 0 && {
+        trustInfra: { namespaces: spec.trustInfra, audience: infraAudience(record.planeId) },
+      }),
       network: record.network,
       limits: [...egressLimits[spec.egress], ...componentNames.flatMap((name) => crowded(name, pods.items))],
     };

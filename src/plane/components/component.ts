@@ -166,6 +166,8 @@ export interface SecretContext {
   internalServer: string;
   /** What people dial. */
   publicServer: string;
+  /** Who signs tokens of the infra cluster's service accounts, once it was learnt. */
+  infraIssuer?: string;
 }
 
 /** Flags that nothing else than k8sk8s changes. @param names separated by spaces */

@@ -7,6 +7,7 @@ import { parseArgs } from 'node:util';
 import { connectApi } from './api.ts';
 import { Destinations } from './destinations.ts';
 import { keepEndpoints } from './endpoints.ts';
+import { infraIssuer, isInfraIssuer } from './infra-issuer.ts';
 import { openInside } from './inside.ts';
 import { Kubelets } from './kubelet.ts';
 import { createLog } from './log.ts';
@@ -31,6 +32,8 @@ const { values } = parseArgs({
     open: { type: 'string', multiple: true },
     /** File with more of these, which changes while this runs. */
     openings: { type: 'string' },
+    /** Folder with the token and the CA of a ServiceAccount of the infra cluster, whose issuer this stands for. */
+    'infra-credentials': { type: 'string' },
     /** Of the API server beside this: its pod, and where pods of the hosted cluster reach it. */
     pod: { type: 'string' },
     'advertise-address': { type: 'string' },
@@ -71,9 +74,14 @@ const openings = new Openings(
   () => (values.openings === undefined ? nothing : readFileSync(values.openings, 'utf8')),
   say,
 );
+const { 'infra-credentials': infraFolder } = values;
+const issuer = infraFolder === undefined ? undefined : infraIssuer(infraFolder, credentials, say);
 listen(
   createProxy({
-    open: async (host, port) => openOutside(await openings.judgementOf(host, port), host, port, outsideMilliseconds),
+    open: async (host, port) =>
+      issuer && isInfraIssuer(host, port)
+        ? issuer()
+        : openOutside(await openings.judgementOf(host, port), host, port, outsideMilliseconds),
     veil: outsideVeil,
     say: (words) => say(`controlplane: ${words}`),
   }),

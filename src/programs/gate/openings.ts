@@ -1,14 +1,12 @@
-import https from 'node:https';
 import { isIP } from 'node:net';
-import { text } from 'node:stream/consumers';
 import { type OpeningsFile, openingOf } from '../../base/openings.ts';
+import { fetchText } from './fetch-text.ts';
 import { Judgement, type Rules } from './judgement.ts';
 import { judgedAddresses } from './outside.ts';
 
 /** A document is asked for again after this, and no sooner: an issuer may move its keys. */
 const freshMilliseconds = 10_000;
 const answerMilliseconds = 2500;
-const longestDocument = 1 << 20;
 
 /**
  * What may be dialled beyond what the arguments say: the sources of identity, which come and go while the API server runs. The file
@@ -79,43 +77,22 @@ export class Openings {
 
 /** Where a discovery document says that the keys are. */
 async function keysOpening({ url, ca }: OpeningsFile['discovery'][number], judgement: Judgement): Promise<string> {
-  const document = JSON.parse(await fetchText(url, ca, judgement)) as { jwks_uri?: unknown };
+  const document = JSON.parse(await fetchDocument(url, ca, judgement)) as { jwks_uri?: unknown };
   const { protocol, hostname, port } = new URL(String(document.jwks_uri));
   if (protocol !== 'https:') throw new Error('its keys are not at an https URL');
   return openingOf(hostname, Number(port || 443));
 }
 
-/** Redirects are not followed: where they lead was opened by nobody. */
-async function fetchText(url: string, ca: string | undefined, judgement: Judgement): Promise<string> {
+async function fetchDocument(url: string, ca: string | undefined, judgement: Judgement): Promise<string> {
   const { hostname, port } = new URL(url);
   const host = hostname.replace(/^\[|\]$/g, '');
   const [address] = await judgedAddresses(judgement, host, Number(port || 443));
-  return new Promise((resolve, reject) => {
-    const request = https.get(
-      url,
-      {
-        ca,
-        // The address that was judged is dialled, whatever the name leads to by then.
-        lookup: (_host, options, answer) =>
-          options.all
-            ? answer(null, [{ address: address!, family: isIP(address!) }])
-            : answer(null, address!, isIP(address!)),
-        signal: AbortSignal.timeout(answerMilliseconds),
-        headers: { 'User-Agent': 'k8sk8s-gate' },
-      },
-      (response) => {
-        if (response.statusCode !== 200) {
-          response.resume();
-          return reject(new Error(`it answers ${response.statusCode}`));
-        }
-        let length = 0;
-        response.on('data', (chunk: Buffer) => {
-          length += chunk.length;
-          if (length > longestDocument) request.destroy(new Error('its answer is too long'));
-        });
-        text(response).then(resolve, reject);
-      },
-    );
-    request.once('error', reject);
+  return fetchText(url, answerMilliseconds, {
+    ca,
+    // The address that was judged is dialled, whatever the name leads to by then.
+    lookup: (_host, options, answer) =>
+      options.all
+        ? answer(null, [{ address: address!, family: isIP(address!) }])
+        : answer(null, address!, isIP(address!)),
   });
 }

@@ -3,11 +3,14 @@ import { dump } from 'js-yaml';
 import { type OpeningsFile, openingOf } from '../../../base/openings.ts';
 import { authorizersOf } from '../../../config/authorization.ts';
 import { authenticatorsOf, discoveryOf } from '../../../config/identity.ts';
+import { allAuthenticatorsOf, type InfraIssuer, infraAudience } from '../../../config/infra-identity.ts';
 import type { ClusterSpec } from '../../../config/schema.ts';
 import type { Secret } from '../../../kube/objects.ts';
 import { webhookServer } from '../../../kubeconfig/webhook.ts';
 import { render } from '../../../manifests/render.ts';
-import type { ComponentSecret } from '../component.ts';
+import { trusted } from '../../../pki/authority.ts';
+import type { PkiBundle } from '../../../pki/certificates.ts';
+import type { ComponentSecret, SecretContext } from '../component.ts';
 import authentication from './authentication.yaml';
 
 /*
@@ -43,21 +46,34 @@ export function identitySecret(): ComponentSecret {
     name: identityName,
     holds: () => false,
     trusted: [],
-    files: ({ webhook }, { spec }) => ({
-      [authenticationFile]: authenticationText(spec),
-      [authorizationFile]: authorizationText(spec, webhook),
-      [openingsFile]: JSON.stringify(openingsOf(spec, webhook)),
-      ...(webhook !== undefined && { [webhookFile(webhook)]: webhook }),
-    }),
+    files: (bundle, context) => {
+      const { spec } = context;
+      const { webhook } = bundle;
+      return {
+        [authenticationFile]: authenticationText(spec, infraIssuerOf(bundle, context)),
+        [authorizationFile]: authorizationText(spec, webhook),
+        [openingsFile]: JSON.stringify(openingsOf(spec, webhook)),
+        ...(webhook !== undefined && { [webhookFile(webhook)]: webhook }),
+      };
+    },
   };
 }
 
+/** The infra cluster's issuer as this plane's API server has to know it; undefined until it was learnt. Pure. */
+export function infraIssuerOf(
+  { authorities }: Pick<PkiBundle, 'authorities'>,
+  { infraIssuer, planeId }: Pick<SecretContext, 'infraIssuer' | 'planeId'>,
+): InfraIssuer | undefined {
+  if (infraIssuer === undefined) return undefined;
+  return { url: infraIssuer, certificateAuthority: trusted(authorities.ca!), audience: infraAudience(planeId) };
+}
+
 /** The one AuthenticationConfiguration of the API server. Pure. */
-export function authenticationText(spec: ClusterSpec): string {
+export function authenticationText(spec: ClusterSpec, infra?: InfraIssuer): string {
   const [own] = render(authentication, {}, 'kube-apiserver/authentication.yaml');
   const { anonymous } = own as unknown as { anonymous: { conditions: { path: string }[] } };
   if (spec.kubeadmTokenDiscovery) anonymous.conditions.push({ path: clusterInfoPath });
-  const jwt = authenticatorsOf(spec);
+  const jwt = allAuthenticatorsOf(spec, infra);
   return dump({ ...own, ...(jwt.length > 0 && { jwt }) }, { noRefs: true, lineWidth: -1 });
 }
 

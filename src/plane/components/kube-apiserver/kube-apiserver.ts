@@ -198,7 +198,7 @@ function auditPolicyOf({ auditPolicy: own }: ClusterSpec): string {
 function egressSecret(): ComponentSecret {
   return {
     name: egressName,
-    holds: (leaf) => leaf === 'egress' || leaf === 'konnectivity-server',
+    holds: (leaf) => ['egress', 'konnectivity-server', 'infra-issuer'].includes(leaf),
     byContent: true,
     trusted: ['ca', 'kubelet-serving-ca'],
     files: (_, { spec, internalServer }) => ({

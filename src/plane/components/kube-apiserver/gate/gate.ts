@@ -15,8 +15,10 @@ export const egressName = 'kube-apiserver-egress' as const;
 /** Container of konnectivity's server, with --egress konnectivity. */
 export const konnectivityServerName = 'konnectivity-server' as const;
 
+const infraAccount = 'infra-account';
+
 /** Names of the volumes that the templates have. */
-export const egressVolumes = ['egress', 'egress-socket'];
+export const egressVolumes = ['egress', 'egress-socket', infraAccount];
 
 /** As measured with Node 24: 61 MiB, of which 42 are Node's own program, whose pages all containers of one image share;
  * konnectivity's server takes 40, of which 31 are its program. */
@@ -24,6 +26,28 @@ export const egressResources = {
   requests: { cpu: '5m', memory: '52Mi' },
   limits: { cpu: '1', memory: '160Mi' },
 };
+
+/** An account of the infra cluster, whose token the gate alone has: for who may read what its issuer is. */
+function infraParts({ trustInfra }: ClusterSpec): Record<'infraArgs' | 'infraMounts' | 'infraVolumes', Value[]> {
+  if (trustInfra.length === 0) return { infraArgs: [], infraMounts: [], infraVolumes: [] };
+  const mountPath = '/run/infra-account';
+  return {
+    infraArgs: [`--infra-credentials=${mountPath}`],
+    infraMounts: [{ name: infraAccount, mountPath, readOnly: true }],
+    infraVolumes: [
+      {
+        name: infraAccount,
+        projected: {
+          defaultMode: 288,
+          sources: [
+            { serviceAccountToken: { path: 'token', expirationSeconds: 3600 } },
+            { configMap: { name: 'kube-root-ca.crt', items: [{ key: 'ca.crt', path: 'ca.crt' }] } },
+          ],
+        },
+      },
+    ],
+  };
+}
 
 interface PodTemplate extends KubeObject {
   template: { spec: { containers: { [key: string]: Value }[]; volumes?: { [key: string]: Value }[] } };
@@ -49,6 +73,7 @@ export function egressParts(
     gate,
     {
       ...values,
+      ...infraParts(spec),
       port,
       advertiseAddress,
       startFiles,
