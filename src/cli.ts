@@ -22,6 +22,7 @@ const commands: [name: string, description: string, load: () => Promise<CommandM
   ['class', 'a plane for every student of a roster', () => import('./commands/class.ts')],
   ['list', 'planes in the namespaces that you may read', () => import('./commands/list.ts')],
   ['logs', "the log of a plane's component", () => import('./commands/logs.ts')],
+  ['connect', 'a command, a shell or a context that speaks to a hosted cluster', () => import('./commands/connect.ts')],
   ['kubeconfig', "write a plane's kubeconfig, or merge it into another", () => import('./commands/kubeconfig.ts')],
   ['user', 'kubeconfigs for people and programs, short-lived and with few rights', () => import('./commands/user.ts')],
   ['token', 'bootstrap tokens for new workers', () => import('./commands/token.ts')],

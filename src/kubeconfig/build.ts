@@ -10,6 +10,8 @@ export interface KubeconfigRequest {
   userName: string;
   /** A client certificate with its key, in PEM, a bearer token, or a program that gives one. */
   client: { certificate: string; key: string } | { token: string } | { exec: object };
+  /** The name that the certificate has to bear, where it is not that of the server. */
+  tlsServerName?: string;
   /** More names of the same cluster, each a cluster and a context of its own. */
   further?: { name: string; server: string }[];
   /** The context's namespace; without it, `default`. */
@@ -18,7 +20,7 @@ export interface KubeconfigRequest {
 
 /** A kubeconfig of one cluster, one user and one context for each of its names, of which the first is current; all credentials inside (`*-data`). YAML. */
 export function buildKubeconfig(request: KubeconfigRequest): string {
-  const { clusterName, userName, client, namespace, further = [] } = request;
+  const { clusterName, userName, client, namespace, tlsServerName, further = [] } = request;
   const clusters = [{ name: clusterName, server: request.server }, ...further];
   const user =
     'token' in client || 'exec' in client
@@ -29,7 +31,11 @@ export function buildKubeconfig(request: KubeconfigRequest): string {
     kind: 'Config',
     clusters: clusters.map(({ name, server }) => ({
       name,
-      cluster: { server, 'certificate-authority-data': base64(request.certificateAuthority) },
+      cluster: {
+        server,
+        ...(tlsServerName !== undefined && { 'tls-server-name': tlsServerName }),
+        'certificate-authority-data': base64(request.certificateAuthority),
+      },
     })),
     users: [{ name: userName, user }],
     contexts: clusters.map(({ name }) => ({

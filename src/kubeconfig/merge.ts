@@ -83,3 +83,20 @@ function refuseOthersEntries(theirs: KubeconfigFacts, ours: KubeconfigFacts, pat
     );
   }
 }
+
+/** Takes the cluster, the user and the context that `name` names out of the text of a kubeconfig; everything else stays as it is. */
+export function forgetContext(existing: string, name: string, path: string): string {
+  const target = root(existing);
+  if (!target) return existing;
+  for (const [key, entry] of [
+    ['clusters', name],
+    ['contexts', name],
+    ['users', `${name}-admin`],
+  ] as const) {
+    const list = listOf(target, key);
+    list.items = list.items.filter((item) => nameOf(item) !== entry);
+    // As kubectl writes it: in block style, an empty list would be none.
+    if (list.items.length === 0) list.style = emptyList().style;
+  }
+  return write(target, path);
+}

@@ -6,7 +6,7 @@ import { UserError } from '../base/errors.ts';
 import { fileError } from '../base/file-error.ts';
 import { option, words } from '../base/words.ts';
 import { fingerprint, shareCertificate } from '../pki/inspect.ts';
-import { type MergeOptions, mergeKubeconfig } from './merge.ts';
+import { forgetContext, type MergeOptions, mergeKubeconfig } from './merge.ts';
 import { describeAuthority, readKubeconfig } from './read.ts';
 
 export type WriteOutcome = 'created' | 'updated' | 'unchanged';
@@ -70,6 +70,13 @@ export function makeFolder(folder: string): void {
 export async function mergeIntoFile(file: string, ours: string, options: MergeOptions = {}): Promise<WriteOutcome> {
   const merged = mergeKubeconfig(readIfThere(file) ?? '', ours, file, options);
   return writeFileAtomically(file, merged, 0o600, { keepMode: true });
+}
+
+/** Takes a context that `mergeIntoFile` has put there out of `file` again, with its cluster and user. */
+export async function forgetInFile(file: string, name: string): Promise<void> {
+  const before = readIfThere(file);
+  if (before === undefined) return;
+  await writeFileAtomically(file, forgetContext(before, name, file), 0o600, { keepMode: true });
 }
 
 /**

@@ -2,7 +2,7 @@ import { words } from '../base/words.ts';
 import { field } from '../config/flags.ts';
 import { ApiError, isForbidden } from '../kube/errors.ts';
 import type { KubeObject } from '../kube/objects.ts';
-import { groupOf, resourceOf } from '../kube/resources.ts';
+import { groupOf, resourceOf, versionsOfExtension } from '../kube/resources.ts';
 import { gatewayOf } from '../plane/exposures/gateway/gateway.ts';
 import { type Gateway, listenerProblem } from '../plane/exposures/gateway/listeners.ts';
 import { exposureOf } from '../plane/exposures/table.ts';
@@ -19,7 +19,7 @@ const served: DeployCheck = {
   anchor: 'exposure-not-served',
   severity: 'fatal',
   dependsOn: ['access'],
-  applies: (context) => kindsOf(context).length > 0,
+  applies: (context) => kindsOf(context).some(versionsOfExtension),
   async probe(context) {
     const [kind] = kindsOf(context);
     const found = await context.cluster.served(kind!);
