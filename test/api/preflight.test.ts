@@ -131,7 +131,8 @@ describe('with the rights of the README', () => {
       preflightChecks
         .map(({ name }) => name)
         .filter(
-          (name) => !['version', 'pull-secret', 'seal', 'issuers', 'exposure-served', 'gateway'].includes(name) &&
+          (name) =>
+            !['version', 'pull-secret', 'seal', 'issuers', 'exposure-served', 'gateway'].includes(name) &&
             !name.startsWith('worker-pod'),
         ),
     );

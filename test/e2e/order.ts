@@ -45,6 +45,8 @@ export const order = [
   'konnectivity',
   'worker-pods',
   'in-cluster-clients',
+  'exposure',
+  'connect',
   'older-minor',
   'backup-bucket',
   'operator-deletion',

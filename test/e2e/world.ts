@@ -177,6 +177,11 @@ export async function asInfraAdmin(...args: string[]): Promise<Outcome> {
   return run(kubectl, args, { env: await environment(inject('sandbox'), '--admin') });
 }
 
+/** The environment in which kubectl is the infra cluster's own administrator. */
+export function infraAdminEnvironment(): Promise<NodeJS.ProcessEnv> {
+  return environment(inject('sandbox'), '--admin');
+}
+
 /** `k8sk8s …` as the infra cluster's own administrator: for what only that one may do. */
 export async function k8sk8sAsInfraAdmin(...args: string[]): Promise<Outcome> {
   return run(process.execPath, [cli, ...args], { env: await environment(inject('sandbox'), '--admin') });

@@ -17,9 +17,10 @@ import { releaseOf } from './releases.ts';
 /**
  * `core`: what the sandbox's own cluster and a plane of the same version need. `plane`: what a plane of another version and its
  * workers need. `metrics-server`, `cert-manager` and
- * `konnectivity` are optional. The programs of the conformance suite are in no set: they are asked for by name.
+ * `konnectivity` are optional, and so are `traefik-kinds`: the CustomResourceDefinitions that Traefik's own provider and its Gateway
+ * provider read. The programs of the conformance suite are in no set: they are asked for by name.
  */
-export type ArtifactSet = 'core' | 'plane' | 'metrics-server' | 'cert-manager' | 'konnectivity';
+export type ArtifactSet = 'core' | 'plane' | 'metrics-server' | 'cert-manager' | 'konnectivity' | 'traefik-kinds';
 
 const kubernetesPrograms = [
   'kube-apiserver',
@@ -34,6 +35,8 @@ const kubernetesPrograms = [
 const rarely: ComponentName[] = [
   'metrics-server',
   'cert-manager',
+  'traefik-kinds',
+  'gateway-api',
   'konnectivity',
   'cilium',
   'conformance',
@@ -53,6 +56,9 @@ export const binarySets = {
   'metrics-server': ['metrics-server'],
   'cert-manager': (Object.keys(binaries) as BinaryName[]).filter((name) => binaryOf(name).component === 'cert-manager'),
   konnectivity: ['konnectivity-server', 'konnectivity-agent'],
+  'traefik-kinds': (Object.keys(binaries) as BinaryName[]).filter((name) =>
+    ['traefik-kinds', 'gateway-api'].includes(binaryOf(name).component),
+  ),
 } satisfies Record<ArtifactSet, BinaryName[]>;
 
 const planeImages = ['kube-apiserver', 'kube-controller-manager', 'kube-scheduler', 'kube-proxy'] as const;
@@ -74,6 +80,7 @@ const imageSets = {
   'metrics-server': ['metrics-server'],
   'cert-manager': ['cert-manager-controller', 'cert-manager-webhook', 'cert-manager-cainjector'],
   konnectivity: ['konnectivity-server', 'konnectivity-agent'],
+  'traefik-kinds': [],
 } satisfies Record<ArtifactSet, ImageName[]>;
 
 export interface ArtifactOptions extends ImageOptions {

@@ -121,6 +121,16 @@ export const components = {
       excludes: [['github.com/tencentcloud/tencentcloud-sdk-go', 'v3.0.83+incompatible']],
     }),
   },
+  'traefik-kinds': {
+    version: () => versions.traefik,
+    module: (version) => ['github.com/traefik/traefik/v3', `v${version}`],
+    goMod: (version) => simple('traefik-kinds', 'github.com/traefik/traefik/v3', version),
+  },
+  'gateway-api': {
+    version: () => versions.gatewayApi,
+    module: (version) => ['sigs.k8s.io/gateway-api', `v${version}`],
+    goMod: (version) => simple('gateway-api', 'sigs.k8s.io/gateway-api', version),
+  },
   'metrics-server': {
     version: () => versions.metricsServer,
     module: (version) => ['sigs.k8s.io/metrics-server', `v${version}`],
@@ -238,6 +248,10 @@ const cilium = (program: string, tags: string, seconds: number) =>
     seconds,
   }) satisfies Binary;
 
+/** Of the experimental channel: the standard one has no TLSRoute of v1alpha2, the only one that Traefik 3.6 reads. */
+const gatewayCrd = (plural: string) =>
+  moduleFile('gateway-api', `config/crd/experimental/gateway.networking.k8s.io_${plural}.yaml`);
+
 const certManagerCrd = (plural: string) => moduleFile('cert-manager', `deploy/crds/crd-${plural}.yaml`);
 
 /** Every program, in the order in which they are built: what the first steps of a sandbox need comes first. */
@@ -296,6 +310,18 @@ export const binaries = {
   'cert-manager-controller': certManager('controller', 500),
   'cert-manager-webhook': certManager('webhook', 40),
   'cert-manager-cainjector': certManager('cainjector', 20),
+  'traefik-crds.yaml': moduleFile(
+    'traefik-kinds',
+    'docs/content/reference/dynamic-configuration/kubernetes-crd-definition-v1.yml',
+  ),
+  'gateway-crd-backendtlspolicies.yaml': gatewayCrd('backendtlspolicies'),
+  'gateway-crd-gatewayclasses.yaml': gatewayCrd('gatewayclasses'),
+  'gateway-crd-gateways.yaml': gatewayCrd('gateways'),
+  'gateway-crd-grpcroutes.yaml': gatewayCrd('grpcroutes'),
+  'gateway-crd-httproutes.yaml': gatewayCrd('httproutes'),
+  'gateway-crd-referencegrants.yaml': gatewayCrd('referencegrants'),
+  'gateway-crd-tcproutes.yaml': gatewayCrd('tcproutes'),
+  'gateway-crd-tlsroutes.yaml': gatewayCrd('tlsroutes'),
   'crd-certificaterequests.yaml': certManagerCrd('certificaterequests'),
   'crd-certificates.yaml': certManagerCrd('certificates'),
   'crd-challenges.yaml': certManagerCrd('challenges'),
