@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Anchor } from '../../src/base/anchors.ts';
 import { refused } from '../refused.ts';
 import { policyOnEverything, webhookOnEverything } from './rules-on-everything.ts';
+import { Tenant } from './tenant.ts';
 import { changedNothing, eventually, Namespace, sandboxCommand, succeeded } from './world.ts';
 
 // What a tenant's own rule about everything does to each command of the operator: the command does its work, or says what is in the
@@ -67,5 +68,40 @@ describe.runIf(runs).each(rules)('T6: %s, on everything', (_, manifest) => {
     changedNothing(await home.k8sk8s('deploy'));
     succeeded(await home.k8sk8s('diff'));
     succeeded(await home.k8sk8s('status'));
+  });
+});
+
+describe.runIf(runs)('a log without end', () => {
+  let home: Namespace;
+  let tenant: Tenant;
+
+  beforeAll(async () => {
+    home = await Namespace.open('hostile-logs');
+    succeeded(await sandboxCommand(['host', 'hostile-logs.e2e.test'], home));
+    succeeded(await home.k8sk8s('deploy', '-h', 'hostile-logs.e2e.test', '--profile', 'lite', '--etcd-storage', '1Gi'));
+    tenant = new Tenant(home);
+  });
+
+  afterAll(async () => {
+    tenant?.close();
+    await home.k8sk8s('destroy', '--yes');
+  });
+
+  test("T5: requests with long paths fill the API server's log; logs and status stay quick and short", async () => {
+    const path = `/api/v1/namespaces/kube-system/secrets?labelSelector=a%3D${'x'.repeat(50_000)}`;
+    const until = Date.now() + 20_000;
+    let asked = 0;
+    const flood = async () => {
+      for (; Date.now() < until; asked++) await tenant.ask('GET', path);
+    };
+    await Promise.all(Array.from({ length: 8 }, flood));
+    for (const command of [['status'], ['logs', 'kube-apiserver'], ['logs', 'kube-apiserver', '--audit'], ['logs']]) {
+      const began = performance.now();
+      const { stdout, stderr } = await home.k8sk8s(...command);
+      const took = (performance.now() - began) / 1000;
+      console.log(`${asked} requests, ${command.join(' ')}: ${took.toFixed(1)} s, ${stdout.length} characters`);
+      expect(took, command.join(' ')).toBeLessThan(60);
+      expect(stdout.length + stderr.length, command.join(' ')).toBeLessThan(32 << 20);
+    }
   });
 });
