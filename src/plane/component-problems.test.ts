@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { parseSpec } from '../config/parse.ts';
 import { inTerminal } from '../ui/words.ts';
-import { ownedArguments, unknownComponents } from './component-problems.ts';
+import { absentFiles, ownedArguments, unknownComponents } from './component-problems.ts';
 
 const spec = (input: object) => parseSpec({ host: 'k.example.com', ...input }, 'test');
 
@@ -17,6 +17,25 @@ test('L3: an argument that k8sk8s owns is refused with the option to use instead
   ])
     expect(ownedArguments(spec({ apiServerArgs: [argument] }))).toMatchObject([{ instead }]);
   expect(ownedArguments(spec({ apiServerArgs: ['v=4'] }))).toEqual([]);
+});
+
+test('L5: a file that nobody put into the pod is refused, but for an image of one’s own', () => {
+  const files = [
+    'admission-control-config-file=/x.yaml',
+    '--token-auth-file=/etc/tokens',
+    'tracing-config-file=/t.yaml',
+  ];
+  expect(absentFiles(spec({ apiServerArgs: files })).map(inTerminal)).toEqual([
+    expect.stringContaining('/x.yaml'),
+    expect.stringContaining('/etc/tokens'),
+    expect.stringContaining('/t.yaml'),
+  ]);
+  expect(
+    absentFiles(spec({ schedulerArgs: ['config=/scheduler.yaml'], etcdArgs: ['config-file=/e.yaml'] })),
+  ).toHaveLength(2);
+  expect(absentFiles(spec({ apiServerArgs: files, apiServerImage: 'mine:1' }))).toEqual([]);
+  for (const argument of ['runtime-config=api/all=true', 'v=4', 'audit-log-path=/tmp/log', 'x-file=/usr/share/x'])
+    expect(absentFiles(spec({ apiServerArgs: [argument] }))).toEqual([]);
 });
 
 test('resources of what is no component are refused with the names of those that there are', () => {

@@ -26,6 +26,37 @@ export function ownedArguments(spec: ClusterSpec): OwnedArgument[] {
   );
 }
 
+/** Flags by whose value a component reads a file when it starts. */
+const readsFile = /(^|-)(file|config|kubeconfig|policy)$/;
+/** Folders of images, and of what k8sk8s mounts. */
+const folders = [
+  '/etc/kubernetes',
+  '/etc/etcd',
+  '/etc/ssl',
+  '/etc/resolv.conf',
+  '/run/egress',
+  '/var/lib/etcd',
+  '/usr',
+];
+
+/**
+ * Arguments that name a file which nobody can have put there, each a sentence: the component would end right after its start. An
+ * image of one's own may have it. Pure.
+ */
+export function absentFiles(spec: ClusterSpec): Words[] {
+  return components.flatMap(({ name: component, arguments: { by } }: PlaneComponent) =>
+    (by === undefined || spec[by.replace('Args', 'Image') as 'apiServerImage'] !== undefined ? [] : spec[by]).flatMap(
+      (argument) => {
+        const name = nameOfArgument(argument);
+        const file = argument.slice(argument.indexOf('=') + 1);
+        if (!readsFile.test(name) || !file.startsWith('/')) return [];
+        if (folders.some((folder) => file === folder || file.startsWith(`${folder}/`))) return [];
+        return [words`${field(by!, name)} names ${file}, and no option puts a file into the pod of ${component}`];
+      },
+    ),
+  );
+}
+
 /** Entries of `resources` for components that there are none of, each a sentence. Pure. */
 export function unknownComponents({ resources }: Pick<ClusterSpec, 'resources'>): Words[] {
   const names: readonly string[] = [...componentNames, workerPodsName];

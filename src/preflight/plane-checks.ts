@@ -7,7 +7,7 @@ import { type ConfigMap, type KubeObject, nameOf, type Secret } from '../kube/ob
 import { foreignObject } from '../live/apply.ts';
 import { infraIssuerUrl } from '../live/infra-issuer.ts';
 import { sealingOf } from '../live/sealed-ca.ts';
-import { ownedArguments, unknownComponents } from '../plane/component-problems.ts';
+import { absentFiles, ownedArguments, unknownComponents } from '../plane/component-problems.ts';
 import { partOf, recordName } from '../plane/names.ts';
 import { parseRecord } from '../plane/record.ts';
 import { readBundle } from '../plane/secrets.ts';
@@ -116,12 +116,12 @@ export const planeChecks: DeployCheck[] = [
   },
   {
     name: 'arguments',
-    claim: () => 'No argument is given that k8sk8s sets itself',
+    claim: () => 'No argument is given that k8sk8s sets itself, or that names a file which is not there',
     anchor: 'owned-argument',
     severity: 'fatal',
     async probe({ spec }) {
       const owned = ownedArguments(spec);
-      const problems = [...owned.map(({ what }) => what), ...unknownComponents(spec)];
+      const problems = [...owned.map(({ what }) => what), ...absentFiles(spec), ...unknownComponents(spec)];
       return problems.length === 0
         ? ok()
         : {

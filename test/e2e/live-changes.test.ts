@@ -36,7 +36,6 @@ const all = process.env.K8SK8S_TEST === 'all';
 /** Each is refused by the same trial of the API server as the one that `npm test` has, so these run with `npm run test:all`. */
 const moreOfTheApiServer: [string, string[], string][] = [
   ['L1: a feature gate that does not exist', ['--feature-gates', 'NoSuchGate=true'], 'NoSuchGate'],
-  ['L5: a file that cannot be there', ['--api-server-arg', 'admission-control-config-file=/x.yaml'], '/x.yaml'],
   ['issuers with CEL that does not compile', ['--authentication-config', 'authentication.yaml'], 'username.expression'],
 ];
 
