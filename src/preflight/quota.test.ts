@@ -81,3 +81,23 @@ test('each port of a service takes a node port, and policies and budgets count a
   };
   expect(objectDemand(ofServices, balanced, undefined)).toMatchObject({ services: 0, 'services.loadbalancers': 0 });
 });
+
+test('P6: claims that are to grow take of the quota what they ask for in addition, all of them together', () => {
+  const claim = (name: string, storage: string) => ({
+    apiVersion: 'v1',
+    kind: 'PersistentVolumeClaim',
+    metadata: { name },
+    spec: { accessModes: ['ReadWriteOnce'], resources: { requests: { storage } } },
+  });
+  const claims = [claim('data-etcd-0', '5Gi'), claim('data-etcd-1', '5Gi')];
+  const existing = {
+    find: ({ metadata: { name } }: { metadata: { name: string } }) =>
+      claims.find(({ metadata }) => metadata.name === name) as never,
+    ofKind: (kind: string) => (kind === 'PersistentVolumeClaim' ? claims : []) as never,
+  };
+  const spec = parseSpec({ host: 'k.example.com', etcdMembers: 3 }, 'test');
+  const gibibyte = 2 ** 30;
+  const demand = (size: string) => objectDemand(existing, spec, { kind: 'volume', size })['requests.storage'];
+  expect(demand('20Gi')).toBe(50 * gibibyte);
+  expect(demand('5Gi')).toBe(5 * gibibyte);
+});

@@ -3,7 +3,7 @@ import { words } from '../base/words.ts';
 import { field } from '../config/flags.ts';
 import type { ClusterSpec } from '../config/schema.ts';
 import { isForbidden } from '../kube/errors.ts';
-import type { KubeObject, Service } from '../kube/objects.ts';
+import type { KubeObject, PersistentVolumeClaim, Service } from '../kube/objects.ts';
 import { groupOf, resourceOf } from '../kube/resources.ts';
 import type { Existing } from '../live/apply.ts';
 import { replicasOf, workloadNames } from '../plane/components/lookup.ts';
@@ -14,7 +14,7 @@ import { buildDisruptionBudgets, buildPolicies } from '../plane/policies.ts';
 import { secretNames, secretsByContent } from '../plane/secrets.ts';
 import { buildServices } from '../plane/services.ts';
 import { isStartFiles } from '../plane/start-files.ts';
-import type { Storage } from '../plane/storage.ts';
+import type { Storage, Volume } from '../plane/storage.ts';
 import { workerPodsName } from '../plane/worker-pods/worker-pods.ts';
 import { type DeployCheck, type DeployContext, ok, shared } from './check.ts';
 import {
@@ -167,7 +167,8 @@ export function objectDemand(
     'count/configmaps': configMaps,
     persistentvolumeclaims: claims,
     'count/persistentvolumeclaims': claims,
-    'requests.storage': storage?.kind === 'volume' ? claims * parseQuantity(storage.size)! : 0,
+    'requests.storage':
+      storage?.kind === 'volume' ? claims * parseQuantity(storage.size)! + growth(existing, storage) : 0,
     'count/deployments.apps': deployments,
     'count/replicasets.apps': deployments,
     'count/statefulsets.apps': count('apps/v1', 'StatefulSet', [...workloadNames('StatefulSet'), ...workers]),
@@ -177,6 +178,15 @@ export function objectDemand(
     'count/poddisruptionbudgets.policy': missing('policy/v1', buildDisruptionBudgets(trialId, spec)).length,
   };
   return sum([amounts, ...further.map((object) => ({ [countOf(object)]: 1 }))]);
+}
+
+/** What claims that are there ask for in addition: a quota may let the first of them grow, and not the second. */
+function growth(existing: Pick<Existing, 'ofKind'>, { size }: Volume): number {
+  const wanted = parseQuantity(size)!;
+  return existing
+    .ofKind<PersistentVolumeClaim>('PersistentVolumeClaim')
+    .map(({ spec }) => Math.max(0, wanted - parseQuantity(spec.resources.requests.storage)!))
+    .reduce((total, each) => total + each, 0);
 }
 
 /** `count/cronjobs.batch`: what a quota on the number of such objects is called. */
