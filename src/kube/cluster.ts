@@ -39,7 +39,7 @@ interface VersionInfo {
 }
 
 /** Of https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/delete-options/. */
-interface DeleteOptions {
+export interface DeleteOptions {
   propagationPolicy?: 'Background' | 'Orphan';
   /** Seconds that a pod is given to end; its own when left out. */
   gracePeriodSeconds?: number;

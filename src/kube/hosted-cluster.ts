@@ -1,4 +1,4 @@
-import { type ApplyOptions, Cluster, fieldManager, type Kind, type ListOptions } from './cluster.ts';
+import { type ApplyOptions, Cluster, type DeleteOptions, fieldManager, type Kind, type ListOptions } from './cluster.ts';
 import { ApiError, isNotFound } from './errors.ts';
 import type { ExecOptions, ExecResult } from './exec.ts';
 import { execInPod } from './exec-in-pod.ts';
@@ -46,8 +46,8 @@ export class HostedCluster extends Cluster {
     return this.applyAt(object, object.metadata.namespace, options);
   }
 
-  delete(kind: Kind, name: string, namespace?: string): Promise<boolean> {
-    return this.deleteAt(kind, namespace, name, undefined);
+  delete(kind: Kind, name: string, namespace?: string, options?: DeleteOptions): Promise<boolean> {
+    return this.deleteAt(kind, namespace, name, undefined, options);
   }
 
   merge<T extends KubeObject>(kind: Kind, name: string, fields: object, namespace?: string): Promise<T> {

@@ -170,6 +170,7 @@ export interface Event extends KubeObject {
 }
 
 export interface Node extends KubeObject {
+  spec?: { unschedulable?: boolean };
   status?: {
     conditions?: Condition[];
     addresses?: { type: string; address: string }[];

@@ -20,7 +20,7 @@ import { templateHash, templateHashOf } from '../../plane/workloads.ts';
 import { waitFor } from '../../ui/wait-for.ts';
 import type { Work } from '../../ui/work.ts';
 import { workerStatus } from '../workers.ts';
-import { cordon, drain } from './drain.ts';
+import { cordon, drain, open, removeNode } from './drain.ts';
 
 const nodeKind = { apiVersion: 'v1', kind: 'Node' };
 const statefulSetKind = { apiVersion: 'apps/v1', kind: 'StatefulSet' };
@@ -56,7 +56,13 @@ export async function ensureWorkerPods(plane: WorkerPodsOf, applied: Applied, wo
   await apply([await workerPodSecret(plane, hosted, before)]);
   const objects = buildWorkerPods(record.planeId, spec, { joins: joinsBy(spec, plane.addresses, plane.bundle) });
   await apply(objects);
-  await replaceOutdated(plane, objects.find(({ kind }) => kind === 'StatefulSet')!, work);
+  if (await replaceOutdated(plane, objects.find(({ kind }) => kind === 'StatefulSet')!, work)) await openAll(hosted);
+}
+
+/** A run that was killed while it drained a worker, which is wanted after all or has been made anew, has left its Node closed. */
+async function openAll(hosted: HostedCluster): Promise<void> {
+  const { items } = await hosted.list<Node>(nodeKind, { labelSelector: workerPodLabel });
+  for (const node of items) await open(hosted, node);
 }
 
 /** Worker pods of the plane, those that are ending among them. */
@@ -71,13 +77,13 @@ async function shrink(plane: WorkerPodsOf, work: Work): Promise<void> {
   const nodes = (await hosted.list<Node>(nodeKind, { labelSelector: workerPodLabel })).items.filter(isTooMany);
   const pods = (await workerPodsOf(plane)).filter(isTooMany);
   if (nodes.length + pods.length === 0) return;
-  for (const { metadata } of nodes) await cordon(hosted, metadata.name, true);
+  for (const node of nodes) await cordon(hosted, node);
   for (const { metadata } of nodes) await drain(hosted, metadata.name, work);
   if (await cluster.get<Workload>(statefulSetKind, workerPodsName))
     await cluster.merge(statefulSetKind, workerPodsName, { spec: { replicas: spec.workerPods } });
   await untilPodsEnded(plane, isTooMany, work);
   for (const { metadata } of nodes)
-    if (await hosted.delete(nodeKind, metadata.name)) work.reporter.line(`node "${metadata.name}" deleted`);
+    if (await removeNode(hosted, metadata.name)) work.reporter.line(`node "${metadata.name}" deleted`);
 }
 
 async function untilPodsEnded(
@@ -123,8 +129,12 @@ async function removeAll(
   }
 }
 
-/** One at a time, each drained first, so that the PodDisruptionBudgets of the hosted cluster hold. */
-async function replaceOutdated(plane: WorkerPodsOf, workload: KubeObject, work: Work): Promise<void> {
+/**
+ * One at a time, each drained first, so that the PodDisruptionBudgets of the hosted cluster hold.
+ *
+ * @returns false where it stopped at a worker that is not Ready again
+ */
+async function replaceOutdated(plane: WorkerPodsOf, workload: KubeObject, work: Work): Promise<boolean> {
   const { cluster, hosted } = plane;
   const wanted = templateHashOf(workload);
   const outdated = (await workerPodsOf(plane)).filter(
@@ -135,9 +145,11 @@ async function replaceOutdated(plane: WorkerPodsOf, workload: KubeObject, work: 
     await drain(hosted, metadata.name, work);
     await cluster.delete({ apiVersion: 'v1', kind: 'Pod' }, metadata.name, metadata.uid);
     await untilPodsEnded(plane, (pod) => pod.metadata.uid === metadata.uid, work);
-    if (await untilReadyAgain(hosted, metadata.name, work)) await cordon(hosted, metadata.name, false);
-    else return;
+    const node = await untilReadyAgain(hosted, metadata.name, work);
+    if (!node) return false;
+    await open(hosted, node);
   }
+  return true;
 }
 
 /** The Node of before tells that it is Ready until a kubelet reports again. */
@@ -145,14 +157,14 @@ async function untilReadyAgain(
   hosted: HostedCluster,
   name: string,
   { reporter, timeout, signal }: Work,
-): Promise<boolean> {
+): Promise<Node | undefined> {
   const last = reported(await hosted.get<Node>(nodeKind, name));
   try {
     return await reporter.during(`Waiting for worker ${name}`, () =>
       waitFor({
         until: async () => {
           const node = await hosted.get<Node>(nodeKind, name);
-          return node !== undefined && workerStatus(node).ready && reported(node) !== last;
+          return node !== undefined && workerStatus(node).ready && reported(node) !== last && node;
         },
         timeout,
         signal,
@@ -163,7 +175,7 @@ async function untilReadyAgain(
   } catch (error) {
     signal.throwIfAborted();
     reporter.warn(`${(error as Error).message}, so no other worker pod is replaced`);
-    return false;
+    return undefined;
   }
 }
 
