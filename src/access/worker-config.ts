@@ -40,7 +40,7 @@ export function workerConfig(spec: ClusterSpec, addresses: Addresses, infraNodes
             `worker → ${relayTarget(spec, addresses)}/tcp (the relay, for pods that dial the service kubernetes.default)`,
           ]
         : [
-            `worker → ${spec.inCluster === 'node' ? `${advertisedPort}/tcp of ${nodes}` : `${address}:${advertisedPort}/tcp, the load balancer`} (pods that dial the service kubernetes.default)`,
+            `worker → ${spec.inCluster === 'node' ? `${advertisedPort}/tcp of ${nodes}` : `${address}:${advertisedPort}/tcp, ${spec.inCluster === 'clusterip' ? 'the service apiserver of the infra cluster' : 'the load balancer'}`} (pods that dial the service kubernetes.default)`,
           ]),
       ...apiServerReach(spec, addresses),
       ...driverOf(spec)

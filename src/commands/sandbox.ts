@@ -2,6 +2,7 @@ import { type Command, Option } from 'commander';
 import { isIpv4 } from '../base/cidr.ts';
 import { UserError } from '../base/errors.ts';
 import { command, words } from '../base/words.ts';
+import { resolveVersion } from '../config/versions.ts';
 import { defaultSandbox, nameOption, type PodNetwork } from '../sandbox/state.ts';
 import type { SandboxStatus } from '../sandbox/status.ts';
 import { table } from '../ui/table.ts';
@@ -135,13 +136,14 @@ function addImage(sandbox: Command): void {
           `${each} is on all machines${each.endsWith(':latest') ? '; pods need imagePullPolicy: IfNotPresent for it' : ''}`,
         );
     });
-  add(image, 'worker', 'make the image of worker pods, and give it to the infra nodes').action(
-    async (options: Named) => {
+  add(image, 'worker', 'make the image of worker pods, and give it to the infra nodes')
+    .option('--kubernetes-version <VERSION>', "version of its kubelet; default: the sandbox's")
+    .action(async (options: Named & { kubernetesVersion?: string }) => {
       const { sandboxWorkerImage } = await import('../sandbox/worker-pods.ts');
-      const made = await sandboxWorkerImage(checkName(options.name), terminalReporter(options));
+      const wanted = options.kubernetesVersion && resolveVersion(version(options.kubernetesVersion)!);
+      const made = await sandboxWorkerImage(checkName(options.name), terminalReporter(options), wanted);
       process.stdout.write(`${made}\n`);
-    },
-  );
+    });
 }
 
 function addJoin(sandbox: Command): void {

@@ -1,5 +1,5 @@
 import type { ClusterSpec } from './schema.ts';
-import { otherImages } from './versions.ts';
+import { otherImages, resolveVersion } from './versions.ts';
 
 /** Images that a spec's plane and child assets run beside the components of the plane, which name their own. */
 export interface Images {
@@ -10,6 +10,24 @@ export interface Images {
   node: string;
   konnectivityServer: string;
   konnectivityAgent: string;
+}
+
+/** Whether a reference says which image of its name it is, by a tag or a digest. */
+export function isComplete(reference: string): boolean {
+  return /[:@]/.test(reference.slice(reference.lastIndexOf('/') + 1));
+}
+
+/** The image of the worker pods: of the workers' version, where its reference has no tag. */
+export function workerImageOf({ workerImage, workerVersion, kubernetesVersion }: ClusterSpec): string {
+  if (workerImage === undefined) throw new Error('a plane without worker pods has no image for them');
+  return isComplete(workerImage)
+    ? workerImage
+    : `${workerImage}:v${resolveVersion(workerVersion ?? kubernetesVersion)}`;
+}
+
+/** Of the sandbox of each pod on a worker pod. */
+export function pauseImage(spec: ClusterSpec): string {
+  return mirrored(spec, 'registry.k8s.io/pause:3.10');
 }
 
 /** Every image by its full name: the one given, else upstream's, moved to --image-registry when there is one. */

@@ -19,7 +19,7 @@ export function parseSpec(
   source: string,
   problemsAbove: (spec: ClusterSpec) => Words[] = () => [],
 ): ClusterSpec {
-  const result = clusterSpec.safeParse(input);
+  const result = clusterSpec.safeParse(withWhatFollows(input));
   const problems = result.success
     ? [...problemsBetween(result.data), ...problemsAbove(result.data)]
     : result.error.issues.flatMap((issue) => issueProblems(issue, input));
@@ -40,6 +40,17 @@ export function parseSpec(
   }
   const spec = result.data!;
   return { ...spec, kubernetesVersion: resolveVersion(spec.kubernetesVersion)! };
+}
+
+/**
+ * What is chosen of the address by what else is chosen: a plane that nothing outside of the infra cluster reaches has its workers
+ * there, and where those reach it by the service, a node port would have no use.
+ */
+function withWhatFollows(input: Partial<ClusterSpecInput>): Partial<ClusterSpecInput> {
+  const inCluster = input.inCluster ?? (input.expose === 'cluster' ? 'clusterip' : undefined);
+  if (inCluster !== 'clusterip') return input;
+  const nodePort = input.expose === 'nodeport' || input.nodePort !== undefined;
+  return { ...input, inCluster, allocateNodePorts: input.allocateNodePorts ?? nodePort };
 }
 
 function issueProblems(issue: z.core.$ZodIssue, input: unknown): Words[] {

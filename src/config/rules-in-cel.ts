@@ -32,6 +32,8 @@ const inside = (field: 'serviceCidr' | 'podCidr'): CelRule => ({
 /** Of a plane that takes no node port. */
 const withoutNodePorts = (rule: string) => `${fieldOf('allocateNodePorts')} || (${rule})`;
 
+const minorOf = (version: string) => `int(${version}.split('.')[1])`;
+
 const tested = knownMinors.flatMap(({ minor, patch }) => [minor, `v${minor}`, patch, `v${patch}`]);
 
 /** About the spec of the object, which is `self`. */
@@ -76,10 +78,10 @@ export const rulesBetweenFields: CelRule[] = [
   },
   {
     rule: withoutNodePorts(
-      `${fieldOf('inCluster')} == 'loadbalancer' || (${fieldOf('inCluster')} == 'loopback' && has(self.workerEndpoint))`,
+      `${fieldOf('inCluster')} in ['loadbalancer', 'clusterip'] || (${fieldOf('expose')} == 'cluster' && !has(self.inCluster)) || (${fieldOf('inCluster')} == 'loopback' && has(self.workerEndpoint))`,
     ),
     message:
-      'allocateNodePorts: false leaves pods on the workers without a way to the API server: give inCluster: loadbalancer, or inCluster: loopback with workerEndpoint',
+      'allocateNodePorts: false leaves pods on the workers without a way to the API server: give inCluster: loadbalancer, inCluster: clusterip where all workers are pods, or inCluster: loopback with workerEndpoint',
   },
   {
     rule: withoutNodePorts(
@@ -121,6 +123,18 @@ export const rulesBetweenFields: CelRule[] = [
     message: 'workerPods and inCluster: loopback contradict each other: a worker pod has no relay',
   },
   {
+    rule: '!has(self.workerStorageClass) || has(self.workerStorage)',
+    message: 'workerStorageClass has no use without workerStorage',
+  },
+  {
+    rule: `!has(self.workerVersion) || !has(self.workerImage) || !self.workerImage.matches('^([^/]*/)*[^/]*[:@][^/]*$')`,
+    message: 'workerVersion and a workerImage with a tag or a digest contradict each other',
+  },
+  {
+    rule: `!has(self.workerVersion) || ${minorOf(fieldOf('kubernetesVersion'))} - ${minorOf('self.workerVersion')} in [0, 1, 2, 3]`,
+    message: 'workerVersion may be up to three minors older than kubernetesVersion, and never newer',
+  },
+  {
     rule: `${fieldOf('allowUntestedVersion')} || ${fieldOf('kubernetesVersion')} in [${tested.map((each) => `'${each}'`).join(', ')}]`,
     message: `kubernetesVersion was not tested with this k8sk8s, which knows ${knownMinors.map(({ patch }) => patch).join(', ')}; allowUntestedVersion: true tries it anyway`,
   },
@@ -135,7 +149,6 @@ const fixed = (field: 'serviceCidr' | 'podCidr' | 'dnsDomain'): CelRule => ({
   reason: 'FieldValueForbidden',
 });
 
-const minorOf = (version: string) => `int(${version}.split('.')[1])`;
 const isSize = (value: string) => `!(${value} in ['auto', 'ephemeral'])`;
 const [oldStorage, newStorage] = [fieldOf('etcdStorage', 'oldSelf.spec'), fieldOf('etcdStorage', 'self.spec')];
 

@@ -5,9 +5,10 @@ import { authorizationProblems } from './authorization.ts';
 import { routedByName } from './exposure.ts';
 import { field } from './flags.ts';
 import { identityProblems } from './identity.ts';
+import { isComplete } from './images.ts';
 import { networkProblems } from './network.ts';
 import type { ClusterSpec } from './schema.ts';
-import { isTested, knownMinor, knownMinors, resolveVersion } from './versions.ts';
+import { isTested, knownMinor, knownMinors, minorNumber, resolveVersion } from './versions.ts';
 
 /** The problems between fields that are valid by themselves, one sentence each. Pure. */
 export function problemsBetween(spec: ClusterSpec): Words[] {
@@ -105,7 +106,7 @@ function nodePortProblems(spec: ClusterSpec): Words[] {
     return [words`${without} and ${field('nodePort', spec.nodePort)} contradict each other: leave one of them out`];
   if (spec.inCluster === 'node')
     return [
-      words`${without} leaves pods on the workers without a way to the API server: give ${field('inCluster', 'loadbalancer')}, or ${field('inCluster', 'loopback')} with ${field('workerEndpoint')}`,
+      words`${without} leaves pods on the workers without a way to the API server: give ${field('inCluster', 'loadbalancer')}, ${field('inCluster', 'clusterip')} where all workers are pods, or ${field('inCluster', 'loopback')} with ${field('workerEndpoint')}`,
     ];
   if (spec.inCluster === 'loopback' && spec.workerEndpoint === undefined)
     return [
@@ -116,16 +117,33 @@ function nodePortProblems(spec: ClusterSpec): Words[] {
   return [];
 }
 
-function workerPodProblems({ workerPods, workerImage, inCluster }: ClusterSpec): Words[] {
-  if (workerPods === 0) return [];
-  const problems: Words[] = [];
+function workerPodProblems(spec: ClusterSpec): Words[] {
+  const { workerPods, workerImage, workerStorage, workerStorageClass, inCluster } = spec;
+  const problems = workerVersionProblems(spec);
+  if (workerStorageClass !== undefined && workerStorage === undefined)
+    problems.push(words`${field('workerStorageClass')} has no use without ${field('workerStorage')}`);
+  if (workerPods === 0) return problems;
   if (workerImage === undefined)
     problems.push(
       words`${field('workerPods', workerPods)} needs ${field('workerImage')}: nobody publishes one; Dockerfile.worker makes it`,
     );
   if (inCluster === 'loopback')
     problems.push(
-      words`${field('workerPods', workerPods)} and ${field('inCluster', inCluster)} contradict each other: a worker pod has no relay. Give ${field('inCluster', 'node')} or ${field('inCluster', 'loadbalancer')}`,
+      words`${field('workerPods', workerPods)} and ${field('inCluster', inCluster)} contradict each other: a worker pod has no relay. Give ${field('inCluster', 'clusterip')}, node or loadbalancer`,
     );
   return problems;
+}
+
+/** Kubernetes supports kubelets of the API server's minor and of three before it. */
+function workerVersionProblems({ workerVersion, workerImage, kubernetesVersion }: ClusterSpec): Words[] {
+  if (workerVersion === undefined) return [];
+  if (workerImage !== undefined && isComplete(workerImage))
+    return [
+      words`${field('workerVersion', workerVersion)} and ${field('workerImage', workerImage)} contradict each other: the tag of the image says the version. Leave one of them out`,
+    ];
+  const behind = minorNumber(kubernetesVersion) - minorNumber(workerVersion);
+  if (behind >= 0 && behind <= 3) return [];
+  return [
+    words`${field('workerVersion', workerVersion)} does not go with ${field('kubernetesVersion', kubernetesVersion)}: a kubelet may be up to three minors older than the API server, and never newer`,
+  ];
 }

@@ -283,6 +283,7 @@ export const toleration = checked(
 const resourcePresets = ['small', 'limits', 'none'];
 const quantity = '\\d+(?:\\.\\d+)?(?:m|k|M|G|T|Ki|Mi|Gi|Ti)?';
 const resourcePattern = new RegExp(`^[a-z][a-z0-9-]*=((?:cpu|memory)=${quantity}(?:,(?:cpu|memory)=${quantity})?)$`);
+const podSizePattern = /^cpu=[1-9]\d{0,4}m?,memory=[1-9]\d{0,11}(Ki|Mi|Gi|Ti)?$/;
 
 /** A preset, or COMPONENT=cpu=QUANTITY,memory=QUANTITY (one of the two is enough); which components there are, plane/ knows. */
 export const resources = checked(
@@ -294,6 +295,31 @@ export const resources = checked(
     maxLength: 128,
     rule: `self in [${resourcePresets.map((preset) => `'${preset}'`).join(', ')}] || ${matches(resourcePattern.source)}`,
     message: `has to be ${resourcePresets.join(', ')}, or COMPONENT=cpu=100m,memory=256Mi`,
+  },
+);
+
+/** `cpu=2,memory=4Gi`, both of them. */
+export const podSize = checked(
+  (value) => (podSizePattern.test(value) ? undefined : 'has to be cpu=N,memory=SIZE such as cpu=2,memory=4Gi'),
+  {
+    maxLength: 64,
+    rule: matches(podSizePattern.source),
+    message: 'has to be cpu=N,memory=SIZE such as cpu=2,memory=4Gi',
+  },
+);
+
+/** The size of a volume on which images are unpacked. */
+export const volumeSize = checked(
+  (value) => {
+    const size = parseQuantity(value);
+    return size === undefined || !Number.isFinite(size) || size < 2 * 2 ** 30
+      ? 'has to be a size of at least 2Gi such as 20Gi'
+      : undefined;
+  },
+  {
+    maxLength: 32,
+    rule: "isQuantity(self) && quantity(self).compareTo(quantity('2Gi')) >= 0",
+    message: 'has to be a size of at least 2Gi such as 20Gi',
   },
 );
 

@@ -53,6 +53,11 @@ export function minorOf(version: string): string {
   return version.split('.').slice(0, 2).join('.');
 }
 
+/** 37 of `1.37.2`, `v1.37` and the like. */
+export function minorNumber(version: string): number {
+  return Number(version.split('.')[1]);
+}
+
 /** The table's row for a version's minor, if it has one. */
 export function knownMinor(version: string): KnownMinor | undefined {
   return knownMinors.find((known) => known.minor === minorOf(version));

@@ -1,4 +1,11 @@
-import { type ApplyOptions, Cluster, type DeleteOptions, fieldManager, type Kind, type ListOptions } from './cluster.ts';
+import {
+  type ApplyOptions,
+  Cluster,
+  type DeleteOptions,
+  fieldManager,
+  type Kind,
+  type ListOptions,
+} from './cluster.ts';
 import { ApiError, isNotFound } from './errors.ts';
 import type { ExecOptions, ExecResult } from './exec.ts';
 import { execInPod } from './exec-in-pod.ts';

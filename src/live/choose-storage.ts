@@ -49,16 +49,21 @@ export async function chooseStorage(
   return { ...choice, replaces: !isDeepStrictEqual(choice.storage, current) };
 }
 
+/** Worker pods have a StatefulSet and claims too. */
+export function isOfEtcd({ metadata }: KubeObject): boolean {
+  return metadata.labels?.['app.kubernetes.io/name'] === 'etcd';
+}
+
 /** A first deploy that was interrupted may have left an etcd that somebody has written to since. */
 function everRan(existing: Existing): boolean {
-  const [statefulSet] = existing.ofKind<StatefulSet>('StatefulSet');
+  const [statefulSet] = existing.ofKind<StatefulSet>('StatefulSet').filter(isOfEtcd);
   return (statefulSet?.status?.readyReplicas ?? 0) > 0;
 }
 
 /** The storage of the plane's etcd as the namespace tells it; claims whose StatefulSet was deleted still hold the data. */
 export function presentStorage(existing: Existing, planeId: string): Storage | undefined {
   const own = <T extends KubeObject>(kind: string) =>
-    existing.ofKind<T>(kind).filter((object) => belongsTo(object, planeId));
+    existing.ofKind<T>(kind).filter((object) => belongsTo(object, planeId) && isOfEtcd(object));
   const [statefulSet] = own<StatefulSet>('StatefulSet');
   const claims = own<PersistentVolumeClaim>('PersistentVolumeClaim');
   const [template] = statefulSet?.spec.volumeClaimTemplates ?? [];
@@ -176,7 +181,7 @@ export async function removeEtcd(
   timeout: number,
   signal: AbortSignal,
 ): Promise<void> {
-  const objects = ['StatefulSet', 'PersistentVolumeClaim'].flatMap((kind) => existing.ofKind(kind));
+  const objects = ['StatefulSet', 'PersistentVolumeClaim'].flatMap((kind) => existing.ofKind(kind)).filter(isOfEtcd);
   for (const object of objects) await cluster.delete(object, object.metadata.name, object.metadata.uid);
   let held: KubeObject | undefined;
   await waitFor({

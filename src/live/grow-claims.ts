@@ -9,6 +9,7 @@ import { belongsTo, claimName } from '../plane/names.ts';
 import type { PlaneRecord } from '../plane/record.ts';
 import { buildClaim, claimTemplate, type Storage, type Volume } from '../plane/storage.ts';
 import type { Existing } from './apply.ts';
+import { isOfEtcd } from './choose-storage.ts';
 
 /**
  * Asks for more room for claims that are smaller than the plane's volumes are to be. Makes the claims of members that are
@@ -29,7 +30,7 @@ export async function growClaims(
   if (storage.templateSize === undefined && !cluster.owner) return [];
   const claims = existing
     .ofKind<PersistentVolumeClaim>('PersistentVolumeClaim')
-    .filter((claim) => belongsTo(claim, planeId));
+    .filter((claim) => belongsTo(claim, planeId) && isOfEtcd(claim));
   const wanted = parseQuantity(storage.size)!;
   const small = claims.filter(({ spec }) => parseQuantity(spec.resources.requests.storage)! < wanted);
   const larger = { spec: { resources: { requests: { storage: storage.size } } } };

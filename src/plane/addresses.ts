@@ -26,7 +26,7 @@ export interface Addresses {
   issuers: string[];
 }
 
-/** The API server's own port where it need not be the node port's number, as a load balancer shows it. */
+/** The API server's own port where it need not be the node port's number, as a load balancer and a cluster IP show it. */
 export const loadBalancerPort = 6443;
 
 /** Of the konnectivity server, for its agents: the number that upstream uses. */
@@ -79,7 +79,9 @@ export function addressesOf(
     // Whoever is in the infra cluster and asks another DNS knows the service's address at least.
     workerServer:
       spec.workerEndpoint ??
-      (spec.expose === 'cluster' ? serverUrl(apiserver.spec.clusterIP, spec.port ?? 443) : publicServer),
+      (spec.expose === 'cluster' || spec.inCluster === 'clusterip'
+        ? serverUrl(apiserver.spec.clusterIP, spec.expose === 'cluster' ? (spec.port ?? 443) : 443)
+        : publicServer),
     insideOnly: spec.expose === 'cluster',
     konnectivity: konnectivityOf(spec, apiserver, hostAndPort(publicServer).host),
     earlierHosts: earlierHosts.filter((host) => host !== spec.host),
@@ -111,18 +113,22 @@ export function addressesAsIf(
 }
 
 function konnectivityOf(spec: ClusterSpec, apiserver: Service, host: string): Addresses['konnectivity'] {
-  const nodePort = apiserver.spec.ports?.find(({ name }) => name === 'konnectivity')?.nodePort;
-  if (spec.egress !== 'konnectivity' || nodePort === undefined) return undefined;
+  const port = apiserver.spec.ports?.find(({ name }) => name === 'konnectivity');
+  if (spec.egress !== 'konnectivity' || port === undefined) return undefined;
   if (spec.konnectivityEndpoint !== undefined) return hostAndPort(`https://${spec.konnectivityEndpoint}`);
+  if (spec.inCluster === 'clusterip') return { host: apiserver.spec.clusterIP!, port: konnectivityPort };
   return spec.inCluster === 'loadbalancer'
     ? { host: loadBalancerIp(apiserver) ?? loadBalancerPlaceholder, port: konnectivityPort }
-    : { host, port: nodePort };
+    : port.nodePort === undefined
+      ? undefined
+      : { host, port: port.nodePort };
 }
 
 function advertisedOf(spec: ClusterSpec, apiserver: Service, nodePort: number): Addresses['advertised'] {
   // The downward API fills in where the pod runs.
   if (spec.inCluster === 'node') return { address: '$(HOST_IP)', port: nodePort };
   if (spec.inCluster === 'loopback') return { address: spec.loopbackAddress, port: nodePort };
+  if (spec.inCluster === 'clusterip') return { address: apiserver.spec.clusterIP!, port: loadBalancerPort };
   return { address: loadBalancerIp(apiserver) ?? loadBalancerPlaceholder, port: loadBalancerPort };
 }
 

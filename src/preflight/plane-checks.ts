@@ -2,7 +2,7 @@ import { UserError } from '../base/errors.ts';
 import { command, joined, option, type Part, type Words, words } from '../base/words.ts';
 import { field } from '../config/flags.ts';
 import { authenticatorsOf } from '../config/identity.ts';
-import { isTested, knownMinor, knownMinors, minorOf } from '../config/versions.ts';
+import { isTested, knownMinor, knownMinors, minorNumber } from '../config/versions.ts';
 import { type ConfigMap, type KubeObject, nameOf, type Secret } from '../kube/objects.ts';
 import { foreignObject } from '../live/apply.ts';
 import { infraIssuerUrl } from '../live/infra-issuer.ts';
@@ -252,8 +252,6 @@ export function versionStep(from: string, to: string, advice: { to: (version: st
     };
   return ok();
 }
-
-const minorNumber = (version: string): number => Number(minorOf(version).split('.')[1]);
 
 function nextMinor(version: string): string {
   const next = `1.${minorNumber(version) + 1}`;

@@ -68,7 +68,7 @@ export const quotaRoom: DeployCheck = {
 };
 
 /** What a namespace that may have no node ports needs. */
-export const withoutNodePorts = words`${field('allocateNodePorts')} with ${field('inCluster', 'loadbalancer')}, or with ${field('inCluster', 'loopback')} and ${field('workerEndpoint')}`;
+export const withoutNodePorts = words`${field('allocateNodePorts')} with ${field('inCluster', 'loadbalancer')} or clusterip, or with ${field('inCluster', 'loopback')} and ${field('workerEndpoint')}`;
 
 function sentence({ quota, resource, free, wanted }: Shortage): string {
   return `quota "${quota}" leaves ${formatQuantity(resource, free)} of ${resource}, the plane needs ${formatQuantity(resource, wanted)}`;

@@ -48,7 +48,7 @@ const apart: DeployCheck = {
   anchor: 'networks',
   severity: 'fatal',
   dependsOn: ['namespace'],
-  applies: wanted,
+  applies: (context) => wanted(context) || context.spec.inCluster === 'clusterip',
   async probe(context) {
     const { spec, cluster } = context;
     const [pods, services] = await Promise.all([namespacePods(context), infraServiceNetworks(cluster)]);

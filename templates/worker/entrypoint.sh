@@ -7,6 +7,9 @@ set -eu
 
 log() { echo "worker: $*"; }
 
+# What keeps this pod from being a worker: deploy looks for such lines.
+fault() { log "FAULT: $*"; }
+
 # A privileged container has no cgroup namespace. In one of its own, its own cgroup is the root of all that a kubelet makes, so the
 # limits of this pod hold for everything inside, and nothing is left when the pod is gone.
 if [ -z "${IN_CGROUP_NAMESPACE:-}" ]; then
@@ -81,14 +84,14 @@ END
 }
 
 containerd_settings() {
-  cat <<'END'
+  cat <<END
 version = 2
 root = "/var/lib/containerd"
 state = "/run/containerd"
 [grpc]
   address = "/run/containerd/containerd.sock"
 [plugins."io.containerd.grpc.v1.cri"]
-  sandbox_image = "registry.k8s.io/pause:3.10"
+  sandbox_image = "${PAUSE_IMAGE:-registry.k8s.io/pause:3.10}"
   disable_apparmor = true
   restrict_oom_score_adj = true
   tolerate_missing_hugetlb_controller = true
@@ -117,17 +120,42 @@ start_containerd() {
 import_images() {
   for archive in /images/*.tar; do
     [ -e "$archive" ] || return 0
-    mark=/var/lib/containerd/imported-${archive##*/}
+    mark=/var/lib/containerd/imported-${archive##*/}-$(wc -c <"$archive")
     if [ -e "$mark" ]; then continue; fi
     if ctr -n k8s.io images import "$archive" >/dev/null; then touch "$mark"; else log "$archive was not imported"; fi
   done
 }
 
+# What the unit of worker.sh starts, as systemd would.
 start_kubelet() {
-  kubelet --config=/var/lib/kubelet/config.yaml --config-dir=/etc/kubernetes/kubelet.conf.d \
-    --bootstrap-kubeconfig=/etc/kubernetes/tls/kubeconfig-kubelets --kubeconfig=/var/lib/kubelet/kubeconfig \
-    --node-ip="$NODE_IP" --node-labels=k8sk8s.io/worker-pod=true &
+  command=$(sed -n '/^ExecStart=/,/[^\\]$/{s/^ExecStart=//;s/\\$//;p;}' /etc/systemd/system/kubelet.service)
+  # shellcheck disable=SC2086
+  $command --node-labels=k8sk8s.io/worker-pod=true &
   kubelet=$!
+  kubelet_began=$(seconds)
+}
+
+seconds() { sed 's/[. ].*//' /proc/uptime; }
+
+# FILE: the CA by which a kubeconfig knows its server.
+ca_of() { sed -n 's/^ *certificate-authority-data: *//p' "$1"; }
+
+# A volume keeps the identity of the kubelet. With another CA it has to join anew.
+forget_other_cluster() {
+  own=/var/lib/kubelet/kubeconfig
+  [ -e "$own" ] || return 0
+  [ "$(ca_of "$own")" != "$(ca_of /etc/kubernetes/tls/kubeconfig-kubelets)" ] || return 0
+  log "the CA of the cluster has changed: this worker joins anew"
+  rm -rf "$own" /var/lib/kubelet/pki
+}
+
+# Many workers on one infra node use up what its kernel gives to root; kubelets then end with "too many open files".
+tell_short_life() {
+  instances=$(cat /proc/sys/fs/inotify/max_user_instances 2>/dev/null || echo 0)
+  if [ $(($(seconds) - kubelet_began)) -gt 15 ]; then return; fi
+  if [ "$instances" -lt 512 ]; then
+    fault "the kubelet ends as soon as it has begun. Its infra node allows $instances inotify instances (fs.inotify.max_user_instances), which are enough for about $((instances / 8)) workers: let an administrator raise it there"
+  else fault "the kubelet ends as soon as it has begun; the lines above say why"; fi
 }
 
 if [ -e /sys/fs/cgroup/cgroup.controllers ]; then mount_cgroup2; else mount_cgroup1; fi
@@ -155,6 +183,7 @@ kubelet= containerd=
 trap 'log "asked to end"; kill $kubelet $containerd 2>/dev/null; exit 0' TERM INT
 start_containerd
 import_images
+forget_other_cluster
 RESOLV_CONF=/run/resolv.conf KUBELET=$(command -v kubelet) sh /etc/kubernetes/tls/worker.sh configure
 start_kubelet
 log "containerd and kubelet run"
@@ -166,6 +195,7 @@ while :; do
     start_containerd
   fi
   if ! kill -0 $kubelet 2>/dev/null; then
+    tell_short_life
     log "the kubelet has ended and is started again"
     start_kubelet
   fi

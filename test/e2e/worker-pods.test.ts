@@ -16,9 +16,9 @@ let wanted: string[];
 /** UIDs of all worker pods that there were, by which kubelets call mounts and cgroups of theirs. */
 const uids = new Set<string>();
 
-const level = async (name: 'baseline' | 'privileged') =>
+const level = async (name: 'baseline' | 'privileged', namespace = home.name) =>
   succeeded(
-    await asInfraAdmin('label', '--overwrite', 'namespace', home.name, `pod-security.kubernetes.io/enforce=${name}`),
+    await asInfraAdmin('label', '--overwrite', 'namespace', namespace, `pod-security.kubernetes.io/enforce=${name}`),
   );
 
 async function infraPods(): Promise<Pod[]> {
@@ -116,6 +116,108 @@ describe.runIf(process.env.K8SK8S_TEST === 'all')('workers that are pods', () =>
       });
   });
 });
+
+describe.runIf(process.env.K8SK8S_TEST === 'all')('workers that know the infra cluster alone', () => {
+  const repository = 'docker.io/library/k8sk8s-worker';
+
+  beforeAll(async () => {
+    home = await Namespace.open('worker-pods-inside');
+    for (const version of ['1.36', '1.37'])
+      succeeded(await sandboxCommand(['image', 'worker', '--kubernetes-version', version], home));
+    succeeded(await sandboxCommand(['host', host], home));
+    await level('privileged');
+    wanted = [
+      ...['-h', host, '--etcd-storage', 'ephemeral', '--in-cluster', 'clusterip', '--worker-pods', '2'],
+      ...['--worker-image', repository, '--worker-storage', '4Gi', '--worker-resources', 'cpu=500m,memory=1Gi'],
+    ];
+  });
+
+  afterAll(async () => {
+    await home.k8sk8s('destroy', '--yes');
+  });
+
+  test('older workers with volumes join by the service, which needs no node port, and offer what they may take', async () => {
+    succeeded(await home.k8sk8s('deploy', ...wanted, '--worker-version', '1.36'));
+    const { items } = JSON.parse(await home.ask('get', 'nodes', '-o', 'json')) as KubeList<Node & Sized>;
+    expect(items.map(({ status }) => status?.nodeInfo?.kubeletVersion)).toEqual(['v1.36.3', 'v1.36.3']);
+    expect(items.map(({ status }) => status?.capacity.memory)).toEqual(['1Gi', '1Gi']);
+    expect(items.map(({ status }) => status?.allocatable.cpu)).toEqual(['500m', '500m']);
+    const services = succeeded(await home.infra('get', 'services', '-o', 'jsonpath={.items[*].spec.type}')).stdout;
+    expect(new Set(services.trim().split(' '))).toEqual(new Set(['ClusterIP']));
+  });
+
+  test('pods reach the API by the first service address', async () => {
+    await home.apply(web);
+    await home.apply(budget);
+    await home.rolledOut('web', 60);
+    const { items } = JSON.parse(await home.ask('get', 'pods', '-l', 'app=web', '-o', 'json')) as KubeList<Pod>;
+    for (const { metadata } of items)
+      expect(await home.ask('exec', metadata.name, '--', 'node', '-e', askApi)).toBe('v1.37.2');
+  });
+
+  test('a pod that is made anew is the same worker with the same images, and asks for no new identity', async () => {
+    const clientRequests = async () =>
+      (await home.ask('get', 'csr', '-o', 'jsonpath={.items[*].spec.signerName}')).match(
+        /kube-apiserver-client-kubelet/g,
+      );
+    const before = await clientRequests();
+    const [first] = await infraPods();
+    succeeded(await home.infra('delete', 'pod', 'worker-pod-0', '--wait=true'));
+    await eventually(60, async () => {
+      const [pod] = await infraPods();
+      expect(pod!.metadata.uid).not.toBe(first!.metadata.uid);
+      const log = succeeded(await home.infra('logs', 'worker-pod-0')).stdout;
+      expect(log).toContain('containerd and kubelet run');
+    });
+    await eventually(60, async () => expect(await readyNodes()).toEqual(['worker-pod-0', 'worker-pod-1']));
+    await home.rolledOut('web', 60);
+    expect(await clientRequests()).toEqual(before);
+  });
+
+  test('newer workers come one after the other, and a budget of the pods holds meanwhile', async () => {
+    let fewest = 2;
+    let ended = false;
+    const watching = (async () => {
+      while (!ended) {
+        const available = await home.hosted(['get', 'deployment', 'web', '-o', 'jsonpath={.status.availableReplicas}']);
+        if (available.code === 0) fewest = Math.min(fewest, Number(available.stdout || 0));
+        await new Promise((resolve) => setTimeout(resolve, 500));
+      }
+    })();
+    succeeded(await home.k8sk8s('deploy', ...wanted, '--worker-version', '1.37'));
+    ended = true;
+    await watching;
+    const versions = await home.ask('get', 'nodes', '-o', 'jsonpath={.items[*].status.nodeInfo.kubeletVersion}');
+    expect(versions).toBe('v1.37.2 v1.37.2');
+    expect(fewest).toBeGreaterThan(0);
+  });
+
+  test('with fewer workers their volumes go', async () => {
+    succeeded(await home.k8sk8s('workers', 'scale', '1'));
+    const claims = succeeded(await home.infra('get', 'persistentvolumeclaims', '-o', 'name')).stdout.trim();
+    expect(claims).toBe('persistentvolumeclaim/worker-worker-pod-0');
+    succeeded(await home.k8sk8s('destroy', '--yes'));
+    expect(succeeded(await home.infra('get', 'all,secrets,persistentvolumeclaims', '-o', 'name')).stdout).toBe('');
+  });
+});
+
+interface Sized {
+  status?: { capacity: Record<string, string>; allocatable: Record<string, string> };
+}
+
+const budget = `apiVersion: policy/v1
+kind: PodDisruptionBudget
+metadata: {name: web, namespace: default}
+spec: {minAvailable: 1, selector: {matchLabels: {app: web}}}
+`;
+
+/** Asks kubernetes.default by the pod's own ServiceAccount. */
+const askApi = `
+const { readFileSync } = require('node:fs');
+const files = '/var/run/secrets/kubernetes.io/serviceaccount/';
+require('node:https')
+  .get('https://kubernetes.default.svc/version', { ca: readFileSync(files + 'ca.crt'), headers: { authorization: 'Bearer ' + readFileSync(files + 'token') } },
+    (answer) => answer.toArray().then((parts) => console.log(JSON.parse(Buffer.concat(parts)).gitVersion)));`;
 
 const web = `apiVersion: apps/v1
 kind: Deployment

@@ -53,6 +53,12 @@ export const specs: Record<string, ClusterSpec> = Object.fromEntries(
       allowEgress: ['10.20.0.0/16', '10.30.0.1:8443'],
       ingressAnnotations: { 'route.openshift.io/termination': 'passthrough' } as Record<string, string>,
     },
+    'cluster-ip': {
+      inCluster: 'clusterip' as const,
+      egress: 'konnectivity' as const,
+      workerPods: 1,
+      workerImage: 'worker:1',
+    },
     'worker-pods': { workerPods: 2, workerImage: 'registry.example.com/k8sk8s-worker:v1.37.2' },
     'trusts-infra': { trustInfra: ['team-a'] },
     options: {

@@ -102,7 +102,7 @@ export const addressFields = {
       flag({
         group: 'Address',
         flag: 'no-allocate-node-ports',
-        help: 'take no node port, where the namespace may have none; needs --in-cluster loadbalancer, or loopback with --worker-endpoint',
+        help: 'take no node port, where the namespace may have none; needs --in-cluster loadbalancer or clusterip, or loopback with --worker-endpoint',
       }),
     ),
   ipFamilies: z
@@ -125,14 +125,14 @@ export const addressFields = {
     }),
   ),
   inCluster: z
-    .enum(['node', 'loadbalancer', 'loopback'])
+    .enum(['node', 'loadbalancer', 'loopback', 'clusterip'])
     .default('node')
     .meta(
       flag({
         group: 'Address',
         flag: 'in-cluster',
         arg: 'HOW',
-        help: "how pods on the workers reach the API at the first service address: node (an infra node's address and the node port), loadbalancer (the address of a LoadBalancer service) or loopback (an address and a relay on each worker)",
+        help: "how pods on the workers reach the API at the first service address: node (an infra node's address and the node port), loadbalancer (the address of a LoadBalancer service), loopback (an address and a relay on each worker) or clusterip (the service's own address, for workers that are pods of the infra cluster; they join by it too)",
       }),
     ),
   serviceAnnotations: metadata(z.string())

@@ -1,5 +1,5 @@
 import * as z from 'zod';
-import { image } from '../values.ts';
+import { image, labelValue, objectName, podSize, toleration, version, volumeSize } from '../values.ts';
 import { flag } from './flag.ts';
 
 /** Workers as pods. */
@@ -23,7 +23,75 @@ export const workerFields = {
       group: 'Worker pods',
       flag: 'worker-image',
       arg: 'IMAGE',
-      help: 'image of the worker pods, as Dockerfile.worker makes it',
+      help: "image of the worker pods, as Dockerfile.worker makes it; without a tag the one of the workers' Kubernetes version (v1.37.2)",
     }),
   ),
+  workerVersion: version.optional().meta(
+    flag({
+      group: 'Worker pods',
+      flag: 'worker-version',
+      arg: 'VERSION',
+      help: "Kubernetes version of the worker pods, up to three minors older than the plane's, for a --worker-image without a tag; default: the plane's",
+    }),
+  ),
+  workerResources: podSize.optional().meta(
+    flag({
+      group: 'Worker pods',
+      flag: 'worker-resources',
+      arg: 'cpu=N,memory=SIZE',
+      help: 'what each worker pod requests of its infra node and offers as a Node; its memory has this limit',
+    }),
+  ),
+  workerStorage: volumeSize.optional().meta(
+    flag({
+      group: 'Worker pods',
+      flag: 'worker-storage',
+      arg: 'SIZE',
+      help: 'a volume for each worker pod, which keeps its images and its identity; default: the disk of its infra node, as long as the pod lives',
+    }),
+  ),
+  workerStorageClass: objectName('StorageClass')
+    .optional()
+    .meta(
+      flag({
+        group: 'Worker pods',
+        flag: 'worker-storage-class',
+        arg: 'NAME',
+        help: "StorageClass of these volumes instead of the infra cluster's default",
+      }),
+    ),
+  workerNodeSelector: z
+    .record(z.string(), labelValue)
+    .optional()
+    .meta(
+      flag({
+        group: 'Worker pods',
+        flag: 'worker-node-selector',
+        arg: 'KEY=VALUE',
+        help: 'infra nodes that may run worker pods; default: as --node-selector',
+        map: true,
+      }),
+    ),
+  workerTolerations: z
+    .array(toleration)
+    .optional()
+    .meta(
+      flag({
+        group: 'Worker pods',
+        flag: 'worker-tolerations',
+        arg: 'KEY[=VALUE][:EFFECT]',
+        help: 'taints of infra nodes that worker pods tolerate; default: as --tolerations',
+        list: true,
+      }),
+    ),
+  workerRuntimeClass: objectName('RuntimeClass')
+    .optional()
+    .meta(
+      flag({
+        group: 'Worker pods',
+        flag: 'worker-runtime-class',
+        arg: 'NAME',
+        help: 'RuntimeClass of worker pods, for example a sandboxed one; default: as --runtime-class-name',
+      }),
+    ),
 };

@@ -21,6 +21,7 @@ import { waitFor } from '../../ui/wait-for.ts';
 import type { Work } from '../../ui/work.ts';
 import { workerStatus } from '../workers.ts';
 import { cordon, drain, open, removeNode } from './drain.ts';
+import { dropOtherVolume, dropStatefulSetOfOtherVolumes, dropVolumes } from './volumes.ts';
 
 const nodeKind = { apiVersion: 'v1', kind: 'Node' };
 const statefulSetKind = { apiVersion: 'apps/v1', kind: 'StatefulSet' };
@@ -40,9 +41,10 @@ export const workerPodsDanger =
  * Makes the worker pods that the spec wants. Those that are too many are drained before they end, and their Nodes are deleted after
  * that, since a kubelet that starts makes its Node again. Killed anywhere and run again, it goes on.
  *
+ * @returns false where a worker that was replaced is not Ready again
  * @throws UserError `worker-drain`, `not-gone`
  */
-export async function ensureWorkerPods(plane: WorkerPodsOf, applied: Applied, work: Work): Promise<void> {
+export async function ensureWorkerPods(plane: WorkerPodsOf, applied: Applied, work: Work): Promise<boolean> {
   const { cluster, hosted, record, spec } = plane;
   const existing = await Existing.read(cluster);
   const before = existing.find<Secret>({ ...secretKind, metadata: { name: workerPodsName } });
@@ -50,13 +52,19 @@ export async function ensureWorkerPods(plane: WorkerPodsOf, applied: Applied, wo
   if (spec.workerPods === 0) {
     await revokeWorkerPodToken(hosted, before);
     await removeAll(plane, existing, applied, work);
-    return;
+    return true;
   }
-  const apply = (objects: KubeObject[]) => applyAll(cluster, record.planeId, objects, existing, applied, work.reporter);
-  await apply([await workerPodSecret(plane, hosted, before)]);
   const objects = buildWorkerPods(record.planeId, spec, { joins: joinsBy(spec, plane.addresses, plane.bundle) });
+  const workload = objects.find(({ kind }) => kind === 'StatefulSet')!;
+  const present = (await dropStatefulSetOfOtherVolumes(plane, existing, workload, work))
+    ? await Existing.read(cluster)
+    : existing;
+  const apply = (some: KubeObject[]) => applyAll(cluster, record.planeId, some, present, applied, work.reporter);
+  await apply([await workerPodSecret(plane, hosted, before)]);
   await apply(objects);
-  if (await replaceOutdated(plane, objects.find(({ kind }) => kind === 'StatefulSet')!, work)) await openAll(hosted);
+  const replaced = await replaceOutdated(plane, workload, work);
+  if (replaced) await openAll(hosted);
+  return replaced;
 }
 
 /** A run that was killed while it drained a worker, which is wanted after all or has been made anew, has left its Node closed. */
@@ -76,7 +84,7 @@ async function shrink(plane: WorkerPodsOf, work: Work): Promise<void> {
   const isTooMany = ({ metadata }: KubeObject) => (workerPodNumber(metadata.name) ?? -1) >= spec.workerPods;
   const nodes = (await hosted.list<Node>(nodeKind, { labelSelector: workerPodLabel })).items.filter(isTooMany);
   const pods = (await workerPodsOf(plane)).filter(isTooMany);
-  if (nodes.length + pods.length === 0) return;
+  if (nodes.length + pods.length === 0) return dropVolumes(plane, isTooMany, work);
   for (const node of nodes) await cordon(hosted, node);
   for (const { metadata } of nodes) await drain(hosted, metadata.name, work);
   if (await cluster.get<Workload>(statefulSetKind, workerPodsName))
@@ -84,6 +92,7 @@ async function shrink(plane: WorkerPodsOf, work: Work): Promise<void> {
   await untilPodsEnded(plane, isTooMany, work);
   for (const { metadata } of nodes)
     if (await removeNode(hosted, metadata.name)) work.reporter.line(`node "${metadata.name}" deleted`);
+  await dropVolumes(plane, isTooMany, work);
 }
 
 async function untilPodsEnded(
@@ -141,8 +150,9 @@ async function replaceOutdated(plane: WorkerPodsOf, workload: KubeObject, work: 
     ({ metadata }) => isWorkerPods({ metadata }) && metadata.annotations?.[templateHash] !== wanted,
   );
   for (const { metadata } of outdated) {
-    work.reporter.line(`worker ${metadata.name} is made anew: its template, HOST or the CA has changed`);
+    work.reporter.line(`worker ${metadata.name} is made anew: its image or settings, HOST or the CA have changed`);
     await drain(hosted, metadata.name, work);
+    await dropOtherVolume(plane, metadata.name, workload);
     await cluster.delete({ apiVersion: 'v1', kind: 'Pod' }, metadata.name, metadata.uid);
     await untilPodsEnded(plane, (pod) => pod.metadata.uid === metadata.uid, work);
     const node = await untilReadyAgain(hosted, metadata.name, work);

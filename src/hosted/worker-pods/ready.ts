@@ -74,13 +74,21 @@ async function whatIsMissing(plane: WorkerPodsOf, names: string[]): Promise<Word
   const pods = await workerPodsOf(plane);
   const events = (await cluster.list<Event>({ apiVersion: 'v1', kind: 'Event' })).items;
   const refusal = refusalOf(workerPodsName, events);
+  const faults = new Map(await Promise.all(names.map(async (name) => [name, await ownFault(plane, name)] as const)));
   return names.map((name) => {
     const pod = pods.find(({ metadata }) => metadata.name === name);
     if (!pod) return `worker ${name} has no pod${refusal ? `: ${refusal}` : ''}`;
     const [problem] = podProblems(pod, [workerPodsName]);
+    const fault = faults.get(name);
     const why = problem
       ? describeProblem(problem, workerPodsName)
-      : `its Node is not Ready; its own words: kubectl -n ${cluster.namespace} logs ${name}`;
+      : (fault ?? `its Node is not Ready; its own words: kubectl -n ${cluster.namespace} logs ${name}`);
     return `worker ${name}: ${why}`;
   });
+}
+
+/** What a worker itself says keeps it from being one. */
+async function ownFault({ cluster }: WorkerPodsOf, name: string): Promise<string | undefined> {
+  const text = await cluster.log(name, { tailLines: 500 }).catch(() => '');
+  return /^worker: FAULT: (.*)$/m.exec(text)?.[1];
 }

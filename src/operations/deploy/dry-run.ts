@@ -113,7 +113,11 @@ function placeholders(spec: ClusterSpec, addresses: Addresses, allocated: boolea
       placeholder: String(nodePortPlaceholder),
       meaning: words`nodePort of service apiserver (fix it with ${field('nodePort')})`,
     });
-  if (!allocated && addresses.konnectivity?.port === konnectivityPort && spec.inCluster !== 'loadbalancer')
+  if (
+    !allocated &&
+    addresses.konnectivity?.port === konnectivityPort &&
+    !['loadbalancer', 'clusterip'].includes(spec.inCluster)
+  )
     missing.push({
       placeholder: String(konnectivityPort),
       meaning: words`nodePort of port konnectivity of service apiserver (or give ${field('konnectivityEndpoint')})`,

@@ -43,7 +43,9 @@ export function moveOf(before: ClusterSpec, after: ClusterSpec): Move | undefine
 }
 
 function dialled(spec: ClusterSpec): string {
-  return [`https://${spec.host}:${portOf(spec)}`, ...(spec.workerEndpoint ? [spec.workerEndpoint] : [])].join(' and ');
+  const ofWorkers =
+    spec.workerEndpoint ?? (spec.inCluster === 'clusterip' ? 'the cluster IP of the service apiserver' : '');
+  return [`https://${spec.host}:${portOf(spec)}`, ...(ofWorkers ? [ofWorkers] : [])].join(' and ');
 }
 
 /** A node port that nobody chose stays as the infra cluster gave it. */

@@ -1,10 +1,10 @@
 import { type Finding, someOf } from '../../base/errors.ts';
 import { command, option, shellWord, words } from '../../base/words.ts';
 import { field } from '../../config/flags.ts';
-import { imagesOf } from '../../config/images.ts';
+import { imagesOf, workerImageOf } from '../../config/images.ts';
 import { parseSpec } from '../../config/parse.ts';
 import type { ClusterSpec } from '../../config/schema.ts';
-import { minorOf } from '../../config/versions.ts';
+import { minorNumber, minorOf } from '../../config/versions.ts';
 import { diffPlane, type PlaneDiff } from '../../drift/plane-diff.ts';
 import { type RemovedApiUse, removedApisInUse } from '../../hosted/removed-apis.ts';
 import { workerStatus } from '../../hosted/workers.ts';
@@ -97,7 +97,7 @@ export async function planOf(cluster: InfraCluster, plane: Plane, target: Cluste
         ...differenceProblems(strange, cluster.namespace),
         ...pinnedProblems(spec, cluster.namespace),
       ],
-      rollback: `when a step fails: API servers, controller-manager, scheduler and child assets go back to ${from} by themselves; etcd's data stays as it is`,
+      rollback: `when a step fails: API servers, controller-manager, scheduler, child assets and worker pods go back to ${from} by themselves; etcd's data stays as it is`,
     };
   } finally {
     await hosted.close();
@@ -214,7 +214,8 @@ export function removedApiProblems({ removedApis }: Pick<UpgradePlan, 'removedAp
 type AllImages = ReturnType<typeof imagesFor>;
 
 function imagesFor(spec: ClusterSpec) {
-  return { ...imagesOf(spec), ...byComponent(({ image }) => image(spec)) };
+  const workerPods = spec.workerPods > 0 ? workerImageOf(spec) : '';
+  return { ...imagesOf(spec), ...byComponent(({ image }) => image(spec)), workerPods };
 }
 
 function stepsOf(before: AllImages, after: AllImages, spec: ClusterSpec): UpgradeStep[] {
@@ -237,9 +238,13 @@ function stepsOf(before: AllImages, after: AllImages, spec: ClusterSpec): Upgrad
       images: spec.childAssets ? change('kubeProxy', 'coredns', 'flannel', 'flannelCni', 'node') : change('node'),
       effect: 'kube-proxy is replaced worker by worker',
     },
+    {
+      step: 'worker pods',
+      images: spec.workerPods > 0 ? change('workerPods') : [],
+      effect: 'one after the other is drained, as PodDisruptionBudgets allow it, and made anew',
+    },
   ];
   return steps.filter(({ images }) => images.length > 0);
 }
 
-const minorNumber = (version: string): number => Number(version.replace(/^v/, '').split('.')[1]);
 const patchOf = (version: string): number => Number(version.split('.')[2]?.split('-')[0]);

@@ -18,6 +18,8 @@ export interface UpgradeState {
   readonly readyWorkers: number;
   /** Whether the addons may be of the new version. */
   addonsTouched: boolean;
+  /** Whether worker pods may be of the new version. */
+  workerPodsTouched: boolean;
   /** The pods of the plane. */
   watch: PodWatch;
 }

@@ -1,14 +1,17 @@
 import { UserError } from '../../base/errors.ts';
 import { toolVersion } from '../../base/version.ts';
+import { words } from '../../base/words.ts';
 import type { ClusterSpec } from '../../config/schema.ts';
 import { diffPlane } from '../../drift/plane-diff.ts';
 import { waitUsable } from '../../hosted/usable.ts';
+import { ensureWorkerPods } from '../../hosted/worker-pods/ensure.ts';
 import type { KubeObject, Workload } from '../../kube/objects.ts';
 import { applyAll, Existing, nothingApplied } from '../../live/apply.ts';
 import { updateRecord } from '../../live/record.ts';
 import { apiServerClients } from '../../plane/components/lookup.ts';
 import { type RenderedPlane, renderPlane } from '../../plane/render.ts';
 import { isStartFiles } from '../../plane/start-files.ts';
+import { workerPodsName } from '../../plane/worker-pods/worker-pods.ts';
 import { waitAvailable } from '../../rollout/available.ts';
 import { refuseDataLoss } from '../../rollout/control-plane.ts';
 import { tidyStartFiles, waitReplaced } from '../../rollout/roll-out.ts';
@@ -62,6 +65,15 @@ export const forwardSteps: TitledStep[] = [
     run: ({ plane, watch }) => waitUsable(plane.held.cluster, plane, watch, plane.held),
   },
   {
+    name: 'worker-pods',
+    title: () => 'worker pods',
+    applies: ({ target }) => target.workerPods > 0,
+    async run(state) {
+      state.workerPodsTouched = true;
+      await replaceWorkerPods(state, state.target);
+    },
+  },
+  {
     name: 'observed',
     title: (state) => `all well for ${Math.round(state.observe / 1000)} s`,
     run: (state) => observe(state),
@@ -71,6 +83,13 @@ export const forwardSteps: TitledStep[] = [
 
 /** To the old version again, all but etcd, and the proof that the plane is as before. */
 export const backSteps: TitledStep[] = [
+  {
+    // A kubelet must not be newer than its API server.
+    name: 'worker-pods-back',
+    title: () => 'worker pods back',
+    applies: ({ workerPodsTouched }) => workerPodsTouched,
+    run: (state) => replaceWorkerPods(state, state.plane.spec),
+  },
   {
     name: 'components-back',
     title: (state) => `API servers, controller-manager and scheduler back to ${oldVersion(state)}`,
@@ -129,6 +148,17 @@ async function untilAnswersAs(state: UpgradeState, version: string): Promise<voi
       anchor: 'not-available',
     });
   await proveData(state, version);
+}
+
+async function replaceWorkerPods({ plane, hosted }: UpgradeState, spec: ClusterSpec): Promise<void> {
+  const { held } = plane;
+  const workers = { ...plane, spec, cluster: held.cluster, hosted };
+  if (await ensureWorkerPods(workers, nothingApplied(), held)) return;
+  throw new UserError({
+    what: 'a worker pod that was replaced did not become Ready',
+    fix: words`look at its words: kubectl -n ${held.cluster.namespace} logs -l app.kubernetes.io/name=${workerPodsName}`,
+    anchor: 'not-available',
+  });
 }
 
 async function proveAsBefore(state: UpgradeState): Promise<void> {

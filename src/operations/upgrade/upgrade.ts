@@ -71,6 +71,7 @@ async function upgradeHeld(
     token: randomBytes(8).toString('hex'),
     readyWorkers: plan.workers.filter(({ ready }) => ready).length,
     addonsTouched: false,
+    workerPodsTouched: false,
     watch: new PodWatch(cluster, plane.record.planeId),
   };
   try {

@@ -1,14 +1,16 @@
 import { createHash } from 'node:crypto';
+import { pauseImage, workerImageOf } from '../../config/images.ts';
 import type { ClusterSpec } from '../../config/schema.ts';
-import type { KubeObject, Pod, Workload } from '../../kube/objects.ts';
+import type { KubeObject, PersistentVolumeClaim, Pod, StatefulSet, Workload } from '../../kube/objects.ts';
 import { render } from '../../manifests/render.ts';
 import { trusted } from '../../pki/authority.ts';
 import type { PkiBundle } from '../../pki/certificates.ts';
 import type { Addresses } from '../addresses.ts';
 import type { PlaneKind } from '../components/component.ts';
-import { labelsOf, podSelector } from '../names.ts';
+import { labelsOf, partOf, podSelector } from '../names.ts';
 import { placement } from '../placement.ts';
-import { type Measured, resourcesOf } from '../resources.ts';
+import { type Measured, type Resources, resourcesOf } from '../resources.ts';
+import { buildClaim } from '../storage.ts';
 import { templateHash } from '../workloads.ts';
 import networkPolicy from './network-policy.yaml';
 import statefulSet from './statefulset.yaml';
@@ -37,6 +39,9 @@ const measured: Measured = {
   requests: { cpu: '50m', memory: '256Mi' },
   limits: { cpu: '2', memory: '2Gi' },
 };
+
+/** Volume with the images and the state of the kubelet. */
+const dataVolume = 'worker';
 
 /** `worker-pod-0`: of the pod, and of its Node. */
 export function workerPodName(number: number): string {
@@ -107,24 +112,62 @@ function buildStatefulSet(
       replicas,
       podLabels: { ...spec.podLabels, ...labels },
       podAnnotations: spec.podAnnotations,
-      image: spec.workerImage!,
-      resources: { ...resourcesOf(spec, workerPodsName, measured) },
+      image: workerImageOf(spec),
+      pauseImage: pauseImage(spec),
+      resources: { ...resourcesOfWorker(spec) },
+      // A CPU limit on this pod would keep hosted pods with a higher one from their start on cgroup v1.
+      offersCpu: spec.workerResources === undefined ? 'limits.cpu' : 'requests.cpu',
+      data: dataVolume,
+      dataVolumes: spec.workerStorage === undefined ? [{ name: dataVolume, emptyDir: {} }] : [],
     },
     'the worker pods',
-  ) as Workload[];
+  ) as StatefulSet[];
+  const claims = spec.workerStorage === undefined ? undefined : [claimTemplate(spec.workerStorage, selector, spec)];
+  if (claims) object!.spec.volumeClaimTemplates = claims;
   const { template } = object!.spec;
-  Object.assign(template.spec, placement(spec));
+  Object.assign(template.spec, placementOfWorkers(spec));
   const hash = createHash('sha256')
-    .update(JSON.stringify([template.spec, joins]))
+    .update(JSON.stringify([template.spec, joins, claims]))
     .digest('hex')
     .slice(0, 16);
   template.metadata!.annotations = { ...template.metadata!.annotations, [templateHash]: hash };
   return object!;
 }
 
+function resourcesOfWorker(spec: ClusterSpec): Partial<Resources> | undefined {
+  if (spec.workerResources === undefined) return resourcesOf(spec, workerPodsName, measured);
+  const requests = Object.fromEntries(
+    spec.workerResources.split(',').map((pair) => pair.split('=') as [string, string]),
+  );
+  return { requests, limits: { memory: requests.memory! } };
+}
+
+function placementOfWorkers(spec: ClusterSpec): ReturnType<typeof placement> {
+  return placement({
+    ...spec,
+    nodeSelector: spec.workerNodeSelector ?? spec.nodeSelector,
+    tolerations: spec.workerTolerations ?? spec.tolerations,
+    runtimeClassName: spec.workerRuntimeClass ?? spec.runtimeClassName,
+  });
+}
+
+/** The StatefulSet makes the claims, and keeps them while the plane sleeps; they go with their workers. */
+function claimTemplate(
+  size: string,
+  selector: Record<string, string>,
+  { workerStorageClass: storageClass }: ClusterSpec,
+): Pick<PersistentVolumeClaim, 'metadata' | 'spec'> {
+  const { spec } = buildClaim(dataVolume, { kind: 'volume', size, storageClass });
+  const labels = { ...selector, 'app.kubernetes.io/part-of': partOf, 'app.kubernetes.io/managed-by': partOf };
+  return { metadata: { name: dataVolume, labels }, spec };
+}
+
 /** A worker pod as it is tried before it is made: without the Secret, which is not there yet. Pure. */
 export function trialWorkerPod(planeId: string, spec: ClusterSpec): KubeObject {
-  const workload = buildWorkerPods(planeId, spec, { joins: '' }).find(({ kind }) => kind === 'StatefulSet') as Workload;
+  // A claim that is not there yet would not be found.
+  const workload = buildWorkerPods(planeId, { ...spec, workerStorage: undefined }, { joins: '' }).find(
+    ({ kind }) => kind === 'StatefulSet',
+  ) as Workload;
   const { metadata, spec: pod } = workload.spec.template as Pick<Pod, 'metadata' | 'spec'>;
   return { apiVersion: 'v1', kind: 'Pod', metadata: { ...metadata, name: workerPodsName }, spec: pod } as KubeObject;
 }

@@ -54,7 +54,8 @@ export const workerImage = (archives: readonly string[]): Image => ({
   },
 });
 
-/** `coredns` of `…/images/coredns/v1.15.0/amd64/30949c9349aed8f1.tar`. */
+/** `coredns-v1.15.0` of `…/images/coredns/v1.15.0/amd64/30949c9349aed8f1.tar`. */
 function nameOf(archive: string): string {
-  return basename(dirname(dirname(dirname(archive))));
+  const version = dirname(dirname(archive));
+  return `${basename(dirname(version))}-${basename(version)}`;
 }

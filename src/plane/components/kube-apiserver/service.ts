@@ -33,7 +33,7 @@ export function buildApiserverService(
         ...(isReachedByService(spec) && spec.port !== undefined && spec.port !== 443
           ? [{ name: 'public', port: spec.port, targetPort: 'https' }]
           : []),
-        ...(spec.inCluster === 'loadbalancer'
+        ...(isDialledByPods(spec) && !(isReachedByService(spec) && spec.port === loadBalancerPort)
           ? [{ name: 'in-cluster', port: loadBalancerPort, targetPort: 'https' }]
           : []),
         ...(spec.egress === 'konnectivity'
@@ -57,6 +57,11 @@ export function isBalanced(spec: Pick<ClusterSpec, 'expose' | 'inCluster'>): boo
 
 function isReachedByService({ expose }: ClusterSpec): boolean {
   return expose === 'loadbalancer' || expose === 'cluster';
+}
+
+/** Whether pods of the hosted cluster reach the API server by an address of the service. */
+function isDialledByPods({ inCluster }: ClusterSpec): boolean {
+  return inCluster === 'loadbalancer' || inCluster === 'clusterip';
 }
 
 /** With --expose nodeport, the port that people dial is the node port, so either option fixes it. */
