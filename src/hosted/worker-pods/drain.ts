@@ -22,6 +22,14 @@ export async function cordon(hosted: HostedCluster, node: Node): Promise<void> {
   });
 }
 
+/** What a person wants of a Node, which no later run takes back. */
+export async function cordonByHand(hosted: HostedCluster, name: string, closed: boolean): Promise<void> {
+  await hosted.merge(nodeKind, name, {
+    metadata: { annotations: { [closedByUs]: null } },
+    spec: { unschedulable: closed ? true : null },
+  });
+}
+
 /** Lets new pods come to a Node again that `cordon` closed, in this run or in one that was killed. */
 export async function open(hosted: HostedCluster, { metadata }: Node): Promise<void> {
   if (metadata.annotations?.[closedByUs] === undefined) return;

@@ -1,6 +1,6 @@
 import { UserError } from '../../base/errors.ts';
 import { command, option, words } from '../../base/words.ts';
-import { cordon, drain } from '../../hosted/worker-pods/drain.ts';
+import { cordonByHand, drain } from '../../hosted/worker-pods/drain.ts';
 import { type WorkerStatus, workerStatus } from '../../hosted/workers.ts';
 import type { HostedCluster } from '../../kube/hosted-cluster.ts';
 import type { KubeObject, Node } from '../../kube/objects.ts';
@@ -22,18 +22,17 @@ type Request = KubeObject & {
   spec: { username?: string };
   status?: { conditions?: unknown[]; certificate?: string };
 };
-type WorkerNode = Node & { spec?: { unschedulable?: boolean } };
 
 export async function listWorkers(hosted: HostedCluster): Promise<Worker[]> {
   const [nodes, requests] = await Promise.all([
-    hosted.list<WorkerNode>(nodeKind),
+    hosted.list<Node>(nodeKind),
     hosted.list<Request>({ apiVersion: 'certificates.k8s.io/v1', kind: 'CertificateSigningRequest' }),
   ]);
   return workersOf(nodes.items, requests.items);
 }
 
 /** Pure. */
-export function workersOf(nodes: WorkerNode[], requests: Request[]): Worker[] {
+export function workersOf(nodes: Node[], requests: Request[]): Worker[] {
   const open = requests.filter(({ status }) => !status?.certificate && (status?.conditions ?? []).length === 0);
   return nodes.map((node) => ({
     ...workerStatus(node),
@@ -48,7 +47,7 @@ export function workersOf(nodes: WorkerNode[], requests: Request[]): Worker[] {
 /** @throws UserError `no-worker` */
 export async function cordonWorker(hosted: HostedCluster, name: string, closed: boolean): Promise<void> {
   await demandWorker(hosted, name);
-  await cordon(hosted, name, closed);
+  await cordonByHand(hosted, name, closed);
 }
 
 /**
