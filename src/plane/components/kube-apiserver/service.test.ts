@@ -31,7 +31,7 @@ test.each<[string, [string, number][], number | undefined, number | undefined]>(
       ['earlier', 30001],
     ],
     30001,
-    undefined,
+    30002,
   ],
   ['no Service yet', [], 30002, undefined],
 ])('%s', (_, ports, wish, earlier) => {

@@ -80,7 +80,7 @@ export function earlierNodePortOf(now: Service | undefined, spec: ClusterSpec): 
   const wish = nodePortWish(spec);
   const kept = portOf(earlierPort.name);
   if (!spec.allocateNodePorts) return undefined;
-  if (kept !== undefined) return kept === wish ? undefined : kept;
+  if (kept !== undefined && kept !== wish) return kept;
   const current = portOf('https');
   return wish === undefined || current === wish ? undefined : current;
 }
