@@ -15,8 +15,9 @@ import {
   reporterOf,
   withInfra,
 } from './options/connection.ts';
+import { addGitopsOptions, credentialFile, type GitopsOptions } from './options/gitops.ts';
 
-interface KubeconfigOptions extends ConnectionOptions {
+interface KubeconfigOptions extends ConnectionOptions, GitopsOptions {
   dir: string;
   merge?: string | true;
   force?: boolean;
@@ -26,7 +27,7 @@ interface KubeconfigOptions extends ConnectionOptions {
 }
 
 export function configure(command: Command): void {
-  addConnectionOptions(command)
+  addGitopsOptions(addConnectionOptions(command))
     .option('--dir <DIR>', 'folder to write kubeconfig and ca.pem to', 'tls')
     .option(
       '--merge [FILE]',
@@ -50,6 +51,13 @@ async function run(options: KubeconfigOptions): Promise<void> {
   await withInfra(options, async (cluster) => {
     const plane = await openPlane(cluster);
     const authority = trusted(plane.bundle.authorities.ca!);
+    if (options.argocd !== undefined || options.flux !== undefined) {
+      const { bundle, addresses } = plane;
+      const { host } = plane.spec;
+      const request = { server: addresses.publicServer, certificateAuthority: authority, client: bundle.leaves.admin! };
+      process.stdout.write(credentialFile(options, { ...request, clusterName: host, userName: `${host}-admin` }));
+      return;
+    }
     const { suffix, content } = contentOf(plane, cluster.namespace, authority, options);
     if (options.output === '-') {
       process.stdout.write(content);

@@ -10,7 +10,6 @@ import {
 } from '../access/outside.ts';
 import { createUser, type Grant, listUsers, type Remaining, revokeUser, type User } from '../access/users.ts';
 import { UserError } from '../base/errors.ts';
-import { buildKubeconfig } from '../kubeconfig/build.ts';
 import { refuseForeignFile, writeFileAtomically } from '../kubeconfig/write.ts';
 import { trusted } from '../pki/authority.ts';
 import { table } from '../ui/table.ts';
@@ -21,10 +20,11 @@ import {
   parseDuration,
   repeated,
 } from './options/connection.ts';
+import { addGitopsOptions, credentialFile, type GitopsOptions } from './options/gitops.ts';
 import { inPlane } from './options/in-plane.ts';
 import { print } from './options/print.ts';
 
-interface CreateOptions extends ConnectionOptions {
+interface CreateOptions extends ConnectionOptions, GitopsOptions {
   group?: string[];
   oidcGroup?: string;
   oidcIssuer?: string;
@@ -39,7 +39,8 @@ interface CreateOptions extends ConnectionOptions {
 
 export function configure(command: Command): void {
   const child = (name: string, description: string) => addPlaneCommand(command, name, description);
-  child('create', 'print a kubeconfig for a person or program, with a short-lived certificate')
+  const creating = child('create', 'print a kubeconfig for a person or program, with a short-lived certificate');
+  addGitopsOptions(creating)
     .argument('[NAME]', 'name of the user in the hosted cluster; none with --oidc-group or --infra-service-account')
     .option('--group <GROUP>', 'a group of the user; may be repeated', repeated)
     .option('--oidc-group <GROUP>', 'in place of a NAME: bind the role to this group of an outside issuer')
@@ -85,7 +86,7 @@ async function create(name: string | undefined, options: CreateOptions): Promise
       ttl,
       keyType: spec.keyType,
     });
-    const kubeconfig = buildKubeconfig({
+    const kubeconfig = credentialFile(options, {
       server: addresses.publicServer,
       certificateAuthority: authority,
       clusterName: spec.host,
