@@ -75,7 +75,6 @@ const replaced: Record<string, Record<string, string[]>> = {
   '0.1.0': {
     'kube-apiserver': [
       'start files',
-      'terminationGracePeriodSeconds',
       'arguments (authorization-mode, endpoint-reconciler-type, authorization-config, shutdown-delay-duration)',
       'volumeMounts (/etc/resolv.conf)',
       'resources',
@@ -86,6 +85,7 @@ const replaced: Record<string, Record<string, string[]>> = {
       'environment of kube-apiserver-egress',
       'dnsPolicy',
       // With --egress konnectivity, whose server had the gate's name.
+      'terminationGracePeriodSeconds',
       'arguments (authorization-mode, endpoint-reconciler-type, authorization-config)',
       'arguments of kube-apiserver-egress (v, mode, uds-name, server-port, agent-port, admin-port, health-port, proxy-strategies, server-count, cluster-cert, cluster-key, kubeconfig, agent-namespace, agent-service-account, authentication-audience, controlplane, server, credentials, pod, advertise-address, advertise-port, openings, closed)',
       'ports of kube-apiserver-egress',
