@@ -146,6 +146,9 @@ export const anchors = [
   'secrets-not-rewritten',
   // The operator
   'namespace-not-allowed',
+  'not-adopted',
+  'plane-follows-object',
+  'object-not-made',
   'leadership-lost',
   'operator-not-installed',
   // The sandbox

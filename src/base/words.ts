@@ -6,6 +6,7 @@
 
 /** The commands that sentences name. */
 export const commandNames = [
+  'adopt',
   'backup create',
   'backup list',
   'backup schedule',
@@ -26,6 +27,8 @@ export const commandNames = [
   'network test',
   'operator allow',
   'operator install',
+  'operator status',
+  'release',
   'restore',
   'sandbox down',
   'sandbox env',

@@ -3,7 +3,14 @@ import { dump } from 'js-yaml';
 import { UserError } from '../base/errors.ts';
 import type { KubeObject } from '../kube/objects.ts';
 import { connectWhole, type WholeCluster } from '../kube/whole-cluster.ts';
-import { accountObjects, applyObjects, operatorObjects, uninstall } from '../operator/install.ts';
+import {
+  accountObjects,
+  addHosts,
+  applyObjects,
+  namespaceWithHosts,
+  operatorObjects,
+  uninstall,
+} from '../operator/install.ts';
 import { operatorNamespace } from '../operator/names.ts';
 import { runOperator } from '../operator/run.ts';
 import { type OperatorStatus, operatorStatus } from '../operator/status.ts';
@@ -16,6 +23,7 @@ import {
   interruption,
   outputOption,
   parseDuration,
+  repeated,
   reporterOf,
 } from './options/connection.ts';
 import { print } from './options/print.ts';
@@ -24,6 +32,7 @@ import { thisProcess } from './options/this-process.ts';
 interface InstallOptions extends ConnectionOptions {
   image?: string;
   export?: boolean;
+  host?: string[];
 }
 
 interface RunOptions extends ConnectionOptions {
@@ -44,13 +53,18 @@ export function configure(command: Command): void {
     .option('--export', 'only print the objects')
     .action(install);
   addOutputOptions(part('allow', 'as an administrator: let the operator work in a namespace'))
+    .option(
+      '--host <PATTERN>',
+      'a HOST that belongs to the namespace, or *.DOMAIN for every name below; may be repeated',
+      repeated,
+    )
     .option('--export', 'only print the objects')
     .action(allow);
   part('run', 'run the operator until a signal ends it')
     .option('--hosted-by <HOW>', 'dial hosted APIs by their address or by their service; default in a pod: service')
     .option('--workers <N>', 'how many planes it works on at a time', '3')
     .option('--timeout <TIME>', 'how long each step of a plane may take', '5m')
-    .option('--every <TIME>', 'how often a plane without events is compared', '10m')
+    .option('--every <TIME>', 'how often a plane without events is compared', '1h')
     .option('--port <PORT>', 'port of /metrics, /livez and /readyz; without it, none is opened')
     .action(run);
   part('status', 'show whether the operator works, and the state of its planes')
@@ -89,9 +103,25 @@ async function allow(options: InstallOptions): Promise<void> {
       anchor: 'namespace',
       kind: 'usage',
     });
+  const { host = [] } = options;
+  for (const each of host) checkPattern(each);
   const objects = accountObjects(namespace);
-  if (options.export) return printYaml(objects);
-  await withWhole(options, (cluster) => applyObjects(cluster, objects, reporterOf(options)));
+  if (options.export) return printYaml([...(host.length > 0 ? [namespaceWithHosts(namespace, host)] : []), ...objects]);
+  await withWhole(options, async (cluster) => {
+    await applyObjects(cluster, objects, reporterOf(options));
+    if (host.length > 0) await addHosts(cluster, namespace, host, reporterOf(options));
+  });
+}
+
+/** @throws UserError `bad-values` */
+function checkPattern(pattern: string): void {
+  if (/^(\*\.)?[a-z0-9]([-a-z0-9.:]*[a-z0-9])?$/.test(pattern)) return;
+  throw new UserError({
+    what: `--host "${pattern}" is neither a host name nor *.DOMAIN`,
+    fix: 'give lower-case names, such as team-a.example.com or *.team-a.example.com',
+    anchor: 'bad-values',
+    kind: 'usage',
+  });
 }
 
 async function run(options: RunOptions): Promise<void> {

@@ -1,8 +1,10 @@
 import type { Command } from 'commander';
 import { dump } from 'js-yaml';
 import { UserError } from '../base/errors.ts';
+import { followsObject } from '../live/followed.ts';
 import { sleepPlane } from '../operations/sleep.ts';
 import { scheduleObjects, scheduleSleep, unscheduleSleep } from '../operations/sleep-schedule.ts';
+import { changeByObject } from '../operator/by-object.ts';
 import {
   addConnectionOptions,
   addOutputOptions,
@@ -36,8 +38,11 @@ async function run(options: SleepOptions): Promise<void> {
   if (options.rights) return printRights(options);
   if (options.schedule !== undefined) return runSchedule(options.schedule, options);
   await changing(options, async (cluster, work) => {
+    const slept = (await followsObject(cluster))
+      ? await changeByObject(cluster, { asleep: true }, work)
+      : await sleepPlane(cluster, work);
     work.reporter.line(
-      (await sleepPlane(cluster, work))
+      slept
         ? `The plane sleeps: its pods are gone, its data is kept. Wake it with: k8sk8s wake -n ${cluster.namespace}`
         : `Nothing to do: the plane in namespace "${cluster.namespace}" sleeps already.`,
     );

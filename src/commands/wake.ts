@@ -1,5 +1,7 @@
 import type { Command } from 'commander';
+import { followsObject } from '../live/followed.ts';
 import { wakePlane } from '../operations/sleep.ts';
+import { changeByObject } from '../operator/by-object.ts';
 import { formatDuration } from '../ui/reporter.ts';
 import { addConnectionOptions, addOutputOptions, type ConnectionOptions, changing } from './options/connection.ts';
 
@@ -13,7 +15,9 @@ export function configure(command: Command): void {
 async function run(options: ConnectionOptions & { timeout: string }): Promise<void> {
   const started = performance.now();
   await changing(options, async (cluster, work) => {
-    const server = await wakePlane(cluster, work);
+    const server = (await followsObject(cluster))
+      ? (await changeByObject(cluster, { asleep: false }, work)).status?.server
+      : await wakePlane(cluster, work);
     work.reporter.line(
       server
         ? `The hosted cluster is at ${server} again (${formatDuration(performance.now() - started)}). Its workers come back by themselves.`

@@ -1,5 +1,6 @@
 import * as z from 'zod';
 import { clusterSpec } from './schema.ts';
+import { cron, timeZone } from './values.ts';
 
 /** What an object, and a cluster.yaml, says of itself. */
 export const hostedControlPlane = { apiVersion: 'k8sk8s.io/v1alpha1', kind: 'HostedControlPlane' } as const;
@@ -9,10 +10,17 @@ export const hostedControlPlaneName = 'k8sk8s';
 
 /** What becomes of a plane, beside what it is: fields that the operator alone reads. A command does each for the command line. */
 export const lifeFields = z.strictObject({
-  asleep: z
-    .boolean()
-    .default(false)
-    .meta({ help: 'the plane has no pods and keeps its data; its workers go on running what they run' }),
+  asleep: z.boolean().optional().meta({
+    help: 'the plane has no pods and keeps its data; its workers go on running what they run. Left out: as sleepSchedule says',
+  }),
+  sleepSchedule: z
+    .strictObject({ sleep: cron, wake: cron, timeZone: timeZone.default('Etc/UTC') })
+    .optional()
+    .meta({ help: 'when the plane falls asleep and when it wakes' }),
+  expiresAt: z.iso
+    .datetime({ offset: true })
+    .optional()
+    .meta({ help: 'when the plane ends: it is deleted with its data, or sleeps where deletionPolicy is Retain' }),
   paused: z.boolean().default(false).meta({ help: 'the operator leaves the plane alone, whatever else is said here' }),
   deletionPolicy: z.enum(['Delete', 'Retain']).default('Delete').meta({
     help: 'what happens to the plane when this object is deleted: Delete takes it away with all of its data, Retain leaves it to the command line',

@@ -370,3 +370,16 @@ function portFrom(minimum: number) {
   const words = `has to be ${minimum} to 65535`;
   return z.coerce.number().int().min(minimum, words).max(65535, words);
 }
+
+/** Five fields in cron's syntax, as a CronJob has them. */
+export const cron = z
+  .string()
+  .regex(
+    /^[-0-9A-Za-z*,/?#]+( [-0-9A-Za-z*,/?#]+){4}$/,
+    'has to be five fields in the syntax of cron, such as 0 19 * * 1-5',
+  );
+
+/** A name of the time zone database. */
+export const timeZone = z
+  .string()
+  .regex(/^[A-Za-z0-9_+-]+(\/[A-Za-z0-9_+-]+){0,2}$/, 'has to be a time zone, such as Europe/Berlin');

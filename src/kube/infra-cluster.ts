@@ -43,6 +43,8 @@ export interface InfraOptions {
   hostedBy?: 'address' | 'service';
   /** Owns every object that is made or applied here and names no other owner: all of them go when it goes. */
   owner?: OwnerReference;
+  /** UID of the HostedControlPlane for which an operator works here; nobody else has one. */
+  object?: string;
 }
 
 /** The existing cluster, seen through one namespace of it: no call can name another one, and only `listEverywhere` goes beyond. */
@@ -52,6 +54,7 @@ export class InfraCluster extends ExtensibleCluster {
   readonly actor: Actor;
   readonly hostedBy: 'address' | 'service';
   readonly owner?: OwnerReference;
+  readonly object?: string;
 
   constructor(transport: Transport, namespace: string, options: InfraOptions = {}, extensions?: Extensions) {
     super(transport, extensions);
@@ -60,12 +63,18 @@ export class InfraCluster extends ExtensibleCluster {
     this.actor = options.actor ?? { name: 'k8sk8s' };
     this.hostedBy = options.hostedBy ?? 'address';
     this.owner = options.owner;
+    this.object = options.object;
   }
 
   /** The same namespace by the same connections; what is made or applied has this owner, or none. */
   ownedBy(owner: OwnerReference | undefined): InfraCluster {
-    const { sealKey, actor, hostedBy } = this;
-    return new InfraCluster(this.transport, this.namespace, { sealKey, actor, hostedBy, owner }, this.extensions);
+    const { sealKey, actor, hostedBy, object } = this;
+    return new InfraCluster(
+      this.transport,
+      this.namespace,
+      { sealKey, actor, hostedBy, owner, object },
+      this.extensions,
+    );
   }
 
   get<T extends KubeObject>(kind: Kind, name: string): Promise<T | undefined> {

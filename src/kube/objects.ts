@@ -24,6 +24,7 @@ interface ObjectMeta {
   annotations?: Record<string, string>;
   managedFields?: { manager?: string; operation?: string; apiVersion?: string; time?: string; subresource?: string }[];
   ownerReferences?: OwnerReference[];
+  finalizers?: string[];
 }
 
 export interface KubeObject {

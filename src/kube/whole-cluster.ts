@@ -36,6 +36,11 @@ export class WholeCluster extends Cluster {
     return (await this.transport.request<T>({ method: 'PUT', path, query: { fieldManager }, body: object })).body;
   }
 
+  /** Sets some fields of an object that belongs to no namespace. */
+  merge<T extends KubeObject>(kind: Kind, name: string, fields: object): Promise<T> {
+    return this.mergeAt(kind, undefined, name, fields);
+  }
+
   delete(object: KubeObject): Promise<boolean> {
     const { namespace, name, uid } = object.metadata;
     return this.deleteAt(object, namespace, name, uid);

@@ -22,10 +22,15 @@ export async function podsOf(cluster: InfraCluster, planeId: string, component?:
  */
 export async function endApiServers(cluster: InfraCluster, planeId: string): Promise<void> {
   const pods = await podsOf(cluster, planeId, 'kube-apiserver');
-  await cluster.merge({ apiVersion: 'apps/v1', kind: 'Deployment' }, 'kube-apiserver', { spec: { replicas: 0 } });
-  await Promise.all(
-    pods.filter(({ metadata }) => !metadata.deletionTimestamp).map((pod) => cluster.endPod(pod, lastSeconds)),
-  );
+  const scaled = cluster.merge({ apiVersion: 'apps/v1', kind: 'Deployment' }, 'kube-apiserver', {
+    spec: { replicas: 0 },
+  });
+  // Who deletes the Deployment at the same time does not keep the pods from being ended.
+  const [scaling] = await Promise.allSettled([
+    scaled,
+    ...pods.filter(({ metadata }) => !metadata.deletionTimestamp).map((pod) => cluster.endPod(pod, lastSeconds)),
+  ]);
+  if (scaling.status === 'rejected') throw scaling.reason;
 }
 
 /** Whether an object is the Deployment that {@link endApiServers} scales. */

@@ -9,7 +9,7 @@ import type { ClusterSpec } from '../config/schema.ts';
 import { explainCallError, isConflict, isUncertain } from '../kube/errors.ts';
 import type { InfraCluster } from '../kube/infra-cluster.ts';
 import type { ConfigMap } from '../kube/objects.ts';
-import { recordName } from '../plane/names.ts';
+import { objectAnnotation, recordName } from '../plane/names.ts';
 import { type PlaneRecord, parseRecord, recordKind, toConfigMap, type Unfinished } from '../plane/record.ts';
 import type { Held } from './held.ts';
 
@@ -50,7 +50,7 @@ export async function ensureRecord({ cluster, signal }: Held, spec: ClusterSpec)
   };
   for (let attempt = 1; ; attempt++) {
     try {
-      await cluster.create(toConfigMap(record));
+      await cluster.create(withObject(toConfigMap(record), cluster.object));
       return record;
     } catch (error) {
       // Our own may have arrived although the answer was lost.
@@ -61,6 +61,12 @@ export async function ensureRecord({ cluster, signal }: Held, spec: ClusterSpec)
       await sleep(100 * 2 ** attempt, undefined, { signal });
     }
   }
+}
+
+/** A plane that is made for an object follows it from the beginning. */
+function withObject(record: ConfigMap, uid: string | undefined): ConfigMap {
+  if (uid === undefined) return record;
+  return { ...record, metadata: { ...record.metadata, annotations: { [objectAnnotation]: uid } } };
 }
 
 /** How often a write is tried again over what somebody else has written in between. */

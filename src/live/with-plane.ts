@@ -1,6 +1,7 @@
 import type { InfraCluster } from '../kube/infra-cluster.ts';
 import type { OwnerReference } from '../kube/objects.ts';
 import type { Work } from '../ui/work.ts';
+import { refuseOthersPlane } from './followed.ts';
 import type { Held } from './held.ts';
 import { adoptAll, asOwner, isOver, readLifetimeJob } from './lifetime.ts';
 import { acquireLock } from './lock.ts';
@@ -20,7 +21,8 @@ export interface HeldPlane extends Plane {
  *
  * @param activity what the other run is told while it waits: `deploy`
  * @param options `ending`: the operation copes with a plane whose life has ended, and makes nothing
- * @throws UserError `plane-busy` when another run holds the lock, or has taken it over meanwhile; `lifetime`
+ * @throws UserError `plane-busy` when another run holds the lock, or has taken it over meanwhile; `lifetime`; `not-adopted` and
+ *   `plane-follows-object`
  */
 export async function withLock<T>(
   cluster: InfraCluster,
@@ -34,6 +36,7 @@ export async function withLock<T>(
   let result: T;
   try {
     result = await orReason(signal, async () => {
+      await refuseOthersPlane(cluster, activity);
       if (options.ending) return run({ ...work, signal, cluster } as Held);
       const owned = await asOwner(cluster);
       const done = await run({ ...work, signal, cluster: owned } as Held);

@@ -1,16 +1,18 @@
 import pLimit from 'p-limit';
 import { UserError } from '../base/errors.ts';
 import { again, words } from '../base/words.ts';
+import { hostedControlPlane, hostedControlPlaneName } from '../config/hosted-control-plane.ts';
 import { explainCallError, isNotFound } from '../kube/errors.ts';
 import type { InfraCluster } from '../kube/infra-cluster.ts';
-import { type KubeObject, nameOf } from '../kube/objects.ts';
+import { type ConfigMap, type KubeObject, nameOf } from '../kube/objects.ts';
+import { followedBy, followsObject } from '../live/followed.ts';
 import type { Held } from '../live/held.ts';
 import { takeInventory } from '../live/inventory.ts';
 import { endApiServers, isApiServer } from '../live/pods.ts';
 import { withLock } from '../live/with-plane.ts';
 import { planeKindOf } from '../plane/kinds.ts';
 import { recordName } from '../plane/names.ts';
-import type { PlaneRecord } from '../plane/record.ts';
+import { type PlaneRecord, recordKind } from '../plane/record.ts';
 import { waitAtMost, waitFor } from '../ui/wait-for.ts';
 import type { Work } from '../ui/work.ts';
 
@@ -26,6 +28,7 @@ export async function destroy(
   cluster: InfraCluster,
   { agreed, ...work }: Work & { agreed: PlaneRecord | undefined },
 ): Promise<{ deleted: number }> {
+  await deleteObject(cluster);
   return withLock(
     cluster,
     'destroy',
@@ -37,6 +40,16 @@ export async function destroy(
     },
     { ending: 'allowed' },
   );
+}
+
+/** The operator would make a plane anew whose object stays. Nothing goes with the object here, so that all goes in its order. */
+async function deleteObject(cluster: InfraCluster): Promise<void> {
+  // The operator deletes a plane whose time is over, and its object says so.
+  if (cluster.object !== undefined || !(await followsObject(cluster))) return;
+  const uid = followedBy(await cluster.get<ConfigMap>(recordKind, recordName));
+  await cluster.deleteAlone(hostedControlPlane, hostedControlPlaneName, uid).catch((error: unknown) => {
+    throw explainCallError(error, `delete the HostedControlPlane of namespace "${cluster.namespace}"`);
+  });
 }
 
 /** destroy in a namespace whose lock is held, and stays so: lease and lifetime are not deleted. */

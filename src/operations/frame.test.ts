@@ -2,10 +2,14 @@ import { mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
-import type { InfraCluster } from '../kube/infra-cluster.ts';
+import { refused } from '../../test/refused.ts';
+import { hostedControlPlane, hostedControlPlaneName } from '../config/hosted-control-plane.ts';
+import { InfraCluster } from '../kube/infra-cluster.ts';
 import type { Lease } from '../kube/objects.ts';
+import { ofTheObject } from '../live/followed.ts';
 import { InfraStore } from '../live/infra-store.fixture.ts';
-import { leasePath, putPlane } from '../live/plane.fixture.ts';
+import { leasePath, putPlane, recordPath } from '../live/plane.fixture.ts';
+import { objectAnnotation } from '../plane/names.ts';
 import { quietReporter } from '../ui/quiet.ts';
 import type { Work } from '../ui/work.ts';
 import { destroy } from './destroy.ts';
@@ -109,4 +113,29 @@ test.concurrent.each(names)('%s ends when another run takes the lock over', asyn
   const run = operations[name]!(store.cluster, { ...work(), timeout: 30_000 });
   await expect(run).rejects.toMatchObject({ anchor: 'plane-busy' });
   expect(holder(store)).toBe('another');
+});
+
+test.each(names)('%s on a plane that follows its object: the table of docs/operator.md', async (name) => {
+  const store = await planeFor(name);
+  const object = store.put('hostedcontrolplanes/k8sk8s', {
+    ...hostedControlPlane,
+    metadata: { name: hostedControlPlaneName },
+  });
+  const record = store.get(recordPath)!;
+  record.metadata.annotations = { [objectAnnotation]: object.metadata.uid! };
+  store.put(recordPath, record);
+  const outcome = await operations[name]!(store.cluster, work()).catch((error) => error);
+  if (ofTheObject.includes(name)) expect(outcome).toEqual(refused('plane-follows-object', 'release'));
+  else expect(outcome).not.toMatchObject({ anchor: 'plane-follows-object' });
+  // Its object goes first, and orphans the plane, so that destroy decides the order.
+  expect(store.get('hostedcontrolplanes/k8sk8s') === undefined).toBe(name === 'destroy');
+});
+
+test.each(names)('%s for an operator leaves a plane alone that does not follow its object', async (name) => {
+  const store = await planeFor(name);
+  const { transport, namespace } = store.cluster;
+  const cluster = new InfraCluster(transport, namespace, { object: 'uid-of-an-object' });
+  const before = structuredClone([...store.objects].filter(([key]) => key !== leasePath));
+  await expect(operations[name]!(cluster, work())).rejects.toEqual(refused('not-adopted', 'adopt'));
+  expect([...store.objects].filter(([key]) => key !== leasePath)).toEqual(before);
 });

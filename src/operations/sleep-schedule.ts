@@ -4,6 +4,7 @@ import type { ClusterSpec } from '../config/schema.ts';
 import { type ApiError, explainCallError, isForbidden, isInvalid } from '../kube/errors.ts';
 import type { InfraCluster } from '../kube/infra-cluster.ts';
 import { type KubeObject, nameOf } from '../kube/objects.ts';
+import { refuseOthersPlane } from '../live/followed.ts';
 import { requireRecord } from '../live/record.ts';
 import { asServiceAccount, requestToken } from '../live/service-account.ts';
 import { renderTemplate } from '../manifests/render.ts';
@@ -48,6 +49,7 @@ export function scheduleObjects(namespace: string): KubeObject[] {
  */
 export async function scheduleSleep(cluster: InfraCluster, request: SleepSchedule): Promise<void> {
   const { planeId, spec } = await requireRecord(cluster);
+  await refuseOthersPlane(cluster, 'sleep');
   const owner = await cluster.get(recordKind, recordName);
   const build = (name: string, schedule: string) => {
     const job = buildCronJob(name, schedule, cluster.namespace, spec as ClusterSpec, request);

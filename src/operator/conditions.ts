@@ -142,7 +142,12 @@ function availability(answers: boolean, reason: string, message: string): Fact {
 /** The plane is as its object wants it. */
 export const factsOfSuccess = (asleep: boolean): Fact[] => [
   asleep
-    ? { type: 'Available', status: 'False', reason: 'Asleep', message: 'the plane sleeps, as spec.asleep says' }
+    ? {
+        type: 'Available',
+        status: 'False',
+        reason: 'Asleep',
+        message: 'the plane sleeps, as spec.asleep or spec.sleepSchedule says',
+      }
     : availability(true, '', ''),
   asExpected,
   {
@@ -153,6 +158,17 @@ export const factsOfSuccess = (asleep: boolean): Fact[] => [
   },
 ];
 
+/** There is no plane any more. */
+export function factsOfEnd(): Fact[] {
+  const message =
+    'the plane was deleted at spec.expiresAt. To do: delete this object, or take the time out for a new plane';
+  return [
+    { type: 'Available', status: 'False', reason: 'Expired', message },
+    asExpected,
+    { type: 'Progressing', status: 'False', reason: 'Expired', message },
+  ];
+}
+
 /** The plane sleeps, and its object wants more of it than that. */
 export const factsOfWaitingAsleep = (): Fact[] => [
   ...factsOfSuccess(true).filter(({ type }) => type !== 'Progressing'),
@@ -160,7 +176,7 @@ export const factsOfWaitingAsleep = (): Fact[] => [
     type: 'Progressing',
     status: 'False',
     reason: 'ChangesWhenAwake',
-    message: 'the plane sleeps: what this object wants of it besides is made when spec.asleep is false',
+    message: 'the plane sleeps: what this object wants of it besides is made when it wakes',
   },
 ];
 

@@ -1,5 +1,6 @@
 import { hostedControlPlane, hostedControlPlaneSpec } from '../config/hosted-control-plane.ts';
 import type { KubeObject } from '../kube/objects.ts';
+import { hostsAnnotation } from '../plane/names.ts';
 
 type Field = keyof typeof hostedControlPlaneSpec.shape;
 
@@ -32,6 +33,8 @@ const tenantFields: Field[] = [
   'auditPolicy',
   'audit',
   'asleep',
+  'sleepSchedule',
+  'expiresAt',
   'paused',
   'deletionPolicy',
 ];
@@ -65,11 +68,18 @@ export function policies(labels: Record<string, string>): KubeObject[] {
           },
         ],
       },
-      validations: administratorFields.map((field) => ({
-        expression: `${unchanged(field)} || ${mayset(field)}`,
-        message: needsRight(field),
-        reason: 'Forbidden',
-      })),
+      validations: [
+        ...administratorFields.map((field) => ({
+          expression: `${unchanged(field)} || ${mayset(field)}`,
+          message: needsRight(field),
+          reason: 'Forbidden',
+        })),
+        {
+          expression: `${unchanged('host')} || isIP(object.spec.host) || ${belongs} || ${mayset('host')}`,
+          message: `spec.host does not belong to this namespace: its annotation ${hostsAnnotation} names those that do`,
+          reason: 'Forbidden',
+        },
+      ],
     }),
     // What goes by /scale passes the policy above.
     ...policy('k8sk8s-scale', labels, {
@@ -107,6 +117,9 @@ export function policies(labels: Record<string, string>): KubeObject[] {
     }),
   ];
 }
+
+/** Whether the namespace's annotation names HOST, or `*.DOMAIN` above it, as in templates/rights/hosts.yaml. */
+const belongs = `namespaceObject.metadata.?annotations[?'${hostsAnnotation}'].orValue('').split(',').map(name, name.trim()).exists(name, name == object.spec.host || (name.startsWith('*.') && object.spec.host.endsWith(name.substring(1))))`;
 
 /** A field that an update leaves as it was, present or absent. */
 function unchanged(field: Field): string {

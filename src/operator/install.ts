@@ -6,14 +6,14 @@ import { connectInfra } from '../kube/connect.ts';
 import { explainCallError } from '../kube/errors.ts';
 import { type KubeObject, type Lease, nameOf } from '../kube/objects.ts';
 import type { WholeCluster } from '../kube/whole-cluster.ts';
-import { readRecord } from '../live/record.ts';
 import { render } from '../manifests/render.ts';
+import { releasePlane } from '../operations/adopt.ts';
+import { hostsAnnotation } from '../plane/names.ts';
 import type { Reporter } from '../ui/reporter.ts';
 import { customResourceDefinition } from './crd/crd.ts';
 import { policies } from './field-policy.ts';
 import { operatorName, planeAccount, tenantRole } from './names.ts';
 import type { HostedControlPlane } from './object.ts';
-import { setOwner } from './ownership.ts';
 
 const labels = {
   'app.kubernetes.io/name': operatorName,
@@ -52,6 +52,35 @@ export function accountObjects(namespace: string): KubeObject[] {
   ];
 }
 
+const namespaceKind = { apiVersion: 'v1', kind: 'Namespace' };
+
+/** The namespace with the HOSTs that belong to it, for who applies it by other means. Pure. */
+export function namespaceWithHosts(name: string, hosts: string[]): KubeObject {
+  return { ...namespaceKind, metadata: { name, annotations: { [hostsAnnotation]: hosts.join(',') } } };
+}
+
+/** Adds HOSTs to those that belong to a namespace. @throws UserError `namespace`, `rights` */
+export async function addHosts(
+  cluster: WholeCluster,
+  namespace: string,
+  hosts: string[],
+  reporter: Reporter,
+): Promise<void> {
+  const explain = (error: unknown) => {
+    throw explainCallError(error, `change the annotations of namespace "${namespace}"`);
+  };
+  const found = await cluster.get<KubeObject>(namespaceKind, namespace).catch(explain);
+  const before = (found?.metadata.annotations?.[hostsAnnotation] ?? '')
+    .split(',')
+    .map((each) => each.trim())
+    .filter(Boolean);
+  const all = [...new Set([...before, ...hosts])];
+  await cluster
+    .merge(namespaceKind, namespace, { metadata: { annotations: { [hostsAnnotation]: all.join(',') } } })
+    .catch(explain);
+  reporter.line(`hosts of namespace "${namespace}": ${all.join(', ')}`);
+}
+
 /** Applies objects one after the other; an infra cluster that is told of a new kind needs a moment to know it. */
 export async function applyObjects(cluster: WholeCluster, objects: KubeObject[], reporter: Reporter): Promise<void> {
   for (const object of objects) {
@@ -84,15 +113,13 @@ const goes = ({ kind, metadata }: KubeObject) =>
   !['CustomResourceDefinition', 'ValidatingAdmissionPolicy', 'ValidatingAdmissionPolicyBinding'].includes(kind) &&
   metadata.name !== tenantRole;
 
-/** Takes the object's ownership off its plane. */
+/** Takes the plane from its object. */
 async function release(cluster: WholeCluster, object: HostedControlPlane, reporter: Reporter): Promise<void> {
   const namespace = object.metadata.namespace!;
   const inside = connectInfra(cluster.transport.connection, namespace);
+  const work = { reporter, timeout: 60_000, signal: new AbortController().signal };
   try {
-    const record = await readRecord(inside);
-    if (!record) return;
-    await setOwner(inside, record.planeId);
-    reporter.line(`the plane in namespace "${namespace}" is released`);
+    if (await releasePlane(inside, work)) reporter.line(`the plane in namespace "${namespace}" is released`);
   } catch (error) {
     throw explainCallError(error, `release the plane in namespace "${namespace}"`);
   } finally {

@@ -15,5 +15,8 @@ export function accountOf(namespace: string): string {
   return `system:serviceaccount:${namespace}:${planeAccount}`;
 }
 
+/** Annotation of a HostedControlPlane: with another value, which is a time by custom, the operator looks at the plane at once. */
+export const lookAnnotation = 'k8sk8s.io/look';
+
 /** Annotation of a HostedControlPlane: by `consentAsked`'s value its owner agrees to what the command line asks --yes for, once. */
 export const consentAnnotation = 'k8sk8s.io/consent';

@@ -4,9 +4,12 @@ import { connectInfra } from '../kube/connect.ts';
 import type { Connection } from '../kube/connection.ts';
 import { explainCallError } from '../kube/errors.ts';
 import type { InfraCluster } from '../kube/infra-cluster.ts';
+import { refuseOthersPlane } from '../live/followed.ts';
 import { openPlane } from '../live/open.ts';
 import { readRecord, requireRecord } from '../live/record.ts';
+import { settleOwner } from '../operations/adopt.ts';
 import { deploy } from '../operations/deploy/deploy.ts';
+import { destroy } from '../operations/destroy.ts';
 import { sleepPlane, wakePlane } from '../operations/sleep.ts';
 import { removedApiProblems } from '../operations/upgrade/plan.ts';
 import { upgrade } from '../operations/upgrade/upgrade.ts';
@@ -14,10 +17,12 @@ import type { PlaneRecord } from '../plane/record.ts';
 import { missingRights, requiredRights } from '../preflight/rights.ts';
 import type { Reporter } from '../ui/reporter.ts';
 import type { Work } from '../ui/work.ts';
+import { checkSchedule, lifeAt } from './clock.ts';
 import {
   type Fact,
   factOfProgress,
   factOfSilence,
+  factsOfEnd,
   factsOfFailure,
   factsOfSuccess,
   factsOfUndone,
@@ -37,7 +42,6 @@ import {
   specOf,
   specRecorded,
 } from './object.ts';
-import { setOwner } from './ownership.ts';
 
 /** What the operator needs to work on one plane. */
 export interface Surrounding {
@@ -65,6 +69,7 @@ export function asPlaneAccount(
   return connectInfra({ ...connection, impersonate: { user: accountOf(namespace) } }, namespace, {
     hostedBy,
     actor: { name: identity },
+    object: uid!,
     ...(lifeOf(object).deletionPolicy === 'Delete' && { owner: { ...kind, name, uid: uid! } }),
   });
 }
@@ -82,14 +87,18 @@ export async function reconcile(object: HostedControlPlane, around: Surrounding)
   const cluster = asPlaneAccount(object, around);
   try {
     await refuseWithoutRights(cluster);
+    await refuseOthersPlane(cluster, 'deploy');
     await bringAbout(object, cluster, around);
     return 'done';
   } catch (error) {
     if (around.signal.aborted) return 'failed';
     const told = explainCallError(error, `work in namespace "${cluster.namespace}"`);
     if (!(told instanceof UserError)) around.reporter.warn(String((told as Error).stack ?? told));
-    const tell = async () => around.tell(factsOfFailure(told, object, await answers(cluster)), undoneBy(told, object));
+    const isOthers = told instanceof UserError && told.anchor === 'not-adopted';
+    const tell = async () =>
+      around.tell(factsOfFailure(told, object, !isOthers && (await answers(cluster))), undoneBy(told, object));
     await tell();
+    if (isOthers) return 'failed';
     // What is refused of the spec keeps nobody from putting back what others have changed.
     if (told instanceof UserError && (told.kind !== 'failed' || isRefused(told)) && (await healed(cluster, around)))
       await tell();
@@ -126,8 +135,10 @@ async function deployAsRecorded(cluster: InfraCluster, work: Work): Promise<void
 async function bringAbout(object: HostedControlPlane, cluster: InfraCluster, around: Surrounding): Promise<void> {
   const { reporter, timeout, signal, tell } = around;
   const work: Work = { reporter, timeout, signal };
-  const { asleep } = lifeOf(object);
+  checkSchedule(object);
+  const { asleep, ended } = lifeAt(object, new Date());
   const recorded = await readRecord(cluster);
+  if (ended) return end(recorded, cluster, around);
   if (asleep && recorded?.asleep) return keepAsleep(object, cluster, around, recorded);
   await tellIfSilent(object, cluster, around);
   if (recorded && wasUndone(object, recorded)) return keepAsBefore(object, cluster, around);
@@ -155,6 +166,15 @@ async function bringAbout(object: HostedControlPlane, cluster: InfraCluster, aro
   await finish(object, cluster, around, asleep);
 }
 
+/** The time of the plane is over: nothing of it is left but the object, which says so. */
+async function end(recorded: PlaneRecord | undefined, cluster: InfraCluster, around: Surrounding): Promise<void> {
+  if (recorded) {
+    await around.tell([factOfProgress('Ending', 'the plane is being deleted, as spec.expiresAt says')]);
+    await destroy(cluster, { ...around, agreed: recorded });
+  }
+  await around.tell(factsOfEnd());
+}
+
 /** A sleeping plane has no pods that a change could be tried or made in, so a change of the spec waits until it is to wake. */
 async function keepAsleep(
   object: HostedControlPlane,
@@ -165,7 +185,7 @@ async function keepAsleep(
   // The record says it before the pods have ended.
   await sleepPlane(cluster, around);
   if (isAsRecorded(object, recorded)) return finish(object, cluster, around, true);
-  await setOwner(cluster, recorded.planeId);
+  await settleOwner(cluster, recorded.planeId, around);
   await around.tell(factsOfWaitingAsleep(), { replicas: 0 });
 }
 
@@ -188,7 +208,7 @@ function wasUndone({ metadata, status }: HostedControlPlane, { phase, asleep }: 
 async function keepAsBefore(object: HostedControlPlane, cluster: InfraCluster, around: Surrounding): Promise<void> {
   await deployAsRecorded(cluster, around);
   const { record } = await openPlane(cluster);
-  await setOwner(cluster, record.planeId);
+  await settleOwner(cluster, record.planeId, around);
   await around.tell(factsOfUndone(object));
 }
 
@@ -217,12 +237,12 @@ async function upgradeIfAsked(object: HostedControlPlane, cluster: InfraCluster,
 async function finish(
   object: HostedControlPlane,
   cluster: InfraCluster,
-  { tell }: Surrounding,
+  around: Surrounding,
   asleep: boolean,
 ): Promise<void> {
   const { record, addresses, spec } = await openPlane(cluster);
-  await setOwner(cluster, record.planeId);
-  await tell(factsOfSuccess(asleep), {
+  await settleOwner(cluster, record.planeId, around);
+  await around.tell(factsOfSuccess(asleep), {
     observedGeneration: object.metadata.generation,
     ...(consents(object) && { usedConsent: consentAsked(object) }),
     replicas: asleep ? 0 : spec.replicas,

@@ -6,10 +6,13 @@ import { explainCallError } from '../kube/errors.ts';
 import { follow, type WatchEvent } from '../kube/watch.ts';
 import { connectWhole, type WholeCluster } from '../kube/whole-cluster.ts';
 import { type Reporter, withDuring } from '../ui/reporter.ts';
+import { Changes } from './changes.ts';
+import { lifeAt, nextChange } from './clock.ts';
 import { type Fact, withFacts } from './conditions.ts';
+import { afterDeletion } from './deletion.ts';
 import { whileLeading } from './leader.ts';
 import { Metrics } from './metrics.ts';
-import { consentAnnotation } from './names.ts';
+import { consentAnnotation, lookAnnotation } from './names.ts';
 import { type HostedControlPlane, kind, lifeOf, type Status } from './object.ts';
 import { PlaneWatch } from './plane-watch.ts';
 import { WorkQueue } from './queue.ts';
@@ -75,6 +78,7 @@ interface Known {
   watch?: { planeId: string; of: PlaneWatch };
   /** When the last look at it ended. */
   looked?: number;
+  said: Changes;
 }
 
 /**
@@ -82,6 +86,9 @@ interface Known {
  * and to the next trial of what a trial has refused.
  */
 const pause = { usual: 500, soonAgain: 5000, soon: 10_000, refused: 5 * 60_000 };
+
+/** Milliseconds to what is planned at most: timers of Node count to 24 days. */
+const longestPlan = 24 * 60 * 60_000;
 
 /** The planes of all objects, while this operator leads. */
 class Planes {
@@ -122,14 +129,20 @@ class Planes {
   #onEvent({ type, object }: WatchEvent<HostedControlPlane>): void {
     const key = object.metadata.namespace!;
     const known = this.#known.get(key);
-    if (type === 'DELETED' || object.metadata.deletionTimestamp || known?.object.metadata.uid !== object.metadata.uid)
-      this.#forget(key);
-    if (type === 'DELETED' || object.metadata.deletionTimestamp) return;
+    const isGone = type === 'DELETED' || object.metadata.deletionTimestamp !== undefined;
+    const isKnown = known?.object.metadata.uid === object.metadata.uid;
+    if (known && isGone && isKnown) void afterDeletion(object, this.#around(known, object, this.#signal));
+    if (isGone || !isKnown) this.#forget(key);
+    if (isGone) return;
     const now = this.#known.get(key);
     if (now && isOlder(object, now.object)) return;
     if (!now || isNews(now.object, object)) this.#queue.add(key);
     if (now) now.object = object;
-    else this.#known.set(key, { gone: new AbortController(), object });
+    else this.#known.set(key, { gone: new AbortController(), object, said: this.#changesOf(key) });
+  }
+
+  #changesOf(plane: string): Changes {
+    return new Changes((level, text) => this.#options.log({ plane, level, text }));
   }
 
   /** What is under way for it ends, so that nothing is made anew that goes with the object. */
@@ -145,8 +158,9 @@ class Planes {
   async #look(key: string): Promise<number | undefined> {
     const known = this.#known.get(key);
     if (!known) return undefined;
-    const { object } = known;
+    const { object, said } = known;
     const around = this.#around(known, object);
+    said.next();
     if (lifeOf(object).paused) {
       await around.tell([{ type: 'Progressing', status: 'False', reason: 'Paused', message: 'spec.paused is true' }]);
       return undefined;
@@ -162,23 +176,29 @@ class Planes {
     known.looked = performance.now();
     const took = known.looked - started;
     this.#metrics.looked(outcome, took);
-    around.reporter.line(`${outcome} after ${Math.round(took)} ms`);
+    said.say('info', `${outcome} after ${Math.round(took)} ms`, outcome);
     // Of a plane that was not watched yet, something may have changed since its objects were read.
     if (this.#watch(known, around)) this.#queue.add(key, pause.usual);
+    const next = nextChange(object, new Date());
+    // A moment later, and not by chance as all else.
+    if (next) this.#queue.add(key, Math.min(next.getTime() - Date.now() + 100, longestPlan));
     if (outcome === 'failed') throw new Error('tried again later');
     return outcome === 'refused' ? pause.refused : this.#options.every;
   }
 
-  #around(known: Known, object: HostedControlPlane): Surrounding {
-    const { connection, hostedBy, identity, timeout, log } = this.#options;
-    const plane = object.metadata.namespace!;
+  #around(
+    known: Known,
+    object: HostedControlPlane,
+    signal = AbortSignal.any([this.#signal, known.gone.signal]),
+  ): Surrounding {
+    const { connection, hostedBy, identity, timeout } = this.#options;
     return {
       connection,
       hostedBy,
       identity,
       timeout,
-      signal: AbortSignal.any([this.#signal, known.gone.signal]),
-      reporter: reporterOf((level, text) => log({ plane, level, text })),
+      signal,
+      reporter: reporterOf(known.said),
       tell: (facts, fields) => this.#tell(known, object, facts, fields),
     };
   }
@@ -202,7 +222,7 @@ class Planes {
   /** Watches what the plane has by now. @returns whether that is new */
   #watch(known: Known, around: Surrounding): boolean {
     const { planeId } = known.object.status ?? {};
-    const asleep = lifeOf(known.object).asleep;
+    const { asleep } = lifeAt(known.object, new Date());
     if (known.watch && (known.watch.planeId !== planeId || known.watch.of.broken || asleep)) {
       known.watch.of.close();
       known.watch = undefined;
@@ -210,7 +230,7 @@ class Planes {
     if (!planeId || asleep || known.watch) return false;
     const key = known.object.metadata.namespace!;
     const of = new PlaneWatch(asPlaneAccount(known.object, around), planeId, (what) => {
-      around.reporter.line(what);
+      this.#options.log({ plane: key, level: 'info', text: what });
       this.#metrics.drifted();
       const isSoon = known.looked !== undefined && performance.now() - known.looked < pause.soon;
       this.#queue.add(key, isSoon ? pause.soonAgain : pause.usual);
@@ -227,19 +247,20 @@ function isOlder(one: HostedControlPlane, other: HostedControlPlane): boolean {
 
 /** Whether somebody asked for something else; the operator's own writes to the status are no news. */
 function isNews(before: HostedControlPlane, after: HostedControlPlane): boolean {
-  const consent = ({ metadata }: HostedControlPlane) => metadata.annotations?.[consentAnnotation];
-  return before.metadata.generation !== after.metadata.generation || consent(before) !== consent(after);
+  const asked = ({ metadata: { generation, annotations } }: HostedControlPlane) =>
+    [generation, annotations?.[consentAnnotation], annotations?.[lookAnnotation]].join();
+  return asked(before) !== asked(after);
 }
 
-function reporterOf(log: (level: 'info' | 'warning', text: string) => void): Reporter {
+function reporterOf(said: Changes): Reporter {
   return withDuring({
-    line: (text) => log('info', plain(text)),
-    warn: (text) => log('warning', plain(text)),
+    line: (text) => said.say('info', plain(text)),
+    warn: (text) => said.say('warning', plain(text)),
     debug: () => undefined,
     begin: (title) => ({
       update: () => undefined,
-      done: (text = title) => log('info', text),
-      fail: (text = title) => log('warning', text),
+      done: (text = title) => said.say('info', text),
+      fail: (text = title) => said.say('warning', text),
     }),
   });
 }

@@ -4,6 +4,15 @@ import type { KubeObject } from '../kube/objects.ts';
 /** Name of the ConfigMap that records a plane and of the Lease that guards it. */
 export const recordName = 'k8sk8s';
 
+/**
+ * Annotation of the record: UID of the HostedControlPlane that the plane follows; without it the plane is the command line's. It stands
+ * outside of what is recorded, so a backup does not carry it to another namespace.
+ */
+export const objectAnnotation = 'k8sk8s.io/object';
+
+/** Annotation of a namespace: the HOSTs that belong to it, for the policies of templates/rights/hosts.yaml. */
+export const hostsAnnotation = 'k8sk8s.io/hosts';
+
 /** The Job that owns a plane whose life ends by itself. */
 export const lifetimeKind = { apiVersion: 'batch/v1', kind: 'Job' };
 export const lifetimeName = 'k8sk8s-lifetime';

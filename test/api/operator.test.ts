@@ -1,15 +1,19 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
 import { hostedControlPlane } from '../../src/config/hosted-control-plane.ts';
+import { parseSpec } from '../../src/config/parse.ts';
 import { connectInfra } from '../../src/kube/connect.ts';
 import type { Connection } from '../../src/kube/connection.ts';
 import { ApiError } from '../../src/kube/errors.ts';
 import type { InfraCluster } from '../../src/kube/infra-cluster.ts';
-import type { KubeObject, Lease } from '../../src/kube/objects.ts';
+import type { KubeObject, Lease, Workload } from '../../src/kube/objects.ts';
 import { connectWhole, type WholeCluster } from '../../src/kube/whole-cluster.ts';
+import { requireRecord } from '../../src/live/record.ts';
+import { adoptPlane, releasePlane } from '../../src/operations/adopt.ts';
+import { deploy } from '../../src/operations/deploy/deploy.ts';
 import { deletableAnnotation } from '../../src/operator/field-policy.ts';
-import { accountObjects, applyObjects, operatorObjects, uninstall } from '../../src/operator/install.ts';
-import { accountOf, operatorName } from '../../src/operator/names.ts';
+import { accountObjects, addHosts, applyObjects, operatorObjects, uninstall } from '../../src/operator/install.ts';
+import { accountOf, lookAnnotation, operatorName } from '../../src/operator/names.ts';
 import type { Condition, HostedControlPlane } from '../../src/operator/object.ts';
 import { runOperator } from '../../src/operator/run.ts';
 import { operatorStatus } from '../../src/operator/status.ts';
@@ -172,6 +176,78 @@ test('a plane that is paused is left alone', async () => {
   expect((await team.admin.list({ apiVersion: 'v1', kind: 'Secret' })).items).toEqual([]);
 });
 
+describe('a plane that the command line made', () => {
+  const work = { reporter: quietReporter, timeout: 3000, signal: new AbortController().signal };
+  const choose = () => parseSpec({ host: 'localhost' }, 'in a test');
+  let team: Delegate;
+  const owners = async () => (await objectsOf(team)).flatMap(({ metadata }) => metadata.ownerReferences ?? []);
+  const uidOf = async () => (await team.admin.get<HostedControlPlane>(hostedControlPlane, 'k8sk8s'))!.metadata.uid!;
+
+  beforeAll(async () => {
+    team = await newNamespace();
+    await allow(team);
+    await expect(deploy(team.cluster, { ...work, choose, allowDataLoss: false })).rejects.toThrow();
+    await make(team, { host: 'localhost', replicas: 2 });
+  });
+
+  test('is left alone by a new object, which says how it is adopted', async () => {
+    const degraded = await until(async () => {
+      const found = await condition(team, 'Degraded');
+      return found?.reason === 'NotAdopted' && found;
+    });
+    expect(degraded.message).toContain(`k8sk8s adopt -n ${team.name}`);
+    expect(await condition(team, 'Available')).toMatchObject({ status: 'False', reason: 'NotAdopted' });
+    expect(await owners()).toEqual([]);
+    const apiServer = await team.admin.get<Workload>({ apiVersion: 'apps/v1', kind: 'Deployment' }, 'kube-apiserver');
+    expect(apiServer?.spec.replicas ?? 1).toBe(1);
+  });
+
+  test('is adopted by who may write the record, and follows the object then', async () => {
+    const agreed = await requireRecord(team.cluster);
+    const other = { ...agreed, planeId: 'plane-other' };
+    const uid = await uidOf();
+    await expect(adoptPlane(team.cluster, { ...work, uid, agreed: other })).rejects.toEqual(refused('plane-changed'));
+    await adoptPlane(team.cluster, { ...work, uid, agreed });
+    await team.admin.merge(hostedControlPlane, 'k8sk8s', { metadata: { annotations: { [lookAnnotation]: 'now' } } });
+    await until(async () => (await condition(team, 'Degraded'))?.reason === 'NotAvailable');
+    expect((await requireRecord(team.cluster)).planeId).toBe(agreed.planeId);
+    expect((await owners()).every((owner) => owner.uid === uid)).toBe(true);
+    // The deploy of the object may be under way.
+    await until(
+      () =>
+        deploy(team.cluster, { ...work, choose, allowDataLoss: false }).catch(
+          ({ anchor }) => anchor === 'plane-follows-object',
+        ) as Promise<boolean>,
+    );
+  });
+
+  test('is released, and does not go with its object any more', async () => {
+    await until(() => releasePlane(team.cluster, work).catch(() => false));
+    expect(await owners()).toEqual([]);
+    await until(async () => {
+      await team.admin.merge(hostedControlPlane, 'k8sk8s', {
+        metadata: { annotations: { [lookAnnotation]: `${Date.now()}` } },
+      });
+      return (await condition(team, 'Degraded'))?.reason === 'NotAdopted';
+    });
+    expect(await owners()).toEqual([]);
+  });
+});
+
+test('at its end a plane is deleted, and its object says so', async () => {
+  const team = await newNamespace();
+  await allow(team);
+  await make(team, { host: 'localhost' });
+  await until(async () => (await condition(team, 'Degraded'))?.reason === 'NotAvailable');
+  expect((await objectsOf(team)).length).toBeGreaterThan(15);
+  const expiresAt = new Date(Date.now() + 2000).toISOString();
+  await team.admin.merge(hostedControlPlane, 'k8sk8s', { spec: { expiresAt } });
+  await until(async () => (await condition(team, 'Progressing'))?.reason === 'Expired');
+  expect(Date.now()).toBeGreaterThanOrEqual(Date.parse(expiresAt));
+  expect(await objectsOf(team)).toEqual([]);
+  expect(await condition(team, 'Degraded')).toMatchObject({ status: 'False' });
+});
+
 const leads = (identity: string) => log.includes(`${identity}  ${identity} leads`);
 
 test('of two operators one works, and the other takes over', async () => {
@@ -289,7 +365,7 @@ describe('who has a plane by its object alone', () => {
   let tenant: InfraCluster;
 
   beforeAll(async () => {
-    team = await newNamespace();
+    team = await newNamespace({ annotations: { 'k8sk8s.io/hosts': 'k.example.com, *.team.example.com' } });
     const user = `tenant-of-${team.name}`;
     tenant = connectByFile(await kubeconfigOf(user, team.name), team.name);
     await team.admin.create({
@@ -335,6 +411,20 @@ describe('who has a plane by its object alone', () => {
   ])('does not choose %s', async (field, value) => {
     const error = await tries({ [field]: value });
     expect(error).toMatchObject({ status: 403, message: expect.stringContaining(`spec.${field}`) });
+  });
+
+  test.each(['k.example.com', 'any.team.example.com', '192.0.2.7'])('has the host %s', async (host) => {
+    expect(await tries({ host, expose: 'nodeport' })).toBeUndefined();
+  });
+
+  test.each(['other.example.com', 'team.example.com', 'xteam.example.com'])('has not the host %s', async (host) => {
+    expect(await tries({ host })).toMatchObject({ status: 403, message: expect.stringContaining('k8sk8s.io/hosts') });
+  });
+
+  test('is given another host by an administrator, who adds it to those of the namespace', async () => {
+    await addHosts(admin, team.name, ['other.example.com', 'k.example.com'], quietReporter);
+    await until(async () => (await tries({ host: 'other.example.com' })) === undefined);
+    expect(await tries({ host: 'any.team.example.com' })).toBeUndefined();
   });
 
   test('chooses the rest', async () => {

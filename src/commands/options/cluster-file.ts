@@ -52,7 +52,7 @@ function ofObject(content: Mapping, file: string): ClusterFile {
 /** What the operator alone brings about would be passed over here, unless it says what holds anyway. */
 function refuseLife(spec: Mapping, file: string): void {
   for (const [key, schema] of Object.entries(lifeFields.shape)) {
-    const usual = schema.safeParse(undefined).data;
+    const usual = schema.safeParse(undefined).data ?? false;
     if (spec[key] === undefined || isDeepStrictEqual(spec[key], usual)) continue;
     throw badFile({
       what: `"${key}: ${spec[key]}" in ${file} is for the operator`,

@@ -6,6 +6,7 @@ import type { ClusterSpec } from '../../config/schema.ts';
 import { presentMembers } from '../../etcd/members.ts';
 import type { InfraCluster } from '../../kube/infra-cluster.ts';
 import { type Applied, applyAll, Existing, nothingApplied } from '../../live/apply.ts';
+import { refuseOthersPlane } from '../../live/followed.ts';
 import type { Held } from '../../live/held.ts';
 import { type Lifetime, lifetimeOf, readLifetimeJob } from '../../live/lifetime.ts';
 import { readRecord } from '../../live/record.ts';
@@ -65,6 +66,7 @@ export async function deploy(
   cluster: InfraCluster,
   { choose, ...request }: DeployOptions & Work & { choose: SpecChoice },
 ): Promise<DeployResult> {
+  await refuseOthersPlane(cluster, 'deploy');
   const before = await chooseSpecFor(cluster, choose);
   await runPreflight(cluster, before.spec, request.reporter);
   return withLock(cluster, 'deploy', request, async (locked) => {

@@ -1,0 +1,19 @@
+import type { Command } from 'commander';
+import { releasePlane } from '../operations/adopt.ts';
+import { addConnectionOptions, addOutputOptions, type ConnectionOptions, changing } from './options/connection.ts';
+
+export function configure(command: Command): void {
+  addConnectionOptions(command).option('--timeout <TIME>', 'how long it may take', '1m');
+  addOutputOptions(command).action(run);
+}
+
+async function run(options: ConnectionOptions & { timeout: string }): Promise<void> {
+  await changing(options, async (cluster, work) => {
+    const { namespace } = cluster;
+    work.reporter.line(
+      (await releasePlane(cluster, work))
+        ? `The plane is the command line's now, and does not go with its object. The object itself: kubectl -n ${namespace} delete hcp k8sk8s`
+        : `Nothing to do: the plane in namespace "${namespace}" follows no object.`,
+    );
+  });
+}
