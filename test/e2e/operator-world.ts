@@ -80,7 +80,12 @@ export class Team {
     await inside('delete', 'serviceaccounts,roles,rolebindings', 'k8sk8s-plane', '--ignore-not-found');
     await inside('create', 'rolebinding', 'tenant', '--clusterrole=k8sk8s-tenant', user);
     const rules = [
-      { apiGroups: ['k8sk8s.io'], resources: ['hostedcontrolplanes/fields'], resourceNames: fields, verbs: ['set'] },
+      {
+        apiGroups: ['k8sk8s.io'],
+        resources: ['hostedcontrolplanes/fields'],
+        resourceNames: ['host', ...fields],
+        verbs: ['set'],
+      },
       { apiGroups: ['k8sk8s.io'], resources: ['hostedcontrolplanes/scale'], verbs: ['get', 'patch', 'update'] },
     ];
     writeFileSync(

@@ -50,6 +50,10 @@ export const order = [
   'older-minor',
   'backup-bucket',
   'operator-deletion',
+  'operator-upgrade',
+  'operator-scale',
+  'seal',
+  'rotate-ca',
   'rotate-exposed',
   'cert-manager',
 

@@ -1,0 +1,149 @@
+import { once } from 'node:events';
+import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import pLimit from 'p-limit';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { hostedControlPlane } from '../../src/config/hosted-control-plane.ts';
+import { parseSpec } from '../../src/config/parse.ts';
+import type { InfraCluster } from '../../src/kube/infra-cluster.ts';
+import type { ConfigMap, KubeObject, Lease } from '../../src/kube/objects.ts';
+import { deploy } from '../../src/operations/deploy/deploy.ts';
+import type { HostedControlPlane } from '../../src/operator/object.ts';
+import { planeKinds } from '../../src/plane/kinds.ts';
+import { objectAnnotation } from '../../src/plane/names.ts';
+import { parseRecord, toConfigMap } from '../../src/plane/record.ts';
+import { quietReporter } from '../../src/ui/quiet.ts';
+import { anonymousMemory, OperatorWorld, processorTime } from './operator-process.ts';
+
+// The operator as a process with an API server of its own, which gives planes no pods: what it costs while nothing happens, and that it
+// may be killed at any point. Minutes, so it runs with `npm run test:all`.
+
+const seed = Number(process.env.K8SK8S_SEED ?? Date.now() % 100_000);
+const planes = Number(process.env.K8SK8S_PLANES ?? 30);
+
+async function conditionsOf(inside: InfraCluster): Promise<Record<string, string>> {
+  const object = await inside.get<HostedControlPlane>(hostedControlPlane, 'k8sk8s');
+  return Object.fromEntries((object?.status?.conditions ?? []).map(({ type, reason }) => [type, reason]));
+}
+
+async function objectsOf(inside: InfraCluster): Promise<KubeObject[]> {
+  const lists = await Promise.all(planeKinds.map((kind) => inside.list(kind)));
+  return lists.flatMap(({ items }) => items).filter(({ metadata }) => metadata.labels?.['app.kubernetes.io/part-of']);
+}
+
+describe.runIf(process.env.K8SK8S_TEST === 'all')('the operator as a process', { timeout: 600_000 }, () => {
+  let world: OperatorWorld;
+  beforeAll(async () => {
+    world = await OperatorWorld.open();
+  });
+  afterAll(() => world?.close());
+
+  /** The objects of a plane that sleeps: without pods they do not differ from those of one that slept before. */
+  async function sleepingPlane(name: string): Promise<InfraCluster> {
+    const inside = await world.namespace(name);
+    const work = { reporter: quietReporter, timeout: 500, signal: new AbortController().signal, allowDataLoss: false };
+    const choose = () => parseSpec({ host: 'localhost', profile: 'lite' }, 'in a test');
+    await deploy(inside, { ...work, choose }).catch(() => undefined);
+    const kinds = { Deployment: 'deployments', StatefulSet: 'statefulsets' };
+    for (const kind of Object.keys(kinds))
+      for (const { metadata } of (await inside.list({ apiVersion: 'apps/v1', kind })).items)
+        await inside.merge({ apiVersion: 'apps/v1', kind }, metadata.name, { spec: { replicas: 0 } });
+    const { metadata } = await world.object(inside, { host: 'localhost', profile: 'lite', asleep: true });
+    const record = (await inside.get<ConfigMap>({ apiVersion: 'v1', kind: 'ConfigMap' }, 'k8sk8s'))!;
+    const asleep = { since: new Date().toISOString(), replicas: {} };
+    const { data } = toConfigMap({ ...parseRecord(record)!, phase: 'available', asleep });
+    const annotations = { [objectAnnotation]: metadata.uid! };
+    await inside.replace({ ...record, data, metadata: { ...record.metadata, annotations } });
+    return inside;
+  }
+
+  test(`beside ${planes} planes that sleep it takes at most 100 MiB and 5 thousandths of a core`, async () => {
+    const limit = pLimit(3);
+    const all = await Promise.all(Array.from({ length: planes }, (_, n) => limit(() => sleepingPlane(`idle-${n}`))));
+    const operator = world.start();
+    for (const inside of all) await world.until(async () => (await conditionsOf(inside)).Progressing === 'Asleep', 300);
+    await sleep(30_000);
+    const before = processorTime(operator.pid!);
+    const lines = world.log.split('\n').length;
+    await sleep(60_000);
+    const millicores = ((processorTime(operator.pid!) - before) / 60) * 1000;
+    const memory = anonymousMemory(operator.pid!);
+    process.stderr.write(
+      `idle with ${planes} planes: ${memory.toFixed(1)} MiB anonymous, ${millicores.toFixed(1)} m\n`,
+    );
+    expect(world.log.split('\n').length).toBe(lines);
+    expect(memory).toBeLessThanOrEqual(100);
+    expect(millicores).toBeLessThanOrEqual(5);
+    await world.end(operator);
+    for (const inside of all) await inside.delete(hostedControlPlane, 'k8sk8s');
+  });
+
+  test(`killed after any of its writes it goes on, and ends with the same plane (seed ${seed})`, async () => {
+    const whole = await world.namespace('whole');
+    await world.object(whole, { host: 'localhost' });
+    const args = ['--timeout', '2s', '--every', '1h'];
+    let operator = world.start(args);
+    const answered = async (inside: InfraCluster) => (await conditionsOf(inside)).Degraded === 'NotAvailable';
+    await world.until(() => answered(whole), 120);
+    await world.end(operator);
+    await whole.delete(hostedControlPlane, 'k8sk8s');
+    const named = (objects: KubeObject[]) =>
+      objects.map(({ kind, metadata }) => `${kind}/${metadata.name.replace(/-[0-9a-f]{8,}$/, '')}`).sort();
+    const expected = named(await objectsOf(whole));
+
+    const killed = await world.namespace('killed');
+    await world.object(killed, { host: 'localhost' });
+    const hook = path.resolve('test/api/kill-after.mjs');
+    const planeIds = new Set<string>();
+    let state = seed;
+    for (let round = 1; round <= 12; round++) {
+      // Park and Miller's generator: a seed gives the same kills again.
+      state = (state * 48_271) % 2_147_483_647;
+      const after = round <= 4 ? round : 1 + (state % 60);
+      operator = world.start(args, [`--import=${hook}`, `--title=kill-after-${after}`]);
+      await Promise.race([once(operator, 'exit'), sleep(20_000)]);
+      await world.end(operator);
+      const record = await killed.get<ConfigMap>({ apiVersion: 'v1', kind: 'ConfigMap' }, 'k8sk8s');
+      if (record) planeIds.add(parseRecord(record)!.planeId);
+    }
+    operator = world.start(args);
+    await world.until(() => answered(killed), 180);
+    await world.end(operator);
+    expect([...planeIds]).toHaveLength(1);
+    const objects = await objectsOf(killed);
+    expect(named(objects)).toEqual(expected);
+    for (const { metadata } of objects) {
+      expect(metadata.labels?.['app.kubernetes.io/instance']).toBe([...planeIds][0]);
+      expect(metadata.ownerReferences?.map(({ kind }) => kind)).toEqual([hostedControlPlane.kind]);
+    }
+    await killed.delete(hostedControlPlane, 'k8sk8s');
+  });
+
+  test('an API server that does not answer for 20 s ends it; one that begins again leads, and changes nothing that is as it should be', async () => {
+    const inside = await sleepingPlane('partition');
+    const [one, other] = [world.start(), world.start()];
+    await world.until(async () => (await conditionsOf(inside)).Progressing === 'Asleep', 120);
+    const holder = async () => {
+      const lease = { apiVersion: 'coordination.k8s.io/v1', kind: 'Lease' };
+      return (await world.admin.get<Lease>(lease, 'k8sk8s-operator', 'k8sk8s-system'))!.spec.holderIdentity;
+    };
+    const versions = async () =>
+      (await objectsOf(inside)).map(({ kind, metadata }) => `${kind}/${metadata.name}@${metadata.resourceVersion}`);
+    const before = await versions();
+    expect(await holder()).toMatch(/./);
+    process.kill(world.plane.pid, 'SIGSTOP');
+    await sleep(20_000);
+    process.kill(world.plane.pid, 'SIGCONT');
+    const leader = await Promise.race([
+      once(one, 'exit').then(() => one),
+      once(other, 'exit').then(() => other),
+      sleep(30_000).then(() => undefined),
+    ]);
+    expect(leader?.exitCode, world.log.slice(-2000)).toBe(1);
+    world.start();
+    await world.until(async () => ((await holder()) ?? '') !== '', 60);
+    await inside.merge(hostedControlPlane, 'k8sk8s', { metadata: { annotations: { 'k8sk8s.io/look': 'now' } } });
+    await sleep(5000);
+    expect(await versions()).toEqual(before);
+  });
+});

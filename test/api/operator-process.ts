@@ -1,0 +1,133 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { readFileSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { load } from 'js-yaml';
+import { hostedControlPlane } from '../../src/config/hosted-control-plane.ts';
+import type { InfraCluster } from '../../src/kube/infra-cluster.ts';
+import type { KubeObject } from '../../src/kube/objects.ts';
+import { connectWhole, type WholeCluster } from '../../src/kube/whole-cluster.ts';
+import { buildKubeconfig } from '../../src/kubeconfig/build.ts';
+import { accountObjects, applyObjects, operatorObjects } from '../../src/operator/install.ts';
+import { operatorName, operatorNamespace } from '../../src/operator/names.ts';
+import { quietReporter } from '../../src/ui/quiet.ts';
+import deploymentTemplate from '../../templates/operator/deployment.yaml';
+import { connectByFile } from '../connect-by-file.ts';
+import { type ControlPlane, startControlPlane } from './control-plane.ts';
+
+/** An API server of its own, and the operator as `npm run build` has made it, a process with the token of its account. */
+export class OperatorWorld {
+  readonly plane: ControlPlane;
+  readonly admin: WholeCluster;
+  readonly #kubeconfig: string;
+  readonly #adminFile: string;
+  readonly #children = new Set<ChildProcess>();
+  /** What all operators have said. */
+  log = '';
+
+  private constructor(plane: ControlPlane, admin: WholeCluster, kubeconfig: string, adminFile: string) {
+    this.plane = plane;
+    this.admin = admin;
+    this.#kubeconfig = kubeconfig;
+    this.#adminFile = adminFile;
+  }
+
+  static async open(): Promise<OperatorWorld> {
+    const plane = await startControlPlane();
+    const adminFile = await plane.kubeconfig('admin', ['system:masters']);
+    const inside = connectByFile(adminFile, operatorNamespace);
+    const admin = connectWhole(inside.transport.connection);
+    await applyObjects(admin, operatorObjects(operatorNamespace), quietReporter);
+    const { body } = await inside.transport.request<{ status: { token: string } }>({
+      method: 'POST',
+      path: `/api/v1/namespaces/${operatorNamespace}/serviceaccounts/${operatorName}/token`,
+      body: { apiVersion: 'authentication.k8s.io/v1', kind: 'TokenRequest', spec: {} },
+    });
+    await inside.close();
+    const kubeconfig = path.join(plane.folder, 'operator.kubeconfig');
+    const { server, authority } = plane;
+    const user = { clusterName: 'infra', userName: 'operator', client: { token: body.status.token } };
+    writeFileSync(kubeconfig, buildKubeconfig({ server, certificateAuthority: authority.certificate, ...user }));
+    const world = new OperatorWorld(plane, admin, kubeconfig, adminFile);
+    await world.until(() =>
+      admin.list(hostedControlPlane).then(
+        () => true,
+        () => false,
+      ),
+    );
+    return world;
+  }
+
+  /** @param options of Node, beside those of the operator's Deployment */
+  start(args: string[] = [], options: string[] = []): ChildProcess {
+    const child = spawn(
+      process.execPath,
+      ['dist/cli.js', 'operator', 'run', '--kubeconfig', this.#kubeconfig, '--hosted-by', 'address', ...args],
+      {
+        stdio: ['ignore', 'pipe', 'pipe'],
+        env: { PATH: process.env.PATH, NODE_OPTIONS: [nodeOptionsOfDeployment(), ...options].join(' ') },
+      },
+    );
+    for (const stream of [child.stdout, child.stderr])
+      stream!.setEncoding('utf8').on('data', (text: string) => {
+        this.log += text;
+      });
+    this.#children.add(child);
+    child.once('exit', () => this.#children.delete(child));
+    return child;
+  }
+
+  async end(child: ChildProcess): Promise<void> {
+    if (child.exitCode !== null || child.signalCode !== null) return;
+    const ended = once(child, 'exit');
+    child.kill('SIGTERM');
+    await ended;
+  }
+
+  /** A namespace in which the operator may work. */
+  async namespace(name: string): Promise<InfraCluster> {
+    await this.admin.create({ apiVersion: 'v1', kind: 'Namespace', metadata: { name } });
+    await applyObjects(this.admin, accountObjects(name), quietReporter);
+    return connectByFile(this.#adminFile, name);
+  }
+
+  async object(inside: InfraCluster, spec: object): Promise<KubeObject> {
+    return inside.create({ ...hostedControlPlane, metadata: { name: 'k8sk8s' }, spec } as KubeObject);
+  }
+
+  async until<T>(done: () => Promise<T | undefined | false>, seconds = 60): Promise<T> {
+    const end = Date.now() + seconds * 1000;
+    for (;;) {
+      const found = await done();
+      if (found) return found;
+      if (Date.now() > end) throw new Error(`waited in vain; the operator said:\n${this.log.slice(-4000)}`);
+      await sleep(200);
+    }
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([...this.#children].map((child) => this.end(child)));
+    await this.admin.close();
+    await this.plane.stop();
+  }
+}
+
+function nodeOptionsOfDeployment(): string {
+  const [, text] = /- name: NODE_OPTIONS\n\s+value: (.*)\n/.exec(deploymentTemplate) ?? [];
+  return text === undefined ? '' : String(load(text));
+}
+
+/** Anonymous memory of a process in MiB: what nobody else has, without pages of files. */
+export function anonymousMemory(pid: number): number {
+  const rollup = readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8');
+  return Number(/^Anonymous:\s+(\d+)/m.exec(rollup)![1]) / 1024;
+}
+
+/** Processor time of a process so far, in seconds. */
+export function processorTime(pid: number): number {
+  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8')
+    .replace(/^.*\) /, '')
+    .split(' ');
+  return (Number(fields[11]) + Number(fields[12])) / 100;
+}
