@@ -149,6 +149,7 @@ export const anchors = [
   'not-adopted',
   'plane-follows-object',
   'object-not-made',
+  'last-backup',
   'leadership-lost',
   'operator-not-installed',
   // The sandbox

@@ -40,6 +40,7 @@ interface RunOptions extends ConnectionOptions {
   workers: string;
   timeout: string;
   every: string;
+  backupPatience: string;
   port?: string;
 }
 
@@ -65,6 +66,11 @@ export function configure(command: Command): void {
     .option('--workers <N>', 'how many planes it works on at a time', '3')
     .option('--timeout <TIME>', 'how long each step of a plane may take', '5m')
     .option('--every <TIME>', 'how often a plane without events is compared', '1h')
+    .option(
+      '--backup-patience <TIME>',
+      'how long a deleted object waits for its last backup (deletionPolicy: Backup)',
+      '10m',
+    )
     .option('--port <PORT>', 'port of /metrics, /livez and /readyz; without it, none is opened')
     .action(run);
   part('status', 'show whether the operator works, and the state of its planes')
@@ -134,6 +140,7 @@ async function run(options: RunOptions): Promise<void> {
     workers: wholeNumber(options.workers, '--workers', 100),
     timeout: parseDuration(options.timeout, '--timeout'),
     every: parseDuration(options.every, '--every'),
+    backupPatience: parseDuration(options.backupPatience, '--backup-patience'),
     port: options.port === undefined ? undefined : wholeNumber(options.port, '--port', 65_535),
     signal: interruption(),
     log: (entry) => process.stdout.write(`${JSON.stringify({ time: new Date().toISOString(), ...entry })}\n`),

@@ -69,12 +69,8 @@ export class InfraCluster extends ExtensibleCluster {
   /** The same namespace by the same connections; what is made or applied has this owner, or none. */
   ownedBy(owner: OwnerReference | undefined): InfraCluster {
     const { sealKey, actor, hostedBy, object } = this;
-    return new InfraCluster(
-      this.transport,
-      this.namespace,
-      { sealKey, actor, hostedBy, owner, object },
-      this.extensions,
-    );
+    const options = { sealKey, actor, hostedBy, object, owner };
+    return new InfraCluster(this.transport, this.namespace, options, this.extensions);
   }
 
   get<T extends KubeObject>(kind: Kind, name: string): Promise<T | undefined> {

@@ -41,6 +41,12 @@ export class WholeCluster extends Cluster {
     return this.mergeAt(kind, undefined, name, fields);
   }
 
+  /** 409 when the object is no longer at its resourceVersion. */
+  setFinalizers<T extends KubeObject>(object: T, finalizers: string[]): Promise<T> {
+    const { namespace, name, resourceVersion } = object.metadata;
+    return this.mergeAt(object, namespace, name, { metadata: { resourceVersion, finalizers } });
+  }
+
   delete(object: KubeObject): Promise<boolean> {
     const { namespace, name, uid } = object.metadata;
     return this.deleteAt(object, namespace, name, uid);

@@ -12,13 +12,13 @@ export interface Life {
 }
 
 /**
- * What becomes of a plane at a time. `asleep` of the object goes before its schedule; a plane that is to stay without its object
- * (`Retain`) is not deleted at its end either, and sleeps from then on. Pure.
+ * What becomes of a plane at a time. `asleep` of the object goes before its schedule; a plane that is not to
+ * go without more ado (`Retain`, `Backup`) is not deleted at its end either, and sleeps from then on. Pure.
  */
 export function lifeAt(object: HostedControlPlane, now: Date): Life {
   const { asleep, sleepSchedule, expiresAt, deletionPolicy } = lifeOf(object);
   const isOver = expiresAt !== undefined && Date.parse(expiresAt) <= now.getTime();
-  if (isOver) return { asleep: deletionPolicy === 'Retain', ended: deletionPolicy === 'Delete' };
+  if (isOver) return { asleep: deletionPolicy !== 'Delete', ended: deletionPolicy === 'Delete' };
   return { asleep: asleep ?? (sleepSchedule !== undefined && isNight(sleepSchedule, now)), ended: false };
 }
 

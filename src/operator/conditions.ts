@@ -158,6 +158,19 @@ export const factsOfSuccess = (asleep: boolean): Fact[] => [
   },
 ];
 
+/** @param until when the plane is deleted without a backup */
+export function factsOfLastBackup(error: unknown, object: HostedControlPlane, until: Date): Fact[] {
+  const { namespace } = object.metadata;
+  const why =
+    error instanceof UserError ? inCondition(error, object, false) : `this is a bug of k8sk8s: ${messageOf(error)}`;
+  const at = until.toISOString().replace(/\.\d+Z$/, 'Z');
+  const message = `the last backup could not be made, and is tried again; the plane is deleted without one at ${at}. At once: kubectl -n ${namespace} patch hcp k8sk8s --type=json -p '[{"op":"remove","path":"/metadata/finalizers"}]'. ${why}`;
+  return [
+    { type: 'Degraded', status: 'True', reason: 'LastBackup', message },
+    { type: 'Progressing', status: 'True', reason: 'LastBackup', message },
+  ];
+}
+
 /** There is no plane any more. */
 export function factsOfEnd(): Fact[] {
   const message =

@@ -1,6 +1,7 @@
 import { hostedControlPlane, hostedControlPlaneSpec } from '../config/hosted-control-plane.ts';
 import type { KubeObject } from '../kube/objects.ts';
 import { hostsAnnotation } from '../plane/names.ts';
+import { backupFinalizer, operatorName } from './names.ts';
 
 type Field = keyof typeof hostedControlPlaneSpec.shape;
 
@@ -55,71 +56,102 @@ const [group, version] = hostedControlPlane.apiVersion.split('/');
  * `hostedcontrolplanes/fields` with the field's name; and the definition, with which every plane would go, is deleted by nobody in
  * passing. Pure.
  */
-export function policies(labels: Record<string, string>): KubeObject[] {
+export function policies(labels: Record<string, string>, namespace: string): KubeObject[] {
   return [
-    ...policy('k8sk8s-fields', labels, {
-      matchConstraints: {
-        resourceRules: [
-          {
-            apiGroups: [group],
-            apiVersions: [version],
-            operations: ['CREATE', 'UPDATE'],
-            resources: ['hostedcontrolplanes'],
-          },
-        ],
-      },
-      validations: [
-        ...administratorFields.map((field) => ({
-          expression: `${unchanged(field)} || ${mayset(field)}`,
-          message: needsRight(field),
-          reason: 'Forbidden',
-        })),
-        {
-          expression: `${unchanged('host')} || isIP(object.spec.host) || ${belongs} || ${mayset('host')}`,
-          message: `spec.host does not belong to this namespace: its annotation ${hostsAnnotation} names those that do`,
-          reason: 'Forbidden',
-        },
-      ],
-    }),
-    // What goes by /scale passes the policy above.
-    ...policy('k8sk8s-scale', labels, {
-      matchConstraints: {
-        resourceRules: [
-          {
-            apiGroups: [group],
-            apiVersions: [version],
-            operations: ['UPDATE'],
-            resources: ['hostedcontrolplanes/scale'],
-          },
-        ],
-      },
-      validations: [{ expression: mayset('replicas'), message: needsRight('replicas'), reason: 'Forbidden' }],
-    }),
-    ...policy('k8sk8s-definition', labels, {
-      matchConstraints: {
-        resourceRules: [
-          {
-            apiGroups: ['apiextensions.k8s.io'],
-            apiVersions: ['v1'],
-            operations: ['DELETE'],
-            resources: ['customresourcedefinitions'],
-            resourceNames: [`hostedcontrolplanes.${group}`],
-          },
-        ],
-      },
-      validations: [
-        {
-          expression: `has(oldObject.metadata.annotations) && '${deletableAnnotation}' in oldObject.metadata.annotations`,
-          message: `with this definition every HostedControlPlane is deleted, and its plane; annotate it with ${deletableAnnotation} first`,
-          reason: 'Forbidden',
-        },
-      ],
-    }),
+    ...policy('k8sk8s-fields', labels, ofFields),
+    ...policy('k8sk8s-scale', labels, ofScale),
+    ...policy('k8sk8s-operator', labels, ofOperator(namespace)),
+    ...policy('k8sk8s-definition', labels, ofDefinition),
   ];
 }
 
-/** Whether the namespace's annotation names HOST, or `*.DOMAIN` above it, as in templates/rights/hosts.yaml. */
-const belongs = `namespaceObject.metadata.?annotations[?'${hostsAnnotation}'].orValue('').split(',').map(name, name.trim()).exists(name, name == object.spec.host || (name.startsWith('*.') && object.spec.host.endsWith(name.substring(1))))`;
+const on = (operations: string[], resources: string[]) => ({
+  resourceRules: [{ apiGroups: [group], apiVersions: [version], operations, resources }],
+});
+
+const ofFields = {
+  matchConstraints: on(['CREATE', 'UPDATE'], ['hostedcontrolplanes']),
+  validations: [
+    ...administratorFields.map((field) => ({
+      expression: `${unchanged(field)} || ${mayset(field)}`,
+      message: needsRight(field),
+      reason: 'Forbidden',
+    })),
+    {
+      expression: `${unchanged('host')} || ${belongs('object.spec.host')} || ${mayset('host')}`,
+      message: notOfNamespace('host'),
+      reason: 'Forbidden',
+    },
+    {
+      expression: `${unchanged('moreHosts')} || (has(object.spec.moreHosts) && object.spec.moreHosts.all(host, ${belongs('host')})) || ${mayset('moreHosts')}`,
+      message: notOfNamespace('moreHosts'),
+      reason: 'Forbidden',
+    },
+  ],
+};
+
+/** What goes by /scale passes the policy above. */
+const ofScale = {
+  matchConstraints: on(['UPDATE'], ['hostedcontrolplanes/scale']),
+  validations: [{ expression: mayset('replicas'), message: needsRight('replicas'), reason: 'Forbidden' }],
+};
+
+/** RBAC knows no fields: the operator may patch objects for its finalizer. */
+const ofOperator = (namespace: string) => ({
+  matchConstraints: on(['UPDATE'], ['hostedcontrolplanes']),
+  matchConditions: [
+    {
+      name: 'is-operator',
+      expression: `request.userInfo.username == 'system:serviceaccount:${namespace}:${operatorName}'`,
+    },
+  ],
+  validations: [
+    {
+      expression: `object.spec == oldObject.spec && ${['labels', 'annotations', 'ownerReferences'].map(sameMetadata).join(' && ')} && ${otherFinalizers('object')} == ${otherFinalizers('oldObject')}`,
+      message: `the operator changes nothing of an object but the finalizer ${backupFinalizer}`,
+      reason: 'Forbidden',
+    },
+  ],
+});
+
+const ofDefinition = {
+  matchConstraints: {
+    resourceRules: [
+      {
+        apiGroups: ['apiextensions.k8s.io'],
+        apiVersions: ['v1'],
+        operations: ['DELETE'],
+        resources: ['customresourcedefinitions'],
+        resourceNames: [`hostedcontrolplanes.${group}`],
+      },
+    ],
+  },
+  validations: [
+    {
+      expression: `has(oldObject.metadata.annotations) && '${deletableAnnotation}' in oldObject.metadata.annotations`,
+      message: `with this definition every HostedControlPlane is deleted, and its plane; annotate it with ${deletableAnnotation} first`,
+      reason: 'Forbidden',
+    },
+  ],
+};
+
+function sameMetadata(field: string): string {
+  return `object.metadata.?${field} == oldObject.metadata.?${field}`;
+}
+
+function otherFinalizers(of: string): string {
+  return `${of}.metadata.?finalizers.orValue([]).filter(name, name != '${backupFinalizer}')`;
+}
+
+/** Whether the namespace's annotation names HOST, or `*.DOMAIN` above it, as in templates/rights/hosts.yaml. An address is nobody's. */
+function belongs(host: string): string {
+  const names = `namespaceObject.metadata.?annotations[?'${hostsAnnotation}'].orValue('').split(',').map(name, name.trim())`;
+  return `(isIP(${host}) || ${names}.exists(name, name == ${host} || (name.startsWith('*.') && ${host}.endsWith(name.substring(1)))))`;
+}
+
+function notOfNamespace(field: Field): string {
+  return `spec.${field} does not belong to this namespace: its annotation ${hostsAnnotation} names what does`;
+}
 
 /** A field that an update leaves as it was, present or absent. */
 function unchanged(field: Field): string {
@@ -128,8 +160,9 @@ function unchanged(field: Field): string {
   return `(${has('object')} ? (${before} && oldObject.spec.${field} == object.spec.${field}) : !${before})`;
 }
 
-const needsRight = (field: Field) =>
-  `spec.${field} is the administrator's: it needs the verb set on hostedcontrolplanes/fields, name ${field}`;
+function needsRight(field: Field): string {
+  return `spec.${field} is the administrator's: it needs the verb set on hostedcontrolplanes/fields, name ${field}`;
+}
 
 function mayset(field: Field): string {
   return `authorizer.group('${group}').resource('hostedcontrolplanes').subresource('fields').namespace(object.metadata.namespace).name('${field}').check('set').allowed()`;

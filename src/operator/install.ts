@@ -12,7 +12,7 @@ import { hostsAnnotation } from '../plane/names.ts';
 import type { Reporter } from '../ui/reporter.ts';
 import { customResourceDefinition } from './crd/crd.ts';
 import { policies } from './field-policy.ts';
-import { operatorName, planeAccount, tenantRole } from './names.ts';
+import { backupFinalizer, operatorName, planeAccount, tenantRole } from './names.ts';
 import type { HostedControlPlane } from './object.ts';
 
 const labels = {
@@ -32,7 +32,7 @@ export function operatorObjects(namespace: string, image?: string): KubeObject[]
     spec: {},
   };
   const deployment = image ? render(deploymentTemplate, { namespace, labels, image }, 'operator/deployment.yaml') : [];
-  return [ofNamespace, customResourceDefinition(), ...policies(labels), ...others, lease, ...deployment];
+  return [ofNamespace, customResourceDefinition(), ...policies(labels, namespace), ...others, lease, ...deployment];
 }
 
 /** The account as which the operator works in a namespace: the rights that a person who has planes there is given, and no more. Pure. */
@@ -106,12 +106,32 @@ export async function uninstall(cluster: WholeCluster, namespace: string, report
   const { items } = await cluster.list<HostedControlPlane>(hostedControlPlane).catch((error: unknown) => {
     throw explainCallError(error, 'list HostedControlPlanes');
   });
-  for (const object of items) await release(cluster, object, reporter);
+  for (const object of items) {
+    await release(cluster, object, reporter);
+    await letGo(cluster, object);
+  }
 }
 
 const goes = ({ kind, metadata }: KubeObject) =>
   !['CustomResourceDefinition', 'ValidatingAdmissionPolicy', 'ValidatingAdmissionPolicyBinding'].includes(kind) &&
   metadata.name !== tenantRole;
+
+/** Nobody would make the last backup that an object waits for. */
+async function letGo(cluster: WholeCluster, object: HostedControlPlane): Promise<void> {
+  const finalizers = object.metadata.finalizers ?? [];
+  if (!finalizers.includes(backupFinalizer)) return;
+  await cluster
+    .setFinalizers(
+      object,
+      finalizers.filter((each) => each !== backupFinalizer),
+    )
+    .catch((error: unknown) => {
+      throw explainCallError(
+        error,
+        `take the finalizer off ${nameOf(object)} in namespace "${object.metadata.namespace}"`,
+      );
+    });
+}
 
 /** Takes the plane from its object. */
 async function release(cluster: WholeCluster, object: HostedControlPlane, reporter: Reporter): Promise<void> {

@@ -15,6 +15,9 @@ export function accountOf(namespace: string): string {
   return `system:serviceaccount:${namespace}:${planeAccount}`;
 }
 
+/** Finalizer of a HostedControlPlane with the policy Backup: the object stays until the operator has made a last backup. */
+export const backupFinalizer = 'k8sk8s.io/last-backup';
+
 /** Annotation of a HostedControlPlane: with another value, which is a time by custom, the operator looks at the plane at once. */
 export const lookAnnotation = 'k8sk8s.io/look';
 

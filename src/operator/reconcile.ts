@@ -70,7 +70,7 @@ export function asPlaneAccount(
     hostedBy,
     actor: { name: identity },
     object: uid!,
-    ...(lifeOf(object).deletionPolicy === 'Delete' && { owner: { ...kind, name, uid: uid! } }),
+    ...(lifeOf(object).deletionPolicy !== 'Retain' && { owner: { ...kind, name, uid: uid! } }),
   });
 }
 

@@ -125,6 +125,7 @@ const ways: [way: string, status: number, attempt: () => Promise<unknown>][] = [
   ['workers that are pods', 403, claimWith({ workerPods: 5, workerImage: 'own/worker:1' })],
   ["another's HOST", 403, claimWith({ host: 'other.example.com' })],
   ["another's HOST by the other's name in a longer one", 403, claimWith({ host: 'xk.example.com.evil.test' })],
+  ["another's HOST among more names", 403, claimWith({ moreHosts: ['k.example.com', 'other.example.com'] })],
   ['more replicas by /scale', 403, () => change({ spec: { replicas: 5 } }, '/scale')],
   ['a status that says what is not so', 403, () => change({ status: { planeId: 'plane-other' } }, '/status')],
   ['a second plane in the namespace', 422, claimWith({}, { name: 'second' })],

@@ -6,18 +6,19 @@ import { connectInfra } from '../../src/kube/connect.ts';
 import type { Connection } from '../../src/kube/connection.ts';
 import { ApiError } from '../../src/kube/errors.ts';
 import type { InfraCluster } from '../../src/kube/infra-cluster.ts';
-import type { KubeObject, Lease, Workload } from '../../src/kube/objects.ts';
+import type { ConfigMap, KubeObject, Lease, Workload } from '../../src/kube/objects.ts';
 import { connectWhole, type WholeCluster } from '../../src/kube/whole-cluster.ts';
 import { requireRecord } from '../../src/live/record.ts';
 import { adoptPlane, releasePlane } from '../../src/operations/adopt.ts';
 import { deploy } from '../../src/operations/deploy/deploy.ts';
 import { deletableAnnotation } from '../../src/operator/field-policy.ts';
 import { accountObjects, addHosts, applyObjects, operatorObjects, uninstall } from '../../src/operator/install.ts';
-import { accountOf, lookAnnotation, operatorName } from '../../src/operator/names.ts';
+import { accountOf, backupFinalizer, lookAnnotation, operatorName } from '../../src/operator/names.ts';
 import type { Condition, HostedControlPlane } from '../../src/operator/object.ts';
 import { runOperator } from '../../src/operator/run.ts';
 import { operatorStatus } from '../../src/operator/status.ts';
 import { planeKinds } from '../../src/plane/kinds.ts';
+import { parseRecord, recordKind, toConfigMap } from '../../src/plane/record.ts';
 import { quietReporter } from '../../src/ui/quiet.ts';
 import { connectByFile } from '../connect-by-file.ts';
 import { refused } from '../refused.ts';
@@ -52,6 +53,7 @@ function start(identity: string): Started {
     workers: 2,
     timeout: 3000,
     every: 60_000,
+    backupPatience: 4000,
     signal: ended.signal,
     log: ({ plane, text }) => log.push(`${identity} ${plane ?? ''} ${text}`),
   });
@@ -234,6 +236,46 @@ describe('a plane that the command line made', () => {
   });
 });
 
+test('a GitOps program applies the object again and again without a conflict: the operator writes the status alone', async () => {
+  const team = await newNamespace();
+  await allow(team);
+  const applied = (spec: object) =>
+    team.admin.transport.request<HostedControlPlane>({
+      method: 'PATCH',
+      path: `/apis/k8sk8s.io/v1alpha1/namespaces/${team.name}/hostedcontrolplanes/k8sk8s`,
+      query: { fieldManager: 'gitops' },
+      body: { ...hostedControlPlane, metadata: { name: 'k8sk8s' }, spec },
+      contentType: 'application/apply-patch+yaml',
+    });
+  await applied({ host: 'localhost' });
+  await until(async () => (await condition(team, 'Degraded'))?.reason === 'NotAvailable');
+  await applied({ host: 'localhost', sans: ['a.test'] });
+  await until(async () => (await condition(team, 'Progressing'))?.observedGeneration === 2);
+  const { body } = await applied({ host: 'localhost' });
+  expect(body.spec.sans).toBeUndefined();
+  for (const { manager, subresource } of body.metadata.managedFields ?? [])
+    expect(subresource, manager).toBe(manager === 'gitops' ? undefined : 'status');
+});
+
+test('an object with the policy Backup waits for a last backup, says why there is none, and goes without one in time', async () => {
+  const team = await newNamespace();
+  await allow(team);
+  await make(team, { host: 'localhost', deletionPolicy: 'Backup' });
+  const object = () => team.admin.get<HostedControlPlane>(hostedControlPlane, 'k8sk8s');
+  await until(async () => (await object())?.metadata.finalizers?.includes(backupFinalizer));
+  await until(async () => (await condition(team, 'Degraded'))?.reason === 'NotAvailable');
+  const record = (await team.admin.get<ConfigMap>(recordKind, 'k8sk8s'))!;
+  await team.admin.replace({ ...record, data: toConfigMap({ ...parseRecord(record)!, phase: 'available' }).data });
+  await team.admin.delete(hostedControlPlane, 'k8sk8s');
+  const degraded = await until(async () => {
+    const found = await condition(team, 'Degraded');
+    return found?.reason === 'LastBackup' && found;
+  });
+  expect(degraded.message).toContain(`k8sk8s backup schedule -n ${team.name}`);
+  expect(degraded.message).toContain('/metadata/finalizers');
+  await until(async () => (await object()) === undefined);
+});
+
 test('at its end a plane is deleted, and its object says so', async () => {
   const team = await newNamespace();
   await allow(team);
@@ -324,7 +366,6 @@ describe("the operator's token", () => {
       (name) => `/apis/rbac.authorization.k8s.io/v1/namespaces/${name}/rolebindings`,
     ],
     ['make tokens of the account', 'POST', (name) => `/api/v1/namespaces/${name}/serviceaccounts/k8sk8s-plane/token`],
-    ['change a spec', 'PATCH', (name) => `/apis/k8sk8s.io/v1alpha1/namespaces/${name}/hostedcontrolplanes/k8sk8s`],
     ['delete an object', 'DELETE', (name) => `/apis/k8sk8s.io/v1alpha1/namespaces/${name}/hostedcontrolplanes/k8sk8s`],
     [
       'change the definition',
@@ -335,6 +376,18 @@ describe("the operator's token", () => {
     ['take another lease beside its own', 'POST', () => `/apis/coordination.k8s.io/v1/namespaces/${namespace}/leases`],
   ])('does not let it %s', async (_what, method, path) => {
     expect(await answer(operator, method, path(team.name), method === 'GET' ? undefined : {})).toBe(403);
+  });
+
+  test('does not let it change anything of an object but its own finalizer', async () => {
+    for (const body of [
+      { spec: { host: 'other' } },
+      { metadata: { annotations: { a: 'b' } } },
+      { metadata: { labels: { a: 'b' } } },
+      { metadata: { finalizers: ['example.com/other'] } },
+    ])
+      expect(await answer(operator, 'PATCH', own(''), body), JSON.stringify(body)).toBe(403);
+    expect(await answer(operator, 'PATCH', own(''), { metadata: { finalizers: [backupFinalizer] } })).toBe('allowed');
+    expect(await answer(operator, 'PATCH', own(''), { metadata: { finalizers: [] } })).toBe('allowed');
   });
 
   test('lets it say what it has seen', async () => {
@@ -537,7 +590,7 @@ test('status tells who leads and what is wrong, and uninstall leaves planes, obj
   // What guards the objects stays with them.
   expect(await admin.get(role, 'k8sk8s-tenant')).toBeDefined();
   const policy = { apiVersion: 'admissionregistration.k8s.io/v1', kind: 'ValidatingAdmissionPolicy' };
-  for (const name of ['k8sk8s-fields', 'k8sk8s-scale', 'k8sk8s-definition'])
+  for (const name of ['k8sk8s-fields', 'k8sk8s-scale', 'k8sk8s-operator', 'k8sk8s-definition'])
     expect(await admin.get(policy, name), name).toBeDefined();
   // A plane that is released does not go with its object.
   const owners = (await objectsOf(made)).flatMap(({ metadata }) => metadata.ownerReferences ?? []);

@@ -52,8 +52,6 @@ export const order = [
   'operator-deletion',
   'operator-upgrade',
   'operator-scale',
-  'seal',
-  'rotate-ca',
   'rotate-exposed',
   'cert-manager',
 

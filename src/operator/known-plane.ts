@@ -1,0 +1,132 @@
+import { isDeepStrictEqual } from 'node:util';
+import { plain } from '../base/words.ts';
+import type { WholeCluster } from '../kube/whole-cluster.ts';
+import { type Reporter, withDuring } from '../ui/reporter.ts';
+import { Changes } from './changes.ts';
+import { lifeAt } from './clock.ts';
+import { type Fact, withFacts } from './conditions.ts';
+import { finalizersFor, holdsForBackup, wantsLastBackup, withoutBackup } from './last-backup.ts';
+import type { HostedControlPlane, Status } from './object.ts';
+import type { OperatorOptions } from './options.ts';
+import { PlaneWatch } from './plane-watch.ts';
+import { asPlaneAccount, type Surrounding } from './reconcile.ts';
+
+/** A plane's object as it was last seen, with what is under way for it. */
+export class KnownPlane {
+  object: HostedControlPlane;
+  /** When the last look at it ended. */
+  looked?: number;
+  readonly said: Changes;
+  readonly #cluster: WholeCluster;
+  readonly #options: OperatorOptions;
+  readonly #gone = new AbortController();
+  #watch?: { planeId: string; of: PlaneWatch };
+
+  constructor(object: HostedControlPlane, cluster: WholeCluster, options: OperatorOptions) {
+    this.object = object;
+    this.#cluster = cluster;
+    this.#options = options;
+    this.said = new Changes((level, text) => options.log({ plane: this.key, level, text }));
+  }
+
+  /** Its namespace: a namespace has one plane. */
+  get key(): string {
+    return this.object.metadata.namespace!;
+  }
+
+  /** Fires when the object is deleted. */
+  get gone(): AbortSignal {
+    return this.#gone.signal;
+  }
+
+  end(): void {
+    this.#gone.abort(new Error('its HostedControlPlane was deleted'));
+    this.unwatch();
+  }
+
+  /** What is known of the object now is what facts are told about, also when another one is known by then. */
+  around(signal: AbortSignal): Surrounding {
+    const { connection, hostedBy, identity, timeout } = this.#options;
+    const { object } = this;
+    return {
+      connection,
+      hostedBy,
+      identity,
+      timeout,
+      signal,
+      reporter: reporterOf(this.said),
+      tell: (facts, fields) => this.#tell(object, facts, fields),
+    };
+  }
+
+  async #tell(object: HostedControlPlane, facts: Fact[], fields: Partial<Status> = {}): Promise<void> {
+    const { status: before } = this.object;
+    const status = withFacts({ ...object, status: before }, facts, fields);
+    if (isDeepStrictEqual(status, before)) return;
+    const told = await this.#cluster.mergeStatus(this.object, status);
+    if (isOlder(told, this.object)) return;
+    // Of the spec nothing is taken from here: that it has changed, the watch tells.
+    const { resourceVersion } = told.metadata;
+    this.object = {
+      ...this.object,
+      metadata: { ...this.object.metadata, resourceVersion },
+      status: told.status,
+    };
+  }
+
+  /** The object waits for a last backup once its plane is its own, and where its policy says so. */
+  async settleFinalizer(): Promise<void> {
+    const reason = this.object.status?.conditions?.find(({ type }) => type === 'Degraded')?.reason ?? '';
+    const isOwn = !['NamespaceNotAllowed', 'NotAdopted'].includes(reason);
+    if (holdsForBackup(this.object) === (isOwn && wantsLastBackup(this.object))) return;
+    await this.#setFinalizers(isOwn ? finalizersFor(this.object) : withoutBackup(this.object));
+  }
+
+  /** The object does not wait any more. */
+  async letGo(): Promise<void> {
+    await this.#setFinalizers(withoutBackup(this.object));
+  }
+
+  async #setFinalizers(wanted: string[]): Promise<void> {
+    const told = await this.#cluster.setFinalizers(this.object, wanted);
+    const { resourceVersion, finalizers } = told.metadata;
+    this.object = { ...this.object, metadata: { ...this.object.metadata, resourceVersion, finalizers } };
+  }
+
+  /** Watches what the plane has by now. @returns whether that is new */
+  watch(around: Surrounding, onDrift: () => void): boolean {
+    const { planeId } = this.object.status ?? {};
+    const { asleep } = lifeAt(this.object, new Date());
+    if (this.#watch && (this.#watch.planeId !== planeId || this.#watch.of.broken || asleep)) this.unwatch();
+    if (!planeId || asleep || this.#watch) return false;
+    const of = new PlaneWatch(asPlaneAccount(this.object, around), planeId, (text) => {
+      this.#options.log({ plane: this.key, level: 'info', text });
+      onDrift();
+    });
+    this.#watch = { planeId, of };
+    return true;
+  }
+
+  unwatch(): void {
+    void this.#watch?.of.close();
+    this.#watch = undefined;
+  }
+}
+
+/** Resource versions of one object grow (https://kubernetes.io/docs/reference/using-api/api-concepts/#resource-versions). */
+export function isOlder(one: HostedControlPlane, other: HostedControlPlane): boolean {
+  return Number(one.metadata.resourceVersion) < Number(other.metadata.resourceVersion);
+}
+
+function reporterOf(said: Changes): Reporter {
+  return withDuring({
+    line: (text) => said.say('info', plain(text)),
+    warn: (text) => said.say('warning', plain(text)),
+    debug: () => undefined,
+    begin: (title) => ({
+      update: () => undefined,
+      done: (text = title) => said.say('info', text),
+      fail: (text = title) => said.say('warning', text),
+    }),
+  });
+}
