@@ -13,7 +13,8 @@ import { planeKinds } from '../../src/plane/kinds.ts';
 import { objectAnnotation } from '../../src/plane/names.ts';
 import { parseRecord, toConfigMap } from '../../src/plane/record.ts';
 import { quietReporter } from '../../src/ui/quiet.ts';
-import { anonymousMemory, OperatorWorld, processorTime } from './operator-process.ts';
+import { anonymousMemory, processorTime } from '../process-figures.ts';
+import { OperatorWorld } from './operator-process.ts';
 
 // The operator as a process with an API server of its own, which gives planes no pods: what it costs while nothing happens, and that it
 // may be killed at any point. Minutes, so it runs with `npm run test:all`.

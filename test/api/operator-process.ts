@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { load } from 'js-yaml';
@@ -116,18 +116,4 @@ export class OperatorWorld {
 function nodeOptionsOfDeployment(): string {
   const [, text] = /- name: NODE_OPTIONS\n\s+value: (.*)\n/.exec(deploymentTemplate) ?? [];
   return text === undefined ? '' : String(load(text));
-}
-
-/** Anonymous memory of a process in MiB: what nobody else has, without pages of files. */
-export function anonymousMemory(pid: number): number {
-  const rollup = readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8');
-  return Number(/^Anonymous:\s+(\d+)/m.exec(rollup)![1]) / 1024;
-}
-
-/** Processor time of a process so far, in seconds. */
-export function processorTime(pid: number): number {
-  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8')
-    .replace(/^.*\) /, '')
-    .split(' ');
-  return (Number(fields[11]) + Number(fields[12])) / 100;
 }

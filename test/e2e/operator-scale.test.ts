@@ -1,11 +1,13 @@
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { dump } from 'js-yaml';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { hostedControlPlane } from '../../src/config/hosted-control-plane.ts';
 import { accountObjects } from '../../src/operator/install.ts';
 import type { HostedControlPlane } from '../../src/operator/object.ts';
-import { installOperator, removeDefinition } from './operator-world.ts';
+import { anonymousMemory, processorTime } from '../process-figures.ts';
+import { installOperator, operatorProcesses, removeDefinition } from './operator-world.ts';
 import { asInfraAdmin, eventually, k8sk8sAsInfraAdmin, Namespace, succeeded } from './world.ts';
 
 // Many planes applied at once, beside as many by `class create` with its queue of three. The box decides how many: K8SK8S_PLANES, 4 where
@@ -68,6 +70,12 @@ describe.runIf(process.env.K8SK8S_TEST === 'all')('many planes at once', { timeo
       expect(available).toHaveLength(count);
     });
     const byOperator = (performance.now() - begun) / 1000;
+    const [operator] = operatorProcesses();
+    await sleep(30_000);
+    const used = processorTime(operator!);
+    await sleep(60_000);
+    const millicores = ((processorTime(operator!) - used) / 60) * 1000;
+    const memory = anonymousMemory(operator!);
     const deleted = performance.now();
     succeeded(await asInfraAdmin('delete', 'hcp', '--all', '-A', '--wait=false'));
     await eventually(300, async () => {
@@ -90,7 +98,7 @@ describe.runIf(process.env.K8SK8S_TEST === 'all')('many planes at once', { timeo
     const byCommand = (performance.now() - again) / 1000;
     succeeded(await lesson('end', '--yes'));
     process.stderr.write(
-      `${count} planes: ${byOperator.toFixed(0)} s by the operator, ${byCommand.toFixed(0)} s by class create; deleted in ${gone.toFixed(0)} s\n`,
+      `${count} planes: ${byOperator.toFixed(0)} s by the operator, ${byCommand.toFixed(0)} s by class create; deleted in ${gone.toFixed(0)} s; idle ${memory.toFixed(0)} MiB anonymous, ${millicores.toFixed(1)} m\n`,
     );
     expect(byOperator / byCommand).toBeLessThan(1.5);
   });

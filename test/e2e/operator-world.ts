@@ -43,10 +43,16 @@ export const operatorPods = (...args: string[]) =>
 
 /** SIGKILL to the operator's process, which is one of this box. @returns how many there were */
 export function killOperator(): number {
-  const pids = readdirSync('/proc').filter((name) => /^\d+$/.test(name));
-  const operators = pids.filter((pid) => argumentsOf(pid).includes('k8sk8s/dist/cli.js operator run'));
-  for (const pid of operators) process.kill(Number(pid), 'SIGKILL');
+  const operators = operatorProcesses();
+  for (const pid of operators) process.kill(pid, 'SIGKILL');
   return operators.length;
+}
+
+/** The operator's processes, as this box sees them. */
+export function operatorProcesses(): number[] {
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name) && argumentsOf(name).includes('k8sk8s/dist/cli.js operator run'))
+    .map(Number);
 }
 
 function argumentsOf(pid: string): string {
