@@ -16,12 +16,16 @@ import { asPlaneAccount, type Surrounding } from './reconcile.ts';
 export async function afterDeletion(object: HostedControlPlane, around: Surrounding): Promise<void> {
   const cluster = asPlaneAccount(object, around);
   try {
-    if (!stays(object)) {
-      const { planeId } = object.status ?? {};
-      // At once: the first deletion of a pod decides on its grace, and the garbage collector is on its way.
-      if (planeId) await endApiServers(cluster, planeId);
-    } else if (followedBy(await cluster.get<ConfigMap>(recordKind, recordName)) === object.metadata.uid)
-      await follow(cluster, null);
+    const record = await cluster.get<ConfigMap>(recordKind, recordName);
+    // A plane that was released, or is another object's. Without a record it is on its way already.
+    if (record && followedBy(record) !== object.metadata.uid) return;
+    if (stays(object)) {
+      if (record) await follow(cluster, null);
+      return;
+    }
+    const { planeId } = object.status ?? {};
+    // At once: the first deletion of a pod decides on its grace, and the garbage collector is on its way.
+    if (planeId) await endApiServers(cluster, planeId);
   } catch (error) {
     if (!isNotFound(error)) around.reporter.warn(messageOf(error));
   } finally {

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { operatorNamespace } from '../../src/operator/names.ts';
 import { refused } from '../refused.ts';
@@ -178,6 +179,14 @@ test('with Retain the plane stays when its object goes, and a new object takes i
   expect((await team.object()).status?.planeId).toBe(planeId);
   // The command line leaves it to the object from then on.
   expect(await team.home.k8sk8s('deploy', '-h', now!)).toEqual(refused('plane-follows-object', 'release'));
+  // A plane that was released goes on running when its object is deleted, and is adopted by an object that it makes itself.
+  succeeded(await team.home.k8sk8s('release'));
+  const podsBefore = succeeded(await team.pods('-o', 'name')).stdout;
+  succeeded(await team.home.infra('delete', 'hcp', 'k8sk8s', '--wait=true'));
+  await sleep(3000);
+  expect(succeeded(await team.pods('-o', 'name')).stdout).toBe(podsBefore);
+  succeeded(await team.home.k8sk8s('adopt', '--deletion-policy', 'Delete', '--yes'));
+  await team.brought(60);
 });
 
 test('deleted with its object, nothing of it is left', async () => {
