@@ -41,6 +41,7 @@ export const anchors = [
   'lifetime',
   'class',
   'schedule-account',
+  'log-account',
   // While a plane is made
   'image-pull',
   'container-start',
@@ -97,6 +98,9 @@ export const anchors = [
   'hosted-api-error',
   'plane-asleep',
   'component-not-ready',
+  'no-logs',
+  'log-store-unreachable',
+  'log-store-not-ready',
   'issuer-unreachable',
   'certificate-expires',
   'keys-exposed',

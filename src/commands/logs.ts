@@ -7,6 +7,7 @@ import { followLog, type LogQuery, type LogSink, type LogSource, prefixOf, readL
 import type { PlaneComponent } from '../plane/components/component.ts';
 import { egressName, konnectivityServerName } from '../plane/components/kube-apiserver/gate/gate.ts';
 import { components } from '../plane/components/table.ts';
+import { configureStore } from './logs/store.ts';
 import {
   addConnectionOptions,
   type ConnectionOptions,
@@ -50,6 +51,7 @@ export function configure(command: Command): void {
     .option('--timestamps', 'show the time of each line')
     .option('--audit', "show the API server's audit events, which are left out otherwise")
     .action(run);
+  configureStore(command);
 }
 
 async function run(name: string | undefined, options: LogsOptions): Promise<void> {

@@ -5,7 +5,7 @@ import { anyNamespace } from '../config/infra-identity.ts';
 import type { Lifetime } from '../live/lifetime.ts';
 import { probeNetwork } from '../operations/network-probe.ts';
 import { healthOf, problemsOf } from '../operations/status/problems.ts';
-import { type PlaneStatus, planeStatus } from '../operations/status/status.ts';
+import { type LogsStatus, type PlaneStatus, planeStatus } from '../operations/status/status.ts';
 import { formatAge } from '../ui/age.ts';
 import { printable } from '../ui/printable.ts';
 import { table } from '../ui/table.ts';
@@ -77,6 +77,17 @@ function endWords({ endsAt }: Lifetime, namespace: string, now: Date): string {
   return `at ${endsAt}, ${left > 0 ? `in ${formatAge(left)}` : 'at any moment'}, with all of its data; --ttl TIME of k8sk8s deploy changes that; never: ${never}`;
 }
 
+function logWords({ kept, where, report }: LogsStatus, age: (time: string) => string): string[] {
+  const place =
+    where.kind === 'volume' ? `on a volume of ${where.size}` : 'in the pod that keeps them, and lost with it';
+  const said = report ? `, ${report.lines} lines taken` : '';
+  const last = report?.lately.at(-1);
+  const losses = last
+    ? [`${report!.losses} times lines may be missing, the last time ${age(last.at)} ago: ${last.what}`]
+    : [];
+  return [`kept for ${kept} ${place}${said}; no backup has them`, ...losses];
+}
+
 /** For programs: each problem with its anchor in `findings`, and as the sentence that the screen shows in `problems`. */
 function dataOf(status: PlaneStatus, findings: Finding[]): object {
   const { lacks: _, problem, ...hosted } = status.hosted;
@@ -123,6 +134,7 @@ export function render(status: PlaneStatus, problems: Finding[], now: Date): str
     ['Address', [status.server]],
     ['Workers use', workersUse(status)],
     ['Storage', [`${status.storage.name}: ${status.storage.loses}`]],
+    ...(status.logs ? [['Logs', logWords(status.logs, age)] as [string, string[]]] : []),
     ['Egress', [status.egress.how]],
     ...(status.trustInfra ? [['Infra', [describeTrust(status.trustInfra)]] as [string, string[]]] : []),
     ['Policies', [networkWords(status, age)]],
@@ -148,14 +160,11 @@ export function render(status: PlaneStatus, problems: Finding[], now: Date): str
   ];
   const components = table(
     ['COMPONENT', 'READY', 'RESTARTS', 'AGE', 'NODE', 'IMAGE'],
-    [...status.components, ...(status.workerPods ? [status.workerPods] : [])].map((each) => [
-      each.name,
-      each.count,
-      String(each.restarts),
-      age(each.since),
-      each.node,
-      each.image,
-    ]),
+    [
+      ...status.components,
+      ...(status.workerPods ? [status.workerPods] : []),
+      ...(status.logs ? [status.logs] : []),
+    ].map((each) => [each.name, each.count, String(each.restarts), age(each.since), each.node, each.image]),
   );
   const workers = table(
     ['WORKER', 'READY', 'KUBELET', 'ADDRESS'],

@@ -10,6 +10,7 @@ export interface Images {
   node: string;
   konnectivityServer: string;
   konnectivityAgent: string;
+  victoriaLogs: string;
 }
 
 /** Whether a reference says which image of its name it is, by a tag or a digest. */
@@ -41,6 +42,7 @@ export function imagesOf(spec: ClusterSpec): Images {
     node: spec.nodeImage ?? mirror(otherImages.node),
     konnectivityServer: spec.konnectivityServerImage ?? mirror(otherImages.konnectivityServer),
     konnectivityAgent: spec.konnectivityAgentImage ?? mirror(otherImages.konnectivityAgent),
+    victoriaLogs: spec.logStoreImage ?? mirror(otherImages.victoriaLogs),
   };
 }
 

@@ -6,6 +6,7 @@ import { etcdFields } from './fields/etcd.ts';
 import { identityFields } from './fields/identity.ts';
 import { imageFields } from './fields/images.ts';
 import { keyFields } from './fields/keys.ts';
+import { logFields } from './fields/logs.ts';
 import { networkFields } from './fields/networks.ts';
 import { podFields } from './fields/pods.ts';
 import { versionFields } from './fields/version.ts';
@@ -23,6 +24,7 @@ export const clusterSpec = z.strictObject({
   ...apiServerFields,
   ...podFields,
   ...etcdFields,
+  ...logFields,
   ...keyFields,
   ...argumentFields,
   ...identityFields,

@@ -383,3 +383,28 @@ export const cron = z
 export const timeZone = z
   .string()
   .regex(/^[A-Za-z0-9_+-]+(\/[A-Za-z0-9_+-]+){0,2}$/, 'has to be a time zone, such as Europe/Berlin');
+
+/** `auto`, `ephemeral` or the size of a volume as a quantity of at least 512Mi. */
+export const logsStorage = checked(
+  (value) => {
+    if (value === 'auto' || value === 'ephemeral') return undefined;
+    const size = parseQuantity(value);
+    if (size === undefined || !Number.isFinite(size)) return 'is neither auto, ephemeral nor a size such as 10Gi';
+    return size < 2 ** 29 ? 'is too small: the store has at least 512Mi' : undefined;
+  },
+  {
+    maxLength: 32,
+    rule: "self in ['auto', 'ephemeral'] || (isQuantity(self) && quantity(self).compareTo(quantity('512Mi')) >= 0)",
+    message: 'has to be auto, ephemeral, or a size of at least 512Mi such as 10Gi',
+  },
+);
+
+const retentionPattern = /^([1-9]\d{0,3})([dwy])$/;
+const retentionMessage = 'has to be a number of days, weeks or years: 1d, 2w, 1y';
+
+/** How long lines are kept, in VictoriaLogs' own words. */
+export const logsRetention = checked((value) => (retentionPattern.test(value) ? undefined : retentionMessage), {
+  maxLength: 5,
+  rule: matches(retentionPattern.source),
+  message: retentionMessage,
+});

@@ -23,6 +23,7 @@ export const otherImages = {
   flannelCni: 'ghcr.io/flannel-io/flannel-cni-plugin:v1.9.1-flannel3',
   coredns: 'registry.k8s.io/coredns/coredns:v1.15.0',
   node: 'docker.io/library/node:24-slim',
+  victoriaLogs: 'docker.io/victoriametrics/victoria-logs:v1.52.2',
   konnectivityServer: 'registry.k8s.io/kas-network-proxy/proxy-server:v0.36.0',
   konnectivityAgent: 'registry.k8s.io/kas-network-proxy/proxy-agent:v0.36.0',
   /** Of `network test`: the programs by which Kubernetes tests networks itself (test/images/agnhost/VERSION of its newest version here). */

@@ -17,6 +17,8 @@ export interface LogOptions {
   follow?: boolean;
   timestamps?: boolean;
   sinceSeconds?: number;
+  /** RFC 3339, to the second. */
+  sinceTime?: string;
   signal?: AbortSignal;
 }
 
@@ -137,13 +139,13 @@ export class InfraCluster extends ExtensibleCluster {
     ).body;
   }
 
-  /** A container's log as it is written, until the container ends or `signal` fires. */
+  /** A container's log as it is written, until the container ends or `signal` fires; with `follow: false` as it is now. */
   followLog(pod: string, options: LogOptions): Promise<Readable> {
     const { signal, ...query } = options;
     return this.transport.stream({
       method: 'GET',
       path: this.#logPath(pod),
-      query: { ...query, follow: true },
+      query: { follow: true, ...query },
       signal,
     });
   }

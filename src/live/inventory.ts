@@ -4,6 +4,7 @@ import type { ConfigMap, Job, KubeObject, Lease } from '../kube/objects.ts';
 import { resourceOf } from '../kube/resources.ts';
 import { componentNames } from '../plane/components/lookup.ts';
 import { kindsOfComponents, planeKinds } from '../plane/kinds.ts';
+import { logStoreName } from '../plane/log-store/log-store.ts';
 import { anyPlaneSelector, lifetimeKind, lifetimeName, partOf, recordName } from '../plane/names.ts';
 import { type PlaneRecord, parseRecordIfWhole } from '../plane/record.ts';
 import { adminSecret } from '../plane/secrets.ts';
@@ -68,6 +69,7 @@ export async function takeInventory(cluster: InfraCluster): Promise<Inventory> {
 const ourNames = [
   ...componentNames,
   workerPodsName,
+  logStoreName,
   ...kindsOfComponents.flatMap(({ names }) => names),
   adminSecret.name,
   recordName,

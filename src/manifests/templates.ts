@@ -12,6 +12,7 @@ import lifetime from '../../templates/plane/lifetime.yaml';
 import sleepCronjob from '../../templates/plane/sleep-cronjob.yaml';
 import classNamespace from '../../templates/rights/class.yaml';
 import hosts from '../../templates/rights/hosts.yaml';
+import logs from '../../templates/rights/logs.yaml';
 import namespaceAdmin from '../../templates/rights/namespace-admin.yaml';
 import schedule from '../../templates/rights/schedule.yaml';
 
@@ -31,6 +32,7 @@ export const templates = {
   'plane/sleep-cronjob.yaml': sleepCronjob,
   'rights/class.yaml': classNamespace,
   'rights/hosts.yaml': hosts,
+  'rights/logs.yaml': logs,
   'rights/namespace-admin.yaml': namespaceAdmin,
   'rights/schedule.yaml': schedule,
 };

@@ -1,23 +1,22 @@
 import { UserError } from '../base/errors.ts';
 import { command, option, words } from '../base/words.ts';
 import type { ClusterSpec } from '../config/schema.ts';
-import { type ApiError, explainCallError, isForbidden, isInvalid } from '../kube/errors.ts';
+import { type ApiError, explainCallError, isInvalid } from '../kube/errors.ts';
 import type { InfraCluster } from '../kube/infra-cluster.ts';
 import { type KubeObject, nameOf } from '../kube/objects.ts';
 import { refuseOthersPlane } from '../live/followed.ts';
 import { requireRecord } from '../live/record.ts';
-import { asServiceAccount, requestToken } from '../live/service-account.ts';
 import { renderTemplate } from '../manifests/render.ts';
 import { podSelector, recordName } from '../plane/names.ts';
 import { placement } from '../plane/placement.ts';
 import { containerSecurity, podSecurity } from '../plane/pod-security.ts';
 import { recordKind } from '../plane/record.ts';
-import { missingRights, scheduleRights } from '../preflight/rights.ts';
+import { accountState } from '../preflight/account.ts';
+import { scheduleRights } from '../preflight/rights.ts';
 import type { Reporter } from '../ui/reporter.ts';
 
 /** The account that templates/rights/schedule.yaml makes. */
 const account = 'k8sk8s-schedule';
-const noSuchAccount = `there is no ServiceAccount "${account}"`;
 const cronJobKind = { apiVersion: 'batch/v1', kind: 'CronJob' };
 
 export interface SleepSchedule {
@@ -110,27 +109,10 @@ async function requireAccount(cluster: InfraCluster, job: CronJob, reporter: Rep
     metadata: { name: 'k8sk8s-sleep-preflight' },
     ...job.spec.jobTemplate.spec.template,
   };
-  try {
-    await cluster.create(pod as KubeObject, { dryRun: true });
-  } catch (error) {
-    if (isForbidden(error) && /service ?account/i.test((error as ApiError).message))
-      throw noAccount(cluster.namespace, noSuchAccount);
-    throw explainCallError(error, `make pods for the schedule in namespace "${cluster.namespace}"`);
-  }
-  const token = await requestToken(cluster, account);
-  if (token === 'forbidden')
-    return reporter.warn(
-      `what the ServiceAccount "${account}" may do was not tested: you may not request a token for it`,
-    );
-  if (token === 'absent') throw noAccount(cluster.namespace, noSuchAccount);
-  const asItself = asServiceAccount(cluster, token);
-  try {
-    const { verbs } = await missingRights(asItself, scheduleRights);
-    if (verbs.length > 0)
-      throw noAccount(cluster.namespace, `the ServiceAccount "${account}" lacks rights: ${verbs.join('; ')}`);
-  } finally {
-    await asItself.close();
-  }
+  const found = await accountState(cluster, account, pod as KubeObject, scheduleRights);
+  if (found.state === 'lacking') throw noAccount(cluster.namespace, found.why);
+  if (found.state === 'untested')
+    reporter.warn(`what the ServiceAccount "${account}" may do was not tested: you may not request a token for it`);
 }
 
 function noAccount(namespace: string, why: string): UserError {

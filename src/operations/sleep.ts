@@ -12,6 +12,8 @@ import { PodWatch } from '../live/pod-watch.ts';
 import { podsOf } from '../live/pods.ts';
 import { updateRecord } from '../live/record.ts';
 import { type HeldPlane, withPlane } from '../live/with-plane.ts';
+import { isBeside } from '../plane/beside.ts';
+import { isLogStore } from '../plane/log-store/log-store.ts';
 import type { Asleep } from '../plane/record.ts';
 import { renderPlane } from '../plane/render.ts';
 import { isWorkerPods } from '../plane/worker-pods/worker-pods.ts';
@@ -38,7 +40,7 @@ async function fallAsleep({ record, storage, bundle, held }: HeldPlane): Promise
   const workloads = await workloadsOf(cluster, record);
   const awake = workloads.filter(({ spec }) => spec.replicas !== 0);
   if (record.asleep && awake.length === 0 && (await podsOf(cluster, record.planeId)).length === 0) return false;
-  const components = awake.filter((workload) => !isWorkerPods(workload));
+  const components = awake.filter((workload) => !isBeside(workload));
   const counts = Object.fromEntries(components.map(({ metadata, spec }) => [metadata.name, spec.replicas ?? 1]));
   const asleep: Asleep = {
     since: record.asleep?.since ?? new Date().toISOString(),
@@ -79,7 +81,8 @@ async function wake(plane: HeldPlane): Promise<string | undefined> {
   // Certificates go on ageing.
   const { bundle } = await renewLeaves(cluster, plane, reporter);
   await giveBack({ ...plane, bundle }, record.asleep);
-  const workloads = (await workloadsOf(cluster, record)).filter((workload) => !isWorkerPods(workload));
+  const all = await workloadsOf(cluster, record);
+  const workloads = all.filter((workload) => !isBeside(workload));
   const watch = new PodWatch(cluster, record.planeId);
   try {
     watch.expect(workloads.map((each) => withPods(each, replicas)));
@@ -93,6 +96,8 @@ async function wake(plane: HeldPlane): Promise<string | undefined> {
     await waitUsable(cluster, { ...plane, bundle }, watch, held);
     await waitComponentsReady(watch, timeout, signal);
     await publishNotReady(cluster, record.planeId, plane.spec, false);
+    // Nothing waits for what keeps the logs: it reads what was written before it came.
+    await scale(cluster, all.filter(isLogStore), () => 1);
     await wakeWorkerPods({ ...plane, bundle });
     await updateRecord(held, (now) => ({ ...now, asleep: undefined }));
     if (record.asleep.snapshot) await deleteSnapshot(cluster, record.asleep.snapshot);

@@ -5,6 +5,7 @@ import type { PlaneComponent, PlaneKind } from './components/component.ts';
 import { componentNames, workloadNames } from './components/lookup.ts';
 import { components } from './components/table.ts';
 import { kindsOfExposures } from './exposures/table.ts';
+import { logStoreKinds } from './log-store/log-store.ts';
 import { recordName } from './names.ts';
 import { policyNames } from './policies.ts';
 import { secretNames } from './secrets.ts';
@@ -25,6 +26,7 @@ export const planeKinds: readonly PlaneKind[] = merged([
   { apiVersion: 'apps/v1', kind: 'StatefulSet', names: workloadNames('StatefulSet') },
   ...kindsOfComponents.filter(({ endsFirst }) => !endsFirst),
   ...workerPodKinds,
+  ...logStoreKinds,
   // Start files aside, whose names follow from their content.
   { apiVersion: 'v1', kind: 'Secret', names: secretNames },
   { apiVersion: 'v1', kind: 'ConfigMap', names: [recordName] },

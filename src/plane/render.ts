@@ -9,6 +9,7 @@ import { byComponent, type Component } from './components/lookup.ts';
 import { restartHash } from './config-hash.ts';
 import { buildExposure } from './exposures/table.ts';
 import { buildFurther } from './further.ts';
+import { buildLogStore } from './log-store/log-store.ts';
 import { buildDisruptionBudgets, buildPolicies } from './policies.ts';
 import { type PlaneRecord, toConfigMap } from './record.ts';
 import { buildSecrets } from './secrets.ts';
@@ -46,6 +47,8 @@ export interface RenderedPlane {
   further: KubeObject[];
   /** The workers that are pods, but for their Secret, which is made when the hosted API answers. */
   workerPods: KubeObject[];
+  /** What keeps the plane's logs, but for its Secret, whose password is made when it is applied. */
+  logStore: KubeObject[];
   /** All of them, in an order in which they can be applied. */
   all(): KubeObject[];
 }
@@ -81,6 +84,7 @@ export function renderPlane(source: PlaneSource): RenderedPlane {
       joins: joinsBy(spec, addresses, bundle),
       asleep: record.asleep !== undefined,
     }),
+    logStore: buildLogStore(planeId, spec, storage, { asleep: record.asleep !== undefined }),
     workloads: record.asleep ? withoutPods(workloads) : workloads,
   };
   return { ...parts, all: () => inOrder(parts) };
@@ -109,6 +113,7 @@ function inOrder(plane: Omit<RenderedPlane, 'all'>): KubeObject[] {
     ...plane.further,
     ...Object.values(plane.workloads),
     ...plane.workerPods,
+    ...plane.logStore,
   ];
 }
 

@@ -9,8 +9,10 @@ import type { CheckResult, DeployCheck, DeployContext } from './check.ts';
 import { access, namespace, rights } from './cluster-checks.ts';
 import { exposureChecks } from './exposure-checks.ts';
 import { hostTaken } from './host-taken.ts';
+import { logChecks } from './log-checks.ts';
 import { networkChecks } from './network-checks.ts';
 import { planeChecks } from './plane-checks.ts';
+import { quotaRoom } from './quota.ts';
 import { demand, runChecks } from './run.ts';
 import { workerPodChecks } from './worker-pod-checks.ts';
 
@@ -25,6 +27,7 @@ export const preflightChecks: DeployCheck[] = [
   ...admissionChecks,
   ...exposureChecks,
   ...workerPodChecks,
+  ...logChecks,
   ...networkChecks,
   networks,
   infraServices,
@@ -69,4 +72,9 @@ export async function runPreflight(cluster: InfraCluster, spec: ClusterSpec, rep
 /** The checks about worker pods alone, for a plane that is to have more of them. @throws UserError as runPreflight */
 export async function demandForWorkerPods(cluster: InfraCluster, spec: ClusterSpec, reporter: Reporter): Promise<void> {
   demand(await runChecks(workerPodChecks, contextOf(cluster, spec)), reporter);
+}
+
+/** The checks about what keeps the logs alone, for a plane that is to keep some. @throws UserError as runPreflight */
+export async function demandForLogs(cluster: InfraCluster, spec: ClusterSpec, reporter: Reporter): Promise<void> {
+  demand(await runChecks([...logChecks, quotaRoom], contextOf(cluster, spec)), reporter);
 }

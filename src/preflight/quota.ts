@@ -9,6 +9,7 @@ import type { Existing } from '../live/apply.ts';
 import { replicasOf, workloadNames } from '../plane/components/lookup.ts';
 import { buildExposure } from '../plane/exposures/table.ts';
 import { buildFurther } from '../plane/further.ts';
+import { buildLogStore, logStoreName } from '../plane/log-store/log-store.ts';
 import { claimName, recordName } from '../plane/names.ts';
 import { buildDisruptionBudgets, buildPolicies } from '../plane/policies.ts';
 import { secretNames, secretsByContent } from '../plane/secrets.ts';
@@ -22,6 +23,7 @@ import {
   runningComponents,
   type Trial,
   trialId,
+  trialLogs,
   trialPods,
   trialStorage,
   trialWorker,
@@ -111,11 +113,12 @@ function countsThePlane({ spec }: Quota): boolean {
 }
 
 async function demand(context: DeployContext): Promise<Amounts> {
-  const [existing, trials, running, worker] = await Promise.all([
+  const [existing, trials, running, worker, logs] = await Promise.all([
     context.existing(),
     trialPods(context),
     runningComponents(context),
     trialWorker(context),
+    trialLogs(context),
   ]);
   const { spec } = context;
   const storage = await trialStorage(context).then(
@@ -128,6 +131,7 @@ async function demand(context: DeployContext): Promise<Amounts> {
   const pods = [
     ...trials.flatMap((trial) => missing(trial.component, replicasOf(spec, trial.component), trial)),
     ...(worker ? missing(workerPodsName, spec.workerPods, worker) : []),
+    ...(logs ? missing(logStoreName, 1, logs) : []),
   ];
   return sum([...pods, { pods: pods.length, 'count/pods': pods.length }, objectDemand(existing, spec, storage)]);
 }
@@ -147,12 +151,14 @@ export function objectDemand(
     ).length;
   const startFiles = Math.max(0, secretsByContent.length - existing.ofKind('Secret').filter(isStartFiles).length);
   const workers = spec.workerPods > 0 ? [workerPodsName] : [];
-  const secrets = count('v1', 'Secret', [...secretNames, ...workers]) + startFiles;
+  const logs = spec.logs ? [logStoreName] : [];
+  const secrets = count('v1', 'Secret', [...secretNames, ...workers, ...logs]) + startFiles;
   const services = missing('v1', buildServices(trialId, spec));
   const configMaps = count('v1', 'ConfigMap', [recordName]);
   const deployments = count('apps/v1', 'Deployment', workloadNames('Deployment'));
   const members = Array.from({ length: spec.etcdMembers }, (_, member) => claimName(member));
   const claims = storage?.kind === 'volume' ? count('v1', 'PersistentVolumeClaim', members) : 0;
+  const logStore = storage ? buildLogStore(trialId, spec, storage).filter((object) => !existing.find(object)) : [];
   const further = [...buildFurther(trialId, spec), ...buildExposure(trialId, spec)].filter(
     (object) => !existing.find(object),
   );
@@ -177,7 +183,15 @@ export function objectDemand(
       count('networking.k8s.io/v1', 'NetworkPolicy', workers),
     'count/poddisruptionbudgets.policy': missing('policy/v1', buildDisruptionBudgets(trialId, spec)).length,
   };
-  return sum([amounts, ...further.map((object) => ({ [countOf(object)]: 1 }))]);
+  const ofLogs = logStore.map((object) => ({ [countOf(object)]: 1, ...claimOf(object) }));
+  return sum([amounts, ...ofLogs, ...further.map((object) => ({ [countOf(object)]: 1 }))]);
+}
+
+/** What a claim takes beside the count of its kind. */
+function claimOf(object: KubeObject): Amounts {
+  if (object.kind !== 'PersistentVolumeClaim') return {};
+  const { spec } = object as PersistentVolumeClaim;
+  return { persistentvolumeclaims: 1, 'requests.storage': parseQuantity(spec.resources.requests.storage)! };
 }
 
 /** What claims that are there ask for in addition: a quota may let the first of them grow, and not the second. */

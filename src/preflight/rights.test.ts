@@ -1,5 +1,6 @@
 import { load, loadAll } from 'js-yaml';
 import { expect, test } from 'vitest';
+import logs from '../../templates/rights/logs.yaml';
 import rights from '../../templates/rights/namespace-admin.yaml';
 import schedule from '../../templates/rights/schedule.yaml';
 import { parseSpec } from '../config/parse.ts';
@@ -7,6 +8,7 @@ import type { InfraCluster } from '../kube/infra-cluster.ts';
 import {
   infraIssuerRight,
   lifetimeRights,
+  logRights,
   missingRights,
   requiredRights,
   rightsFor,
@@ -96,4 +98,14 @@ test('without an ingress of its own a plane only looks for one', () => {
   expect(ingresses('nodeport')).toEqual(['get', 'list']);
   expect(ingresses('nodeport', ['Ingress'])).toEqual(['get', 'list', 'delete']);
   expect(ingresses('ingress')).toContain('create');
+});
+
+test("the log store's account may what it needs, and nothing else", async () => {
+  const role = (loadAll(logs.replaceAll('${namespace}', 'team')) as { kind: string; rules?: Rule[] }[]).find(
+    ({ kind }) => kind === 'Role',
+  );
+  const { cluster } = authorizer(role!.rules!);
+  expect((await missingRights(cluster, logRights)).verbs).toEqual([]);
+  const granted = role!.rules!.flatMap(({ resources, verbs }) => verbs.map((verb) => `${verb} ${resources.join()}`));
+  expect(granted).toEqual(logRights.flatMap(({ resource, verbs }) => verbs.map((verb) => `${verb} ${resource}`)));
 });

@@ -6,6 +6,7 @@ import type { WorkloadContext } from '../plane/components/component.ts';
 import { settledMembership } from '../plane/components/etcd/membership.ts';
 import { byComponent, type Component } from '../plane/components/lookup.ts';
 import { buildExposure } from '../plane/exposures/table.ts';
+import { trialLogStore } from '../plane/log-store/log-store.ts';
 import { belongsTo } from '../plane/names.ts';
 import { buildServices } from '../plane/services.ts';
 import { trialWorkerPod } from '../plane/worker-pods/worker-pods.ts';
@@ -91,6 +92,13 @@ export const trialPods = shared(async ({ cluster, spec }): Promise<PodTrial[]> =
 export const trialWorker = shared(async ({ cluster, spec }): Promise<Trial<KubeObject> | undefined> => {
   if (spec.workerPods === 0) return undefined;
   const object = trialWorkerPod(trialId, spec);
+  return attempt(object, cluster.create(renamed(object), { dryRun: true }));
+});
+
+/** The log store's pod, where the spec wants logs. */
+export const trialLogs = shared(async ({ cluster, spec }): Promise<Trial<KubeObject> | undefined> => {
+  if (!spec.logs) return undefined;
+  const object = trialLogStore(trialId, spec);
   return attempt(object, cluster.create(renamed(object), { dryRun: true }));
 });
 

@@ -15,6 +15,7 @@ import { updateRecord } from '../live/record.ts';
 import { sealingOf } from '../live/sealed-ca.ts';
 import { ensureCertificates } from '../pki/certificates.ts';
 import type { Addresses } from '../plane/addresses.ts';
+import { isBeside } from '../plane/beside.ts';
 import type { PlaneComponent } from '../plane/components/component.ts';
 import { settledMembership } from '../plane/components/etcd/membership.ts';
 import type { Component } from '../plane/components/lookup.ts';
@@ -25,7 +26,6 @@ import type { PlaneRecord } from '../plane/record.ts';
 import { certificateContext, renderPlane } from '../plane/render.ts';
 import { isStartFiles } from '../plane/start-files.ts';
 import type { Storage, Volume } from '../plane/storage.ts';
-import { isWorkerPods } from '../plane/worker-pods/worker-pods.ts';
 import { templateHashOf } from '../plane/workloads.ts';
 import { waitFor } from '../ui/wait-for.ts';
 import { waitRolledOut } from './available.ts';
@@ -152,8 +152,8 @@ async function removeUnwanted(
     .filter(({ holdsData }) => !holdsData)
     .flatMap(({ kind }) => existing.ofKind(kind))
     .filter((object) => belongsTo(object, record.planeId) && !isStartFiles(object))
-    // Workers are drained before they go, which needs the hosted API.
-    .filter((object) => !isWorkerPods(object))
+    // Workers are drained before they go, which needs the hosted API; what is beside the plane goes in its own step.
+    .filter((object) => !isBeside(object))
     .filter(
       (object) => !wanted.some(({ kind, metadata }) => kind === object.kind && metadata.name === object.metadata.name),
     );

@@ -4,13 +4,13 @@ import type { InfraCluster } from '../kube/infra-cluster.ts';
 import type { Pod, Workload } from '../kube/objects.ts';
 import { Existing } from '../live/apply.ts';
 import { endApiServers, isApiServer, podsOf } from '../live/pods.ts';
+import { isBeside } from '../plane/beside.ts';
 import { belongsTo } from '../plane/names.ts';
 import type { PlaneRecord } from '../plane/record.ts';
-import { isWorkerPods } from '../plane/worker-pods/worker-pods.ts';
 import { waitFor } from '../ui/wait-for.ts';
 import type { Work } from '../ui/work.ts';
 
-/** Ends the pods of all components but etcd, and no worker's; nothing is written to etcd from then on. */
+/** Ends the pods of all components but etcd, and of nothing beside the plane; nothing is written to etcd from then on. */
 export async function endAllButEtcd(cluster: InfraCluster, record: PlaneRecord, work: Work): Promise<void> {
   const workloads = (await workloadsOf(cluster, record)).filter(isNotEtcd);
   await Promise.all([
@@ -42,7 +42,7 @@ export async function scale(cluster: InfraCluster, workloads: Workload[], to: (n
 
 function isNotEtcd({ metadata }: Workload | Pod): boolean {
   const { name, labels } = metadata;
-  return (labels?.['app.kubernetes.io/name'] ?? name) !== 'etcd' && !isWorkerPods({ metadata });
+  return (labels?.['app.kubernetes.io/name'] ?? name) !== 'etcd' && !isBeside({ metadata });
 }
 
 /** @param what words for the pods, in the singular */

@@ -28,6 +28,7 @@ export const versions = {
   /** An S3 server on a folder, for the tests of backups. */
   versitygw: '1.8.0',
   konnectivity: tagOf(otherImages.konnectivityServer).replace(/^v/, ''),
+  victoriaLogs: tagOf(otherImages.victoriaLogs).replace(/^v/, ''),
   pause: '3.10',
   /** The linearizability checker of `npm run faults`. */
   porcupine: '1.3.1',
@@ -57,6 +58,7 @@ export const imageReferences = {
   'konnectivity-server': () => otherImages.konnectivityServer,
   'konnectivity-agent': () => otherImages.konnectivityAgent,
   agnhost: () => otherImages.agnhost,
+  'victoria-logs': () => otherImages.victoriaLogs,
   pause: () => `registry.k8s.io/pause:${versions.pause}`,
   busybox: () => 'docker.io/library/busybox:latest',
   node: () => otherImages.node,

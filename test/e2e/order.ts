@@ -43,6 +43,7 @@ export const order = [
   'workers',
   'networks',
   'konnectivity',
+  'log-view',
   'worker-pods',
   'in-cluster-clients',
   'exposure',

@@ -119,6 +119,26 @@ export class Namespace {
     }
   }
 
+  /** A command that goes on, and what it has said so far. */
+  started(...args: string[]): { said(words: RegExp): Promise<RegExpExecArray>; end(): void } {
+    const child = spawn(process.execPath, this.#line(args), {
+      env: { ...process.env, ...this.env },
+      cwd: this.cwd,
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    let text = '';
+    for (const stream of [child.stdout!, child.stderr!]) stream.on('data', (chunk) => (text += chunk));
+    return {
+      said: (words) =>
+        eventually(30, async () => {
+          const found = words.exec(text);
+          if (!found) throw new Error(`it has not said ${words}:\n${text}`);
+          return found;
+        }),
+      end: () => child.kill('SIGINT'),
+    };
+  }
+
   /** kubectl on the infra cluster, in this namespace. */
   infra(...args: string[]): Promise<Outcome> {
     return run(kubectl, ['-n', this.name, ...args], { env: this.env, cwd: this.cwd });

@@ -59,6 +59,7 @@ export const specs: Record<string, ClusterSpec> = Object.fromEntries(
       workerPods: 1,
       workerImage: 'worker:1',
     },
+    logs: { logs: true, etcdStorage: '10Gi', etcdStorageClass: 'fast', logsRetention: '30d' },
     'worker-pods': { workerPods: 2, workerImage: 'registry.example.com/k8sk8s-worker:v1.37.2' },
     'trusts-infra': { trustInfra: ['team-a'] },
     options: {

@@ -15,6 +15,7 @@ export interface FlagMeta {
     | 'Worker pods'
     | 'Arguments of components'
     | 'Keys'
+    | 'Logs'
     | 'Images';
   /** It may be repeated. */
   list?: boolean;

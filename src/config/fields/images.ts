@@ -22,6 +22,7 @@ export const imageFields = {
   ),
   konnectivityServerImage: imageOf('konnectivity-server', "konnectivity's proxy-server"),
   konnectivityAgentImage: imageOf('konnectivity-agent', "konnectivity's proxy-agent"),
+  logStoreImage: imageOf('log-store', 'VictoriaLogs'),
   imageRegistry: image.optional().meta(
     flag({
       group: 'Images',

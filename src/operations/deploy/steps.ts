@@ -22,6 +22,7 @@ import { podsOf } from '../../live/pods.ts';
 import { ensureRecord, markFinished, updateRecord } from '../../live/record.ts';
 import { describeDays } from '../../pki/inspect.ts';
 import { isExposure } from '../../plane/exposures/table.ts';
+import { isLogStore } from '../../plane/log-store/log-store.ts';
 import { renderPlane } from '../../plane/render.ts';
 import { readAuthority } from '../../plane/secrets.ts';
 import { describeStorage } from '../../plane/storage.ts';
@@ -30,6 +31,7 @@ import { demandApart } from '../../preflight/worker-pod-checks.ts';
 import { connectWhenAvailable, waitComponentsReady } from '../../rollout/available.ts';
 import { closeCluster, ensureControlPlane, recordSpec } from '../../rollout/control-plane.ts';
 import { untilTaken } from '../../rollout/exposed.ts';
+import { ensureLogStore } from '../../rollout/log-store.ts';
 import { addressesStep, certificatesStep, storageStep, webhookStep } from '../../rollout/prepare.ts';
 import { describeReplacement, findReplacements } from '../../rollout/replacements.ts';
 import { dropEarlierNodePort, publishNotReady } from '../../rollout/service.ts';
@@ -113,7 +115,14 @@ export const deploySteps: Step<DeployState>[] = [
     applies: ({ restores }) => restores === undefined,
     run: ({ held }) => markFinished(held, 'restore'),
   },
-  // The plane is one by now, whatever becomes of its workers.
+  // The plane is one by now, whatever becomes of its logs and of its workers.
+  {
+    name: 'log-store',
+    applies: ({ spec, existing }) => spec.logs || existing.ofKind('Deployment').some(isLogStore),
+    run: async (state) => {
+      await ensureLogStore(state, state.applied, state.held);
+    },
+  },
   {
     name: 'worker-pods',
     applies: ({ spec, existing }) => spec.workerPods > 0 || existing.ofKind('StatefulSet').some(isWorkerPods),

@@ -19,7 +19,7 @@ export function problemsOf(
     PlaneStatus,
     'namespace' | 'phase' | 'asleep' | 'exposed' | 'components' | 'alarms' | 'hosted' | 'certificates'
   > &
-    Partial<Pick<PlaneStatus, 'unfinished' | 'lifetime' | 'workerPods'>>,
+    Partial<Pick<PlaneStatus, 'unfinished' | 'lifetime' | 'workerPods' | 'logs'>>,
 ): Finding[] {
   const { namespace, hosted } = status;
   return [
@@ -27,7 +27,7 @@ export function problemsOf(
     ...unfinishedProblems(status),
     ...lifetimeProblems(status),
     ...(status.asleep ? awakeProblems(status) : componentProblems(status.components, namespace)),
-    ...(status.asleep ? [] : workerPodProblems(status)),
+    ...(status.asleep ? [] : [...workerPodProblems(status), ...logProblems(status)]),
     ...status.alarms.map((alarm) => alarmProblem(alarm, namespace)),
     ...(hosted.problem ? [hosted.problem] : []),
     ...hosted.lacks,
@@ -137,6 +137,25 @@ function workerPodProblems({
       why: workerPods.problem,
       fix: words`the words of one: kubectl -n ${namespace} logs ${workerPods.name}-0; ${command('deploy', namespace)} makes what is missing`,
       anchor: 'worker-pod-not-ready',
+      severity: 'warning',
+    },
+  ];
+}
+
+/** A plane is well without its logs. */
+function logProblems({
+  logs,
+  namespace,
+}: Pick<PlaneStatus, 'namespace'> & Partial<Pick<PlaneStatus, 'logs'>>): Finding[] {
+  if (!logs) return [];
+  const trouble = logs.ready ? logs.report?.trouble : logs.problem || 'its pod is not ready';
+  if (!trouble) return [];
+  return [
+    {
+      what: "the plane's logs are not kept now",
+      why: `${trouble}; what is written meanwhile waits in the infra nodes' files, which are kept for as long as their pods and some 10 MiB of each`,
+      fix: words`the words of it: kubectl -n ${namespace} logs deploy/${logs.name} --all-containers; ${command('deploy', namespace)} makes what is missing`,
+      anchor: 'log-store-not-ready',
       severity: 'warning',
     },
   ];

@@ -6,10 +6,12 @@ import { EtcdGateway } from '../../etcd/gateway.ts';
 import type { InfraCluster } from '../../kube/infra-cluster.ts';
 import type { Event } from '../../kube/objects.ts';
 import { type Lifetime, lifetimeOf, readLifetimeJob } from '../../live/lifetime.ts';
+import { type FollowerReport, LogStore } from '../../live/log-store.ts';
 import { openPlane } from '../../live/open.ts';
 import type { PkiBundle } from '../../pki/certificates.ts';
 import { type Remaining, remainingDays } from '../../pki/near-end.ts';
 import { componentNames, replicasOf } from '../../plane/components/lookup.ts';
+import { logStorageOf, logStoreName } from '../../plane/log-store/log-store.ts';
 import { planeSelector } from '../../plane/names.ts';
 import type { NetworkFinding, PlaneRecord, Unfinished } from '../../plane/record.ts';
 import { describeStorage, type Storage } from '../../plane/storage.ts';
@@ -41,6 +43,8 @@ export interface PlaneStatus {
   components: ComponentStatus[];
   /** Absent where no worker is a pod. */
   workerPods?: ComponentStatus;
+  /** Absent where the plane keeps no logs. */
+  logs?: LogsStatus;
   storage: { kind: Storage['kind']; size?: string; storageClass?: string; name: string; loses: string };
   /** What etcd itself complains of: `NOSPACE`, `CORRUPT`; none too when it cannot be asked. */
   alarms: string[];
@@ -53,6 +57,15 @@ export interface PlaneStatus {
   /** Absent while nobody has tried. */
   network?: NetworkFinding;
   limits: Words[];
+}
+
+/** What keeps the plane's logs. */
+export interface LogsStatus extends ComponentStatus {
+  /** How long lines are kept, `7d`. */
+  kept: string;
+  where: Storage;
+  /** Absent where it cannot be asked. */
+  report?: FollowerReport;
 }
 
 /** How the API server reaches pods for webhooks, aggregated APIs, service and pod proxy. */
@@ -80,11 +93,12 @@ export async function planeStatus(cluster: InfraCluster, now = new Date()): Prom
   const { record, addresses, bundle, spec, storage, connect } = plane;
   const hosted = record.asleep ? undefined : await connect();
   try {
-    const [pods, events, answer, alarms] = await Promise.all([
+    const [pods, events, answer, alarms, logs] = await Promise.all([
       cluster.pods(planeSelector(record.planeId)),
       cluster.list<Event>({ apiVersion: 'v1', kind: 'Event' }),
       hosted ? hostedStatus({ cluster, hosted, now }, plane) : { answers: false, workers: [], lacks: [] },
       record.asleep ? [] : etcdAlarms(cluster, bundle),
+      record.asleep || !spec.logs ? undefined : followerReport(cluster, record),
     ]);
     return {
       namespace: cluster.namespace,
@@ -103,6 +117,14 @@ export async function planeStatus(cluster: InfraCluster, now = new Date()): Prom
       components: componentNames.map((name) => componentStatus(name, pods.items, events.items, replicasOf(spec, name))),
       ...(spec.workerPods > 0 && {
         workerPods: componentStatus(workerPodsName, pods.items, events.items, spec.workerPods),
+      }),
+      ...(spec.logs && {
+        logs: {
+          ...componentStatus(logStoreName, pods.items, events.items, 1),
+          kept: spec.logsRetention,
+          where: logStorageOf(spec, storage),
+          report: logs,
+        },
       }),
       storage: {
         ...storage,
@@ -124,6 +146,15 @@ export async function planeStatus(cluster: InfraCluster, now = new Date()): Prom
     };
   } finally {
     await hosted?.close();
+  }
+}
+
+/** What the follower says of itself; undefined where it cannot be asked, for which its pod tells the cause. */
+async function followerReport(cluster: InfraCluster, record: PlaneRecord): Promise<FollowerReport | undefined> {
+  try {
+    return await (await LogStore.of(cluster, record)).report(AbortSignal.timeout(2000));
+  } catch {
+    return undefined;
   }
 }
 

@@ -1,9 +1,9 @@
 import { workerStatus } from '../../hosted/workers.ts';
 import type { Node } from '../../kube/objects.ts';
 import { Existing } from '../../live/apply.ts';
+import { isBeside } from '../../plane/beside.ts';
 import { containersOf } from '../../plane/components/lookup.ts';
 import { planeSelector } from '../../plane/names.ts';
-import { isWorkerPods } from '../../plane/worker-pods/worker-pods.ts';
 import { waitAtMost } from '../../ui/wait-for.ts';
 import type { UpgradeState } from './state.ts';
 
@@ -12,7 +12,7 @@ export async function observe(state: UpgradeState): Promise<void> {
   const { hosted, plane, watch, observe: timeout, readyWorkers } = state;
   const existing = await Existing.read(plane.held.cluster);
   const workloads = [...existing.ofKind('Deployment'), ...existing.ofKind('StatefulSet')];
-  watch.expect(workloads.filter((workload) => !isWorkerPods(workload)));
+  watch.expect(workloads.filter((workload) => !isBeside(workload)));
   const before = await restarts(state);
   await waitAtMost({
     until: async () => {
@@ -37,7 +37,7 @@ async function restarts({ plane }: UpgradeState): Promise<Map<string, number>> {
   const { items } = await plane.held.cluster.pods(planeSelector(plane.record.planeId));
   return new Map(
     items.flatMap(({ metadata, status }) => {
-      if (isWorkerPods({ metadata })) return [];
+      if (isBeside({ metadata })) return [];
       const own = containersOf(metadata.labels?.['app.kubernetes.io/name'] ?? '');
       return (status?.containerStatuses ?? [])
         .filter(({ name }) => own.includes(name))

@@ -16,11 +16,18 @@ import { releaseOf } from './releases.ts';
 
 /**
  * `core`: what the sandbox's own cluster and a plane of the same version need. `plane`: what a plane of another version and its
- * workers need. `metrics-server`, `cert-manager` and
- * `konnectivity` are optional, and so are `traefik-kinds`: the CustomResourceDefinitions that Traefik's own provider and its Gateway
+ * workers need. `metrics-server`, `cert-manager`,
+ * `konnectivity` and `logs` are optional, and so are `traefik-kinds`: the CustomResourceDefinitions that Traefik's own provider and its Gateway
  * provider read. The programs of the conformance suite are in no set: they are asked for by name.
  */
-export type ArtifactSet = 'core' | 'plane' | 'metrics-server' | 'cert-manager' | 'konnectivity' | 'traefik-kinds';
+export type ArtifactSet =
+  | 'core'
+  | 'plane'
+  | 'metrics-server'
+  | 'cert-manager'
+  | 'konnectivity'
+  | 'logs'
+  | 'traefik-kinds';
 
 const kubernetesPrograms = [
   'kube-apiserver',
@@ -38,6 +45,7 @@ const rarely: ComponentName[] = [
   'traefik-kinds',
   'gateway-api',
   'konnectivity',
+  'victoria-logs',
   'cilium',
   'conformance',
   'crane',
@@ -59,6 +67,7 @@ export const binarySets = {
   'traefik-kinds': (Object.keys(binaries) as BinaryName[]).filter((name) =>
     ['traefik-kinds', 'gateway-api'].includes(binaryOf(name).component),
   ),
+  logs: ['victoria-logs'],
 } satisfies Record<ArtifactSet, BinaryName[]>;
 
 const planeImages = ['kube-apiserver', 'kube-controller-manager', 'kube-scheduler', 'kube-proxy'] as const;
@@ -81,6 +90,7 @@ const imageSets = {
   'cert-manager': ['cert-manager-controller', 'cert-manager-webhook', 'cert-manager-cainjector'],
   konnectivity: ['konnectivity-server', 'konnectivity-agent'],
   'traefik-kinds': [],
+  logs: ['victoria-logs'],
 } satisfies Record<ArtifactSet, ImageName[]>;
 
 export interface ArtifactOptions extends ImageOptions {

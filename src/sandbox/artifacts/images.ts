@@ -159,6 +159,16 @@ const images: Record<Exclude<ImageName, 'k8sk8s' | 'worker'>, Image> = {
   'cert-manager-cainjector': certManager('cert-manager-cainjector', '/app/cmd/cainjector/cainjector'),
   'konnectivity-server': konnectivity('konnectivity-server', '/proxy-server'),
   'konnectivity-agent': konnectivity('konnectivity-agent', '/proxy-agent'),
+  // The release image's program has this name.
+  'victoria-logs': {
+    binaries: ['victoria-logs'],
+    entrypoint: ['/victoria-logs-prod'],
+    fill: async (binary) => {
+      const rootfs = await baseRootfs();
+      await rootfs.file('/victoria-logs-prod', binary('victoria-logs'));
+      return rootfs;
+    },
+  },
   pause: {
     binaries: ['pause'],
     entrypoint: ['/pause'],

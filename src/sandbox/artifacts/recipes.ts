@@ -39,6 +39,7 @@ const simple = (name: string, module: string, version: string): GoMod => ({
 });
 
 const konnectivity = 'sigs.k8s.io/apiserver-network-proxy';
+const victoriaLogs = 'github.com/VictoriaMetrics/VictoriaLogs';
 const porcupine = 'github.com/anishathalye/porcupine';
 
 export const components = {
@@ -141,6 +142,12 @@ export const components = {
     module: (version) => [konnectivity, `v${version}`],
     // Newer than minimumGo, and nobody needs it who builds a sandbox.
     goMod: (version) => ({ ...simple('konnectivity', konnectivity, version), go: '1.26.2' }),
+  },
+  'victoria-logs': {
+    version: () => versions.victoriaLogs,
+    module: (version) => [victoriaLogs, `v${version}`],
+    // Newer than minimumGo, and nobody needs it who builds a sandbox.
+    goMod: (version) => ({ ...simple('victoria-logs', victoriaLogs, version), go: '1.26.5' }),
   },
   'cert-manager': {
     version: () => versions.certManager,
@@ -307,6 +314,7 @@ export const binaries = {
   },
   'konnectivity-server': { component: 'konnectivity', package: `${konnectivity}/cmd/server`, seconds: 60 },
   'konnectivity-agent': { component: 'konnectivity', package: `${konnectivity}/cmd/agent`, seconds: 10 },
+  'victoria-logs': { component: 'victoria-logs', package: `${victoriaLogs}/app/victoria-logs`, seconds: 15 },
   'cert-manager-controller': certManager('controller', 500),
   'cert-manager-webhook': certManager('webhook', 40),
   'cert-manager-cainjector': certManager('cainjector', 20),

@@ -1,0 +1,124 @@
+import http from 'node:http';
+import { createInterface } from 'node:readline';
+import type { Readable } from 'node:stream';
+import { text } from 'node:stream/consumers';
+import { messageOf, UserError } from '../base/errors.ts';
+import { command, words } from '../base/words.ts';
+import type { InfraCluster } from '../kube/infra-cluster.ts';
+import type { Secret } from '../kube/objects.ts';
+import { logStoreName, logStorePorts, logStoreUser, passwordIn } from '../plane/log-store/log-store.ts';
+import type { PlaneRecord } from '../plane/record.ts';
+import { isReady, podsOf } from './pods.ts';
+
+/** What the follower tells of itself. */
+export interface FollowerReport {
+  /** Lines that the store has taken since it began. */
+  lines: number;
+  /** How often lines may have been lost. */
+  losses: number;
+  /** The last of these. */
+  lately: { at: string; what: string }[];
+  /** Why nothing is taken over now; absent while all is well. */
+  trouble?: string;
+}
+
+/** A line of the store, by its fields. */
+export type StoredLine = Record<string, string>;
+
+/** What keeps a plane's logs, reached by port-forward to its pod: the rights of the namespace let in. */
+export class LogStore {
+  readonly #cluster: InfraCluster;
+  readonly pod: string;
+  readonly password: string;
+
+  private constructor(cluster: InfraCluster, pod: string, password: string) {
+    this.#cluster = cluster;
+    this.pod = pod;
+    this.password = password;
+  }
+
+  /** @throws UserError `no-logs` where the plane keeps none, `log-store-unreachable` */
+  static async of(cluster: InfraCluster, record: PlaneRecord): Promise<LogStore> {
+    const { namespace } = cluster;
+    if (!record.spec.logs)
+      throw new UserError({
+        what: `the plane in namespace "${namespace}" keeps no logs`,
+        fix: words`keep them from now on: ${command('logs enable', namespace)}; what its pods still have is told by ${command('logs', namespace)}`,
+        anchor: 'no-logs',
+        kind: 'refused',
+      });
+    const [pods, secret] = await Promise.all([
+      podsOf(cluster, record.planeId, logStoreName),
+      cluster.get<Secret>({ apiVersion: 'v1', kind: 'Secret' }, logStoreName),
+    ]);
+    const pod = pods.find(isReady) ?? pods.find(({ metadata }) => !metadata.deletionTimestamp);
+    const password = passwordIn(secret);
+    if (pod && password !== undefined) return new LogStore(cluster, pod.metadata.name, password);
+    throw unreachable(namespace, pod ? `secret "${logStoreName}" is not there` : 'it has no pod', record.asleep?.since);
+  }
+
+  /** What a query in LogsQL finds, line by line. @throws UserError `log-store-unreachable`, `bad-values` for the query itself */
+  async *query(query: string, limit: number, signal?: AbortSignal): AsyncGenerator<StoredLine> {
+    const body = new URLSearchParams({ query, limit: String(limit) }).toString();
+    const answer = await this.#ask(logStorePorts.store, '/select/logsql/query', body, signal);
+    if (answer.statusCode === 400 || answer.statusCode === 422)
+      throw new UserError({
+        what: 'the log store does not understand the query',
+        why: (await text(answer)).trim(),
+        fix: 'correct it: https://docs.victoriametrics.com/victorialogs/logsql/',
+        anchor: 'bad-values',
+        kind: 'usage',
+      });
+    if (answer.statusCode !== 200) throw unreachable(this.#cluster.namespace, `it answers ${answer.statusCode}`);
+    for await (const line of createInterface({ input: answer, crlfDelay: Number.POSITIVE_INFINITY }))
+      if (line !== '') yield JSON.parse(line) as StoredLine;
+  }
+
+  /** @throws UserError `log-store-unreachable` */
+  async report(signal?: AbortSignal): Promise<FollowerReport> {
+    return JSON.parse(await text(await this.#ask(logStorePorts.status, '/', undefined, signal))) as FollowerReport;
+  }
+
+  async #ask(
+    port: number,
+    path: string,
+    body: string | undefined,
+    signal: AbortSignal | undefined,
+  ): Promise<Readable & { statusCode?: number }> {
+    try {
+      const socket = await this.#cluster.forward(this.pod, port, signal);
+      const authorization = `Basic ${Buffer.from(`${logStoreUser}:${this.password}`).toString('base64')}`;
+      return await new Promise((resolve, reject) => {
+        const request = http.request({
+          createConnection: () => socket as never,
+          method: body === undefined ? 'GET' : 'POST',
+          path,
+          host: 'log-store',
+          signal,
+          headers: {
+            Authorization: authorization,
+            ...(body !== undefined && { 'Content-Type': 'application/x-www-form-urlencoded' }),
+          },
+        });
+        request.once('error', reject);
+        request.once('response', resolve);
+        request.end(body);
+      });
+    } catch (error) {
+      signal?.throwIfAborted();
+      throw unreachable(this.#cluster.namespace, messageOf(error));
+    }
+  }
+}
+
+function unreachable(namespace: string, why: string, asleep?: string): UserError {
+  return new UserError({
+    what: `what keeps the logs of the plane in namespace "${namespace}" does not answer`,
+    why: asleep === undefined ? why : `the plane has slept since ${asleep}`,
+    fix:
+      asleep === undefined
+        ? words`${command('status', namespace)} says how it is`
+        : words`wake it first: ${command('wake', namespace)}`,
+    anchor: 'log-store-unreachable',
+  });
+}

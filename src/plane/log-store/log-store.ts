@@ -1,0 +1,170 @@
+import { createHash } from 'node:crypto';
+import { parseQuantity } from '../../base/quantity.ts';
+import { imagesOf } from '../../config/images.ts';
+import type { ClusterSpec } from '../../config/schema.ts';
+import type { KubeObject, PersistentVolumeClaim, Pod, Secret, Workload } from '../../kube/objects.ts';
+import { render, type Value } from '../../manifests/render.ts';
+import follower from '../../programs/log-follower/main.ts?program';
+import type { PlaneKind } from '../components/component.ts';
+import { labelsOf, planeSelector, podSelector } from '../names.ts';
+import { placement } from '../placement.ts';
+import { containerSecurity, podSecurity } from '../pod-security.ts';
+import { type Measured, presetResources, resourcesOf } from '../resources.ts';
+import { buildClaim, type Storage } from '../storage.ts';
+import { configHash, templateHash } from '../workloads.ts';
+import deployment from './deployment.yaml';
+import networkPolicy from './network-policy.yaml';
+
+/** Name of the Deployment, of the store's container, of the policy, the claim and the Secret. */
+export const logStoreName = 'log-store';
+
+/** The account that templates/rights/logs.yaml makes. */
+export const logAccount = 'k8sk8s-logs';
+
+/** Ports in the store's pod: of the store and of what the follower tells, on its loopback; of the kubelet's probes. */
+export const logStorePorts = { store: 9428, status: 9491, health: 9490 };
+
+/** Who asks the store shows this name with the password of the Secret. */
+export const logStoreUser = 'k8sk8s';
+
+export const logStoreKinds: PlaneKind[] = [
+  { apiVersion: 'networking.k8s.io/v1', kind: 'NetworkPolicy', names: [logStoreName], listed: true },
+  { apiVersion: 'v1', kind: 'Secret', names: [logStoreName] },
+  { apiVersion: 'v1', kind: 'PersistentVolumeClaim', names: [logStoreName], listed: true, holdsData: true },
+  { apiVersion: 'apps/v1', kind: 'Deployment', names: [logStoreName], endsFirst: true },
+];
+
+/** As measured after the first deploy: the store 38 MiB, 15 of them its program; the follower 76, of which 42 are Node's own program. */
+const storeMeasured: Measured = {
+  requests: { cpu: '5m', memory: '48Mi' },
+  limits: { cpu: '1', memory: '256Mi' },
+  ceiling: { memory: '256Mi' },
+};
+const followerMeasured: Measured = {
+  requests: { cpu: '5m', memory: '64Mi' },
+  limits: { cpu: '1', memory: '192Mi' },
+  ceiling: { memory: '192Mi' },
+};
+
+/** Where nothing else is asked for: of a volume, and of a pod's own folder. */
+const usualSize = { volume: '2Gi', ephemeral: '1Gi' };
+
+/** Whether an object is the log store's, its pod among them. */
+export function isLogStore({ metadata }: Pick<KubeObject, 'metadata'>): boolean {
+  return metadata.labels?.['app.kubernetes.io/name'] === logStoreName || metadata.name === logStoreName;
+}
+
+/** Where the store of a plane with this storage keeps its data. Pure. */
+export function logStorageOf({ logsStorage, etcdStorageClass }: ClusterSpec, storage: Storage): Storage {
+  const follows = logsStorage === 'auto' && storage.kind === 'ephemeral';
+  if (logsStorage === 'ephemeral' || follows) return { kind: 'ephemeral' };
+  const storageClass = storage.kind === 'volume' ? storage.storageClass : etcdStorageClass;
+  return { kind: 'volume', size: logsStorage === 'auto' ? usualSize.volume : logsStorage, storageClass };
+}
+
+/** The claim of a store that keeps its data on a volume; undefined of any other. Pure. */
+function buildLogClaim(planeId: string, spec: ClusterSpec, storage: Storage): PersistentVolumeClaim | undefined {
+  const own = logStorageOf(spec, storage);
+  if (!spec.logs || own.kind === 'ephemeral') return undefined;
+  const claim = buildClaim(logStoreName, own);
+  return { ...claim, metadata: { ...claim.metadata, labels: labelsOf(planeId, logStoreName, spec.kubernetesVersion) } };
+}
+
+/** The store's objects but for its Secret, whose password is made when it is applied; none where the spec wants no logs. Pure. */
+export function buildLogStore(
+  planeId: string,
+  spec: ClusterSpec,
+  storage: Storage,
+  { asleep = false }: { asleep?: boolean } = {},
+): KubeObject[] {
+  if (!spec.logs) return [];
+  const labels = labelsOf(planeId, logStoreName, spec.kubernetesVersion);
+  const selector = podSelector(planeId, logStoreName);
+  const policies = render(
+    networkPolicy,
+    {
+      name: logStoreName,
+      labels,
+      selector,
+      policyTypes: spec.policyTypes.split(','),
+      egress: spec.policyTypes === 'Ingress' ? undefined : [{}],
+    },
+    'the policy of the log store',
+  );
+  const claim = buildLogClaim(planeId, spec, storage);
+  return [...policies, ...(claim ? [claim] : []), buildDeployment(planeId, spec, storage, asleep ? 0 : 1)];
+}
+
+function buildDeployment(planeId: string, spec: ClusterSpec, storage: Storage, replicas: number): Workload {
+  const images = imagesOf(spec);
+  const labels = labelsOf(planeId, logStoreName, spec.kubernetesVersion);
+  const own = logStorageOf(spec, storage);
+  const size = own.kind === 'volume' ? own.size : usualSize.ephemeral;
+  const [object] = render(
+    deployment,
+    {
+      name: logStoreName,
+      labels,
+      selector: podSelector(planeId, logStoreName),
+      replicas,
+      podLabels: { ...spec.podLabels, ...labels },
+      podAnnotations: { ...spec.podAnnotations, [configHash]: hashOf(follower) },
+      account: logAccount,
+      podSecurity: podSecurity(spec),
+      containerSecurity: containerSecurity(),
+      image: images.victoriaLogs,
+      nodeImage: images.node,
+      user: logStoreUser,
+      storePort: logStorePorts.store,
+      healthPort: logStorePorts.health,
+      statusPort: logStorePorts.status,
+      retention: spec.logsRetention,
+      // The rest is for what it writes anew before the old goes, and for the file beside it.
+      maximumBytes: Math.floor(parseQuantity(size)! * 0.7),
+      podsSelector: planeSelector(planeId),
+      storeResources: { ...resourcesOf(spec, logStoreName, storeMeasured) } as Value,
+      followerResources: { ...presetResources(spec, followerMeasured) } as Value,
+      dataVolume: (own.kind === 'volume'
+        ? { name: 'data', persistentVolumeClaim: { claimName: logStoreName } }
+        : { name: 'data', emptyDir: { sizeLimit: usualSize.ephemeral } }) as Value,
+    },
+    'the log store',
+  ) as Workload[];
+  const { template } = object!.spec;
+  // It has an account of its own, whose token it needs.
+  const { serviceAccountName: _, ...place } = placement(spec);
+  Object.assign(template.spec, place);
+  template.metadata!.annotations = {
+    ...template.metadata!.annotations,
+    [templateHash]: hashOf(JSON.stringify(template)),
+  };
+  return object!;
+}
+
+const hashOf = (text: string) => createHash('sha256').update(text).digest('hex').slice(0, 16);
+
+/** What the store's pod mounts: the follower's program, and the password, which stays what it was. Pure. */
+export function logStoreSecret(planeId: string, spec: ClusterSpec, password: string): Secret {
+  const base64 = (text: string) => Buffer.from(text, 'utf8').toString('base64');
+  return {
+    apiVersion: 'v1',
+    kind: 'Secret',
+    metadata: { name: logStoreName, labels: labelsOf(planeId, logStoreName, spec.kubernetesVersion) },
+    type: 'Opaque',
+    data: { 'follower.mjs': base64(follower), password: base64(password) },
+  };
+}
+
+/** The password in a Secret that was read. Pure. */
+export function passwordIn(secret: Secret | undefined): string | undefined {
+  const data = secret?.data?.password;
+  return data === undefined ? undefined : Buffer.from(data, 'base64').toString('utf8');
+}
+
+/** The store's pod as it is tried before it is made: with no volume, which is not there yet. Pure. */
+export function trialLogStore(planeId: string, spec: ClusterSpec): KubeObject {
+  const objects = buildLogStore(planeId, { ...spec, logsStorage: 'ephemeral' }, { kind: 'ephemeral' });
+  const workload = objects.find(({ kind }) => kind === 'Deployment') as Workload;
+  const { metadata, spec: pod } = workload.spec.template as Pick<Pod, 'metadata' | 'spec'>;
+  return { apiVersion: 'v1', kind: 'Pod', metadata: { ...metadata, name: logStoreName }, spec: pod } as KubeObject;
+}

@@ -1,0 +1,158 @@
+import { mkdtempSync } from 'node:fs';
+import http from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { Readable } from 'node:stream';
+import { text } from 'node:stream/consumers';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterEach, expect, test } from 'vitest';
+import { ContainerLog, type LogRequest, type SeenContainer } from './container-log.ts';
+import { fixedTime, Positions } from './positions.ts';
+import { Sender } from './sender.ts';
+import { Store } from './store.ts';
+
+/** The store's end: what it was sent, and with which answer it takes that. */
+function storeEnd() {
+  const got: Record<string, string>[] = [];
+  const end = { got, status: 200 };
+  const server = http.createServer(async (request, response) => {
+    const body = await text(request);
+    if (end.status === 200)
+      got.push(
+        ...body
+          .trim()
+          .split('\n')
+          .map((line) => JSON.parse(line) as Record<string, string>),
+      );
+    response.writeHead(end.status).end('full');
+  });
+  return { end, server };
+}
+
+const stops: (() => void)[] = [];
+afterEach(() => {
+  for (const stop of stops.splice(0)) stop();
+});
+
+const at = (second: number) => `2026-05-01T12:00:${String(second).padStart(2, '0')}.000000001Z`;
+
+async function world(file: string, log: (request: LogRequest) => string[], restarts = 0) {
+  const { end, server } = storeEnd();
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const stop = new AbortController();
+  const positions = new Positions(file);
+  const sender = new Sender(
+    new Store((server.address() as AddressInfo).port, { user: 'a', password: 'b' }),
+    positions,
+    stop.signal,
+  );
+  const asked: LogRequest[] = [];
+  const seen: SeenContainer = {
+    pod: 'etcd-0',
+    container: 'etcd',
+    component: 'etcd',
+    restarts,
+    running: false,
+    ran: true,
+    gone: false,
+  };
+  const api = {
+    open: async (_: string, request: LogRequest) => {
+      asked.push(request);
+      return Readable.from(log(request).map((line) => `${line}\n`));
+    },
+  };
+  const running = sender.run().catch(() => undefined);
+  const done = new ContainerLog('uid/etcd', () => seen, { api, sender, positions, signal: stop.signal }).run();
+  stops.push(() => {
+    stop.abort();
+    server.close();
+    server.closeAllConnections();
+  });
+  return { end, positions, asked, seen, sender, done, stop, running };
+}
+
+const fresh = () => path.join(mkdtempSync(path.join(tmpdir(), 'follower-')), 'state.json');
+const until = async (is: () => boolean) => {
+  for (let waited = 0; waited < 8000 && !is(); waited += 50) await sleep(50);
+  expect(is()).toBe(true);
+};
+
+test('lines are stored once, and another follower goes on where the store ends', async () => {
+  const file = fresh();
+  const first = await world(file, () => [`${at(1)} one`, `${at(2)} two`]);
+  await until(() => first.end.got.length === 2);
+  expect(first.end.got[0]).toMatchObject({ _time: at(1), _msg: 'one', component: 'etcd', pod: 'etcd-0' });
+  await until(() => first.positions.get('uid/etcd')?.ended === true);
+  first.positions.save();
+  first.stop.abort();
+  await first.done;
+  const second = await world(file, () => [`${at(2)} two`, `${at(3)} three`]);
+  second.seen.running = true;
+  await until(() => second.end.got.length === 1);
+  expect(second.end.got[0]!._msg).toBe('three');
+  expect(second.asked[0]).toMatchObject({ follow: true, sinceTime: '2026-05-01T12:00:02Z' });
+  expect(second.positions.counts.losses).toBe(0);
+});
+
+test('a line that is known and does not come again means that lines may be missing, and that is told in the store too', async () => {
+  const file = fresh();
+  const before = new Positions(file);
+  before.set('uid/etcd', {
+    pod: 'etcd-0',
+    container: 'etcd',
+    component: 'etcd',
+    restarts: 0,
+    time: at(1),
+    ended: false,
+  });
+  before.save();
+  const { end, positions } = await world(file, () => [`${at(30)} later`]);
+  await until(() => end.got.length === 2);
+  expect(end.got.find(({ type }) => type === 'loss')?._msg).toContain(`between ${at(1)} and ${at(30)}`);
+  expect(positions.counts).toMatchObject({ losses: 1 });
+});
+
+test('a container that was started again is read to its end first; what no kubelet keeps is counted', async () => {
+  const file = fresh();
+  const before = new Positions(file);
+  before.set('uid/etcd', {
+    pod: 'etcd-0',
+    container: 'etcd',
+    component: 'etcd',
+    restarts: 0,
+    time: at(1),
+    ended: false,
+  });
+  before.save();
+  const { end, positions, seen } = await world(
+    file,
+    ({ previous }) => (previous ? [`${at(1)} known`, `${at(2)} last words`] : [`${at(9)} anew`]),
+    1,
+  );
+  await until(() => end.got.some(({ _msg }) => _msg === 'anew'));
+  expect(end.got.map(({ _msg }) => _msg)).toContain('last words');
+  expect(positions.counts.losses).toBe(0);
+  seen.restarts = 4;
+  await until(() => positions.counts.losses === 1);
+  expect(positions.counts.lately[0]!.what).toContain('2 whole logs');
+});
+
+test('while the store takes nothing, nothing more is read and nothing is lost', async () => {
+  const many = Array.from({ length: 60 }, (_, n) => `${at(n)} ${'x'.repeat(60_000)}`);
+  const { end, sender, positions } = await world(fresh(), () => many);
+  end.status = 429;
+  await until(() => sender.refusal !== undefined);
+  await sleep(300);
+  expect(positions.counts.lines).toBe(0);
+  end.status = 200;
+  await until(() => end.got.length === 60);
+  expect(end.got.map(({ _time }) => _time)).toEqual(many.map((line) => line.split(' ')[0]));
+  expect(positions.counts).toMatchObject({ lines: 60, losses: 0 });
+});
+
+test('times of the store compare as the kubelet writes them', () => {
+  expect(fixedTime('2026-05-01T12:00:01.5Z')).toBe('2026-05-01T12:00:01.500000000Z');
+  expect(fixedTime('2026-05-01T12:00:01Z')).toBe('2026-05-01T12:00:01.000000000Z');
+});

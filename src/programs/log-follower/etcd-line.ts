@@ -1,0 +1,29 @@
+import { type Fields, ofTheLine } from './fields.ts';
+import { millisecondsOf } from './klog.ts';
+
+/** What etcd says, one JSON object a line; undefined of any other line. Pure. */
+export function etcdFields(line: string): Fields | undefined {
+  if (!line.startsWith('{"level":')) return undefined;
+  let entry: Record<string, unknown>;
+  try {
+    entry = JSON.parse(line) as Record<string, unknown>;
+  } catch {
+    return undefined;
+  }
+  const { level, ts: _, caller, msg, ...more } = entry;
+  const fields = Object.fromEntries(
+    Object.entries(more).map(([name, value]) => [name, typeof value === 'string' ? value : JSON.stringify(value)]),
+  );
+  const about = Object.entries(fields).map(([name, value]) => `${name}=${value}`);
+  return {
+    level: wordOf(String(level)),
+    source: String(caller ?? ''),
+    _msg: [String(msg ?? ''), ...about].join(' '),
+    ...ofTheLine(fields),
+    ...(fields.took !== undefined && { durationMs: String(millisecondsOf(fields.took)) }),
+  };
+}
+
+function wordOf(level: string): string {
+  return ['panic', 'dpanic', 'fatal'].includes(level) ? 'fatal' : level;
+}

@@ -1,0 +1,134 @@
+import type { InfraCluster } from '../../kube/infra-cluster.ts';
+import type { Pod } from '../../kube/objects.ts';
+import { follow } from '../../kube/watch.ts';
+import { ContainerLog, type LogApi, type SeenContainer } from './container-log.ts';
+import { fixedTime, type Positions } from './positions.ts';
+import { Sender } from './sender.ts';
+import type { Store } from './store.ts';
+
+/** Pods that bear these names write no log of the plane: the store's own, and workers, which write what their pods do. */
+const leftOut = ['log-store', 'worker-pod'];
+
+/** Milliseconds of lines that a store may have taken and lost when it was killed. */
+const unsure = 15_000;
+
+/** From when the store answers until it does not any more. */
+export class Session {
+  readonly #cluster: InfraCluster;
+  readonly #selector: string;
+  readonly #positions: Positions;
+  readonly #stop = new AbortController();
+  readonly #seen = new Map<string, SeenContainer>();
+  readonly #logs = new Set<Promise<void>>();
+  readonly sender: Sender;
+
+  constructor(cluster: InfraCluster, selector: string, positions: Positions, store: Store) {
+    this.#cluster = cluster;
+    this.#selector = selector;
+    this.#positions = positions;
+    this.sender = new Sender(store, positions, this.#stop.signal);
+  }
+
+  end(): void {
+    this.#stop.abort();
+  }
+
+  /** @throws what ended it: the store is gone, or the rights are */
+  async run(): Promise<void> {
+    const { signal } = this.#stop;
+    try {
+      await Promise.race([
+        this.sender.run(),
+        follow<Pod>(
+          this.#cluster,
+          { apiVersion: 'v1', kind: 'Pod' },
+          { labelSelector: this.#selector },
+          signal,
+          (event) => this.#take(event.object, event.type === 'DELETED'),
+        ),
+      ]);
+    } finally {
+      this.end();
+      await Promise.all(this.#logs);
+      this.#positions.save();
+    }
+  }
+
+  #take({ metadata, spec, status }: Pod, gone: boolean): void {
+    const component = metadata.labels?.['app.kubernetes.io/name'] ?? '';
+    if (leftOut.includes(component)) return;
+    this.#missed();
+    for (const { name: container } of spec.containers) {
+      const key = `${metadata.uid}/${container}`;
+      const now = status?.containerStatuses?.find(({ name }) => name === container);
+      const seen = {
+        pod: metadata.name,
+        container,
+        component,
+        restarts: now?.restartCount ?? this.#seen.get(key)?.restarts ?? 0,
+        running: now?.state?.running !== undefined,
+        ran:
+          now?.state?.running !== undefined ||
+          now?.state?.terminated !== undefined ||
+          now?.lastState?.terminated !== undefined,
+        gone,
+      };
+      const isNew = !this.#seen.has(key);
+      this.#seen.set(key, seen);
+      if (isNew && !gone) this.#begin(key);
+    }
+  }
+
+  #begin(key: string): void {
+    const { signal } = this.#stop;
+    const parts = { api: this.#api, sender: this.sender, positions: this.#positions, signal };
+    const running = new ContainerLog(key, () => this.#seen.get(key)!, parts).run().then(
+      () => {
+        if (this.#seen.get(key)?.gone) this.#seen.delete(key);
+      },
+      (error: Error) => console.error(`${key}: ${error.stack}`),
+    );
+    this.#logs.add(running);
+    void running.finally(() => this.#logs.delete(running));
+  }
+
+  #looked = false;
+
+  /** Once, when the pods are known: what went away while nobody looked. */
+  #missed(): void {
+    if (this.#looked) return;
+    this.#looked = true;
+    setTimeout(() => {
+      for (const [key, { pod, container, ended }] of this.#positions.all()) {
+        if (this.#seen.has(key)) continue;
+        this.#positions.delete(key);
+        if (ended) continue;
+        const what = `the end of the log of ${container}: its pod ${pod} went while it was not read`;
+        this.#positions.lost({ at: new Date().toISOString(), what });
+        console.log(`may be missing: ${what}`);
+      }
+    }, 5000).unref();
+  }
+
+  readonly #api: LogApi = {
+    open: (pod, { container, follow: follows, previous, sinceTime }, signal) =>
+      this.#cluster.followLog(pod, { container, follow: follows, previous, sinceTime, timestamps: true, signal }),
+  };
+}
+
+/**
+ * A store that was killed, or a volume that another follower wrote to, may lack the last lines that it took: of containers that
+ * wrote just then, the store is asked what it has.
+ */
+export async function trueUp(positions: Positions, store: Store): Promise<void> {
+  const since = positions.taken - unsure;
+  const from = fixedTime(new Date(since).toISOString());
+  const doubtful = positions.all().filter(([, { time }]) => time !== undefined && time >= from);
+  if (positions.taken === 0 || doubtful.length === 0) return;
+  const answer = await store.query(`_time:>=${from} type:!=loss | stats by (pod, container) max(_time) as last`);
+  for (const [key, position] of doubtful) {
+    const has = answer.find(({ pod, container }) => pod === position.pod && container === position.container);
+    const time = has ? fixedTime(has.last!) : from;
+    if (time < position.time!) positions.set(key, { ...position, time, ended: false });
+  }
+}
