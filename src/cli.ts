@@ -39,6 +39,7 @@ const commands: [name: string, description: string, load: () => Promise<CommandM
   ['worker-config', 'print what a worker needs to join', () => import('./commands/worker-config.ts')],
   ['adopt', 'let a plane follow its HostedControlPlane', () => import('./commands/adopt.ts')],
   ['release', 'take a plane from the operator, and keep it', () => import('./commands/release.ts')],
+  ['images', 'the images that a hosted cluster needs', () => import('./commands/images.ts')],
   ['operator', 'planes as objects of the infra cluster', () => import('./commands/operator.ts')],
   ['sandbox', 'an infra cluster and worker machines on this Linux box', () => import('./commands/sandbox.ts')],
   ['version', 'versions of k8sk8s and of the infra cluster', () => import('./commands/version.ts')],

@@ -1,0 +1,34 @@
+import { imagesOf, pauseImage, workerImageOf } from '../config/images.ts';
+import type { ClusterSpec } from '../config/schema.ts';
+import { byComponent } from './components/lookup.ts';
+
+/** An image that a hosted cluster of some spec needs. */
+export interface NeededImage {
+  image: string;
+  /** Who pulls it: the infra cluster's nodes, or the workers of the hosted cluster. */
+  pulledBy: 'infra' | 'workers';
+}
+
+/** Every image of a plane and of what k8sk8s runs in its hosted cluster, for whoever fills a registry. Pure. */
+export function allImages(spec: ClusterSpec): NeededImage[] {
+  const images = imagesOf(spec);
+  const konnectivity = spec.egress === 'konnectivity';
+  const infra = [
+    ...Object.values(byComponent(({ image }) => image(spec))),
+    // Beside the API server, and in the Jobs of backups.
+    images.node,
+    ...(konnectivity ? [images.konnectivityServer] : []),
+    ...(spec.workerPods > 0 ? [workerImageOf(spec)] : []),
+  ];
+  const workers = [
+    images.node,
+    ...(konnectivity ? [images.konnectivityAgent] : []),
+    ...(spec.childAssets ? [images.kubeProxy, images.coredns] : []),
+    ...(spec.childAssets && spec.network === 'flannel' ? [images.flannel, images.flannelCni] : []),
+    // That of machines is in the configuration of their containerd.
+    pauseImage(spec),
+  ];
+  const each = (list: string[], pulledBy: NeededImage['pulledBy']) =>
+    [...new Set(list)].sort().map((image) => ({ image, pulledBy }));
+  return [...each(infra, 'infra'), ...each(workers, 'workers')];
+}
