@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { BaseSequencer, type TestSpecification } from 'vitest/node';
 
@@ -69,18 +70,25 @@ export const places = 2;
 
 const all = process.env.K8SK8S_TEST === 'all';
 
-/** The sandbox has two worker machines, which one file has at a time. */
-const withWorkers = [
-  ...['cluster', 'egress', 'live-changes', 'upgrade', 'rotate-ca', 'sleep', 'backup'],
-  ...['konnectivity', 'workers', 'in-cluster-clients', 'rotate-exposed', 'cert-manager'],
-  ...(all ? ['attacks', 'secrets', 'seal', 'sandbox'] : []),
-];
+/** These let workers join with `npm run test:all` alone. */
+const workersForAll = ['attacks', 'secrets', 'seal', 'sandbox'];
 /** What they measure, or what they start, bears no other file beside it. */
 const alone = ['bench', 'availability', 'sandbox-crash', 'another-infra-cluster', 'network-policies', 'conformance'];
 
-export function needsOf(name: string): 'nothing' | 'a place' | 'the workers' | 'the box' {
-  if (alone.includes(name)) return all ? 'the box' : 'nothing';
-  return withWorkers.includes(name) ? 'the workers' : 'a place';
+/** What one file has at a time, in the order in which a file takes it: then no two files wait for each other. */
+export interface Needs {
+  shared: ('operator' | 'workers')[];
+  places: 'none' | 'one' | 'all';
+}
+
+/** An infra cluster has one operator, and the sandbox two worker machines. */
+export function needsOf(name: string): Needs {
+  if (alone.includes(name))
+    return all ? { shared: ['operator', 'workers'], places: 'all' } : { shared: [], places: 'none' };
+  const source = readFileSync(`test/e2e/${name}.test.ts`, 'utf8');
+  const joins = source.includes("'join'") && (all || !workersForAll.includes(name));
+  const shared: Needs['shared'] = joins ? ['workers'] : [];
+  return { shared: source.includes("'./operator-world.ts'") ? ['operator', ...shared] : shared, places: 'one' };
 }
 
 /** What vitest does without it: files that failed first, then the longest, then the largest. */

@@ -29,11 +29,8 @@ async function holdAnyPlace(): Promise<void> {
   for (;;) for (let place = 1; place <= places; place++) if (await hold(`place-${place}`, 0.2)) return;
 }
 
-/** The workers first, then places in their order: so no two files wait for each other. */
 const long = 7200;
 const needs = needsOf(path.basename(expect.getState().testPath!, '.test.ts'));
-if (needs !== 'nothing') {
-  if (needs !== 'a place') await hold('workers', long);
-  if (needs === 'the box') for (let place = 1; place <= places; place++) await hold(`place-${place}`, long);
-  else await holdAnyPlace();
-}
+for (const name of needs.shared) await hold(name, long);
+if (needs.places === 'one') await holdAnyPlace();
+if (needs.places === 'all') for (let place = 1; place <= places; place++) await hold(`place-${place}`, long);
