@@ -30,15 +30,11 @@ export default function setup(project: TestProject): () => void {
   };
   const started = Date.now();
   const work = mkdtempSync(path.join(tmpdir(), 'k8sk8s-e2e-'));
+  const wanted = ['--workers', '2', '--infra-nodes', '3'];
+  if (process.env.K8SK8S_TEST === 'all') wanted.push('--also-version', '1.36.3');
   try {
-    sandbox(
-      'up',
-      '--workers',
-      '2',
-      '--infra-nodes',
-      '3',
-      ...(process.env.K8SK8S_TEST === 'all' ? ['--also-version', '1.36.3'] : []),
-    );
+    // Somebody else may be changing a sandbox that others use too.
+    tried(given === undefined ? 1 : 10, () => sandbox('up', ...wanted));
   } catch (error) {
     if (!keeps) sandbox('down');
     throw error;
@@ -62,6 +58,17 @@ export default function setup(project: TestProject): () => void {
       took('sandbox down', ending);
     }
   };
+}
+
+/** @param times at most, with five seconds between two of them */
+function tried(times: number, work: () => void): void {
+  try {
+    work();
+  } catch (error) {
+    if (times === 1) throw error;
+    execFileSync('sleep', ['5']);
+    tried(times - 1, work);
+  }
 }
 
 /** Containers' processes take a moment to leave the process table after the machine that held them. */
