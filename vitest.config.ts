@@ -53,7 +53,8 @@ export default defineConfig({
           globalSetup: ['test/e2e/global-setup.ts'],
           // One sandbox on a small box: turn.ts lets two files run at a time, of all that wait in the order of test/e2e/order.ts.
           setupFiles: ['test/e2e/turn.ts'],
-          maxWorkers: places + 2,
+          // Those that wait for the workers keep no other one from its place.
+          maxWorkers: places + 8,
           sequence: { groupOrder: 1 },
           testTimeout: 300_000,
           hookTimeout: 600_000,
