@@ -29,6 +29,13 @@ export function cgroup2Mount(): string | undefined {
   return isUnified() ? mount : existsSync(path.join(mount, 'unified')) ? path.join(mount, 'unified') : undefined;
 }
 
+/**
+ * All machines of a sandbox are one cgroup, which would get no more of the processors than one program does that runs beside it:
+ * etcd and API servers would stand still while something is built (docs/reliability.md). So it weighs as much as this many.
+ */
+const weight = 8;
+const weights = { 'cpu.shares': 1024 * weight, 'cpu.weight': 100 * weight };
+
 /** Makes `name` (a relative path) in every hierarchy. */
 export function createCgroup(name: string): void {
   for (const hierarchy of hierarchies()) {
@@ -36,6 +43,7 @@ export function createCgroup(name: string): void {
     for (let depth = 1; depth <= parts.length; depth++) {
       const folder = path.join(hierarchy, ...parts.slice(0, depth));
       mkdirSync(folder, { recursive: true });
+      if (depth === 1) weigh(folder);
       // A v1 cpuset takes no process before it has CPUs and memory nodes.
       for (const file of ['cpuset.cpus', 'cpuset.mems']) {
         const own = path.join(folder, file);
@@ -53,6 +61,13 @@ export function createCgroup(name: string): void {
         );
       }
     }
+  }
+}
+
+function weigh(folder: string): void {
+  for (const [file, value] of Object.entries(weights)) {
+    const own = path.join(folder, file);
+    if (existsSync(own)) writeFileSync(own, String(value));
   }
 }
 
