@@ -30,10 +30,11 @@ export function cgroup2Mount(): string | undefined {
 }
 
 /**
- * All machines of a sandbox are one cgroup, which would get no more of the processors than one program does that runs beside it:
- * etcd and API servers would stand still while something is built (docs/reliability.md). So it weighs as much as this many.
+ * All pods of a sandbox are in one cgroup, which would get no more of the processors than one program does that runs beside it:
+ * etcd and API servers would stand still while something is built (docs/reliability.md). So it weighs as much as this many; with 8,
+ * the infra cluster's own etcd and API server, which are outside of it, came too short.
  */
-const weight = 8;
+const weight = 4;
 const weights = { 'cpu.shares': 1024 * weight, 'cpu.weight': 100 * weight };
 
 /** Makes `name` (a relative path) in every hierarchy. */
