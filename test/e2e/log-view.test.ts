@@ -2,7 +2,6 @@ import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { chromium } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
-import { findQuery, linkTo } from '../../src/operations/log-store/queries.ts';
 import { ensureImages } from '../../src/sandbox/artifacts/ensure.ts';
 import { ensurePackages } from '../../src/sandbox/artifacts/packages.ts';
 import { findProgram } from '../../src/sandbox/artifacts/programs.ts';
@@ -100,7 +99,7 @@ describe.runIf(runs)('the log view', () => {
 
   test('in the page: the link of the question shows the event', async () => {
     await ensurePackages(terminalReporter(), [{ name: 'chromium', proof: 'chromium' }]);
-    const opened = home.started('logs', 'open');
+    const opened = home.started('logs', 'open', 'who deleted default/gone');
     const browser = await chromium.launch({ executablePath: await findProgram('chromium'), args: ['--no-sandbox'] });
     try {
       const [, address] = await opened.said(/(http:\/\/127\.0\.0\.1:\d+)\/select\/vmui\//);
@@ -111,7 +110,8 @@ describe.runIf(runs)('the log view', () => {
         viewport: { width: 1280, height: 900 },
       });
       const page = await context.newPage();
-      await page.goto(linkTo(address!, findQuery(['who deleted'])!.query.logsql('default/gone'), '1d'));
+      const [link] = await opened.said(/^http.*query=.*$/m);
+      await page.goto(link);
       await page.getByText('delete configmaps default/gone: 200').first().waitFor({ timeout: 60_000 });
       if (process.env.K8SK8S_PICTURES)
         await page.screenshot({ path: `${process.env.K8SK8S_PICTURES}/who-deleted.png` });

@@ -39,6 +39,7 @@ export function configureStore(command: Command): void {
     .option('--timeout <TIME>', 'how long it may take', '2m')
     .action(disable);
   addPlaneCommand(command, 'open', 'lead a port of this machine to the page of the logs')
+    .argument('[QUESTION...]', 'of logs query: the link that shows it')
     .option('--port <PORT>', 'port of this machine', '0')
     .action(open);
   addPlaneCommand(command, 'query', 'ask the logs that are kept; without a name it lists the saved questions')
@@ -89,7 +90,8 @@ async function disable(options: ConnectionOptions & { timeout: string }): Promis
   });
 }
 
-async function open(options: ConnectionOptions & { port: string }): Promise<void> {
+async function open(words: string[], options: ConnectionOptions & { port: string }): Promise<void> {
+  const asked = words.length > 0 ? saved(words) : undefined;
   const port = Number(options.port);
   if (!/^\d+$/.test(options.port) || port > 65_535)
     throw badValue(`--port "${options.port}" is not a port`, 'write for example --port 9428');
@@ -104,10 +106,12 @@ async function open(options: ConnectionOptions & { port: string }): Promise<void
         `${page.address}/select/vmui/`,
         `user ${logStoreUser}, password ${page.password}`,
         '',
-        table(
-          ['QUESTION', 'PAGE'],
-          links.map(({ name, logsql }) => [name, linkTo(page.address, logsql(), '1d')]),
-        ),
+        asked
+          ? linkTo(page.address, asked.logsql)
+          : table(
+              ['QUESTION', 'PAGE'],
+              links.map(({ name, logsql }) => [name, linkTo(page.address, logsql())]),
+            ),
       ].join('\n'),
     );
     reporter.line('Whoever has the rights of the namespace gets in so, and nobody else. Ctrl-C ends it.');
@@ -147,6 +151,12 @@ function chosen(words: string[], { logsql, since }: QueryOptions): { logsql: str
   if (logsql !== undefined && words.length > 0)
     throw badValue('--logsql and a saved question are two queries', 'leave one of them out');
   if (logsql !== undefined) return { logsql: within(since, logsql) };
+  const { logsql: asked, columns } = saved(words);
+  return { logsql: within(since, asked), columns };
+}
+
+/** @throws UserError (kind `usage`) */
+function saved(words: string[]): { logsql: string; columns?: string[] } {
   const found = findQuery(words);
   if (!found)
     throw badValue(
@@ -156,10 +166,7 @@ function chosen(words: string[], { logsql, since }: QueryOptions): { logsql: str
       )}`,
       'k8sk8s logs query without a name lists them; --logsql QUERY asks any other',
     );
-  return {
-    logsql: within(since, found.query.logsql(argumentOf(found.query, found.rest))),
-    columns: found.query.columns,
-  };
+  return { logsql: found.query.logsql(argumentOf(found.query, found.rest)), columns: found.query.columns };
 }
 
 function argumentOf({ name, argument }: SavedQuery, rest: string[]): string | undefined {

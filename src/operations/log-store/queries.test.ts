@@ -24,7 +24,7 @@ test('names are no part of the query language, whatever is in them', () => {
 test('each question has a name of its own, none begins with another one, and its link names the query and the time', () => {
   const names = savedQueries.map(({ name }) => name);
   expect(names.filter((name) => names.some((other) => other !== name && name.startsWith(other)))).toEqual([]);
-  const link = new URL(linkTo('http://127.0.0.1:9', 'type:=audit "a b"', '1d'));
+  const link = new URL(linkTo('http://127.0.0.1:9', 'type:=audit "a b"'));
   expect(new URLSearchParams(link.hash.slice(3)).get('query')).toBe('type:=audit "a b"');
   expect(within('1d', '*')).toBe('_time:1d *');
 });

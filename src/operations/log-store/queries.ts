@@ -118,9 +118,9 @@ export function findQuery(words: string[]): { query: SavedQuery; rest: string[] 
   return undefined;
 }
 
-/** Where the page of the store shows a query, at its address. Pure. @param since `1d`, `90m` */
-export function linkTo(address: string, logsql: string, since: string): string {
-  const query = new URLSearchParams({ query: logsql, 'g0.range_input': since, 'g0.relative_time': 'none' });
+/** Where the page of the store shows a query of the last day, at its address. Pure. */
+export function linkTo(address: string, logsql: string): string {
+  const query = new URLSearchParams({ query: logsql, 'g0.relative_time': 'last_24_hours' });
   return `${address}/select/vmui/#/?${query}`;
 }
 

@@ -119,11 +119,11 @@ export class ContainerLog {
         const space = line.indexOf(' ');
         const time = space < 0 ? line : line.slice(0, space);
         // The last line that is known comes again; where it does not, its file is there no more.
-        if (first && from.time !== undefined && time > from.time)
+        if (first && from.time !== undefined && !from.between && time > from.time)
           this.#lose(`lines of ${from.container} in pod ${pod} between ${from.time} and ${time}: its file was changed`);
         first = false;
         if (this.#at?.time !== undefined && this.#at.restarts === from.restarts && time <= this.#at.time) continue;
-        this.#at = { ...from, time, ended: false };
+        this.#at = { ...from, time, between: undefined, ended: false };
         const record = this.#record(from, time, space < 0 ? '' : line.slice(space + 1));
         await this.#sender.push(record, [this.#key, this.#at]);
         if (this.#signal.aborted) return;

@@ -9,6 +9,8 @@ export interface Position {
   restarts: number;
   /** Time of the last line that the store has, as the kubelet writes it; absent before the first. */
   time?: string;
+  /** No line has exactly this time: it is the moment after which the store has nothing. */
+  between?: true;
   /** The log ended, and all of it was read. */
   ended: boolean;
 }

@@ -129,6 +129,7 @@ export async function trueUp(positions: Positions, store: Store): Promise<void> 
   for (const [key, position] of doubtful) {
     const has = answer.find(({ pod, container }) => pod === position.pod && container === position.container);
     const time = has ? fixedTime(has.last!) : from;
-    if (time < position.time!) positions.set(key, { ...position, time, ended: false });
+    if (time < position.time!)
+      positions.set(key, { ...position, time, ended: false, ...(!has && { between: true as const }) });
   }
 }
