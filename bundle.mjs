@@ -1,6 +1,8 @@
 // How sources become programs: for build.mjs, for the tests (vitest.config.ts), and for a program that takes the core in
 // (docs/adr/0035-the-core-in-another-program.md).
+import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
+import { homedir } from 'node:os';
 import path from 'node:path';
 import { build } from 'esbuild';
 
@@ -61,6 +63,24 @@ async function bundleProgram(entry) {
   return outputFiles[0].text;
 }
 
+const chart = '?chart';
+
+/** Where `npm run charts` leaves what helm makes of a file of values: it is made anew for other values. */
+export async function renderedChart(values) {
+  const cache =
+    process.env.K8SK8S_CACHE ?? path.join(process.env.XDG_CACHE_HOME ?? path.join(homedir(), '.cache'), 'k8sk8s');
+  const hash = createHash('sha256')
+    .update(await readFile(values))
+    .digest('hex')
+    .slice(0, 12);
+  return path.join(cache, 'charts', `${path.basename(values, '.values.yaml')}-${hash}.yaml`);
+}
+
+/** Empty where nobody has made it: a build needs no helm. */
+async function chartText(values) {
+  return readFile(await renderedChart(values), 'utf8').catch(() => '');
+}
+
 /** Takes imports of templates (`*.yaml`, `*.sh`) and of programs for pods (`main.ts?program`) for what they are: text. */
 const texts = {
   name: 'texts',
@@ -69,6 +89,14 @@ const texts = {
     build.onResolve({ filter: /\?program$/ }, ({ path: file, resolveDir }) => ({
       path: path.resolve(resolveDir, file.slice(0, -program.length)),
       namespace: 'program',
+    }));
+    build.onResolve({ filter: /\?chart$/ }, ({ path: file, resolveDir }) => ({
+      path: path.resolve(resolveDir, file.slice(0, -chart.length)),
+      namespace: 'chart',
+    }));
+    build.onLoad({ filter: /.*/, namespace: 'chart' }, async ({ path: file }) => ({
+      contents: await chartText(file),
+      loader: 'text',
     }));
     build.onLoad({ filter: /.*/, namespace: 'program' }, async ({ path: file }) => ({
       contents: await programText(file),
@@ -85,6 +113,7 @@ export const textsForVitest = (textOf = programText) => ({
   name: 'texts',
   async load(id) {
     if (id.endsWith(program)) return module(await textOf(id.slice(0, -program.length)));
+    if (id.endsWith(chart)) return module(await chartText(id.slice(0, -chart.length)));
     if (/\.(yaml|sh)$/.test(id)) return module(await readFile(id, 'utf8'));
   },
 });

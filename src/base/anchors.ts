@@ -72,6 +72,7 @@ export const anchors = [
   'kubelet-certificate',
   'dns-silent',
   'network-test',
+  'network-switch',
   'addon-not-running',
   'data-loss',
   'authority-missing',

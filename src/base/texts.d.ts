@@ -15,3 +15,9 @@ declare module '*?program' {
   const text: string;
   export default text;
 }
+
+/** What helm makes of a chart's values, or nothing: `import chart from './cilium-1.20.2.values.yaml?chart'`. */
+declare module '*?chart' {
+  const text: string;
+  export default text;
+}

@@ -6,6 +6,8 @@ export interface Images {
   kubeProxy: string;
   flannel: string;
   flannelCni: string;
+  cilium: string;
+  ciliumOperator: string;
   coredns: string;
   node: string;
   konnectivityServer: string;
@@ -38,6 +40,8 @@ export function imagesOf(spec: ClusterSpec): Images {
     kubeProxy: spec.kubeProxyImage ?? kubernetesImage(spec, 'kube-proxy'),
     flannel: spec.flannelImage ?? mirror(otherImages.flannel),
     flannelCni: spec.flannelCniImage ?? mirror(otherImages.flannelCni),
+    cilium: spec.ciliumImage ?? mirror(otherImages.cilium),
+    ciliumOperator: spec.ciliumOperatorImage ?? mirror(otherImages.ciliumOperator),
     coredns: spec.corednsImage ?? mirror(otherImages.coredns),
     node: spec.nodeImage ?? mirror(otherImages.node),
     konnectivityServer: spec.konnectivityServerImage ?? mirror(otherImages.konnectivityServer),

@@ -8,8 +8,10 @@ const flannelOptions = ['flannelMtu', 'flannelPort', 'flannelInterface'] as cons
 export function networkProblems(spec: ClusterSpec): Words[] {
   const problems: Words[] = [];
   const given = flannelOptions.filter((name) => spec[name] !== undefined);
-  if (spec.network === 'none')
+  if (spec.network !== 'flannel')
     for (const name of given) problems.push(words`${field(name)} has no use with ${field('network', spec.network)}`);
+  if (spec.network === 'manifest' && spec.networkManifest === undefined)
+    problems.push(words`${field('network', 'manifest')} needs ${field('networkManifest', 'FILE')}`);
   if (spec.flannelBackend === 'host-gw' && spec.flannelPort !== undefined)
     problems.push(
       words`${field('flannelPort')} has no use with ${field('flannelBackend', 'host-gw')}, which sends no packets inside of others: leave one of them out`,

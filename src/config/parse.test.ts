@@ -31,7 +31,7 @@ describe('parseSpec', () => {
     [{ podAnnotations: { 'k8sk8s.io/config-hash': 'x' } }, '--pod-annotation k8sk8s.io/config-hash'],
     [{ serviceAnnotations: { 'a/b/c': 'x' } }, '--service-annotation a/b/c'],
     [{ runAsUser: 0 }, '--run-as-user "0"'],
-    [{ registryMirrors: { 'quay.io': 'mirror.test' } }, '--registry-mirror quay.io'],
+    [{ registryMirrors: { 'gcr.io': 'mirror.test' } }, '--registry-mirror gcr.io'],
     [{ fsGroup: 'root' }, '--fs-group "root"'],
     [{ loadBalancerClass: 'a' }, '--load-balancer-class'],
     [{ allocateNodePorts: false }, '--in-cluster loadbalancer'],

@@ -82,7 +82,7 @@ export const refusedValues: [field: keyof ClusterSpec, value: unknown, fact: str
   ['fsGroup', -1, 'from 1'],
   ['fsGroup', 'x', 'platform'],
   ['loadBalancerClass', 'a b', 'class'],
-  ['registryMirrors', { 'quay.io': 'mirror.test' }, 'registry.k8s.io'],
+  ['registryMirrors', { 'gcr.io': 'mirror.test' }, 'registry.k8s.io'],
   ['registryMirrors', { 'docker.io': 'a//b' }, 'image reference'],
   ['oidcIssuer', 'http://login.example.com', 'URL'],
   ['oidcIssuer', 'https://me@login.example.com', 'URL'],
@@ -168,6 +168,7 @@ export const refusedTogether: [changed: Partial<ClusterSpec>, option: string][] 
   [{ policyTypes: 'Ingress,Egress', allowEgress: ['10.20.0.0/16', 'hooks.corp.example:8443'] }, '--policy-types'],
   [{ loadBalancerClass: 'example.com/internal' }, '--in-cluster loadbalancer'],
   [{ network: 'none', flannelMtu: 1400 }, '--flannel-mtu'],
+  [{ network: 'manifest' }, '--network-manifest'],
   [{ flannelBackend: 'host-gw', flannelPort: 4789 }, '--flannel-port'],
 ];
 
@@ -183,6 +184,7 @@ export const allowedTogether: Partial<ClusterSpec>[] = [
   { flannelPort: 4789, flannelMtu: 9000 },
   { workerPods: 2, workerImage: 'reg.test:5000/worker', workerVersion: '1.34' },
   { workerStorage: '20Gi', workerStorageClass: 'fast' },
+  { network: 'manifest', networkManifest: 'apiVersion: v1\nkind: ServiceAccount\nmetadata: {name: a}\n' },
   { kubernetesVersion: '1.38.0-alpha.1', allowUntestedVersion: true },
   { allocateNodePorts: false, inCluster: 'loadbalancer', loadBalancerClass: 'example.com/internal' },
   { allocateNodePorts: false, inCluster: 'loopback', workerEndpoint: 'https://k.example.com:6443' },

@@ -107,9 +107,13 @@ export const rulesBetweenFields: CelRule[] = [
     message: `${name} has no use without oidcIssuer`,
   })),
   ...(['flannelMtu', 'flannelPort', 'flannelInterface'] as const).map((name) => ({
-    rule: `!has(self.${name}) || ${fieldOf('network')} != 'none'`,
-    message: `${name} has no use with network: none`,
+    rule: `!has(self.${name}) || ${fieldOf('network')} == 'flannel'`,
+    message: `${name} has no use without network: flannel`,
   })),
+  {
+    rule: `${fieldOf('network')} != 'manifest' || has(self.networkManifest)`,
+    message: 'network: manifest needs networkManifest',
+  },
   {
     rule: `!has(self.flannelPort) || ${fieldOf('flannelBackend')} == 'vxlan'`,
     message: 'flannelPort has no use with flannelBackend: host-gw, which sends no packets inside of others',

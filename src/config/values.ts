@@ -1,5 +1,7 @@
+import { loadAll } from 'js-yaml';
 import * as z from 'zod';
 import { closedRanges, isIp, isIpv4, isNetwork, nthAddress, parseCidr, rangeOf } from '../base/cidr.ts';
+import { messageOf } from '../base/errors.ts';
 import { parseQuantity } from '../base/quantity.ts';
 import { knownMinors, newest, resolveVersion } from './versions.ts';
 
@@ -337,6 +339,34 @@ export const etcdStorage = checked(
     message: 'has to be auto, ephemeral, or a size of at least 1Gi such as 10Gi',
   },
 );
+
+/** A record has room for it: etcd takes objects of up to 1.5 MiB, and ConfigMaps of 1 MiB. */
+const manifestLimit = 500_000;
+
+/** Manifests of objects, as YAML. */
+export const manifests = checked(
+  (value) => {
+    if (value.length > manifestLimit) return `is longer than ${manifestLimit} characters`;
+    let documents: unknown[];
+    try {
+      documents = loadAll(value).filter((each) => each !== null && each !== undefined);
+    } catch (error) {
+      return `is not valid YAML: ${messageOf(error)}`;
+    }
+    if (documents.length === 0) return 'has no object';
+    const wrong = documents.findIndex((each) => !isObject(each));
+    return wrong < 0 ? undefined : `has a document, number ${wrong + 1}, without apiVersion, kind or metadata.name`;
+  },
+  { maxLength: manifestLimit },
+);
+
+function isObject(document: unknown): boolean {
+  const { apiVersion, kind, metadata, items } = document as Record<string, unknown>;
+  if (kind === 'List') return Array.isArray(items) && items.every(isObject);
+  return [apiVersion, kind, (metadata as { name?: unknown } | undefined)?.name].every(
+    (each) => typeof each === 'string',
+  );
+}
 
 const dnsLabel = /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/;
 

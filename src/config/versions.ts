@@ -26,6 +26,8 @@ export const otherImages = {
   victoriaLogs: 'docker.io/victoriametrics/victoria-logs:v1.52.2',
   konnectivityServer: 'registry.k8s.io/kas-network-proxy/proxy-server:v0.36.0',
   konnectivityAgent: 'registry.k8s.io/kas-network-proxy/proxy-agent:v0.36.0',
+  cilium: 'quay.io/cilium/cilium:v1.20.2',
+  ciliumOperator: 'quay.io/cilium/operator-generic:v1.20.2',
   /** Of `network test`: the programs by which Kubernetes tests networks itself (test/images/agnhost/VERSION of its newest version here). */
   agnhost: 'registry.k8s.io/e2e-test-images/agnhost:2.66.1',
 };

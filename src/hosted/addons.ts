@@ -66,21 +66,40 @@ function kubeProxy(spec: ClusterSpec, kubeconfig: string): KubeObject[] {
   return renderTemplate('hosted/kube-proxy.yaml', { kubeconfig, config, configHash: hash(kubeconfig + config), image });
 }
 
-/** The objects of an earlier --egress, --image-pull-secret and --kubeadm-token-discovery in the hosted cluster that `spec` does not need. Pure. */
-export function outdatedAddons(
-  before: Partial<Pick<ClusterSpec, 'egress' | 'imagePullSecret' | 'kubeadmTokenDiscovery'>>,
-  spec: ClusterSpec,
-): KubeObject[] {
+/** The objects of an earlier --egress, --network, --image-pull-secret and --kubeadm-token-discovery in the hosted cluster that `spec` does not need. Pure. */
+export function outdatedAddons(before: Partial<EarlierAddons>, spec: ClusterSpec): KubeObject[] {
   const assets = (egress: ClusterSpec['egress']) =>
     egressAssets({ ...spec, egress }, { konnectivity: { host: '', port: 0 } }, '');
-  const wanted = new Set(assets(spec.egress).map(nameOf));
+  const wanted = new Set([...assets(spec.egress), ...networkAssets(spec)].map(placeOf));
   const noSecret = before.imagePullSecret !== undefined && spec.imagePullSecret === undefined;
+  const old = [
+    ...assets(before.egress ?? spec.egress),
+    ...(spec.childAssets ? networkAssets({ ...spec, ...earlierNetwork(before, spec) }) : []),
+  ];
   return [
-    ...assets(before.egress ?? spec.egress).filter((object) => !wanted.has(nameOf(object))),
+    ...old.filter((object) => !wanted.has(placeOf(object))),
     ...(noSecret ? [pullSecretCopy] : []),
     ...(before.kubeadmTokenDiscovery && !spec.kubeadmTokenDiscovery ? clusterInfo({ workerServer: '' }, '') : []),
   ];
 }
+
+type EarlierAddons = Pick<
+  ClusterSpec,
+  'egress' | 'imagePullSecret' | 'kubeadmTokenDiscovery' | 'network' | 'networkManifest' | 'childAssets'
+>;
+
+function earlierNetwork({ network, networkManifest, childAssets }: Partial<EarlierAddons>, spec: ClusterSpec) {
+  return { network: network ?? spec.network, networkManifest, childAssets: childAssets ?? spec.childAssets };
+}
+
+/** What makes the network of pods, and kube-proxy, by their names alone. */
+function networkAssets(spec: ClusterSpec): KubeObject[] {
+  const driver = driverOf(spec);
+  const nowhere = { apiHost: '', apiPort: '', ca: '' };
+  return [...driver.objects(spec, nowhere), ...(driver.replacesKubeProxy ? [] : kubeProxy(spec, ''))];
+}
+
+const placeOf = (object: KubeObject) => `${nameOf(object)} ${object.metadata.namespace ?? ''}`;
 
 /** The objects of the hosted cluster that the gate, or konnectivity in its place, needs. */
 function egressAssets(spec: ClusterSpec, { konnectivity }: Pick<Addresses, 'konnectivity'>, ca: string): KubeObject[] {

@@ -9,6 +9,7 @@ import { infraIssuerUrl } from '../live/infra-issuer.ts';
 import { sealingOf } from '../live/sealed-ca.ts';
 import { absentFiles, ownedArguments, unknownComponents } from '../plane/component-problems.ts';
 import { partOf, recordName } from '../plane/names.ts';
+import { driverOf } from '../plane/networks/table.ts';
 import { parseRecord } from '../plane/record.ts';
 import { readBundle } from '../plane/secrets.ts';
 import { describeStorage } from '../plane/storage.ts';
@@ -109,6 +110,21 @@ export const planeChecks: DeployCheck[] = [
           what: `the infra cluster signs its tokens as ${url}, which is an issuer of this plane already`,
           fix: words`leave ${field('trustInfra')} out, or the other issuer`,
         };
+      } catch (error) {
+        return outcomeOf(error);
+      }
+    },
+  },
+  {
+    name: 'network-driver',
+    claim: ({ spec }) => `This k8sk8s has the manifests of the network ${spec.network}`,
+    anchor: 'bad-values',
+    severity: 'fatal',
+    applies: ({ spec }) => spec.childAssets,
+    async probe({ spec }) {
+      try {
+        driverOf(spec).objects(spec, { apiHost: '', apiPort: '', ca: '' });
+        return ok();
       } catch (error) {
         return outcomeOf(error);
       }

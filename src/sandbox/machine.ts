@@ -106,6 +106,9 @@ const overResolvConf = `target=$(readlink -m /etc/resolv.conf)
 case $target in /run/*) mkdir -p "\${target%/*}" && : > "$target" ;; esac
 [ ! -e "$target" ] || mount --bind "$0" "$target"`;
 
+/** What a network driver pins there is the machine's, and goes with it. */
+const ownBpffs = 'while umount /sys/fs/bpf 2>/dev/null; do :; done; mount -t bpf bpf /sys/fs/bpf';
+
 async function prepareMounts(state: SandboxState, machine: MachineState, folder: string): Promise<void> {
   await inside(machine, ['mount', '--make-rshared', '/']);
   for (const setting of shielded) {
@@ -122,6 +125,7 @@ async function prepareMounts(state: SandboxState, machine: MachineState, folder:
   writeFileSync(hosts, '127.0.0.1 localhost\n');
   await inside(machine, ['mount', '--bind', hosts, '/etc/hosts']);
   for (const own of ownFolders) await ensureOwnFolder(state, machine, own);
+  if (existsSync('/sys/fs/bpf')) await inside(machine, ['sh', '-c', ownBpffs]);
   const unified = cgroup2Mount();
   if (unified) {
     // The inherited mount shows the cgroups of the whole box; a new mount shows those of the machine.

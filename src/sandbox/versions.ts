@@ -19,7 +19,7 @@ export const versions = {
   /** The last version whose programs are in the tagged module; since 1.12 each program has its own module. */
   certManager: '1.11.5',
   /** A network for the infra cluster that enforces network policies (infra/cilium.ts). */
-  cilium: '1.20.2',
+  cilium: tagOf(otherImages.cilium).replace(/^v/, ''),
   helm: '3.22.0',
   /** crane runs a registry, pushes images into it and pulls images out of another one. */
   crane: '0.22.1',
@@ -57,6 +57,8 @@ export const imageReferences = {
   'cert-manager-cainjector': () => `quay.io/jetstack/cert-manager-cainjector:v${versions.certManager}`,
   'konnectivity-server': () => otherImages.konnectivityServer,
   'konnectivity-agent': () => otherImages.konnectivityAgent,
+  cilium: () => otherImages.cilium,
+  'cilium-operator': () => otherImages.ciliumOperator,
   agnhost: () => otherImages.agnhost,
   'victoria-logs': () => otherImages.victoriaLogs,
   pause: () => `registry.k8s.io/pause:${versions.pause}`,

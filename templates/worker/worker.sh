@@ -237,12 +237,24 @@ check_switch() {
 
 check_kernel() {
   check_switch net/ipv4/ip_forward forwarding "packets of pods are not passed on" "echo net.ipv4.ip_forward=1 >/etc/sysctl.d/90-kubernetes.conf && sysctl --system"
+  [ "$network" != cilium ] || check_bpf
   # Another network driver may need neither of both.
   [ "$network" = flannel ] || return 0
   check_switch net/bridge/bridge-nf-call-iptables bridge "a pod that dials a Service with a pod on the same worker gets no answer; the setting comes with the module br_netfilter" "echo br_netfilter >/etc/modules-load.d/kubernetes.conf && modprobe br_netfilter && sysctl -w net.bridge.bridge-nf-call-iptables=1"
   if [ -d "$root/sys/module/vxlan" ] || modprobe -n -q vxlan 2>/dev/null || grep -qs '/vxlan\.ko' "$root/lib/modules/$(uname -r)/modules.builtin"; then
     ok vxlan there
   else warn vxlan "the kernel's module vxlan was not found" "flannel connects the workers by vxlan; some distributions keep the module in a package of its own" "install the kernel's extra modules (Ubuntu: linux-modules-extra-\$(uname -r))"; fi
+}
+
+# Programs of Cilium 1.20 need what the kernel can since 5.10; its agent mounts what is not mounted.
+check_bpf() {
+  release=$(uname -r)
+  major=${release%%.*} minor=${release#*.}
+  minor=${minor%%[!0-9]*}
+  if [ "$major" -gt 5 ] || { [ "$major" = 5 ] && [ "${minor:-0}" -ge 10 ]; }; then ok kernel "$release"
+  else fail kernel "the kernel is $release" "Cilium needs 5.10 or newer" "upgrade the kernel"; fi
+  if grep -qw bpf "$root/proc/filesystems" 2>/dev/null; then ok bpf there
+  else fail bpf "the kernel has no file system bpf" "Cilium keeps its maps there" "take a kernel with CONFIG_BPF_SYSCALL"; fi
 }
 
 check_containerd() {

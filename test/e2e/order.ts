@@ -43,6 +43,7 @@ export const order = [
   'machines-join',
   'workers',
   'networks',
+  'network-cilium',
   'konnectivity',
   'log-view',
   'worker-pods',

@@ -54,7 +54,7 @@ function nameOf(node: ts.Node): string {
   return names.find((each) => each !== undefined)?.getText() ?? 'without a name';
 }
 
-test('functions and classes are short, but for the exceptions that have a reason', () => {
+test('functions and classes are short, but for the exceptions that have a reason', { timeout: 120_000 }, () => {
   const found = files.flatMap(long);
   expect(found.filter(({ name }) => !(name in exceptions))).toEqual([]);
   expect(

@@ -1,4 +1,5 @@
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync, statSync } from 'node:fs';
+import path from 'node:path';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { load } from 'js-yaml';
 import type * as z from 'zod';
@@ -55,6 +56,8 @@ export function specFromOptions(command: Command): Partial<ClusterSpecInput> {
     given.host = host;
     if (more.length > 0) given.moreHosts = [...more, ...((given.moreHosts as string[] | undefined) ?? [])];
   }
+  // Who names the manifests has said which network it is.
+  if (given.networkManifest !== undefined) given.network ??= 'manifest';
   return given as Partial<ClusterSpecInput>;
 }
 
@@ -67,6 +70,7 @@ export interface KubeconfigFile {
 const readFile = {
   yaml: readYaml,
   text: readText,
+  manifests: readManifests,
   kubeconfig(file: string, what: string): KubeconfigFile {
     const text = readText(file, what);
     webhookServer(text);
@@ -99,6 +103,22 @@ function readText(file: string, what: string): string {
   } catch (error) {
     throw fileError('read', `${file} (${what})`, error);
   }
+}
+
+/** A file of manifests, or all of a folder in the order of their names, as kubectl apply reads them. */
+function readManifests(place: string, what: string): string {
+  const isFolder = statSync(place, { throwIfNoEntry: false })?.isDirectory();
+  if (!isFolder) return readText(place, what);
+  const files = readdirSync(place)
+    .filter((file) => /\.(ya?ml|json)$/.test(file))
+    .sort();
+  if (files.length > 0) return files.map((file) => readText(path.join(place, file), what)).join('\n---\n');
+  throw new UserError({
+    what: `${place} (${what}) has no file that ends in .yaml, .yml or .json`,
+    fix: 'name the folder that has the manifests, or one file',
+    anchor: 'bad-file',
+    kind: 'usage',
+  });
 }
 
 /** Comma-separated lists are kubectl's habit; arguments and resources may hold commas of their own. */

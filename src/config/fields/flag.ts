@@ -21,8 +21,11 @@ export interface FlagMeta {
   list?: boolean;
   /** Each value is KEY=VALUE. */
   map?: boolean;
-  /** The value names a file, whose content becomes the field; of a kubeconfig, which has keys, a name that follows from its content. */
-  file?: 'yaml' | 'text' | 'kubeconfig';
+  /**
+   * The value names a file, whose content becomes the field; of a kubeconfig, which has keys, a name that follows from its content;
+   * of manifests also a folder of them.
+   */
+  file?: 'yaml' | 'text' | 'manifests' | 'kubeconfig';
 }
 
 export const flag = (meta: FlagMeta) => ({ ...meta });

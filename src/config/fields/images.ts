@@ -15,6 +15,8 @@ export const imageFields = {
   kubeProxyImage: imageOf('kube-proxy', 'kube-proxy'),
   flannelImage: imageOf('flannel', 'flannel'),
   flannelCniImage: imageOf('flannel-cni', "flannel's CNI plugin"),
+  ciliumImage: imageOf('cilium', "Cilium's agent"),
+  ciliumOperatorImage: imageOf('cilium-operator', "Cilium's operator"),
   corednsImage: imageOf('coredns', 'CoreDNS'),
   nodeImage: imageOf(
     'node',

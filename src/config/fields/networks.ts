@@ -1,5 +1,5 @@
 import * as z from 'zod';
-import { cidr, hostAndPort, hostName, opening, port } from '../values.ts';
+import { cidr, hostAndPort, hostName, manifests, opening, port } from '../values.ts';
 import { flag } from './flag.ts';
 
 /** The hosted cluster's networks, and what its API server reaches. */
@@ -61,11 +61,25 @@ export const networkFields = {
       flag({ group: 'Hosted cluster', flag: 'dns-domain', arg: 'DOMAIN', help: "the hosted cluster's DNS domain" }),
     ),
   network: z
-    .enum(['flannel', 'none'])
+    .enum(['flannel', 'cilium', 'manifest', 'none'])
     .default('flannel')
     .meta(
-      flag({ group: 'Hosted cluster', flag: 'network', arg: 'DRIVER', help: 'flannel, or none to bring your own' }),
+      flag({
+        group: 'Hosted cluster',
+        flag: 'network',
+        arg: 'DRIVER',
+        help: 'flannel, cilium (which enforces network policies, and takes the place of kube-proxy), or none to bring your own',
+      }),
     ),
+  networkManifest: manifests.optional().meta(
+    flag({
+      group: 'Hosted cluster',
+      flag: 'network-manifest',
+      arg: 'FILE|DIR',
+      help: 'manifests of any other network driver, which are applied as they are',
+      file: 'manifests',
+    }),
+  ),
   flannelBackend: z
     .enum(['vxlan', 'host-gw'])
     .default('vxlan')

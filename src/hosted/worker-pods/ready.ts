@@ -50,7 +50,9 @@ async function readyNodes({ hosted, spec }: WorkerPodsOf): Promise<string[]> {
   const { items } = await hosted.list<Node>({ apiVersion: 'v1', kind: 'Node' });
   // Who brings a network makes the Nodes Ready later.
   const isReady = (node: Node) =>
-    workerStatus(node).ready || !spec.childAssets || (spec.network === 'none' && node.status !== undefined);
+    workerStatus(node).ready ||
+    !spec.childAssets ||
+    (['none', 'manifest'].includes(spec.network) && node.status !== undefined);
   return items.filter(isReady).map(({ metadata }) => metadata.name);
 }
 

@@ -40,6 +40,7 @@ import { untilEnded } from '../../rollout/stop.ts';
 import { changesIdentity, identityIn, replicasOf, waitTakenOver } from '../../rollout/taken-over.ts';
 import { tryComponents } from '../../rollout/trial.ts';
 import { announceMove } from './move.ts';
+import { demandNoWorkers, switchesNetwork, tellManifest } from './network-switch.ts';
 import { membersAsleep, noRoomForTrial, snapshotAsleep } from './refusals.ts';
 import { announceRelays } from './relays.ts';
 import type { DeployState } from './state.ts';
@@ -74,6 +75,17 @@ export const deploySteps: Step<DeployState>[] = [
   },
   certificatesStep,
   webhookStep,
+  {
+    name: 'network-kept',
+    applies: ({ record, spec, restores }) =>
+      record.phase === 'available' && !restores && switchesNetwork(record.spec, spec),
+    run: demandNoWorkers,
+  },
+  {
+    name: 'network-told',
+    applies: ({ spec }) => spec.childAssets && spec.network === 'manifest',
+    run: async (state) => tellManifest(state),
+  },
   { name: 'certificates-told', run: tellCertificates },
   { name: 'webhooks-told', applies: ({ spec }) => webhooksBeforeRbac(spec).length > 0, run: tellWebhooks },
   { name: 'replacements-told', applies: ({ asleep }) => !asleep, run: tellReplacements },

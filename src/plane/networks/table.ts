@@ -1,10 +1,12 @@
 import type { ClusterSpec } from '../../config/schema.ts';
+import { cilium } from './cilium/cilium.ts';
 import type { NetworkDriver } from './driver.ts';
 import { flannel } from './flannel/flannel.ts';
+import { manifest } from './manifest/manifest.ts';
 import { none } from './none.ts';
 
 /** The drivers by what --network calls them. */
-const drivers: Record<ClusterSpec['network'], NetworkDriver> = { flannel, none };
+const drivers: Record<ClusterSpec['network'], NetworkDriver> = { flannel, cilium, manifest, none };
 
 /** The driver that the spec asks for; none where k8sk8s is to leave the hosted cluster alone. */
 export function driverOf({ network, childAssets }: Pick<ClusterSpec, 'network' | 'childAssets'>): NetworkDriver {

@@ -10,7 +10,7 @@ import { unpackDebianFile } from './debian-file.ts';
 import { type ArtifactMode, artifactMode, downloadBinary, unreachable } from './download.ts';
 import { binariesOf, buildImage, type ImageOptions, imageArchive, isTestImage, needsBox } from './images.ts';
 import { unpackNpmFile } from './npm-file.ts';
-import { ensurePackages, testImagePackages } from './packages.ts';
+import { ciliumPackages, ensurePackages, testImagePackages } from './packages.ts';
 import { type BinaryName, binaries, binaryOf, type ComponentName, componentOf } from './recipes.ts';
 import { releaseOf } from './releases.ts';
 
@@ -149,7 +149,11 @@ export async function ensureImages(
     return path !== undefined && (await present(path));
   };
   const missing = await filter(names, async (name) => !(await isThere(name)));
-  if (missing.some(needsBox)) await ensurePackages(reporter, missing.some(isTestImage) ? testImagePackages : []);
+  const packages = [
+    ...(missing.some(isTestImage) ? testImagePackages : []),
+    ...(missing.includes('cilium') ? ciliumPackages : []),
+  ];
+  if (missing.some(needsBox)) await ensurePackages(reporter, packages);
   if (missing.length > 0) {
     await ensureCacheRoot(root);
     const make = async (phase: Phase) => {

@@ -4,6 +4,7 @@ import { basename, dirname, join } from 'node:path';
 import { type ImageName, imageReferences, testImageNames } from '../versions.ts';
 import { writeImage } from './archive.ts';
 import { architecture, imagePath, writeAtomically } from './cache.ts';
+import { ciliumAgent, ciliumOperator } from './cilium-image.ts';
 import type { Image } from './image.ts';
 import { packageFiles, packageHash } from './package-files.ts';
 import { findProgram } from './programs.ts';
@@ -157,6 +158,8 @@ const images: Record<Exclude<ImageName, 'k8sk8s' | 'worker'>, Image> = {
   'cert-manager-controller': certManager('cert-manager-controller', '/app/cmd/controller/controller'),
   'cert-manager-webhook': certManager('cert-manager-webhook', '/app/cmd/webhook/webhook'),
   'cert-manager-cainjector': certManager('cert-manager-cainjector', '/app/cmd/cainjector/cainjector'),
+  cilium: ciliumAgent,
+  'cilium-operator': ciliumOperator,
   'konnectivity-server': konnectivity('konnectivity-server', '/proxy-server'),
   'konnectivity-agent': konnectivity('konnectivity-agent', '/proxy-agent'),
   // The release image's program has this name.

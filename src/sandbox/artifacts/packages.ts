@@ -40,6 +40,10 @@ export const testImagePackages: DebianPackage[] = [
   { name: 'util-linux', proof: 'ipcs' },
 ];
 
+/** Debian's compiler for Cilium's agent, under its versioned path: `clang` without a version is another package. */
+export const compilers = '/usr/lib/llvm-19/bin';
+export const ciliumPackages: DebianPackage[] = [{ name: 'clang-19', proof: `${compilers}/clang` }];
+
 /** The packages of which this box has neither the program nor a substitute. */
 export async function missingPackages(packages: DebianPackage[] = debianPackages): Promise<string[]> {
   const found = await Promise.all(

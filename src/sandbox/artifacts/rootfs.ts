@@ -110,7 +110,7 @@ async function extensionFolder(iptables: string): Promise<string> {
 }
 
 /** The path of a program that a Debian package brought. */
-async function boxProgram(name: string): Promise<string> {
+export async function boxProgram(name: string): Promise<string> {
   const path = await findProgram(name);
   if (!path) throw missing(name);
   return path;

@@ -146,7 +146,7 @@ http {
  * Busybox's programs, and bash for a shell: Debian's busybox prefers its own programs to those of the image, and forgets
  * variables whose names are no identifiers, which the images' own does not.
  */
-async function withShell(): Promise<Rootfs> {
+export async function withShell(): Promise<Rootfs> {
   const rootfs = await baseRootfs();
   for (const folder of ['root', 'home', 'var/tmp', 'usr/bin']) rootfs.folder(folder);
   await addBusybox(rootfs);

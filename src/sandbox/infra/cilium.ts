@@ -2,6 +2,7 @@ import { cpSync, existsSync, mkdirSync, renameSync } from 'node:fs';
 import path from 'node:path';
 import type { Reporter } from '../../ui/reporter.ts';
 import { ensureBinaries } from '../artifacts/ensure.ts';
+import { compilers } from '../artifacts/packages.ts';
 import { ensurePlugin } from '../containerd.ts';
 import { ensureDaemon } from '../machine.ts';
 import { firstInfra, type MachineState, machineFolder, type SandboxState } from '../state.ts';
@@ -12,10 +13,6 @@ const names = ['cilium-agent', 'cilium-operator', 'cilium-cni', 'cilium-bpf'] as
 
 /** Where the programs lie, and the folder of the agent's C sources. */
 type CiliumPrograms = Record<(typeof names)[number], string>;
-
-/** Debian's compiler for the agent, under its versioned path: `clang` without a version is another package. */
-const compilers = '/usr/lib/llvm-19/bin';
-export const ciliumPackages = [{ name: 'clang-19', proof: path.join(compilers, 'clang') }];
 
 export const ensureCiliumPrograms = (reporter: Reporter): Promise<CiliumPrograms> =>
   ensureBinaries(names, {}, reporter);

@@ -1,0 +1,44 @@
+import { createHash } from 'node:crypto';
+import { UserError } from '../../../base/errors.ts';
+import { words } from '../../../base/words.ts';
+import { field } from '../../../config/flags.ts';
+import { imagesOf } from '../../../config/images.ts';
+import type { Workload } from '../../../kube/objects.ts';
+import { render } from '../../../manifests/render.ts';
+import type { NetworkDriver } from '../driver.ts';
+import chart from './cilium-1.20.2.values.yaml?chart';
+
+/** https://docs.cilium.io/en/stable/network/kubernetes/kubeproxy-free/ */
+export const cilium: NetworkDriver = {
+  objects(spec, { apiHost, apiPort, ca }) {
+    if (chart === '') throw withoutChart();
+    const { cilium: agentImage, ciliumOperator: operatorImage } = imagesOf(spec);
+    const objects = render(chart, { agentImage, operatorImage, apiHost, apiPort }, 'the chart of Cilium');
+    for (const { spec: workload } of objects as Workload[]) {
+      const template = workload?.template;
+      if (template === undefined) continue;
+      // The agent reads its ConfigMap and the cluster's CA at its start.
+      const annotations = { ...template.metadata?.annotations, 'k8sk8s.io/config-hash': hash(chart + ca) };
+      Object.assign(template, { metadata: { ...template.metadata, annotations } });
+    }
+    return objects;
+  },
+  replacesKubeProxy: true,
+  worker: 'cilium',
+  reach: () => ['8472/udp (Cilium vxlan)'],
+  notSupported: [],
+};
+
+function withoutChart(): UserError {
+  return new UserError({
+    what: words`this k8sk8s was built without the manifests of ${field('network', 'cilium')}`,
+    why: 'helm makes them of its chart at release time, which npm run build alone does not do',
+    fix: 'npm run charts, in the folder that k8sk8s was built in',
+    anchor: 'bad-values',
+    kind: 'usage',
+  });
+}
+
+function hash(text: string): string {
+  return createHash('sha256').update(text).digest('hex').slice(0, 16);
+}
