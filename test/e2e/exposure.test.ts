@@ -1,9 +1,10 @@
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
 import { sandboxHost } from '../../src/sandbox/host.ts';
+import { inside } from '../../src/sandbox/machine.ts';
 import { loadState } from '../../src/sandbox/state.ts';
 import { refused } from '../refused.ts';
 import { edge, startEdge, stopEdge } from './edge.ts';
-import { Namespace, succeeded } from './world.ts';
+import { asInfraAdmin, eventually, Namespace, succeeded } from './world.ts';
 
 // Traefik by its own kind and by the Gateway API; all other tests have it by an Ingress. One plane goes from one way to the next, and
 // its name, its certificate and its data stay. Runs with `npm run test:all`.
@@ -101,6 +102,25 @@ describe.runIf(process.env.K8SK8S_TEST === 'all')('ways to a plane', () => {
     expect(await kindsThere()).toEqual(['']);
     const asked = await home.k8sk8s('connect', '--', 'kubectl', 'get', '--raw', '/readyz');
     expect(succeeded(asked).stdout).toBe('ok');
+  });
+
+  test('--expose loadbalancer: an address that comes late is waited for, and HOST leads there', async () => {
+    const state = loadState(inject('sandbox'))!;
+    const address = `${state.network}.201`;
+    const machine = state.machines.find(({ role }) => role === 'infra')!;
+    await inside(machine, ['ip', 'address', 'replace', `${address}/32`, 'dev', 'eth0']);
+    await sandboxHost(inject('sandbox'), host, address);
+    const deploying = home.k8sk8s('deploy', '-h', host, '--expose', 'loadbalancer', '--yes');
+    await eventually(60, async () => {
+      const type = await home.infra('get', 'service', 'apiserver', '-o', 'jsonpath={.spec.type}');
+      expect(type.stdout).toBe('LoadBalancer');
+    });
+    // What a cloud's controller does; kube-proxy does the rest.
+    const status = JSON.stringify({ status: { loadBalancer: { ingress: [{ ip: address }] } } });
+    const patch = ['patch', 'service', 'apiserver', '--subresource=status', '--type=merge', '-p', status];
+    succeeded(await asInfraAdmin('-n', home.name, ...patch));
+    expect(succeeded(await deploying).stderr).toContain(address);
+    expect(await nodes()).toContain('namespace/default');
   });
 
   test('destroy leaves none of them', async () => {
