@@ -12,8 +12,8 @@ export const versions = {
   /** containernetworking/plugins still carried flannel's plugin at this tag, and is served as a Go module. */
   flannelCniSource: '0.9.1',
   traefik: '3.6.12',
-  /** For its CustomResourceDefinitions, which Traefik's Gateway provider reads. */
-  gatewayApi: '1.7.0',
+  /** For its CustomResourceDefinitions, which Traefik's Gateway provider reads; 1.7 is a module for Go 1.27. */
+  gatewayApi: '1.6.1',
   localPathProvisioner: '0.0.30',
   metricsServer: '0.9.0',
   /** The last version whose programs are in the tagged module; since 1.12 each program has its own module. */

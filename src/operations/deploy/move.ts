@@ -117,7 +117,7 @@ function announcement(move: Move, workers: string[] | undefined, namespace: stri
   if (move.ends) return words`the old address ends with this change. ${then}`;
   if (first === undefined)
     return words`k8sk8s changes nothing at the old address: whether it keeps leading to the plane depends on what listens there. ${then}`;
-  return words`${keeps} keeps working, with its ingress rule and in the certificate, as long as that name leads here. ${then} ${command('status', namespace)} shows who still dials ${keeps}; ${command('host drop', namespace, first)} ends it`;
+  return words`${keeps} keeps working, in what exposes the plane and in the certificate, as long as that name leads here. ${then} ${command('status', namespace)} shows who still dials ${keeps}; ${command('host drop', namespace, first)} ends it`;
 }
 
 /** Names of the Nodes; undefined when they cannot be asked for. */

@@ -33,6 +33,8 @@ export interface Condition {
   status: string;
   reason?: string;
   message?: string;
+  /** Generation of the object that it is about. */
+  observedGeneration?: number;
 }
 
 /** What several controllers say of one object: one that takes it is enough. Pure. @param needed types of condition */

@@ -27,7 +27,10 @@ export const gateway: Exposure<'gateway'> = {
     const { parents = [] } =
       (route as KubeObject & { status?: { parents?: { conditions?: Condition[] }[] } }).status ?? {};
     return verdictOf(
-      parents.map(({ conditions = [] }) => conditions),
+      // What is said of an earlier state of the route does not count.
+      parents.map(({ conditions = [] }) =>
+        conditions.filter(({ observedGeneration: of }) => of === undefined || of === route.metadata.generation),
+      ),
       ['Accepted', 'ResolvedRefs'],
     );
   },
