@@ -15,7 +15,7 @@ import {
   reporterOf,
   withInfra,
 } from './options/connection.ts';
-import { runGuarded } from './options/guarded-child.ts';
+import { runGuarded, startGuard } from './options/guarded-child.ts';
 
 interface ConnectOptions extends ConnectionOptions {
   merge?: string | true;
@@ -81,13 +81,15 @@ async function open(cluster: InfraCluster, reporter: Reporter): Promise<WayIn> {
 /** The file of the credential lives as long as the command, in a folder that nobody else may read. */
 async function runWith(way: WayIn, words: string[], reporter: Reporter): Promise<number> {
   const folder = mkdtempSync(path.join(process.env.XDG_RUNTIME_DIR ?? tmpdir(), 'k8sk8s-connect-'));
+  // Before there is a credential in it.
+  const guard = startGuard(folder);
   try {
     const file = path.join(folder, 'kubeconfig');
     writeFileSync(file, way.kubeconfig, { mode: 0o600 });
     const shell = process.env.SHELL ?? '/bin/sh';
     if (words.length === 0) reporter.line(`A shell for ${way.name}: kubectl speaks to it. exit leaves it.`);
     const command = (words.length === 0 ? [shell] : words) as [string, ...string[]];
-    return await runGuarded(command, { env: { ...process.env, KUBECONFIG: file }, folder });
+    return await runGuarded(command, { env: { ...process.env, KUBECONFIG: file }, guard });
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
     throw new UserError({
@@ -98,6 +100,7 @@ async function runWith(way: WayIn, words: string[], reporter: Reporter): Promise
     });
   } finally {
     rmSync(folder, { recursive: true, force: true });
+    guard.dismiss();
   }
 }
 
