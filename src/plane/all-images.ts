@@ -19,6 +19,7 @@ export function allImages(spec: ClusterSpec): NeededImage[] {
     images.node,
     ...(konnectivity ? [images.konnectivityServer] : []),
     ...(spec.workerPods > 0 ? [workerImageOf(spec)] : []),
+    ...(spec.logs ? [images.victoriaLogs] : []),
   ];
   const workers = [
     images.node,
