@@ -11,6 +11,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { KubeObject } from '../../src/kube/objects.ts';
 import { infraServiceNetworks } from '../../src/live/infra-services.ts';
 import { type Credential, createAuthority, issueLeaf } from '../../src/pki/issue.ts';
+import { thingsConvertedBy } from '../converted-by.ts';
 import { type ControlPlane, startControlPlane } from './control-plane.ts';
 import { egressConfig, type GateProcess, ownAddress, startGate } from './gate-process.ts';
 import { newNamespace } from './world.ts';
@@ -402,25 +403,8 @@ describe.concurrent('a URL', () => {
 
   test('of a conversion', async () => {
     const group = `${fresh('group')}.test.k8sk8s.io`;
-    const version = (name: string, storage: boolean) => ({
-      name,
-      served: true,
-      storage,
-      schema: { openAPIV3Schema: { type: 'object', 'x-kubernetes-preserve-unknown-fields': true } },
-    });
-    await made('/apis/apiextensions.k8s.io/v1/customresourcedefinitions', {
-      metadata: { name: `things.${group}` },
-      spec: {
-        group,
-        scope: 'Cluster',
-        names: { plural: 'things', kind: 'Thing' },
-        versions: [version('v1', true), version('v2', false)],
-        conversion: {
-          strategy: 'Webhook',
-          webhook: { clientConfig: { url: `https://${box}:${ports.url}/` }, conversionReviewVersions: ['v1'] },
-        },
-      },
-    });
+    const definition = thingsConvertedBy(`https://${box}:${ports.url}/`, group);
+    await made('/apis/apiextensions.k8s.io/v1/customresourcedefinitions', definition);
     const thing = { apiVersion: `${group}/v1`, kind: 'Thing', metadata: { name: 'x' } };
     for (let time = 0; (await ask('POST', `/apis/${group}/v1/things`, thing)).status === 404 && time < 40; time++)
       await sleep(250);

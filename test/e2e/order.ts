@@ -74,7 +74,10 @@ const all = process.env.K8SK8S_TEST === 'all';
 /** These let workers join with `npm run test:all` alone. */
 const workersForAll = ['attacks', 'secrets', 'seal', 'sandbox'];
 /** What they measure, or what they start, bears no other file beside it. */
-const alone = ['bench', 'availability', 'sandbox-crash', 'another-infra-cluster', 'network-policies', 'conformance'];
+const alone = [
+  ...['bench', 'availability', 'operator-scale'],
+  ...['sandbox-crash', 'another-infra-cluster', 'network-policies', 'conformance'],
+];
 
 /** What one file has at a time, in the order in which a file takes it: then no two files wait for each other. */
 export interface Needs {

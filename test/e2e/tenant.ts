@@ -4,6 +4,7 @@ import path from 'node:path';
 import { text } from 'node:stream/consumers';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { load } from 'js-yaml';
+import { thingsConvertedBy } from '../converted-by.ts';
 import type { Namespace } from './world.ts';
 
 export interface Answer {
@@ -178,23 +179,7 @@ export class Tenant extends Requests {
   /** An API of its own, with another version that has to be converted by `url`. */
   async conversion(url: string): Promise<Answer> {
     const group = `${this.fresh('group')}.test.k8sk8s.io`;
-    const schema = { openAPIV3Schema: { type: 'object', 'x-kubernetes-preserve-unknown-fields': true } };
-    const version = (name: string, storage: boolean) => ({ name, served: true, storage, schema });
-    await this.made({
-      apiVersion: 'apiextensions.k8s.io/v1',
-      kind: 'CustomResourceDefinition',
-      metadata: { name: `things.${group}` },
-      spec: {
-        group,
-        scope: 'Cluster',
-        names: { plural: 'things', kind: 'Thing' },
-        versions: [version('v1', true), version('v2', false)],
-        conversion: {
-          strategy: 'Webhook',
-          webhook: { clientConfig: { url }, conversionReviewVersions: ['v1'] },
-        },
-      },
-    });
+    await this.made(thingsConvertedBy(url, group));
     const body = { apiVersion: `${group}/v1`, kind: 'Thing', metadata: { name: 'x' } };
     for (let time = 0; time < 40; time++) {
       if ((await this.ask('POST', `/apis/${group}/v1/things`, { body })).status !== 404) break;
