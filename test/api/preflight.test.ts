@@ -53,9 +53,11 @@ describe('with the rights of the README', () => {
         .map(({ name }) => name)
         .filter(
           (name) =>
-            !['version', 'pull-secret', 'seal', 'issuers', 'infra-issuer', 'exposure-served', 'gateway'].includes(
-              name,
-            ) && !name.startsWith('worker-pod'),
+            !(
+              name.startsWith('worker-pod') ||
+              ['version', 'pull-secret', 'seal', 'issuers', 'infra-issuer', 'log-account'].includes(name) ||
+              ['exposure-served', 'gateway'].includes(name)
+            ),
         ),
     );
   });
