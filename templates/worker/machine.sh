@@ -128,18 +128,22 @@ install_debian() {
   export DEBIAN_FRONTEND=noninteractive
   needed="containerd ca-certificates curl"
   [ -z "$(relay_unit)" ] || needed="$needed socat"
+  # An installation that was cut off goes on; a file that somebody has changed stays as it is.
+  dpkg --configure -a --force-confold || not_installed "dpkg --configure -a"
   apt-get update -q || not_installed "apt-get update"
   # shellcheck disable=SC2086
-  apt-get install -q -y --no-install-recommends $needed || not_installed "$needed"
+  apt-get install -q -y --no-install-recommends -o Dpkg::Options::=--force-confold $needed || not_installed "$needed"
   mkdir -p "${keyring%/*}"
   fetch "$packages/$stream/deb/Release.key" "$keyring.new"
+  # apt reads it as a user of its own.
+  chmod 644 "$keyring.new"
   mv "$keyring.new" "$keyring"
   echo "deb [signed-by=$keyring] $packages/$stream/deb/ /" | put "$repository" 644
   apt-get update -q || not_installed "apt-get update"
   names="kubelet"
   [ "$way" != kubeadm ] || names="kubelet kubeadm"
   # shellcheck disable=SC2046
-  apt-get install -q -y --no-install-recommends --allow-change-held-packages kubernetes-cni $(for name in $names; do echo "$name=$wanted-*"; done) || not_installed "$names $wanted"
+  apt-get install -q -y --no-install-recommends --allow-change-held-packages -o Dpkg::Options::=--force-confold kubernetes-cni $(for name in $names; do echo "$name=$wanted-*"; done) || not_installed "$names $wanted"
   # shellcheck disable=SC2086
   apt-mark hold $names >/dev/null
 }
@@ -346,7 +350,7 @@ leave() {
   systemctl daemon-reload
   rm -f "$root$tls/kubeconfig-kubelets" "$root$tls/ca.pem"
   say "this machine has left; containerd, the kubelet's program and $tls/worker.sh are still here"
-  echo "Next: k8sk8s worker remove $(hostname | tr 'A-Z' 'a-z')   (its Node is still in the cluster)"
+  echo "Next: k8sk8s workers remove $(hostname | tr 'A-Z' 'a-z')   (its Node is still in the cluster)"
 }
 
 way=${2:-}

@@ -42,7 +42,7 @@ async function debian(): Promise<string> {
   const folder = path.join(cacheRoot(), 'machines', suite);
   const done = path.join(folder, '.done');
   if (existsSync(done)) return folder;
-  const include = 'iproute2,iptables,procps,kmod,ca-certificates,curl,gpgv,openssl,cloud-init,python3';
+  const include = 'iproute2,iptables,procps,kmod,ca-certificates,curl,gpgv,openssl';
   await run('debootstrap', ['--variant=minbase', `--include=${include}`, suite, folder, await mirror()]);
   writeFileSync(done, '');
   return folder;
@@ -188,6 +188,7 @@ exit 0
 const containerdSettings = `version = 2
 [plugins."io.containerd.grpc.v1.cri"]
   disable_apparmor = true
+  sandbox_image = "registry.k8s.io/pause:3.10"
   restrict_oom_score_adj = true
   [plugins."io.containerd.grpc.v1.cri".cni]
     bin_dir = "/opt/cni/bin"
@@ -209,10 +210,15 @@ export async function makeBare(state: SandboxState, machine: MachineState, sourc
   text('etc/kubernetes/kubelet.conf.d/sandbox.conf', dump(boxSettings(state, machine)));
   text('etc/hosts', '127.0.0.1 localhost\n');
   text('etc/resolv.conf', await inside(machine, ['cat', '/etc/resolv.conf']));
+  // Nothing starts a container below a root whose parent is shared (pivot_root).
   const mounts = `set -eu
+mount --make-private /
 mount --bind "$0" ${root}
 mount --make-rshared ${root}
-for each in proc sys dev; do mount --rbind /$each ${root}/$each; done
+for each in proc sys dev; do
+  mount --rbind /$each ${root}/$each
+  mount --make-rslave ${root}/$each
+done
 mount -t tmpfs -o mode=755 tmpfs ${root}/run
 mount -t tmpfs tmpfs ${root}/tmp`;
   await inside(machine, ['sh', '-c', mounts, folder]);
@@ -236,7 +242,7 @@ ${command}`;
     '-a',
     'env',
     '-i',
-    'chroot',
+    '/usr/sbin/chroot',
     root,
     '/bin/sh',
     '-c',
@@ -246,7 +252,9 @@ ${command}`;
     stdio: ['pipe', 'pipe', 'pipe'],
   });
   let output = '';
-  child.stdout.on('data', (chunk) => (output += chunk));
+  child.stdout.on('data', (chunk) => {
+    output += chunk;
+  });
   child.stderr.on('data', (chunk) => (output += chunk));
   child.stdin.on('error', () => {}).end(input);
   const code = await new Promise<number>((resolve) => child.once('close', (status) => resolve(status ?? -1)));

@@ -123,6 +123,7 @@ describe.runIf(process.env.K8SK8S_TEST === 'all')('a machine', () => {
       const seed = `mkdir -p /var/lib/cloud/seed/nocloud && cd /var/lib/cloud/seed/nocloud && cat >user-data
 printf 'instance-id: one\\nlocal-hostname: ${machine.name}\\n' >meta-data
 printf 'datasource_list: [NoCloud]\\n' >/etc/cloud/cloud.cfg.d/99-seed.cfg`;
+      await on('apt-get update -q && apt-get install -q -y --no-install-recommends cloud-init');
       await on(seed, await config('cloud-init'));
       await on('cloud-init schema -c /var/lib/cloud/seed/nocloud/user-data');
       await on(

@@ -14,7 +14,6 @@ export function asScript({ plane, files, steps }: Machine): string {
   return `#!/bin/sh
 # Makes this machine a worker of the plane ${plane}. It carries a bootstrap token: keep it as you keep a key.
 set -eu
-umask 077
 [ "$(id -u)" = 0 ] || { echo "you are not root: run this with sudo" >&2; exit 1; }
 
 ${files.map(writing).join('\n')}
@@ -26,7 +25,7 @@ const end = 'END_OF_FILE_OF_K8SK8S';
 
 function writing({ path, mode, text }: MachineFile): string {
   return `mkdir -p ${path.slice(0, path.lastIndexOf('/'))}
-cat >${path}.new <<'${end}'
+(umask 077 && cat >${path}.new) <<'${end}'
 ${text}${end}
 chmod ${mode} ${path}.new
 mv ${path}.new ${path}
