@@ -1,6 +1,7 @@
 import { imagesOf, pauseImage, workerImageOf } from '../config/images.ts';
 import type { ClusterSpec } from '../config/schema.ts';
 import { byComponent } from './components/lookup.ts';
+import { driverOf } from './networks/table.ts';
 
 /** An image that a hosted cluster of some spec needs. */
 export interface NeededImage {
@@ -12,6 +13,7 @@ export interface NeededImage {
 /** Every image of a plane and of what k8sk8s runs in its hosted cluster, for whoever fills a registry. Pure. */
 export function allImages(spec: ClusterSpec): NeededImage[] {
   const images = imagesOf(spec);
+  const driver = driverOf(spec);
   const konnectivity = spec.egress === 'konnectivity';
   const infra = [
     ...Object.values(byComponent(({ image }) => image(spec))),
@@ -24,8 +26,9 @@ export function allImages(spec: ClusterSpec): NeededImage[] {
   const workers = [
     images.node,
     ...(konnectivity ? [images.konnectivityAgent] : []),
-    ...(spec.childAssets ? [images.kubeProxy, images.coredns] : []),
-    ...(spec.childAssets && spec.network === 'flannel' ? [images.flannel, images.flannelCni] : []),
+    ...(spec.childAssets ? [images.coredns] : []),
+    ...(spec.childAssets && !driver.replacesKubeProxy ? [images.kubeProxy] : []),
+    ...driver.images(spec),
     // That of machines is in the configuration of their containerd.
     pauseImage(spec),
   ];

@@ -17,6 +17,8 @@ interface DriverSurroundings {
 export interface NetworkDriver {
   /** The objects of the hosted cluster, labelled and with pull secrets by whoever applies them. Pure. */
   objects(spec: ClusterSpec, surroundings: DriverSurroundings): KubeObject[];
+  /** What the workers pull for it. Pure. */
+  images(spec: ClusterSpec): string[];
   /** Whether Services are its work as well, so that there is no kube-proxy. */
   replacesKubeProxy: boolean;
   /** What worker.sh looks for on a machine before it lets it join. */

@@ -23,6 +23,10 @@ export const cilium: NetworkDriver = {
     }
     return objects;
   },
+  images(spec) {
+    const { cilium: agent, ciliumOperator } = imagesOf(spec);
+    return [agent, ciliumOperator];
+  },
   replacesKubeProxy: true,
   worker: 'cilium',
   reach: () => ['8472/udp (Cilium vxlan)'],

@@ -30,6 +30,10 @@ export const flannel: NetworkDriver = {
       'flannel',
     );
   },
+  images(spec) {
+    const { flannel: agent, flannelCni } = imagesOf(spec);
+    return [agent, flannelCni];
+  },
   replacesKubeProxy: false,
   worker: 'flannel',
   reach: (spec) => (spec.flannelBackend === 'vxlan' ? [`${vxlanPort(spec)}/udp (flannel vxlan)`] : []),

@@ -6,6 +6,8 @@ import type { NetworkDriver } from '../driver.ts';
 /** A network of somebody else's: the objects of --network-manifest, as they are. */
 export const manifest: NetworkDriver = {
   objects: (spec) => objectsOf(spec),
+  images: ({ networkManifest = '' }) =>
+    [...networkManifest.matchAll(/^[ -]*image: *['"]?([^\s'"#]+)/gm)].map(([, image]) => image!),
   replacesKubeProxy: false,
   worker: 'none',
   reach: () => [],
