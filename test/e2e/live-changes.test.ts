@@ -87,7 +87,7 @@ test.runIf(all)(
       );
       const before = await pods();
       const asked = await home.k8sk8s('deploy', '--api-server-arg', 'v=3');
-      expect(asked).toEqual(refused('no-room-for-trial', '10 s', '--yes'));
+      expect(asked).toEqual(refused('no-room-for-trial', '15 s', '--yes'));
       expect(await pods()).toBe(before);
       succeeded(await home.k8sk8s('deploy', '--api-server-arg', 'v=3', '--yes'));
       await sleep(8000);

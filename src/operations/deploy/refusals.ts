@@ -23,14 +23,14 @@ export function membersAsleep(namespace: string): UserError {
 }
 
 /**
- * Without room beside a plane of one replica its only API server ends first: 12 s at most were measured (docs/reliability.md).
+ * Without room beside a plane of one replica its only API server ends first: 13.9 s were measured (docs/reliability.md).
  *
  * @param why the server's or the scheduler's own words, with the figures
  */
 export function noRoomForTrial(changed: string[], why: string, replicas: number): UserError {
   const gap =
     changed.includes('kube-apiserver') && replicas === 1
-      ? ', and where there is no room for a second API server either, the API does not answer for about 10 s, until the new one has taken the place of the old one'
+      ? ', and where there is no room for a second API server either, the API does not answer for about 15 s, until the new one has taken the place of the old one'
       : '';
   return new UserError({
     what: `there is no room for the pod in which the change of ${changed.join(', ')} is tried before the plane is touched`,
