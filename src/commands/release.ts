@@ -3,7 +3,7 @@ import { releasePlane } from '../operations/adopt.ts';
 import { addConnectionOptions, addOutputOptions, type ConnectionOptions, changing } from './options/connection.ts';
 
 export function configure(command: Command): void {
-  addConnectionOptions(command).option('--timeout <TIME>', 'how long it may take', '1m');
+  addConnectionOptions(command).option('--timeout <TIME>', 'how long it may take, an operator at work included', '2m');
   addOutputOptions(command).action(run);
 }
 

@@ -11,6 +11,7 @@ import { readRecord, requireRecord } from '../live/record.ts';
 import { withLock } from '../live/with-plane.ts';
 import { objectAnnotation, recordName } from '../plane/names.ts';
 import { type PlaneRecord, recordKind } from '../plane/record.ts';
+import { waitFor } from '../ui/wait-for.ts';
 import type { Work } from '../ui/work.ts';
 
 /**
@@ -33,9 +34,33 @@ export async function adoptPlane(
 /**
  * Takes a plane from the operator: it stays as it is, does not go with its object any more, and is the command line's.
  *
+ * An operator that is at work on the plane is waited for.
+ *
  * @returns false where it followed no object
+ * @throws UserError `plane-busy` once `timeout` has passed
  */
 export async function releasePlane(cluster: InfraCluster, work: Work): Promise<boolean> {
+  let busy: unknown;
+  const { released } = await waitFor({
+    until: () =>
+      release(cluster, work).then(
+        (released) => ({ released }),
+        (error: unknown) => {
+          if (!(error instanceof UserError && error.anchor === 'plane-busy')) throw error;
+          busy = error;
+          return undefined;
+        },
+      ),
+    // The operator is at work, and ends its look.
+    every: 1000,
+    late: () => busy,
+    timeout: work.timeout,
+    signal: work.signal,
+  });
+  return released;
+}
+
+async function release(cluster: InfraCluster, work: Work): Promise<boolean> {
   return withLock(cluster, 'release', work, async () => {
     const record = await readRecord(cluster);
     const object = await cluster.get<ConfigMap>(recordKind, recordName);

@@ -81,7 +81,8 @@ test('a change of the spec is tried and made, and a bad one is not', async () =>
   expect(succeeded(await team.home.infra(...generation)).stdout).toBe(before);
   expect((await team.object()).status?.observedGeneration).toBeLessThan((await team.object()).metadata.generation!);
   await team.patch({ apiServerArgs: all ? ['max-requests-inflight=300'] : null });
-  await team.brought(60);
+  // A look at the plane with the refused change may be under way.
+  await team.brought(120);
   await team.until(5, 'Degraded', { status: 'False' });
 });
 
