@@ -58,8 +58,12 @@ async function fallAsleep({ record, storage, bundle, held }: HeldPlane): Promise
     await updateRecord(held, (now) => ({ ...now, asleep }));
     reporter.line(`etcd's data is kept in ${asleep.snapshot.parts} Secrets, revision ${asleep.snapshot.revision}`);
   }
-  await scale(cluster, workloads, () => 0);
-  await untilEnded(cluster, record, 'etcd', () => true, held);
+  const [store, others] = [workloads.filter(isLogStore), workloads.filter((workload) => !isLogStore(workload))];
+  await scale(cluster, others, () => 0);
+  await untilEnded(cluster, record, 'etcd', (pod) => !isLogStore(pod), held);
+  // It takes the last words of the others over.
+  await scale(cluster, store, () => 0);
+  if (store.length > 0) await untilEnded(cluster, record, 'what keeps the logs', () => true, held);
   return true;
 }
 

@@ -1,15 +1,21 @@
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { chromium } from 'playwright-core';
-import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { ensureImages } from '../../src/sandbox/artifacts/ensure.ts';
 import { ensurePackages } from '../../src/sandbox/artifacts/packages.ts';
 import { findProgram } from '../../src/sandbox/artifacts/programs.ts';
-import { ensureImported } from '../../src/sandbox/containerd.ts';
-import { loadState, machineFolder } from '../../src/sandbox/state.ts';
 import { terminalReporter } from '../../src/ui/terminal.ts';
 import { refused } from '../refused.ts';
-import { asInfraAdmin, eventually, k8sk8sAsInfraAdmin, Namespace, sandboxCommand, succeeded } from './world.ts';
+import {
+  asInfraAdmin,
+  eventually,
+  giveInfraNodes,
+  k8sk8sAsInfraAdmin,
+  Namespace,
+  sandboxCommand,
+  succeeded,
+} from './world.ts';
 
 // A plane keeps its logs: the rights that it needs, the saved questions, and what becomes of lines while the store is away. The image of
 // VictoriaLogs is built once, in half a minute, so it runs with `npm run test:all`, or alone by K8SK8S_TEST=log-view. The tests follow each
@@ -22,10 +28,7 @@ describe.runIf(runs)('the log view', () => {
   let home: Namespace;
 
   beforeAll(async () => {
-    const state = loadState(inject('sandbox'))!;
-    const archives = await ensureImages('logs', {}, terminalReporter());
-    for (const machine of state.machines.filter(({ name }) => name.startsWith('infra')))
-      await ensureImported(machine, machineFolder(state, machine), archives);
+    await giveInfraNodes(await ensureImages('logs', {}, terminalReporter()));
     home = await Namespace.open('log-view');
     succeeded(await sandboxCommand(['host', host], home));
   });

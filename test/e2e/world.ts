@@ -8,6 +8,8 @@ import { expect, inject } from 'vitest';
 import { cacheRoot } from '../../src/base/cache-root.ts';
 import type { KubeObject } from '../../src/kube/objects.ts';
 import { binaryPath } from '../../src/sandbox/artifacts/cache.ts';
+import { ensureImported } from '../../src/sandbox/containerd.ts';
+import { loadState, machineFolder } from '../../src/sandbox/state.ts';
 import { versions } from '../../src/sandbox/versions.ts';
 
 /** What a command did: everything that a person would have seen. */
@@ -190,6 +192,13 @@ export class Namespace {
     const events = await this.hosted(['get', 'events', '-A', '--sort-by=.lastTimestamp']);
     throw new Error([outcome, pods, nodes, events].map(({ stdout, stderr }) => stdout + stderr).join('\n'));
   }
+}
+
+/** Images for the infra nodes of this run's sandbox. @param archives as ensureImages makes them */
+export async function giveInfraNodes(archives: string[]): Promise<void> {
+  const state = loadState(inject('sandbox'))!;
+  for (const machine of state.machines.filter(({ name }) => name.startsWith('infra-')))
+    await ensureImported(machine, machineFolder(state, machine), archives);
 }
 
 /** The infra cluster's own administrator: for what happens to a cluster, never for what k8sk8s does. */

@@ -156,3 +156,16 @@ test('times of the store compare as the kubelet writes them', () => {
   expect(fixedTime('2026-05-01T12:00:01.5Z')).toBe('2026-05-01T12:00:01.500000000Z');
   expect(fixedTime('2026-05-01T12:00:01Z')).toBe('2026-05-01T12:00:01.000000000Z');
 });
+
+test('a pod that goes after its log came to an end is no loss, nor is what the kubelet says of a container that was removed', async () => {
+  let asked = 0;
+  const { positions, seen, end, done } = await world(fresh(), () =>
+    asked++ === 0 ? [`${at(1)} last words`] : ['unable to retrieve container logs for containerd://1b2c'],
+  );
+  seen.running = true;
+  await until(() => end.got.length === 1 && asked > 1);
+  seen.gone = true;
+  await done;
+  expect(positions.counts.losses).toBe(0);
+  expect(end.got.map(({ _msg }) => _msg)).toEqual(['last words']);
+});

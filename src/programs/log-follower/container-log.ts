@@ -44,6 +44,8 @@ export class ContainerLog {
   #parser = new LineParser();
   /** As far as lines were handed to the sender: the store may be behind. */
   #at: Position | undefined;
+  /** The log came to its end, and no line came since. */
+  #over = false;
 
   constructor(
     key: string,
@@ -65,7 +67,8 @@ export class ContainerLog {
       if (this.#isNew(seen)) await this.#takeEarlier(seen);
       const done = this.#at?.ended === true && this.#at.restarts === seen.restarts && !seen.running;
       if (seen.gone) {
-        if (!this.#at?.ended) this.#lose(`the end of the log of ${seen.container}: its pod ${seen.pod} is gone`);
+        if (!this.#at?.ended && !this.#over)
+          this.#lose(`the end of the log of ${seen.container}: its pod ${seen.pod} is gone`);
         return this.#positions.delete(this.#key);
       }
       if (seen.ran && !done) await this.#follow(seen);
@@ -85,13 +88,14 @@ export class ContainerLog {
     const missed = restarts - 1 - (before?.restarts ?? restarts - 1);
     if (missed > 0) this.#lose(`${missed} whole logs of ${container} in pod ${pod}, which was restarted as often`);
     const rest = before?.restarts === restarts - 1 ? before : undefined;
-    if (!rest?.ended) {
+    if (!rest?.ended && !this.#over) {
       const position = { ...positionOf(seen, restarts - 1), time: rest?.time };
       await this.#read(position, { container, follow: false, previous: true }).catch((error: Error) =>
         this.#lose(`the end of the log of ${container} in pod ${pod} before its restart: ${error.message}`),
       );
     }
     this.#at = positionOf(seen, restarts);
+    this.#over = false;
     this.#parser = new LineParser();
   }
 
@@ -99,6 +103,7 @@ export class ContainerLog {
     const position = this.#at ?? positionOf(seen, seen.restarts);
     try {
       await this.#read(position, { container: seen.container, follow: true });
+      this.#over = this.#at !== undefined;
       // It ends with its container, and also where a connection is cut in between.
       await sleep(again, undefined, { signal: this.#signal });
       const now = this.#seen();
@@ -118,11 +123,14 @@ export class ContainerLog {
       for await (const line of createInterface({ input: stream, crlfDelay: Number.POSITIVE_INFINITY })) {
         const space = line.indexOf(' ');
         const time = space < 0 ? line : line.slice(0, space);
+        // Of a container that was removed the kubelet says in a line of its own that there is no log.
+        if (!/^\d{4}-\d\d-\d\dT/.test(time)) continue;
         // The last line that is known comes again; where it does not, its file is there no more.
         if (first && from.time !== undefined && !from.between && time > from.time)
           this.#lose(`lines of ${from.container} in pod ${pod} between ${from.time} and ${time}: its file was changed`);
         first = false;
         if (this.#at?.time !== undefined && this.#at.restarts === from.restarts && time <= this.#at.time) continue;
+        this.#over = false;
         this.#at = { ...from, time, between: undefined, ended: false };
         const record = this.#record(from, time, space < 0 ? '' : line.slice(space + 1));
         await this.#sender.push(record, [this.#key, this.#at]);

@@ -56,6 +56,8 @@ while (!ending) {
 /** What is on its way is given a moment. */
 async function end(): Promise<void> {
   ending = true;
+  // What ended just before is read to its end.
+  await sleep(2500);
   for (let waited = 0; waited < 3000 && session && !session.sender.idle; waited += 100) await sleep(100);
   session?.end();
   positions.save();
