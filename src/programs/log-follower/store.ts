@@ -35,7 +35,7 @@ export class Store {
       'application/stream+json',
     );
     if (status === 200) return;
-    throw status === 400 ? new Unfit(words) : new Refused(`${status} ${words.slice(0, 300)}`);
+    throw status === 400 ? new Unfit(words) : new Refused(`${status} ${words.trim().slice(0, 300)}`);
   }
 
   /** @param query in LogsQL. @returns what the store answers, one object a line of it */
@@ -47,7 +47,7 @@ export class Store {
       body,
       'application/x-www-form-urlencoded',
     );
-    if (status !== 200) throw new Refused(`${status} ${words.slice(0, 300)}`);
+    if (status !== 200) throw new Refused(`${status} ${words.trim().slice(0, 300)}`);
     return words
       .split('\n')
       .filter((line) => line !== '')
