@@ -24,24 +24,22 @@ import {
 } from '../options/connection.ts';
 import { print } from '../options/print.ts';
 
-/** What of `logs` is about the store that keeps them. */
+/** What of `logs` is about the store that keeps them. Options that `logs` has too are read by it, wherever they stand. */
 export function configureStore(command: Command): void {
-  // `logs -n team enable` and `logs enable -n team` are two commands' options.
-  command.enablePositionalOptions();
   addOutputOptions(addPlaneCommand(command, 'enable', "keep the plane's logs and audit events from now on"))
     .option('--logs-storage <SIZE|HOW>', 'as of deploy')
     .option('--logs-retention <TIME>', 'as of deploy')
     .option('--log-store-image <IMAGE>', 'as of deploy')
     .option('--rights', 'print the objects that the administrator of the infra cluster makes for it')
     .option('--timeout <TIME>', 'how long it may take', '2m')
-    .action(enable);
+    .action((_, self: Command) => enable(self.optsWithGlobals()));
   addOutputOptions(addPlaneCommand(command, 'disable', 'keep no logs any more; a volume with logs stays'))
     .option('--timeout <TIME>', 'how long it may take', '2m')
-    .action(disable);
+    .action((_, self: Command) => disable(self.optsWithGlobals()));
   addPlaneCommand(command, 'open', 'lead a port of this machine to the page of the logs')
     .argument('[QUESTION...]', 'of logs query: the link that shows it')
     .option('--port <PORT>', 'port of this machine', '0')
-    .action(open);
+    .action((words: string[], _, self: Command) => open(words, self.optsWithGlobals()));
   addPlaneCommand(command, 'query', 'ask the logs that are kept; without a name it lists the saved questions')
     .argument('[QUESTION...]', "'who deleted' NAMESPACE/NAME and the like")
     .option('--logsql <QUERY>', 'a query in LogsQL instead of a saved one')
@@ -49,7 +47,7 @@ export function configureStore(command: Command): void {
     .option('--limit <N>', 'lines at most, the newest', '200')
     .option('--show', 'print the query in LogsQL, and ask nobody')
     .addOption(outputOption())
-    .action(query);
+    .action((words: string[], _, self: Command) => query(words, self.optsWithGlobals()));
 }
 
 interface EnableOptions extends ConnectionOptions {
