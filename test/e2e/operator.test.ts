@@ -163,32 +163,35 @@ test.runIf(all)('it sleeps and wakes, and what else is wanted of it waits as lon
   expect(succeeded(await team.home.infra(...args)).stdout).toContain('max-requests-inflight=200');
 });
 
-test('with Retain the plane stays when its object goes, and a new object takes it on once it is adopted', async () => {
-  const { host: now } = (await team.object()).spec;
-  await team.patch({ deletionPolicy: 'Retain' });
-  await team.brought(60);
-  const owners = ['get', 'statefulset,secrets,pvc', '-o', 'jsonpath={..ownerReferences[*].kind}'];
-  expect(succeeded(await team.home.infra(...owners)).stdout).not.toContain('HostedControlPlane');
-  const { planeId } = (await team.object()).status!;
-  succeeded(await team.home.infra('delete', 'hcp', 'k8sk8s', '--wait=true'));
-  await team.login();
-  await team.ask('get', '--raw', '/readyz');
-  await team.apply({ host: now });
-  await team.until(20, 'Degraded', { status: 'True', reason: 'NotAdopted' });
-  succeeded(await team.home.k8sk8s('adopt', '--yes'));
-  await team.brought(60);
-  expect((await team.object()).status?.planeId).toBe(planeId);
-  // The command line leaves it to the object from then on.
-  expect(await team.home.k8sk8s('deploy', '-h', now!)).toEqual(refused('plane-follows-object', 'release'));
-  // A plane that was released goes on running when its object is deleted, and is adopted by an object that it makes itself.
-  succeeded(await team.home.k8sk8s('release'));
-  const podsBefore = succeeded(await team.pods('-o', 'name')).stdout;
-  succeeded(await team.home.infra('delete', 'hcp', 'k8sk8s', '--wait=true'));
-  await sleep(3000);
-  expect(succeeded(await team.pods('-o', 'name')).stdout).toBe(podsBefore);
-  succeeded(await team.home.k8sk8s('adopt', '--deletion-policy', 'Delete', '--yes'));
-  await team.brought(60);
-});
+test.runIf(all)(
+  'with Retain the plane stays when its object goes, and a new object takes it on once it is adopted',
+  async () => {
+    const { host: now } = (await team.object()).spec;
+    await team.patch({ deletionPolicy: 'Retain' });
+    await team.brought(60);
+    const owners = ['get', 'statefulset,secrets,pvc', '-o', 'jsonpath={..ownerReferences[*].kind}'];
+    expect(succeeded(await team.home.infra(...owners)).stdout).not.toContain('HostedControlPlane');
+    const { planeId } = (await team.object()).status!;
+    succeeded(await team.home.infra('delete', 'hcp', 'k8sk8s', '--wait=true'));
+    await team.login();
+    await team.ask('get', '--raw', '/readyz');
+    await team.apply({ host: now });
+    await team.until(20, 'Degraded', { status: 'True', reason: 'NotAdopted' });
+    succeeded(await team.home.k8sk8s('adopt', '--yes'));
+    await team.brought(60);
+    expect((await team.object()).status?.planeId).toBe(planeId);
+    // The command line leaves it to the object from then on.
+    expect(await team.home.k8sk8s('deploy', '-h', now!)).toEqual(refused('plane-follows-object', 'release'));
+    // A plane that was released goes on running when its object is deleted, and is adopted by an object that it makes itself.
+    succeeded(await team.home.k8sk8s('release'));
+    const podsBefore = succeeded(await team.pods('-o', 'name')).stdout;
+    succeeded(await team.home.infra('delete', 'hcp', 'k8sk8s', '--wait=true'));
+    await sleep(3000);
+    expect(succeeded(await team.pods('-o', 'name')).stdout).toBe(podsBefore);
+    succeeded(await team.home.k8sk8s('adopt', '--deletion-policy', 'Delete', '--yes'));
+    await team.brought(60);
+  },
+);
 
 test('deleted with its object, nothing of it is left', async () => {
   succeeded(await team.home.infra('delete', 'hcp', 'k8sk8s', '--wait=true'));
