@@ -1,16 +1,18 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { otherImages } from '../../src/config/versions.ts';
 import type { KubeList, Node, Pod } from '../../src/kube/objects.ts';
-import { inside } from '../../src/sandbox/machine.ts';
 import { requireState } from '../../src/sandbox/state.ts';
 import { imageReferences } from '../../src/sandbox/versions.ts';
 import { refused } from '../refused.ts';
+import { leftOnNodes } from './left-on-nodes.ts';
 import { asInfraAdmin, changedNothing, eventually, Namespace, sandboxCommand, succeeded } from './world.ts';
 
 // A hosted cluster whose workers are pods of the infra cluster: no machine joins. Runs with `npm run test:all`; the tests
 // follow each other.
 
 const host = 'worker-pods.e2e.test';
+/** What a delegated administrator may list of what a plane has. */
+const everything = 'statefulsets,deployments,services,pods,secrets,networkpolicies,persistentvolumeclaims';
 let home: Namespace;
 let wanted: string[];
 /** UIDs of all worker pods that there were, by which kubelets call mounts and cgroups of theirs. */
@@ -104,16 +106,9 @@ describe.runIf(process.env.K8SK8S_TEST === 'all')('workers that are pods', () =>
 
   test('destroy leaves nothing of the workers, neither in the namespace nor on the infra nodes', async () => {
     succeeded(await home.k8sk8s('destroy', '--yes'));
-    expect(succeeded(await home.infra('get', 'all,secrets,networkpolicies', '-o', 'name')).stdout).toBe('');
+    expect(succeeded(await home.infra('get', everything, '-o', 'name')).stdout).toBe('');
     expect(uids.size).toBeGreaterThan(2);
-    const machines = requireState(home.sandbox).machines.filter(({ role }) => role === 'infra');
-    // Of a pod's UID a cgroup driver may write the dashes as underscores.
-    const left = `cat /proc/self/mountinfo; find /sys/fs/cgroup -type d -name '*pod*'; ls /var/lib/kubelet/pods`;
-    for (const machine of machines)
-      await eventually(30, async () => {
-        const found = await inside(machine, ['sh', '-c', left]);
-        expect([...uids].filter((uid) => found.replaceAll('_', '-').includes(uid))).toEqual([]);
-      });
+    await eventually(30, async () => expect(await leftOnNodes(home, uids)).toEqual([]));
   });
 });
 
@@ -197,7 +192,7 @@ describe.runIf(process.env.K8SK8S_TEST === 'all')('workers that know the infra c
     const claims = succeeded(await home.infra('get', 'persistentvolumeclaims', '-o', 'name')).stdout.trim();
     expect(claims).toBe('persistentvolumeclaim/worker-worker-pod-0');
     succeeded(await home.k8sk8s('destroy', '--yes'));
-    expect(succeeded(await home.infra('get', 'all,secrets,persistentvolumeclaims', '-o', 'name')).stdout).toBe('');
+    expect(succeeded(await home.infra('get', everything, '-o', 'name')).stdout).toBe('');
   });
 });
 
