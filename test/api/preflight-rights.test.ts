@@ -84,6 +84,7 @@ describe('namespaces', () => {
       'namespace',
       'host',
       'host-taken',
+      'network-driver',
       'arguments',
       'networks',
     ]);
