@@ -2,6 +2,7 @@ import { expect, test } from 'vitest';
 import { plain } from '../base/words.ts';
 import type { Authenticator } from './api-server-files.ts';
 import { authenticatorsOf, identityProblems } from './identity.ts';
+import { allAuthenticatorsOf } from './infra-identity.ts';
 import { type ClusterSpecInput, clusterSpec } from './schema.ts';
 
 const url = 'https://login.example.com/realm';
@@ -79,4 +80,13 @@ test.each<[string, Partial<ClusterSpecInput>, string]>([
 
 test('an issuer at the same machine at another port is another one', () => {
   expect(problems({ oidcIssuer: 'https://k.example.com:8443', oidcClientId: 'x' })).toEqual([]);
+});
+
+test('no other issuer names somebody of the infra cluster', () => {
+  const infra = { url: 'https://infra.example', certificateAuthority: 'CA', audience: 'k8sk8s.io/plane' };
+  const spec = specOf({ ...short, oidcUsernamePrefix: '-', trustInfra: ['team-a'] });
+  const [outside, own] = allAuthenticatorsOf(spec, infra);
+  expect(JSON.stringify(outside!.userValidationRules)).toContain('!user.username.startsWith(\\"infra:\\")');
+  expect(own!.issuer.url).toBe(infra.url);
+  expect(problems({ ...short, oidcUsernamePrefix: 'infra:', trustInfra: ['team-a'] })[0]).toContain('infra:');
 });

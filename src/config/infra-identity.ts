@@ -37,7 +37,19 @@ export function infraUser(namespace: string, serviceAccount: string): string {
 /** Everybody from outside, the infra cluster's service accounts last. Pure. */
 export function allAuthenticatorsOf(spec: ClusterSpec, infra: InfraIssuer | undefined): Authenticator[] {
   const trusts = spec.trustInfra.length > 0 && infra !== undefined;
-  return [...authenticatorsOf(spec), ...(trusts ? [infraAuthenticator(spec.trustInfra, infra)] : [])];
+  if (!trusts) return authenticatorsOf(spec);
+  return [...authenticatorsOf(spec).map(withoutInfraNames), infraAuthenticator(spec.trustInfra, infra)];
+}
+
+/** An issuer whose names have no prefix could name somebody of the infra cluster. */
+function withoutInfraNames({ userValidationRules = [], ...rest }: Authenticator): Authenticator {
+  const isOther = (name: string) => `!${name}.startsWith("${infraPrefix}")`;
+  const message = `a name begins with ${infraPrefix}, which the infra cluster's service accounts have`;
+  const rules = [isOther('user.username'), `user.groups.all(group, ${isOther('group')})`];
+  return {
+    ...rest,
+    userValidationRules: [...userValidationRules, ...rules.map((expression) => ({ expression, message }))],
+  };
 }
 
 /** Kubernetes' own claims: https://kubernetes.io/docs/reference/access-authn-authz/service-accounts-admin/#schema-for-service-account-private-claims */

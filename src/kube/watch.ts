@@ -1,6 +1,6 @@
-import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { linesOf } from '../base/lines.ts';
 import type { Kind, ListOptions } from './cluster.ts';
 import { ApiError } from './errors.ts';
 import type { KubeList, KubeObject } from './objects.ts';
@@ -59,7 +59,7 @@ export async function follow<T extends KubeObject>(
       for (const object of list.items) tell({ type: 'ADDED', object });
       const stream = await cluster.watch(kind, { ...options, resourceVersion: list.metadata.resourceVersion }, signal);
       opened = performance.now();
-      for await (const line of createInterface({ input: stream, crlfDelay: Number.POSITIVE_INFINITY })) {
+      for await (const line of linesOf(stream)) {
         if (line === '') continue;
         const event = JSON.parse(line) as { type: string; object: T };
         if (event.type === 'ERROR') break;

@@ -1,8 +1,8 @@
 import http from 'node:http';
-import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import { messageOf, UserError } from '../base/errors.ts';
+import { linesOf } from '../base/lines.ts';
 import { command, words } from '../base/words.ts';
 import type { InfraCluster } from '../kube/infra-cluster.ts';
 import type { Secret } from '../kube/objects.ts';
@@ -70,8 +70,7 @@ export class LogStore {
         kind: 'usage',
       });
     if (answer.statusCode !== 200) throw unreachable(this.#cluster.namespace, `it answers ${answer.statusCode}`);
-    for await (const line of createInterface({ input: answer, crlfDelay: Number.POSITIVE_INFINITY }))
-      if (line !== '') yield JSON.parse(line) as StoredLine;
+    for await (const line of linesOf(answer)) if (line !== '') yield JSON.parse(line) as StoredLine;
   }
 
   /** @throws UserError `log-store-unreachable` */

@@ -1,6 +1,6 @@
-import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { messageOf } from '../base/errors.ts';
+import { linesOf } from '../base/lines.ts';
 import { ApiError, ConnectionError } from '../kube/errors.ts';
 import type { InfraCluster } from '../kube/infra-cluster.ts';
 import type { ContainerStatus, Pod } from '../kube/objects.ts';
@@ -63,7 +63,7 @@ export async function readLog(
       const ask = tailLines === undefined || source !== 'kube-apiserver' ? tailLines : tailLines * auditShare;
       const text = await cluster.log(pod.metadata.name, { ...rest, tailLines: ask, container: source, signal });
       found = true;
-      const lines = linesOf(text).filter((line) => isAuditEvent(line) === audit);
+      const lines = splitLines(text).filter((line) => isAuditEvent(line) === audit);
       for (const line of tailLines === undefined ? lines : lines.slice(-tailLines || lines.length)) sink.line(line);
     } catch (error) {
       if (!(error instanceof ApiError) || (error.status !== 400 && error.status !== 404)) throw error;
@@ -100,7 +100,7 @@ export async function followLog(
           signal,
         });
         say('');
-        for await (const line of createInterface({ input: stream, crlfDelay: Number.POSITIVE_INFINITY })) {
+        for await (const line of linesOf(stream)) {
           const text = progress.take(line, query.timestamps ?? false);
           if (text !== undefined && isAuditEvent(text) === (query.audit ?? false)) sink.line(text);
         }
@@ -189,7 +189,7 @@ function isBrokenStream(error: unknown): boolean {
   );
 }
 
-function linesOf(text: string): string[] {
+function splitLines(text: string): string[] {
   return text === '' ? [] : text.replace(/\n$/, '').split('\n');
 }
 

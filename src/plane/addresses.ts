@@ -146,9 +146,10 @@ function issuerOf(server: string): string {
   return server.replace(/:443$/, '');
 }
 
+/** Of `https://HOST:PORT`, as it is written: a URL's own parts are in lower case, and placeholders of exported manifests are not. */
 export function hostAndPort(server: string): { host: string; port: number } {
-  const url = new URL(server);
-  return { host: url.hostname, port: url.port === '' ? 443 : Number(url.port) };
+  const [, host, port = '443'] = /^https:\/\/(\[[^\]]+\]|[^:/]+)(?::(\d+))?/.exec(server)!;
+  return { host: host!, port: Number(port) };
 }
 
 /** The `n`th address of the services' network that kube-dns answers at, as kubelets have to be told. */

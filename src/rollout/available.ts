@@ -266,12 +266,12 @@ function controllerTook(server: string, subject: string): UserError {
     what: `${server} leads to ${traefik ? 'Traefik' : 'ingress-nginx'}, which knows no way to the plane by that name`,
     why: `it ends TLS itself, with ${oneLine(subject)}: ${
       traefik
-        ? 'an Ingress counts with its provider kubernetesIngressNGINX alone, and a TLSRoute with kubernetesGateway, experimentalchannel=true and the experimental CustomResourceDefinitions of the Gateway API'
+        ? 'an Ingress counts with its provider kubernetesIngressNGINX and a class that this serves, and a TLSRoute with kubernetesGateway, experimentalchannel=true and the experimental CustomResourceDefinitions of the Gateway API'
         : 'it passes TLS through with --enable-ssl-passthrough alone'
     }`,
     fix: traefik
-      ? words`use ${field('expose', 'traefik')}, which every Traefik with its CustomResourceDefinitions takes, or ask the administrator for that provider`
-      : words`ask the administrator for that flag, choose another class with ${field('ingressClass')}, or another ${field('expose')}`,
+      ? words`choose its class with ${field('ingressClass')}, use ${field('expose', 'traefik')}, which every Traefik with its CustomResourceDefinitions takes, ask the administrator for that provider, or use ${field('expose', 'nodeport')}, which needs no controller`
+      : words`ask the administrator for that flag, choose another class with ${field('ingressClass')}, or use ${field('expose', 'nodeport')}, which needs no controller`,
     anchor: 'wrong-host',
   });
 }

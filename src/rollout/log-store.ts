@@ -57,7 +57,7 @@ async function makeLogStore(
   const existing = await Existing.read(cluster);
   const { planeId } = record;
   const before = existing.find<Secret>({ apiVersion: 'v1', kind: 'Secret', metadata: { name: logStoreName } });
-  const secret = logStoreSecret(planeId, spec, passwordIn(before) ?? randomBytes(18).toString('base64url'));
+  const secret = logStoreSecret(planeId, passwordIn(before) ?? randomBytes(18).toString('base64url'));
   const objects = buildLogStore(planeId, spec, storage).map((object) => asItIs(object, existing));
   await applyAll(cluster, planeId, [secret, ...objects], existing, applied, work.reporter);
   await untilReady(cluster, planeId, objects.find(({ kind }) => kind === 'Deployment') as Workload, work);

@@ -202,6 +202,11 @@ const ways: [way: string, status: number, attempt: () => Promise<unknown>][] = [
   ],
 ];
 
+// Otherwise a policy that refuses everything would pass for one that protects.
+test('what a tenant may choose is taken', async () => {
+  expect(await statusOf(change({ spec: { profile: 'lite' } }))).toBeUndefined();
+});
+
 test.each(ways)('%s is refused', async (_way, status, attempt) => {
   expect(await statusOf(attempt())).toBe(status);
 });

@@ -30,7 +30,13 @@ async function holdAnyPlace(): Promise<void> {
 }
 
 const long = 7200;
+
+/** Two files on the same workers would fail by each other. */
+async function demand(name: string): Promise<void> {
+  if (!(await hold(name, long))) throw new Error(`another file has held ${name} for ${long} s`);
+}
+
 const needs = needsOf(path.basename(expect.getState().testPath!, '.test.ts'));
-for (const name of needs.shared) await hold(name, long);
+for (const name of needs.shared) await demand(name);
 if (needs.places === 'one') await holdAnyPlace();
-if (needs.places === 'all') for (let place = 1; place <= places; place++) await hold(`place-${place}`, long);
+if (needs.places === 'all') for (let place = 1; place <= places; place++) await demand(`place-${place}`);

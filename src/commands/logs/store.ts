@@ -9,6 +9,7 @@ import { openPage } from '../../operations/log-store/open.ts';
 import { findQuery, linkTo, type SavedQuery, savedQueries, within } from '../../operations/log-store/queries.ts';
 import { logRightsObjects, switchLogs } from '../../operations/log-store/switch.ts';
 import { logStoreUser } from '../../plane/log-store/log-store.ts';
+import { printable } from '../../ui/printable.ts';
 import { table } from '../../ui/table.ts';
 import {
   addOutputOptions,
@@ -205,7 +206,10 @@ function rendered(lines: StoredLine[], columns?: string[]): string {
       known.map(headingOf),
       lines.map((line) => known.map((name) => cell(line, name))),
     );
-  return lines.map((line) => ['_time', 'component', '_msg'].map((name) => cell(line, name)).join('  ')).join('\n');
+  // A line of the screen is one line of the log, whoever wrote it.
+  return lines
+    .map((line) => ['_time', 'component', '_msg'].map((name) => printable(cell(line, name))).join('  '))
+    .join('\n');
 }
 
 /** A time to the millisecond, and of long texts the beginning. */

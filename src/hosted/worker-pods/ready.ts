@@ -1,4 +1,5 @@
 import { type Words, words } from '../../base/words.ts';
+import { ApiError, ConnectionError } from '../../kube/errors.ts';
 import type { Event, Node, Pod } from '../../kube/objects.ts';
 import { podFailure } from '../../live/pod-failure.ts';
 import { describeProblem, podProblems, refusalOf } from '../../live/pod-problems.ts';
@@ -46,8 +47,15 @@ export async function awaitWorkerPods(plane: WorkerPodsOf, { reporter, timeout, 
   return false;
 }
 
+/** A hosted API that does not answer for a moment is waited for, too. */
 async function readyNodes({ hosted, spec }: WorkerPodsOf): Promise<string[]> {
-  const { items } = await hosted.list<Node>({ apiVersion: 'v1', kind: 'Node' });
+  const items = await hosted.list<Node>({ apiVersion: 'v1', kind: 'Node' }).then(
+    (list) => list.items,
+    (error: unknown) => {
+      if (error instanceof ConnectionError || (error instanceof ApiError && error.status >= 500)) return [];
+      throw error;
+    },
+  );
   // Who brings a network makes the Nodes Ready later.
   const isReady = (node: Node) =>
     workerStatus(node).ready ||

@@ -13,6 +13,7 @@ import type { InfraCluster } from '../../kube/infra-cluster.ts';
 import type { Node } from '../../kube/objects.ts';
 import { Existing } from '../../live/apply.ts';
 import { openPlane, type Plane } from '../../live/open.ts';
+import { allImages } from '../../plane/all-images.ts';
 import { apiServerClients, byComponent } from '../../plane/components/lookup.ts';
 import { renderPlane } from '../../plane/render.ts';
 import { versionStep } from '../../preflight/plane-checks.ts';
@@ -219,8 +220,11 @@ function imagesFor(spec: ClusterSpec) {
 }
 
 function stepsOf(before: AllImages, after: AllImages, spec: ClusterSpec): UpgradeStep[] {
+  const needed = new Set(allImages(spec).map(({ image }) => image));
   const change = (...names: (keyof AllImages)[]) =>
-    names.filter((name) => before[name] !== after[name]).map((name) => ({ from: before[name], to: after[name] }));
+    names
+      .filter((name) => before[name] !== after[name] && needed.has(after[name]))
+      .map((name) => ({ from: before[name], to: after[name] }));
   const steps: UpgradeStep[] = [
     { step: 'etcd', images: change('etcd'), effect: 'the API does not answer until etcd is back' },
     {
@@ -235,12 +239,12 @@ function stepsOf(before: AllImages, after: AllImages, spec: ClusterSpec): Upgrad
     },
     {
       step: 'child assets',
-      images: spec.childAssets ? change('kubeProxy', 'coredns', 'flannel', 'flannelCni', 'node') : change('node'),
-      effect: 'kube-proxy is replaced worker by worker',
+      images: change('kubeProxy', 'coredns', 'flannel', 'flannelCni', 'cilium', 'ciliumOperator', 'node'),
+      effect: 'the DaemonSets are replaced worker by worker',
     },
     {
       step: 'worker pods',
-      images: spec.workerPods > 0 ? change('workerPods') : [],
+      images: change('workerPods'),
       effect: 'one after the other is drained, as PodDisruptionBudgets allow it, and made anew',
     },
   ];

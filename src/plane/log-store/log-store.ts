@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { parseQuantity } from '../../base/quantity.ts';
 import { imagesOf } from '../../config/images.ts';
 import type { ClusterSpec } from '../../config/schema.ts';
+import { otherImages } from '../../config/versions.ts';
 import type { KubeObject, PersistentVolumeClaim, Pod, Secret, Workload } from '../../kube/objects.ts';
 import { render, type Value } from '../../manifests/render.ts';
 import follower from '../../programs/log-follower/main.ts?program';
@@ -67,7 +68,7 @@ function buildLogClaim(planeId: string, spec: ClusterSpec, storage: Storage): Pe
   const own = logStorageOf(spec, storage);
   if (!spec.logs || own.kind === 'ephemeral') return undefined;
   const claim = buildClaim(logStoreName, own);
-  return { ...claim, metadata: { ...claim.metadata, labels: labelsOf(planeId, logStoreName, spec.kubernetesVersion) } };
+  return { ...claim, metadata: { ...claim.metadata, labels: storeLabels(planeId) } };
 }
 
 /** The store's objects but for its Secret, whose password is made when it is applied; none where the spec wants no logs. Pure. */
@@ -78,7 +79,7 @@ export function buildLogStore(
   { asleep = false }: { asleep?: boolean } = {},
 ): KubeObject[] {
   if (!spec.logs) return [];
-  const labels = labelsOf(planeId, logStoreName, spec.kubernetesVersion);
+  const labels = storeLabels(planeId);
   const selector = podSelector(planeId, logStoreName);
   const policies = render(
     networkPolicy,
@@ -97,7 +98,7 @@ export function buildLogStore(
 
 function buildDeployment(planeId: string, spec: ClusterSpec, storage: Storage, replicas: number): Workload {
   const images = imagesOf(spec);
-  const labels = labelsOf(planeId, logStoreName, spec.kubernetesVersion);
+  const labels = storeLabels(planeId);
   const own = logStorageOf(spec, storage);
   const size = own.kind === 'volume' ? own.size : usualSize.ephemeral;
   const [object] = render(
@@ -141,15 +142,20 @@ function buildDeployment(planeId: string, spec: ClusterSpec, storage: Storage, r
   return object!;
 }
 
+/** Its version is its own: an upgrade of Kubernetes leaves the store as it is. */
+function storeLabels(planeId: string): Record<string, string> {
+  return labelsOf(planeId, logStoreName, otherImages.victoriaLogs.split(':').at(-1)!);
+}
+
 const hashOf = (text: string) => createHash('sha256').update(text).digest('hex').slice(0, 16);
 
 /** What the store's pod mounts: the follower's program, and the password, which stays what it was. Pure. */
-export function logStoreSecret(planeId: string, spec: ClusterSpec, password: string): Secret {
+export function logStoreSecret(planeId: string, password: string): Secret {
   const base64 = (text: string) => Buffer.from(text, 'utf8').toString('base64');
   return {
     apiVersion: 'v1',
     kind: 'Secret',
-    metadata: { name: logStoreName, labels: labelsOf(planeId, logStoreName, spec.kubernetesVersion) },
+    metadata: { name: logStoreName, labels: storeLabels(planeId) },
     type: 'Opaque',
     data: { 'follower.mjs': base64(follower), password: base64(password) },
   };

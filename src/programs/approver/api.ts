@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs';
 import type { IncomingMessage } from 'node:http';
 import https from 'node:https';
-import { createInterface } from 'node:readline';
 import { text } from 'node:stream/consumers';
+import { linesOf } from '../../base/lines.ts';
 
 /** The API server of the cluster that this pod runs in, by node:https alone: a client library would be all the memory. */
 export interface Api {
@@ -63,7 +63,7 @@ export function connectApi(folder: string, host: string, port: string): Api {
       const response = await send('GET', path, silentMilliseconds);
       const broken = new Promise<never>((_, reject) => response.once('error', reject));
       const read = async () => {
-        for await (const line of createInterface({ input: response })) {
+        for await (const line of linesOf(response)) {
           const event = JSON.parse(line) as WatchEvent;
           if (event.type === 'ERROR') throw new Error('the watch is too old');
           onEvent(event);

@@ -1,6 +1,6 @@
-import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { linesOf } from '../../base/lines.ts';
 import { LineParser } from './parse.ts';
 import type { Position, Positions } from './positions.ts';
 import type { Sender } from './sender.ts';
@@ -120,7 +120,7 @@ export class ContainerLog {
     const stream = await this.#api.open(pod, { ...request, ...(sinceTime && { sinceTime }) }, this.#signal);
     let first = true;
     try {
-      for await (const line of createInterface({ input: stream, crlfDelay: Number.POSITIVE_INFINITY })) {
+      for await (const line of linesOf(stream)) {
         const space = line.indexOf(' ');
         const time = space < 0 ? line : line.slice(0, space);
         // Of a container that was removed the kubelet says in a line of its own that there is no log.

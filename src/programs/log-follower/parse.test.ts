@@ -102,3 +102,19 @@ test('a line that is nothing of these stays what it is, and one that is half an 
   expect(parse('plain words')).toEqual({ type: 'log', level: 'info', _msg: 'plain words' });
   expect(parse('x'.repeat(200_000))._msg!.length).toBeLessThan(100_100);
 });
+
+test('a line is never longer than the store takes, whatever somebody sends beside what he does', () => {
+  const event = {
+    kind: 'Event',
+    apiVersion: 'audit.k8s.io/v1',
+    stage: 'ResponseComplete',
+    verb: 'delete',
+    user: { username: 'anna' },
+    requestURI: `/api/v1/namespaces/x?${'\\'.repeat(120_000)}`,
+    userAgent: '\ufffd'.repeat(90_000),
+    objectRef: { resource: 'namespaces', name: 'x' },
+  };
+  const fields = parse(JSON.stringify(event));
+  expect(fields).toMatchObject({ type: 'audit', verb: 'delete', name: 'x' });
+  expect(Buffer.byteLength(JSON.stringify(fields))).toBeLessThan(256 * 1024);
+});

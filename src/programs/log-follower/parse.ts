@@ -3,8 +3,12 @@ import { etcdFields } from './etcd-line.ts';
 import type { Fields } from './fields.ts';
 import { klogFields } from './klog.ts';
 
-/** Bytes of one field: VictoriaLogs passes lines of more than 256 KiB over. */
+/** Characters of one field. */
 const longest = 100_000;
+/** Bytes of a line: VictoriaLogs passes those of more than 256 KiB over and says nothing of it. */
+const longestLine = 240_000;
+/** Characters of one field, where the line would be longer all the same: no sender hides what it did by what it sends beside. */
+const fewer = 1000;
 
 /** Makes fields of the lines of one container. Some entries have several lines, so it remembers the level of the last one. */
 export class LineParser {
@@ -19,11 +23,17 @@ export class LineParser {
       ...more
     } = auditFields(line) ?? etcdFields(line) ?? klogFields(line) ?? {};
     if (level !== undefined && type === 'log') this.#level = level;
-    const own = Object.entries(more).map(([name, value]) => [name, short(value)]);
-    return { _msg: short(_msg), level: level ?? this.#level, type, ...Object.fromEntries(own) };
+    const fields = (most: number): Fields => ({
+      _msg: short(_msg, most),
+      level: level ?? this.#level,
+      type,
+      ...Object.fromEntries(Object.entries(more).map(([name, value]) => [name, short(value, most)])),
+    });
+    const whole = fields(longest);
+    return Buffer.byteLength(JSON.stringify(whole)) > longestLine ? fields(fewer) : whole;
   }
 }
 
-function short(text: string): string {
-  return text.length > longest ? `${text.slice(0, longest)}… (${text.length} characters)` : text;
+function short(text: string, most: number): string {
+  return text.length > most ? `${text.slice(0, most)}… (${text.length} characters)` : text;
 }
