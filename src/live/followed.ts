@@ -11,7 +11,7 @@ import { recordKind } from '../plane/record.ts';
  * What changes the same things as the object of a plane does: while the operator makes the plane what its object says, the other
  * would be undone. All other operations take the lock on every plane, and the operator waits meanwhile.
  */
-export const ofTheObject = ['deploy', 'upgrade', 'restore', 'sleep', 'wake', 'workers scale'];
+export const ofTheObject = ['deploy', 'upgrade', 'restore', 'sleep', 'wake', 'workers scale', 'logs'];
 
 /** UID of the HostedControlPlane in the annotation of a record. Pure. */
 export function followedBy(record: Pick<ConfigMap, 'metadata'> | undefined): string | undefined {

@@ -61,7 +61,10 @@ test.runIf(all)('an issuer is taken over by the API server that runs', async () 
 test('a person logs in by the kubeconfig for people, and gets exactly what the group was granted', async () => {
   succeeded(await home.k8sk8s('kubeconfig', '--oidc'));
   expect(readFileSync(path.join(home.cwd, 'tls/kubeconfig-oidc'), 'utf8')).not.toMatch(/client-key|token:/);
-  expect(succeeded(await asAlice('auth', 'whoami', '-o', 'json')).stdout).toContain('oidc:alice');
+  // An API server that started before its gate asks the issuer again after 10 s.
+  await eventually(30, async () =>
+    expect(succeeded(await asAlice('auth', 'whoami', '-o', 'json')).stdout).toContain('oidc:alice'),
+  );
   expect(readFileSync(path.join(home.cwd, 'asked'), 'utf8')).toContain(`--oidc-issuer-url=${provider.issuer}`);
   expect((await asAlice('get', 'configmaps')).stderr).toContain('Forbidden');
   const grant = ['--oidc-group', 'team-g', '--cluster-role', 'view', '--in-namespace', 'default'];
