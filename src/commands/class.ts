@@ -2,6 +2,7 @@ import path from 'node:path';
 import type { Command } from 'commander';
 import { dump } from 'js-yaml';
 import { cacheRoot } from '../base/cache-root.ts';
+import { UserError } from '../base/errors.ts';
 import { createClass, resetPlane } from '../operations/class/create.ts';
 import { endClass } from '../operations/class/end.ts';
 import { writeHandout } from '../operations/class/handout.ts';
@@ -31,7 +32,9 @@ import { parseLifetime } from './options/lifetime.ts';
 import { print } from './options/print.ts';
 import { addSpecOptions, type KubeconfigFile } from './options/spec-options.ts';
 
-interface CreateOptions extends ClassOptions {
+interface CreateOptions extends Omit<ClassOptions, 'host'> {
+  /** As often as it was given. */
+  host?: string[];
   namespaces?: boolean;
   force?: boolean;
   ttl?: string;
@@ -89,16 +92,17 @@ The planes are of the profile lite, unless another one is given. Options that ar
 async function runCreate(_: unknown, command: Command): Promise<void> {
   const options = command.opts<CreateOptions>();
   const lifetime = parseLifetime(options, new Date());
-  const { host } = options;
+  const host = patternOf(options);
   // The pattern is no host yet.
   command.setOptionValue('host', undefined);
   if (command.getOptionValue('profile') === undefined) command.setOptionValueWithSource('profile', 'lite', 'cli');
-  const of = readClass({ ...options, host });
+  const given: ClassOptions = { ...options, host };
+  const of = readClass(given);
   await keepSettings(of.dir, {
     namespace: options.namespace ?? `${of.name}-{student}`,
     ...(host !== undefined && { host }),
   });
-  const { outcomes, counted } = await teach(options, of.students, (lesson) =>
+  const { outcomes, counted } = await teach(given, of.students, (lesson) =>
     createClass(lesson, {
       name: of.name,
       students: of.students,
@@ -130,6 +134,19 @@ async function runCreate(_: unknown, command: Command): Promise<void> {
   print(options, { class: of.name, students: data }, () =>
     reporter.line(`${data.length} planes are available. For the students: k8sk8s class handout -f ${options.file}`),
   );
+}
+
+/** @throws UserError `bad-values` for several: a plane of a class has one name */
+function patternOf({ host = [] }: CreateOptions): string | undefined {
+  const [pattern, ...more] = host;
+  if (more.length === 0) return pattern;
+  throw new UserError({
+    what: `--host was given ${host.length} times`,
+    why: 'the planes of a class have one name each',
+    fix: "give one pattern: -h '{student}.k.example.com'",
+    anchor: 'bad-values',
+    kind: 'usage',
+  });
 }
 
 /** The given options over what the plane has, with the host of the student. */

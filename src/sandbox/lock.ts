@@ -1,4 +1,5 @@
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { randomBytes } from 'node:crypto';
+import { existsSync, linkSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { UserError } from '../base/errors.ts';
 import { waitFor } from '../ui/wait-for.ts';
@@ -52,7 +53,7 @@ export async function withLock<T>(
         if (tryWrite(file, mine)) return true;
         const found = readIdentity(file);
         if (found && isAlive(found)) holder = found;
-        else rmSync(file, { force: true });
+        else if (existsSync(file)) takeAway(file);
       }
       return false;
     },
@@ -67,15 +68,37 @@ export async function withLock<T>(
   }
 }
 
-/** @returns false when the file is there already */
+/** The file is there with all that it says, or not at all: who waits must not meet one that says nothing yet. @returns false when it is there already */
 function tryWrite(file: string, content: string): boolean {
+  const whole = beside(file);
+  writeFileSync(whole, content);
   try {
-    writeFileSync(file, content, { flag: 'wx' });
+    linkSync(whole, file);
     return true;
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
     throw error;
+  } finally {
+    rmSync(whole, { force: true });
   }
+}
+
+/** Of several who met the lock of a dead process, one takes it away. Another one's, taken since, is put back. */
+function takeAway(file: string): void {
+  const aside = beside(file);
+  try {
+    renameSync(file, aside);
+    const moved = readIdentity(aside);
+    if (moved && isAlive(moved)) linkSync(aside, file);
+  } catch (error) {
+    if (!['ENOENT', 'EEXIST'].includes((error as NodeJS.ErrnoException).code ?? '')) throw error;
+  } finally {
+    rmSync(aside, { force: true });
+  }
+}
+
+function beside(file: string): string {
+  return `${file}.${randomBytes(6).toString('hex')}`;
 }
 
 function readIdentity(file: string): ProcessIdentity | undefined {
