@@ -91,6 +91,10 @@ async function run(options: Options): Promise<void> {
 async function printMachine(options: Options, format: NonNullable<Options['format']>): Promise<void> {
   const ttl = options.ttl === undefined ? tokenTtl : parseDuration(options.ttl, '--ttl');
   const around = { ...options, noProxy: options.proxyExceptions };
+  if (options.mirror?.startsWith('http://'))
+    reporterOf(options).warn(
+      `${options.mirror} is not https, and keys and checksums come from there too: whoever stands in between can give the machine programs of his own`,
+    );
   await inPlane(options, async (plane, hosted) => {
     if (options.discovery === 'token') demandDiscovery(plane);
     if (format === 'systemd') {

@@ -17,9 +17,11 @@ import { promisify } from 'node:util';
 import { gzipSync } from 'node:zlib';
 import { dump } from 'js-yaml';
 import { cacheRoot } from '../../src/base/cache-root.ts';
+import { ensurePackages } from '../../src/sandbox/artifacts/packages.ts';
 import { boxSettings } from '../../src/sandbox/box-settings.ts';
 import { inside, machineCgroup } from '../../src/sandbox/machine.ts';
 import { type MachineState, machineFolder, type SandboxState } from '../../src/sandbox/state.ts';
+import { terminalReporter } from '../../src/ui/terminal.ts';
 
 // A worker machine of the sandbox with a root of its own: Debian as debootstrap makes it, with nothing of Kubernetes in it. All that it can install comes
 // from a server of the test, which hands Debian's mirror on and has a signed repository with the sandbox's own programs.
@@ -37,11 +39,12 @@ async function run(
   return stdout;
 }
 
-/** Debian without anything, made once and kept. Of the box: debootstrap and the mirror that it installs from. */
+/** Debian without anything, made once and kept. Of the box: the mirror that it installs from. */
 async function debian(): Promise<string> {
   const folder = path.join(cacheRoot(), 'machines', suite);
   const done = path.join(folder, '.done');
   if (existsSync(done)) return folder;
+  await ensurePackages(terminalReporter(), [{ name: 'debootstrap', proof: 'debootstrap' }]);
   const include = 'iproute2,iptables,procps,kmod,ca-certificates,curl,gpgv,openssl';
   await run('debootstrap', ['--variant=minbase', `--include=${include}`, suite, folder, await mirror()]);
   writeFileSync(done, '');
