@@ -1,5 +1,5 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { homedir, tmpdir } from 'node:os';
+import { tmpdir } from 'node:os';
 import path from 'node:path';
 import type { Command } from 'commander';
 import { findWayIn, type WayIn } from '../access/way-in.ts';
@@ -15,6 +15,7 @@ import {
   reporterOf,
   withInfra,
 } from './options/connection.ts';
+import { defaultKubeconfig } from './options/default-kubeconfig.ts';
 import { runGuarded, startGuard } from './options/guarded-child.ts';
 
 interface ConnectOptions extends ConnectionOptions {
@@ -118,8 +119,4 @@ async function mergeWhileOpen(way: WayIn, merge: string | true, reporter: Report
   });
   await forgetInFile(file, way.name);
   reporter.line(`file "${file}": context ${way.name} taken out`);
-}
-
-function defaultKubeconfig(): string {
-  return (process.env.KUBECONFIG ?? '').split(path.delimiter).find(Boolean) ?? path.join(homedir(), '.kube', 'config');
 }

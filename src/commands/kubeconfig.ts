@@ -15,6 +15,7 @@ import {
   reporterOf,
   withInfra,
 } from './options/connection.ts';
+import { defaultKubeconfig } from './options/default-kubeconfig.ts';
 import { addGitopsOptions, credentialFile, type GitopsOptions } from './options/gitops.ts';
 
 interface KubeconfigOptions extends ConnectionOptions, GitopsOptions {
@@ -108,8 +109,4 @@ function contentOf(
 function absolute(files: string): string {
   const list = files.split(path.delimiter).filter(Boolean);
   return list.map((file) => path.resolve(file)).join(path.delimiter);
-}
-
-function defaultKubeconfig(): string {
-  return (process.env.KUBECONFIG ?? '').split(path.delimiter).find(Boolean) ?? path.join(homedir(), '.kube', 'config');
 }
