@@ -65,17 +65,7 @@ afterAll(async () => {
 });
 
 async function victimsOf(): Promise<Victim[]> {
-  const podOf = async (component: string) =>
-    succeeded(
-      await other.infra(
-        'get',
-        'pods',
-        '-l',
-        `app.kubernetes.io/name=${component}`,
-        '-o',
-        'jsonpath={.items[0].status.podIP}',
-      ),
-    ).stdout;
+  const podOf = async (component: string) => (await other.podsOf(component))[0]!.status.podIP;
   const port = succeeded(
     await other.infra('get', 'service', 'apiserver', '-o', 'jsonpath={.spec.ports[0].targetPort}'),
   );

@@ -7,7 +7,7 @@ import { inspect } from '../../src/pki/inspect.ts';
 import { issueLeaf } from '../../src/pki/issue.ts';
 import { refused } from '../refused.ts';
 import { etcdFiles } from './etcd-files.ts';
-import { changedNothing, eventually, Namespace, run, sandboxCommand, succeeded } from './world.ts';
+import { changedNothing, eventually, Namespace, run, sandboxCommand, succeeded, uidsOf } from './world.ts';
 
 // What a plane keeps secret, and how long what it lets people in with lives. No workers are needed.
 
@@ -50,11 +50,7 @@ async function put(secret: string, files: Record<string, string>): Promise<void>
   succeeded(await home.infra('patch', 'secret', secret, '--type=merge', '-p', JSON.stringify({ data })));
 }
 
-async function podUids(): Promise<string> {
-  return succeeded(
-    await home.infra('get', 'pods', '-o', 'jsonpath={range .items[*]}{.metadata.name} {.metadata.uid}{"\\n"}{end}'),
-  ).stdout;
-}
+const podUids = async () => uidsOf(await home.pods());
 
 describe("hosted Secrets in etcd's own files", () => {
   test('are not to be found in plain text, and ConfigMaps are', async () => {
@@ -173,7 +169,7 @@ describe('certificates', () => {
     const deployed = succeeded(await home.k8sk8s('deploy'));
     expect(deployed.stderr).toContain('certificate scheduler renewed, 12 days before its end');
     expect((await home.k8sk8s('certs', 'status')).code).toBe(0);
-    expect(await podUids()).toBe(pods);
+    expect(await podUids()).toEqual(pods);
   });
 
   test('renewed by name, only that one changes; authorities and unknown names are refused', async () => {
@@ -232,7 +228,7 @@ describe('certificates', () => {
     );
     expect(renewed.names).toEqual(expect.arrayContaining(['apiserver', 'etcd-0', 'etcd-0-peer', 'admin']));
     expect(failed).toBe(0);
-    expect(await podUids()).toBe(pods);
+    expect(await podUids()).toEqual(pods);
     // tls/kubeconfig's certificate, which is the one before, still is one.
     await home.ask('get', 'namespaces');
     succeeded(await home.k8sk8s('kubeconfig'));

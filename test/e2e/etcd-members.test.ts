@@ -2,7 +2,7 @@ import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { refused } from '../refused.ts';
-import { changedNothing, eventually, Namespace, sandboxCommand, succeeded } from './world.ts';
+import { changedNothing, eventually, Namespace, sandboxCommand, succeeded, uidsOf } from './world.ts';
 import { Writer } from './writer.ts';
 
 // A plane with several etcd members and replicas, while somebody writes all the time. The tests of this file follow each
@@ -70,16 +70,7 @@ test('members and replicas are spread over the infra nodes', async () => {
     ['etcd', 3],
     ['kube-apiserver', 2],
   ] as const) {
-    const nodes = succeeded(
-      await home.infra(
-        'get',
-        'pods',
-        '-l',
-        `app.kubernetes.io/name=${name}`,
-        '-o',
-        'jsonpath={.items[*].spec.nodeName}',
-      ),
-    ).stdout.split(' ');
+    const nodes = (await home.podsOf(name)).map(({ spec }) => spec.nodeName);
     expect(new Set(nodes).size, `${name} on ${nodes}`).toBe(count);
   }
 });
@@ -116,10 +107,7 @@ test('free space of each member is given back, while writes go on', async () => 
 });
 
 test.runIf(all)('all certificates are new, no pod was replaced for them, and the writes go on', async () => {
-  const uids = async () =>
-    succeeded(await home.infra('get', 'pods', '-o', 'jsonpath={.items[*].metadata.uid}'))
-      .stdout.split(' ')
-      .sort();
+  const uids = async () => uidsOf(await home.pods());
   const before = await uids();
   expect(before).toHaveLength(9);
   succeeded(await home.k8sk8s('certs', 'renew'));

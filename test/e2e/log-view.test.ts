@@ -15,6 +15,7 @@ import {
   Namespace,
   sandboxCommand,
   succeeded,
+  uidsOf,
 } from './world.ts';
 
 // A plane keeps its logs: the rights that it needs, the saved questions, and what becomes of lines while the store is away. The image of
@@ -65,10 +66,7 @@ describe.runIf(runs)('the log view', () => {
 
   test('with it a plane keeps its logs, and no pod of the plane is another one than without', async () => {
     succeeded(await home.k8sk8s('deploy', '-h', host, '--profile', 'lite', '--etcd-storage', '1Gi'));
-    const pods = async () =>
-      succeeded(await home.infra('get', 'pods', '-o', 'jsonpath={.items[*].metadata.uid}'))
-        .stdout.split(' ')
-        .sort();
+    const pods = async () => uidsOf(await home.pods());
     const before = await pods();
     const rights = succeeded(await k8sk8sAsInfraAdmin('logs', 'enable', '--rights', '-n', home.name)).stdout;
     const file = path.join(home.cwd, 'rights.yaml');

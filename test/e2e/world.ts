@@ -57,6 +57,16 @@ export function run(program: string, args: string[], options: RunOptions = {}): 
 }
 
 /** A namespace of the infra cluster with its delegated administrator, and a folder for its files. */
+/** What the tests read of one. */
+export interface Pod {
+  metadata: { name: string; uid: string; deletionTimestamp?: string };
+  spec: { nodeName: string };
+  status: { podIP: string };
+}
+
+/** To compare before and after. */
+export const uidsOf = (pods: Pod[]): string[] => pods.map(({ metadata }) => metadata.uid).sort();
+
 export class Namespace {
   readonly name: string;
   readonly sandbox: string;
@@ -146,6 +156,17 @@ export class Namespace {
     return run(kubectl, ['-n', this.name, ...args], { env: this.env, cwd: this.cwd });
   }
 
+  /** Pods of the namespace that stay: one that was deleted and has not ended yet is none of them. */
+  async pods(...selector: string[]): Promise<Pod[]> {
+    const { items } = JSON.parse(succeeded(await this.infra('get', 'pods', ...selector, '-o', 'json')).stdout);
+    return (items as Pod[]).filter(({ metadata }) => metadata.deletionTimestamp === undefined);
+  }
+
+  /** Those of a component. @param name as in the label app.kubernetes.io/name */
+  podsOf(name: string): Promise<Pod[]> {
+    return this.pods('-l', `app.kubernetes.io/name=${name}`);
+  }
+
   /** kubectl on the hosted cluster, as its administrator. */
   hosted(args: string[], input?: string): Promise<Outcome> {
     return run(kubectl, ['--kubeconfig=tls/kubeconfig', ...args], { env: this.env, cwd: this.cwd, input });
@@ -166,7 +187,7 @@ export class Namespace {
    */
   async withApiServerElsewhere(work: (before: string) => Promise<void>): Promise<void> {
     const pods = ['-l', 'app.kubernetes.io/name=kube-apiserver'];
-    const node = succeeded(await this.infra('get', 'pods', ...pods, '-o', 'jsonpath={.items[0].spec.nodeName}')).stdout;
+    const node = (await this.pods(...pods))[0]!.spec.nodeName;
     succeeded(await asInfraAdmin('cordon', node));
     try {
       succeeded(await this.infra('delete', 'pod', ...pods, '--wait=true'));
