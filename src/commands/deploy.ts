@@ -3,6 +3,7 @@ import { cacheRoot } from '../base/cache-root.ts';
 import { UserError } from '../base/errors.ts';
 import { toolVersion } from '../base/version.ts';
 import { joined, type Words, words } from '../base/words.ts';
+import type { WorkerPlan } from '../hosted/worker-pods/plan.ts';
 import type { InfraCluster } from '../kube/infra-cluster.ts';
 import { type DeployResult, deploy } from '../operations/deploy/deploy.ts';
 import { chooseSpecFor, type SpecChoice } from '../operations/deploy/spec-choice.ts';
@@ -152,23 +153,35 @@ function endLines(endsAt: string, dir: string): string[] {
 async function printPlan(cluster: InfraCluster, choose: SpecChoice, options: DeployOptions): Promise<void> {
   const { spec } = await chooseSpecFor(cluster, choose);
   const { dryRun } = await import('../operations/deploy/dry-run.ts');
-  const { applied, replaced, move } = await dryRun(
+  const { applied, replaced, workers, move } = await dryRun(
     cluster,
     spec,
     reporterOf(options),
     options.authorizationWebhook?.text,
   );
   const { created, changed, unchanged } = applied;
-  const would = { wouldCreate: created, wouldChange: changed, wouldReplace: replaced, wouldMove: move };
+  const would = { wouldCreate: created, wouldChange: changed, wouldReplace: replaced, wouldMove: move, workers };
   print(options, { namespace: cluster.namespace, ...would, unchanged }, () =>
     [
       ...created.map((name) => `would create ${name}`),
       ...changed.map((name) => `would change ${name}`),
       ...(move ? [`would move the plane from ${move.before} to ${move.after}, which --yes is needed for`] : []),
       ...replaced.filter(({ pods }) => pods.length > 0).map((each) => describeReplacement(each, 'would be')),
+      ...workerLines(workers),
       `${created.length} would be created, ${changed.length} changed, ${unchanged.length} stay as they are; nothing was changed.`,
     ].join('\n'),
   );
+}
+
+/** Pods of the hosted cluster move over, and what lies on the disks of their workers goes. */
+function workerLines({ replaced, ended, otherVolumes }: WorkerPlan): string[] {
+  const lines: string[] = [];
+  if (replaced.length > 0)
+    lines.push(
+      `would drain and make anew, one after the other: ${replaced.join(', ')}${otherVolumes ? '; their volumes end, and what is on them' : ''}`,
+    );
+  if (ended.length > 0) lines.push(`would drain and end, with their Nodes and volumes: ${ended.join(', ')}`);
+  return lines;
 }
 
 async function printManifests(cluster: InfraCluster, choose: SpecChoice, options: DeployOptions): Promise<void> {

@@ -9,18 +9,16 @@ import type { Plane } from '../../live/open.ts';
 import { belongsTo, planeSelector } from '../../plane/names.ts';
 import {
   buildWorkerPods,
-  isWorkerPods,
   joinsBy,
   workerPodKinds,
   workerPodLabel,
-  workerPodNumber,
   workerPodsName,
 } from '../../plane/worker-pods/worker-pods.ts';
-import { templateHash, templateHashOf } from '../../plane/workloads.ts';
 import { waitFor } from '../../ui/wait-for.ts';
 import type { Work } from '../../ui/work.ts';
 import { workerStatus } from '../workers.ts';
 import { cordon, drain, open, removeNode } from './drain.ts';
+import { isBeyond, outdatedWorkers } from './plan.ts';
 import { dropOtherVolume, dropStatefulSetOfOtherVolumes, dropVolumes } from './volumes.ts';
 
 const nodeKind = { apiVersion: 'v1', kind: 'Node' };
@@ -81,7 +79,7 @@ export async function workerPodsOf({ cluster, record }: Pick<WorkerPodsOf, 'clus
 
 async function shrink(plane: WorkerPodsOf, work: Work): Promise<void> {
   const { cluster, hosted, spec } = plane;
-  const isTooMany = ({ metadata }: KubeObject) => (workerPodNumber(metadata.name) ?? -1) >= spec.workerPods;
+  const isTooMany = isBeyond(spec.workerPods);
   const nodes = (await hosted.list<Node>(nodeKind, { labelSelector: workerPodLabel })).items.filter(isTooMany);
   const pods = (await workerPodsOf(plane)).filter(isTooMany);
   if (nodes.length + pods.length === 0) return dropVolumes(plane, isTooMany, work);
@@ -145,11 +143,7 @@ async function removeAll(
  */
 async function replaceOutdated(plane: WorkerPodsOf, workload: KubeObject, work: Work): Promise<boolean> {
   const { cluster, hosted } = plane;
-  const wanted = templateHashOf(workload);
-  const outdated = (await workerPodsOf(plane)).filter(
-    ({ metadata }) => isWorkerPods({ metadata }) && metadata.annotations?.[templateHash] !== wanted,
-  );
-  for (const { metadata } of outdated) {
+  for (const { metadata } of outdatedWorkers(await workerPodsOf(plane), workload)) {
     work.reporter.line(`worker ${metadata.name} is made anew: its image or settings, HOST or the CA have changed`);
     await drain(hosted, metadata.name, work);
     await dropOtherVolume(plane, metadata.name, workload);

@@ -1,4 +1,4 @@
-import { isDeepStrictEqual } from 'node:util';
+import { parseQuantity } from '../../base/quantity.ts';
 import type { InfraCluster } from '../../kube/infra-cluster.ts';
 import { type KubeObject, nameOf, type PersistentVolumeClaim, type StatefulSet } from '../../kube/objects.ts';
 import type { Existing } from '../../live/apply.ts';
@@ -16,21 +16,27 @@ type Template = Pick<PersistentVolumeClaim, 'metadata' | 'spec'>;
 const templateOf = (object: KubeObject | undefined): Template | undefined =>
   (object as StatefulSet | undefined)?.spec.volumeClaimTemplates?.[0];
 
-/** What of a claim cannot change in place. */
-const kindOfVolume = ({ spec }: Template) => [spec.resources.requests.storage, spec.storageClassName];
+const sizeOf = ({ spec }: Template) => parseQuantity(spec.resources.requests.storage);
 
 /** Whether a claim is of the size and the class that are wanted; a class that nobody names is the infra cluster's choice. */
 function isAsWanted(claim: Template, wanted: Template | undefined): boolean {
   if (!wanted) return false;
-  const [size, storageClass] = kindOfVolume(wanted);
-  const [ownSize, ownClass] = kindOfVolume(claim);
-  return size === ownSize && (storageClass === undefined || storageClass === ownClass);
+  const { storageClassName } = wanted.spec;
+  return (
+    sizeOf(claim) === sizeOf(wanted) &&
+    (storageClassName ?? claim.spec.storageClassName) === claim.spec.storageClassName
+  );
 }
 
-/**
- * Nothing of a StatefulSet's volumes can change, so with other volumes it is made anew; its pods go on running until each is
- * replaced.
- */
+/** Whether the StatefulSet that is there has to be made anew to become the wanted one: nothing of its volumes can change. Pure. */
+export function hasOtherVolumes(before: KubeObject | undefined, wanted: KubeObject): boolean {
+  if (!before) return false;
+  const [old, next] = [templateOf(before), templateOf(wanted)];
+  if (!old || !next) return old !== next;
+  return sizeOf(old) !== sizeOf(next) || old.spec.storageClassName !== next.spec.storageClassName;
+}
+
+/** With other volumes the StatefulSet is made anew; its pods go on running until each is replaced. */
 export async function dropStatefulSetOfOtherVolumes(
   { cluster, record }: OfPlane,
   existing: Existing,
@@ -39,8 +45,7 @@ export async function dropStatefulSetOfOtherVolumes(
 ): Promise<boolean> {
   const before = existing.find<StatefulSet>(wanted);
   if (!before || !belongsTo(before, record.planeId)) return false;
-  const [old, next] = [templateOf(before), templateOf(wanted)];
-  if (old ? isAsWanted(old, next) : isDeepStrictEqual(old, next)) return false;
+  if (!hasOtherVolumes(before, wanted)) return false;
   await cluster.deleteAlone(before, before.metadata.name, before.metadata.uid);
   await waitFor({
     until: async () => (await cluster.get(before, before.metadata.name)) === undefined,

@@ -5,6 +5,7 @@ import { field } from '../../config/flags.ts';
 import type { ClusterSpec } from '../../config/schema.ts';
 import { planInfra } from '../../drift/infra-plan.ts';
 import { buildAddons } from '../../hosted/addons.ts';
+import type { WorkerPlan } from '../../hosted/worker-pods/plan.ts';
 import type { InfraCluster } from '../../kube/infra-cluster.ts';
 import type { KubeObject, Secret, Service } from '../../kube/objects.ts';
 import { type Applied, Existing } from '../../live/apply.ts';
@@ -42,14 +43,15 @@ export async function dryRun(
   const { asleep: _, ...record } = (await readRecord(cluster)) ?? newRecord(spec);
   const { move, earlierHosts } = moveOver(record, spec);
   const wanted = { ...record, earlierHosts, spec, toolVersion: toolVersion() };
-  const { applied, replaced } = await planInfra(cluster, wanted, spec, webhookKubeconfig);
-  return { applied, replaced, move };
+  const { applied, replaced, workers } = await planInfra(cluster, wanted, spec, webhookKubeconfig);
+  return { applied, replaced, workers, move };
 }
 
 /** What deploy would do in the infra cluster. */
 export interface Plan {
   applied: Applied;
   replaced: Replacement[];
+  workers: WorkerPlan;
   /** Another address for workers and people, which is asked for with `--yes`. */
   move?: Move;
 }
