@@ -150,12 +150,24 @@ function patternOf({ host = [] }: CreateOptions): string | undefined {
 }
 
 /** The given options over what the plane has, with the host of the student. */
-function specOf(command: Command, { namespace, host }: Student): SpecChoice {
+function specOf(command: Command, { name, namespace, host }: Student): SpecChoice {
   const choose = chooseSpec(command, undefined).completeIn(namespace);
   return (recorded) => {
     const before = recorded ?? ({ phase: 'deploying', spec: {} } as unknown as PlaneRecord);
-    return choose({ ...before, spec: { ...before.spec, host } });
+    if (host === '' && before.spec.host === undefined && command.getOptionValue('expose') !== 'cluster')
+      throw noHost(name);
+    return choose({ ...before, spec: { ...before.spec, ...(host !== '' && { host }) } });
   };
+}
+
+function noHost(student: string): UserError {
+  return new UserError({
+    what: `no host name was given for the plane of student "${student}"`,
+    why: 'kubectl and workers reach a plane by it, so it goes into certificates and kubeconfigs',
+    fix: "say how host names are made: -h '{student}.k.example.com'; or give the roster a column host",
+    anchor: 'bad-values',
+    kind: 'usage',
+  });
 }
 
 function runRights(options: ClassOptions & { teacher?: string }): void {

@@ -13,7 +13,7 @@ import type { Lesson, Student } from '../../operations/class/queue.ts';
 import { LiveBoard } from '../../ui/board.ts';
 import type { Patience } from '../../ui/work.ts';
 import { type ConnectionOptions, contextOf, interruption, parseDuration } from './connection.ts';
-import { readRoster } from './roster.ts';
+import { proposed, readRoster } from './roster.ts';
 import { thisProcess } from './this-process.ts';
 
 /** Options of every command of a class. */
@@ -60,22 +60,30 @@ export function addLessonOptions(command: Command, timeout: string): Command {
 
 /** The class of a roster, with what an earlier command was told. @throws UserError (kind `usage`) */
 export function readClass(options: ClassOptions): ClassFile {
-  const name =
-    options.name ??
-    path
-      .basename(options.file)
-      .replace(/\.[^.]*$/, '')
-      .toLowerCase();
+  const name = options.name ?? proposed(path.basename(options.file).replace(/\.[^.]*$/, ''));
   if (!/^[a-z0-9]([-a-z0-9]{0,30}[a-z0-9])?$/.test(name))
-    throw usage(`"${name}" is no name for a class`, 'give --name with at most 32 lower-case letters, digits and -');
+    throw usage(
+      options.name === undefined
+        ? `no name for the class follows from the name of the file, ${options.file}`
+        : `--name "${name}" is no name for a class`,
+      'give --name with at most 32 lower-case letters, digits and -',
+    );
   const dir = options.dir ?? name;
   const before = readSettings(dir);
   const patterns = {
     namespace: options.namespace ?? before?.namespace ?? `${name}-{student}`,
     host: options.host ?? before?.host,
   };
-  // What a roster's namespaces are does not depend on hosts, which a command other than create need not know.
-  const students = readRoster(options.file, { ...patterns, host: patterns.host ?? '{student}' });
+  for (const [flag, pattern] of [
+    ['-n', patterns.namespace],
+    ['-h', patterns.host],
+  ] as const)
+    if (pattern !== undefined && !pattern.includes('{student}'))
+      throw usage(
+        `${flag} "${pattern}" has no {student} in it, so it would be the same for every student`,
+        `write for example ${flag} '${flag === '-n' ? 'linux-{student}' : '{student}.k.example.com'}'`,
+      );
+  const students = readRoster(options.file, patterns);
   const known = new Set(students.map((student) => student.name));
   const folders = existsSync(dir) ? readdirSync(dir, { withFileTypes: true }) : [];
   const former = folders
@@ -83,7 +91,7 @@ export function readClass(options: ClassOptions): ClassFile {
     .map((entry) => ({
       name: entry.name,
       namespace: patterns.namespace.replaceAll('{student}', entry.name),
-      host: (patterns.host ?? '{student}').replaceAll('{student}', entry.name),
+      host: patterns.host?.replaceAll('{student}', entry.name) ?? '',
     }));
   return { name, students, dir, former };
 }

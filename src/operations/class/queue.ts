@@ -14,6 +14,7 @@ export interface Student {
   /** User of the infra cluster who gets rights in the namespace of the plane; usually there is none. */
   user?: string;
   namespace: string;
+  /** Empty where neither the roster nor a pattern says it: then it is that of the plane. */
   host: string;
 }
 

@@ -33,6 +33,7 @@ async function statusOf(lesson: Pick<Lesson, 'cluster'>, student: Student): Prom
     const { workers } = status.hosted;
     return {
       ...common,
+      host: status.host,
       state: status.asleep ? 'asleep' : status.phase,
       healthy: problems.length === 0,
       endsAt: status.lifetime?.endsAt,
