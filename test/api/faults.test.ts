@@ -40,7 +40,7 @@ async function place<T>(work: (place: Place) => Promise<T>): Promise<T> {
 }
 
 test.concurrent('deploy killed after a call and run again makes the same objects, with the same CA', {
-  timeout: 180_000,
+  timeout,
 }, async () => {
   const said = [`seed ${seed}`];
   const report = await place((home) => killDeploys(home, { points: all ? undefined : 6, skip: 0 }, faultsOf(said)));
