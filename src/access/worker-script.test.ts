@@ -242,6 +242,15 @@ describe.each(shells.map((shell) => [shell.join(' '), shell] as const))('%s', (_
     expect(check().out).toContain('192.168.7.5');
   });
 
+  test('what is reached without a proxy: HOST, the networks of the cluster, the own one, and what is listed', () => {
+    furnish();
+    const { code, out } = runIn(shell, 'without-proxy', { NO_PROXY: '.example.com' });
+    expect(code).toBe(0);
+    expect(out.split(',')).toEqual(
+      expect.arrayContaining(['k.example.com', '10.2.0.0/16', '10.3.0.0/16', '.cluster.local', '.example.com']),
+    );
+  });
+
   test('without a word of ip about the way, the device of the default route has the address', () => {
     furnish({ '/proc/net/route': 'Iface Destination Gateway\neth0 0000000A 00000000\neth1 00000000 FE00000A\n' });
     configure({ WAY: '' });

@@ -131,6 +131,10 @@ export const rulesBetweenFields: CelRule[] = [
     message: 'workerStorageClass has no use without workerStorage',
   },
   {
+    rule: '!has(self.workerProxyExceptions) || has(self.workerHttpProxy) || has(self.workerHttpsProxy)',
+    message: 'workerProxyExceptions has no use without workerHttpProxy or workerHttpsProxy',
+  },
+  {
     rule: `!has(self.workerVersion) || !has(self.workerImage) || !self.workerImage.matches('^([^/]*/)*[^/]*[:@][^/]*$')`,
     message: 'workerVersion and a workerImage with a tag or a digest contradict each other',
   },

@@ -122,6 +122,14 @@ function workerPodProblems(spec: ClusterSpec): Words[] {
   const problems = workerVersionProblems(spec);
   if (workerStorageClass !== undefined && workerStorage === undefined)
     problems.push(words`${field('workerStorageClass')} has no use without ${field('workerStorage')}`);
+  if (
+    spec.workerProxyExceptions !== undefined &&
+    spec.workerHttpProxy === undefined &&
+    spec.workerHttpsProxy === undefined
+  )
+    problems.push(
+      words`${field('workerProxyExceptions')} has no use without ${field('workerHttpProxy')} or ${field('workerHttpsProxy')}`,
+    );
   if (workerPods === 0) return problems;
   if (workerImage === undefined)
     problems.push(

@@ -310,6 +310,27 @@ export const podSize = checked(
   },
 );
 
+const proxyPattern = /^https?:\/\/[A-Za-z0-9]([-A-Za-z0-9.]{0,251}[A-Za-z0-9])?(:[0-9]{1,5})?\/?$/;
+const proxyTold =
+  'has to be http://HOST:PORT without a user and a password: what a plane is deployed with is readable in its record';
+
+export const proxyUrl = checked((value) => (proxyPattern.test(value) ? undefined : proxyTold), {
+  maxLength: 300,
+  rule: matches(proxyPattern.source.replaceAll('\\/', '/')),
+  message: proxyTold,
+});
+
+const exceptionsPattern = /^[A-Za-z0-9.*:_/-]+(,[A-Za-z0-9.*:_/-]+)*$/;
+const exceptionsTold =
+  'has to be a list of names, addresses and networks with commas, such as .corp.example,10.0.0.0/8';
+
+/** As the variable NO_PROXY has it. */
+export const proxyExceptions = checked((value) => (exceptionsPattern.test(value) ? undefined : exceptionsTold), {
+  maxLength: 4096,
+  rule: matches(exceptionsPattern.source),
+  message: exceptionsTold,
+});
+
 /** The size of a volume on which images are unpacked. */
 export const volumeSize = checked(
   (value) => {

@@ -82,6 +82,7 @@ export function renderPlane(source: PlaneSource): RenderedPlane {
     further: buildFurther(planeId, spec),
     workerPods: buildWorkerPods(planeId, spec, {
       joins: joinsBy(spec, addresses, bundle),
+      infraServices: record.infraServices,
       asleep: record.asleep !== undefined,
     }),
     logStore: buildLogStore(planeId, spec, storage, { asleep: record.asleep !== undefined }),

@@ -83,6 +83,16 @@ END
   if [ -d /images ]; then echo 'imagePullCredentialsVerificationPolicy: NeverVerify'; fi
 }
 
+# containerd and the kubelet read these variables. What this pod reaches by itself is found out: the networks of the hosted cluster and
+# HOST by worker.sh, this pod's own network by its address, and the infra cluster's services by the names that pods search for.
+settle_proxies() {
+  if [ -z "${HTTP_PROXY:-}${HTTPS_PROXY:-}" ]; then return 0; fi
+  searched=$(awk '/^search/ { for (i = 2; i <= NF; i++) printf ",.%s", $i }' /etc/resolv.conf)
+  NO_PROXY=$(sh /etc/kubernetes/tls/worker.sh without-proxy)$searched
+  export NO_PROXY
+  log "without a proxy: $NO_PROXY"
+}
+
 containerd_settings() {
   cat <<END
 version = 2
@@ -178,6 +188,8 @@ grep ^nameserver /etc/resolv.conf >/run/resolv.conf
 mkdir -p /etc/containerd /etc/kubernetes/kubelet.conf.d
 containerd_settings >/etc/containerd/config.toml
 kubelet_settings >/etc/kubernetes/kubelet.conf.d/50-worker-pod.conf
+
+settle_proxies
 
 kubelet= containerd=
 trap 'log "asked to end"; kill $kubelet $containerd 2>/dev/null; exit 0' TERM INT

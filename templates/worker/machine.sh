@@ -361,6 +361,10 @@ case ${1:-} in
   join) join ;;
   kubeadm) kubeadm_files ;;
   leave) leave ;;
+  without-proxy)
+    read_machine
+    without_proxy
+    ;;
   *)
     usage >&2
     exit 2

@@ -8,6 +8,7 @@ sh worker.sh configure  writes /var/lib/kubelet/config.yaml and the units, after
 sh worker.sh join       installs what is missing (Debian, Ubuntu, Fedora, Rocky, Flatcar), and does both; it may run again
 sh worker.sh install    its first part alone; "install kubeadm" brings kubeadm too
 sh worker.sh kubeadm    writes what kubeadm join --config reads; "check kubeadm" is the check for it
+sh worker.sh without-proxy  says what this machine reaches without a proxy, as NO_PROXY has it
 sh worker.sh leave      makes the machine what it was before join; packages stay
 
 What is found out can be overruled in the environment, or by lines NAME=VALUE in /etc/kubernetes/worker.env:

@@ -1,5 +1,15 @@
 import * as z from 'zod';
-import { image, labelValue, objectName, podSize, toleration, version, volumeSize } from '../values.ts';
+import {
+  image,
+  labelValue,
+  objectName,
+  podSize,
+  proxyExceptions,
+  proxyUrl,
+  toleration,
+  version,
+  volumeSize,
+} from '../values.ts';
 import { flag } from './flag.ts';
 
 /** Workers as pods. */
@@ -84,6 +94,25 @@ export const workerFields = {
         list: true,
       }),
     ),
+  workerHttpProxy: proxyUrl.optional().meta(
+    flag({
+      group: 'Worker pods',
+      flag: 'worker-http-proxy',
+      arg: 'URL',
+      help: 'proxy by which containerd and the kubelet of worker pods reach registries',
+    }),
+  ),
+  workerHttpsProxy: proxyUrl
+    .optional()
+    .meta(flag({ group: 'Worker pods', flag: 'worker-https-proxy', arg: 'URL', help: 'the same for https' })),
+  workerProxyExceptions: proxyExceptions.optional().meta(
+    flag({
+      group: 'Worker pods',
+      flag: 'worker-proxy-exceptions',
+      arg: 'LIST',
+      help: 'what worker pods reach without a proxy besides HOST and the networks of both clusters',
+    }),
+  ),
   workerRuntimeClass: objectName('RuntimeClass')
     .optional()
     .meta(

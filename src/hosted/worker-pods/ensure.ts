@@ -52,7 +52,10 @@ export async function ensureWorkerPods(plane: WorkerPodsOf, applied: Applied, wo
     await removeAll(plane, existing, applied, work);
     return true;
   }
-  const objects = buildWorkerPods(record.planeId, spec, { joins: joinsBy(spec, plane.addresses, plane.bundle) });
+  const objects = buildWorkerPods(record.planeId, spec, {
+    joins: joinsBy(spec, plane.addresses, plane.bundle),
+    infraServices: record.infraServices,
+  });
   const workload = objects.find(({ kind }) => kind === 'StatefulSet')!;
   const present = (await dropStatefulSetOfOtherVolumes(plane, existing, workload, work))
     ? await Existing.read(cluster)

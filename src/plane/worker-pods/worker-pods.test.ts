@@ -36,6 +36,22 @@ test('pods are replaced for another image, place or HOST, and neither for their 
   expect(templateHashOf(statefulSet({}, { joins: 'other.example.com' }))).not.toBe(hash({}));
 });
 
+test('without a proxy a worker pod has no variable of one, and with one it is told what the infra cluster has', () => {
+  const variables = (more: object) =>
+    Object.fromEntries(
+      (
+        statefulSet(more, { infraServices: ['10.96.0.0/12'] }).spec.template.spec.containers[0] as {
+          env?: { name: string; value?: string }[];
+        }
+      ).env!.map(({ name, value }) => [name, value]),
+    );
+  expect(Object.keys(variables({})).filter((name) => name.includes('PROXY'))).toEqual([]);
+  const proxy = 'http://proxy.example.com:3128';
+  const given = variables({ workerHttpsProxy: proxy, workerProxyExceptions: '.example.com,10.1.0.0/16' });
+  expect(given).toMatchObject({ HTTPS_PROXY: proxy, NO_PROXY: '10.96.0.0/12,.example.com,10.1.0.0/16' });
+  expect(given).not.toHaveProperty('HTTP_PROXY');
+});
+
 test('a worker pod is tried as it will be', () => {
   expect(trialWorkerPod('plane-1', specOf({ runtimeClassName: 'kata', podLabels: { team: 'a' } }))).toMatchObject({
     kind: 'Pod',

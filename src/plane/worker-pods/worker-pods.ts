@@ -72,11 +72,12 @@ export function joinsBy(
  * The workers' objects but for the Secret, which has a bootstrap token in it; none where the spec wants no worker pods. Pure.
  *
  * @param joins of joinsBy
+ * @param infraServices networks of the infra cluster's services, as far as they are known
  */
 export function buildWorkerPods(
   planeId: string,
   spec: ClusterSpec,
-  { joins, asleep = false }: { joins: string; asleep?: boolean },
+  { joins, asleep = false, infraServices = [] }: { joins: string; asleep?: boolean; infraServices?: string[] },
 ): KubeObject[] {
   if (spec.workerPods === 0) return [];
   const selector = podSelector(planeId, workerPodsName);
@@ -94,14 +95,15 @@ export function buildWorkerPods(
     },
     'the policy of the worker pods',
   );
-  return [...policies, buildStatefulSet(spec, selector, labels, { joins, replicas: asleep ? 0 : spec.workerPods })];
+  const replicas = asleep ? 0 : spec.workerPods;
+  return [...policies, buildStatefulSet(spec, selector, labels, { joins, replicas, infraServices })];
 }
 
 function buildStatefulSet(
   spec: ClusterSpec,
   selector: Record<string, string>,
   labels: Record<string, string>,
-  { joins, replicas }: { joins: string; replicas: number },
+  { joins, replicas, infraServices }: { joins: string; replicas: number; infraServices: string[] },
 ): Workload {
   const [object] = render(
     statefulSet,
@@ -114,6 +116,7 @@ function buildStatefulSet(
       podAnnotations: spec.podAnnotations,
       image: workerImageOf(spec),
       pauseImage: pauseImage(spec),
+      proxies: proxiesOf(spec, infraServices),
       resources: { ...resourcesOfWorker(spec) },
       // A CPU limit on this pod would keep hosted pods with a higher one from their start on cgroup v1.
       offersCpu: spec.workerResources === undefined ? 'limits.cpu' : 'requests.cpu',
@@ -132,6 +135,20 @@ function buildStatefulSet(
     .slice(0, 16);
   template.metadata!.annotations = { ...template.metadata!.annotations, [templateHash]: hash };
   return object!;
+}
+
+/** The variables by which containerd and the kubelet know proxies; the pod itself adds the networks that it knows (entrypoint.sh). */
+function proxiesOf(
+  { workerHttpProxy, workerHttpsProxy, workerProxyExceptions }: ClusterSpec,
+  infraServices: string[],
+): { name: string; value: string }[] {
+  if (workerHttpProxy === undefined && workerHttpsProxy === undefined) return [];
+  const values = {
+    HTTP_PROXY: workerHttpProxy,
+    HTTPS_PROXY: workerHttpsProxy,
+    NO_PROXY: [...infraServices, ...(workerProxyExceptions?.split(',') ?? [])].join(',') || undefined,
+  };
+  return Object.entries(values).flatMap(([name, value]) => (value === undefined ? [] : [{ name, value }]));
 }
 
 function resourcesOfWorker(spec: ClusterSpec): Partial<Resources> | undefined {
