@@ -4,6 +4,7 @@ import { words } from '../base/words.ts';
 import { anyNamespace } from '../config/infra-identity.ts';
 import type { Lifetime } from '../live/lifetime.ts';
 import { probeNetwork } from '../operations/network-probe.ts';
+import { besideIn } from '../operations/status/beside.ts';
 import { healthOf, problemsOf } from '../operations/status/problems.ts';
 import { type LogsStatus, type PlaneStatus, planeStatus } from '../operations/status/status.ts';
 import { formatAge } from '../ui/age.ts';
@@ -160,11 +161,14 @@ export function render(status: PlaneStatus, problems: Finding[], now: Date): str
   ];
   const components = table(
     ['COMPONENT', 'READY', 'RESTARTS', 'AGE', 'NODE', 'IMAGE'],
-    [
-      ...status.components,
-      ...(status.workerPods ? [status.workerPods] : []),
-      ...(status.logs ? [status.logs] : []),
-    ].map((each) => [each.name, each.count, String(each.restarts), age(each.since), each.node, each.image]),
+    [...status.components, ...besideIn(status).map(([, its]) => its)].map((each) => [
+      each.name,
+      each.count,
+      String(each.restarts),
+      age(each.since),
+      each.node,
+      each.image,
+    ]),
   );
   const workers = table(
     ['WORKER', 'READY', 'KUBELET', 'ADDRESS'],

@@ -2,13 +2,12 @@ import { explainCallError } from '../kube/errors.ts';
 import type { InfraCluster } from '../kube/infra-cluster.ts';
 import type { ConfigMap, Job, KubeObject, Lease } from '../kube/objects.ts';
 import { resourceOf } from '../kube/resources.ts';
+import { besideNames } from '../plane/beside/lookup.ts';
 import { componentNames } from '../plane/components/lookup.ts';
 import { kindsOfComponents, planeKinds } from '../plane/kinds.ts';
-import { logStoreName } from '../plane/log-store/log-store.ts';
 import { anyPlaneSelector, lifetimeKind, lifetimeName, partOf, recordName } from '../plane/names.ts';
 import { type PlaneRecord, parseRecordIfWhole } from '../plane/record.ts';
 import { adminSecret } from '../plane/secrets.ts';
-import { workerPodsName } from '../plane/worker-pods/worker-pods.ts';
 
 /** What is in a namespace, as far as destroy is concerned. */
 export interface Inventory {
@@ -68,8 +67,7 @@ export async function takeInventory(cluster: InfraCluster): Promise<Inventory> {
 
 const ourNames = [
   ...componentNames,
-  workerPodsName,
-  logStoreName,
+  ...besideNames,
   ...kindsOfComponents.flatMap(({ names }) => names),
   adminSecret.name,
   recordName,

@@ -6,7 +6,7 @@ import { linesOf } from '../base/lines.ts';
 import { command, words } from '../base/words.ts';
 import type { InfraCluster } from '../kube/infra-cluster.ts';
 import type { Secret } from '../kube/objects.ts';
-import { logStoreName, logStorePorts, logStoreUser, passwordIn } from '../plane/log-store/log-store.ts';
+import { logStoreName, logStorePorts, logStoreUser, passwordIn } from '../plane/beside/log-store/log-store.ts';
 import type { PlaneRecord } from '../plane/record.ts';
 import { isReady, podsOf } from './pods.ts';
 

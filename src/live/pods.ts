@@ -1,15 +1,11 @@
 import type { InfraCluster } from '../kube/infra-cluster.ts';
 import type { KubeObject, Pod } from '../kube/objects.ts';
+import type { Beside } from '../plane/beside/lookup.ts';
 import type { Component } from '../plane/components/lookup.ts';
-import type { logStoreName } from '../plane/log-store/log-store.ts';
 import { planeSelector } from '../plane/names.ts';
 
 /** Pods of a component, or of the whole plane, by name; not those that ran to their end and stay in the list, as an evicted one does. */
-export async function podsOf(
-  cluster: InfraCluster,
-  planeId: string,
-  component?: Component | typeof logStoreName,
-): Promise<Pod[]> {
+export async function podsOf(cluster: InfraCluster, planeId: string, component?: Component | Beside): Promise<Pod[]> {
   const { items } = await cluster.pods(
     component ? `${planeSelector(planeId)},app.kubernetes.io/name=${component}` : planeSelector(planeId),
   );

@@ -2,21 +2,18 @@ import { Readable } from 'node:stream';
 import { imagesOf } from '../config/images.ts';
 import { seedEtcd } from '../etcd/seed.ts';
 import { deleteSnapshot, storedSnapshot, storeSnapshot } from '../etcd/snapshots.ts';
+import { wakeBeside } from '../hosted/beside.ts';
 import { waitUsable } from '../hosted/usable.ts';
-import { ensureWorkerPods } from '../hosted/worker-pods/ensure.ts';
 import type { InfraCluster } from '../kube/infra-cluster.ts';
-import type { Workload } from '../kube/objects.ts';
-import { nothingApplied } from '../live/apply.ts';
+import type { Pod, Workload } from '../kube/objects.ts';
 import type { Plane } from '../live/open.ts';
 import { PodWatch } from '../live/pod-watch.ts';
 import { podsOf } from '../live/pods.ts';
 import { updateRecord } from '../live/record.ts';
 import { type HeldPlane, withPlane } from '../live/with-plane.ts';
-import { isBeside } from '../plane/beside.ts';
-import { isLogStore } from '../plane/log-store/log-store.ts';
+import { besideOf, isBeside } from '../plane/beside/lookup.ts';
 import type { Asleep } from '../plane/record.ts';
 import { renderPlane } from '../plane/render.ts';
-import { isWorkerPods } from '../plane/worker-pods/worker-pods.ts';
 import { connectWhenAvailable, waitComponentsReady } from '../rollout/available.ts';
 import { renewLeaves } from '../rollout/renew-leaves.ts';
 import { publishNotReady } from '../rollout/service.ts';
@@ -50,7 +47,11 @@ async function fallAsleep({ record, storage, bundle, held }: HeldPlane): Promise
   };
   // Noted first: a run that is ended half-way leaves a plane that says why it does not answer.
   await updateRecord(held, (now) => ({ ...now, asleep }));
-  await scale(cluster, workloads.filter(isWorkerPods), () => 0);
+  await scale(
+    cluster,
+    workloads.filter((workload) => besideOf(workload)?.ends === 'before'),
+    () => 0,
+  );
   // An API server whose etcd is gone first does not end before its grace period does.
   await endAllButEtcd(cluster, record, held);
   if (storage.kind === 'ephemeral' && !asleep.snapshot) {
@@ -58,12 +59,14 @@ async function fallAsleep({ record, storage, bundle, held }: HeldPlane): Promise
     await updateRecord(held, (now) => ({ ...now, asleep }));
     reporter.line(`etcd's data is kept in ${asleep.snapshot.parts} Secrets, revision ${asleep.snapshot.revision}`);
   }
-  const [store, others] = [workloads.filter(isLogStore), workloads.filter((workload) => !isLogStore(workload))];
+  // What keeps the logs takes the last words of the others over.
+  const isLast = (object: Workload | Pod) => besideOf(object)?.ends === 'after';
+  const [last, others] = [workloads.filter(isLast), workloads.filter((workload) => !isLast(workload))];
   await scale(cluster, others, () => 0);
-  await untilEnded(cluster, record, 'etcd', (pod) => !isLogStore(pod), held);
-  // It takes the last words of the others over.
-  await scale(cluster, store, () => 0);
-  if (store.length > 0) await untilEnded(cluster, record, 'what keeps the logs', () => true, held);
+  await untilEnded(cluster, record, 'etcd', (pod) => !isLast(pod), held);
+  await scale(cluster, last, () => 0);
+  const called = [...new Set(last.map((workload) => besideOf(workload)!.called.itself))].join(' and ');
+  if (last.length > 0) await untilEnded(cluster, record, called, () => true, held);
   return true;
 }
 
@@ -100,26 +103,12 @@ async function wake(plane: HeldPlane): Promise<string | undefined> {
     await waitUsable(cluster, { ...plane, bundle }, watch, held);
     await waitComponentsReady(watch, timeout, signal);
     await publishNotReady(cluster, record.planeId, plane.spec, false);
-    // Nothing waits for what keeps the logs: it reads what was written before it came.
-    await scale(cluster, all.filter(isLogStore), () => 1);
-    await wakeWorkerPods({ ...plane, bundle });
+    await wakeBeside({ ...plane, bundle }, all);
     await updateRecord(held, (now) => ({ ...now, asleep: undefined }));
     if (record.asleep.snapshot) await deleteSnapshot(cluster, record.asleep.snapshot);
     return plane.addresses.publicServer;
   } finally {
     watch.close();
-  }
-}
-
-/** Their token may have ended while the plane slept. */
-async function wakeWorkerPods(plane: HeldPlane): Promise<void> {
-  const { spec, held } = plane;
-  if (spec.workerPods === 0) return;
-  const hosted = await plane.connect({ wakes: true });
-  try {
-    await ensureWorkerPods({ ...plane, cluster: held.cluster, hosted }, nothingApplied(), held);
-  } finally {
-    await hosted.close();
   }
 }
 

@@ -1,5 +1,6 @@
-import { imagesOf, pauseImage, workerImageOf } from '../config/images.ts';
+import { imagesOf, pauseImage } from '../config/images.ts';
 import type { ClusterSpec } from '../config/schema.ts';
+import { wantedBeside } from './beside/lookup.ts';
 import { byComponent } from './components/lookup.ts';
 import { driverOf } from './networks/table.ts';
 
@@ -20,8 +21,7 @@ export function allImages(spec: ClusterSpec): NeededImage[] {
     // Beside the API server, and in the Jobs of backups.
     images.node,
     ...(konnectivity ? [images.konnectivityServer] : []),
-    ...(spec.workerPods > 0 ? [workerImageOf(spec)] : []),
-    ...(spec.logs ? [images.victoriaLogs] : []),
+    ...wantedBeside(spec).map(({ image }) => image(spec)),
   ];
   const workers = [
     images.node,

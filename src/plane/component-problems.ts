@@ -2,11 +2,10 @@ import { type Words, words } from '../base/words.ts';
 import { field } from '../config/flags.ts';
 import type { ClusterSpec } from '../config/schema.ts';
 import { nameOfArgument } from './arguments.ts';
+import { besideNames } from './beside/lookup.ts';
 import type { PlaneComponent } from './components/component.ts';
 import { componentNames } from './components/lookup.ts';
 import { components } from './components/table.ts';
-import { logStoreName } from './log-store/log-store.ts';
-import { workerPodsName } from './worker-pods/worker-pods.ts';
 
 interface OwnedArgument {
   what: Words;
@@ -60,7 +59,7 @@ export function absentFiles(spec: ClusterSpec): Words[] {
 
 /** Entries of `resources` for components that there are none of, each a sentence. Pure. */
 export function unknownComponents({ resources }: Pick<ClusterSpec, 'resources'>): Words[] {
-  const names: readonly string[] = [...componentNames, workerPodsName, logStoreName];
+  const names: readonly string[] = [...componentNames, ...besideNames];
   return resources
     .filter((entry) => entry.includes('=') && !names.includes(entry.slice(0, entry.indexOf('='))))
     .map((entry) => words`${field('resources', `"${entry}"`)} names no component: there are ${names.join(', ')}`);

@@ -1,15 +1,15 @@
 import type { ClusterSpec } from '../config/schema.ts';
 import type { Kind } from '../kube/cluster.ts';
 import { groupOf } from '../kube/resources.ts';
+import type { BesidePlane } from './beside/beside.ts';
+import { allBeside } from './beside/table.ts';
 import type { PlaneComponent, PlaneKind } from './components/component.ts';
 import { componentNames, workloadNames } from './components/lookup.ts';
 import { components } from './components/table.ts';
 import { kindsOfExposures } from './exposures/table.ts';
-import { logStoreKinds } from './log-store/log-store.ts';
 import { recordName } from './names.ts';
 import { policyNames } from './policies.ts';
 import { secretNames } from './secrets.ts';
-import { workerPodKinds } from './worker-pods/worker-pods.ts';
 
 /** Kinds that one component or exposure has and another has not: each stands in the folder of its own. */
 export const kindsOfComponents: PlaneKind[] = [
@@ -25,8 +25,7 @@ export const planeKinds: readonly PlaneKind[] = merged([
   { apiVersion: 'apps/v1', kind: 'Deployment', names: workloadNames('Deployment'), endsFirst: true },
   { apiVersion: 'apps/v1', kind: 'StatefulSet', names: workloadNames('StatefulSet') },
   ...kindsOfComponents.filter(({ endsFirst }) => !endsFirst),
-  ...workerPodKinds,
-  ...logStoreKinds,
+  ...allBeside.flatMap(({ kinds }: BesidePlane) => kinds),
   // Start files aside, whose names follow from their content.
   { apiVersion: 'v1', kind: 'Secret', names: secretNames },
   { apiVersion: 'v1', kind: 'ConfigMap', names: [recordName] },

@@ -3,20 +3,19 @@ import type { ClusterSpec } from '../config/schema.ts';
 import type { ConfigMap, KubeObject, Secret, Service, Workload } from '../kube/objects.ts';
 import type { CertificateContext, PkiBundle } from '../pki/certificates.ts';
 import { type Addresses, hostAndPort } from './addresses.ts';
+import { type Beside, buildBeside, byBeside } from './beside/lookup.ts';
 import type { PlaneComponent, ServiceMoment } from './components/component.ts';
 import { type Membership, settledMembership } from './components/etcd/membership.ts';
 import { byComponent, type Component } from './components/lookup.ts';
 import { restartHash } from './config-hash.ts';
 import { buildExposure } from './exposures/table.ts';
 import { buildFurther } from './further.ts';
-import { buildLogStore } from './log-store/log-store.ts';
 import { buildDisruptionBudgets, buildPolicies } from './policies.ts';
 import { type PlaneRecord, toConfigMap } from './record.ts';
 import { buildSecrets } from './secrets.ts';
 import { buildServices } from './services.ts';
 import { partStartFiles } from './start-files.ts';
 import type { Storage } from './storage.ts';
-import { buildWorkerPods, joinsBy } from './worker-pods/worker-pods.ts';
 import { buildWorkloads } from './workloads.ts';
 
 /** What a plane follows from. */
@@ -45,10 +44,8 @@ export interface RenderedPlane {
   disruptionBudgets: KubeObject[];
   /** Of the kinds that single components have, but for services. */
   further: KubeObject[];
-  /** The workers that are pods, but for their Secret, which is made when the hosted API answers. */
-  workerPods: KubeObject[];
-  /** What keeps the plane's logs, but for its Secret, whose password is made when it is applied. */
-  logStore: KubeObject[];
+  /** What stands beside the control plane, but for its Secrets, which are made when they are applied. */
+  beside: Record<Beside, KubeObject[]>;
   /** All of them, in an order in which they can be applied. */
   all(): KubeObject[];
 }
@@ -80,12 +77,15 @@ export function renderPlane(source: PlaneSource): RenderedPlane {
     policies: buildPolicies(planeId, spec),
     disruptionBudgets: buildDisruptionBudgets(planeId, spec),
     further: buildFurther(planeId, spec),
-    workerPods: buildWorkerPods(planeId, spec, {
-      joins: joinsBy(spec, addresses, bundle),
-      infraServices: record.infraServices,
-      asleep: record.asleep !== undefined,
-    }),
-    logStore: buildLogStore(planeId, spec, storage, { asleep: record.asleep !== undefined }),
+    beside: byBeside((each) =>
+      buildBeside(each, {
+        planeId,
+        spec,
+        storage,
+        plane: { addresses, bundle, infraServices: record.infraServices },
+        asleep: record.asleep !== undefined,
+      }),
+    ),
     workloads: record.asleep ? withoutPods(workloads) : workloads,
   };
   return { ...parts, all: () => inOrder(parts) };
@@ -113,8 +113,7 @@ function inOrder(plane: Omit<RenderedPlane, 'all'>): KubeObject[] {
     ...plane.disruptionBudgets,
     ...plane.further,
     ...Object.values(plane.workloads),
-    ...plane.workerPods,
-    ...plane.logStore,
+    ...Object.values(plane.beside).flat(),
   ];
 }
 

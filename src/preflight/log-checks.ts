@@ -1,10 +1,9 @@
 import { command, option, words } from '../base/words.ts';
 import { field } from '../config/flags.ts';
 import { ApiError, isQuotaExceeded } from '../kube/errors.ts';
-import { logAccount, trialLogStore } from '../plane/log-store/log-store.ts';
+import { logAccount, logStore } from '../plane/beside/log-store/log-store.ts';
 import { accountState } from './account.ts';
 import { type DeployCheck, type Outcome, ok, outcomeOf } from './check.ts';
-import { logRights } from './rights.ts';
 import { renamed, trialId } from './trials.ts';
 
 /** Logs are read by an account of the namespace, which those who have the rights of `edit` alone cannot give its rights. */
@@ -17,15 +16,15 @@ const account: DeployCheck = {
   applies: ({ spec }) => spec.logs,
   async probe(context): Promise<Outcome> {
     const { cluster, spec } = context;
-    const pod = renamed(trialLogStore(trialId, spec));
-    const found = await accountState(cluster, logAccount, pod, logRights).catch((error: unknown) => {
+    const pod = renamed(logStore.trialPod(trialId, spec));
+    const found = await accountState(cluster, logAccount.name, pod, logAccount.rights).catch((error: unknown) => {
       if (error instanceof ApiError && isQuotaExceeded(error)) return { state: 'untested' as const };
       return outcomeOf(error);
     });
     if (found.state === 'ok') return ok();
     if (found.state === 'failed' || found.state === 'unknown') return found;
     if (found.state === 'untested')
-      return { state: 'unknown', why: `you may not look at ServiceAccount "${logAccount}"` };
+      return { state: 'unknown', why: `you may not look at ServiceAccount "${logAccount.name}"` };
     // A plane that has kept its logs is not to be without repair because somebody took the account away.
     if ((await context.record())?.spec.logs)
       return { state: 'unknown', why: `${found.why}: its logs are not kept now` };

@@ -6,27 +6,25 @@ import { isForbidden } from '../kube/errors.ts';
 import type { KubeObject, PersistentVolumeClaim, Service } from '../kube/objects.ts';
 import { groupOf, resourceOf } from '../kube/resources.ts';
 import type { Existing } from '../live/apply.ts';
+import { wantedBeside } from '../plane/beside/lookup.ts';
 import { replicasOf, workloadNames } from '../plane/components/lookup.ts';
 import { buildExposure } from '../plane/exposures/table.ts';
 import { buildFurther } from '../plane/further.ts';
-import { buildLogStore, logStoreName } from '../plane/log-store/log-store.ts';
 import { claimName, recordName } from '../plane/names.ts';
 import { buildDisruptionBudgets, buildPolicies } from '../plane/policies.ts';
 import { secretNames, secretsByContent } from '../plane/secrets.ts';
 import { buildServices } from '../plane/services.ts';
 import { isStartFiles } from '../plane/start-files.ts';
 import type { Storage, Volume } from '../plane/storage.ts';
-import { workerPodsName } from '../plane/worker-pods/worker-pods.ts';
 import { type DeployCheck, type DeployContext, ok, shared } from './check.ts';
 import {
   type PodResources,
   runningComponents,
   type Trial,
   trialId,
-  trialLogs,
   trialPods,
   trialStorage,
-  trialWorker,
+  trialsBeside,
 } from './trials.ts';
 
 export interface Quota extends KubeObject {
@@ -113,12 +111,11 @@ function countsThePlane({ spec }: Quota): boolean {
 }
 
 async function demand(context: DeployContext): Promise<Amounts> {
-  const [existing, trials, running, worker, logs] = await Promise.all([
+  const [existing, trials, running, beside] = await Promise.all([
     context.existing(),
     trialPods(context),
     runningComponents(context),
-    trialWorker(context),
-    trialLogs(context),
+    trialsBeside(context),
   ]);
   const { spec } = context;
   const storage = await trialStorage(context).then(
@@ -130,8 +127,7 @@ async function demand(context: DeployContext): Promise<Amounts> {
     Array(Math.max(0, wanted - (running.get(name) ?? 0))).fill(podDemand((admitted ?? object) as PodResources));
   const pods = [
     ...trials.flatMap((trial) => missing(trial.component, replicasOf(spec, trial.component), trial)),
-    ...(worker ? missing(workerPodsName, spec.workerPods, worker) : []),
-    ...(logs ? missing(logStoreName, 1, logs) : []),
+    ...beside.flatMap((trial) => missing(trial.name, trial.replicas, trial)),
   ];
   return sum([...pods, { pods: pods.length, 'count/pods': pods.length }, objectDemand(existing, spec, storage)]);
 }
@@ -150,15 +146,19 @@ export function objectDemand(
       names.map((name) => ({ kind, metadata: { name } })),
     ).length;
   const startFiles = Math.max(0, secretsByContent.length - existing.ofKind('Secret').filter(isStartFiles).length);
-  const workers = spec.workerPods > 0 ? [workerPodsName] : [];
-  const logs = spec.logs ? [logStoreName] : [];
-  const secrets = count('v1', 'Secret', [...secretNames, ...workers, ...logs]) + startFiles;
+  const beside = wantedBeside(spec);
+  const theirSecrets = beside
+    .filter(({ kinds }) => kinds.some(({ kind }) => kind === 'Secret'))
+    .map(({ name }) => name);
+  const secrets = count('v1', 'Secret', [...secretNames, ...theirSecrets]) + startFiles;
   const services = missing('v1', buildServices(trialId, spec));
   const configMaps = count('v1', 'ConfigMap', [recordName]);
   const deployments = count('apps/v1', 'Deployment', workloadNames('Deployment'));
   const members = Array.from({ length: spec.etcdMembers }, (_, member) => claimName(member));
   const claims = storage?.kind === 'volume' ? count('v1', 'PersistentVolumeClaim', members) : 0;
-  const logStore = storage ? buildLogStore(trialId, spec, storage).filter((object) => !existing.find(object)) : [];
+  const besideObjects = beside
+    .flatMap(({ objects }) => objects({ planeId: trialId, spec, storage: storage ?? { kind: 'ephemeral' } }))
+    .filter((object) => !existing.find(object));
   const further = [...buildFurther(trialId, spec), ...buildExposure(trialId, spec)].filter(
     (object) => !existing.find(object),
   );
@@ -177,14 +177,12 @@ export function objectDemand(
       storage?.kind === 'volume' ? claims * parseQuantity(storage.size)! + growth(existing, storage) : 0,
     'count/deployments.apps': deployments,
     'count/replicasets.apps': deployments,
-    'count/statefulsets.apps': count('apps/v1', 'StatefulSet', [...workloadNames('StatefulSet'), ...workers]),
-    'count/networkpolicies.networking.k8s.io':
-      missing('networking.k8s.io/v1', buildPolicies(trialId, spec)).length +
-      count('networking.k8s.io/v1', 'NetworkPolicy', workers),
+    'count/statefulsets.apps': count('apps/v1', 'StatefulSet', workloadNames('StatefulSet')),
+    'count/networkpolicies.networking.k8s.io': missing('networking.k8s.io/v1', buildPolicies(trialId, spec)).length,
     'count/poddisruptionbudgets.policy': missing('policy/v1', buildDisruptionBudgets(trialId, spec)).length,
   };
-  const ofLogs = logStore.map((object) => ({ [countOf(object)]: 1, ...claimOf(object) }));
-  return sum([amounts, ...ofLogs, ...further.map((object) => ({ [countOf(object)]: 1 }))]);
+  const ofBeside = besideObjects.map((object) => ({ [countOf(object)]: 1, ...claimOf(object) }));
+  return sum([amounts, ...ofBeside, ...further.map((object) => ({ [countOf(object)]: 1 }))]);
 }
 
 /** What a claim takes beside the count of its kind. */

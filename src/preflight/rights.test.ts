@@ -5,10 +5,10 @@ import rights from '../../templates/rights/namespace-admin.yaml';
 import schedule from '../../templates/rights/schedule.yaml';
 import { parseSpec } from '../config/parse.ts';
 import type { InfraCluster } from '../kube/infra-cluster.ts';
+import { logAccount } from '../plane/beside/log-store/log-store.ts';
 import {
   infraIssuerRight,
   lifetimeRights,
-  logRights,
   missingRights,
   requiredRights,
   rightsFor,
@@ -105,7 +105,9 @@ test("the log store's account may what it needs, and nothing else", async () => 
     ({ kind }) => kind === 'Role',
   );
   const { cluster } = authorizer(role!.rules!);
-  expect((await missingRights(cluster, logRights)).verbs).toEqual([]);
+  expect((await missingRights(cluster, logAccount.rights)).verbs).toEqual([]);
   const granted = role!.rules!.flatMap(({ resources, verbs }) => verbs.map((verb) => `${verb} ${resources.join()}`));
-  expect(granted).toEqual(logRights.flatMap(({ resource, verbs }) => verbs.map((verb) => `${verb} ${resource}`)));
+  expect(granted).toEqual(
+    logAccount.rights.flatMap(({ resource, verbs }) => verbs.map((verb) => `${verb} ${resource}`)),
+  );
 });

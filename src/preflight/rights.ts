@@ -58,12 +58,6 @@ export const scheduleRights: Right[] = together([
 /** By such a token deploy learns who signs the infra cluster's tokens (--trust-infra). */
 export const infraIssuerRight: Right = { group: '', resource: 'serviceaccounts/token', verbs: ['create'] };
 
-/** What the account of the log store needs; templates/rights/logs.yaml grants it. */
-export const logRights: Right[] = [
-  { group: '', resource: 'pods', verbs: ['get', 'list', 'watch'] },
-  { group: '', resource: 'pods/log', verbs: ['get'] },
-];
-
 /**
  * A plane without an ingress, say, still has to read ingresses, to find an earlier one; not so what is no kind of every cluster, of
  * which who may not read it has none.

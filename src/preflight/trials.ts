@@ -2,14 +2,13 @@ import { isForbidden } from '../kube/errors.ts';
 import type { KubeObject, Pod, Service } from '../kube/objects.ts';
 import { chooseStorage } from '../live/choose-storage.ts';
 import { addressesAsIf } from '../plane/addresses.ts';
+import { type Beside, wantedBeside } from '../plane/beside/lookup.ts';
 import type { WorkloadContext } from '../plane/components/component.ts';
 import { settledMembership } from '../plane/components/etcd/membership.ts';
 import { byComponent, type Component } from '../plane/components/lookup.ts';
 import { buildExposure } from '../plane/exposures/table.ts';
-import { trialLogStore } from '../plane/log-store/log-store.ts';
 import { belongsTo } from '../plane/names.ts';
 import { buildServices } from '../plane/services.ts';
-import { trialWorkerPod } from '../plane/worker-pods/worker-pods.ts';
 import { buildWorkloads } from '../plane/workloads.ts';
 import { type DeployContext, shared } from './check.ts';
 
@@ -88,19 +87,17 @@ export const trialPods = shared(async ({ cluster, spec }): Promise<PodTrial[]> =
   );
 });
 
-/** A worker pod, where the spec wants some. */
-export const trialWorker = shared(async ({ cluster, spec }): Promise<Trial<KubeObject> | undefined> => {
-  if (spec.workerPods === 0) return undefined;
-  const object = trialWorkerPod(trialId, spec);
-  return attempt(object, cluster.create(renamed(object), { dryRun: true }));
-});
-
-/** The log store's pod, where the spec wants logs. */
-export const trialLogs = shared(async ({ cluster, spec }): Promise<Trial<KubeObject> | undefined> => {
-  if (!spec.logs) return undefined;
-  const object = trialLogStore(trialId, spec);
-  return attempt(object, cluster.create(renamed(object), { dryRun: true }));
-});
+/** A pod of each thing that the spec wants beside the plane. */
+export const trialsBeside = shared(
+  async ({ cluster, spec }): Promise<(Trial<KubeObject> & { name: Beside; replicas: number })[]> =>
+    Promise.all(
+      wantedBeside(spec).map(async ({ name, replicas, trialPod }) => {
+        const object = trialPod(trialId, spec);
+        const trial = await attempt(object, cluster.create(renamed(object), { dryRun: true }));
+        return { name, replicas: replicas(spec), ...trial };
+      }),
+    ),
+);
 
 /** The storage for etcd, as deploy chooses it. */
 export const trialStorage = shared(async (context) => {

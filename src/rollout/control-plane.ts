@@ -15,7 +15,7 @@ import { updateRecord } from '../live/record.ts';
 import { sealingOf } from '../live/sealed-ca.ts';
 import { ensureCertificates } from '../pki/certificates.ts';
 import type { Addresses } from '../plane/addresses.ts';
-import { isBeside } from '../plane/beside.ts';
+import { isBeside } from '../plane/beside/lookup.ts';
 import type { PlaneComponent } from '../plane/components/component.ts';
 import { settledMembership } from '../plane/components/etcd/membership.ts';
 import type { Component } from '../plane/components/lookup.ts';

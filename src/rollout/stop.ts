@@ -4,7 +4,7 @@ import type { InfraCluster } from '../kube/infra-cluster.ts';
 import type { Pod, Workload } from '../kube/objects.ts';
 import { Existing } from '../live/apply.ts';
 import { endApiServers, isApiServer, podsOf } from '../live/pods.ts';
-import { isBeside } from '../plane/beside.ts';
+import { isBeside } from '../plane/beside/lookup.ts';
 import { belongsTo } from '../plane/names.ts';
 import type { PlaneRecord } from '../plane/record.ts';
 import { waitFor } from '../ui/wait-for.ts';

@@ -34,7 +34,7 @@ async function planeWith(more: object): Promise<InfraCluster> {
   const { addresses, bundle } = await planInfra(cluster, record, spec);
   const plane = renderPlane({ record, spec, addresses, storage: { kind: 'ephemeral' }, bundle });
   await applyAll(cluster, planeId, plane.all(), await Existing.read(cluster), nothingApplied(), quietReporter);
-  const { template } = (plane.workerPods.find(({ kind }) => kind === 'StatefulSet') as StatefulSet).spec;
+  const { template } = (plane.beside['worker-pod'].find(({ kind }) => kind === 'StatefulSet') as StatefulSet).spec;
   for (const name of ['worker-pod-0', 'worker-pod-1'])
     await cluster.create({
       apiVersion: 'v1',

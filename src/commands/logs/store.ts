@@ -8,7 +8,7 @@ import { requireRecord } from '../../live/record.ts';
 import { openPage } from '../../operations/log-store/open.ts';
 import { findQuery, linkTo, type SavedQuery, savedQueries, within } from '../../operations/log-store/queries.ts';
 import { logRightsObjects, switchLogs } from '../../operations/log-store/switch.ts';
-import { logStoreUser } from '../../plane/log-store/log-store.ts';
+import { logStoreUser } from '../../plane/beside/log-store/log-store.ts';
 import { printable } from '../../ui/printable.ts';
 import { table } from '../../ui/table.ts';
 import {

@@ -6,14 +6,14 @@ import type { InfraCluster } from '../../kube/infra-cluster.ts';
 import { type KubeObject, type Node, nameOf, type Pod, type Secret, type Workload } from '../../kube/objects.ts';
 import { type Applied, applyAll, Existing } from '../../live/apply.ts';
 import type { Plane } from '../../live/open.ts';
-import { belongsTo, planeSelector } from '../../plane/names.ts';
 import {
   buildWorkerPods,
   joinsBy,
-  workerPodKinds,
   workerPodLabel,
+  workerPods,
   workerPodsName,
-} from '../../plane/worker-pods/worker-pods.ts';
+} from '../../plane/beside/worker-pods/worker-pods.ts';
+import { belongsTo, planeSelector } from '../../plane/names.ts';
 import { waitFor } from '../../ui/wait-for.ts';
 import type { Work } from '../../ui/work.ts';
 import { workerStatus } from '../workers.ts';
@@ -129,7 +129,7 @@ async function removeAll(
   applied: Applied,
   { reporter }: Work,
 ): Promise<void> {
-  const objects = workerPodKinds
+  const objects = workerPods.kinds
     .flatMap(({ kind }) => existing.ofKind(kind))
     .filter((object) => object.metadata.name === workerPodsName && belongsTo(object, record.planeId));
   for (const object of objects) {

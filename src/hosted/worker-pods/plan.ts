@@ -1,5 +1,5 @@
 import type { KubeObject, Pod } from '../../kube/objects.ts';
-import { isWorkerPods, workerPodNumber } from '../../plane/worker-pods/worker-pods.ts';
+import { isWorkerPods, workerPodNumber } from '../../plane/beside/worker-pods/worker-pods.ts';
 import { templateHash, templateHashOf } from '../../plane/workloads.ts';
 import { hasOtherVolumes } from './volumes.ts';
 

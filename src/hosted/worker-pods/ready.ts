@@ -3,7 +3,7 @@ import { ApiError, ConnectionError } from '../../kube/errors.ts';
 import type { Event, Node, Pod } from '../../kube/objects.ts';
 import { podFailure } from '../../live/pod-failure.ts';
 import { describeProblem, podProblems, refusalOf } from '../../live/pod-problems.ts';
-import { workerPodName, workerPodsName } from '../../plane/worker-pods/worker-pods.ts';
+import { workerPodName, workerPodsName } from '../../plane/beside/worker-pods/worker-pods.ts';
 import { waitAtMost } from '../../ui/wait-for.ts';
 import type { Work } from '../../ui/work.ts';
 import { workerStatus } from '../workers.ts';

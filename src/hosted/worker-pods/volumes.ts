@@ -2,9 +2,9 @@ import { parseQuantity } from '../../base/quantity.ts';
 import type { InfraCluster } from '../../kube/infra-cluster.ts';
 import { type KubeObject, nameOf, type PersistentVolumeClaim, type StatefulSet } from '../../kube/objects.ts';
 import type { Existing } from '../../live/apply.ts';
+import { workerPodName, workerPodNumber, workerPodsName } from '../../plane/beside/worker-pods/worker-pods.ts';
 import { belongsTo, planeSelector } from '../../plane/names.ts';
 import type { PlaneRecord } from '../../plane/record.ts';
-import { workerPodName, workerPodNumber, workerPodsName } from '../../plane/worker-pods/worker-pods.ts';
 import { waitFor } from '../../ui/wait-for.ts';
 import type { Work } from '../../ui/work.ts';
 

@@ -5,12 +5,11 @@ import { authenticatorsOf } from '../../config/identity.ts';
 import { presentMembers } from '../../etcd/members.ts';
 import { buildAddons, outdatedAddons } from '../../hosted/addons.ts';
 import { applyAddons } from '../../hosted/apply.ts';
+import { stepsBeside } from '../../hosted/beside.ts';
 import { keepPolicy, plantPolicy } from '../../hosted/bootstrap-policy/plant.ts';
 import { hostedPullSecret } from '../../hosted/pull-secret.ts';
 import { hostedClusterUid, isSameCluster } from '../../hosted/same-cluster.ts';
 import { waitUsable } from '../../hosted/usable.ts';
-import { ensureWorkerPods, workerPodsDanger } from '../../hosted/worker-pods/ensure.ts';
-import { awaitWorkerPods } from '../../hosted/worker-pods/ready.ts';
 import { nameOf, type Pod, type Secret } from '../../kube/objects.ts';
 import { Existing } from '../../live/apply.ts';
 import { removeEtcd } from '../../live/choose-storage.ts';
@@ -22,16 +21,12 @@ import { podsOf } from '../../live/pods.ts';
 import { ensureRecord, markFinished, updateRecord } from '../../live/record.ts';
 import { describeDays } from '../../pki/inspect.ts';
 import { isExposure } from '../../plane/exposures/table.ts';
-import { isLogStore } from '../../plane/log-store/log-store.ts';
 import { renderPlane } from '../../plane/render.ts';
 import { readAuthority } from '../../plane/secrets.ts';
 import { describeStorage } from '../../plane/storage.ts';
-import { isWorkerPods } from '../../plane/worker-pods/worker-pods.ts';
-import { demandApart } from '../../preflight/worker-pod-checks.ts';
 import { connectWhenAvailable, waitComponentsReady } from '../../rollout/available.ts';
 import { closeCluster, ensureControlPlane, recordSpec } from '../../rollout/control-plane.ts';
 import { untilTaken } from '../../rollout/exposed.ts';
-import { ensureLogStore } from '../../rollout/log-store.ts';
 import { addressesStep, certificatesStep, storageStep, webhookStep } from '../../rollout/prepare.ts';
 import { describeReplacement, findReplacements } from '../../rollout/replacements.ts';
 import { dropEarlierNodePort, publishNotReady } from '../../rollout/service.ts';
@@ -127,19 +122,8 @@ export const deploySteps: Step<DeployState>[] = [
     applies: ({ restores }) => restores === undefined,
     run: ({ held }) => markFinished(held, 'restore'),
   },
-  // The plane is one by now, whatever becomes of its logs and of its workers.
-  {
-    name: 'log-store',
-    applies: ({ spec, existing }) => spec.logs || existing.ofKind('Deployment').some(isLogStore),
-    run: async (state) => {
-      await ensureLogStore(state, state.applied, state.held);
-    },
-  },
-  {
-    name: 'worker-pods',
-    applies: ({ spec, existing }) => spec.workerPods > 0 || existing.ofKind('StatefulSet').some(isWorkerPods),
-    run: makeWorkerPods,
-  },
+  // The plane is one by now, whatever becomes of what stands beside it.
+  ...stepsBeside,
 ];
 
 async function checkTheFiles({ existing, files }: DeployState): Promise<void> {
@@ -328,16 +312,6 @@ async function removeOutdated({ hosted, record, spec, held }: DeployState): Prom
     if (await hosted.delete(object, object.metadata.name, object.metadata.namespace))
       held.reporter.line(`${nameOf(object)} deleted`);
   }
-}
-
-async function makeWorkerPods(state: DeployState): Promise<void> {
-  const { spec, applied, held } = state;
-  if (spec.workerPods > 0) {
-    held.reporter.warn(workerPodsDanger);
-    demandApart(spec, await podsOf(state.cluster, state.record.planeId));
-  }
-  await ensureWorkerPods(state, applied, held);
-  await awaitWorkerPods(state, held);
 }
 
 async function writeTheFiles(state: DeployState): Promise<void> {

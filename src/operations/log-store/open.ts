@@ -2,7 +2,7 @@ import net from 'node:net';
 import { UserError } from '../../base/errors.ts';
 import type { InfraCluster } from '../../kube/infra-cluster.ts';
 import { LogStore } from '../../live/log-store.ts';
-import { logStorePorts } from '../../plane/log-store/log-store.ts';
+import { logStorePorts } from '../../plane/beside/log-store/log-store.ts';
 import type { PlaneRecord } from '../../plane/record.ts';
 
 /** The store's page, at an address of this machine. */

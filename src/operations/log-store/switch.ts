@@ -6,8 +6,9 @@ import { type Applied, nothingApplied } from '../../live/apply.ts';
 import { updateRecord } from '../../live/record.ts';
 import { withPlane } from '../../live/with-plane.ts';
 import { renderTemplate } from '../../manifests/render.ts';
+import { logStore } from '../../plane/beside/log-store/log-store.ts';
 import { demandForLogs } from '../../preflight/deploy-checks.ts';
-import { ensureLogStore } from '../../rollout/log-store.ts';
+import { ensureBeside } from '../../rollout/beside.ts';
 import type { Work } from '../../ui/work.ts';
 
 export type LogSettings = Pick<ClusterSpecInput, 'logs' | 'logsStorage' | 'logsRetention' | 'logStoreImage'>;
@@ -39,6 +40,6 @@ export async function switchLogs(
     if (spec.logs) await demandForLogs(held.cluster, spec, held.reporter);
     await updateRecord(held, (now) => ({ ...now, spec: { ...now.spec, ...given } }));
     const applied = nothingApplied();
-    return { applied, ready: await ensureLogStore({ ...plane, spec, cluster: held.cluster }, applied, held) };
+    return { applied, ready: await ensureBeside(logStore, { ...plane, spec, cluster: held.cluster }, applied, held) };
   });
 }

@@ -1,6 +1,7 @@
 import type { Finding } from '../../base/errors.ts';
 import { command, option, words } from '../../base/words.ts';
 import { nearTheirEnd } from '../../pki/near-end.ts';
+import { besideIn } from './beside.ts';
 import type { ComponentStatus } from './component-status.ts';
 import type { PlaneStatus } from './status.ts';
 
@@ -27,7 +28,7 @@ export function problemsOf(
     ...unfinishedProblems(status),
     ...lifetimeProblems(status),
     ...(status.asleep ? awakeProblems(status) : componentProblems(status.components, namespace)),
-    ...(status.asleep ? [] : [...workerPodProblems(status), ...logProblems(status)]),
+    ...(status.asleep ? [] : besideProblems(status)),
     ...status.alarms.map((alarm) => alarmProblem(alarm, namespace)),
     ...(hosted.problem ? [hosted.problem] : []),
     ...hosted.lacks,
@@ -125,40 +126,9 @@ function componentProblems(of: ComponentStatus[], namespace: string): Finding[] 
     }));
 }
 
-/** A plane answers without its workers. */
-function workerPodProblems({
-  workerPods,
-  namespace,
-}: Pick<PlaneStatus, 'namespace'> & Partial<Pick<PlaneStatus, 'workerPods'>>): Finding[] {
-  if (!workerPods || workerPods.ready) return [];
-  return [
-    {
-      what: `${workerPods.count} worker pods are ready`,
-      why: workerPods.problem,
-      fix: words`the words of one: kubectl -n ${namespace} logs ${workerPods.name}-0; ${command('deploy', namespace)} makes what is missing`,
-      anchor: 'worker-pod-not-ready',
-      severity: 'warning',
-    },
-  ];
-}
-
-/** A plane is well without its logs. */
-function logProblems({
-  logs,
-  namespace,
-}: Pick<PlaneStatus, 'namespace'> & Partial<Pick<PlaneStatus, 'logs'>>): Finding[] {
-  if (!logs) return [];
-  const trouble = logs.ready ? logs.report?.trouble : logs.problem || 'its pod is not ready';
-  if (!trouble) return [];
-  return [
-    {
-      what: "the plane's logs are not kept now",
-      why: `${trouble}; what is written meanwhile waits in the infra nodes' files, which are kept for as long as their pods and some 10 MiB of each`,
-      fix: words`the words of it: kubectl -n ${namespace} logs deploy/${logs.name} --all-containers; ${command('deploy', namespace)} makes what is missing`,
-      anchor: 'log-store-not-ready',
-      severity: 'warning',
-    },
-  ];
+/** A plane answers without. */
+function besideProblems(status: Pick<PlaneStatus, 'namespace'>): Finding[] {
+  return besideIn(status).flatMap(([beside, its]) => beside.problem(its, status.namespace) ?? []);
 }
 
 /** Of a plane that sleeps nothing runs, as it should be. */

@@ -10,12 +10,12 @@ import { type FollowerReport, LogStore } from '../../live/log-store.ts';
 import { openPlane } from '../../live/open.ts';
 import type { PkiBundle } from '../../pki/certificates.ts';
 import { type Remaining, remainingDays } from '../../pki/near-end.ts';
+import { logStorageOf } from '../../plane/beside/log-store/log-store.ts';
+import { wantedBeside } from '../../plane/beside/lookup.ts';
 import { componentNames, replicasOf } from '../../plane/components/lookup.ts';
-import { logStorageOf, logStoreName } from '../../plane/log-store/log-store.ts';
 import { planeSelector } from '../../plane/names.ts';
 import type { NetworkFinding, PlaneRecord, Unfinished } from '../../plane/record.ts';
 import { describeStorage, type Storage } from '../../plane/storage.ts';
-import { workerPodsName } from '../../plane/worker-pods/worker-pods.ts';
 import { type ComponentStatus, componentStatus, crowded } from './component-status.ts';
 import { type HostedStatus, hostedStatus } from './hosted-status.ts';
 import { type Warning, warningsOf } from './warnings.ts';
@@ -41,7 +41,7 @@ export interface PlaneStatus {
   nodePort?: number;
   version: string;
   components: ComponentStatus[];
-  /** Absent where no worker is a pod. */
+  /** Absent where no worker is a pod; by its `statusName`, as all that stands beside the plane. */
   workerPods?: ComponentStatus;
   /** Absent where the plane keeps no logs. */
   logs?: LogsStatus;
@@ -115,17 +115,19 @@ export async function planeStatus(cluster: InfraCluster, now = new Date()): Prom
       ...(spec.allocateNodePorts && { nodePort: addresses.nodePort }),
       version: spec.kubernetesVersion,
       components: componentNames.map((name) => componentStatus(name, pods.items, events.items, replicasOf(spec, name))),
-      ...(spec.workerPods > 0 && {
-        workerPods: componentStatus(workerPodsName, pods.items, events.items, spec.workerPods),
-      }),
-      ...(spec.logs && {
-        logs: {
-          ...componentStatus(logStoreName, pods.items, events.items, 1),
-          kept: spec.logsRetention,
-          where: logStorageOf(spec, storage),
-          report: logs,
-        },
-      }),
+      ...Object.fromEntries(
+        wantedBeside(spec).map(({ name, statusName, replicas }) => [
+          statusName,
+          {
+            ...componentStatus(name, pods.items, events.items, replicas(spec)),
+            ...(statusName === 'logs' && {
+              kept: spec.logsRetention,
+              where: logStorageOf(spec, storage),
+              report: logs,
+            }),
+          },
+        ]),
+      ),
       storage: {
         ...storage,
         ...describeStorage(storage),

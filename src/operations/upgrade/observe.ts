@@ -1,7 +1,7 @@
 import { workerStatus } from '../../hosted/workers.ts';
 import type { Node } from '../../kube/objects.ts';
 import { Existing } from '../../live/apply.ts';
-import { isBeside } from '../../plane/beside.ts';
+import { isBeside } from '../../plane/beside/lookup.ts';
 import { containersOf } from '../../plane/components/lookup.ts';
 import { planeSelector } from '../../plane/names.ts';
 import { waitAtMost } from '../../ui/wait-for.ts';

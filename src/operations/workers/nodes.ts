@@ -4,7 +4,7 @@ import { cordonByHand, drain } from '../../hosted/worker-pods/drain.ts';
 import { type WorkerStatus, workerStatus } from '../../hosted/workers.ts';
 import type { HostedCluster } from '../../kube/hosted-cluster.ts';
 import type { KubeObject, Node } from '../../kube/objects.ts';
-import { workerPodsName } from '../../plane/worker-pods/worker-pods.ts';
+import { workerPodsName } from '../../plane/beside/worker-pods/worker-pods.ts';
 import type { Work } from '../../ui/work.ts';
 
 const nodeKind = { apiVersion: 'v1', kind: 'Node' };

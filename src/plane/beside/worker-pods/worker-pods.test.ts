@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest';
-import { parseSpec } from '../../config/parse.ts';
-import type { Workload } from '../../kube/objects.ts';
-import { vxlanPort } from '../networks/flannel/flannel.ts';
-import { templateHashOf } from '../workloads.ts';
+import { parseSpec } from '../../../config/parse.ts';
+import type { Workload } from '../../../kube/objects.ts';
+import { vxlanPort } from '../../networks/flannel/flannel.ts';
+import { templateHashOf } from '../../workloads.ts';
 import { buildWorkerPods, trialWorkerPod, workerPodName, workerPodNumber } from './worker-pods.ts';
 
 const specOf = (more: object) =>

@@ -1,17 +1,18 @@
 import { createHash } from 'node:crypto';
-import { pauseImage, workerImageOf } from '../../config/images.ts';
-import type { ClusterSpec } from '../../config/schema.ts';
-import type { KubeObject, PersistentVolumeClaim, Pod, StatefulSet, Workload } from '../../kube/objects.ts';
-import { render } from '../../manifests/render.ts';
-import { trusted } from '../../pki/authority.ts';
-import type { PkiBundle } from '../../pki/certificates.ts';
-import type { Addresses } from '../addresses.ts';
-import type { PlaneKind } from '../components/component.ts';
-import { labelsOf, partOf, podSelector } from '../names.ts';
-import { placement } from '../placement.ts';
-import { type Measured, type Resources, resourcesOf } from '../resources.ts';
-import { buildClaim } from '../storage.ts';
-import { templateHash } from '../workloads.ts';
+import { command, words } from '../../../base/words.ts';
+import { pauseImage, workerImageOf } from '../../../config/images.ts';
+import type { ClusterSpec } from '../../../config/schema.ts';
+import type { KubeObject, PersistentVolumeClaim, Pod, StatefulSet, Workload } from '../../../kube/objects.ts';
+import { render } from '../../../manifests/render.ts';
+import { trusted } from '../../../pki/authority.ts';
+import type { PkiBundle } from '../../../pki/certificates.ts';
+import type { Addresses } from '../../addresses.ts';
+import { labelsOf, partOf, podSelector } from '../../names.ts';
+import { placement } from '../../placement.ts';
+import { type Measured, type Resources, resourcesOf } from '../../resources.ts';
+import { buildClaim } from '../../storage.ts';
+import { templateHash } from '../../workloads.ts';
+import type { BesidePlane } from '../beside.ts';
 import networkPolicy from './network-policy.yaml';
 import statefulSet from './statefulset.yaml';
 
@@ -24,15 +25,39 @@ export const workerPodsName = 'worker-pod';
 /** The entrypoint of the image gives its Node this label, by which a machine of a like name is told from it. */
 export const workerPodLabel = 'k8sk8s.io/worker-pod';
 
-/**
- * The kinds of the workers' objects, which other objects of a plane have too. The StatefulSet is the last one that is deleted where a
- * plane has no worker pods any more: by it deploy sees that something is left to do.
- */
-export const workerPodKinds: PlaneKind[] = [
-  { apiVersion: 'networking.k8s.io/v1', kind: 'NetworkPolicy', names: [workerPodsName], listed: true },
-  { apiVersion: 'v1', kind: 'Secret', names: [workerPodsName] },
-  { apiVersion: 'apps/v1', kind: 'StatefulSet', names: [workerPodsName] },
-];
+/** Workers that are pods (docs/adr/0053-workers-as-pods.md). Their Secret has a bootstrap token of the hosted cluster in it. */
+export const workerPods: BesidePlane<typeof workerPodsName> = {
+  name: workerPodsName,
+  kind: 'StatefulSet',
+  replicas: (spec) => spec.workerPods,
+  image: workerImageOf,
+  containers: [workerPodsName],
+  kinds: [
+    { apiVersion: 'networking.k8s.io/v1', kind: 'NetworkPolicy', names: [workerPodsName], listed: true },
+    { apiVersion: 'v1', kind: 'Secret', names: [workerPodsName] },
+    { apiVersion: 'apps/v1', kind: 'StatefulSet', names: [workerPodsName] },
+  ],
+  objects: ({ planeId, spec, plane, asleep }) =>
+    buildWorkerPods(planeId, spec, {
+      joins: plane ? joinsBy(spec, plane.addresses, plane.bundle) : '',
+      infraServices: plane?.infraServices,
+      asleep,
+    }),
+  trialPod: trialWorkerPod,
+  ends: 'before',
+  called: { itself: 'what the workers run in', done: 'The worker pods are ready' },
+  statusName: 'workerPods',
+  problem({ name, ready, count, problem }, namespace) {
+    if (ready) return undefined;
+    return {
+      what: `${count} worker pods are ready`,
+      why: problem,
+      fix: words`the words of one: kubectl -n ${namespace} logs ${name}-0; ${command('deploy', namespace)} makes what is missing`,
+      anchor: 'worker-pod-not-ready',
+      severity: 'warning',
+    };
+  },
+};
 
 /** Of a worker without pods of users: kubelet, containerd, flannel and kube-proxy. */
 const measured: Measured = {

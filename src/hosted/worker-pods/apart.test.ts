@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest';
-import { plain } from '../base/words.ts';
-import { parseSpec } from '../config/parse.ts';
-import type { Pod } from '../kube/objects.ts';
-import { clashOf, demandApart } from './worker-pod-checks.ts';
+import { plain } from '../../base/words.ts';
+import { parseSpec } from '../../config/parse.ts';
+import type { Pod } from '../../kube/objects.ts';
+import { clashOf, demandApart } from './apart.ts';
 
 const spec = parseSpec({ host: 'k.example.com' }, 'a test');
 const pod = (podIP?: string): Pod => ({

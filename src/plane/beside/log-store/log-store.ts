@@ -1,26 +1,33 @@
-import { createHash } from 'node:crypto';
-import { parseQuantity } from '../../base/quantity.ts';
-import { imagesOf } from '../../config/images.ts';
-import type { ClusterSpec } from '../../config/schema.ts';
-import { otherImages } from '../../config/versions.ts';
-import type { KubeObject, PersistentVolumeClaim, Pod, Secret, Workload } from '../../kube/objects.ts';
-import { render, type Value } from '../../manifests/render.ts';
-import follower from '../../programs/log-follower/main.ts?program';
-import type { PlaneKind } from '../components/component.ts';
-import { labelsOf, planeSelector, podSelector } from '../names.ts';
-import { placement } from '../placement.ts';
-import { containerSecurity, podSecurity } from '../pod-security.ts';
-import { type Measured, presetResources, resourcesOf } from '../resources.ts';
-import { buildClaim, type Storage } from '../storage.ts';
-import { configHash, templateHash } from '../workloads.ts';
+import { createHash, randomBytes } from 'node:crypto';
+import { parseQuantity } from '../../../base/quantity.ts';
+import { command, words } from '../../../base/words.ts';
+import { imagesOf } from '../../../config/images.ts';
+import type { ClusterSpec } from '../../../config/schema.ts';
+import { otherImages } from '../../../config/versions.ts';
+import type { KubeObject, PersistentVolumeClaim, Pod, Secret, Workload } from '../../../kube/objects.ts';
+import { render, type Value } from '../../../manifests/render.ts';
+import follower from '../../../programs/log-follower/main.ts?program';
+import { labelsOf, planeSelector, podSelector } from '../../names.ts';
+import { placement } from '../../placement.ts';
+import { containerSecurity, podSecurity } from '../../pod-security.ts';
+import { type Measured, presetResources, resourcesOf } from '../../resources.ts';
+import { buildClaim, type Storage } from '../../storage.ts';
+import { configHash, templateHash } from '../../workloads.ts';
+import type { BesidePlane, BesideSource } from '../beside.ts';
 import deployment from './deployment.yaml';
 import networkPolicy from './network-policy.yaml';
 
 /** Name of the Deployment, of the store's container, of the policy, the claim and the Secret. */
 export const logStoreName = 'log-store';
 
-/** The account that templates/rights/logs.yaml makes. */
-export const logAccount = 'k8sk8s-logs';
+/** Made by templates/rights/logs.yaml, which grants it these rights. */
+export const logAccount = {
+  name: 'k8sk8s-logs',
+  rights: [
+    { group: '', resource: 'pods', verbs: ['get', 'list', 'watch'] },
+    { group: '', resource: 'pods/log', verbs: ['get'] },
+  ],
+};
 
 /** Ports in the store's pod: of the store and of what the follower tells, on its loopback; of the kubelet's probes. */
 export const logStorePorts = { store: 9428, status: 9491, health: 9490 };
@@ -28,12 +35,37 @@ export const logStorePorts = { store: 9428, status: 9491, health: 9490 };
 /** Who asks the store shows this name with the password of the Secret. */
 export const logStoreUser = 'k8sk8s';
 
-export const logStoreKinds: PlaneKind[] = [
-  { apiVersion: 'networking.k8s.io/v1', kind: 'NetworkPolicy', names: [logStoreName], listed: true },
-  { apiVersion: 'v1', kind: 'Secret', names: [logStoreName] },
-  { apiVersion: 'v1', kind: 'PersistentVolumeClaim', names: [logStoreName], listed: true, holdsData: true },
-  { apiVersion: 'apps/v1', kind: 'Deployment', names: [logStoreName], endsFirst: true },
-];
+/** What keeps the plane's logs: VictoriaLogs, and what reads the logs of the pods for it (docs/adr/0058-the-log-view.md). */
+export const logStore: BesidePlane<typeof logStoreName> = {
+  name: logStoreName,
+  kind: 'Deployment',
+  replicas: ({ logs }) => (logs ? 1 : 0),
+  image: (spec) => imagesOf(spec).victoriaLogs,
+  containers: [logStoreName, 'log-follower'],
+  kinds: [
+    { apiVersion: 'networking.k8s.io/v1', kind: 'NetworkPolicy', names: [logStoreName], listed: true },
+    { apiVersion: 'v1', kind: 'Secret', names: [logStoreName] },
+    { apiVersion: 'v1', kind: 'PersistentVolumeClaim', names: [logStoreName], listed: true, holdsData: true },
+    { apiVersion: 'apps/v1', kind: 'Deployment', names: [logStoreName], endsFirst: true },
+  ],
+  objects: buildLogStore,
+  secret: (planeId, before) => buildSecret(planeId, passwordIn(before) ?? randomBytes(18).toString('base64url')),
+  trialPod: trialLogStore,
+  ends: 'after',
+  called: { itself: 'what keeps the logs', done: 'The logs are kept', data: 'the logs' },
+  statusName: 'logs',
+  problem({ name, ready, problem, report }, namespace) {
+    const trouble = ready ? report?.trouble : problem || 'its pod is not ready';
+    if (!trouble) return undefined;
+    return {
+      what: "the plane's logs are not kept now",
+      why: `${trouble}; what is written meanwhile waits in the infra nodes' files, which are kept for as long as their pods and some 10 MiB of each`,
+      fix: words`the words of it: kubectl -n ${namespace} logs deploy/${name} --all-containers; ${command('deploy', namespace)} makes what is missing`,
+      anchor: 'log-store-not-ready',
+      severity: 'warning',
+    };
+  },
+};
 
 /** As measured after the first deploy: the store 38 MiB, 15 of them its program; the follower 76, of which 42 are Node's own program. */
 const storeMeasured: Measured = {
@@ -50,11 +82,6 @@ const followerMeasured: Measured = {
 /** Where nothing else is asked for: of a volume, and of a pod's own folder. */
 const usualSize = { volume: '2Gi', ephemeral: '1Gi' };
 
-/** Whether an object is the log store's, its pod among them. */
-export function isLogStore({ metadata }: Pick<KubeObject, 'metadata'>): boolean {
-  return metadata.labels?.['app.kubernetes.io/name'] === logStoreName || metadata.name === logStoreName;
-}
-
 /** Where the store of a plane with this storage keeps its data. Pure. */
 export function logStorageOf({ logsStorage, etcdStorageClass }: ClusterSpec, storage: Storage): Storage {
   const follows = logsStorage === 'auto' && storage.kind === 'ephemeral';
@@ -66,19 +93,12 @@ export function logStorageOf({ logsStorage, etcdStorageClass }: ClusterSpec, sto
 /** The claim of a store that keeps its data on a volume; undefined of any other. Pure. */
 function buildLogClaim(planeId: string, spec: ClusterSpec, storage: Storage): PersistentVolumeClaim | undefined {
   const own = logStorageOf(spec, storage);
-  if (!spec.logs || own.kind === 'ephemeral') return undefined;
+  if (own.kind === 'ephemeral') return undefined;
   const claim = buildClaim(logStoreName, own);
   return { ...claim, metadata: { ...claim.metadata, labels: storeLabels(planeId) } };
 }
 
-/** The store's objects but for its Secret, whose password is made when it is applied; none where the spec wants no logs. Pure. */
-export function buildLogStore(
-  planeId: string,
-  spec: ClusterSpec,
-  storage: Storage,
-  { asleep = false }: { asleep?: boolean } = {},
-): KubeObject[] {
-  if (!spec.logs) return [];
+function buildLogStore({ planeId, spec, storage, asleep }: BesideSource): KubeObject[] {
   const labels = storeLabels(planeId);
   const selector = podSelector(planeId, logStoreName);
   const policies = render(
@@ -110,7 +130,7 @@ function buildDeployment(planeId: string, spec: ClusterSpec, storage: Storage, r
       replicas,
       podLabels: { ...spec.podLabels, ...labels },
       podAnnotations: { ...spec.podAnnotations, [configHash]: hashOf(follower) },
-      account: logAccount,
+      account: logAccount.name,
       podSecurity: podSecurity(spec),
       containerSecurity: containerSecurity(),
       image: images.victoriaLogs,
@@ -150,7 +170,7 @@ function storeLabels(planeId: string): Record<string, string> {
 const hashOf = (text: string) => createHash('sha256').update(text).digest('hex').slice(0, 16);
 
 /** What the store's pod mounts: the follower's program, and the password, which stays what it was. Pure. */
-export function logStoreSecret(planeId: string, password: string): Secret {
+function buildSecret(planeId: string, password: string): Secret {
   const base64 = (text: string) => Buffer.from(text, 'utf8').toString('base64');
   return {
     apiVersion: 'v1',
@@ -167,9 +187,10 @@ export function passwordIn(secret: Secret | undefined): string | undefined {
   return data === undefined ? undefined : Buffer.from(data, 'base64').toString('utf8');
 }
 
-/** The store's pod as it is tried before it is made: with no volume, which is not there yet. Pure. */
-export function trialLogStore(planeId: string, spec: ClusterSpec): KubeObject {
-  const objects = buildLogStore(planeId, { ...spec, logsStorage: 'ephemeral' }, { kind: 'ephemeral' });
+/** With no volume, which is not there yet. */
+function trialLogStore(planeId: string, spec: ClusterSpec): KubeObject {
+  const storage: Storage = { kind: 'ephemeral' };
+  const objects = buildLogStore({ planeId, spec: { ...spec, logsStorage: 'ephemeral' }, storage });
   const workload = objects.find(({ kind }) => kind === 'Deployment') as Workload;
   const { metadata, spec: pod } = workload.spec.template as Pick<Pod, 'metadata' | 'spec'>;
   return { apiVersion: 'v1', kind: 'Pod', metadata: { ...metadata, name: logStoreName }, spec: pod } as KubeObject;
