@@ -5,9 +5,10 @@ import { explainCallError } from '../kube/errors.ts';
 import type { InfraCluster } from '../kube/infra-cluster.ts';
 import type { ConfigMap, KubeObject, Secret } from '../kube/objects.ts';
 import { nameOf } from '../kube/objects.ts';
+import { refuseOfObject } from '../live/followed.ts';
 import { asOwner } from '../live/lifetime.ts';
 import { openPlane } from '../live/open.ts';
-import { labelsOf, planeSelector } from '../plane/names.ts';
+import { labelsOf, objectAnnotation, planeSelector } from '../plane/names.ts';
 import type { Reporter } from '../ui/reporter.ts';
 import { whereabouts } from './create.ts';
 import {
@@ -53,12 +54,13 @@ export interface Scheduled {
 /**
  * Creates or changes the schedule by which the infra cluster makes backups of the plane.
  *
- * @throws UserError `bucket-keys` when the Secret for the bucket is missing or incomplete
+ * @throws UserError `bucket-keys` when the Secret for the bucket is missing or incomplete, `plane-follows-object`
  */
 export async function scheduleBackups(cluster: InfraCluster, request: ScheduleRequest): Promise<Scheduled> {
   const { to, image } = request;
   const [plane, owned] = await Promise.all([openPlane(cluster), asOwner(cluster)]);
   const { planeId } = plane.record;
+  await refuseOfObject(cluster, await cluster.get<ConfigMap>(configMapKind, scheduleName));
   const times = cronOf(request.every, Number.parseInt(planeId.slice(-4), 16));
   if (to.kind === 'bucket') await keysOfSecret(cluster, to.secret);
   const { items: pods } = await cluster.pods(planeSelector(planeId));
@@ -87,7 +89,10 @@ export async function scheduleBackups(cluster: InfraCluster, request: ScheduleRe
   else if (to.kind === 'volume')
     await cluster.merge(claimKind, backupsClaim, { metadata: { annotations: claimAnnotations(plane.spec) } });
   const owner = await apply(
-    await buildConfig(config, labelsOf(planeId, 'record', plane.spec.kubernetesVersion), image),
+    followingObject(
+      cluster,
+      await buildConfig(config, labelsOf(planeId, 'record', plane.spec.kubernetesVersion), image),
+    ),
   );
   if (plane.spec.policyTypes === 'Ingress') await cluster.delete(policyKind, scheduleName);
   else await apply(buildPolicy(planeId, config, owner));
@@ -95,8 +100,20 @@ export async function scheduleBackups(cluster: InfraCluster, request: ScheduleRe
   return { times, asleep: plane.record.asleep !== undefined };
 }
 
-/** Removes the schedule; the backups stay. @returns false when there was none */
+/** A schedule that an object made ends when the object says so. */
+function followingObject({ object }: InfraCluster, config: ConfigMap): ConfigMap {
+  if (object === undefined) return config;
+  return { ...config, metadata: { ...config.metadata, annotations: { [objectAnnotation]: object } } };
+}
+
+/**
+ * Removes the schedule; the backups stay.
+ *
+ * @returns false when there was none
+ * @throws UserError `plane-follows-object`
+ */
 export async function unscheduleBackups(cluster: InfraCluster): Promise<boolean> {
+  await refuseOfObject(cluster, await cluster.get<ConfigMap>(configMapKind, scheduleName));
   const gone = await cluster.delete(cronJobKind, scheduleName);
   await cluster.delete(policyKind, scheduleName);
   return (await cluster.delete(configMapKind, scheduleName)) || gone;

@@ -155,6 +155,7 @@ export const anchors = [
   'plane-follows-object',
   'object-not-made',
   'last-backup',
+  'backup-destination',
   'leadership-lost',
   'operator-not-installed',
   // The sandbox

@@ -10,6 +10,7 @@ export const commandNames = [
   'backup create',
   'backup list',
   'backup schedule',
+  'certs renew',
   'certs rotate-exposed',
   'certs rotate-service-account-key',
   'certs status',

@@ -14,6 +14,7 @@ import {
 import { operatorNamespace } from '../operator/names.ts';
 import { runOperator } from '../operator/run.ts';
 import { type OperatorStatus, operatorStatus } from '../operator/status.ts';
+import { printable } from '../ui/printable.ts';
 import { table } from '../ui/table.ts';
 import {
   addConnectionOptions,
@@ -167,18 +168,38 @@ async function status(options: ConnectionOptions & { output: 'text' | 'json' }):
   });
 }
 
-function rendered({ leader, planes }: OperatorStatus): string {
+function rendered({ leader, planes, policies }: OperatorStatus): string {
   const who = leader ? `${leader} leads.` : 'No operator works: its lease is not held.';
   if (planes.length === 0) return `${who}\nNo HostedControlPlanes.`;
-  const rows = planes.map(({ namespace, host, version, available, progressing, degraded, message }) => [
+  const rows = planes.map(({ namespace, host, version, available, progressing, degraded, message, sleepsAt }) => [
     namespace,
     host,
     version ?? '',
     available,
-    progressing,
+    sleepsAt === undefined ? progressing : `${progressing}, sleeps at ${sleepsAt} if unused`,
     degraded === 'True' ? message : '',
   ]);
-  return `${who}\n${table(['NAMESPACE', 'HOST', 'VERSION', 'AVAILABLE', 'PROGRESSING', 'PROBLEM'], rows)}`;
+  const planesTable = table(['NAMESPACE', 'HOST', 'VERSION', 'AVAILABLE', 'PROGRESSING', 'PROBLEM'], rows);
+  return [who, planesTable, ...policyLines(policies)].join('\n');
+}
+
+/** Nothing where every object could be applied today by those who have a plane there. */
+function policyLines(policies: OperatorStatus['policies']): string[] {
+  if (!policies)
+    return ['', "Not known whether today's policies would take these objects: you may not list bindings of roles."];
+  const { beyond, untested } = policies;
+  return [
+    ...(beyond.length > 0
+      ? [
+          '',
+          "Today's policies would refuse these objects to their tenants; an administrator, or an older policy, let them in:",
+        ]
+      : []),
+    ...beyond.map(({ namespace, why }) => printable(`  ${namespace}: ${why}`)),
+    ...(untested.length > 0
+      ? ['', `Not tried, because you may not impersonate the tenants: ${untested.join(', ')}`]
+      : []),
+  ];
 }
 
 async function remove(options: ConnectionOptions): Promise<void> {

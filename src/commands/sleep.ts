@@ -4,7 +4,7 @@ import { UserError } from '../base/errors.ts';
 import { followsObject } from '../live/followed.ts';
 import { sleepPlane } from '../operations/sleep.ts';
 import { scheduleObjects, scheduleSleep, unscheduleSleep } from '../operations/sleep-schedule.ts';
-import { changeByObject } from '../operator/by-object.ts';
+import { changeByObject, toSleep } from '../operator/by-object.ts';
 import {
   addConnectionOptions,
   addOutputOptions,
@@ -39,7 +39,7 @@ async function run(options: SleepOptions): Promise<void> {
   if (options.schedule !== undefined) return runSchedule(options.schedule, options);
   await changing(options, async (cluster, work) => {
     const slept = (await followsObject(cluster))
-      ? await changeByObject(cluster, { asleep: true }, work)
+      ? await changeByObject(cluster, toSleep, work)
       : await sleepPlane(cluster, work);
     work.reporter.line(
       slept

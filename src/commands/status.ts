@@ -78,6 +78,11 @@ function endWords({ endsAt }: Lifetime, namespace: string, now: Date): string {
   return `at ${endsAt}, ${left > 0 ? `in ${formatAge(left)}` : 'at any moment'}, with all of its data; --ttl TIME of k8sk8s deploy changes that; never: ${never}`;
 }
 
+function sleepWords(sleepsAt: string, now: Date): string {
+  const left = Date.parse(sleepsAt) - now.getTime();
+  return `${left > 0 ? `in ${formatAge(left)}` : 'at any moment'} (${sleepsAt}), if nobody uses it before: sleepAfter of its HostedControlPlane`;
+}
+
 function logWords({ kept, where, report }: LogsStatus, age: (time: string) => string): string[] {
   const place =
     where.kind === 'volume' ? `on a volume of ${where.size}` : 'in the pod that keeps them, and lost with it';
@@ -132,6 +137,7 @@ export function render(status: PlaneStatus, problems: Finding[], now: Date): str
         : [health, ...problems.map(sentenceOf)],
     ],
     ...(status.lifetime ? [['Ends', [endWords(status.lifetime, status.namespace, now)]] as [string, string[]]] : []),
+    ...(status.sleepsAt ? [['Sleeps', [sleepWords(status.sleepsAt, now)]] as [string, string[]]] : []),
     ['Address', [status.server]],
     ['Workers use', workersUse(status)],
     ['Storage', [`${status.storage.name}: ${status.storage.loses}`]],

@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import { followsObject } from '../live/followed.ts';
 import { wakePlane } from '../operations/sleep.ts';
-import { changeByObject } from '../operator/by-object.ts';
+import { wakeByObject } from '../operator/by-object.ts';
 import { formatDuration } from '../ui/reporter.ts';
 import { addConnectionOptions, addOutputOptions, type ConnectionOptions, changing } from './options/connection.ts';
 
@@ -16,7 +16,7 @@ async function run(options: ConnectionOptions & { timeout: string }): Promise<vo
   const started = performance.now();
   await changing(options, async (cluster, work) => {
     const server = (await followsObject(cluster))
-      ? (await changeByObject(cluster, { asleep: false }, work)).status?.server
+      ? (await wakeByObject(cluster, work)).status?.server
       : await wakePlane(cluster, work);
     work.reporter.line(
       server

@@ -1,6 +1,6 @@
 import * as z from 'zod';
 import { clusterSpec } from './schema.ts';
-import { cron, timeZone } from './values.ts';
+import { cron, length, objectName, timeZone } from './values.ts';
 
 /** What an object, and a cluster.yaml, says of itself. */
 export const hostedControlPlane = { apiVersion: 'k8sk8s.io/v1alpha1', kind: 'HostedControlPlane' } as const;
@@ -17,6 +17,21 @@ export const lifeFields = z.strictObject({
     .strictObject({ sleep: cron, wake: cron, timeZone: timeZone.default('Etc/UTC') })
     .optional()
     .meta({ help: 'when the plane falls asleep and when it wakes' }),
+  sleepAfter: length.optional().meta({
+    help: 'the plane falls asleep when nobody has used it for so long (30m, 4h, 2d), and wakes when it counts as used again; not with a sealed CA',
+  }),
+  backup: z
+    .strictObject({
+      schedule: z
+        .enum(['5m', '10m', '15m', '20m', '30m', '1h', '2h', '3h', '4h', '6h', '8h', '12h', '1d'])
+        .default('1h'),
+      keep: z.int().min(1).max(500).default(24),
+      destination: objectName('Secret'),
+    })
+    .optional()
+    .meta({
+      help: 'backups of the plane: how often, how many are kept, and the Secret of this namespace, with the label k8sk8s.io/backup-destination, that says where they go and who can open them',
+    }),
   expiresAt: z.iso
     .datetime({ offset: true })
     .optional()

@@ -459,3 +459,8 @@ export const logsRetention = checked((value) => (retentionPattern.test(value) ? 
   rule: matches(retentionPattern.source),
   message: retentionMessage,
 });
+
+/** A length of time of at least a minute, in one unit. */
+export const length = z
+  .string()
+  .regex(/^[1-9][0-9]{0,3}[mhd]$/, 'has to be a number of minutes, hours or days: 30m, 4h, 2d');

@@ -1,5 +1,5 @@
 import type { Readable } from 'node:stream';
-import { Cluster, fieldManager, type Kind, type ListOptions } from './cluster.ts';
+import { type ApplyOptions, Cluster, fieldManager, type Kind, type ListOptions } from './cluster.ts';
 import type { Connection } from './connection.ts';
 import type { KubeList, KubeObject } from './objects.ts';
 import { pathOf, resourceOf } from './resources.ts';
@@ -21,8 +21,8 @@ export class WholeCluster extends Cluster {
     return this.watchAt(resourceOf(kind), undefined, options, signal);
   }
 
-  create<T extends KubeObject>(object: T): Promise<T> {
-    return this.createAt(object, object.metadata.namespace, {});
+  create<T extends KubeObject>(object: T, options: ApplyOptions = {}): Promise<T> {
+    return this.createAt(object, object.metadata.namespace, options);
   }
 
   /** In the namespace that the object names. */

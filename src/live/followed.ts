@@ -47,6 +47,20 @@ export async function refuseOthersPlane(cluster: InfraCluster, activity: string)
     throw followsItsObject(cluster.namespace);
 }
 
+/**
+ * Keeps the command line from what an object has made beside its plane: a schedule of backups, which carries the same annotation as the
+ * record.
+ *
+ * @throws UserError `plane-follows-object`
+ */
+export async function refuseOfObject(
+  cluster: InfraCluster,
+  made: Pick<ConfigMap, 'metadata'> | undefined,
+): Promise<void> {
+  if (cluster.object === undefined && followedBy(made) !== undefined && (await followsObject(cluster)))
+    throw followsItsObject(cluster.namespace);
+}
+
 function notAdopted(namespace: string): UserError {
   return new UserError({
     what: `namespace "${namespace}" has a plane already, which does not follow this object`,

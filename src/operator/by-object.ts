@@ -5,7 +5,35 @@ import { explainCallError } from '../kube/errors.ts';
 import type { InfraCluster } from '../kube/infra-cluster.ts';
 import { waitFor } from '../ui/wait-for.ts';
 import type { Work } from '../ui/work.ts';
+import { usedAnnotation } from './names.ts';
 import { type HostedControlPlane, kind } from './object.ts';
+
+interface ObjectChange {
+  /** Null takes a field out. */
+  spec?: { asleep: boolean | null };
+  metadata?: { annotations: Record<string, string> };
+}
+
+/** What makes the plane of an object sleep. Pure. */
+export const toSleep: ObjectChange = { spec: { asleep: true } };
+
+/**
+ * What wakes the plane of an object. Where it sleeps when nobody uses it, it counts as used now, and goes on to sleep as its object says;
+ * any other stays awake until its object says something else. Pure.
+ */
+function toWake({ spec }: HostedControlPlane, now = new Date()): ObjectChange {
+  if (spec.sleepAfter === undefined) return { spec: { asleep: false } };
+  const used = `${now.toISOString().slice(0, 19)}Z`;
+  return { spec: { asleep: null }, metadata: { annotations: { [usedAnnotation]: used } } };
+}
+
+/** @throws UserError `rights` */
+export async function wakeByObject(cluster: InfraCluster, work: Work): Promise<HostedControlPlane> {
+  const object = await cluster.get<HostedControlPlane>(kind, hostedControlPlaneName).catch((error: unknown) => {
+    throw explainCallError(error, `read the HostedControlPlane of namespace "${cluster.namespace}"`);
+  });
+  return changeByObject(cluster, toWake(object!), work);
+}
 
 /**
  * Changes the object that a plane follows, and waits until the operator has made the plane so.
@@ -14,18 +42,21 @@ import { type HostedControlPlane, kind } from './object.ts';
  */
 export async function changeByObject(
   cluster: InfraCluster,
-  spec: HostedControlPlane['spec'],
+  change: ObjectChange,
   { reporter, timeout, signal }: Work,
 ): Promise<HostedControlPlane> {
   const asked = await cluster
-    .merge<HostedControlPlane>(kind, hostedControlPlaneName, { spec })
+    .merge<HostedControlPlane>(kind, hostedControlPlaneName, change)
     .catch((error: unknown) => {
       throw explainCallError(error, `change the HostedControlPlane of namespace "${cluster.namespace}"`);
     });
   const { generation } = asked.metadata;
   let now: HostedControlPlane | undefined = asked;
   const said = (type: string) => now?.status?.conditions?.find((each) => each.type === type);
-  const isMade = () => now?.status?.observedGeneration === generation && said('Progressing')?.status === 'False';
+  // An annotation is no new generation, so what was said before it may still stand there.
+  const isAsleep = () => said('Progressing')?.reason === 'Asleep';
+  const isOver = () => said('Progressing')?.status === 'False' && (change.spec?.asleep === true || !isAsleep());
+  const isMade = () => now?.status?.observedGeneration === generation && isOver();
   return reporter.during(
     'The object is changed; waiting for the operator',
     (phase) =>
@@ -35,8 +66,8 @@ export async function changeByObject(
           return isMade() && now;
         },
         failure: () => {
-          const { status, message, observedGeneration } = said('Progressing') ?? {};
-          const refused = status === 'False' && observedGeneration === generation && !isMade();
+          const { message, observedGeneration } = said('Progressing') ?? {};
+          const refused = isOver() && observedGeneration === generation && !isMade();
           return refused ? notMade(cluster, message!) : undefined;
         },
         now: () => said('Progressing')?.reason,

@@ -1,7 +1,8 @@
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { refused } from '../../test/refused.ts';
 import { hostedControlPlane } from '../config/hosted-control-plane.ts';
-import { checkSchedule, lifeAt, nextChange } from './clock.ts';
+import { checkSchedule, lengthOf, lifeAt, nextChange } from './clock.ts';
+import { usedAnnotation } from './names.ts';
 import type { HostedControlPlane } from './object.ts';
 
 const object = (spec: object): HostedControlPlane => ({
@@ -51,4 +52,37 @@ test.each([
   expect(() => checkSchedule(wrong)).toThrow(refused('bad-values', 'sleepSchedule'));
   expect(lifeAt(wrong, at('2026-11-30T20:00:00Z')).asleep).toBe(false);
   expect(nextChange(wrong, at('2026-11-30T20:00:00Z'))).toBeUndefined();
+});
+
+describe('a plane that sleeps when nobody uses it', () => {
+  const now = at('2026-11-30T12:00:00Z');
+  const unused = (spec: object, status: object, used?: string): HostedControlPlane => {
+    const { metadata, ...rest } = object({ sleepAfter: '4h', ...spec });
+    const annotations = used === undefined ? undefined : { [usedAnnotation]: used };
+    return { ...rest, metadata: { ...metadata, annotations }, status };
+  };
+  const asleep = (...plane: Parameters<typeof unused>) => lifeAt(unused(...plane), now).asleep;
+  const unusedAt = '2026-11-30T11:00:00Z';
+
+  test('is awake until it was found unused, and asleep from then on', () => {
+    expect(asleep({}, {})).toBe(false);
+    // Time alone says nothing of what happened in it.
+    expect(asleep({}, { lastUsed: '2026-11-01T00:00:00Z' })).toBe(false);
+    expect(asleep({}, { unusedAt, lastUsed: '2026-11-30T07:00:00Z' })).toBe(true);
+    expect(asleep({ sleepAfter: undefined }, { unusedAt })).toBe(false);
+  });
+
+  test('is woken by whoever says that it is used, by use, and by its schedule; and what the object says goes before', () => {
+    expect(asleep({}, { unusedAt }, '2026-11-30T11:30:00Z')).toBe(false);
+    expect(asleep({}, { unusedAt }, '2026-11-30T10:30:00Z')).toBe(true);
+    expect(asleep({}, { unusedAt }, 'now')).toBe(true);
+    expect(asleep({}, { unusedAt, lastUsed: '2026-11-30T11:10:00Z' })).toBe(false);
+    expect(asleep({ sleepSchedule }, { unusedAt })).toBe(true);
+    expect(asleep({ sleepSchedule }, { unusedAt: '2026-11-27T11:00:00Z' })).toBe(false);
+    expect(asleep({ asleep: false }, { unusedAt })).toBe(false);
+  });
+
+  test('has its length of time in one unit', () => {
+    expect([lengthOf('30m'), lengthOf('4h'), lengthOf('2d')]).toEqual([1_800_000, 14_400_000, 172_800_000]);
+  });
 });

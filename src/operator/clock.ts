@@ -1,6 +1,7 @@
 import { Cron } from 'croner';
 import { messageOf, UserError } from '../base/errors.ts';
 import type { LifeFields } from '../config/hosted-control-plane.ts';
+import { usedAnnotation } from './names.ts';
 import { type HostedControlPlane, lifeOf } from './object.ts';
 
 /** What the clock makes of a plane at a moment. */
@@ -12,14 +13,40 @@ export interface Life {
 }
 
 /**
- * What becomes of a plane at a time. `asleep` of the object goes before its schedule; a plane that is not to
+ * What becomes of a plane at a time. `asleep` of the object goes before its schedule, and before what was seen of its use; a plane that is not to
  * go without more ado (`Retain`, `Backup`) is not deleted at its end either, and sleeps from then on. Pure.
  */
 export function lifeAt(object: HostedControlPlane, now: Date): Life {
   const { asleep, sleepSchedule, expiresAt, deletionPolicy } = lifeOf(object);
   const isOver = expiresAt !== undefined && Date.parse(expiresAt) <= now.getTime();
   if (isOver) return { asleep: deletionPolicy !== 'Delete', ended: deletionPolicy === 'Delete' };
-  return { asleep: asleep ?? (sleepSchedule !== undefined && isNight(sleepSchedule, now)), ended: false };
+  const isNightNow = sleepSchedule !== undefined && isNight(sleepSchedule, now);
+  return { asleep: asleep ?? (isNightNow || isUnused(object, now)), ended: false };
+}
+
+/** Whether it was found unused, and nothing has counted as a use since: neither somebody's word nor a morning of its schedule. */
+function isUnused(object: HostedControlPlane, now: Date): boolean {
+  const { sleepAfter, sleepSchedule } = lifeOf(object);
+  const { unusedAt, lastUsed } = object.status ?? {};
+  if (sleepAfter === undefined || unusedAt === undefined) return false;
+  const since = [timeOf(lastUsed), saidUsed(object), sleepSchedule ? lastMorning(sleepSchedule, now) : undefined];
+  return since.every((time) => time === undefined || time < Date.parse(unusedAt));
+}
+
+/** When somebody said that the plane is used; undefined where nobody did, or the word is no time. Pure. */
+export function saidUsed({ metadata }: HostedControlPlane): number | undefined {
+  return timeOf(metadata.annotations?.[usedAnnotation]);
+}
+
+/** Milliseconds of `30m`, `4h` or `2d`. Pure. */
+export function lengthOf(length: string): number {
+  const unit = { m: 60_000, h: 3_600_000, d: 86_400_000 }[length.at(-1) as 'm' | 'h' | 'd'];
+  return Number(length.slice(0, -1)) * unit;
+}
+
+function timeOf(text: string | undefined): number | undefined {
+  const time = text === undefined ? Number.NaN : Date.parse(text);
+  return Number.isNaN(time) ? undefined : time;
 }
 
 /** When the clock changes something next; undefined: never. Pure. */
@@ -45,6 +72,15 @@ function nextOf(schedule: Schedule, now: Date): { sleep: Date | null; wake: Date
     return { sleep: nextAt(schedule.sleep, schedule, now), wake: nextAt(schedule.wake, schedule, now) };
   } catch {
     return { sleep: null, wake: null };
+  }
+}
+
+/** When its schedule has woken the plane last. */
+function lastMorning({ wake, timeZone }: Schedule, now: Date): number | undefined {
+  try {
+    return new Cron(wake, { timezone: timeZone, paused: true }).previousRuns(1, now)[0]?.getTime();
+  } catch {
+    return undefined;
   }
 }
 

@@ -4,7 +4,8 @@ import { UserError } from '../base/errors.ts';
 import { command, option, words } from '../base/words.ts';
 import { field } from '../config/flags.ts';
 import { ApiError } from '../kube/errors.ts';
-import { factsOfFailure, factsOfSuccess, isUndone, reasonOf, withFacts } from './conditions.ts';
+import { keyNeeded } from '../pki/authority.ts';
+import { factOfEnding, factsOfFailure, factsOfSuccess, isUndone, reasonOf, withFacts } from './conditions.ts';
 import { consentAnnotation } from './names.ts';
 import { consentAsked, consents, type HostedControlPlane, specOf } from './object.ts';
 
@@ -99,4 +100,24 @@ test('the object is the whole truth, but a plane keeps the version that it was m
   expect(specOf(object, undefined).kubernetesVersion).toBe('1.37.2');
   const asked = { ...object, spec: { ...object.spec, kubernetesVersion: '1.37' } };
   expect(specOf(asked, recorded).kubernetesVersion).toBe('1.37.2');
+});
+
+test('a certificate that needs a sealed key is said with what a person runs, and no command of the operator stands for it', () => {
+  const ending = {
+    what: 'certificate ca-signer expires in 20 days',
+    anchor: 'certificate-expires' as const,
+    severity: 'warning' as const,
+  };
+  const fact = factOfEnding(ending, object);
+  expect(fact).toMatchObject({ type: 'Degraded', status: 'True', reason: 'CertificateExpires' });
+  expect(fact.message).toContain('k8sk8s certs renew -n team --seal-file FILE');
+  expect(factsOfSuccess(false, fact).map(({ type, status }) => [type, status])).toEqual([
+    ['Available', 'True'],
+    ['Degraded', 'True'],
+    ['Progressing', 'False'],
+  ]);
+  const [, degraded] = factsOfFailure(keyNeeded(), object, true);
+  expect(degraded).toMatchObject({ status: 'True', reason: 'SealFile' });
+  for (const text of ['k8sk8s release -n team', 'k8sk8s deploy -n team --seal-file FILE', 'k8sk8s adopt -n team'])
+    expect(degraded!.message).toContain(text);
 });

@@ -1,6 +1,7 @@
 import { type Finding, messageOf, UserError } from '../base/errors.ts';
-import { hasParts, spoken, type Words } from '../base/words.ts';
+import { type CommandPart, command, hasParts, option, spoken, type Words, words } from '../base/words.ts';
 import { ApiError, ConnectionError } from '../kube/errors.ts';
+import { inTerminal } from '../ui/words.ts';
 import { consentAnnotation } from './names.ts';
 import { type Condition, consentAsked, type HostedControlPlane, type Status } from './object.ts';
 
@@ -35,15 +36,14 @@ export function reasonOf(anchor: string): string {
   return anchor.replace(/(^|-)([a-z])/g, (_, _dash, letter: string) => letter.toUpperCase());
 }
 
+/** What a condition has of a finding. */
+type Said = Pick<Finding, 'what' | 'why' | 'fix' | 'anchor'>;
+
 /**
  * A finding for who reads it in the object: fields of the spec by their names there, and what the operator does by itself in
  * place of commands. What a hosted API has answered is left out, since its tenant writes it and others read it.
  */
-function inCondition(
-  finding: Pick<Finding, 'what' | 'why' | 'fix' | 'anchor'>,
-  object: HostedControlPlane,
-  hosted: boolean,
-): string {
+function inCondition(finding: Said, object: HostedControlPlane, hosted: boolean): string {
   const say = (words: Words) => sentence(words, object);
   const facts = [say(finding.what), ...(finding.why && !hosted ? [say(finding.why).trim()] : [])].join(': ');
   return [`${facts}.`, ...(finding.fix ? [`To do: ${say(finding.fix)}.`] : []), `See docs/checks.md#${finding.anchor}`]
@@ -55,14 +55,18 @@ function sentence(words: Words, object: HostedControlPlane): string {
   return spoken(words, (part) => {
     if ('again' in part) return 'the operator does the same again';
     if ('command' in part) {
-      const own = byItself[part.command];
-      return own ?? `k8sk8s ${part.command} -n ${part.namespace ?? object.metadata.namespace}`;
+      const own = needsPerson(part) ? undefined : byItself[part.command];
+      return own ?? inTerminal([{ ...part, namespace: part.namespace ?? object.metadata.namespace }]);
     }
     if ('option' in part && part.option === 'yes') return `annotation ${consentAnnotation}: "${consentAsked(object)}"`;
     const [name, value] = 'field' in part ? [`spec.${part.field}`, part.value] : [part.option, part.value];
     return value === undefined ? name : `${name}: ${typeof value === 'object' ? `spec.${value.field}` : value}`;
   });
 }
+
+/** What opens a sealed key is with a person alone. */
+const needsPerson = ({ args }: CommandPart) =>
+  args.some((each) => typeof each === 'object' && 'option' in each && each.option === 'sealFile');
 
 /** Commands whose work the operator does. */
 const byItself: Record<string, string> = {
@@ -107,7 +111,7 @@ export function factsOfFailure(error: unknown, object: HostedControlPlane, avail
   const known = error instanceof UserError ? error : undefined;
   const reason = known ? reasonOf(known.anchor) : 'InternalError';
   const message = known
-    ? inCondition(known, object, isOfHosted(error))
+    ? inCondition(known.anchor === 'seal-file' ? withoutKey(known, object) : known, object, isOfHosted(error))
     : `this is a bug of k8sk8s: ${messageOf(error)}`;
   const waits =
     known !== undefined && (known.kind !== 'failed' || known.anchor === 'change-refused' || isUndone(known));
@@ -119,6 +123,28 @@ export function factsOfFailure(error: unknown, object: HostedControlPlane, avail
       progressing,
     ];
   return [availability(available, reason, message), { type: 'Degraded', status: 'True', reason, message }, progressing];
+}
+
+/** What needs the sealed key of a CA, said to who reads the object. */
+function withoutKey({ what, anchor }: UserError, { metadata: { namespace } }: HostedControlPlane): Said {
+  const byHand = command('deploy', namespace, option('sealFile', 'FILE'));
+  return {
+    what,
+    why: 'the operator has no key that opens it, and stores none',
+    fix: words`take the plane from the operator with ${command('release', namespace)}, if there is one, run ${byHand}, and let it follow this object with ${command('adopt', namespace)}`,
+    anchor,
+  };
+}
+
+/** A certificate that ends soon, and that nobody without the sealed key of its CA makes anew. Pure. */
+function untilKey({ what, anchor }: Finding, { metadata: { namespace } }: HostedControlPlane): Said {
+  const renewal = command('certs renew', namespace, option('sealFile', 'FILE'));
+  return {
+    what,
+    why: "the key of the plane's CA is sealed; the operator has nothing that opens it, and stores no such thing",
+    fix: words`whoever has it runs ${renewal}, which the operator waits for`,
+    anchor,
+  };
 }
 
 const notAnswering = 'the hosted API server does not answer. See docs/checks.md#not-available';
@@ -139,17 +165,17 @@ function availability(answers: boolean, reason: string, message: string): Fact {
     : { type: 'Available', status: 'False', reason, message };
 }
 
-/** The plane is as its object wants it. */
-export const factsOfSuccess = (asleep: boolean): Fact[] => [
+/** The plane is as its object wants it. @param ending what will not stay so */
+export const factsOfSuccess = (asleep: boolean, ending?: Fact): Fact[] => [
   asleep
     ? {
         type: 'Available',
         status: 'False',
         reason: 'Asleep',
-        message: 'the plane sleeps, as spec.asleep or spec.sleepSchedule says',
+        message: 'the plane sleeps, as spec.asleep, spec.sleepSchedule or spec.sleepAfter says',
       }
     : availability(true, '', ''),
-  asExpected,
+  ending ?? asExpected,
   {
     type: 'Progressing',
     status: 'False',
@@ -157,6 +183,16 @@ export const factsOfSuccess = (asleep: boolean): Fact[] => [
     message: 'the plane is as this object wants it',
   },
 ];
+
+/** The plane runs, and has something that only a person can renew. */
+export const factOfEnding = (finding: Finding, object: HostedControlPlane): Fact =>
+  factOfProblem(untilKey(finding, object), object);
+
+/** The plane runs, and something beside it is wrong. */
+export function factOfProblem(finding: Said, object: HostedControlPlane): Fact {
+  const message = inCondition(finding, object, false);
+  return { type: 'Degraded', status: 'True', reason: reasonOf(finding.anchor), message };
+}
 
 /** @param until when the plane is deleted without a backup */
 export function factsOfLastBackup(error: unknown, object: HostedControlPlane, until: Date): Fact[] {

@@ -35,6 +35,9 @@ const tenantFields: Field[] = [
   'audit',
   'asleep',
   'sleepSchedule',
+  'sleepAfter',
+  // What it names is an administrator's, by its label.
+  'backup',
   'expiresAt',
   'paused',
   'deletionPolicy',
@@ -69,6 +72,9 @@ const on = (operations: string[], resources: string[]) => ({
   resourceRules: [{ apiGroups: [group], apiVersions: [version], operations, resources }],
 });
 
+/** The operator's own, and those of the two ways of deletion by the API server. */
+const usualFinalizers = [backupFinalizer, 'orphan', 'foregroundDeletion'];
+
 const ofFields = {
   matchConstraints: on(['CREATE', 'UPDATE'], ['hostedcontrolplanes']),
   validations: [
@@ -85,6 +91,11 @@ const ofFields = {
     {
       expression: `${unchanged('moreHosts')} || (has(object.spec.moreHosts) && object.spec.moreHosts.all(host, ${belongs('host')})) || ${mayset('moreHosts')}`,
       message: notOfNamespace('moreHosts'),
+      reason: 'Forbidden',
+    },
+    {
+      expression: `object.metadata.?finalizers.orValue([]).all(name, name in ${JSON.stringify(usualFinalizers)} || (oldObject != null && name in oldObject.metadata.?finalizers.orValue([]))) || ${mayset('finalizers')}`,
+      message: `a finalizer keeps the object, and its namespace, from being deleted: it needs the verb set on hostedcontrolplanes/fields, name finalizers`,
       reason: 'Forbidden',
     },
   ],
@@ -164,7 +175,7 @@ function needsRight(field: Field): string {
   return `spec.${field} is the administrator's: it needs the verb set on hostedcontrolplanes/fields, name ${field}`;
 }
 
-function mayset(field: Field): string {
+function mayset(field: Field | 'finalizers'): string {
   return `authorizer.group('${group}').resource('hostedcontrolplanes').subresource('fields').namespace(object.metadata.namespace).name('${field}').check('set').allowed()`;
 }
 

@@ -11,6 +11,9 @@ import type { OperatorOptions } from './options.ts';
 import { PlaneWatch } from './plane-watch.ts';
 import { asPlaneAccount, type Surrounding } from './reconcile.ts';
 
+/** Looks in a minute after which the next one waits. */
+const manyLooks = 6;
+
 /** A plane's object as it was last seen, with what is under way for it. */
 export class KnownPlane {
   object: HostedControlPlane;
@@ -20,6 +23,7 @@ export class KnownPlane {
   readonly #cluster: WholeCluster;
   readonly #options: OperatorOptions;
   readonly #gone = new AbortController();
+  #looks: number[] = [];
   #watch?: { planeId: string; of: PlaneWatch };
 
   constructor(object: HostedControlPlane, cluster: WholeCluster, options: OperatorOptions) {
@@ -37,6 +41,18 @@ export class KnownPlane {
   /** Fires when the object is deleted. */
   get gone(): AbortSignal {
     return this.#gone.signal;
+  }
+
+  /** Whether it was looked at so often in the last minute that the next look has time: whoever changes an object all the time has one worker at most. */
+  isHurried(now = performance.now()): boolean {
+    this.#looks = this.#looks.filter((at) => now - at < 60_000);
+    return this.#looks.length >= manyLooks;
+  }
+
+  /** A look begins. */
+  begin(): void {
+    this.#looks.push(performance.now());
+    this.said.next();
   }
 
   end(): void {
@@ -63,7 +79,11 @@ export class KnownPlane {
     const { status: before } = this.object;
     const status = withFacts({ ...object, status: before }, facts, fields);
     if (isDeepStrictEqual(status, before)) return;
-    const told = await this.#cluster.mergeStatus(this.object, status);
+    // What is the same is not sent: beside a look, it is seen whether somebody uses the plane, and that is told at any time.
+    const changed = Object.entries(status).filter(
+      ([name, value]) => !isDeepStrictEqual(value, before?.[name as keyof Status]),
+    );
+    const told = await this.#cluster.mergeStatus(this.object, Object.fromEntries(changed));
     if (isOlder(told, this.object)) return;
     // Of the spec nothing is taken from here: that it has changed, the watch tells.
     const { resourceVersion } = told.metadata;

@@ -74,7 +74,7 @@ async function tryBackup(cluster: InfraCluster, around: Surrounding): Promise<vo
 function noSchedule(namespace: string): UserError {
   return new UserError({
     what: `the plane in namespace "${namespace}" has no schedule of backups, which says where they go and who can open them`,
-    fix: words`make one with ${command('backup schedule', namespace)}`,
+    fix: words`say one in spec.backup, or make one with ${command('backup schedule', namespace)}`,
     anchor: 'last-backup',
   });
 }

@@ -23,3 +23,9 @@ export const lookAnnotation = 'k8sk8s.io/look';
 
 /** Annotation of a HostedControlPlane: by `consentAsked`'s value its owner agrees to what the command line asks --yes for, once. */
 export const consentAnnotation = 'k8sk8s.io/consent';
+
+/** Annotation of a HostedControlPlane: a time, RFC 3339, at which the plane counts as used, also one to come; it wakes one that slept because nobody used it. */
+export const usedAnnotation = 'k8sk8s.io/used';
+
+/** Label of a Secret that says where backups go and who can open them: spec.backup.destination names one with it, and no other. */
+export const destinationLabel = 'k8sk8s.io/backup-destination';

@@ -31,6 +31,14 @@ export interface Status {
   version?: string;
   server?: string;
   workerServer?: string;
+  /** When the plane was seen to be used last, where spec.sleepAfter asks for it. */
+  lastUsed?: string;
+  /** When it falls asleep if nobody uses it before; null takes it out. */
+  sleepsAt?: string | null;
+  /** When it was found unused for long enough. It sleeps from then on, until it counts as used again. */
+  unusedAt?: string;
+  /** What its API servers had been asked then: live/usage.ts. */
+  usage?: string;
   conditions?: Condition[];
 }
 

@@ -13,13 +13,17 @@ import { destroy } from '../operations/destroy.ts';
 import { sleepPlane, wakePlane } from '../operations/sleep.ts';
 import { removedApiProblems } from '../operations/upgrade/plan.ts';
 import { upgrade } from '../operations/upgrade/upgrade.ts';
+import { nearTheirEnd, remainingDays } from '../pki/near-end.ts';
 import type { PlaneRecord } from '../plane/record.ts';
 import { missingRights, requiredRights } from '../preflight/rights.ts';
 import type { Reporter } from '../ui/reporter.ts';
 import type { Work } from '../ui/work.ts';
+import { settleBackups } from './backups.ts';
 import { checkSchedule, lifeAt } from './clock.ts';
 import {
   type Fact,
+  factOfEnding,
+  factOfProblem,
   factOfProgress,
   factOfSilence,
   factsOfEnd,
@@ -88,8 +92,7 @@ export async function reconcile(object: HostedControlPlane, around: Surrounding)
   try {
     await refuseWithoutRights(cluster);
     await refuseOthersPlane(cluster, 'deploy');
-    await bringAbout(object, cluster, around);
-    return 'done';
+    return await bringAbout(object, cluster, around);
   } catch (error) {
     if (around.signal.aborted) return 'failed';
     const told = explainCallError(error, `work in namespace "${cluster.namespace}"`);
@@ -132,7 +135,7 @@ async function deployAsRecorded(cluster: InfraCluster, work: Work): Promise<void
   await deploy(cluster, { ...work, choose: (now = recorded) => specRecorded(now), allowDataLoss: false });
 }
 
-async function bringAbout(object: HostedControlPlane, cluster: InfraCluster, around: Surrounding): Promise<void> {
+async function bringAbout(object: HostedControlPlane, cluster: InfraCluster, around: Surrounding): Promise<Outcome> {
   const { reporter, timeout, signal, tell } = around;
   const work: Work = { reporter, timeout, signal };
   checkSchedule(object);
@@ -163,16 +166,17 @@ async function bringAbout(object: HostedControlPlane, cluster: InfraCluster, aro
     await tell([factOfProgress('FallingAsleep', 'the plane is being put to sleep')]);
     await sleepPlane(cluster, work);
   }
-  await finish(object, cluster, around, asleep);
+  return finish(object, cluster, around, asleep);
 }
 
 /** The time of the plane is over: nothing of it is left but the object, which says so. */
-async function end(recorded: PlaneRecord | undefined, cluster: InfraCluster, around: Surrounding): Promise<void> {
+async function end(recorded: PlaneRecord | undefined, cluster: InfraCluster, around: Surrounding): Promise<Outcome> {
   if (recorded) {
     await around.tell([factOfProgress('Ending', 'the plane is being deleted, as spec.expiresAt says')]);
     await destroy(cluster, { ...around, agreed: recorded });
   }
   await around.tell(factsOfEnd());
+  return 'done';
 }
 
 /** A sleeping plane has no pods that a change could be tried or made in, so a change of the spec waits until it is to wake. */
@@ -181,12 +185,13 @@ async function keepAsleep(
   cluster: InfraCluster,
   around: Surrounding,
   recorded: PlaneRecord,
-): Promise<void> {
+): Promise<Outcome> {
   // The record says it before the pods have ended.
   await sleepPlane(cluster, around);
   if (isAsRecorded(object, recorded)) return finish(object, cluster, around, true);
   await settleOwner(cluster, recorded.planeId, around);
   await around.tell(factsOfWaitingAsleep(), { replicas: 0 });
+  return 'done';
 }
 
 /** Who waits for Available must not be told so while a plane that stopped answering is being mended. */
@@ -205,11 +210,12 @@ function wasUndone({ metadata, status }: HostedControlPlane, { phase, asleep }: 
 }
 
 /** Drift is healed by what worked last. */
-async function keepAsBefore(object: HostedControlPlane, cluster: InfraCluster, around: Surrounding): Promise<void> {
+async function keepAsBefore(object: HostedControlPlane, cluster: InfraCluster, around: Surrounding): Promise<Outcome> {
   await deployAsRecorded(cluster, around);
   const { record } = await openPlane(cluster);
   await settleOwner(cluster, record.planeId, around);
   await around.tell(factsOfUndone(object));
+  return 'done';
 }
 
 async function upgradeIfAsked(object: HostedControlPlane, cluster: InfraCluster, around: Surrounding): Promise<void> {
@@ -233,16 +239,20 @@ async function upgradeIfAsked(object: HostedControlPlane, cluster: InfraCluster,
   });
 }
 
-/** Who owns what follows the deletion policy; the status tells the rest. */
+/** Who owns what follows the deletion policy, and backups are made; the status tells the rest. */
 async function finish(
   object: HostedControlPlane,
   cluster: InfraCluster,
   around: Surrounding,
   asleep: boolean,
-): Promise<void> {
-  const { record, addresses, spec } = await openPlane(cluster);
+): Promise<Outcome> {
+  const { record, addresses, spec, bundle } = await openPlane(cluster);
   await settleOwner(cluster, record.planeId, around);
-  await around.tell(factsOfSuccess(asleep), {
+  // What the operator can renew it has just renewed, and while a plane sleeps nothing uses it.
+  const [ending] = spec.seal === 'none' ? [] : nearTheirEnd(remainingDays(bundle, new Date()), cluster.namespace);
+  const noBackups = await backupProblem(object, cluster, around);
+  const wrong = noBackups ?? (ending && factOfEnding(ending, object));
+  await around.tell(factsOfSuccess(asleep, wrong), {
     observedGeneration: object.metadata.generation,
     ...(consents(object) && { usedConsent: consentAsked(object) }),
     replicas: asleep ? 0 : spec.replicas,
@@ -251,6 +261,22 @@ async function finish(
     server: addresses.publicServer,
     workerServer: addresses.workerServer,
   });
+  return noBackups ? 'refused' : 'done';
+}
+
+/** A plane without the backups that its object wants runs as well as any. */
+async function backupProblem(
+  object: HostedControlPlane,
+  cluster: InfraCluster,
+  around: Surrounding,
+): Promise<Fact | undefined> {
+  try {
+    await settleBackups(object, cluster, around);
+    return undefined;
+  } catch (error) {
+    if (!(error instanceof UserError) || error.kind === 'failed') throw error;
+    return factOfProblem(error, object);
+  }
 }
 
 /** @throws UserError `namespace-not-allowed` */

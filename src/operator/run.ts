@@ -8,12 +8,13 @@ import { isOlder, KnownPlane } from './known-plane.ts';
 import { holdsForBackup, makeLastBackup } from './last-backup.ts';
 import { whileLeading } from './leader.ts';
 import { Metrics } from './metrics.ts';
-import { consentAnnotation, lookAnnotation } from './names.ts';
+import { consentAnnotation, lookAnnotation, usedAnnotation } from './names.ts';
 import { type HostedControlPlane, kind, lifeOf } from './object.ts';
 import type { OperatorOptions } from './options.ts';
 import { WorkQueue } from './queue.ts';
 import { reconcile, type Surrounding } from './reconcile.ts';
 import { serve } from './serve.ts';
+import { lookForUse } from './use.ts';
 
 /**
  * Makes planes what their HostedControlPlanes say, until the signal fires. Of several operators one works; this one waits until it
@@ -55,6 +56,8 @@ class Planes {
   readonly #signal: AbortSignal;
   readonly #known = new Map<string, KnownPlane>();
   readonly #queue = new WorkQueue();
+  /** Planes of which it is to be seen whether somebody uses them: beside the queue, since a look may take minutes. */
+  readonly #uses = new WorkQueue();
   /** Objects of which the last backup is under way, by UID. */
   readonly #leaving = new Set<string | undefined>();
   readonly #metrics: Metrics;
@@ -73,7 +76,10 @@ class Planes {
       objects: () => [...this.#known.values()].map(({ object }) => object),
       due: () => this.#queue.due,
     });
-    const working = this.#queue.run(this.#options.workers, (key) => this.#look(key), signal);
+    const working = Promise.all([
+      this.#queue.run(this.#options.workers, (key) => this.#look(key), signal),
+      this.#uses.run(2, (key) => this.#lookForUse(key), signal),
+    ]);
     try {
       await follow<HostedControlPlane>(this.#cluster, kind, {}, signal, (event) => this.#onEvent(event), 15_000);
     } catch (error) {
@@ -97,7 +103,7 @@ class Planes {
     if (isGone) return;
     const now = this.#known.get(key);
     if (now && isOlder(object, now.object)) return;
-    if (!now || isNews(now.object, object)) this.#queue.add(key);
+    if (!now || isNews(now.object, object)) this.#queue.add(key, now?.isHurried() ? pause.soonAgain : 0);
     if (now) now.object = object;
     else this.#known.set(key, new KnownPlane(object, this.#cluster, this.#options));
   }
@@ -125,6 +131,7 @@ class Planes {
     this.#known.get(key)?.end();
     this.#known.delete(key);
     this.#queue.forget(key);
+    this.#uses.forget(key);
   }
 
   /** @returns in how many milliseconds the plane is looked at again without a reason */
@@ -133,7 +140,7 @@ class Planes {
     if (!known) return undefined;
     const { object, said } = known;
     const around = known.around(AbortSignal.any([this.#signal, known.gone]));
-    said.next();
+    known.begin();
     if (lifeOf(object).paused) {
       await around.tell([{ type: 'Progressing', status: 'False', reason: 'Paused', message: 'spec.paused is true' }]);
       return undefined;
@@ -153,11 +160,21 @@ class Planes {
     said.say('info', `${outcome} after ${Math.round(took)} ms`, outcome);
     // Of a plane that was not watched yet, something may have changed since its objects were read.
     if (this.#watch(known, around)) this.#queue.add(key, pause.usual);
+    this.#uses.add(key);
     const next = nextChange(object, new Date());
     // A moment later, and not by chance as all else.
     if (next) this.#queue.add(key, Math.min(next.getTime() - Date.now() + 100, longestPlan));
     if (outcome === 'failed') throw new Error('tried again later');
     return outcome === 'refused' ? pause.refused : this.#options.every;
+  }
+
+  /** @returns in how many milliseconds it is to be seen again */
+  async #lookForUse(key: string): Promise<number | undefined> {
+    const known = this.#known.get(key);
+    if (!known) return undefined;
+    const { next, unused } = await lookForUse(known.object, known.around(AbortSignal.any([this.#signal, known.gone])));
+    if (unused) this.#queue.add(key);
+    return next;
   }
 
   /** @returns whether it was not watched yet */
@@ -173,6 +190,6 @@ class Planes {
 /** Whether somebody asked for something else; the operator's own writes to the status are no news. */
 function isNews(before: HostedControlPlane, after: HostedControlPlane): boolean {
   const asked = ({ metadata: { generation, annotations } }: HostedControlPlane) =>
-    [generation, annotations?.[consentAnnotation], annotations?.[lookAnnotation]].join();
+    [generation, annotations?.[consentAnnotation], annotations?.[lookAnnotation], annotations?.[usedAnnotation]].join();
   return asked(before) !== asked(after);
 }

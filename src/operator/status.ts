@@ -1,6 +1,7 @@
-import { explainCallError } from '../kube/errors.ts';
+import { explainCallError, isForbidden } from '../kube/errors.ts';
 import type { Lease } from '../kube/objects.ts';
 import type { WholeCluster } from '../kube/whole-cluster.ts';
+import { type PolicyReview, reviewPolicies } from './beyond-policy.ts';
 import { operatorName } from './names.ts';
 import { type Condition, type HostedControlPlane, kind } from './object.ts';
 
@@ -18,7 +19,11 @@ export interface OperatorStatus {
     progressing: string;
     /** Of Degraded. */
     message: string;
+    /** When it falls asleep if nobody uses it before. */
+    sleepsAt?: string;
   }[];
+  /** What today's policies would refuse; absent where the caller may not list bindings of roles. */
+  policies?: PolicyReview;
 }
 
 /** Of all planes that have an object. @throws UserError `rights` */
@@ -32,7 +37,16 @@ export async function operatorStatus(cluster: WholeCluster, namespace: string): 
       .catch(explain(`read the lease "${operatorName}" of namespace "${namespace}"`)),
     cluster.list<HostedControlPlane>(kind).catch(explain('list HostedControlPlanes')),
   ]);
-  return { leader: holderOf(lease), planes: items.map(rowOf) };
+  return { leader: holderOf(lease), planes: items.map(rowOf), policies: await policiesOf(cluster, items) };
+}
+
+async function policiesOf(cluster: WholeCluster, items: HostedControlPlane[]): Promise<PolicyReview | undefined> {
+  try {
+    return await reviewPolicies(cluster, items);
+  } catch (error) {
+    if (isForbidden(error)) return undefined;
+    throw explainCallError(error, 'try what the policies say of each HostedControlPlane');
+  }
 }
 
 function holderOf(lease: Lease | undefined): string | undefined {
@@ -51,5 +65,6 @@ function rowOf({ metadata, spec, status }: HostedControlPlane): OperatorStatus['
     degraded: of('Degraded')?.status ?? 'Unknown',
     progressing: of('Progressing')?.reason ?? '',
     message: of('Degraded')?.message ?? '',
+    ...(status?.sleepsAt && { sleepsAt: status.sleepsAt }),
   };
 }

@@ -31,8 +31,13 @@ export async function renewLeaves(
   const secrets = renderPlane({ ...plane, bundle }).secrets.filter((secret) => !isStartFiles(secret));
   await applySecrets(cluster, plane.record.planeId, secrets, await Existing.read(cluster), nothingApplied(), reporter);
   for (const name of issued)
-    reporter.line(`certificate ${name} renewed until ${day(inspect(bundle.leaves[name]!.certificate).notAfter)}`);
+    reporter.line(`certificate ${name} renewed until ${day(inspect(issuedAs(bundle, name)).notAfter)}`);
   return { bundle, issued };
+}
+
+/** Who has the sealed key of the CA renews what signs in its place, too. */
+function issuedAs({ authorities, leaves }: PkiBundle, name: string): string {
+  return (name === 'ca-signer' ? authorities.ca!.signer! : leaves[name]!).certificate;
 }
 
 /** `2027-03-01`. */

@@ -20,6 +20,7 @@ import { type Delegate, kubeconfigOf, newNamespace, request } from './world.ts';
 
 const configMap = { apiVersion: 'v1', kind: 'ConfigMap' };
 const rbac = { apiVersion: 'rbac.authorization.k8s.io/v1' };
+const manifest = 'apiVersion: v1\nkind: ServiceAccount\nmetadata: {name: own}\n';
 const claim = { ...hostedControlPlane, metadata: { name: 'k8sk8s' } };
 let home: Delegate;
 let other: Delegate;
@@ -122,6 +123,21 @@ const ways: [way: string, status: number, attempt: () => Promise<unknown>][] = [
   ['more than its share', 403, claimWith({ resources: ['kube-apiserver=cpu=64'] })],
   ['a larger volume', 403, claimWith({ etcdStorage: '900Gi' })],
   ['a way out for the API server', 403, claimWith({ allowEgress: ['10.0.0.0/8'] })],
+  ['the infra cluster for its logs', 403, claimWith({ logs: true, logsStorage: '900Gi' })],
+  ['service accounts of another namespace let in', 403, claimWith({ trustInfra: ['kube-system'] })],
+  ['its own manifests of a network', 403, claimWith({ network: 'manifest', networkManifest: manifest })],
+  ['a Gateway of another namespace', 403, claimWith({ expose: 'gateway', gateway: 'infra/shared' })],
+  ['a token issuer inside of the infra cluster', 403, claimWith({ oidcIssuer: 'https://10.0.0.1', oidcClientId: 'x' })],
+  ['backups that it can open itself', 400, claimWith({ backup: { destination: 'a', recipients: ['age1own'] } })],
+  ['an object that is never deleted, nor its namespace', 403, claimWith({}, { finalizers: ['example.com/own'] })],
+  ['the same by a later change', 403, () => change({ metadata: { finalizers: ['example.com/own'] } })],
+  [
+    'a consent or a use in the name of the status',
+    403,
+    () => change({ status: { usedConsent: '1', unusedAt: null } }, '/status'),
+  ],
+  ["another's HOST in capitals", 422, claimWith({ host: 'OTHER.example.com' })],
+  ['every HOST of a domain', 422, claimWith({ host: '*.example.com' })],
   ['workers that are pods', 403, claimWith({ workerPods: 5, workerImage: 'own/worker:1' })],
   ["another's HOST", 403, claimWith({ host: 'other.example.com' })],
   ["another's HOST by the other's name in a longer one", 403, claimWith({ host: 'xk.example.com.evil.test' })],

@@ -4,15 +4,11 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import pLimit from 'p-limit';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { hostedControlPlane } from '../../src/config/hosted-control-plane.ts';
-import { parseSpec } from '../../src/config/parse.ts';
 import type { InfraCluster } from '../../src/kube/infra-cluster.ts';
 import type { ConfigMap, KubeObject, Lease } from '../../src/kube/objects.ts';
-import { deploy } from '../../src/operations/deploy/deploy.ts';
 import type { HostedControlPlane } from '../../src/operator/object.ts';
 import { planeKinds } from '../../src/plane/kinds.ts';
-import { objectAnnotation } from '../../src/plane/names.ts';
-import { parseRecord, toConfigMap } from '../../src/plane/record.ts';
-import { quietReporter } from '../../src/ui/quiet.ts';
+import { parseRecord } from '../../src/plane/record.ts';
 import { anonymousMemory, processorTime } from '../process-figures.ts';
 import { OperatorWorld } from './operator-process.ts';
 
@@ -39,28 +35,11 @@ describe.runIf(process.env.K8SK8S_TEST === 'all')('the operator as a process', {
   });
   afterAll(() => world?.close());
 
-  /** The objects of a plane that sleeps: without pods they do not differ from those of one that slept before. */
-  async function sleepingPlane(name: string): Promise<InfraCluster> {
-    const inside = await world.namespace(name);
-    const work = { reporter: quietReporter, timeout: 500, signal: new AbortController().signal, allowDataLoss: false };
-    const choose = () => parseSpec({ host: 'localhost', profile: 'lite' }, 'in a test');
-    await deploy(inside, { ...work, choose }).catch(() => undefined);
-    const kinds = { Deployment: 'deployments', StatefulSet: 'statefulsets' };
-    for (const kind of Object.keys(kinds))
-      for (const { metadata } of (await inside.list({ apiVersion: 'apps/v1', kind })).items)
-        await inside.merge({ apiVersion: 'apps/v1', kind }, metadata.name, { spec: { replicas: 0 } });
-    const { metadata } = await world.object(inside, { host: 'localhost', profile: 'lite', asleep: true });
-    const record = (await inside.get<ConfigMap>({ apiVersion: 'v1', kind: 'ConfigMap' }, 'k8sk8s'))!;
-    const asleep = { since: new Date().toISOString(), replicas: {} };
-    const { data } = toConfigMap({ ...parseRecord(record)!, phase: 'available', asleep });
-    const annotations = { [objectAnnotation]: metadata.uid! };
-    await inside.replace({ ...record, data, metadata: { ...record.metadata, annotations } });
-    return inside;
-  }
-
   test(`beside ${planes} planes that sleep it takes at most 100 MiB and 5 thousandths of a core`, async () => {
     const limit = pLimit(3);
-    const all = await Promise.all(Array.from({ length: planes }, (_, n) => limit(() => sleepingPlane(`idle-${n}`))));
+    const all = await Promise.all(
+      Array.from({ length: planes }, (_, n) => limit(() => world.sleepingPlane(`idle-${n}`))),
+    );
     const operator = world.start();
     for (const inside of all) await world.until(async () => (await conditionsOf(inside)).Progressing === 'Asleep', 300);
     await sleep(30_000);
@@ -121,7 +100,7 @@ describe.runIf(process.env.K8SK8S_TEST === 'all')('the operator as a process', {
   });
 
   test('an API server that does not answer for 20 s ends it; one that begins again leads, and changes nothing that is as it should be', async () => {
-    const inside = await sleepingPlane('partition');
+    const inside = await world.sleepingPlane('partition');
     const [one, other] = [world.start(), world.start()];
     await world.until(async () => (await conditionsOf(inside)).Progressing === 'Asleep', 120);
     const holder = async () => {

@@ -5,12 +5,20 @@ import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { load } from 'js-yaml';
 import { hostedControlPlane } from '../../src/config/hosted-control-plane.ts';
+import { parseSpec } from '../../src/config/parse.ts';
+import type { ClusterSpecInput } from '../../src/config/schema.ts';
+import { connectInfra } from '../../src/kube/connect.ts';
 import type { InfraCluster } from '../../src/kube/infra-cluster.ts';
-import type { KubeObject } from '../../src/kube/objects.ts';
+import type { ConfigMap, KubeObject } from '../../src/kube/objects.ts';
 import { connectWhole, type WholeCluster } from '../../src/kube/whole-cluster.ts';
 import { buildKubeconfig } from '../../src/kubeconfig/build.ts';
+import { deploy } from '../../src/operations/deploy/deploy.ts';
 import { accountObjects, applyObjects, operatorObjects } from '../../src/operator/install.ts';
 import { operatorName, operatorNamespace } from '../../src/operator/names.ts';
+import { runOperator } from '../../src/operator/run.ts';
+import type { SealKey } from '../../src/pki/sealing.ts';
+import { objectAnnotation } from '../../src/plane/names.ts';
+import { parseRecord, toConfigMap } from '../../src/plane/record.ts';
 import { quietReporter } from '../../src/ui/quiet.ts';
 import deploymentTemplate from '../../templates/operator/deployment.yaml';
 import { connectByFile } from '../connect-by-file.ts';
@@ -94,6 +102,44 @@ export class OperatorWorld {
 
   async object(inside: InfraCluster, spec: object): Promise<KubeObject> {
     return inside.create({ ...hostedControlPlane, metadata: { name: 'k8sk8s' }, spec } as KubeObject);
+  }
+
+  /** A plane that sleeps, with its object: without pods, its objects do not differ from those of one that slept before. */
+  async sleepingPlane(name: string, given: Partial<ClusterSpecInput> = {}, sealKey?: SealKey): Promise<InfraCluster> {
+    const inside = await this.namespace(name);
+    const by = connectInfra(inside.transport.connection, name, { sealKey });
+    const spec = { host: 'localhost', profile: 'lite' as const, ...given };
+    const work = { reporter: quietReporter, timeout: 500, signal: new AbortController().signal, allowDataLoss: false };
+    await deploy(by, { ...work, choose: () => parseSpec(spec, 'in a test') }).catch(() => undefined);
+    await by.close();
+    for (const kind of ['Deployment', 'StatefulSet'])
+      for (const { metadata } of (await inside.list({ apiVersion: 'apps/v1', kind })).items)
+        await inside.merge({ apiVersion: 'apps/v1', kind }, metadata.name, { spec: { replicas: 0 } });
+    const { metadata } = await this.object(inside, { ...spec, asleep: true });
+    const record = (await inside.get<ConfigMap>({ apiVersion: 'v1', kind: 'ConfigMap' }, 'k8sk8s'))!;
+    const asleep = { since: new Date().toISOString(), replicas: {} };
+    const { data } = toConfigMap({ ...parseRecord(record)!, phase: 'available', asleep });
+    const annotations = { [objectAnnotation]: metadata.uid! };
+    await inside.replace({ ...record, data, metadata: { ...record.metadata, annotations } });
+    return inside;
+  }
+
+  /** The operator in this process, with the token of its account. */
+  run(signal: AbortSignal): Promise<void> {
+    return runOperator({
+      connection: connectByFile(this.#kubeconfig, operatorNamespace).transport.connection,
+      namespace: operatorNamespace,
+      identity: 'here',
+      hostedBy: 'address',
+      workers: 2,
+      timeout: 3000,
+      every: 60_000,
+      backupPatience: 4000,
+      signal,
+      log: (entry) => {
+        this.log += `${JSON.stringify(entry)}\n`;
+      },
+    });
   }
 
   async until<T>(done: () => Promise<T | undefined | false>, seconds = 60): Promise<T> {

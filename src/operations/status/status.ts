@@ -1,10 +1,11 @@
 import { type Words, words } from '../../base/words.ts';
 import { field } from '../../config/flags.ts';
+import { hostedControlPlane, hostedControlPlaneName } from '../../config/hosted-control-plane.ts';
 import { infraAudience } from '../../config/infra-identity.ts';
 import type { ClusterSpec } from '../../config/schema.ts';
 import { EtcdGateway } from '../../etcd/gateway.ts';
 import type { InfraCluster } from '../../kube/infra-cluster.ts';
-import type { Event } from '../../kube/objects.ts';
+import type { Event, KubeObject } from '../../kube/objects.ts';
 import { type Lifetime, lifetimeOf, readLifetimeJob } from '../../live/lifetime.ts';
 import { type FollowerReport, LogStore } from '../../live/log-store.ts';
 import { openPlane } from '../../live/open.ts';
@@ -26,6 +27,8 @@ export interface PlaneStatus {
   phase: PlaneRecord['phase'];
   /** Since when it sleeps, RFC 3339. */
   asleep?: string;
+  /** Present where it falls asleep when nobody uses it: when that will be, RFC 3339. */
+  sleepsAt?: string;
   /** Present where it ends by itself. */
   lifetime?: Lifetime;
   /** Since when keys that somebody may have read are being replaced, RFC 3339. */
@@ -89,7 +92,7 @@ const egressLimits: Record<ClusterSpec['egress'], Words[]> = {
 
 /** Everything about a plane that one screen can hold. @throws UserError `no-plane` or `plane-incomplete` */
 export async function planeStatus(cluster: InfraCluster, now = new Date()): Promise<PlaneStatus> {
-  const [plane, job] = await Promise.all([openPlane(cluster), readLifetimeJob(cluster)]);
+  const [plane, job, sleepsAt] = await Promise.all([openPlane(cluster), readLifetimeJob(cluster), sleepOf(cluster)]);
   const { record, addresses, bundle, spec, storage, connect } = plane;
   const hosted = record.asleep ? undefined : await connect();
   try {
@@ -105,6 +108,7 @@ export async function planeStatus(cluster: InfraCluster, now = new Date()): Prom
       plane: record.planeId,
       phase: record.phase,
       asleep: record.asleep?.since,
+      ...(sleepsAt !== undefined && !record.asleep && { sleepsAt }),
       lifetime: lifetimeOf(job, now),
       exposed: record.exposed?.since,
       unfinished: Object.keys(record.unfinished ?? {}) as (keyof Unfinished)[],
@@ -149,6 +153,14 @@ export async function planeStatus(cluster: InfraCluster, now = new Date()): Prom
   } finally {
     await hosted?.close();
   }
+}
+
+/** What the operator has written into the plane's object; nothing for who may not read it. */
+async function sleepOf(cluster: InfraCluster): Promise<string | undefined> {
+  const object = await cluster
+    .get<KubeObject & { status?: { sleepsAt?: string } }>(hostedControlPlane, hostedControlPlaneName)
+    .catch(() => undefined);
+  return object?.status?.sleepsAt;
 }
 
 /** What the follower says of itself; undefined where it cannot be asked, for which its pod tells the cause. */

@@ -59,6 +59,7 @@ const columns = [
   { name: 'Progressing', type: 'string', jsonPath: `${condition('Progressing')}.reason` },
   { name: 'Degraded', type: 'string', jsonPath: `${condition('Degraded')}.status` },
   { name: 'Server', type: 'string', jsonPath: '.status.server', priority: 1 },
+  { name: 'Sleeps', type: 'string', jsonPath: '.status.sleepsAt', priority: 1 },
   { name: 'Age', type: 'date', jsonPath: '.metadata.creationTimestamp' },
 ];
 
@@ -68,7 +69,7 @@ function objectSchema(): Structural {
     description: 'A hosted Kubernetes control plane, which runs as pods in the namespace of this object.',
     type: 'object',
     required: ['spec'],
-    properties: { spec: { ...spec, [rules]: [...rulesBetweenFields, resourcesOfComponents] }, status },
+    properties: { spec: { ...spec, [rules]: [...rulesBetweenFields, resourcesOfComponents, usageOfSealed] }, status },
     [rules]: [
       {
         rule: `self.metadata.name == '${hostedControlPlaneName}'`,
@@ -86,7 +87,15 @@ const resourcesOfComponents = {
   message: `resources names a component that there is not: there are ${componentNames.join(', ')}`,
 };
 
+const usageOfSealed = {
+  rule: "!has(self.sleepAfter) || !has(self.seal) || self.seal == 'none'",
+  message:
+    'sleepAfter and seal contradict each other: without the key, k8sk8s acts as a person does and is counted as one',
+};
+
 const text = (description: string, maxLength = 256): Structural => ({ description, type: 'string', maxLength });
+
+const time = (description: string): Structural => ({ description, type: 'string', format: 'date-time' });
 
 const status: Structural = {
   description: 'What the operator has seen of the plane.',
@@ -108,6 +117,10 @@ const status: Structural = {
     version: text('Kubernetes version of the plane; what the spec does not say is pinned here at the first deploy'),
     server: text('where people reach the hosted API server', 512),
     workerServer: text('where workers reach the hosted API server', 512),
+    lastUsed: time('when the plane was seen to be used last, where spec.sleepAfter asks for it'),
+    sleepsAt: time('when the plane falls asleep if nobody uses it before'),
+    unusedAt: time('when the plane was found unused for as long as spec.sleepAfter says'),
+    usage: text('what the API servers had been asked when they were looked at last', 512),
     conditions: {
       type: 'array',
       maxItems: 8,

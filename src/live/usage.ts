@@ -1,0 +1,131 @@
+import { Readable } from 'node:stream';
+import { linesOf } from '../base/lines.ts';
+import { connectHosted } from '../kube/connect.ts';
+import type { HostedCluster } from '../kube/hosted-cluster.ts';
+import type { InfraCluster } from '../kube/infra-cluster.ts';
+import type { Pod, Secret } from '../kube/objects.ts';
+import { trusted, unlocked } from '../pki/authority.ts';
+import { administrator, type PkiBundle } from '../pki/certificates.ts';
+import { authoritiesSecret } from '../plane/names.ts';
+import { readBundle } from '../plane/secrets.ts';
+import { podsOf } from './pods.ts';
+
+/** What one API server was asked since it started. */
+export interface Asked {
+  /** Which process says so. */
+  instance: string;
+  /** Requests of people and programs that are no part of the plane. */
+  requests: number;
+  /** Sessions that go on now, which were counted as requests when they began: exec, attach, logs. */
+  open: number;
+}
+
+/** FlowSchema that takes the requests of everybody whom no other one names (https://kubernetes.io/docs/concepts/cluster-administration/flow-control/). */
+const flowSchema = 'global-default';
+
+/** Bytes: an API server says about 1 MiB of itself. */
+const longest = 32 << 20;
+
+/** Milliseconds for one API server. */
+const patience = 10_000;
+
+/**
+ * What each API server of a plane was asked. Service accounts, nodes, the plane's own components, k8sk8s itself and whoever shows no
+ * credential are not counted: templates/hosted/access.yaml.
+ *
+ * @throws UserError `seal-file`: who has no sealed key acts as a person does, and would be taken for one
+ */
+export async function askedOf(cluster: InfraCluster, planeId: string, signal: AbortSignal): Promise<Asked[]> {
+  const [secret, pods] = await Promise.all([
+    cluster.get<Secret>({ apiVersion: 'v1', kind: 'Secret' }, authoritiesSecret),
+    podsOf(cluster, planeId, 'kube-apiserver'),
+  ]);
+  const bundle = secret && readBundle([secret]);
+  const running = pods.filter(({ status, metadata }) => status?.phase === 'Running' && !metadata.deletionTimestamp);
+  if (!bundle?.authorities.ca || running.length === 0) throw new Error('no API server of the plane runs');
+  unlocked(bundle.authorities.ca);
+  return Promise.all(running.map((pod) => askedIn(cluster, bundle, pod, signal)));
+}
+
+async function askedIn(cluster: InfraCluster, bundle: PkiBundle, pod: Pod, signal: AbortSignal): Promise<Asked> {
+  const hosted = connectHosted({
+    // In the certificate of every API server, under whatever other names people reach it.
+    server: 'https://kubernetes',
+    certificateAuthority: trusted(bundle.authorities.ca!),
+    client: await administrator(bundle),
+    dial: () => cluster.forward(pod.metadata.name, portOf(pod), signal),
+  });
+  try {
+    return await askedBy(hosted, signal);
+  } finally {
+    await hosted.close();
+  }
+}
+
+function portOf({ spec }: Pod): number {
+  const container = spec.containers.find(({ name }) => name === 'kube-apiserver') as
+    | { ports?: { name?: string; containerPort: number }[] }
+    | undefined;
+  return container?.ports?.find(({ name }) => name === 'https')?.containerPort ?? 6443;
+}
+
+/** What the API server behind a connection says of itself; it is read line by line, and not held. */
+export async function askedBy(hosted: HostedCluster, signal: AbortSignal): Promise<Asked> {
+  const ended = new AbortController();
+  const limit = AbortSignal.any([signal, ended.signal, AbortSignal.timeout(patience)]);
+  const asked: Asked = { instance: '', requests: 0, open: 0 };
+  try {
+    const stream = await hosted.transport.stream({
+      method: 'GET',
+      path: '/metrics',
+      accept: 'text/plain',
+      signal: limit,
+    });
+    for await (const line of linesOf(Readable.from(upTo(longest, stream), { objectMode: false }))) take(asked, line);
+  } finally {
+    ended.abort();
+  }
+  if (asked.instance === '') throw new Error('the API server says nothing of itself');
+  return asked;
+}
+
+/** Whoever stands in the API server's place may send without an end, and without a line's. */
+async function* upTo(bytes: number, stream: Readable): AsyncGenerator<Buffer> {
+  let read = 0;
+  for await (const chunk of stream as AsyncIterable<Buffer>) {
+    read += chunk.length;
+    if (read > bytes) throw new Error(`the metrics are longer than ${bytes >> 20} MiB`);
+    yield chunk;
+  }
+}
+
+function take(asked: Asked, line: string): void {
+  const started = /^process_start_time_seconds (\S{1,32})$/.exec(line);
+  if (started) asked.instance = started[1]!;
+  else if (line.startsWith('apiserver_flowcontrol_dispatched_requests_total{')) {
+    if (line.includes(`flow_schema="${flowSchema}"`)) asked.requests += figureOf(line);
+  } else if (line.startsWith('apiserver_longrunning_requests{')) {
+    // Port-forward is not told apart from what the gate opens for webhooks; who begins one asks for the pod first.
+    if (/subresource="(exec|attach|log)"/.test(line)) asked.open += figureOf(line);
+  }
+}
+
+function figureOf(line: string): number {
+  const value = Number(line.slice(line.lastIndexOf(' ') + 1));
+  return Number.isFinite(value) ? value : 0;
+}
+
+/** A word for what was asked, to compare it with what is asked later, also by another process of k8sk8s. Pure. */
+export function wordOf(asked: Asked[]): string {
+  return asked
+    .map(({ instance, requests }) => `${instance}=${requests}`)
+    .sort()
+    .join(' ');
+}
+
+/** Whether somebody used the plane since `before`; an API server that was not there then may have served anybody. Pure. */
+export function wasUsed(before: string | undefined, asked: Asked[]): boolean {
+  if (before === undefined || asked.some(({ open }) => open > 0)) return true;
+  const known = new Set(before.split(' '));
+  return asked.some(({ instance, requests }) => !known.has(`${instance}=${requests}`));
+}

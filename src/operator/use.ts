@@ -1,0 +1,54 @@
+import { messageOf } from '../base/errors.ts';
+import { askedOf, wasUsed, wordOf } from '../live/usage.ts';
+import { lengthOf, lifeAt, saidUsed } from './clock.ts';
+import { type HostedControlPlane, lifeOf } from './object.ts';
+import { asPlaneAccount, type Surrounding } from './reconcile.ts';
+
+interface Seen {
+  /** In how many milliseconds it is to be seen again; undefined: not before somebody asks. */
+  next?: number;
+  /** Nobody has used the plane for as long as its object allows, so it is to sleep. */
+  unused?: true;
+}
+
+/** Milliseconds between two looks: a tenth of what the object allows, within these bounds. */
+const [shortest, longest] = [10_000, 10 * 60_000];
+
+/**
+ * Looks whether somebody used an awake plane that is to sleep when nobody does. The status keeps what was seen, so the next operator goes
+ * on from there. What cannot be seen counts neither way: such a plane stays awake.
+ */
+export async function lookForUse(object: HostedControlPlane, around: Surrounding): Promise<Seen> {
+  const { sleepAfter, asleep, paused } = lifeOf(object);
+  const { planeId, lastUsed, usage, sleepsAt } = object.status ?? {};
+  const isCounted = sleepAfter !== undefined && asleep === undefined && !paused;
+  if (!isCounted || !planeId || lifeAt(object, new Date()).asleep) {
+    if (sleepsAt) await around.tell([], { sleepsAt: null });
+    return {};
+  }
+  const allowed = lengthOf(sleepAfter);
+  const next = Math.min(longest, Math.max(shortest, allowed / 10));
+  const cluster = asPlaneAccount(object, around);
+  try {
+    const asked = await askedOf(cluster, planeId, around.signal);
+    const now = Date.now();
+    const last = wasUsed(usage, asked) || lastUsed === undefined ? now : Date.parse(lastUsed);
+    const end = Math.max(last, saidUsed(object) ?? 0) + allowed;
+    if (end <= now) {
+      await around.tell([], { unusedAt: second(now), sleepsAt: null });
+      return { unused: true };
+    }
+    await around.tell([], { lastUsed: second(last), sleepsAt: second(end), usage: wordOf(asked) });
+    // A moment later: times of the status have no fractions.
+    return { next: Math.min(next, end - now + 1000) };
+  } catch (error) {
+    if (!around.signal.aborted) around.reporter.warn(`not known whether somebody uses the plane: ${messageOf(error)}`);
+    return { next };
+  } finally {
+    await cluster.close();
+  }
+}
+
+function second(time: number): string {
+  return `${new Date(time).toISOString().slice(0, 19)}Z`;
+}

@@ -1,0 +1,192 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { generateX25519Identity, identityToRecipient } from 'age-encryption';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { scheduleBackups, unscheduleBackups } from '../../src/backup/schedule.ts';
+import { hostedControlPlane } from '../../src/config/hosted-control-plane.ts';
+import { connectInfra } from '../../src/kube/connect.ts';
+import type { InfraCluster } from '../../src/kube/infra-cluster.ts';
+import type { KubeObject } from '../../src/kube/objects.ts';
+import { openPlane } from '../../src/live/open.ts';
+import { renewCertificates } from '../../src/operations/keys/certificates.ts';
+import { destinationLabel, lookAnnotation, operatorNamespace } from '../../src/operator/names.ts';
+import type { Condition, HostedControlPlane } from '../../src/operator/object.ts';
+import { operatorStatus } from '../../src/operator/status.ts';
+import { issueClientAuthority } from '../../src/pki/issue.ts';
+import { quietReporter } from '../../src/ui/quiet.ts';
+import { refused } from '../refused.ts';
+import { OperatorWorld } from './operator-process.ts';
+
+// What an object says of a plane's life, with planes that sleep: nothing gives them pods here.
+
+let world: OperatorWorld;
+const ended = new AbortController();
+let ran: Promise<void>;
+
+beforeAll(async () => {
+  world = await OperatorWorld.open();
+  ran = world.run(ended.signal);
+});
+
+afterAll(async () => {
+  ended.abort();
+  await ran;
+  await world?.close();
+});
+
+async function condition(inside: InfraCluster, type: Condition['type']): Promise<Condition | undefined> {
+  const object = await inside.get<HostedControlPlane>(hostedControlPlane, 'k8sk8s');
+  return object?.status?.conditions?.find((each) => each.type === type);
+}
+
+const degraded = (inside: InfraCluster, reason: string) =>
+  world.until(async () => {
+    const found = await condition(inside, 'Degraded');
+    return found?.reason === reason && found;
+  });
+
+const look = (inside: InfraCluster) =>
+  inside.merge(hostedControlPlane, 'k8sk8s', { metadata: { annotations: { [lookAnnotation]: `${Date.now()}` } } });
+
+test('backups are made as the object says, to a place that an administrator has marked, and to no other', async () => {
+  const inside = await world.sleepingPlane('backups');
+  const cronJob = () =>
+    inside.get<KubeObject & { spec: { schedule: string } }>(
+      { apiVersion: 'batch/v1', kind: 'CronJob' },
+      'k8sk8s-backup',
+    );
+  const change = (backup: object | null) => inside.merge(hostedControlPlane, 'k8sk8s', { spec: { backup } });
+  await degraded(inside, 'AsExpected');
+  // A Secret that there is, and that says nothing of backups.
+  await change({ destination: 'k8sk8s-ca' });
+  const unmarked = await degraded(inside, 'BackupDestination');
+  await change({ destination: 'nowhere' });
+  await world.until(async () => (await condition(inside, 'Degraded'))?.message.includes('nowhere'));
+  const missing = (await condition(inside, 'Degraded'))!;
+  expect(missing.message.replaceAll('nowhere', '')).toBe(unmarked.message.replaceAll('k8sk8s-ca', ''));
+  expect(await cronJob()).toBeUndefined();
+  const recipient = await identityToRecipient(await generateX25519Identity());
+  await inside.create({
+    apiVersion: 'v1',
+    kind: 'Secret',
+    metadata: { name: 'offsite', labels: { [destinationLabel]: 'true' } },
+    stringData: {
+      recipients: `${recipient}\n`,
+      url: 's3://backups/team',
+      endpoint: 'https://s3.example.com',
+      AWS_ACCESS_KEY_ID: 'a',
+      AWS_SECRET_ACCESS_KEY: 'b',
+    },
+  } as KubeObject);
+  await change({ destination: 'offsite', schedule: '30m' });
+  await degraded(inside, 'AsExpected');
+  expect((await world.until(cronJob)).spec.schedule).toBe('*/30 * * * *');
+  // The command line does not work against the object.
+  const to = { kind: 'volume' as const, size: '1Gi' };
+  const request = { every: 3_600_000, keep: 1, recipients: [recipient], to, reporter: quietReporter };
+  await expect(scheduleBackups(inside, request)).rejects.toEqual(refused('plane-follows-object'));
+  await expect(unscheduleBackups(inside)).rejects.toEqual(refused('plane-follows-object'));
+  await change(null);
+  await world.until(async () => (await cronJob()) === undefined);
+});
+
+test('a certificate that needs a sealed key is asked for in time, and was renewed when somebody with the key did it', async () => {
+  const sealKey = { passphrase: 'a passphrase of the test' };
+  const inside = await world.sleepingPlane('sealed', { seal: 'passphrase-file' }, sealKey);
+  await degraded(inside, 'AsExpected');
+  const byHand = connectInfra(inside.transport.connection, 'sealed', { sealKey });
+  const { bundle } = await openPlane(byHand);
+  const soon = await issueClientAuthority(bundle.authorities.ca!, 'kubernetes-signer sealed', {
+    keyType: 'ec',
+    days: 20,
+  });
+  const data = Object.fromEntries(
+    Object.entries({ 'ca-signer.crt': soon.certificate, 'ca-signer.key': soon.key }).map(([name, text]) => [
+      name,
+      Buffer.from(text).toString('base64'),
+    ]),
+  );
+  await inside.merge({ apiVersion: 'v1', kind: 'Secret' }, 'k8sk8s-ca', { data });
+  await look(inside);
+  const { message } = await degraded(inside, 'CertificateExpires');
+  expect(message).toContain('ca-signer');
+  expect(message).toContain('k8sk8s certs renew -n sealed --seal-file FILE');
+  expect(await condition(inside, 'Progressing')).toMatchObject({ status: 'False' });
+  const work = { reporter: quietReporter, timeout: 30_000, signal: ended.signal };
+  await renewCertificates(byHand, [], work);
+  await byHand.close();
+  await look(inside);
+  await degraded(inside, 'AsExpected');
+});
+
+test('status lists what an older policy, or an administrator, let in, and what tenants may have is not listed', async () => {
+  const rbac = 'rbac.authorization.k8s.io';
+  const tenant = async (name: string, kind: string, subject: string) => {
+    const inside = await world.namespace(name);
+    await inside.create({
+      apiVersion: `${rbac}/v1`,
+      kind: 'RoleBinding',
+      metadata: { name: 'tenant' },
+      roleRef: { apiGroup: rbac, kind: 'ClusterRole', name: 'k8sk8s-tenant' },
+      subjects: [{ apiGroup: rbac, kind, name: subject }],
+    } as KubeObject);
+    return inside;
+  };
+  const [anna, team, free] = [
+    await tenant('of-anna', 'User', 'anna'),
+    await tenant('of-a-team', 'Group', 'team'),
+    await world.namespace('free'),
+  ];
+  // As the administrator, who may.
+  await world.object(anna, { host: '192.0.2.1', expose: 'nodeport', replicas: 2, paused: true });
+  await world.object(team, { host: 'other.example.com', paused: true });
+  await world.object(free, { host: 'other.example.com', replicas: 2, paused: true });
+  const { policies } = await operatorStatus(world.admin, operatorNamespace);
+  expect(policies!.untested).toEqual([]);
+  expect(policies!.beyond.map(({ namespace }) => namespace).sort()).toEqual(['of-a-team', 'of-anna']);
+  const why = (namespace: string) => policies!.beyond.find((each) => each.namespace === namespace)?.why;
+  expect(why('of-anna')).toMatch(/^spec\.replicas /);
+  expect(why('of-a-team')).toMatch(/^spec\.host /);
+  // Who is given the field has it by today's policy.
+  const rules = [
+    {
+      apiGroups: ['k8sk8s.io'],
+      resources: ['hostedcontrolplanes/fields'],
+      resourceNames: ['replicas'],
+      verbs: ['set'],
+    },
+  ];
+  await anna.create({ apiVersion: `${rbac}/v1`, kind: 'Role', metadata: { name: 'fields' }, rules } as KubeObject);
+  await anna.create({
+    apiVersion: `${rbac}/v1`,
+    kind: 'RoleBinding',
+    metadata: { name: 'fields' },
+    roleRef: { apiGroup: rbac, kind: 'Role', name: 'fields' },
+    subjects: [{ apiGroup: rbac, kind: 'User', name: 'anna' }],
+  } as KubeObject);
+  await world.until(async () => {
+    const now = await operatorStatus(world.admin, operatorNamespace);
+    return !now.policies!.beyond.some(({ namespace }) => namespace === 'of-anna');
+  });
+});
+
+/** Each look asks first what it may do. */
+async function looksSoFar({ transport }: InfraCluster): Promise<number> {
+  const { body } = await transport.request<string>({
+    method: 'GET',
+    path: '/metrics',
+    accept: 'text/plain',
+    text: true,
+  });
+  const asked = body.matchAll(/^apiserver_request_total\{[^}]*resource="selfsubjectrulesreviews"[^}]*\} (\S+)$/gm);
+  return [...asked].reduce((sum, [, value]) => sum + Number(value), 0);
+}
+
+test('an object that is changed all the time takes no more than its share of looks', async () => {
+  const inside = await world.sleepingPlane('restless');
+  await degraded(inside, 'AsExpected');
+  const before = await looksSoFar(inside);
+  for (const end = Date.now() + 12_000; Date.now() < end; await look(inside)) await sleep(100);
+  const looks = (await looksSoFar(inside)) - before;
+  expect(looks).toBeGreaterThanOrEqual(3);
+  expect(looks).toBeLessThanOrEqual(9);
+});
