@@ -26,6 +26,9 @@ const flowSchema = 'global-default';
 /** Bytes: an API server says about 1 MiB of itself. */
 const longest = 32 << 20;
 
+/** A plane has 5 API servers at most, and as many that are about to replace them; whoever may make pods may make any number with their labels. */
+const most = 10;
+
 /** Milliseconds for one API server. */
 const patience = 10_000;
 
@@ -43,6 +46,7 @@ export async function askedOf(cluster: InfraCluster, planeId: string, signal: Ab
   const bundle = secret && readBundle([secret]);
   const running = pods.filter(({ status, metadata }) => status?.phase === 'Running' && !metadata.deletionTimestamp);
   if (!bundle?.authorities.ca || running.length === 0) throw new Error('no API server of the plane runs');
+  if (running.length > most) throw new Error(`${running.length} pods have the labels of an API server`);
   unlocked(bundle.authorities.ca);
   return Promise.all(running.map((pod) => askedIn(cluster, bundle, pod, signal)));
 }

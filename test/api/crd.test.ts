@@ -91,6 +91,11 @@ test.each([
   [{ host: 'k.example.com', featureGates: { X: 'maybe' } }, 'spec.featureGates'],
   [{ host: 'k.example.com', auditPolicy: { kind: 'Secret' } }, 'spec.auditPolicy.kind'],
   [{ host: 'k.example.com', deletionPolicy: 'Burn' }, 'spec.deletionPolicy'],
+  [{ host: 'k.example.com', sleepAfter: '4 hours' }, 'spec.sleepAfter'],
+  [{ host: 'k.example.com', sleepAfter: '4h', seal: 'key-file' }, 'sleepAfter and seal'],
+  [{ host: 'k.example.com', backup: { destination: 'a', schedule: '7m' } }, 'spec.backup.schedule'],
+  [{ host: 'k.example.com', backup: { destination: 'a', keep: 5000 } }, 'spec.backup.keep'],
+  [{ host: 'k.example.com', backup: { schedule: '1h' } }, 'spec.backup.destination'],
   [load('{host: k.example.com, kubernetesVersion: 1.37}') as object, 'spec.kubernetesVersion'],
 ])('%j is refused, and the field is named', async (spec, named) => {
   const error = await attempt(spec);

@@ -53,6 +53,7 @@ export const order = [
   'older-minor',
   'backup-bucket',
   'operator-deletion',
+  'operator-use',
   'operator-upgrade',
   'operator-scale',
   'rotate-exposed',
