@@ -4,7 +4,7 @@ import body from '../../templates/worker/worker.sh';
 import { isIpv4 } from '../base/cidr.ts';
 import type { ClusterSpec } from '../config/schema.ts';
 import { type Addresses, dnsAddress, hostAndPort } from '../plane/addresses.ts';
-import { driverOf } from '../plane/networks/table.ts';
+import { driverOf, leftByDrivers } from '../plane/networks/table.ts';
 
 /** Where the files of a plane lie on a worker. */
 export const workerFolder = '/etc/kubernetes/tls';
@@ -24,21 +24,24 @@ export function isWorkerScript(text: string): boolean {
  * finds out what is the machine's. Nothing in it is secret. Pure.
  */
 export function workerScript(spec: ClusterSpec, addresses: Addresses): string {
+  const { links, files, rules } = leftByDrivers();
   const relay = spec.inCluster === 'loopback' ? relayUnit(spec, addresses) : '';
   return `${mark} makes a machine a worker of the plane ${spec.host}. sh worker.sh says how.
 
 kubernetes_version=${spec.kubernetesVersion}
-network=${driverOf(spec).worker}
 pod_cidr=${spec.podCidr}
 service_cidr=${spec.serviceCidr}
 dns_domain=${spec.dnsDomain}
 peer_ports='${peerPorts(spec)}'
 advertised=${isIpv4(addresses.advertised?.address ?? '') ? addresses.advertised.address : ''}
 cni_plugins_version=${cniPlugins}
+driver_links='${links.join(' ')}'
+driver_files='${files.join(' ')}'
+driver_rules='${rules.join('\\|')}'
 
 ${printing('kubelet_configuration', kubeletConfiguration(spec, { clientCAFile: `${workerFolder}/ca.pem` }))}
 ${printing('relay_unit', relay)}
-${body}${machine}`;
+${body}${driverOf(spec).worker}${machine}`;
 }
 
 /** As `8472/udp`: what a firewall has to let through between workers. */

@@ -8,12 +8,11 @@ test('a mirror of one upstream registry mirrors its images alone, and wins', () 
   expect(imagesOf(spec)).toMatchObject({
     node: expect.stringMatching(/^mirror\.test\/hub\/library\/node:/),
     kubeProxy: expect.stringMatching(/^k8s\.mirror\.test\/kube-proxy:v/),
-    flannel: expect.stringMatching(/^ghcr\.io\/flannel-io\/flannel:/),
   });
   const both = parseSpec({ ...spec, imageRegistry: 'all.test' }, 'the test');
   expect(imagesOf(both)).toMatchObject({
     node: expect.stringMatching(/^mirror\.test\/hub\//),
-    flannel: expect.stringMatching(/^all\.test\/flannel-io\/flannel:/),
+    coredns: expect.stringMatching(/^k8s\.mirror\.test\/coredns\/coredns:/),
   });
 });
 

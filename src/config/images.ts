@@ -1,13 +1,9 @@
 import type { ClusterSpec } from './schema.ts';
 import { otherImages, resolveVersion } from './versions.ts';
 
-/** Images that a spec's plane and child assets run beside the components of the plane, which name their own. */
+/** Images that a spec's plane and child assets run beside the components of the plane and the network driver, which name their own. */
 export interface Images {
   kubeProxy: string;
-  flannel: string;
-  flannelCni: string;
-  cilium: string;
-  ciliumOperator: string;
   coredns: string;
   node: string;
   konnectivityServer: string;
@@ -38,10 +34,6 @@ export function imagesOf(spec: ClusterSpec): Images {
   const mirror = (name: string) => mirrored(spec, name);
   return {
     kubeProxy: spec.kubeProxyImage ?? kubernetesImage(spec, 'kube-proxy'),
-    flannel: spec.flannelImage ?? mirror(otherImages.flannel),
-    flannelCni: spec.flannelCniImage ?? mirror(otherImages.flannelCni),
-    cilium: spec.ciliumImage ?? mirror(otherImages.cilium),
-    ciliumOperator: spec.ciliumOperatorImage ?? mirror(otherImages.ciliumOperator),
     coredns: spec.corednsImage ?? mirror(otherImages.coredns),
     node: spec.nodeImage ?? mirror(otherImages.node),
     konnectivityServer: spec.konnectivityServerImage ?? mirror(otherImages.konnectivityServer),

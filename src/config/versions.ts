@@ -17,25 +17,19 @@ export const knownMinors: KnownMinor[] = [
 
 export const newest = knownMinors[0]!;
 
-/** The other programs of a hosted cluster, under the names of their upstream images. */
+/** The other programs of a hosted cluster, under the names of their upstream images; those of network drivers stand in their folders. */
 export const otherImages = {
-  flannel: 'ghcr.io/flannel-io/flannel:v0.28.10',
-  flannelCni: 'ghcr.io/flannel-io/flannel-cni-plugin:v1.9.1-flannel3',
   coredns: 'registry.k8s.io/coredns/coredns:v1.15.0',
   node: 'docker.io/library/node:24-slim',
   victoriaLogs: 'docker.io/victoriametrics/victoria-logs:v1.52.2',
   konnectivityServer: 'registry.k8s.io/kas-network-proxy/proxy-server:v0.36.0',
   konnectivityAgent: 'registry.k8s.io/kas-network-proxy/proxy-agent:v0.36.0',
-  cilium: 'quay.io/cilium/cilium:v1.20.2',
-  ciliumOperator: 'quay.io/cilium/operator-generic:v1.20.2',
   /** Of `network test`: the programs by which Kubernetes tests networks itself (test/images/agnhost/VERSION of its newest version here). */
   agnhost: 'registry.k8s.io/e2e-test-images/agnhost:2.66.1',
 };
 
-/** The registries of all upstream images, those of Kubernetes' own programs and of etcd among them. */
-export const upstreamRegistries = [
-  ...new Set(['registry.k8s.io', ...Object.values(otherImages).map((image) => image.slice(0, image.indexOf('/')))]),
-];
+/** The registries of all upstream images, those of Kubernetes' own programs, of etcd and of the network drivers among them. */
+export const upstreamRegistries = ['registry.k8s.io', 'ghcr.io', 'docker.io', 'quay.io'];
 
 const pattern = /^v?(\d+)\.(\d+)(?:\.(\d+)(-(?:alpha|beta|rc)\.\d+)?)?$/;
 

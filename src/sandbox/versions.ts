@@ -1,14 +1,16 @@
 import { toolVersion } from '../base/version.ts';
 import { newest, otherImages } from '../config/versions.ts';
+import { ciliumImages } from '../plane/networks/cilium/images.ts';
+import { flannelImages } from '../plane/networks/flannel/images.ts';
 
 /** The default versions of a sandbox's programs. The Kubernetes patches are those that `deploy` knows. */
 export const versions = {
   kubernetes: newest.patch,
   etcd: newest.etcd.replace(/-\d+$/, ''),
   coredns: tagOf(otherImages.coredns).replace(/^v/, ''),
-  flannel: tagOf(otherImages.flannel).replace(/^v/, ''),
+  flannel: tagOf(flannelImages.agent).replace(/^v/, ''),
   /** A release of github.com/flannel-io/cni-plugin; what is built here is its ancestor (see flannelCniSource). */
-  flannelCni: tagOf(otherImages.flannelCni).replace(/^v/, ''),
+  flannelCni: tagOf(flannelImages.plugin).replace(/^v/, ''),
   /** containernetworking/plugins still carried flannel's plugin at this tag, and is served as a Go module. */
   flannelCniSource: '0.9.1',
   traefik: '3.6.12',
@@ -19,7 +21,7 @@ export const versions = {
   /** The last version whose programs are in the tagged module; since 1.12 each program has its own module. */
   certManager: '1.11.5',
   /** A network for the infra cluster that enforces network policies (infra/cilium.ts). */
-  cilium: tagOf(otherImages.cilium).replace(/^v/, ''),
+  cilium: tagOf(ciliumImages.agent).replace(/^v/, ''),
   helm: '3.22.0',
   /** crane runs a registry, pushes images into it and pulls images out of another one. */
   crane: '0.22.1',
@@ -47,8 +49,8 @@ export const imageReferences = {
   'kube-proxy': (kubernetes: string) => `registry.k8s.io/kube-proxy:v${kubernetes}`,
   etcd: () => `registry.k8s.io/etcd:${newest.etcd}`,
   coredns: () => otherImages.coredns,
-  flannel: () => otherImages.flannel,
-  'flannel-cni-plugin': () => otherImages.flannelCni,
+  flannel: () => flannelImages.agent,
+  'flannel-cni-plugin': () => flannelImages.plugin,
   traefik: () => `docker.io/library/traefik:v${versions.traefik}`,
   'local-path-provisioner': () => `docker.io/rancher/local-path-provisioner:v${versions.localPathProvisioner}`,
   'metrics-server': () => `registry.k8s.io/metrics-server/metrics-server:v${versions.metricsServer}`,
@@ -57,8 +59,8 @@ export const imageReferences = {
   'cert-manager-cainjector': () => `quay.io/jetstack/cert-manager-cainjector:v${versions.certManager}`,
   'konnectivity-server': () => otherImages.konnectivityServer,
   'konnectivity-agent': () => otherImages.konnectivityAgent,
-  cilium: () => otherImages.cilium,
-  'cilium-operator': () => otherImages.ciliumOperator,
+  cilium: () => ciliumImages.agent,
+  'cilium-operator': () => ciliumImages.operator,
   agnhost: () => otherImages.agnhost,
   'victoria-logs': () => otherImages.victoriaLogs,
   pause: () => `registry.k8s.io/pause:${versions.pause}`,

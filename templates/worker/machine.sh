@@ -303,14 +303,15 @@ end_containers() {
   for container in $(ctr -n k8s.io containers ls -q); do ctr -n k8s.io containers rm "$container" >/dev/null 2>&1 || true; done
 }
 
+# Of whichever network driver the plane has or had, and of the CNI plugins.
 end_network() {
-  for link in flannel.1 cni0 $(ip -o link show 2>/dev/null | awk -F '[:@ ]+' '$2 ~ /^veth/ { print $2 }'); do
+  for link in $driver_links cni0 $(ip -o link show 2>/dev/null | awk -F '[:@ ]+' '$2 ~ /^veth/ { print $2 }'); do
     ip link delete "$link" 2>/dev/null || true
   done
-  rm -rf "$root/etc/cni/net.d/10-flannel.conflist" "$root/run/flannel" "$root/var/lib/cni"
+  for file in $driver_files /var/lib/cni; do rm -rf "$root$file"; done
   for tables in iptables ip6tables; do
     has $tables-save || continue
-    $tables-save 2>/dev/null | grep -v 'KUBE-\|FLANNEL\|CNI-\|flanneld' | $tables-restore 2>/dev/null || true
+    $tables-save 2>/dev/null | grep -v "KUBE-\|CNI-\|$driver_rules" | $tables-restore 2>/dev/null || true
   done
 }
 

@@ -238,25 +238,15 @@ check_switch() {
 
 check_kernel() {
   check_switch net/ipv4/ip_forward forwarding "packets of pods are not passed on" "echo net.ipv4.ip_forward=1 >/etc/sysctl.d/90-kubernetes.conf && sysctl --system"
-  [ "$network" != cilium ] || check_bpf
-  # Another network driver may need neither of both.
-  [ "$network" = flannel ] || return 0
-  check_switch net/bridge/bridge-nf-call-iptables bridge "a pod that dials a Service with a pod on the same worker gets no answer; the setting comes with the module br_netfilter" "echo br_netfilter >/etc/modules-load.d/kubernetes.conf && modprobe br_netfilter && sysctl -w net.bridge.bridge-nf-call-iptables=1"
-  if [ -d "$root/sys/module/vxlan" ] || modprobe -n -q vxlan 2>/dev/null || grep -qs '/vxlan\.ko' "$root/lib/modules/$(uname -r)/modules.builtin"; then
-    ok vxlan there
-  else warn vxlan "the kernel's module vxlan was not found" "flannel connects the workers by vxlan; some distributions keep the module in a package of its own" "install the kernel's extra modules (Ubuntu: linux-modules-extra-\$(uname -r))"; fi
+  check_network_kernel
 }
 
-# Programs of Cilium 1.20 need what the kernel can since 5.10; its agent mounts what is not mounted.
-check_bpf() {
-  release=$(uname -r)
-  major=${release%%.*} minor=${release#*.}
-  minor=${minor%%[!0-9]*}
-  if [ "$major" -gt 5 ] || { [ "$major" = 5 ] && [ "${minor:-0}" -ge 10 ]; }; then ok kernel "$release"
-  else fail kernel "the kernel is $release" "Cilium needs 5.10 or newer" "upgrade the kernel"; fi
-  if grep -qw bpf "$root/proc/filesystems" 2>/dev/null; then ok bpf there
-  else fail bpf "the kernel has no file system bpf" "Cilium keeps its maps there" "take a kernel with CONFIG_BPF_SYSCALL"; fi
-}
+# What a network driver needs of a machine. A driver's worker.sh (src/plane/networks/) comes after this file and has functions of its own
+# in the place of these; of a driver without one, nothing is known.
+check_network_kernel() { :; }
+check_networks() { :; }
+# MTU
+mtu_of_pods() { :; }
 
 check_containerd() {
   if [ ! -S "$root/run/containerd/containerd.sock" ]; then
@@ -272,34 +262,6 @@ check_containerd() {
   elif [ "$cgroup_driver" = cgroupfs ] && has_systemd && [ "$(cgroup_version)" = 2 ]; then
     warn cgroup-driver "containerd makes cgroups itself (SystemdCgroup = false) beside systemd" "two that manage one tree disagree when memory is short" "SystemdCgroup = true in $(containerd_file), restart containerd, and run configure again"
   else ok cgroup-driver "$cgroup_driver"; fi
-}
-
-check_networks() {
-  missing=
-  for plugin in bridge host-local loopback portmap; do
-    found=
-    for folder in $plugins; do [ ! -x "$root$folder/$plugin" ] || found=yes; done
-    [ -n "$found" ] || missing="$missing $plugin"
-  done
-  # Under another network driver it may bring its own.
-  [ "$network" = flannel ] || return 0
-  if [ -n "$missing" ]; then
-    fail cni "CNI plugins are missing in $plugins:$missing" "flannel gives pods their network by them" "install the CNI plugins (https://github.com/containernetworking/plugins) into /opt/cni/bin"
-  else
-    case " $plugins " in
-      *' /opt/cni/bin '*) ok cni "$plugins" ;;
-      *) fail cni "containerd looks for CNI plugins in $plugins" "flannel puts its plugin into /opt/cni/bin" "bin_dir = \"/opt/cni/bin\" in $(containerd_file), link the other plugins there, and: systemctl restart containerd" ;;
-    esac
-  fi
-  if [ "$networks" != /etc/cni/net.d ]; then
-    fail cni-network "containerd looks for networks in $networks" "flannel puts its own into /etc/cni/net.d" "conf_dir = \"/etc/cni/net.d\" in $(containerd_file), and: systemctl restart containerd"
-    return
-  fi
-  flannel=10-flannel.conflist
-  first=$({ ls "$root/etc/cni/net.d" 2>/dev/null; echo $flannel; } | grep '\.conf$\|\.conflist$\|\.json$' | sort | sed -n 1p)
-  if [ "$first" != $flannel ]; then
-    fail cni-network "/etc/cni/net.d/$first stands before flannel's network" "containerd takes the first file, and pods would get a network that leads to no other worker" "rm /etc/cni/net.d/$first"
-  else ok cni-network "none before flannel's"; fi
 }
 
 check_kubelet() {
@@ -394,7 +356,7 @@ check_address() {
 check_mtu() {
   mtu=$(cat "$root/sys/class/net/$device/mtu" 2>/dev/null)
   [ -n "$mtu" ] || return 0
-  if [ "$network" = flannel ]; then ok mtu "$mtu on $device, so $((mtu - 50)) for pods"; else ok mtu "$mtu on $device"; fi
+  ok mtu "$mtu on $device$(mtu_of_pods "$mtu")"
   # -M do forbids routers to cut a packet; only iputils' ping knows it.
   [ -z "$root" ] && [ -n "$server_address" ] && has ping || return 0
   ping -c 1 -W 1 -M do -s 8 "$server_address" >/dev/null 2>&1 || return 0

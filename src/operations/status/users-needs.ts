@@ -8,6 +8,7 @@ import type { HostedCluster } from '../../kube/hosted-cluster.ts';
 import type { KubeObject, Node, Pod } from '../../kube/objects.ts';
 import { describeProblem, type PodProblem, podProblems } from '../../live/pod-problems.ts';
 import { isReady } from '../../live/pods.ts';
+import { appsOfDrivers } from '../../plane/networks/table.ts';
 import { type SigningRequest, signer } from '../../programs/approver/decide.ts';
 import { judge } from '../../programs/approver/judge.ts';
 
@@ -17,7 +18,7 @@ import { judge } from '../../programs/approver/judge.ts';
 const grace = 60_000;
 
 /** Of the pods that k8sk8s gives the workers, by their label `k8s-app`. */
-const apps = ['kube-dns', 'kube-proxy', 'flannel', 'cilium', 'kubelet-serving-approver', 'konnectivity-agent'];
+const apps = ['kube-dns', 'kube-proxy', ...appsOfDrivers, 'kubelet-serving-approver', 'konnectivity-agent'];
 
 /** discovery.k8s.io/v1 EndpointSlice, as far as it is read. */
 interface EndpointSlice extends KubeObject {

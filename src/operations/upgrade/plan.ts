@@ -15,6 +15,7 @@ import { Existing } from '../../live/apply.ts';
 import { openPlane, type Plane } from '../../live/open.ts';
 import { allImages } from '../../plane/all-images.ts';
 import { apiServerClients, byComponent } from '../../plane/components/lookup.ts';
+import { driverOf } from '../../plane/networks/table.ts';
 import { renderPlane } from '../../plane/render.ts';
 import { versionStep } from '../../preflight/plane-checks.ts';
 import { findReplacements, type Replacement } from '../../rollout/replacements.ts';
@@ -215,16 +216,20 @@ export function removedApiProblems({ removedApis }: Pick<UpgradePlan, 'removedAp
 type AllImages = ReturnType<typeof imagesFor>;
 
 function imagesFor(spec: ClusterSpec) {
-  const workerPods = spec.workerPods > 0 ? workerImageOf(spec) : '';
-  return { ...imagesOf(spec), ...byComponent(({ image }) => image(spec)), workerPods };
+  const { kubeProxy, coredns, node } = imagesOf(spec);
+  return {
+    ...byComponent(({ image }) => [image(spec)]),
+    addons: [kubeProxy, coredns, ...driverOf(spec).images(spec), node],
+    workerPods: spec.workerPods > 0 ? [workerImageOf(spec)] : [''],
+  };
 }
 
 function stepsOf(before: AllImages, after: AllImages, spec: ClusterSpec): UpgradeStep[] {
   const needed = new Set(allImages(spec).map(({ image }) => image));
   const change = (...names: (keyof AllImages)[]) =>
     names
-      .filter((name) => before[name] !== after[name] && needed.has(after[name]))
-      .map((name) => ({ from: before[name], to: after[name] }));
+      .flatMap((name) => after[name].map((to, index) => ({ from: before[name][index] ?? '', to })))
+      .filter(({ from, to }) => from !== to && needed.has(to));
   const steps: UpgradeStep[] = [
     { step: 'etcd', images: change('etcd'), effect: 'the API does not answer until etcd is back' },
     {
@@ -239,7 +244,7 @@ function stepsOf(before: AllImages, after: AllImages, spec: ClusterSpec): Upgrad
     },
     {
       step: 'child assets',
-      images: change('kubeProxy', 'coredns', 'flannel', 'flannelCni', 'cilium', 'ciliumOperator', 'node'),
+      images: change('addons'),
       effect: 'the DaemonSets are replaced worker by worker',
     },
     {

@@ -11,7 +11,7 @@ import type { InfraCluster } from '../../kube/infra-cluster.ts';
 import { type Applied, nothingApplied } from '../../live/apply.ts';
 import { updateRecord } from '../../live/record.ts';
 import { type HeldPlane, withPlane } from '../../live/with-plane.ts';
-import { vxlanPort } from '../../plane/networks/flannel/flannel.ts';
+import { driverOf } from '../../plane/networks/table.ts';
 import { demandForWorkerPods } from '../../preflight/deploy-checks.ts';
 import type { Work } from '../../ui/work.ts';
 
@@ -44,7 +44,7 @@ async function scale(plane: HeldPlane, count: number): Promise<ScaleResult> {
   try {
     await hosted.version();
     // Before the record says so: where this run is killed in between, the next one does it again.
-    if (vxlanPort(spec) !== vxlanPort(plane.spec))
+    if (reach(spec) !== reach(plane.spec))
       await applyAddons(hosted, buildAddons(spec, addresses, bundle.authorities), applied, held);
     await updateRecord(held, (now) => ({ ...now, spec: { ...now.spec, workerPods: count } }));
     const scaled: WorkerPodsOf = { ...plane, spec, cluster: held.cluster, hosted };
@@ -54,6 +54,9 @@ async function scale(plane: HeldPlane, count: number): Promise<ScaleResult> {
     await hosted.close();
   }
 }
+
+/** A driver may reach workers that are pods at other ports than machines. */
+const reach = (spec: ClusterSpec) => driverOf(spec).reach(spec).join();
 
 function specOf({ spec, held }: HeldPlane, count: number): ClusterSpec {
   if (count > 0 && spec.workerImage === undefined)

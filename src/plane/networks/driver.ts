@@ -19,10 +19,17 @@ export interface NetworkDriver {
   objects(spec: ClusterSpec, surroundings: DriverSurroundings): KubeObject[];
   /** What the workers pull for it. Pure. */
   images(spec: ClusterSpec): string[];
+  /** Values of the label `k8s-app` of its pods on the workers, of which `status` tells where one does not run. */
+  apps?: readonly string[];
   /** Whether Services are its work as well, so that there is no kube-proxy. */
   replacesKubeProxy: boolean;
-  /** What worker.sh looks for on a machine before it lets it join. */
-  worker: 'flannel' | 'cilium' | 'none';
+  /**
+   * Its part of worker.sh: shell functions in the place of those that templates/worker/worker.sh says below "What a network driver
+   * needs of a machine"; empty where nothing is known of that.
+   */
+  worker: string;
+  /** What it leaves on a machine that leaves the plane: network links, files, and words of its iptables rules. */
+  left?: { links: string[]; files: string[]; rules: string[] };
   /** What workers have to let through between each other, as `8472/udp (flannel vxlan)`. Pure. */
   reach(spec: ClusterSpec): string[];
   /** Rows of `network test` that it cannot pass. One of them that passes all the same is an error in this list. */

@@ -5,7 +5,7 @@ export const none: NetworkDriver = {
   objects: () => [],
   images: () => [],
   replacesKubeProxy: false,
-  worker: 'none',
+  worker: '',
   reach: () => [],
   notSupported: [],
 };

@@ -8,6 +8,19 @@ import { none } from './none.ts';
 /** The drivers by what --network calls them. */
 const drivers: Record<ClusterSpec['network'], NetworkDriver> = { flannel, cilium, manifest, none };
 
+/** Values of the label `k8s-app` of the pods of all of them. */
+export const appsOfDrivers: readonly string[] = Object.values(drivers).flatMap(({ apps = [] }) => apps);
+
+/** What may be left on a machine, whichever driver its plane has or had. */
+export function leftByDrivers(): Required<NetworkDriver>['left'] {
+  const all = Object.values(drivers).flatMap(({ left }) => left ?? []);
+  return {
+    links: all.flatMap(({ links }) => links),
+    files: all.flatMap(({ files }) => files),
+    rules: all.flatMap(({ rules }) => rules),
+  };
+}
+
 /** The driver that the spec asks for; none where k8sk8s is to leave the hosted cluster alone. */
 export function driverOf({ network, childAssets }: Pick<ClusterSpec, 'network' | 'childAssets'>): NetworkDriver {
   return childAssets ? drivers[network] : none;

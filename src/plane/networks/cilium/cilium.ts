@@ -2,17 +2,20 @@ import { createHash } from 'node:crypto';
 import { UserError } from '../../../base/errors.ts';
 import { words } from '../../../base/words.ts';
 import { field } from '../../../config/flags.ts';
-import { imagesOf } from '../../../config/images.ts';
+import { mirrored } from '../../../config/images.ts';
+import type { ClusterSpec } from '../../../config/schema.ts';
 import type { Workload } from '../../../kube/objects.ts';
 import { render } from '../../../manifests/render.ts';
 import type { NetworkDriver } from '../driver.ts';
 import chart from './cilium-1.20.2.values.yaml?chart';
+import { ciliumImages } from './images.ts';
+import worker from './worker.sh';
 
 /** https://docs.cilium.io/en/stable/network/kubernetes/kubeproxy-free/ */
 export const cilium: NetworkDriver = {
   objects(spec, { apiHost, apiPort, ca }) {
     if (chart === '') throw withoutChart();
-    const { cilium: agentImage, ciliumOperator: operatorImage } = imagesOf(spec);
+    const [agentImage, operatorImage] = imagesOf(spec);
     const objects = render(chart, { agentImage, operatorImage, apiHost, apiPort }, 'the chart of Cilium');
     for (const { spec: workload } of objects as Workload[]) {
       const template = workload?.template;
@@ -23,15 +26,20 @@ export const cilium: NetworkDriver = {
     }
     return objects;
   },
-  images(spec) {
-    const { cilium: agent, ciliumOperator } = imagesOf(spec);
-    return [agent, ciliumOperator];
-  },
+  images: imagesOf,
+  apps: ['cilium'],
   replacesKubeProxy: true,
-  worker: 'cilium',
+  worker,
   reach: () => ['8472/udp (Cilium vxlan)'],
   notSupported: [],
 };
+
+function imagesOf(spec: ClusterSpec): [string, string] {
+  return [
+    spec.ciliumImage ?? mirrored(spec, ciliumImages.agent),
+    spec.ciliumOperatorImage ?? mirrored(spec, ciliumImages.operator),
+  ];
+}
 
 function withoutChart(): UserError {
   return new UserError({

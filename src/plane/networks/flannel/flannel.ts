@@ -1,15 +1,17 @@
 import { createHash } from 'node:crypto';
-import { imagesOf } from '../../../config/images.ts';
+import { mirrored } from '../../../config/images.ts';
 import type { ClusterSpec } from '../../../config/schema.ts';
 import { render } from '../../../manifests/render.ts';
 import type { NetworkDriver } from '../driver.ts';
 import { policyRows } from '../test-rows.ts';
 import template from './flannel.yaml';
+import { flannelImages } from './images.ts';
+import worker from './worker.sh';
 
 /** https://github.com/flannel-io/flannel/blob/master/Documentation/backends.md */
 export const flannel: NetworkDriver = {
   objects(spec, { apiHost, apiPort, ca }) {
-    const images = imagesOf(spec);
+    const [image, pluginImage] = imagesOf(spec);
     const [backend, delegate] = [backendOf(spec), delegateOf(spec)];
     const networkInterface = spec.flannelInterface ?? nodeAddress;
     const all = [delegate, networkInterface, backend].join();
@@ -22,23 +24,34 @@ export const flannel: NetworkDriver = {
         interface: networkInterface,
         // Pods that run with the usual are not replaced because there are options now.
         configHash: hash(spec.podCidr + ca + (all === usual ? '' : all)),
-        image: images.flannel,
-        pluginImage: images.flannelCni,
+        image,
+        pluginImage,
         apiHost,
         apiPort,
       },
       'flannel',
     );
   },
-  images(spec) {
-    const { flannel: agent, flannelCni } = imagesOf(spec);
-    return [agent, flannelCni];
-  },
+  images: imagesOf,
+  apps: ['flannel'],
   replacesKubeProxy: false,
-  worker: 'flannel',
+  worker,
+  left: {
+    links: ['flannel.1'],
+    files: ['/etc/cni/net.d/10-flannel.conflist', '/run/flannel'],
+    rules: ['FLANNEL', 'flanneld'],
+  },
   reach: (spec) => (spec.flannelBackend === 'vxlan' ? [`${vxlanPort(spec)}/udp (flannel vxlan)`] : []),
   notSupported: policyRows,
 };
+
+/** Of the agent, and of the CNI plugin. */
+function imagesOf(spec: ClusterSpec): [string, string] {
+  return [
+    spec.flannelImage ?? mirrored(spec, flannelImages.agent),
+    spec.flannelCniImage ?? mirrored(spec, flannelImages.plugin),
+  ];
+}
 
 /** The port of flannel's vxlan on machines. */
 const usualVxlanPort = 8472;

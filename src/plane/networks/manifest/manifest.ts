@@ -9,7 +9,7 @@ export const manifest: NetworkDriver = {
   images: ({ networkManifest = '' }) =>
     [...networkManifest.matchAll(/^[ -]*image: *['"]?([^\s'"#]+)/gm)].map(([, image]) => image!),
   replacesKubeProxy: false,
-  worker: 'none',
+  worker: '',
   reach: () => [],
   notSupported: [],
 };
