@@ -7,6 +7,7 @@ import { ApiError, explainCallError, isQuotaExceeded } from '../kube/errors.ts';
 import type { KubeObject, Secret, Service } from '../kube/objects.ts';
 import { refusedPod } from '../live/admission.ts';
 import { apiserverService } from '../plane/addresses.ts';
+import { nodePortWish } from '../plane/components/kube-apiserver/service.ts';
 import { type DeployCheck, type DeployContext, describeMissingRight, type Outcome, ok, outcomeOf } from './check.ts';
 import { quotaRoom, quotaShortages, withoutNodePorts } from './quota.ts';
 import { type PodTrial, runningComponents, trialPods, trialServices } from './trials.ts';
@@ -25,7 +26,7 @@ export const admissionChecks: DeployCheck[] = [
   {
     name: 'services',
     claim: ({ spec }) =>
-      fixedPort(spec) === undefined ? 'The services are accepted' : `Node port ${fixedPort(spec)} is free`,
+      nodePortWish(spec) === undefined ? 'The services are accepted' : `Node port ${nodePortWish(spec)} is free`,
     anchor: 'node-port',
     severity: 'fatal',
     dependsOn: ['namespace'],
@@ -136,15 +137,10 @@ function resourcesFix(messages: string, namespace: string, spec: ClusterSpec): W
   return undefined;
 }
 
-/** With --expose nodeport, either option fixes the port. */
-function fixedPort(spec: ClusterSpec): number | undefined {
-  return spec.nodePort ?? (spec.expose === 'nodeport' ? spec.port : undefined);
-}
-
 async function servicesAccepted(context: DeployContext): Promise<Outcome> {
   const { spec } = context;
   const trials = await trialServices(context);
-  const port = fixedPort(spec);
+  const port = nodePortWish(spec);
   const refusal = trials.find(({ error }) => error !== undefined);
   const taken = trials.some(({ error }) => error instanceof ApiError && /already allocated/.test(error.message));
   if (taken)

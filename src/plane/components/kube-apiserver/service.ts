@@ -64,8 +64,8 @@ function isDialledByPods({ inCluster }: ClusterSpec): boolean {
   return inCluster === 'loadbalancer' || inCluster === 'clusterip';
 }
 
-/** With --expose nodeport, the port that people dial is the node port, so either option fixes it. */
-function nodePortWish(spec: ClusterSpec): number | undefined {
+/** The node port that the spec fixes. With --expose nodeport, the port that people dial is the node port, so either option does. */
+export function nodePortWish(spec: ClusterSpec): number | undefined {
   return spec.nodePort ?? (spec.expose === 'nodeport' ? spec.port : undefined);
 }
 
