@@ -1,8 +1,8 @@
 import { type Command, Option } from 'commander';
 import { createBootstrapToken } from '../access/bootstrap-token.ts';
 import { tokenTtl } from '../access/files.ts';
-import { asScript, machineFormats } from '../access/machine/formats.ts';
-import { bareMachine, kubeadmByToken, kubeadmMachine, type Surroundings } from '../access/machine/machine.ts';
+import { machineAs, machineFormats } from '../access/machine/formats.ts';
+import { kubeadmByToken, type Surroundings } from '../access/machine/machine.ts';
 import { renderWorkerConfig, workerConfig } from '../access/worker-config.ts';
 import { workerScript } from '../access/worker-script.ts';
 import { UserError } from '../base/errors.ts';
@@ -31,7 +31,7 @@ export function configure(command: Command): void {
         '--format <FORMAT>',
         'print all that one machine needs, with a bootstrap token: a script, user-data, a configuration, units, or a script that calls kubeadm join',
       )
-        .choices([...Object.keys(machineFormats), 'kubeadm'])
+        .choices(Object.keys(machineFormats))
         .conflicts('output'),
     )
     .option('--ttl <TIME>', 'with --format, how long its token is accepted (default: 24h)')
@@ -58,7 +58,7 @@ export function configure(command: Command): void {
 interface Options extends ConnectionOptions, Omit<Surroundings, 'noProxy'> {
   output: string;
   script?: boolean;
-  format?: keyof typeof machineFormats | 'kubeadm';
+  format?: keyof typeof machineFormats;
   ttl?: string;
   discovery: 'file' | 'token';
   proxyExceptions?: string;
@@ -97,28 +97,18 @@ async function printMachine(options: Options, format: NonNullable<Options['forma
     );
   await inPlane(options, async (plane, hosted) => {
     if (options.discovery === 'token') demandDiscovery(plane);
+    const { spec, addresses, bundle } = plane;
     if (format === 'systemd') {
       // Units have no secret in them.
-      process.stdout.write(machineFormats.systemd(bareMachine(plane.spec, plane.addresses, '', '', around)));
+      process.stdout.write(machineAs(format, { spec, addresses, authority: '', token: '', around }));
       return;
     }
     const { token, expires } = await createBootstrapToken(hosted, ttl, `of worker-config --format ${format}`);
-    process.stdout.write(textOf(plane, token, format, around, options.discovery));
+    const joining = { spec, addresses, authority: trusted(bundle.authorities.ca!), token, around };
+    const byToken = format === 'kubeadm' && options.discovery === 'token';
+    process.stdout.write(byToken ? kubeadmByToken(joining) : machineAs(format, joining));
     process.stderr.write(`it has a bootstrap token, which is accepted until ${expires?.toISOString()}\n`);
   });
-}
-
-function textOf(
-  { spec, addresses, bundle }: Plane,
-  token: string,
-  format: NonNullable<Options['format']>,
-  around: Surroundings,
-  discovery: Options['discovery'],
-): string {
-  const authority = trusted(bundle.authorities.ca!);
-  if (format !== 'kubeadm') return machineFormats[format](bareMachine(spec, addresses, authority, token, around));
-  if (discovery === 'token') return kubeadmByToken(addresses, authority, token);
-  return asScript(kubeadmMachine(spec, addresses, authority, token, around));
 }
 
 function demandDiscovery({ spec }: Plane): void {

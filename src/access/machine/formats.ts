@@ -1,13 +1,32 @@
 import { dump } from 'js-yaml';
-import type { Machine, MachineFile, MachineUnit } from './machine.ts';
+import {
+  bareMachine,
+  type Joining,
+  kubeadmMachine,
+  type Machine,
+  type MachineFile,
+  type MachineUnit,
+} from './machine.ts';
+
+interface MachineFormat {
+  machine(joining: Joining): Machine;
+  write(machine: Machine): string;
+}
 
 /** How a machine can be written down. */
 export const machineFormats = {
-  script: asScript,
-  'cloud-init': asCloudInit,
-  ignition: asIgnition,
-  systemd: asUnits,
-} satisfies Record<string, (machine: Machine) => string>;
+  script: { machine: bareMachine, write: asScript },
+  'cloud-init': { machine: bareMachine, write: asCloudInit },
+  ignition: { machine: bareMachine, write: asIgnition },
+  systemd: { machine: bareMachine, write: asUnits },
+  kubeadm: { machine: kubeadmMachine, write: asScript },
+} satisfies Record<string, MachineFormat>;
+
+/** All that one machine needs to join, in one text. Pure. */
+export function machineAs(format: keyof typeof machineFormats, joining: Joining): string {
+  const { machine, write } = machineFormats[format];
+  return write(machine(joining));
+}
 
 /** A shell script that carries its files. Pure. */
 export function asScript({ plane, files, steps }: Machine): string {

@@ -43,37 +43,32 @@ export interface Surroundings {
 
 const script = `${workerFolder}/worker.sh`;
 
-/**
- * A machine of a bare distribution. Its files have the bootstrap token, so they are secret. Pure.
- *
- * @param authority PEM of the plane's CA
- */
-export function bareMachine(
-  spec: ClusterSpec,
-  addresses: Addresses,
-  authority: string,
-  token: string,
-  around: Surroundings,
-): Machine {
+/** What a machine is made of that is to join a plane. */
+export interface Joining {
+  spec: ClusterSpec;
+  addresses: Addresses;
+  /** PEM of the plane's CA. */
+  authority: string;
+  /** A bootstrap token. */
+  token: string;
+  around: Surroundings;
+}
+
+/** A machine of a bare distribution. Its files have the bootstrap token, so they are secret. Pure. */
+export function bareMachine(joining: Joining): Machine {
   return {
-    plane: spec.host,
-    files: filesOf(spec, addresses, authority, token, around),
-    units: [{ name: 'k8sk8s-worker.service', text: joinUnit(spec) }],
+    plane: joining.spec.host,
+    files: filesOf(joining),
+    units: [{ name: 'k8sk8s-worker.service', text: joinUnit(joining.spec) }],
     steps: [`sh ${script} join`],
   };
 }
 
 /** The same by kubeadm, which writes the kubelet's configuration and starts it. Pure. */
-export function kubeadmMachine(
-  spec: ClusterSpec,
-  addresses: Addresses,
-  authority: string,
-  token: string,
-  around: Surroundings,
-): Machine {
+export function kubeadmMachine(joining: Joining): Machine {
   return {
-    plane: spec.host,
-    files: filesOf(spec, addresses, authority, token, around),
+    plane: joining.spec.host,
+    files: filesOf(joining),
     units: [],
     steps: [
       `sh ${script} install kubeadm`,
@@ -85,8 +80,8 @@ export function kubeadmMachine(
 }
 
 /** `kubeadm join` of a machine that has neither a file nor a CA. Pure. */
-export function kubeadmByToken({ workerServer }: Addresses, authority: string, token: string): string {
-  const { host, port } = hostAndPort(workerServer);
+export function kubeadmByToken({ addresses, authority, token }: Omit<Joining, 'around'>): string {
+  const { host, port } = hostAndPort(addresses.workerServer);
   const hashes = certificatesIn(authority).map((pem) => {
     const key = new X509Certificate(pem).publicKey.export({ type: 'spki', format: 'der' });
     return `--discovery-token-ca-cert-hash sha256:${createHash('sha256').update(key).digest('hex')}`;
@@ -94,13 +89,7 @@ export function kubeadmByToken({ workerServer }: Addresses, authority: string, t
   return `kubeadm join ${host}:${port} --token ${token} ${hashes.join(' ')}\n`;
 }
 
-function filesOf(
-  spec: ClusterSpec,
-  addresses: Addresses,
-  authority: string,
-  token: string,
-  around: Surroundings,
-): MachineFile[] {
+function filesOf({ spec, addresses, authority, token, around }: Joining): MachineFile[] {
   const settings = environment(around);
   return [
     {
