@@ -3,9 +3,6 @@ import net from 'node:net';
 import type { Duplex } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 
-/** Milliseconds for which a connection is tried anew: an API server that is replaced has a successor by then. */
-const patience = 10_000;
-
 export interface Tunnel {
   /** On 127.0.0.1. */
   port: number;
@@ -18,8 +15,15 @@ export interface Tunnel {
  *
  * @param dial opens such a stream
  * @param onProblem takes what kept a connection from being led on
+ * @param options `port`: when left out, a free one; `patience`: milliseconds for which a connection is tried anew, since an API server
+ * that is replaced has a successor by then
+ * @throws Error of Node's for a port that is taken
  */
-export async function openTunnel(dial: () => Promise<Duplex>, onProblem: (error: Error) => void): Promise<Tunnel> {
+export async function openTunnel(
+  dial: () => Promise<Duplex>,
+  onProblem: (error: Error) => void,
+  { port = 0, patience = 10_000 }: { port?: number; patience?: number } = {},
+): Promise<Tunnel> {
   const open = new Set<Duplex>();
   const ending = new AbortController();
   const server = net.createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
@@ -27,7 +31,7 @@ export async function openTunnel(dial: () => Promise<Duplex>, onProblem: (error:
     socket.once('close', () => open.delete(socket));
     // Whoever hangs up is heard of by the other side's end.
     socket.on('error', () => undefined);
-    dialPatiently(dial, ending.signal, () => socket.destroyed).then(
+    dialPatiently(dial, patience, ending.signal, () => socket.destroyed).then(
       (stream) => join(socket, stream, open),
       (error: Error) => {
         socket.destroy();
@@ -35,7 +39,7 @@ export async function openTunnel(dial: () => Promise<Duplex>, onProblem: (error:
       },
     );
   });
-  server.listen(0, '127.0.0.1');
+  server.listen(port, '127.0.0.1');
   await once(server, 'listening');
   return {
     port: (server.address() as net.AddressInfo).port,
@@ -49,6 +53,7 @@ export async function openTunnel(dial: () => Promise<Duplex>, onProblem: (error:
 
 async function dialPatiently(
   dial: () => Promise<Duplex>,
+  patience: number,
   signal: AbortSignal,
   isGivenUp: () => boolean,
 ): Promise<Duplex> {

@@ -115,7 +115,7 @@ async function open(words: string[], options: ConnectionOptions & { port: string
     );
     reporter.line('Whoever has the rights of the namespace gets in so, and nobody else. Ctrl-C ends it.');
     await new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
-    page.close();
+    await page.close();
   });
 }
 

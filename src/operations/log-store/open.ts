@@ -1,4 +1,4 @@
-import net from 'node:net';
+import { openTunnel } from '../../access/tunnel.ts';
 import { UserError } from '../../base/errors.ts';
 import type { InfraCluster } from '../../kube/infra-cluster.ts';
 import { LogStore } from '../../live/log-store.ts';
@@ -10,7 +10,7 @@ export interface OpenedPage {
   /** `http://127.0.0.1:PORT` */
   address: string;
   password: string;
-  close(): void;
+  close(): Promise<void>;
 }
 
 /**
@@ -27,47 +27,16 @@ export async function openPage(
   say: (words: string) => void,
 ): Promise<OpenedPage> {
   const { password } = await LogStore.of(cluster, record);
-  const sockets = new Set<net.Socket>();
-  const server = net.createServer((socket) => {
-    sockets.add(socket);
-    socket.on('error', () => undefined).on('close', () => sockets.delete(socket));
-    lead(cluster, record, socket).catch((error: Error) => {
-      say(error.message);
-      socket.destroy();
+  const dial = async () => cluster.forward((await LogStore.of(cluster, record)).pod, logStorePorts.store);
+  // Whoever looks at a page hears at once that it is not there, and loads it again.
+  const tunnel = await openTunnel(dial, ({ message }) => say(message), { port, patience: 0 }).catch((error: Error) => {
+    throw new UserError({
+      what: `port ${port} of this machine cannot be used`,
+      why: error.message,
+      fix: 'choose another one, or none',
+      anchor: 'bad-values',
+      kind: 'usage',
     });
   });
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', (error) =>
-      reject(
-        new UserError({
-          what: `port ${port} of this machine cannot be used`,
-          why: error.message,
-          fix: 'choose another one, or none',
-          anchor: 'bad-values',
-          kind: 'usage',
-        }),
-      ),
-    );
-    server.listen(port, '127.0.0.1', resolve);
-  });
-  return {
-    address: `http://127.0.0.1:${(server.address() as net.AddressInfo).port}`,
-    password,
-    close: () => {
-      server.close();
-      for (const socket of sockets) socket.destroy();
-    },
-  };
-}
-
-async function lead(cluster: InfraCluster, record: PlaneRecord, socket: net.Socket): Promise<void> {
-  const { pod } = await LogStore.of(cluster, record);
-  const tunnel = await cluster.forward(pod, logStorePorts.store);
-  const end = () => {
-    socket.destroy();
-    tunnel.destroy();
-  };
-  tunnel.on('error', end).on('close', end);
-  socket.on('close', end);
-  socket.pipe(tunnel).pipe(socket);
+  return { address: `http://127.0.0.1:${tunnel.port}`, password, close: () => tunnel.close() };
 }
