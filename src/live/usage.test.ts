@@ -28,7 +28,7 @@ afterEach(() => {
 test.each<[string, (write: (chunk: string) => void) => void]>([
   ['sends a line without an end', (write) => write('x'.repeat(1 << 20))],
   ['sends lines without an end', (write) => write('a_total{} 1\n'.repeat(1 << 16))],
-])('who stands in the place of an API server and %s is listened to for 32 MiB', async (_how, send) => {
+])('who stands in the place of an API server and %s is not listened to for long', async (_how, send) => {
   const authority = await createAuthority('test');
   const { certificate, key } = await issueLeaf(authority, {
     commonName: 'x',
@@ -52,7 +52,8 @@ test.each<[string, (write: (chunk: string) => void) => void]>([
     certificateAuthority: authority.certificate,
     client: await issueLeaf(authority, { commonName: 'k8sk8s-deploy', usages: ['clientAuth'] }),
   });
-  await expect(askedBy(hosted, new AbortController().signal)).rejects.toThrow('32 MiB');
+  // By its length, or on a slow machine by the time that it takes.
+  await expect(askedBy(hosted, new AbortController().signal)).rejects.toThrow();
   await hosted.close();
-  expect(sent).toBeLessThan(64 << 20);
+  expect(sent).toBeLessThan(32 << 20);
 });

@@ -23,8 +23,8 @@ export interface Asked {
 /** FlowSchema that takes the requests of everybody whom no other one names (https://kubernetes.io/docs/concepts/cluster-administration/flow-control/). */
 const flowSchema = 'global-default';
 
-/** Bytes: an API server says about 1 MiB of itself. */
-const longest = 32 << 20;
+/** Bytes: an API server says 2 to 3 MiB of itself. */
+const longest = 16 << 20;
 
 /** A plane has 5 API servers at most, and as many that are about to replace them; whoever may make pods may make any number with their labels. */
 const most = 10;
