@@ -35,6 +35,7 @@ export async function lookForUse(object: HostedControlPlane, around: Surrounding
     const last = wasUsed(usage, asked) || lastUsed === undefined ? now : Date.parse(lastUsed);
     const end = Math.max(last, saidUsed(object) ?? 0) + allowed;
     if (end <= now) {
+      around.reporter.line(`nobody has used the plane since ${second(last)}, so it falls asleep`);
       await around.tell([], { unusedAt: second(now), sleepsAt: null });
       return { unused: true };
     }

@@ -100,6 +100,7 @@ describe.runIf(process.env.K8SK8S_TEST === 'all')('many planes at once', { timeo
     process.stderr.write(
       `${count} planes: ${byOperator.toFixed(0)} s by the operator, ${byCommand.toFixed(0)} s by class create; deleted in ${gone.toFixed(0)} s; idle ${memory.toFixed(0)} MiB anonymous, ${millicores.toFixed(1)} m\n`,
     );
-    expect(byOperator / byCommand).toBeLessThan(1.5);
+    // Of few planes, one that is late decides.
+    expect(byOperator / byCommand).toBeLessThan(count < 10 ? 1.5 : 1.2);
   });
 });
