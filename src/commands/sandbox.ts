@@ -31,7 +31,10 @@ function addUp(sandbox: Command): void {
     .option('--workers <N>', 'idle worker machines', '2')
     .option('--infra-nodes <N>', 'nodes of the infra cluster', '1')
     .option('--kubernetes-version <VERSION>', 'Kubernetes version of the infra cluster and the workers')
-    .option('--also-version <VERSION...>', 'more versions whose control plane images are imported')
+    .option(
+      '--also-version <VERSION...>',
+      'more versions: their control plane images are imported, and workers of their planes run their kubelet',
+    )
     .addOption(
       new Option(
         '--network <NETWORK>',

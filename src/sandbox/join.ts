@@ -46,7 +46,8 @@ export async function sandboxJoin(options: JoinOptions, reporter: Reporter): Pro
       }
       const machines = claim(state, options);
       await leaveEarlierPlanes(state, machines, uploads[1]!, reporter);
-      const { kubelet } = await ensureBinaries(['kubelet'], { kubernetesVersion: state.kubernetesVersion }, reporter);
+      const kubernetesVersion = kubeletVersion(state, readFileSync(uploads[2]!, 'utf8'));
+      const { kubelet } = await ensureBinaries(['kubelet'], { kubernetesVersion }, reporter);
       const names = machines.map(({ name }) => name).join(', ');
       const join = async (phase: Phase) => {
         for (const machine of machines) await startWorker(state, machine, uploads, kubelet);
@@ -57,6 +58,15 @@ export async function sandboxJoin(options: JoinOptions, reporter: Reporter): Pro
     },
     patience,
   );
+}
+
+/**
+ * The plane's own version where the sandbox has a kubelet of it, as worker.sh advises: a newer kubelet than the API server is not
+ * supported, and one that knows a feature gate of the plane as locked does not start.
+ */
+function kubeletVersion({ kubernetesVersion, alsoVersions = [] }: SandboxState, script: string): string {
+  const wanted = /^kubernetes_version=(.*)$/m.exec(script)?.[1];
+  return alsoVersions.find((version) => version === wanted) ?? kubernetesVersion;
 }
 
 /** Looks at the machine alone: a kubelet that has its certificate was accepted by the hosted cluster. */

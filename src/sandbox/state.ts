@@ -26,6 +26,8 @@ export type PodNetwork = 'bridge' | 'cilium';
 export interface SandboxState {
   name: string;
   kubernetesVersion: string;
+  /** Other versions whose images the infra nodes have, and whose kubelet a worker of a plane of theirs runs. */
+  alsoVersions?: string[];
   /** `10.200.N`: the first three numbers of the machines' network. */
   network: string;
   bridge: string;

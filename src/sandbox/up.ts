@@ -82,6 +82,10 @@ export async function sandboxUp(options: UpOptions, reporter: Reporter): Promise
 
     const state = there ?? newState(options.name, version, freeNetwork(), podNetwork);
     addMachines(state, options);
+    for (const also of options.alsoVersions ?? []) {
+      await ensureBinaries(['kubelet'], { kubernetesVersion: also }, reporter);
+      state.alsoVersions = [...new Set([...(state.alsoVersions ?? []), also])];
+    }
     saveState(state);
     const credentials = new InfraCredentials(state);
     const infra = state.machines.filter(({ role }) => role === 'infra');
