@@ -218,6 +218,7 @@ test.runIf(all)(
     const status = await k8sk8sAsInfraAdmin('operator', 'status');
     expect(status.code).toBe(1);
     expect(status.stdout).toContain(host);
+    await team.login();
     await team.ask('get', '--raw', '/readyz');
     succeeded(await team.home.infra('delete', 'hcp', 'k8sk8s', '--wait=true'));
     succeeded(await team.home.k8sk8s('status'));
