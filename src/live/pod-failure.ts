@@ -49,11 +49,14 @@ export async function podFailure(cluster: InfraCluster, pod: Pod, problem: PodPr
 async function crashed(cluster: InfraCluster, pod: Pod, container: ContainerStatus): Promise<UserError | undefined> {
   const component = container.name;
   const log = await lastWords(cluster, pod, container);
-  // Controller-manager and scheduler give up when the API server is away for a while, and come back by themselves.
+  // Controller-manager and scheduler give up when the API server is away for a while, or does not know yet who may what, and come
+  // back by themselves.
   const bystander = (apiServerClients as readonly string[]).includes(component);
   if (
     bystander &&
-    /connection refused|i\/o timeout|deadline exceeded|no route to host|apiserver being healthy/.test(log) &&
+    /connection refused|i\/o timeout|deadline exceeded|no route to host|apiserver being healthy|Unauthorized|is forbidden/.test(
+      log,
+    ) &&
     container.restartCount < patience
   )
     return undefined;

@@ -35,6 +35,7 @@ export interface RunOptions {
 
 /** Runs a program to its end; a non-zero exit code is an outcome, not an error. */
 export function run(program: string, args: string[], options: RunOptions = {}): Promise<Outcome> {
+  const { timeout = 600_000 } = options;
   return new Promise((resolve, reject) => {
     const child = execFile(
       program,
@@ -42,11 +43,13 @@ export function run(program: string, args: string[], options: RunOptions = {}): 
       {
         env: { ...process.env, ...options.env },
         cwd: options.cwd ?? work,
-        timeout: options.timeout ?? 240_000,
+        timeout,
         maxBuffer: 64 << 20,
       },
       (error, stdout, stderr) => {
-        if (error && typeof error.code !== 'number')
+        if (error?.killed)
+          reject(new Error(`${program} ${args.join(' ')} was ended after ${timeout / 1000} s\n${stdout}${stderr}`));
+        else if (error && typeof error.code !== 'number')
           reject(new Error(`${program} ${args.join(' ')}: ${error.message}\n${stderr}`));
         else resolve({ code: typeof error?.code === 'number' ? error.code : 0, stdout, stderr });
       },
@@ -56,7 +59,6 @@ export function run(program: string, args: string[], options: RunOptions = {}): 
   });
 }
 
-/** A namespace of the infra cluster with its delegated administrator, and a folder for its files. */
 /** What the tests read of one. */
 export interface Pod {
   metadata: { name: string; uid: string; deletionTimestamp?: string };
@@ -67,6 +69,7 @@ export interface Pod {
 /** To compare before and after. */
 export const uidsOf = (pods: Pod[]): string[] => pods.map(({ metadata }) => metadata.uid).sort();
 
+/** A namespace of the infra cluster with its delegated administrator, and a folder for its files. */
 export class Namespace {
   readonly name: string;
   readonly sandbox: string;
