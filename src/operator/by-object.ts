@@ -5,6 +5,7 @@ import { explainCallError } from '../kube/errors.ts';
 import type { InfraCluster } from '../kube/infra-cluster.ts';
 import { waitFor } from '../ui/wait-for.ts';
 import type { Work } from '../ui/work.ts';
+import { lifeAt } from './clock.ts';
 import { usedAnnotation } from './names.ts';
 import { type HostedControlPlane, kind } from './object.ts';
 
@@ -18,11 +19,13 @@ interface ObjectChange {
 export const toSleep: ObjectChange = { spec: { asleep: true } };
 
 /**
- * What wakes the plane of an object. Where it sleeps when nobody uses it, it counts as used now, and goes on to sleep as its object says;
- * any other stays awake until its object says something else. Pure.
+ * What wakes the plane of an object. Where it sleeps because nobody uses it, it counts as used now, and goes on to sleep as its object
+ * says; any other, and one that sleeps by its schedule as well, stays awake until its object says something else. Pure.
  */
-function toWake({ spec }: HostedControlPlane, now = new Date()): ObjectChange {
-  if (spec.sleepAfter === undefined) return { spec: { asleep: false } };
+export function toWake(object: HostedControlPlane, now = new Date()): ObjectChange {
+  const { asleep: _, ...spec } = object.spec;
+  const isNight = lifeAt({ ...object, spec, status: undefined }, now).asleep;
+  if (spec.sleepAfter === undefined || isNight) return { spec: { asleep: false } };
   const used = `${now.toISOString().slice(0, 19)}Z`;
   return { spec: { asleep: null }, metadata: { annotations: { [usedAnnotation]: used } } };
 }
@@ -54,7 +57,7 @@ export async function changeByObject(
   let now: HostedControlPlane | undefined = asked;
   const said = (type: string) => now?.status?.conditions?.find((each) => each.type === type);
   // An annotation is no new generation, so what was said before it may still stand there.
-  const isAsleep = () => said('Progressing')?.reason === 'Asleep';
+  const isAsleep = () => ['Asleep', 'ChangesWhenAwake'].includes(said('Progressing')?.reason ?? '');
   const isOver = () => said('Progressing')?.status === 'False' && (change.spec?.asleep === true || !isAsleep());
   const isMade = () => now?.status?.observedGeneration === generation && isOver();
   return reporter.during(
