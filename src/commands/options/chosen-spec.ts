@@ -38,6 +38,8 @@ export function chooseSpec(command: Command, file: string | undefined): ChosenSp
       const kept: Partial<ClusterSpecInput> =
         recorded?.phase === 'available' ? { ...recorded.spec } : { host: recorded?.spec.host };
       for (const field of reset) delete kept[field];
+      // A plane that was reached without a node port has recorded that it needs none; now one is asked for.
+      if (given.expose === 'nodeport' || given.nodePort !== undefined) delete kept.allocateNodePorts;
       const whole = { ...kept, ...given };
       // Inside of the infra cluster the service has a name already.
       if (whole.expose === 'cluster') whole.host ??= `apiserver.${namespace}.svc`;
