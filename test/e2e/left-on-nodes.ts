@@ -3,7 +3,7 @@ import { requireState } from '../../src/sandbox/state.ts';
 import type { Namespace } from './world.ts';
 
 /** Of pods that are gone, by their UIDs, those of which an infra node still has a mount, a cgroup or a folder; each with the node. */
-export async function leftOnNodes({ sandbox }: Namespace, uids: Iterable<string>): Promise<string[]> {
+export async function leftOnNodes({ sandbox }: Pick<Namespace, 'sandbox'>, uids: Iterable<string>): Promise<string[]> {
   const nodes = requireState(sandbox).machines.filter(({ role }) => role === 'infra');
   const look = `cat /proc/self/mountinfo; find /sys/fs/cgroup -type d -name '*pod*'; ls /var/lib/kubelet/pods`;
   const left = await Promise.all(

@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { otherImages } from '../../src/config/versions.ts';
 import type { KubeList, Node, Pod } from '../../src/kube/objects.ts';
 import { requireState } from '../../src/sandbox/state.ts';
 import { imageReferences } from '../../src/sandbox/versions.ts';
 import { refused } from '../refused.ts';
+import { visitWebService, webService } from '../web-service.ts';
 import { leftOnNodes } from './left-on-nodes.ts';
 import { asInfraAdmin, changedNothing, eventually, Namespace, sandboxCommand, succeeded } from './world.ts';
 
@@ -71,13 +71,13 @@ describe.runIf(process.env.K8SK8S_TEST === 'all')('workers that are pods', () =>
   });
 
   test('a Service answers from a pod on each worker, with pods on both, by its name', async () => {
-    await home.apply(web);
+    await home.apply(webService);
     await home.rolledOut('web', 60);
     const { items } = JSON.parse(await home.ask('get', 'pods', '-l', 'app=web', '-o', 'json')) as KubeList<Pod>;
     expect(items.map(({ spec }) => spec.nodeName).sort()).toEqual(['worker-pod-0', 'worker-pod-1']);
     for (const { metadata } of items)
       await eventually(30, async () => {
-        const answers = await home.ask('exec', metadata.name, '--', 'node', '-e', visit);
+        const answers = await home.ask('exec', metadata.name, '--', 'node', '-e', visitWebService);
         expect(answers.split('\n').sort()).toEqual(items.map((each) => each.metadata.name).sort());
       });
   });
@@ -142,7 +142,7 @@ describe.runIf(process.env.K8SK8S_TEST === 'all')('workers that know the infra c
   });
 
   test('pods reach the API by the first service address', async () => {
-    await home.apply(web);
+    await home.apply(webService);
     await home.apply(budget);
     await home.rolledOut('web', 60);
     const { items } = JSON.parse(await home.ask('get', 'pods', '-l', 'app=web', '-o', 'json')) as KubeList<Pod>;
@@ -213,40 +213,3 @@ const files = '/var/run/secrets/kubernetes.io/serviceaccount/';
 require('node:https')
   .get('https://kubernetes.default.svc/version', { ca: readFileSync(files + 'ca.crt'), headers: { authorization: 'Bearer ' + readFileSync(files + 'token') } },
     (answer) => answer.toArray().then((parts) => console.log(JSON.parse(Buffer.concat(parts)).gitVersion)));`;
-
-const web = `apiVersion: apps/v1
-kind: Deployment
-metadata: {name: web, namespace: default}
-spec:
-  replicas: 2
-  selector: {matchLabels: {app: web}}
-  template:
-    metadata: {labels: {app: web}}
-    spec:
-      terminationGracePeriodSeconds: 1
-      topologySpreadConstraints:
-        - {maxSkew: 1, topologyKey: kubernetes.io/hostname, whenUnsatisfiable: ScheduleAnyway, labelSelector: {matchLabels: {app: web}}}
-      containers:
-        - name: web
-          image: ${otherImages.node}
-          command: [node, -e, "require('node:http').createServer((_, answer) => answer.end(process.env.HOSTNAME)).listen(80)"]
-          readinessProbe: {tcpSocket: {port: 80}, periodSeconds: 1}
----
-apiVersion: v1
-kind: Service
-metadata: {name: web, namespace: default}
-spec: {selector: {app: web}, ports: [{port: 80}]}
-`;
-
-/** Asks the Service 20 times by connections of their own, and prints who has answered, each once. */
-const visit = `
-const { get } = require('node:http');
-const ask = () => new Promise((done, fail) => {
-  const request = get({ host: 'web.default.svc', agent: false, timeout: 5000 }, (answer) => answer.setEncoding('utf8').on('data', done));
-  request.on('error', fail).on('timeout', () => request.destroy(new Error('no answer in 5 s')));
-});
-(async () => {
-  const names = new Set();
-  for (let i = 0; i < 20; i++) names.add(await ask());
-  console.log([...names].join('\\n'));
-})();`;

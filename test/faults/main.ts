@@ -2,6 +2,7 @@ import { writeFileSync } from 'node:fs';
 import { Command } from 'commander';
 import { UserError } from '../../src/base/errors.ts';
 import { reportError } from '../../src/commands/options/report.ts';
+import { loadState } from '../../src/sandbox/state.ts';
 import { sandboxUp } from '../../src/sandbox/up.ts';
 import { terminalReporter } from '../../src/ui/terminal.ts';
 import { machineLine, machineState } from '../bench/machine.ts';
@@ -13,6 +14,7 @@ import { Place } from './place.ts';
 import { seededRandom } from './random.ts';
 import { type FaultReport, render } from './report.ts';
 import { type KilledName, killedNames, type PartName, partNames, runFaults } from './run.ts';
+import { killWhileWorkersChange, type Victim, victimNames } from './worker-kills.ts';
 
 interface Options {
   seed: string;
@@ -29,6 +31,9 @@ interface Options {
   fullVolumes?: boolean;
   only?: PartName[];
   bare?: boolean;
+  workers?: boolean;
+  kills: string;
+  victim?: Victim[];
   json?: string;
   sandbox: string;
   namespace: string;
@@ -58,6 +63,7 @@ async function run(options: Options): Promise<void> {
     nodeDeaths: whole(options.nodeDeaths, '--node-deaths', 0),
     fullVolumes: options.fullVolumes ?? false,
   };
+  if (options.workers) return workers(options, seed, minutes);
   if (options.bare) return bare(extent.rounds, seed, minutes);
   const killsUpgrade = extent.parts.includes('kills') && extent.kills.commands.includes('upgrade');
   const matrixUpgrades = extent.parts.includes('matrix') && extent.matrix.operations.includes('upgrade');
@@ -111,6 +117,39 @@ async function bare(rounds: number, seed: number, minutes: number): Promise<void
   });
   for (const [name, { times, longestGap }] of Object.entries(rows))
     process.stdout.write(`${name}, ${times} times: at most ${longestGap.toFixed(1)} s without an acknowledged write\n`);
+}
+
+/** Kills while worker pods change, on a sandbox that is up, or on one that is made. */
+async function workers(options: Options, seed: number, minutes: number): Promise<void> {
+  const { sandbox, namespace } = options;
+  const kills = whole(options.kills, '--kills', 1);
+  const victims = oneOf(options.victim, '--victim', victimNames);
+  const state =
+    loadState(sandbox) ??
+    (await sandboxUp({ name: sandbox, workers: 0, infraNodes: 3, alsoVersions: ['1.36.3'] }, reporter));
+  const started = new Date();
+  const deadline = started.getTime() + minutes * 60_000;
+  const stop = stopping();
+  reporter.line(`seed ${seed}`);
+  const part = await killWhileWorkersChange(
+    { sandbox, namespace, kills, victims },
+    {
+      random: seededRandom(seed),
+      isOver: () => stop.aborted || Date.now() > deadline,
+      progress: (text) => reporter.line(text),
+    },
+  );
+  const report: FaultReport = {
+    seed,
+    started: started.toISOString(),
+    seconds: part.seconds,
+    machine: machineLine(machineState(state.kubernetesVersion)),
+    parts: [part],
+    details: {},
+  };
+  process.stdout.write(`${render(report)}\n`);
+  if (options.json) writeFileSync(options.json, `${JSON.stringify(report, null, 2)}\n`);
+  if (part.findings.length > 0) process.exitCode = 1;
 }
 
 /** The first SIGINT or SIGTERM ends the run after the current step and prints the report. The second one ends it at once. */
@@ -180,6 +219,9 @@ const program = new Command('faults')
     '--bare',
     'kill and cut off members of a bare cluster of processes instead, with the same clients, without a sandbox',
   )
+  .option('--workers', 'kill while the workers of a plane, which are pods, change, and nothing else')
+  .option('--kills <N>', 'with --workers, how many', '30')
+  .option('--victim <NAME...>', `with --workers, what is killed: ${victimNames.join(', ')}`)
   .option('--json <FILE>', 'write all results to a file')
   .option('--sandbox <NAME>', 'the sandbox to run on; made when missing, and left up', 'k8sk8s')
   .option('--namespace <NAME>', 'the namespace to use there; all objects of k8sk8s in it are deleted', 'faults')
