@@ -5,6 +5,7 @@ import { reportError } from '../../src/commands/options/report.ts';
 import { sandboxUp } from '../../src/sandbox/up.ts';
 import { versions } from '../../src/sandbox/versions.ts';
 import { terminalReporter } from '../../src/ui/terminal.ts';
+import { measureClass, renderClass } from './class.ts';
 import { measureCommands, renderCommands } from './commands.ts';
 import { curves } from './curve.ts';
 import { type DensityReport, measureDensity, renderDensity } from './density.ts';
@@ -24,6 +25,10 @@ interface Options {
   idle?: boolean;
   commands?: boolean;
   density?: boolean;
+  class?: boolean;
+  students: string;
+  parallel: string;
+  rest: string;
   growth?: boolean;
   workers?: boolean;
   atMost?: string;
@@ -144,6 +149,15 @@ async function workers(runs: number, { sandbox, json }: Options, deployOptions: 
   if (json) writeFileSync(json, `${JSON.stringify(report, null, 2)}\n`);
 }
 
+async function lesson({ sandbox, json, ...given }: Options, options: string[]): Promise<void> {
+  const students = wholeNumber(given.students, '--students');
+  const parallel = wholeNumber(given.parallel, '--parallel');
+  const rest = wholeNumber(given.rest, '--rest', 0);
+  const report = await measureClass({ sandbox, students, parallel, rest, options }, reporter);
+  process.stdout.write(`${renderClass(report)}\n`);
+  if (json) writeFileSync(json, `${JSON.stringify(report, null, 2)}\n`);
+}
+
 async function density(options: Options, deployOptions: string[]): Promise<void> {
   const planes = wholeNumber(options.planes, '--planes');
   const asleep = wholeNumber(options.asleep, '--asleep', 0);
@@ -227,6 +241,13 @@ const program = new Command('bench')
   .option('--asleep <N>', 'with --density: how many of them, the first, are put to sleep', '0')
   .option('--at-once <N>', 'with --density: how many of them are deployed together, at the end', '10')
   .option('--requests <N>', 'with --density: how many requests of each kind a plane is asked', '100')
+  .option(
+    '--class',
+    'a class: planes made, asleep, woken at the start of a lesson, and gone; options after -- are those of class create',
+  )
+  .option('--students <N>', 'with --class: how many', '30')
+  .option('--parallel <N>', 'with --class: how many planes are worked on at once', '2')
+  .option('--rest <SECONDS>', 'with --class: how long the planes rest before it is measured what they take', '130')
   .option('--at-most <RATIO>', 'fail when the median ratio of deploy to floor is higher')
   .option('--json <FILE>', 'write everything measured')
   .option('--svg <FILE>', 'write the waterfall as a picture')
@@ -237,6 +258,7 @@ const program = new Command('bench')
   .configureOutput({ outputError: () => undefined })
   .action(async (deployOptions: string[], options: Options) => {
     if (options.idle) return idle(options, deployOptions);
+    if (options.class) return lesson(options, deployOptions);
     if (options.density) return density(options, deployOptions.length > 0 ? deployOptions : densePlane);
     const runs = wholeNumber(options.runs, '--runs');
     if (options.commands) return commands(runs, options);
