@@ -18,7 +18,7 @@ test('a namespace is made with quota and rights, once, and one of others is left
   for (const _ of ['made', 'there']) await ensureNamespace(there, 'lesson', anna, { existing: false });
   const made = (await request(admin, 'GET', `/api/v1/namespaces/${namespace}`)) as KubeObject;
   expect(made.metadata.labels?.[classLabel]).toBe('lesson');
-  expect((await there.list({ apiVersion: 'v1', kind: 'ResourceQuota' })).items).toHaveLength(1);
+  expect((await there.list({ apiVersion: 'v1', kind: 'ResourceQuota' })).items).toHaveLength(2);
   const student = connectByFile(await kubeconfigOf(anna.user, namespace), namespace);
   expect((await missingRights(student, requiredRights)).verbs).toEqual([]);
   const other = new InfraCluster(admin.transport, name);

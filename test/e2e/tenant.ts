@@ -43,8 +43,9 @@ class Requests {
   readonly #agent: https.Agent;
   #count = 0;
 
-  constructor(home: Namespace) {
-    const file = readFileSync(path.join(home.cwd, 'tls/kubeconfig'), 'utf8');
+  /** @param kubeconfig in the folder of `home` */
+  constructor(home: Namespace, kubeconfig = 'tls/kubeconfig') {
+    const file = readFileSync(path.join(home.cwd, kubeconfig), 'utf8');
     const { clusters, users } = load(file) as {
       clusters: { cluster: { server: string; 'certificate-authority-data': string } }[];
       users: { user: { 'client-certificate-data': string; 'client-key-data': string } }[];
