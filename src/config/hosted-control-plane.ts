@@ -44,5 +44,11 @@ export const lifeFields = z.strictObject({
 
 export type LifeFields = z.infer<typeof lifeFields>;
 
+/** The fields of an object's spec that say what the plane is. */
+export function withoutLife<T extends object>(spec: T): Omit<T, keyof LifeFields> {
+  const life = Object.keys(lifeFields.shape);
+  return Object.fromEntries(Object.entries(spec).filter(([name]) => !life.includes(name))) as Omit<T, keyof LifeFields>;
+}
+
 /** The `spec` of the object. */
 export const hostedControlPlaneSpec = z.strictObject({ ...clusterSpec.shape, ...lifeFields.shape });

@@ -3,7 +3,7 @@ import { again, command, words } from '../base/words.ts';
 import { hostedControlPlane, hostedControlPlaneName } from '../config/hosted-control-plane.ts';
 import { ApiError, explainCallError } from '../kube/errors.ts';
 import type { InfraCluster } from '../kube/infra-cluster.ts';
-import type { ConfigMap } from '../kube/objects.ts';
+import type { ConfigMap, KubeObject } from '../kube/objects.ts';
 import { objectAnnotation, recordName } from '../plane/names.ts';
 import { recordKind } from '../plane/record.ts';
 
@@ -29,6 +29,22 @@ export async function followsObject(cluster: InfraCluster): Promise<boolean> {
     return (await cluster.get(hostedControlPlane, hostedControlPlaneName))?.metadata.uid === uid;
   } catch (error) {
     if (error instanceof ApiError && error.status === 403) return true;
+    throw explainCallError(error, `read the HostedControlPlane of namespace "${cluster.namespace}"`);
+  }
+}
+
+/** What others than the operator read of a HostedControlPlane. */
+export interface PlaneObject extends KubeObject {
+  spec: { expiresAt?: string };
+  status?: { conditions?: { type: string; status: string; message: string }[] };
+}
+
+/** The object of the namespace; undefined also where the infra cluster knows none, or it may not be read. */
+export async function objectOf(cluster: InfraCluster): Promise<PlaneObject | undefined> {
+  try {
+    return await cluster.get<PlaneObject>(hostedControlPlane, hostedControlPlaneName);
+  } catch (error) {
+    if (error instanceof ApiError && error.status === 403) return undefined;
     throw explainCallError(error, `read the HostedControlPlane of namespace "${cluster.namespace}"`);
   }
 }

@@ -46,19 +46,35 @@ export async function wakeByObject(cluster: InfraCluster, work: Work): Promise<H
 export async function changeByObject(
   cluster: InfraCluster,
   change: ObjectChange,
-  { reporter, timeout, signal }: Work,
+  work: Work,
 ): Promise<HostedControlPlane> {
   const asked = await cluster
     .merge<HostedControlPlane>(kind, hostedControlPlaneName, change)
     .catch((error: unknown) => {
       throw explainCallError(error, `change the HostedControlPlane of namespace "${cluster.namespace}"`);
     });
+  return untilMade(cluster, asked, { mayBeAsleep: change.spec?.asleep === true }, work);
+}
+
+/**
+ * Waits until the operator has made the plane what the object says.
+ *
+ * @param options `mayBeAsleep`: a plane that sleeps as its object says is made, too; `final`: the kind of an error after which another try
+ * would end the same way
+ * @throws UserError `object-not-made`
+ */
+export async function untilMade(
+  cluster: InfraCluster,
+  asked: HostedControlPlane,
+  { mayBeAsleep, final }: { mayBeAsleep: boolean; final?: UserError['kind'] },
+  { reporter, timeout, signal }: Work,
+): Promise<HostedControlPlane> {
   const { generation } = asked.metadata;
   let now: HostedControlPlane | undefined = asked;
   const said = (type: string) => now?.status?.conditions?.find((each) => each.type === type);
   // An annotation is no new generation, so what was said before it may still stand there.
   const isAsleep = () => ['Asleep', 'ChangesWhenAwake'].includes(said('Progressing')?.reason ?? '');
-  const isOver = () => said('Progressing')?.status === 'False' && (change.spec?.asleep === true || !isAsleep());
+  const isOver = () => said('Progressing')?.status === 'False' && (mayBeAsleep || !isAsleep());
   const isMade = () => now?.status?.observedGeneration === generation && isOver();
   return reporter.during(
     'The object is changed; waiting for the operator',
@@ -71,11 +87,16 @@ export async function changeByObject(
         failure: () => {
           const { message, observedGeneration } = said('Progressing') ?? {};
           const refused = isOver() && observedGeneration === generation && !isMade();
-          return refused ? notMade(cluster, message!) : undefined;
+          return refused ? notMade(cluster, message!, final) : undefined;
         },
         now: () => said('Progressing')?.reason,
         every: 500,
-        late: (after) => notMade(cluster, `not within ${after}; ${said('Progressing')?.message ?? 'it has no status'}`),
+        late: (after) => {
+          const message = said('Progressing')?.message;
+          return message === undefined
+            ? notMade(cluster, `no operator has looked at it within ${after}`, final)
+            : notMade(cluster, `not within ${after}; ${message}`);
+        },
         phase,
         timeout,
         signal,
@@ -84,11 +105,12 @@ export async function changeByObject(
   );
 }
 
-function notMade({ namespace }: InfraCluster, why: string): UserError {
+function notMade({ namespace }: InfraCluster, why: string, kind?: UserError['kind']): UserError {
   return new UserError({
     what: `the operator has not made the plane in namespace "${namespace}" what its object says`,
     why,
     fix: words`see what the object says: kubectl -n ${namespace} describe hcp k8sk8s; ${command('operator status')} shows whether an operator works`,
     anchor: 'object-not-made',
+    kind,
   });
 }

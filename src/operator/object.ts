@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
-import { hostedControlPlane, type LifeFields, lifeFields } from '../config/hosted-control-plane.ts';
+import { hostedControlPlane, type LifeFields, lifeFields, withoutLife } from '../config/hosted-control-plane.ts';
 import { parseSpec } from '../config/parse.ts';
 import type { ClusterSpec, ClusterSpecInput } from '../config/schema.ts';
 import type { KubeObject } from '../kube/objects.ts';
@@ -75,11 +75,9 @@ export function consents(object: HostedControlPlane): boolean {
  * @throws UserError `bad-values`
  */
 export function specOf(object: HostedControlPlane, recorded: PlaneRecord | undefined): ClusterSpec {
-  const life = Object.keys(lifeFields.shape);
-  const fields = Object.fromEntries(Object.entries(object.spec).filter(([name]) => !life.includes(name)));
   const kept = recorded?.spec.kubernetesVersion ?? object.status?.version;
   return parseSpec(
-    { ...(kept !== undefined && { kubernetesVersion: kept, allowUntestedVersion: true }), ...fields },
+    { ...(kept !== undefined && { kubernetesVersion: kept, allowUntestedVersion: true }), ...withoutLife(object.spec) },
     'in the spec of the HostedControlPlane',
     unknownComponents,
   );

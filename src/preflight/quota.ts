@@ -237,7 +237,8 @@ export function podDemand({ spec }: PodResources): Amounts {
   return together;
 }
 
-function sum(all: Amounts[]): Amounts {
+/** Pure. */
+export function sum(all: Amounts[]): Amounts {
   const total: Amounts = {};
   for (const amounts of all)
     for (const [name, value] of Object.entries(amounts)) total[name] = (total[name] ?? 0) + value;

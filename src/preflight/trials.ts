@@ -1,3 +1,4 @@
+import type { ClusterSpec } from '../config/schema.ts';
 import { isForbidden } from '../kube/errors.ts';
 import type { KubeObject, Pod, Service } from '../kube/objects.ts';
 import { chooseStorage } from '../live/choose-storage.ts';
@@ -5,7 +6,7 @@ import { addressesAsIf } from '../plane/addresses.ts';
 import { type Beside, wantedBeside } from '../plane/beside/lookup.ts';
 import type { WorkloadContext } from '../plane/components/component.ts';
 import { settledMembership } from '../plane/components/etcd/membership.ts';
-import { byComponent, type Component } from '../plane/components/lookup.ts';
+import { byComponent, type Component, replicasOf } from '../plane/components/lookup.ts';
 import { buildExposure } from '../plane/exposures/table.ts';
 import { belongsTo } from '../plane/names.ts';
 import { buildServices } from '../plane/services.ts';
@@ -62,8 +63,8 @@ export interface PodResources extends KubeObject {
   spec: { containers: Container[]; initContainers?: Container[] };
 }
 
-/** The plane's pod templates as bare Pods, so that quota, LimitRange, pod security and webhooks judge them in the dry run. */
-export const trialPods = shared(async ({ cluster, spec }): Promise<PodTrial[]> => {
+/** The plane's pod templates as bare Pods, one of each component. Pure. */
+function podTemplates(spec: ClusterSpec): (PodResources & { component: Component })[] {
   const context: WorkloadContext = {
     planeId: trialId,
     spec,
@@ -76,16 +77,34 @@ export const trialPods = shared(async ({ cluster, spec }): Promise<PodTrial[]> =
     context,
     byComponent(() => ''),
   );
-  return Promise.all(
-    Object.values(workloads).map(async (workload) => {
-      const { metadata, spec: pod } = (workload as unknown as { spec: { template: Pick<Pod, 'metadata' | 'spec'> } })
-        .spec.template;
-      const component = workload.metadata.name as Component;
-      const object = { apiVersion: 'v1', kind: 'Pod', metadata: { ...metadata, name: component }, spec: pod };
-      return { component, ...(await attempt<KubeObject>(object, cluster.create(renamed(object), { dryRun: true }))) };
-    }),
+  return Object.values(workloads).map((workload) => {
+    const { metadata, spec: pod } = (
+      workload as unknown as { spec: { template: Pick<PodResources, 'metadata' | 'spec'> } }
+    ).spec.template;
+    const component = workload.metadata.name as Component;
+    return { component, apiVersion: 'v1', kind: 'Pod', metadata: { ...metadata, name: component }, spec: pod };
+  });
+}
+
+/** All pods of a plane, and of what stands beside it. Pure. */
+export function planePods(spec: ClusterSpec): PodResources[] {
+  const pods = podTemplates(spec).flatMap((pod) => Array<PodResources>(replicasOf(spec, pod.component)).fill(pod));
+  const beside = wantedBeside(spec).flatMap(({ replicas, trialPod }) =>
+    Array<PodResources>(replicas(spec)).fill(trialPod(trialId, spec) as PodResources),
   );
-});
+  return [...pods, ...beside];
+}
+
+/** The pods are tried, so that quota, LimitRange, pod security and webhooks judge them in the dry run. */
+export const trialPods = shared(
+  ({ cluster, spec }): Promise<PodTrial[]> =>
+    Promise.all(
+      podTemplates(spec).map(async ({ component, ...object }) => ({
+        component,
+        ...(await attempt<KubeObject>(object, cluster.create(renamed(object), { dryRun: true }))),
+      })),
+    ),
+);
 
 /** A pod of each thing that the spec wants beside the plane. */
 export const trialsBeside = shared(

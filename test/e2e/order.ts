@@ -56,6 +56,7 @@ export const order = [
   'operator-use',
   'operator-upgrade',
   'operator-scale',
+  'class-operator',
   'rotate-exposed',
   'cert-manager',
 

@@ -22,6 +22,7 @@ export interface ClassOptions extends ConnectionOptions {
   name?: string;
   dir?: string;
   host?: string;
+  withOperator?: boolean;
   parallel?: string;
   timeout?: string;
 }
@@ -33,10 +34,12 @@ export interface ClassFile {
   dir: string;
   /** Students who have a folder and are not on the roster any more. */
   former: Student[];
+  /** The operator makes the planes that are not there yet. */
+  operator: boolean;
 }
 
 /** What later commands need not be told again. */
-const settings = z.object({ namespace: z.string(), host: z.string().optional() });
+const settings = z.object({ namespace: z.string(), host: z.string().optional(), operator: z.boolean().optional() });
 
 /** Options that say which class, and where its infra cluster is. */
 export function addClassOptions(command: Command): Command {
@@ -93,7 +96,7 @@ export function readClass(options: ClassOptions): ClassFile {
       namespace: patterns.namespace.replaceAll('{student}', entry.name),
       host: patterns.host?.replaceAll('{student}', entry.name) ?? '',
     }));
-  return { name, students, dir, former };
+  return { name, students, dir, former, operator: options.withOperator ?? before?.operator ?? false };
 }
 
 const fileOf = (dir: string) => path.join(dir, 'class.json');
@@ -111,7 +114,7 @@ function readSettings(dir: string): z.infer<typeof settings> | undefined {
 }
 
 /** Keeps the patterns for later commands. */
-export async function keepSettings(dir: string, patterns: { namespace: string; host?: string }): Promise<void> {
+export async function keepSettings(dir: string, patterns: Partial<z.infer<typeof settings>>): Promise<void> {
   mkdirSync(dir, { recursive: true, mode: 0o700 });
   await writeFileAtomically(fileOf(dir), `${JSON.stringify({ ...readSettings(dir), ...patterns }, null, 2)}\n`);
 }

@@ -1,27 +1,41 @@
 import { expect, test } from 'vitest';
 import { parseSpec } from '../../config/parse.ts';
 import type { Pod } from '../../kube/objects.ts';
-import { freePods, type PodRoom, podsOfPlane } from './capacity.ts';
+import { fitting, freeRoom, type NodeRoom, roomOfPlane } from './capacity.ts';
 
-const node = (name: string, spec: PodRoom['spec'] = {}): PodRoom => ({
+const node = (name: string, spec: NodeRoom['spec'] = {}): NodeRoom => ({
   apiVersion: 'v1',
   kind: 'Node',
   metadata: { name },
   spec,
-  status: { allocatable: { pods: '110' } },
+  status: { allocatable: { pods: '110', cpu: '4', memory: '16Gi' } },
 });
-const pod = (nodeName: string | undefined, phase = 'Running'): Pod => ({
-  apiVersion: 'v1',
-  kind: 'Pod',
-  metadata: { name: 'p' },
-  spec: { nodeName, containers: [] },
-  status: { phase },
-});
+const pod = (nodeName: string | undefined, phase = 'Running') =>
+  ({
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: { name: 'p' },
+    spec: { nodeName, containers: [{ name: 'c', resources: { requests: { cpu: '500m', memory: '1Gi' } } }] },
+    status: { phase },
+  }) as unknown as Pod;
+const plane = (options: object = {}) =>
+  roomOfPlane(parseSpec({ host: 'k.example.com', profile: 'lite', ...options }, 'in a test'));
 
 test('a node of 110 pods takes 27 planes, and fewer beside others', () => {
-  const plane = podsOfPlane(parseSpec({ host: 'k.example.com', profile: 'lite' }, 'in a test'));
-  expect(Math.floor(freePods([node('a')], []) / plane)).toBe(27);
+  expect(plane().pods).toBe(4);
+  expect(fitting(freeRoom([node('a')], []), Array(40).fill(plane()))).toEqual({ count: 27, lacks: 'pods' });
   const pods = [pod('a'), pod('a', 'Succeeded'), pod('b'), pod(undefined)];
-  expect(freePods([node('a'), node('b', { unschedulable: true })], pods)).toBe(109);
-  expect(freePods([node('a', { taints: [{ effect: 'NoSchedule' }] })], [])).toBe(0);
+  expect(freeRoom([node('a'), node('b', { unschedulable: true })], pods)).toEqual({
+    pods: 109,
+    cpu: 3.5,
+    memory: 15 * 2 ** 30,
+  });
+  expect(freeRoom([node('a', { taints: [{ effect: 'NoSchedule' }] })], []).pods).toBe(0);
+});
+
+test('requests of cpu and memory may be short first', () => {
+  const free = { pods: 110, cpu: 4, memory: 2 ** 30 };
+  expect(fitting(free, Array(9).fill(plane()))).toEqual({ count: 2, lacks: 'memory' });
+  expect(fitting({ ...free, cpu: 0.1, memory: 2 ** 40 }, Array(9).fill(plane()))).toEqual({ count: 1, lacks: 'cpu' });
+  expect(fitting(free, [plane()])).toEqual({ count: 1 });
 });

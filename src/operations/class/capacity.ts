@@ -1,62 +1,172 @@
-import { UserError } from '../../base/errors.ts';
-import { option, words } from '../../base/words.ts';
+import { said, UserError } from '../../base/errors.ts';
+import { formatQuantity, parseQuantity } from '../../base/quantity.ts';
+import { option, type Words, words } from '../../base/words.ts';
+import { parseSpec } from '../../config/parse.ts';
 import type { ClusterSpec } from '../../config/schema.ts';
 import { explainCallError, isForbidden } from '../../kube/errors.ts';
 import type { InfraCluster } from '../../kube/infra-cluster.ts';
 import type { Node, Pod } from '../../kube/objects.ts';
-import { componentNames, replicasOf } from '../../plane/components/lookup.ts';
+import { readRecord } from '../../live/record.ts';
+import { podDemand, type Quota, shortages, sum } from '../../preflight/quota.ts';
+import { type PodResources, planePods } from '../../preflight/trials.ts';
+import { clusterOf, type Lesson, type Student } from './queue.ts';
 
 /** The fields of a Node that say how many pods it can run. */
-export interface PodRoom extends Node {
+export interface NodeRoom extends Node {
   spec?: { unschedulable?: boolean; taints?: { effect: string }[] };
-  status?: Node['status'] & { allocatable?: { pods?: string } };
+  status?: Node['status'] & { allocatable?: Record<string, string> };
 }
 
-/** How many more pods the nodes can run, by the limit of each kubelet. Pure. */
-export function freePods(nodes: PodRoom[], pods: Pod[]): number {
-  const taken = new Map<string, number>();
-  for (const { spec, status } of pods)
-    if (spec.nodeName !== undefined && !['Succeeded', 'Failed'].includes(status?.phase ?? ''))
-      taken.set(spec.nodeName, (taken.get(spec.nodeName) ?? 0) + 1);
+/** Pods, and what they request: cores and bytes. */
+export type Room = Record<'pods' | 'cpu' | 'memory', number>;
+
+const resources = ['pods', 'cpu', 'memory'] as const;
+
+/** What the nodes have left, by the limit of each kubelet and by the requests of their pods. Pure. */
+export function freeRoom(nodes: NodeRoom[], pods: Pod[]): Room {
+  const taken = new Map<string, Room>();
+  for (const pod of pods)
+    if (pod.spec.nodeName !== undefined && !['Succeeded', 'Failed'].includes(pod.status?.phase ?? ''))
+      taken.set(pod.spec.nodeName, added(taken.get(pod.spec.nodeName) ?? nothing, roomOf([pod as PodResources])));
   return nodes
     .filter(({ spec }) => !spec?.unschedulable && !spec?.taints?.some(({ effect }) => effect.startsWith('No')))
-    .reduce(
-      (sum, { metadata: { name }, status }) =>
-        sum + Math.max(0, Number(status?.allocatable?.pods ?? 0) - (taken.get(name) ?? 0)),
-      0,
-    );
+    .reduce((all, { metadata: { name }, status }) => {
+      const used = taken.get(name) ?? nothing;
+      const has = (what: keyof Room) => parseQuantity(status?.allocatable?.[what] ?? '0') ?? 0;
+      return added(
+        all,
+        each((what) => Math.max(0, has(what) - used[what])),
+      );
+    }, nothing);
 }
 
-/** Pods of one plane. */
-export function podsOfPlane(spec: ClusterSpec): number {
-  return componentNames.reduce((sum, name) => sum + replicasOf(spec, name), 0);
+const each = (amount: (what: keyof Room) => number) =>
+  Object.fromEntries(resources.map((what) => [what, amount(what)])) as Room;
+const nothing = each(() => 0);
+const added = (one: Room, other: Room) => each((what) => one[what] + other[what]);
+
+function roomOf(pods: PodResources[]): Room {
+  const amounts = sum(pods.map(podDemand));
+  return { pods: pods.length, cpu: amounts['requests.cpu'] ?? 0, memory: amounts['requests.memory'] ?? 0 };
+}
+
+/** What one plane takes. Pure. */
+export function roomOfPlane(spec: ClusterSpec): Room {
+  return roomOf(planePods(spec));
+}
+
+/** How many planes, one after the other, have room, and what the next one would lack. Pure. */
+export function fitting(free: Room, planes: Room[]): { count: number; lacks?: keyof Room } {
+  let left = free;
+  for (const [count, plane] of planes.entries()) {
+    // Sums of 0.025 and the like are not exact.
+    const lacks = resources.find((what) => plane[what] - left[what] > 1e-6);
+    if (lacks) return { count, lacks };
+    left = each((what) => left[what] - plane[what]);
+  }
+  return { count: planes.length };
+}
+
+/** Planes that have no pods yet. */
+export interface Coming {
+  student: Student;
+  spec: ClusterSpec;
 }
 
 /**
- * Counts whether the nodes have room for the pods of planes that are not there yet.
+ * Counts before anything is made whether the nodes, and the quotas of namespaces that exist, have room for planes that are not
+ * there yet.
  *
- * @returns false where nodes and pods of the whole cluster may not be listed
- * @throws UserError `class` with the figures
+ * @returns what was counted, as a sentence
+ * @throws UserError `class` with the figures, unless `force`
  */
-export async function requireRoom(cluster: InfraCluster, specs: ClusterSpec[]): Promise<boolean> {
-  if (specs.length === 0) return true;
-  let free: number;
+export async function countRoom(lesson: Lesson, coming: Coming[], force: boolean): Promise<string> {
+  if (coming.length === 0) return 'no plane is missing or asleep';
+  const planes = coming.map(({ spec }) => roomOfPlane(spec));
+  const all = planes.reduce(added, nothing);
+  const [free, short] = await Promise.all([freeOnNodes(lesson.cluster), shortOfQuota(lesson, coming)]);
+  const wanted = `${coming.length === 1 ? 'a plane is' : `${coming.length} planes are`} to get pods: ${all.pods}, which request ${formatQuantity('cpu', all.cpu)} of cpu and ${formatQuantity('memory', all.memory)} of memory`;
+  if (short.length > 0 && !force) throw tooSmall(short, coming.length);
+  if (!free)
+    return `${wanted}; the room on the nodes was not counted: nodes and pods of all namespaces may not be listed with your rights`;
+  const { count, lacks } = fitting(free, planes);
+  const has = `${free.nodes} nodes have room for ${free.pods} more pods, ${formatQuantity('cpu', free.cpu)} and ${formatQuantity('memory', free.memory)}`;
+  if (lacks && !force) throw tooMany(count, coming.length, `${wanted}; ${has}`, lacks);
+  // As many of the first one's kind as fit, for who thinks about a larger class.
+  const more = fitting(free, Array(5000).fill(planes[0])).count;
+  return `${wanted}; ${has}: ${more} such planes`;
+}
+
+/** What stands against waking planes, where something does: then their pods wait for room. */
+export async function roomToWake(lesson: Lesson, students: Student[]): Promise<Words | undefined> {
+  const records = await Promise.all(
+    students.map((student) => readRecord(clusterOf(lesson, student)).catch(() => undefined)),
+  );
+  const asleep = students.flatMap((student, index) => {
+    const record = records[index];
+    return record?.asleep
+      ? [{ student, spec: parseSpec({ ...record.spec, allowUntestedVersion: true }, 'in the record of the plane') }]
+      : [];
+  });
+  return countRoom(lesson, asleep, false).then(
+    () => undefined,
+    (error: unknown) => said(error),
+  );
+}
+
+async function freeOnNodes(cluster: InfraCluster): Promise<(Room & { nodes: number }) | undefined> {
   try {
     const [nodes, pods] = await Promise.all([
-      cluster.listEverywhere<PodRoom>({ apiVersion: 'v1', kind: 'Node' }),
+      cluster.listEverywhere<NodeRoom>({ apiVersion: 'v1', kind: 'Node' }),
       cluster.listEverywhere<Pod>({ apiVersion: 'v1', kind: 'Pod' }),
     ]);
-    free = freePods(nodes.items, pods.items);
+    return { ...freeRoom(nodes.items, pods.items), nodes: nodes.items.length };
   } catch (error) {
-    if (isForbidden(error)) return false;
+    if (isForbidden(error)) return undefined;
     throw explainCallError(error, 'list the nodes and pods of the infra cluster');
   }
-  const needed = specs.reduce((sum, spec) => sum + podsOfPlane(spec), 0);
-  if (needed <= free) return true;
-  throw new UserError({
-    what: `the nodes of the infra cluster have room for ${free} more pods, and ${specs.length} planes need ${needed}`,
-    why: 'each kubelet runs a limited number of pods (maxPods, 110 by default), however small they are',
-    fix: words`add nodes, let planes sleep that nobody needs now, or make the planes in parts; ${option('force')} begins nevertheless`,
+}
+
+/** Namespaces of which a quota leaves too little; deploy counts exactly, when its turn comes. */
+async function shortOfQuota(lesson: Lesson, coming: Coming[]): Promise<string[]> {
+  const found = await Promise.all(
+    coming.map(async ({ student, spec }) => {
+      const cluster = clusterOf(lesson, student);
+      const quotas = await cluster.list<Quota>({ apiVersion: 'v1', kind: 'ResourceQuota' }).catch(() => undefined);
+      const { pods, cpu, memory } = roomOfPlane(spec);
+      const wanted = { pods, 'count/pods': pods, cpu, memory, 'requests.cpu': cpu, 'requests.memory': memory };
+      const [first] = shortages(quotas?.items ?? [], wanted);
+      return first
+        ? [
+            `${student.name}: quota "${first.quota}" of namespace ${student.namespace} leaves ${formatQuantity(first.resource, first.free)} of ${first.resource}, and a plane takes ${formatQuantity(first.resource, first.wanted)}`,
+          ]
+        : [];
+    }),
+  );
+  return found.flat();
+}
+
+function tooSmall(short: string[], planes: number): UserError {
+  return new UserError({
+    what: `the quotas of ${short.length} of ${planes} namespaces have no room for a plane`,
+    why: short.slice(0, 10).join('\n'),
+    fix: words`ask the administrator of the infra cluster for larger quotas, or take these students off the roster; ${option('force')} makes the others`,
+    anchor: 'class',
+    kind: 'refused',
+  });
+}
+
+const reasons: Record<keyof Room, string> = {
+  pods: 'each kubelet runs a limited number of pods (maxPods, 110 by default: 27 planes of 4), however small they are',
+  cpu: 'the scheduler gives a pod to no node whose cpu is requested by others',
+  memory: 'the scheduler gives a pod to no node whose memory is requested by others',
+};
+
+function tooMany(count: number, planes: number, figures: string, lacks: keyof Room): UserError {
+  return new UserError({
+    what: `${count} of ${planes} planes have room on the nodes of the infra cluster`,
+    why: `${figures}; ${reasons[lacks]}`,
+    fix: words`add nodes, let planes sleep that nobody needs now, or make the planes in parts with a shorter roster; ${option('force')} begins nevertheless, and the others wait for room`,
     anchor: 'class',
     kind: 'refused',
   });

@@ -1,19 +1,56 @@
+import { UserError } from '../../base/errors.ts';
+import { words } from '../../base/words.ts';
+import { withoutLife } from '../../config/hosted-control-plane.ts';
 import { parseSpec } from '../../config/parse.ts';
 import type { ClusterSpec } from '../../config/schema.ts';
 import type { InfraCluster } from '../../kube/infra-cluster.ts';
-import type { Secret } from '../../kube/objects.ts';
+import type { KubeObject, Secret } from '../../kube/objects.ts';
 import { Existing } from '../../live/apply.ts';
+import { followsObject, objectOf } from '../../live/followed.ts';
 import { lifetimeOf, readLifetimeJob } from '../../live/lifetime.ts';
 import { readRecord, requireRecord } from '../../live/record.ts';
 import type { PlaneRecord } from '../../plane/record.ts';
 import { readBundle } from '../../plane/secrets.ts';
+import type { Reporter } from '../../ui/reporter.ts';
+import type { Work } from '../../ui/work.ts';
 import { type DeployResult, deploy } from '../deploy/deploy.ts';
 import type { WantedLifetime } from '../deploy/lifetime.ts';
 import type { SpecChoice } from '../deploy/spec-choice.ts';
 import { destroy } from '../destroy.ts';
-import { requireRoom } from './capacity.ts';
+import { type Coming, countRoom } from './capacity.ts';
 import { ensureNamespace } from './namespaces.ts';
 import { clusterOf, forEach, type Lesson, type Outcome, type Student } from './queue.ts';
+
+/** An object for a plane as it was made or changed; the operator is to follow. */
+export interface AskedPlane {
+  object: KubeObject;
+  created: number;
+  changed: number;
+}
+
+export interface MadePlane {
+  server: string;
+  /** Absent of a plane that sleeps and is the operator's. */
+  kubeconfig?: string;
+  /** Objects: of the plane, or the one that the operator follows. */
+  created: number;
+  changed: number;
+}
+
+/** How the operator is asked for a plane. */
+export interface ByObject {
+  /** Whether planes that are not there yet are made so. */
+  all: boolean;
+  /** Makes or changes the object. */
+  ask(cluster: InfraCluster, student: Student): Promise<AskedPlane>;
+  /** Waits for the plane, and writes its files. */
+  wait(
+    cluster: InfraCluster,
+    asked: AskedPlane,
+    files: { dir: string; force: boolean },
+    work: Work,
+  ): Promise<MadePlane>;
+}
 
 export interface ClassRequest {
   /** Name of the class. */
@@ -23,6 +60,9 @@ export interface ClassRequest {
   choose(student: Student): SpecChoice;
   /** Folder for the files of a student. */
   folder(student: Student): string;
+  byObject: ByObject;
+  /** What a namespace that is made has besides. */
+  further(student: Student): KubeObject[];
   lifetime?: WantedLifetime;
   cacheFolder?: string;
   /** As deploy takes it. */
@@ -31,45 +71,100 @@ export interface ClassRequest {
   existing: boolean;
   /** Begins although the nodes have no room for all pods. */
   force: boolean;
+  /** Told what was counted, before anything is made. */
+  reporter: Reporter;
 }
+
+/** How many planes are waited for at a time that the operator makes: it has a queue of its own. */
+const waits = 8;
 
 /**
  * Makes or repairs a plane for every student. Run again with another roster, it makes planes for new students and does not
  * change the others.
  *
- * @returns how each one ended, and whether the room for pods on the nodes was counted
  * @throws UserError `class` before anything is made when there is no room for all
  */
-export async function createClass(
-  lesson: Lesson,
-  request: ClassRequest,
-): Promise<{ outcomes: Outcome<DeployResult>[]; counted: boolean }> {
-  const specs = await specsToCome(lesson, request);
-  const counted = request.force || (await requireRoom(lesson.cluster, specs));
-  const { name, students, existing, choose, folder, lifetime, cacheFolder, webhookKubeconfig } = request;
-  const options = { lifetime, cacheFolder, webhookKubeconfig, allowDataLoss: false };
-  const outcomes = await forEach(
-    students,
-    lesson,
-    ['deploying', ({ applied }: DeployResult) => (applied.created.length > 0 ? 'created' : 'available')],
+export async function createClass(lesson: Lesson, request: ClassRequest): Promise<Outcome<MadePlane>[]> {
+  const { students, byObject } = request;
+  request.reporter.line(await countRoom(lesson, await planesToCome(lesson, request), request.force));
+  const asked = new Map<Student, AskedPlane>();
+  // The operator goes on with all of them, whatever becomes of this run.
+  const before = byObject.all
+    ? await forEach(students, lesson, ['applying', 'applied'], async (cluster, student) => {
+        await prepare(cluster, student, request);
+        asked.set(student, await byObject.ask(cluster, student));
+      })
+    : [];
+  const refused = new Map(before.flatMap((outcome) => ('error' in outcome ? [[outcome.student, outcome]] : [])));
+  const made = await forEach(
+    students.filter((student) => !refused.has(student)),
+    byObject.all ? { ...lesson, parallel: Math.max(waits, lesson.parallel) } : lesson,
+    ['deploying', ({ created }: MadePlane) => (created > 0 ? 'created' : 'available')],
     async (cluster, student, work) => {
-      await ensureNamespace(cluster, name, student, { existing });
-      const files = { dir: folder(student), force: false };
-      return deploy(cluster, { ...work, ...options, choose: choose(student), files });
+      const files = { dir: request.folder(student), force: false };
+      if (!byObject.all) await prepare(cluster, student, request);
+      if (!byObject.all && !(await followsObject(cluster))) return byDeploy(cluster, student, request, work);
+      const ticket = asked.get(student) ?? (await byObject.ask(cluster, student));
+      asked.set(student, ticket);
+      return byObject.wait(cluster, ticket, files, work);
     },
   );
-  return { outcomes, counted };
+  const outcomes = new Map([...refused, ...made.map((outcome) => [outcome.student, outcome] as const)]);
+  return students.map((student) => outcomes.get(student)!);
 }
 
-/** Specs of planes that have no pods yet. deploy reports a record that cannot be read. */
-async function specsToCome(lesson: Lesson, { students, choose }: ClassRequest): Promise<ClusterSpec[]> {
-  const records = await Promise.all(
-    students.map((student) => readRecord(clusterOf(lesson, student)).catch(() => undefined)),
+async function prepare(cluster: InfraCluster, student: Student, { name, existing, further }: ClassRequest) {
+  await ensureNamespace(cluster, name, student, { existing, further: further(student) });
+}
+
+async function byDeploy(
+  cluster: InfraCluster,
+  student: Student,
+  { choose, folder, lifetime, cacheFolder, webhookKubeconfig }: ClassRequest,
+  work: Work,
+): Promise<MadePlane> {
+  const options = { lifetime, cacheFolder, webhookKubeconfig, allowDataLoss: false };
+  const files = { dir: folder(student), force: false };
+  return madeByDeploy(await deploy(cluster, { ...work, ...options, choose: choose(student), files }));
+}
+
+function madeByDeploy({ addresses, files, applied }: DeployResult): MadePlane {
+  return {
+    server: addresses.publicServer,
+    kubeconfig: files?.kubeconfig,
+    created: applied.created.length,
+    changed: applied.changed.length,
+  };
+}
+
+/** Planes that have no pods yet. deploy reports a record that cannot be read. */
+async function planesToCome(lesson: Lesson, { students, choose }: ClassRequest): Promise<Coming[]> {
+  const coming = await Promise.all(
+    students.map(async (student) => {
+      const cluster = clusterOf(lesson, student);
+      const record = await readRecord(cluster).catch(() => undefined);
+      if (record && !record.asleep) return [];
+      return [{ student, spec: specFor(student, choose(student), record ?? (await asRecorded(cluster))) }];
+    }),
   );
-  return students.flatMap((student, index) => {
-    const record = records[index];
-    return record && !record.asleep ? [] : [choose(student)(record)];
-  });
+  return coming.flat();
+}
+
+/** What an object says of which no plane is there yet. */
+async function asRecorded(cluster: InfraCluster): Promise<PlaneRecord | undefined> {
+  const object = await objectOf(cluster);
+  return object && ({ phase: 'available', spec: withoutLife(object.spec) } as PlaneRecord);
+}
+
+/** @throws UserError that names the student, whose own may be the value that is wrong */
+function specFor({ name }: Student, choose: SpecChoice, record: PlaneRecord | undefined): ClusterSpec {
+  try {
+    return choose(record);
+  } catch (error) {
+    if (!(error instanceof UserError)) throw error;
+    const { what, why, fix, anchor, kind } = error;
+    throw new UserError({ what: words`student "${name}": ${what}`, why, fix, anchor, kind, cause: error });
+  }
 }
 
 /**
@@ -81,7 +176,7 @@ export function resetPlane(
   student: Student,
   lesson: Lesson,
   { folder, cacheFolder }: { folder: string; cacheFolder?: string },
-): Promise<Outcome<DeployResult>[]> {
+): Promise<Outcome<MadePlane>[]> {
   let before: { record: PlaneRecord; lifetime: WantedLifetime; webhookKubeconfig?: string } | undefined;
   return forEach([student], lesson, ['resetting', 'available'], async (cluster, _, work) => {
     before ??= {
@@ -94,7 +189,8 @@ export function resetPlane(
     const present = await readRecord(cluster);
     if (present?.planeId === record.planeId) await destroy(cluster, { ...work, agreed: record });
     const files = { dir: folder, force: true };
-    return deploy(cluster, { ...work, ...asBefore, choose: asItWas(record), files, cacheFolder, allowDataLoss: false });
+    const options = { ...asBefore, choose: asItWas(record), files, cacheFolder, allowDataLoss: false };
+    return madeByDeploy(await deploy(cluster, { ...work, ...options }));
   });
 }
 

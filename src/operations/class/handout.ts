@@ -2,6 +2,7 @@ import { mkdirSync } from 'node:fs';
 import path from 'node:path';
 import type { InfraCluster } from '../../kube/infra-cluster.ts';
 import { writeFileAtomically } from '../../kubeconfig/write.ts';
+import { objectOf } from '../../live/followed.ts';
 import { lifetimeOf, readLifetimeJob } from '../../live/lifetime.ts';
 import { openPlane } from '../../live/open.ts';
 import { adminKubeconfig } from '../../plane/secrets.ts';
@@ -22,7 +23,11 @@ export async function writeHandout(
   student: Student,
   folder: string,
 ): Promise<Handout> {
-  const [{ bundle, spec, addresses }, job] = await Promise.all([openPlane(cluster), readLifetimeJob(cluster)]);
+  const [{ bundle, spec, addresses }, job, object] = await Promise.all([
+    openPlane(cluster),
+    readLifetimeJob(cluster),
+    objectOf(cluster),
+  ]);
   mkdirSync(folder, { recursive: true, mode: 0o700 });
   const files = { kubeconfig: path.join(folder, 'kubeconfig'), page: path.join(folder, pageFile) };
   await writeFileAtomically(files.kubeconfig, adminKubeconfig(bundle, { spec, publicServer: addresses.publicServer }));
@@ -30,7 +35,7 @@ export async function writeHandout(
   const version = spec.kubernetesVersion;
   await writeFileAtomically(
     files.page,
-    renderPage({ className, student, server, version, endsAt: lifetimeOf(job)?.endsAt }),
+    renderPage({ className, student, server, version, endsAt: lifetimeOf(job)?.endsAt ?? object?.spec.expiresAt }),
   );
   return { student: student.name, ...files };
 }

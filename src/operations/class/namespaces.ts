@@ -5,6 +5,7 @@ import type { InfraCluster } from '../../kube/infra-cluster.ts';
 import type { KubeObject } from '../../kube/objects.ts';
 import { pathOf, resourceOf } from '../../kube/resources.ts';
 import { renderTemplate } from '../../manifests/render.ts';
+import { hostsAnnotation } from '../../plane/names.ts';
 import { waitFor } from '../../ui/wait-for.ts';
 import type { Patience } from '../../ui/work.ts';
 import type { Student } from './queue.ts';
@@ -15,15 +16,28 @@ export const classLabel = 'k8sk8s.io/class';
 const namespaceKind = { apiVersion: 'v1', kind: 'Namespace' };
 
 /**
- * The objects around a student's plane: the namespace, its quota, and the rights of a delegated administrator. Pure.
+ * The objects around a student's plane: the namespace with the HOST that belongs to it, its quota, and the rights of a delegated
+ * administrator. Pure.
  *
  * @param users who gets these rights there: the teacher, and the student where the roster names a user
+ * @param further what else is to be there
  */
-export function classObjects(className: string, { namespace }: Student, users: string[]): KubeObject[] {
+export function classObjects(
+  className: string,
+  { namespace, host }: Student,
+  users: string[],
+  further: KubeObject[] = [],
+): KubeObject[] {
+  const annotations = host === '' ? undefined : { [hostsAnnotation]: host };
   return renderTemplate('rights/class.yaml', { className, namespace })
     .concat(renderTemplate('rights/namespace-admin.yaml', {}))
-    .map((object) => (object.kind === 'Namespace' ? object : within(namespace, object)))
-    .concat(users.length > 0 ? [within(namespace, bindingOf(users))] : []);
+    .map((object) =>
+      object.kind === 'Namespace'
+        ? { ...object, metadata: { ...object.metadata, ...(annotations && { annotations }) } }
+        : within(namespace, object),
+    )
+    .concat(users.length > 0 ? [within(namespace, bindingOf(users))] : [])
+    .concat(further.map((object) => within(namespace, object)));
 }
 
 const within = (namespace: string, object: KubeObject): KubeObject => ({
@@ -45,20 +59,21 @@ function bindingOf(users: string[]): KubeObject {
 /**
  * Makes the namespace of a student where it is missing, with quota and rights; an existing one is not changed.
  *
- * @param options `existing`: none is made
+ * @param options `existing`: none is made; `further`: what else is to be in one that is made here
  * @throws UserError `class` where it is missing and may not be made
  */
 export async function ensureNamespace(
   cluster: InfraCluster,
   className: string,
   student: Student,
-  options: { existing: boolean },
+  options: { existing: boolean; further?: KubeObject[] },
 ): Promise<void> {
   const present = await readNamespace(cluster);
   // Somebody without the right to read the namespace uses one that others made: deploy's checks say whether it exists.
   if (present === 'unseen' || (present && present.metadata.labels?.[classLabel] !== className)) return;
   if (!present && options.existing) throw missing(cluster.namespace);
-  const [namespace, ...others] = classObjects(className, student, student.user === undefined ? [] : [student.user]);
+  const users = student.user === undefined ? [] : [student.user];
+  const [namespace, ...others] = classObjects(className, student, users, options.further);
   try {
     if (!present)
       await cluster.transport.request({ method: 'POST', path: pathOf(resourceOf(namespaceKind)), body: namespace });
@@ -67,7 +82,11 @@ export async function ensureNamespace(
     if (!isConflict(error)) throw explainCallError(error, `create namespace "${cluster.namespace}"`);
   }
   try {
-    for (const object of others) await cluster.apply(object);
+    for (const object of others) {
+      // A quota that somebody has made larger stays so.
+      if (present && object.kind === 'ResourceQuota' && (await cluster.get(object, object.metadata.name))) continue;
+      await cluster.apply(object);
+    }
   } catch (error) {
     // A namespace that somebody else made with `class rights --export` has all of this already.
     if (!present || !isForbidden(error))

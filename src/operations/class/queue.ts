@@ -1,6 +1,8 @@
 import pLimit from 'p-limit';
-import { said, UserError } from '../../base/errors.ts';
-import { again, joined, type Words, words } from '../../base/words.ts';
+import { messageOf, said, UserError } from '../../base/errors.ts';
+import { again, command, joined, option, type Words, words } from '../../base/words.ts';
+import { field } from '../../config/flags.ts';
+import { explainCallError, missingRight } from '../../kube/errors.ts';
 import { InfraCluster } from '../../kube/infra-cluster.ts';
 import type { Reporter } from '../../ui/reporter.ts';
 import type { Patience, Work } from '../../ui/work.ts';
@@ -69,8 +71,9 @@ export async function forEach<T>(
       const result = await run(clusterOf(lesson, student), student, { reporter, timeout, signal });
       board.tell(student.name, typeof done === 'string' ? done : done(result));
       outcomes.set(student, { student, result });
-    } catch (error) {
+    } catch (cause) {
       signal.throwIfAborted();
+      const error = explainedFor(student, cause);
       board.tell(student.name, isFinal(error) ? 'refused' : 'failed', said(error));
       outcomes.set(student, { student, error });
     }
@@ -86,6 +89,28 @@ export async function forEach<T>(
     });
   }
   return students.map((student) => outcomes.get(student)!);
+}
+
+const givenByAdministrator = words`give the administrator of the infra cluster what ${command('class rights', undefined, option('export'), option('teacher', 'YOUR-USER'))} prints, with the same ${option('file')}`;
+
+/** A right that is missing is missing at the next try too, and the administrator gives it for all students at once. */
+function explainedFor({ namespace }: Student, cause: unknown): unknown {
+  const error = explainCallError(cause, `work in namespace "${namespace}"`);
+  if (error instanceof UserError && error.anchor === 'log-account')
+    return new UserError({
+      ...error,
+      fix: words`${givenByAdministrator}, ${field('logs')} among its options; or leave that out`,
+    });
+  const right = missingRight(cause) ?? (error instanceof UserError ? missingRight(error.cause) : undefined);
+  if (!right) return error;
+  return new UserError({
+    what: `in namespace "${namespace}" you may not ${right.verb} ${right.resource}, or there is no such namespace`,
+    why: `the infra cluster's API server answered 403: ${messageOf(cause instanceof UserError ? cause.cause : cause)}`,
+    fix: givenByAdministrator,
+    anchor: 'class',
+    kind: 'refused',
+    cause,
+  });
 }
 
 function isFinal(error: unknown): boolean {

@@ -1,6 +1,7 @@
 import pLimit from 'p-limit';
 import { type Finding, UserError } from '../../base/errors.ts';
 import { explainCallError } from '../../kube/errors.ts';
+import { objectOf, type PlaneObject } from '../../live/followed.ts';
 import { problemsOf } from '../status/problems.ts';
 import { planeStatus } from '../status/status.ts';
 import { clusterOf, type Lesson, type Student } from './queue.ts';
@@ -27,16 +28,20 @@ export function classStatus(lesson: Pick<Lesson, 'cluster'>, students: Student[]
 async function statusOf(lesson: Pick<Lesson, 'cluster'>, student: Student): Promise<StudentStatus> {
   const { name, namespace, host } = student;
   const common = { student: name, namespace, host };
+  const cluster = clusterOf(lesson, student);
+  let ofObject: Finding[] = [];
   try {
-    const status = await planeStatus(clusterOf(lesson, student));
-    const problems = problemsOf(status);
+    const object = await objectOf(cluster);
+    ofObject = objectProblems(object);
+    const status = await planeStatus(cluster);
+    const problems = [...ofObject, ...problemsOf(status)];
     const { workers } = status.hosted;
     return {
       ...common,
       host: status.host,
       state: status.asleep ? 'asleep' : status.phase,
       healthy: problems.length === 0,
-      endsAt: status.lifetime?.endsAt,
+      endsAt: status.lifetime?.endsAt ?? object?.spec.expiresAt,
       ...(status.hosted.answers && {
         workers: { ready: workers.filter(({ ready }) => ready).length, all: workers.length },
       }),
@@ -46,7 +51,14 @@ async function statusOf(lesson: Pick<Lesson, 'cluster'>, student: Student): Prom
     // A plane that cannot be read does not hide the others.
     const error = explainCallError(cause, `read the plane in namespace "${namespace}"`);
     if (!(error instanceof UserError)) throw error;
-    if (error.anchor === 'no-plane') return { ...common, state: 'missing', healthy: false, problems: [] };
+    if (error.anchor === 'no-plane') return { ...common, state: 'missing', healthy: false, problems: ofObject };
     return { ...common, state: 'unknown', healthy: false, problems: [error] };
   }
+}
+
+/** What the operator says of a plane that is not as its object wants it. */
+function objectProblems(object: PlaneObject | undefined): Finding[] {
+  const degraded = object?.status?.conditions?.find(({ type }) => type === 'Degraded');
+  if (degraded?.status !== 'True') return [];
+  return [{ what: `HostedControlPlane: ${degraded.message}`, anchor: 'object-not-made', severity: 'fatal' }];
 }

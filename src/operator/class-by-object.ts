@@ -1,0 +1,140 @@
+import { isDeepStrictEqual } from 'node:util';
+import { writeFiles } from '../access/files.ts';
+import { UserError } from '../base/errors.ts';
+import { command, words } from '../base/words.ts';
+import { hostedControlPlane, hostedControlPlaneName } from '../config/hosted-control-plane.ts';
+import { explainCallError, isNotFound } from '../kube/errors.ts';
+import type { InfraCluster } from '../kube/infra-cluster.ts';
+import type { KubeObject } from '../kube/objects.ts';
+import { followsObject } from '../live/followed.ts';
+import { inHostedCluster } from '../live/open.ts';
+import { readRecord, requireRecord } from '../live/record.ts';
+import type { AskedPlane, MadePlane } from '../operations/class/create.ts';
+import type { Student } from '../operations/class/queue.ts';
+import type { WantedLifetime } from '../operations/deploy/lifetime.ts';
+import { destroy } from '../operations/destroy.ts';
+import type { Work } from '../ui/work.ts';
+import { untilMade } from './by-object.ts';
+import { accountObjects } from './install.ts';
+import { tenantRole } from './names.ts';
+import { type HostedControlPlane, kind, specOf } from './object.ts';
+
+/** What stands in a student's namespace beside the rest, for a plane that the operator makes. Pure. @param users who may change its object */
+export function objectsForOperator({ namespace }: Student, users: string[]): KubeObject[] {
+  const apiGroup = 'rbac.authorization.k8s.io';
+  const binding = {
+    apiVersion: `${apiGroup}/v1`,
+    kind: 'RoleBinding',
+    metadata: { name: tenantRole },
+    roleRef: { apiGroup, kind: 'ClusterRole', name: tenantRole },
+    subjects: users.map((name) => ({ apiGroup, kind: 'User', name })),
+  } as KubeObject;
+  return [...accountObjects(namespace), ...(users.length > 0 ? [binding] : [])];
+}
+
+/** Fields of an object that are the end of its plane. */
+export function lifeOfClass(wanted: WantedLifetime): { expiresAt?: string | null } {
+  if (wanted === undefined) return {};
+  return { expiresAt: wanted === 'endless' ? null : wanted.at.toISOString() };
+}
+
+/**
+ * Makes the object of a student's plane, or changes what of it was asked for; everything else of it stays as it is.
+ *
+ * @param given fields of the spec; null takes one out
+ * @param usual fields that a new object has besides
+ * @throws UserError `bad-values`, `not-adopted` where the plane is the command line's, `operator-not-installed`, `rights`
+ */
+export async function askByObject(cluster: InfraCluster, given: object, usual: object): Promise<AskedPlane> {
+  const { namespace } = cluster;
+  const present = await cluster.get<HostedControlPlane>(kind, hostedControlPlaneName).catch((error: unknown) => {
+    throw explainCallError(error, `read the HostedControlPlane of namespace "${namespace}"`);
+  });
+  const recorded = await readRecord(cluster);
+  if (recorded && !(await followsObject(cluster))) throw ofCommandLine(namespace);
+  const wanted = Object.entries(given).filter(([name, value]) => {
+    const before = present?.spec[name as keyof HostedControlPlane['spec']];
+    return !isDeepStrictEqual(before ?? null, value);
+  });
+  if (present && wanted.length === 0) return { object: present, created: 0, changed: 0 };
+  const changes = Object.fromEntries(wanted);
+  const fields = Object.entries({ ...(present?.spec ?? usual), ...changes }).filter(([, value]) => value !== null);
+  const metadata = { name: hostedControlPlaneName };
+  const whole = { ...hostedControlPlane, metadata, spec: Object.fromEntries(fields) } as HostedControlPlane;
+  // Refused here as without the operator, whose refusal would stand in each object.
+  specOf(whole, recorded);
+  try {
+    if (present) {
+      const object = await cluster.merge<HostedControlPlane>(kind, hostedControlPlaneName, { spec: changes });
+      return { object, created: 0, changed: 1 };
+    }
+    return { object: await cluster.create(whole), created: 1, changed: 0 };
+  } catch (error) {
+    // Of an object that is not there yet: the infra cluster does not know the kind.
+    if (isNotFound(error) && !present) throw noOperator(error);
+    throw explainCallError(error, `${present ? 'change' : 'make'} the HostedControlPlane of namespace "${namespace}"`);
+  }
+}
+
+/** Waits for the operator, and writes the files for who administers the plane. @throws UserError `object-not-made` */
+export async function madeByObject(
+  cluster: InfraCluster,
+  { object, created, changed }: AskedPlane,
+  files: { dir: string; force: boolean },
+  work: Work,
+): Promise<MadePlane> {
+  const made = await untilMade(cluster, object as HostedControlPlane, { mayBeAsleep: true, final: 'refused' }, work);
+  const server = made.status?.server ?? '';
+  // A plane that sleeps makes no token for workers.
+  if (made.status?.replicas === 0) return { server, created, changed };
+  const { kubeconfig } = await inHostedCluster(cluster, ({ spec, addresses, bundle }, hosted) =>
+    writeFiles({ ...files, spec, addresses, bundle, hosted, reporter: work.reporter }),
+  );
+  return { server, kubeconfig, created, changed };
+}
+
+/** What a plane was before it is made anew. */
+export interface ObjectBefore {
+  planeId: string;
+  spec: object;
+}
+
+export async function objectBefore(cluster: InfraCluster): Promise<ObjectBefore> {
+  const { planeId, spec: recorded } = await requireRecord(cluster);
+  const object = await cluster.get<HostedControlPlane>(kind, hostedControlPlaneName);
+  const { asleep: _, ...spec } = object?.spec ?? {};
+  return { planeId, spec: { ...spec, kubernetesVersion: recorded.kubernetesVersion } };
+}
+
+/** Deletes the object with its plane, makes it again as it was, and waits for the plane. After an earlier try, the plane may be gone already. */
+export async function resetByObject(
+  cluster: InfraCluster,
+  before: ObjectBefore,
+  files: { dir: string; force: boolean },
+  work: Work,
+): Promise<MadePlane> {
+  const present = await readRecord(cluster);
+  if (present?.planeId === before.planeId) await destroy(cluster, { ...work, agreed: present });
+  return madeByObject(cluster, await askByObject(cluster, before.spec, {}), files, work);
+}
+
+function ofCommandLine(namespace: string): UserError {
+  return new UserError({
+    what: `the plane in namespace "${namespace}" was made by the command line, and follows no object`,
+    why: 'an object beside it would be left alone by the operator',
+    fix: words`let it follow one: ${command('adopt', namespace)}; or work without the operator`,
+    anchor: 'not-adopted',
+    kind: 'refused',
+  });
+}
+
+function noOperator(cause: unknown): UserError {
+  return new UserError({
+    what: 'the infra cluster does not know HostedControlPlanes',
+    why: 'no operator was installed there',
+    fix: words`its administrator installs it with ${command('operator install')}; without an operator, the class is made by this program alone`,
+    anchor: 'operator-not-installed',
+    kind: 'refused',
+    cause,
+  });
+}
