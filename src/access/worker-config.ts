@@ -52,6 +52,10 @@ export function workerConfig(spec: ClusterSpec, addresses: Addresses, infraNodes
 
 /** The connections that the API server opens itself. */
 function apiServerReach(spec: ClusterSpec, { konnectivity }: Addresses): string[] {
+  if (spec.tunnelHost !== undefined)
+    return [
+      `worker → ${spec.tunnelHost}:${spec.port ?? 443}/tcp (its tunnel, through which the API server reaches the kubelet: logs, exec, port-forward, metrics${spec.egress === 'kubelet' ? ', and by port-forward webhooks, aggregated APIs, service and pod proxy' : ''})`,
+    ];
   if (konnectivity)
     return [
       `worker → ${konnectivity.host}:${konnectivity.port}/tcp (the konnectivity agent; logs, exec, webhooks and all else that the API server opens go through its tunnel)`,

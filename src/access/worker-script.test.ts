@@ -317,6 +317,15 @@ describe.each(shells.map((shell) => [shell.join(' '), shell] as const))('%s', (_
     expect(written('/etc/systemd/system/k8s-relay.service')).toContain('TCP:k.example.com:31234');
     expect(runIn(shell, 'other').code).toBe(2);
   });
+
+  test('with --tunnel-host the relay leads by that name, with the certificate of the node', () => {
+    furnish();
+    const script = workerScript(spec({ inCluster: 'loopback', tunnelHost: 't.example.com' }), addresses);
+    runIn(shell, 'configure', {}, script);
+    const unit = written('/etc/systemd/system/k8s-relay.service');
+    expect(unit).toContain('OPENSSL:t.example.com:443,snihost=t.example.com,commonname=t.example.com,verify=1,');
+    expect(unit).not.toContain('31234 TCP:');
+  });
 });
 
 describe.each(['curl', 'openssl'])('what answers at HOST, asked with %s', (tool) => {

@@ -90,11 +90,19 @@ export function kubeletConfiguration(
 
 /**
  * The target of the relay. Pods dial an address, and an ingress needs a name to choose the backend, so the target is the node
- * port of the infra node to which HOST leads; an address of --worker-endpoint is not an ingress and is used directly.
+ * port of the infra node to which HOST leads, or the tunnel's name; an address of --worker-endpoint is not an ingress and is used directly.
  */
 export function relayTarget(spec: ClusterSpec, addresses: Addresses): string {
+  if (spec.tunnelHost !== undefined) return `${spec.tunnelHost}:${spec.port ?? 443}`;
   const { host, port } = hostAndPort(addresses.workerServer);
   return `${host}:${spec.workerEndpoint ? port : addresses.nodePort}`;
+}
+
+/** Where the relay leads to, for socat: by the tunnel's name a hub takes it from there, once the machine has shown its node's certificate. */
+function relayed(spec: ClusterSpec, addresses: Addresses): string {
+  if (spec.tunnelHost === undefined) return `TCP:${relayTarget(spec, addresses)}`;
+  const { tunnelHost: name } = spec;
+  return `OPENSSL:${relayTarget(spec, addresses)},snihost=${name},commonname=${name},verify=1,cafile=${workerFolder}/ca.pem,cert=/var/lib/kubelet/pki/kubelet-client-current.pem`;
 }
 
 /** The API server advertises this address and its own port: the relay makes both lead to it. */
@@ -107,7 +115,7 @@ Wants=network-online.target
 
 [Service]
 ExecStartPre=-/sbin/ip address add ${address}/32 dev lo
-ExecStart=/usr/bin/socat TCP-LISTEN:${port},fork,reuseaddr,bind=${address} TCP:${relayTarget(spec, addresses)}
+ExecStart=/usr/bin/socat TCP-LISTEN:${port},fork,reuseaddr,bind=${address} ${relayed(spec, addresses)}
 Restart=always
 
 [Install]

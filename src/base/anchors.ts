@@ -15,6 +15,7 @@ export const anchors = [
   'namespace',
   'rights',
   'host',
+  'tunnel-host',
   'host-taken',
   'foreign-object',
   'immutable',

@@ -5,7 +5,7 @@ import { refuseAsleep } from '../live/open.ts';
 import { requireRecord } from '../live/record.ts';
 import { followLog, type LogQuery, type LogSink, type LogSource, prefixOf, readLog } from '../operations/logs.ts';
 import type { PlaneComponent } from '../plane/components/component.ts';
-import { egressName, konnectivityServerName } from '../plane/components/kube-apiserver/gate/gate.ts';
+import { egressName, konnectivityServerName, tunnelHubName } from '../plane/components/kube-apiserver/gate/gate.ts';
 import { components } from '../plane/components/table.ts';
 import { configureStore } from './logs/store.ts';
 import {
@@ -36,6 +36,7 @@ const aliases: Record<string, LogSource> = {
   egress: egressName,
   gate: egressName,
   konnectivity: konnectivityServerName,
+  tunnel: tunnelHubName,
 };
 
 const defaultTail = 200;
@@ -63,7 +64,12 @@ async function run(name: string | undefined, options: LogsOptions): Promise<void
   const signal = AbortSignal.any([interruption(), brokenOutput()]);
   await withInfra(options, async (cluster) => {
     const record = await requireRecord(cluster);
-    const all = sources.filter((each) => each !== konnectivityServerName || record.spec.egress === 'konnectivity');
+    const { egress, tunnelHost } = record.spec;
+    const all = sources.filter(
+      (each) =>
+        (each !== konnectivityServerName || egress === 'konnectivity') &&
+        (each !== tunnelHubName || tunnelHost !== undefined),
+    );
     const chosen: readonly LogSource[] = asked ? [asked] : options.audit ? [audited] : all;
     const sinkOf = (source: LogSource): LogSink => ({
       line: (text) => process.stdout.write(`${prefixOf(source, chosen)}${text}\n`),

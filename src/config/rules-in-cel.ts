@@ -57,6 +57,19 @@ export const rulesBetweenFields: CelRule[] = [
     message: 'host or moreHosts is an address, and what expose says needs host names: give names, or expose: nodeport',
   },
   {
+    rule: `!has(self.tunnelHost) || (${fieldOf('expose')} in [${routedByName.map((each) => `'${each}'`).join(', ')}] && !isIP(self.tunnelHost))`,
+    message: 'tunnelHost is a name, and needs a way of expose that goes by names: ingress, gateway, traefik or route',
+  },
+  {
+    rule: '!has(self.tunnelHost) || (self.tunnelHost != self.host && (!has(self.moreHosts) || !(self.tunnelHost in self.moreHosts)))',
+    message: 'tunnelHost is a name of the API server already: the tunnel needs one of its own',
+  },
+  {
+    rule: `!has(self.tunnelHost) || (${fieldOf('egress')} != 'konnectivity' && ${fieldOf('inCluster')} != 'clusterip')`,
+    message:
+      'tunnelHost contradicts egress: konnectivity, which has tunnels of its own, and inCluster: clusterip, which no worker outside of the infra cluster reaches',
+  },
+  {
     rule: `(${fieldOf('expose')} == 'gateway') == has(self.gateway)`,
     message: 'expose: gateway and gateway need each other',
   },
@@ -78,10 +91,10 @@ export const rulesBetweenFields: CelRule[] = [
   },
   {
     rule: withoutNodePorts(
-      `${fieldOf('inCluster')} in ['loadbalancer', 'clusterip'] || (${fieldOf('expose')} == 'cluster' && !has(self.inCluster)) || (${fieldOf('inCluster')} == 'loopback' && has(self.workerEndpoint))`,
+      `${fieldOf('inCluster')} in ['loadbalancer', 'clusterip'] || (${fieldOf('expose')} == 'cluster' && !has(self.inCluster)) || (${fieldOf('inCluster')} == 'loopback' && (has(self.workerEndpoint) || has(self.tunnelHost)))`,
     ),
     message:
-      'allocateNodePorts: false leaves pods on the workers without a way to the API server: give inCluster: loadbalancer, inCluster: clusterip where all workers are pods, or inCluster: loopback with workerEndpoint',
+      'allocateNodePorts: false leaves pods on the workers without a way to the API server: give inCluster: loadbalancer, inCluster: clusterip where all workers are pods, or inCluster: loopback with workerEndpoint or tunnelHost',
   },
   {
     rule: withoutNodePorts(

@@ -52,6 +52,7 @@ export function problemsBetween(spec: ClusterSpec): Words[] {
     );
   problems.push(
     ...exposureProblems(spec),
+    ...tunnelProblems(spec),
     ...nodePortProblems(spec),
     ...workerPodProblems(spec),
     ...identityProblems(spec),
@@ -97,6 +98,29 @@ function exposureProblems({ expose, host, moreHosts, gateway, loadBalancerClass,
   return problems;
 }
 
+/** Workers dial the name of the tunnel, at which something that reads names in the TLS hello tells it from HOST. */
+function tunnelProblems({ tunnelHost, host, moreHosts, expose, egress, inCluster }: ClusterSpec): Words[] {
+  if (tunnelHost === undefined) return [];
+  const tunnel = field('tunnelHost', tunnelHost);
+  const problems: Words[] = [];
+  if (!routedByName.includes(expose))
+    problems.push(
+      words`${tunnel} does not go with ${field('expose', expose)}, which leads everything to the API server whatever name is asked for: expose the plane by ingress, gateway, traefik or route, or leave it out`,
+    );
+  if (isIpv4(tunnelHost)) problems.push(words`${tunnel} is an address, and it has to be a name`);
+  if ([host, ...moreHosts].includes(tunnelHost))
+    problems.push(words`${tunnel} is a name of the API server already: the tunnel needs one of its own`);
+  if (egress === 'konnectivity')
+    problems.push(
+      words`${tunnel} and ${field('egress', egress)} contradict each other: konnectivity has tunnels of its own. Leave one of them out`,
+    );
+  if (inCluster === 'clusterip')
+    problems.push(
+      words`${tunnel} and ${field('inCluster', inCluster)} contradict each other: no worker outside of the infra cluster reaches that address. Give ${field('inCluster', 'loopback')}, with which pods of such workers reach the API by the tunnel's name, or node`,
+    );
+  return problems;
+}
+
 /** Without node ports something else has to lead to the API server. */
 function nodePortProblems(spec: ClusterSpec): Words[] {
   if (spec.allocateNodePorts) return [];
@@ -108,9 +132,9 @@ function nodePortProblems(spec: ClusterSpec): Words[] {
     return [
       words`${without} leaves pods on the workers without a way to the API server: give ${field('inCluster', 'loadbalancer')}, ${field('inCluster', 'clusterip')} where all workers are pods, or ${field('inCluster', 'loopback')} with ${field('workerEndpoint')}`,
     ];
-  if (spec.inCluster === 'loopback' && spec.workerEndpoint === undefined)
+  if (spec.inCluster === 'loopback' && spec.workerEndpoint === undefined && spec.tunnelHost === undefined)
     return [
-      words`${without} with ${field('inCluster', 'loopback')} needs ${field('workerEndpoint')}: an address that leads to port 443 of the service apiserver whatever name is asked for`,
+      words`${without} with ${field('inCluster', 'loopback')} needs ${field('tunnelHost')} or ${field('workerEndpoint')}: an address that leads to port 443 of the service apiserver whatever name is asked for`,
     ];
   if (spec.inCluster === 'loopback' && spec.egress === 'konnectivity' && spec.konnectivityEndpoint === undefined)
     return [words`${without} with ${field('egress', 'konnectivity')} needs ${field('konnectivityEndpoint')}`];

@@ -10,6 +10,7 @@ import { type Addresses, dnsAddress, hostAndPort } from '../plane/addresses.ts';
 import { partOf } from '../plane/names.ts';
 import { driverOf } from '../plane/networks/table.ts';
 import script from '../programs/approver/main.ts?program';
+import agent from '../programs/tunnel/agent/main.ts?program';
 import { clusterInfo, kubeadmObjects } from './kubeadm.ts';
 import { pullSecretCopy } from './pull-secret.ts';
 
@@ -34,7 +35,12 @@ export function buildAddons(
   const access = renderTemplate('hosted/access.yaml', {
     kubeletServingCa: trusted(authorities['kubelet-serving-ca']!),
   });
-  const rights = [...access, ...kubeadmObjects(spec, addresses, ca), ...egressAssets(spec, addresses, ca)];
+  const rights = [
+    ...access,
+    ...kubeadmObjects(spec, addresses, ca),
+    ...egressAssets(spec, addresses, ca),
+    ...tunnelAssets(spec),
+  ];
   const pulled = (objects: KubeObject[]) => labelled(spec.imagePullSecret ? withPullSecret(objects) : objects);
   if (!spec.childAssets) return pulled([...rights, ...approver(images.node, api, ca)]);
 
@@ -66,14 +72,15 @@ function kubeProxy(spec: ClusterSpec, kubeconfig: string): KubeObject[] {
   return renderTemplate('hosted/kube-proxy.yaml', { kubeconfig, config, configHash: hash(kubeconfig + config), image });
 }
 
-/** The objects of an earlier --egress, --network, --image-pull-secret and --kubeadm-token-discovery in the hosted cluster that `spec` does not need. Pure. */
+/** The objects of an earlier --egress, --network, --image-pull-secret, --tunnel-host and --kubeadm-token-discovery in the hosted cluster that `spec` does not need. Pure. */
 export function outdatedAddons(before: Partial<EarlierAddons>, spec: ClusterSpec): KubeObject[] {
   const assets = (egress: ClusterSpec['egress']) =>
     egressAssets({ ...spec, egress }, { konnectivity: { host: '', port: 0 } }, '');
-  const wanted = new Set([...assets(spec.egress), ...networkAssets(spec)].map(placeOf));
+  const wanted = new Set([...assets(spec.egress), ...networkAssets(spec), ...tunnelAssets(spec)].map(placeOf));
   const noSecret = before.imagePullSecret !== undefined && spec.imagePullSecret === undefined;
   const old = [
     ...assets(before.egress ?? spec.egress),
+    ...tunnelAssets({ ...spec, tunnelHost: before.tunnelHost }),
     ...(spec.childAssets ? networkAssets({ ...spec, ...earlierNetwork(before, spec) }) : []),
   ];
   return [
@@ -85,7 +92,7 @@ export function outdatedAddons(before: Partial<EarlierAddons>, spec: ClusterSpec
 
 type EarlierAddons = Pick<
   ClusterSpec,
-  'egress' | 'imagePullSecret' | 'kubeadmTokenDiscovery' | 'network' | 'networkManifest' | 'childAssets'
+  'egress' | 'imagePullSecret' | 'kubeadmTokenDiscovery' | 'network' | 'networkManifest' | 'childAssets' | 'tunnelHost'
 >;
 
 function earlierNetwork({ network, networkManifest, childAssets }: Partial<EarlierAddons>, spec: ClusterSpec) {
@@ -115,6 +122,18 @@ function egressAssets(spec: ClusterSpec, { konnectivity }: Pick<Addresses, 'konn
         configHash: hash(ca),
       });
   }
+}
+
+/** The agents of the tunnels, with --tunnel-host. They read the cluster's CA for each attempt. */
+function tunnelAssets(spec: ClusterSpec): KubeObject[] {
+  if (spec.tunnelHost === undefined) return [];
+  return renderTemplate('hosted/tunnel-agent.yaml', {
+    script: agent,
+    configHash: hash(agent),
+    image: imagesOf(spec).node,
+    host: spec.tunnelHost,
+    port: String(spec.port ?? 443),
+  });
 }
 
 /** Pods read the cluster's CA only at their start, so every hash includes it. */

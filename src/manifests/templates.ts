@@ -7,6 +7,7 @@ import kubeProxy from '../../templates/hosted/kube-proxy.yaml';
 import kubeProxyConfig from '../../templates/hosted/kube-proxy-config.yaml';
 import kubeadm from '../../templates/hosted/kubeadm.yaml';
 import kubeletServingApprover from '../../templates/hosted/kubelet-serving-approver.yaml';
+import tunnelAgent from '../../templates/hosted/tunnel-agent.yaml';
 import backupCronjob from '../../templates/plane/backup-cronjob.yaml';
 import lifetime from '../../templates/plane/lifetime.yaml';
 import sleepCronjob from '../../templates/plane/sleep-cronjob.yaml';
@@ -27,6 +28,7 @@ export const templates = {
   'hosted/kube-proxy-config.yaml': kubeProxyConfig,
   'hosted/kube-proxy.yaml': kubeProxy,
   'hosted/kubelet-serving-approver.yaml': kubeletServingApprover,
+  'hosted/tunnel-agent.yaml': tunnelAgent,
   'plane/backup-cronjob.yaml': backupCronjob,
   'plane/lifetime.yaml': lifetime,
   'plane/sleep-cronjob.yaml': sleepCronjob,

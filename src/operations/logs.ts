@@ -4,12 +4,16 @@ import { linesOf } from '../base/lines.ts';
 import { ApiError, ConnectionError } from '../kube/errors.ts';
 import type { InfraCluster } from '../kube/infra-cluster.ts';
 import type { ContainerStatus, Pod } from '../kube/objects.ts';
-import type { egressName, konnectivityServerName } from '../plane/components/kube-apiserver/gate/gate.ts';
+import type {
+  egressName,
+  konnectivityServerName,
+  tunnelHubName,
+} from '../plane/components/kube-apiserver/gate/gate.ts';
 import { type Component, componentOfContainer } from '../plane/components/lookup.ts';
 import { podSelector } from '../plane/names.ts';
 
 /** The container whose log is meant: a component's, which has its name, or one beside the API server. */
-export type LogSource = Component | typeof egressName | typeof konnectivityServerName;
+export type LogSource = Component | typeof egressName | typeof konnectivityServerName | typeof tunnelHubName;
 
 /** Which part of a log is wanted. */
 export interface LogQuery {

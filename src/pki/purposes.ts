@@ -46,6 +46,10 @@ const purposes: Record<string, Purpose> = {
     usedFor: 'what the konnectivity server shows to its agents',
     atItsEnd: 'no agent connects; logs, exec, webhooks and aggregated APIs stop',
   },
+  tunnel: {
+    usedFor: 'what the hub of the tunnels shows to agents on the workers',
+    atItsEnd: 'workers that nobody can dial lose logs, exec and webhooks',
+  },
   'infra-issuer': {
     usedFor: "what the gate shows to the API server as the infra cluster's issuer of tokens",
     atItsEnd: 'service accounts of the infra cluster are refused',

@@ -23,6 +23,8 @@ export interface CertificateContext {
   egress?: 'kubelet' | 'konnectivity' | 'none';
   /** What konnectivity's agents on the workers dial. */
   konnectivityHost?: string;
+  /** The name that agents of workers dial (--tunnel-host). */
+  tunnelHost?: string;
   /** The gate stands for the infra cluster's issuer of tokens (--trust-infra). */
   trustsInfra?: boolean;
 }
@@ -109,6 +111,17 @@ const infraIssuerRow: LeafRow = {
   sans: () => [infraIssuerHost],
 };
 
+/** What the hub shows to agents of workers that nobody can dial. */
+const tunnelRow: LeafRow = {
+  name: 'tunnel',
+  authority: 'ca',
+  commonName: 'tunnel-hub',
+  organizations: [],
+  usages: ['serverAuth'],
+  shownToWorkers: true,
+  sans: ({ tunnelHost }) => [tunnelHost!],
+};
+
 /** For what stands beside the API server; templates/hosted/{egress,konnectivity}.yaml grant the rights to its name. */
 const egressRows: Record<'kubelet' | 'konnectivity' | 'none', LeafRow[]> = {
   kubelet: [gateRow],
@@ -157,6 +170,7 @@ export function leafRowsFor(context: CertificateContext): LeafRow[] {
     ...leafRows,
     ...(context.egress ? egressRows[context.egress] : []),
     ...(context.trustsInfra ? [infraIssuerRow] : []),
+    ...(context.tunnelHost !== undefined ? [tunnelRow] : []),
     ...context.etcdServiceIps.flatMap((_, member) => memberRows(member)),
   ];
 }

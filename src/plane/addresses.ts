@@ -32,6 +32,9 @@ export const loadBalancerPort = 6443;
 /** Of the konnectivity server, for its agents: the number that upstream uses. */
 export const konnectivityPort = 8132;
 
+/** Of the hub of the tunnels, in the API server's pod and in its Service. */
+export const tunnelPort = { name: 'tunnel', port: 8131 };
+
 /** What the API server's Service has besides while its node port changes. */
 export const earlierPort = { name: 'earlier', port: 6442 };
 
@@ -42,6 +45,9 @@ export const loadBalancerPlaceholder = 'LOAD_BALANCER_IP';
 export const apiserverService = 'apiserver';
 /** Name of what leads to that service: an Ingress, say. */
 export const exposingName = 'k8s-on-k8s';
+
+/** Name of what leads to the hub of the tunnels, where one such object has one target. */
+export const tunnelName = `${exposingName}-tunnel`;
 
 /** Name of the service that is a member's address, as long as it is one. */
 export function memberService(member: number): string {

@@ -145,5 +145,6 @@ export function certificateContext(namespace: string, spec: ClusterSpec, address
     egress: spec.egress,
     konnectivityHost: addresses.konnectivity?.host,
     trustsInfra: spec.trustInfra.length > 0,
+    tunnelHost: spec.tunnelHost,
   };
 }

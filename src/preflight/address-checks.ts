@@ -12,17 +12,16 @@ import { namespacePods, trialServices } from './trials.ts';
 const resolverLimit = 3000;
 
 /** The addresses of the API server's host, or why there is none. Asked once, because a resolver that hangs would hang for each check. */
-const hostAddresses = shared(async ({ spec }): Promise<{ addresses: string[]; problem?: string }> => {
-  if (isIpv4(spec.host)) return { addresses: [spec.host] };
+const hostAddresses = shared(({ spec }) => resolved(spec.host));
+
+async function resolved(name: string): Promise<{ addresses: string[]; problem?: string }> {
+  if (isIpv4(name)) return { addresses: [name] };
   const timeout = new AbortController();
   // If the box was too busy to run this process, the answer may have come meanwhile: the next turn of the event loop sees it.
   const late = sleep(resolverLimit, undefined, { ref: false, signal: timeout.signal })
     .then(() => nextTurn(undefined))
     .catch(() => undefined);
-  const found = await Promise.race([
-    lookup(spec.host, { all: true }).catch((error: NodeJS.ErrnoException) => error),
-    late,
-  ]);
+  const found = await Promise.race([lookup(name, { all: true }).catch((error: NodeJS.ErrnoException) => error), late]);
   timeout.abort();
   if (found === undefined)
     return {
@@ -31,7 +30,7 @@ const hostAddresses = shared(async ({ spec }): Promise<{ addresses: string[]; pr
     };
   if (found instanceof Error) return { addresses: [], problem: resolverWords(found.code ?? found.message) };
   return { addresses: found.map(({ address }) => address) };
-});
+}
 
 function resolverWords(code: string): string {
   if (code === 'ENOTFOUND') return 'the resolver of this machine does not know the name';
@@ -63,6 +62,31 @@ export const host: DeployCheck = {
       what: `the host ${spec.host} does not resolve`,
       why: problem,
       fix: `make the name lead to ${target} (DNS, or a line in the hosts file), here and on every worker`,
+    };
+  },
+};
+
+/** Workers resolve it, and this machine need not; but who has forgotten the name learns it before the workers wait for it. */
+export const tunnelHost: DeployCheck = {
+  name: 'tunnel-host',
+  claim: ({ spec }) => `The name of the tunnels, ${spec.tunnelHost}, leads where ${spec.host} leads`,
+  anchor: 'tunnel-host',
+  severity: 'warning',
+  dependsOn: ['host'],
+  applies: ({ spec }) => spec.tunnelHost !== undefined,
+  async probe(context) {
+    const name = context.spec.tunnelHost!;
+    const { addresses, problem } = await resolved(name);
+    const fix = words`make the name lead to ${exposureOf(context.spec).leadsTo ?? 'the plane'} on every worker, as ${context.spec.host} does`;
+    if (problem !== undefined)
+      return { state: 'failed', what: words`${field('tunnelHost', name)} does not resolve`, why: problem, fix };
+    const hosts = (await hostAddresses(context)).addresses;
+    if (addresses.some((address) => hosts.includes(address))) return ok();
+    return {
+      state: 'failed',
+      what: words`${field('tunnelHost', name)} leads to another address than ${field('host', context.spec.host)}`,
+      why: `${name} is ${addresses.join(', ')}, and ${context.spec.host} is ${hosts.join(', ')}`,
+      fix,
     };
   },
 };

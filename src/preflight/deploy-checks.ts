@@ -3,7 +3,7 @@ import type { InfraCluster } from '../kube/infra-cluster.ts';
 import { Existing } from '../live/apply.ts';
 import { readRecord } from '../live/record.ts';
 import type { Reporter } from '../ui/reporter.ts';
-import { host, infraServices, networks } from './address-checks.ts';
+import { host, infraServices, networks, tunnelHost } from './address-checks.ts';
 import { admissionChecks, pullSecret } from './admission-checks.ts';
 import type { CheckResult, DeployCheck, DeployContext } from './check.ts';
 import { access, namespace, rights } from './cluster-checks.ts';
@@ -22,6 +22,7 @@ export const preflightChecks: DeployCheck[] = [
   namespace,
   rights,
   host,
+  tunnelHost,
   hostTaken,
   ...planeChecks,
   ...admissionChecks,

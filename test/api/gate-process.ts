@@ -29,13 +29,19 @@ export interface GateProcess {
   log(): string;
 }
 
-/** @param folder of its sockets and credentials @param args more arguments @param env beside this process's own */
+/**
+ * @param folder of its sockets and credentials
+ * @param args more arguments
+ * @param env beside this process's own
+ * @param cluster name of its socket for the hosted cluster
+ */
 export async function startGate(
   plane: ControlPlane,
   folder: string,
   kubeletCa: string,
   args: string[],
   env: Record<string, string> = {},
+  cluster = 'egress.sock',
 ): Promise<GateProcess> {
   const { certificate, key } = await issueLeaf(plane.authority, {
     commonName: 'k8sk8s:egress',
@@ -53,7 +59,7 @@ export async function startGate(
     process.execPath,
     [
       path.join(folder, 'gate.mjs'),
-      `--cluster=${folder}/egress.sock`,
+      `--cluster=${folder}/${cluster}`,
       `--controlplane=${folder}/controlplane.sock`,
       `--server=${plane.server}`,
       `--credentials=${folder}`,
@@ -64,6 +70,6 @@ export async function startGate(
   );
   let log = '';
   for (const stream of [gate.stdout!, gate.stderr!]) stream.on('data', (data) => (log += data));
-  while (!log.includes('egress.sock') || !log.includes('controlplane.sock')) await sleep(20);
+  while (!log.includes(cluster) || !log.includes('controlplane.sock')) await sleep(20);
   return { process: gate, log: () => log };
 }

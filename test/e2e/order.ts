@@ -45,6 +45,7 @@ export const order = [
   'networks',
   'network-cilium',
   'konnectivity',
+  'tunnel',
   'log-view',
   'worker-pods',
   'in-cluster-clients',

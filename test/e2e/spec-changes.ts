@@ -114,6 +114,7 @@ export const elsewhere: Partial<Record<Field, string>> = {
   kubernetesVersion: 'deploy refuses it: upgrade, under load in e2e/upgrade',
   allowUntestedVersion: 'changes nothing by itself',
   moreHosts: 'names beside HOST are names in the certificate with a rule of their own, as sans and host are',
+  tunnelHost: 'e2e/tunnel: workers that nobody can dial',
   gateway: 'with expose',
   expose: 'the old address ends, which is announced and asked for (address-moves)',
   ingressClass: 'another ingress controller, with another address: announced by whoever runs it',

@@ -17,6 +17,10 @@ export const specs: Record<string, ClusterSpec> = Object.fromEntries(
       loadBalancerClass: 'example.com/internal',
     },
     'cluster-only': { host: 'apiserver.team-a.svc', expose: 'cluster' as const },
+    tunnel: { tunnelHost: 't.example.com', inCluster: 'loopback' as const, moreHosts: ['k.example.org'] },
+    'tunnel-by-gateway': { tunnelHost: 't.example.com', expose: 'gateway' as const, gateway: 'infra/shared/tls' },
+    'tunnel-by-traefik': { tunnelHost: 't.example.com', expose: 'traefik' as const },
+    'tunnel-by-route': { tunnelHost: 't.example.com', expose: 'route' as const },
     loopback: { inCluster: 'loopback' as const, loopbackAddress: '10.199.199.198' },
     loadbalancer: { inCluster: 'loadbalancer' as const },
     'own-network': {

@@ -36,6 +36,14 @@ export const addressFields = {
         list: true,
       }),
     ),
+  tunnelHost: hostName.optional().meta(
+    flag({
+      group: 'Address',
+      flag: 'tunnel-host',
+      arg: 'NAME',
+      help: 'a second name that leads to the plane as HOST does, for workers that nobody can dial: they dial it, and logs, exec and all else that the API server opens go through their tunnel',
+    }),
+  ),
   port: port.optional().meta(
     flag({
       group: 'Address',

@@ -9,8 +9,8 @@ import type { DeployState } from './state.ts';
 /** With --in-cluster loopback pods dial a relay on their own worker, at an address and port that this worker has to be told. Pure. */
 export function relayChanges(before: ClusterSpec, after: ClusterSpec): boolean {
   if (after.inCluster !== 'loopback') return false;
-  const where = ({ inCluster, loopbackAddress, nodePort }: ClusterSpec) =>
-    [inCluster, loopbackAddress, nodePort].join();
+  const where = ({ inCluster, loopbackAddress, nodePort, tunnelHost }: ClusterSpec) =>
+    [inCluster, loopbackAddress, nodePort, tunnelHost].join();
   return where(before) !== where(after);
 }
 

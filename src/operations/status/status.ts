@@ -78,6 +78,10 @@ const egressWords: Record<ClusterSpec['egress'], string> = {
   none: 'none: the API server reaches kubelets and pods with hostNetwork alone, through the gate',
 };
 
+function egressHow({ egress, tunnelHost }: ClusterSpec): string {
+  return `${egressWords[egress]}${tunnelHost === undefined ? '' : `; kubelets by the tunnels that workers open at ${tunnelHost}, where they have one`}`;
+}
+
 const egressLimits: Record<ClusterSpec['egress'], Words[]> = {
   kubelet: [
     "the API server reaches what a pod listens on at all addresses or at localhost, not what listens on the pod's address alone",
@@ -143,7 +147,7 @@ export async function planeStatus(cluster: InfraCluster, now = new Date()): Prom
       certificates: remainingDays(bundle, now),
       hosted: answer,
       warnings: warningsOf(events.items, pods.items),
-      egress: { kind: spec.egress, how: egressWords[spec.egress] },
+      egress: { kind: spec.egress, how: egressHow(spec) },
       ...(spec.trustInfra.length > 0 && {
         trustInfra: { namespaces: spec.trustInfra, audience: infraAudience(record.planeId) },
       }),

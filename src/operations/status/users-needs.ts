@@ -18,7 +18,14 @@ import { judge } from '../../programs/approver/judge.ts';
 const grace = 60_000;
 
 /** Of the pods that k8sk8s gives the workers, by their label `k8s-app`. */
-const apps = ['kube-dns', 'kube-proxy', ...appsOfDrivers, 'kubelet-serving-approver', 'konnectivity-agent'];
+const apps = [
+  'kube-dns',
+  'kube-proxy',
+  ...appsOfDrivers,
+  'kubelet-serving-approver',
+  'konnectivity-agent',
+  'k8sk8s-tunnel-agent',
+];
 
 /** discovery.k8s.io/v1 EndpointSlice, as far as it is read. */
 interface EndpointSlice extends KubeObject {

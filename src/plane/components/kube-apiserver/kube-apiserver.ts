@@ -24,6 +24,8 @@ import {
   egressVolumes,
   gateProgram,
   konnectivityServerName,
+  tunnelFiles,
+  tunnelHubName,
 } from './gate/gate.ts';
 import { identitySecret, openForAnybody } from './identity.ts';
 import networkPolicy from './network-policy.yaml';
@@ -139,7 +141,7 @@ export const kubeApiserver: PlaneComponent<'kube-apiserver'> = {
     withoutVolumes: egressVolumes,
   },
   reachedAt: { port: ({ advertised }) => advertised.port, byEverybody: true },
-  beside: [egressName, konnectivityServerName],
+  beside: [egressName, konnectivityServerName, tunnelHubName],
 };
 
 function values({ spec, addresses, infraServices, startFiles = {} }: WorkloadContext): Record<string, Value> {
@@ -198,11 +200,12 @@ function auditPolicyOf({ auditPolicy: own }: ClusterSpec): string {
 function egressSecret(): ComponentSecret {
   return {
     name: egressName,
-    holds: (leaf) => ['egress', 'konnectivity-server', 'infra-issuer'].includes(leaf),
+    holds: (leaf) => ['egress', 'konnectivity-server', 'infra-issuer', 'tunnel'].includes(leaf),
     byContent: true,
     trusted: ['ca', 'kubelet-serving-ca'],
-    files: (_, { spec, internalServer }) => ({
+    files: ({ authorities }, { spec, internalServer }) => ({
       'gate.mjs': gateProgram(),
+      ...tunnelFiles(spec, () => trustedOfClients(authorities.ca!)),
       ...(spec.egress === 'konnectivity' && { kubeconfig: componentKubeconfig('egress', internalServer) }),
     }),
   };

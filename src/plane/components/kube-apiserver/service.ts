@@ -1,7 +1,7 @@
 import type { ClusterSpec } from '../../../config/schema.ts';
 import type { Service } from '../../../kube/objects.ts';
 import { render } from '../../../manifests/render.ts';
-import { earlierPort, konnectivityPort, loadBalancerPort } from '../../addresses.ts';
+import { earlierPort, konnectivityPort, loadBalancerPort, tunnelPort } from '../../addresses.ts';
 import { exposureOf } from '../../exposures/table.ts';
 import { podSelector } from '../../names.ts';
 import type { ServiceMoment } from '../component.ts';
@@ -39,6 +39,7 @@ export function buildApiserverService(
         ...(spec.egress === 'konnectivity'
           ? [{ name: 'konnectivity', port: konnectivityPort, targetPort: 'konnectivity' }]
           : []),
+        ...(spec.tunnelHost === undefined ? [] : [{ ...tunnelPort, targetPort: tunnelPort.name }]),
         ...(earlierNodePort === undefined
           ? []
           : [{ name: earlierPort.name, port: earlierPort.port, targetPort: 'https', nodePort: earlierNodePort }]),

@@ -2,7 +2,7 @@ import { routedByName } from '../../../config/exposure.ts';
 import type { ClusterSpec } from '../../../config/schema.ts';
 import type { KubeObject } from '../../../kube/objects.ts';
 import { render } from '../../../manifests/render.ts';
-import { exposingName } from '../../addresses.ts';
+import { exposingName, tunnelName, tunnelPort } from '../../addresses.ts';
 import { type Condition, type Exposure, verdictOf } from '../exposure.ts';
 import template from './tlsroute.yaml';
 
@@ -13,14 +13,22 @@ export const gateway: Exposure<'gateway'> = {
   name: 'gateway',
   leadsTo: 'the Gateway of the infra cluster',
   outlives: (_, { expose }) => routedByName.includes(expose),
-  kinds: [{ ...tlsRoute, names: [exposingName] }],
+  kinds: [{ ...tlsRoute, names: [exposingName, tunnelName] }],
   objects: (spec, hosts) => {
     const { namespace, name, listener } = gatewayOf(spec);
-    return render(
-      template,
-      { name: exposingName, annotations: annotationsOf(spec), gateway: name, namespace, listener, hosts },
-      'tlsroute.yaml',
-    );
+    const route = (of: { name: string; hosts: string[]; port: number }) =>
+      render(
+        template,
+        { ...of, annotations: annotationsOf(spec), gateway: name, namespace, listener },
+        'tlsroute.yaml',
+      );
+    return [
+      ...route({ name: exposingName, hosts, port: 443 }),
+      // A route leads all of its names to one port.
+      ...(spec.tunnelHost === undefined
+        ? []
+        : route({ name: tunnelName, hosts: [spec.tunnelHost], port: tunnelPort.port })),
+    ];
   },
   // Each Gateway that the route names says whether it takes it.
   judge: (route) => {

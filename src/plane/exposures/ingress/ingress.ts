@@ -2,7 +2,7 @@ import { routedByName } from '../../../config/exposure.ts';
 import type { ClusterSpec } from '../../../config/schema.ts';
 import type { KubeObject } from '../../../kube/objects.ts';
 import { render } from '../../../manifests/render.ts';
-import { exposingName } from '../../addresses.ts';
+import { exposingName, tunnelPort } from '../../addresses.ts';
 import type { Exposure } from '../exposure.ts';
 import template from './ingress.yaml';
 
@@ -36,7 +36,10 @@ export const ingress: Exposure<'ingress'> = {
         name: exposingName,
         ingressClass: spec.ingressClass,
         annotations,
-        rules: hosts.map((host) => rule(spec, host)),
+        rules: [
+          ...hosts.map((host) => rule(spec, host, 'https')),
+          ...(spec.tunnelHost === undefined ? [] : [rule(spec, spec.tunnelHost, tunnelPort.name)]),
+        ],
       },
       'ingress.yaml',
     );
@@ -44,10 +47,10 @@ export const ingress: Exposure<'ingress'> = {
   },
 };
 
-function rule({ ingressAnnotations }: ClusterSpec, host: string) {
+function rule({ ingressAnnotations }: ClusterSpec, host: string, port: string) {
   // OpenShift makes a Route of it, and a passthrough Route has no path
   // (https://docs.redhat.com/en/documentation/openshift_container_platform, creating a route through an Ingress object).
   const isRoute = ingressAnnotations['route.openshift.io/termination'] === 'passthrough';
   const path = isRoute ? { pathType: 'ImplementationSpecific' } : { path: '/', pathType: 'Prefix' };
-  return { host, http: { paths: [{ ...path, backend: { service: { name: 'apiserver', port: { name: 'https' } } } }] } };
+  return { host, http: { paths: [{ ...path, backend: { service: { name: 'apiserver', port: { name: port } } } }] } };
 }

@@ -1,7 +1,7 @@
 import { maximumHosts, routedByName } from '../../../config/exposure.ts';
 import type { KubeObject } from '../../../kube/objects.ts';
 import { render } from '../../../manifests/render.ts';
-import { exposingName } from '../../addresses.ts';
+import { exposingName, tunnelName, tunnelPort } from '../../addresses.ts';
 import { type Condition, type Exposure, verdictOf } from '../exposure.ts';
 import template from './route.yaml';
 
@@ -15,16 +15,18 @@ export const route: Exposure<'route'> = {
   name: 'route',
   leadsTo: "the infra cluster's router",
   outlives: (_, { expose }) => routedByName.includes(expose),
-  kinds: [{ apiVersion: 'route.openshift.io/v1', kind: 'Route', names }],
+  kinds: [{ apiVersion: 'route.openshift.io/v1', kind: 'Route', names: [...names, tunnelName] }],
   // Who chooses the host of a Route needs a right of its own.
   rights: [{ group: 'route.openshift.io', resource: 'routes/custom-host', verbs: ['create', 'update'] }],
-  objects: ({ ingressAnnotations }, hosts) =>
-    hosts.slice(0, names.length).flatMap((host, index) =>
+  objects: ({ ingressAnnotations, tunnelHost }, hosts) =>
+    [
+      ...hosts.slice(0, names.length).map((host, index) => ({ name: names[index]!, host, port: 'https' })),
+      ...(tunnelHost === undefined ? [] : [{ name: tunnelName, host: tunnelHost, port: tunnelPort.name }]),
+    ].flatMap((each) =>
       render(
         template,
         {
-          name: names[index]!,
-          host,
+          ...each,
           annotations: Object.keys(ingressAnnotations).length > 0 ? ingressAnnotations : undefined,
         },
         'route.yaml',

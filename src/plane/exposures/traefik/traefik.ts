@@ -1,6 +1,6 @@
 import { routedByName } from '../../../config/exposure.ts';
 import { render } from '../../../manifests/render.ts';
-import { exposingName } from '../../addresses.ts';
+import { exposingName, tunnelPort } from '../../addresses.ts';
 import type { Exposure } from '../exposure.ts';
 import template from './ingressroutetcp.yaml';
 
@@ -13,7 +13,7 @@ export const traefik: Exposure<'traefik'> = {
   leadsTo: 'Traefik in the infra cluster',
   outlives: (_, { expose }) => routedByName.includes(expose),
   kinds: [{ apiVersion: 'traefik.io/v1alpha1', kind: 'IngressRouteTCP', names: [exposingName] }],
-  objects: ({ ingressClass, ingressAnnotations }, hosts) => {
+  objects: ({ ingressClass, ingressAnnotations, tunnelHost }, hosts) => {
     const annotations = {
       ...(ingressClass !== undefined && { 'kubernetes.io/ingress.class': ingressClass }),
       ...ingressAnnotations,
@@ -23,9 +23,15 @@ export const traefik: Exposure<'traefik'> = {
       {
         name: exposingName,
         annotations: Object.keys(annotations).length > 0 ? annotations : undefined,
-        match: hosts.map((host) => `HostSNI(\`${host}\`)`).join(' || '),
+        routes: [route(hosts, 443), ...(tunnelHost === undefined ? [] : [route([tunnelHost], tunnelPort.port)])],
       },
       'ingressroutetcp.yaml',
     );
   },
 };
+
+/** By the service's address (nativeLB), so that Traefik need not hear of every new pod first. */
+function route(hosts: string[], port: number) {
+  const match = hosts.map((host) => `HostSNI(\`${host}\`)`).join(' || ');
+  return { match, services: [{ name: 'apiserver', port, nativeLB: true }] };
+}

@@ -4,16 +4,21 @@ import type { ClusterSpec } from '../../../../config/schema.ts';
 import type { KubeObject } from '../../../../kube/objects.ts';
 import { render, type Value } from '../../../../manifests/render.ts';
 import program from '../../../../programs/gate/main.ts?program';
-import { konnectivityPort } from '../../../addresses.ts';
+import hubProgram from '../../../../programs/tunnel/hub/main.ts?program';
+import { konnectivityPort, tunnelPort } from '../../../addresses.ts';
 import selector from './egress-selector.yaml';
 import gate from './gate.yaml';
 import konnectivityServer from './konnectivity-server.yaml';
+import tunnelHub from './tunnel-hub.yaml';
 
 /** Container and Secret of the gate beside the API server. */
 export const egressName = 'kube-apiserver-egress' as const;
 
 /** Container of konnectivity's server, with --egress konnectivity. */
 export const konnectivityServerName = 'konnectivity-server' as const;
+
+/** Container of the hub of the tunnels, with --tunnel-host. */
+export const tunnelHubName = 'kube-apiserver-tunnel' as const;
 
 const infraAccount = 'infra-account';
 
@@ -86,6 +91,14 @@ export function egressParts(
     },
     'gate/gate.yaml',
   ) as PodTemplate[];
+  const hubs =
+    spec.tunnelHost === undefined
+      ? []
+      : (render(
+          tunnelHub,
+          { ...values, image: images.node, port, tunnelPort: tunnelPort.port },
+          'gate/tunnel-hub.yaml',
+        ) as PodTemplate[]);
   const servers =
     spec.egress === 'konnectivity'
       ? (render(
@@ -95,26 +108,35 @@ export function egressParts(
         ) as PodTemplate[])
       : [];
   return {
-    egressContainers: [gatePod!, ...servers].flatMap(({ template }) => template.spec.containers),
+    egressContainers: [gatePod!, ...hubs, ...servers].flatMap(({ template }) => template.spec.containers),
     egressVolumes: gatePod!.template.spec.volumes!,
   };
 }
 
-/** konnectivity serves the egress selection `cluster` where it is asked for. */
-function clusterArgs({ egress, podCidr }: ClusterSpec): string[] {
+/** konnectivity serves the egress selection `cluster` where it is asked for, and a hub of tunnels stands in front of the gate. */
+function clusterArgs({ egress, podCidr, tunnelHost }: ClusterSpec): string[] {
   if (egress === 'konnectivity') return [];
-  return ['--cluster=/run/egress/egress.sock', ...(egress === 'kubelet' ? [`--pod-cidr=${podCidr}`] : [])];
+  const socket = tunnelHost === undefined ? 'egress.sock' : 'gate.sock';
+  return [`--cluster=/run/egress/${socket}`, ...(egress === 'kubelet' ? [`--pod-cidr=${podCidr}`] : [])];
 }
 
 /** Ports of the pods, beside the API server's own, that the policies let everybody reach. Pure. */
 export function egressPorts(spec: ClusterSpec): Value[] {
-  return spec.egress === 'konnectivity' ? [{ port: 'konnectivity' }] : [];
+  return [
+    ...(spec.egress === 'konnectivity' ? [{ port: 'konnectivity' }] : []),
+    ...(spec.tunnelHost === undefined ? [] : [{ port: tunnelPort.name }]),
+  ];
 }
 
 /** File of the API server's Secret. */
 export function egressSelector(spec: ClusterSpec): string {
   const protocol = spec.egress === 'konnectivity' ? 'GRPC' : 'HTTPConnect';
   return dump(render(selector, { protocol }, 'gate/egress-selector.yaml')[0]);
+}
+
+/** Files of the hub of the tunnels beside its certificate. @param clients PEM of the CAs of the hosted cluster's clients */
+export function tunnelFiles({ tunnelHost }: ClusterSpec, clients: () => string): Record<string, string> {
+  return tunnelHost === undefined ? {} : { 'hub.mjs': hubProgram, 'client-ca.crt': clients() };
 }
 
 /** The gate's program, bundled: it lies in its Secret beside its certificate, so that its pod mounts one thing more. */

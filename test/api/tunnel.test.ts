@@ -1,0 +1,397 @@
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { request as httpRequest } from 'node:http';
+import https from 'node:https';
+import { connect, createServer, type Server, type Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { text } from 'node:stream/consumers';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { connect as connectTls } from 'node:tls';
+import { loadAll } from 'js-yaml';
+import pLimit from 'p-limit';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import type { KubeObject } from '../../src/kube/objects.ts';
+import { type Credential, createAuthority, issueLeaf } from '../../src/pki/issue.ts';
+import { freePort } from '../free-port.ts';
+import { type ControlPlane, startControlPlane } from './control-plane.ts';
+import { egressConfig, type GateProcess, startGate } from './gate-process.ts';
+import { startAgent, startHub, startKubelet, type TunnelProcess, tunnelHost } from './tunnel-process.ts';
+
+/*
+ * Workers that nobody can dial: a real API server with the gate and the hub beside it, and real agents. The kubelets' addresses are of a
+ * range that leads nowhere (RFC 5737), so whatever reaches one went through a tunnel.
+ */
+
+const addressOf = { a: '203.0.113.1', b: '203.0.113.2' };
+const settled = { timeout: 15_000, interval: 50 };
+
+let folder: string;
+let plane: ControlPlane;
+let gate: GateProcess;
+let hub: TunnelProcess;
+let agent: https.Agent;
+let kubeletCa: Credential;
+let port: number;
+const kubelet = {} as Record<'a' | 'b', { server: Server; port: number }>;
+let agents: TunnelProcess[] = [];
+
+beforeAll(async () => {
+  folder = mkdtempSync(path.join(tmpdir(), 'k8sk8s-tunnel-'));
+  kubeletCa = await createAuthority('kubelet-serving-ca');
+  for (const name of ['a', 'b'] as const) kubelet[name] = await startKubelet(await servingOf(name), `kubelet ${name}`);
+  plane = await startControlPlane([], (file) => [
+    `--egress-selector-config-file=${file('egress.yaml', egressConfig(folder))}`,
+    `--kubelet-certificate-authority=${file('kubelet-ca.crt', kubeletCa.certificate)}`,
+  ]);
+  const admin = await issueLeaf(plane.authority, {
+    commonName: 'admin',
+    organizations: ['system:masters'],
+    usages: ['clientAuth'],
+  });
+  agent = new https.Agent({ ca: plane.authority.certificate, cert: admin.certificate, key: admin.key });
+  gate = await startGate(plane, folder, kubeletCa.certificate, [], {}, 'gate.sock');
+  for (const object of loadAll(readFileSync('templates/hosted/egress.yaml', 'utf8')) as KubeObject[])
+    await made(object);
+  for (const object of loadAll(readFileSync('templates/hosted/access.yaml', 'utf8')) as KubeObject[])
+    if (object.metadata.name === 'k8sk8s:api-server-endpoints') await made(object);
+  for (const name of ['a', 'b'] as const)
+    await ask('POST', '/api/v1/nodes', {
+      metadata: { name },
+      status: {
+        addresses: [{ type: 'InternalIP', address: addressOf[name] }],
+        // One hub knows one port of kubelets; both are asked for at that of the first.
+        daemonEndpoints: { kubeletEndpoint: { Port: kubelet.a.port } },
+      },
+    });
+  port = await freePort();
+  hub = await newHub();
+});
+
+beforeEach(() => {
+  agents = [];
+});
+
+afterEach(async () => {
+  for (const { process } of agents) process.kill('SIGKILL');
+  await eventually(() => tunnelsEnded(hub));
+});
+
+afterAll(async () => {
+  for (const each of [hub, gate]) each?.process.kill('SIGKILL');
+  await plane?.stop();
+  agent?.destroy();
+  for (const { server } of Object.values(kubelet)) server.close();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+const plurals: Record<string, string> = {
+  ClusterRole: 'clusterroles',
+  ClusterRoleBinding: 'clusterrolebindings',
+  FlowSchema: 'flowschemas',
+  Role: 'roles',
+  RoleBinding: 'rolebindings',
+};
+
+async function made(object: KubeObject): Promise<void> {
+  const { namespace } = object.metadata;
+  const at = `/apis/${object.apiVersion}/${namespace ? `namespaces/${namespace}/` : ''}${plurals[object.kind]}`;
+  const { status, body } = await ask('POST', at, object);
+  if (status !== 201) throw new Error(body);
+}
+
+function servingOf(name: 'a' | 'b'): Promise<Credential> {
+  return issueLeaf(kubeletCa, {
+    commonName: `system:node:${name}`,
+    organizations: ['system:nodes'],
+    ipAddresses: [addressOf[name]],
+    dnsNames: [name],
+    usages: ['serverAuth'],
+  });
+}
+
+const newHub = () =>
+  startHub({ server: plane.server, authority: plane.authority, folder, pod: 'one', port, kubeletPort: kubelet.a.port });
+
+async function newAgent(
+  who: string | { commonName: string; organizations: string[] },
+  leadsTo: 'a' | 'b',
+  authority = plane.authority,
+  at = port,
+): Promise<TunnelProcess> {
+  const started = await startAgent(
+    folder,
+    authority,
+    typeof who === 'string' ? { commonName: `system:node:${who}` } : who,
+    { port: at, kubeletPort: kubelet[leadsTo].port, ca: plane.authority.certificate },
+  );
+  agents.push(started);
+  return started;
+}
+
+async function eventually(holds: () => boolean | Promise<boolean>): Promise<void> {
+  await expect.poll(holds, settled).toBe(true);
+}
+
+/** Every tunnel that the log tells of has ended. */
+function tunnelsEnded({ log }: TunnelProcess): boolean {
+  return log().split('there is a tunnel').length <= log().split('the tunnel has ended').length;
+}
+
+function ask(method: string, at: string, body?: object): Promise<{ status: number; body: string }> {
+  return new Promise((resolve, reject) => {
+    const request = https.request(
+      `${plane.server}${at}`,
+      { method, agent, headers: { 'Content-Type': 'application/json' } },
+      async (response) => resolve({ status: response.statusCode!, body: await text(response) }),
+    );
+    request.once('error', reject);
+    request.end(body && JSON.stringify(body));
+  });
+}
+
+const throughApi = (node: string) => ask('GET', `/api/v1/nodes/${node}/proxy/healthz`);
+
+/** As the API server opens a connection: CONNECT on the socket of the egress selection. */
+function opened(node: 'a' | 'b', socketPath = `${folder}/egress.sock`): Promise<Socket> {
+  return new Promise((resolve, reject) => {
+    const request = httpRequest({ socketPath, method: 'CONNECT', path: `${addressOf[node]}:${kubelet.a.port}` });
+    request.once('connect', ({ statusCode, statusMessage }, socket) => {
+      socket.on('error', () => undefined);
+      if (statusCode === 200) resolve(socket as Socket);
+      else reject(new Error(statusMessage));
+    });
+    request.once('error', reject);
+    request.end();
+  });
+}
+
+/** Sends bytes there and back. */
+async function echoes(socket: Socket, bytes: Buffer): Promise<boolean> {
+  socket.end(bytes);
+  const chunks: Buffer[] = [];
+  for await (const chunk of socket) chunks.push(chunk as Buffer);
+  return Buffer.concat(chunks).equals(bytes);
+}
+
+const isOpen = (node: 'a' | 'b') =>
+  opened(node).then(
+    (socket) => {
+      socket.destroy();
+      return true;
+    },
+    () => false,
+  );
+
+describe('a worker that has a tunnel', () => {
+  test('is reached by the API server although nobody can dial its address; its neighbour is not', async () => {
+    await newAgent('a', 'a');
+    await eventually(() => isOpen('a'));
+    expect(await throughApi('a')).toEqual({ status: 200, body: 'kubelet a' });
+    expect((await throughApi('b')).body).toContain('refused by the gate of this control plane');
+  });
+
+  const count = process.env.K8SK8S_TEST === 'all' ? 10_000 : 500;
+
+  test(`${count} connections arrive whole while one is not read`, async () => {
+    await newAgent('a', 'a');
+    await eventually(() => isOpen('a'));
+    const stalled = await opened('a');
+    stalled.pause();
+    const flood = Buffer.alloc(64 << 10);
+    while (stalled.write(flood));
+    const limit = pLimit(40);
+    const bytes = Buffer.from('x'.repeat(1000));
+    const results = await Promise.all(
+      Array.from({ length: count }, () => limit(async () => echoes(await opened('a'), bytes).catch(String))),
+    );
+    expect(results.filter((each) => each !== true)).toEqual([]);
+    expect(await throughApi('a')).toMatchObject({ status: 200 });
+    stalled.destroy();
+  }, 120_000);
+
+  test('large transfers both ways arrive whole', async () => {
+    await newAgent('a', 'a');
+    await eventually(() => isOpen('a'));
+    const bytes = Buffer.alloc(20 << 20, 'kubelet');
+    expect(await echoes(await opened('a'), bytes)).toBe(true);
+  }, 30_000);
+
+  test('that dies ends what is open in under 10 s, refuses what comes after, and comes back', async () => {
+    const { process: worker } = await newAgent('a', 'a');
+    await eventually(() => isOpen('a'));
+    const open = await opened('a');
+    open.write('x');
+    open.resume();
+    const began = performance.now();
+    worker.kill('SIGSTOP');
+    const ended = new Promise<number>((resolve) => open.once('close', () => resolve(performance.now() - began)));
+    const fresh = opened('a').then(
+      () => 0,
+      () => performance.now() - began,
+    );
+    expect(Math.max(await ended, await fresh)).toBeLessThan(10_000);
+    expect(await fresh).toBeGreaterThan(0);
+    worker.kill('SIGCONT');
+    await eventually(() => isOpen('a'));
+  }, 40_000);
+
+  test('is there again in under 3 s after its hub was killed and started again', async () => {
+    await newAgent('a', 'a');
+    await eventually(() => isOpen('a'));
+    hub.process.kill('SIGKILL');
+    await sleep(1500);
+    hub = await newHub();
+    const began = performance.now();
+    expect(await throughApi('a')).toMatchObject({ status: 200 });
+    expect(performance.now() - began).toBeLessThan(3000);
+  });
+
+  test('has one to each of several hubs, which one address leads to in turn', async () => {
+    const [second, balanced] = [await freePort(), await freePort()];
+    const other = await startHub({
+      server: plane.server,
+      authority: plane.authority,
+      folder,
+      pod: 'two',
+      port: second,
+      kubeletPort: kubelet.a.port,
+      socket: 'second.sock',
+    });
+    const balancer = await balance(balanced, [port, second]);
+    try {
+      await newAgent('a', 'a', plane.authority, balanced);
+      await eventually(() => isOpen('a'));
+      await tellHubs(['one', 'two']);
+      await eventually(() => /there is a tunnel to one/.test(agents[0]!.log()) && /to two/.test(agents[0]!.log()));
+      for (const socket of ['egress.sock', 'second.sock']) (await opened('a', `${folder}/${socket}`)).destroy();
+    } finally {
+      other.process.kill('SIGKILL');
+      balancer.close();
+      await ask('DELETE', slice);
+    }
+  }, 30_000);
+});
+
+const slice = '/apis/discovery.k8s.io/v1/namespaces/default/endpointslices/kubernetes';
+
+/** As the gates beside the API servers write it. */
+async function tellHubs(hubs: string[]): Promise<void> {
+  const entries = Object.fromEntries(hubs.map((name) => [name, { address: '192.0.2.1', renewed: 0 }]));
+  const annotations = { 'k8sk8s.io/api-servers': JSON.stringify(entries) };
+  const found = await ask('GET', slice);
+  const before = found.status === 200 ? (JSON.parse(found.body) as KubeObject) : undefined;
+  const object = {
+    metadata: { name: 'kubernetes', annotations, resourceVersion: before?.metadata.resourceVersion },
+    addressType: 'IPv4',
+    endpoints: [],
+  };
+  const { status, body } = await ask(before ? 'PUT' : 'POST', before ? slice : path.dirname(slice), object);
+  if (status >= 300) throw new Error(body);
+}
+
+/** Leads to one port after the other, as a Service does by chance. */
+async function balance(at: number, ports: number[]): Promise<Server> {
+  let count = 0;
+  const server = createServer((client) => {
+    // The same one twice now and then.
+    const target = connect(ports[Math.floor(count++ / 2) % ports.length]!, '127.0.0.1');
+    for (const each of [client, target]) each.on('error', () => each.destroy());
+    client.pipe(target).pipe(client);
+  });
+  await new Promise<void>((resolve) => server.listen(at, '127.0.0.1', resolve));
+  return server;
+}
+
+describe('nobody gets in who has no node of the plane', () => {
+  test('with a certificate of another CA', async () => {
+    await newAgent('a', 'a', await createAuthority('another'));
+    await eventually(() => hub.log().includes('refused at the door'));
+    expect(agents[0]!.log()).not.toContain('there is a tunnel');
+  });
+
+  test.each([
+    ['an administrator', { commonName: 'admin', organizations: ['system:masters'] }],
+    ['a user who is called as a node', { commonName: 'system:node:a', organizations: ['users'] }],
+    ['a member of the group that is no node', { commonName: 'a', organizations: ['system:nodes'] }],
+  ])('with the certificate of %s', async (_, who) => {
+    const before = hub.log().length;
+    await newAgent(who, 'a');
+    await eventually(() => hub.log().slice(before).includes(`${who.commonName} is no node`));
+    expect(agents[0]!.log()).not.toContain('there is a tunnel');
+  });
+
+  test('the agent trusts nobody else than the plane: a hub of another CA learns nothing', async () => {
+    const another = await createAuthority('another');
+    const started = await startAgent(
+      folder,
+      plane.authority,
+      { commonName: 'system:node:a' },
+      { port, kubeletPort: kubelet.a.port, ca: another.certificate },
+    );
+    agents.push(started);
+    await eventually(() => /no tunnel: .*certificate/.test(started.log()));
+  });
+});
+
+test("a node that leads to another's kubelet does not get what is sent to that address", async () => {
+  await newAgent('b', 'a');
+  await eventually(() => hub.log().includes('node b: its kubelet does not prove an address'));
+  expect(hub.log()).toContain('CN=system:node:a');
+  expect(await isOpen('a')).toBe(false);
+});
+
+test('of two nodes with one address none is chosen', async () => {
+  const serving = await issueLeaf(kubeletCa, {
+    commonName: 'system:node:c',
+    organizations: ['system:nodes'],
+    ipAddresses: [addressOf.a],
+    usages: ['serverAuth'],
+  });
+  const third = await startKubelet(serving, 'kubelet c');
+  try {
+    await newAgent('a', 'a');
+    await eventually(() => isOpen('a'));
+    agents.push(
+      await startAgent(
+        folder,
+        plane.authority,
+        { commonName: 'system:node:c' },
+        { port, kubeletPort: third.port, ca: plane.authority.certificate },
+      ),
+    );
+    await eventually(async () => !(await isOpen('a')));
+    await eventually(() => hub.log().includes('the nodes a and c have this address both'));
+  } finally {
+    third.server.close();
+  }
+});
+
+test('pods of a worker reach the API by the same name, with the certificate of their node', async () => {
+  const node = await issueLeaf(plane.authority, {
+    commonName: 'system:node:a',
+    organizations: ['system:nodes'],
+    usages: ['clientAuth'],
+  });
+  const ca = plane.authority.certificate;
+  const outer = connectTls({
+    port,
+    host: '127.0.0.1',
+    servername: tunnelHost,
+    ca,
+    cert: node.certificate,
+    key: node.key,
+  });
+  const inner = connectTls({ socket: outer, servername: '127.0.0.1', ca, checkServerIdentity: () => undefined });
+  inner.write('GET /livez HTTP/1.1\r\nHost: kubernetes.default\r\nConnection: close\r\n\r\n');
+  expect(await text(inner)).toMatch(/^HTTP\/1.1 200 OK/);
+});
+
+test('a stranger reaches no API server by that name', async () => {
+  const socket = connectTls({ port, host: '127.0.0.1', servername: tunnelHost, ca: plane.authority.certificate });
+  const end = await new Promise<string>((resolve) => {
+    socket.once('error', ({ message }) => resolve(message));
+    socket.once('close', () => resolve('closed'));
+    socket.resume();
+  });
+  expect(end).toMatch(/closed|certificate|reset/);
+});
