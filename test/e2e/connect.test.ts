@@ -109,6 +109,55 @@ describe.runIf(process.env.K8SK8S_TEST === 'all')('connect', () => {
     });
   });
 
+  /** A shell of `k8sk8s connect` in a terminal: `script` is one. Its process is what a person closes. */
+  function shell() {
+    const line = `${process.execPath} ${path.resolve('dist/cli.js')} connect -n ${home.name}`;
+    const terminal = spawn('script', ['-qefc', line, '/dev/null'], {
+      env: { ...process.env, ...home.env, XDG_RUNTIME_DIR: home.cwd, SHELL: '/bin/sh' },
+      cwd: home.cwd,
+      stdio: ['pipe', 'pipe', 'inherit'],
+    });
+    let said = '';
+    terminal.stdout.on('data', (chunk) => {
+      said += chunk;
+    });
+    const ended = new Promise<number | null>((resolve) => terminal.once('exit', resolve));
+    return { terminal, ended, said: () => said, type: (text: string) => terminal.stdin.write(text) };
+  }
+
+  const nothingLeft = async (command: string) => {
+    expect(folders()).toEqual([]);
+    expect(await running(command)).toEqual([]);
+    expect(await guards()).toEqual([]);
+  };
+
+  test('in a terminal it is a shell: Ctrl-C ends what runs in it and not the shell, whose exit code is its own', async () => {
+    const { said, type, ended } = shell();
+    await eventually(60, async () => expect(said()).toContain('exit leaves it'));
+    // The terminal shows what is typed, so the answer is one that was not typed.
+    type(`${ready.join(' ')} && echo " code=$((40 + 2))"\r`);
+    await eventually(60, async () => expect(said()).toContain('ok code=42'));
+    type('sleep 7334\r');
+    await eventually(30, async () => expect(await running('sleep 7334')).not.toEqual([]));
+    type('\x03');
+    await eventually(10, async () => expect(await running('sleep 7334')).toEqual([]));
+    type(`${ready.join(' ')} && echo " again=$((50 + 5))"\r`);
+    await eventually(60, async () => expect(said()).toContain('ok again=55'));
+    type('exit 7\r');
+    expect(await ended).toBe(7);
+    await nothingLeft('sleep 7334');
+  });
+
+  test('a terminal that is closed takes the shell, what runs in it and its credential along', async () => {
+    const { terminal, said, type } = shell();
+    await eventually(60, async () => expect(said()).toContain('exit leaves it'));
+    type('sleep 7335\r');
+    await eventually(30, async () => expect(await running('sleep 7335')).not.toEqual([]));
+    expect(folders()).toHaveLength(1);
+    terminal.kill('SIGKILL');
+    await eventually(20, async () => nothingLeft('sleep 7335'));
+  });
+
   test('a context is there as long as the way is open', async () => {
     const file = path.join(home.cwd, 'merged');
     const { child, said, ended } = start('--merge', file);
