@@ -29,6 +29,8 @@ getent() { [ "$2" != k.example.com ] || echo '10.0.0.1 STREAM k.example.com'; }
 ip() {
   case "$*" in
     'route get'*) [ -z "$WAY" ] || echo "$3 via 10.0.0.254 dev eth0 src $WAY uid 0" ;;
+    '-6 route'*) echo "$ROUTE6" ;;
+    '-o -6'*) for each in $IPV6; do echo "1: \${each%%=*}    inet6 \${each#*=}/64 scope global x"; done ;;
     *) printf '1: %s    inet %s/24 brd 10.0.0.255 scope global x\\n' lo 127.0.0.1 eth0 10.0.0.5 eth1 192.168.7.5 ;;
   esac
 }
@@ -125,7 +127,7 @@ function furnish(change: Change = {}): void {
 }
 
 const named = (word: string, text: string) =>
-  [...text.matchAll(new RegExp(`^${word}  ([a-z-]+):`, 'gm'))].map(([, name]) => name!);
+  [...text.matchAll(new RegExp(`^${word}  ([a-z0-9-]+):`, 'gm'))].map(([, name]) => name!);
 const failuresOf = (text: string) => named('FAIL', text);
 
 interface Ran {
@@ -249,6 +251,30 @@ describe.each(shells.map((shell) => [shell.join(' '), shell] as const))('%s', (_
     expect(out.split(',')).toEqual(
       expect.arrayContaining(['k.example.com', '10.2.0.0/16', '10.3.0.0/16', '.cluster.local', '.example.com']),
     );
+  });
+
+  test('of a plane of two families a worker has two addresses, and its kernel passes packets of both on', () => {
+    const twoFamilies = { serviceCidr: '10.3.0.0/16,fd00:3::/108', podCidr: '10.2.0.0/16,fd00:2::/56' };
+    const script = workerScript(spec(twoFamilies), addresses);
+    const nodeIp = () => /--node-ip=(\S+)/.exec(written('/etc/systemd/system/kubelet.service'))?.[1];
+    const switches = {
+      '/proc/sys/net/ipv6/conf/all/forwarding': '1\n',
+      '/proc/sys/net/bridge/bridge-nf-call-ip6tables': '1\n',
+    };
+    furnish();
+    expect(runIn(shell, 'check', {}, script).failed).toEqual(['ipv6-forwarding', 'ipv6-bridge', 'ipv6-address']);
+    expect(runIn(shell, 'configure', {}, script)).toMatchObject({ code: 1, failed: ['ipv6-address'] });
+    furnish(switches);
+    const IPV6 = 'eth1=fd12::7 eth0=fd12::5';
+    expect(runIn(shell, 'check', { IPV6 }, script)).toMatchObject({ code: 0, failed: [], warned: ['ipv6-route'] });
+    const ROUTE6 = 'default via fd12::1 dev eth0';
+    expect(runIn(shell, 'check', { IPV6, ROUTE6 }, script)).toMatchObject({ code: 0, failed: [], warned: [] });
+    runIn(shell, 'configure', { IPV6 }, script);
+    expect(nodeIp()).toBe('10.0.0.5,fd12::5');
+    runIn(shell, 'configure', { IPV6, NODE_IP: '192.168.7.5,fd12::7' }, script);
+    expect(nodeIp()).toBe('192.168.7.5,fd12::7');
+    expect(runIn(shell, 'configure', { IPV6, NODE_IP: '10.0.0.5,fd12::9' }, script).failed).toEqual(['ipv6-address']);
+    expect(written('/var/lib/kubelet/config.yaml')).toContain('10.3.0.10');
   });
 
   test('without a word of ip about the way, the device of the default route has the address', () => {

@@ -3,7 +3,7 @@ import machine from '../../templates/worker/machine.sh';
 import body from '../../templates/worker/worker.sh';
 import { isIpv4 } from '../base/cidr.ts';
 import type { ClusterSpec } from '../config/schema.ts';
-import { type Addresses, dnsAddress, hostAndPort } from '../plane/addresses.ts';
+import { type Addresses, dnsAddresses, hostAndPort } from '../plane/addresses.ts';
 import { driverOf, leftByDrivers } from '../plane/networks/table.ts';
 
 /** Where the files of a plane lie on a worker. */
@@ -74,7 +74,8 @@ export function kubeletConfiguration(
       x509: { clientCAFile },
     },
     authorization: { mode: 'Webhook' },
-    clusterDNS: [dnsAddress(spec)],
+    // One is enough: it knows the addresses of both families.
+    clusterDNS: dnsAddresses(spec).slice(0, 1),
     clusterDomain: spec.dnsDomain,
     containerRuntimeEndpoint: 'unix:///run/containerd/containerd.sock',
     rotateCertificates: true,

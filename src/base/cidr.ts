@@ -1,24 +1,28 @@
 import ipaddr from 'ipaddr.js';
 
-/** An IPv4 network as `10.3.0.0/16`, parsed. */
+/** A network as `10.3.0.0/16` or `fd00:3::/108`, parsed. */
 export interface Cidr {
   text: string;
-  /** Lowest and highest address as unsigned 32-bit numbers. */
-  first: number;
-  last: number;
+  family: 4 | 6;
+  /** Lowest and highest address as numbers. */
+  first: bigint;
+  last: bigint;
   prefix: number;
 }
 
-/** @returns undefined when `text` is not an IPv4 network in CIDR form; host bits are cleared, as Kubernetes does not accept them */
+/** @returns undefined when `text` is not a network in CIDR form; host bits are cleared, as Kubernetes does not accept them */
 export function parseCidr(text: string): Cidr | undefined {
-  if (!ipaddr.IPv4.isValidCIDRFourPartDecimal(text)) return undefined;
-  const [, prefix] = ipaddr.IPv4.parseCIDR(text);
-  return {
-    text,
-    prefix,
-    first: toNumber(ipaddr.IPv4.networkAddressFromCIDR(text)),
-    last: toNumber(ipaddr.IPv4.broadcastAddressFromCIDR(text)),
-  };
+  if (!isNetwork(text)) return undefined;
+  const [address, prefix] = ipaddr.parseCIDR(text);
+  const family = address.kind() === 'ipv4' ? 4 : 6;
+  const size = 1n << BigInt((family === 4 ? 32 : 128) - prefix);
+  const first = (toNumber(address) / size) * size;
+  return { text, family, prefix, first, last: first + size - 1n };
+}
+
+/** The networks of a valid `10.3.0.0/16,fd00:3::/108`, the first one first. */
+export function networksIn(text: string): [first: Cidr, second?: Cidr] {
+  return text.split(',').map((each) => parseCidr(each)!) as [Cidr, Cidr?];
 }
 
 export function isIpv4(text: string): boolean {
@@ -30,12 +34,12 @@ export function isIp(text: string): boolean {
 }
 
 export function overlaps(a: Cidr, b: Cidr): boolean {
-  return a.first <= b.last && b.first <= a.last;
+  return a.family === b.family && a.first <= b.last && b.first <= a.last;
 }
 
 export function contains(network: Cidr, address: string): boolean {
-  if (!isIpv4(address)) return false;
-  const value = toNumber(ipaddr.IPv4.parse(address));
+  if (network.family === 4 ? !isIpv4(address) : !ipaddr.IPv6.isValid(address)) return false;
+  const value = toNumber(ipaddr.parse(address));
   return value >= network.first && value <= network.last;
 }
 
@@ -66,12 +70,14 @@ export function rangeOf(text: string): string {
   return ipaddr.parse(text.split('/')[0]!).range();
 }
 
-/** The `n`th address of a network: 1 is the API server's service, 10 is kube-dns. */
+/** The `n`th address of a network: 1 is the API server's service, 10 is kube-dns. Of IPv6 as RFC 5952 spells it, and Kubernetes too. */
 export function nthAddress(network: Cidr, n: number): string {
-  const value = network.first + n;
-  return [value >>> 24, (value >>> 16) & 255, (value >>> 8) & 255, value & 255].join('.');
+  const value = network.first + BigInt(n);
+  const length = network.family === 4 ? 4 : 16;
+  const bytes = Array.from({ length }, (_, at) => Number((value >> BigInt(8 * (length - 1 - at))) & 255n));
+  return ipaddr.fromByteArray(bytes).toString();
 }
 
-function toNumber(address: ipaddr.IPv4): number {
-  return address.octets.reduce((sum, octet) => sum * 256 + octet, 0);
+function toNumber(address: ipaddr.IPv4 | ipaddr.IPv6): bigint {
+  return address.toByteArray().reduce((sum, byte) => sum * 256n + BigInt(byte), 0n);
 }

@@ -17,7 +17,17 @@ export const refusedValues: [field: keyof ClusterSpec, value: unknown, fact: str
   ['serviceCidr', '10.3.1.0/16', '10.3.0.0/16'],
   ['serviceCidr', '10.3.0.0/30', '/28'],
   ['serviceCidr', '10.0.0.0/8', '/12'],
-  ['serviceCidr', 'fd00::/64', 'IPv6'],
+  ['serviceCidr', 'fd00:3::/112', 'IPv6 alone'],
+  ['serviceCidr', 'fd00:3::/108,10.3.0.0/16', '10.3.0.0/16,fd00:3::/108'],
+  ['serviceCidr', '10.3.0.0/16,10.4.0.0/16', 'two IPv4'],
+  ['serviceCidr', '10.3.0.0/16,fd00:3::/108,fd00:4::/108', 'more than two'],
+  ['serviceCidr', '10.3.0.0/16, fd00:3::/108', 'CIDR'],
+  ['serviceCidr', '10.3.0.0/16,fd00:3::/107', '/108'],
+  ['serviceCidr', '10.3.0.0/16,fd00:3::/125', '/124'],
+  ['serviceCidr', '10.3.0.0/16,fd00:3::1/108', 'fd00:3::/108'],
+  ['serviceCidr', '10.3.0.0/16,FD00:3::/108', 'fd00:3::/108'],
+  ['podCidr', '10.2.0.0/16,fd00:2::/47', '/48'],
+  ['podCidr', '10.2.0.0/16,fd00:2::/65', '/64'],
   ['flannelMtu', 576, '1280'],
   ['flannelPort', 0, '65535'],
   ['flannelInterface', 'eth0 eth1', 'interface'],
@@ -130,10 +140,18 @@ export const allowedValues: [field: keyof ClusterSpec, value: unknown][] = [
   ['registryMirrors', { 'docker.io': 'mirror.test/hub' }],
 ];
 
+const twoFamilies = { serviceCidr: '10.3.0.0/16,fd00:3::/108', podCidr: '10.2.0.0/16,fd00:2::/56' };
+
 /** Fields that are valid by themselves and do not fit together, and the option that the refusal names. */
 export const refusedTogether: [changed: Partial<ClusterSpec>, option: string][] = [
   [{ podCidr: '10.3.128.0/17' }, '--pod-cidr 10.3.128.0/17'],
   [{ host: '10.2.0.7', expose: 'nodeport' }, '--pod-cidr'],
+  [{ podCidr: '10.2.0.0/16,fd00:2::/56' }, '--service-cidr'],
+  [{ serviceCidr: '10.3.0.0/16,fd00:3::/108' }, '--pod-cidr'],
+  [{ serviceCidr: '10.3.0.0/16,fd00:2::/108', podCidr: '10.2.0.0/16,fd00:2::/56' }, '--service-cidr'],
+  [{ ...twoFamilies, network: 'cilium' }, '--network cilium'],
+  [{ ...twoFamilies, egress: 'konnectivity' }, '--egress konnectivity'],
+  [{ ...twoFamilies, workerPods: 1, workerImage: 'worker:1' }, '--worker-pods 1'],
   [{ host: '192.0.2.1' }, '--expose nodeport'],
   [{ host: '192.0.2.1', expose: 'traefik' }, '--expose traefik'],
   [{ moreHosts: ['192.0.2.1'], expose: 'route' }, '--more-host 192.0.2.1'],
@@ -188,6 +206,9 @@ export const refusedTogether: [changed: Partial<ClusterSpec>, option: string][] 
 
 /** What is refused above, once another field fits. */
 export const allowedTogether: Partial<ClusterSpec>[] = [
+  twoFamilies,
+  { ...twoFamilies, network: 'none' },
+  { serviceCidr: '10.3.0.0/16,fd00:3::/124', podCidr: '10.2.0.0/16,fd00:2::/48' },
   { host: '192.0.2.1', expose: 'nodeport' },
   { host: '192.0.2.1', expose: 'loadbalancer', loadBalancerClass: 'example.com/internal' },
   { host: 'apiserver.team-a.svc', expose: 'cluster' },

@@ -24,8 +24,16 @@ function fieldOf(field: keyof ClusterSpec, of = 'self'): string {
   return `(has(${of}.${field}) ? ${of}.${field} : ${literal})`;
 }
 
+/** The first network of a field, of IPv4; `[1]` is the second one, of IPv6. */
+const networkOf = (field: 'serviceCidr' | 'podCidr', at: 0 | 1) => `cidr(${fieldOf(field)}.split(',')[${at}])`;
+
+const isDual = (field: 'serviceCidr' | 'podCidr') => `${fieldOf(field)}.contains(',')`;
+
+const apart = (at: 0 | 1) =>
+  `(!${networkOf('serviceCidr', at)}.containsCIDR(${networkOf('podCidr', at)}) && !${networkOf('podCidr', at)}.containsCIDR(${networkOf('serviceCidr', at)}))`;
+
 const inside = (field: 'serviceCidr' | 'podCidr'): CelRule => ({
-  rule: `!isIP(self.host) || !cidr(${fieldOf(field)}).containsIP(self.host)`,
+  rule: `!isIP(self.host) || !${networkOf(field, 0)}.containsIP(self.host)`,
   message: `host lies inside ${field}, so workers could not reach it`,
 });
 
@@ -39,8 +47,17 @@ const tested = knownMinors.flatMap(({ minor, patch }) => [minor, `v${minor}`, pa
 /** About the spec of the object, which is `self`. */
 export const rulesBetweenFields: CelRule[] = [
   {
-    rule: `!cidr(${fieldOf('serviceCidr')}).containsCIDR(${fieldOf('podCidr')}) && !cidr(${fieldOf('podCidr')}).containsCIDR(${fieldOf('serviceCidr')})`,
+    rule: `${apart(0)} && (!${isDual('serviceCidr')} || !${isDual('podCidr')} || ${apart(1)})`,
     message: 'serviceCidr and podCidr overlap',
+  },
+  {
+    rule: `${isDual('serviceCidr')} == ${isDual('podCidr')}`,
+    message: 'one of serviceCidr and podCidr has an IPv6 network, and the other has none',
+  },
+  {
+    rule: `!${isDual('podCidr')} || (${fieldOf('network')} != 'cilium' && ${fieldOf('egress')} != 'konnectivity' && ${fieldOf('workerPods')} == 0)`,
+    message:
+      'podCidr has an IPv6 network, and network: cilium, egress: konnectivity and workerPods have IPv4 addresses alone',
   },
   inside('serviceCidr'),
   inside('podCidr'),

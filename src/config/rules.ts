@@ -1,4 +1,4 @@
-import { contains, isIpv4, overlaps, parseCidr } from '../base/cidr.ts';
+import { isIpv4 } from '../base/cidr.ts';
 import { type Words, words } from '../base/words.ts';
 import { auditProblems } from './audit.ts';
 import { authorizationProblems } from './authorization.ts';
@@ -6,26 +6,13 @@ import { routedByName } from './exposure.ts';
 import { field } from './flags.ts';
 import { identityProblems } from './identity.ts';
 import { isComplete } from './images.ts';
-import { networkProblems } from './network.ts';
+import { addressProblems, networkProblems } from './network.ts';
 import type { ClusterSpec } from './schema.ts';
 import { isTested, knownMinor, knownMinors, minorNumber, resolveVersion } from './versions.ts';
 
 /** The problems between fields that are valid by themselves, one sentence each. Pure. */
 export function problemsBetween(spec: ClusterSpec): Words[] {
-  const problems: Words[] = [];
-  const services = parseCidr(spec.serviceCidr)!;
-  const pods = parseCidr(spec.podCidr)!;
-  if (overlaps(services, pods))
-    problems.push(words`${field('serviceCidr', spec.serviceCidr)} and ${field('podCidr', spec.podCidr)} overlap`);
-  for (const [name, network] of [
-    ['serviceCidr', services],
-    ['podCidr', pods],
-  ] as const) {
-    if (contains(network, spec.host))
-      problems.push(
-        words`${field('host', spec.host)} lies inside ${field(name, network.text)}, so workers could not reach it`,
-      );
-  }
+  const problems = addressProblems(spec);
   if (spec.konnectivityEndpoint !== undefined && spec.egress !== 'konnectivity')
     problems.push(
       words`${field('konnectivityEndpoint')} has no use with ${field('egress', spec.egress)}: leave one of them out`,

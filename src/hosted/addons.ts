@@ -6,7 +6,7 @@ import { type KubeObject, nameOf } from '../kube/objects.ts';
 import { renderTemplate } from '../manifests/render.ts';
 import { trusted } from '../pki/authority.ts';
 import type { PkiBundle } from '../pki/certificates.ts';
-import { type Addresses, dnsAddress, hostAndPort } from '../plane/addresses.ts';
+import { type Addresses, dnsAddresses, hostAndPort } from '../plane/addresses.ts';
 import { partOf } from '../plane/names.ts';
 import { driverOf } from '../plane/networks/table.ts';
 import script from '../programs/approver/main.ts?program';
@@ -50,14 +50,22 @@ export function buildAddons(
     ...approver(images.node, api, ca),
     ...(driver.replacesKubeProxy ? [] : kubeProxy(spec, inClusterKubeconfig(addresses.workerServer, ca))),
     ...driver.objects(spec, { ...api, ca }),
-    ...renderTemplate('hosted/kube-dns.yaml', {
-      dnsDomain: spec.dnsDomain,
-      serviceIp: dnsAddress(spec),
-      configHash: hash(ca),
-      image: images.coredns,
-    }),
+    ...kubeDns(spec, images.coredns, ca),
   ];
   return pulled(objects);
+}
+
+function kubeDns(spec: ClusterSpec, image: string, ca: string): KubeObject[] {
+  const [serviceIp, ...second] = dnsAddresses(spec);
+  return renderTemplate('hosted/kube-dns.yaml', {
+    dnsDomain: spec.dnsDomain,
+    serviceIp,
+    // Named where there are two, since a Service has one family unless it asks for both.
+    clusterIPs: second.length > 0 ? [serviceIp, ...second] : undefined,
+    ipFamilyPolicy: second.length > 0 ? 'RequireDualStack' : undefined,
+    configHash: hash(ca),
+    image,
+  });
 }
 
 function kubeProxy(spec: ClusterSpec, kubeconfig: string): KubeObject[] {

@@ -69,9 +69,7 @@ async function refused(
   const rule = await admissionFix(cluster, error);
   return new UserError({
     what: `the hosted cluster refuses ${nameOf(object)}`,
-    why: holder
-      ? `${holder} has the address that it needs, ${(object as Service).spec.clusterIP}`
-      : `${error.status} ${error.reason}: ${error.message}`,
+    why: holder ? holder : `${error.status} ${error.reason}: ${error.message}`,
     fix: holder
       ? words`give that object another address, and ${again}`
       : words`${rule ?? 'if a quota or an authorizer of the hosted cluster is in the way, allow it'}; then ${again}`,

@@ -18,15 +18,28 @@ export const isAddressTaken = ({ status, message }: ApiError): boolean =>
  * reservation. The API server frees it too, but only after some minutes (the repair loop of
  * pkg/registry/core/service/ipallocator/controller in k8s.io/kubernetes).
  *
- * @returns the other object that has the address; undefined when the address is free, or will be soon
+ * @returns that another object has the address, in words; undefined when the address is free, or will be soon
  */
 export async function freeAddress(cluster: HostedCluster, wanted: Service): Promise<string | undefined> {
-  const address = wanted.spec.clusterIP!;
+  for (const address of addressesOf(wanted)) {
+    const holder = await freeOne(cluster, wanted, address);
+    if (holder !== undefined) return holder;
+  }
+  return undefined;
+}
+
+/** Two where a Service has both families. */
+function addressesOf({ spec: { clusterIP, clusterIPs } }: Service): string[] {
+  return clusterIPs ?? [clusterIP!];
+}
+
+/** @returns the other object that has it, and the address */
+async function freeOne(cluster: HostedCluster, wanted: Service, address: string): Promise<string | undefined> {
   const parent = (await cluster.get<IpAddress>(ipAddress, address))?.spec.parentRef;
   if (!parent) return undefined;
   const { name, namespace } = wanted.metadata;
   if (parent.resource !== 'services' || parent.name !== name || parent.namespace !== namespace)
-    return `${nameOf({ kind: parent.resource.replace(/s$/, ''), metadata: parent })} of namespace "${parent.namespace}"`;
+    return `${nameOf({ kind: parent.resource.replace(/s$/, ''), metadata: parent })} of namespace "${parent.namespace}" has the address that it needs, ${address}`;
   if (!(await cluster.get(wanted, name, namespace))) await cluster.delete(ipAddress, address);
   return undefined;
 }

@@ -58,6 +58,7 @@ export interface Service extends KubeObject {
   spec: {
     type?: string;
     clusterIP?: string;
+    clusterIPs?: string[];
     ipFamilies?: string[];
     allocateLoadBalancerNodePorts?: boolean;
     ports?: ServicePort[];
@@ -111,6 +112,7 @@ export interface Pod extends KubeObject {
     reason?: string;
     message?: string;
     podIP?: string;
+    podIPs?: { ip: string }[];
     hostIP?: string;
     startTime?: string;
     conditions?: Condition[];

@@ -1,4 +1,4 @@
-import { nthAddress, parseCidr } from '../base/cidr.ts';
+import { networksIn, nthAddress } from '../base/cidr.ts';
 import type { ClusterSpec } from '../config/schema.ts';
 import type { Service } from '../kube/objects.ts';
 
@@ -158,7 +158,8 @@ export function hostAndPort(server: string): { host: string; port: number } {
   return { host: host!, port: Number(port) };
 }
 
-/** The `n`th address of the services' network that kube-dns answers at, as kubelets have to be told. */
-export function dnsAddress(spec: ClusterSpec): string {
-  return nthAddress(parseCidr(spec.serviceCidr)!, 10);
+/** Where kube-dns answers, of each family: the tenth address of each network of services. */
+export function dnsAddresses({ serviceCidr }: ClusterSpec): [first: string, ...second: string[]] {
+  const [first, ...second] = networksIn(serviceCidr).map((network) => nthAddress(network!, 10));
+  return [first!, ...second];
 }

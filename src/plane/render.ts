@@ -1,4 +1,4 @@
-import { isIpv4, nthAddress, parseCidr } from '../base/cidr.ts';
+import { isIpv4, networksIn, nthAddress } from '../base/cidr.ts';
 import type { ClusterSpec } from '../config/schema.ts';
 import type { ConfigMap, KubeObject, Secret, Service, Workload } from '../kube/objects.ts';
 import type { CertificateContext, PkiBundle } from '../pki/certificates.ts';
@@ -132,7 +132,7 @@ export function certificateContext(namespace: string, spec: ClusterSpec, address
     host: spec.host,
     namespace,
     dnsDomain: spec.dnsDomain,
-    firstServiceIp: nthAddress(parseCidr(spec.serviceCidr)!, 1),
+    firstServiceIp: nthAddress(networksIn(spec.serviceCidr)[0], 1),
     apiserverServiceIp: addresses.apiserverServiceIp,
     workerEndpointHost: hostAndPort(addresses.workerServer).host,
     extraSans: [

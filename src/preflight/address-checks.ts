@@ -1,6 +1,6 @@
 import { lookup } from 'node:dns/promises';
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
-import { contains, isIpv4, parseCidr } from '../base/cidr.ts';
+import { contains, isIpv4, networksIn } from '../base/cidr.ts';
 import { words } from '../base/words.ts';
 import { field } from '../config/flags.ts';
 import type { Service } from '../kube/objects.ts';
@@ -106,7 +106,7 @@ export const networks: DeployCheck = {
       ...pods.flatMap(({ status }) => (status?.hostIP ? [{ address: status.hostIP, what: 'an infra node' }] : [])),
     ];
     for (const range of ['serviceCidr', 'podCidr'] as const) {
-      const clash = seen.find(({ address }) => contains(parseCidr(spec[range])!, address));
+      const clash = seen.find(({ address }) => networksIn(spec[range]).some((network) => contains(network!, address)));
       if (clash)
         return {
           state: 'failed',
@@ -131,7 +131,7 @@ export const infraServices: DeployCheck = {
       trials.find(({ admitted }) => admitted)?.admitted?.spec.clusterIP ??
       (await context.existing()).ofKind<Service>('Service')[0]?.spec.clusterIP;
     if (!address) return { state: 'unknown', why: 'the infra cluster does not show its service range' };
-    return contains(parseCidr(context.spec.serviceCidr)!, address)
+    return networksIn(context.spec.serviceCidr).some((network) => contains(network!, address))
       ? {
           state: 'failed',
           what: words`${field('serviceCidr', context.spec.serviceCidr)} is also the infra cluster's service range (it gives out ${address})`,

@@ -57,6 +57,21 @@ export async function plugIn(state: SandboxState, machine: MachineState, init: n
   await inside('route', 'replace', 'default', 'via', bridgeAddress(state));
 }
 
+/**
+ * Gives a worker an IPv6 address of a private network for planes of two families, `fd00:10:200:1::12` beside 10.200.1.12, and lets it
+ * pass packets on. Both go with the machine's network namespace.
+ */
+export async function ensureIpv6(state: SandboxState, machine: MachineState): Promise<void> {
+  const network = `fd00:${state.network.replaceAll('.', ':')}`;
+  const address = `${network}::${machine.address.split('.').at(-1)}`;
+  const inside = (...command: string[]) => run('nsenter', ['-t', String(machine.init!.pid), '-n', ...command]);
+  // The kernel would try for a second whether it is somebody else's.
+  await inside('ip', 'addr', 'replace', `${address}/64`, 'dev', 'eth0', 'nodad');
+  // Nobody is there. Without a route a program of the machine could not dial the address of a Service, which leads to a pod.
+  await inside('ip', '-6', 'route', 'replace', 'default', 'via', `${network}::1`, 'dev', 'eth0');
+  await inside('sysctl', '-qw', 'net.ipv6.conf.all.forwarding=1');
+}
+
 /** At most 15 characters: `k8s3fa9c1-w12`. */
 function hostLink(state: SandboxState, machine: MachineState): string {
   return `${state.bridge}-${machine.role[0]}${machine.name.replace(/\D+/g, '')}`;

@@ -5,6 +5,7 @@ import { workerFolder } from '../access/worker-script.ts';
 import { UserError } from '../base/errors.ts';
 import { boxSettings } from './box-settings.ts';
 import { ensureDaemon, ensureOwnFolder, inside } from './machine.ts';
+import { ensureIpv6 } from './network.ts';
 import { type MachineState, type SandboxState, writeIfChanged } from './state.ts';
 import { commandsOf } from './unit.ts';
 
@@ -21,6 +22,7 @@ export async function startWorker(
   uploads: string[],
   kubelet: string,
 ): Promise<void> {
+  await ensureIpv6(state, machine);
   const etc = await ensureOwnFolder(state, machine, '/etc/kubernetes');
   const units = await ensureOwnFolder(state, machine, '/etc/systemd/system');
   for (const folder of ['tls', 'kubelet.conf.d']) mkdirSync(path.join(etc, folder), { recursive: true, mode: 0o700 });

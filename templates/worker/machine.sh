@@ -35,7 +35,10 @@ read_distribution() {
 prepare() {
   printf 'overlay\nbr_netfilter\nvxlan\n' | put /etc/modules-load.d/90-k8sk8s.conf 644
   for module in overlay br_netfilter vxlan; do modprobe -q "$module" 2>/dev/null || true; done
-  printf 'net.ipv4.ip_forward = 1\nnet.bridge.bridge-nf-call-iptables = 1\n' | put /etc/sysctl.d/90-k8sk8s.conf 644
+  {
+    printf 'net.ipv4.ip_forward = 1\nnet.bridge.bridge-nf-call-iptables = 1\n'
+    if has_two_families; then printf 'net.ipv6.conf.all.forwarding = 1\nnet.bridge.bridge-nf-call-ip6tables = 1\n'; fi
+  } | put /etc/sysctl.d/90-k8sk8s.conf 644
   sysctl -q -p "$root/etc/sysctl.d/90-k8sk8s.conf" || true
   swap_off
   selinux_permissive
@@ -73,7 +76,7 @@ firewall() { firewall-cmd -q --permanent "$@" && firewall-cmd -q "$@"; }
 # ADD: add or remove.
 firewall_rules() {
   for each in 10250/tcp 30000-32767/tcp 30000-32767/udp $peer_ports; do firewall "--$1-port=$each"; done
-  firewall --zone=trusted "--$1-source=$pod_cidr" "--$1-source=$service_cidr"
+  for each in $(echo "$pod_cidr,$service_cidr" | tr , ' '); do firewall --zone=trusted "--$1-source=$each"; done
 }
 
 open_firewall() {
@@ -85,7 +88,7 @@ open_firewall() {
 
 # Pods, services, the workers' own network, and the infra cluster's addresses of the API server.
 without_proxy() {
-  own=$(ip -o -4 address show dev "$device" 2>/dev/null | awk '{ print $4; exit }')
+  own=$(ip -o -4 address show dev "$device" 2>/dev/null | awk '{ print $4; exit }')${node_ipv6:+,$node_ipv6}
   printf '%s' "127.0.0.1,localhost,.svc,.$dns_domain,$pod_cidr,$service_cidr,$host${server_address:+,$server_address}${advertised:+,$advertised}${own:+,$own}${NO_PROXY:+,$NO_PROXY}"
 }
 
@@ -262,6 +265,7 @@ kubeadm_files() {
   read_machine
   [ -n "$server" ] || check_files
   [ -n "$device" ] || check_address
+  [ -z "$device" ] || [ -n "$node_ipv6" ] || check_ipv6_address
   [ -n "$(resolvers "$resolv_conf")" ] && [ "$(own_resolvers "$resolv_conf")" = 0 ] || check_resolver
   if [ $failed -gt 0 ]; then
     echo "Nothing was written."
@@ -283,7 +287,7 @@ nodeRegistration:
   criSocket: unix:///run/containerd/containerd.sock
   kubeletExtraArgs:
     - name: node-ip
-      value: $node_ip
+      value: $node_ip${node_ipv6:+,$node_ipv6}
     - name: config-dir
       value: $settings
 patches:

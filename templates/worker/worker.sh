@@ -12,7 +12,8 @@ sh worker.sh without-proxy  says what this machine reaches without a proxy, as N
 sh worker.sh leave      makes the machine what it was before join; packages stay
 
 What is found out can be overruled in the environment, or by lines NAME=VALUE in /etc/kubernetes/worker.env:
-  NODE_IP      the worker's address (found out: the one with which this machine reaches the API server)
+  NODE_IP      the worker's address (found out: the one with which this machine reaches the API server); of a plane of two families
+               ADDRESS,IPV6-ADDRESS (the second one found out: that of the same interface)
   RESOLV_CONF  the file that names the resolvers for pods (found out: /etc/resolv.conf, or what systemd-resolved forwards to)
   KUBELET      the kubelet's program (found out: the one on the PATH)
   MIRROR       a place that has what join installs from, under the paths of pkgs.k8s.io, dl.k8s.io and github.com
@@ -151,6 +152,12 @@ read_resolv_conf() {
 # Lines of a device and an address.
 addresses() { ip -o -4 address show 2>/dev/null | awk '{ sub(/\/.*/, "", $4); if ($4 !~ /^127\./) print $2, $4 }'; }
 
+# Of IPv6: those that stay, and that other machines may reach.
+ipv6_addresses() { ip -o -6 address show 2>/dev/null | awk '/scope global/ && !/temporary|deprecated|dadfailed/ { sub(/\/.*/, "", $4); print $2, $4 }'; }
+
+# Whether pods of this plane have IPv6 addresses as well.
+has_two_families() { case $pod_cidr in *,*) ;; *) return 1 ;; esac; }
+
 # The first IPv4 address of a name.
 resolve() {
   case $1 in *[!0-9.]*) ;; *) echo "$1"; return ;; esac
@@ -170,9 +177,16 @@ source_to() {
 
 read_node_ip() {
   node_ip=${NODE_IP:-}
+  node_ip=${node_ip%%,*}
   [ -n "$node_ip" ] || node_ip=$(source_to "${server_address:-192.0.2.1}")
   [ -n "$node_ip" ] || node_ip=$(source_to 192.0.2.1)
   device=$(addresses | awk -v address="$node_ip" '$2 == address { print $1; exit }')
+  node_ipv6=
+  has_two_families || return 0
+  case ${NODE_IP:-} in
+    *,*) node_ipv6=$(ipv6_addresses | awk -v address="${NODE_IP#*,}" '$2 == address { print $2; exit }') ;;
+    *) node_ipv6=$(ipv6_addresses | awk -v device="$device" '$1 == device { print $2; exit }') ;;
+  esac
 }
 
 read_kubelet() {
@@ -238,6 +252,9 @@ check_switch() {
 
 check_kernel() {
   check_switch net/ipv4/ip_forward forwarding "packets of pods are not passed on" "echo net.ipv4.ip_forward=1 >/etc/sysctl.d/90-kubernetes.conf && sysctl --system"
+  if has_two_families; then
+    check_switch net/ipv6/conf/all/forwarding ipv6-forwarding "IPv6 packets of pods are not passed on" "echo net.ipv6.conf.all.forwarding=1 >/etc/sysctl.d/91-kubernetes.conf && sysctl --system; where the default route comes from router advertisements, accept_ra=2 of that interface as well"
+  fi
   check_network_kernel
 }
 
@@ -349,8 +366,24 @@ check_address() {
     fail address "this machine does not have the address $node_ip" "the API server and the other workers would not reach it; it has:$(addresses | awk '{ printf " %s (%s)", $2, $1 }')" "NODE_IP=ADDRESS with one of them"
   else
     ok address "$node_ip on $device${others:+; NODE_IP=ADDRESS chooses another:$others}"
+    check_ipv6_address
     check_mtu
   fi
+}
+
+check_ipv6_address() {
+  has_two_families || return 0
+  if [ -n "$node_ipv6" ]; then
+    ok ipv6-address "$node_ipv6"
+    ip -6 route show 2>/dev/null | grep -q '^default' ||
+      warn ipv6-route "this machine has no default route for IPv6" "its own programs, and pods with hostNetwork, cannot dial Services by IPv6 addresses: the kernel gives up before kube-proxy's rules have their turn. Other pods can" "ip -6 route add default via ROUTER dev $device, and in the machine's network settings; a route for the networks of services ($service_cidr) is enough"
+    return
+  fi
+  others=$(ipv6_addresses | awk '$1 !~ /^(cni|flannel|veth|docker)/ { printf " %s (%s)", $2, $1 }')
+  case ${NODE_IP:-} in
+    *,*) fail ipv6-address "this machine does not have the address ${NODE_IP#*,}" "pods of this plane have IPv6 addresses too ($pod_cidr), and workers send packets for them to each other's; it has:${others:- none}" "NODE_IP=$node_ip,ADDRESS with one of them" ;;
+    *) fail ipv6-address "$device has no IPv6 address that stays" "pods of this plane have IPv6 addresses too ($pod_cidr), and workers send packets for them to each other's; other interfaces have:${others:- none}" "give $device one, of a private network too (ip address add fd12:3456:789a::1/64 dev $device, and in the machine's network settings)" ;;
+  esac
 }
 
 check_mtu() {
@@ -513,7 +546,7 @@ ExecStart=$kubelet \\
   --config-dir=$settings \\
   --bootstrap-kubeconfig=$tls/kubeconfig-kubelets \\
   --kubeconfig=$state/kubeconfig \\
-  --node-ip=$node_ip
+  --node-ip=$node_ip${node_ipv6:+,$node_ipv6}
 Restart=always
 RestartSec=2
 
@@ -534,6 +567,7 @@ configure() {
   read_machine
   [ -n "$server" ] || check_files
   [ -n "$device" ] || check_address
+  [ -z "$device" ] || [ -n "$node_ipv6" ] || check_ipv6_address
   [ -n "$kubelet" ] || check_kubelet
   [ -n "$(resolvers "$resolv_conf")" ] && [ "$(own_resolvers "$resolv_conf")" = 0 ] || check_resolver
   if [ $failed -gt 0 ]; then

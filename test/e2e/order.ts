@@ -43,6 +43,7 @@ export const order = [
   'machines-join',
   'workers',
   'networks',
+  'two-families',
   'network-cilium',
   'konnectivity',
   'tunnel',

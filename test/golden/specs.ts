@@ -35,6 +35,7 @@ export const specs: Record<string, ClusterSpec> = Object.fromEntries(
       flannelMtu: 1400,
       flannelInterface: 'eth1',
     },
+    'two-families': { serviceCidr: '10.3.0.0/16,fd00:3::/108', podCidr: '10.2.0.0/16,fd00:2::/56' },
     konnectivity: { egress: 'konnectivity' as const, replicas: 2 },
     'no-child-assets': { childAssets: false },
     durable: { etcdStorage: '10Gi', etcdStorageClass: 'fast' },

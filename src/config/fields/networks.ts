@@ -1,5 +1,5 @@
 import * as z from 'zod';
-import { cidr, hostAndPort, hostName, manifests, opening, port } from '../values.ts';
+import { hostAndPort, hostName, manifests, networks, opening, port } from '../values.ts';
 import { flag } from './flag.ts';
 
 /** The hosted cluster's networks, and what its API server reaches. */
@@ -35,24 +35,26 @@ export const networkFields = {
         list: true,
       }),
     ),
-  serviceCidr: cidr(12, 28)
+  // The API server takes no more than 2^20 addresses; of both families kube-dns has the tenth.
+  serviceCidr: networks({ 4: [12, 28], 6: [108, 124] }, '10.3.0.0/16,fd00:3::/108')
     .default('10.3.0.0/16')
     .meta(
       flag({
         group: 'Hosted cluster',
         flag: 'service-cidr',
-        arg: 'CIDR',
-        help: "the hosted cluster's service addresses",
+        arg: 'CIDR[,CIDR]',
+        help: "the hosted cluster's service addresses; two networks, IPv4 and IPv6, make both families",
       }),
     ),
-  podCidr: cidr(8, 24)
+  // 2^16 workers at most: kube-controller-manager refuses a larger network for a /64 of each.
+  podCidr: networks({ 4: [8, 24], 6: [48, 64] }, '10.2.0.0/16,fd00:2::/56')
     .default('10.2.0.0/16')
     .meta(
       flag({
         group: 'Hosted cluster',
         flag: 'pod-cidr',
-        arg: 'CIDR',
-        help: "the hosted cluster's pod addresses, a /24 of it for each worker",
+        arg: 'CIDR[,CIDR]',
+        help: "the hosted cluster's pod addresses, a /24 of it for each worker; with an IPv6 network after a comma also a /64 of that",
       }),
     ),
   dnsDomain: hostName

@@ -1,4 +1,4 @@
-import { contains, overlaps, parseCidr } from '../../base/cidr.ts';
+import { contains, networksIn, overlaps, parseCidr } from '../../base/cidr.ts';
 import { UserError } from '../../base/errors.ts';
 import { type Words, words } from '../../base/words.ts';
 import { field } from '../../config/flags.ts';
@@ -14,8 +14,12 @@ interface Clash {
 /** What of the infra cluster has an address that the hosted cluster takes for its own. Pure. */
 export function clashOf(spec: ClusterSpec, pods: Pod[], services: string[]): Clash | undefined {
   for (const name of ['serviceCidr', 'podCidr'] as const) {
-    const own = parseCidr(spec[name])!;
-    const network = services.find((text) => overlaps(own, parseCidr(text) ?? { ...own, first: Infinity }));
+    // A plane with worker pods has IPv4 networks alone.
+    const [own] = networksIn(spec[name]);
+    const network = services.find((text) => {
+      const other = parseCidr(text);
+      return other !== undefined && overlaps(own, other);
+    });
     const pod = pods.find(({ status }) => status?.podIP !== undefined && contains(own, status.podIP));
     if (network === undefined && pod === undefined) continue;
     return {

@@ -2,7 +2,7 @@ import type { InfraCluster } from '../../kube/infra-cluster.ts';
 import { inHostedCluster } from '../../live/open.ts';
 import { type TestRow, testRows } from '../../plane/networks/test-rows.ts';
 import type { Work } from '../../ui/work.ts';
-import { isPossible, rows } from './rows.ts';
+import { isOfPlane, isPossible, rows } from './rows.ts';
 import { removeWorld, type TestOptions, withWorld } from './test-pods.ts';
 import { RowFailure, type World } from './world.ts';
 
@@ -37,7 +37,8 @@ export async function testNetwork(cluster: InfraCluster, options: TestOptions, w
   return inHostedCluster(cluster, async (plane, hosted) => {
     await removeWorld(hosted, work);
     return withWorld({ cluster, plane, hosted, options }, work, async (world) => {
-      const possible = testRows.filter((row) => isPossible(row, world));
+      const all = testRows.filter((row) => isOfPlane(row, world));
+      const possible = all.filter((row) => isPossible(row, world));
       const results: RowResult[] = [];
       const tryAll = async (phase: { update(text: string): void }) => {
         for (const row of possible) {
@@ -50,7 +51,7 @@ export async function testNetwork(cluster: InfraCluster, options: TestOptions, w
         network: plane.spec.childAssets ? plane.spec.network : 'none',
         workers: world.workers.map(({ name }) => name),
         rows: results,
-        leftOut: testRows.filter((row) => !possible.includes(row)),
+        leftOut: all.filter((row) => !possible.includes(row)),
         passed: results.every(({ state }) => state !== 'failed'),
       };
     });

@@ -15,7 +15,7 @@ function sentBy(world: World, host: PodName, to: PodName): (error: unknown) => P
   return async (error) => {
     if (!(error instanceof RowFailure)) throw error;
     const [way, usual] = await Promise.all(
-      [world.pods[to].address, '192.0.2.1'].map((each) => routeOf(world, host, each)),
+      [world.pods[to].address, elsewhere(world.pods[to].address)].map((each) => routeOf(world, host, each)),
     );
     if (way === undefined) throw error;
     const from = world.pods[host].node;
@@ -30,6 +30,9 @@ function sentBy(world: World, host: PodName, to: PodName): (error: unknown) => P
     );
   };
 }
+
+/** An address of the same family that is no pod's, of a network for documentation. */
+const elsewhere = (address: string) => (address.includes(':') ? '2001:db8::1' : '192.0.2.1');
 
 /** `via 10.2.1.0 dev flannel.1`, by which a worker sends packets for an address. */
 async function routeOf(world: World, host: PodName, address: string): Promise<string | undefined> {

@@ -1,5 +1,7 @@
-import { contains, parseCidr } from '../../base/cidr.ts';
-import type { TestRow } from '../../plane/networks/test-rows.ts';
+import { contains, networksIn } from '../../base/cidr.ts';
+import { isDualStack } from '../../config/network.ts';
+import { ipv6Rows, type TestRow } from '../../plane/networks/test-rows.ts';
+import { ipv6Addresses, ipv6Name, overIpv6 } from './ipv6.ts';
 import { largeTransfers, otherWorker, throughput } from './paths.ts';
 import { enforced, type PolicyRow } from './policies.ts';
 import {
@@ -27,6 +29,8 @@ interface Row {
 
 const paths = ['pod-addresses', 'pod-to-pod-same-worker', 'pod-to-pod-other-worker'] as const;
 
+const ipv6Paths = ['ipv6-pod-addresses', 'ipv6-pod-to-pod'] as const;
+
 const policy = (row: PolicyRow): Row => ({ needs: paths, run: (world) => enforced(world, row) });
 
 /** What is tried, by name; test-rows.ts has the order. */
@@ -44,6 +48,13 @@ export const rows: Record<TestRow, Row> = {
   'session-affinity': { needs: ['service-by-ip'], run: sessionAffinity },
   'source-address': { needs: ['service-by-ip'], run: sourceAddress },
   'parallel-connections': { needs: ['service-by-ip'], run: parallelConnections },
+  'ipv6-pod-addresses': { needs: [], run: ipv6Addresses },
+  'ipv6-pod-to-pod': { needs: ['ipv6-pod-addresses'], run: overIpv6(sameWorker, otherWorkerToo, hostToPod) },
+  'ipv6-large-transfers': { needs: ipv6Paths, run: overIpv6(largeTransfers) },
+  'ipv6-service-by-ip': { needs: ipv6Paths, run: overIpv6(serviceByIp) },
+  'ipv6-service-by-name': { needs: ['service-by-name', 'ipv6-service-by-ip'], run: ipv6Name },
+  'ipv6-node-port': { needs: ['ipv6-service-by-ip'], run: overIpv6(nodePort) },
+  'ipv6-source-address': { needs: ['ipv6-service-by-ip'], run: overIpv6(sourceAddress) },
   'policy-ingress-deny': policy('policy-ingress-deny'),
   'policy-ingress-by-namespace': policy('policy-ingress-by-namespace'),
   'policy-ingress-by-port': policy('policy-ingress-by-port'),
@@ -53,6 +64,11 @@ export const rows: Record<TestRow, Row> = {
   throughput: { needs: [...paths, 'large-transfers'], twoWorkers: true, run: throughput },
 };
 
+/** Whether a row is about something that this plane has. */
+export function isOfPlane(row: TestRow, { podCidr }: Pick<World, 'podCidr'>): boolean {
+  return isDualStack({ podCidr }) || !ipv6Rows.includes(row);
+}
+
 /** Whether this cluster has enough workers for a row. */
 export function isPossible(row: TestRow, world: World): boolean {
   return !rows[row].twoWorkers || twoWorkers(world);
@@ -61,7 +77,7 @@ export function isPossible(row: TestRow, world: World): boolean {
 async function podAddresses({ missing, pods, podCidr }: World): Promise<string> {
   const inPods = podNames.filter((name) => !name.startsWith('host'));
   for (const name of inPods) if (missing[name] !== undefined) throw new RowFailure(missing[name]);
-  const network = parseCidr(podCidr)!;
+  const [network] = networksIn(podCidr);
   const stray = inPods.find((name) => !contains(network, pods[name].address));
   if (stray !== undefined)
     throw new RowFailure(
@@ -73,6 +89,10 @@ async function podAddresses({ missing, pods, podCidr }: World): Promise<string> 
 async function sameWorker(world: World): Promise<string> {
   await reach(world, 'beside', 'near');
   return `on ${world.pods.near.node}`;
+}
+
+async function otherWorkerToo(world: World): Promise<string> {
+  return twoWorkers(world) ? otherWorker(world) : '';
 }
 
 async function hostToPod(world: World): Promise<string> {

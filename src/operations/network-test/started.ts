@@ -1,5 +1,6 @@
 import { UserError } from '../../base/errors.ts';
 import { option, words } from '../../base/words.ts';
+import { isDualStack } from '../../config/network.ts';
 import type { HostedCluster } from '../../kube/hosted-cluster.ts';
 import type { Event, KubeObject, Pod, Service } from '../../kube/objects.ts';
 import type { Plane } from '../../live/open.ts';
@@ -92,9 +93,11 @@ export async function worldOf({ plane: { spec }, hosted, workers, signal }: Grou
   const entries = podNames.map((name) => {
     const { metadata, spec: podSpec, status } = podOf(name);
     const { namespace = '' } = metadata;
-    return [name, { name: metadata.name, namespace, node: podSpec.nodeName!, address: status?.podIP ?? '' }] as const;
+    const [{ ip: address } = { ip: status?.podIP ?? '' }, second] = status?.podIPs ?? [];
+    const node = podSpec.nodeName!;
+    return [name, { name: metadata.name, namespace, node, address, secondAddress: second?.ip }] as const;
   });
-  const names = ['web', 'sticky', 'itself', 'node-port'] as const;
+  const names = ['web', 'sticky', 'itself', 'node-port', ...(isDualStack(spec) ? ['web-ipv6'] : [])];
   const services = await Promise.all(
     names.map(async (name) => [
       name,

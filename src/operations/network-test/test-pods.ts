@@ -2,6 +2,7 @@ import { Readable } from 'node:stream';
 import { UserError } from '../../base/errors.ts';
 import { command, words } from '../../base/words.ts';
 import { mirrored } from '../../config/images.ts';
+import { isDualStack } from '../../config/network.ts';
 import { otherImages } from '../../config/versions.ts';
 import { hostedPullSecret } from '../../hosted/pull-secret.ts';
 import { ApiError } from '../../kube/errors.ts';
@@ -16,6 +17,7 @@ import type { Work } from '../../ui/work.ts';
 import cleanerPod from './cleaner-pod.yaml';
 import { startedPods, worldOf } from './started.ts';
 import testObjects from './test-objects.yaml';
+import testObjectsIpv6 from './test-objects-ipv6.yaml';
 import testPod from './test-pod.yaml';
 import {
   objectName,
@@ -106,10 +108,9 @@ async function makeWorld(ground: Ground, work: Work, released: AbortSignal): Pro
     image: options.image ?? mirrored(plane.spec, otherImages.agnhost),
     pullSecrets: secret && [{ name: secret.metadata.name }],
   };
-  const objects = render(
-    testObjects,
-    { namespace: testNamespace, webPorts: [{ port: ports.web }] },
-    'the network test',
+  const values = { namespace: testNamespace, webPorts: [{ port: ports.web }] };
+  const objects = [testObjects, ...(isDualStack(plane.spec) ? [testObjectsIpv6] : [])].flatMap((each) =>
+    render(each, values, 'the network test'),
   );
   await Promise.all(objects.map((object) => applied(hosted, object)));
   const [first, second] = [workers[0]!.name, workers.at(-1)!.name];
@@ -142,6 +143,8 @@ async function workersOf(hosted: HostedCluster, planeNamespace: string): Promise
   return answering.slice(0, 2).map(({ metadata, status, spec }) => ({
     name: metadata.name,
     address: status?.addresses?.find(({ type }) => type === 'InternalIP')?.address ?? '',
+    secondAddress: status?.addresses?.find(({ type, address }) => type === 'InternalIP' && address.includes(':'))
+      ?.address,
     podCidr: spec?.podCIDR,
   }));
 }

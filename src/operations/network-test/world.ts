@@ -21,6 +21,8 @@ export const objectName = (name: PodName): string => name.replace(/[A-Z]/, (lett
 export interface Worker {
   name: string;
   address: string;
+  /** Of IPv6, in a plane of two families. */
+  secondAddress?: string;
   podCidr?: string;
 }
 
@@ -30,6 +32,7 @@ interface TestPod {
   namespace: string;
   node: string;
   address: string;
+  secondAddress?: string;
 }
 
 /** Something of the network that is not as it should be: the cause of a row that failed. */
@@ -46,7 +49,7 @@ export interface World {
   pods: Record<PodName, TestPod>;
   /** Of pods that did not become Ready, what keeps them. */
   missing: Partial<Record<PodName, string>>;
-  services: Record<'web' | 'sticky' | 'itself' | 'node-port', Service>;
+  services: Record<'web' | 'sticky' | 'itself' | 'node-port', Service> & { 'web-ipv6'?: Service };
   signal: AbortSignal;
 }
 

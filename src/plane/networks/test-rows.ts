@@ -13,6 +13,13 @@ export const testRows = [
   'session-affinity',
   'source-address',
   'parallel-connections',
+  'ipv6-pod-addresses',
+  'ipv6-pod-to-pod',
+  'ipv6-large-transfers',
+  'ipv6-service-by-ip',
+  'ipv6-service-by-name',
+  'ipv6-node-port',
+  'ipv6-source-address',
   'policy-ingress-deny',
   'policy-ingress-by-namespace',
   'policy-ingress-by-port',
@@ -23,6 +30,9 @@ export const testRows = [
 ] as const;
 
 export type TestRow = (typeof testRows)[number];
+
+/** Those of planes whose pods have IPv6 addresses beside their IPv4 ones. */
+export const ipv6Rows = testRows.filter((row) => row.startsWith('ipv6-'));
 
 /** Those that only a driver passes that enforces network policies. */
 export const policyRows = testRows.filter((row) => row.startsWith('policy-'));

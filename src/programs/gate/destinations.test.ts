@@ -5,7 +5,9 @@ import { Refusal } from './refusal.ts';
 let asked: string[];
 let now: number;
 let pods: Record<string, { namespace: string; name: string; deletionTimestamp?: string }[]>;
-let nodes: { name: string; address: string; port?: number }[][];
+let nodes: { name: string; address: string; port?: number; podCIDRs?: string[] }[][];
+/** The second addresses of pods, by their names. */
+let seconds: Record<string, string>;
 
 const api = {
   async get(path: string): Promise<unknown> {
@@ -15,8 +17,9 @@ const api = {
       const page = Number(url.searchParams.get('continue') ?? 0);
       return {
         metadata: { continue: page + 1 < nodes.length ? String(page + 1) : undefined },
-        items: nodes[page]!.map(({ name, address, port }) => ({
+        items: nodes[page]!.map(({ name, address, port, podCIDRs }) => ({
           metadata: { name },
+          spec: { podCIDRs },
           status: {
             addresses: [{ type: 'InternalIP', address }],
             ...(port && { daemonEndpoints: { kubeletEndpoint: { Port: port } } }),
@@ -28,18 +31,23 @@ const api = {
       url.searchParams.get('fieldSelector') ?? '',
     )!;
     // As the API server answers.
-    return { items: pods[which]?.map((metadata) => ({ metadata })) ?? null };
+    const items = pods[which]?.map((metadata) => ({
+      metadata,
+      status: { podIPs: [{ ip: '10.2.0.5' }, { ip: seconds[metadata.name] }] },
+    }));
+    return { items: items ?? null };
   },
 };
-const destinations = () => new Destinations(api, '10.2.0.0/16', () => now);
+const destinations = () => new Destinations(api, '10.2.0.0/16,fd00:2::/56', () => now);
 const web = { namespace: 'default', name: 'web' };
 const neighbour = { namespace: 'kube-system', name: 'kube-proxy' };
-const first = { name: 'worker-1', address: '192.168.0.11' };
+const first = { name: 'worker-1', address: '192.168.0.11', podCIDRs: ['10.2.0.0/24', 'fd00:2::/64'] };
 const second = { name: 'worker-2', address: '192.168.0.12', port: 10350 };
 
 beforeEach(() => {
   asked = [];
   now = 0;
+  seconds = { web: 'fd00:2::5' };
   pods = { '10.2.0.5': [web], 'worker-1': [neighbour] };
   nodes = [[first], [second]];
 });
@@ -49,6 +57,13 @@ const refusalOf = (address: string, port = 443, found = destinations()) =>
 
 test('an address inside the pod network leads to its pod', async () => {
   expect(await destinations().find('10.2.0.5', 8443)).toEqual({ kind: 'pod', ...web });
+});
+
+test('the second address of a pod leads to it, by way of the network of its node', async () => {
+  pods['worker-1'] = [neighbour, web];
+  expect(await destinations().find('fd00:2::5', 8443)).toEqual({ kind: 'pod', ...web });
+  nodes = [[{ name: 'worker-1', address: 'fd12::11' }]];
+  expect(await destinations().find('fd12::11', 10250)).toEqual({ kind: 'kubelet' });
 });
 
 test("a kubelet's port leads to the kubelet, where its Node says or at 10250, whichever page of the list it is on", async () => {
@@ -65,14 +80,17 @@ test("a node's other ports lead to a pod in its network that stays, and nowhere 
 test.each([
   ['a stranger', '192.168.0.99', 'no node'],
   ['a name', 'etcd0', 'names are not resolved'],
-  ['IPv6', '::1', 'no IPv4 address'],
-  ['an address in another notation', '0x7f.1', 'no IPv4 address'],
+  ['loopback of IPv6', '::1', 'no node and no pod can'],
+  ['an IPv4 address as IPv6', '::ffff:192.168.0.11', 'no node and no pod can'],
+  ['another IPv6 address', 'fd12::1', 'no node has this address'],
+  ['an address in another notation', '0x7f.1', 'no address'],
+  ['an IPv6 address that no pod has', 'fd00:2::9', 'no pod has this address'],
   ['an address that no pod has', '10.2.0.9', 'no pod has this address'],
 ])('%s is refused', async (_, address, words) => {
   expect(await refusalOf(address)).toMatchObject({ message: expect.stringContaining(words) });
 });
 
-test.each(['127.0.0.1', '0.0.0.0', '169.254.169.254', '224.0.0.1', '255.255.255.255'])(
+test.each(['127.0.0.1', '0.0.0.0', '169.254.169.254', '224.0.0.1', '255.255.255.255', '::', 'fe80::1', 'ff02::1'])(
   '%s is refused although a Node says that it has it',
   async (address) => {
     nodes = [[{ name: 'fake', address }]];

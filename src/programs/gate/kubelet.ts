@@ -26,7 +26,7 @@ export class Kubelets {
     this.#now = now;
   }
 
-  /** @throws Refusal unless a kubelet of this cluster answers at `address`, an IPv4 address, and `port` */
+  /** @throws Refusal unless a kubelet of this cluster answers at `address` and `port` */
   async check(address: string, port: number): Promise<void> {
     const key = `${address}:${port}`;
     const known = this.#passes.get(key);

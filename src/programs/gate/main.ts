@@ -26,7 +26,7 @@ const { values } = parseArgs({
     controlplane: { type: 'string' },
     server: { type: 'string' },
     credentials: { type: 'string' },
-    /** Where pods are reached; none are when left out. */
+    /** Where pods are reached, a network or two; none are when left out. */
     'pod-cidr': { type: 'string' },
     closed: { type: 'string', multiple: true },
     open: { type: 'string', multiple: true },

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { networksIn } from '../../../base/cidr.ts';
 import { mirrored } from '../../../config/images.ts';
 import type { ClusterSpec } from '../../../config/schema.ts';
 import { render } from '../../../manifests/render.ts';
@@ -18,7 +19,7 @@ export const flannel: NetworkDriver = {
     return render(
       template,
       {
-        podCidr: spec.podCidr,
+        networks: networksOf(spec),
         backend,
         delegate,
         interface: networkInterface,
@@ -37,7 +38,7 @@ export const flannel: NetworkDriver = {
   replacesKubeProxy: false,
   worker,
   left: {
-    links: ['flannel.1'],
+    links: ['flannel.1', 'flannel-v6.1'],
     files: ['/etc/cni/net.d/10-flannel.conflist', '/run/flannel'],
     rules: ['FLANNEL', 'flanneld'],
   },
@@ -64,6 +65,12 @@ const innerVxlanPort = 14789;
 
 export function vxlanPort({ flannelPort, workerPods }: Pick<ClusterSpec, 'flannelPort' | 'workerPods'>): number {
   return flannelPort ?? (workerPods > 0 ? innerVxlanPort : usualVxlanPort);
+}
+
+function networksOf({ podCidr }: ClusterSpec): string {
+  const [first, second] = networksIn(podCidr);
+  const ipv6 = second === undefined ? '' : `, "EnableIPv6": true, "IPv6Network": "${second.text}"`;
+  return `"Network": "${first.text}"${ipv6}`;
 }
 
 /** The port is said where it is not flannel's own, because every flannel pod is replaced for another configuration. */

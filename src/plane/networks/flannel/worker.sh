@@ -3,6 +3,9 @@
 
 check_network_kernel() {
   check_switch net/bridge/bridge-nf-call-iptables bridge "a pod that dials a Service with a pod on the same worker gets no answer; the setting comes with the module br_netfilter" "echo br_netfilter >/etc/modules-load.d/kubernetes.conf && modprobe br_netfilter && sysctl -w net.bridge.bridge-nf-call-iptables=1"
+  if has_two_families; then
+    check_switch net/bridge/bridge-nf-call-ip6tables ipv6-bridge "the same of Services with IPv6 addresses; the setting comes with the module br_netfilter" "sysctl -w net.bridge.bridge-nf-call-ip6tables=1"
+  fi
   if [ -d "$root/sys/module/vxlan" ] || modprobe -n -q vxlan 2>/dev/null || grep -qs '/vxlan\.ko' "$root/lib/modules/$(uname -r)/modules.builtin"; then
     ok vxlan there
   else warn vxlan "the kernel's module vxlan was not found" "flannel connects the workers by vxlan; some distributions keep the module in a package of its own" "install the kernel's extra modules (Ubuntu: linux-modules-extra-\$(uname -r))"; fi

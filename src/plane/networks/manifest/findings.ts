@@ -1,4 +1,4 @@
-import { contains, parseCidr } from '../../../base/cidr.ts';
+import { contains, networksIn, parseCidr } from '../../../base/cidr.ts';
 import { type Words, words } from '../../../base/words.ts';
 import { field } from '../../../config/flags.ts';
 import type { ClusterSpec } from '../../../config/schema.ts';
@@ -32,14 +32,16 @@ export function manifestFindings(spec: ClusterSpec, api: { host: string; port: n
 }
 
 /** A network that is none of a single address, and no default route: what a driver may take for that of pods. */
-function podCidr({ podCidr: own, networkManifest = '' }: ClusterSpec): ManifestFinding {
+function podCidr(spec: ClusterSpec): ManifestFinding {
+  const { networkManifest = '' } = spec;
+  const [own] = networksIn(spec.podCidr);
   const named = [...new Set(networkManifest.match(ipv4Networks) ?? [])].filter((text) => {
     const prefix = parseCidr(text)?.prefix;
     return prefix !== undefined && prefix > 0 && prefix < 32;
   });
   const manifests = field('networkManifest');
-  const wanted = field('podCidr', own);
-  if (named.some((text) => text === own || contains(parseCidr(own)!, text.split('/')[0]!)))
+  const wanted = field('podCidr', spec.podCidr);
+  if (named.some((text) => text === own.text || contains(own, text.split('/')[0]!)))
     return { says: words`${manifests} names the network of ${wanted}`, warning: false };
   if (named.length > 0)
     return {
