@@ -92,6 +92,8 @@ function find(pods: Pod[], state: SandboxState): { pid: number; name: string }[]
     });
   // The pause container's and the component's processes have the same parent: the pod's one shim.
   const shims = new Set(found.map(({ parent }) => parent));
+  // In a worker pod are pods again, whose shims are the worker's own processes.
+  for (const { pid } of found) shims.delete(pid);
   return [...found, ...[...shims].map((pid) => ({ pid, name: runtimeName }))];
 }
 

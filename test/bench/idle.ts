@@ -1,8 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { anyPlaneSelector } from '../../src/plane/names.ts';
+import { sandboxEnvironment } from '../../src/sandbox/delegate.ts';
 import { sandboxUp } from '../../src/sandbox/up.ts';
+import { sandboxWorkerImage } from '../../src/sandbox/worker-pods.ts';
 import type { Reporter } from '../../src/ui/reporter.ts';
 import { table } from '../../src/ui/table.ts';
+import { allowPrivilegedPods } from '../privileged-namespace.ts';
 import { type Consumption, consumptionOf, consumptionOfProcesses, type PlaneConsumption } from './consumption.ts';
 import { Floor } from './floor.ts';
 import { type MachineState, machineLine, machineState } from './machine.ts';
@@ -19,11 +22,11 @@ export interface IdleReport {
 }
 
 /**
- * Measures what a plane without workers needs while no client sends requests, for each profile, and the same of its two largest
+ * Measures what a plane, with so many worker pods or none, needs while no client sends requests, for each profile, and the same of its two largest
  * components as bare processes.
  */
 export async function measureIdle(
-  options: { sandbox: string; profiles: string[]; seconds: number; deployOptions: string[] },
+  options: { sandbox: string; profiles: string[]; seconds: number; workerPods: number; deployOptions: string[] },
   reporter: Reporter,
 ): Promise<IdleReport> {
   const state = await sandboxUp({ name: options.sandbox, workers: 0, infraNodes: 1 }, reporter);
@@ -44,15 +47,16 @@ export async function measureIdle(
       return consumptionOfProcesses(processes, options.seconds * 1000);
     }),
   };
+  const workers = await workerOptions(options.sandbox, options.workerPods, reporter);
   const bench = await Bench.open(options.sandbox, 'bench');
   try {
     for (const profile of options.profiles) {
-      await bench.deploy(['--profile', profile, ...options.deployOptions]);
+      await bench.deploy(['--profile', profile, ...workers, ...options.deployOptions]);
       try {
         await sleep(report.restSeconds * 1000);
         const { items } = await bench.cluster.pods(anyPlaneSelector);
         const consumption = await consumptionOf(items, state, options.seconds * 1000);
-        report.planes.push({ profile, options: options.deployOptions, consumption });
+        report.planes.push({ profile, options: [...workers, ...options.deployOptions], consumption });
       } finally {
         await bench.destroy();
       }
@@ -61,6 +65,15 @@ export async function measureIdle(
     await bench.close();
   }
   return report;
+}
+
+/** They are in the row `worker-pod`, together with all that runs in them: kubelet, containerd, flannel, kube-proxy, CoreDNS. */
+async function workerOptions(sandbox: string, workerPods: number, reporter: Reporter): Promise<string[]> {
+  if (workerPods === 0) return [];
+  const image = await sandboxWorkerImage(sandbox, reporter);
+  await sandboxEnvironment({ name: sandbox, namespace: 'bench' });
+  await allowPrivilegedPods(sandbox, 'bench');
+  return ['--worker-pods', String(workerPods), '--worker-image', image];
 }
 
 /** Pure. */
@@ -77,7 +90,7 @@ export function renderIdle(report: IdleReport): string {
   ];
   return [
     machineLine(report.machine),
-    `At rest for ${report.restSeconds} s, then watched for ${report.watchedSeconds} s, no workers.`,
+    `At rest for ${report.restSeconds} s, then watched for ${report.watchedSeconds} s.`,
     ...figures('BARE PROCESSES', [...report.bare.components, report.bare.total]),
     ...report.planes.flatMap(({ profile, options, consumption: { components, total, runtime } }) =>
       figures(['PROFILE', profile, ...options].join(' '), [...components, total, runtime]),

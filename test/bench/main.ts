@@ -23,6 +23,7 @@ interface Options {
   runs: string;
   floorOnly?: boolean;
   idle?: boolean;
+  workerPods: string;
   commands?: boolean;
   density?: boolean;
   class?: boolean;
@@ -123,7 +124,8 @@ async function floors(runs: number, options: Options): Promise<void> {
 async function idle(options: Options, deployOptions: string[]): Promise<void> {
   const { sandbox, profile: profiles } = options;
   const seconds = wholeNumber(options.seconds, '--seconds');
-  const report = await measureIdle({ sandbox, profiles, seconds, deployOptions }, reporter);
+  const workerPods = wholeNumber(options.workerPods, '--worker-pods', 0);
+  const report = await measureIdle({ sandbox, profiles, seconds, workerPods, deployOptions }, reporter);
   process.stdout.write(`${renderIdle(report)}\n`);
   if (options.json) writeFileSync(options.json, `${JSON.stringify(report, null, 2)}\n`);
 }
@@ -233,6 +235,7 @@ const program = new Command('bench')
   .option('--growth', 'work inside a plane, beside the same work in bare processes')
   .option('--objects <N>', 'with --growth: how many ConfigMaps are made', '10000')
   .option('--pods <N>', 'with --growth: how many pods are started on a hollow node', '1000')
+  .option('--worker-pods <N>', 'with --idle: how many workers are pods', '0')
   .option('--profile <NAME...>', 'with --idle and --growth: which profiles', ['default', 'lite'])
   .option('--seconds <N>', 'with --idle: seconds of the measurement; the plane rests twice as long before', '60')
   .option('--commands', 'how quickly help, list and status answer, instead of how long a deploy takes')

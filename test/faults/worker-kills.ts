@@ -19,6 +19,7 @@ import { sandboxWorkerImage } from '../../src/sandbox/worker-pods.ts';
 import { terminalReporter } from '../../src/ui/terminal.ts';
 import { connectByFile } from '../connect-by-file.ts';
 import { leftOnNodes } from '../e2e/left-on-nodes.ts';
+import { allowPrivilegedPods } from '../privileged-namespace.ts';
 import { visitWebService, webService } from '../web-service.ts';
 import type { Faults, Finding, Part } from './report.ts';
 
@@ -142,14 +143,7 @@ class WorkerPlane {
   static async open(extent: Extent): Promise<WorkerPlane> {
     const { sandbox: name, namespace } = extent;
     const { kubeconfig } = await sandboxEnvironment({ name, namespace });
-    const admin = connectByFile((await sandboxEnvironment({ name, admin: true })).kubeconfig, namespace);
-    await admin.transport.request({
-      method: 'PATCH',
-      path: `/api/v1/namespaces/${namespace}`,
-      body: { metadata: { labels: { 'pod-security.kubernetes.io/enforce': 'privileged' } } },
-      contentType: 'application/merge-patch+json',
-    });
-    await admin.close();
+    await allowPrivilegedPods(name, namespace);
     for (const version of [olderVersion, undefined])
       await sandboxWorkerImage(name, terminalReporter(), version && `${version}.3`);
     return new WorkerPlane(extent, await mkdtemp(path.join(tmpdir(), 'k8sk8s-worker-kills-')), kubeconfig);
