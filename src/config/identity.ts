@@ -88,9 +88,17 @@ function prefixed(mapping: Mapping, url: string): Mapping {
 
 /** Otherwise a provider's group system:masters would own the cluster. */
 function systemRules(names: string[]) {
-  const list = `[${names.map((name) => JSON.stringify(name)).join(', ')}]`;
-  const isOpen = (name: string) => `!${name}.startsWith("system:")${names.length > 0 ? ` || ${name} in ${list}` : ''}`;
-  const message = (what: string) => `${what} begins with system:, which k8sk8s keeps for Kubernetes itself`;
+  return rulesAgainst(
+    'system:',
+    (what) => `${what} begins with system:, which k8sk8s keeps for Kubernetes itself`,
+    names,
+  );
+}
+
+/** Rules in CEL by which nobody has a user name or a group with this prefix. Pure. @param but those that may be had all the same */
+export function rulesAgainst(prefix: string, message: (what: string) => string, but: string[] = []) {
+  const list = `[${but.map((name) => JSON.stringify(name)).join(', ')}]`;
+  const isOpen = (name: string) => `!${name}.startsWith("${prefix}")${but.length > 0 ? ` || ${name} in ${list}` : ''}`;
   return [
     { expression: isOpen('user.username'), message: message('the user name') },
     { expression: `user.groups.all(group, ${isOpen('group')})`, message: message('a group') },

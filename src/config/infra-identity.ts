@@ -1,6 +1,6 @@
 import { infraDiscoveryUrl } from '../base/infra-issuer.ts';
 import type { Authenticator } from './api-server-files.ts';
-import { authenticatorsOf, infraPrefix } from './identity.ts';
+import { authenticatorsOf, infraPrefix, rulesAgainst } from './identity.ts';
 import type { ClusterSpec } from './schema.ts';
 
 /*
@@ -43,13 +43,8 @@ export function allAuthenticatorsOf(spec: ClusterSpec, infra: InfraIssuer | unde
 
 /** An issuer whose names have no prefix could name somebody of the infra cluster. */
 function withoutInfraNames({ userValidationRules = [], ...rest }: Authenticator): Authenticator {
-  const isOther = (name: string) => `!${name}.startsWith("${infraPrefix}")`;
-  const message = `a name begins with ${infraPrefix}, which the infra cluster's service accounts have`;
-  const rules = [isOther('user.username'), `user.groups.all(group, ${isOther('group')})`];
-  return {
-    ...rest,
-    userValidationRules: [...userValidationRules, ...rules.map((expression) => ({ expression, message }))],
-  };
+  const message = () => `a name begins with ${infraPrefix}, which the infra cluster's service accounts have`;
+  return { ...rest, userValidationRules: [...userValidationRules, ...rulesAgainst(infraPrefix, message)] };
 }
 
 /** Kubernetes' own claims: https://kubernetes.io/docs/reference/access-authn-authz/service-accounts-admin/#schema-for-service-account-private-claims */
