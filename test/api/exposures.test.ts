@@ -13,6 +13,7 @@ import { told } from '../../src/ui/words.ts';
 import { connectByFile } from '../connect-by-file.ts';
 import { refused } from '../refused.ts';
 import { type ControlPlane, startControlPlane } from './control-plane.ts';
+import { definition } from './definition.ts';
 
 // Ways to a plane by kinds that not every infra cluster serves, on an API server of its own. OpenShift's router and HAProxy's
 // controllers do not run here: the objects are judged by minimal definitions, which name every field that is sent, and their
@@ -33,29 +34,6 @@ const text = { type: 'string' };
 const number = { type: 'integer' };
 const list = (items: object) => ({ type: 'array', items });
 const fields = (properties: object) => ({ type: 'object', properties });
-const loose = { type: 'object', 'x-kubernetes-preserve-unknown-fields': true };
-
-function definition(group: string, version: string, kind: string, plural: string, spec: object) {
-  return {
-    apiVersion: 'apiextensions.k8s.io/v1',
-    kind: 'CustomResourceDefinition',
-    metadata: { name: `${plural}.${group}`, annotations: { 'api-approved.kubernetes.io': 'unapproved, for a test' } },
-    spec: {
-      group,
-      scope: 'Namespaced',
-      names: { kind, plural, singular: kind.toLowerCase(), listKind: `${kind}List` },
-      versions: [
-        {
-          name: version,
-          served: true,
-          storage: true,
-          subresources: { status: {} },
-          schema: { openAPIV3Schema: fields({ spec, status: loose }) },
-        },
-      ],
-    },
-  } as KubeObject;
-}
 
 const definitions = [
   definition(

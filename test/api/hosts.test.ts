@@ -1,11 +1,12 @@
 import { loadAll } from 'js-yaml';
-import { beforeAll, expect, test, vi } from 'vitest';
+import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { parseSpec } from '../../src/config/parse.ts';
 import type { KubeObject } from '../../src/kube/objects.ts';
 import { buildExposure } from '../../src/plane/exposures/table.ts';
 import { assess } from '../../src/preflight/deploy-checks.ts';
 import policies from '../../templates/rights/hosts.yaml';
 import { connectByFile } from '../connect-by-file.ts';
+import { definition } from './definition.ts';
 import { adminKubeconfig, type Delegate, newNamespace, request } from './world.ts';
 
 // The policies that give each HOST to the namespaces of its owner, tried against each way to claim one. They are bound to this test's
@@ -16,25 +17,6 @@ const label = { 'k8sk8s.io/hosts-test': 'yes' };
 interface Binding extends KubeObject {
   spec: { matchResources: { namespaceSelector: { matchLabels?: object } } };
 }
-
-const definition = (group: string, kind: string, plural: string) => ({
-  apiVersion: 'apiextensions.k8s.io/v1',
-  kind: 'CustomResourceDefinition',
-  metadata: { name: `${plural}.${group}`, annotations: { 'api-approved.kubernetes.io': 'unapproved, for a test' } },
-  spec: {
-    group,
-    scope: 'Namespaced',
-    names: { kind, plural },
-    versions: [
-      {
-        name: 'v1',
-        served: true,
-        storage: true,
-        schema: { openAPIV3Schema: { type: 'object', 'x-kubernetes-preserve-unknown-fields': true } },
-      },
-    ],
-  },
-});
 
 const kinds: Record<string, [group: string, plural: string]> = {
   TLSRoute: ['gateway.networking.k8s.io', 'tlsroutes'],
@@ -74,20 +56,23 @@ const ingress = (...hosts: (string | undefined)[]) => ({
 });
 const traefik = (...matches: string[]) => ({ routes: matches.map((match) => ({ match, kind: 'Rule' })) });
 
-beforeAll(async () => {
-  const admin = connectByFile(adminKubeconfig, 'default');
-  for (const [kind, [group, plural]] of Object.entries(kinds))
-    await request(
-      admin,
-      'POST',
-      '/apis/apiextensions.k8s.io/v1/customresourcedefinitions',
-      definition(group, kind, plural),
-    );
-  for (const object of loadAll(policies) as Binding[]) {
+/** What the whole API server has of this test, each with the path of its kind. */
+const shared = [
+  ...Object.entries(kinds).map(([kind, [group, plural]]) => ({
+    at: '/apis/apiextensions.k8s.io/v1/customresourcedefinitions',
+    object: definition(group, 'v1', kind, plural),
+  })),
+  ...(loadAll(policies) as Binding[]).map((object) => {
     const plural = object.kind === 'ValidatingAdmissionPolicy' ? 'policies' : 'policybindings';
     if (plural === 'policybindings') object.spec.matchResources.namespaceSelector.matchLabels = label;
-    await request(admin, 'POST', `/apis/admissionregistration.k8s.io/v1/validatingadmission${plural}`, object);
-  }
+    return { at: `/apis/admissionregistration.k8s.io/v1/validatingadmission${plural}`, object };
+  }),
+];
+
+const admin = connectByFile(adminKubeconfig, 'default');
+
+beforeAll(async () => {
+  for (const { at, object } of shared) await request(admin, 'POST', at, object);
   const names = 'k.example.com, *.team.example.com';
   home = await newNamespace({ labels: label, annotations: { 'k8sk8s.io/hosts': names } });
   other = await newNamespace({ labels: label });
@@ -100,6 +85,11 @@ beforeAll(async () => {
       { timeout: 30_000, interval: 200 },
     );
 }, 90_000);
+
+// Other files have the same API server.
+afterAll(async () => {
+  for (const { at, object } of shared) await request(admin, 'DELETE', `${at}/${object.metadata.name}`);
+});
 
 test('P2: the ingress of a plane belongs to the namespace that has the name, and to no other', async () => {
   const claim = (host: string) =>

@@ -21,8 +21,12 @@ export async function startEdge(): Promise<void> {
   succeeded(await asInfraAdmin('-n', edge.namespace, 'rollout', 'status', 'deployment/traefik', '--timeout=120s'));
 }
 
+/** Nothing of it stays, for a run that uses this sandbox again. */
 export async function stopEdge(): Promise<void> {
-  await asInfraAdmin('delete', 'namespace', edge.namespace, '--wait=false');
+  const input = { env: await infraAdminEnvironment(), input: manifest };
+  await run(kubectl, ['delete', '--ignore-not-found', '--wait=false', '-f', '-'], input);
+  for (const file of Object.values(await ensureBinaries('traefik-kinds', {}, quietReporter)))
+    succeeded(await asInfraAdmin('delete', '--ignore-not-found', '--wait=false', '-f', file));
 }
 
 const manifest = `

@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { dump } from 'js-yaml';
 import { expect, inject } from 'vitest';
@@ -6,6 +6,7 @@ import { hostedControlPlane } from '../../src/config/hosted-control-plane.ts';
 import { operatorNamespace } from '../../src/operator/names.ts';
 import type { Condition, HostedControlPlane } from '../../src/operator/object.ts';
 import { ensureImages } from '../../src/sandbox/artifacts/ensure.ts';
+import { processesOf } from '../../src/sandbox/cgroup.ts';
 import { ensureImported } from '../../src/sandbox/containerd.ts';
 import { machineFolder, requireState } from '../../src/sandbox/state.ts';
 import { imageReferences } from '../../src/sandbox/versions.ts';
@@ -48,14 +49,13 @@ export function killOperator(): number {
   return operators.length;
 }
 
-/** The operator's processes, as this box sees them. */
+/** The operator's processes in this run's sandbox, as this box sees them. Another sandbox may have an operator too. */
 export function operatorProcesses(): number[] {
-  return readdirSync('/proc')
-    .filter((name) => /^\d+$/.test(name) && argumentsOf(name).includes('k8sk8s/dist/cli.js operator run'))
-    .map(Number);
+  const { cgroup } = requireState(inject('sandbox'));
+  return processesOf(cgroup).filter((pid) => argumentsOf(pid).includes('k8sk8s/dist/cli.js operator run'));
 }
 
-function argumentsOf(pid: string): string {
+function argumentsOf(pid: number): string {
   try {
     return readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ');
   } catch {

@@ -9,6 +9,7 @@ import { cacheRoot } from '../../src/base/cache-root.ts';
 import type { KubeObject } from '../../src/kube/objects.ts';
 import { binaryPath } from '../../src/sandbox/artifacts/cache.ts';
 import { ensureImported } from '../../src/sandbox/containerd.ts';
+import { withLock } from '../../src/sandbox/lock.ts';
 import { loadState, machineFolder } from '../../src/sandbox/state.ts';
 import { versions } from '../../src/sandbox/versions.ts';
 
@@ -186,18 +187,24 @@ export class Namespace {
 
   /**
    * Lets the plane's API server be made anew on another infra node, and keeps its old one closed to new pods while `work`
-   * goes on; that begins when the old pod is gone.
+   * goes on; that begins when the old pod is gone. Of two files that run beside each other, one closes a node at a time: each would
+   * open the other's.
    */
   async withApiServerElsewhere(work: (before: string) => Promise<void>): Promise<void> {
     const pods = ['-l', 'app.kubernetes.io/name=kube-apiserver'];
-    const node = (await this.pods(...pods))[0]!.spec.nodeName;
-    succeeded(await asInfraAdmin('cordon', node));
-    try {
-      succeeded(await this.infra('delete', 'pod', ...pods, '--wait=true'));
-      await work(node);
-    } finally {
-      succeeded(await asInfraAdmin('uncordon', node));
-    }
+    const whileClosed = async () => {
+      const node = (await this.pods(...pods))[0]!.spec.nodeName;
+      succeeded(await asInfraAdmin('cordon', node));
+      try {
+        succeeded(await this.infra('delete', 'pod', ...pods, '--wait=true'));
+        await work(node);
+      } finally {
+        succeeded(await asInfraAdmin('uncordon', node));
+      }
+    };
+    await withLock(`${inject('sandbox')}.e2e-cordon`, 200, whileClosed, () => {
+      throw new Error('another file has kept an infra node closed for 200 s');
+    });
   }
 
   /** Waits until all pods of a Deployment of the hosted cluster are available; fails with what holds them up. */
