@@ -11,7 +11,7 @@ import { exposureChecks } from './exposure-checks.ts';
 import { hostTaken } from './host-taken.ts';
 import { logChecks } from './log-checks.ts';
 import { networkChecks } from './network-checks.ts';
-import { planeChecks } from './plane-checks.ts';
+import { infraIssuer, planeChecks } from './plane-checks.ts';
 import { quotaRoom } from './quota.ts';
 import { demand, runChecks } from './run.ts';
 import { workerPodChecks } from './worker-pod-checks.ts';
@@ -54,11 +54,20 @@ function contextOf(cluster: InfraCluster, spec: ClusterSpec): DeployContext {
 
 /** Runs all checks. Without access only that one is asked. */
 export async function assess(cluster: InfraCluster, spec: ClusterSpec): Promise<CheckResult[]> {
-  const context = contextOf(cluster, spec);
+  return assessIn(contextOf(cluster, spec));
+}
+
+async function assessIn(context: DeployContext): Promise<CheckResult[]> {
   const first = await runChecks([access], context);
   if (first[0]!.outcome.state !== 'ok') return first;
   const others = preflightChecks.filter((check) => check !== access);
   return [...first, ...(await runChecks(others, context))];
+}
+
+/** What preflight learns that deploy wants to know as well. */
+export interface Learnt {
+  /** Of a plane that trusts the infra cluster's service accounts. */
+  infraIssuer?: string;
 }
 
 /**
@@ -66,8 +75,11 @@ export async function assess(cluster: InfraCluster, spec: ClusterSpec): Promise<
  *
  * @throws UserError (kind `refused`) with every failure that is not only a warning
  */
-export async function runPreflight(cluster: InfraCluster, spec: ClusterSpec, reporter: Reporter): Promise<void> {
-  demand(await assess(cluster, spec), reporter);
+export async function runPreflight(cluster: InfraCluster, spec: ClusterSpec, reporter: Reporter): Promise<Learnt> {
+  const context = contextOf(cluster, spec);
+  demand(await assessIn(context), reporter);
+  // Where it could not be learnt, the step of deploy says so.
+  return spec.trustInfra.length > 0 ? { infraIssuer: await infraIssuer(context).catch(() => undefined) } : {};
 }
 
 /** The checks about worker pods alone, for a plane that is to have more of them. @throws UserError as runPreflight */

@@ -13,8 +13,11 @@ import { driverOf } from '../plane/networks/table.ts';
 import { parseRecord } from '../plane/record.ts';
 import { readBundle } from '../plane/secrets.ts';
 import { describeStorage } from '../plane/storage.ts';
-import { type DeployCheck, type DeployContext, type Outcome, ok, outcomeOf } from './check.ts';
+import { type DeployCheck, type DeployContext, type Outcome, ok, outcomeOf, shared } from './check.ts';
 import { trialStorage } from './trials.ts';
+
+/** It takes a token of the infra cluster to learn it. */
+export const infraIssuer = shared(({ cluster, spec }) => infraIssuerUrl(cluster, spec));
 
 /** Checks that compare the objects of the namespace with the wanted spec. */
 export const planeChecks: DeployCheck[] = [
@@ -100,9 +103,10 @@ export const planeChecks: DeployCheck[] = [
     severity: 'fatal',
     dependsOn: ['namespace'],
     applies: ({ spec }) => spec.trustInfra.length > 0,
-    async probe({ cluster, spec, record }) {
+    async probe(context) {
+      const { spec, record } = context;
       try {
-        const url = await infraIssuerUrl(cluster, spec);
+        const url = await infraIssuer(context);
         const taken = authenticatorsOf(spec).some(({ issuer }) => issuer.url === url);
         if (!taken && !(await record())?.issuers?.includes(url)) return ok(`Service accounts of ${url} are let in`);
         return {
@@ -120,14 +124,10 @@ export const planeChecks: DeployCheck[] = [
     claim: ({ spec }) => `This k8sk8s has the manifests of the network ${spec.network}`,
     anchor: 'bad-values',
     severity: 'fatal',
-    applies: ({ spec }) => spec.childAssets,
+    applies: ({ spec }) => driverOf(spec).absent !== undefined,
     async probe({ spec }) {
-      try {
-        driverOf(spec).objects(spec, { apiHost: '', apiPort: '', ca: '' });
-        return ok();
-      } catch (error) {
-        return outcomeOf(error);
-      }
+      const error = driverOf(spec).absent?.();
+      return error ? outcomeOf(error) : ok();
     },
   },
   {

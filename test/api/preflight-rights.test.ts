@@ -84,7 +84,6 @@ describe('namespaces', () => {
       'namespace',
       'host',
       'host-taken',
-      'network-driver',
       'arguments',
       'networks',
     ]);

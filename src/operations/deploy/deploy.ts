@@ -13,7 +13,7 @@ import { readRecord } from '../../live/record.ts';
 import { withLock } from '../../live/with-plane.ts';
 import type { Addresses } from '../../plane/addresses.ts';
 import { isBalanced } from '../../plane/components/kube-apiserver/service.ts';
-import { runPreflight } from '../../preflight/deploy-checks.ts';
+import { type Learnt, runPreflight } from '../../preflight/deploy-checks.ts';
 import type { PlaneInMaking } from '../../rollout/control-plane.ts';
 import { untilBalanced } from '../../rollout/load-balancer.ts';
 import type { Replacement } from '../../rollout/replacements.ts';
@@ -36,7 +36,7 @@ export interface DeployOptions extends Pick<PlaneInMaking, 'allowDataLoss'> {
   cacheFolder?: string;
 }
 
-export interface HeldDeployRequest extends DeployOptions, Pick<PlaneInMaking, 'restores'> {
+export interface HeldDeployRequest extends DeployOptions, Pick<PlaneInMaking, 'restores'>, Learnt {
   spec: ClusterSpec;
 }
 
@@ -68,17 +68,17 @@ export async function deploy(
 ): Promise<DeployResult> {
   await refuseOthersPlane(cluster, 'deploy');
   const before = await chooseSpecFor(cluster, choose);
-  await runPreflight(cluster, before.spec, request.reporter);
+  const learnt = await runPreflight(cluster, before.spec, request.reporter);
   return withLock(cluster, 'deploy', request, async (locked) => {
     const { allowDataLoss, files, cacheFolder, webhookKubeconfig } = request;
     const options = { allowDataLoss, files, cacheFolder, webhookKubeconfig };
     const held = await settleLifetime(locked, request.lifetime, before.spec);
     const recorded = await readRecord(cluster);
-    if (isDeepStrictEqual(recorded, before.recorded)) return deployHeld(held, { spec: before.spec, ...options });
+    if (isDeepStrictEqual(recorded, before.recorded))
+      return deployHeld(held, { spec: before.spec, ...options, ...learnt });
     held.reporter.line('The plane was changed by another command meanwhile: it is looked at again');
     const spec = choose(recorded);
-    await runPreflight(cluster, spec, held.reporter);
-    return deployHeld(held, { spec, ...options });
+    return deployHeld(held, { spec, ...options, ...(await runPreflight(cluster, spec, held.reporter)) });
   });
 }
 

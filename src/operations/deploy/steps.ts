@@ -153,7 +153,7 @@ async function learnInfraServices(state: DeployState): Promise<void> {
 
 /** Learnt anew by each deploy: an infra cluster may get another one. */
 async function learnInfraIssuer(state: DeployState): Promise<void> {
-  const infraIssuer = await infraIssuerUrl(state.cluster, state.spec);
+  const infraIssuer = state.infraIssuer ?? (await infraIssuerUrl(state.cluster, state.spec));
   if (infraIssuer === state.record.infraIssuer) return;
   state.record.infraIssuer = infraIssuer;
   await updateRecord(state.held, (now) => ({ ...now, infraIssuer }));

@@ -1,3 +1,4 @@
+import type { UserError } from '../../base/errors.ts';
 import type { ClusterSpec } from '../../config/schema.ts';
 import type { KubeObject } from '../../kube/objects.ts';
 import type { TestRow } from './test-rows.ts';
@@ -17,6 +18,8 @@ interface DriverSurroundings {
 export interface NetworkDriver {
   /** The objects of the hosted cluster, labelled and with pull secrets by whoever applies them. Pure. */
   objects(spec: ClusterSpec, surroundings: DriverSurroundings): KubeObject[];
+  /** Why this build of k8sk8s cannot make its objects, where that may be. @returns undefined where it can */
+  absent?(): UserError | undefined;
   /** What the workers pull for it. Pure. */
   images(spec: ClusterSpec): string[];
   /** Values of the label `k8s-app` of its pods on the workers, of which `status` tells where one does not run. */

@@ -14,7 +14,8 @@ import worker from './worker.sh';
 /** https://docs.cilium.io/en/stable/network/kubernetes/kubeproxy-free/ */
 export const cilium: NetworkDriver = {
   objects(spec, { apiHost, apiPort, ca }) {
-    if (chart === '') throw withoutChart();
+    const error = absent();
+    if (error) throw error;
     const [agentImage, operatorImage] = imagesOf(spec);
     const objects = render(chart, { agentImage, operatorImage, apiHost, apiPort }, 'the chart of Cilium');
     for (const { spec: workload } of objects as Workload[]) {
@@ -26,6 +27,7 @@ export const cilium: NetworkDriver = {
     }
     return objects;
   },
+  absent,
   images: imagesOf,
   apps: ['cilium'],
   replacesKubeProxy: true,
@@ -41,7 +43,8 @@ function imagesOf(spec: ClusterSpec): [string, string] {
   ];
 }
 
-function withoutChart(): UserError {
+function absent(): UserError | undefined {
+  if (chart !== '') return undefined;
   return new UserError({
     what: words`this k8sk8s was built without the manifests of ${field('network', 'cilium')}`,
     why: 'helm makes them of its chart at release time, which npm run build alone does not do',
