@@ -8,6 +8,7 @@ import { hostedControlPlane } from '../../src/config/hosted-control-plane.ts';
 import { parseSpec } from '../../src/config/parse.ts';
 import type { ClusterSpecInput } from '../../src/config/schema.ts';
 import { connectInfra } from '../../src/kube/connect.ts';
+import type { Connection } from '../../src/kube/connection.ts';
 import type { InfraCluster } from '../../src/kube/infra-cluster.ts';
 import type { ConfigMap, KubeObject } from '../../src/kube/objects.ts';
 import { connectWhole, type WholeCluster } from '../../src/kube/whole-cluster.ts';
@@ -28,15 +29,24 @@ import { type ControlPlane, startControlPlane } from './control-plane.ts';
 export class OperatorWorld {
   readonly plane: ControlPlane;
   readonly admin: WholeCluster;
+  /** With the token of its account. */
+  readonly operator: Connection;
   readonly #kubeconfig: string;
   readonly #adminFile: string;
   readonly #children = new Set<ChildProcess>();
   /** What all operators have said. */
   log = '';
 
-  private constructor(plane: ControlPlane, admin: WholeCluster, kubeconfig: string, adminFile: string) {
+  private constructor(
+    plane: ControlPlane,
+    admin: WholeCluster,
+    operator: Connection,
+    kubeconfig: string,
+    adminFile: string,
+  ) {
     this.plane = plane;
     this.admin = admin;
+    this.operator = operator;
     this.#kubeconfig = kubeconfig;
     this.#adminFile = adminFile;
   }
@@ -55,9 +65,11 @@ export class OperatorWorld {
     await inside.close();
     const kubeconfig = path.join(plane.folder, 'operator.kubeconfig');
     const { server, authority } = plane;
-    const user = { clusterName: 'infra', userName: 'operator', client: { token: body.status.token } };
+    const { token } = body.status;
+    const user = { clusterName: 'infra', userName: 'operator', client: { token } };
     writeFileSync(kubeconfig, buildKubeconfig({ server, certificateAuthority: authority.certificate, ...user }));
-    const world = new OperatorWorld(plane, admin, kubeconfig, adminFile);
+    const operator = { server, tls: { authorities: [authority.certificate] }, credentials: { token: { text: token } } };
+    const world = new OperatorWorld(plane, admin, operator, kubeconfig, adminFile);
     await world.until(() =>
       admin.list(hostedControlPlane).then(
         () => true,
@@ -93,11 +105,19 @@ export class OperatorWorld {
     await ended;
   }
 
-  /** A namespace in which the operator may work. */
-  async namespace(name: string): Promise<InfraCluster> {
-    await this.admin.create({ apiVersion: 'v1', kind: 'Namespace', metadata: { name } });
-    await applyObjects(this.admin, accountObjects(name), quietReporter);
+  /** A namespace, as its administrator sees it. @param options `allowed`: whether the operator may work there */
+  async namespace(
+    name: string,
+    { allowed = true, annotations }: { allowed?: boolean; annotations?: Record<string, string> } = {},
+  ): Promise<InfraCluster> {
+    await this.admin.create({ apiVersion: 'v1', kind: 'Namespace', metadata: { name, annotations } });
+    if (allowed) await applyObjects(this.admin, accountObjects(name), quietReporter);
     return connectByFile(this.#adminFile, name);
+  }
+
+  /** A namespace as a user sees it who has no rights but those that a test gives. */
+  async as(user: string, namespace: string): Promise<InfraCluster> {
+    return connectByFile(await this.plane.kubeconfig(user, [], namespace), namespace);
   }
 
   async object(inside: InfraCluster, spec: object): Promise<KubeObject> {
