@@ -1,7 +1,7 @@
 import type { KubeObject } from '../../src/kube/objects.ts';
 
 /** A schema that takes everything. */
-export const loose = { type: 'object', 'x-kubernetes-preserve-unknown-fields': true };
+const loose = { type: 'object', 'x-kubernetes-preserve-unknown-fields': true };
 
 /** A kind that not every cluster serves, as the API server of a test may take it. @param spec schema of its spec */
 export function definition(
