@@ -115,11 +115,6 @@ export class OperatorWorld {
     return connectByFile(this.#adminFile, name);
   }
 
-  /** A namespace as a user sees it who has no rights but those that a test gives. */
-  async as(user: string, namespace: string): Promise<InfraCluster> {
-    return connectByFile(await this.plane.kubeconfig(user, [], namespace), namespace);
-  }
-
   async object(inside: InfraCluster, spec: object): Promise<KubeObject> {
     return inside.create({ ...hostedControlPlane, metadata: { name: 'k8sk8s' }, spec } as KubeObject);
   }
@@ -177,6 +172,11 @@ export class OperatorWorld {
     await this.admin.close();
     await this.plane.stop();
   }
+}
+
+/** A namespace as a user sees it who has no rights but those that a test gives. */
+export async function asUser({ plane }: OperatorWorld, user: string, namespace: string): Promise<InfraCluster> {
+  return connectByFile(await plane.kubeconfig(user, [], namespace), namespace);
 }
 
 function nodeOptionsOfDeployment(): string {

@@ -9,7 +9,7 @@ import { deletableAnnotation } from '../../src/operator/field-policy.ts';
 import { addHosts } from '../../src/operator/install.ts';
 import { accountOf, backupFinalizer, operatorNamespace } from '../../src/operator/names.ts';
 import { quietReporter } from '../../src/ui/quiet.ts';
-import { OperatorWorld } from './operator-process.ts';
+import { asUser, OperatorWorld } from './operator-process.ts';
 
 /*
  * Who may do what where the operator is installed: whoever holds its token, and whoever has a plane by its object alone. No operator runs
@@ -134,7 +134,7 @@ describe('who has a plane by its object alone', () => {
     const annotations = { 'k8sk8s.io/hosts': 'k.example.com, *.team.example.com' };
     team = await world.namespace('tenant', { allowed: false, annotations });
     const user = `tenant-of-${team.namespace}`;
-    tenant = await world.as(user, team.namespace);
+    tenant = await asUser(world, user, team.namespace);
     await team.create({
       apiVersion: 'rbac.authorization.k8s.io/v1',
       kind: 'RoleBinding',
@@ -242,7 +242,7 @@ describe('who has a plane by its object alone', () => {
 
   test('does not go round it by /scale, which the right to the field opens', async () => {
     const scaler = `scaler-of-${team.namespace}`;
-    const by = await world.as(scaler, team.namespace);
+    const by = await asUser(world, scaler, team.namespace);
     const scale = () =>
       by.transport
         .request({

@@ -192,7 +192,7 @@ export class Namespace {
    */
   async withApiServerElsewhere(work: (before: string) => Promise<void>): Promise<void> {
     const pods = ['-l', 'app.kubernetes.io/name=kube-apiserver'];
-    const whileClosed = async () => {
+    await aloneAtCordons(async () => {
       const node = (await this.pods(...pods))[0]!.spec.nodeName;
       succeeded(await asInfraAdmin('cordon', node));
       try {
@@ -201,9 +201,6 @@ export class Namespace {
       } finally {
         succeeded(await asInfraAdmin('uncordon', node));
       }
-    };
-    await withLock(`${inject('sandbox')}.e2e-cordon`, 200, whileClosed, () => {
-      throw new Error('another file has kept an infra node closed for 200 s');
     });
   }
 
@@ -223,6 +220,12 @@ export class Namespace {
     const events = await this.hosted(['get', 'events', '-A', '--sort-by=.lastTimestamp']);
     throw new Error([outcome, pods, nodes, events].map(({ stdout, stderr }) => stdout + stderr).join('\n'));
   }
+}
+
+function aloneAtCordons(work: () => Promise<void>): Promise<void> {
+  return withLock(`${inject('sandbox')}.e2e-cordon`, 200, work, () => {
+    throw new Error('another file has kept an infra node closed for 200 s');
+  });
 }
 
 /** Images for the infra nodes of this run's sandbox. @param archives as ensureImages makes them */
