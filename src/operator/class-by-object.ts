@@ -13,6 +13,7 @@ import type { AskedPlane, MadePlane } from '../operations/class/create.ts';
 import type { Student } from '../operations/class/queue.ts';
 import type { WantedLifetime } from '../operations/deploy/lifetime.ts';
 import { destroy } from '../operations/destroy.ts';
+import type { PlaneRecord } from '../plane/record.ts';
 import type { Work } from '../ui/work.ts';
 import { untilMade } from './by-object.ts';
 import { accountObjects } from './install.ts';
@@ -52,28 +53,43 @@ export async function askByObject(cluster: InfraCluster, given: object, usual: o
   });
   const recorded = await readRecord(cluster);
   if (recorded && !(await followsObject(cluster))) throw ofCommandLine(namespace);
-  const wanted = Object.entries(given).filter(([name, value]) => {
-    const before = present?.spec[name as keyof HostedControlPlane['spec']];
-    return !isDeepStrictEqual(before ?? null, value);
-  });
-  if (present && wanted.length === 0) return { object: present, created: 0, changed: 0 };
-  const changes = Object.fromEntries(wanted);
-  const fields = Object.entries({ ...(present?.spec ?? usual), ...changes }).filter(([, value]) => value !== null);
   const metadata = { name: hostedControlPlaneName };
-  const whole = { ...hostedControlPlane, metadata, spec: Object.fromEntries(fields) } as HostedControlPlane;
-  // Refused here as without the operator, whose refusal would stand in each object.
-  specOf(whole, recorded);
+  const { fields, changes } = changesOf(present?.spec, given, usual, recorded);
+  if (present && Object.keys(changes).length === 0) return { object: present, created: 0, changed: 0 };
   try {
     if (present) {
       const object = await cluster.merge<HostedControlPlane>(kind, hostedControlPlaneName, { spec: changes });
       return { object, created: 0, changed: 1 };
     }
-    return { object: await cluster.create(whole), created: 1, changed: 0 };
+    const object = await cluster.create({ ...hostedControlPlane, metadata, spec: fields } as HostedControlPlane);
+    return { object, created: 1, changed: 0 };
   } catch (error) {
     // Of an object that is not there yet: the infra cluster does not know the kind.
     if (isNotFound(error) && !present) throw noOperator(error);
     throw explainCallError(error, `${present ? 'change' : 'make'} the HostedControlPlane of namespace "${namespace}"`);
   }
+}
+
+/**
+ * The whole spec, and what of it is another than before. Values are those that the schema makes of what was given, since the infra
+ * cluster takes no number that is a text. Refused here as without the operator, whose refusal would stand in each object.
+ *
+ * @throws UserError `bad-values`
+ */
+function changesOf(
+  before: HostedControlPlane['spec'] | undefined,
+  given: object,
+  usual: object,
+  recorded: PlaneRecord | undefined,
+): { fields: object; changes: object } {
+  const kept = Object.entries({ ...(before ?? usual), ...given }).filter(([, value]) => value !== null);
+  const parsed: Record<string, unknown> = specOf({ spec: Object.fromEntries(kept) } as HostedControlPlane, recorded);
+  const typed = (name: string, value: unknown) => (value === null ? null : (parsed[name] ?? value));
+  const changes = Object.entries(given)
+    .map(([name, value]) => [name, typed(name, value)] as const)
+    .filter(([name, value]) => !isDeepStrictEqual(before?.[name as keyof typeof before] ?? null, value));
+  const fields = kept.map(([name, value]) => [name, name in given ? typed(name, value) : value]);
+  return { fields: Object.fromEntries(fields), changes: Object.fromEntries(changes) };
 }
 
 /** Waits for the operator, and writes the files for who administers the plane. @throws UserError `object-not-made` */

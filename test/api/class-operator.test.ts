@@ -92,7 +92,7 @@ describe.runIf(process.env.K8SK8S_TEST === 'all')('a class of the operator', { t
   test("an administrator's field is refused for each student by name, and nothing is written", async () => {
     const before = (await objectOf('anna'))!.metadata.generation;
     const refusal = await lesson('create', '--namespaces', '--replicas', '2', '--timeout', '2s');
-    expect(refusal).toEqual(refused('class', 'spec.replicas', 'anna', 'bob'));
+    expect(refusal).toEqual(refused('class', "spec.replicas is the administrator's", 'anna', 'bob'));
     expect((await objectOf('anna'))!.metadata.generation).toBe(before);
   });
 
