@@ -320,7 +320,7 @@ test('help is for everybody and costs nothing', async () => {
 
 test('help tells what an option is when nobody says anything', async () => {
   const { stdout } = await run(['deploy', '--help']);
-  expect(stdout).toMatch(/--service-cidr <CIDR> .*\(default: 10\.3\.0\.0\/16\)/);
+  expect(stdout).toMatch(/--service-cidr <CIDR\[,CIDR\]> .*\(default: 10\.3\.0\.0\/16\)/);
   expect(stdout).toMatch(/--replicas <N> .*\(default: 1\)/);
   expect((await run(['help', 'etcd', 'repair'])).stdout).toContain('Usage: k8sk8s etcd repair');
 });
