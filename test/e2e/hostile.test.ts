@@ -2,9 +2,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Anchor } from '../../src/base/anchors.ts';
 import { refused } from '../refused.ts';
-import { policyOnEverything, webhookOnEverything } from './rules-on-everything.ts';
+import { everythingBy, policyOnEverything, webhookOnEverything } from './rules-on-everything.ts';
 import { Tenant } from './tenant.ts';
-import { changedNothing, eventually, Namespace, sandboxCommand, succeeded } from './world.ts';
+import { changedNothing, Namespace, sandboxCommand, succeeded } from './world.ts';
 
 // What a tenant's own rule about everything does to each command of the operator: the command does its work, or says what is in the
 // way and how it is removed, and none waits without end. Runs with `npm run test:all`, or alone by K8SK8S_TEST=attacks.
@@ -37,11 +37,7 @@ describe.runIf(runs).each(rules)('T6: %s, on everything', (_, manifest) => {
     home = await Namespace.open('hostile');
     succeeded(await sandboxCommand(['host', 'hostile.e2e.test'], home));
     succeeded(await home.k8sk8s('deploy', '-h', 'hostile.e2e.test', '--etcd-storage', '1Gi'));
-    await home.apply(manifest);
-    await eventually(20, async () => {
-      const answer = await home.hosted(['create', 'configmap', 'probe', '--dry-run=server']);
-      expect(answer.stderr).toContain('everything');
-    });
+    await everythingBy(home, manifest);
   });
 
   afterAll(async () => {

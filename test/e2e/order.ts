@@ -25,6 +25,7 @@ export const order = [
   'identity',
   'sleep',
   'attacks',
+  'attacks-operator',
   'backup',
   'class',
   'secrets',
@@ -39,6 +40,7 @@ export const order = [
   // With `npm run test:all` alone.
   'availability',
   'hostile',
+  'attacks-long',
   'hosts',
   'machines-join',
   'workers',
@@ -76,7 +78,7 @@ export const places = 2;
 const all = process.env.K8SK8S_TEST === 'all';
 
 /** These let workers join with `npm run test:all` alone. */
-const workersForAll = ['attacks', 'secrets', 'seal', 'sandbox'];
+const workersForAll = ['attacks-long', 'secrets', 'seal', 'sandbox'];
 /** What they measure, or what they start, bears no other file beside it. */
 const alone = [
   ...['bench', 'availability', 'operator-scale'],

@@ -1,3 +1,6 @@
+import { expect } from 'vitest';
+import { eventually, type Namespace } from './world.ts';
+
 /** A webhook of the tenant's about everything, whose failure counts as a refusal. */
 export const webhookOnEverything = (url: string, seconds: number) => `
 apiVersion: admissionregistration.k8s.io/v1
@@ -29,3 +32,17 @@ kind: ValidatingAdmissionPolicyBinding
 metadata: {name: everything}
 spec: {policyName: everything, validationActions: [Deny]}
 `;
+
+/** Writes a rule that is to judge everything, and waits until it does. */
+export async function everythingBy(home: Namespace, manifest: string): Promise<void> {
+  await home.apply(manifest);
+  await eventually(20, async () => {
+    const answer = await home.hosted(['create', 'configmap', 'probe', '--dry-run=server']);
+    expect(answer.stderr).toContain('everything');
+  });
+}
+
+/** The API server goes by a rule for a moment after it was deleted. */
+export async function forgotten(home: Namespace): Promise<void> {
+  await eventually(20, () => home.ask('create', 'configmap', 'probe', '--dry-run=server'));
+}
