@@ -19,14 +19,22 @@ const alphabet = 'abcdefghijklmnopqrstuvwxyz0123456789';
 /** Group of every client with such a token; templates/hosted/access.yaml grants its rights. */
 const group = 'system:bootstrappers:k8sk8s';
 
-/** @param ttl milliseconds */
+/** `ID.SECRET`, which no API server knows yet. */
+export function newToken(): string {
+  return `${randomText(6)}.${randomText(16)}`;
+}
+
+/**
+ * @param ttl milliseconds
+ * @param token of newToken, where somebody has it already
+ */
 export async function createBootstrapToken(
   cluster: HostedCluster,
   ttl: number,
   description: string,
+  token = newToken(),
 ): Promise<BootstrapToken> {
-  const id = randomText(6);
-  const secret = randomText(16);
+  const [id, secret] = token.split('.') as [string, string];
   const expires = new Date(Math.floor((Date.now() + ttl) / 1000) * 1000);
   await cluster.create<Secret & { stringData: Record<string, string> }>({
     ...kind,
@@ -43,7 +51,7 @@ export async function createBootstrapToken(
       description,
     },
   });
-  return { id, token: `${id}.${secret}`, expires, description };
+  return { id, token, expires, description };
 }
 
 /** All bootstrap tokens; expired ones are included until the controller-manager's token cleaner deletes them. */

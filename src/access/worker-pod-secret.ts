@@ -5,7 +5,7 @@ import type { Plane } from '../live/open.ts';
 import { trusted } from '../pki/authority.ts';
 import { workerPodsName } from '../plane/beside/worker-pods/worker-pods.ts';
 import { labelsOf } from '../plane/names.ts';
-import { createBootstrapToken, listBootstrapTokens, revokeBootstrapToken } from './bootstrap-token.ts';
+import { createBootstrapToken, listBootstrapTokens, newToken, revokeBootstrapToken } from './bootstrap-token.ts';
 import { workerKubeconfig } from './files.ts';
 import { workerScript } from './worker-script.ts';
 
@@ -23,12 +23,34 @@ const file = 'kubeconfig-kubelets';
  * @param before the one that is there, whose token is kept while it has half of its life
  */
 export async function workerPodSecret(
-  { record, spec, addresses, bundle }: Pick<Plane, 'record' | 'spec' | 'addresses' | 'bundle'>,
+  plane: JoinedPlane,
   hosted: HostedCluster,
   before: Secret | undefined,
 ): Promise<Secret> {
+  return secretWith(plane, (await keptToken(hosted, before)) ?? (await createToken(hosted)));
+}
+
+/**
+ * The same while no hosted API answers yet, which has to learn the token by admitFirstToken. Pure but for chance.
+ *
+ * @param before the one that an earlier run has left, which pods may have read
+ */
+export function firstWorkerPodSecret(plane: JoinedPlane, before: Secret | undefined): Secret {
+  return secretWith(plane, tokenIn(before) ?? newToken());
+}
+
+/** Makes the token of firstWorkerPodSecret valid. */
+export async function admitFirstToken(hosted: HostedCluster, secret: Secret | undefined): Promise<void> {
+  const token = tokenIn(secret);
+  if (token === undefined) return;
+  const known = (await listBootstrapTokens(hosted)).some((each) => each.token === token);
+  if (!known) await createToken(hosted, token);
+}
+
+type JoinedPlane = Pick<Plane, 'record' | 'spec' | 'addresses' | 'bundle'>;
+
+function secretWith({ record, spec, addresses, bundle }: JoinedPlane, token: string): Secret {
   const authority = trusted(bundle.authorities.ca!);
-  const token = (await keptToken(hosted, before)) ?? (await newToken(hosted));
   const files = {
     [file]: workerKubeconfig(spec, addresses, authority, token),
     'ca.pem': authority,
@@ -45,8 +67,8 @@ export async function workerPodSecret(
   };
 }
 
-async function newToken(hosted: HostedCluster): Promise<string> {
-  return (await createBootstrapToken(hosted, lifetime, 'of the worker pods, made by k8sk8s')).token;
+async function createToken(hosted: HostedCluster, token?: string): Promise<string> {
+  return (await createBootstrapToken(hosted, lifetime, 'of the worker pods, made by k8sk8s', token)).token;
 }
 
 async function keptToken(hosted: HostedCluster, secret: Secret | undefined): Promise<string | undefined> {

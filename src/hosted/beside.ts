@@ -10,7 +10,7 @@ import { ensureBeside, hasBeside } from '../rollout/beside.ts';
 import type { Step } from '../rollout/steps.ts';
 import { scale } from '../rollout/stop.ts';
 import { demandApart } from './worker-pods/apart.ts';
-import { ensureWorkerPods, type WorkerPodsOf, workerPodsDanger } from './worker-pods/ensure.ts';
+import { ensureWorkerPods, type WorkerPodsOf } from './worker-pods/ensure.ts';
 import { awaitWorkerPods } from './worker-pods/ready.ts';
 
 /** A plane in a deploy, whose hosted API answers. */
@@ -38,10 +38,7 @@ async function makeByTable(beside: BesidePlane<Beside>, plane: Deployed): Promis
 
 async function makeWorkerPods(plane: Deployed): Promise<void> {
   const { cluster, record, spec, applied, held } = plane;
-  if (spec.workerPods > 0) {
-    held.reporter.warn(workerPodsDanger);
-    demandApart(spec, await podsOf(cluster, record.planeId));
-  }
+  if (spec.workerPods > 0) demandApart(spec, await podsOf(cluster, record.planeId));
   await ensureWorkerPods(plane, applied, held);
   await awaitWorkerPods(plane, held);
 }

@@ -10,6 +10,7 @@ import { keepPolicy, plantPolicy } from '../../hosted/bootstrap-policy/plant.ts'
 import { hostedPullSecret } from '../../hosted/pull-secret.ts';
 import { hostedClusterUid, isSameCluster } from '../../hosted/same-cluster.ts';
 import { waitUsable } from '../../hosted/usable.ts';
+import { workerPodsDanger } from '../../hosted/worker-pods/ensure.ts';
 import { nameOf, type Pod, type Secret } from '../../kube/objects.ts';
 import { Existing } from '../../live/apply.ts';
 import { removeEtcd } from '../../live/choose-storage.ts';
@@ -34,6 +35,7 @@ import type { Step } from '../../rollout/steps.ts';
 import { untilEnded } from '../../rollout/stop.ts';
 import { changesIdentity, identityIn, replicasOf, waitTakenOver } from '../../rollout/taken-over.ts';
 import { tryComponents } from '../../rollout/trial.ts';
+import { beginWorkers, hasFirstWorkers, letFirstWorkersJoin } from './first-workers.ts';
 import { announceMove } from './move.ts';
 import { demandNoWorkers, switchesNetwork, tellManifest } from './network-switch.ts';
 import { membersAsleep, noRoomForTrial, snapshotAsleep } from './refusals.ts';
@@ -85,7 +87,13 @@ export const deploySteps: Step<DeployState>[] = [
   { name: 'webhooks-told', applies: ({ spec }) => webhooksBeforeRbac(spec).length > 0, run: tellWebhooks },
   { name: 'replacements-told', applies: ({ asleep }) => !asleep, run: tellReplacements },
   { name: 'change-tried', applies: ({ record, asleep }) => record.phase === 'available' && !asleep, run: tryChange },
+  {
+    name: 'workers-told',
+    applies: ({ spec }) => spec.workerPods > 0,
+    run: async ({ held }) => held.reporter.warn(workerPodsDanger),
+  },
   { name: 'control-plane', run: makeControlPlane },
+  { name: 'workers-begun', applies: hasFirstWorkers, run: beginWorkers },
   { name: 'available', run: untilAvailable },
   // Right after the API server's own first writes: when somebody has a credential of the plane, it may be changed by that.
   {
@@ -95,6 +103,7 @@ export const deploySteps: Step<DeployState>[] = [
   },
   { name: 'data-lost', applies: ({ record }) => record.phase === 'available', run: beginAnewIfLost },
   { name: 'addons', run: applyTheAddons },
+  { name: 'workers-admitted', applies: hasFirstWorkers, run: letFirstWorkersJoin },
   { name: 'hosted-known', run: noteHostedCluster },
   { name: 'addons-outdated', run: removeOutdated },
   { name: 'kubeconfigs', applies: ({ files }) => files !== undefined, run: writeTheFiles },
