@@ -56,7 +56,7 @@ describe('with the rights of the README', () => {
             !(
               name.startsWith('worker-pod') ||
               ['version', 'pull-secret', 'seal', 'issuers', 'infra-issuer', 'log-account'].includes(name) ||
-              ['exposure-served', 'gateway'].includes(name)
+              ['exposure-served', 'gateway', 'network-driver', 'tunnel-host'].includes(name)
             ),
         ),
     );
