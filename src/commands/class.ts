@@ -71,7 +71,7 @@ export function configure(command: Command): void {
     .option('--namespaces', 'use existing namespaces, and make none')
     .option(
       '--with-operator',
-      'let the operator make the planes: an object HostedControlPlane for each; then as it was',
+      'let the operator make the planes: one HostedControlPlane for each student; later runs keep this',
     )
     .option('--ttl <TIME>', 'how long the planes exist, from now; none: they do not end')
     .option('--expires-at <TIME>', 'the same as a time: 2026-12-31T18:00:00+01:00')

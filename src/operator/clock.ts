@@ -28,7 +28,7 @@ export function lifeAt(object: HostedControlPlane, now: Date): Life {
 function isUnused(object: HostedControlPlane, now: Date): boolean {
   const { sleepAfter, sleepSchedule } = lifeOf(object);
   const { unusedAt, lastUsed } = object.status ?? {};
-  if (sleepAfter === undefined || unusedAt === undefined) return false;
+  if (sleepAfter === undefined || !unusedAt) return false;
   const since = [timeOf(lastUsed), saidUsed(object), sleepSchedule ? lastMorning(sleepSchedule, now) : undefined];
   return since.every((time) => time === undefined || time < Date.parse(unusedAt));
 }
@@ -44,8 +44,8 @@ export function lengthOf(length: string): number {
   return Number(length.slice(0, -1)) * unit;
 }
 
-function timeOf(text: string | undefined): number | undefined {
-  const time = text === undefined ? Number.NaN : Date.parse(text);
+function timeOf(text: string | null | undefined): number | undefined {
+  const time = text ? Date.parse(text) : Number.NaN;
   return Number.isNaN(time) ? undefined : time;
 }
 

@@ -31,14 +31,14 @@ export interface Status {
   version?: string;
   server?: string;
   workerServer?: string;
-  /** When the plane was seen to be used last, where spec.sleepAfter asks for it. */
-  lastUsed?: string;
-  /** When it falls asleep if nobody uses it before; null takes it out. */
+  /** When the plane was seen to be used last, where spec.sleepAfter asks for it; null takes it out, as in the next three. */
+  lastUsed?: string | null;
+  /** When it falls asleep if nobody uses it before. */
   sleepsAt?: string | null;
   /** When it was found unused for long enough. It sleeps from then on, until it counts as used again. */
-  unusedAt?: string;
+  unusedAt?: string | null;
   /** What its API servers had been asked then: live/usage.ts. */
-  usage?: string;
+  usage?: string | null;
   conditions?: Condition[];
 }
 

@@ -20,10 +20,13 @@ const [shortest, longest] = [10_000, 10 * 60_000];
  */
 export async function lookForUse(object: HostedControlPlane, around: Surrounding): Promise<Seen> {
   const { sleepAfter, asleep, paused } = lifeOf(object);
-  const { planeId, lastUsed, usage, sleepsAt } = object.status ?? {};
+  const { planeId, lastUsed, usage, sleepsAt, unusedAt } = object.status ?? {};
   const isCounted = sleepAfter !== undefined && asleep === undefined && !paused;
   if (!isCounted || !planeId || lifeAt(object, new Date()).asleep) {
-    if (sleepsAt) await around.tell([], { sleepsAt: null });
+    // Nobody's use was counted since: what was seen before then would put a plane to sleep that people are in.
+    const isForgotten = (sleepAfter === undefined || asleep === false) && (unusedAt || lastUsed || usage);
+    if (isForgotten) await around.tell([], { sleepsAt: null, unusedAt: null, lastUsed: null, usage: null });
+    else if (sleepsAt) await around.tell([], { sleepsAt: null });
     return {};
   }
   const allowed = lengthOf(sleepAfter);
@@ -32,7 +35,7 @@ export async function lookForUse(object: HostedControlPlane, around: Surrounding
   try {
     const asked = await askedOf(cluster, planeId, around.signal);
     const now = Date.now();
-    const last = wasUsed(usage, asked) || lastUsed === undefined ? now : Date.parse(lastUsed);
+    const last = !lastUsed || wasUsed(usage ?? undefined, asked) ? now : Date.parse(lastUsed);
     const end = Math.max(last, saidUsed(object) ?? 0) + allowed;
     if (end <= now) {
       around.reporter.line(`nobody has used the plane since ${second(last)}, so it falls asleep`);

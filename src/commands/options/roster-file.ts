@@ -128,7 +128,7 @@ function columnsOf(file: string, record: string[]): string[] {
   for (const [index, name] of names.entries())
     if (!(columns as readonly string[]).includes(name))
       throw badRoster(file, {
-        what: `has a column "${name}", which a roster has not${didYouMean(name, [...columns])}`,
+        what: `has a column "${name}", which is no column of a roster${didYouMean(name, [...columns])}`,
         fix: `take it out, or rename it; ${columnsWords}`,
       });
     else if (names.indexOf(name) < index)

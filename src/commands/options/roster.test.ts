@@ -108,7 +108,7 @@ test.each([
   ['students:\n- student: anna\n  tilte: x\n', '"tilte"'],
   ['students:\n- [anna]\n', 'student 1'],
   ['students:\n- title: x\n', '"student" is missing'],
-  ['students:\n- student: 12\n', 'no text'],
+  ['students:\n- student: 12\n', 'text'],
 ])('%j in YAML is refused', (text, named) => {
   expect(() => roster(text, 'r.yaml')).toThrow(refused('bad-file', named));
 });

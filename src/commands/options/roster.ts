@@ -115,7 +115,7 @@ function badNamespace(name: string, namespace: string): Problem | undefined {
     };
   if (label.test(namespace)) return undefined;
   return {
-    what: `namespace "${namespace}" of student "${name}" ${namespace.length > 63 ? `has ${namespace.length} characters, and 63 are allowed` : 'is no name of a namespace'}`,
+    what: `namespace "${namespace}" of student "${name}" ${namespace.length > 63 ? `has ${namespace.length} characters, and 63 are allowed` : 'cannot be the name of a namespace'}`,
     fix:
       namespace.length > 63
         ? "shorten the student's name, or the pattern of namespaces: -n '{student}'"
@@ -161,10 +161,10 @@ function problemOf({ issues: [issue] }: z.ZodError, row: unknown): Problem {
   if (typeof row !== 'object' || row === null) return { what: `${JSON.stringify(row)} is no student`, fix };
   const unknown = Object.keys(row).find((name) => !(columns as readonly string[]).includes(name));
   if (unknown !== undefined)
-    return { what: `there is no "${unknown}" of a student${didYouMean(unknown, [...columns])}`, fix };
+    return { what: `a student has no field "${unknown}"${didYouMean(unknown, [...columns])}`, fix };
   const at = issue!.path.join('.');
   const value = (row as Record<string, unknown>)[at];
   return value === undefined
     ? { what: `"${at}" is missing`, fix: `write it, or take the line out` }
-    : { what: `${at} is ${JSON.stringify(value)}, and no text`, fix: 'put it in quotes' };
+    : { what: `${at} is ${JSON.stringify(value)}, which is not text`, fix: 'put it in quotes' };
 }

@@ -1,7 +1,9 @@
 import { admitFirstToken, firstWorkerPodSecret } from '../../access/worker-pod-secret.ts';
+import { demandApart } from '../../hosted/worker-pods/apart.ts';
 import { hasOtherVolumes } from '../../hosted/worker-pods/volumes.ts';
 import type { KubeObject, Secret } from '../../kube/objects.ts';
 import { applyAll } from '../../live/apply.ts';
+import { podsOf } from '../../live/pods.ts';
 import { workerPodsName } from '../../plane/beside/worker-pods/worker-pods.ts';
 import type { DeployState } from './state.ts';
 
@@ -15,7 +17,8 @@ export function hasFirstWorkers({ record, spec, restores }: DeployState): boolea
  * API learns later: their kubelets wait for it. The control plane's own pods came first, so they have the room.
  */
 export async function beginWorkers(state: DeployState): Promise<void> {
-  const { cluster, record, existing, rendered, held, applied } = state;
+  const { cluster, record, spec, existing, rendered, held, applied } = state;
+  demandApart(spec, await podsOf(cluster, record.planeId));
   const apply = (objects: KubeObject[]) => applyAll(cluster, record.planeId, objects, existing, applied, held.reporter);
   // What a run that was killed has left takes more than an apply.
   if (rendered.beside[workerPodsName].some((object) => hasOtherVolumes(existing.find(object), object))) return;

@@ -60,7 +60,7 @@ export const logStore: BesidePlane<typeof logStoreName> = {
     return {
       what: "the plane's logs are not kept now",
       why: `${trouble}; what is written meanwhile waits in the infra nodes' files, which are kept for as long as their pods and some 10 MiB of each`,
-      fix: words`the words of it: kubectl -n ${namespace} logs deploy/${name} --all-containers; ${command('deploy', namespace)} makes what is missing`,
+      fix: words`its log is printed by kubectl -n ${namespace} logs deploy/${name} --all-containers; ${command('deploy', namespace)} makes what is missing`,
       anchor: 'log-store-not-ready',
       severity: 'warning',
     };

@@ -52,7 +52,7 @@ export const workerPods: BesidePlane<typeof workerPodsName> = {
     return {
       what: `${count} worker pods are ready`,
       why: problem,
-      fix: words`the words of one: kubectl -n ${namespace} logs ${name}-0; ${command('deploy', namespace)} makes what is missing`,
+      fix: words`the log of a worker pod is printed by kubectl -n ${namespace} logs ${name}-0; ${command('deploy', namespace)} makes what is missing`,
       anchor: 'worker-pod-not-ready',
       severity: 'warning',
     };
