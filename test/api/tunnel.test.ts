@@ -368,6 +368,23 @@ test('pods of a worker reach the API by the same name, with the certificate of t
   expect(await text(inner)).toMatch(/^HTTP\/1.1 200 OK/);
 });
 
+test('a worker gets its tunnel while strangers hold 400 connections and say nothing', async () => {
+  const strangers = Array.from({ length: 400 }, () => connect(port, '127.0.0.1'));
+  let ended = 0;
+  for (const each of strangers) each.on('error', () => undefined).once('close', () => ended++);
+  try {
+    await Promise.all(strangers.map((each) => new Promise((resolve) => each.once('connect', resolve))));
+    const began = performance.now();
+    await newAgent('a', 'a');
+    await eventually(() => isOpen('a'));
+    // Sooner than the time in which a handshake has to be over: the oldest had to go.
+    expect(performance.now() - began).toBeLessThan(4000);
+    expect(ended).toBeGreaterThanOrEqual(200);
+  } finally {
+    for (const each of strangers) each.destroy();
+  }
+});
+
 test('a stranger reaches no API server by that name', async () => {
   const socket = connectTls({ port, host: '127.0.0.1', servername: tunnelHost, ca: plane.authority.certificate });
   const end = await new Promise<string>((resolve) => {

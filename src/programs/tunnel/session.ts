@@ -22,11 +22,11 @@ export interface HubWords {
 }
 
 /** Of what a reader has not taken yet, on one stream: whoever does not read a log holds back no more than this. */
-const streamWindow = 256 << 10;
+const streamWindow = 64 << 10;
 /** Of all streams together. HTTP/2 counts as read what waits for its own stream's reader, so no stream holds back the others. */
 const sessionWindow = 16 << 20;
-/** MiB. The default, 10, is less than some hundred unread streams hold. */
-const sessionMemory = 512;
+/** MiB. The default, 10, is less than some hundred unread streams hold; more than this the containers do not have. */
+const sessionMemory = 64;
 
 /** Options of both ends. */
 export const sessionOptions: SecureClientSessionOptions = {

@@ -79,8 +79,8 @@ export async function keepTunnels(options: AgentOptions, signal: AbortSignal): P
 async function dialOnce(options: AgentOptions, heard: (link: Link) => void): Promise<void> {
   const socket = await handshake(options);
   const session = performServerHandshake(socket, sessionOptions) as ServerHttp2Session;
-  watchOver(session);
   session.on('error', () => undefined);
+  watchOver(session);
   await new Promise<void>((resolve, reject) => {
     const end = (error?: Error) => {
       clearTimeout(limit);
@@ -93,10 +93,10 @@ async function dialOnce(options: AgentOptions, heard: (link: Link) => void): Pro
     session.on('stream', async (stream, headers) => {
       stream.on('error', () => undefined);
       if (headers[':method'] === 'CONNECT') return openKubelet(stream, options);
-      if (headers[':path'] !== hubPath) return stream.respond({ ':status': 404 }, { endStream: true });
       try {
+        if (headers[':path'] !== hubPath) return answer(stream, 404);
         const words = JSON.parse(await text(stream)) as HubWords;
-        stream.respond({ ':status': 204 }, { endStream: true });
+        answer(stream, 204);
         heard({ ...words, session });
         end();
       } catch (error) {
@@ -134,19 +134,25 @@ function handshake({ host, port, dial = host, trusted, credential }: AgentOption
   });
 }
 
+/** The hub may break off a stream at any time: it is closed then, and destroyed only later, and to answer it throws at once. */
+const hasEnded = (stream: ServerHttp2Stream) => stream.closed || stream.destroyed;
+
+function answer(stream: ServerHttp2Stream, status: number): void {
+  if (!hasEnded(stream)) stream.respond({ ':status': status }, { endStream: true });
+}
+
 /** One connection to this worker's own kubelet; whatever the hub names, nothing else is dialled. */
 function openKubelet(stream: ServerHttp2Stream, { kubelet, say }: AgentOptions): void {
   const socket = connect({ ...kubelet, allowHalfOpen: true, noDelay: true, timeout: kubeletMilliseconds });
   socket.once('timeout', () => socket.destroy(new Error('no answer')));
   socket.on('error', ({ message }) => {
-    if (!stream.headersSent && !stream.destroyed) {
-      say(`the kubelet at ${kubelet.host}:${kubelet.port}: ${message}`);
-      stream.respond({ ':status': 502 }, { endStream: true });
-    }
+    if (stream.headersSent || hasEnded(stream)) return;
+    say(`the kubelet at ${kubelet.host}:${kubelet.port}: ${message}`);
+    answer(stream, 502);
   });
   socket.once('connect', () => {
     socket.setTimeout(0);
-    if (stream.destroyed) return socket.destroy();
+    if (hasEnded(stream)) return socket.destroy();
     stream.respond({ ':status': 200 });
     stream.pipe(socket).pipe(stream);
     socket.once('close', (hadError) => {

@@ -4,6 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { connectApi } from '../../gate/api.ts';
 import { createLog } from '../../gate/log.ts';
+import { Networks } from '../../gate/networks.ts';
 import { createProxy } from '../../gate/proxy.ts';
 import { openByGate } from './by-gate.ts';
 import { createDoor, type DoorKeys } from './door.ts';
@@ -21,6 +22,8 @@ const { values } = parseArgs({
     /** Where agents knock. */
     port: { type: 'string', default: '' },
     'kubelet-port': { type: 'string', default: '10250' },
+    /** Where pods are, one network or two: no kubelet is there, whatever its certificate says. */
+    'pod-cidr': { type: 'string' },
     server: { type: 'string', default: '' },
     credentials: { type: 'string', default: '' },
     /** Of the API server beside this. */
@@ -29,6 +32,7 @@ const { values } = parseArgs({
 });
 const { cluster, gate, server, credentials, pod } = values;
 const kubeletPort = Number(values['kubelet-port']);
+const ofPods = new Networks(values['pod-cidr']?.split(','));
 
 /** Between two looks at which hubs there are, and at the certificates. */
 const lookMilliseconds = 1000;
@@ -42,7 +46,8 @@ const readKeys = (): DoorKeys => ({ cert: file('tunnel.crt'), key: file('tunnel.
 const tunnels = new Tunnels(pod, () => file('kubelet-serving-ca.crt'), say);
 const proxy = createProxy({
   open: async (host, port) =>
-    (port === kubeletPort && isIPv4(host) ? await tunnels.open(host) : undefined) ?? openByGate(gate, host, port),
+    (port === kubeletPort && isIPv4(host) && !ofPods.have(host) ? await tunnels.open(host) : undefined) ??
+    openByGate(gate, host, port),
   veil,
   say,
 });
@@ -52,11 +57,11 @@ proxy.listen(cluster, () => console.log(`listening on ${cluster}`));
 let keys = readKeys();
 const { hostname, port } = new URL(server);
 const door = createDoor(keys, tunnels, { host: hostname, port: Number(port) }, say);
-door.listen(Number(values.port), () => console.log(`listening on port ${values.port}`));
+door.server.listen(Number(values.port), () => console.log(`listening on port ${values.port}`));
 
 process.once('SIGTERM', () => {
   // Agents look for another hub at once; requests that the API server still finishes need the socket a little longer.
-  door.close();
+  door.server.close();
   setTimeout(() => process.exit(0), 10_000);
 });
 
@@ -74,7 +79,10 @@ for (;;) {
 function renewKeys(): void {
   const now = readKeys();
   if (now.cert === keys.cert && now.ca === keys.ca) return;
-  door.setSecureContext({ ...now, minVersion: 'TLSv1.2' });
-  if (now.ca !== keys.ca) tunnels.closeAll();
+  door.server.setSecureContext({ ...now, minVersion: 'TLSv1.2' });
+  if (now.ca !== keys.ca) {
+    tunnels.closeAll();
+    door.closeRelays();
+  }
   keys = now;
 }

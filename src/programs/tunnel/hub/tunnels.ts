@@ -14,7 +14,20 @@ const proveEvery = 30_000;
 const proveAgain = 1000;
 /** Of one node; an agent that comes back is not counted among those that are lost. */
 const tunnelsOfNode = 3;
-const mostTunnels = 2000;
+const mostTunnels = 500;
+/** Connections to kubelets: with the window of each full, they fit into the container's memory. */
+const mostOpen = 500;
+/**
+ * Of one tunnel that are being opened at once, less than the proxy allows in all. When one of them has waited for `slowMilliseconds`, the
+ * worker is silent, and holds only a few: other workers need the rest.
+ */
+const mostOpening = 40;
+const mostOpeningSlowly = 8;
+const slowMilliseconds = 1000;
+/** That wait for a tunnel to come back, of all addresses: they are openings of the proxy too. */
+const mostWaiting = 32;
+/** Of a certificate that are looked at: a node has an address or two of each kind. */
+const addressesOfNode = 16;
 
 /** Somebody whose address was known a moment ago comes back, and whose hub has just started comes soon. */
 const absentMilliseconds = 60_000;
@@ -27,6 +40,8 @@ interface Tunnel {
   until: number;
   /** Addresses in the serving certificate that its kubelet has shown. */
   addresses: Set<string>;
+  /** What the agent has not answered yet, the oldest first. */
+  opening: Set<{ since: number }>;
 }
 
 /** The tunnels that the workers' agents have opened to this hub, by what the kubelets at their other ends have shown. */
@@ -41,6 +56,7 @@ export class Tunnels {
   /** When an address was last reached by a tunnel. */
   readonly #lost = new Map<string, number>();
   readonly #waiting = new Set<() => void>();
+  #open = 0;
 
   /**
    * @param name of this hub
@@ -67,11 +83,13 @@ export class Tunnels {
       return void socket.destroy();
     }
     const session = connectHttp2('https://kubelet', { ...sessionOptions, createConnection: () => socket });
-    const tunnel: Tunnel = { node, session, until, addresses: new Set() };
+    const tunnel: Tunnel = { node, session, until, addresses: new Set(), opening: new Set() };
     this.#tunnels.add(tunnel);
     session.on('error', (error) => this.#say(`node ${node}: ${error.message}`));
     session.once('close', () => this.#forget(tunnel));
     session.once('connect', () => {
+      // It may have ended since, and a session that has ended throws.
+      if (session.destroyed) return;
       watchOver(session);
       this.#introduce(session);
       this.#say(`node ${node}: there is a tunnel`);
@@ -106,7 +124,30 @@ export class Tunnels {
       throw new Refusal('refused', `the nodes ${[...nodes].sort().join(' and ')} have this address both`);
     // The newest: an agent that was cut off comes back before its old tunnel is known to be dead.
     const tunnel = found.at(-1);
-    return tunnel && carriedBy(await openStream(tunnel.session));
+    return tunnel && carriedBy(await this.#openIn(tunnel));
+  }
+
+  /** @throws Refusal where the hub or the tunnel has too many already */
+  async #openIn({ session, node, opening }: Tunnel): Promise<ClientHttp2Stream> {
+    if (this.#open >= mostOpen) throw new Refusal('refused', `${mostOpen} connections to kubelets are open already`);
+    const since = performance.now();
+    const [oldest] = opening;
+    const isSlow = oldest !== undefined && since - oldest.since > slowMilliseconds;
+    if (opening.size >= (isSlow ? mostOpeningSlowly : mostOpening))
+      throw new Refusal('refused', `node ${node} has not answered ${opening.size} connections yet`);
+    const mine = { since };
+    opening.add(mine);
+    this.#open++;
+    try {
+      const stream = await openStream(session);
+      stream.once('close', () => this.#open--);
+      return stream;
+    } catch (error) {
+      this.#open--;
+      throw error;
+    } finally {
+      opening.delete(mine);
+    }
   }
 
   #leadingTo(address: string): Tunnel[] {
@@ -114,6 +155,7 @@ export class Tunnels {
   }
 
   #mayComeBack(address: string): boolean {
+    if (this.#waiting.size >= mostWaiting) return false;
     const now = performance.now();
     return now - this.#began < waitMilliseconds || now - (this.#lost.get(address) ?? -Infinity) < absentMilliseconds;
   }
@@ -156,6 +198,8 @@ export class Tunnels {
   async #keepProving(tunnel: Tunnel): Promise<void> {
     const { session, node } = tunnel;
     let pause: number | undefined;
+    let timer: NodeJS.Timeout | undefined;
+    session.once('close', () => clearTimeout(timer));
     const prove = async () => {
       if (session.destroyed) return;
       if (Date.now() > tunnel.until) return session.destroy(new Error("the node's certificate has expired"));
@@ -169,8 +213,7 @@ export class Tunnels {
         pause = Math.min(proveEvery, 2 * (pause ?? proveAgain / 2));
       }
       if (session.destroyed) return;
-      const timer = setTimeout(() => void prove(), pause);
-      session.once('close', () => clearTimeout(timer));
+      timer = setTimeout(() => void prove(), pause);
     };
     await prove();
   }
@@ -248,6 +291,7 @@ export function addressesIn(certificate: X509Certificate, node: string): Set<str
   if (!subject.includes(`CN=system:node:${node}`)) throw new Error(`it shows a certificate of ${subject.join(', ')}`);
   const listed = (certificate.subjectAltName ?? '')
     .split(', ')
-    .flatMap((each) => /^IP Address:(.+)$/.exec(each)?.[1] ?? []);
+    .flatMap((each) => /^IP Address:(.+)$/.exec(each)?.[1] ?? [])
+    .slice(0, addressesOfNode);
   return new Set(listed.filter((address) => certificate.checkIP(address) !== undefined));
 }

@@ -23,7 +23,7 @@ export const tunnelHubName = 'kube-apiserver-tunnel' as const;
 const infraAccount = 'infra-account';
 
 /** Names of the volumes that the templates have. */
-export const egressVolumes = ['egress', 'egress-socket', infraAccount];
+export const egressVolumes = ['egress', 'egress-socket', infraAccount, 'tunnel'];
 
 /** As measured with Node 24: 61 MiB, of which 42 are Node's own program, whose pages all containers of one image share;
  * konnectivity's server takes 40, of which 31 are its program. */
@@ -96,7 +96,7 @@ export function egressParts(
       ? []
       : (render(
           tunnelHub,
-          { ...values, image: images.node, port, tunnelPort: tunnelPort.port },
+          { ...values, image: images.node, port, startFiles, tunnelPort: tunnelPort.port, podCidr: spec.podCidr },
           'gate/tunnel-hub.yaml',
         ) as PodTemplate[]);
   const servers =
@@ -109,7 +109,7 @@ export function egressParts(
       : [];
   return {
     egressContainers: [gatePod!, ...hubs, ...servers].flatMap(({ template }) => template.spec.containers),
-    egressVolumes: gatePod!.template.spec.volumes!,
+    egressVolumes: [gatePod!, ...hubs].flatMap(({ template }) => template.spec.volumes!),
   };
 }
 
