@@ -88,7 +88,8 @@ export function outdatedAddons(before: Partial<EarlierAddons>, spec: ClusterSpec
   const noSecret = before.imagePullSecret !== undefined && spec.imagePullSecret === undefined;
   const old = [
     ...assets(before.egress ?? spec.egress),
-    ...tunnelAssets({ ...spec, tunnelHost: before.tunnelHost }),
+    // By their names alone, whatever the record says: a deploy that was ended before it wrote the record may have left them.
+    ...tunnelAssets({ ...spec, tunnelHost: spec.tunnelHost ?? '' }),
     ...(spec.childAssets ? networkAssets({ ...spec, ...earlierNetwork(before, spec) }) : []),
   ];
   return [
@@ -100,7 +101,7 @@ export function outdatedAddons(before: Partial<EarlierAddons>, spec: ClusterSpec
 
 type EarlierAddons = Pick<
   ClusterSpec,
-  'egress' | 'imagePullSecret' | 'kubeadmTokenDiscovery' | 'network' | 'networkManifest' | 'childAssets' | 'tunnelHost'
+  'egress' | 'imagePullSecret' | 'kubeadmTokenDiscovery' | 'network' | 'networkManifest' | 'childAssets'
 >;
 
 function earlierNetwork({ network, networkManifest, childAssets }: Partial<EarlierAddons>, spec: ClusterSpec) {

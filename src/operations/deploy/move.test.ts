@@ -8,7 +8,7 @@ import { putPlane } from '../../live/plane.fixture.ts';
 import { readRecord } from '../../live/record.ts';
 import { certificateContext, renderPlane } from '../../plane/render.ts';
 import { quietReporter } from '../../ui/quiet.ts';
-import { announceMove, moveOf } from './move.ts';
+import { announceMove, moveOf, moveOver } from './move.ts';
 import { relayChanges } from './relays.ts';
 import type { DeployState } from './state.ts';
 
@@ -36,6 +36,14 @@ test.each([
   ],
 ])('%s', (_, before, after, expected) => {
   expect(moveOf(spec(before), spec(after))).toMatchObject(expected);
+});
+
+test.each([
+  ['kept since a move', { spec: spec(), earlierHosts: ['old.example.com'] }, { tunnelHost: 'old.example.com' }],
+  ['kept from now on', { spec: spec() }, { host: 'b.example.com', tunnelHost: 'a.example.com' }],
+])('the tunnel has no name of the API server that is %s', (_, record, after) => {
+  const wanted = spec({ ...after, inCluster: 'loopback' });
+  expect(() => moveOver(record, wanted)).toThrow(refused('bad-values', after.tunnelHost, 'host drop'));
 });
 
 /** A deploy of a plane at `localhost` with another HOST, as far as the step that tells of it. */

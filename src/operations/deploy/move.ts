@@ -1,6 +1,7 @@
 import { workerMove } from '../../access/worker-config.ts';
 import { UserError } from '../../base/errors.ts';
 import { command, option, type Words, words } from '../../base/words.ts';
+import { field } from '../../config/flags.ts';
 import { parseSpec } from '../../config/parse.ts';
 import type { ClusterSpec } from '../../config/schema.ts';
 import type { Node } from '../../kube/objects.ts';
@@ -67,8 +68,18 @@ export function moveOver(
 ): { move?: Move; earlierHosts?: string[] } {
   const move = moveOf(parseSpec({ ...record.spec, allowUntestedVersion: true }, 'in the record of the plane'), spec);
   const { earlierHosts } = record;
+  const kept = [...new Set([...(move?.keeps ?? []), ...(earlierHosts ?? [])])];
+  // One of them that is HOST now is refused by the rules of the spec.
+  if (spec.tunnelHost !== undefined && kept.includes(spec.tunnelHost))
+    throw new UserError({
+      what: words`${field('tunnelHost', spec.tunnelHost)} is an earlier name of the API server, at which the plane keeps answering`,
+      why: 'one name leads either to the API server or to the tunnels',
+      fix: words`give the tunnel a name of its own; or end the earlier name first, when nobody dials it any more: ${command('host drop', undefined, spec.tunnelHost)}`,
+      anchor: 'bad-values',
+      kind: 'usage',
+    });
   if (!move || move.keeps.length === 0) return { move, earlierHosts };
-  return { move, earlierHosts: [...new Set([...move.keeps, ...(earlierHosts ?? [])])] };
+  return { move, earlierHosts: kept };
 }
 
 /**
