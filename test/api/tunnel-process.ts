@@ -54,6 +54,7 @@ export async function startHub(options: HubOptions): Promise<TunnelProcess> {
     `--gate=${folder}/gate.sock`,
     `--port=${port}`,
     `--kubelet-port=${options.kubeletPort}`,
+    '--pod-cidr=10.2.0.0/16',
     `--server=${options.server}`,
     `--credentials=${folder}`,
     `--pod=${pod}`,

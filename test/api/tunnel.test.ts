@@ -22,7 +22,8 @@ import { startAgent, startHub, startKubelet, type TunnelProcess, tunnelHost } fr
  * range that leads nowhere (RFC 5737), so whatever reaches one went through a tunnel.
  */
 
-const addressOf = { a: '203.0.113.1', b: '203.0.113.2' };
+/** One of node f's is an address of the pod network. */
+const addressOf = { a: '203.0.113.1', b: '203.0.113.2', f: '203.0.113.6', pod: '10.2.0.9' };
 const settled = { timeout: 15_000, interval: 50 };
 
 let folder: string;
@@ -54,6 +55,7 @@ beforeAll(async () => {
     await made(object);
   for (const object of loadAll(readFileSync('templates/hosted/access.yaml', 'utf8')) as KubeObject[])
     if (object.metadata.name === 'k8sk8s:api-server-endpoints') await made(object);
+  for (const name of ['a', 'b'] as const) await newNode(name, addressOf[name]);
   port = await freePort();
   hub = await newHub();
 });
@@ -88,6 +90,13 @@ async function made(object: KubeObject): Promise<void> {
   const at = `/apis/${object.apiVersion}/${namespace ? `namespaces/${namespace}/` : ''}${plurals[object.kind]}`;
   const { status, body } = await ask('POST', at, object);
   if (status !== 201) throw new Error(body);
+}
+
+/** Of no port, so that the gate, which knows the port of none of these kubelets, refuses at once what has no tunnel. */
+async function newNode(name: string, ...addresses: string[]): Promise<void> {
+  const status = { addresses: addresses.map((address) => ({ type: 'InternalIP', address })) };
+  const { status: code, body } = await ask('POST', '/api/v1/nodes', { metadata: { name }, status });
+  if (code !== 201) throw new Error(body);
 }
 
 function servingOf(name: 'a' | 'b'): Promise<Credential> {
@@ -143,7 +152,7 @@ function ask(method: string, at: string, body?: object): Promise<{ status: numbe
 const throughApi = (node: string) => ask('GET', `/api/v1/nodes/${node}/proxy/healthz`);
 
 /** As the API server opens a connection: CONNECT on the socket of the egress selection. */
-function opened(node: 'a' | 'b', socketPath = `${folder}/egress.sock`): Promise<Socket> {
+function opened(node: keyof typeof addressOf, socketPath = `${folder}/egress.sock`): Promise<Socket> {
   return new Promise((resolve, reject) => {
     const request = httpRequest({ socketPath, method: 'CONNECT', path: `${addressOf[node]}:${kubelet.a.port}` });
     request.once('connect', ({ statusCode, statusMessage }, socket) => {
@@ -164,7 +173,7 @@ async function echoes(socket: Socket, bytes: Buffer): Promise<boolean> {
   return Buffer.concat(chunks).equals(bytes);
 }
 
-const isOpen = (node: 'a' | 'b', socketPath?: string) =>
+const isOpen = (node: keyof typeof addressOf, socketPath?: string) =>
   opened(node, socketPath).then(
     (socket) => {
       socket.destroy();
@@ -322,7 +331,53 @@ test("a node that leads to another's kubelet does not get what is sent to that a
   expect(await isOpen('b')).toBe(false);
 });
 
+test.each([
+  ['there is no Node', undefined],
+  ['its Node has another', '203.0.113.5'],
+])('a certificate proves no address when %s', async (_, address) => {
+  const name = address === undefined ? 'd' : 'e';
+  if (address !== undefined) await newNode(name, address);
+  const serving = await issueLeaf(kubeletCa, {
+    commonName: `system:node:${name}`,
+    organizations: ['system:nodes'],
+    ipAddresses: [addressOf.b],
+    usages: ['serverAuth'],
+  });
+  const { server, port: kubeletPort } = await startKubelet(serving, `kubelet ${name}`);
+  try {
+    const who = { commonName: `system:node:${name}` };
+    agents.push(await startAgent(folder, plane.authority, who, { port, kubeletPort, ca: plane.authority.certificate }));
+    await eventually(() =>
+      hub.log().includes(`node ${name}: its kubelet does not prove an address: the Node has none`),
+    );
+    expect(await isOpen('b')).toBe(false);
+  } finally {
+    server.close();
+  }
+});
+
+test('no tunnel leads to an address of the pod network, whatever certificate and Node have it', async () => {
+  const ipAddresses = [addressOf.f, addressOf.pod];
+  await newNode('f', ...ipAddresses);
+  const serving = await issueLeaf(kubeletCa, {
+    commonName: 'system:node:f',
+    organizations: ['system:nodes'],
+    ipAddresses,
+    usages: ['serverAuth'],
+  });
+  const { server, port: kubeletPort } = await startKubelet(serving, 'kubelet f');
+  try {
+    const who = { commonName: 'system:node:f' };
+    agents.push(await startAgent(folder, plane.authority, who, { port, kubeletPort, ca: plane.authority.certificate }));
+    await eventually(() => isOpen('f'));
+    expect(await isOpen('pod')).toBe(false);
+  } finally {
+    server.close();
+  }
+});
+
 test('of two nodes with one address none is chosen', async () => {
+  await newNode('c', addressOf.a);
   const serving = await issueLeaf(kubeletCa, {
     commonName: 'system:node:c',
     organizations: ['system:nodes'],
@@ -395,11 +450,13 @@ test('a stranger reaches no API server by that name', async () => {
   expect(end).toMatch(/closed|certificate|reset/);
 });
 
-// Last: of an address that no Node has the gate refuses at once what has no tunnel.
+// Last: from now on the gate dials the address of this node when there is no tunnel.
 test('the API server reaches a worker although nobody can dial its address', async () => {
   await newAgent('a', 'a');
   await eventually(() => isOpen('a'));
-  await ask('POST', '/api/v1/nodes', {
+  await ask('PUT', '/api/v1/nodes/a/status', {
+    apiVersion: 'v1',
+    kind: 'Node',
     metadata: { name: 'a' },
     status: {
       addresses: [{ type: 'InternalIP', address: addressOf.a }],

@@ -27,7 +27,7 @@ export interface DoorKeys {
   ca: string;
 }
 
-export interface Door {
+interface Door {
   server: Server;
   /** Ends the connections of pods: what let them in is not trusted any more as it was. */
   closeRelays(): void;

@@ -38,6 +38,11 @@ test('the addresses of a kubelet are those in its certificate', async () => {
   expect(addressesIn(certificate, 'a')).toEqual(new Set(['192.0.2.1', '192.0.2.2']));
 });
 
+test('a certificate of a thousand addresses proves a few', async () => {
+  const ipAddresses = Array.from({ length: 1000 }, (_, index) => `192.0.${index >> 8}.${index & 255}`);
+  expect(addressesIn(await serving('system:node:a', { ipAddresses }), 'a').size).toBe(16);
+});
+
 test("another node's certificate proves nothing", async () => {
   const certificate = await serving('system:node:a', { ipAddresses: ['192.0.2.1'] });
   for (const node of ['b', 'a.example.com', '']) expect(() => addressesIn(certificate, node)).toThrow('system:node:a');

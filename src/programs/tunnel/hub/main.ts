@@ -9,6 +9,7 @@ import { createProxy } from '../../gate/proxy.ts';
 import { openByGate } from './by-gate.ts';
 import { createDoor, type DoorKeys } from './door.ts';
 import { readHubs } from './hubs.ts';
+import { addressesOf } from './nodes.ts';
 import { Tunnels } from './tunnels.ts';
 
 // The hub stands beside the gate in the API server's pod (docs/adr/0062-workers-that-nobody-can-dial.md). Agents of workers that nobody can
@@ -43,7 +44,13 @@ const say = createLog((line) => console.error(line));
 const file = (name: string) => readFileSync(`${credentials}/${name}`, 'utf8');
 const readKeys = (): DoorKeys => ({ cert: file('tunnel.crt'), key: file('tunnel.key'), ca: file('client-ca.crt') });
 
-const tunnels = new Tunnels(pod, () => file('kubelet-serving-ca.crt'), say);
+const api = connectApi(server, credentials);
+const tunnels = new Tunnels(
+  pod,
+  () => file('kubelet-serving-ca.crt'),
+  (node) => addressesOf(api, node),
+  say,
+);
 const proxy = createProxy({
   open: async (host, port) =>
     (port === kubeletPort && isIPv4(host) && !ofPods.have(host) ? await tunnels.open(host) : undefined) ??
@@ -65,7 +72,6 @@ process.once('SIGTERM', () => {
   setTimeout(() => process.exit(0), 10_000);
 });
 
-const api = connectApi(server, credentials);
 for (;;) {
   await sleep(lookMilliseconds);
   try {

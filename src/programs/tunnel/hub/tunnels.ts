@@ -38,7 +38,7 @@ interface Tunnel {
   session: ClientHttp2Session;
   /** Its certificate ends. */
   until: number;
-  /** Addresses in the serving certificate that its kubelet has shown. */
+  /** Addresses in the serving certificate that its kubelet has shown, and that its Node has. */
   addresses: Set<string>;
   /** What the agent has not answered yet, the oldest first. */
   opening: Set<{ since: number }>;
@@ -47,6 +47,7 @@ interface Tunnel {
 /** The tunnels that the workers' agents have opened to this hub, by what the kubelets at their other ends have shown. */
 export class Tunnels {
   readonly #trusted: () => string;
+  readonly #addressesOf: (node: string) => Promise<Set<string>>;
   readonly #say: (words: string) => void;
   readonly #name: string;
   readonly #start = randomUUID();
@@ -61,11 +62,18 @@ export class Tunnels {
   /**
    * @param name of this hub
    * @param trusted reads the CAs of kubelets' serving certificates, as PEM
+   * @param addressesOf asks for those that a Node has now
    */
-  constructor(name: string, trusted: () => string, say: (words: string) => void) {
+  constructor(
+    name: string,
+    trusted: () => string,
+    addressesOf: (node: string) => Promise<Set<string>>,
+    say: (words: string) => void,
+  ) {
     this.#name = name;
     this.#hubs = [name];
     this.#trusted = trusted;
+    this.#addressesOf = addressesOf;
     this.#say = say;
   }
 
@@ -204,7 +212,12 @@ export class Tunnels {
       if (session.destroyed) return;
       if (Date.now() > tunnel.until) return session.destroy(new Error("the node's certificate has expired"));
       try {
-        tunnel.addresses = addressesIn(await shownBy(session, this.#trusted()), node);
+        const shown = addressesIn(await shownBy(session, this.#trusted()), node);
+        // A certificate lives for a year, and an address may be another node's by then.
+        const now = await this.#addressesOf(node);
+        tunnel.addresses = new Set([...shown].filter((address) => now.has(address)));
+        // The tunnel stays: an agent that is sent away comes back at once, and the Node may come back too.
+        if (tunnel.addresses.size === 0) throw new Error(`the Node has none of ${[...shown].join(', ')}`);
         pause = proveEvery;
         for (const done of [...this.#waiting]) done();
       } catch (error) {
