@@ -3,7 +3,7 @@ import { beforeAll, expect, test } from 'vitest';
 import { type Credential, createAuthority, issueLeaf } from '../../../pki/issue.ts';
 import { nodeOf } from './door.ts';
 import { hubsIn } from './hubs.ts';
-import { addressesIn } from './tunnels.ts';
+import { addressesIn } from './proof.ts';
 
 let ca: Credential;
 beforeAll(async () => {

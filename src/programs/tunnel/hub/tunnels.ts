@@ -1,53 +1,27 @@
-import { randomUUID, type X509Certificate } from 'node:crypto';
-import { type ClientHttp2Session, type ClientHttp2Stream, connect as connectHttp2, constants } from 'node:http2';
-import type { Duplex } from 'node:stream';
-import { connect as connectTls, type TLSSocket } from 'node:tls';
+import { randomUUID } from 'node:crypto';
+import { type ClientHttp2Session, connect as connectHttp2 } from 'node:http2';
+import type { TLSSocket } from 'node:tls';
 import type { Connection } from '../../gate/connection.ts';
 import { Refusal } from '../../gate/refusal.ts';
 import { type HubWords, hubPath, sessionOptions, watchOver } from '../session.ts';
+import { Openings, type Way } from './openings.ts';
+import { keepProving, type Provable, type Prover } from './proof.ts';
+import { carriedBy } from './streams.ts';
 
-/** From CONNECT to the agent's answer; and for the kubelet's handshake. */
-const openMilliseconds = 4000;
-/** Between two looks at a kubelet's certificate: it may have another address by then. */
-const proveEvery = 30_000;
-/** Until the first look succeeds: a kubelet that has just joined waits for its certificate. */
-const proveAgain = 1000;
 /** Of one node; an agent that comes back is not counted among those that are lost. */
 const tunnelsOfNode = 3;
 const mostTunnels = 500;
-/** Connections to kubelets: with the window of each full, they fit into the container's memory. */
-const mostOpen = 500;
-/**
- * Of one tunnel that are being opened at once, less than the proxy allows in all. When one of them has waited for `slowMilliseconds`, the
- * worker is silent, and holds only a few: other workers need the rest.
- */
-const mostOpening = 40;
-const mostOpeningSlowly = 8;
-const slowMilliseconds = 1000;
 /** That wait for a tunnel to come back, of all addresses: they are openings of the proxy too. */
 const mostWaiting = 32;
-/** Of a certificate that are looked at: a node has an address or two of each kind. */
-const addressesOfNode = 16;
-
 /** Somebody whose address was known a moment ago comes back, and whose hub has just started comes soon. */
 const absentMilliseconds = 60_000;
 const waitMilliseconds = 3000;
 
-interface Tunnel {
-  node: string;
-  session: ClientHttp2Session;
-  /** Its certificate ends. */
-  until: number;
-  /** Addresses in the serving certificate that its kubelet has shown, and that its Node has. */
-  addresses: Set<string>;
-  /** What the agent has not answered yet, the oldest first. */
-  opening: Set<{ since: number }>;
-}
+type Tunnel = Way & Provable;
 
 /** The tunnels that the workers' agents have opened to this hub, by what the kubelets at their other ends have shown. */
 export class Tunnels {
-  readonly #trusted: () => string;
-  readonly #addressesOf: (node: string) => Promise<Set<string>>;
+  readonly #prover: Prover;
   readonly #say: (words: string) => void;
   readonly #name: string;
   readonly #start = randomUUID();
@@ -57,7 +31,7 @@ export class Tunnels {
   /** When an address was last reached by a tunnel. */
   readonly #lost = new Map<string, number>();
   readonly #waiting = new Set<() => void>();
-  #open = 0;
+  readonly #openings = new Openings();
 
   /**
    * @param name of this hub
@@ -72,9 +46,11 @@ export class Tunnels {
   ) {
     this.#name = name;
     this.#hubs = [name];
-    this.#trusted = trusted;
-    this.#addressesOf = addressesOf;
     this.#say = say;
+    const proven = () => {
+      for (const done of [...this.#waiting]) done();
+    };
+    this.#prover = { trusted, addressesOf, say, proven };
   }
 
   /** Names of the nodes that have a tunnel. */
@@ -101,7 +77,7 @@ export class Tunnels {
       watchOver(session);
       this.#introduce(session);
       this.#say(`node ${node}: there is a tunnel`);
-      void this.#keepProving(tunnel);
+      void keepProving(tunnel, this.#prover);
     });
   }
 
@@ -132,30 +108,7 @@ export class Tunnels {
       throw new Refusal('refused', `the nodes ${[...nodes].sort().join(' and ')} have this address both`);
     // The newest: an agent that was cut off comes back before its old tunnel is known to be dead.
     const tunnel = found.at(-1);
-    return tunnel && carriedBy(await this.#openIn(tunnel));
-  }
-
-  /** @throws Refusal where the hub or the tunnel has too many already */
-  async #openIn({ session, node, opening }: Tunnel): Promise<ClientHttp2Stream> {
-    if (this.#open >= mostOpen) throw new Refusal('refused', `${mostOpen} connections to kubelets are open already`);
-    const since = performance.now();
-    const [oldest] = opening;
-    const isSlow = oldest !== undefined && since - oldest.since > slowMilliseconds;
-    if (opening.size >= (isSlow ? mostOpeningSlowly : mostOpening))
-      throw new Refusal('refused', `node ${node} has not answered ${opening.size} connections yet`);
-    const mine = { since };
-    opening.add(mine);
-    this.#open++;
-    try {
-      const stream = await openStream(session);
-      stream.once('close', () => this.#open--);
-      return stream;
-    } catch (error) {
-      this.#open--;
-      throw error;
-    } finally {
-      opening.delete(mine);
-    }
+    return tunnel && carriedBy(await this.#openings.open(tunnel));
   }
 
   #leadingTo(address: string): Tunnel[] {
@@ -202,109 +155,4 @@ export class Tunnels {
     stream.resume();
     stream.end(JSON.stringify(words));
   }
-
-  async #keepProving(tunnel: Tunnel): Promise<void> {
-    const { session, node } = tunnel;
-    let pause: number | undefined;
-    let timer: NodeJS.Timeout | undefined;
-    session.once('close', () => clearTimeout(timer));
-    const prove = async () => {
-      if (session.destroyed) return;
-      if (Date.now() > tunnel.until) return session.destroy(new Error("the node's certificate has expired"));
-      try {
-        const shown = addressesIn(await shownBy(session, this.#trusted()), node);
-        // A certificate lives for a year, and an address may be another node's by then.
-        const now = await this.#addressesOf(node);
-        tunnel.addresses = new Set([...shown].filter((address) => now.has(address)));
-        // The tunnel stays: an agent that is sent away comes back at once, and the Node may come back too.
-        if (tunnel.addresses.size === 0) throw new Error(`the Node has none of ${[...shown].join(', ')}`);
-        pause = proveEvery;
-        for (const done of [...this.#waiting]) done();
-      } catch (error) {
-        this.#say(`node ${node}: its kubelet does not prove an address: ${(error as Error).message}`);
-        // One that restarts keeps its addresses: the API server looks at its certificate itself.
-        pause = Math.min(proveEvery, 2 * (pause ?? proveAgain / 2));
-      }
-      if (session.destroyed) return;
-      timer = setTimeout(() => void prove(), pause);
-    };
-    await prove();
-  }
-}
-
-/** @throws Refusal */
-function openStream(session: ClientHttp2Session): Promise<ClientHttp2Stream> {
-  return new Promise((resolve, reject) => {
-    if (session.destroyed || session.closed) return reject(new Refusal('refused', 'the tunnel has just ended'));
-    const stream = session.request({ ':method': 'CONNECT', ':authority': 'kubelet' }, { endStream: false });
-    const refuse = (why: string) => {
-      clearTimeout(limit);
-      stream.close(constants.NGHTTP2_CANCEL);
-      reject(new Refusal('refused', `no connection through the tunnel: ${why}`));
-    };
-    const limit = setTimeout(() => refuse('the agent does not answer'), openMilliseconds);
-    stream.on('error', (error) => refuse(error.message));
-    stream.once('close', () => refuse('it has ended'));
-    stream.once('response', ({ ':status': status }) => {
-      if (status !== 200) return refuse(`the kubelet does not take it (${status})`);
-      clearTimeout(limit);
-      resolve(stream);
-    });
-  });
-}
-
-function carriedBy(stream: ClientHttp2Stream): Connection {
-  return {
-    close: () => stream.close(constants.NGHTTP2_CANCEL),
-    carry: (client) => joinStreams(stream, client),
-  };
-}
-
-/** Bytes both ways; a stream that broke off breaks the other side off as well. */
-function joinStreams(stream: ClientHttp2Stream, client: Duplex): void {
-  client.on('error', () => client.destroy());
-  stream.once('close', () => {
-    if (!stream.readableEnded || stream.rstCode !== constants.NGHTTP2_NO_ERROR) client.destroy();
-  });
-  client.once('close', () => stream.destroyed || stream.close(constants.NGHTTP2_CANCEL));
-  client.pipe(stream).pipe(client);
-}
-
-/** The serving certificate of the kubelet at the other end of a tunnel, after a whole handshake. */
-async function shownBy(session: ClientHttp2Session, ca: string): Promise<X509Certificate> {
-  const stream = await openStream(session);
-  return new Promise((resolve, reject) => {
-    // For which names it is, is looked at by addressesIn.
-    const socket = connectTls({ socket: stream, ca, minVersion: 'TLSv1.2', checkServerIdentity: () => undefined });
-    const end = (done: () => void) => {
-      clearTimeout(limit);
-      socket.destroy();
-      stream.close(constants.NGHTTP2_CANCEL);
-      done();
-    };
-    const refuse = (error: Error) => end(() => reject(error));
-    const limit = setTimeout(() => refuse(new Error('no answer')), openMilliseconds);
-    socket.on('error', refuse);
-    socket.once('close', () => refuse(new Error('closed')));
-    socket.once('secureConnect', () => {
-      const certificate = socket.getPeerX509Certificate();
-      if (!socket.authorized || !certificate) return refuse(socket.authorizationError);
-      end(() => resolve(certificate));
-    });
-  });
-}
-
-/**
- * The addresses in a kubelet's serving certificate. Pure.
- *
- * @throws Error where the certificate is another node's: an agent can lead to any kubelet that it reaches
- */
-export function addressesIn(certificate: X509Certificate, node: string): Set<string> {
-  const subject = certificate.subject.split('\n');
-  if (!subject.includes(`CN=system:node:${node}`)) throw new Error(`it shows a certificate of ${subject.join(', ')}`);
-  const listed = (certificate.subjectAltName ?? '')
-    .split(', ')
-    .flatMap((each) => /^IP Address:(.+)$/.exec(each)?.[1] ?? [])
-    .slice(0, addressesOfNode);
-  return new Set(listed.filter((address) => certificate.checkIP(address) !== undefined));
 }
