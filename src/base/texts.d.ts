@@ -10,7 +10,7 @@ declare module '*.sh' {
   export default text;
 }
 
-/** A program for a pod, bundled: `import program from '../programs/egress/main.ts?program'`. */
+/** A program for a pod, bundled: `import program from '../programs/gate/main.ts?program'`. */
 declare module '*?program' {
   const text: string;
   export default text;
