@@ -15,4 +15,12 @@ test('a plane that sleeps because nobody uses it is woken as one that is used, a
   // Use is no reason to be awake at night.
   for (const awake of [wake({}), wake({ sleepSchedule }), wake({ sleepAfter: '4h', sleepSchedule }, night)])
     expect(awake).toEqual({ spec: { asleep: false } });
+
+  // By a clock that is behind the operator's it is woken all the same.
+  const status = { unusedAt: '2026-11-30T12:03:00Z' };
+  const behind = toWake(
+    { ...hostedControlPlane, metadata: { name: 'k8sk8s' }, spec: { sleepAfter: '4h' }, status },
+    day,
+  );
+  expect(behind.metadata?.annotations[usedAnnotation]).toBe('2026-11-30T12:03:00Z');
 });

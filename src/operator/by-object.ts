@@ -26,7 +26,9 @@ export function toWake(object: HostedControlPlane, now = new Date()): ObjectChan
   const { asleep: _, ...spec } = object.spec;
   const isNight = lifeAt({ ...object, spec, status: undefined }, now).asleep;
   if (spec.sleepAfter === undefined || isNight) return { spec: { asleep: false } };
-  const used = `${now.toISOString().slice(0, 19)}Z`;
+  // The clock of who wakes it may be behind the operator's, which has said when it was found unused.
+  const at = Math.max(now.getTime(), Date.parse(object.status?.unusedAt ?? '') || 0);
+  const used = `${new Date(at).toISOString().slice(0, 19)}Z`;
   return { spec: { asleep: null }, metadata: { annotations: { [usedAnnotation]: used } } };
 }
 

@@ -1,5 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
 import { plain } from '../base/words.ts';
+import { isConflict } from '../kube/errors.ts';
 import type { WholeCluster } from '../kube/whole-cluster.ts';
 import { type Reporter, withDuring } from '../ui/reporter.ts';
 import { Changes } from './changes.ts';
@@ -102,9 +103,22 @@ export class KnownPlane {
     await this.#setFinalizers(isOwn ? finalizersFor(this.object) : withoutBackup(this.object));
   }
 
-  /** The object does not wait any more. */
+  /** The object does not wait any more, whoever wrote it meanwhile: what was known of it would be refused then. */
   async letGo(): Promise<void> {
-    await this.#setFinalizers(withoutBackup(this.object));
+    const { name, namespace, uid } = this.object.metadata;
+    for (let left = 4; ; left--) {
+      // The operator may list objects, and get none by its name.
+      const selected = { fieldSelector: `metadata.name=${name}` };
+      const now = (await this.#cluster.list<HostedControlPlane>(this.object, selected, namespace)).items[0];
+      if (now?.metadata.uid !== uid) return;
+      const { apiVersion, kind } = this.object;
+      this.object = { ...now!, apiVersion, kind };
+      try {
+        return await this.#setFinalizers(withoutBackup(this.object));
+      } catch (error) {
+        if (left === 0 || !isConflict(error)) throw error;
+      }
+    }
   }
 
   async #setFinalizers(wanted: string[]): Promise<void> {

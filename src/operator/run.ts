@@ -60,6 +60,8 @@ class Planes {
   readonly #uses = new WorkQueue();
   /** Objects of which the last backup is under way, by UID. */
   readonly #leaving = new Set<string | undefined>();
+  /** UIDs of objects whose last backup was made, or waited for as long as it may: another one would take an older one's place. */
+  readonly #lastBackups = new Set<string>();
   readonly #metrics: Metrics;
 
   constructor(cluster: WholeCluster, options: OperatorOptions, signal: AbortSignal, metrics: Metrics) {
@@ -115,8 +117,14 @@ class Planes {
     this.#leaving.add(uid);
     const known = new KnownPlane(object, this.#cluster, this.#options);
     const around = known.around(this.#signal);
-    void makeLastBackup(object, around, this.#options.backupPatience)
-      .then(() => known.letGo())
+    const made = this.#lastBackups.has(uid!)
+      ? Promise.resolve()
+      : makeLastBackup(object, around, this.#options.backupPatience);
+    void made
+      .then(() => {
+        this.#lastBackups.add(uid!);
+        return known.letGo();
+      })
       .then(() => afterDeletion(object, around))
       .catch((error) => {
         if (isNotFound(error) || this.#signal.aborted) return;

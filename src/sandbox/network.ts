@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { networkInterfaces } from 'node:os';
 import path from 'node:path';
 import { run } from './process.ts';
@@ -59,9 +60,11 @@ export async function plugIn(state: SandboxState, machine: MachineState, init: n
 
 /**
  * Gives a worker an IPv6 address of a private network for planes of two families, `fd00:10:200:1::12` beside 10.200.1.12, and lets it
- * pass packets on. Both go with the machine's network namespace.
+ * pass packets on. Both go with the machine's network namespace. A box without IPv6 has planes of one family, and worker.sh says so of
+ * another one.
  */
 export async function ensureIpv6(state: SandboxState, machine: MachineState): Promise<void> {
+  if (!existsSync('/proc/sys/net/ipv6')) return;
   const network = `fd00:${state.network.replaceAll('.', ':')}`;
   const address = `${network}::${machine.address.split('.').at(-1)}`;
   const inside = (...command: string[]) => run('nsenter', ['-t', String(machine.init!.pid), '-n', ...command]);

@@ -78,14 +78,13 @@ export async function sandboxUp(options: UpOptions, reporter: Reporter): Promise
     await ensurePackages(reporter, podNetwork === 'cilium' ? ciliumPackages : []);
     const programs = await ensureBinaries('core', { kubernetesVersion: version }, reporter);
     const cilium = podNetwork === 'cilium' ? await ensureCiliumPrograms(reporter) : undefined;
-    const archives = await imageArchives(version, options.alsoVersions ?? [], reporter);
+    const alsoVersions = [...new Set([...(there?.alsoVersions ?? []), ...(options.alsoVersions ?? [])])];
+    const archives = await imageArchives(version, alsoVersions, reporter);
 
     const state = there ?? newState(options.name, version, freeNetwork(), podNetwork);
     addMachines(state, options);
-    for (const also of options.alsoVersions ?? []) {
-      await ensureBinaries(['kubelet'], { kubernetesVersion: also }, reporter);
-      state.alsoVersions = [...new Set([...(state.alsoVersions ?? []), also])];
-    }
+    for (const kubernetesVersion of alsoVersions) await ensureBinaries(['kubelet'], { kubernetesVersion }, reporter);
+    state.alsoVersions = alsoVersions;
     saveState(state);
     const credentials = new InfraCredentials(state);
     const infra = state.machines.filter(({ role }) => role === 'infra');
@@ -175,5 +174,5 @@ function stepper(
 
 /** The images that a worker starts with, for one that is made anew. */
 export async function workerArchives(state: SandboxState, reporter: Reporter): Promise<string[]> {
-  return ensureImages(workerImages, { kubernetesVersion: state.kubernetesVersion }, reporter);
+  return (await imageArchives(state.kubernetesVersion, state.alsoVersions ?? [], reporter)).worker;
 }
