@@ -87,10 +87,13 @@ test('the gate is killed, and the way is there again with the next container', a
   const port = succeeded(
     await home.infra('get', 'service', 'apiserver', '-o', 'jsonpath={.spec.ports[0].nodePort}'),
   ).stdout;
+  // An API server that met etcd too early has begun once more already.
+  const restarts = async () => Number(/^kube-apiserver +1\/1 +(\d+) /m.exec((await home.k8sk8s('status')).stdout)?.[1]);
+  const before = await restarts();
   const pids = execFileSync('pgrep', ['-f', `^node .*--server=https://127.0.0.1:${port}`], { encoding: 'utf8' });
   for (const pid of pids.trim().split('\n')) process.kill(Number(pid), 'SIGKILL');
   await everythingWorks();
-  expect((await home.k8sk8s('status')).stdout).toMatch(/^kube-apiserver +1\/1 +1 /m);
+  expect(await restarts()).toBe(before + 1);
 });
 
 test('all of it goes on after the API server moved to another infra node', async () => {
