@@ -11,16 +11,6 @@ import { Namespace, sandboxCommand, succeeded } from './world.ts';
 
 const files = {
   'quiet.yaml': { apiVersion: 'audit.k8s.io/v1', kind: 'Policy', rules: [{ level: 'Metadata' }] },
-  'authentication.yaml': {
-    apiVersion: 'apiserver.config.k8s.io/v1',
-    kind: 'AuthenticationConfiguration',
-    jwt: [
-      {
-        issuer: { url: 'https://login.example.com', audiences: ['kubernetes'] },
-        claimMappings: { username: { claim: 'sub', prefix: 'oidc:' } },
-      },
-    ],
-  },
   'authorization.yaml': {
     apiVersion: 'apiserver.config.k8s.io/v1',
     kind: 'AuthorizationConfiguration',

@@ -52,11 +52,6 @@ export const changes: Change[] = [
   },
   { kind: 'NetworkPolicies of egress too', fields: ['policyTypes'], options: ['--policy-types', 'Ingress,Egress'] },
   {
-    kind: 'issuers of tokens',
-    fields: ['authenticationConfig'],
-    options: ['--authentication-config', 'authentication.yaml'],
-  },
-  {
     kind: 'an order of authorizers',
     fields: ['authorizationConfig'],
     options: ['--authorization-config', 'authorization.yaml'],
@@ -143,6 +138,7 @@ export const elsewhere: Partial<Record<Field, string>> = {
   ciliumImage: 'objects of the hosted cluster alone',
   ciliumOperatorImage: 'objects of the hosted cluster alone',
   childAssets: 'objects of the hosted cluster alone',
+  authenticationConfig: 'e2e/identity: a provider has to answer before running API servers take it over',
   authorizationWebhook: 'as authorizationConfig, in e2e/identity',
   oidcIssuer: 'the short way to authenticationConfig',
   oidcClientId: 'with oidcIssuer',
