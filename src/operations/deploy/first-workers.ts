@@ -14,7 +14,8 @@ export function hasFirstWorkers({ record, spec, restores }: DeployState): boolea
 
 /**
  * Worker pods take as long as the control plane to start, most of it for images. So they start beside it, with a token that the hosted
- * API learns later: their kubelets wait for it. The control plane's own pods came first, so they have the room.
+ * API learns later: their kubelets wait for it. etcd and the API server came first and have their room; controller-manager and scheduler
+ * come when the API server answers, and may lack it on nodes that are nearly full.
  */
 export async function beginWorkers(state: DeployState): Promise<void> {
   const { cluster, record, spec, existing, rendered, held, applied } = state;
