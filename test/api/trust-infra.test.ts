@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { text } from 'node:stream/consumers';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { grantOutside, serviceAccountInRbac } from '../../src/access/outside.ts';
 import { infraIssuerHost } from '../../src/base/infra-issuer.ts';
 import { allAuthenticatorsOf, type InfraIssuer, infraAudience } from '../../src/config/infra-identity.ts';
@@ -202,7 +202,8 @@ test('a service account has the rights that its binding gives, and no namesake o
     });
     return review.body.status.allowed;
   };
-  expect(await allowed(subject.name, ['system:authenticated'])).toBe(true);
+  // RBAC is known to the API server a moment after it was written.
+  await vi.waitFor(async () => expect(await allowed(subject.name, ['system:authenticated'])).toBe(true), 10_000);
   expect(await allowed('system:serviceaccount:team-a:builder', ['system:authenticated'])).toBe(false);
   expect(() => serviceAccountInRbac(spec, 'team-b:builder')).toThrow(refused('no-issuer', 'team-b'));
 });

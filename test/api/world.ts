@@ -1,7 +1,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { load } from 'js-yaml';
-import { inject } from 'vitest';
+import { expect, inject, vi } from 'vitest';
 import { connectHosted } from '../../src/kube/connect.ts';
 import type { HostedCluster } from '../../src/kube/hosted-cluster.ts';
 import type { InfraCluster } from '../../src/kube/infra-cluster.ts';
@@ -65,7 +65,23 @@ export async function newNamespace(
     subjects: [{ apiGroup: 'rbac.authorization.k8s.io', kind: 'User', name: user }],
   } as KubeObject);
   const kubeconfig = await kubeconfigOf(user, name);
-  return { name, cluster: connectByFile(kubeconfig, name), kubeconfig, admin };
+  const cluster = connectByFile(kubeconfig, name);
+  await vi.waitFor(() => mayWhatRoleSays(cluster, role.rules.map(options.without ?? ((rule) => rule))), {
+    timeout: 10_000,
+    interval: 20,
+  });
+  return { name, cluster, kubeconfig, admin };
+}
+
+/** A Role and its binding count a moment after they were written, each at its own time. */
+async function mayWhatRoleSays(cluster: InfraCluster, rules: Rule[]): Promise<void> {
+  const review = (await request(cluster, 'POST', '/apis/authorization.k8s.io/v1/selfsubjectrulesreviews', {
+    apiVersion: 'authorization.k8s.io/v1',
+    kind: 'SelfSubjectRulesReview',
+    spec: { namespace: cluster.namespace },
+  })) as { status: { resourceRules: Rule[] } };
+  const known = new Set(review.status.resourceRules.flatMap(({ resources }) => resources));
+  expect([...new Set(rules.flatMap(({ resources }) => resources))].filter((one) => !known.has(one))).toEqual([]);
 }
 
 export interface Rule {
