@@ -57,6 +57,7 @@ export const anchors = [
   'volume-full',
   'unschedulable',
   'no-load-balancer',
+  'load-balancer-moved',
   'exposure-not-taken',
   'volume',
   'not-available',

@@ -23,6 +23,7 @@ export function configure(sandbox: Command): void {
   addHost(sandbox);
   addImage(sandbox);
   addJoin(sandbox);
+  addLoadBalancer(sandbox);
   addStatus(sandbox);
 }
 
@@ -41,6 +42,7 @@ function addUp(sandbox: Command): void {
         "the infra cluster's pod network: bridge, or cilium, which enforces network policies and takes longer to build and to start (default: what the sandbox has, else bridge)",
       ).choices(['bridge', 'cilium']),
     )
+    .option('--load-balancer', 'give addresses to services of type LoadBalancer, as sandbox load-balancer does')
     .action(
       async (
         options: Named & {
@@ -49,6 +51,7 @@ function addUp(sandbox: Command): void {
           kubernetesVersion?: string;
           alsoVersion?: string[];
           network?: PodNetwork;
+          loadBalancer?: boolean;
         },
       ) => {
         const { sandboxUp } = await import('../sandbox/up.ts');
@@ -62,6 +65,7 @@ function addUp(sandbox: Command): void {
             kubernetesVersion: version(options.kubernetesVersion),
             alsoVersions: options.alsoVersion?.map((each) => version(each)!),
             podNetwork: options.network,
+            loadBalancer: options.loadBalancer,
           },
           reporter,
         );
@@ -173,6 +177,25 @@ function addJoin(sandbox: Command): void {
           reporter.line(`Nothing to do: no worker machine belongs to the plane in "${options.namespace}".`);
       },
     );
+}
+
+function addLoadBalancer(sandbox: Command): void {
+  add(sandbox, 'load-balancer', 'give addresses of the sandbox to services of type LoadBalancer, and list them')
+    .option('--stop', 'stop that, and take all of the addresses back')
+    .action(async (options: Named & { stop?: boolean }) => {
+      const { startLoadBalancer, stopLoadBalancer } = await import('../sandbox/load-balancer/switch.ts');
+      const reporter = terminalReporter(options);
+      const name = checkName(options.name);
+      if (options.stop) {
+        const had = await stopLoadBalancer(name, reporter);
+        reporter.line(had ? 'The load balancer has ended' : 'Nothing to do: the sandbox has no load balancer.');
+        return;
+      }
+      const { pool, given } = await startLoadBalancer(name, reporter);
+      reporter.line(`Services of type LoadBalancer get addresses from ${pool[0]} to ${pool[1]}`);
+      const rows = given.map(({ service, address, hostname }) => [service, address, hostname ?? '']);
+      if (rows.length > 0) process.stdout.write(`${table(['SERVICE', 'ADDRESS', 'SHOWN AS'], rows)}\n`);
+    });
 }
 
 function addStatus(sandbox: Command): void {

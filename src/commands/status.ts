@@ -52,6 +52,10 @@ function networkWords({ network, namespace }: PlaneStatus, age: (time: string) =
   }
 }
 
+function addressWords({ server, balancer }: PlaneStatus): string {
+  return balancer && balancer.at.length > 0 ? `${server}, load balancer at ${balancer.at.join(', ')}` : server;
+}
+
 /** Where workers and pods on them reach the API server, a line each. */
 function workersUse(status: PlaneStatus): string[] {
   const { workerServer, nodePort } = status;
@@ -138,7 +142,7 @@ export function render(status: PlaneStatus, problems: Finding[], now: Date): str
     ],
     ...(status.lifetime ? [['Ends', [endWords(status.lifetime, status.namespace, now)]] as [string, string[]]] : []),
     ...(status.sleepsAt ? [['Sleeps', [sleepWords(status.sleepsAt, now)]] as [string, string[]]] : []),
-    ['Address', [status.server]],
+    ['Address', [addressWords(status)]],
     ['Workers use', workersUse(status)],
     ['Storage', [`${status.storage.name}: ${status.storage.loses}`]],
     ...(status.logs ? [['Logs', logWords(status.logs, age)] as [string, string[]]] : []),

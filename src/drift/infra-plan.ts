@@ -68,7 +68,7 @@ async function planOver(
     webhookKubeconfig,
     members: spec.etcdMembers,
     opening: record.phase !== 'available',
-    settle: async (services) => services,
+    settle: async (services, _spec) => services,
   } as Preparation;
   await runSteps([storageStep, addressesStep, certificatesStep, webhookStep], state, never);
   const { storage, replaces, exposure, addresses, bundle } = state;

@@ -61,9 +61,10 @@ export interface Service extends KubeObject {
     clusterIPs?: string[];
     ipFamilies?: string[];
     allocateLoadBalancerNodePorts?: boolean;
+    loadBalancerClass?: string;
     ports?: ServicePort[];
   };
-  status?: { loadBalancer?: { ingress?: { ip?: string; hostname?: string }[] } };
+  status?: { loadBalancer?: { ingress?: { ip?: string; hostname?: string }[] }; conditions?: Condition[] };
 }
 
 export interface ContainerStatus {

@@ -10,8 +10,9 @@ import { chooseStorage } from '../live/choose-storage.ts';
 import { readOpened, sealingOf } from '../live/sealed-ca.ts';
 import { ensureCertificates, type PkiBundle } from '../pki/certificates.ts';
 import { type Addresses, addressesOf, apiserverService } from '../plane/addresses.ts';
+import type { ServiceMoment } from '../plane/components/component.ts';
 import { webhookName } from '../plane/components/kube-apiserver/identity.ts';
-import { earlierNodePortOf } from '../plane/components/kube-apiserver/service.ts';
+import { earlierNodePortOf, keptBalancerOf } from '../plane/components/kube-apiserver/service.ts';
 import type { PlaneRecord } from '../plane/record.ts';
 import { certificateContext, renderExposure } from '../plane/render.ts';
 import type { Storage } from '../plane/storage.ts';
@@ -36,7 +37,7 @@ export interface Preparation {
   /** The kubeconfig of --authorization-webhook, where a person gave it with this run. */
   readonly webhookKubeconfig?: string;
   /** Waits for addresses that come later; a dry run takes what is there. */
-  settle(services: Service[]): Promise<Service[]>;
+  settle(services: Service[], spec: ClusterSpec): Promise<Service[]>;
   // ---
   /** storage */
   storage: Storage;
@@ -48,6 +49,8 @@ export interface Preparation {
   addresses: Addresses;
   /** addresses: a node port that API servers which run still listen at. */
   earlierNodePort?: number;
+  /** addresses: the load balancer goes when nobody dials it any more. */
+  keptBalancer?: ServiceMoment['keptBalancer'];
   /** certificates */
   bundle: PkiBundle;
   /** certificates: names of those that were issued, and of those among them that stood before their end. */
@@ -70,11 +73,13 @@ export const addressesStep: Step<Preparation> = {
     const { spec, record, members, opening } = state;
     const now = state.existing.ofKind<Service>('Service').find(({ metadata }) => metadata.name === apiserverService);
     state.earlierNodePort = opening ? undefined : earlierNodePortOf(now, spec);
-    const moment = { members, opening, earlierNodePort: state.earlierNodePort };
+    state.keptBalancer = opening ? undefined : keptBalancerOf(now, spec);
+    const { earlierNodePort, keptBalancer } = state;
+    const moment = { members, opening, earlierNodePort, keptBalancer };
     const { services: wanted, exposure } = renderExposure(record, spec, moment);
     state.exposure = await state.apply([...wanted, ...exposure]);
     const services = state.exposure.filter((object): object is Service => object.kind === 'Service');
-    state.addresses = addressesOf(spec, await state.settle(services), record);
+    state.addresses = addressesOf(spec, await state.settle(services, spec), record);
   },
 };
 

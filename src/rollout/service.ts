@@ -21,7 +21,7 @@ export async function publishNotReady(
   await Promise.all(changed.map((service) => cluster.apply(service)));
 }
 
-/** Gives the API server's earlier node port back, when no API server listens at it any more. */
-export async function dropEarlierNodePort(cluster: InfraCluster, planeId: string, spec: ClusterSpec): Promise<void> {
+/** Gives back what a service had for a change alone: an earlier node port, a load balancer that nobody dials any more. */
+export async function settleService(cluster: InfraCluster, planeId: string, spec: ClusterSpec): Promise<void> {
   await cluster.apply(buildServices(planeId, spec).find(({ metadata }) => metadata.name === apiserverService)!);
 }

@@ -153,6 +153,18 @@ export function ensureDaemon(
   saveState(state);
 }
 
+/** Ends a program that was started in the machine, if it runs. nsenter passes no signal on to it. */
+export async function endDaemon(state: SandboxState, machine: MachineState, name: string): Promise<void> {
+  const daemon = machine.daemons[name];
+  if (daemon && isAlive(daemon)) {
+    const children = readFileSync(`/proc/${daemon.pid}/task/${daemon.pid}/children`, 'utf8').trim();
+    for (const pid of children.split(' ').filter(Boolean)) process.kill(Number(pid), 'SIGKILL');
+    await until(`the end of ${name} on ${machine.name}`, 10, () => !isAlive(daemon) || undefined, 20);
+  }
+  delete machine.daemons[name];
+  saveState(state);
+}
+
 /** Spawns a program that belongs to the machine's cgroup from its first instruction on and outlives this process. */
 function start(
   state: SandboxState,

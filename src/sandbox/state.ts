@@ -39,6 +39,8 @@ export interface SandboxState {
   hosts: string[];
   /** Where those of them lead that do not lead to the ingress controller. */
   elsewhere?: Record<string, string>;
+  /** Its load balancer has been asked for (load-balancer/switch.ts). */
+  loadBalancer?: boolean;
   /** Empty folders made on the box for machines to mount their own over, parents first. */
   folders: string[];
 }

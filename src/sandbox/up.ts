@@ -11,6 +11,7 @@ import { ensureCiliumAgent, ensureCiliumOperator, ensureCiliumPrograms } from '.
 import { ensureControlPlane } from './infra/control-plane.ts';
 import { InfraCredentials } from './infra/credentials.ts';
 import { ensureInfraNode } from './infra/node.ts';
+import { ensureLoadBalancer } from './load-balancer/switch.ts';
 import { withSandboxLock } from './lock.ts';
 import { ensureMachine } from './machine.ts';
 import { ensureBridge, freeNetwork } from './network.ts';
@@ -38,6 +39,8 @@ export interface UpOptions {
   alsoVersions?: string[];
   /** Network of the infra cluster; an existing sandbox keeps its own. */
   podNetwork?: PodNetwork;
+  /** Gives addresses to Services of type LoadBalancer. */
+  loadBalancer?: boolean;
 }
 
 /** The images that each machine has in its containerd from the beginning. */
@@ -85,6 +88,7 @@ export async function sandboxUp(options: UpOptions, reporter: Reporter): Promise
     addMachines(state, options);
     for (const kubernetesVersion of alsoVersions) await ensureBinaries(['kubelet'], { kubernetesVersion }, reporter);
     state.alsoVersions = alsoVersions;
+    if (options.loadBalancer) state.loadBalancer = true;
     saveState(state);
     const credentials = new InfraCredentials(state);
     const infra = state.machines.filter(({ role }) => role === 'infra');
@@ -104,6 +108,7 @@ export async function sandboxUp(options: UpOptions, reporter: Reporter): Promise
       ensureControlPlane(state, programs, credentials),
     );
     ensureDns(state, programs.coredns);
+    ensureLoadBalancer(state);
     // Cilium's operator needs seconds for its CustomResourceDefinitions, and the agents wait for them.
     if (cilium) ensureCiliumOperator(state, cilium, credentials);
     await step('add-ons applied: CoreDNS, ingress controller, storage', () =>

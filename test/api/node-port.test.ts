@@ -4,7 +4,7 @@ import type { Service } from '../../src/kube/objects.ts';
 import { apiserverService } from '../../src/plane/addresses.ts';
 import { earlierNodePortOf } from '../../src/plane/components/kube-apiserver/service.ts';
 import { buildServices } from '../../src/plane/services.ts';
-import { dropEarlierNodePort } from '../../src/rollout/service.ts';
+import { settleService } from '../../src/rollout/service.ts';
 import { newNamespace } from './world.ts';
 
 // An API server judges a Service whose node port moves: the earlier one is free for the second port in the same request.
@@ -24,7 +24,7 @@ test('a node port that changes is kept under another name, also by the run after
   expect(await apply(32101)).toEqual([32101]);
   expect(await apply(32102)).toEqual([32102, 32101]);
   expect(await apply(32102)).toEqual([32102, 32101]);
-  await dropEarlierNodePort(cluster, planeId, specOf(32102));
+  await settleService(cluster, planeId, specOf(32102));
   expect((await now())!.spec.ports).toHaveLength(1);
   expect(await apply(32101)).toEqual([32101, 32102]);
   // Back before it was dropped: the two change places.

@@ -1,8 +1,7 @@
-import { afterEach, describe, expect, inject, test } from 'vitest';
-import { inside } from '../../src/sandbox/machine.ts';
-import { loadState } from '../../src/sandbox/state.ts';
+import { afterEach, describe, expect, test } from 'vitest';
+import { wishAnnotation } from '../../src/sandbox/load-balancer/plan.ts';
 import { refused } from '../refused.ts';
-import { asInfraAdmin, changedNothing, eventually, Namespace, sandboxCommand, succeeded } from './world.ts';
+import { changedNothing, Namespace, sandboxCommand, succeeded } from './world.ts';
 
 // The two ways to 10.3.0.1:443 that are not the default one. CoreDNS is the in-cluster client: it is not ready before it
 // has listed Services by way of that address. Runs with `npm run test:all`.
@@ -13,6 +12,7 @@ async function place(name: string): Promise<string> {
   home = await Namespace.open(name);
   const host = `${name}.e2e.test`;
   succeeded(await sandboxCommand(['host', host], home));
+  succeeded(await sandboxCommand(['load-balancer'], home));
   return host;
 }
 
@@ -28,20 +28,9 @@ const endpoint = () =>
 describe.runIf(process.env.K8SK8S_TEST === 'all')('in-cluster clients', () => {
   test('--in-cluster loadbalancer: by the address of a LoadBalancer service', async () => {
     const host = await place('balanced');
-    // What a cloud's controller does: an address that leads to an infra node, written into the status of the service.
-    // kube-proxy does the rest.
-    const state = loadState(inject('sandbox'))!;
-    const machine = state.machines.find(({ role }) => role === 'infra')!;
-    const address = `${state.network}.200`;
-    await inside(machine, ['ip', 'address', 'replace', `${address}/32`, 'dev', 'eth0']);
-    const deploying = home.k8sk8s('deploy', '-h', host, '--in-cluster', 'loadbalancer');
-    await eventually(20, async () => succeeded(await home.infra('get', 'service', 'apiserver')));
-    const status = JSON.stringify({ status: { loadBalancer: { ingress: [{ ip: address }] } } });
-    const patch = ['patch', 'service', 'apiserver', '--subresource=status', '--type=merge', '-p', status];
-    succeeded(await asInfraAdmin('-n', home.name, ...patch));
-    const { stderr } = succeeded(await deploying);
+    const { stderr } = succeeded(await home.k8sk8s('deploy', '-h', host, '--in-cluster', 'loadbalancer'));
     expect(stderr).toContain('load balancer of service "apiserver"');
-    expect(await endpoint()).toBe(`${address}:6443`);
+    const [, address] = /^(10\.200\.\d+\.2\d\d):6443$/.exec(await endpoint())!;
     expect((await home.k8sk8s('worker-config')).stdout).toContain(`${address}:6443/tcp, the load balancer`);
     succeeded(await sandboxCommand(['join', '-n', home.name, '--workers', '1'], home));
     await dnsRuns();
@@ -50,7 +39,8 @@ describe.runIf(process.env.K8SK8S_TEST === 'all')('in-cluster clients', () => {
 
   test('--in-cluster loadbalancer where there is none: says so and what to do', async () => {
     const host = await place('unbalanced');
-    expect(await home.k8sk8s('deploy', '-h', host, '--in-cluster', 'loadbalancer', '--timeout', '3s')).toEqual(
+    const none = ['--service-annotation', `${wishAnnotation}=none`, '--timeout', '3s'];
+    expect(await home.k8sk8s('deploy', '-h', host, '--in-cluster', 'loadbalancer', ...none)).toEqual(
       refused('no-load-balancer', '"apiserver"', '--in-cluster', 'k8sk8s destroy'),
     );
   });

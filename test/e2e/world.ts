@@ -1,4 +1,4 @@
-import { execFile, spawn } from 'node:child_process';
+import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { mkdirSync } from 'node:fs';
 import { open } from 'node:fs/promises';
 import path from 'node:path';
@@ -136,23 +136,13 @@ export class Namespace {
   }
 
   /** A command that goes on, and what it has said so far. */
-  started(...args: string[]): { said(words: RegExp): Promise<RegExpExecArray>; end(): void } {
+  started(...args: string[]): Started {
     const child = spawn(process.execPath, this.#line(args), {
       env: { ...process.env, ...this.env },
       cwd: this.cwd,
       stdio: ['ignore', 'pipe', 'pipe'],
     });
-    let text = '';
-    for (const stream of [child.stdout!, child.stderr!]) stream.on('data', (chunk) => (text += chunk));
-    return {
-      said: (words) =>
-        eventually(30, async () => {
-          const found = words.exec(text);
-          if (!found) throw new Error(`it has not said ${words}:\n${text}`);
-          return found;
-        }),
-      end: () => child.kill('SIGINT'),
-    };
+    return listenedTo(child);
   }
 
   /** kubectl on the infra cluster, in this namespace. */
@@ -220,6 +210,29 @@ export class Namespace {
     const events = await this.hosted(['get', 'events', '-A', '--sort-by=.lastTimestamp']);
     throw new Error([outcome, pods, nodes, events].map(({ stdout, stderr }) => stdout + stderr).join('\n'));
   }
+}
+
+interface Started {
+  said(words: RegExp, seconds?: number): Promise<RegExpExecArray>;
+  /** @returns its exit code */
+  ended(): Promise<number | null>;
+  end(): void;
+}
+
+function listenedTo(child: ChildProcess): Started {
+  let text = '';
+  for (const stream of [child.stdout!, child.stderr!]) stream.on('data', (chunk) => (text += chunk));
+  const ended = new Promise<number | null>((resolve) => child.once('exit', resolve));
+  return {
+    said: (words, seconds = 30) =>
+      eventually(seconds, async () => {
+        const found = words.exec(text);
+        if (!found) throw new Error(`it has not said ${words}:\n${text}`);
+        return found;
+      }),
+    ended: () => ended,
+    end: () => child.kill('SIGINT'),
+  };
 }
 
 function aloneAtCordons(work: () => Promise<void>): Promise<void> {

@@ -88,7 +88,7 @@ export async function deployHeld(held: Held, options: HeldDeployRequest): Promis
   const applied = nothingApplied();
   const existing = await Existing.read(cluster);
   // The steps make the rest.
-  const state = {
+  const state: DeployState = {
     ...options,
     held,
     cluster,
@@ -96,8 +96,8 @@ export async function deployHeld(held: Held, options: HeldDeployRequest): Promis
     applied,
     members: Math.max(presentMembers(existing), options.spec.etcdMembers),
     apply: (objects) => applyAll(cluster, state.record.planeId, objects, state.existing, applied, reporter),
-    settle: async (services) =>
-      isBalanced(options.spec) ? untilBalanced(cluster, options.spec, services, held) : services,
+    settle: async (services, spec) =>
+      isBalanced(spec) ? untilBalanced(cluster, spec, services, isReachedOtherwise(state), held) : services,
     answered: new AbortController(),
   } as DeployState;
   const steps: StepTime[] = [];
@@ -125,6 +125,11 @@ export async function deployHeld(held: Held, options: HeldDeployRequest): Promis
     state.watch?.close();
     await state.hosted?.close();
   }
+}
+
+/** A way by another thing than a load balancer leads to the plane, as long as this deploy has not taken it away. */
+function isReachedOtherwise({ record, asleep }: DeployState): boolean {
+  return record.phase === 'available' && !asleep && record.spec.expose !== 'loadbalancer';
 }
 
 /** Never a silent half cluster: says what is there and how to go on, and how to undo what was never a plane that works. */

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { checkFiles, writeFiles } from '../../access/files.ts';
 import { toolVersion } from '../../base/version.ts';
 import { webhooksBeforeRbac } from '../../config/authorization.ts';
@@ -28,9 +29,10 @@ import { describeStorage } from '../../plane/storage.ts';
 import { connectWhenAvailable, waitComponentsReady } from '../../rollout/available.ts';
 import { closeCluster, ensureControlPlane, recordSpec } from '../../rollout/control-plane.ts';
 import { untilTaken } from '../../rollout/exposed.ts';
+import { untilHostLeft } from '../../rollout/load-balancer.ts';
 import { addressesStep, certificatesStep, storageStep, webhookStep } from '../../rollout/prepare.ts';
 import { describeReplacement, findReplacements } from '../../rollout/replacements.ts';
-import { dropEarlierNodePort, publishNotReady } from '../../rollout/service.ts';
+import { publishNotReady, settleService } from '../../rollout/service.ts';
 import type { Step } from '../../rollout/steps.ts';
 import { untilEnded } from '../../rollout/stop.ts';
 import { changesIdentity, identityIn, replicasOf, waitTakenOver } from '../../rollout/taken-over.ts';
@@ -108,6 +110,7 @@ export const deploySteps: Step<DeployState>[] = [
   { name: 'addons-outdated', run: removeOutdated },
   { name: 'kubeconfigs', applies: ({ files }) => files !== undefined, run: writeTheFiles },
   { name: 'components-ready', run: ({ watch, held }) => waitComponentsReady(watch, held.timeout, held.signal) },
+  { name: 'reached-anew', applies: changesWay, run: untilReachedAnew },
   { name: 'identity', applies: takesOverIdentity, run: untilTakenOver },
   {
     name: 'members-closed',
@@ -120,9 +123,14 @@ export const deploySteps: Step<DeployState>[] = [
     run: ({ cluster, record, spec }) => publishNotReady(cluster, record.planeId, spec, false),
   },
   {
-    name: 'node-port-dropped',
-    applies: ({ earlierNodePort }) => earlierNodePort !== undefined,
-    run: dropNodePort,
+    name: 'host-moved',
+    applies: ({ keptBalancer, record }) => keptBalancer !== undefined && record.spec.expose === 'loadbalancer',
+    run: untilHostMoved,
+  },
+  {
+    name: 'service-settled',
+    applies: ({ earlierNodePort, keptBalancer }) => earlierNodePort !== undefined || keptBalancer !== undefined,
+    run: dropEarlierAddress,
   },
   { name: 'recorded', run: ({ held, spec, addresses }) => recordSpec(held, spec, addresses, 'available') },
   // A restore that was killed after etcd had its data is finished by now, and its plane is one like any other.
@@ -255,10 +263,40 @@ async function untilEarlierEnded({ cluster, record, held }: DeployState, what: s
   await untilEnded(cluster, record, what, leaves, held);
 }
 
-/** An API server that is told to end takes its address, with the earlier port, off the endpoints first. */
-async function dropNodePort(state: DeployState): Promise<void> {
-  await untilEarlierEnded(state, 'the API server with the earlier node port');
-  await dropEarlierNodePort(state.cluster, state.record.planeId, state.spec);
+/** Milliseconds for which a controller may lead by an object that is deleted: Traefik gathers changes for two seconds. */
+const forgets = 3000;
+
+function changesWay({ record, spec, moved, asleep, keptBalancer }: DeployState): boolean {
+  return moved === true && !asleep && keptBalancer === undefined && record.spec.expose !== spec.expose;
+}
+
+/** What answered at HOST may have been led there by the earlier way, which is gone. */
+async function untilReachedAnew(state: DeployState): Promise<void> {
+  const { signal, reporter } = state.held;
+  await reporter.during('Waiting until the earlier way is forgotten', () => sleep(forgets, undefined, { signal }));
+  await answersAnew(state);
+}
+
+/** Over a connection of its own: one that is open may lead by a way that nobody is led by any more. */
+async function answersAnew({ cluster, addresses, bundle, watch, held }: DeployState): Promise<void> {
+  const anew = await connectAsAdministrator(cluster, addresses, bundle);
+  try {
+    await connectWhenAvailable(anew, watch, held, async () => undefined);
+  } finally {
+    await anew.close();
+  }
+}
+
+/** People go on by the load balancer until HOST leads elsewhere, and the plane has to answer there before it goes. */
+async function untilHostMoved(state: DeployState): Promise<void> {
+  await untilHostLeft(state.cluster, state.spec, state.held);
+  await answersAnew(state);
+}
+
+/** An API server that is told to end takes its earlier address or port off the endpoints first. */
+async function dropEarlierAddress(state: DeployState): Promise<void> {
+  await untilEarlierEnded(state, 'the API server with the earlier address');
+  await settleService(state.cluster, state.record.planeId, state.spec);
 }
 
 /** New pods begin with the files as they are; of those that run, a run that was killed may have waited for in vain. */

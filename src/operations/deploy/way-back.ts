@@ -14,7 +14,7 @@ import { addressesStep, certificatesStep } from '../../rollout/prepare.ts';
 import type { DeployState } from './state.ts';
 
 /** Steps whose failure means that the plane does not work with the new options. */
-const judging = ['control-plane', 'available', 'components-ready', 'identity'];
+const judging = ['control-plane', 'available', 'components-ready', 'reached-anew', 'identity'];
 
 /**
  * The spec that the plane of a failed deploy goes back to: the recorded one, with which the plane was available.

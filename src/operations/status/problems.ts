@@ -3,6 +3,7 @@ import { command, option, words } from '../../base/words.ts';
 import { nearTheirEnd } from '../../pki/near-end.ts';
 import { besideIn } from './beside.ts';
 import type { ComponentStatus } from './component-status.ts';
+import { balancerProblems } from './load-balancer.ts';
 import type { PlaneStatus } from './status.ts';
 
 /** What can be said of a plane in one word. `warning`: all is well, and will not stay so. */
@@ -20,9 +21,9 @@ export function problemsOf(
     PlaneStatus,
     'namespace' | 'phase' | 'asleep' | 'exposed' | 'components' | 'alarms' | 'hosted' | 'certificates'
   > &
-    Partial<Pick<PlaneStatus, 'unfinished' | 'lifetime' | 'workerPods' | 'logs'>>,
+    Partial<Pick<PlaneStatus, 'unfinished' | 'lifetime' | 'workerPods' | 'logs' | 'host' | 'balancer'>>,
 ): Finding[] {
-  const { namespace, hosted } = status;
+  const { namespace, hosted, host = '', balancer } = status;
   return [
     ...phaseProblems(status),
     ...unfinishedProblems(status),
@@ -32,6 +33,7 @@ export function problemsOf(
     ...status.alarms.map((alarm) => alarmProblem(alarm, namespace)),
     ...(hosted.problem ? [hosted.problem] : []),
     ...hosted.lacks,
+    ...(status.asleep ? [] : balancerProblems({ host, namespace }, balancer)),
     ...nearTheirEnd(status.certificates, namespace),
   ];
 }

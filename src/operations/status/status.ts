@@ -19,6 +19,7 @@ import type { NetworkFinding, PlaneRecord, Unfinished } from '../../plane/record
 import { describeStorage, type Storage } from '../../plane/storage.ts';
 import { type ComponentStatus, componentStatus, crowded } from './component-status.ts';
 import { type HostedStatus, hostedStatus } from './hosted-status.ts';
+import { type BalancerStatus, balancerStatus } from './load-balancer.ts';
 import { type Warning, warningsOf } from './warnings.ts';
 
 export interface PlaneStatus {
@@ -40,6 +41,8 @@ export interface PlaneStatus {
   workerServer: string;
   /** Names that the plane had before, at which it still answers. */
   earlierHosts: string[];
+  /** Absent where the plane has none. */
+  balancer?: BalancerStatus;
   /** Absent where the plane takes none. */
   nodePort?: number;
   version: string;
@@ -120,6 +123,7 @@ export async function planeStatus(cluster: InfraCluster, now = new Date()): Prom
       server: addresses.publicServer,
       workerServer: addresses.workerServer,
       earlierHosts: addresses.earlierHosts,
+      balancer: record.phase === 'available' ? await balancerStatus(cluster, spec, pods.items) : undefined,
       ...(spec.allocateNodePorts && { nodePort: addresses.nodePort }),
       version: spec.kubernetesVersion,
       components: componentNames.map((name) => componentStatus(name, pods.items, events.items, replicasOf(spec, name))),

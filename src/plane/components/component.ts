@@ -85,6 +85,8 @@ export interface ServiceMoment {
   opening: boolean;
   /** The node port that pods of the workers dial until the last API server that listens there has ended. */
   earlierNodePort?: number;
+  /** The load balancer that people or pods dial until HOST and the API servers have left it, in a plane that is to have none. */
+  keptBalancer?: { loadBalancerClass?: string };
 }
 
 /** Flags of a component. */

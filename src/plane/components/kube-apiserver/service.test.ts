@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { parseSpec } from '../../../config/parse.ts';
 import type { Service } from '../../../kube/objects.ts';
-import { buildApiserverService, earlierNodePortOf } from './service.ts';
+import { buildApiserverService, earlierNodePortOf, keptBalancerOf } from './service.ts';
 
 const spec = (nodePort?: number) => parseSpec({ host: 'k.example.com', nodePort }, 'a test');
 const service = (ports: [string, number][]): Service => ({
@@ -44,4 +44,15 @@ test('an earlier node port leads to the API server under a name of its own', () 
     earlierNodePort: 30001,
   }).spec;
   expect(ports).toMatchObject([{ nodePort: 30002 }, { nodePort: 30001, targetPort: 'https' }]);
+});
+
+test('a load balancer that is to go stays, with its class, while it is dialled', () => {
+  const balanced = { ...service([]), spec: { type: 'LoadBalancer', loadBalancerClass: 'example.com/internal' } };
+  const keptBalancer = keptBalancerOf(balanced, spec());
+  const kept = buildApiserverService('plane-0123456789', spec(), { opening: false, keptBalancer });
+  expect(kept.spec).toMatchObject(balanced.spec);
+  expect(buildApiserverService('plane-0123456789', spec(), { opening: false }).spec.type).toBe('NodePort');
+  expect(keptBalancerOf(service([]), spec())).toBeUndefined();
+  const stays = parseSpec({ host: 'k.example.com', expose: 'loadbalancer' }, 'a test');
+  expect(keptBalancerOf(balanced, stays)).toBeUndefined();
 });

@@ -15,19 +15,21 @@ import template from './service.yaml';
 export function buildApiserverService(
   planeId: string,
   spec: ClusterSpec,
-  { opening, earlierNodePort }: Pick<ServiceMoment, 'opening' | 'earlierNodePort'>,
+  { opening, earlierNodePort, keptBalancer }: Omit<ServiceMoment, 'members'>,
 ): Service {
+  const balanced = isBalanced(spec) || keptBalancer !== undefined;
   const [service] = render(
     template,
     {
       selector: podSelector(planeId, 'kube-apiserver'),
-      type: isBalanced(spec) ? 'LoadBalancer' : spec.allocateNodePorts ? 'NodePort' : 'ClusterIP',
+      type: balanced ? 'LoadBalancer' : spec.allocateNodePorts ? 'NodePort' : 'ClusterIP',
       // The default, true, is the server's.
-      allocateLoadBalancerNodePorts: isBalanced(spec) && !spec.allocateNodePorts ? false : undefined,
+      allocateLoadBalancerNodePorts: balanced && !spec.allocateNodePorts ? false : undefined,
       ipFamilies: spec.ipFamilies && [spec.ipFamilies],
       opening: opening && spec.replicas === 1,
       nodePort: nodePortWish(spec),
-      loadBalancerClass: spec.loadBalancerClass,
+      // It cannot change while there is a load balancer.
+      loadBalancerClass: keptBalancer ? keptBalancer.loadBalancerClass : spec.loadBalancerClass,
       morePorts: [
         // A load balancer and a cluster IP have the ports of the service.
         ...(isReachedByService(spec) && spec.port !== undefined && spec.port !== 443
@@ -54,6 +56,13 @@ export function buildApiserverService(
 /** Whether the service is given the address of a load balancer. */
 export function isBalanced(spec: Pick<ClusterSpec, 'expose' | 'inCluster'>): boolean {
   return spec.inCluster === 'loadbalancer' || exposureOf(spec).serviceType === 'LoadBalancer';
+}
+
+/** The load balancer that a plane has and is to have no more. Pure. @param now the Service as it is */
+export function keptBalancerOf(now: Service | undefined, spec: ClusterSpec): ServiceMoment['keptBalancer'] {
+  if (now?.spec.type !== 'LoadBalancer' || isBalanced(spec)) return undefined;
+  const { loadBalancerClass } = now.spec;
+  return loadBalancerClass === undefined ? {} : { loadBalancerClass };
 }
 
 function isReachedByService({ expose }: ClusterSpec): boolean {
