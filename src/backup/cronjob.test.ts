@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import { parseSpec } from '../config/parse.ts';
-import { buildConfig, buildCronJob, type JobConfig } from './cronjob.ts';
+import { buildConfig, buildCronJob } from './cronjob.ts';
+import type { JobConfig } from './job/config.ts';
 
 const spec = parseSpec({ host: 'k.example.com', imagePullSecret: 'mirror', tolerations: ['infra'] }, 'the test');
 const config: JobConfig = {

@@ -7,26 +7,7 @@ import { podSelector } from '../plane/names.ts';
 import { likePodsOf, placement } from '../plane/placement.ts';
 import { containerSecurity, podSecurity } from '../plane/pod-security.ts';
 import { secretNames } from '../plane/secrets.ts';
-import type { BackupHead } from './archive.ts';
-import type { BucketLocation } from './location.ts';
-
-/** The settings of the CronJob's program: job.json of its ConfigMap. */
-export interface JobConfig {
-  toolVersion: string;
-  namespace: string;
-  addresses: BackupHead['addresses'];
-  /** Addresses of the members; the first that answers gives the snapshot. */
-  etcdHosts: string[];
-  /** age public keys; the private keys are not in the namespace. */
-  recipients: string[];
-  /** The number of newest backups that are kept. */
-  keep: number;
-  /** Absent: backups go onto the volume. */
-  bucket?: BucketLocation & {
-    /** Name of the Secret with the keys that sign the requests. */
-    secret: string;
-  };
-}
+import type { JobConfig } from './job/config.ts';
 
 /** Name of the CronJob and its ConfigMap. */
 export const scheduleName = 'k8sk8s-backup';
@@ -62,8 +43,8 @@ export async function buildConfig(
 /** Read when it is wanted: the one for a bucket is as large as all of k8sk8s besides. */
 async function jobProgram({ bucket }: JobConfig): Promise<string> {
   const { default: program } = await (bucket
-    ? import('../programs/backup-job/to-bucket.ts?program')
-    : import('../programs/backup-job/to-volume.ts?program'));
+    ? import('./job/to-bucket.ts?program')
+    : import('./job/to-volume.ts?program'));
   return program;
 }
 

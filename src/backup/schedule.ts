@@ -21,10 +21,10 @@ import {
   claimKind,
   configMapKind,
   cronJobKind,
-  type JobConfig,
   policyKind,
   scheduleName,
 } from './cronjob.ts';
+import type { JobConfig } from './job/config.ts';
 import { type BucketKeys, type BucketLocation, bucketKeys } from './location.ts';
 
 /** Where a schedule stores backups: a volume of the namespace (size as a Kubernetes quantity), or a bucket. */

@@ -52,6 +52,20 @@ export function content(node: Asn1 | undefined): Buffer {
   return Buffer.from(typeof node?.value === 'string' ? node.value : '', 'latin1');
 }
 
+export function isContextSpecific(node: Asn1): boolean {
+  return node.tagClass === CONTEXT_SPECIFIC;
+}
+
+/** Whether a node is a UTF8String or a PrintableString: the other kinds of strings have alphabets of their own. */
+export function isText(node: Asn1): boolean {
+  return node.type === Type.UTF8 || node.type === Type.PRINTABLESTRING;
+}
+
+/** The object identifier in a node, as `2.5.4.3`; empty where there is none. */
+export function idOf(node: Asn1 | undefined): string {
+  return node && content(node).length > 0 ? asn1.derToOid(content(node).toString('latin1')) : '';
+}
+
 function byteString(bytes: Uint8Array): string {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('latin1');
 }

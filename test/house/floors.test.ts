@@ -1,45 +1,58 @@
-import { readdirSync, readFileSync } from 'node:fs';
-import path from 'node:path';
+import { existsSync, readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
+import { beside, type Import, imports, importsIn, local, nothing, roomOf, said, sources } from './imports.ts';
 import { rooms } from './rooms.ts';
 
 /** Operations that are made of others, and which. Every other operation imports none. */
 const composed: Record<string, string[]> = {
   'operations/restore': ['operations/deploy', 'operations/destroy'],
-  'operations/keys': ['operations/keys'],
   'operations/class': ['operations/deploy', 'operations/destroy', 'operations/status'],
   'operations/list': ['operations/status'],
 };
 
-interface Import {
-  from: string;
-  to: string;
-}
+/** Libraries that have an owner, and their owners. */
+const owners: Record<string, string[]> = {
+  'https-proxy-agent': ['kube'],
+  'http-proxy-agent': ['kube'],
+  'socks-proxy-agent': ['kube'],
+  commander: ['cli.ts', 'commands'],
+  chalk: ['ui'],
+  ora: ['ui'],
+  'node-forge': ['pki'],
+};
 
-const sources = readdirSync('src', { recursive: true, encoding: 'utf8' }).filter(
-  (file) => /\.ts$/.test(file) && !/\.(test|fixture|d)\.ts$/.test(file),
-);
+const order: readonly string[] = rooms;
+const leadsUp = ({ from, to }: Import) => order.indexOf(roomOf(to)) > order.indexOf(roomOf(from));
 
-const imports: Import[] = sources.flatMap((from) =>
-  [...readFileSync(`src/${from}`, 'utf8').matchAll(/(?:from|import\()\s*'([^']+)'/g)].map(([, to]) => ({
-    from,
-    to: to!.startsWith('.') ? path.posix.join(path.posix.dirname(from), to!) : to!,
-  })),
-);
-
-const local = imports.filter(({ to }) => sources.includes(to));
-const roomOf = (file: string) => file.split('/')[0]!;
-const said = ({ from, to }: Import) => `${from} imports ${to}`;
-const importsOf = (name: string) => imports.filter(({ to }) => to === name || to.startsWith(`${name}/`));
+test('an import is seen whatever its kind', () => {
+  const text = `
+    import a from './a.ts';
+    import type { B } from './b.ts';
+    export * from './c.ts';
+    import './d.ts';
+    import program from '../programs/gate/main.ts?program';
+    import template from './e.yaml';
+    const later = await (isLarge ? import('./f.ts?program') : import('./g.ts'));
+    type H = import('./h.ts').H;
+    const none = "import x from './x.ts'"; // import('./y.ts')`;
+  expect(importsIn('base/planted.ts', text).map(({ to }) => to)).toEqual(
+    ['base/a.ts', 'base/b.ts', 'base/c.ts', 'base/d.ts', 'programs/gate/main.ts', 'base/e.yaml'].concat(
+      ['f', 'g', 'h'].map((name) => `base/${name}.ts`),
+    ),
+  );
+  expect(importsIn('base/planted.ts', text).filter(leadsUp).map(said)).toEqual([
+    'base/planted.ts imports programs/gate/main.ts',
+  ]);
+  expect(imports.filter(({ to, isLibrary }) => !isLibrary && !existsSync(`src/${to}`)).map(said)).toEqual([]);
+});
 
 test('every file of src stands in a room, and cli.ts alone stands outside', () => {
-  expect([...new Set(sources.map(roomOf))].filter((room) => !(rooms as readonly string[]).includes(room))).toEqual([]);
+  expect(beside(sources.map(roomOf), [...rooms])).toEqual(nothing);
 });
 
 test('no arrow leads up, so no rooms import each other in a circle', () => {
-  const floor = (file: string) => (rooms as readonly string[]).indexOf(roomOf(file));
   console.log(`floors, from the ground up:\n${floors().join('\n')}`);
-  expect(local.filter(({ from, to }) => floor(to) > floor(from)).map(said)).toEqual([]);
+  expect(local.filter(leadsUp).map(said)).toEqual([]);
 });
 
 test('files of one room do not import each other in a circle', () => {
@@ -49,7 +62,7 @@ test('files of one room do not import each other in a circle', () => {
   const visit = (file: string, way: string[]) => {
     if (way.includes(file)) circles.push([...way.slice(way.indexOf(file)), file].join(' -> '));
     if (way.includes(file) || done.has(file)) return;
-    for (const other of next.get(file)!) visit(other, [...way, file]);
+    for (const other of next.get(file) ?? []) visit(other, [...way, file]);
     done.add(file);
   };
   for (const file of sources) visit(file, []);
@@ -59,11 +72,12 @@ test('files of one room do not import each other in a circle', () => {
 test('an operation imports no other one but those that it is made of', () => {
   const operation = (file: string) => /^operations\/[^/.]+/.exec(file)?.[0];
   // index.ts hands all of them to other programs.
-  const between = local.filter(
-    ({ from, to }) =>
-      from !== 'operations/index.ts' && operation(from) && operation(to) && operation(from) !== operation(to),
-  );
-  expect(between.filter(({ from, to }) => !composed[operation(from)!]?.includes(operation(to)!)).map(said)).toEqual([]);
+  const between = local
+    .filter(({ from }) => from !== 'operations/index.ts')
+    .map(({ from, to }) => ({ from: operation(from)!, to: operation(to)! }))
+    .filter(({ from, to }) => from && to && from !== to);
+  const allowed = Object.entries(composed).flatMap(([from, parts]) => parts.map((to) => ({ from, to })));
+  expect(beside(between.map(said), allowed.map(said))).toEqual(nothing);
 });
 
 test('a command imports no other command', () => {
@@ -75,28 +89,15 @@ test('only operations take the lock of a plane, and only by withPlane and withLo
   expect(local.filter(({ to }) => to === 'live/lock.ts').map(({ from }) => from)).toEqual(['live/with-plane.ts']);
   const takers = sources.filter((file) => /\bwith(Plane|Lock)\(/.test(readFileSync(`src/${file}`, 'utf8')));
   // The sandbox has a lock of its own, a file of this machine.
-  const allowed = ['operations', 'sandbox'];
-  expect(takers.filter((file) => !allowed.includes(roomOf(file)) && file !== 'live/with-plane.ts')).toEqual([]);
+  expect(beside(takers.filter((file) => file !== 'live/with-plane.ts').map(roomOf), ['operations', 'sandbox'])).toEqual(
+    nothing,
+  );
 });
 
 test('a library that has an owner is imported by its owner alone', () => {
-  const owners: Record<string, string[]> = {
-    'https-proxy-agent': ['kube'],
-    'http-proxy-agent': ['kube'],
-    'socks-proxy-agent': ['kube'],
-    commander: ['cli.ts', 'commands'],
-    chalk: ['ui'],
-    ora: ['ui'],
-    // The approver reads the requests of kubelets, which node-forge's own parser does not know (EC keys).
-    'node-forge': ['pki', 'programs'],
-  };
-  for (const [library, allowed] of Object.entries(owners))
-    expect(
-      importsOf(library)
-        .filter(({ from }) => !allowed.includes(roomOf(from)))
-        .map(said),
-      library,
-    ).toEqual([]);
+  const found = imports.filter(({ to }) => to in owners).map(({ from, to }) => ({ from: roomOf(from), to }));
+  const allowed = Object.entries(owners).flatMap(([to, all]) => all.map((from) => ({ from, to })));
+  expect(beside(found.map(said), allowed.map(said))).toEqual(nothing);
 });
 
 test('what a plane is, is pure: plane and config do no I/O', () => {

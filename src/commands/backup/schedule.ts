@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
-import type { JobConfig } from '../../backup/cronjob.ts';
 import { runNow } from '../../backup/first-run.ts';
+import type { JobConfig } from '../../backup/job/config.ts';
 import { urlOf } from '../../backup/location.ts';
 import { type Destination, scheduleBackups, unscheduleBackups } from '../../backup/schedule.ts';
 import { checkRecipients } from '../../backup/seal.ts';
@@ -142,10 +142,10 @@ function bad(what: string, fix?: string): UserError {
 
 /** What the CronJob's pod runs where an image of k8sk8s was given. */
 export async function runScheduledJob(): Promise<void> {
-  const { readConfig, runJob } = await import('../../programs/backup-job/run.ts');
+  const { readConfig, runJob } = await import('../../backup/job/run.ts');
   const config: JobConfig = readConfig();
   const store = config.bucket
-    ? (await import('../../programs/backup-job/bucket.ts')).bucketStore(config.bucket)
-    : (await import('../../programs/backup-job/volume.ts')).volumeStore();
+    ? (await import('../../backup/job/bucket.ts')).bucketStore(config.bucket)
+    : (await import('../../backup/job/volume.ts')).volumeStore();
   await runJob(config, store, toolVersion());
 }

@@ -1,6 +1,5 @@
 import { createPublicKey, verify } from 'node:crypto';
-import asn1 from 'node-forge/lib/asn1.js';
-import { type Asn1, children, content, fromDer, toDer } from '../../pki/asn1.ts';
+import { type Asn1, children, content, fromDer, idOf, isContextSpecific, isText, toDer } from '../../pki/asn1.ts';
 import { canonicalAddress } from './names.ts';
 
 // What is read here must be exactly what the signer, written in Go, reads later in the same bytes. Wherever the two
@@ -48,7 +47,7 @@ const ipAddress = 7;
 export function parseRequest(pem: string): CertificateRequest {
   const [info, algorithm, signature] = parts(strictDer(pemBody(pem)), 3);
   const [, subject, key, attributes] = parts(info, 4);
-  if (!isContext(attributes!) || attributes!.type !== 0) throw malformed();
+  if (!isContextSpecific(attributes!) || attributes!.type !== 0) throw malformed();
   verifySignature(info!, key!, algorithm!, signature!);
 
   const names = children(subject)
@@ -58,7 +57,7 @@ export function parseRequest(pem: string): CertificateRequest {
   const commonNames = valuesOf(oid.commonName);
   const organizations = valuesOf(oid.organization);
   const sans = alternativeNames(attributes!);
-  const ofKind = (kind: number) => sans.filter((name) => isContext(name) && name.type === kind);
+  const ofKind = (kind: number) => sans.filter((name) => isContextSpecific(name) && name.type === kind);
   const [dns, addresses] = [ofKind(dnsName), ofKind(ipAddress)];
   return {
     commonName: commonNames[0] ?? '',
@@ -119,17 +118,8 @@ function parts(node: Asn1 | undefined, least: number, most = least): Asn1[] {
   return nodes;
 }
 
-function isContext(node: Asn1): boolean {
-  return node.tagClass === asn1.Class.CONTEXT_SPECIFIC;
-}
-
-function idOf(node: Asn1 | undefined): string {
-  return node && content(node).length > 0 ? asn1.derToOid(content(node).toString('latin1')) : '';
-}
-
-/** The other kinds of strings have alphabets of their own. */
 function text(node: Asn1): string {
-  if (node.type !== asn1.Type.UTF8 && node.type !== asn1.Type.PRINTABLESTRING) throw malformed();
+  if (!isText(node)) throw malformed();
   return content(node).toString('utf8');
 }
 

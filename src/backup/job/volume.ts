@@ -1,6 +1,6 @@
 import { readdirSync, rmSync } from 'node:fs';
 import path from 'node:path';
-import { wholeFile } from '../../backup/file.ts';
+import { wholeFile } from '../file.ts';
 import type { Store } from './run.ts';
 
 const folder = '/backups';

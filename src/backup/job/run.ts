@@ -1,8 +1,5 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
-import type { JobConfig } from '../../backup/cronjob.ts';
-import { isScheduled, scheduledName, scheduledStart } from '../../backup/names.ts';
-import { type BackupSource, streamBackup } from '../../backup/stream.ts';
 import { UserError } from '../../base/errors.ts';
 import { type EtcdClient, EtcdGateway } from '../../etcd/gateway.ts';
 import type { Secret } from '../../kube/objects.ts';
@@ -11,6 +8,9 @@ import { inspect } from '../../pki/inspect.ts';
 import { nearTheirEnd } from '../../pki/near-end.ts';
 import type { PlaneRecord } from '../../plane/record.ts';
 import { explained } from '../../ui/words.ts';
+import { isScheduled, scheduledName, scheduledStart } from '../names.ts';
+import { type BackupSource, streamBackup } from '../stream.ts';
+import type { JobConfig } from './config.ts';
 
 // The program of the CronJob of `k8sk8s backup schedule`. It has no credentials of the infra cluster: the pod mounts all it needs.
 

@@ -1,8 +1,8 @@
 import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
-import { Bucket } from '../../backup/bucket.ts';
-import { type BucketLocation, bucketKeys } from '../../backup/location.ts';
 import { option, words } from '../../base/words.ts';
+import { Bucket } from '../bucket.ts';
+import { type BucketLocation, bucketKeys } from '../location.ts';
 import type { Store } from './run.ts';
 
 /** A bucket, whose keys are in a mounted Secret. */
