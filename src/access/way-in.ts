@@ -5,7 +5,7 @@ import { forwardToApi } from '../live/forward-to-api.ts';
 import type { Plane } from '../live/open.ts';
 import { trusted } from '../pki/authority.ts';
 import { hostAndPort } from '../plane/addresses.ts';
-import { openTunnel } from './tunnel.ts';
+import { openLocalPort } from './local-port.ts';
 
 /** How a hosted cluster is reached from this machine now. */
 export interface WayIn {
@@ -51,15 +51,15 @@ export async function findWayIn(
     });
     return { kubeconfig, name: spec.host, close: async () => undefined };
   }
-  const tunnel = await openTunnel(forwardToApi(cluster, addresses.advertised.port), onProblem);
+  const local = await openLocalPort(forwardToApi(cluster, addresses.advertised.port), onProblem);
   // Two of them at once have a context each.
-  const name = `${spec.host}-${tunnel.port}`;
+  const name = `${spec.host}-${local.port}`;
   const kubeconfig = buildKubeconfig({
     ...common,
-    server: `https://127.0.0.1:${tunnel.port}`,
+    server: `https://127.0.0.1:${local.port}`,
     tlsServerName: spec.host,
     clusterName: name,
     userName: `${name}-admin`,
   });
-  return { kubeconfig, name, port: tunnel.port, close: () => tunnel.close() };
+  return { kubeconfig, name, port: local.port, close: () => local.close() };
 }

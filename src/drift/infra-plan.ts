@@ -67,7 +67,7 @@ async function planOver(
     apply,
     webhookKubeconfig,
     members: spec.etcdMembers,
-    opening: record.phase !== 'available',
+    starting: record.phase !== 'available',
     settle: async (services, _spec) => services,
   } as Preparation;
   await runSteps([storageStep, addressesStep, certificatesStep, webhookStep], state, never);

@@ -54,7 +54,7 @@ export interface RenderedPlane {
 export function renderPlane(source: PlaneSource): RenderedPlane {
   const { record, spec, addresses, storage, bundle } = source;
   const { planeId } = record;
-  const { services, exposure } = renderExposure(record, spec, { opening: record.phase !== 'available' });
+  const { services, exposure } = renderExposure(record, spec, { starting: record.phase !== 'available' });
   const files = buildSecrets(bundle, {
     planeId,
     spec,

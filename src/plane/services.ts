@@ -10,9 +10,9 @@ import { labelsOf } from './names.ts';
  * @param moment what is left out is as it is of a plane at rest
  */
 export function buildServices(planeId: string, spec: ClusterSpec, moment: Partial<ServiceMoment> = {}): Service[] {
-  const { members = spec.etcdMembers, opening = false, earlierNodePort, keptBalancer } = moment;
+  const { members = spec.etcdMembers, starting = false, earlierNodePort, keptBalancer } = moment;
   return components.flatMap(({ name, services }: PlaneComponent) =>
-    (services?.(planeId, spec, { members, opening, earlierNodePort, keptBalancer }) ?? []).map((service) => ({
+    (services?.(planeId, spec, { members, starting, earlierNodePort, keptBalancer }) ?? []).map((service) => ({
       ...service,
       metadata: { ...service.metadata, labels: labelsOf(planeId, name, spec.kubernetesVersion) },
     })),

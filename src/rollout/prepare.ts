@@ -31,7 +31,7 @@ export interface Preparation {
   /** As many services of etcd members as are there or wanted, whichever is more. */
   readonly members: number;
   /** No API server of the plane serves yet. */
-  readonly opening: boolean;
+  readonly starting: boolean;
   /** Server-side apply, or the dry run of it. */
   apply(objects: KubeObject[]): Promise<KubeObject[]>;
   /** The kubeconfig of --authorization-webhook, where a person gave it with this run. */
@@ -70,12 +70,12 @@ export const storageStep: Step<Preparation> = {
 export const addressesStep: Step<Preparation> = {
   name: 'addresses',
   async run(state) {
-    const { spec, record, members, opening } = state;
+    const { spec, record, members, starting } = state;
     const now = state.existing.ofKind<Service>('Service').find(({ metadata }) => metadata.name === apiserverService);
-    state.earlierNodePort = opening ? undefined : earlierNodePortOf(now, spec);
-    state.keptBalancer = opening ? undefined : keptBalancerOf(now, spec);
+    state.earlierNodePort = starting ? undefined : earlierNodePortOf(now, spec);
+    state.keptBalancer = starting ? undefined : keptBalancerOf(now, spec);
     const { earlierNodePort, keptBalancer } = state;
-    const moment = { members, opening, earlierNodePort, keptBalancer };
+    const moment = { members, starting, earlierNodePort, keptBalancer };
     const { services: wanted, exposure } = renderExposure(record, spec, moment);
     state.exposure = await state.apply([...wanted, ...exposure]);
     const services = state.exposure.filter((object): object is Service => object.kind === 'Service');

@@ -12,10 +12,10 @@ export async function publishNotReady(
   cluster: InfraCluster,
   planeId: string,
   spec: ClusterSpec,
-  opening: boolean,
+  starting: boolean,
 ): Promise<void> {
-  const otherwise = buildServices(planeId, spec, { opening: !opening });
-  const changed = buildServices(planeId, spec, { opening }).filter(
+  const otherwise = buildServices(planeId, spec, { starting: !starting });
+  const changed = buildServices(planeId, spec, { starting }).filter(
     (service, index) => !isDeepStrictEqual(service, otherwise[index]),
   );
   await Promise.all(changed.map((service) => cluster.apply(service)));

@@ -18,7 +18,7 @@ export interface DeployState extends Preparation, PlaneInMaking, Readonly<Learnt
   /** record */
   record: PlaneRecord;
   /** record */
-  opening: boolean;
+  starting: boolean;
   /** record: the plane slept, and this deploy wakes it. */
   asleep?: Asleep;
   /** record: no etcd of this plane ran before. */

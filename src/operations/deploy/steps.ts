@@ -118,8 +118,8 @@ export const deploySteps: Step<DeployState>[] = [
     run: (state) => closeCluster(state),
   },
   {
-    name: 'opened',
-    applies: ({ opening }) => opening,
+    name: 'ready-pods-only',
+    applies: ({ starting }) => starting,
     run: ({ cluster, record, spec }) => publishNotReady(cluster, record.planeId, spec, false),
   },
   {
@@ -156,7 +156,7 @@ async function readOrMakeRecord(state: DeployState): Promise<void> {
   if ((asleep?.replicas.etcd ?? spec.etcdMembers) !== spec.etcdMembers) throw membersAsleep(cluster.namespace);
   state.record = record;
   state.asleep = asleep;
-  state.opening = record.phase !== 'available' || asleep !== undefined;
+  state.starting = record.phase !== 'available' || asleep !== undefined;
   state.first = record.phase === 'deploying' && presentMembers(existing) === 0;
 }
 

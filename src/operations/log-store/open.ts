@@ -1,4 +1,4 @@
-import { openTunnel } from '../../access/tunnel.ts';
+import { openLocalPort } from '../../access/local-port.ts';
 import { UserError } from '../../base/errors.ts';
 import type { InfraCluster } from '../../kube/infra-cluster.ts';
 import { LogStore } from '../../live/log-store.ts';
@@ -29,14 +29,16 @@ export async function openPage(
   const { password } = await LogStore.of(cluster, record);
   const dial = async () => cluster.forward((await LogStore.of(cluster, record)).pod, logStorePorts.store);
   // Whoever looks at a page hears at once that it is not there, and loads it again.
-  const tunnel = await openTunnel(dial, ({ message }) => say(message), { port, patience: 0 }).catch((error: Error) => {
-    throw new UserError({
-      what: `port ${port} of this machine cannot be used`,
-      why: error.message,
-      fix: 'choose another one, or none',
-      anchor: 'bad-values',
-      kind: 'usage',
-    });
-  });
-  return { address: `http://127.0.0.1:${tunnel.port}`, password, close: () => tunnel.close() };
+  const local = await openLocalPort(dial, ({ message }) => say(message), { port, patience: 0 }).catch(
+    (error: Error) => {
+      throw new UserError({
+        what: `port ${port} of this machine cannot be used`,
+        why: error.message,
+        fix: 'choose another one, or none',
+        anchor: 'bad-values',
+        kind: 'usage',
+      });
+    },
+  );
+  return { address: `http://127.0.0.1:${local.port}`, password, close: () => local.close() };
 }

@@ -82,7 +82,7 @@ export interface ServiceMoment {
   /** As many etcd members as need an address: while their number changes, the larger one. */
   members: number;
   /** No API server of the plane serves yet: a plane that is made, or wakes (docs/adr/0004-not-ready-addresses.md). */
-  opening: boolean;
+  starting: boolean;
   /** The node port that pods of the workers dial until the last API server that listens there has ended. */
   earlierNodePort?: number;
   /** The load balancer that people or pods dial until HOST and the API servers have left it, in a plane that is to have none. */

@@ -1,6 +1,6 @@
 import { beforeEach, expect, test } from 'vitest';
+import { Refusal } from '../egress-proxy/refusal.ts';
 import { Destinations } from './destinations.ts';
-import { Refusal } from './refusal.ts';
 
 let asked: string[];
 let now: number;

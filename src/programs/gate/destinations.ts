@@ -1,6 +1,6 @@
 import { isIP } from 'node:net';
-import { Networks } from './networks.ts';
-import { Refusal } from './refusal.ts';
+import { Networks } from '../egress-proxy/networks.ts';
+import { Refusal } from '../egress-proxy/refusal.ts';
 
 /**
  * Where an address and port lead: to a kubelet, which has yet to show that it is one, or to a pod, which is reached by

@@ -1,8 +1,8 @@
-import type { Api } from './api.ts';
-import { type Connection, dial, overWebSocket } from './connection.ts';
+import type { Api } from '../egress-proxy/api.ts';
+import { type Connection, dial, overWebSocket } from '../egress-proxy/connection.ts';
+import { Refusal } from '../egress-proxy/refusal.ts';
 import type { Destinations } from './destinations.ts';
 import type { Kubelets } from './kubelet.ts';
-import { Refusal } from './refusal.ts';
 
 /** What the way into the hosted cluster needs. */
 export interface Inside {

@@ -4,16 +4,16 @@ import { connect } from 'node:net';
 import { networkInterfaces } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
-import { connectApi } from './api.ts';
+import { createBoundedLog } from '../bounded-log.ts';
+import { connectApi } from '../egress-proxy/api.ts';
+import { createProxy } from '../egress-proxy/proxy.ts';
 import { Destinations } from './destinations.ts';
 import { keepEndpoints } from './endpoints.ts';
 import { infraIssuer, isInfraIssuer } from './infra-issuer.ts';
 import { openInside } from './inside.ts';
 import { Kubelets } from './kubelet.ts';
-import { createLog } from './log.ts';
 import { Openings } from './openings.ts';
 import { openOutside } from './outside.ts';
-import { createProxy } from './proxy.ts';
 
 // The gate stands beside the API server, in its pod, and all that the API server opens for its tenants goes through it: CONNECT on
 // UNIX sockets, one for each egress selection. It has no state; a restart costs the connections that were open.
@@ -51,7 +51,7 @@ const outsideVeil = 2000;
 /** Of the file of openings, where none is named. */
 const nothing = JSON.stringify({ open: [], discovery: [] });
 
-const say = createLog((line) => console.error(line));
+const say = createBoundedLog((line) => console.error(line));
 
 const api = connectApi(server, credentials);
 if (cluster !== undefined) {

@@ -1,8 +1,8 @@
 import { lookup } from 'node:dns/promises';
 import { isIP } from 'node:net';
-import { type Connection, dial } from './connection.ts';
+import { type Connection, dial } from '../egress-proxy/connection.ts';
+import { Refusal } from '../egress-proxy/refusal.ts';
 import type { Judgement } from './judgement.ts';
-import { Refusal } from './refusal.ts';
 
 /** Addresses of a name that are tried, one after the other. */
 const tries = 3;

@@ -40,7 +40,7 @@ test.each<[string, [string, number][], number | undefined, number | undefined]>(
 
 test('an earlier node port leads to the API server under a name of its own', () => {
   const { ports } = buildApiserverService('plane-0123456789', spec(30002), {
-    opening: false,
+    starting: false,
     earlierNodePort: 30001,
   }).spec;
   expect(ports).toMatchObject([{ nodePort: 30002 }, { nodePort: 30001, targetPort: 'https' }]);
@@ -49,9 +49,9 @@ test('an earlier node port leads to the API server under a name of its own', () 
 test('a load balancer that is to go stays, with its class, while it is dialled', () => {
   const balanced = { ...service([]), spec: { type: 'LoadBalancer', loadBalancerClass: 'example.com/internal' } };
   const keptBalancer = keptBalancerOf(balanced, spec());
-  const kept = buildApiserverService('plane-0123456789', spec(), { opening: false, keptBalancer });
+  const kept = buildApiserverService('plane-0123456789', spec(), { starting: false, keptBalancer });
   expect(kept.spec).toMatchObject(balanced.spec);
-  expect(buildApiserverService('plane-0123456789', spec(), { opening: false }).spec.type).toBe('NodePort');
+  expect(buildApiserverService('plane-0123456789', spec(), { starting: false }).spec.type).toBe('NodePort');
   expect(keptBalancerOf(service([]), spec())).toBeUndefined();
   const stays = parseSpec({ host: 'k.example.com', expose: 'loadbalancer' }, 'a test');
   expect(keptBalancerOf(balanced, stays)).toBeUndefined();

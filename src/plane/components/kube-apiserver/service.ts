@@ -15,7 +15,7 @@ import template from './service.yaml';
 export function buildApiserverService(
   planeId: string,
   spec: ClusterSpec,
-  { opening, earlierNodePort, keptBalancer }: Omit<ServiceMoment, 'members'>,
+  { starting, earlierNodePort, keptBalancer }: Omit<ServiceMoment, 'members'>,
 ): Service {
   const balanced = isBalanced(spec) || keptBalancer !== undefined;
   const [service] = render(
@@ -26,7 +26,7 @@ export function buildApiserverService(
       // The default, true, is the server's.
       allocateLoadBalancerNodePorts: balanced && !spec.allocateNodePorts ? false : undefined,
       ipFamilies: spec.ipFamilies && [spec.ipFamilies],
-      opening: opening && spec.replicas === 1,
+      starting: starting && spec.replicas === 1,
       nodePort: nodePortWish(spec),
       // It cannot change while there is a load balancer.
       loadBalancerClass: keptBalancer ? keptBalancer.loadBalancerClass : spec.loadBalancerClass,

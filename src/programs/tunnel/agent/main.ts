@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
-import { createLog } from '../../gate/log.ts';
+import { createBoundedLog } from '../../bounded-log.ts';
 import { keepTunnels } from './agent.ts';
 
 // The agent on a worker that nobody can dial (docs/adr/0062-workers-that-nobody-can-dial.md): it dials, and leads to its own kubelet alone.
@@ -31,7 +31,7 @@ await keepTunnels(
     trusted: () => readFileSync(ca, 'utf8'),
     credential: () => readFileSync(credential, 'utf8'),
     kubelet: { host: values['kubelet-host'], port: Number(values['kubelet-port']) },
-    say: createLog((line) => console.log(line)),
+    say: createBoundedLog((line) => console.log(line)),
   },
   ending.signal,
 );

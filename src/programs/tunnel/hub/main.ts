@@ -2,10 +2,10 @@ import { readFileSync, rmSync } from 'node:fs';
 import { isIPv4 } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
-import { connectApi } from '../../gate/api.ts';
-import { createLog } from '../../gate/log.ts';
-import { Networks } from '../../gate/networks.ts';
-import { createProxy } from '../../gate/proxy.ts';
+import { createBoundedLog } from '../../bounded-log.ts';
+import { connectApi } from '../../egress-proxy/api.ts';
+import { Networks } from '../../egress-proxy/networks.ts';
+import { createProxy } from '../../egress-proxy/proxy.ts';
 import { openByGate } from './by-gate.ts';
 import { createDoor, type DoorKeys } from './door.ts';
 import { readHubs } from './hubs.ts';
@@ -40,7 +40,7 @@ const lookMilliseconds = 1000;
 /** As of the gate, whose refusals come after as long. */
 const veil = 5000;
 
-const say = createLog((line) => console.error(line));
+const say = createBoundedLog((line) => console.error(line));
 const file = (name: string) => readFileSync(`${credentials}/${name}`, 'utf8');
 const readKeys = (): DoorKeys => ({ cert: file('tunnel.crt'), key: file('tunnel.key'), ca: file('client-ca.crt') });
 

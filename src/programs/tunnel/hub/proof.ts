@@ -2,6 +2,7 @@ import type { X509Certificate } from 'node:crypto';
 import { type ClientHttp2Session, constants } from 'node:http2';
 import { connect as connectTls } from 'node:tls';
 import { openMilliseconds, openStream } from './streams.ts';
+import type { Tunnel } from './tunnel.ts';
 
 /** Between two looks at a kubelet's certificate: it may have another address by then. */
 const proveEvery = 30_000;
@@ -9,16 +10,6 @@ const proveEvery = 30_000;
 const proveAgain = 1000;
 /** Of a certificate that are looked at: a node has an address or two of each kind. */
 const addressesOfNode = 16;
-
-/** A tunnel whose kubelet shows again and again which addresses it leads to. */
-export interface Provable {
-  node: string;
-  session: ClientHttp2Session;
-  /** The certificate of the node's agent ends. */
-  until: number;
-  /** Addresses in the serving certificate that its kubelet has shown, and that its Node has. */
-  addresses: Set<string>;
-}
 
 export interface Prover {
   /** Reads the CAs of kubelets' serving certificates, as PEM. */
@@ -31,7 +22,7 @@ export interface Prover {
 }
 
 /** Until the tunnel ends. */
-export async function keepProving(tunnel: Provable, { trusted, addressesOf, say, proven }: Prover): Promise<void> {
+export async function keepProving(tunnel: Tunnel, { trusted, addressesOf, say, proven }: Prover): Promise<void> {
   const { session, node } = tunnel;
   let pause: number | undefined;
   let timer: NodeJS.Timeout | undefined;

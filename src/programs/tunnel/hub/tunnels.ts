@@ -1,23 +1,22 @@
 import { randomUUID } from 'node:crypto';
 import { type ClientHttp2Session, connect as connectHttp2 } from 'node:http2';
 import type { TLSSocket } from 'node:tls';
-import type { Connection } from '../../gate/connection.ts';
-import { Refusal } from '../../gate/refusal.ts';
+import type { Connection } from '../../egress-proxy/connection.ts';
+import { Refusal } from '../../egress-proxy/refusal.ts';
 import { type HubWords, hubPath, sessionOptions, watchOver } from '../session.ts';
-import { Openings, type Way } from './openings.ts';
-import { keepProving, type Provable, type Prover } from './proof.ts';
+import { keepProving, type Prover } from './proof.ts';
+import { StreamLimits } from './stream-limits.ts';
 import { carriedBy } from './streams.ts';
+import type { Tunnel } from './tunnel.ts';
 
 /** Of one node; an agent that comes back is not counted among those that are lost. */
 const tunnelsOfNode = 3;
 const mostTunnels = 500;
-/** That wait for a tunnel to come back, of all addresses: they are openings of the proxy too. */
+/** That wait for a tunnel to come back, of all addresses: the proxy counts them too. */
 const mostWaiting = 32;
 /** Somebody whose address was known a moment ago comes back, and whose hub has just started comes soon. */
 const absentMilliseconds = 60_000;
 const waitMilliseconds = 3000;
-
-type Tunnel = Way & Provable;
 
 /** The tunnels that the workers' agents have opened to this hub, by what the kubelets at their other ends have shown. */
 export class Tunnels {
@@ -31,7 +30,7 @@ export class Tunnels {
   /** When an address was last reached by a tunnel. */
   readonly #lost = new Map<string, number>();
   readonly #waiting = new Set<() => void>();
-  readonly #openings = new Openings();
+  readonly #limits = new StreamLimits();
 
   /**
    * @param name of this hub
@@ -67,7 +66,7 @@ export class Tunnels {
       return void socket.destroy();
     }
     const session = connectHttp2('https://kubelet', { ...sessionOptions, createConnection: () => socket });
-    const tunnel: Tunnel = { node, session, until, addresses: new Set(), opening: new Set() };
+    const tunnel: Tunnel = { node, session, until, addresses: new Set(), pending: new Set() };
     this.#tunnels.add(tunnel);
     session.on('error', (error) => this.#say(`node ${node}: ${error.message}`));
     session.once('close', () => this.#forget(tunnel));
@@ -108,7 +107,7 @@ export class Tunnels {
       throw new Refusal('refused', `the nodes ${[...nodes].sort().join(' and ')} have this address both`);
     // The newest: an agent that was cut off comes back before its old tunnel is known to be dead.
     const tunnel = found.at(-1);
-    return tunnel && carriedBy(await this.#openings.open(tunnel));
+    return tunnel && carriedBy(await this.#limits.open(tunnel));
   }
 
   #leadingTo(address: string): Tunnel[] {

@@ -1,10 +1,10 @@
 import { expect, test } from 'vitest';
-import { createLog } from './log.ts';
+import { createBoundedLog } from './bounded-log.ts';
 
 test('the same words are written once a minute, and as they cannot harm a terminal', () => {
   let now = 0;
   const lines: string[] = [];
-  const log = createLog(
+  const log = createBoundedLog(
     (line) => lines.push(line),
     () => now,
   );
@@ -17,7 +17,7 @@ test('the same words are written once a minute, and as they cannot harm a termin
 test('whoever causes ever new words does not fill the log', () => {
   let now = 0;
   const lines: string[] = [];
-  const log = createLog(
+  const log = createBoundedLog(
     (line) => lines.push(line),
     () => now,
   );

@@ -1,6 +1,7 @@
-import type { ClientHttp2Session, ClientHttp2Stream } from 'node:http2';
-import { Refusal } from '../../gate/refusal.ts';
+import type { ClientHttp2Stream } from 'node:http2';
+import { Refusal } from '../../egress-proxy/refusal.ts';
 import { openStream } from './streams.ts';
+import type { Tunnel } from './tunnel.ts';
 
 /** Connections to kubelets: with the window of each full, they fit into the container's memory. */
 const mostOpen = 500;
@@ -8,32 +9,24 @@ const mostOpen = 500;
  * Of one tunnel that are being opened at once, less than the proxy allows in all. When one of them has waited for `slowMilliseconds`, the
  * worker is silent, and holds only a few: other workers need the rest.
  */
-const mostOpening = 40;
-const mostOpeningSlowly = 8;
+const mostPending = 40;
+const mostPendingSlowly = 8;
 const slowMilliseconds = 1000;
 
-/** Where a connection is opened. */
-export interface Way {
-  node: string;
-  session: ClientHttp2Session;
-  /** What the agent has not answered yet, the oldest first. */
-  opening: Set<{ since: number }>;
-}
-
 /** Counts the connections of a hub, so that neither a silent worker nor a reader that does not read takes those of others. */
-export class Openings {
+export class StreamLimits {
   #open = 0;
 
   /** @throws Refusal where the hub or the tunnel has too many already */
-  async open({ session, node, opening }: Way): Promise<ClientHttp2Stream> {
+  async open({ session, node, pending }: Tunnel): Promise<ClientHttp2Stream> {
     if (this.#open >= mostOpen) throw new Refusal('refused', `${mostOpen} connections to kubelets are open already`);
     const since = performance.now();
-    const [oldest] = opening;
+    const [oldest] = pending;
     const isSlow = oldest !== undefined && since - oldest.since > slowMilliseconds;
-    if (opening.size >= (isSlow ? mostOpeningSlowly : mostOpening))
-      throw new Refusal('refused', `node ${node} has not answered ${opening.size} connections yet`);
+    if (pending.size >= (isSlow ? mostPendingSlowly : mostPending))
+      throw new Refusal('refused', `node ${node} has not answered ${pending.size} connections yet`);
     const mine = { since };
-    opening.add(mine);
+    pending.add(mine);
     this.#open++;
     try {
       const stream = await openStream(session);
@@ -43,7 +36,7 @@ export class Openings {
       this.#open--;
       throw error;
     } finally {
-      opening.delete(mine);
+      pending.delete(mine);
     }
   }
 }

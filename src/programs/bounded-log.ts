@@ -1,4 +1,4 @@
-import { printable } from '../../ui/printable.ts';
+import { printable } from '../ui/printable.ts';
 
 /** Lines a minute: who asks for ever new things is not to fill the log. */
 const linesAMinute = 120;
@@ -7,7 +7,7 @@ const linesAMinute = 120;
  * A log for what tenants can cause: the same words once a minute, no more than a number of lines in a minute, and nothing in
  * them that a terminal would obey.
  */
-export function createLog(write: (line: string) => void, now: () => number = () => performance.now()) {
+export function createBoundedLog(write: (line: string) => void, now: () => number = () => performance.now()) {
   let began = Number.NEGATIVE_INFINITY;
   let said = new Set<string>();
   let left = 0;

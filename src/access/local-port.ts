@@ -3,7 +3,7 @@ import net from 'node:net';
 import type { Duplex } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 
-export interface Tunnel {
+export interface LocalPort {
   /** On 127.0.0.1. */
   port: number;
   close(): Promise<void>;
@@ -19,11 +19,11 @@ export interface Tunnel {
  * that is replaced has a successor by then
  * @throws Error of Node's for a port that is taken
  */
-export async function openTunnel(
+export async function openLocalPort(
   dial: () => Promise<Duplex>,
   onProblem: (error: Error) => void,
   { port = 0, patience = 10_000 }: { port?: number; patience?: number } = {},
-): Promise<Tunnel> {
+): Promise<LocalPort> {
   const open = new Set<Duplex>();
   const ending = new AbortController();
   const server = net.createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {

@@ -7,11 +7,11 @@ import { Refusal } from './refusal.ts';
 /** From CONNECT to the answer. The API server itself sets no limit there. */
 const openMilliseconds = 10_000;
 /** Connections that are being made at once: each has a file descriptor and a look-up of its own. */
-const mostOpening = 64;
+const mostPending = 64;
 const mostOpen = 2000;
 
-/** A way through the gate, and what becomes of those who may not pass. */
-export interface Way {
+/** What stands behind an egress proxy: how it opens a connection, and what becomes of those who may not pass. */
+export interface Egress {
   /** @param host an IPv4 address, an IPv6 address without brackets, or a name @throws Refusal */
   open(host: string, port: number): Promise<Connection>;
   /**
@@ -23,8 +23,8 @@ export interface Way {
 }
 
 /** An HTTP server that knows CONNECT alone (RFC 9110, 9.3.6). */
-export function createProxy(way: Way): Server {
-  let opening = 0;
+export function createProxy(egress: Egress): Server {
+  let pending = 0;
   const server = createServer({ maxHeaderSize: 4096, headersTimeout: 5000, requestTimeout: 5000 }, (_, response) =>
     response.writeHead(405, { Allow: 'CONNECT', Connection: 'close' }).end(),
   );
@@ -33,32 +33,32 @@ export function createProxy(way: Way): Server {
     const began = performance.now();
     const target = request.url ?? '';
     client.on('error', () => client.destroy());
-    opening++;
+    pending++;
     try {
-      if (opening > mostOpening) throw new Refusal('refused', `${mostOpening} connections are being made already`);
-      const connection = await inTime(open(target, way));
+      if (pending > mostPending) throw new Refusal('refused', `${mostPending} connections are being made already`);
+      const connection = await inTime(open(target, egress));
       if (client.destroyed) return connection.close();
       client.write('HTTP/1.1 200 Connection established\r\n\r\n');
       if (head.length > 0) client.unshift(head);
       connection.carry(client);
     } catch (error) {
-      void refuse(client, target, error, began, way);
+      void refuse(client, target, error, began, egress);
     } finally {
-      opening--;
+      pending--;
     }
   });
   return server;
 }
 
-async function open(target: string, way: Way): Promise<Connection> {
+async function open(target: string, egress: Egress): Promise<Connection> {
   const [, inBrackets, bare, digits] = /^(?:\[([0-9a-fA-F:.]+)\]|([^:/\s[\]]{1,253})):(\d{1,5})$/.exec(target) ?? [];
   const port = Number(digits);
   if (!(port >= 1 && port <= 65535)) throw new Refusal('refused', 'the target is not HOST:PORT');
-  return way.open(inBrackets ?? bare!, port);
+  return egress.open(inBrackets ?? bare!, port);
 }
 
 /** @throws Refusal when it takes too long; what comes after that is closed */
-async function inTime(opening: Promise<Connection>): Promise<Connection> {
+async function inTime(connecting: Promise<Connection>): Promise<Connection> {
   let late = false;
   let timer: NodeJS.Timeout | undefined;
   const limit = new Promise<never>((_, reject) => {
@@ -67,12 +67,12 @@ async function inTime(opening: Promise<Connection>): Promise<Connection> {
       reject(new Refusal('probed', `no connection within ${openMilliseconds / 1000} s`));
     }, openMilliseconds);
   });
-  opening.then(
+  connecting.then(
     (connection) => late && connection.close(),
     () => undefined,
   );
   try {
-    return await Promise.race([opening, limit]);
+    return await Promise.race([connecting, limit]);
   } finally {
     clearTimeout(timer);
   }
@@ -87,7 +87,7 @@ async function refuse(
   target: string,
   error: unknown,
   began: number,
-  { veil, say }: Way,
+  { veil, say }: Egress,
 ): Promise<void> {
   const known = error instanceof Refusal;
   say(`${target}: ${known ? error.message : String(error)}`);

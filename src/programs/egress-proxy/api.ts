@@ -36,13 +36,13 @@ export function connectApi(server: string, folder: string): Api {
   const file = (name: string) => readFileSync(`${folder}/${name}`);
   let certificate: Buffer | undefined;
   let lookUps: https.Agent;
-  let tunnels: https.Agent;
+  let forwards: https.Agent;
   const renew = () => {
     const cert = file('egress.crt');
     if (certificate?.equals(cert)) return;
     const credentials = { ca: file('ca.crt'), cert, key: file('egress.key') };
     lookUps = new https.Agent({ ...credentials, keepAlive: true, maxSockets: 4 });
-    tunnels = new https.Agent(credentials);
+    forwards = new https.Agent(credentials);
     certificate = cert;
   };
   renew();
@@ -94,12 +94,12 @@ export function connectApi(server: string, folder: string): Api {
     },
     portForward(pod, port) {
       renew();
-      return openTunnel(server, tunnels, pod, port);
+      return openPortForward(server, forwards, pod, port);
     },
   };
 }
 
-function openTunnel(
+function openPortForward(
   server: string,
   agent: https.Agent,
   { namespace, name }: { namespace: string; name: string },

@@ -3,7 +3,7 @@ import net from 'node:net';
 import { Duplex } from 'node:stream';
 import { expect, test } from 'vitest';
 import { freePort } from '../../test/free-port.ts';
-import { openTunnel } from './tunnel.ts';
+import { openLocalPort } from './local-port.ts';
 
 /** A stream that answers in capitals. */
 const shouting = () =>
@@ -25,21 +25,21 @@ async function answerAt(port: number): Promise<string> {
 
 test('a connection is led on, at the port that was asked for', async () => {
   const port = await freePort();
-  const tunnel = await openTunnel(
+  const local = await openLocalPort(
     async () => shouting(),
     () => undefined,
     { port },
   );
-  expect(tunnel.port).toBe(port);
+  expect(local.port).toBe(port);
   expect(await answerAt(port)).toBe('HELLO');
   await expect(
-    openTunnel(
+    openLocalPort(
       async () => shouting(),
       () => undefined,
       { port },
     ),
   ).rejects.toMatchObject({ code: 'EADDRINUSE' });
-  await tunnel.close();
+  await local.close();
 });
 
 test('it is dialled anew for as long as the patience lasts', async () => {
@@ -48,13 +48,13 @@ test('it is dialled anew for as long as the patience lasts', async () => {
     if (++dialled < 2) throw new Error('not yet');
     return shouting();
   };
-  const patient = await openTunnel(dial, () => undefined);
+  const patient = await openLocalPort(dial, () => undefined);
   expect(await answerAt(patient.port)).toBe('HELLO');
   await patient.close();
 
   dialled = 0;
   const problems: string[] = [];
-  const impatient = await openTunnel(dial, ({ message }) => problems.push(message), { patience: 0 });
+  const impatient = await openLocalPort(dial, ({ message }) => problems.push(message), { patience: 0 });
   const socket = net.connect(impatient.port, '127.0.0.1').on('error', () => undefined);
   await once(socket, 'close');
   expect(problems).toEqual(['not yet']);

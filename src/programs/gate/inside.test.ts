@@ -6,10 +6,10 @@ import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import WebSocket, { WebSocketServer } from 'ws';
+import { createProxy } from '../egress-proxy/proxy.ts';
+import { Refusal } from '../egress-proxy/refusal.ts';
 import type { Destination } from './destinations.ts';
 import { openInside } from './inside.ts';
-import { createProxy } from './proxy.ts';
-import { Refusal } from './refusal.ts';
 
 // Real sockets: a pod's server, a port-forward like the kubelet's before it, and the proxy.
 
