@@ -1,5 +1,6 @@
 import { type Words, words } from '../base/words.ts';
 import type { Authenticator, Mapping } from './api-server-files.ts';
+import { publicPort } from './exposure.ts';
 import { field } from './flags.ts';
 import type { ClusterSpec } from './schema.ts';
 import { issuerProblem } from './values.ts';
@@ -178,8 +179,7 @@ function prefixesOf(all: Authenticator[], mapping: 'username' | 'groups'): strin
 }
 
 /** As far as it can be told before the services have their ports. */
-function isOwn({ host, port, expose, nodePort }: ClusterSpec, url: string): boolean {
-  const { hostname, port: asked } = new URL(url);
-  const own = port ?? (expose === 'nodeport' ? nodePort : 443);
-  return hostname === host && own === Number(asked || 443);
+function isOwn(spec: ClusterSpec, url: string): boolean {
+  const { hostname, port } = new URL(url);
+  return hostname === spec.host && publicPort(spec) === Number(port || 443);
 }

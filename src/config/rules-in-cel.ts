@@ -1,4 +1,4 @@
-import { routedByName } from './exposure.ts';
+import { namesRoutedByName, routedByNameInCel } from './exposure.ts';
 import { type ClusterSpec, clusterSpec } from './schema.ts';
 import { knownMinors } from './versions.ts';
 
@@ -70,12 +70,12 @@ export const rulesBetweenFields: CelRule[] = [
     message: 'auditPolicy and audit: false contradict each other',
   },
   {
-    rule: `!(${fieldOf('expose')} in [${routedByName.map((each) => `'${each}'`).join(', ')}]) || (!isIP(self.host) && (!has(self.moreHosts) || self.moreHosts.all(each, !isIP(each))))`,
+    rule: `!(${routedByNameInCel(fieldOf('expose'))}) || (!isIP(self.host) && (!has(self.moreHosts) || self.moreHosts.all(each, !isIP(each))))`,
     message: 'host or moreHosts is an address, and what expose says needs host names: give names, or expose: nodeport',
   },
   {
-    rule: `!has(self.tunnelHost) || (${fieldOf('expose')} in [${routedByName.map((each) => `'${each}'`).join(', ')}] && !isIP(self.tunnelHost))`,
-    message: 'tunnelHost is a name, and needs a way of expose that goes by names: ingress, gateway, traefik or route',
+    rule: `!has(self.tunnelHost) || (${routedByNameInCel(fieldOf('expose'))} && !isIP(self.tunnelHost))`,
+    message: `tunnelHost is a name, and needs a way of expose that goes by names: ${namesRoutedByName}`,
   },
   {
     rule: '!has(self.tunnelHost) || (self.tunnelHost != self.host && (!has(self.moreHosts) || !(self.tunnelHost in self.moreHosts)))',

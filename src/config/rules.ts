@@ -2,7 +2,7 @@ import { isIpv4 } from '../base/cidr.ts';
 import { type Words, words } from '../base/words.ts';
 import { auditProblems } from './audit.ts';
 import { authorizationProblems } from './authorization.ts';
-import { routedByName } from './exposure.ts';
+import { isRoutedByName, namesRoutedByName } from './exposure.ts';
 import { field } from './flags.ts';
 import { identityProblems } from './identity.ts';
 import { isComplete } from './images.ts';
@@ -63,9 +63,10 @@ export function problemsBetween(spec: ClusterSpec): Words[] {
 }
 
 /** What each way to expose a plane needs, and what it has no use for. */
-function exposureProblems({ expose, host, moreHosts, gateway, loadBalancerClass, inCluster }: ClusterSpec): Words[] {
+function exposureProblems(spec: ClusterSpec): Words[] {
+  const { expose, host, moreHosts, gateway, loadBalancerClass, inCluster } = spec;
   const problems: Words[] = [];
-  const address = routedByName.includes(expose) && [host, ...moreHosts].find(isIpv4);
+  const address = isRoutedByName(spec) && [host, ...moreHosts].find(isIpv4);
   if (address)
     problems.push(
       words`${field(address === host ? 'host' : 'moreHosts', address)} is an address, and ${field('expose', expose)} needs a host name: give a name, or ${field('expose', 'nodeport')}`,
@@ -86,13 +87,14 @@ function exposureProblems({ expose, host, moreHosts, gateway, loadBalancerClass,
 }
 
 /** Workers dial the name of the tunnel, at which something that reads names in the TLS hello tells it from HOST. */
-function tunnelProblems({ tunnelHost, host, moreHosts, expose, egress, inCluster }: ClusterSpec): Words[] {
+function tunnelProblems(spec: ClusterSpec): Words[] {
+  const { tunnelHost, host, moreHosts, expose, egress, inCluster } = spec;
   if (tunnelHost === undefined) return [];
   const tunnel = field('tunnelHost', tunnelHost);
   const problems: Words[] = [];
-  if (!routedByName.includes(expose))
+  if (!isRoutedByName(spec))
     problems.push(
-      words`${tunnel} does not go with ${field('expose', expose)}, which leads everything to the API server whatever name is asked for: expose the plane by ingress, gateway, traefik or route, or leave it out`,
+      words`${tunnel} does not go with ${field('expose', expose)}, which leads everything to the API server whatever name is asked for: expose the plane by ${namesRoutedByName}, or leave it out`,
     );
   if (isIpv4(tunnelHost)) problems.push(words`${tunnel} is an address, and it has to be a name`);
   if ([host, ...moreHosts].includes(tunnelHost))

@@ -1,5 +1,6 @@
 import type { Anchor } from '../base/anchors.ts';
 import { type Words, words } from '../base/words.ts';
+import { fixedNodePort } from '../config/exposure.ts';
 import { field } from '../config/flags.ts';
 import type { ClusterSpec } from '../config/schema.ts';
 import { unfitForPulls } from '../hosted/pull-secret.ts';
@@ -7,7 +8,6 @@ import { ApiError, explainCallError, isQuotaExceeded } from '../kube/errors.ts';
 import type { KubeObject, Secret, Service } from '../kube/objects.ts';
 import { refusedPod } from '../live/admission.ts';
 import { apiserverService } from '../plane/addresses.ts';
-import { nodePortWish } from '../plane/components/kube-apiserver/service.ts';
 import { type DeployCheck, type DeployContext, describeMissingRight, type Outcome, ok, outcomeOf } from './check.ts';
 import { quotaRoom, quotaShortages, withoutNodePorts } from './quota.ts';
 import { type PodTrial, runningComponents, trialPods, trialServices } from './trials.ts';
@@ -26,7 +26,7 @@ export const admissionChecks: DeployCheck[] = [
   {
     name: 'services',
     claim: ({ spec }) =>
-      nodePortWish(spec) === undefined ? 'The services are accepted' : `Node port ${nodePortWish(spec)} is free`,
+      fixedNodePort(spec) === undefined ? 'The services are accepted' : `Node port ${fixedNodePort(spec)} is free`,
     anchor: 'node-port',
     severity: 'fatal',
     dependsOn: ['namespace'],
@@ -140,7 +140,7 @@ function resourcesFix(messages: string, namespace: string, spec: ClusterSpec): W
 async function servicesAccepted(context: DeployContext): Promise<Outcome> {
   const { spec } = context;
   const trials = await trialServices(context);
-  const port = nodePortWish(spec);
+  const port = fixedNodePort(spec);
   const refusal = trials.find(({ error }) => error !== undefined);
   const taken = trials.some(({ error }) => error instanceof ApiError && /already allocated/.test(error.message));
   if (taken)

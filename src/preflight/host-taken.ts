@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { words } from '../base/words.ts';
-import { routedByName } from '../config/exposure.ts';
+import { isRoutedByName } from '../config/exposure.ts';
 import { field } from '../config/flags.ts';
 import type { Proxies } from '../kube/connection.ts';
 import { ApiError } from '../kube/errors.ts';
@@ -25,7 +25,7 @@ export const hostTaken: DeployCheck = {
   severity: 'fatal',
   dependsOn: ['host'],
   // A node port and the address of a load balancer belong to one service of the infra cluster, which says when it is taken.
-  applies: ({ spec }) => routedByName.includes(spec.expose),
+  applies: ({ spec }) => isRoutedByName(spec),
   async probe(context) {
     const { spec } = context;
     const end = performance.now() + lastingLimit;

@@ -1,5 +1,5 @@
 import * as z from 'zod';
-import { maximumHosts } from '../exposure.ts';
+import { exposureNames, maximumHosts } from '../exposure.ts';
 import {
   gatewayName,
   hostName,
@@ -54,7 +54,7 @@ export const addressFields = {
     }),
   ),
   expose: z
-    .enum(['ingress', 'gateway', 'traefik', 'route', 'loadbalancer', 'nodeport', 'cluster'])
+    .enum(exposureNames)
     .default('ingress')
     .meta(
       flag({

@@ -1,6 +1,7 @@
 import { workerMove } from '../../access/worker-config.ts';
 import { UserError } from '../../base/errors.ts';
 import { command, option, type Words, words } from '../../base/words.ts';
+import { publicPort } from '../../config/exposure.ts';
 import { field } from '../../config/flags.ts';
 import { parseSpec } from '../../config/parse.ts';
 import type { ClusterSpec } from '../../config/schema.ts';
@@ -8,7 +9,7 @@ import type { Node } from '../../kube/objects.ts';
 import { openPlane } from '../../live/open.ts';
 import { updateRecord } from '../../live/record.ts';
 import { hostAndPort } from '../../plane/addresses.ts';
-import { exposureOf } from '../../plane/exposures/table.ts';
+import { exposureOf, outlives } from '../../plane/exposures/table.ts';
 import type { PlaneRecord } from '../../plane/record.ts';
 import type { DeployState } from './state.ts';
 
@@ -35,7 +36,7 @@ export function moveOf(before: ClusterSpec, after: ClusterSpec): Move | undefine
   const keeps = namesIn(before).filter((name) => !names.includes(name));
   const ends =
     before.expose !== after.expose
-      ? !exposureOf(before).outlives(before, after)
+      ? !outlives(before, after)
       : after.expose === 'nodeport' && portOf(before) !== portOf(after);
   // Another way to the same address: the name has to lead to something else, as a rule.
   const otherWay = before.expose !== after.expose && exposureOf(before).leadsTo !== exposureOf(after).leadsTo;
@@ -50,9 +51,7 @@ function dialled(spec: ClusterSpec): string {
 }
 
 /** A node port that nobody chose stays as the infra cluster gave it. */
-function portOf({ port, expose, nodePort }: ClusterSpec): string | number {
-  return expose === 'nodeport' ? (nodePort ?? port ?? 'its node port') : (port ?? 443);
-}
+const portOf = (spec: ClusterSpec) => publicPort(spec) ?? 'its node port';
 
 function namesIn({ host, moreHosts, workerEndpoint }: ClusterSpec): string[] {
   return [host, ...moreHosts, ...(workerEndpoint ? [hostAndPort(workerEndpoint).host] : [])];

@@ -1,3 +1,4 @@
+import type { ExposureName } from '../../config/exposure.ts';
 import type { ClusterSpec } from '../../config/schema.ts';
 import type { KubeObject } from '../../kube/objects.ts';
 import type { PlaneKind } from '../components/component.ts';
@@ -6,12 +7,12 @@ import type { PlaneKind } from '../components/component.ts';
  * A way by which people and workers reach the API server at HOST: everything that is said about it and about nothing else. Its
  * folder holds this and its template; the table in table.ts lists all of them. Pure, as all of plane/.
  */
-export interface Exposure<Name extends string = string> {
+export interface Exposure<Name extends ExposureName = ExposureName> {
   name: Name;
   /** What HOST has to lead to, for messages; undefined where it need not lead anywhere outside of the infra cluster. */
   leadsTo: string | undefined;
-  /** The plane keeps answering at its address after a change to `next`. */
-  outlives(before: ClusterSpec, next: ClusterSpec): boolean;
+  /** The plane keeps answering at its address after a change to `next`. Left out: where both are routed by name. */
+  outlives?(before: ClusterSpec, next: ClusterSpec): boolean;
   /** Kinds of its objects. */
   kinds?: PlaneKind[];
   /** Rights that its objects need beside those on their kinds. */

@@ -1,5 +1,5 @@
 import { isIpv4 } from '../../base/cidr.ts';
-import { routedByName } from '../../config/exposure.ts';
+import { type ExposureName, exposureNames, isRoutedByName } from '../../config/exposure.ts';
 import type { ClusterSpec } from '../../config/schema.ts';
 import type { KubeObject } from '../../kube/objects.ts';
 import type { PlaneKind } from '../components/component.ts';
@@ -13,19 +13,25 @@ import { nodePort } from './nodeport.ts';
 import { route } from './route/route.ts';
 import { traefik } from './traefik/traefik.ts';
 
-/** The ways to expose a plane: the values of --expose. */
-const exposures: readonly Exposure<ClusterSpec['expose']>[] = [
+/** What each way to expose a plane is made of. */
+const table: { [Name in ExposureName]: Exposure<Name> } = {
   ingress,
   gateway,
   traefik,
   route,
-  loadBalancer,
-  nodePort,
+  loadbalancer: loadBalancer,
+  nodeport: nodePort,
   cluster,
-];
+};
+const exposures: readonly Exposure[] = exposureNames.map((name) => table[name]);
 
-export function exposureOf({ expose }: Pick<ClusterSpec, 'expose'>): Exposure<ClusterSpec['expose']> {
-  return exposures.find(({ name }) => name === expose)!;
+export function exposureOf({ expose }: Pick<ClusterSpec, 'expose'>): Exposure {
+  return table[expose];
+}
+
+/** Whether a plane keeps answering at its address after a change to `next`. */
+export function outlives(before: ClusterSpec, next: ClusterSpec): boolean {
+  return exposureOf(before).outlives?.(before, next) ?? (isRoutedByName(before) && isRoutedByName(next));
 }
 
 /** Kinds of which a plane has objects because it is exposed by one of the ways. */
@@ -51,7 +57,7 @@ export function rightsOfExposures(without?: ClusterSpec['expose']): NonNullable<
 export function buildExposure(planeId: string, spec: ClusterSpec, earlierHosts: string[] = []): KubeObject[] {
   const hosts = [...new Set([spec.host, ...spec.moreHosts, ...earlierHosts])];
   // A rule has a name, and no address.
-  const answered = routedByName.includes(spec.expose) ? hosts.filter((host) => !isIpv4(host)) : hosts;
+  const answered = isRoutedByName(spec) ? hosts.filter((host) => !isIpv4(host)) : hosts;
   return (exposureOf(spec).objects?.(spec, answered) ?? []).map((object) => ({
     ...object,
     metadata: { ...object.metadata, labels: labelsOf(planeId, 'kube-apiserver', spec.kubernetesVersion) },

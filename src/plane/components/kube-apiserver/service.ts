@@ -1,3 +1,4 @@
+import { fixedNodePort } from '../../../config/exposure.ts';
 import type { ClusterSpec } from '../../../config/schema.ts';
 import type { Service } from '../../../kube/objects.ts';
 import { render } from '../../../manifests/render.ts';
@@ -27,7 +28,7 @@ export function buildApiserverService(
       allocateLoadBalancerNodePorts: balanced && !spec.allocateNodePorts ? false : undefined,
       ipFamilies: spec.ipFamilies && [spec.ipFamilies],
       starting: starting && spec.replicas === 1,
-      nodePort: nodePortWish(spec),
+      nodePort: fixedNodePort(spec),
       // It cannot change while there is a load balancer.
       loadBalancerClass: keptBalancer ? keptBalancer.loadBalancerClass : spec.loadBalancerClass,
       morePorts: [
@@ -74,11 +75,6 @@ function isDialledByPods({ inCluster }: ClusterSpec): boolean {
   return inCluster === 'loadbalancer' || inCluster === 'clusterip';
 }
 
-/** The node port that the spec fixes. With --expose nodeport, the port that people dial is the node port, so either option does. */
-export function nodePortWish(spec: ClusterSpec): number | undefined {
-  return spec.nodePort ?? (spec.expose === 'nodeport' ? spec.port : undefined);
-}
-
 /**
  * The node port to keep until the API servers that listen there have ended: with --in-cluster node, pods of the workers dial it
  * as long as the endpoints of default/kubernetes name it. Pure.
@@ -87,7 +83,7 @@ export function nodePortWish(spec: ClusterSpec): number | undefined {
  */
 export function earlierNodePortOf(now: Service | undefined, spec: ClusterSpec): number | undefined {
   const portOf = (which: string) => now?.spec.ports?.find(({ name }) => name === which)?.nodePort;
-  const wish = nodePortWish(spec);
+  const wish = fixedNodePort(spec);
   const kept = portOf(earlierPort.name);
   if (!spec.allocateNodePorts) return undefined;
   if (kept !== undefined && kept !== wish) return kept;

@@ -1,4 +1,3 @@
-import { routedByName } from '../../../config/exposure.ts';
 import type { ClusterSpec } from '../../../config/schema.ts';
 import type { KubeObject } from '../../../kube/objects.ts';
 import { render } from '../../../manifests/render.ts';
@@ -12,7 +11,6 @@ const tlsRoute = { apiVersion: 'gateway.networking.k8s.io/v1', kind: 'TLSRoute' 
 export const gateway: Exposure<'gateway'> = {
   name: 'gateway',
   leadsTo: 'the Gateway of the infra cluster',
-  outlives: (_, { expose }) => routedByName.includes(expose),
   kinds: [{ ...tlsRoute, names: [exposingName, tunnelName] }],
   objects: (spec, hosts) => {
     const { namespace, name, listener } = gatewayOf(spec);

@@ -1,4 +1,3 @@
-import { routedByName } from '../../../config/exposure.ts';
 import type { ClusterSpec } from '../../../config/schema.ts';
 import type { KubeObject } from '../../../kube/objects.ts';
 import { render } from '../../../manifests/render.ts';
@@ -26,7 +25,6 @@ const passthrough = {
 export const ingress: Exposure<'ingress'> = {
   name: 'ingress',
   leadsTo: 'the ingress controller of the infra cluster',
-  outlives: (_, { expose }) => routedByName.includes(expose),
   kinds: [{ apiVersion: 'networking.k8s.io/v1', kind: 'Ingress', names: [exposingName] }],
   objects: (spec, hosts) => {
     const annotations = { ...passthrough, ...spec.ingressAnnotations };

@@ -1,4 +1,4 @@
-import { maximumHosts, routedByName } from '../../../config/exposure.ts';
+import { maximumHosts } from '../../../config/exposure.ts';
 import type { KubeObject } from '../../../kube/objects.ts';
 import { render } from '../../../manifests/render.ts';
 import { exposingName, tunnelName, tunnelPort } from '../../addresses.ts';
@@ -14,7 +14,6 @@ const names = Array.from({ length: 2 * maximumHosts }, (_, index) =>
 export const route: Exposure<'route'> = {
   name: 'route',
   leadsTo: "the infra cluster's router",
-  outlives: (_, { expose }) => routedByName.includes(expose),
   kinds: [{ apiVersion: 'route.openshift.io/v1', kind: 'Route', names: [...names, tunnelName] }],
   // Who chooses the host of a Route needs a right of its own.
   rights: [{ group: 'route.openshift.io', resource: 'routes/custom-host', verbs: ['create', 'update'] }],

@@ -1,4 +1,3 @@
-import { routedByName } from '../../../config/exposure.ts';
 import { render } from '../../../manifests/render.ts';
 import { exposingName, tunnelPort } from '../../addresses.ts';
 import type { Exposure } from '../exposure.ts';
@@ -11,7 +10,6 @@ import template from './ingressroutetcp.yaml';
 export const traefik: Exposure<'traefik'> = {
   name: 'traefik',
   leadsTo: 'Traefik in the infra cluster',
-  outlives: (_, { expose }) => routedByName.includes(expose),
   kinds: [{ apiVersion: 'traefik.io/v1alpha1', kind: 'IngressRouteTCP', names: [exposingName] }],
   objects: ({ ingressClass, ingressAnnotations, tunnelHost }, hosts) => {
     const annotations = {
