@@ -2,7 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { Command } from 'commander';
 import ts from 'typescript';
 import { expect, test } from 'vitest';
-import { commandNames, type OptionName, optionNames } from '../../src/base/words.ts';
+import type { OptionName } from '../../src/base/words.ts';
 import { flagOf } from '../../src/config/flags.ts';
 import { flagged } from '../../src/ui/words.ts';
 import { beside, nothing, sources } from './imports.ts';
@@ -62,11 +62,24 @@ test('no sentence below commands/ has a command of k8sk8s or an option in its te
   expect(beside(found, noSentence)).toEqual(nothing);
 });
 
-test('the command line has every command and every option that sentences name', () => {
-  expect(commandNames.filter((name) => !known.has(name))).toEqual([]);
-  expect(
-    optionNames.map((option) => flagged({ option })).filter((flag) => flag !== '-n' && !flags.includes(flag)),
-  ).toEqual([]);
+/** The strings that a type of base/words.ts is made of. */
+function membersOf(type: 'CommandName' | 'OptionName'): string[] {
+  const members: string[] = [];
+  visit(treeOf('base/words.ts'), (node) => {
+    if (ts.isTypeAliasDeclaration(node) && node.name.text === type)
+      visit(node.type, (each) => ts.isStringLiteral(each) && members.push(each.text));
+  });
+  return members;
+}
+
+test('the command line has every command and every option that sentences name, and sentences name each', () => {
+  const [commands, options] = [membersOf('CommandName'), membersOf('OptionName')];
+  expect(Math.min(commands.length, options.length)).toBeGreaterThan(10);
+  expect(commands.filter((name) => !known.has(name))).toEqual([]);
+  const flagsNamed = options.map((option) => flagged({ option: option as OptionName }));
+  expect(flagsNamed.filter((flag) => flag !== '-n' && !flags.includes(flag))).toEqual([]);
+  const said = new Set(sources.filter((file) => file !== 'base/words.ts').flatMap(texts));
+  expect([...commands, ...options].filter((name) => !said.has(name))).toEqual([]);
 });
 
 test('a command in a sentence is given options that it has', () => {

@@ -3,7 +3,7 @@ import { render } from '../../commands/certs.ts';
 import { type CertificateContext, ensureCertificates, type PkiBundle } from '../../pki/certificates.ts';
 import { describeDays } from '../../pki/inspect.ts';
 import { issueLeaf } from '../../pki/issue.ts';
-import { purposeOf } from '../../pki/purposes.ts';
+import { purposeOf } from '../../pki/table.ts';
 import { statusOf } from './certificates.ts';
 
 const now = new Date('2026-05-01T12:00:00Z');

@@ -10,7 +10,7 @@ import type { Authority } from '../../pki/authority.ts';
 import { daysLeft, warnBeforeDays } from '../../pki/certificates.ts';
 import { fingerprint, inspect } from '../../pki/inspect.ts';
 import type { Credential } from '../../pki/issue.ts';
-import { purposeOf } from '../../pki/purposes.ts';
+import { purposeOf } from '../../pki/table.ts';
 import { hostAndPort } from '../../plane/addresses.ts';
 import { secretOf } from '../../plane/secrets.ts';
 import { renewLeaves } from '../../rollout/renew-leaves.ts';
