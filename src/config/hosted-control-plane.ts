@@ -1,6 +1,7 @@
 import * as z from 'zod';
 import { clusterSpec } from './schema.ts';
-import { cron, length, objectName, timeZone } from './values.ts';
+import { objectName } from './values/objects.ts';
+import { cron, length, timeZone } from './values/times.ts';
 
 /** What an object, and a cluster.yaml, says of itself. */
 export const hostedControlPlane = { apiVersion: 'k8sk8s.io/v1alpha1', kind: 'HostedControlPlane' } as const;

@@ -3,7 +3,7 @@ import type { Authenticator, Mapping } from './api-server-files.ts';
 import { publicPort } from './exposure.ts';
 import { field } from './flags.ts';
 import type { ClusterSpec } from './schema.ts';
-import { issuerProblem } from './values.ts';
+import { issuerProblem } from './values/urls.ts';
 
 /*
  * Who gets in by an outside source (docs/identity.md). People give issuers in two ways, by options and as an

@@ -15,7 +15,7 @@ import { workerFields } from './fields/workers.ts';
 /**
  * The spec of a hosted cluster in one schema, from which the command line's options, cluster.yaml and the record are made. Each
  * file of fields/ has those of one subject; their order here is the order of the help.
- * values.ts says what one value may be, rules.ts which values fit together.
+ * values/ says what one value may be, rules.ts which values fit together.
  */
 export const clusterSpec = z.strictObject({
   ...addressFields,

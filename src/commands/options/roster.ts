@@ -1,6 +1,6 @@
 import * as z from 'zod';
 import { didYouMean } from '../../base/did-you-mean.ts';
-import { hostName } from '../../config/values.ts';
+import { hostName } from '../../config/values/hosts.ts';
 import type { Student } from '../../operations/class/queue.ts';
 import { badRoster, columns, type Row, rosterRows } from './roster-file.ts';
 

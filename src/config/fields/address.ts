@@ -1,15 +1,8 @@
 import * as z from 'zod';
 import { exposureNames, maximumHosts } from '../exposure.ts';
-import {
-  gatewayName,
-  hostName,
-  hostNameOrAddress,
-  httpsUrl,
-  ipv4Address,
-  metadata,
-  nodePort,
-  port,
-} from '../values.ts';
+import { hostName, hostNameOrAddress, ipv4Address, nodePort, port } from '../values/hosts.ts';
+import { gatewayName, metadata } from '../values/objects.ts';
+import { httpsUrl } from '../values/urls.ts';
 import { flag } from './flag.ts';
 
 /** How workers, people and pods reach the API server. */

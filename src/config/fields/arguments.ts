@@ -1,5 +1,5 @@
 import * as z from 'zod';
-import { argument } from '../values.ts';
+import { argument } from '../values/programs.ts';
 import { flag } from './flag.ts';
 
 const args = (component: string, name: string) =>

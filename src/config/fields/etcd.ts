@@ -1,5 +1,6 @@
 import * as z from 'zod';
-import { etcdStorage, objectName } from '../values.ts';
+import { objectName } from '../values/objects.ts';
+import { etcdStorage } from '../values/sizes.ts';
 import { flag } from './flag.ts';
 
 /** Odd numbers: an even number tolerates no more lost members than the odd number below it. More than 5 would only be slower. */

@@ -1,6 +1,7 @@
 import * as z from 'zod';
 import { authenticationConfiguration, authorizationConfiguration } from '../api-server-files.ts';
-import { issuerUrl, objectName } from '../values.ts';
+import { objectName } from '../values/objects.ts';
+import { issuerUrl } from '../values/urls.ts';
 import { flag } from './flag.ts';
 
 /** Whose tokens count, and who says what their bearers may do. */

@@ -1,5 +1,7 @@
 import * as z from 'zod';
-import { everyKey, image, objectName } from '../values.ts';
+import { everyKey } from '../values/checked.ts';
+import { objectName } from '../values/objects.ts';
+import { image } from '../values/programs.ts';
 import { upstreamRegistries } from '../versions.ts';
 import { flag } from './flag.ts';
 

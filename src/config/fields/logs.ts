@@ -1,5 +1,6 @@
 import * as z from 'zod';
-import { logsRetention, logsStorage } from '../values.ts';
+import { logsStorage } from '../values/sizes.ts';
+import { logsRetention } from '../values/times.ts';
 import { flag } from './flag.ts';
 
 /** The log view: whether the plane keeps its logs, where, and how long. */

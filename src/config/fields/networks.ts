@@ -1,5 +1,7 @@
 import * as z from 'zod';
-import { hostAndPort, hostName, manifests, networks, opening, port } from '../values.ts';
+import { hostAndPort, hostName, opening, port } from '../values/hosts.ts';
+import { networks } from '../values/networks.ts';
+import { manifests } from '../values/objects.ts';
 import { flag } from './flag.ts';
 
 /** The hosted cluster's networks, and what its API server reaches. */

@@ -1,5 +1,6 @@
 import * as z from 'zod';
-import { labelValue, metadata, numberOrPlatform, objectName, resources, toleration } from '../values.ts';
+import { labelValue, metadata, numberOrPlatform, objectName, toleration } from '../values/objects.ts';
+import { resources } from '../values/sizes.ts';
 import { flag } from './flag.ts';
 
 /** The plane's pods: what the infra cluster has to give and to allow. */

@@ -1,5 +1,5 @@
 import * as z from 'zod';
-import { version } from '../values.ts';
+import { version } from '../values/programs.ts';
 import { knownMinors, newest } from '../versions.ts';
 import { flag } from './flag.ts';
 

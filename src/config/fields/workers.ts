@@ -1,15 +1,8 @@
 import * as z from 'zod';
-import {
-  image,
-  labelValue,
-  objectName,
-  podSize,
-  proxyExceptions,
-  proxyUrl,
-  toleration,
-  version,
-  volumeSize,
-} from '../values.ts';
+import { labelValue, objectName, toleration } from '../values/objects.ts';
+import { image, version } from '../values/programs.ts';
+import { podSize, volumeSize } from '../values/sizes.ts';
+import { proxyExceptions, proxyUrl } from '../values/urls.ts';
 import { flag } from './flag.ts';
 
 /** Workers as pods. */

@@ -1,7 +1,7 @@
 import * as z from 'zod';
 import type { FlagMeta } from '../../config/fields/flag.ts';
 import { clusterSpec } from '../../config/schema.ts';
-import { everyKey } from '../../config/values.ts';
+import { everyKey } from '../../config/values/checked.ts';
 
 /** A structural schema, as far as it is made here (https://kubernetes.io/docs/tasks/extend-kubernetes/custom-resources/custom-resource-definitions/#specifying-a-structural-schema). */
 export interface Structural {

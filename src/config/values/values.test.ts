@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest';
 import type * as z from 'zod';
-import type { FlagMeta } from './fields/flag.ts';
-import { allowedValues, refusedValues } from './refusals.fixture.ts';
-import { type ClusterSpec, clusterSpec } from './schema.ts';
+import type { FlagMeta } from '../fields/flag.ts';
+import { allowedValues, refusedValues } from '../refusals.fixture.ts';
+import { type ClusterSpec, clusterSpec } from '../schema.ts';
 
 /** A value of a list's field stands for a list of it alone. */
 function read(field: keyof ClusterSpec, value: unknown) {
