@@ -1,7 +1,8 @@
+import backupCronjobTemplate from '../../templates/plane/backup-cronjob.yaml';
 import { imagesOf } from '../config/images.ts';
 import type { ClusterSpec } from '../config/schema.ts';
 import type { ConfigMap, KubeObject, PersistentVolumeClaim } from '../kube/objects.ts';
-import { renderTemplate, type Value } from '../manifests/render.ts';
+import { render, type Value } from '../manifests/render.ts';
 import { type EgressRule, toComponent } from '../plane/egress-rules.ts';
 import { podSelector } from '../plane/names.ts';
 import { likePodsOf, placement } from '../plane/placement.ts';
@@ -61,32 +62,36 @@ export function buildCronJob(
   image?: string,
 ): KubeObject {
   const { bucket } = config;
-  const [job] = renderTemplate('plane/backup-cronjob.yaml', {
-    schedule,
-    labels: { ...spec.podLabels, ...podSelector(planeId, 'backup') },
-    annotations: Object.keys(spec.podAnnotations).length > 0 ? spec.podAnnotations : undefined,
-    image: image ?? imagesOf(spec).node,
-    // The entry point of k8sk8s' image is the command line.
-    command: image === undefined ? ['node', '/config/backup.mjs'] : undefined,
-    args: image === undefined ? undefined : ['backup', 'job'],
-    podSecurity: podSecurity(spec),
-    containerSecurity: containerSecurity(),
-    storeMounts: [
-      bucket
-        ? { name: 'bucket-keys', mountPath: '/bucket-keys', readOnly: true }
-        : { name: 'backups', mountPath: '/backups' },
-    ],
-    storeVolumes: [
-      bucket
-        ? { name: 'bucket-keys', secret: { secretName: bucket.secret, defaultMode: 288 } }
-        : { name: 'backups', persistentVolumeClaim: { claimName: backupsClaim } },
-    ],
-    secretMounts: secretNames.map((name) => ({ name, mountPath: `/secrets/${name}`, readOnly: true })),
-    secretVolumes: secretNames.map((name) => ({
-      name,
-      secret: { secretName: name, defaultMode: 288, optional: true },
-    })) as Value[],
-  }) as PodTemplateOwner[];
+  const [job] = render(
+    backupCronjobTemplate,
+    {
+      schedule,
+      labels: { ...spec.podLabels, ...podSelector(planeId, 'backup') },
+      annotations: Object.keys(spec.podAnnotations).length > 0 ? spec.podAnnotations : undefined,
+      image: image ?? imagesOf(spec).node,
+      // The entry point of k8sk8s' image is the command line.
+      command: image === undefined ? ['node', '/config/backup.mjs'] : undefined,
+      args: image === undefined ? undefined : ['backup', 'job'],
+      podSecurity: podSecurity(spec),
+      containerSecurity: containerSecurity(),
+      storeMounts: [
+        bucket
+          ? { name: 'bucket-keys', mountPath: '/bucket-keys', readOnly: true }
+          : { name: 'backups', mountPath: '/backups' },
+      ],
+      storeVolumes: [
+        bucket
+          ? { name: 'bucket-keys', secret: { secretName: bucket.secret, defaultMode: 288 } }
+          : { name: 'backups', persistentVolumeClaim: { claimName: backupsClaim } },
+      ],
+      secretMounts: secretNames.map((name) => ({ name, mountPath: `/secrets/${name}`, readOnly: true })),
+      secretVolumes: secretNames.map((name) => ({
+        name,
+        secret: { secretName: name, defaultMode: 288, optional: true },
+      })) as Value[],
+    },
+    'plane/backup-cronjob.yaml',
+  ) as PodTemplateOwner[];
   Object.assign(job!.spec.jobTemplate.spec.template.spec, placement(spec));
   job!.metadata.ownerReferences = [{ ...configMapKind, name: owner.metadata.name, uid: owner.metadata.uid! }];
   return job!;

@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { templates } from '../manifests/templates.ts';
+import hostPolicies from '../../templates/rights/hosts.yaml';
 import { chooseSpecFor } from '../operations/deploy/spec-choice.ts';
 import { assess } from '../preflight/deploy-checks.ts';
 import { demand, failures } from '../preflight/run.ts';
@@ -31,7 +31,7 @@ export function configure(command: Command): void {
 async function run(command: Command): Promise<void> {
   const options = command.opts<ConnectionOptions & { file?: string; output: string; exportPolicy?: boolean }>();
   if (options.exportPolicy) {
-    process.stdout.write(templates['rights/hosts.yaml']);
+    process.stdout.write(hostPolicies);
     return;
   }
   const { completeIn, local } = chooseSpec(command, options.file);

@@ -1,9 +1,17 @@
 import { createHash } from 'node:crypto';
 import { dump } from 'js-yaml';
+import accessTemplate from '../../templates/hosted/access.yaml';
+import egressTemplate from '../../templates/hosted/egress.yaml';
+import konnectivityTemplate from '../../templates/hosted/konnectivity.yaml';
+import kubeDnsTemplate from '../../templates/hosted/kube-dns.yaml';
+import kubeProxyTemplate from '../../templates/hosted/kube-proxy.yaml';
+import kubeProxyConfigTemplate from '../../templates/hosted/kube-proxy-config.yaml';
+import kubeletServingApproverTemplate from '../../templates/hosted/kubelet-serving-approver.yaml';
+import tunnelAgentTemplate from '../../templates/hosted/tunnel-agent.yaml';
 import { imagesOf } from '../config/images.ts';
 import type { ClusterSpec } from '../config/schema.ts';
 import { type KubeObject, nameOf } from '../kube/objects.ts';
-import { renderTemplate } from '../manifests/render.ts';
+import { render } from '../manifests/render.ts';
 import { trusted } from '../pki/authority.ts';
 import type { PkiBundle } from '../pki/certificates.ts';
 import { type Addresses, dnsAddresses, hostAndPort } from '../plane/addresses.ts';
@@ -32,9 +40,13 @@ export function buildAddons(
   const { host: apiHost, port } = hostAndPort(addresses.workerServer);
   const api = { apiHost, apiPort: String(port) };
   const ca = trusted(authorities.ca!);
-  const access = renderTemplate('hosted/access.yaml', {
-    kubeletServingCa: trusted(authorities['kubelet-serving-ca']!),
-  });
+  const access = render(
+    accessTemplate,
+    {
+      kubeletServingCa: trusted(authorities['kubelet-serving-ca']!),
+    },
+    'hosted/access.yaml',
+  );
   const rights = [
     ...access,
     ...kubeadmObjects(spec, addresses, ca),
@@ -57,27 +69,39 @@ export function buildAddons(
 
 function kubeDns(spec: ClusterSpec, image: string, ca: string): KubeObject[] {
   const [serviceIp, ...second] = dnsAddresses(spec);
-  return renderTemplate('hosted/kube-dns.yaml', {
-    dnsDomain: spec.dnsDomain,
-    serviceIp,
-    // Named where there are two, since a Service has one family unless it asks for both.
-    clusterIPs: second.length > 0 ? [serviceIp, ...second] : undefined,
-    ipFamilyPolicy: second.length > 0 ? 'RequireDualStack' : undefined,
-    configHash: hash(ca),
-    image,
-  });
+  return render(
+    kubeDnsTemplate,
+    {
+      dnsDomain: spec.dnsDomain,
+      serviceIp,
+      // Named where there are two, since a Service has one family unless it asks for both.
+      clusterIPs: second.length > 0 ? [serviceIp, ...second] : undefined,
+      ipFamilyPolicy: second.length > 0 ? 'RequireDualStack' : undefined,
+      configHash: hash(ca),
+      image,
+    },
+    'hosted/kube-dns.yaml',
+  );
 }
 
 function kubeProxy(spec: ClusterSpec, kubeconfig: string): KubeObject[] {
-  const [proxyConfig] = renderTemplate('hosted/kube-proxy-config.yaml', {
-    podCidr: spec.podCidr,
-    featureGates: Object.fromEntries(
-      Object.entries(spec.featureGates).map(([gate, value]) => [gate, value === 'true']),
-    ),
-  });
+  const [proxyConfig] = render(
+    kubeProxyConfigTemplate,
+    {
+      podCidr: spec.podCidr,
+      featureGates: Object.fromEntries(
+        Object.entries(spec.featureGates).map(([gate, value]) => [gate, value === 'true']),
+      ),
+    },
+    'hosted/kube-proxy-config.yaml',
+  );
   const config = dump(proxyConfig);
   const { kubeProxy: image } = imagesOf(spec);
-  return renderTemplate('hosted/kube-proxy.yaml', { kubeconfig, config, configHash: hash(kubeconfig + config), image });
+  return render(
+    kubeProxyTemplate,
+    { kubeconfig, config, configHash: hash(kubeconfig + config), image },
+    'hosted/kube-proxy.yaml',
+  );
 }
 
 /** The objects of an earlier --egress, --network, --image-pull-secret, --tunnel-host and --kubeadm-token-discovery in the hosted cluster that `spec` does not need. Pure. */
@@ -122,37 +146,49 @@ function egressAssets(spec: ClusterSpec, { konnectivity }: Pick<Addresses, 'konn
   switch (spec.egress) {
     case 'kubelet':
     case 'none':
-      return renderTemplate('hosted/egress.yaml', {});
+      return render(egressTemplate, {}, 'hosted/egress.yaml');
     case 'konnectivity':
-      return renderTemplate('hosted/konnectivity.yaml', {
-        image: imagesOf(spec).konnectivityAgent,
-        serverHost: konnectivity!.host,
-        serverPort: String(konnectivity!.port),
-        configHash: hash(ca),
-      });
+      return render(
+        konnectivityTemplate,
+        {
+          image: imagesOf(spec).konnectivityAgent,
+          serverHost: konnectivity!.host,
+          serverPort: String(konnectivity!.port),
+          configHash: hash(ca),
+        },
+        'hosted/konnectivity.yaml',
+      );
   }
 }
 
 /** The agents of the tunnels, with --tunnel-host. They read the cluster's CA for each attempt. */
 function tunnelAssets(spec: ClusterSpec): KubeObject[] {
   if (spec.tunnelHost === undefined) return [];
-  return renderTemplate('hosted/tunnel-agent.yaml', {
-    script: agent,
-    configHash: hash(agent),
-    image: imagesOf(spec).node,
-    host: spec.tunnelHost,
-    port: String(spec.port ?? 443),
-  });
+  return render(
+    tunnelAgentTemplate,
+    {
+      script: agent,
+      configHash: hash(agent),
+      image: imagesOf(spec).node,
+      host: spec.tunnelHost,
+      port: String(spec.port ?? 443),
+    },
+    'hosted/tunnel-agent.yaml',
+  );
 }
 
 /** Pods read the cluster's CA only at their start, so every hash includes it. */
 function approver(image: string, api: { apiHost: string; apiPort: string }, ca: string): KubeObject[] {
-  return renderTemplate('hosted/kubelet-serving-approver.yaml', {
-    script,
-    configHash: hash(script + ca),
-    image,
-    ...api,
-  });
+  return render(
+    kubeletServingApproverTemplate,
+    {
+      script,
+      configHash: hash(script + ca),
+      image,
+      ...api,
+    },
+    'hosted/kubelet-serving-approver.yaml',
+  );
 }
 
 /** kube-proxy's kubeconfig: its own ServiceAccount, and an address that does not depend on kube-proxy. */

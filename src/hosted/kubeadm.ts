@@ -1,8 +1,10 @@
 import { dump } from 'js-yaml';
+import clusterInfoTemplate from '../../templates/hosted/cluster-info.yaml';
+import kubeadmTemplate from '../../templates/hosted/kubeadm.yaml';
 import { kubeletConfiguration } from '../access/worker-script.ts';
 import type { ClusterSpec } from '../config/schema.ts';
 import type { KubeObject } from '../kube/objects.ts';
-import { renderTemplate } from '../manifests/render.ts';
+import { render } from '../manifests/render.ts';
 import { type Addresses, hostAndPort } from '../plane/addresses.ts';
 
 /** Where `kubeadm join` writes the CA that it was given. */
@@ -11,17 +13,21 @@ const kubeadmCa = '/etc/kubernetes/pki/ca.crt';
 /** What kubeadm reads in the hosted cluster. Pure. */
 export function kubeadmObjects(spec: ClusterSpec, addresses: Addresses, ca: string): KubeObject[] {
   return [
-    ...renderTemplate('hosted/kubeadm.yaml', {
-      clusterConfiguration: clusterConfiguration(spec, addresses),
-      kubeletConfiguration: kubeletConfiguration(spec, {
-        clientCAFile: kubeadmCa,
-        // kubeadm's own default; `worker.sh kubeadm` writes a patch where containerd does otherwise.
-        cgroupDriver: 'systemd',
-        // `kubeadm join` asks here whether the kubelet is up, and has no default of its own for what comes from the cluster.
-        healthzBindAddress: '127.0.0.1',
-        healthzPort: 10248,
-      }),
-    }),
+    ...render(
+      kubeadmTemplate,
+      {
+        clusterConfiguration: clusterConfiguration(spec, addresses),
+        kubeletConfiguration: kubeletConfiguration(spec, {
+          clientCAFile: kubeadmCa,
+          // kubeadm's own default; `worker.sh kubeadm` writes a patch where containerd does otherwise.
+          cgroupDriver: 'systemd',
+          // `kubeadm join` asks here whether the kubelet is up, and has no default of its own for what comes from the cluster.
+          healthzBindAddress: '127.0.0.1',
+          healthzPort: 10248,
+        }),
+      },
+      'hosted/kubeadm.yaml',
+    ),
     ...(spec.kubeadmTokenDiscovery ? clusterInfo(addresses, ca) : []),
   ];
 }
@@ -29,9 +35,13 @@ export function kubeadmObjects(spec: ClusterSpec, addresses: Addresses, ca: stri
 /** What is open to machines that have a token alone. Pure. */
 export function clusterInfo({ workerServer }: Pick<Addresses, 'workerServer'>, ca: string): KubeObject[] {
   const cluster = { server: workerServer, 'certificate-authority-data': Buffer.from(ca).toString('base64') };
-  return renderTemplate('hosted/cluster-info.yaml', {
-    kubeconfig: dump({ apiVersion: 'v1', kind: 'Config', clusters: [{ name: '', cluster }] }, { lineWidth: -1 }),
-  });
+  return render(
+    clusterInfoTemplate,
+    {
+      kubeconfig: dump({ apiVersion: 'v1', kind: 'Config', clusters: [{ name: '', cluster }] }, { lineWidth: -1 }),
+    },
+    'hosted/cluster-info.yaml',
+  );
 }
 
 /** https://kubernetes.io/docs/reference/config-api/kubeadm-config.v1beta4/ */

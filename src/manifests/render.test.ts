@@ -1,8 +1,8 @@
 import { readdirSync, readFileSync } from 'node:fs';
+import path from 'node:path';
 import { loadAll } from 'js-yaml';
 import { describe, expect, test } from 'vitest';
 import { render } from './render.ts';
-import { templates } from './templates.ts';
 
 describe('render', () => {
   test('a whole placeholder keeps its type, an embedded one becomes text', () => {
@@ -23,21 +23,22 @@ describe('render', () => {
   test("Kubernetes' own $(NAME) is left alone", () => {
     expect(render('a: --name=$(POD_NAME)', {}, 't')).toEqual([{ a: '--name=$(POD_NAME)' }]);
   });
-  test('every template is valid plain YAML before anything is filled in', () => {
-    for (const [name, text] of Object.entries(templates))
-      for (const object of loadAll(text))
-        expect(object, name).toMatchObject({ apiVersion: expect.any(String), kind: expect.any(String) });
-  });
-  test('so is every template of a component of the plane', () => {
-    const files = readdirSync('src/plane/components', { recursive: true, encoding: 'utf8' });
-    for (const file of files.filter((each) => each.endsWith('.yaml')))
-      for (const object of loadAll(readFileSync(`src/plane/components/${file}`, 'utf8')))
-        expect(object, file).toMatchObject({ apiVersion: expect.any(String), kind: expect.any(String) });
-  });
-  test('every file of templates/hosted, templates/plane and templates/rights can be rendered', () => {
-    const files = ['hosted', 'plane', 'rights'].flatMap((folder) =>
-      readdirSync(`templates/${folder}`).map((file) => `${folder}/${file}`),
+  test('every template is valid plain YAML before anything is filled in, and is used', () => {
+    const files = ['templates', 'src'].flatMap((folder) =>
+      readdirSync(folder, { recursive: true, encoding: 'utf8' }).map((file) => `${folder}/${file}`),
     );
-    expect(Object.keys(templates).sort()).toEqual(files.sort());
+    const templates = files.filter((file) => file.endsWith('.yaml') && !file.endsWith('.values.yaml'));
+    expect(templates.length).toBeGreaterThan(30);
+    for (const file of templates)
+      for (const object of loadAll(readFileSync(file, 'utf8')))
+        expect(object, file).toMatchObject({ apiVersion: expect.any(String), kind: expect.any(String) });
+    const imported = files
+      .filter((file) => file.endsWith('.ts'))
+      .flatMap((file) =>
+        [...readFileSync(file, 'utf8').matchAll(/from '(\.[^']+\.yaml)'/g)].map(([, to]) =>
+          path.posix.join(path.posix.dirname(file), to!),
+        ),
+      );
+    expect(templates.filter((file) => !imported.includes(file))).toEqual([]);
   });
 });

@@ -1,6 +1,5 @@
 import { loadAll } from 'js-yaml';
 import type { KubeObject } from '../kube/objects.ts';
-import { type TemplateName, templates } from './templates.ts';
 
 /** What a placeholder may stand for. `undefined` removes the field or list item; a list inside a list is spliced in. */
 export type Value = string | number | boolean | undefined | Value[] | { [key: string]: Value };
@@ -8,17 +7,12 @@ export type Value = string | number | boolean | undefined | Value[] | { [key: st
 const placeholder = /\$\{([A-Za-z][A-Za-z0-9]*)\}/g;
 
 /**
- * The objects of a file of templates/, with its placeholders filled in.
- *
- * @throws Error when the template has a placeholder without a value, or a value has no placeholder: a bug either way
- */
-export function renderTemplate(name: TemplateName, values: Record<string, Value>): KubeObject[] {
-  return render(templates[name], values, name);
-}
-
-/**
  * The documents of plain YAML `text` with `${name}` replaced inside scalars. The text is parsed first, so a value can
  * never become syntax: a scalar that is one placeholder takes the value with its type, others take it as text.
+ *
+ * @param text of a template, as `import template from './deployment.yaml'` gives it
+ * @param origin its name
+ * @throws Error when the template has a placeholder without a value, or a value has no placeholder: a bug either way
  */
 export function render(text: string, values: Record<string, Value>, origin: string): KubeObject[] {
   const used = new Set<string>();

@@ -1,3 +1,5 @@
+import sleepCronjobTemplate from '../../templates/plane/sleep-cronjob.yaml';
+import rightsTemplate from '../../templates/rights/schedule.yaml';
 import { UserError } from '../base/errors.ts';
 import { command, option, words } from '../base/words.ts';
 import type { ClusterSpec } from '../config/schema.ts';
@@ -6,7 +8,7 @@ import type { InfraCluster } from '../kube/infra-cluster.ts';
 import { type KubeObject, nameOf } from '../kube/objects.ts';
 import { refuseOthersPlane } from '../live/followed.ts';
 import { requireRecord } from '../live/record.ts';
-import { renderTemplate } from '../manifests/render.ts';
+import { render } from '../manifests/render.ts';
 import { podSelector, recordName } from '../plane/names.ts';
 import { placement } from '../plane/placement.ts';
 import { containerSecurity, podSecurity } from '../plane/pod-security.ts';
@@ -33,7 +35,7 @@ export interface SleepSchedule {
 
 /** The objects that the administrator of the infra cluster makes in the namespace before. Pure. */
 export function scheduleObjects(namespace: string): KubeObject[] {
-  return renderTemplate('rights/schedule.yaml', { namespace }).map((object) => ({
+  return render(rightsTemplate, { namespace }, 'rights/schedule.yaml').map((object) => ({
     ...object,
     metadata: { ...object.metadata, namespace },
   }));
@@ -86,15 +88,19 @@ function buildCronJob(
   { timeZone, image }: SleepSchedule,
 ): CronJob {
   const verb = name === 'k8sk8s-sleep' ? 'sleep' : 'wake';
-  const [job] = renderTemplate('plane/sleep-cronjob.yaml', {
-    name,
-    schedule,
-    timeZone,
-    image,
-    args: [verb, '-n', namespace, '--timeout', '10m', '--by-service'],
-    podSecurity: podSecurity(spec),
-    containerSecurity: containerSecurity(),
-  }) as CronJob[];
+  const [job] = render(
+    sleepCronjobTemplate,
+    {
+      name,
+      schedule,
+      timeZone,
+      image,
+      args: [verb, '-n', namespace, '--timeout', '10m', '--by-service'],
+      podSecurity: podSecurity(spec),
+      containerSecurity: containerSecurity(),
+    },
+    'plane/sleep-cronjob.yaml',
+  ) as CronJob[];
   // It has an account of its own, whose token it needs.
   const { serviceAccountName: _, ...place } = placement(spec);
   Object.assign(job!.spec.jobTemplate.spec.template.spec, place);

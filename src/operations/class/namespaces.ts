@@ -1,10 +1,12 @@
+import classRights from '../../../templates/rights/class.yaml';
+import namespaceAdminTemplate from '../../../templates/rights/namespace-admin.yaml';
 import { UserError } from '../../base/errors.ts';
 import { command, option, words } from '../../base/words.ts';
 import { explainCallError, isConflict, isForbidden, isNotFound } from '../../kube/errors.ts';
 import type { InfraCluster } from '../../kube/infra-cluster.ts';
 import type { KubeObject } from '../../kube/objects.ts';
 import { pathOf, resourceOf } from '../../kube/resources.ts';
-import { renderTemplate } from '../../manifests/render.ts';
+import { render } from '../../manifests/render.ts';
 import { hostsAnnotation } from '../../plane/names.ts';
 import { waitFor } from '../../ui/wait-for.ts';
 import type { Patience } from '../../ui/work.ts';
@@ -29,8 +31,8 @@ export function classObjects(
   further: KubeObject[] = [],
 ): KubeObject[] {
   const annotations = host === '' ? undefined : { [hostsAnnotation]: host };
-  return renderTemplate('rights/class.yaml', { className, namespace })
-    .concat(renderTemplate('rights/namespace-admin.yaml', {}))
+  return render(classRights, { className, namespace }, 'rights/class.yaml')
+    .concat(render(namespaceAdminTemplate, {}, 'rights/namespace-admin.yaml'))
     .map((object) =>
       object.kind === 'Namespace'
         ? { ...object, metadata: { ...object.metadata, ...(annotations && { annotations }) } }

@@ -1,3 +1,4 @@
+import lifetimeTemplate from '../../../templates/plane/lifetime.yaml';
 import { UserError } from '../../base/errors.ts';
 import { again, option, words } from '../../base/words.ts';
 import { imagesOf } from '../../config/images.ts';
@@ -15,7 +16,7 @@ import {
   ownerReference,
   readLifetimeJob,
 } from '../../live/lifetime.ts';
-import { renderTemplate } from '../../manifests/render.ts';
+import { render } from '../../manifests/render.ts';
 import { planeKindOf, planeKinds } from '../../plane/kinds.ts';
 import { lifetimeKind, lifetimeName, partOf } from '../../plane/names.ts';
 import { containerSecurity, podSecurity } from '../../plane/pod-security.ts';
@@ -76,13 +77,17 @@ async function ensureJob({ cluster, signal, reporter }: Held, at: Date, spec: Cl
 
 /** Pure. @param seconds from when the Job controller sees it */
 function buildJob(spec: ClusterSpec, seconds: number): Job {
-  const [job] = renderTemplate('plane/lifetime.yaml', {
-    labels: { 'app.kubernetes.io/part-of': partOf, 'app.kubernetes.io/managed-by': partOf },
-    seconds,
-    image: imagesOf(spec).node,
-    podSecurity: podSecurity(spec),
-    containerSecurity: containerSecurity(),
-  });
+  const [job] = render(
+    lifetimeTemplate,
+    {
+      labels: { 'app.kubernetes.io/part-of': partOf, 'app.kubernetes.io/managed-by': partOf },
+      seconds,
+      image: imagesOf(spec).node,
+      podSecurity: podSecurity(spec),
+      containerSecurity: containerSecurity(),
+    },
+    'plane/lifetime.yaml',
+  );
   return job as Job;
 }
 

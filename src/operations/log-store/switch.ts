@@ -1,3 +1,4 @@
+import logRights from '../../../templates/rights/logs.yaml';
 import { parseSpec } from '../../config/parse.ts';
 import type { ClusterSpec, ClusterSpecInput } from '../../config/schema.ts';
 import type { InfraCluster } from '../../kube/infra-cluster.ts';
@@ -5,7 +6,7 @@ import type { KubeObject } from '../../kube/objects.ts';
 import { type Applied, nothingApplied } from '../../live/apply.ts';
 import { updateRecord } from '../../live/record.ts';
 import { withPlane } from '../../live/with-plane.ts';
-import { renderTemplate } from '../../manifests/render.ts';
+import { render } from '../../manifests/render.ts';
 import { logStore } from '../../plane/beside/log-store/log-store.ts';
 import { demandForLogs } from '../../preflight/deploy-checks.ts';
 import { ensureBeside } from '../../rollout/beside.ts';
@@ -15,7 +16,7 @@ export type LogSettings = Pick<ClusterSpecInput, 'logs' | 'logsStorage' | 'logsR
 
 /** The objects that the administrator of the infra cluster makes in the namespace before. Pure. */
 export function logRightsObjects(namespace: string): KubeObject[] {
-  return renderTemplate('rights/logs.yaml', { namespace }).map((object) => ({
+  return render(logRights, { namespace }, 'rights/logs.yaml').map((object) => ({
     ...object,
     metadata: { ...object.metadata, namespace },
   }));
