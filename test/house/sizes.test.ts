@@ -2,9 +2,10 @@ import { readdirSync, readFileSync } from 'node:fs';
 import ts from 'typescript';
 import { expect, test } from 'vitest';
 
-/** Lines, from the first to the last of the declaration (docs/adr/0034-sizes.md). */
+/** Lines; of functions and classes from the first to the last of the declaration (docs/adr/0034-sizes.md). */
 const functionLimit = 80;
 const classLimit = 150;
+const fileLimit = 400;
 
 /** What is longer, and why. An exception that is needed no more fails the test, so that the list does not outlive its reasons. */
 const exceptions: Record<string, string> = {
@@ -53,6 +54,11 @@ function nameOf(node: ts.Node): string {
   const names = [node, node.parent].map((each) => ('name' in each ? (each.name as ts.Node | undefined) : undefined));
   return names.find((each) => each !== undefined)?.getText() ?? 'without a name';
 }
+
+test('a file of src has one subject, which takes no more lines than its limit', () => {
+  const lines = (file: string) => readFileSync(file, 'utf8').split('\n').length - 1;
+  expect(files.filter((file) => file.startsWith('src/') && lines(file) > fileLimit)).toEqual([]);
+});
 
 test('functions and classes are short, but for the exceptions that have a reason', { timeout: 120_000 }, () => {
   const found = files.flatMap(long);
