@@ -1,9 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import { ApiError } from '../kube/errors.ts';
+import type { ApiRequest } from '../kube/exchange.ts';
 import { HostedCluster } from '../kube/hosted-cluster.ts';
 import type { KubeObject } from '../kube/objects.ts';
-import { type ApiRequest, Transport } from '../kube/transport.ts';
+import { Transport } from '../kube/transport.ts';
 import { nothingApplied } from '../live/apply.ts';
 import { quietReporter } from '../ui/quiet.ts';
 import { applyAddons } from './apply.ts';

@@ -3,7 +3,8 @@ import type { AddressInfo } from 'node:net';
 import { afterEach, expect, test, vi } from 'vitest';
 import { refused } from '../../test/refused.ts';
 import { ApiError, type ClusterRole, ConnectionError, explainCallError, notJson } from './errors.ts';
-import { type ApiRequest, applyPatch, Transport } from './transport.ts';
+import type { ApiRequest } from './exchange.ts';
+import { applyPatch, Transport } from './transport.ts';
 
 /** How long was waited before something was asked again, milliseconds; here it takes no time. */
 const waits = vi.hoisted(() => [] as number[]);

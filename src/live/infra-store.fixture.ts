@@ -1,7 +1,8 @@
 import { ApiError } from '../kube/errors.ts';
+import type { ApiRequest } from '../kube/exchange.ts';
 import { InfraCluster } from '../kube/infra-cluster.ts';
 import type { KubeObject } from '../kube/objects.ts';
-import { type ApiRequest, Transport } from '../kube/transport.ts';
+import { Transport } from '../kube/transport.ts';
 
 type Judge = (request: ApiRequest) => void | Promise<void>;
 

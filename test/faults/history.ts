@@ -100,7 +100,7 @@ export class Writers {
   }
 
   async #readAll(client: number, keys: string[]): Promise<void> {
-    const agent = this.#newAgent();
+    const agent = newAgent(this.#endpoint);
     for (let key = keys.pop(); key !== undefined; key = keys.pop()) {
       let read: Operation | undefined;
       for (let attempt = 0; attempt < 20 && !read?.return; attempt++)
@@ -113,8 +113,8 @@ export class Writers {
   async #work(client: number): Promise<void> {
     for (let count = 0; !this.#stopped; ) {
       // A new connection may reach another API server.
-      const agent = this.#newAgent();
-      const server = await this.#server(agent);
+      const agent = newAgent(this.#endpoint);
+      const server = await serverBehind(this.#endpoint, agent);
       for (let call = 0; call < 20 && !this.#stopped; call++, count++) {
         if (++this.#inEpoch > callsForKeys) this.nextEpoch();
         const shared = `shared-${this.#epoch}-${count % sharedKeys}`;
@@ -131,28 +131,6 @@ export class Writers {
     }
   }
 
-  #newAgent(): https.Agent {
-    const { ca, client, servername } = this.#endpoint;
-    return new https.Agent({
-      keepAlive: true,
-      maxSockets: 1,
-      ca,
-      cert: client.certificate,
-      key: client.key,
-      servername,
-    });
-  }
-
-  /** Which API server a connection has reached: each one tells the address at which clients reach it. */
-  async #server(agent: https.Agent): Promise<string | undefined> {
-    const answer = await this.#send(agent, 'GET', '/api').catch(() => undefined);
-    if (answer?.status !== 200) return undefined;
-    const { serverAddressByClientCIDRs } = JSON.parse(answer.body) as {
-      serverAddressByClientCIDRs?: { serverAddress: string }[];
-    };
-    return serverAddressByClientCIDRs?.[0]?.serverAddress;
-  }
-
   /** @returns undefined for a call on which the server surely did not act */
   async #call(
     agent: https.Agent,
@@ -165,9 +143,9 @@ export class Writers {
     const operation: Operation = { client, key, kind, value, found: false, call: now(), return: 0 };
     const at = `/api/v1/namespaces/${this.#endpoint.namespace}/configmaps/${key}`;
     const answer = await {
-      put: () => this.#send(agent, 'PATCH', `${at}?fieldManager=writer&force=true`, configMap(key, value)),
-      get: () => this.#send(agent, 'GET', at),
-      delete: () => this.#send(agent, 'DELETE', at),
+      put: () => send(this.#endpoint, agent, 'PATCH', `${at}?fieldManager=writer&force=true`, configMap(key, value)),
+      get: () => send(this.#endpoint, agent, 'GET', at),
+      delete: () => send(this.#endpoint, agent, 'DELETE', at),
     }
       [kind]()
       .catch((error: Error) => error);
@@ -195,30 +173,56 @@ export class Writers {
     this.longestGap = Math.max(this.longestGap, this.silence);
     this.#lastWrite = performance.now();
   }
+}
 
-  #send(agent: https.Agent, method: string, path: string, body = ''): Promise<{ status: number; body: string }> {
-    const { host, port } = this.#endpoint;
-    return new Promise((resolve, reject) => {
-      const request = https.request(
-        {
-          agent,
-          host,
-          port,
-          method,
-          path,
-          headers: {
-            'Content-Type': method === 'PATCH' ? 'application/apply-patch+yaml' : 'application/json',
-            'Content-Length': Buffer.byteLength(body),
-          },
-          signal: AbortSignal.timeout(5000),
+function newAgent({ ca, client, servername }: Endpoint): https.Agent {
+  return new https.Agent({
+    keepAlive: true,
+    maxSockets: 1,
+    ca,
+    cert: client.certificate,
+    key: client.key,
+    servername,
+  });
+}
+
+/** Which API server a connection has reached: each one tells the address at which clients reach it. */
+async function serverBehind(endpoint: Endpoint, agent: https.Agent): Promise<string | undefined> {
+  const answer = await send(endpoint, agent, 'GET', '/api').catch(() => undefined);
+  if (answer?.status !== 200) return undefined;
+  const { serverAddressByClientCIDRs } = JSON.parse(answer.body) as {
+    serverAddressByClientCIDRs?: { serverAddress: string }[];
+  };
+  return serverAddressByClientCIDRs?.[0]?.serverAddress;
+}
+
+function send(
+  { host, port }: Endpoint,
+  agent: https.Agent,
+  method: string,
+  path: string,
+  body = '',
+): Promise<{ status: number; body: string }> {
+  return new Promise((resolve, reject) => {
+    const request = https.request(
+      {
+        agent,
+        host,
+        port,
+        method,
+        path,
+        headers: {
+          'Content-Type': method === 'PATCH' ? 'application/apply-patch+yaml' : 'application/json',
+          'Content-Length': Buffer.byteLength(body),
         },
-        (response) =>
-          text(response).then((content) => resolve({ status: response.statusCode ?? 500, body: content }), reject),
-      );
-      request.once('error', reject);
-      request.end(body);
-    });
-  }
+        signal: AbortSignal.timeout(5000),
+      },
+      (response) =>
+        text(response).then((content) => resolve({ status: response.statusCode ?? 500, body: content }), reject),
+    );
+    request.once('error', reject);
+    request.end(body);
+  });
 }
 
 const configMap = (name: string, value: string) =>

@@ -9,10 +9,46 @@ import type { Place } from './place.ts';
 import { PodLogs } from './pod-logs.ts';
 import type { Finding } from './report.ts';
 
-/** A secret to search for, in one of the forms in which it can appear. */
-interface Needle {
-  name: string;
-  text: string;
+/** The secrets to search for, each in the forms in which it can appear. */
+class Needles {
+  readonly #names = new Map<string, string>();
+
+  get size(): number {
+    return this.#names.size;
+  }
+
+  /** Names of those that a text has. */
+  in(text: string): string[] {
+    return [...this.#names].filter(([needle]) => text.includes(needle)).map(([, name]) => name);
+  }
+
+  add(name: string, text: string): void {
+    if (text.length >= 12) this.#names.set(text, name);
+  }
+
+  /** The secrets in a file: a key as PEM, and as base64 of the PEM, the form in Secrets and kubeconfigs. */
+  addFile(name: string, data: string, file: string): void {
+    const text = Buffer.from(data, 'base64').toString('utf8');
+    if (file.endsWith('.key')) {
+      this.add(`${name} in base64`, data.slice(60, 120));
+      // A line after the beginning that all keys of one type share.
+      this.add(name, text.split('\n')[2] ?? '');
+    } else if (file === 'encryption.yaml')
+      for (const [, key] of text.matchAll(/secret: (\S+)/g)) this.add(`key in ${name}`, key!);
+    else if (file.includes('kubeconfig'))
+      for (const [, key] of text.matchAll(/client-key-data: (\S+)/g)) this.add(`key in ${name}`, key!.slice(60, 120));
+  }
+
+  addKubeconfig(file: string): void {
+    try {
+      const text = readFileSync(file, 'utf8');
+      this.addFile(file, Buffer.from(text).toString('base64'), 'kubeconfig');
+      const { token } = readKubeconfig(text, file);
+      if (token) this.add(`token in ${file}`, token);
+    } catch {
+      // Not there now.
+    }
+  }
 }
 
 /** Patterns of secrets of any owner: PEM keys, and JSON web tokens with a signature. */
@@ -49,7 +85,7 @@ type Searched = Pick<Place, 'cluster' | 'folder' | 'hasNodes' | 'heard'>;
  */
 export class SecretSearch {
   readonly #place: Searched;
-  readonly #needles = new Map<string, Needle>();
+  readonly #needles = new Needles();
   readonly #texts: { source: string; text: string }[] = [];
   #watching: NodeJS.Timeout | undefined;
   #processes = 0;
@@ -88,7 +124,7 @@ export class SecretSearch {
 
   /** Adds a secret that is in no cluster. */
   need(name: string, secret: string): void {
-    this.#add(name, secret);
+    this.#needles.add(name, secret);
   }
 
   /**
@@ -103,11 +139,11 @@ export class SecretSearch {
     );
     for (const secret of secrets.items)
       for (const [file, data] of Object.entries(secret.data ?? {}))
-        this.#need(`${secret.metadata.name}/${file}`, data, file);
+        this.#needles.addFile(`${secret.metadata.name}/${file}`, data, file);
     for (const file of ['kubeconfig', ...['kubeconfig', 'kubeconfig-kubelets'].map((name) => path.join('tls', name))])
-      this.#needFile(path.join(folder, file));
+      this.#needles.addKubeconfig(path.join(folder, file));
     for (const file of readdirSync(folder).filter((name) => name.endsWith('.kubeconfig')))
-      this.#needFile(path.join(folder, file));
+      this.#needles.addKubeconfig(path.join(folder, file));
     for (const kind of ['Event', 'Pod', 'ConfigMap']) {
       const { items } = await cluster.list({ apiVersion: 'v1', kind });
       this.hear(`${kind}s of the namespace`, JSON.stringify(items));
@@ -122,7 +158,7 @@ export class SecretSearch {
       const secrets = await hosted.list<Secret>({ apiVersion: 'v1', kind: 'Secret' });
       for (const { metadata, type, data } of secrets.items) {
         const token = data?.['token-secret'] ?? data?.token;
-        if (token) this.#add(`hosted ${type} ${metadata.name}`, Buffer.from(token, 'base64').toString('utf8'));
+        if (token) this.#needles.add(`hosted ${type} ${metadata.name}`, Buffer.from(token, 'base64').toString('utf8'));
       }
       const events = await hosted.list<Event>({ apiVersion: 'v1', kind: 'Event' });
       this.hear('events of the hosted cluster', JSON.stringify(events.items));
@@ -154,9 +190,7 @@ export class SecretSearch {
       ...this.#place.heard.filter(({ source, stream }) => !(stream === 'stdout' && meantToBeSecret.test(source))),
     ];
     const findings = texts.flatMap(({ source, text }) => [
-      ...[...this.#needles.values()]
-        .filter((needle) => text.includes(needle.text))
-        .map((needle): Finding => ({ what: `${needle.name} is in: ${source}` })),
+      ...this.#needles.in(text).map((name): Finding => ({ what: `${name} is in: ${source}` })),
       ...patterns
         // Other people's programs run on this box, too.
         .filter(([, pattern]) => !source.startsWith('command line') && pattern.test(text))
@@ -176,34 +210,6 @@ export class SecretSearch {
       ],
       findings: [...new Map(findings.map((each) => [each.what, each])).values()],
     };
-  }
-
-  /** The secrets in a file: a key as PEM, and as base64 of the PEM, the form in Secrets and kubeconfigs. */
-  #need(name: string, data: string, file: string): void {
-    const text = Buffer.from(data, 'base64').toString('utf8');
-    if (file.endsWith('.key')) {
-      this.#add(`${name} in base64`, data.slice(60, 120));
-      // A line after the beginning that all keys of one type share.
-      this.#add(name, text.split('\n')[2] ?? '');
-    } else if (file === 'encryption.yaml')
-      for (const [, key] of text.matchAll(/secret: (\S+)/g)) this.#add(`key in ${name}`, key!);
-    else if (file.includes('kubeconfig'))
-      for (const [, key] of text.matchAll(/client-key-data: (\S+)/g)) this.#add(`key in ${name}`, key!.slice(60, 120));
-  }
-
-  #needFile(file: string): void {
-    try {
-      const text = readFileSync(file, 'utf8');
-      this.#need(file, Buffer.from(text).toString('base64'), 'kubeconfig');
-      const { token } = readKubeconfig(text, file);
-      if (token) this.#add(`token in ${file}`, token);
-    } catch {
-      // Not there now.
-    }
-  }
-
-  #add(name: string, text: string): void {
-    if (text.length >= 12) this.#needles.set(text, { name, text });
   }
 
   /** A command line that is seen several times is one text. */

@@ -9,14 +9,10 @@ const fileLimit = 400;
 
 /** What is longer, and why. An exception that is needed no more fails the test, so that the list does not outlive its reasons. */
 const exceptions: Record<string, string> = {
-  'src/kube/transport.ts Transport':
-    'what is asked again, and when, is one set of rules for requests, streams and WebSockets',
   'test/api/access/cases-in.ts casesIn': 'a table of kubeconfigs',
   'test/api/access/cases-refused.ts casesRefused': 'a table of kubeconfigs',
   'test/api/access/cases-way.ts casesWay': 'a table of kubeconfigs',
   'test/faults/proxy.ts FaultProxy': 'the faults of one connection share its two sockets',
-  'test/faults/history.ts Writers': 'writers and the history that they write are started and stopped together',
-  'test/faults/secrets.ts SecretSearch': 'one search: what is looked for, and every place where it may be',
 };
 
 interface Long {
