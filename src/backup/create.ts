@@ -63,12 +63,12 @@ function headOf(cluster: InfraCluster, plane: Plane, pods: Pod[]): Omit<BackupHe
     toolVersion: toolVersion(),
     namespace: cluster.namespace,
     record: recordFields(plane.record),
-    addresses: whereabouts(plane, pods),
+    addresses: addressesForBackup(plane, pods),
   };
 }
 
 /** The addresses at which the plane answers. */
-export function whereabouts({ addresses }: Pick<Plane, 'addresses'>, pods: Pod[]): BackupHead['addresses'] {
+export function addressesForBackup({ addresses }: Pick<Plane, 'addresses'>, pods: Pod[]): BackupHead['addresses'] {
   const { publicServer, workerServer, nodePort } = addresses;
   return {
     publicServer,

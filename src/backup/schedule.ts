@@ -10,7 +10,7 @@ import { asOwner } from '../live/lifetime.ts';
 import { openPlane } from '../live/open.ts';
 import { labelsOf, objectAnnotation, planeSelector } from '../plane/names.ts';
 import type { Reporter } from '../ui/reporter.ts';
-import { whereabouts } from './create.ts';
+import { addressesForBackup } from './create.ts';
 import {
   backupsClaim,
   buildClaim,
@@ -67,7 +67,7 @@ export async function scheduleBackups(cluster: InfraCluster, request: ScheduleRe
   const config: JobConfig = {
     toolVersion: toolVersion(),
     namespace: cluster.namespace,
-    addresses: whereabouts(plane, pods),
+    addresses: addressesForBackup(plane, pods),
     etcdHosts: plane.addresses.etcdServiceIps,
     recipients: request.recipients,
     keep: request.keep,

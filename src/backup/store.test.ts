@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { refused } from '../../test/refused.ts';
-import { choose } from './store.ts';
+import { chooseBackup } from './store.ts';
 
 const kept = (...names: string[]) => names.map((name) => ({ name, size: 1 }));
 const [first, second, other] = [
@@ -10,13 +10,13 @@ const [first, second, other] = [
 ];
 
 test('the newest, or the one that was named', () => {
-  expect(choose('the volume', kept(first, second), undefined).name).toBe(second);
-  expect(choose('the volume', kept(first, second), first).name).toBe(first);
-  expect(() => choose('the volume', [], undefined)).toThrow(refused('no-backups', 'the volume'));
-  expect(() => choose('the volume', kept(first), second)).toThrow(refused('no-backups', `"${second}"`));
+  expect(chooseBackup('the volume', kept(first, second), undefined).name).toBe(second);
+  expect(chooseBackup('the volume', kept(first, second), first).name).toBe(first);
+  expect(() => chooseBackup('the volume', [], undefined)).toThrow(refused('no-backups', 'the volume'));
+  expect(() => chooseBackup('the volume', kept(first), second)).toThrow(refused('no-backups', `"${second}"`));
 });
 
 test('the newest of several planes is asked for by its name', () => {
-  expect(() => choose('s3://backups', kept(first, other), undefined)).toThrow(refused('no-backups', '--name'));
-  expect(choose('s3://backups', kept(first, other), other).name).toBe(other);
+  expect(() => chooseBackup('s3://backups', kept(first, other), undefined)).toThrow(refused('no-backups', '--name'));
+  expect(chooseBackup('s3://backups', kept(first, other), other).name).toBe(other);
 });

@@ -26,13 +26,13 @@ export interface BackupStore {
  * @throws UserError `no-backups`, and what the store throws
  */
 export async function fetchBackup(store: BackupStore, name: string | undefined, file: string): Promise<StoredBackup> {
-  const wanted = choose(store.where, await store.list(), name);
+  const wanted = chooseBackup(store.where, await store.list(), name);
   await wholeFile(file, async (write) => write(Readable.from(whole(await store.content(wanted), wanted.size))));
   return wanted;
 }
 
 /** The newest backup, or the one with a name. Pure. @throws UserError `no-backups` */
-export function choose(where: string, kept: StoredBackup[], name: string | undefined): StoredBackup {
+export function chooseBackup(where: string, kept: StoredBackup[], name: string | undefined): StoredBackup {
   const names = kept.map((each) => each.name).join(', ');
   if (name === undefined && new Set(kept.map((each) => planeOf(each.name))).size > 1)
     throw new UserError({

@@ -75,7 +75,7 @@ export function said(error: unknown): Words {
 const toldOneByOne = 5;
 
 /** Findings about some of `all`, and how many more there are in the words of `more`. */
-export function someOf<T>(all: T[], tell: (each: T) => Finding, more: (count: number) => string): Finding[] {
+export function firstFew<T>(all: T[], tell: (each: T) => Finding, more: (count: number) => string): Finding[] {
   const told = all.slice(0, toldOneByOne).map(tell);
   const last = told.at(-1);
   const left = all.length - told.length;

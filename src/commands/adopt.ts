@@ -15,7 +15,7 @@ import {
   addConnectionOptions,
   addOutputOptions,
   type ConnectionOptions,
-  changing,
+  runChange,
   withInfra,
 } from './options/connection.ts';
 
@@ -40,7 +40,7 @@ export function configure(command: Command): void {
 }
 
 async function run(options: AdoptOptions): Promise<void> {
-  if (!options.export) return changing(options, (cluster, work) => adopt(cluster, options, work));
+  if (!options.export) return runChange(options, (cluster, work) => adopt(cluster, options, work));
   await withInfra(options, async (cluster) => {
     const object = objectOfRecord(await requireRecord(cluster), cluster.namespace, options.deletionPolicy);
     process.stdout.write(dump(object, { lineWidth: -1, noRefs: true }));

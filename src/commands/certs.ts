@@ -14,8 +14,8 @@ import {
   addOutputOptions,
   addPlaneCommand,
   type ConnectionOptions,
-  changing,
   outputOption,
+  runChange,
   withInfra,
 } from './options/connection.ts';
 import { print } from './options/print.ts';
@@ -107,7 +107,7 @@ export function render(certificates: CertificateStatus[], wide: boolean): string
 }
 
 async function renew(options: ConnectionOptions & { name?: string[]; timeout: string; output: string }): Promise<void> {
-  await changing(options, async (cluster, work) => {
+  await runChange(options, async (cluster, work) => {
     const { reporter } = work;
     const renewed = await renewCertificates(cluster, options.name ?? [], work);
     if (renewed.asleep) reporter.line('The plane sleeps: it reads them when it wakes.');
@@ -129,7 +129,7 @@ interface RotateOptions extends ConnectionOptions {
 }
 
 async function rotateKey(options: RotateOptions): Promise<void> {
-  await changing(options, async (cluster, work) => {
+  await runChange(options, async (cluster, work) => {
     const now = options.status
       ? await keyStatus(cluster)
       : await rotateServiceAccountKey(cluster, options.dropNow ?? false, work);
@@ -171,7 +171,7 @@ function requestOf({ yes, dir, force }: StageOptions): Omit<RotationRequest, 'na
 }
 
 async function rotateCa(options: StageOptions & { authority: AuthorityName[] }): Promise<void> {
-  await changing(options, async (cluster, work) => {
+  await runChange(options, async (cluster, work) => {
     const now = options.status
       ? await rotationStatus(cluster)
       : await rotateAuthorities(cluster, { ...requestOf(options), names: options.authority }, work);
@@ -188,7 +188,7 @@ export function renderRotation(found: RotationStatus[]): string {
 }
 
 async function rotateAllExposed(options: StageOptions): Promise<void> {
-  await changing(options, async (cluster, work) => {
+  await runChange(options, async (cluster, work) => {
     const now = options.status ? await exposedStatus(cluster) : await rotateExposed(cluster, requestOf(options), work);
     print(options, now, () => renderExposed(now, options.status ?? false));
   });

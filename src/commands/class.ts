@@ -16,7 +16,7 @@ import type { WantedLifetime } from '../operations/deploy/lifetime.ts';
 import type { SpecChoice } from '../operations/deploy/spec-choice.ts';
 import { logRightsObjects } from '../operations/log-store/switch.ts';
 import { sleepPlane, wakePlane } from '../operations/sleep.ts';
-import { changeByObject, toSleep, wakeByObject } from '../operator/by-object.ts';
+import { changeByObject, sleepChange, wakeByObject } from '../operator/by-object.ts';
 import {
   askByObject,
   lifeOfClass,
@@ -310,7 +310,7 @@ async function runSleep(name: string | undefined, options: ClassOptions): Promis
   const students = chosenStudents(of, name);
   const outcomes = await teach(options, students, (lesson) =>
     forEach(students, lesson, ['falling asleep', 'asleep'], async (cluster, _, work) =>
-      (await followsObject(cluster)) ? changeByObject(cluster, toSleep, work) : sleepPlane(cluster, work),
+      (await followsObject(cluster)) ? changeByObject(cluster, sleepChange, work) : sleepPlane(cluster, work),
     ),
   );
   reporterOf(options).line(`${planes(demandAll(outcomes, 'do not sleep').length, 'sleeps', 'sleep')}.`);

@@ -4,8 +4,8 @@ import {
   addOutputOptions,
   addPlaneCommand,
   type ConnectionOptions,
-  changing,
   outputOption,
+  runChange,
   withInfra,
 } from './options/connection.ts';
 import { print } from './options/print.ts';
@@ -55,7 +55,7 @@ export function render({ stage, writes, reads, inUse, unfinished, resources }: E
 }
 
 async function rotate(options: ConnectionOptions & { timeout: string; output: string }): Promise<void> {
-  await changing(options, async (cluster, work) => {
+  await runChange(options, async (cluster, work) => {
     const { key, rewritten } = await rotateEncryption(cluster, work);
     work.reporter.line(`Secrets are encrypted by ${key} alone; written anew: ${rewritten}.`);
     print(options, { key, rewritten }, () => undefined);

@@ -17,8 +17,8 @@ import {
   addOutputOptions,
   addPlaneCommand,
   type ConnectionOptions,
-  changing,
   outputOption,
+  runChange,
   withInfra,
 } from './options/connection.ts';
 import { print } from './options/print.ts';
@@ -69,7 +69,7 @@ export function render(found: MemberReport[]): string {
 }
 
 async function repair(options: Changing & { yes?: boolean }): Promise<void> {
-  await changing(options, async (cluster, work) => {
+  await runChange(options, async (cluster, work) => {
     const damage = await damageOf(cluster);
     const { lost, remains } = damage;
     if (lost.length > 0) {
@@ -110,7 +110,7 @@ async function ask({ lost, remains }: Damage, namespace: string): Promise<void> 
 }
 
 async function defrag(options: Changing): Promise<void> {
-  await changing(options, async (cluster, work) => {
+  await runChange(options, async (cluster, work) => {
     const found = await defragment(cluster, work);
     for (const { name, before, after } of found)
       work.reporter.line(`${name}: ${mebibytes(before)} MiB before, ${mebibytes(after)} MiB now`);

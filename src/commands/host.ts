@@ -4,8 +4,8 @@ import {
   addOutputOptions,
   addPlaneCommand,
   type ConnectionOptions,
-  changing,
   outputOption,
+  runChange,
 } from './options/connection.ts';
 import { print } from './options/print.ts';
 
@@ -22,7 +22,7 @@ async function drop(
   host: string,
   options: ConnectionOptions & { timeout: string; output: string; yes?: boolean },
 ): Promise<void> {
-  await changing(options, async (cluster, work) => {
+  await runChange(options, async (cluster, work) => {
     await dropHost(cluster, { host, evenIfDialled: options.yes ?? false }, work);
     print(options, { dropped: host }, () => work.reporter.line(`The plane does not answer at ${host} any more.`));
   });

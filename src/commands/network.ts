@@ -2,7 +2,7 @@ import { type Command, Option } from 'commander';
 import { type NetworkTestResult, testNetwork } from '../operations/network-test/network-test.ts';
 import { junit } from '../ui/junit.ts';
 import { table } from '../ui/table.ts';
-import { addOutputOptions, addPlaneCommand, type ConnectionOptions, changing } from './options/connection.ts';
+import { addOutputOptions, addPlaneCommand, type ConnectionOptions, runChange } from './options/connection.ts';
 import { print } from './options/print.ts';
 
 export function configure(command: Command): void {
@@ -16,7 +16,7 @@ export function configure(command: Command): void {
 }
 
 async function run(options: ConnectionOptions & { image?: string; timeout: string; output: string }): Promise<void> {
-  await changing(options, async (cluster, work) => {
+  await runChange(options, async (cluster, work) => {
     const result = await testNetwork(cluster, { image: options.image }, work);
     if (options.output === 'junit') process.stdout.write(junitOf(result, cluster.namespace));
     else print(options, result, () => render(result));

@@ -1,8 +1,8 @@
 import type { Command } from 'commander';
 import hostPolicies from '../../templates/rights/hosts.yaml';
 import { chooseSpecFor } from '../operations/deploy/spec-choice.ts';
-import { assess } from '../preflight/deploy-checks.ts';
-import { demand, failures } from '../preflight/run.ts';
+import { runDeployChecks } from '../preflight/deploy-checks.ts';
+import { demandPassed, failures } from '../preflight/run.ts';
 import { chooseSpec } from './options/chosen-spec.ts';
 import {
   addConnectionOptions,
@@ -38,9 +38,9 @@ async function run(command: Command): Promise<void> {
   const cluster = connect({ ...options, ...local });
   try {
     const { spec } = await chooseSpecFor(cluster, completeIn(cluster.namespace));
-    const results = await assess(cluster, spec);
+    const results = await runDeployChecks(cluster, spec);
     const ok = failures(results).length === 0;
-    print(options, { ok, checks: results }, ({ checks }) => demand(checks, reporterOf(options)));
+    print(options, { ok, checks: results }, ({ checks }) => demandPassed(checks, reporterOf(options)));
     if (!ok) process.exitCode = 2;
   } finally {
     await cluster.close();

@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { releasePlane } from '../operations/adopt.ts';
-import { addConnectionOptions, addOutputOptions, type ConnectionOptions, changing } from './options/connection.ts';
+import { addConnectionOptions, addOutputOptions, type ConnectionOptions, runChange } from './options/connection.ts';
 
 export function configure(command: Command): void {
   addConnectionOptions(command).option('--timeout <TIME>', 'how long it may take, an operator at work included', '2m');
@@ -8,7 +8,7 @@ export function configure(command: Command): void {
 }
 
 async function run(options: ConnectionOptions & { timeout: string }): Promise<void> {
-  await changing(options, async (cluster, work) => {
+  await runChange(options, async (cluster, work) => {
     const { namespace } = cluster;
     work.reporter.line(
       (await releasePlane(cluster, work))

@@ -4,13 +4,13 @@ import { UserError } from '../base/errors.ts';
 import { followsObject } from '../live/followed.ts';
 import { sleepPlane } from '../operations/sleep.ts';
 import { scheduleObjects, scheduleSleep, unscheduleSleep } from '../operations/sleep-schedule.ts';
-import { changeByObject, toSleep } from '../operator/by-object.ts';
+import { changeByObject, sleepChange } from '../operator/by-object.ts';
 import {
   addConnectionOptions,
   addOutputOptions,
   type ConnectionOptions,
-  changing,
   connect,
+  runChange,
 } from './options/connection.ts';
 
 interface SleepOptions extends ConnectionOptions {
@@ -37,9 +37,9 @@ export function configure(command: Command): void {
 async function run(options: SleepOptions): Promise<void> {
   if (options.rights) return printRights(options);
   if (options.schedule !== undefined) return runSchedule(options.schedule, options);
-  await changing(options, async (cluster, work) => {
+  await runChange(options, async (cluster, work) => {
     const slept = (await followsObject(cluster))
-      ? await changeByObject(cluster, toSleep, work)
+      ? await changeByObject(cluster, sleepChange, work)
       : await sleepPlane(cluster, work);
     work.reporter.line(
       slept
@@ -57,7 +57,7 @@ async function printRights(options: SleepOptions): Promise<void> {
 }
 
 async function runSchedule(schedule: string, options: SleepOptions): Promise<void> {
-  await changing(options, async (cluster, { reporter }) => {
+  await runChange(options, async (cluster, { reporter }) => {
     if (schedule === 'off') {
       const ended = await unscheduleSleep(cluster);
       return reporter.line(

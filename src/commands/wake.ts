@@ -3,7 +3,7 @@ import { followsObject } from '../live/followed.ts';
 import { wakePlane } from '../operations/sleep.ts';
 import { wakeByObject } from '../operator/by-object.ts';
 import { formatDuration } from '../ui/reporter.ts';
-import { addConnectionOptions, addOutputOptions, type ConnectionOptions, changing } from './options/connection.ts';
+import { addConnectionOptions, addOutputOptions, type ConnectionOptions, runChange } from './options/connection.ts';
 
 export function configure(command: Command): void {
   addConnectionOptions(command)
@@ -14,7 +14,7 @@ export function configure(command: Command): void {
 
 async function run(options: ConnectionOptions & { timeout: string }): Promise<void> {
   const started = performance.now();
-  await changing(options, async (cluster, work) => {
+  await runChange(options, async (cluster, work) => {
     const server = (await followsObject(cluster))
       ? (await wakeByObject(cluster, work)).status?.server
       : await wakePlane(cluster, work);

@@ -7,11 +7,11 @@ import {
   addOutputOptions,
   addPlaneCommand,
   type ConnectionOptions,
-  changing,
   interruption,
   outputOption,
   parseDuration,
   reporterOf,
+  runChange,
 } from './options/connection.ts';
 import { inPlane } from './options/in-plane.ts';
 import { print } from './options/print.ts';
@@ -82,7 +82,7 @@ function count(text: string): number {
 }
 
 async function scale(wanted: number, options: ConnectionOptions & { timeout: string; output: string }): Promise<void> {
-  await changing(options, async (cluster, work) => {
+  await runChange(options, async (cluster, work) => {
     const result = await scaleWorkers(cluster, wanted, work);
     const { before, workerPods, ready, applied } = result;
     const nothing = before === workerPods && applied.created.length + applied.changed.length === 0;

@@ -16,7 +16,7 @@ import { addressesStep, certificatesStep, type Preparation, storageStep, webhook
 import { type Replacement, replacementsOf } from '../rollout/replacements.ts';
 import { runSteps } from '../rollout/steps.ts';
 import { quietReporter } from '../ui/quiet.ts';
-import { isOfSameMoment, undisturbed } from './same-moment.ts';
+import { isOfSameMoment, untilUndisturbed } from './same-moment.ts';
 
 export interface InfraPlan {
   applied: Applied;
@@ -40,7 +40,7 @@ export async function planInfra(
   webhookKubeconfig?: string,
 ): Promise<InfraPlan> {
   const cluster = await asOwner(given);
-  return undisturbed(
+  return untilUndisturbed(
     async () => planOver(await Existing.read(cluster), cluster, record, spec, webhookKubeconfig),
     ({ before, objects }) => objects.every((object) => isOfSameMoment(before.find(object), object)),
   );

@@ -12,7 +12,7 @@ import { requireRecord } from '../live/record.ts';
 import { recordName } from '../plane/names.ts';
 import { recordKind } from '../plane/record.ts';
 import { planInfra } from './infra-plan.ts';
-import { isOfSameMoment, undisturbed } from './same-moment.ts';
+import { isOfSameMoment, untilUndisturbed } from './same-moment.ts';
 
 /** An object of a plane that is not as deploy would leave it. */
 interface ObjectDifference {
@@ -70,7 +70,7 @@ export async function diffPlane(cluster: InfraCluster, instead?: ClusterSpec): P
     return { live, recorded: live ? await hosted.apply(asset, { dryRun: true }) : asset };
   };
   const compareAsset = async (asset: KubeObject): Promise<ObjectDifference[]> => {
-    const { live, recorded } = await undisturbed(
+    const { live, recorded } = await untilUndisturbed(
       () => tryAsset(asset),
       (tried) => isOfSameMoment(tried.live, tried.recorded),
     );

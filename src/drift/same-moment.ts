@@ -7,7 +7,10 @@ const tries = 5;
  * Reads and tries again while somebody else writes in between: what they wrote would look like the work of the dry run.
  * An object that never comes to rest is taken as it was the last time.
  */
-export async function undisturbed<T>(attempt: () => Promise<T>, isUndisturbed: (result: T) => boolean): Promise<T> {
+export async function untilUndisturbed<T>(
+  attempt: () => Promise<T>,
+  isUndisturbed: (result: T) => boolean,
+): Promise<T> {
   let result = await attempt();
   for (let again = 1; again < tries && !isUndisturbed(result); again++) result = await attempt();
   return result;

@@ -16,7 +16,7 @@ import type { Work } from '../ui/work.ts';
 import { type Etcdctl, EtcdError, explainEtcd, type Member, openEtcdctl } from './etcdctl.ts';
 
 /** Everything that waiting for a plane's members needs. */
-export interface Waiting {
+export interface MembersWait {
   cluster: InfraCluster;
   planeId: string;
   /** Why pods cannot start, as far as it is known. */
@@ -27,7 +27,7 @@ export interface Waiting {
 }
 
 /** Everything that changing a plane's members needs. */
-export interface EtcdPlane extends Waiting {
+export interface EtcdPlane extends MembersWait {
   /** Service addresses of all existing and wanted members. */
   addresses: string[];
   /** The StatefulSet for a membership. */
@@ -227,7 +227,7 @@ async function handOver(plane: EtcdPlane, self: Member, rest: number[]): Promise
  *
  * @param statefulSet etcd's, as it was rendered
  */
-export async function replaceOutdated(plane: Waiting, statefulSet: KubeObject): Promise<void> {
+export async function replaceOutdated(plane: MembersWait, statefulSet: KubeObject): Promise<void> {
   const wanted = templateHashOf(statefulSet);
   const outdated = (await podsOf(plane.cluster, plane.planeId, 'etcd')).filter(
     ({ metadata }) => metadata.annotations?.[templateHash] !== wanted,
@@ -295,7 +295,7 @@ async function beginDeletingClaim({ cluster, ...plane }: EtcdPlane, member: numb
   if (!before) return async () => undefined;
   await cluster.delete(kind, name, before.metadata.uid);
   return () =>
-    until({ cluster, ...plane }, `claim "${name}" is deleted`, async () => {
+    waitForMembers({ cluster, ...plane }, `claim "${name}" is deleted`, async () => {
       const now = await cluster.get(kind, name);
       return now?.metadata.uid !== before.metadata.uid;
     });
@@ -304,14 +304,14 @@ async function beginDeletingClaim({ cluster, ...plane }: EtcdPlane, member: numb
 export async function deletePod(plane: EtcdPlane, pod: Pod): Promise<void> {
   const kind = { apiVersion: 'v1', kind: 'Pod' };
   await plane.cluster.delete(kind, pod.metadata.name, pod.metadata.uid);
-  await until(plane, `pod "${pod.metadata.name}" is deleted`, async () => {
+  await waitForMembers(plane, `pod "${pod.metadata.name}" is deleted`, async () => {
     const now = await plane.cluster.get(kind, pod.metadata.name);
     return now?.metadata.uid !== pod.metadata.uid;
   });
 }
 
 async function podGone(plane: EtcdPlane, name: string): Promise<void> {
-  await until(
+  await waitForMembers(
     plane,
     `pod "${name}" is gone`,
     async () => (await plane.cluster.get({ apiVersion: 'v1', kind: 'Pod' }, name)) === undefined,
@@ -322,22 +322,22 @@ export async function podReady(plane: EtcdPlane, name: string): Promise<void> {
   await newPodReady(plane, name, undefined);
 }
 
-async function newPodReady(plane: Waiting, name: string, oldUid: string | undefined): Promise<void> {
-  await until(plane, `pod "${name}" is ready`, async () => {
+async function newPodReady(plane: MembersWait, name: string, oldUid: string | undefined): Promise<void> {
+  await waitForMembers(plane, `pod "${name}" is ready`, async () => {
     const pod = await plane.cluster.get<Pod>({ apiVersion: 'v1', kind: 'Pod' }, name);
     return pod !== undefined && pod.metadata.uid !== oldUid && isReady(pod);
   });
 }
 
-async function othersReady(plane: Waiting, name: string): Promise<void> {
-  await until(plane, 'the other etcd members are ready', async () =>
+async function othersReady(plane: MembersWait, name: string): Promise<void> {
+  await waitForMembers(plane, 'the other etcd members are ready', async () =>
     (await podsOf(plane.cluster, plane.planeId, 'etcd')).every((pod) => pod.metadata.name === name || isReady(pod)),
   );
 }
 
-const patienceOf = ({ timeout, signal, failure }: Waiting) => ({ timeout, signal, failure });
+const patienceOf = ({ timeout, signal, failure }: MembersWait) => ({ timeout, signal, failure });
 
-export async function until(plane: Waiting, what: string, done: () => Promise<boolean>): Promise<void> {
+export async function waitForMembers(plane: MembersWait, what: string, done: () => Promise<boolean>): Promise<void> {
   await waitFor({
     ...patienceOf(plane),
     until: done,

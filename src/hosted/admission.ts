@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import pLimit from 'p-limit';
 import { UserError } from '../base/errors.ts';
 import { again, shellWord, words } from '../base/words.ts';
-import { ApiError, ConnectionError, isNoDryRun, obstacleOf, wayPast } from '../kube/errors.ts';
+import { ApiError, ConnectionError, fixOfObstacle, isNoDryRun, obstacleOf } from '../kube/errors.ts';
 import type { HostedCluster } from '../kube/hosted-cluster.ts';
 import { type KubeObject, nameOf } from '../kube/objects.ts';
 
@@ -22,7 +22,7 @@ const kinds = ['ValidatingWebhookConfiguration', 'MutatingWebhookConfiguration']
  */
 export async function admissionFix(hosted: HostedCluster, error: ApiError): Promise<string | undefined> {
   const obstacle = obstacleOf(error);
-  if (obstacle?.kind !== 'webhook') return obstacle && wayPast(obstacle);
+  if (obstacle?.kind !== 'webhook') return obstacle && fixOfObstacle(obstacle);
   const configurations = await Promise.all(
     kinds.map((kind) =>
       hosted.list<WebhookConfiguration>({ apiVersion: 'admissionregistration.k8s.io/v1', kind }).catch(() => undefined),
@@ -31,7 +31,7 @@ export async function admissionFix(hosted: HostedCluster, error: ApiError): Prom
   const found = configurations
     .flatMap((list) => list?.items ?? [])
     .find(({ webhooks }) => webhooks?.some(({ name }) => name === obstacle.name));
-  return wayPast(obstacle, found && `${found.kind.toLowerCase()} ${shellWord(found.metadata.name)}`);
+  return fixOfObstacle(obstacle, found && `${found.kind.toLowerCase()} ${shellWord(found.metadata.name)}`);
 }
 
 /**

@@ -37,7 +37,7 @@ const pod = {
  * @param person the hosted cluster as the administrator of tls/kubeconfig
  * @returns undefined when nothing is
  */
-export async function whatIsInTheWay(person: HostedCluster, namespace: string): Promise<Finding | undefined> {
+export async function problemOfFirstPod(person: HostedCluster, namespace: string): Promise<Finding | undefined> {
   const unusable = (why: string, fix?: Finding['fix']): Finding => ({
     what: 'the hosted API answers, and its administrator cannot make a pod',
     why,
@@ -85,7 +85,7 @@ export async function waitUsable(
   const person = await connectAsPerson(cluster, addresses, bundle);
   let obstacle: Finding | undefined;
   const unobstructed = async () => {
-    obstacle = await whatIsInTheWay(person, cluster.namespace);
+    obstacle = await problemOfFirstPod(person, cluster.namespace);
     // What ails a pod is told by whoever waits for all of them next.
     return obstacle === undefined || (!isNew && watch.failure !== undefined);
   };

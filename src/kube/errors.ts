@@ -160,7 +160,7 @@ export const isNoDryRun = ({ message }: ApiError): boolean => message.includes('
  *
  * @param configuration of a webhook, where it is known: `validatingwebhookconfiguration NAME`
  */
-export function wayPast({ kind, name, binding }: Obstacle, configuration?: string): string {
+export function fixOfObstacle({ kind, name, binding }: Obstacle, configuration?: string): string {
   const target =
     configuration ??
     (kind === 'webhook'
@@ -191,7 +191,7 @@ function explainHostedError(error: ConnectionError | ApiError, doing: string): U
     return new UserError({
       ...said,
       what: `${obstacle.kind} ${obstacle.name} of the hosted cluster is in the way of what this command writes there`,
-      fix: words`${wayPast(obstacle)}; then ${again}`,
+      fix: words`${fixOfObstacle(obstacle)}; then ${again}`,
       anchor: 'hosted-refused',
     });
   // Not from the API server itself, which answers by a Status: from whoever is to serve a group of APIs in its place.

@@ -1,4 +1,4 @@
-import { converse, type ExecOptions, type ExecResult, execProtocol } from './exec.ts';
+import { type ExecOptions, type ExecResult, execProtocol, runOverWebSocket } from './exec.ts';
 import { pathOf, resourceOf } from './resources.ts';
 import type { Transport } from './transport.ts';
 
@@ -20,5 +20,5 @@ export async function execInPod(
   if (options.stdin) query.set('stdin', 'true');
   if (options.container !== undefined) query.set('container', options.container);
   const path = `${pathOf(resourceOf({ apiVersion: 'v1', kind: 'Pod' }), namespace, name)}/exec`;
-  return converse(await transport.webSocket(path, query, execProtocol, options.signal), options);
+  return runOverWebSocket(await transport.webSocket(path, query, execProtocol, options.signal), options);
 }

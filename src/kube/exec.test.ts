@@ -2,7 +2,7 @@ import { EventEmitter } from 'node:events';
 import { Readable } from 'node:stream';
 import { expect, test } from 'vitest';
 import type WebSocket from 'ws';
-import { converse, ExecError } from './exec.ts';
+import { ExecError, runOverWebSocket } from './exec.ts';
 
 /** A socket whose other end says what the test tells it to. */
 class FakeSocket extends EventEmitter {
@@ -30,9 +30,9 @@ class FakeSocket extends EventEmitter {
   }
 }
 
-function talk(options: Parameters<typeof converse>[1] = {}) {
+function talk(options: Parameters<typeof runOverWebSocket>[1] = {}) {
   const socket = new FakeSocket();
-  return { socket, result: converse(socket as unknown as WebSocket, options) };
+  return { socket, result: runOverWebSocket(socket as unknown as WebSocket, options) };
 }
 
 const failed = (code: string) => ({

@@ -42,7 +42,7 @@ const channel = { stdin: 0, stdout: 1, stderr: 2, status: 3, close: 255 };
  *
  * @throws ExecError when the connection ends before the command's status came
  */
-export async function converse(socket: WebSocket, options: ExecOptions): Promise<ExecResult> {
+export async function runOverWebSocket(socket: WebSocket, options: ExecOptions): Promise<ExecResult> {
   const kept: Buffer[] = [];
   const errors: Buffer[] = [];
   let status: KubeStatus | undefined;

@@ -4,7 +4,7 @@ import type { OidcCredentials } from '../kube/connection.ts';
 import { proxiesOf } from '../kube/proxy.ts';
 import type { UserEntry } from './decode.ts';
 import { keepTokens } from './keep-tokens.ts';
-import type { UserPlace } from './named-file.ts';
+import type { NamedUser } from './named-file.ts';
 import { usableCertificates } from './pem.ts';
 import { kubeconfigError } from './problem.ts';
 import type { Surroundings } from './surroundings.ts';
@@ -18,7 +18,7 @@ const gone: Record<string, string> = {
 
 /** The auth-provider of a user. @throws UserError `infra-kubeconfig` */
 export function oidcOf(
-  user: UserPlace,
+  user: NamedUser,
   { name, config }: NonNullable<UserEntry['auth-provider']>,
   { env, notice }: Surroundings,
 ): OidcCredentials {

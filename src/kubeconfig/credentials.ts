@@ -8,12 +8,12 @@ import { pluginVersions } from '../kube/credential-plugin.ts';
 import { readPem } from '../kube/credential-source.ts';
 import { oidcOf } from './auth-provider.ts';
 import type { ClusterEntry, ExecEntry, UserEntry } from './decode.ts';
-import { fromFileOf, openNamed, type Place, refuseBoth, type UserPlace } from './named-file.ts';
+import { fromFileOf, type NamedEntry, type NamedUser, openNamed, refuseBoth } from './named-file.ts';
 import { kubeconfigError } from './problem.ts';
 import type { Surroundings } from './surroundings.ts';
 
 /** What is wrong whatever the server's scheme. @throws UserError `infra-kubeconfig` */
-export function checkCredentials(user: UserPlace): void {
+export function checkCredentials(user: NamedUser): void {
   const { entry, where } = user;
   if (entry['client-certificate'] || entry['client-certificate-data']) {
     refuseBoth(user, 'client-certificate-data', 'client-certificate');
@@ -59,7 +59,7 @@ function interactiveModeOf({ interactiveMode, apiVersion }: ExecEntry): string {
 }
 
 /** @throws UserError `infra-kubeconfig`: groups and the like say nothing without a user */
-export function impersonationOf({ entry, where }: UserPlace): Impersonation | undefined {
+export function impersonationOf({ entry, where }: NamedUser): Impersonation | undefined {
   const { as: user, 'as-uid': uid, 'as-groups': groups, 'as-user-extra': extra } = entry;
   const others = [uid && 'as-uid', groups.length > 0 && 'as-groups', Object.keys(extra).length > 0 && 'as-user-extra'];
   if (user === '') {
@@ -81,8 +81,8 @@ export function impersonationOf({ entry, where }: UserPlace): Impersonation | un
  * @throws UserError `infra-kubeconfig` or `infra-credentials` when nobody is named, or what is named cannot be used
  */
 export function credentialsOf(
-  user: UserPlace,
-  cluster: Place<ClusterEntry>,
+  user: NamedUser,
+  cluster: NamedEntry<ClusterEntry>,
   tls: ServerTrust,
   server: URL,
   surroundings: Surroundings,
@@ -111,7 +111,7 @@ function basicOf(entry: UserEntry, server: URL): Credentials['basic'] {
   return entry.username === '' ? undefined : { username: entry.username, password: entry.password };
 }
 
-function clientOf(user: UserPlace): Credentials['client'] {
+function clientOf(user: NamedUser): Credentials['client'] {
   const { entry, where } = user;
   const pem = (field: 'client-certificate' | 'client-key'): Pem =>
     entry[`${field}-data`] ? { text: entry[`${field}-data`] } : { file: fromFileOf(user, entry[field]) };
@@ -130,7 +130,7 @@ function clientOf(user: UserPlace): Credentials['client'] {
   return client;
 }
 
-function tokenOf(user: UserPlace): Credentials['token'] {
+function tokenOf(user: NamedUser): Credentials['token'] {
   const { token, tokenFile } = user.entry;
   refuseControls(token, 'token', user.where);
   if (tokenFile === '') return token === '' ? undefined : { text: token };
@@ -158,9 +158,9 @@ function tokenOf(user: UserPlace): Credentials['token'] {
 const clusterExtension = 'client.authentication.k8s.io/exec';
 
 function pluginOf(
-  user: UserPlace,
+  user: NamedUser,
   exec: ExecEntry,
-  { entry: cluster }: Place<ClusterEntry>,
+  { entry: cluster }: NamedEntry<ClusterEntry>,
   { authorities }: ServerTrust,
   { env, terminal, notice }: Surroundings,
 ): PluginCredentials {

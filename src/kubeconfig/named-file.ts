@@ -6,7 +6,7 @@ import type { UserEntry } from './decode.ts';
 import { kubeconfigError } from './problem.ts';
 
 /** An entry of a kubeconfig, and how messages name it. */
-export interface Place<T> {
+export interface NamedEntry<T> {
   entry: T;
   file: string;
   /** `cluster "x" of /path`. */
@@ -14,7 +14,7 @@ export interface Place<T> {
 }
 
 /** A user of a kubeconfig. */
-export interface UserPlace extends Place<UserEntry> {
+export interface NamedUser extends NamedEntry<UserEntry> {
   name: string;
 }
 
@@ -28,7 +28,7 @@ export function fromFileOf({ file }: { file: string }, named: string): string {
  *
  * @throws UserError `infra-kubeconfig`
  */
-export function openNamed<K extends string>(place: Place<Record<K, string>>, field: K): void {
+export function openNamed<K extends string>(place: NamedEntry<Record<K, string>>, field: K): void {
   const named = place.entry[field];
   if (named === '') return;
   try {
@@ -39,7 +39,7 @@ export function openNamed<K extends string>(place: Place<Record<K, string>>, fie
 }
 
 /** The text of a field `x-data`, or of the file that its field `x` names; '' without both. */
-export function textOf<K extends string>(place: Place<Record<K | `${K}-data`, string>>, field: K): string {
+export function textOf<K extends string>(place: NamedEntry<Record<K | `${K}-data`, string>>, field: K): string {
   const text = place.entry[`${field}-data`];
   const named = place.entry[field];
   if (text !== '' || named === '') return text;
@@ -51,7 +51,12 @@ export function textOf<K extends string>(place: Place<Record<K | `${K}-data`, st
 }
 
 /** @throws UserError when the same thing is there twice */
-export function refuseBoth<K extends string>(place: Place<Record<K, unknown>>, one: K, other: K, why?: string): void {
+export function refuseBoth<K extends string>(
+  place: NamedEntry<Record<K, unknown>>,
+  one: K,
+  other: K,
+  why?: string,
+): void {
   const isSet = (field: K) => place.entry[field] !== '' && place.entry[field] !== false;
   if (!isSet(one) || !isSet(other)) return;
   throw kubeconfigError({
@@ -61,7 +66,7 @@ export function refuseBoth<K extends string>(place: Place<Record<K, unknown>>, o
   });
 }
 
-function unreadable({ where, file, entry }: Place<Record<string, string>>, field: string, error: unknown): Error {
+function unreadable({ where, file, entry }: NamedEntry<Record<string, string>>, field: string, error: unknown): Error {
   return kubeconfigError({
     what: `the ${field} of ${where} cannot be read`,
     why: messageOf(error),

@@ -2,13 +2,13 @@ import { option, words } from '../base/words.ts';
 import type { Proxies, ServerTrust } from '../kube/connection.ts';
 import { proxyFor } from '../kube/proxy.ts';
 import type { ClusterEntry } from './decode.ts';
-import { openNamed, type Place, refuseBoth, textOf } from './named-file.ts';
+import { type NamedEntry, openNamed, refuseBoth, textOf } from './named-file.ts';
 import { usableCertificates } from './pem.ts';
 import { kubeconfigError } from './problem.ts';
 import type { Surroundings } from './surroundings.ts';
 import { systemRoots } from './system-roots.ts';
 
-type ClusterPlace = Place<ClusterEntry>;
+type ClusterPlace = NamedEntry<ClusterEntry>;
 
 /** The server's URL: HOST and HOST:PORT alone are http. @throws UserError `infra-kubeconfig` */
 export function serverOf({ entry: { server }, where }: ClusterPlace): URL {

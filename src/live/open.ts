@@ -79,7 +79,10 @@ export function dialledServer({ hostedBy }: InfraCluster, { publicServer, apiser
 }
 
 /** Opens connections to a hosted API server that nobody reaches from outside of the infra cluster; undefined where it is dialled. */
-export function wayTo(cluster: InfraCluster, { insideOnly, advertised }: Dialled): (() => Promise<Duplex>) | undefined {
+export function dialThroughInfra(
+  cluster: InfraCluster,
+  { insideOnly, advertised }: Dialled,
+): (() => Promise<Duplex>) | undefined {
   return insideOnly && cluster.hostedBy === 'address' ? forwardToApi(cluster, advertised.port) : undefined;
 }
 
@@ -111,7 +114,7 @@ function connectAs(
     server: dialledServer(cluster, addresses),
     certificateAuthority: trusted(authorities.ca!),
     client,
-    dial: wayTo(cluster, addresses),
+    dial: dialThroughInfra(cluster, addresses),
     // No proxy knows the addresses of services.
     proxies: cluster.hostedBy === 'service' ? undefined : cluster.transport.connection.proxies,
   });

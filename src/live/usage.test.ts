@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { afterEach, expect, test } from 'vitest';
 import { connectHosted } from '../kube/connect.ts';
 import { createAuthority, issueLeaf } from '../pki/issue.ts';
-import { askedBy, wasUsed, wordOf } from './usage.ts';
+import { readUsageFrom, wasUsed, wordOf } from './usage.ts';
 
 const one = { instance: '1.7e+09', requests: 7, open: 0 };
 
@@ -53,7 +53,7 @@ test.each<[string, (write: (chunk: string) => void) => void]>([
     client: await issueLeaf(authority, { commonName: 'k8sk8s-deploy', usages: ['clientAuth'] }),
   });
   // By its length, or on a slow machine by the time that it takes.
-  await expect(askedBy(hosted, new AbortController().signal)).rejects.toThrow();
+  await expect(readUsageFrom(hosted, new AbortController().signal)).rejects.toThrow();
   await hosted.close();
   expect(sent).toBeLessThan(32 << 20);
 });

@@ -11,7 +11,7 @@ import { readBundle } from '../plane/secrets.ts';
 import { podsOf } from './pods.ts';
 
 /** What one API server was asked since it started. */
-export interface Asked {
+export interface ApiUsage {
   /** Which process says so. */
   instance: string;
   /** Requests of people and programs that are no part of the plane. */
@@ -38,7 +38,7 @@ const patience = 10_000;
  *
  * @throws UserError `seal-file`: who has no sealed key acts as a person does, and would be taken for one
  */
-export async function askedOf(cluster: InfraCluster, planeId: string, signal: AbortSignal): Promise<Asked[]> {
+export async function readUsage(cluster: InfraCluster, planeId: string, signal: AbortSignal): Promise<ApiUsage[]> {
   const [secret, pods] = await Promise.all([
     cluster.get<Secret>({ apiVersion: 'v1', kind: 'Secret' }, authoritiesSecret),
     podsOf(cluster, planeId, 'kube-apiserver'),
@@ -48,10 +48,15 @@ export async function askedOf(cluster: InfraCluster, planeId: string, signal: Ab
   if (!bundle?.authorities.ca || running.length === 0) throw new Error('no API server of the plane runs');
   if (running.length > most) throw new Error(`${running.length} pods have the labels of an API server`);
   unlocked(bundle.authorities.ca);
-  return Promise.all(running.map((pod) => askedIn(cluster, bundle, pod, signal)));
+  return Promise.all(running.map((pod) => readUsageOfPod(cluster, bundle, pod, signal)));
 }
 
-async function askedIn(cluster: InfraCluster, bundle: PkiBundle, pod: Pod, signal: AbortSignal): Promise<Asked> {
+async function readUsageOfPod(
+  cluster: InfraCluster,
+  bundle: PkiBundle,
+  pod: Pod,
+  signal: AbortSignal,
+): Promise<ApiUsage> {
   const hosted = connectHosted({
     // In the certificate of every API server, under whatever other names people reach it.
     server: 'https://kubernetes',
@@ -60,7 +65,7 @@ async function askedIn(cluster: InfraCluster, bundle: PkiBundle, pod: Pod, signa
     dial: () => cluster.forward(pod.metadata.name, portOf(pod), signal),
   });
   try {
-    return await askedBy(hosted, signal);
+    return await readUsageFrom(hosted, signal);
   } finally {
     await hosted.close();
   }
@@ -74,10 +79,10 @@ function portOf({ spec }: Pod): number {
 }
 
 /** What the API server behind a connection says of itself; it is read line by line, and not held. */
-export async function askedBy(hosted: HostedCluster, signal: AbortSignal): Promise<Asked> {
+export async function readUsageFrom(hosted: HostedCluster, signal: AbortSignal): Promise<ApiUsage> {
   const ended = new AbortController();
   const limit = AbortSignal.any([signal, ended.signal, AbortSignal.timeout(patience)]);
-  const asked: Asked = { instance: '', requests: 0, open: 0 };
+  const asked: ApiUsage = { instance: '', requests: 0, open: 0 };
   try {
     const stream = await hosted.transport.stream({
       method: 'GET',
@@ -103,7 +108,7 @@ async function* upTo(bytes: number, stream: Readable): AsyncGenerator<Buffer> {
   }
 }
 
-function take(asked: Asked, line: string): void {
+function take(asked: ApiUsage, line: string): void {
   const started = /^process_start_time_seconds (\S{1,32})$/.exec(line);
   if (started) asked.instance = started[1]!;
   else if (line.startsWith('apiserver_flowcontrol_dispatched_requests_total{')) {
@@ -120,7 +125,7 @@ function figureOf(line: string): number {
 }
 
 /** A word for what was asked, to compare it with what is asked later, also by another process of k8sk8s. Pure. */
-export function wordOf(asked: Asked[]): string {
+export function wordOf(asked: ApiUsage[]): string {
   return asked
     .map(({ instance, requests }) => `${instance}=${requests}`)
     .sort()
@@ -128,7 +133,7 @@ export function wordOf(asked: Asked[]): string {
 }
 
 /** Whether somebody used the plane since `before`; an API server that was not there then may have served anybody. Pure. */
-export function wasUsed(before: string | undefined, asked: Asked[]): boolean {
+export function wasUsed(before: string | undefined, asked: ApiUsage[]): boolean {
   if (before === undefined || asked.some(({ open }) => open > 0)) return true;
   const known = new Set(before.split(' '));
   return asked.some(({ instance, requests }) => !known.has(`${instance}=${requests}`));

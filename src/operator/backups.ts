@@ -8,7 +8,7 @@ import type { InfraCluster } from '../kube/infra-cluster.ts';
 import type { ConfigMap, Secret } from '../kube/objects.ts';
 import { followedBy } from '../live/followed.ts';
 import type { Reporter } from '../ui/reporter.ts';
-import { lengthOf } from './clock.ts';
+import { parseLength } from './clock.ts';
 import { destinationLabel } from './names.ts';
 import { type HostedControlPlane, lifeOf } from './object.ts';
 
@@ -30,7 +30,7 @@ export async function settleBackups(
     return;
   }
   const { recipients, to } = await destinationIn(cluster, backup.destination);
-  await scheduleBackups(cluster, { every: lengthOf(backup.schedule), keep: backup.keep, recipients, to, reporter });
+  await scheduleBackups(cluster, { every: parseLength(backup.schedule), keep: backup.keep, recipients, to, reporter });
 }
 
 /**

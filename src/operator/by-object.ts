@@ -16,13 +16,13 @@ interface ObjectChange {
 }
 
 /** What makes the plane of an object sleep. Pure. */
-export const toSleep: ObjectChange = { spec: { asleep: true } };
+export const sleepChange: ObjectChange = { spec: { asleep: true } };
 
 /**
  * What wakes the plane of an object. Where it sleeps because nobody uses it, it counts as used now, and goes on to sleep as its object
  * says; any other, and one that sleeps by its schedule as well, stays awake until its object says something else. Pure.
  */
-export function toWake(object: HostedControlPlane, now = new Date()): ObjectChange {
+export function wakeChange(object: HostedControlPlane, now = new Date()): ObjectChange {
   const { asleep: _, ...spec } = object.spec;
   const isNight = lifeAt({ ...object, spec, status: undefined }, now).asleep;
   if (spec.sleepAfter === undefined || isNight) return { spec: { asleep: false } };
@@ -37,7 +37,7 @@ export async function wakeByObject(cluster: InfraCluster, work: Work): Promise<H
   const object = await cluster.get<HostedControlPlane>(kind, hostedControlPlaneName).catch((error: unknown) => {
     throw explainCallError(error, `read the HostedControlPlane of namespace "${cluster.namespace}"`);
   });
-  return changeByObject(cluster, toWake(object!), work);
+  return changeByObject(cluster, wakeChange(object!), work);
 }
 
 /**

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { refused } from '../../test/refused.ts';
 import { hostedControlPlane } from '../config/hosted-control-plane.ts';
-import { checkSchedule, lengthOf, lifeAt, nextChange } from './clock.ts';
+import { checkSchedule, lifeAt, nextChange, parseLength } from './clock.ts';
 import { usedAnnotation } from './names.ts';
 import type { HostedControlPlane } from './object.ts';
 
@@ -83,6 +83,6 @@ describe('a plane that sleeps when nobody uses it', () => {
   });
 
   test('has its length of time in one unit', () => {
-    expect([lengthOf('30m'), lengthOf('4h'), lengthOf('2d')]).toEqual([1_800_000, 14_400_000, 172_800_000]);
+    expect([parseLength('30m'), parseLength('4h'), parseLength('2d')]).toEqual([1_800_000, 14_400_000, 172_800_000]);
   });
 });

@@ -29,17 +29,21 @@ function isUnused(object: HostedControlPlane, now: Date): boolean {
   const { sleepAfter, sleepSchedule } = lifeOf(object);
   const { unusedAt, lastUsed } = object.status ?? {};
   if (sleepAfter === undefined || !unusedAt) return false;
-  const since = [timeOf(lastUsed), saidUsed(object), sleepSchedule ? lastMorning(sleepSchedule, now) : undefined];
+  const since = [
+    timeOf(lastUsed),
+    timeOfUsedAnnotation(object),
+    sleepSchedule ? lastMorning(sleepSchedule, now) : undefined,
+  ];
   return since.every((time) => time === undefined || time < Date.parse(unusedAt));
 }
 
 /** When somebody said that the plane is used; undefined where nobody did, or the word is no time. Pure. */
-export function saidUsed({ metadata }: HostedControlPlane): number | undefined {
+export function timeOfUsedAnnotation({ metadata }: HostedControlPlane): number | undefined {
   return timeOf(metadata.annotations?.[usedAnnotation]);
 }
 
 /** Milliseconds of `30m`, `4h` or `2d`. Pure. */
-export function lengthOf(length: string): number {
+export function parseLength(length: string): number {
   const unit = { m: 60_000, h: 3_600_000, d: 86_400_000 }[length.at(-1) as 'm' | 'h' | 'd'];
   return Number(length.slice(0, -1)) * unit;
 }

@@ -5,7 +5,7 @@ import { command, option, words } from '../base/words.ts';
 import { field } from '../config/flags.ts';
 import { ApiError } from '../kube/errors.ts';
 import { keyNeeded } from '../pki/authority.ts';
-import { factOfEnding, factsOfFailure, factsOfSuccess, isUndone, reasonOf, withFacts } from './conditions.ts';
+import { factOfEnding, factsOfFailure, factsOfSuccess, isUndone, reasonOf, statusWith } from './conditions.ts';
 import { consentAnnotation } from './names.ts';
 import { consentAsked, consents, type HostedControlPlane, specOf } from './object.ts';
 
@@ -84,8 +84,8 @@ test('no byte of what a hosted API answered is in a condition', () => {
 
 test('a condition that holds as before keeps its time', () => {
   const [first, second] = [new Date('2026-01-01T00:00:00Z'), new Date('2026-01-02T00:00:00Z')];
-  const before = { ...object, status: withFacts(object, factsOfSuccess(false), {}, first) };
-  const after = withFacts(before, factsOfSuccess(true), { version: '1.37.2' }, second);
+  const before = { ...object, status: statusWith(object, factsOfSuccess(false), {}, first) };
+  const after = statusWith(before, factsOfSuccess(true), { version: '1.37.2' }, second);
   expect(after.version).toBe('1.37.2');
   expect(after.conditions!.map(({ type, lastTransitionTime }) => [type, lastTransitionTime])).toEqual([
     ['Available', '2026-01-02T00:00:00Z'],

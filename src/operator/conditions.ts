@@ -9,7 +9,7 @@ import { type Condition, consentAsked, type HostedControlPlane, type Status } fr
 export type Fact = Pick<Condition, 'type' | 'status' | 'reason' | 'message'>;
 
 /** The status with what is now known; a condition that holds as before keeps its time. Pure. */
-export function withFacts(
+export function statusWith(
   object: HostedControlPlane,
   facts: Fact[],
   fields: Partial<Status>,

@@ -7,13 +7,13 @@ import { follow } from '../operations/adopt.ts';
 import { recordName } from '../plane/names.ts';
 import { recordKind } from '../plane/record.ts';
 import { type HostedControlPlane, lifeOf } from './object.ts';
-import { asPlaneAccount, type Surrounding } from './reconcile.ts';
+import { asPlaneAccount, type ReconcileContext } from './reconcile.ts';
 
 /**
  * What the operator adds once an object is deleted. Nothing waits for it: without the operator, the garbage collector takes the plane
  * away too, and later by the grace of an API server whose etcd is gone; and a plane that stays can be adopted, or released, as it is.
  */
-export async function afterDeletion(object: HostedControlPlane, around: Surrounding): Promise<void> {
+export async function afterDeletion(object: HostedControlPlane, around: ReconcileContext): Promise<void> {
   const cluster = asPlaneAccount(object, around);
   try {
     const record = await cluster.get<ConfigMap>(recordKind, recordName);

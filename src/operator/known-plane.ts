@@ -2,15 +2,15 @@ import { isDeepStrictEqual } from 'node:util';
 import { plain } from '../base/words.ts';
 import { isConflict } from '../kube/errors.ts';
 import type { WholeCluster } from '../kube/whole-cluster.ts';
-import { type Reporter, withDuring } from '../ui/reporter.ts';
+import { completeReporter, type Reporter } from '../ui/reporter.ts';
 import { Changes } from './changes.ts';
 import { lifeAt } from './clock.ts';
-import { type Fact, withFacts } from './conditions.ts';
+import { type Fact, statusWith } from './conditions.ts';
 import { finalizersFor, holdsForBackup, wantsLastBackup, withoutBackup } from './last-backup.ts';
 import type { HostedControlPlane, Status } from './object.ts';
 import type { OperatorOptions } from './options.ts';
 import { PlaneWatch } from './plane-watch.ts';
-import { asPlaneAccount, type Surrounding } from './reconcile.ts';
+import { asPlaneAccount, type ReconcileContext } from './reconcile.ts';
 
 /** Looks in a minute after which the next one waits. */
 const manyLooks = 6;
@@ -62,7 +62,7 @@ export class KnownPlane {
   }
 
   /** What is known of the object now is what facts are told about, also when another one is known by then. */
-  around(signal: AbortSignal): Surrounding {
+  around(signal: AbortSignal): ReconcileContext {
     const { connection, hostedBy, identity, timeout } = this.#options;
     const { object } = this;
     return {
@@ -78,7 +78,7 @@ export class KnownPlane {
 
   async #tell(object: HostedControlPlane, facts: Fact[], fields: Partial<Status> = {}): Promise<void> {
     const { status: before } = this.object;
-    const status = withFacts({ ...object, status: before }, facts, fields);
+    const status = statusWith({ ...object, status: before }, facts, fields);
     if (isDeepStrictEqual(status, before)) return;
     // What is the same is not sent: beside a look, it is seen whether somebody uses the plane, and that is told at any time.
     const changed = Object.entries(status).filter(
@@ -128,7 +128,7 @@ export class KnownPlane {
   }
 
   /** Watches what the plane has by now. @returns whether that is new */
-  watch(around: Surrounding, onDrift: () => void): boolean {
+  watch(around: ReconcileContext, onDrift: () => void): boolean {
     const { planeId } = this.object.status ?? {};
     const { asleep } = lifeAt(this.object, new Date());
     if (this.#watch && (this.#watch.planeId !== planeId || this.#watch.of.broken || asleep)) this.unwatch();
@@ -153,7 +153,7 @@ export function isOlder(one: HostedControlPlane, other: HostedControlPlane): boo
 }
 
 function reporterOf(said: Changes): Reporter {
-  return withDuring({
+  return completeReporter({
     line: (text) => said.say('info', plain(text)),
     warn: (text) => said.say('warning', plain(text)),
     debug: () => undefined,

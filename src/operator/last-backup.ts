@@ -14,7 +14,7 @@ import { recordKind } from '../plane/record.ts';
 import { factsOfLastBackup } from './conditions.ts';
 import { backupFinalizer } from './names.ts';
 import { type HostedControlPlane, lifeOf } from './object.ts';
-import { asPlaneAccount, type Surrounding } from './reconcile.ts';
+import { asPlaneAccount, type ReconcileContext } from './reconcile.ts';
 
 /** Whether the object is to stay until the operator has made a last backup. Pure. */
 export function wantsLastBackup(object: HostedControlPlane): boolean {
@@ -44,7 +44,11 @@ const pause = 10_000;
  *
  * @param patience milliseconds from the deletion on
  */
-export async function makeLastBackup(object: HostedControlPlane, around: Surrounding, patience: number): Promise<void> {
+export async function makeLastBackup(
+  object: HostedControlPlane,
+  around: ReconcileContext,
+  patience: number,
+): Promise<void> {
   const end = Date.parse(object.metadata.deletionTimestamp!) + patience;
   const cluster = asPlaneAccount(object, around);
   try {
@@ -62,7 +66,7 @@ export async function makeLastBackup(object: HostedControlPlane, around: Surroun
   }
 }
 
-async function tryBackup(cluster: InfraCluster, around: Surrounding): Promise<void> {
+async function tryBackup(cluster: InfraCluster, around: ReconcileContext): Promise<void> {
   const [record, object] = await Promise.all([readRecord(cluster), cluster.get<ConfigMap>(recordKind, recordName)]);
   // Nothing is there that could be kept, or nothing that goes with this object.
   if (record?.phase !== 'available' || followedBy(object) !== cluster.object) return;

@@ -48,7 +48,7 @@ import {
 } from './object.ts';
 
 /** What the operator needs to work on one plane. */
-export interface Surrounding {
+export interface ReconcileContext {
   /** As the operator itself; a plane's namespace is entered as its account. */
   connection: Connection;
   hostedBy: 'address' | 'service';
@@ -66,7 +66,7 @@ export interface Surrounding {
 /** A plane's namespace, as its account. The caller closes it. */
 export function asPlaneAccount(
   object: HostedControlPlane,
-  { connection, hostedBy, identity }: Surrounding,
+  { connection, hostedBy, identity }: ReconcileContext,
 ): InfraCluster {
   const namespace = object.metadata.namespace!;
   const { name, uid } = object.metadata;
@@ -87,7 +87,7 @@ type Outcome = 'done' | 'failed' | 'refused';
  *
  * @throws what `tell` throws
  */
-export async function reconcile(object: HostedControlPlane, around: Surrounding): Promise<Outcome> {
+export async function reconcile(object: HostedControlPlane, around: ReconcileContext): Promise<Outcome> {
   const cluster = asPlaneAccount(object, around);
   try {
     await refuseWithoutRights(cluster);
@@ -116,7 +116,7 @@ function undoneBy(error: unknown, { metadata }: HostedControlPlane): Partial<Sta
 }
 
 /** Makes the plane what it was made as last, where it was. @returns whether it is that now */
-async function healed(cluster: InfraCluster, around: Surrounding): Promise<boolean> {
+async function healed(cluster: InfraCluster, around: ReconcileContext): Promise<boolean> {
   try {
     const recorded = await readRecord(cluster);
     if (recorded?.phase !== 'available' || recorded.asleep) return false;
@@ -135,7 +135,11 @@ async function deployAsRecorded(cluster: InfraCluster, work: Work): Promise<void
   await deploy(cluster, { ...work, choose: (now = recorded) => specRecorded(now), allowDataLoss: false });
 }
 
-async function bringAbout(object: HostedControlPlane, cluster: InfraCluster, around: Surrounding): Promise<Outcome> {
+async function bringAbout(
+  object: HostedControlPlane,
+  cluster: InfraCluster,
+  around: ReconcileContext,
+): Promise<Outcome> {
   const { reporter, timeout, signal, tell } = around;
   const work: Work = { reporter, timeout, signal };
   checkSchedule(object);
@@ -170,7 +174,11 @@ async function bringAbout(object: HostedControlPlane, cluster: InfraCluster, aro
 }
 
 /** The time of the plane is over: nothing of it is left but the object, which says so. */
-async function end(recorded: PlaneRecord | undefined, cluster: InfraCluster, around: Surrounding): Promise<Outcome> {
+async function end(
+  recorded: PlaneRecord | undefined,
+  cluster: InfraCluster,
+  around: ReconcileContext,
+): Promise<Outcome> {
   if (recorded) {
     await around.tell([factOfProgress('Ending', 'the plane is being deleted, as spec.expiresAt says')]);
     await destroy(cluster, { ...around, agreed: recorded });
@@ -183,7 +191,7 @@ async function end(recorded: PlaneRecord | undefined, cluster: InfraCluster, aro
 async function keepAsleep(
   object: HostedControlPlane,
   cluster: InfraCluster,
-  around: Surrounding,
+  around: ReconcileContext,
   recorded: PlaneRecord,
 ): Promise<Outcome> {
   // The record says it before the pods have ended.
@@ -198,7 +206,7 @@ async function keepAsleep(
 async function tellIfSilent(
   { status }: HostedControlPlane,
   cluster: InfraCluster,
-  { tell }: Surrounding,
+  { tell }: ReconcileContext,
 ): Promise<void> {
   const said = status?.conditions?.find(({ type }) => type === 'Available')?.status;
   if (said === 'True' && !(await answers(cluster))) await tell([factOfSilence()]);
@@ -210,7 +218,11 @@ function wasUndone({ metadata, status }: HostedControlPlane, { phase, asleep }: 
 }
 
 /** Drift is healed by what worked last. */
-async function keepAsBefore(object: HostedControlPlane, cluster: InfraCluster, around: Surrounding): Promise<Outcome> {
+async function keepAsBefore(
+  object: HostedControlPlane,
+  cluster: InfraCluster,
+  around: ReconcileContext,
+): Promise<Outcome> {
   await deployAsRecorded(cluster, around);
   const { record } = await openPlane(cluster);
   await settleOwner(cluster, record.planeId, around);
@@ -218,7 +230,11 @@ async function keepAsBefore(object: HostedControlPlane, cluster: InfraCluster, a
   return 'done';
 }
 
-async function upgradeIfAsked(object: HostedControlPlane, cluster: InfraCluster, around: Surrounding): Promise<void> {
+async function upgradeIfAsked(
+  object: HostedControlPlane,
+  cluster: InfraCluster,
+  around: ReconcileContext,
+): Promise<void> {
   const { reporter, timeout, signal, tell } = around;
   const record = await readRecord(cluster);
   const { kubernetesVersion: to, allowUntestedVersion } = specOf(object, record);
@@ -243,7 +259,7 @@ async function upgradeIfAsked(object: HostedControlPlane, cluster: InfraCluster,
 async function finish(
   object: HostedControlPlane,
   cluster: InfraCluster,
-  around: Surrounding,
+  around: ReconcileContext,
   asleep: boolean,
 ): Promise<Outcome> {
   const { record, addresses, spec, bundle } = await openPlane(cluster);
@@ -268,7 +284,7 @@ async function finish(
 async function backupProblem(
   object: HostedControlPlane,
   cluster: InfraCluster,
-  around: Surrounding,
+  around: ReconcileContext,
 ): Promise<Fact | undefined> {
   try {
     await settleBackups(object, cluster, around);

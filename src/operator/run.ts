@@ -12,7 +12,7 @@ import { consentAnnotation, lookAnnotation, usedAnnotation } from './names.ts';
 import { type HostedControlPlane, kind, lifeOf } from './object.ts';
 import type { OperatorOptions } from './options.ts';
 import { WorkQueue } from './queue.ts';
-import { reconcile, type Surrounding } from './reconcile.ts';
+import { type ReconcileContext, reconcile } from './reconcile.ts';
 import { serve } from './serve.ts';
 import { lookForUse } from './use.ts';
 
@@ -186,7 +186,7 @@ class Planes {
   }
 
   /** @returns whether it was not watched yet */
-  #watch(known: KnownPlane, around: Surrounding): boolean {
+  #watch(known: KnownPlane, around: ReconcileContext): boolean {
     return known.watch(around, () => {
       this.#metrics.drifted();
       const isSoon = known.looked !== undefined && performance.now() - known.looked < pause.soon;

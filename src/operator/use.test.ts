@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import type { HostedControlPlane, Status } from './object.ts';
-import type { Surrounding } from './reconcile.ts';
+import type { ReconcileContext } from './reconcile.ts';
 import { lookForUse } from './use.ts';
 
 const seen: Status = { planeId: 'abc', unusedAt: '2026-11-01T10:00:00Z', lastUsed: '2026-11-01T09:00:00Z', usage: '7' };
@@ -11,7 +11,7 @@ async function toldOf(spec: HostedControlPlane['spec'], status: Status): Promise
   const around = { tell: async (_: unknown, fields: Partial<Status>) => void told.push(fields) };
   const metadata = { name: 'k8sk8s', namespace: 'team' };
   const object = { apiVersion: 'k8sk8s.io/v1alpha1', kind: 'HostedControlPlane', metadata, spec, status };
-  await lookForUse(object, around as unknown as Surrounding);
+  await lookForUse(object, around as unknown as ReconcileContext);
   return told;
 }
 

@@ -1,8 +1,8 @@
 import { messageOf } from '../base/errors.ts';
-import { askedOf, wasUsed, wordOf } from '../live/usage.ts';
-import { lengthOf, lifeAt, saidUsed } from './clock.ts';
+import { readUsage, wasUsed, wordOf } from '../live/usage.ts';
+import { lifeAt, parseLength, timeOfUsedAnnotation } from './clock.ts';
 import { type HostedControlPlane, lifeOf } from './object.ts';
-import { asPlaneAccount, type Surrounding } from './reconcile.ts';
+import { asPlaneAccount, type ReconcileContext } from './reconcile.ts';
 
 interface Seen {
   /** In how many milliseconds it is to be seen again; undefined: not before somebody asks. */
@@ -18,7 +18,7 @@ const [shortest, longest] = [10_000, 10 * 60_000];
  * Looks whether somebody used an awake plane that is to sleep when nobody does. The status keeps what was seen, so the next operator goes
  * on from there. What cannot be seen counts neither way: such a plane stays awake.
  */
-export async function lookForUse(object: HostedControlPlane, around: Surrounding): Promise<Seen> {
+export async function lookForUse(object: HostedControlPlane, around: ReconcileContext): Promise<Seen> {
   const { sleepAfter, asleep, paused } = lifeOf(object);
   const { planeId, lastUsed, usage, sleepsAt, unusedAt } = object.status ?? {};
   const isCounted = sleepAfter !== undefined && asleep === undefined && !paused;
@@ -29,14 +29,14 @@ export async function lookForUse(object: HostedControlPlane, around: Surrounding
     else if (sleepsAt) await around.tell([], { sleepsAt: null });
     return {};
   }
-  const allowed = lengthOf(sleepAfter);
+  const allowed = parseLength(sleepAfter);
   const next = Math.min(longest, Math.max(shortest, allowed / 10));
   const cluster = asPlaneAccount(object, around);
   try {
-    const asked = await askedOf(cluster, planeId, around.signal);
+    const asked = await readUsage(cluster, planeId, around.signal);
     const now = Date.now();
     const last = !lastUsed || wasUsed(usage ?? undefined, asked) ? now : Date.parse(lastUsed);
-    const end = Math.max(last, saidUsed(object) ?? 0) + allowed;
+    const end = Math.max(last, timeOfUsedAnnotation(object) ?? 0) + allowed;
     if (end <= now) {
       around.reporter.line(`nobody has used the plane since ${second(last)}, so it falls asleep`);
       await around.tell([], { unusedAt: second(now), sleepsAt: null });

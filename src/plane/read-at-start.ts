@@ -12,7 +12,7 @@ export function isCertificate(file: string, { data = {} }: Pick<Secret, 'data'>)
 }
 
 /** A Secret with the wanted ones of its files. */
-export function only(secret: Secret, wanted: (file: string) => boolean): Secret {
+export function withFiles(secret: Secret, wanted: (file: string) => boolean): Secret {
   return { ...secret, data: Object.fromEntries(Object.entries(secret.data ?? {}).filter(([file]) => wanted(file))) };
 }
 

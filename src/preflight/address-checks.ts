@@ -5,14 +5,14 @@ import { words } from '../base/words.ts';
 import { field } from '../config/flags.ts';
 import type { Service } from '../kube/objects.ts';
 import { exposureOf } from '../plane/exposures/table.ts';
-import { type DeployCheck, type Outcome, ok, shared } from './check.ts';
+import { askedOnce, type DeployCheck, type Outcome, ok } from './check.ts';
 import { namespacePods, trialServices } from './trials.ts';
 
 /** Time limit of the system's resolver, in milliseconds: its own limits are tens of seconds. */
 const resolverLimit = 3000;
 
 /** The addresses of the API server's host, or why there is none. Asked once, because a resolver that hangs would hang for each check. */
-const hostAddresses = shared(({ spec }) => resolved(spec.host));
+const hostAddresses = askedOnce(({ spec }) => resolved(spec.host));
 
 async function resolved(name: string): Promise<{ addresses: string[]; problem?: string }> {
   if (isIpv4(name)) return { addresses: [name] };

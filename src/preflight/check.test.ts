@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { UserError } from '../base/errors.ts';
 import { ApiError, isQuotaExceeded } from '../kube/errors.ts';
-import { type DeployContext, describeMissingRight, outcomeOf, shared } from './check.ts';
+import { askedOnce, type DeployContext, describeMissingRight, outcomeOf } from './check.ts';
 
 const forbidden = (message: string) => new ApiError({ status: 403, reason: 'Forbidden', message });
 
@@ -24,7 +24,7 @@ test("an error's own anchor stays with it, and a bug stays a bug", () => {
 
 test('what several checks want to know is asked once for each run', async () => {
   let asked = 0;
-  const read = shared(async () => ++asked);
+  const read = askedOnce(async () => ++asked);
   const [one, two] = [{}, {}] as DeployContext[];
   expect(await Promise.all([read(one!), read(one!), read(two!)])).toEqual([1, 1, 2]);
 });

@@ -62,7 +62,7 @@ export function describeMissingRight(error: unknown): string | undefined {
 }
 
 /** Something that several checks want to know, asked once for each run. */
-export function shared<T, Context extends object = DeployContext>(
+export function askedOnce<T, Context extends object = DeployContext>(
   read: (context: Context) => Promise<T>,
 ): (context: Context) => Promise<T> {
   const answers = new WeakMap<Context, Promise<T>>();

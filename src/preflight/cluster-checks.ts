@@ -6,13 +6,13 @@ import { unusedKinds } from '../plane/kinds.ts';
 import { belongsTo, reservedNamespaces } from '../plane/names.ts';
 import { toConfigMap } from '../plane/record.ts';
 import {
+  askedOnce,
   type DeployCheck,
   type DeployContext,
   describeMissingRight,
   type Outcome,
   ok,
   outcomeOf,
-  shared,
 } from './check.ts';
 import { missingRights, rightsFor } from './rights.ts';
 import { renamed, trialId } from './trials.ts';
@@ -80,7 +80,7 @@ function noApiServer(server: string, why: string): Outcome {
   };
 }
 
-const missing = shared(async (context) =>
+const missing = askedOnce(async (context) =>
   missingRights(context.cluster, rightsFor(context.spec, await leftKinds(context))),
 );
 

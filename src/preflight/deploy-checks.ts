@@ -13,7 +13,7 @@ import { logChecks } from './log-checks.ts';
 import { networkChecks } from './network-checks.ts';
 import { infraIssuer, planeChecks } from './plane-checks.ts';
 import { quotaRoom } from './quota.ts';
-import { demand, runChecks } from './run.ts';
+import { demandPassed, runChecks } from './run.ts';
 import { workerPodChecks } from './worker-pod-checks.ts';
 
 /** Everything that is checked before deploy makes anything, in the order in which it is told. */
@@ -53,11 +53,11 @@ function contextOf(cluster: InfraCluster, spec: ClusterSpec): DeployContext {
 }
 
 /** Runs all checks. Without access only that one is asked. */
-export async function assess(cluster: InfraCluster, spec: ClusterSpec): Promise<CheckResult[]> {
-  return assessIn(contextOf(cluster, spec));
+export async function runDeployChecks(cluster: InfraCluster, spec: ClusterSpec): Promise<CheckResult[]> {
+  return runDeployChecksIn(contextOf(cluster, spec));
 }
 
-async function assessIn(context: DeployContext): Promise<CheckResult[]> {
+async function runDeployChecksIn(context: DeployContext): Promise<CheckResult[]> {
   const first = await runChecks([access], context);
   if (first[0]!.outcome.state !== 'ok') return first;
   const others = preflightChecks.filter((check) => check !== access);
@@ -65,7 +65,7 @@ async function assessIn(context: DeployContext): Promise<CheckResult[]> {
 }
 
 /** What preflight learns that deploy wants to know as well. */
-export interface Learnt {
+export interface PreflightFacts {
   /** Of a plane that trusts the infra cluster's service accounts. */
   infraIssuer?: string;
 }
@@ -75,19 +75,23 @@ export interface Learnt {
  *
  * @throws UserError (kind `refused`) with every failure that is not only a warning
  */
-export async function runPreflight(cluster: InfraCluster, spec: ClusterSpec, reporter: Reporter): Promise<Learnt> {
+export async function runPreflight(
+  cluster: InfraCluster,
+  spec: ClusterSpec,
+  reporter: Reporter,
+): Promise<PreflightFacts> {
   const context = contextOf(cluster, spec);
-  demand(await assessIn(context), reporter);
+  demandPassed(await runDeployChecksIn(context), reporter);
   // Where it could not be learnt, the step of deploy says so.
   return spec.trustInfra.length > 0 ? { infraIssuer: await infraIssuer(context).catch(() => undefined) } : {};
 }
 
 /** The checks about worker pods alone, for a plane that is to have more of them. @throws UserError as runPreflight */
 export async function demandForWorkerPods(cluster: InfraCluster, spec: ClusterSpec, reporter: Reporter): Promise<void> {
-  demand(await runChecks(workerPodChecks, contextOf(cluster, spec)), reporter);
+  demandPassed(await runChecks(workerPodChecks, contextOf(cluster, spec)), reporter);
 }
 
 /** The checks about what keeps the logs alone, for a plane that is to keep some. @throws UserError as runPreflight */
 export async function demandForLogs(cluster: InfraCluster, spec: ClusterSpec, reporter: Reporter): Promise<void> {
-  demand(await runChecks([...logChecks, quotaRoom], contextOf(cluster, spec)), reporter);
+  demandPassed(await runChecks([...logChecks, quotaRoom], contextOf(cluster, spec)), reporter);
 }

@@ -13,11 +13,11 @@ import { driverOf } from '../plane/networks/table.ts';
 import { parseRecord } from '../plane/record.ts';
 import { readBundle } from '../plane/secrets.ts';
 import { describeStorage } from '../plane/storage.ts';
-import { type DeployCheck, type DeployContext, type Outcome, ok, outcomeOf, shared } from './check.ts';
+import { askedOnce, type DeployCheck, type DeployContext, type Outcome, ok, outcomeOf } from './check.ts';
 import { trialStorage } from './trials.ts';
 
 /** It takes a token of the infra cluster to learn it. */
-export const infraIssuer = shared(({ cluster, spec }) => infraIssuerUrl(cluster, spec));
+export const infraIssuer = askedOnce(({ cluster, spec }) => infraIssuerUrl(cluster, spec));
 
 /** Checks that compare the objects of the namespace with the wanted spec. */
 export const planeChecks: DeployCheck[] = [

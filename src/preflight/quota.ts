@@ -16,7 +16,7 @@ import { secretNames, secretsByContent } from '../plane/secrets.ts';
 import { buildServices } from '../plane/services.ts';
 import { isStartFiles } from '../plane/start-files.ts';
 import type { Storage, Volume } from '../plane/storage.ts';
-import { type DeployCheck, type DeployContext, ok, shared } from './check.ts';
+import { askedOnce, type DeployCheck, type DeployContext, ok } from './check.ts';
 import {
   type PodResources,
   runningComponents,
@@ -75,7 +75,7 @@ function sentence({ quota, resource, free, wanted }: Shortage): string {
 }
 
 /** What the quotas lack for all objects that do not exist yet. @returns undefined when the caller may not list quotas */
-export const quotaShortages = shared(async (context): Promise<Shortage[] | undefined> => {
+export const quotaShortages = askedOnce(async (context): Promise<Shortage[] | undefined> => {
   const quotas = await context.cluster.list<Quota>({ apiVersion: 'v1', kind: 'ResourceQuota' }).then(
     ({ items }) => items,
     (error: unknown) => (isForbidden(error) ? undefined : Promise.reject(error)),

@@ -2,10 +2,10 @@ import { expect, test } from 'vitest';
 import type { Anchor } from '../base/anchors.ts';
 import { UserError } from '../base/errors.ts';
 import type { Words } from '../base/words.ts';
-import { withDuring } from '../ui/reporter.ts';
+import { completeReporter } from '../ui/reporter.ts';
 import { inTerminal } from '../ui/words.ts';
 import type { CheckResult, Outcome } from './check.ts';
-import { renderResult, summary } from './render.ts';
+import { asOneError, renderResult } from './render.ts';
 
 function result(outcome: Outcome, severity: 'fatal' | 'warning' = 'fatal', anchor: Anchor = 'host'): CheckResult {
   return { name: 'x', claim: 'API server host k.example.com resolves', anchor, severity, outcome };
@@ -15,7 +15,10 @@ function rendered(each: CheckResult): string[] {
   const lines: string[] = [];
   const begin = () => ({ update: () => undefined, done: () => undefined, fail: () => undefined });
   const line = (text: Words) => void lines.push(inTerminal(text));
-  renderResult(each, withDuring({ line, warn: (text) => line(`WARNING ${inTerminal(text)}`), debug: line, begin }));
+  renderResult(
+    each,
+    completeReporter({ line, warn: (text) => line(`WARNING ${inTerminal(text)}`), debug: line, begin }),
+  );
   return lines;
 }
 
@@ -33,12 +36,12 @@ test('each check is one line', () => {
 });
 
 test('one failure is the error itself', () => {
-  const error = new UserError(summary([result({ state: 'failed', what: 'no', why: 'because', fix: 'do this' })]));
+  const error = new UserError(asOneError([result({ state: 'failed', what: 'no', why: 'because', fix: 'do this' })]));
   expect(error).toMatchObject({ what: 'no', why: 'because', fix: 'do this', anchor: 'host', kind: 'refused' });
 });
 
 test('several failures are one error that lists each with its why and what to do', () => {
-  const { what, why, anchor, kind } = summary([
+  const { what, why, anchor, kind } = asOneError([
     result({ state: 'failed', what: 'first', why: 'a', fix: 'b' }, 'fatal', 'rights'),
     result({ state: 'failed', what: 'second' }),
   ]);

@@ -14,7 +14,7 @@ export function renderResult({ claim, severity, outcome }: CheckResult, reporter
 }
 
 /** All failures as one error. */
-export function summary(failed: CheckResult[]): UserErrorInit {
+export function asOneError(failed: CheckResult[]): UserErrorInit {
   const [only] = failed;
   const fields = ({ outcome }: CheckResult) =>
     outcome.state === 'failed' ? outcome : { what: '', why: undefined, fix: undefined };

@@ -2,7 +2,7 @@ import { UserError } from '../base/errors.ts';
 import { explainCallError } from '../kube/errors.ts';
 import type { Reporter } from '../ui/reporter.ts';
 import { type Check, type CheckResult, describeMissingRight, type Outcome, outcomeOf } from './check.ts';
-import { renderResult, summary } from './render.ts';
+import { asOneError, renderResult } from './render.ts';
 
 /**
  * Asks everything that applies at once and waits for all answers. Of checks that failed, what depends on them is left out, so that
@@ -34,8 +34,8 @@ export function failures(results: CheckResult[]): CheckResult[] {
 }
 
 /** Tells each result as a line. @throws UserError (kind `refused`) with every failure that is not only a warning */
-export function demand(results: CheckResult[], reporter: Reporter): void {
+export function demandPassed(results: CheckResult[], reporter: Reporter): void {
   for (const each of results) renderResult(each, reporter);
   const failed = failures(results);
-  if (failed.length > 0) throw new UserError(summary(failed));
+  if (failed.length > 0) throw new UserError(asOneError(failed));
 }

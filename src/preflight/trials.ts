@@ -11,7 +11,7 @@ import { buildExposure } from '../plane/exposures/table.ts';
 import { belongsTo } from '../plane/names.ts';
 import { buildServices } from '../plane/services.ts';
 import { buildWorkloads } from '../plane/workloads.ts';
-import { type DeployContext, shared } from './check.ts';
+import { askedOnce, type DeployContext } from './check.ts';
 
 /** The identity of a plane in a dry run. */
 export const trialId = 'plane-preflight';
@@ -96,7 +96,7 @@ export function planePods(spec: ClusterSpec): PodResources[] {
 }
 
 /** The pods are tried, so that quota, LimitRange, pod security and webhooks judge them in the dry run. */
-export const trialPods = shared(
+export const trialPods = askedOnce(
   ({ cluster, spec }): Promise<PodTrial[]> =>
     Promise.all(
       podTemplates(spec).map(async ({ component, ...object }) => ({
@@ -107,7 +107,7 @@ export const trialPods = shared(
 );
 
 /** A pod of each thing that the spec wants beside the plane. */
-export const trialsBeside = shared(
+export const trialsBeside = askedOnce(
   async ({ cluster, spec }): Promise<(Trial<KubeObject> & { name: Beside; replicas: number })[]> =>
     Promise.all(
       wantedBeside(spec).map(async ({ name, replicas, trialPod }) => {
@@ -119,13 +119,13 @@ export const trialsBeside = shared(
 );
 
 /** The storage for etcd, as deploy chooses it. */
-export const trialStorage = shared(async (context) => {
+export const trialStorage = askedOnce(async (context) => {
   const [existing, record] = await Promise.all([context.existing(), context.record()]);
   return chooseStorage(context.cluster, context.spec, existing, record);
 });
 
 /** The services, the API server's among them: the answers tell whether the node port is free, and an address of the infra cluster's range. */
-export const trialServices = shared((context) =>
+export const trialServices = askedOnce((context) =>
   Promise.all(
     buildServices(trialId, context.spec).map(({ metadata: { name } }) =>
       tryObject(
@@ -137,7 +137,7 @@ export const trialServices = shared((context) =>
 );
 
 /** What leads to the API server's service. */
-export const trialExposure = shared((context) =>
+export const trialExposure = askedOnce((context) =>
   Promise.all(
     buildExposure(trialId, context.spec).map((_, index) =>
       tryObject(
@@ -150,7 +150,7 @@ export const trialExposure = shared((context) =>
 );
 
 /** All pods of the namespace; none if the caller may not list them, which the check of the rights reports. */
-export const namespacePods = shared(
+export const namespacePods = askedOnce(
   async ({ cluster }): Promise<Pod[]> =>
     cluster.list<Pod>({ apiVersion: 'v1', kind: 'Pod' }).then(
       ({ items }) => items,
@@ -159,7 +159,7 @@ export const namespacePods = shared(
 );
 
 /** How many pods each component has; these already use their own share of the quota. */
-export const runningComponents = shared(async (context): Promise<Map<string, number>> => {
+export const runningComponents = askedOnce(async (context): Promise<Map<string, number>> => {
   const [pods, record] = await Promise.all([namespacePods(context), context.record()]);
   const running = new Map<string, number>();
   for (const pod of pods)

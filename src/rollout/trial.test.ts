@@ -1,32 +1,32 @@
 import { expect, test } from 'vitest';
 import type { ContainerStatus } from '../kube/objects.ts';
-import { complaint, failedOf } from './trial.ts';
+import { causeInLog, failedOf } from './trial.ts';
 
 test('of a program that prints its usage first, what is wrong is told alone', () => {
   const usage =
     '  -h, --help   help for kube-scheduler\n      --version    prints version\n\nError: invalid argument "abc"';
-  expect(complaint(usage)).toBe('Error: invalid argument "abc"');
+  expect(causeInLog(usage)).toBe('Error: invalid argument "abc"');
 });
 
 test('of any other program, its last lines', () => {
-  expect(complaint('one\ntwo\nthree\nfour\nfive\n')).toBe('two\nthree\nfour\nfive');
+  expect(causeInLog('one\ntwo\nthree\nfour\nfive\n')).toBe('two\nthree\nfour\nfive');
 });
 
 test("of klog's lines, the errors alone", () => {
   const log = 'I1129 23:47:11.7 1 server.go:151] Version\nE1129 23:47:11.8 1 run.go:72] "command failed" err="no"\n';
-  expect(complaint(log)).toBe('E1129 23:47:11.8 1 run.go:72] "command failed" err="no"');
+  expect(causeInLog(log)).toBe('E1129 23:47:11.8 1 run.go:72] "command failed" err="no"');
 });
 
 test('an error of several lines is told whole', () => {
   const log = `I1 x\nE1129 23:47:11.8 1 run.go:72] "command failed" err=<\n\tjwt[0]: wrong\n\t | claims\n >\nI1129 23:47:11.9 1 x\n`;
-  expect(complaint(log)).toContain('jwt[0]: wrong');
-  expect(complaint(log)).not.toContain('I1129');
+  expect(causeInLog(log)).toContain('jwt[0]: wrong');
+  expect(causeInLog(log)).not.toContain('I1129');
 });
 
 test('of a program that prints its usage last, what stands before it', () => {
   const log =
     'invalid value "abc" for flag -snapshot-count: parse error\nUsage:\n\n  etcd [flags]\n    Start an etcd server.\n';
-  expect(complaint(log)).toBe('invalid value "abc" for flag -snapshot-count: parse error');
+  expect(causeInLog(log)).toBe('invalid value "abc" for flag -snapshot-count: parse error');
 });
 
 test('P3: of programs that ended together, the one that failed is named, not a sidecar that was ended with it', () => {

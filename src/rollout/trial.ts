@@ -117,11 +117,11 @@ async function lastWordsOf(cluster: InfraCluster, container: ContainerStatus): P
   const log = (await read(true)) || (await read(false));
   const exit = exitOf(container);
   const how = exit?.reason === 'OOMKilled' ? 'out of memory' : `exit code ${exit?.exitCode}`;
-  return `it ends right after its start (${how}): ${complaint(log) || 'it left no log'}`;
+  return `it ends right after its start (${how}): ${causeInLog(log) || 'it left no log'}`;
 }
 
 /** What of a log says why its program ended: what stands beside its usage, or what klog calls an error. Pure. */
-export function complaint(log: string): string {
+export function causeInLog(log: string): string {
   const start = log.lastIndexOf('\nError: ');
   if (start >= 0) return lastLines(log.slice(start));
   // etcd says what is wrong before its usage.

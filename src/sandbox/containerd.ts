@@ -1,7 +1,7 @@
 import { copyFileSync, mkdirSync, readdirSync, renameSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { ensureDaemon, inside } from './machine.ts';
-import { until } from './process.ts';
+import { waitUntil } from './process.ts';
 import { type MachineState, machineFolder, type SandboxState, writeIfChanged } from './state.ts';
 
 const socket = '/run/containerd/containerd.sock';
@@ -15,7 +15,7 @@ export async function ensureContainerd(state: SandboxState, machine: MachineStat
   const config = path.join(folder, 'containerd.toml');
   writeIfChanged(config, configuration(folder));
   ensureDaemon(state, machine, 'containerd', ['containerd', '-c', config]);
-  await until(`containerd on ${machine.name}`, 20, () => ctr(machine, 'version').then(() => true));
+  await waitUntil(`containerd on ${machine.name}`, 20, () => ctr(machine, 'version').then(() => true));
 }
 
 /** Puts a CNI plugin where the machine's containerd looks for plugins. */

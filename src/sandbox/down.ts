@@ -7,7 +7,7 @@ import { cgroupExists, removeCgroup } from './cgroup.ts';
 import { removeHostsLines } from './hosts.ts';
 import { withSandboxLock } from './lock.ts';
 import { removeBridge } from './network.ts';
-import { isAlive, until } from './process.ts';
+import { isAlive, waitUntil } from './process.ts';
 import { allSandboxes, loadState, newState, type SandboxState, sandboxFolder, saveState } from './state.ts';
 
 /**
@@ -41,11 +41,16 @@ async function takeAway(state: SandboxState): Promise<void> {
   for (const { init } of state.machines) if (init && isAlive(init)) process.kill(init.pid, 'SIGKILL');
   const left = await removeCgroup(state.cgroup);
   // A process leaves its cgroup before it leaves the process table.
-  await until('the end of the machines', 20, () => state.machines.every(({ init }) => !isAlive(init)) || undefined, 20);
+  await waitUntil(
+    'the end of the machines',
+    20,
+    () => state.machines.every(({ init }) => !isAlive(init)) || undefined,
+    20,
+  );
   await removeBridge(state);
   await removeHostsLines(state.name);
   giveBackFolders(state);
-  await until('removing the files of the sandbox', 20, () => {
+  await waitUntil('removing the files of the sandbox', 20, () => {
     rmSync(sandboxFolder(state.name), { recursive: true, force: true });
     return true;
   });

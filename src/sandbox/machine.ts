@@ -3,7 +3,7 @@ import { closeSync, existsSync, mkdirSync, openSync, readFileSync, rmSync, write
 import path from 'node:path';
 import { cgroup2Mount, createCgroup, removeCgroup, trackingRoot } from './cgroup.ts';
 import { ensureResolvConf, plugIn } from './network.ts';
-import { isAlive, processIdentity, run, until } from './process.ts';
+import { isAlive, processIdentity, run, waitUntil } from './process.ts';
 import { type MachineState, machineFolder, type SandboxState, saveState } from './state.ts';
 
 /** Kernel settings of the whole box that kubelets and network drivers write: a machine sees a file in place of each. */
@@ -60,7 +60,7 @@ export async function ensureMachine(state: SandboxState, machine: MachineState, 
     'private',
     init,
   ]);
-  const pid = await until(
+  const pid = await waitUntil(
     `process 1 of ${machine.name}`,
     10,
     () => Number(readFileSync(`/proc/${parent}/task/${parent}/children`, 'utf8').trim().split(' ')[0]) || undefined,
@@ -68,7 +68,7 @@ export async function ensureMachine(state: SandboxState, machine: MachineState, 
   );
   machine.init = processIdentity(pid);
   saveState(state);
-  await until(
+  await waitUntil(
     `the program of ${machine.name}`,
     10,
     () => readFileSync(`/proc/${pid}/comm`, 'utf8').trim() === path.basename(init).slice(0, 15) || undefined,
@@ -159,7 +159,7 @@ export async function endDaemon(state: SandboxState, machine: MachineState, name
   if (daemon && isAlive(daemon)) {
     const children = readFileSync(`/proc/${daemon.pid}/task/${daemon.pid}/children`, 'utf8').trim();
     for (const pid of children.split(' ').filter(Boolean)) process.kill(Number(pid), 'SIGKILL');
-    await until(`the end of ${name} on ${machine.name}`, 10, () => !isAlive(daemon) || undefined, 20);
+    await waitUntil(`the end of ${name} on ${machine.name}`, 10, () => !isAlive(daemon) || undefined, 20);
   }
   delete machine.daemons[name];
   saveState(state);
@@ -191,13 +191,13 @@ export async function stopMachine(state: SandboxState, machine: MachineState): P
   const init = machine.init;
   if (init && isAlive(init)) {
     process.kill(init.pid, 'SIGKILL');
-    await until(`the end of ${machine.name}`, 20, () => !isAlive(init) || undefined, 20);
+    await waitUntil(`the end of ${machine.name}`, 20, () => !isAlive(init) || undefined, 20);
   }
   machine.init = undefined;
   machine.daemons = {};
   saveState(state);
   // The kernel takes a machine's mounts away just after its last process.
-  await until(`removing the files of ${machine.name}`, 20, () => {
+  await waitUntil(`removing the files of ${machine.name}`, 20, () => {
     rmSync(machineFolder(state, machine), { recursive: true, force: true });
     return true;
   });

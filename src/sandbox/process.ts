@@ -57,7 +57,7 @@ export async function run(
 }
 
 /** Tries every `interval` ms until `check` gives something; its last failure is the error. */
-export async function until<T>(
+export async function waitUntil<T>(
   what: string,
   seconds: number,
   check: () => Promise<T | undefined> | T | undefined,

@@ -5,7 +5,7 @@ import { promisify } from 'node:util';
 import pLimit from 'p-limit';
 import { registryHosts } from './containerd.ts';
 import { ensureDaemon } from './machine.ts';
-import { until } from './process.ts';
+import { waitUntil } from './process.ts';
 import { firstInfra, machineFolder, type SandboxState, writeIfChanged } from './state.ts';
 
 // A registry on infra-1 for pods with imagePullPolicy Always: every machine's containerd uses it instead of all other registries.
@@ -21,7 +21,7 @@ export async function ensureRegistry(state: SandboxState, crane: string): Promis
   const blobs = path.join(machineFolder(state, machine), 'registry');
   mkdirSync(blobs, { recursive: true });
   ensureDaemon(state, machine, 'registry', [crane, 'registry', 'serve', '--address', `:${port}`, '--disk', blobs]);
-  await until('the registry on infra-1', 10, () => fetch(`http://${addressOf(state)}/v2/`).then(({ ok }) => ok));
+  await waitUntil('the registry on infra-1', 10, () => fetch(`http://${addressOf(state)}/v2/`).then(({ ok }) => ok));
   for (const each of state.machines) {
     const folder = path.join(registryHosts(machineFolder(state, each)), '_default');
     mkdirSync(folder, { recursive: true });

@@ -1,7 +1,7 @@
 import type { Ora } from 'ora';
 import type { Words } from '../base/words.ts';
 import { printable } from './printable.ts';
-import { formatDuration, type Reporter, withDuring } from './reporter.ts';
+import { completeReporter, formatDuration, type Reporter } from './reporter.ts';
 import { table } from './table.ts';
 import { inTerminal } from './words.ts';
 
@@ -52,7 +52,7 @@ export class LiveBoard {
 
   /** Of the work on one row: what it waits for stands in the row, and warnings below the board. */
   reporterOf(name: string, state: string): Reporter {
-    return withDuring({
+    return completeReporter({
       line: () => undefined,
       debug: () => undefined,
       warn: (text) => {

@@ -1,7 +1,7 @@
-import { withDuring } from './reporter.ts';
+import { completeReporter } from './reporter.ts';
 
 /** For work that nobody watches. */
-export const quietReporter = withDuring({
+export const quietReporter = completeReporter({
   line: () => undefined,
   warn: () => undefined,
   debug: () => undefined,

@@ -35,7 +35,7 @@ export interface Phase {
 }
 
 /** Completes a reporter that knows how to begin and end a live line. */
-export function withDuring(parts: Omit<Reporter, 'during'>): Reporter {
+export function completeReporter(parts: Omit<Reporter, 'during'>): Reporter {
   return {
     ...parts,
     async during(title, work, done) {

@@ -1,7 +1,7 @@
 import type { Ora } from 'ora';
 import { coloursFor } from './colours.ts';
 import { printable, printableLines } from './printable.ts';
-import { formatDuration, type Phase, type Reporter, withDuring } from './reporter.ts';
+import { completeReporter, formatDuration, type Phase, type Reporter } from './reporter.ts';
 import { inTerminal } from './words.ts';
 
 export interface TerminalOptions {
@@ -24,7 +24,7 @@ export function terminalReporter(options: TerminalOptions = {}): Reporter {
     current?.render();
   }
 
-  return withDuring({
+  return completeReporter({
     line: (text) => {
       if (!options.quiet) write(printableLines(inTerminal(text)));
     },

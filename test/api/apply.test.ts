@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import { parseSpec } from '../../src/config/parse.ts';
-import { isOfSameMoment, undisturbed } from '../../src/drift/same-moment.ts';
+import { isOfSameMoment, untilUndisturbed } from '../../src/drift/same-moment.ts';
 import type { InfraCluster } from '../../src/kube/infra-cluster.ts';
 import type { KubeObject, Workload } from '../../src/kube/objects.ts';
 import { applyAll, Existing, noteApplied, nothingApplied } from '../../src/live/apply.ts';
@@ -26,7 +26,7 @@ async function tryApply(cluster: InfraCluster, color: string, disturbed: number)
     if (++tries <= disturbed) await cluster.merge(object(color), 'shared', { metadata: { annotations: note(tries) } });
     return { before, after: await cluster.apply(object(color), { dryRun: true }) };
   };
-  const last = await undisturbed(attempt, (tried) => isOfSameMoment(tried.before, tried.after));
+  const last = await untilUndisturbed(attempt, (tried) => isOfSameMoment(tried.before, tried.after));
   return { ...last, tries };
 }
 

@@ -6,7 +6,7 @@ import type { KubeObject } from '../../src/kube/objects.ts';
 import { pathOf, resourceOf } from '../../src/kube/resources.ts';
 import { Existing } from '../../src/live/apply.ts';
 import { buildExposure } from '../../src/plane/exposures/table.ts';
-import { assess } from '../../src/preflight/deploy-checks.ts';
+import { runDeployChecks } from '../../src/preflight/deploy-checks.ts';
 import { untilTaken } from '../../src/rollout/exposed.ts';
 import { quietReporter } from '../../src/ui/quiet.ts';
 import { told } from '../../src/ui/words.ts';
@@ -76,7 +76,7 @@ const definitions = [
 
 /** What the checks of a way say, by their names. */
 async function checked(cluster: InfraCluster, way: keyof typeof ways) {
-  const results = await assess(cluster, specOf(way));
+  const results = await runDeployChecks(cluster, specOf(way));
   return Object.fromEntries(results.map(({ name, outcome }) => [name, JSON.stringify(told(outcome))]));
 }
 

@@ -3,7 +3,7 @@ import { parseSpec } from '../../src/config/parse.ts';
 import type { InfraCluster } from '../../src/kube/infra-cluster.ts';
 import type { KubeObject } from '../../src/kube/objects.ts';
 import { renderPlane } from '../../src/plane/render.ts';
-import { assess } from '../../src/preflight/deploy-checks.ts';
+import { runDeployChecks } from '../../src/preflight/deploy-checks.ts';
 import { told } from '../../src/ui/words.ts';
 import { connectByFile } from '../connect-by-file.ts';
 import { fixedPlane } from '../golden/plane.ts';
@@ -28,7 +28,7 @@ beforeAll(async () => {
 afterAll(() => Promise.all(planes.map((plane) => plane.stop())));
 
 async function failed(name: string, input: object = {}): Promise<{ names: string[]; text: string }> {
-  const results = await assess(clusters[name]!, parseSpec({ host: 'localhost', ...input }, 'test'));
+  const results = await runDeployChecks(clusters[name]!, parseSpec({ host: 'localhost', ...input }, 'test'));
   const found = results.filter(({ severity, outcome }) => severity === 'fatal' && outcome.state === 'failed');
   return { names: found.map((each) => each.name), text: JSON.stringify(told(found.map(({ outcome }) => outcome))) };
 }

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { parseSpec } from '../../src/config/parse.ts';
 import type { KubeObject } from '../../src/kube/objects.ts';
 import { buildExposure } from '../../src/plane/exposures/table.ts';
-import { assess } from '../../src/preflight/deploy-checks.ts';
+import { runDeployChecks } from '../../src/preflight/deploy-checks.ts';
 import policies from '../../templates/rights/hosts.yaml';
 import { connectByFile } from '../connect-by-file.ts';
 import { definition } from './definition.ts';
@@ -191,7 +191,7 @@ test('what was there before can be labelled and deleted, and not be led elsewher
 });
 
 test('the preflight of a plane says whose the name is', async () => {
-  const results = await assess(other.cluster, parseSpec({ host: 'localhost' }, 'test'));
+  const results = await runDeployChecks(other.cluster, parseSpec({ host: 'localhost' }, 'test'));
   const found = results.find(({ name }) => name === 'ingress')!;
   expect(JSON.stringify(found.outcome)).toContain('k8sk8s.io/hosts');
 });

@@ -17,7 +17,7 @@ import type { KubeObject } from '../../src/kube/objects.ts';
 import { type Credential, createAuthority, issueLeaf } from '../../src/pki/issue.ts';
 import { authenticationText, openingsOf } from '../../src/plane/components/kube-apiserver/identity.ts';
 import { type Replica, waitTakenOver } from '../../src/rollout/taken-over.ts';
-import { complaint } from '../../src/rollout/trial.ts';
+import { causeInLog } from '../../src/rollout/trial.ts';
 import { ensureBinaries } from '../../src/sandbox/artifacts/ensure.ts';
 import { quietReporter } from '../../src/ui/quiet.ts';
 import { terminalReporter } from '../../src/ui/terminal.ts';
@@ -372,7 +372,7 @@ describe('new rules', () => {
       { encoding: 'utf8', timeout: 30_000 },
     );
     expect(status).toBe(1);
-    expect(complaint(stderr)).toContain(named);
+    expect(causeInLog(stderr)).toContain(named);
   });
 
   test('whose issuer leads elsewhere are not taken over, which is said; those of before stay in force', async () => {

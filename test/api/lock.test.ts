@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { expect, test, vi } from 'vitest';
-import { whereabouts } from '../../src/commands/options/this-process.ts';
+import { processPlace } from '../../src/commands/options/this-process.ts';
 import { ConnectionError } from '../../src/kube/errors.ts';
 import type { InfraCluster } from '../../src/kube/infra-cluster.ts';
 import type { Lease } from '../../src/kube/objects.ts';
@@ -37,7 +37,7 @@ const time = (secondsAgo: number) => new Date(Date.now() - secondsAgo * 1000).to
 async function endedProcess(): Promise<string> {
   const child = spawn(process.execPath, ['-e', 'setTimeout(() => {}, 60_000)'], { stdio: 'ignore' });
   await once(child, 'spawn');
-  const place = whereabouts(child.pid)!;
+  const place = processPlace(child.pid)!;
   child.kill('SIGKILL');
   await once(child, 'exit');
   return place;
@@ -60,7 +60,7 @@ test('a holder that has ended on this machine is taken over at once, and one tha
 
 test('a holder on another machine is waited for: taken over when it stays silent, left alone when it renews', async () => {
   const { cluster } = await newNamespace();
-  const lease = await heldBy(cluster, `elsewhere-${whereabouts()}`, 13);
+  const lease = await heldBy(cluster, `elsewhere-${processPlace()}`, 13);
   const looks = vi.spyOn(cluster, 'get');
   const lock = await acquireLock(cluster, 'deploy', quietReporter, unhurried);
   expect(looks.mock.calls.length, 'it looked again before it took it').toBeGreaterThan(1);

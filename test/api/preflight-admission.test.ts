@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import type { KubeObject } from '../../src/kube/objects.ts';
 import { secretNames, secretsByContent } from '../../src/plane/secrets.ts';
 import { startFilesOf } from '../../src/plane/start-files.ts';
-import { assess } from '../../src/preflight/deploy-checks.ts';
+import { runDeployChecks } from '../../src/preflight/deploy-checks.ts';
 import { ours, outcome, recorded, spec } from './preflight-world.ts';
 import { type Delegate, newNamespace, request } from './world.ts';
 
@@ -215,7 +215,7 @@ describe('what the namespace allows', () => {
     const found = await outcome(delegate, 'egress-denied');
     expect(found.failed).toEqual(failed);
     if (failed.length > 0) expect(found.text).toContain('--policy-types Ingress,Egress');
-    const results = await assess(delegate.cluster, spec({ policyTypes: 'Ingress,Egress' }));
+    const results = await runDeployChecks(delegate.cluster, spec({ policyTypes: 'Ingress,Egress' }));
     expect(results.filter(({ outcome: { state } }) => state === 'failed')).toEqual([]);
   });
   test('a plane that runs under such a policy has what it needs', async () => {

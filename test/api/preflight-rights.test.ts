@@ -5,7 +5,7 @@ import type { KubeObject } from '../../src/kube/objects.ts';
 import { createAuthority } from '../../src/pki/issue.ts';
 import { buildExposure } from '../../src/plane/exposures/table.ts';
 import type { CheckResult } from '../../src/preflight/check.ts';
-import { assess } from '../../src/preflight/deploy-checks.ts';
+import { runDeployChecks } from '../../src/preflight/deploy-checks.ts';
 import { rightsFor } from '../../src/preflight/rights.ts';
 import { connectByFile } from '../connect-by-file.ts';
 import { outcome, recorded, spec } from './preflight-world.ts';
@@ -74,7 +74,7 @@ test('without the right to create pods their check is open, and nothing else', a
 describe('namespaces', () => {
   test('one that is not there', async () => {
     const cluster = connectByFile(adminKubeconfig, 'nowhere');
-    const results = await assess(cluster, spec());
+    const results = await runDeployChecks(cluster, spec());
     const failed = results.filter(({ outcome: { state } }) => state === 'failed');
     expect(failed.map(({ name }) => name)).toEqual(['namespace']);
     expect(JSON.stringify(failed[0]!.outcome)).toContain('\\"nowhere\\"');
@@ -91,7 +91,7 @@ describe('namespaces', () => {
   test("somebody else's, or a name that was mistyped: one failure, not a list of all rights", async () => {
     const [mine, theirs] = [await newNamespace(), await newNamespace()];
     for (const name of [theirs.name, 'taem']) {
-      const results = await assess(connectByFile(mine.kubeconfig, name), spec());
+      const results = await runDeployChecks(connectByFile(mine.kubeconfig, name), spec());
       const failed = results.filter(({ outcome: { state } }) => state === 'failed');
       expect(failed.map(({ name }) => name)).toEqual(['namespace']);
       expect(JSON.stringify(failed[0]!.outcome)).toContain(`\\"${name}\\"`);
@@ -99,7 +99,7 @@ describe('namespaces', () => {
   });
   test("the infra cluster's own", async () => {
     const cluster = connectByFile(adminKubeconfig, 'kube-system');
-    const result = (await assess(cluster, spec())).find(({ name }) => name === 'namespace')!;
+    const result = (await runDeployChecks(cluster, spec())).find(({ name }) => name === 'namespace')!;
     expect(JSON.stringify(result.outcome)).toContain('\\"kube-system\\"');
   });
   test('one that is being deleted', async () => {
@@ -117,7 +117,7 @@ describe('credentials', () => {
     const delegate = await newNamespace();
     const kubeconfig = `${delegate.kubeconfig}-changed`;
     writeFileSync(kubeconfig, change(readFileSync(delegate.kubeconfig, 'utf8')), { mode: 0o600 });
-    const [first, ...others] = await assess(connectByFile(kubeconfig, delegate.name), spec());
+    const [first, ...others] = await runDeployChecks(connectByFile(kubeconfig, delegate.name), spec());
     expect(others).toEqual([]);
     expect(first!.outcome.state).toBe('failed');
     return first!;
@@ -134,7 +134,7 @@ describe('credentials', () => {
       days: 1,
       now: new Date(Date.now() - 10 * 86_400_000),
     });
-    const [first, ...others] = await assess(connectByFile(kubeconfig, delegate.name), spec());
+    const [first, ...others] = await runDeployChecks(connectByFile(kubeconfig, delegate.name), spec());
     expect(first).toMatchObject({ anchor: 'infra-unauthorized', outcome: { state: 'failed' } });
     expect(others).toEqual([]);
   });

@@ -2,7 +2,7 @@ import { parseSpec } from '../../src/config/parse.ts';
 import type { ClusterSpec } from '../../src/config/schema.ts';
 import type { ConfigMap, KubeObject } from '../../src/kube/objects.ts';
 import { toConfigMap } from '../../src/plane/record.ts';
-import { assess } from '../../src/preflight/deploy-checks.ts';
+import { runDeployChecks } from '../../src/preflight/deploy-checks.ts';
 import { told } from '../../src/ui/words.ts';
 import type { Delegate } from './world.ts';
 
@@ -14,7 +14,7 @@ export async function outcome(
   name: string,
   input: object = {},
 ): Promise<{ state: string; text: string; failed: string[] }> {
-  const results = await assess(delegate.cluster, spec(input));
+  const results = await runDeployChecks(delegate.cluster, spec(input));
   const found = results.find((result) => result.name === name)!;
   return {
     state: found.outcome.state,

@@ -6,7 +6,7 @@ import type { InfraCluster } from '../../src/kube/infra-cluster.ts';
 import type { KubeObject } from '../../src/kube/objects.ts';
 import { Existing } from '../../src/live/apply.ts';
 import { createAuthority, issueLeaf } from '../../src/pki/issue.ts';
-import { assess, preflightChecks } from '../../src/preflight/deploy-checks.ts';
+import { preflightChecks, runDeployChecks } from '../../src/preflight/deploy-checks.ts';
 import { otherApiServer } from '../../src/preflight/host-taken.ts';
 import { outcome, owned, recorded, spec } from './preflight-world.ts';
 import { newNamespace } from './world.ts';
@@ -46,7 +46,7 @@ function inRounds(cluster: InfraCluster): { slowed: InfraCluster; rounds: number
 
 describe('with the rights of the README', () => {
   test('an empty namespace passes every check', async () => {
-    const results = await assess((await newNamespace()).cluster, spec());
+    const results = await runDeployChecks((await newNamespace()).cluster, spec());
     expect(results.filter(({ outcome: { state } }) => state === 'failed')).toEqual([]);
     expect(results.map(({ name }) => name)).toEqual(
       preflightChecks
@@ -65,7 +65,7 @@ describe('with the rights of the README', () => {
   test('many questions are asked at once, a few rounds one after the other', async () => {
     const { cluster } = await newNamespace();
     const { slowed, rounds } = inRounds(cluster);
-    await assess(slowed, spec());
+    await runDeployChecks(slowed, spec());
     const [asked, inAll] = [rounds.length, rounds.reduce((sum, round) => sum + round, 0)];
     expect(inAll, rounds.join(', ')).toBeGreaterThan(25);
     expect(asked, rounds.join(', ')).toBeLessThanOrEqual(5);
@@ -73,7 +73,7 @@ describe('with the rights of the README', () => {
 
   test('nothing is stored by it', async () => {
     const { cluster } = await newNamespace();
-    await assess(cluster, spec());
+    await runDeployChecks(cluster, spec());
     for (const [apiVersion, kind] of [
       ['v1', 'ConfigMap'],
       ['v1', 'Pod'],

@@ -1,6 +1,6 @@
 import { afterEach, expect, test } from 'vitest';
 import { admissionFix } from '../../src/hosted/admission.ts';
-import { whatIsInTheWay } from '../../src/hosted/usable.ts';
+import { problemOfFirstPod } from '../../src/hosted/usable.ts';
 import { connectHosted } from '../../src/kube/connect.ts';
 import { ApiError } from '../../src/kube/errors.ts';
 import type { KubeObject } from '../../src/kube/objects.ts';
@@ -32,7 +32,7 @@ const everything = {
   ],
 } as KubeObject;
 
-const inTheWay = async () => whatIsInTheWay(await connectAsHosted(), 'team');
+const inTheWay = async () => problemOfFirstPod(await connectAsHosted(), 'team');
 
 afterEach(async () => {
   const hosted = await connectAsHosted();
@@ -49,7 +49,7 @@ test('without the ServiceAccount of its namespace no pod can be made', async () 
 test('who has no rights cannot use a plane', async () => {
   const client = await issueLeaf(api.authority, { commonName: 'nobody', usages: ['clientAuth'] });
   const nobody = connectHosted({ server: api.server, certificateAuthority: api.authority.certificate, client });
-  expect(await whatIsInTheWay(nobody, 'team')).toMatchObject({
+  expect(await problemOfFirstPod(nobody, 'team')).toMatchObject({
     anchor: 'not-usable',
     why: expect.stringContaining('nobody'),
   });

@@ -4,7 +4,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { connectHosted } from '../../src/kube/connect.ts';
 import type { HostedCluster } from '../../src/kube/hosted-cluster.ts';
 import type { KubeObject } from '../../src/kube/objects.ts';
-import { askedBy, wasUsed, wordOf } from '../../src/live/usage.ts';
+import { readUsageFrom, wasUsed, wordOf } from '../../src/live/usage.ts';
 import { issueLeaf } from '../../src/pki/issue.ts';
 import access from '../../templates/hosted/access.yaml';
 import { type ControlPlane, startControlPlane } from './control-plane.ts';
@@ -41,10 +41,10 @@ afterAll(async () => {
 
 /** Whether what `who` asks counts as a use. */
 async function counts(who: HostedCluster | (() => Promise<unknown>)): Promise<boolean> {
-  const before = wordOf([await askedBy(admin, ended.signal)]);
+  const before = wordOf([await readUsageFrom(admin, ended.signal)]);
   if (typeof who === 'function') await who();
   else await who.transport.request({ method: 'GET', path: '/api/v1/namespaces', retries: 0 }).catch(() => undefined);
-  const used = wasUsed(before, [await askedBy(admin, ended.signal)]);
+  const used = wasUsed(before, [await readUsageFrom(admin, ended.signal)]);
   if (typeof who !== 'function') await who.close();
   return used;
 }

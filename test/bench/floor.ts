@@ -3,7 +3,7 @@ import { closeSync, existsSync, mkdtempSync, openSync, readFileSync, rmSync, wri
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { whatIsInTheWay } from '../../src/hosted/usable.ts';
+import { problemOfFirstPod } from '../../src/hosted/usable.ts';
 import { connectHosted, type HostedAccess } from '../../src/kube/connect.ts';
 import { ApiError, ConnectionError } from '../../src/kube/errors.ts';
 import type { HostedCluster } from '../../src/kube/hosted-cluster.ts';
@@ -67,7 +67,7 @@ export class Floor {
           start(folder, this.#programs['kube-controller-manager'], managerArguments(folder, files, access)),
         );
       await until(async () => (await answers(cluster))?.ready, folder);
-      if (usable) await until(async () => !(await whatIsInTheWay(cluster, 'bench')), folder);
+      if (usable) await until(async () => !(await problemOfFirstPod(cluster, 'bench')), folder);
       const usableMs = performance.now() - started;
       return await work({ usableMs, access, pids: children.map(({ pid }) => pid!) });
     } finally {

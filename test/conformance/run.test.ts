@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { plain } from '../../src/base/words.ts';
-import { withDuring } from '../../src/ui/reporter.ts';
+import { completeReporter } from '../../src/ui/reporter.ts';
 import { loadResults } from './results.ts';
 import { type Asked, runSpecs } from './run.ts';
 import { focusOf, type Spec } from './specs.ts';
@@ -18,7 +18,7 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
-const reporter = withDuring({
+const reporter = completeReporter({
   line: (text) => said.push(plain(text)),
   warn: (text) => said.push(plain(text)),
   debug: () => undefined,

@@ -1,6 +1,5 @@
 import { text } from 'node:stream/consumers';
 import {
-  assess,
   type Connection,
   chooseContext,
   connectInfra,
@@ -12,6 +11,7 @@ import {
   planeStatus,
   quietReporter,
   readRecord,
+  runDeployChecks,
   type Surroundings,
   UserError,
 } from '../../src/operations/index.ts';
@@ -54,7 +54,9 @@ const cluster = connectInfra(connection(), namespace, { hostedBy, actor: { name:
 const spec = parseSpec({ host, expose: 'nodeport' }, 'in the order');
 const work = { reporter: quietReporter, timeout: 1000, signal: new AbortController().signal };
 
-const checks = Object.fromEntries((await assess(cluster, spec)).map(({ name, outcome }) => [name, outcome.state]));
+const checks = Object.fromEntries(
+  (await runDeployChecks(cluster, spec)).map(({ name, outcome }) => [name, outcome.state]),
+);
 const ended = await deploy(cluster, { ...work, allowDataLoss: false, choose: () => spec }).then(
   () => undefined,
   (error: unknown) => {

@@ -2,7 +2,7 @@ import { ApiError } from '../../src/kube/errors.ts';
 import type { HostedCluster } from '../../src/kube/hosted-cluster.ts';
 import type { ConfigMap, Pod } from '../../src/kube/objects.ts';
 import { openPlane } from '../../src/live/open.ts';
-import { until } from '../../src/sandbox/process.ts';
+import { waitUntil } from '../../src/sandbox/process.ts';
 import type { Place } from './place.ts';
 import { anyOf, isReady, type PlaneFault, someSeconds } from './plane-faults.ts';
 
@@ -42,7 +42,7 @@ function volumesFull(place: Place, name: string, which: (members: Pod[], random:
       const hosted = await (await openPlane(place.cluster)).connect();
       try {
         let number = 0;
-        await until('the end of all members with full volumes', 120, async () => {
+        await waitUntil('the end of all members with full volumes', 120, async () => {
           const pods = await plane.pods('etcd');
           if (!pods.some((pod) => names.has(pod.metadata.name) && isReady(pod))) return true;
           // The write is refused when too few members are left.
@@ -66,14 +66,14 @@ export function quotaReached(place: Place): PlaneFault {
       const hosted = await (await openPlane(place.cluster)).connect();
       try {
         const written = await writeUntilFull(hosted);
-        await until('status to report it', 60, async () =>
+        await waitUntil('status to report it', 60, async () =>
           /etcd is full .*etcd defrag/.test((await place.run(['status'])).stdout) ? true : undefined,
         );
         for (let number = 0; number < written; number++)
           await hosted.delete(ballast(0), `ballast-${number}`, 'default');
         const defrag = await place.run(['etcd', 'defrag']);
         if (defrag.code !== 0) throw new Error(`etcd defrag ended with ${defrag.code}: ${defrag.stderr}`);
-        await until('an answer to a write after etcd defrag', 30, () => hosted.apply(ballast(0)));
+        await waitUntil('an answer to a write after etcd defrag', 30, () => hosted.apply(ballast(0)));
         await hosted.delete(ballast(0), 'ballast-0', 'default');
       } finally {
         await hosted.close();

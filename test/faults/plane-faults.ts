@@ -5,7 +5,7 @@ import type { InfraCluster } from '../../src/kube/infra-cluster.ts';
 import type { Pod } from '../../src/kube/objects.ts';
 import { anyPlaneSelector } from '../../src/plane/names.ts';
 import { inside } from '../../src/sandbox/machine.ts';
-import { run, until } from '../../src/sandbox/process.ts';
+import { run, waitUntil } from '../../src/sandbox/process.ts';
 import { firstInfra, type MachineState, requireState } from '../../src/sandbox/state.ts';
 import { sandboxUp } from '../../src/sandbox/up.ts';
 import { quietReporter } from '../../src/ui/quiet.ts';
@@ -90,7 +90,7 @@ export class PlaneOnBox {
   async whole(seconds = 300): Promise<void> {
     let last = '';
     try {
-      await until('', seconds, async () => {
+      await waitUntil('', seconds, async () => {
         const pods = await this.pods();
         last = pods.map((pod) => `${pod.metadata.name} ${isReady(pod) ? 'ready' : 'not ready'}`).join(', ');
         for (const pod of pods)

@@ -1,15 +1,15 @@
 import { dump } from 'js-yaml';
 import {
   bareMachine,
-  type Joining,
   kubeadmMachine,
   type Machine,
   type MachineFile,
+  type MachineToJoin,
   type MachineUnit,
 } from './machine.ts';
 
 interface MachineFormat {
-  machine(joining: Joining): Machine;
+  machine(joining: MachineToJoin): Machine;
   write(machine: Machine): string;
 }
 
@@ -23,7 +23,7 @@ export const machineFormats = {
 } satisfies Record<string, MachineFormat>;
 
 /** All that one machine needs to join, in one text. Pure. */
-export function machineAs(format: keyof typeof machineFormats, joining: Joining): string {
+export function machineAs(format: keyof typeof machineFormats, joining: MachineToJoin): string {
   const { machine, write } = machineFormats[format];
   return write(machine(joining));
 }

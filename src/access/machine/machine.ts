@@ -44,7 +44,7 @@ export interface Surroundings {
 const script = `${workerFolder}/worker.sh`;
 
 /** What a machine is made of that is to join a plane. */
-export interface Joining {
+export interface MachineToJoin {
   spec: ClusterSpec;
   addresses: Addresses;
   /** PEM of the plane's CA. */
@@ -55,7 +55,7 @@ export interface Joining {
 }
 
 /** A machine of a bare distribution. Its files have the bootstrap token, so they are secret. Pure. */
-export function bareMachine(joining: Joining): Machine {
+export function bareMachine(joining: MachineToJoin): Machine {
   return {
     plane: joining.spec.host,
     files: filesOf(joining),
@@ -65,7 +65,7 @@ export function bareMachine(joining: Joining): Machine {
 }
 
 /** The same by kubeadm, which writes the kubelet's configuration and starts it. Pure. */
-export function kubeadmMachine(joining: Joining): Machine {
+export function kubeadmMachine(joining: MachineToJoin): Machine {
   return {
     plane: joining.spec.host,
     files: filesOf(joining),
@@ -80,7 +80,7 @@ export function kubeadmMachine(joining: Joining): Machine {
 }
 
 /** `kubeadm join` of a machine that has neither a file nor a CA. Pure. */
-export function kubeadmByToken({ addresses, authority, token }: Omit<Joining, 'around'>): string {
+export function kubeadmByToken({ addresses, authority, token }: Omit<MachineToJoin, 'around'>): string {
   const { host, port } = hostAndPort(addresses.workerServer);
   const hashes = certificatesIn(authority).map((pem) => {
     const key = new X509Certificate(pem).publicKey.export({ type: 'spki', format: 'der' });
@@ -89,7 +89,7 @@ export function kubeadmByToken({ addresses, authority, token }: Omit<Joining, 'a
   return `kubeadm join ${host}:${port} --token ${token} ${hashes.join(' ')}\n`;
 }
 
-function filesOf({ spec, addresses, authority, token, around }: Joining): MachineFile[] {
+function filesOf({ spec, addresses, authority, token, around }: MachineToJoin): MachineFile[] {
   const settings = environment(around);
   return [
     {

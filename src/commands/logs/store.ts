@@ -15,12 +15,12 @@ import {
   addOutputOptions,
   addPlaneCommand,
   type ConnectionOptions,
-  changing,
   connect,
   interruption,
   outputOption,
   parseDuration,
   reporterOf,
+  runChange,
   withInfra,
 } from '../options/connection.ts';
 import { print } from '../options/print.ts';
@@ -63,7 +63,7 @@ async function enable(options: EnableOptions): Promise<void> {
   if (options.rights) return printRights(options);
   const { logsStorage, logsRetention, logStoreImage } = options;
   const settings = { logs: true, logsStorage, logsRetention, logStoreImage } as ClusterSpecInput;
-  await changing(options, async (cluster, work) => {
+  await runChange(options, async (cluster, work) => {
     const { ready } = await switchLogs(cluster, settings, work);
     if (!ready) process.exitCode = 1;
     else
@@ -81,7 +81,7 @@ async function printRights(options: ConnectionOptions): Promise<void> {
 }
 
 async function disable(options: ConnectionOptions & { timeout: string }): Promise<void> {
-  await changing(options, async (cluster, work) => {
+  await runChange(options, async (cluster, work) => {
     const { applied } = await switchLogs(cluster, { logs: false }, work);
     work.reporter.line(
       applied.changed.length > 0 ? 'The logs are not kept any more.' : 'Nothing to do: the plane keeps no logs.',

@@ -133,7 +133,7 @@ export async function withInfra<T>(
 }
 
 /** Runs a command that changes a plane. */
-export async function changing(
+export async function runChange(
   options: ConnectionOptions & { timeout: string },
   change: (cluster: InfraCluster, work: Work) => Promise<void>,
 ): Promise<void> {

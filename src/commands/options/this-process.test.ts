@@ -1,12 +1,12 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { expect, test } from 'vitest';
-import { isRunning, whereabouts } from './this-process.ts';
+import { isRunning, processPlace } from './this-process.ts';
 
 test('a process of this machine is seen to run, and to have ended', async () => {
   const child = spawn(process.execPath, ['-e', 'setTimeout(() => {}, 60_000)'], { stdio: 'ignore' });
   await once(child, 'spawn');
-  const recorded = whereabouts(child.pid);
+  const recorded = processPlace(child.pid);
   expect(recorded).toContain(` ${child.pid} `);
   expect(isRunning(recorded)).toBe(true);
   const ended = once(child, 'exit');
@@ -16,13 +16,13 @@ test('a process of this machine is seen to run, and to have ended', async () => 
 });
 
 test('a later process with the same number is not mistaken for it', () => {
-  const mine = whereabouts()!;
+  const mine = processPlace()!;
   expect(isRunning(mine)).toBe(true);
   expect(isRunning(mine.replace(/\d+$/, '1'))).toBe(false);
 });
 
 test('of other machines, other containers and older versions nothing is claimed', () => {
-  const mine = whereabouts()!;
+  const mine = processPlace()!;
   expect(isRunning(undefined)).toBeUndefined();
   expect(isRunning('')).toBeUndefined();
   expect(isRunning(`other-${mine}`)).toBeUndefined();

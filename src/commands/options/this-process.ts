@@ -4,7 +4,7 @@ import type { Actor } from '../../kube/infra-cluster.ts';
 
 /** This process of this person, for the lock of a plane. */
 export function thisProcess(): Actor {
-  return { name: `${userName()}@${hostname()} (process ${process.pid})`, process: whereabouts(), isRunning };
+  return { name: `${userName()}@${hostname()} (process ${process.pid})`, process: processPlace(), isRunning };
 }
 
 /**
@@ -12,7 +12,7 @@ export function thisProcess(): Actor {
  * namespace, number, and start in clock ticks (field 22 of proc_pid_stat(5)), so that a later process with the same
  * number is not mistaken for it. Undefined where the system has no such words (no Linux, no /proc).
  */
-export function whereabouts(pid = process.pid): string | undefined {
+export function processPlace(pid = process.pid): string | undefined {
   const start = statusOf(pid)?.start;
   const system = thisSystem();
   return system && start && `${system} ${pid} ${start}`;

@@ -13,7 +13,7 @@ import { readRecord } from '../../live/record.ts';
 import { withLock } from '../../live/with-plane.ts';
 import type { Addresses } from '../../plane/addresses.ts';
 import { isBalanced } from '../../plane/components/kube-apiserver/service.ts';
-import { type Learnt, runPreflight } from '../../preflight/deploy-checks.ts';
+import { type PreflightFacts, runPreflight } from '../../preflight/deploy-checks.ts';
 import type { PlaneInMaking } from '../../rollout/control-plane.ts';
 import { untilBalanced } from '../../rollout/load-balancer.ts';
 import type { Replacement } from '../../rollout/replacements.ts';
@@ -36,7 +36,7 @@ export interface DeployOptions extends Pick<PlaneInMaking, 'allowDataLoss'> {
   cacheFolder?: string;
 }
 
-export interface HeldDeployRequest extends DeployOptions, Pick<PlaneInMaking, 'restores'>, Learnt {
+export interface HeldDeployRequest extends DeployOptions, Pick<PlaneInMaking, 'restores'>, PreflightFacts {
   spec: ClusterSpec;
 }
 

@@ -54,7 +54,7 @@ function workersInTheWay(nodes: Node[], before: string, after: string): UserErro
 }
 
 /** Says what was found in somebody else's manifests. */
-export function tellManifest({ spec, addresses, held }: DeployState): void {
+export function reportManifestFindings({ spec, addresses, held }: DeployState): void {
   for (const { says, warning } of manifestFindings(spec, hostAndPort(addresses.workerServer)))
     if (warning) held.reporter.warn(says);
     else held.reporter.line(says);

@@ -3,13 +3,13 @@ import type { HostedCluster } from '../../kube/hosted-cluster.ts';
 import type { PodWatch } from '../../live/pod-watch.ts';
 import type { Asleep, PlaneRecord } from '../../plane/record.ts';
 import type { RenderedPlane } from '../../plane/render.ts';
-import type { Learnt } from '../../preflight/deploy-checks.ts';
+import type { PreflightFacts } from '../../preflight/deploy-checks.ts';
 import type { PlaneInMaking } from '../../rollout/control-plane.ts';
 import type { Preparation } from '../../rollout/prepare.ts';
 import type { Replacement } from '../../rollout/replacements.ts';
 
 /** What the steps of a deploy know and make. A field below the line is there once the step beside it has run. */
-export interface DeployState extends Preparation, PlaneInMaking, Readonly<Learnt> {
+export interface DeployState extends Preparation, PlaneInMaking, Readonly<PreflightFacts> {
   /** Where the kubeconfigs go; none for an operator, which has no disk. */
   readonly files?: { dir: string; force: boolean };
   /** Where the default roles of a version are kept; none: nowhere. */

@@ -7,7 +7,7 @@ import { presentMembers } from '../../etcd/members.ts';
 import { buildAddons, outdatedAddons } from '../../hosted/addons.ts';
 import { applyAddons } from '../../hosted/apply.ts';
 import { stepsBeside } from '../../hosted/beside.ts';
-import { keepPolicy, plantPolicy } from '../../hosted/bootstrap-policy/plant.ts';
+import { keepPolicy, writePolicyToEtcd } from '../../hosted/bootstrap-policy/write-to-etcd.ts';
 import { hostedPullSecret } from '../../hosted/pull-secret.ts';
 import { hostedClusterUid, isSameCluster } from '../../hosted/same-cluster.ts';
 import { waitUsable } from '../../hosted/usable.ts';
@@ -39,7 +39,7 @@ import { changesIdentity, identityIn, replicasOf, waitTakenOver } from '../../ro
 import { tryComponents } from '../../rollout/trial.ts';
 import { beginWorkers, hasFirstWorkers, letFirstWorkersJoin, makeRoomForClients } from './first-workers.ts';
 import { announceMove } from './move.ts';
-import { demandNoWorkers, switchesNetwork, tellManifest } from './network-switch.ts';
+import { demandNoWorkers, reportManifestFindings, switchesNetwork } from './network-switch.ts';
 import { membersAsleep, noRoomForTrial, snapshotAsleep } from './refusals.ts';
 import { announceRelays } from './relays.ts';
 import type { DeployState } from './state.ts';
@@ -83,7 +83,7 @@ export const deploySteps: Step<DeployState>[] = [
   {
     name: 'network-told',
     applies: ({ spec }) => spec.childAssets && spec.network === 'manifest',
-    run: async (state) => tellManifest(state),
+    run: async (state) => reportManifestFindings(state),
   },
   { name: 'certificates-told', run: tellCertificates },
   { name: 'webhooks-told', applies: ({ spec }) => webhooksBeforeRbac(spec).length > 0, run: tellWebhooks },
@@ -232,7 +232,7 @@ async function makeControlPlane(state: DeployState): Promise<void> {
   state.startClients = await ensureControlPlane(state);
   const stop = AbortSignal.any([held.signal, answered.signal]);
   if (state.first && cacheFolder !== undefined)
-    state.planted = plantPolicy(cacheFolder, cluster, bundle, spec, held.reporter, stop);
+    state.planted = writePolicyToEtcd(cacheFolder, cluster, bundle, spec, held.reporter, stop);
 }
 
 async function untilAvailable(state: DeployState): Promise<void> {

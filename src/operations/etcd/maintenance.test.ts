@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { refused } from '../../../test/refused.ts';
-import { judge, type MemberReport } from './maintenance.ts';
+import { damageAmong, type MemberReport } from './maintenance.ts';
 
 const follower = (revision: number) =>
   ({ role: 'follower', status: { version: '3.6.5', revision, learner: false, size: 1, inUse: 1, quota: 1 } }) as const;
@@ -12,7 +12,7 @@ function members(...reports: Pick<MemberReport, 'role' | 'status'>[]) {
 }
 
 const judged = (reports: ReturnType<typeof members>, ready: string[], agreed: boolean) =>
-  judge('a', reports, new Set(ready), agreed);
+  damageAmong('a', reports, new Set(ready), agreed);
 
 test('with a majority, whoever is silent or unknown and not ready is lost', () => {
   expect(judged(members(follower(7), silent, follower(7)), ['etcd-0', 'etcd-2'], true)).toEqual({ lost: ['etcd-1'] });

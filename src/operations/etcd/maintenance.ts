@@ -163,7 +163,7 @@ async function damageIn(cluster: InfraCluster, plane: Plane): Promise<Damage> {
     podsOf(cluster, plane.record.planeId, 'etcd'),
   ]);
   const ready = new Set(pods.filter(isReady).map(({ metadata }) => metadata.name));
-  return judge(cluster.namespace, reports.slice(0, plane.spec.etcdMembers), ready, agreed);
+  return damageAmong(cluster.namespace, reports.slice(0, plane.spec.etcdMembers), ready, agreed);
 }
 
 /**
@@ -172,7 +172,7 @@ async function damageIn(cluster: InfraCluster, plane: Plane): Promise<Damage> {
  * @param ready names of the pods that are
  * @param agreed whether a majority answered
  */
-export function judge(
+export function damageAmong(
   namespace: string,
   members: Pick<MemberReport, 'name' | 'role' | 'status'>[],
   ready: Set<string>,

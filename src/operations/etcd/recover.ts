@@ -4,7 +4,15 @@ import { mebibytes } from '../../base/quantity.ts';
 import { command, words } from '../../base/words.ts';
 import { imagesOf } from '../../config/images.ts';
 import { EtcdGateway } from '../../etcd/gateway.ts';
-import { apply, deleteClaim, deletePod, type EtcdPlane, podReady, statefulSet, until } from '../../etcd/members.ts';
+import {
+  apply,
+  deleteClaim,
+  deletePod,
+  type EtcdPlane,
+  podReady,
+  statefulSet,
+  waitForMembers,
+} from '../../etcd/members.ts';
 import { seedEtcd, seedPod } from '../../etcd/seed.ts';
 import type { InfraCluster } from '../../kube/infra-cluster.ts';
 import type { Pod } from '../../kube/objects.ts';
@@ -86,7 +94,7 @@ async function releasePods(etcd: EtcdPlane): Promise<void> {
   const before = await statefulSet(etcd);
   if (!before) return;
   await etcd.cluster.deleteAlone(before, before.metadata.name, before.metadata.uid);
-  await until(etcd, 'statefulset "etcd" is deleted', async () => (await statefulSet(etcd)) === undefined);
+  await waitForMembers(etcd, 'statefulset "etcd" is deleted', async () => (await statefulSet(etcd)) === undefined);
 }
 
 async function prove(

@@ -4,7 +4,7 @@ import { command, type Words, words } from '../../base/words.ts';
 import type { InfraCluster } from '../../kube/infra-cluster.ts';
 import type { Workload } from '../../kube/objects.ts';
 import { shownCertificate } from '../../kube/shown-certificate.ts';
-import { dialledServer, openPlane, type Plane, wayTo } from '../../live/open.ts';
+import { dialledServer, dialThroughInfra, openPlane, type Plane } from '../../live/open.ts';
 import { type HeldPlane, withPlane } from '../../live/with-plane.ts';
 import type { Authority } from '../../pki/authority.ts';
 import { daysLeft, warnBeforeDays } from '../../pki/certificates.ts';
@@ -147,7 +147,7 @@ async function waitShown(cluster: InfraCluster, plane: Plane, certificate: strin
   const started = performance.now();
   const wanted = fingerprint(certificate);
   const { host, port } = hostAndPort(dialledServer(cluster, plane.addresses));
-  const dial = wayTo(cluster, plane.addresses);
+  const dial = dialThroughInfra(cluster, plane.addresses);
   const deployment = await cluster.get<Workload>({ apiVersion: 'apps/v1', kind: 'Deployment' }, 'kube-apiserver');
   // Connections spread over replicas by chance, so each of them has to have had its turn.
   const needed = 4 * ((deployment?.spec.replicas ?? 1) - 1) + 1;

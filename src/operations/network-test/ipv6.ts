@@ -1,32 +1,32 @@
 import { contains, networksIn } from '../../base/cidr.ts';
-import { at, failedFrom, get, podNames, RowFailure, run, type World } from './world.ts';
+import { failedFrom, fetchFrom, podNames, RowFailure, runInPod, socketAddress, type TestSetup } from './setup.ts';
 
 /** The same pods, workers and Services by their IPv6 addresses. */
-function inIpv6(world: World): World {
-  const { pods, workers, services } = world;
+function inIpv6(setup: TestSetup): TestSetup {
+  const { pods, workers, services } = setup;
   const second = <T extends { address: string; secondAddress?: string }>(each: T): T => ({
     ...each,
     address: each.secondAddress ?? '',
   });
   const web = services['web-ipv6']!;
   return {
-    ...world,
-    pods: Object.fromEntries(podNames.map((name) => [name, second(pods[name])])) as World['pods'],
+    ...setup,
+    pods: Object.fromEntries(podNames.map((name) => [name, second(pods[name])])) as TestSetup['pods'],
     workers: workers.map((worker) => ({ ...second(worker), podCidr: undefined })),
     services: { ...services, web, 'node-port': web },
   };
 }
 
 /** What a row of IPv4 tries, with IPv6 addresses. */
-export function overIpv6(...tries: ((world: World) => Promise<string>)[]): (world: World) => Promise<string> {
-  return async (world) => {
+export function overIpv6(...tries: ((setup: TestSetup) => Promise<string>)[]): (setup: TestSetup) => Promise<string> {
+  return async (setup) => {
     const seen: string[] = [];
-    for (const each of tries) seen.push(await each(inIpv6(world)));
+    for (const each of tries) seen.push(await each(inIpv6(setup)));
     return seen.filter(Boolean).join('; ');
   };
 }
 
-export async function ipv6Addresses({ missing, pods, workers, podCidr }: World): Promise<string> {
+export async function ipv6Addresses({ missing, pods, workers, podCidr }: TestSetup): Promise<string> {
   const network = networksIn(podCidr)[1]!;
   const inPods = podNames.filter((name) => !name.startsWith('host'));
   for (const name of inPods) {
@@ -46,18 +46,18 @@ export async function ipv6Addresses({ missing, pods, workers, podCidr }: World):
 }
 
 /** A Service of both families has a name with an address of each, and one of IPv6 alone has one with that alone. */
-export async function ipv6Name(world: World): Promise<string> {
-  const { namespace } = world.pods.near;
-  const domain = `${namespace}.svc.${world.dnsDomain}`;
+export async function ipv6Name(setup: TestSetup): Promise<string> {
+  const { namespace } = setup.pods.near;
+  const domain = `${namespace}.svc.${setup.dnsDomain}`;
   for (const [name, family] of [
     ['web-both', '4'],
     ['web-both', '6'],
     ['web-ipv6', '6'],
   ] as const) {
-    const where = at(`${name}.${domain}`);
+    const where = socketAddress(`${name}.${domain}`);
     const command = `curl -sS -${family} --connect-timeout 3 -m 5 http://${where}/hostname`;
-    await run(world, 'beside', command).catch(failedFrom(world, 'beside', `${where} over IPv${family}`));
+    await runInPod(setup, 'beside', command).catch(failedFrom(setup, 'beside', `${where} over IPv${family}`));
   }
-  await get(world, 'outside', at(`web-both.${domain}`));
+  await fetchFrom(setup, 'outside', socketAddress(`web-both.${domain}`));
   return `web-both.${domain} has an address of each family`;
 }

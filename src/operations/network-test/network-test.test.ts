@@ -1,20 +1,20 @@
 import { expect, test } from 'vitest';
 import { testRows } from '../../plane/networks/test-rows.ts';
-import { judge } from './network-test.ts';
+import { stateOfRow } from './network-test.ts';
 import { rows } from './rows.ts';
 
 test('a row that passes although the driver says that it cannot is an error in the driver', () => {
-  expect(judge(true, { seen: 'closed' }).state).toBe('failed');
-  expect(judge(false, { seen: 'closed' })).toEqual({ state: 'passed', detail: 'closed' });
+  expect(stateOfRow(true, { seen: 'closed' }).state).toBe('failed');
+  expect(stateOfRow(false, { seen: 'closed' })).toEqual({ state: 'passed', detail: 'closed' });
 });
 
 test('only what the driver declares is not supported', () => {
-  expect(judge(true, { failure: 'open' })).toEqual({ state: 'not supported', detail: 'open' });
-  expect(judge(false, { failure: 'open' })).toEqual({ state: 'failed', detail: 'open' });
+  expect(stateOfRow(true, { failure: 'open' })).toEqual({ state: 'not supported', detail: 'open' });
+  expect(stateOfRow(false, { failure: 'open' })).toEqual({ state: 'failed', detail: 'open' });
 });
 
 test('a network that is broken says nothing about what its driver can do', () => {
-  expect(judge(true, { failure: 'no answer', because: 'pod-addresses' })).toEqual({
+  expect(stateOfRow(true, { failure: 'no answer', because: 'pod-addresses' })).toEqual({
     state: 'failed',
     detail: 'no answer',
     because: 'pod-addresses',

@@ -3,8 +3,8 @@ import { inHostedCluster } from '../../live/open.ts';
 import { type TestRow, testRows } from '../../plane/networks/test-rows.ts';
 import type { Work } from '../../ui/work.ts';
 import { isOfPlane, isPossible, rows } from './rows.ts';
-import { removeWorld, type TestOptions, withWorld } from './test-pods.ts';
-import { RowFailure, type World } from './world.ts';
+import { RowFailure, type TestSetup } from './setup.ts';
+import { removeTestSetup, type TestOptions, withTestSetup } from './test-pods.ts';
 
 type RowState = 'passed' | 'failed' | 'not supported';
 
@@ -35,21 +35,21 @@ export interface NetworkTestResult {
  */
 export async function testNetwork(cluster: InfraCluster, options: TestOptions, work: Work): Promise<NetworkTestResult> {
   return inHostedCluster(cluster, async (plane, hosted) => {
-    await removeWorld(hosted, work);
-    return withWorld({ cluster, plane, hosted, options }, work, async (world) => {
-      const all = testRows.filter((row) => isOfPlane(row, world));
-      const possible = all.filter((row) => isPossible(row, world));
+    await removeTestSetup(hosted, work);
+    return withTestSetup({ cluster, plane, hosted, options }, work, async (setup) => {
+      const all = testRows.filter((row) => isOfPlane(row, setup));
+      const possible = all.filter((row) => isPossible(row, setup));
       const results: RowResult[] = [];
       const tryAll = async (phase: { update(text: string): void }) => {
         for (const row of possible) {
           phase.update(row);
-          results.push(await tried(world, row, results));
+          results.push(await tried(setup, row, results));
         }
       };
       await work.reporter.during('Trying the network', tryAll, () => `${results.length} rows tried`);
       return {
         network: plane.spec.childAssets ? plane.spec.network : 'none',
-        workers: world.workers.map(({ name }) => name),
+        workers: setup.workers.map(({ name }) => name),
         rows: results,
         leftOut: all.filter((row) => !possible.includes(row)),
         passed: results.every(({ state }) => state !== 'failed'),
@@ -58,15 +58,15 @@ export async function testNetwork(cluster: InfraCluster, options: TestOptions, w
   });
 }
 
-async function tried(world: World, row: TestRow, before: RowResult[]): Promise<RowResult> {
+async function tried(setup: TestSetup, row: TestRow, before: RowResult[]): Promise<RowResult> {
   const started = performance.now();
-  const declared = world.driver.notSupported.includes(row);
-  const judged = await rows[row].run(world).then(
-    (seen) => judge(declared, { seen }),
+  const declared = setup.driver.notSupported.includes(row);
+  const judged = await rows[row].run(setup).then(
+    (seen) => stateOfRow(declared, { seen }),
     (error) => {
       if (!(error instanceof RowFailure)) throw error;
       const failed = before.filter(({ state }) => state === 'failed').map((each) => each.row);
-      return judge(declared, {
+      return stateOfRow(declared, {
         failure: error.message,
         because: rows[row].needs.find((need) => failed.includes(need)),
       });
@@ -76,7 +76,7 @@ async function tried(world: World, row: TestRow, before: RowResult[]): Promise<R
 }
 
 /** What a row comes to. A driver that is broken says nothing about what it can do. Pure. @param declared the driver says that it cannot */
-export function judge(
+export function stateOfRow(
   declared: boolean,
   outcome: { seen: string } | { failure: string; because?: TestRow },
 ): Pick<RowResult, 'state' | 'detail' | 'because'> {

@@ -2,17 +2,17 @@ import type { KubeObject } from '../../kube/objects.ts';
 import type { TestRow } from '../../plane/networks/test-rows.ts';
 import { waitAtMost } from '../../ui/wait-for.ts';
 import {
-  at,
+  demandAnswer,
+  describePod,
   outsideNamespace,
   type PodName,
   ports,
   RowFailure,
-  reach,
-  run,
+  runInPod,
+  socketAddress,
+  type TestSetup,
   testNamespace,
-  told,
-  type World,
-} from './world.ts';
+} from './setup.ts';
 
 export type PolicyRow = Extract<TestRow, `policy-${string}`>;
 
@@ -63,44 +63,44 @@ const patience = 15_000;
 const briefly = 2000;
 
 /** Applies a policy, waits until the ways are as it says, and takes it away again. */
-export async function enforced(world: World, row: PolicyRow): Promise<string> {
+export async function enforced(setup: TestSetup, row: PolicyRow): Promise<string> {
   const { spec, ways } = cases[row];
-  for (const way of ways) await reach(world, way.from, way.to, way.port);
+  for (const way of ways) await demandAnswer(setup, way.from, way.to, way.port);
   const policy = { ...kind, metadata: { name: row, namespace: testNamespace }, spec } as KubeObject;
-  await world.hosted.apply(policy);
+  await setup.hosted.apply(policy);
   try {
-    const timeout = world.driver.notSupported.includes(row) ? briefly : patience;
+    const timeout = setup.driver.notSupported.includes(row) ? briefly : patience;
     let wrong: string | undefined;
-    await until(world, timeout, async () => {
-      wrong = (await Promise.all(ways.map((way) => wrongOf(world, way)))).find((each) => each !== undefined);
+    await until(setup, timeout, async () => {
+      wrong = (await Promise.all(ways.map((way) => wrongOf(setup, way)))).find((each) => each !== undefined);
       return wrong === undefined;
     });
     if (wrong !== undefined) throw new RowFailure(wrong);
   } finally {
-    await world.hosted.delete(kind, row, testNamespace);
+    await setup.hosted.delete(kind, row, testNamespace);
   }
   // The next row begins where nothing is closed any more.
-  await until(world, patience, async () => (await Promise.all(ways.map((way) => isOpen(world, way)))).every(Boolean));
+  await until(setup, patience, async () => (await Promise.all(ways.map((way) => isOpen(setup, way)))).every(Boolean));
   const seen = ({ from, to, port, open }: Way) =>
     `${from} to ${to}${port ? `:${port}` : ''} ${open ? 'open' : 'closed'}`;
   return ways.map(seen).join(', ');
 }
 
-function until(world: World, timeout: number, isSo: () => Promise<boolean>): Promise<boolean | undefined> {
-  return waitAtMost({ until: isSo, timeout, every: 500, signal: world.signal });
+function until(setup: TestSetup, timeout: number, isSo: () => Promise<boolean>): Promise<boolean | undefined> {
+  return waitAtMost({ until: isSo, timeout, every: 500, signal: setup.signal });
 }
 
-async function wrongOf(world: World, way: Way): Promise<string | undefined> {
+async function wrongOf(setup: TestSetup, way: Way): Promise<string | undefined> {
   const { from, to, port = ports.web, open } = way;
-  if ((await isOpen(world, way)) === open) return undefined;
-  const between = `from ${told(world, from)} to ${told(world, to)}, port ${port},`;
+  if ((await isOpen(setup, way)) === open) return undefined;
+  const between = `from ${describePod(setup, from)} to ${describePod(setup, to)}, port ${port},`;
   return open
     ? `the policy allows the way ${between} and it is closed`
     : `the policy denies the way ${between} and it is open`;
 }
 
-async function isOpen(world: World, { from, to, port }: Way): Promise<boolean> {
-  const url = `http://${at(world.pods[to].address, port)}/hostname`;
+async function isOpen(setup: TestSetup, { from, to, port }: Way): Promise<boolean> {
+  const url = `http://${socketAddress(setup.pods[to].address, port)}/hostname`;
   const dialled = `curl -s -o /dev/null --connect-timeout 1 -m 2 ${url}`;
-  return (await run(world, from, `${dialled} && echo open || echo closed`)) === 'open';
+  return (await runInPod(setup, from, `${dialled} && echo open || echo closed`)) === 'open';
 }

@@ -5,18 +5,18 @@ import { ipv6Addresses, ipv6Name, overIpv6 } from './ipv6.ts';
 import { largeTransfers, otherWorker, throughput } from './paths.ts';
 import { enforced, type PolicyRow } from './policies.ts';
 import {
-  at,
+  demandAnswer,
+  describePod,
   failedFrom,
-  get,
-  getOften,
+  fetchFrom,
+  fetchManyTimes,
   podNames,
   RowFailure,
-  reach,
-  run,
-  told,
+  runInPod,
+  socketAddress,
+  type TestSetup,
   twoWorkers,
-  type World,
-} from './world.ts';
+} from './setup.ts';
 
 interface Row {
   /** Rows whose failure is reason enough for this one's. */
@@ -24,14 +24,14 @@ interface Row {
   /** Makes no sense with one worker. */
   twoWorkers?: true;
   /** @returns what was seen, in some words @throws RowFailure */
-  run(world: World): Promise<string>;
+  run(setup: TestSetup): Promise<string>;
 }
 
 const paths = ['pod-addresses', 'pod-to-pod-same-worker', 'pod-to-pod-other-worker'] as const;
 
 const ipv6Paths = ['ipv6-pod-addresses', 'ipv6-pod-to-pod'] as const;
 
-const policy = (row: PolicyRow): Row => ({ needs: paths, run: (world) => enforced(world, row) });
+const policy = (row: PolicyRow): Row => ({ needs: paths, run: (setup) => enforced(setup, row) });
 
 /** What is tried, by name; test-rows.ts has the order. */
 export const rows: Record<TestRow, Row> = {
@@ -65,16 +65,16 @@ export const rows: Record<TestRow, Row> = {
 };
 
 /** Whether a row is about something that this plane has. */
-export function isOfPlane(row: TestRow, { podCidr }: Pick<World, 'podCidr'>): boolean {
+export function isOfPlane(row: TestRow, { podCidr }: Pick<TestSetup, 'podCidr'>): boolean {
   return isDualStack({ podCidr }) || !ipv6Rows.includes(row);
 }
 
 /** Whether this cluster has enough workers for a row. */
-export function isPossible(row: TestRow, world: World): boolean {
-  return !rows[row].twoWorkers || twoWorkers(world);
+export function isPossible(row: TestRow, setup: TestSetup): boolean {
+  return !rows[row].twoWorkers || twoWorkers(setup);
 }
 
-async function podAddresses({ missing, pods, podCidr }: World): Promise<string> {
+async function podAddresses({ missing, pods, podCidr }: TestSetup): Promise<string> {
   const inPods = podNames.filter((name) => !name.startsWith('host'));
   for (const name of inPods) if (missing[name] !== undefined) throw new RowFailure(missing[name]);
   const [network] = networksIn(podCidr);
@@ -86,87 +86,90 @@ async function podAddresses({ missing, pods, podCidr }: World): Promise<string> 
   return `${inPods.map((name) => pods[name].address).join(', ')} of ${podCidr}`;
 }
 
-async function sameWorker(world: World): Promise<string> {
-  await reach(world, 'beside', 'near');
-  return `on ${world.pods.near.node}`;
+async function sameWorker(setup: TestSetup): Promise<string> {
+  await demandAnswer(setup, 'beside', 'near');
+  return `on ${setup.pods.near.node}`;
 }
 
-async function otherWorkerToo(world: World): Promise<string> {
-  return twoWorkers(world) ? otherWorker(world) : '';
+async function otherWorkerToo(setup: TestSetup): Promise<string> {
+  return twoWorkers(setup) ? otherWorker(setup) : '';
 }
 
-async function hostToPod(world: World): Promise<string> {
-  await reach(world, 'hostNear', 'near');
-  await reach(world, 'hostNear', 'far');
-  await reach(world, 'hostFar', 'near');
-  return `from ${world.workers.map(({ name }) => name).join(' and ')} to pods of each`;
+async function hostToPod(setup: TestSetup): Promise<string> {
+  await demandAnswer(setup, 'hostNear', 'near');
+  await demandAnswer(setup, 'hostNear', 'far');
+  await demandAnswer(setup, 'hostFar', 'near');
+  return `from ${setup.workers.map(({ name }) => name).join(' and ')} to pods of each`;
 }
 
-async function podToApi(world: World): Promise<string> {
+async function podToApi(setup: TestSetup): Promise<string> {
   const account = '/var/run/secrets/kubernetes.io/serviceaccount';
-  const name = `kubernetes.default.svc.${world.dnsDomain}`;
+  const name = `kubernetes.default.svc.${setup.dnsDomain}`;
   // The address is the Service's; whether its name is resolved, service-by-name says.
   const command = `curl -sS -m 10 --connect-timeout 5 --cacert ${account}/ca.crt -H "Authorization: Bearer $(cat ${account}/token)" -o /dev/null -w '%{http_code}' --resolve ${name}:443:$KUBERNETES_SERVICE_HOST https://${name}/version`;
   for (const from of ['beside', 'far'] as const) {
-    const code = await run(world, from, command).catch(failedFrom(world, from, 'the Service kubernetes'));
-    if (code !== '200') throw new RowFailure(`the API answered ${told(world, from)} with ${code}`);
+    const code = await runInPod(setup, from, command).catch(failedFrom(setup, from, 'the Service kubernetes'));
+    if (code !== '200') throw new RowFailure(`the API answered ${describePod(setup, from)} with ${code}`);
   }
   return 'with a ServiceAccount, by the Service kubernetes';
 }
 
-async function serviceByIp(world: World): Promise<string> {
-  const address = world.services.web.spec.clusterIP!;
+async function serviceByIp(setup: TestSetup): Promise<string> {
+  const address = setup.services.web.spec.clusterIP!;
   // Often enough for every endpoint to have its turn.
-  for (const from of ['beside', 'outside', 'hostNear', 'hostFar'] as const) await getOften(world, from, at(address), 6);
+  for (const from of ['beside', 'outside', 'hostNear', 'hostFar'] as const)
+    await fetchManyTimes(setup, from, socketAddress(address), 6);
   return `${address}, from pods and from the workers themselves`;
 }
 
-async function serviceByName(world: World): Promise<string> {
-  const name = `web.${world.pods.near.namespace}.svc.${world.dnsDomain}`;
-  await get(world, 'beside', at('web'));
-  await get(world, 'outside', at(name));
+async function serviceByName(setup: TestSetup): Promise<string> {
+  const name = `web.${setup.pods.near.namespace}.svc.${setup.dnsDomain}`;
+  await fetchFrom(setup, 'beside', socketAddress('web'));
+  await fetchFrom(setup, 'outside', socketAddress(name));
   return name;
 }
 
-async function hairpin(world: World): Promise<string> {
-  const answer = await get(world, 'near', at(world.services.itself.spec.clusterIP!));
+async function hairpin(setup: TestSetup): Promise<string> {
+  const answer = await fetchFrom(setup, 'near', socketAddress(setup.services.itself.spec.clusterIP!));
   if (answer !== 'near')
     throw new RowFailure(`pod near dialled a Service that leads to itself, and ${answer} answered`);
   return 'a pod reaches itself by its Service';
 }
 
-async function nodePort(world: World): Promise<string> {
-  const port = world.services['node-port'].spec.ports![0]!.nodePort!;
+async function nodePort(setup: TestSetup): Promise<string> {
+  const port = setup.services['node-port'].spec.ports![0]!.nodePort!;
   for (const from of ['beside', 'hostNear', 'hostFar'] as const)
-    for (const { address } of world.workers) await get(world, from, at(address, port));
-  return `port ${port} of ${world.workers.map(({ name }) => name).join(' and ')}`;
+    for (const { address } of setup.workers) await fetchFrom(setup, from, socketAddress(address, port));
+  return `port ${port} of ${setup.workers.map(({ name }) => name).join(' and ')}`;
 }
 
-async function sessionAffinity(world: World): Promise<string> {
-  const address = world.services.sticky.spec.clusterIP!;
+async function sessionAffinity(setup: TestSetup): Promise<string> {
+  const address = setup.services.sticky.spec.clusterIP!;
   for (const from of ['beside', 'outside'] as const) {
-    const answers = await getOften(world, from, at(address), 12);
+    const answers = await fetchManyTimes(setup, from, socketAddress(address), 12);
     if (answers.length > 1)
-      throw new RowFailure(`one client, ${told(world, from)}, was led to ${answers.join(' and ')} in turn`);
+      throw new RowFailure(`one client, ${describePod(setup, from)}, was led to ${answers.join(' and ')} in turn`);
   }
   return '12 connections of each client came to one pod';
 }
 
-async function sourceAddress(world: World): Promise<string> {
-  const { beside, near, far } = world.pods;
-  for (const where of [near.address, far.address, world.services.web.spec.clusterIP!]) {
-    const seen = (await get(world, 'beside', at(where), 'clientip')).replace(/:\d+$/, '').replace(/^\[|\]$/g, '');
+async function sourceAddress(setup: TestSetup): Promise<string> {
+  const { beside, near, far } = setup.pods;
+  for (const where of [near.address, far.address, setup.services.web.spec.clusterIP!]) {
+    const seen = (await fetchFrom(setup, 'beside', socketAddress(where), 'clientip'))
+      .replace(/:\d+$/, '')
+      .replace(/^\[|\]$/g, '');
     if (seen !== beside.address)
-      throw new RowFailure(`${told(world, 'beside')} dialled ${where}, and was seen there as ${seen}`);
+      throw new RowFailure(`${describePod(setup, 'beside')} dialled ${where}, and was seen there as ${seen}`);
   }
   return "a pod's own address is seen, by its Service too";
 }
 
-async function parallelConnections(world: World): Promise<string> {
+async function parallelConnections(setup: TestSetup): Promise<string> {
   const [count, together] = [400, 100];
-  const where = at(world.services.web.spec.clusterIP!);
+  const where = socketAddress(setup.services.web.spec.clusterIP!);
   const command = `curl -sS -Z --parallel-max ${together} --parallel-immediate -m 20 --connect-timeout 10 -o /dev/null -w '%{http_code}\\n' 'http://${where}/hostname?[1-${count}]'`;
-  const answers = (await run(world, 'beside', command, 30).catch(failedFrom(world, 'beside', where))).split('\n');
+  const answers = (await runInPod(setup, 'beside', command, 30).catch(failedFrom(setup, 'beside', where))).split('\n');
   const good = answers.filter((each) => each === '200').length;
   if (good < count) throw new RowFailure(`${good} of ${count} connections, ${together} at a time, came to an answer`);
   return `${count} connections, ${together} at a time`;

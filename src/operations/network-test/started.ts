@@ -9,7 +9,7 @@ import { isReady } from '../../live/pods.ts';
 import { driverOf } from '../../plane/networks/table.ts';
 import { waitAtMost, waitFor } from '../../ui/wait-for.ts';
 import type { Work } from '../../ui/work.ts';
-import { objectName, type PodName, podNames, testNamespace, type Worker, type World } from './world.ts';
+import { objectName, type PodName, podNames, type TestSetup, testNamespace, type Worker } from './setup.ts';
 
 /** Milliseconds that pods are waited for that need a network of pods, once those without one are Ready. */
 const networkPatience = 40_000;
@@ -88,7 +88,10 @@ interface Ground {
 }
 
 /** What the rows are told about pods and Services as they are now. */
-export async function worldOf({ plane: { spec }, hosted, workers, signal }: Ground, started: Pod[]): Promise<World> {
+export async function testSetupOf(
+  { plane: { spec }, hosted, workers, signal }: Ground,
+  started: Pod[],
+): Promise<TestSetup> {
   const podOf = (name: PodName): Pod => started.find((pod) => nameOf(pod) === objectName(name)) ?? podOf('hostNear');
   const entries = podNames.map((name) => {
     const { metadata, spec: podSpec, status } = podOf(name);
@@ -112,15 +115,15 @@ export async function worldOf({ plane: { spec }, hosted, workers, signal }: Grou
     podCidr: spec.podCidr,
     dnsDomain: spec.dnsDomain,
     workers,
-    pods: Object.fromEntries(entries) as World['pods'],
+    pods: Object.fromEntries(entries) as TestSetup['pods'],
     missing: await missingOf(hosted, podOf),
-    services: Object.fromEntries(services) as World['services'],
+    services: Object.fromEntries(services) as TestSetup['services'],
     signal,
   };
 }
 
 /** What kubelets last said about pods of the test that have no network. */
-async function missingOf(hosted: HostedCluster, podOf: (name: PodName) => Pod): Promise<World['missing']> {
+async function missingOf(hosted: HostedCluster, podOf: (name: PodName) => Pod): Promise<TestSetup['missing']> {
   const missing = podNames.filter((name) => !isReady(podOf(name)));
   if (missing.length === 0) return {};
   const { items } = await hosted.list<Event>({ apiVersion: 'v1', kind: 'Event' });

@@ -15,20 +15,20 @@ import { partOf } from '../../plane/names.ts';
 import { waitFor } from '../../ui/wait-for.ts';
 import type { Work } from '../../ui/work.ts';
 import cleanerPod from './cleaner-pod.yaml';
-import { startedPods, worldOf } from './started.ts';
-import testObjects from './test-objects.yaml';
-import testObjectsIpv6 from './test-objects-ipv6.yaml';
-import testPod from './test-pod.yaml';
 import {
   objectName,
   outsideNamespace,
   type PodName,
   podNames,
   ports,
+  type TestSetup,
   testNamespace,
   type Worker,
-  type World,
-} from './world.ts';
+} from './setup.ts';
+import { startedPods, testSetupOf } from './started.ts';
+import testObjects from './test-objects.yaml';
+import testObjectsIpv6 from './test-objects-ipv6.yaml';
+import testPod from './test-pod.yaml';
 
 export interface TestOptions {
   /** Of agnhost; upstream's, or where the spec mirrors it, when left out. */
@@ -57,11 +57,11 @@ const deadline = 1200;
  * Makes the pods of the test for `use`, and takes them away in the end. A pod beside them does the same when this process is
  * killed: it waits for the end of a connection that is open as long as the process lives.
  */
-export async function withWorld<T>(ground: Ground, work: Work, use: (world: World) => Promise<T>): Promise<T> {
+export async function withTestSetup<T>(ground: Ground, work: Work, use: (setup: TestSetup) => Promise<T>): Promise<T> {
   const { hosted } = ground;
   const released = new AbortController();
   try {
-    return await use(await makeWorld(ground, work, released.signal));
+    return await use(await makeTestSetup(ground, work, released.signal));
   } finally {
     released.abort();
     await hosted.delete(namespaceKind, testNamespace);
@@ -69,7 +69,7 @@ export async function withWorld<T>(ground: Ground, work: Work, use: (world: Worl
 }
 
 /** Takes away what an earlier test has left, and waits until it is gone. */
-export async function removeWorld(hosted: HostedCluster, { reporter, timeout, signal }: Work): Promise<void> {
+export async function removeTestSetup(hosted: HostedCluster, { reporter, timeout, signal }: Work): Promise<void> {
   const left = async () => {
     const found = await Promise.all([testNamespace, outsideNamespace].map((name) => hosted.get(namespaceKind, name)));
     return found.filter((each) => each !== undefined);
@@ -96,7 +96,7 @@ export async function removeWorld(hosted: HostedCluster, { reporter, timeout, si
 
 const onSecond: readonly PodName[] = ['far', 'hostFar', 'outside'];
 
-async function makeWorld(ground: Ground, work: Work, released: AbortSignal): Promise<World> {
+async function makeTestSetup(ground: Ground, work: Work, released: AbortSignal): Promise<TestSetup> {
   const { plane, hosted, cluster, options } = ground;
   const workers = await workersOf(hosted, cluster.namespace);
   const { metadata } = await hosted.apply(namespace(testNamespace));
@@ -121,7 +121,7 @@ async function makeWorld(ground: Ground, work: Work, released: AbortSignal): Pro
   await Promise.all([cleaner, ...pods].map((pod) => applied(hosted, pod)));
   const started = await startedPods(hosted, [cleaner, ...pods], work);
   hold(hosted, clean(plane), released);
-  return worldOf({ plane, hosted, workers, signal: work.signal }, started);
+  return testSetupOf({ plane, hosted, workers, signal: work.signal }, started);
 }
 
 /** Up to two, whose kubelets answer: one that is not Ready for want of a network is what the test is for. */

@@ -66,7 +66,7 @@ function whyNotReady(
 }
 
 /** Pods of one component on one node die together. Pure. */
-export function crowded(name: string, pods: Pod[]): string[] {
+export function podsOnOneNode(name: string, pods: Pod[]): string[] {
   const byNode = new Map<string, number>();
   for (const { metadata, spec } of pods)
     if (metadata.labels?.['app.kubernetes.io/name'] === name && !metadata.deletionTimestamp && spec.nodeName)

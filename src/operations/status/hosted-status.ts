@@ -5,7 +5,7 @@ import { kubeletClientsBinding } from '../../hosted/addons.ts';
 import { dialledHosts } from '../../hosted/dialled.ts';
 import { unreachableIssuers } from '../../hosted/issuers.ts';
 import { hasBinding, isSameCluster } from '../../hosted/same-cluster.ts';
-import { whatIsInTheWay } from '../../hosted/usable.ts';
+import { problemOfFirstPod } from '../../hosted/usable.ts';
 import { type WorkerStatus, workerStatus } from '../../hosted/workers.ts';
 import { ApiError, ConnectionError, describeConnectionError } from '../../kube/errors.ts';
 import type { HostedCluster } from '../../kube/hosted-cluster.ts';
@@ -74,7 +74,7 @@ async function obstacleOf(
 ): Promise<Finding | undefined> {
   const person = await connectAsPerson(cluster, addresses, bundle);
   try {
-    return await whatIsInTheWay(person, cluster.namespace);
+    return await problemOfFirstPod(person, cluster.namespace);
   } finally {
     await person.close();
   }

@@ -17,7 +17,7 @@ import { componentNames, replicasOf } from '../../plane/components/lookup.ts';
 import { planeSelector } from '../../plane/names.ts';
 import type { NetworkFinding, PlaneRecord, Unfinished } from '../../plane/record.ts';
 import { describeStorage, type Storage } from '../../plane/storage.ts';
-import { type ComponentStatus, componentStatus, crowded } from './component-status.ts';
+import { type ComponentStatus, componentStatus, podsOnOneNode } from './component-status.ts';
 import { type HostedStatus, hostedStatus } from './hosted-status.ts';
 import { type BalancerStatus, balancerStatus } from './load-balancer.ts';
 import { type Warning, warningsOf } from './warnings.ts';
@@ -156,7 +156,7 @@ export async function planeStatus(cluster: InfraCluster, now = new Date()): Prom
         trustInfra: { namespaces: spec.trustInfra, audience: infraAudience(record.planeId) },
       }),
       network: record.network,
-      limits: [...egressLimits[spec.egress], ...componentNames.flatMap((name) => crowded(name, pods.items))],
+      limits: [...egressLimits[spec.egress], ...componentNames.flatMap((name) => podsOnOneNode(name, pods.items))],
     };
   } finally {
     await hosted?.close();

@@ -1,5 +1,5 @@
 import { workerFolder } from '../../access/worker-script.ts';
-import { type Finding, someOf } from '../../base/errors.ts';
+import { type Finding, firstFew } from '../../base/errors.ts';
 import { command, shellWord, words } from '../../base/words.ts';
 import { field } from '../../config/flags.ts';
 import type { ClusterSpec } from '../../config/schema.ts';
@@ -10,7 +10,7 @@ import { describeProblem, type PodProblem, podProblems } from '../../live/pod-pr
 import { isReady } from '../../live/pods.ts';
 import { appsOfDrivers } from '../../plane/networks/table.ts';
 import { type SigningRequest, signer } from '../../programs/approver/decide.ts';
-import { judge } from '../../programs/approver/judge.ts';
+import { judgeRequest } from '../../programs/approver/judge.ts';
 
 // What the users of a hosted cluster need beside its API: workers that are Ready, their pods' logs, and names that resolve.
 
@@ -115,7 +115,7 @@ function addressProblems(nodes: Node[]): Finding[] {
   for (const { metadata, status } of nodes)
     for (const { type, address } of status?.addresses ?? [])
       if (type === 'InternalIP') holders.set(address, (holders.get(address) ?? new Set()).add(metadata.name));
-  return someOf(
+  return firstFew(
     [...holders].filter(([, names]) => names.size > 1),
     ([address, names]) => ({
       what: `workers ${few([...names])} have one address, ${address}`,
@@ -131,12 +131,12 @@ function addressProblems(nodes: Node[]): Finding[] {
 function requestProblems({ requests, nodes }: Needs, namespace: string, now: Date): Finding[] {
   const newest = new Map<string, Request>();
   for (const each of requests.toSorted((a, b) => madeAt(a) - madeAt(b))) newest.set(each.spec.username ?? '', each);
-  return someOf(
+  return firstFew(
     [...newest.values()]
       .filter(({ status }) => !status?.certificate)
       .filter((each) => now.getTime() - madeAt(each) > grace),
     (each) => {
-      const decision = judge(each, nodes);
+      const decision = judgeRequest(each, nodes);
       return {
         what: `the serving certificate that ${each.spec.username} asks for is not ${isApproved(each) ? 'signed' : 'approved'}: logs and exec do not work there`,
         why: decision.approve

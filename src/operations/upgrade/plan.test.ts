@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { refused } from '../../../test/refused.ts';
-import { skewProblems, strangers } from './plan.ts';
+import { foreignDifferences, skewProblems } from './plan.ts';
 
 const worker = (version: string) => ({ name: 'worker-1', version, ready: true });
 
@@ -23,6 +23,6 @@ test('what a killed run of the same upgrade left does not stand against it, what
     fields: [],
   });
   const [upgraded, untouched, edited] = [object('kube-apiserver'), object('kube-scheduler'), object('etcd')];
-  expect(strangers([upgraded, edited], { differences: [untouched, edited] })).toEqual([edited]);
-  expect(strangers([upgraded], { differences: [untouched] })).toEqual([]);
+  expect(foreignDifferences([upgraded, edited], { differences: [untouched, edited] })).toEqual([edited]);
+  expect(foreignDifferences([upgraded], { differences: [untouched] })).toEqual([]);
 });

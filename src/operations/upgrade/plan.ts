@@ -1,4 +1,4 @@
-import { type Finding, someOf } from '../../base/errors.ts';
+import { type Finding, firstFew } from '../../base/errors.ts';
 import { command, option, shellWord, words } from '../../base/words.ts';
 import { field } from '../../config/flags.ts';
 import { imagesOf, workerImageOf } from '../../config/images.ts';
@@ -82,7 +82,7 @@ export async function planOf(cluster: InfraCluster, plane: Plane, target: Cluste
     ]);
     const rendered = renderPlane({ ...plane, spec: target });
     const { differences } = await diffPlane(cluster);
-    const strange = differences.length > 0 ? strangers(differences, await diffPlane(cluster, target)) : [];
+    const strange = differences.length > 0 ? foreignDifferences(differences, await diffPlane(cluster, target)) : [];
     return {
       namespace: cluster.namespace,
       plane: record.planeId,
@@ -115,7 +115,7 @@ async function workersOf(hosted: HostedCluster): Promise<UpgradePlan['workers']>
  * Those that are neither as recorded nor as the new version wants them: not what a killed run of the same upgrade left.
  * Pure.
  */
-export function strangers(
+export function foreignDifferences(
   fromRecord: PlaneDiff['differences'],
   { differences: fromTarget }: Pick<PlaneDiff, 'differences'>,
 ): PlaneDiff['differences'] {
@@ -171,7 +171,7 @@ function stepProblems({ record }: Plane, namespace: string, from: string, to: st
 export function skewProblems(workers: UpgradePlan['workers'], to: string): Finding[] {
   const ahead = (version: string) => minorNumber(version) - minorNumber(to);
   const accepted = words`or add ${option('acceptWorkerSkew')}, when these workers may fail`;
-  return someOf(
+  return firstFew(
     workers.filter(({ version }) => version && !(ahead(version) <= 0 && ahead(version) >= -3)),
     ({ name, version }) =>
       against({

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { connectApi, type WatchEvent } from './api.ts';
 import { type Node, type SigningRequest, signer } from './decide.ts';
-import { judge } from './judge.ts';
+import { judgeRequest } from './judge.ts';
 
 // Runs in the hosted cluster and approves the serving certificates of its kubelets. It has no state: what is pending is
 // in the API, and a restart looks at all of it again.
@@ -83,7 +83,7 @@ async function look(): Promise<void> {
   if (pending.size === 0) return;
   const { items: nodes } = (await api.call('GET', '/api/v1/nodes')) as { items: Node[] };
   for (const [name, item] of pending) {
-    const decision = judge(item, nodes);
+    const decision = judgeRequest(item, nodes);
     if (decision.approve) {
       await approve(item);
       say(name, `approved ${name} for ${item.spec.username}`);

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, onTestFinished, test, vi } from 'vitest';
 import type { Api } from '../egress-proxy/api.ts';
-import { type Entries, joined, keepEndpoints, left } from './endpoints.ts';
+import { type Entries, keepEndpoints, withoutPod, withPod } from './endpoints.ts';
 
 const self = { pod: 'kube-apiserver-b', address: '192.0.2.7', port: 31234 };
 const now = 1_000_000;
@@ -9,23 +9,23 @@ const other = (renewed: number, address = '192.0.2.7'): Entries => ({ 'kube-apis
 
 test('an API server says that it serves, again after a while, and leaves out what is silent', () => {
   const own = { 'kube-apiserver-b': { address: '192.0.2.7', renewed: now } };
-  expect(joined({}, self, now)).toEqual(own);
-  expect(joined(own, self, now + 5)).toBeUndefined();
-  expect(joined(own, self, now + 12)).toEqual({ 'kube-apiserver-b': { address: '192.0.2.7', renewed: now + 12 } });
-  expect(joined({ ...own, ...other(now - 5) }, self, now + 5)).toBeUndefined();
-  expect(joined({ ...own, ...other(now - 60) }, self, now + 5)).toEqual({
+  expect(withPod({}, self, now)).toEqual(own);
+  expect(withPod(own, self, now + 5)).toBeUndefined();
+  expect(withPod(own, self, now + 12)).toEqual({ 'kube-apiserver-b': { address: '192.0.2.7', renewed: now + 12 } });
+  expect(withPod({ ...own, ...other(now - 5) }, self, now + 5)).toBeUndefined();
+  expect(withPod({ ...own, ...other(now - 60) }, self, now + 5)).toEqual({
     'kube-apiserver-b': { address: '192.0.2.7', renewed: now + 5 },
   });
-  expect(joined({ ...own, ...other(now + 9999) }, self, now + 5), 'a time in the future').not.toHaveProperty(
+  expect(withPod({ ...own, ...other(now + 9999) }, self, now + 5), 'a time in the future').not.toHaveProperty(
     'kube-apiserver-a',
   );
 });
 
 test('who ends leaves the list, unless nobody else is in it', () => {
   const own = { 'kube-apiserver-b': { address: '192.0.2.7', renewed: now } };
-  expect(left(own, self, now)).toBeUndefined();
-  expect(left({ ...own, ...other(now - 60) }, self, now), 'the other one is silent').toBeUndefined();
-  expect(left({ ...own, ...other(now - 5, '192.0.2.8') }, self, now)).toEqual(other(now - 5, '192.0.2.8'));
+  expect(withoutPod(own, self, now)).toBeUndefined();
+  expect(withoutPod({ ...own, ...other(now - 60) }, self, now), 'the other one is silent').toBeUndefined();
+  expect(withoutPod({ ...own, ...other(now - 5, '192.0.2.8') }, self, now)).toEqual(other(now - 5, '192.0.2.8'));
 });
 
 /** An API that holds the two objects, as an API server does. */

@@ -19,7 +19,7 @@ interface Entry {
 export type Entries = Record<string, Entry>;
 
 /** The API server beside which this runs. */
-export interface Self {
+export interface OwnPod {
   pod: string;
   address: string;
   port: number;
@@ -49,7 +49,7 @@ interface Found {
  * @param now seconds since 1970
  * @returns undefined where they are to stay as they are
  */
-export function joined(entries: Entries, { pod, address }: Self, now: number): Entries | undefined {
+export function withPod(entries: Entries, { pod, address }: OwnPod, now: number): Entries | undefined {
   const own = entries[pod];
   const others = Object.entries(entries).filter(([each]) => each !== pod);
   const alive = others.filter(([, entry]) => isFresh(entry, now));
@@ -62,7 +62,7 @@ export function joined(entries: Entries, { pod, address }: Self, now: number): E
  *
  * @returns undefined where it is the only one: an address to which a successor comes back is better than none
  */
-export function left(entries: Entries, { pod }: Self, now: number): Entries | undefined {
+export function withoutPod(entries: Entries, { pod }: OwnPod, now: number): Entries | undefined {
   const others = Object.entries(entries).filter(([each, entry]) => each !== pod && isFresh(entry, now));
   return entries[pod] && others.length > 0 ? Object.fromEntries(others) : undefined;
 }
@@ -75,12 +75,12 @@ function isFresh({ renewed }: Entry, now: number): boolean {
 /** Says that this API server serves, again and again, until `signal` fires; then it takes its entry back. */
 export async function keepEndpoints(
   api: Api,
-  self: Self,
+  self: OwnPod,
   signal: AbortSignal,
   say: (words: string) => void,
 ): Promise<void> {
   let trouble = '';
-  const write = async (change: typeof joined) => {
+  const write = async (change: typeof withPod) => {
     try {
       await writeEndpoints(api, self, change);
       trouble = '';
@@ -92,13 +92,13 @@ export async function keepEndpoints(
     }
   };
   while (!signal.aborted) {
-    await write(joined);
+    await write(withPod);
     await sleep(lookEvery, undefined, { signal }).catch(() => undefined);
   }
-  await write(left);
+  await write(withoutPod);
 }
 
-async function writeEndpoints(api: Api, self: Self, change: typeof joined): Promise<void> {
+async function writeEndpoints(api: Api, self: OwnPod, change: typeof withPod): Promise<void> {
   const slice = (await api.find(`${slices}/${name}`)) as Found | undefined;
   const before = entriesOf(slice, self);
   const entries = change(before, self, Math.floor(Date.now() / 1000)) ?? before;
@@ -123,7 +123,7 @@ function put(api: Api, path: string, before: Found | undefined, object: Sent): P
 }
 
 /** Whoever administers the hosted cluster can write anything there. */
-function entriesOf(slice: Found | undefined, { address }: Self): Entries {
+function entriesOf(slice: Found | undefined, { address }: OwnPod): Entries {
   try {
     const written = JSON.parse(slice?.metadata.annotations?.[annotation] ?? '{}') as Record<string, Partial<Entry>>;
     const sound = Object.entries(written).filter(
@@ -147,7 +147,7 @@ interface Sent {
 }
 
 /** As the API server's own reconciler writes them (k8s.io/kubernetes, pkg/controlplane/reconcilers). */
-function sliceOf(entries: Entries, { address, port }: Self): Sent {
+function sliceOf(entries: Entries, { address, port }: OwnPod): Sent {
   return {
     apiVersion: 'discovery.k8s.io/v1',
     kind: 'EndpointSlice',
@@ -163,7 +163,7 @@ function sliceOf(entries: Entries, { address, port }: Self): Sent {
   };
 }
 
-function endpointsOf(entries: Entries, { port }: Self): Sent {
+function endpointsOf(entries: Entries, { port }: OwnPod): Sent {
   return {
     apiVersion: 'v1',
     kind: 'Endpoints',

@@ -6,7 +6,7 @@ import { connectInfra } from '../../kube/connect.ts';
 import { inClusterConnection, namespaceInCluster } from '../../kubeconfig/in-cluster.ts';
 import { ownSurroundings } from '../../kubeconfig/surroundings.ts';
 import { Positions } from './positions.ts';
-import { Session, trueUp } from './session.ts';
+import { rewindToStored, Session } from './session.ts';
 import { Store } from './store.ts';
 
 // Runs beside VictoriaLogs in one pod. It reads the logs of the plane's pods by the infra cluster's API, as `kubectl logs -f` does,
@@ -41,7 +41,9 @@ process.once('SIGTERM', () => void end());
 while (!ending) {
   if (await store.answers()) {
     trouble = undefined;
-    await trueUp(positions, store).catch((error: Error) => console.error(`the store was not asked: ${error.message}`));
+    await rewindToStored(positions, store).catch((error: Error) =>
+      console.error(`the store was not asked: ${error.message}`),
+    );
     session = new Session(cluster, options.selector!, positions, store);
     await session.run().catch((error: Error) => {
       trouble = error.message;

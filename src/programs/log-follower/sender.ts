@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Position, Positions } from './positions.ts';
-import { Refused, type Store, Unfit } from './store.ts';
+import { LinesRefused, type Store, StoreRefuses } from './store.ts';
 
 /** Characters of lines that wait for the store. Beyond that nothing more is read: the lines stay in the infra node's files. */
 const room = 2 << 20;
@@ -62,8 +62,8 @@ export class Sender {
         this.refusal = undefined;
         pause = 500;
       } catch (error) {
-        if (error instanceof Unfit) this.#lose(batch, error);
-        else if (error instanceof Refused) {
+        if (error instanceof LinesRefused) this.#lose(batch, error);
+        else if (error instanceof StoreRefuses) {
           this.refusal = error.message;
           await sleep(pause, undefined, { signal: this.#signal }).catch(() => undefined);
           pause = Math.min(10_000, pause * 2);

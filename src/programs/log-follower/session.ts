@@ -120,7 +120,7 @@ export class Session {
  * A store that was killed, or a volume that another follower wrote to, may lack the last lines that it took: of containers that
  * wrote just then, the store is asked what it has.
  */
-export async function trueUp(positions: Positions, store: Store): Promise<void> {
+export async function rewindToStored(positions: Positions, store: Store): Promise<void> {
   const since = positions.taken - unsure;
   const from = fixedTime(new Date(since).toISOString());
   const doubtful = positions.all().filter(([, { time }]) => time !== undefined && time >= from);

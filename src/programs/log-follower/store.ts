@@ -2,9 +2,9 @@ import http from 'node:http';
 import { text } from 'node:stream/consumers';
 
 /** The store answered, and takes no lines now: it is full, or reads only. */
-export class Refused extends Error {}
+export class StoreRefuses extends Error {}
 /** The store does not take these lines, now or later. */
-export class Unfit extends Error {}
+export class LinesRefused extends Error {}
 
 const timeout = 30_000;
 
@@ -35,7 +35,7 @@ export class Store {
       'application/stream+json',
     );
     if (status === 200) return;
-    throw status === 400 ? new Unfit(words) : new Refused(`${status} ${words.trim().slice(0, 300)}`);
+    throw status === 400 ? new LinesRefused(words) : new StoreRefuses(`${status} ${words.trim().slice(0, 300)}`);
   }
 
   /** @param query in LogsQL. @returns what the store answers, one object a line of it */
@@ -47,7 +47,7 @@ export class Store {
       body,
       'application/x-www-form-urlencoded',
     );
-    if (status !== 200) throw new Refused(`${status} ${words.trim().slice(0, 300)}`);
+    if (status !== 200) throw new StoreRefuses(`${status} ${words.trim().slice(0, 300)}`);
     return words
       .split('\n')
       .filter((line) => line !== '')

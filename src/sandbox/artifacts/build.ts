@@ -6,7 +6,7 @@ import { again, words } from '../../base/words.ts';
 import { minimumGo } from '../versions.ts';
 import { architecture, writeAtomically } from './cache.ts';
 import { goModText, kubernetesGoMod } from './gomod.ts';
-import { findProgram, type Ran, run } from './programs.ts';
+import { findProgram, type ProgramResult, run } from './programs.ts';
 import { type Binary, type BinaryName, binaryOf, type ComponentName, componentOf } from './recipes.ts';
 
 export interface Go {
@@ -87,7 +87,7 @@ export async function checkModules(go: Go, name: ComponentName, version: string,
   if (ran.code !== 0) throw noModules(wanted, ran);
 }
 
-function noModules(wanted: [string, string], ran: Ran): UserError {
+function noModules(wanted: [string, string], ran: ProgramResult): UserError {
   return new UserError({
     what: `go cannot get the module ${wanted.join('@')}`,
     why: errorLines(ran).slice(-3).join('\n') || 'no answer within 20 s',
@@ -213,6 +213,6 @@ function isPackage(line: string): boolean {
   return /^[A-Za-z0-9_][\w.~/+-]*$/.test(line);
 }
 
-function errorLines(ran: Ran): string[] {
+function errorLines(ran: ProgramResult): string[] {
   return ran.errors.filter((line) => line.trim() !== '' && !line.startsWith('go: downloading ') && !isPackage(line));
 }

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { plain } from '../../base/words.ts';
-import { withDuring } from '../../ui/reporter.ts';
+import { completeReporter } from '../../ui/reporter.ts';
 import { minimumGo, versions } from '../versions.ts';
 import { binaryPath } from './cache.ts';
 import { binarySets, ensureBinaries, ensureImages } from './ensure.ts';
@@ -17,7 +17,7 @@ beforeEach(async () => {
 });
 afterEach(() => rm(root, { recursive: true, force: true }));
 
-const reporter = withDuring({
+const reporter = completeReporter({
   line: (text) => said.push(plain(text)),
   warn: (text) => said.push(plain(text)),
   debug: () => undefined,

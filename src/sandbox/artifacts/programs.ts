@@ -22,7 +22,7 @@ export async function findProgram(name: string, more: string[] = []): Promise<st
   return undefined;
 }
 
-export interface Ran {
+export interface ProgramResult {
   /** null when a signal or the time limit ended it. */
   code: number | null;
   stdout: string;
@@ -42,7 +42,7 @@ export interface RunOptions {
 const keptLines = 40;
 
 /** Runs a program to its end. Never throws for its exit code; rejects when it cannot be started. */
-export function run(program: string, args: string[], options: RunOptions = {}): Promise<Ran> {
+export function run(program: string, args: string[], options: RunOptions = {}): Promise<ProgramResult> {
   return new Promise((resolve, reject) => {
     const child = spawn(program, args, {
       cwd: options.cwd,
@@ -64,6 +64,6 @@ export function run(program: string, args: string[], options: RunOptions = {}): 
 }
 
 /** The last of what a program that failed said of its errors. */
-export function lastErrors({ errors, code }: Ran): string {
+export function lastErrors({ errors, code }: ProgramResult): string {
   return errors.slice(-3).join('\n') || `it ended with code ${code}`;
 }

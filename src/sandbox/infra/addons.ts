@@ -1,7 +1,7 @@
 import coredns from '../../../templates/sandbox/coredns.yaml';
 import localPath from '../../../templates/sandbox/local-path.yaml';
 import traefik from '../../../templates/sandbox/traefik.yaml';
-import { until } from '../process.ts';
+import { waitUntil } from '../process.ts';
 import type { SandboxState } from '../state.ts';
 import type { InfraCredentials } from './credentials.ts';
 import { adminKubectl } from './kubectl.ts';
@@ -14,7 +14,7 @@ export async function applyAddons(kubectl: string, credentials: InfraCredentials
 
 export async function nodesReady(kubectl: string, credentials: InfraCredentials, state: SandboxState): Promise<void> {
   const expected = state.machines.filter(({ role }) => role === 'infra').length;
-  await until(`the readiness of ${expected} infra nodes`, 90, async () => {
+  await waitUntil(`the readiness of ${expected} infra nodes`, 90, async () => {
     const lines = (await adminKubectl(kubectl, credentials, ['get', 'nodes', '--no-headers'])).split('\n');
     return lines.filter((line) => / Ready /.test(line)).length >= expected || undefined;
   });
@@ -25,7 +25,7 @@ export async function addonsReady(
   credentials: InfraCredentials,
   report: (waitingFor: string) => void,
 ): Promise<void> {
-  await until(
+  await waitUntil(
     'the readiness of the add-ons',
     120,
     async () => {

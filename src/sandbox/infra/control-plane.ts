@@ -3,7 +3,7 @@ import path from 'node:path';
 import { UserError } from '../../base/errors.ts';
 import { command, words } from '../../base/words.ts';
 import { ensureDaemon, lastLines } from '../machine.ts';
-import { run, until } from '../process.ts';
+import { run, waitUntil } from '../process.ts';
 import { firstInfra, machineFolder, type SandboxState } from '../state.ts';
 import { apiServer, type InfraCredentials } from './credentials.ts';
 
@@ -76,7 +76,7 @@ function ensureApiServer(state: SandboxState, programs: Programs, credentials: I
 async function untilReady(state: SandboxState, programs: Programs, credentials: InfraCredentials): Promise<void> {
   const kubeconfig = credentials.file('admin.kubeconfig');
   try {
-    await until(
+    await waitUntil(
       'the API server of the infra cluster',
       60,
       async () =>

@@ -4,7 +4,7 @@ import type { Reporter } from '../../ui/reporter.ts';
 import { apiServer, InfraCredentials } from '../infra/credentials.ts';
 import { withSandboxLock } from '../lock.ts';
 import { endDaemon, ensureDaemon, inside, lastLines } from '../machine.ts';
-import { isAlive, until } from '../process.ts';
+import { isAlive, waitUntil } from '../process.ts';
 import { firstInfra, requireState, type SandboxState, sandboxFolder, saveState, writeIfChanged } from '../state.ts';
 import type { Given } from './controller.ts';
 import program from './main.ts?program';
@@ -50,7 +50,7 @@ export function ensureLoadBalancer(state: SandboxState): void {
 async function untilItRuns(state: SandboxState): Promise<void> {
   const machine = firstInfra(state);
   const began = performance.now();
-  await until('the start of the load balancer', 10, () => {
+  await waitUntil('the start of the load balancer', 10, () => {
     if (!isAlive(machine.daemons[daemon])) throw new Error(lastLines(state, machine, daemon));
     return performance.now() - began > 500 || undefined;
   });

@@ -8,8 +8,15 @@ import type { AuthorityName } from '../../../pki/table.ts';
 import { runSteps } from '../../../rollout/steps.ts';
 import type { Work } from '../../../ui/work.ts';
 import { refuseUnpublishable } from './published.ts';
-import { authorityOf, isOfEtcd, newSince, type Rotation, type RotationRequest, signsForWorkers } from './rotation.ts';
-import { drops, type RotationStatus, rotatable, statusOf } from './rotation-status.ts';
+import {
+  authorityOf,
+  isOfEtcd,
+  type Rotation,
+  type RotationRequest,
+  signsForWorkers,
+  switchedSince,
+} from './rotation.ts';
+import { type RotationStatus, rotatable, statusOf, unfinishedDrops } from './rotation-status.ts';
 import { rotationSteps } from './steps.ts';
 
 /**
@@ -40,7 +47,7 @@ export async function rotateAuthoritiesOf(plane: HeldPlane, request: RotationReq
 /** What this run has to do. @throws UserError where it may not begin */
 function rotationOf(plane: HeldPlane, request: RotationRequest): Rotation {
   const underWay = rotatable.filter((name) => authorityStageOf(plane.bundle.authorities[name]!) !== 'one');
-  const ending = drops(plane.record);
+  const ending = unfinishedDrops(plane.record);
   const goesOn = underWay.length > 0 || ending.length > 0;
   if (goesOn) plane.held.reporter.line(`going on with what was begun${underWay.map((name) => ` ${name}`).join(',')}`);
   const rotation = { plane, request, names: goesOn ? underWay : request.names, ending };
@@ -49,7 +56,7 @@ function rotationOf(plane: HeldPlane, request: RotationRequest): Rotation {
   checkFiles(request.files, trusted(plane.bundle.authorities.ca!));
   return {
     ...rotation,
-    usedBefore: signsForWorkers(rotation).filter((name) => newSince(rotation, name) !== undefined),
+    usedBefore: signsForWorkers(rotation).filter((name) => switchedSince(rotation, name) !== undefined),
   };
 }
 

@@ -32,7 +32,8 @@ export function statusOf({
   return rotatable.map((name) => {
     const authority = authorities[name]!;
     const stage = authorityStageOf(authority);
-    const next = stage === 'one' && drops(record).length > 0 ? 'the end of its replacement' : nextSteps[stage];
+    const next =
+      stage === 'one' && unfinishedDrops(record).length > 0 ? 'the end of its replacement' : nextSteps[stage];
     return {
       name,
       stage,
@@ -54,6 +55,6 @@ const nextSteps: Record<AuthorityStage, string | undefined> = {
 export type KnownTo = NonNullable<Unfinished['rotate-ca']>['drops'][number];
 
 /** Those whose last step was begun and has not come to its end. */
-export function drops({ unfinished }: Pick<PlaneRecord, 'unfinished'>): KnownTo[] {
+export function unfinishedDrops({ unfinished }: Pick<PlaneRecord, 'unfinished'>): KnownTo[] {
   return unfinished?.['rotate-ca']?.drops ?? [];
 }

@@ -48,23 +48,23 @@ export function authorityOf({ plane }: Subject, name: AuthorityName): Authority 
 }
 
 /** The CAs of this run that stand at `stage` now. */
-export function at(rotation: Subject, stage: AuthorityStage): AuthorityName[] {
+export function authoritiesAt(rotation: Subject, stage: AuthorityStage): AuthorityName[] {
   return rotation.names.filter((name) => authorityStageOf(authorityOf(rotation, name)) === stage);
 }
 
 /** CAs whose new one signs, while some component may still use a certificate of the old one. */
-export function pending(rotation: Subject): AuthorityName[] {
+export function authoritiesPending(rotation: Subject): AuthorityName[] {
   return rotation.names.filter((name) => authorityOf(rotation, name).switched === 'pending');
 }
 
 /** Since when all components use certificates of the new CA; undefined when that is not so, or the CA is not replaced. */
-export function newSince(rotation: Subject, name: AuthorityName): Date | undefined {
+export function switchedSince(rotation: Subject, name: AuthorityName): Date | undefined {
   const { previous, switched } = authorityOf(rotation, name);
   return previous && switched !== undefined && switched !== 'pending' ? new Date(switched) : undefined;
 }
 
 /** Takes CAs to their next stage, which is stored by `reach`. */
-export async function change(
+export async function changeAuthorities(
   rotation: Subject,
   names: AuthorityName[],
   next: (authority: Authority, name: AuthorityName) => Authority | Promise<Authority>,
@@ -74,7 +74,7 @@ export async function change(
 }
 
 /** Stores the CAs as they are now, with the certificates that follow, and makes the pods of `rolled` run by them. */
-export async function reach({ plane }: Subject, rolled: readonly Component[]): Promise<void> {
+export async function storeAndRollOut({ plane }: Subject, rolled: readonly Component[]): Promise<void> {
   const { bundle, spec, addresses, held } = plane;
   held.signal.throwIfAborted();
   const context = certificateContext(held.cluster.namespace, spec, addresses);

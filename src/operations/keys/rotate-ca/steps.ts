@@ -11,15 +11,15 @@ import { componentNames } from '../../../plane/components/lookup.ts';
 import type { Step } from '../../../rollout/steps.ts';
 import { forgetDropped, untilPublished } from './published.ts';
 import {
-  at,
+  authoritiesAt,
+  authoritiesPending,
   authorityOf,
-  change,
+  changeAuthorities,
   inHosted,
   isOfEtcd,
-  pending,
   type Rotation,
-  reach,
   signsForWorkers,
+  storeAndRollOut,
 } from './rotation.ts';
 import type { KnownTo } from './rotation-status.ts';
 import { refuseUntold } from './untold.ts';
@@ -29,9 +29,9 @@ import { refuseUntold } from './untold.ts';
  * earlier run began passes over what is done. CAs that workers know wait before their last step for another run.
  */
 export const rotationSteps: Step<Rotation>[] = [
-  { name: 'new-trusted', applies: (rotation) => at(rotation, 'one').length > 0, run: trustNew },
-  { name: 'new-signs', applies: (rotation) => at(rotation, 'added').length > 0, run: signByNew },
-  { name: 'new-used', applies: (rotation) => pending(rotation).length > 0, run: useNew },
+  { name: 'new-trusted', applies: (rotation) => authoritiesAt(rotation, 'one').length > 0, run: trustNew },
+  { name: 'new-signs', applies: (rotation) => authoritiesAt(rotation, 'added').length > 0, run: signByNew },
+  { name: 'new-used', applies: (rotation) => authoritiesPending(rotation).length > 0, run: useNew },
   { name: 'old-dropped-by-components', applies: dropsUnknownToWorkers, run: dropByComponents },
   { name: 'old-dropped-by-workers', applies: ({ usedBefore }) => usedBefore.length > 0, run: dropByWorkers },
   {
@@ -54,32 +54,32 @@ export const rotationSteps: Step<Rotation>[] = [
 
 async function trustNew(rotation: Rotation): Promise<void> {
   const { spec, held } = rotation.plane;
-  const names = at(rotation, 'one');
+  const names = authoritiesAt(rotation, 'one');
   held.reporter.line(`${names.join(', ')}: a new one is trusted beside the old one, which still signs`);
-  await change(rotation, names, (authority) => addNext(authority, spec.keyType));
+  await changeAuthorities(rotation, names, (authority) => addNext(authority, spec.keyType));
 }
 
 async function signByNew(rotation: Rotation): Promise<void> {
-  const names = at(rotation, 'added');
-  await reach(rotation, componentNames);
+  const names = authoritiesAt(rotation, 'added');
+  await storeAndRollOut(rotation, componentNames);
   await untilPublished(rotation);
   const { reporter } = rotation.plane.held;
   reporter.line(`${names.join(', ')}: the new one signs; what the old one signed is made anew`);
-  await change(rotation, names, (authority, name) => switchSigner(authority, name === 'ca'));
+  await changeAuthorities(rotation, names, (authority, name) => switchSigner(authority, name === 'ca'));
 }
 
 async function useNew(rotation: Rotation): Promise<void> {
-  const names = pending(rotation);
-  await reach(rotation, componentNames);
+  const names = authoritiesPending(rotation);
+  await storeAndRollOut(rotation, componentNames);
   const switched = new Date().toISOString();
-  await change(rotation, names, (authority) => ({ ...authority, switched }));
-  await reach(rotation, []);
+  await changeAuthorities(rotation, names, (authority) => ({ ...authority, switched }));
+  await storeAndRollOut(rotation, []);
 }
 
 /** CAs of which no worker knows, that have nobody to wait for. */
 function unknownToWorkers(rotation: Rotation): AuthorityName[] {
   const waiting = signsForWorkers(rotation);
-  return at(rotation, 'switched').filter((name) => !waiting.includes(name));
+  return authoritiesAt(rotation, 'switched').filter((name) => !waiting.includes(name));
 }
 
 function dropsUnknownToWorkers(rotation: Rotation): boolean {
@@ -103,10 +103,10 @@ async function dropByWorkers(rotation: Rotation): Promise<void> {
   const held = names.filter((name) => authorityStageOf(authorityOf(rotation, name)) === 'held');
   if (held.length > 0) {
     plane.held.reporter.line('the API server shows itself by the new one');
-    await change(rotation, held, endHold);
+    await changeAuthorities(rotation, held, endHold);
   }
   // A run that was killed may have stored the end of the hold, while pods still show themselves by the old CA.
-  await reach(rotation, componentNames);
+  await storeAndRollOut(rotation, componentNames);
   await drop(rotation, names, 'workers');
 }
 
@@ -119,10 +119,10 @@ async function drop(rotation: Rotation, names: AuthorityName[], knownTo: KnownTo
   const { held } = rotation.plane;
   if (names.length > 0) held.reporter.line(`${names.join(', ')}: the old one is dropped`);
   await noteDrops(rotation, (now) => [...new Set([...now, knownTo])]);
-  await change(rotation, names, dropPrevious);
+  await changeAuthorities(rotation, names, dropPrevious);
   // A new pod of etcd has its new certificate at once, so the API servers that ask it trust the new CA alone later.
-  await reach(rotation, ['etcd']);
-  await reach(rotation, componentNames);
+  await storeAndRollOut(rotation, ['etcd']);
+  await storeAndRollOut(rotation, componentNames);
   await forgetDropped(rotation);
   if (knownTo === 'workers') await tell(rotation, 'Until then they go on trusting the old one, too.');
   await noteDrops(rotation, (now) => now.filter((each) => each !== knownTo));

@@ -4,7 +4,7 @@ import { again, joined, option, words } from '../../../base/words.ts';
 import { trusted } from '../../../pki/authority.ts';
 import type { AuthorityName } from '../../../pki/table.ts';
 import { askKubelets, clientsWithoutCa, workersWithoutCa } from './ca-adoption.ts';
-import { authorityOf, inHosted, newSince, type Rotation } from './rotation.ts';
+import { authorityOf, inHosted, type Rotation, switchedSince } from './rotation.ts';
 
 /** Names of one message: the others are counted. */
 const shownAtMost = 8;
@@ -15,11 +15,11 @@ export async function refuseUntold(rotation: Rotation, names: AuthorityName[]): 
   const untold = await inHosted(rotation, async (hosted) => {
     const servingCas = trusted(authorityOf(rotation, 'kubelet-serving-ca'));
     const kubelets = await askKubelets(held.cluster, hosted, record.planeId, authorityOf(rotation, 'ca'), servingCas);
-    const since = newSince(rotation, 'ca');
+    const since = switchedSince(rotation, 'ca');
     return [
       ...workersWithoutCa(
         kubelets,
-        names.map((name) => ({ name, since: newSince(rotation, name)! })),
+        names.map((name) => ({ name, since: switchedSince(rotation, name)! })),
       ),
       ...(since ? await clientsWithoutCa(hosted, since) : []),
     ];

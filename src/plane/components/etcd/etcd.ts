@@ -7,7 +7,7 @@ import { render, type Value } from '../../../manifests/render.ts';
 import { memberService } from '../../addresses.ts';
 import { toComponent } from '../../egress-rules.ts';
 import { claimName, dataVolume, podSelector } from '../../names.ts';
-import { only } from '../../read-at-start.ts';
+import { withFiles } from '../../read-at-start.ts';
 import { claimTemplate, databaseQuota, type Storage } from '../../storage.ts';
 import { ownedBy, type PlaneComponent, type WorkloadContext } from '../component.ts';
 import networkPolicy from './network-policy.yaml';
@@ -65,7 +65,7 @@ export const etcd: PlaneComponent<'etcd'> = {
   readsAtStart: (secrets) =>
     secrets
       .filter(({ metadata }) => metadata.name === 'etcd')
-      .map((own) => only(own, (file) => /-ca\.crt$/.test(file))),
+      .map((own) => withFiles(own, (file) => /-ca\.crt$/.test(file))),
   services: (planeId, spec, { members }) =>
     Array.from({ length: members }, (_, member) =>
       render(

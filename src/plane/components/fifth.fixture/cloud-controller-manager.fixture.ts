@@ -3,7 +3,7 @@ import { render } from '../../../manifests/render.ts';
 import { podSelector } from '../../names.ts';
 import { ownedBy, type PlaneComponent } from '../component.ts';
 import { componentKubeconfig } from '../component-kubeconfig.ts';
-import { clientTrial, elected } from '../elected.ts';
+import { clientTrial, leaderElectionValues } from '../leader-election.ts';
 import template from './deployment.yaml';
 import networkPolicy from './network-policy.yaml';
 import report from './report.yaml';
@@ -29,7 +29,7 @@ export const cloudControllerManager: PlaneComponent<typeof name> = {
     },
     lite: { args: [], env: {}, requests: { cpu: '5m', memory: '32Mi' }, limits: { cpu: '1', memory: '256Mi' } },
   },
-  workload: { template, values: ({ spec }) => elected(spec), spread: true },
+  workload: { template, values: ({ spec }) => leaderElectionValues(spec), spread: true },
   secrets: [
     {
       name,

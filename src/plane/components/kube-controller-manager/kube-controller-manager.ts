@@ -1,10 +1,10 @@
 import { kubernetesImage } from '../../../config/images.ts';
 import { toComponent } from '../../egress-rules.ts';
 import { authoritiesSecret } from '../../names.ts';
-import { only, readAtStart } from '../../read-at-start.ts';
+import { readAtStart, withFiles } from '../../read-at-start.ts';
 import { ownedBy, type PlaneComponent } from '../component.ts';
 import { componentKubeconfig } from '../component-kubeconfig.ts';
-import { clientTrial, elected } from '../elected.ts';
+import { clientTrial, leaderElectionValues } from '../leader-election.ts';
 import template from './deployment.yaml';
 
 /** What deployment.yaml mounts of the CAs' Secret. */
@@ -67,7 +67,7 @@ export const kubeControllerManager: PlaneComponent<'kube-controller-manager'> = 
   workload: {
     template,
     values: ({ spec }) => ({
-      ...elected(spec),
+      ...leaderElectionValues(spec),
       podCidr: spec.podCidr,
       serviceCidr: spec.serviceCidr,
       // A sealed CA has another signer in its place.
@@ -87,7 +87,7 @@ export const kubeControllerManager: PlaneComponent<'kube-controller-manager'> = 
     ...readAtStart(secrets.filter(({ metadata }) => metadata.name === 'kube-controller-manager')),
     ...secrets
       .filter(({ metadata }) => metadata.name === authoritiesSecret)
-      .map((authorities) => only(authorities, (file) => signerFiles.includes(file))),
+      .map((authorities) => withFiles(authorities, (file) => signerFiles.includes(file))),
   ],
   egress: (planeId) => [toComponent(planeId, 'kube-apiserver')],
   trial: clientTrial,

@@ -2,7 +2,7 @@ import { kubernetesImage } from '../../../config/images.ts';
 import { toComponent } from '../../egress-rules.ts';
 import { ownedBy, type PlaneComponent } from '../component.ts';
 import { componentKubeconfig } from '../component-kubeconfig.ts';
-import { clientTrial, elected } from '../elected.ts';
+import { clientTrial, leaderElectionValues } from '../leader-election.ts';
 import template from './deployment.yaml';
 
 export const kubeScheduler: PlaneComponent<'kube-scheduler'> = {
@@ -34,7 +34,7 @@ export const kubeScheduler: PlaneComponent<'kube-scheduler'> = {
       limits: { cpu: '1', memory: '256Mi' },
     },
   },
-  workload: { template, values: ({ spec }) => elected(spec), spread: true },
+  workload: { template, values: ({ spec }) => leaderElectionValues(spec), spread: true },
   secrets: [
     {
       name: 'kube-scheduler',

@@ -3,7 +3,7 @@ import type { Value } from '../../manifests/render.ts';
 import type { PlaneComponent } from './component.ts';
 
 /** Values for the template of a component whose pods elect a leader. */
-export function elected({ replicas }: ClusterSpec): Record<string, Value> {
+export function leaderElectionValues({ replicas }: ClusterSpec): Record<string, Value> {
   const single = replicas === 1;
   return {
     replicas,

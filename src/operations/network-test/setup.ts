@@ -38,7 +38,7 @@ interface TestPod {
 /** Something of the network that is not as it should be: the cause of a row that failed. */
 export class RowFailure extends Error {}
 
-export interface World {
+export interface TestSetup {
   hosted: HostedCluster;
   driver: NetworkDriver;
   /** What the driver needs open between workers, in words. */
@@ -54,66 +54,71 @@ export interface World {
 }
 
 /** Runs a shell command in a pod. @returns what it printed @throws RowFailure with its last words */
-export async function run(world: World, from: PodName, command: string, seconds = 20): Promise<string> {
-  const pod = world.pods[from];
-  const missing = world.missing[from];
+export async function runInPod(setup: TestSetup, from: PodName, command: string, seconds = 20): Promise<string> {
+  const pod = setup.pods[from];
+  const missing = setup.missing[from];
   if (missing !== undefined) throw new RowFailure(missing);
-  const options = { container: 'web', timeout: (seconds + 10) * 1000, signal: world.signal };
+  const options = { container: 'web', timeout: (seconds + 10) * 1000, signal: setup.signal };
   try {
-    const { code, stdout, stderr } = await world.hosted.exec(pod.name, pod.namespace, ['sh', '-c', command], options);
+    const { code, stdout, stderr } = await setup.hosted.exec(pod.name, pod.namespace, ['sh', '-c', command], options);
     const last = stderr.trim().split('\n').at(-1) || stdout.trim() || `exit code ${code}`;
     if (code !== 0) throw new RowFailure(last.slice(0, 200));
     return stdout.trim();
   } catch (error) {
-    world.signal.throwIfAborted();
+    setup.signal.throwIfAborted();
     if (!(error instanceof ExecError)) throw error;
     throw new RowFailure(`no command could be run in pod ${pod.name} on ${pod.node}: ${messageOf(error)}`);
   }
 }
 
 /** Who a pod is, for a sentence. */
-export function told({ pods }: World, name: PodName): string {
+export function describePod({ pods }: TestSetup, name: PodName): string {
   const { address, node } = pods[name];
   return name.startsWith('host') ? `${node} itself (${address})` : `pod ${name} (${address} on ${node})`;
 }
 
 /** `10.2.1.3:28080`, and of IPv6 with brackets. */
-export function at(address: string, port: number = ports.web): string {
+export function socketAddress(address: string, port: number = ports.web): string {
   return `${address.includes(':') ? `[${address}]` : address}:${port}`;
 }
 
 const curl = 'curl -sS --connect-timeout 3 -m 5';
 
 /** What a web server of the test answers. @throws RowFailure that says who asked whom */
-export function get(world: World, from: PodName, where: string, path = 'hostname'): Promise<string> {
-  return run(world, from, `${curl} "http://${where}/${path}"`).catch(failedFrom(world, from, where));
+export function fetchFrom(setup: TestSetup, from: PodName, where: string, path = 'hostname'): Promise<string> {
+  return runInPod(setup, from, `${curl} "http://${where}/${path}"`).catch(failedFrom(setup, from, where));
 }
 
 /** The same so many times, each by a connection of its own: what answered, without what answered twice. */
-export async function getOften(world: World, from: PodName, where: string, times: number): Promise<string[]> {
+export async function fetchManyTimes(setup: TestSetup, from: PodName, where: string, times: number): Promise<string[]> {
   const command = `for turn in $(seq ${times}); do ${curl} "http://${where}/hostname" || exit 1; echo; done`;
-  const answers = await run(world, from, command, 5 * times).catch(failedFrom(world, from, where));
+  const answers = await runInPod(setup, from, command, 5 * times).catch(failedFrom(setup, from, where));
   return [...new Set(answers.split('\n').filter(Boolean))];
 }
 
 /** Adds to a failure who asked, and what. */
-export function failedFrom(world: World, from: PodName, where: string): (error: unknown) => never {
+export function failedFrom(setup: TestSetup, from: PodName, where: string): (error: unknown) => never {
   return (error) => {
     if (!(error instanceof RowFailure)) throw error;
-    throw new RowFailure(`from ${told(world, from)} to ${where}: ${error.message}`);
+    throw new RowFailure(`from ${describePod(setup, from)} to ${where}: ${error.message}`);
   };
 }
 
 /** Asks a pod by its own address, and demands its own answer. */
-export async function reach(world: World, from: PodName, to: PodName, port: number = ports.web): Promise<void> {
-  const missing = world.missing[to];
+export async function demandAnswer(
+  setup: TestSetup,
+  from: PodName,
+  to: PodName,
+  port: number = ports.web,
+): Promise<void> {
+  const missing = setup.missing[to];
   if (missing !== undefined) throw new RowFailure(missing);
-  const { address, node, name } = world.pods[to];
-  const url = `http://${at(address, port)}/hostname`;
-  const whom = `${told(world, to)}, port ${port}`;
-  const answer = await run(world, from, `${curl} ${url}`).catch(failedFrom(world, from, whom));
+  const { address, node, name } = setup.pods[to];
+  const url = `http://${socketAddress(address, port)}/hostname`;
+  const whom = `${describePod(setup, to)}, port ${port}`;
+  const answer = await runInPod(setup, from, `${curl} ${url}`).catch(failedFrom(setup, from, whom));
   const expected = to.startsWith('host') ? node : name;
   if (answer !== expected) throw new RowFailure(`${whom}, was dialled, and ${answer} answered`);
 }
 
-export const twoWorkers = ({ workers }: World): boolean => workers.length > 1;
+export const twoWorkers = ({ workers }: TestSetup): boolean => workers.length > 1;

@@ -17,7 +17,7 @@ import { readPolicy, storedPolicy } from './policy.ts';
  * @param folder what an earlier plane left; see keepPolicy
  * @param signal ends the attempt: when the API server answers it has begun by itself
  */
-export async function plantPolicy(
+export async function writePolicyToEtcd(
   folder: string,
   cluster: InfraCluster,
   bundle: PkiBundle,
