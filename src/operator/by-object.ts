@@ -71,24 +71,27 @@ export async function untilMade(
   { mayBeAsleep, final }: { mayBeAsleep: boolean; final?: UserError['kind'] },
   { reporter, timeout, signal }: Work,
 ): Promise<HostedControlPlane> {
-  const { generation } = asked.metadata;
+  const { generation = 0, uid } = asked.metadata;
   let now: HostedControlPlane | undefined = asked;
   const said = (type: string) => now?.status?.conditions?.find((each) => each.type === type);
   // An annotation is no new generation, so what was said before it may still stand there.
   const isAsleep = () => ['Asleep', 'ChangesWhenAwake'].includes(said('Progressing')?.reason ?? '');
   const isOver = () => said('Progressing')?.status === 'False' && (mayBeAsleep || !isAsleep());
-  const isMade = () => now?.status?.observedGeneration === generation && isOver();
+  // Somebody may change it again meanwhile: what was made of a later generation was made of this one too.
+  const isPast = (observed = 0) => observed >= generation;
+  const isMade = () => isPast(now?.status?.observedGeneration) && isOver();
   return reporter.during(
     'The object is changed; waiting for the operator',
     (phase) =>
       waitFor({
         until: async () => {
           now = await cluster.get<HostedControlPlane>(kind, hostedControlPlaneName);
-          return isMade() && now;
+          return now?.metadata.uid === uid && isMade() && now;
         },
         failure: () => {
+          if (now?.metadata.uid !== uid) return notMade(cluster, 'somebody deleted the object meanwhile', final);
           const { message, observedGeneration } = said('Progressing') ?? {};
-          const refused = isOver() && observedGeneration === generation && !isMade();
+          const refused = isOver() && isPast(observedGeneration) && !isMade();
           return refused ? notMade(cluster, message!, final) : undefined;
         },
         now: () => said('Progressing')?.reason,
