@@ -196,9 +196,8 @@ function policyLines(policies: OperatorStatus['policies']): string[] {
         ]
       : []),
     ...beyond.map(({ namespace, why }) => printable(`  ${namespace}: ${why}`)),
-    ...(untested.length > 0
-      ? ['', `Not tried, because you may not impersonate the tenants: ${untested.join(', ')}`]
-      : []),
+    ...(untested.length > 0 ? ['', "Not known whether today's policies would take these objects:"] : []),
+    ...untested.map(({ namespace, why }) => printable(`  ${namespace}: ${why}`)),
   ];
 }
 

@@ -1,5 +1,7 @@
+import pLimit from 'p-limit';
+import { messageOf } from '../base/errors.ts';
 import type { Connection } from '../kube/connection.ts';
-import { ApiError, isForbidden } from '../kube/errors.ts';
+import { ApiError, ConnectionError, isInvalid, isQuotaExceeded, missingRight } from '../kube/errors.ts';
 import type { KubeObject } from '../kube/objects.ts';
 import { connectWhole, type WholeCluster } from '../kube/whole-cluster.ts';
 import { tenantRole } from './names.ts';
@@ -14,9 +16,12 @@ interface BeyondPolicy {
 
 export interface PolicyReview {
   beyond: BeyondPolicy[];
-  /** Namespaces in which the caller could not try it. */
-  untested: string[];
+  /** Objects of which it is not known, since no policy answered. */
+  untested: { namespace: string; why: string }[];
 }
+
+/** Requests at a time: a platform has hundreds of objects. */
+const atOnce = 8;
 
 interface Binding extends KubeObject {
   roleRef: { kind: string; name: string };
@@ -40,16 +45,28 @@ interface Subject {
  */
 export async function reviewPolicies(cluster: WholeCluster, objects: HostedControlPlane[]): Promise<PolicyReview> {
   const tenants = await tenantsOf(cluster);
-  const review: PolicyReview = { beyond: [], untested: [] };
-  for (const object of objects) {
-    const namespace = object.metadata.namespace!;
-    const answers: Answer[] = [];
-    for (const subject of tenants(namespace)) answers.push(await tryAs(cluster.transport.connection, subject, object));
-    const refusals = answers.flatMap((answer) => (typeof answer === 'object' ? [answer.refused] : []));
-    if (answers.includes('untested')) review.untested.push(namespace);
-    else if (refusals.length > 0 && !answers.includes('taken')) review.beyond.push({ namespace, why: refusals[0]! });
-  }
-  return review;
+  const limit = pLimit(atOnce);
+  const { connection } = cluster.transport;
+  const tried = await Promise.all(
+    objects.map(async (object) => {
+      const namespace = object.metadata.namespace!;
+      const answers = await Promise.all(
+        tenants(namespace).map((subject) => limit(() => tryAs(connection, subject, object))),
+      );
+      return { namespace, ...verdictOf(answers) };
+    }),
+  );
+  return {
+    beyond: tried.flatMap(({ namespace, refused }) => (refused === undefined ? [] : [{ namespace, why: refused }])),
+    untested: tried.flatMap(({ namespace, unknown }) => (unknown === undefined ? [] : [{ namespace, why: unknown }])),
+  };
+}
+
+/** What the answers to all tenants of a namespace come to. Pure. */
+export function verdictOf(answers: Answer[]): { refused?: string; unknown?: string } {
+  if (answers.includes('taken')) return {};
+  const given = answers.filter((answer) => typeof answer === 'object');
+  return given.find(({ unknown }) => unknown !== undefined) ?? given[0] ?? {};
 }
 
 /** Subjects with the tenants' role, by namespace. */
@@ -63,7 +80,7 @@ async function tenantsOf(cluster: WholeCluster): Promise<(namespace: string) => 
       .flatMap(({ subjects = [] }) => subjects);
 }
 
-type Answer = 'taken' | 'may-not-write' | 'untested' | { refused: string };
+type Answer = 'taken' | 'may-not-write' | { refused: string; unknown?: never } | { unknown: string; refused?: never };
 
 async function tryAs(connection: Connection, subject: Subject, object: HostedControlPlane): Promise<Answer> {
   const { name, namespace } = object.metadata;
@@ -72,16 +89,28 @@ async function tryAs(connection: Connection, subject: Subject, object: HostedCon
     await cluster.create({ ...kind, metadata: { name, namespace }, spec: object.spec } as KubeObject, { dryRun: true });
     return 'taken';
   } catch (error) {
-    if (!(error instanceof ApiError)) throw error;
-    if (error.status === 409) return 'taken';
-    if (error.message.includes('cannot impersonate')) return 'untested';
-    // RBAC is asked before policies, which name themselves.
-    if (isForbidden(error) && !error.message.includes('ValidatingAdmissionPolicy')) return 'may-not-write';
-    if (error.status < 400 || error.status >= 500) throw error;
-    return { refused: error.message.replace(/^.* denied request: /s, '') };
+    return answerOf(error);
   } finally {
     await cluster.close();
   }
+}
+
+/**
+ * What an error says of policies. The definition refuses by 422, a policy and a webhook name themselves; all else, such as a server
+ * with too much to do or a namespace that is going, says nothing of them. Pure.
+ */
+export function answerOf(error: unknown): Answer {
+  if (error instanceof ConnectionError) return { unknown: messageOf(error) };
+  if (!(error instanceof ApiError)) throw error;
+  // The quota is asked last, after all that could refuse, and counts the object that there is.
+  if (error.reason === 'AlreadyExists' || isQuotaExceeded(error)) return 'taken';
+  if (error.message.includes('cannot impersonate')) return { unknown: 'you may not impersonate its tenants' };
+  const isObstacle = /admission webhook ".*" denied the request|ValidatingAdmissionPolicy '.*' .*denied request: /s;
+  if (isInvalid(error) || isObstacle.test(error.message))
+    return { refused: error.message.replace(/^.* denied (?:the )?request: /s, '') };
+  // RBAC is asked before policies.
+  if (missingRight(error)) return 'may-not-write';
+  return { unknown: `the API server answered ${error.status} ${error.reason}: ${error.message}` };
 }
 
 /** As whom the API server takes requests of a subject of RBAC. Pure. */
