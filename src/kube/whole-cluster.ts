@@ -52,11 +52,16 @@ export class WholeCluster extends Cluster {
     return this.deleteAt(object, namespace, name, uid);
   }
 
-  /** Sets some fields of an object's status (https://www.rfc-editor.org/rfc/rfc7386). */
+  /**
+   * Sets some fields of an object's status (https://www.rfc-editor.org/rfc/rfc7386); 409 when the object is no longer at its
+   * resourceVersion, which another one of its name has never been at. A UID is no precondition of such a write.
+   */
   async mergeStatus<T extends KubeObject>(object: T, status: object): Promise<T> {
+    const { resourceVersion } = object.metadata;
     const path = `${pathOf(resourceOf(object), object.metadata.namespace, object.metadata.name)}/status`;
     const contentType = 'application/merge-patch+json';
-    const request = { method: 'PATCH' as const, path, query: { fieldManager }, body: { status }, contentType };
+    const body = { metadata: { resourceVersion }, status };
+    const request = { method: 'PATCH' as const, path, query: { fieldManager }, body, contentType };
     return (await this.transport.request<T>(request)).body;
   }
 }

@@ -84,8 +84,8 @@ export class KnownPlane {
     const changed = Object.entries(status).filter(
       ([name, value]) => !isDeepStrictEqual(value, before?.[name as keyof Status]),
     );
-    const told = await this.#cluster.mergeStatus(this.object, Object.fromEntries(changed));
-    if (isOlder(told, this.object)) return;
+    const told = await this.#untilWritten((now) => this.#cluster.mergeStatus(now, Object.fromEntries(changed)));
+    if (!told || isOlder(told, this.object)) return;
     // Of the spec nothing is taken from here: that it has changed, the watch tells.
     const { resourceVersion } = told.metadata;
     this.object = {
@@ -103,22 +103,35 @@ export class KnownPlane {
     await this.#setFinalizers(isOwn ? finalizersFor(this.object) : withoutBackup(this.object));
   }
 
-  /** The object does not wait any more, whoever wrote it meanwhile: what was known of it would be refused then. */
+  /** The object does not wait any more. */
   async letGo(): Promise<void> {
-    const { name, namespace, uid } = this.object.metadata;
-    for (let left = 4; ; left--) {
-      // The operator may list objects, and get none by its name.
-      const selected = { fieldSelector: `metadata.name=${name}` };
-      const now = (await this.#cluster.list<HostedControlPlane>(this.object, selected, namespace)).items[0];
-      if (now?.metadata.uid !== uid) return;
+    await this.#untilWritten(async (now) => {
       const { apiVersion, kind } = this.object;
-      this.object = { ...now!, apiVersion, kind };
+      this.object = { ...now, apiVersion, kind };
+      await this.#setFinalizers(withoutBackup(this.object));
+    });
+  }
+
+  /**
+   * Writes to this very object, whoever else wrote it meanwhile, and never to another one that has its name by now.
+   *
+   * @param write throws a conflict where the object is another than the one that it is given
+   * @returns undefined where the object is gone
+   */
+  async #untilWritten<T>(write: (now: HostedControlPlane) => Promise<T>): Promise<T | undefined> {
+    const { name, namespace, uid } = this.object.metadata;
+    let now: HostedControlPlane | undefined = this.object;
+    for (let left = 4; now?.metadata.uid === uid; left--) {
       try {
-        return await this.#setFinalizers(withoutBackup(this.object));
+        return await write(now!);
       } catch (error) {
         if (left === 0 || !isConflict(error)) throw error;
+        // The operator may list objects, and get none by its name.
+        const selected = { fieldSelector: `metadata.name=${name}` };
+        now = (await this.#cluster.list<HostedControlPlane>(this.object, selected, namespace)).items[0];
       }
     }
+    return undefined;
   }
 
   async #setFinalizers(wanted: string[]): Promise<void> {
