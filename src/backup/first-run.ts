@@ -8,6 +8,7 @@ import type { Phase } from '../ui/reporter.ts';
 import { waitFor } from '../ui/wait-for.ts';
 import type { Patience } from '../ui/work.ts';
 import { cronJobKind, scheduleName } from './cronjob.ts';
+import { asleepNow } from './names.ts';
 
 interface CronJob extends KubeObject {
   spec: { jobTemplate: { metadata?: { labels?: Record<string, string> }; spec: object } };
@@ -56,7 +57,7 @@ export async function runNow(cluster: InfraCluster, request: RunRequest): Promis
       const ended = job?.status?.conditions?.find(
         ({ type, status }) => /^(Complete|Failed)$/.test(type) && status === 'True',
       );
-      if (ended?.type === 'Complete') return logOf(cluster, pod);
+      if (ended?.type === 'Complete') return made(cluster, name, await logOf(cluster, pod));
       if (ended) throw failed(cluster, name, (await logOf(cluster, pod)) || (ended.message ?? 'its pod says nothing'));
       const waits = await waitsFor(cluster, name, pod);
       if (waits.hopeless) throw await giveUp(waits.words);
@@ -66,6 +67,12 @@ export async function runNow(cluster: InfraCluster, request: RunRequest): Promis
     now: () => now,
     late: (after) => giveUp(`${now}, after ${after}`),
   });
+}
+
+/** The pod may have seen a plane that slept a moment ago. */
+function made(cluster: InfraCluster, job: string, log: string): string {
+  if (log.includes(asleepNow)) throw failed(cluster, job, log);
+  return log;
 }
 
 async function podOf(cluster: InfraCluster, job: string): Promise<Pod | undefined> {

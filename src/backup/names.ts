@@ -41,3 +41,6 @@ export function byTime(a: string, b: string): number {
 export function planeOf(name: string): string {
   return name.replace(/-\d{8}T\d{6}Z\.backup$/, '');
 }
+
+/** How the job begins to say that it has made no backup. */
+export const asleepNow = 'the plane sleeps';

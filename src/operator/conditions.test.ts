@@ -5,7 +5,17 @@ import { command, option, words } from '../base/words.ts';
 import { field } from '../config/flags.ts';
 import { ApiError } from '../kube/errors.ts';
 import { keyNeeded } from '../pki/authority.ts';
-import { factOfEnding, factsOfFailure, factsOfSuccess, isUndone, reasonOf, statusWith } from './conditions.ts';
+import { nearTheirEnd } from '../pki/near-end.ts';
+import {
+  besides,
+  factOfEnding,
+  factsOfFailure,
+  factsOfSuccess,
+  factsOfUndone,
+  isUndone,
+  reasonOf,
+  statusWith,
+} from './conditions.ts';
 import { consentAnnotation } from './names.ts';
 import { consentAsked, consents, type HostedControlPlane, specOf } from './object.ts';
 
@@ -108,7 +118,7 @@ test('a certificate that needs a sealed key is said with what a person runs, and
     anchor: 'certificate-expires' as const,
     severity: 'warning' as const,
   };
-  const fact = factOfEnding(ending, object);
+  const fact = factOfEnding(ending, object, { sealed: true, ofAuthority: false });
   expect(fact).toMatchObject({ type: 'Degraded', status: 'True', reason: 'CertificateExpires' });
   expect(fact.message).toContain('k8sk8s certs renew -n team --seal-file FILE');
   expect(factsOfSuccess(false, fact).map(({ type, status }) => [type, status])).toEqual([
@@ -116,8 +126,27 @@ test('a certificate that needs a sealed key is said with what a person runs, and
     ['Degraded', 'True'],
     ['Progressing', 'False'],
   ]);
+  // No renewal makes a CA anew.
+  const [ofCa] = nearTheirEnd([{ name: 'ca', days: 20 }], 'team');
+  for (const sealed of [true, false]) {
+    const { message } = factOfEnding(ofCa!, object, { sealed, ofAuthority: true });
+    expect(message).toContain('k8sk8s certs rotate-ca -n team');
+    expect(message.includes('--seal-file FILE')).toBe(sealed);
+  }
   const [, degraded] = factsOfFailure(keyNeeded(), object, true);
   expect(degraded).toMatchObject({ status: 'True', reason: 'SealFile' });
   for (const text of ['k8sk8s release -n team', 'k8sk8s deploy -n team --seal-file FILE', 'k8sk8s adopt -n team'])
     expect(degraded!.message).toContain(text);
+});
+
+test('what is wrong beside a change that was undone is told with it, and is gone when it is right again', () => {
+  const undone = factsOfUndone(object);
+  const problem = { type: 'Degraded', status: 'True', reason: 'BackupDestination', message: 'no place' } as const;
+  const both = besides(undone, problem);
+  const message = both.find(({ type }) => type === 'Degraded')!.message;
+  expect(message).toContain('no place');
+  const later = { ...object, status: statusWith(object, both, {}) };
+  expect(factsOfUndone(later).find(({ type }) => type === 'Degraded')!.message).not.toContain('no place');
+  // Where nothing else is wrong, it alone is.
+  expect(besides(factsOfSuccess(true), problem).filter(({ type }) => type === 'Degraded')).toEqual([problem]);
 });

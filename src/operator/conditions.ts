@@ -136,9 +136,13 @@ function withoutKey({ what, anchor }: UserError, { metadata: { namespace } }: Ho
   };
 }
 
-/** A certificate that ends soon, and that nobody without the sealed key of its CA makes anew. Pure. */
-function untilKey({ what, anchor }: Finding, { metadata: { namespace } }: HostedControlPlane): Said {
-  const renewal = command('certs renew', namespace, option('sealFile', 'FILE'));
+/** A certificate that ends soon, and that nobody without the sealed key of its CA makes anew. Pure. @param ofAuthority whether it is that CA, or another one */
+function untilKey(
+  { what, anchor }: Finding,
+  { metadata: { namespace } }: HostedControlPlane,
+  ofAuthority: boolean,
+): Said {
+  const renewal = command(ofAuthority ? 'certs rotate-ca' : 'certs renew', namespace, option('sealFile', 'FILE'));
   return {
     what,
     why: "the key of the plane's CA is sealed; the operator has nothing that opens it, and stores no such thing",
@@ -184,9 +188,14 @@ export const factsOfSuccess = (asleep: boolean, ending?: Fact): Fact[] => [
   },
 ];
 
-/** The plane runs, and has something that only a person can renew. */
-export const factOfEnding = (finding: Finding, object: HostedControlPlane): Fact =>
-  factOfProblem(untilKey(finding, object), object);
+/** The plane runs, and has a certificate that only a person can renew: by the sealed key, or in the steps of a new CA. */
+export function factOfEnding(
+  finding: Finding,
+  object: HostedControlPlane,
+  { sealed, ofAuthority }: { sealed: boolean; ofAuthority: boolean },
+): Fact {
+  return factOfProblem(sealed ? untilKey(finding, object, ofAuthority) : finding, object);
+}
 
 /** The plane runs, and something beside it is wrong. */
 export function factOfProblem(finding: Said, object: HostedControlPlane): Fact {
@@ -218,9 +227,9 @@ export function factsOfEnd(): Fact[] {
   ];
 }
 
-/** The plane sleeps, and its object wants more of it than that. */
-export const factsOfWaitingAsleep = (): Fact[] => [
-  ...factsOfSuccess(true).filter(({ type }) => type !== 'Progressing'),
+/** The plane sleeps, and its object wants more of it than that. @param wrong what is wrong besides */
+export const factsOfWaitingAsleep = (wrong?: Fact): Fact[] => [
+  ...factsOfSuccess(true, wrong).filter(({ type }) => type !== 'Progressing'),
   {
     type: 'Progressing',
     status: 'False',
@@ -234,10 +243,24 @@ export function factsOfUndone({ status }: HostedControlPlane): Fact[] {
   const told = status?.conditions?.find(({ type }) => type === 'Degraded');
   const reasons = undone.map(reasonOf);
   const answers = availability(true, '', '');
-  if (told?.status === 'True' && reasons.includes(told.reason)) return [answers];
+  if (told?.status === 'True' && reasons.includes(told.reason)) {
+    const { type, status, reason, message } = told;
+    // What was wrong besides may be right by now.
+    return [answers, { type, status, reason, message: message.split(besidesThat)[0]! }];
+  }
   const message =
     'what this object asks for did not work on this plane, which runs as before. To do: change the spec. See docs/checks.md#change-undone';
   return [answers, { type: 'Degraded', status: 'True', reason: 'ChangeUndone', message }];
+}
+
+/** Between the messages of two problems. */
+const besidesThat = ' Besides: ';
+
+/** With what is wrong beside what the facts say, where something is. Pure. */
+export function besides(facts: Fact[], problem: Fact | undefined): Fact[] {
+  if (!problem) return facts;
+  const joined = (fact: Fact) => ({ ...fact, message: [fact.message, problem.message].join(besidesThat) });
+  return facts.map((fact) => (fact.type !== 'Degraded' ? fact : fact.status === 'True' ? joined(fact) : problem));
 }
 
 /** Something is being done. */

@@ -13,7 +13,8 @@ import { destroy } from '../operations/destroy.ts';
 import { sleepPlane, wakePlane } from '../operations/sleep.ts';
 import { removedApiProblems } from '../operations/upgrade/plan.ts';
 import { upgrade } from '../operations/upgrade/upgrade.ts';
-import { nearTheirEnd, remainingDays } from '../pki/near-end.ts';
+import type { PkiBundle } from '../pki/certificates.ts';
+import { isAuthority, nearTheirEnd, remainingDays } from '../pki/near-end.ts';
 import type { PlaneRecord } from '../plane/record.ts';
 import { missingRights, requiredRights } from '../preflight/rights.ts';
 import type { Reporter } from '../ui/reporter.ts';
@@ -21,6 +22,7 @@ import type { Work } from '../ui/work.ts';
 import { settleBackups } from './backups.ts';
 import { checkSchedule, lifeAt } from './clock.ts';
 import {
+  besides,
   type Fact,
   factOfEnding,
   factOfProblem,
@@ -98,11 +100,14 @@ export async function reconcile(object: HostedControlPlane, around: ReconcileCon
     const told = explainCallError(error, `work in namespace "${cluster.namespace}"`);
     if (!(told instanceof UserError)) around.reporter.warn(String((told as Error).stack ?? told));
     const isOthers = told instanceof UserError && told.anchor === 'not-adopted';
-    const tell = async () =>
-      around.tell(factsOfFailure(told, object, !isOthers && (await answers(cluster))), undoneBy(told, object));
+    // What is refused of the spec keeps nobody from backups, nor from putting back what others have changed.
+    const problem = isOthers ? undefined : await backupProblemMeanwhile(object, cluster, around);
+    const tell = async () => {
+      const facts = factsOfFailure(told, object, !isOthers && (await answers(cluster)));
+      await around.tell(besides(facts, problem), undoneBy(told, object));
+    };
     await tell();
     if (isOthers) return 'failed';
-    // What is refused of the spec keeps nobody from putting back what others have changed.
     if (told instanceof UserError && (told.kind !== 'failed' || isRefused(told)) && (await healed(cluster, around)))
       await tell();
     return isRefused(told) ? 'refused' : 'failed';
@@ -126,6 +131,22 @@ async function healed(cluster: InfraCluster, around: ReconcileContext): Promise<
     around.signal.throwIfAborted();
     around.reporter.warn(messageOf(error));
     return false;
+  }
+}
+
+/** Of a plane that is not as its object wants it. What cannot be found out now is no answer. */
+async function backupProblemMeanwhile(
+  object: HostedControlPlane,
+  cluster: InfraCluster,
+  around: ReconcileContext,
+): Promise<Fact | undefined> {
+  try {
+    if ((await readRecord(cluster))?.phase !== 'available') return undefined;
+    return await backupProblem(object, cluster, around);
+  } catch (error) {
+    around.signal.throwIfAborted();
+    around.reporter.warn(messageOf(error));
+    return undefined;
   }
 }
 
@@ -198,8 +219,9 @@ async function keepAsleep(
   await sleepPlane(cluster, around);
   if (isAsRecorded(object, recorded)) return finish(object, cluster, around, true);
   await settleOwner(cluster, recorded.planeId, around);
-  await around.tell(factsOfWaitingAsleep(), { replicas: 0 });
-  return 'done';
+  const wrong = await backupProblem(object, cluster, around);
+  await around.tell(factsOfWaitingAsleep(wrong), { replicas: 0 });
+  return wrong ? 'refused' : 'done';
 }
 
 /** Who waits for Available must not be told so while a plane that stopped answering is being mended. */
@@ -226,8 +248,9 @@ async function keepAsBefore(
   await deployAsRecorded(cluster, around);
   const { record } = await openPlane(cluster);
   await settleOwner(cluster, record.planeId, around);
-  await around.tell(factsOfUndone(object));
-  return 'done';
+  const wrong = await backupProblem(object, cluster, around);
+  await around.tell(besides(factsOfUndone(object), wrong));
+  return wrong ? 'refused' : 'done';
 }
 
 async function upgradeIfAsked(
@@ -264,10 +287,8 @@ async function finish(
 ): Promise<Outcome> {
   const { record, addresses, spec, bundle } = await openPlane(cluster);
   await settleOwner(cluster, record.planeId, around);
-  // What the operator can renew it has just renewed, and while a plane sleeps nothing uses it.
-  const [ending] = spec.seal === 'none' ? [] : nearTheirEnd(remainingDays(bundle, new Date()), cluster.namespace);
   const noBackups = await backupProblem(object, cluster, around);
-  const wrong = noBackups ?? (ending && factOfEnding(ending, object));
+  const wrong = noBackups ?? endingOf(object, bundle, spec.seal !== 'none');
   await around.tell(factsOfSuccess(asleep, wrong), {
     observedGeneration: object.metadata.generation,
     ...(consents(object) && { usedConsent: consentAsked(object) }),
@@ -278,6 +299,15 @@ async function finish(
     workerServer: addresses.workerServer,
   });
   return noBackups ? 'refused' : 'done';
+}
+
+/** What the operator can renew it has just renewed, and while a plane sleeps nothing uses it. */
+function endingOf(object: HostedControlPlane, bundle: PkiBundle, sealed: boolean): Fact | undefined {
+  const { namespace } = object.metadata;
+  const [first] = remainingDays(bundle, new Date())
+    .filter(({ name }) => sealed || isAuthority(name))
+    .flatMap((each) => nearTheirEnd([each], namespace!).map((finding) => ({ finding, name: each.name })));
+  return first && factOfEnding(first.finding, object, { sealed, ofAuthority: isAuthority(first.name) });
 }
 
 /** A plane without the backups that its object wants runs as well as any. */

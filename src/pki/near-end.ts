@@ -2,6 +2,7 @@ import type { Finding } from '../base/errors.ts';
 import { command, option, words } from '../base/words.ts';
 import { daysLeft, type PkiBundle, warnBeforeDays } from './certificates.ts';
 import { inspect } from './inspect.ts';
+import { authorityRows } from './table.ts';
 
 export interface Remaining {
   name: string;
@@ -21,6 +22,9 @@ export function remainingDays({ authorities, leaves }: PkiBundle, now: Date): Re
     .sort((a, b) => a.days - b.days);
 }
 
+/** Whether a certificate is that of a CA, which deploy and certs renew keep. Pure. */
+export const isAuthority = (name: string): boolean => authorityRows.some((row) => row.name === name);
+
 /** Of those certificates what is to be told: one that has expired, and one that does so soon. Pure. */
 export function nearTheirEnd(certificates: Remaining[], namespace: string): Finding[] {
   const sealed = words` with ${option('sealFile')}; kubelets and users lose access with it`;
@@ -28,7 +32,9 @@ export function nearTheirEnd(certificates: Remaining[], namespace: string): Find
     .filter(({ name, days }) => days < warnBeforeDays(name))
     .map(({ name, days }) => ({
       what: `certificate ${name} ${days < 0 ? 'has expired' : `expires in ${days} days`}`,
-      fix: words`run ${command('deploy', namespace)} again${name === 'ca-signer' ? sealed : ''}`,
+      fix: isAuthority(name)
+        ? words`replace this CA while it is valid, with ${command('certs rotate-ca', namespace)}`
+        : words`run ${command('deploy', namespace)} again${name === 'ca-signer' ? sealed : ''}`,
       anchor: 'certificate-expires',
       severity: days < 0 ? 'fatal' : 'warning',
     }));

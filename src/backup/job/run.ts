@@ -8,7 +8,7 @@ import { inspect } from '../../pki/inspect.ts';
 import { nearTheirEnd } from '../../pki/near-end.ts';
 import type { PlaneRecord } from '../../plane/record.ts';
 import { explained } from '../../ui/words.ts';
-import { isScheduled, scheduledName, scheduledStart } from '../names.ts';
+import { asleepNow, isScheduled, scheduledName, scheduledStart } from '../names.ts';
 import { type BackupSource, streamBackup } from '../stream.ts';
 import type { JobConfig } from './config.ts';
 
@@ -44,7 +44,12 @@ export async function runJob(config: JobConfig, store: Store, by = config.toolVe
   const start = scheduledStart(namespace, record.planeId, store.shared);
   const secrets = readSecrets(record.planeId);
   tellEnds(secrets, namespace);
-  const etcd = await answering(etcdHosts, etcdClient());
+  const etcd = await answering(etcdHosts, etcdClient()).catch((error: unknown) => {
+    if (record.asleep) return undefined;
+    throw error;
+  });
+  if (!etcd)
+    return console.log(`${asleepNow} since ${record.asleep!.since}: its data is as it was, and no backup is made`);
   const created = new Date();
   const name = scheduledName(start, created);
   const facts = await store

@@ -80,7 +80,7 @@ async function runSchedule(options: ScheduleOptions): Promise<void> {
     const { times, asleep } = await scheduleBackups(cluster, { every, keep, recipients, to, image, reporter });
     const where = to.kind === 'bucket' ? `into ${urlOf(to.location)}` : 'onto the volume';
     reporter.line(`Backups are made at "${times}" (UTC) ${where}, the newest ${keep} stay.`);
-    if (asleep) return reporter.warn('the plane sleeps: no backup can be made before it wakes, and each try fails');
+    if (asleep) return reporter.warn('the plane sleeps: the schedule makes no backup before it wakes');
     if (options.run) await makeFirst(cluster, reporter, timeout, signal);
     reporter.line(`Bring one here: k8sk8s backup fetch -n ${cluster.namespace} FILE`);
   });
