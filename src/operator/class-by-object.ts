@@ -1,9 +1,9 @@
 import { isDeepStrictEqual } from 'node:util';
 import { writeFiles } from '../access/files.ts';
 import { UserError } from '../base/errors.ts';
-import { command, words } from '../base/words.ts';
+import { again, command, words } from '../base/words.ts';
 import { hostedControlPlane, hostedControlPlaneName } from '../config/hosted-control-plane.ts';
-import { explainCallError, isNotFound } from '../kube/errors.ts';
+import { ApiError, explainCallError, isNotFound, isQuotaExceeded } from '../kube/errors.ts';
 import type { InfraCluster } from '../kube/infra-cluster.ts';
 import type { KubeObject } from '../kube/objects.ts';
 import { followsObject } from '../live/followed.ts';
@@ -11,11 +11,13 @@ import { inHostedCluster } from '../live/open.ts';
 import { readRecord, requireRecord } from '../live/record.ts';
 import type { AskedPlane, MadePlane } from '../operations/class/create.ts';
 import type { Student } from '../operations/class/queue.ts';
+import { refuseSealed } from '../operations/class/reset.ts';
 import type { WantedLifetime } from '../operations/deploy/lifetime.ts';
 import { destroy } from '../operations/destroy.ts';
 import type { PlaneRecord } from '../plane/record.ts';
 import type { Work } from '../ui/work.ts';
 import { untilMade } from './by-object.ts';
+import { reasonOf } from './conditions.ts';
 import { accountObjects } from './install.ts';
 import { tenantRole } from './names.ts';
 import { type HostedControlPlane, kind, specOf } from './object.ts';
@@ -112,7 +114,7 @@ export async function madeByObject(
 /** What a plane was before it is made anew. */
 export interface ObjectBefore {
   planeId: string;
-  spec: object;
+  spec: HostedControlPlane['spec'];
 }
 
 export async function objectBefore(cluster: InfraCluster): Promise<ObjectBefore> {
@@ -122,7 +124,11 @@ export async function objectBefore(cluster: InfraCluster): Promise<ObjectBefore>
   return { planeId, spec: { ...spec, kubernetesVersion: recorded.kubernetesVersion } };
 }
 
-/** Deletes the object with its plane, makes it again as it was, and waits for the plane. After an earlier try, the plane may be gone already. */
+/**
+ * Deletes the object with its plane, makes it again as it was, and waits for the plane. After an earlier try, the plane may be gone already.
+ *
+ * @throws UserError before anything is deleted, where the object could not be made again
+ */
 export async function resetByObject(
   cluster: InfraCluster,
   before: ObjectBefore,
@@ -130,8 +136,51 @@ export async function resetByObject(
   work: Work,
 ): Promise<MadePlane> {
   const present = await readRecord(cluster);
-  if (present?.planeId === before.planeId) await destroy(cluster, { ...work, agreed: present });
+  if (present?.planeId === before.planeId) {
+    await refuseUnmakeable(cluster, before.spec);
+    await destroy(cluster, { ...work, agreed: present });
+  }
   return madeByObject(cluster, await askByObject(cluster, before.spec, {}), files, work);
+}
+
+/**
+ * An administrator, or an older policy, may have let in what whoever asks may not make; and the operator may not be able to make it.
+ *
+ * @throws UserError `class`, `seal-file`, `bad-values`
+ */
+export async function refuseUnmakeable(cluster: InfraCluster, spec: HostedControlPlane['spec']): Promise<void> {
+  const { fields } = changesOf(undefined, spec, {}, undefined);
+  await refuseSealed(cluster, specOf({ spec } as HostedControlPlane, undefined));
+  const now = await cluster.get<HostedControlPlane>(kind, hostedControlPlaneName);
+  if (spec.paused) throw kept(cluster, 'spec.paused is true, so the operator would not make it again');
+  const degraded = now?.status?.conditions?.find(({ type }) => type === 'Degraded');
+  if (degraded?.reason === reasonOf('namespace-not-allowed')) throw kept(cluster, degraded.message);
+  try {
+    await cluster.create(
+      { ...hostedControlPlane, metadata: { name: hostedControlPlaneName }, spec: fields } as HostedControlPlane,
+      { dryRun: true },
+    );
+  } catch (error) {
+    // Definition and policies are asked before the API server sees that there is one, and the quota last of all, which counts that one.
+    if (error instanceof ApiError && (error.reason === 'AlreadyExists' || isQuotaExceeded(error))) return;
+    const isRefused = error instanceof ApiError && [400, 403, 422].includes(error.status);
+    if (isRefused) throw kept(cluster, error.message, error);
+    throw explainCallError(
+      error,
+      `try whether the HostedControlPlane of namespace "${cluster.namespace}" could be made`,
+    );
+  }
+}
+
+function kept({ namespace }: InfraCluster, why: string, cause?: unknown): UserError {
+  return new UserError({
+    what: `the plane in namespace "${namespace}" stays as it is: its object could not be made again`,
+    why,
+    fix: words`change the object (kubectl -n ${namespace} edit hcp k8sk8s), or ask the administrator of the infra cluster to allow what it says; then ${again}`,
+    anchor: 'class',
+    kind: 'refused',
+    cause,
+  });
 }
 
 function ofCommandLine(namespace: string): UserError {

@@ -6,15 +6,20 @@ import { hostedControlPlane } from '../../src/config/hosted-control-plane.ts';
 import { connectInfra } from '../../src/kube/connect.ts';
 import type { InfraCluster } from '../../src/kube/infra-cluster.ts';
 import type { KubeObject } from '../../src/kube/objects.ts';
+import { connectWhole } from '../../src/kube/whole-cluster.ts';
 import { openPlane } from '../../src/live/open.ts';
 import { renewCertificates } from '../../src/operations/keys/certificates.ts';
+import { objectBefore, refuseUnmakeable, resetByObject } from '../../src/operator/class-by-object.ts';
+import { KnownPlane } from '../../src/operator/known-plane.ts';
 import { destinationLabel, lookAnnotation, operatorNamespace } from '../../src/operator/names.ts';
 import type { Condition, HostedControlPlane } from '../../src/operator/object.ts';
+import type { OperatorOptions } from '../../src/operator/options.ts';
 import { operatorStatus } from '../../src/operator/status.ts';
 import { issueClientAuthority } from '../../src/pki/issue.ts';
+import { hostsAnnotation } from '../../src/plane/names.ts';
 import { quietReporter } from '../../src/ui/quiet.ts';
 import { refused } from '../refused.ts';
-import { OperatorWorld } from './operator-process.ts';
+import { asUser, OperatorWorld } from './operator-process.ts';
 
 // What an object says of a plane's life, with planes that sleep: nothing gives them pods here.
 
@@ -43,6 +48,8 @@ const degraded = (inside: InfraCluster, reason: string) =>
     const found = await condition(inside, 'Degraded');
     return found?.reason === reason && found;
   });
+
+const namespaceKind = { apiVersion: 'v1', kind: 'Namespace' };
 
 const look = (inside: InfraCluster) =>
   inside.merge(hostedControlPlane, 'k8sk8s', { metadata: { annotations: { [lookAnnotation]: `${Date.now()}` } } });
@@ -87,6 +94,102 @@ test('backups are made as the object says, to a place that an administrator has 
   await expect(unscheduleBackups(inside)).rejects.toEqual(refused('plane-follows-object'));
   await change(null);
   await world.until(async () => (await cronJob()) === undefined);
+});
+
+/** A place for backups, as an administrator makes one. */
+async function destination(inside: InfraCluster, name: string): Promise<void> {
+  const recipients = await identityToRecipient(await generateX25519Identity());
+  await inside.create({
+    apiVersion: 'v1',
+    kind: 'Secret',
+    metadata: { name, labels: { [destinationLabel]: 'true' } },
+    stringData: { recipients },
+  } as KubeObject);
+}
+
+test('backups are made as the object says also while its other changes wait, or are refused', async () => {
+  const inside = await world.sleepingPlane('waiting');
+  const cronJob = () => inside.get({ apiVersion: 'batch/v1', kind: 'CronJob' }, 'k8sk8s-backup');
+  await destination(inside, 'offsite');
+  await degraded(inside, 'AsExpected');
+  const change = (spec: object) => inside.merge(hostedControlPlane, 'k8sk8s', { spec });
+  await change({ sans: ['more.example.com'], backup: { destination: 'nowhere' } });
+  await degraded(inside, 'BackupDestination');
+  expect(await condition(inside, 'Progressing')).toMatchObject({ reason: 'ChangesWhenAwake' });
+  await change({ backup: { destination: 'offsite' } });
+  await world.until(cronJob);
+  await degraded(inside, 'AsExpected');
+  // Times that there are none of.
+  await change({ backup: null, sleepSchedule: { sleep: '99 19 * * *', wake: '0 7 * * *' } });
+  await degraded(inside, 'BadValues');
+  await world.until(async () => !(await cronJob()));
+  await change({ backup: { destination: 'nowhere' } });
+  const { message } = await world.until(async () => {
+    const found = await condition(inside, 'Degraded');
+    return found?.message.includes('nowhere') && found;
+  });
+  expect(message).toContain('sleepSchedule');
+});
+
+test('what was to be said of an object is not said of another one by its name', async () => {
+  const inside = await world.namespace('reborn', { allowed: false });
+  const read = async () => (await inside.get<HostedControlPlane>(hostedControlPlane, 'k8sk8s'))!;
+  await world.object(inside, { host: 'one.example.com', paused: true });
+  await world.until(async () => (await condition(inside, 'Progressing'))?.reason === 'Paused');
+  const cluster = connectWhole(world.operator);
+  const known = new KnownPlane(await read(), cluster, { log: () => undefined } as unknown as OperatorOptions);
+  const fact = { type: 'Degraded', status: 'True', reason: 'OfTheFirst', message: 'said late' } as const;
+  // Somebody else wrote the same object meanwhile.
+  await inside.merge(hostedControlPlane, 'k8sk8s', { metadata: { labels: { other: 'hand' } } });
+  await known.around(ended.signal).tell([fact]);
+  expect(await condition(inside, 'Degraded')).toMatchObject({ reason: 'OfTheFirst' });
+  await inside.delete(hostedControlPlane, 'k8sk8s');
+  await world.object(inside, { host: 'two.example.com', paused: true });
+  await known.around(ended.signal).tell([{ ...fact, message: 'said later' }]);
+  expect(await condition(inside, 'Degraded')).toBeUndefined();
+  await cluster.close();
+});
+
+test('a plane is not deleted to be made anew by somebody who could not make its object', async () => {
+  const rbac = 'rbac.authorization.k8s.io';
+  const inside = await world.sleepingPlane('again');
+  const bind = (kind: string, name: string) =>
+    inside.create({
+      apiVersion: `${rbac}/v1`,
+      kind: 'RoleBinding',
+      metadata: { name: `teacher-${name}` },
+      roleRef: { apiGroup: rbac, kind, name },
+      subjects: [{ apiGroup: rbac, kind: 'User', name: 'teacher' }],
+    } as KubeObject);
+  await bind('ClusterRole', 'k8sk8s-tenant');
+  await bind('Role', 'k8sk8s-plane');
+  const teacher = await asUser(world, 'teacher', 'again');
+  const files = { dir: 'none', force: true };
+  const work = { reporter: quietReporter, timeout: 1000, signal: ended.signal };
+  const reset = async () => resetByObject(teacher, await objectBefore(teacher), files, work);
+  await world.admin.merge(namespaceKind, 'again', { metadata: { annotations: { [hostsAnnotation]: 'localhost' } } });
+  const uids = async () => [
+    (await inside.get(hostedControlPlane, 'k8sk8s'))?.metadata.uid,
+    (await inside.get({ apiVersion: 'v1', kind: 'ConfigMap' }, 'k8sk8s'))?.metadata.uid,
+  ];
+  const before = await uids();
+  const change = (spec: object) => inside.merge(hostedControlPlane, 'k8sk8s', { spec });
+  // By the administrator, who may.
+  await change({ replicas: 2 });
+  await expect(reset()).rejects.toEqual(refused('class', 'spec.replicas'));
+  await change({ replicas: null, paused: true });
+  await expect(reset()).rejects.toEqual(refused('class', 'spec.paused'));
+  expect(await uids()).toEqual(before);
+  await change({ paused: false });
+  // The one that there is uses the quota up, and leaves it to the next one.
+  const hard = { 'count/hostedcontrolplanes.k8sk8s.io': '1' };
+  const quota = { apiVersion: 'v1', kind: 'ResourceQuota', metadata: { name: 'one' }, spec: { hard } } as KubeObject;
+  await inside.create(quota);
+  const path = '/api/v1/namespaces/again/resourcequotas/one/status';
+  const contentType = 'application/merge-patch+json';
+  const body = { status: { hard, used: hard } };
+  await inside.transport.request({ method: 'PATCH', path, contentType, body });
+  await expect(refuseUnmakeable(teacher, (await objectBefore(teacher)).spec)).resolves.toBeUndefined();
 });
 
 test('a certificate that needs a sealed key is asked for in time, and was renewed when somebody with the key did it', async () => {

@@ -22,23 +22,41 @@ export type Room = Record<'pods' | 'cpu' | 'memory', number>;
 
 const resources = ['pods', 'cpu', 'memory'] as const;
 
-/** What the nodes have left, by the limit of each kubelet and by the requests of their pods. Pure. */
-export function freeRoom(nodes: NodeRoom[], pods: Pod[]): Room {
+/**
+ * What the nodes have left, by the limit of each kubelet and by the requests of their pods. Pods that wait for a node take their room
+ * before the pods of planes that are to come.
+ *
+ * @returns also how many pods wait
+ */
+export function freeRoom(nodes: NodeRoom[], pods: Pod[]): Room & { waiting: number } {
+  const lasting = pods.filter(({ status }) => !['Succeeded', 'Failed'].includes(status?.phase ?? ''));
   const taken = new Map<string, Room>();
-  for (const pod of pods)
-    if (pod.spec.nodeName !== undefined && !['Succeeded', 'Failed'].includes(pod.status?.phase ?? ''))
+  for (const pod of lasting)
+    if (pod.spec.nodeName !== undefined)
       taken.set(pod.spec.nodeName, added(taken.get(pod.spec.nodeName) ?? nothing, roomOf([pod as PodResources])));
-  return nodes
-    .filter(({ spec }) => !spec?.unschedulable && !spec?.taints?.some(({ effect }) => effect.startsWith('No')))
-    .reduce((all, { metadata: { name }, status }) => {
-      const used = taken.get(name) ?? nothing;
-      const has = (what: keyof Room) => parseQuantity(status?.allocatable?.[what] ?? '0') ?? 0;
-      return added(
-        all,
-        each((what) => Math.max(0, has(what) - used[what])),
-      );
-    }, nothing);
+  const open = nodes.filter(
+    ({ spec }) => !spec?.unschedulable && !spec?.taints?.some(({ effect }) => effect.startsWith('No')),
+  );
+  const has = ({ status }: NodeRoom, what: keyof Room) => parseQuantity(status?.allocatable?.[what] ?? '0') ?? 0;
+  const free = open.reduce((all, node) => {
+    const used = taken.get(node.metadata.name) ?? nothing;
+    return added(
+      all,
+      each((what) => Math.max(0, has(node, what) - used[what])),
+    );
+  }, nothing);
+  const couldRun = (room: Room) => open.some((node) => resources.every((what) => room[what] <= has(node, what)));
+  const waiting = lasting
+    .filter((pod) => pod.spec.nodeName === undefined && isInQueue(pod))
+    .map((pod) => roomOf([pod as PodResources]))
+    .filter(couldRun);
+  const ahead = waiting.reduce(added, nothing);
+  return { ...each((what) => Math.max(0, free[what] - ahead[what])), waiting: waiting.length };
 }
+
+/** A pod with a gate is not given a node before somebody takes the gate away. */
+const isInQueue = ({ metadata, spec }: Pod) =>
+  metadata.deletionTimestamp === undefined && !(spec as { schedulingGates?: object[] }).schedulingGates?.length;
 
 const each = (amount: (what: keyof Room) => number) =>
   Object.fromEntries(resources.map((what) => [what, amount(what)])) as Room;
@@ -90,31 +108,37 @@ export async function countRoom(lesson: Lesson, coming: Coming[], force: boolean
   if (!free)
     return `${wanted}; the room on the nodes was not counted: nodes and pods of all namespaces may not be listed with your rights`;
   const { count, lacks } = fitting(free, planes);
-  const has = `${free.nodes} nodes have room for ${free.pods} more pods, ${formatQuantity('cpu', free.cpu)} and ${formatQuantity('memory', free.memory)}`;
+  const queue =
+    free.waiting === 0
+      ? ''
+      : `, after ${free.waiting === 1 ? 'one' : free.waiting} that wait${free.waiting === 1 ? 's' : ''} for a node`;
+  const has = `${free.nodes} nodes have room for ${free.pods} more pods, ${formatQuantity('cpu', free.cpu)} and ${formatQuantity('memory', free.memory)}${queue}`;
   if (lacks && !force) throw tooMany(count, coming.length, `${wanted}; ${has}`, lacks);
   // As many of the first one's kind as fit, for who thinks about a larger class.
   const more = fitting(free, Array(5000).fill(planes[0])).count;
   return `${wanted}; ${has}: ${more} such planes`;
 }
 
-/** What stands against waking planes, where something does: then their pods wait for room. */
+/** What stands against waking planes, where something does: then their pods wait for room. What cannot be read, wake tells of each. */
 export async function roomToWake(lesson: Lesson, students: Student[]): Promise<Words | undefined> {
-  const records = await Promise.all(
-    students.map((student) => readRecord(clusterOf(lesson, student)).catch(() => undefined)),
+  const asleep = await Promise.all(
+    students.map(async (student) => {
+      try {
+        const record = await readRecord(clusterOf(lesson, student));
+        const spec = () => parseSpec({ ...record!.spec, allowUntestedVersion: true }, 'in the record of the plane');
+        return record?.asleep ? [{ student, spec: spec() }] : [];
+      } catch {
+        return [];
+      }
+    }),
   );
-  const asleep = students.flatMap((student, index) => {
-    const record = records[index];
-    return record?.asleep
-      ? [{ student, spec: parseSpec({ ...record.spec, allowUntestedVersion: true }, 'in the record of the plane') }]
-      : [];
-  });
-  return countRoom(lesson, asleep, false).then(
+  return countRoom(lesson, asleep.flat(), false).then(
     () => undefined,
     (error: unknown) => said(error),
   );
 }
 
-async function freeOnNodes(cluster: InfraCluster): Promise<(Room & { nodes: number }) | undefined> {
+async function freeOnNodes(cluster: InfraCluster): Promise<(Room & { nodes: number; waiting: number }) | undefined> {
   try {
     const [nodes, pods] = await Promise.all([
       cluster.listEverywhere<NodeRoom>({ apiVersion: 'v1', kind: 'Node' }),

@@ -1,22 +1,16 @@
-import { UserError } from '../../base/errors.ts';
+import { said, UserError } from '../../base/errors.ts';
 import { words } from '../../base/words.ts';
 import { withoutLife } from '../../config/hosted-control-plane.ts';
-import { parseSpec } from '../../config/parse.ts';
-import type { ClusterSpec } from '../../config/schema.ts';
 import type { InfraCluster } from '../../kube/infra-cluster.ts';
-import type { KubeObject, Secret } from '../../kube/objects.ts';
-import { Existing } from '../../live/apply.ts';
+import type { KubeObject } from '../../kube/objects.ts';
 import { followsObject, objectOf } from '../../live/followed.ts';
-import { lifetimeOf, readLifetimeJob } from '../../live/lifetime.ts';
-import { readRecord, requireRecord } from '../../live/record.ts';
+import { readRecord } from '../../live/record.ts';
 import type { PlaneRecord } from '../../plane/record.ts';
-import { readBundle } from '../../plane/secrets.ts';
 import type { Reporter } from '../../ui/reporter.ts';
 import type { Work } from '../../ui/work.ts';
 import { type DeployResult, deploy } from '../deploy/deploy.ts';
 import type { WantedLifetime } from '../deploy/lifetime.ts';
 import type { SpecChoice } from '../deploy/spec-choice.ts';
-import { destroy } from '../destroy.ts';
 import { type Coming, countRoom } from './capacity.ts';
 import { ensureNamespace } from './namespaces.ts';
 import { clusterOf, forEach, type Lesson, type Outcome, type Student } from './queue.ts';
@@ -85,8 +79,11 @@ const waits = 8;
  * @throws UserError `class` before anything is made when there is no room for all
  */
 export async function createClass(lesson: Lesson, request: ClassRequest): Promise<Outcome<MadePlane>[]> {
-  const { students, byObject } = request;
-  request.reporter.line(await countRoom(lesson, await planesToCome(lesson, request), request.force));
+  const { byObject } = request;
+  const { coming, refused: unfit } = await planesToCome(lesson, request);
+  request.reporter.line(await countRoom(lesson, coming, request.force));
+  for (const { student, error } of unfit.values()) lesson.board.tell(student.name, 'refused', said(error));
+  const students = request.students.filter((student) => !unfit.has(student));
   const asked = new Map<Student, AskedPlane>();
   // The operator goes on with all of them, whatever becomes of this run.
   const before = byObject.all
@@ -95,7 +92,8 @@ export async function createClass(lesson: Lesson, request: ClassRequest): Promis
         asked.set(student, await byObject.ask(cluster, student));
       })
     : [];
-  const refused = new Map(before.flatMap((outcome) => ('error' in outcome ? [[outcome.student, outcome]] : [])));
+  const refused = new Map<Student, Outcome<MadePlane>>(unfit);
+  for (const outcome of before) if ('error' in outcome) refused.set(outcome.student, outcome);
   const made = await forEach(
     students.filter((student) => !refused.has(student)),
     byObject.all ? { ...lesson, parallel: Math.max(waits, lesson.parallel) } : lesson,
@@ -110,7 +108,7 @@ export async function createClass(lesson: Lesson, request: ClassRequest): Promis
     },
   );
   const outcomes = new Map([...refused, ...made.map((outcome) => [outcome.student, outcome] as const)]);
-  return students.map((student) => outcomes.get(student)!);
+  return request.students.map((student) => outcomes.get(student)!);
 }
 
 async function prepare(cluster: InfraCluster, student: Student, { name, existing, further }: ClassRequest) {
@@ -128,7 +126,7 @@ async function byDeploy(
   return madeByDeploy(await deploy(cluster, { ...work, ...options, choose: choose(student), files }));
 }
 
-function madeByDeploy({ addresses, files, applied }: DeployResult): MadePlane {
+export function madeByDeploy({ addresses, files, applied }: DeployResult): MadePlane {
   return {
     server: addresses.publicServer,
     kubeconfig: files?.kubeconfig,
@@ -137,17 +135,35 @@ function madeByDeploy({ addresses, files, applied }: DeployResult): MadePlane {
   };
 }
 
-/** Planes that have no pods yet. deploy reports a record that cannot be read. */
-async function planesToCome(lesson: Lesson, { students, choose }: ClassRequest): Promise<Coming[]> {
+/**
+ * Planes that have no pods yet, and students who can have none with these options. What cannot be read, the work on that plane reports.
+ *
+ * @throws UserError where the options are wrong for all students alike
+ */
+async function planesToCome(
+  lesson: Lesson,
+  { students, choose }: ClassRequest,
+): Promise<{ coming: Coming[]; refused: Map<Student, { student: Student; error: UserError }> }> {
+  const refused = new Map<Student, { student: Student; error: UserError }>();
   const coming = await Promise.all(
     students.map(async (student) => {
       const cluster = clusterOf(lesson, student);
-      const record = await readRecord(cluster).catch(() => undefined);
-      if (record && !record.asleep) return [];
-      return [{ student, spec: specFor(student, choose(student), record ?? (await asRecorded(cluster))) }];
+      const record = await readRecord(cluster).catch(() => 'unreadable' as const);
+      if (record !== 'unreadable' && record && !record.asleep) return [];
+      const isRead = record !== 'unreadable';
+      const known = (isRead && record) || (await asRecorded(cluster).catch(() => undefined));
+      try {
+        return [{ student, spec: choose(student)(known) }];
+      } catch (error) {
+        if (!(error instanceof UserError)) throw error;
+        if (isRead) refused.set(student, { student, error });
+        return [];
+      }
     }),
   );
-  return coming.flat();
+  const [first] = refused.values();
+  if (first && refused.size === students.length) throw ofStudent(first);
+  return { coming: coming.flat(), refused };
 }
 
 /** What an object says of which no plane is there yet. */
@@ -156,49 +172,8 @@ async function asRecorded(cluster: InfraCluster): Promise<PlaneRecord | undefine
   return object && ({ phase: 'available', spec: withoutLife(object.spec) } as PlaneRecord);
 }
 
-/** @throws UserError that names the student, whose own may be the value that is wrong */
-function specFor({ name }: Student, choose: SpecChoice, record: PlaneRecord | undefined): ClusterSpec {
-  try {
-    return choose(record);
-  } catch (error) {
-    if (!(error instanceof UserError)) throw error;
-    const { what, why, fix, anchor, kind } = error;
-    throw new UserError({ what: words`student "${name}": ${what}`, why, fix, anchor, kind, cause: error });
-  }
-}
-
-/**
- * Deletes a student's plane and makes it again with the same options and the same end, with new CAs and without data.
- *
- * @param options `folder`: where its kubeconfig is replaced
- */
-export function resetPlane(
-  student: Student,
-  lesson: Lesson,
-  { folder, cacheFolder }: { folder: string; cacheFolder?: string },
-): Promise<Outcome<MadePlane>[]> {
-  let before: { record: PlaneRecord; lifetime: WantedLifetime; webhookKubeconfig?: string } | undefined;
-  return forEach([student], lesson, ['resetting', 'available'], async (cluster, _, work) => {
-    before ??= {
-      record: await requireRecord(cluster),
-      lifetime: await lifetimeNow(cluster),
-      webhookKubeconfig: readBundle((await Existing.read(cluster)).ofKind<Secret>('Secret'))?.webhook,
-    };
-    const { record, ...asBefore } = before;
-    // After an earlier try, the old plane may be gone already.
-    const present = await readRecord(cluster);
-    if (present?.planeId === record.planeId) await destroy(cluster, { ...work, agreed: record });
-    const files = { dir: folder, force: true };
-    const options = { ...asBefore, choose: asItWas(record), files, cacheFolder, allowDataLoss: false };
-    return madeByDeploy(await deploy(cluster, { ...work, ...options }));
-  });
-}
-
-async function lifetimeNow(cluster: InfraCluster): Promise<WantedLifetime> {
-  const endsAt = lifetimeOf(await readLifetimeJob(cluster))?.endsAt;
-  return endsAt === undefined ? undefined : { at: new Date(endsAt) };
-}
-
-function asItWas({ spec }: PlaneRecord): SpecChoice {
-  return () => parseSpec({ ...spec, allowUntestedVersion: true }, 'in the record of the plane');
+/** A student's own may be the value that is wrong. */
+function ofStudent({ student: { name }, error }: { student: Student; error: UserError }): UserError {
+  const { what, why, fix, anchor, kind } = error;
+  return new UserError({ what: words`student "${name}": ${what}`, why, fix, anchor, kind, cause: error });
 }

@@ -1,5 +1,5 @@
 import pLimit from 'p-limit';
-import { type Finding, UserError } from '../../base/errors.ts';
+import { type Finding, messageOf, UserError } from '../../base/errors.ts';
 import { explainCallError } from '../../kube/errors.ts';
 import { objectOf, type PlaneObject } from '../../live/followed.ts';
 import { problemsOf } from '../status/problems.ts';
@@ -50,11 +50,18 @@ async function statusOf(lesson: Pick<Lesson, 'cluster'>, student: Student): Prom
   } catch (cause) {
     // A plane that cannot be read does not hide the others.
     const error = explainCallError(cause, `read the plane in namespace "${namespace}"`);
-    if (!(error instanceof UserError)) throw error;
+    if (!(error instanceof UserError)) return { ...common, state: 'unknown', healthy: false, problems: [bug(error)] };
     if (error.anchor === 'no-plane') return { ...common, state: 'missing', healthy: false, problems: ofObject };
     return { ...common, state: 'unknown', healthy: false, problems: [error] };
   }
 }
+
+const bug = (error: unknown): Finding => ({
+  what: 'the plane cannot be read',
+  why: `this is a bug of k8sk8s: ${messageOf(error)}`,
+  anchor: 'class',
+  severity: 'fatal',
+});
 
 /** What the operator says of a plane that is not as its object wants it. */
 function objectProblems(object: PlaneObject | undefined): Finding[] {
