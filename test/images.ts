@@ -34,6 +34,11 @@ export async function makeOlderRelease(sandbox: string): Promise<void> {
   await retaggedKubeProxy(sandbox, olderRelease);
 }
 
+/** An image of all infra machines under another name, too: to a Deployment, another release. */
+export async function retaggedImage(sandbox: string, before: string, after: string): Promise<void> {
+  for (const machine of machinesOf(sandbox, 'infra')) await inside(machine, [...ctr, 'tag', '--force', before, after]);
+}
+
 /** kube-proxy's image under the tag of another version too, on all worker machines. */
 async function retaggedKubeProxy(sandbox: string, version: string): Promise<void> {
   const [before, after] = [versions.kubernetes, version].map(imageReferences['kube-proxy']);

@@ -1,9 +1,13 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
 import { newest } from '../../src/config/versions.ts';
-import { installOperator, removeDefinition, Team } from './operator-world.ts';
-import { k8sk8sAsInfraAdmin, sandboxCommand, succeeded } from './world.ts';
+import type { Pod } from '../../src/kube/objects.ts';
+import { operatorNamespace } from '../../src/operator/names.ts';
+import { imageReferences } from '../../src/sandbox/versions.ts';
+import { retaggedImage } from '../images.ts';
+import { installOperator, operatorMetrics, operatorPods, removeDefinition, Team } from './operator-world.ts';
+import { asInfraAdmin, eventually, k8sk8sAsInfraAdmin, sandboxCommand, succeeded, written } from './world.ts';
 
-// Upgrades by the object: a version that runs, and one that does not. It runs with `npm run test:all`.
+// Upgrades by the object: a version that runs, and one that does not; and another image of the operator itself. It runs with `npm run test:all`.
 
 const host = 'upgrade.operator.e2e.test';
 const older = '1.36.3';
@@ -29,6 +33,41 @@ describe.runIf(process.env.K8SK8S_TEST === 'all')('upgrades by the object', () =
   const serverVersion = async () =>
     (JSON.parse(await team.ask('version', '-o', 'json')) as { serverVersion: { gitVersion: string } }).serverVersion
       .gitVersion;
+
+  test('another image of the operator takes over, and the plane does not notice', async () => {
+    const plane = async () => {
+      const { items } = JSON.parse(succeeded(await team.pods('-o', 'json')).stdout) as { items: Pod[] };
+      const { generation, uid } = (await team.object()).metadata;
+      const restarts = ({ status }: Pod) => status?.containerStatuses?.map(({ restartCount }) => restartCount);
+      const pods = items.map((pod) => [pod.metadata.uid, restarts(pod)]);
+      return { object: [uid, generation], pods: pods.sort(), written: await written(team.home) };
+    };
+    const leader = async () =>
+      (
+        JSON.parse(succeeded(await k8sk8sAsInfraAdmin('operator', 'status', '--output', 'json')).stdout) as {
+          leader: string;
+        }
+      ).leader;
+    const [before, first] = [await plane(), await leader()];
+    const next = `${imageReferences.k8sk8s()}-next`;
+    await retaggedImage(inject('sandbox'), imageReferences.k8sk8s(), next);
+    succeeded(await k8sk8sAsInfraAdmin('operator', 'install', '--image', next));
+    const deployment = ['-n', operatorNamespace, 'rollout', 'status', 'deployment/k8sk8s-operator', '--timeout=90s'];
+    succeeded(await asInfraAdmin(...deployment));
+    await eventually(60, async () => expect(await leader()).not.toBe(first));
+    const { stdout } = succeeded(
+      await operatorPods('get', 'pods', '-o', 'jsonpath={.items[*].spec.containers[*].image}'),
+    );
+    expect(stdout.split(' ')).toEqual([next]);
+    // The new one looks at every plane when it begins, and once more because it is asked to.
+    succeeded(await team.home.infra('annotate', '--overwrite', 'hcp/k8sk8s', 'k8sk8s.io/look=next'));
+    await eventually(60, async () => {
+      const [, looks] = /k8sk8s_operator_looks_total\{[^}]*\} (\d+)/.exec(await operatorMetrics()) ?? [];
+      expect(Number(looks)).toBeGreaterThanOrEqual(2);
+    });
+    await team.brought(60);
+    expect(await plane()).toEqual(before);
+  });
 
   test('another version in the spec is an upgrade, and the data stays', async () => {
     await team.login();

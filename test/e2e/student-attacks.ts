@@ -3,7 +3,16 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { expect } from 'vitest';
 import { otherImages } from '../../src/config/versions.ts';
 import { type Answer, Tenant } from './tenant.ts';
-import { asInfraAdmin, eventually, kubectl, type Namespace, type Outcome, run, succeeded } from './world.ts';
+import {
+  asInfraAdmin,
+  eventually,
+  infraAdminEnvironment,
+  kubectl,
+  type Namespace,
+  type Outcome,
+  run,
+  succeeded,
+} from './world.ts';
 
 const gate = /refused by the gate of this control plane|no endpoints available/;
 
@@ -155,19 +164,10 @@ export async function byOwnPod(attacker: Attacker): Promise<Record<string, strin
   return answers;
 }
 
-/** A volume of the neighbour's, claimed by its name. @returns the phase of the claim after a while; undefined where the neighbour has none */
-export async function byVolume(attacker: Attacker): Promise<string | undefined> {
-  const at = 'jsonpath={.items[0].spec.volumeName} {.items[0].spec.storageClassName}';
-  const claims = await asInfraAdmin('-n', attacker.neighbour, 'get', 'pvc', '-o', at);
-  const [volumeName, storageClassName] = claims.stdout.trim().split(' ');
-  if (claims.code !== 0 || !volumeName) return undefined;
-  const spec = {
-    volumeName,
-    storageClassName,
-    accessModes: ['ReadWriteOnce'],
-    resources: { requests: { storage: '1Mi' } },
-  };
-  const claim = { apiVersion: 'v1', kind: 'PersistentVolumeClaim', metadata: { name: 'stolen' }, spec };
+/** A volume of the neighbour's, claimed by its name. @returns the phase of the claim after a while */
+export async function byVolume(attacker: Attacker): Promise<string> {
+  const volume = await volumeOf(attacker.neighbour);
+  const claim = claimOf('stolen', volume);
   succeeded(
     await run(kubectl, ['-n', attacker.own.name, 'apply', '-f', '-'], {
       env: attacker.own.env,
@@ -178,8 +178,55 @@ export async function byVolume(attacker: Attacker): Promise<string | undefined> 
   await sleep(4000);
   const { stdout } = succeeded(await attacker.infra('get', 'pvc', 'stolen', '-o', 'jsonpath={.status.phase}'));
   await attacker.infra('delete', 'pvc', 'stolen', '--wait=false');
-  attacker.seen.push(`a claim with volumeName ${volumeName} -> ${stdout}`);
+  attacker.seen.push(`a claim with volumeName ${volume.volumeName} -> ${stdout}`);
+  if (volume.isMade) await asInfraAdmin('delete', 'pv', volume.volumeName, '--wait=false');
   return stdout;
+}
+
+interface VolumeName {
+  volumeName: string;
+  storageClassName: string;
+  isMade: boolean;
+}
+
+/** A bound volume of the namespace; where its plane has none, one is made that has no data. */
+async function volumeOf(namespace: string): Promise<VolumeName> {
+  const at = 'jsonpath={.items[0].spec.volumeName} {.items[0].spec.storageClassName}';
+  const found = await asInfraAdmin('-n', namespace, 'get', 'pvc', '-o', at);
+  const [name, storageClass] = found.stdout.trim().split(' ');
+  if (found.code === 0 && name) return { volumeName: name, storageClassName: storageClass ?? '', isMade: false };
+  const made = { volumeName: `of-${namespace}`, storageClassName: '', isMade: true };
+  const claim = claimOf('theirs', made);
+  const volume = {
+    apiVersion: 'v1',
+    kind: 'PersistentVolume',
+    metadata: { name: made.volumeName },
+    spec: {
+      accessModes: claim.spec.accessModes,
+      capacity: claim.spec.resources.requests,
+      storageClassName: '',
+      claimRef: { namespace, name: claim.metadata.name },
+      hostPath: { path: '/var/empty-of-a-test' },
+    },
+  };
+  const env = await infraAdminEnvironment();
+  for (const object of [volume, claim])
+    succeeded(await run(kubectl, ['-n', namespace, 'apply', '-f', '-'], { env, input: JSON.stringify(object) }));
+  await eventually(20, async () => {
+    const phase = await asInfraAdmin('-n', namespace, 'get', 'pvc', 'theirs', '-o', 'jsonpath={.status.phase}');
+    expect(phase.stdout).toBe('Bound');
+  });
+  return made;
+}
+
+function claimOf(name: string, { volumeName, storageClassName }: Omit<VolumeName, 'isMade'>) {
+  const spec = {
+    volumeName,
+    storageClassName,
+    accessModes: ['ReadWriteOnce'],
+    resources: { requests: { storage: '1Mi' } },
+  };
+  return { apiVersion: 'v1', kind: 'PersistentVolumeClaim', metadata: { name }, spec };
 }
 
 /** Milliseconds of each answer of the neighbour's API server while this one is asked without end. @param ask one question to the neighbour */
