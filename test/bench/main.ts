@@ -16,6 +16,7 @@ import { calm, machineLine, machineState } from './machine.ts';
 import { Bench } from './plane.ts';
 import { type Pair, readReport, render, renderComparison, reportOf } from './report.ts';
 import { shuffled, summarize } from './statistics.ts';
+import { measureTunnel, renderTunnel } from './tunnel.ts';
 import { waterfall } from './waterfall.ts';
 import { measureWorkers, renderWorkers } from './workers.ts';
 
@@ -32,6 +33,11 @@ interface Options {
   rest: string;
   growth?: boolean;
   workers?: boolean;
+  tunnel?: boolean;
+  webhooks: string;
+  execs: string;
+  kills: string;
+  seed: string;
   atMost?: string;
   objects: string;
   pods: string;
@@ -151,6 +157,19 @@ async function workers(runs: number, { sandbox, json }: Options, deployOptions: 
   if (json) writeFileSync(json, `${JSON.stringify(report, null, 2)}\n`);
 }
 
+async function tunnel({ sandbox, json, ...given }: Options): Promise<void> {
+  const [webhooks, execs, kills, seed] = [
+    wholeNumber(given.webhooks, '--webhooks', 10),
+    wholeNumber(given.execs, '--execs', 10),
+    wholeNumber(given.kills, '--kills'),
+    wholeNumber(given.seed, '--seed', 0),
+  ];
+  const report = await measureTunnel({ sandbox, webhooks, execs, kills, seed }, reporter);
+  process.stdout.write(`${renderTunnel(report)}\n`);
+  if (json) writeFileSync(json, `${JSON.stringify(report, null, 2)}\n`);
+  if (report.unexplained.length > 0) process.exitCode = 1;
+}
+
 async function lesson({ sandbox, json, ...given }: Options, options: string[]): Promise<void> {
   const students = wholeNumber(given.students, '--students');
   const parallel = wholeNumber(given.parallel, '--parallel');
@@ -232,6 +251,18 @@ const program = new Command('bench')
   .option('--floor-only', 'only the bare processes')
   .option('--idle', 'what a plane at rest needs, instead of how long a deploy takes')
   .option('--workers', 'how soon pods answer on two workers, instead of how long a deploy takes')
+  .option(
+    '--tunnel',
+    'calls by the tunnel of a worker, beside a worker that is dialled, and while all that carries them is killed',
+  )
+  .option(
+    '--webhooks <N>',
+    'with --tunnel: how many calls of a webhook under kills, and a tenth of that without',
+    '10000',
+  )
+  .option('--execs <N>', 'with --tunnel: the same of execs', '2000')
+  .option('--kills <N>', 'with --tunnel: how many, 25 s apart', '12')
+  .option('--seed <N>', 'with --tunnel: of what is killed and when', '1')
   .option('--growth', 'work inside a plane, beside the same work in bare processes')
   .option('--objects <N>', 'with --growth: how many ConfigMaps are made', '10000')
   .option('--pods <N>', 'with --growth: how many pods are started on a hollow node', '1000')
@@ -266,6 +297,7 @@ const program = new Command('bench')
     const runs = wholeNumber(options.runs, '--runs');
     if (options.commands) return commands(runs, options);
     if (options.growth) return growth(runs, options);
+    if (options.tunnel) return tunnel(options);
     if (options.workers) return workers(runs, options, deployOptions);
     await (options.floorOnly ? floors(runs, options) : pairs(runs, options, deployOptions));
   });

@@ -1,11 +1,12 @@
 import { spawn } from 'node:child_process';
+import path from 'node:path';
 import { text } from 'node:stream/consumers';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
-import { createAuthority, issueLeaf } from '../../src/pki/issue.ts';
 import { inside } from '../../src/sandbox/machine.ts';
 import { firstInfra, loadState, type MachineState } from '../../src/sandbox/state.ts';
 import { freePort } from '../free-port.ts';
+import { podWithWebhook, refusedName } from '../pod-with-webhook.ts';
 import { eventually, kubectl, Namespace, run, sandboxCommand, succeeded } from './world.ts';
 
 // A worker that nobody can dial, and that reaches port 443 of HOST and a resolver and nothing else of its network: all that the API server
@@ -67,7 +68,7 @@ describe.runIf(runs)('--tunnel-host', () => {
   });
 
   test('logs, exec and port-forward go through its tunnel', async () => {
-    await home.apply(await web());
+    await home.apply(await podWithWebhook());
     await home.rolledOut('web', 120);
     await eventually(30, async () => expect(await home.ask('logs', 'deploy/web')).toBe('up'));
     expect(await home.ask('exec', 'deploy/web', '--', 'echo', 'reached')).toBe('reached');
@@ -92,7 +93,7 @@ describe.runIf(runs)('--tunnel-host', () => {
     const name = await home.ask('get', 'pods', ...pod);
     expect(await home.ask('get', '--raw', `/api/v1/namespaces/default/pods/${name}:8080/proxy/`)).toBe('from a pod');
     await eventually(30, async () => {
-      const answer = await home.hosted(['create', 'configmap', 'webhook-says-no', '--dry-run=server']);
+      const answer = await home.hosted(['create', 'configmap', refusedName, '--dry-run=server']);
       expect(answer.stderr).toContain('refused by a pod');
     });
   });
@@ -171,71 +172,13 @@ describe.runIf(runs)('--tunnel-host', () => {
   });
 });
 
-async function web(): Promise<string> {
-  const ca = await createAuthority('webhook');
-  const { certificate, key } = await issueLeaf(ca, {
-    commonName: 'web',
-    dnsNames: ['web.default.svc'],
-    usages: ['serverAuth'],
-  });
-  const base64 = (value: string) => Buffer.from(value).toString('base64');
-  return `
-apiVersion: v1
-kind: Secret
-metadata: {name: web}
-data: {tls.crt: ${base64(certificate)}, tls.key: ${base64(key)}}
----
-apiVersion: v1
-kind: ConfigMap
-metadata: {name: web}
-data:
-  web.mjs: |
-    import http from 'node:http';
-    import https from 'node:https';
-    import { readFileSync } from 'node:fs';
-    import { json } from 'node:stream/consumers';
-    http.createServer((request, response) => response.end('from a pod')).listen(8080);
-    const tls = { cert: readFileSync('/tls/tls.crt'), key: readFileSync('/tls/tls.key') };
-    https.createServer(tls, async (request, response) => {
-      const { request: { uid, name } } = await json(request);
-      const answer = { uid, allowed: name !== 'webhook-says-no', status: { message: 'refused by a pod' } };
-      response.setHeader('Content-Type', 'application/json');
-      response.end(JSON.stringify({ apiVersion: 'admission.k8s.io/v1', kind: 'AdmissionReview', response: answer }));
-    }).listen(8443);
-    console.log('up');
----
-apiVersion: apps/v1
-kind: Deployment
-metadata: {name: web}
-spec:
-  selector: {matchLabels: {app: web}}
-  template:
-    metadata: {labels: {app: web}}
-    spec:
-      terminationGracePeriodSeconds: 1
-      containers:
-        - name: web
-          image: docker.io/library/node:24-slim
-          command: [node, /app/web.mjs]
-          volumeMounts: [{name: app, mountPath: /app}, {name: tls, mountPath: /tls}]
-      volumes: [{name: app, configMap: {name: web}}, {name: tls, secret: {secretName: web}}]
----
-apiVersion: v1
-kind: Service
-metadata: {name: web}
-spec: {selector: {app: web}, ports: [{port: 443, targetPort: 8443}]}
----
-apiVersion: admissionregistration.k8s.io/v1
-kind: ValidatingWebhookConfiguration
-metadata: {name: web}
-webhooks:
-  - name: web.test.k8sk8s.io
-    clientConfig: {service: {name: web, namespace: default}, caBundle: ${base64(ca.certificate)}}
-    rules: [{apiGroups: [""], apiVersions: [v1], operations: [CREATE], resources: [configmaps]}]
-    namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: default}}
-    admissionReviewVersions: [v1]
-    sideEffects: None
-    failurePolicy: Fail
-    timeoutSeconds: 5
-`;
-}
+describe.runIf(runs)('the tunnel under load', () => {
+  test('every call that fails has a kill within 10 s before it', async () => {
+    const load = ['--webhooks', '300', '--execs', '60', '--kills', '4'];
+    const outcome = await run(process.execPath, [
+      path.resolve('dist/bench.js'),
+      ...['--tunnel', '--sandbox', inject('sandbox'), ...load],
+    ]);
+    console.log(succeeded(outcome).stdout);
+  }, 900_000);
+});

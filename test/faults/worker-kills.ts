@@ -1,5 +1,4 @@
 import { spawn } from 'node:child_process';
-import { readdirSync, readFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -19,6 +18,7 @@ import { sandboxWorkerImage } from '../../src/sandbox/worker-pods.ts';
 import { terminalReporter } from '../../src/ui/terminal.ts';
 import { connectByFile } from '../connect-by-file.ts';
 import { leftOnNodes } from '../e2e/left-on-nodes.ts';
+import { killInPod } from '../kill-in-pod.ts';
 import { allowPrivilegedPods } from '../privileged-namespace.ts';
 import { visitWebService, webService } from '../web-service.ts';
 import type { Faults, Finding, Part } from './report.ts';
@@ -281,23 +281,4 @@ async function killKubelet(name: string): Promise<void> {
   if (pid !== undefined) process.kill(pid, 'SIGKILL');
   await sleep(5000);
   await sandboxUp({ name, workers: machines.length - infra.length, infraNodes: infra.length }, terminalReporter());
-}
-
-/** Kills the first process of a container, which this box sees as one of its own. */
-function killInPod(uid: string, command: RegExp): void {
-  const text = (pid: string, file: string) => {
-    try {
-      return readFileSync(`/proc/${pid}/${file}`, 'utf8').replaceAll('\0', ' ');
-    } catch {
-      return '';
-    }
-  };
-  const found = readdirSync('/proc').find(
-    (pid) =>
-      /^\d+$/.test(pid) &&
-      text(pid, 'cgroup').replaceAll('_', '-').includes(uid) &&
-      command.test(text(pid, 'cmdline')) &&
-      /^NSpid:.*\t1$/m.test(text(pid, 'status')),
-  );
-  if (found) process.kill(Number(found), 'SIGKILL');
 }
