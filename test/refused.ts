@@ -18,11 +18,18 @@ interface Outcome {
  * and without a stack trace.
  */
 export function refused(anchor: Anchor, ...names: (string | RegExp)[]): Error {
+  // A failure prints this matcher beside a shortened outcome, so the matcher has to say what it met.
+  let met = '';
   const matcher = {
-    asymmetricMatch: (actual: unknown): boolean => faults(actual, anchor, names).length === 0,
+    asymmetricMatch: (actual: unknown): boolean => {
+      const found = faults(actual, anchor, names);
+      met =
+        found.length > 0 ? `, but ${found.join(', ')}: ${isFinding(actual) ? explained(actual) : inspect(actual)}` : '';
+      return found.length === 0;
+    },
     getExpectedType: () => 'object',
     toString: () => 'Refused',
-    toAsymmetricMatcher: () => `refused(${[anchor, ...names].map((each) => inspect(each)).join(', ')})`,
+    toAsymmetricMatcher: () => `refused(${[anchor, ...names].map((each) => inspect(each)).join(', ')})${met}`,
   };
   // Vitest asks nothing else of it; toThrow wants an error by its types.
   return matcher as unknown as Error;
