@@ -112,8 +112,8 @@ describe.runIf(process.env.K8SK8S_TEST === 'all')('scheduled backups in a bucket
     const wrongKey = await schedule(...toTeam, ...ownImage);
     expect(wrongKey).toEqual(refused('backup-job', 'AWS_SECRET_ACCESS_KEY'));
     expect(wrongKey.stderr).not.toContain('tr0ubador');
-    const [, job] = /logs (job\/\S+?)\. /.exec(wrongKey.stderr) ?? [];
-    expect(succeeded(await home.infra('logs', job!)).stdout).toContain('403 SignatureDoesNotMatch');
+    const [, ...logs] = /logs (job\/\S+) (-c) (\S+)\. /.exec(wrongKey.stderr) ?? [];
+    expect(succeeded(await home.infra('logs', ...logs)).stdout).toContain('403 SignatureDoesNotMatch');
     await keysAre(server.keys);
     const noBucket = await schedule('--to', 's3://nowhere', ...ownImage);
     expect(noBucket).toEqual(refused('backup-job', '"nowhere"'));
@@ -128,6 +128,7 @@ describe.runIf(process.env.K8SK8S_TEST === 'all')('scheduled backups in a bucket
   });
 
   test("the project's own image makes them, without rights, root or a disk to write to", async () => {
+    await keysAre(server.keys);
     const bucket = bucketOf(server);
     for (const name of others)
       await bucket.put(name, Readable.from([Buffer.from('of somebody else')], { objectMode: false }));
