@@ -26,13 +26,13 @@ export default defineConfig({
             'test/house/**/*.test.ts',
             'test/streams/**/*.test.ts',
           ],
-          testTimeout: 20_000,
+          testTimeout: 60_000,
         },
       },
       {
         // Programs are bundled anew at every build: words stand in their place, so that hashes of what holds them stay.
         plugins: [textsForVitest((entry) => `THE PROGRAM ${path.basename(path.dirname(entry))}\n`)],
-        test: { name: 'golden', include: ['test/golden/**/*.test.ts'], testTimeout: 20_000 },
+        test: { name: 'golden', include: ['test/golden/**/*.test.ts'], testTimeout: 60_000 },
       },
       { extends: true, test: { name: 'cli', include: ['test/cli/**/*.test.ts'], testTimeout: 120_000 } },
       {

@@ -124,14 +124,17 @@ describe.runIf(runs)('the network between pods', () => {
       JSON.stringify({ data: broken }),
     );
     await home.ask('-n', 'kube-system', 'rollout', 'restart', 'daemonset/kube-flannel-ds');
-    await new Promise((resolve) => setTimeout(resolve, 15_000));
+    const restarted = async () =>
+      home.ask('-n', 'kube-system', 'get', 'pods', '-l', 'k8s-app=flannel', '-o', `jsonpath={.items[*]${count}}`);
+    const count = '.status.containerStatuses[0].restartCount';
+    await eventually(90, async () => expect(await restarted()).toMatch(/[1-9]/));
     const result = await tried();
     console.log(first(result));
-    expect(first(result)).toMatchObject({ row: 'pod-addresses' });
+    expect(first(result)).toMatchObject({ row: 'driver-pods', detail: expect.stringContaining('PodCIDR') });
   });
 
   test('a report for CI', async () => {
     const { stdout } = await home.k8sk8s('network', 'test', '--output', 'junit');
-    expect(stdout).toMatch(/^<.xml.*\n<testsuite name="network test of networks-e2e, flannel" tests="20"/);
+    expect(stdout).toMatch(/^<.xml.*\n<testsuite name="network test of networks-e2e, flannel" tests="21"/);
   });
 });

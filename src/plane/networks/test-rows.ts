@@ -1,5 +1,6 @@
 /** What `network test` tries, in this order: each stands on those before it. */
 export const testRows = [
+  'driver-pods',
   'pod-addresses',
   'pod-to-pod-same-worker',
   'pod-to-pod-other-worker',
