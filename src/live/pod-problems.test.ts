@@ -93,3 +93,23 @@ test('the newest refusal of a workload is told, and none of another', () => {
   expect(refusalOf('etcd', events)).toBeUndefined();
   expect(makesPodsOf('kube-scheduler', 'kube-scheduler')).toBe(true);
 });
+
+test("of a container that ended with its log as its message, klog's last error is told", () => {
+  const message =
+    'I1201 02:33:01 main.go:1] begins\nE1201 02:33:02 main.go:2] no lease: "10.9.0.0/16" lacks it\nI1201 02:33:02 main.go:3] stops\n';
+  const crashing = (terminated: object) =>
+    container(
+      'kube-apiserver',
+      { waiting: { reason: 'CrashLoopBackOff' } },
+      {
+        lastState: { terminated: { exitCode: 1, ...terminated } },
+      },
+    );
+  const [told] = words({ containerStatuses: [crashing({ message })] });
+  expect(told).toContain('no lease');
+  expect(told).not.toContain('stops');
+  expect(words({ containerStatuses: [crashing({ message: 'one line' })] })).toEqual([
+    expect.stringMatching(/: one line$/),
+  ]);
+  expect(words({ containerStatuses: [crashing({})] })).toEqual([expect.stringMatching(/exit code 1$/)]);
+});

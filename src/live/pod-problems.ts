@@ -117,6 +117,12 @@ export function timeOf(event: Event): string {
   return event.lastTimestamp ?? event.eventTime ?? event.metadata.creationTimestamp ?? '';
 }
 
+/** With terminationMessagePolicy FallbackToLogsOnError the message is the end of the log: klog's last error tells more than its last line. */
+function lastWords(message = ''): string {
+  const lines = message.trim().split('\n');
+  return (lines.findLast((line) => /^[EF]\d{4} /.test(line)) ?? lines.at(-1)!).slice(0, 300);
+}
+
 function statusesOf({ status }: Pick<Pod, 'status'>): ContainerStatus[] {
   return [...(status?.initContainerStatuses ?? []), ...(status?.containerStatuses ?? [])];
 }
@@ -129,7 +135,8 @@ function containerProblem(container: ContainerStatus, added: boolean, prepares: 
     { kind, container, added, says, hopeless },
   ];
   const ended = terminated ?? lastState?.terminated;
-  const end = ended && `it ended with ${describeExit(ended)}`;
+  const last = lastWords(ended?.message);
+  const end = ended && `it ended with ${describeExit(ended)}${last ? `: ${last}` : ''}`;
   const start = startReasons[waiting?.reason ?? ''];
   if (start) return problem(start, `${waiting?.reason}: ${waiting?.message ?? 'the kubelet gives no detail'}`, true);
   if (waiting?.reason === 'CrashLoopBackOff') return problem('crash-loop', `CrashLoopBackOff${end ? `: ${end}` : ''}`);

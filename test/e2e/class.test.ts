@@ -2,7 +2,7 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Attacker, byOwnPod, byVolume, flood } from './student-attacks.ts';
-import { asInfraAdmin, kubectl, Namespace, type Outcome, run, sandboxCommand, succeeded } from './world.ts';
+import { asInfraAdmin, eventually, kubectl, Namespace, type Outcome, run, sandboxCommand, succeeded } from './world.ts';
 
 // Students by the commands of docs/classes.md. The teacher is a delegated administrator of the students' namespaces and of nothing else.
 // Anna is a user of the infra cluster, too, and looks for Bob's plane; docs/classes.md has the table.
@@ -151,7 +151,8 @@ describe.runIf(whole)(
       delete own_.metadata.resourceVersion;
       writeFileSync(path.join(anna.cwd, 'own.json'), JSON.stringify(own_));
       succeeded(await attacker.infra('replace', '-f', 'own.json'));
-      expect(await states()).toEqual(students.map((student) => `${student} available true`));
+      const all = students.map((student) => `${student} available true`);
+      await eventually(30, async () => expect(await states()).toEqual(all));
     });
 
     test('by a flood: the neighbour is slower, and answers', async () => {

@@ -47,8 +47,10 @@ describe.runIf(runs)('--egress konnectivity', () => {
       );
       expect(ready).toBe('1');
     });
-    const { stdout } = succeeded(await home.k8sk8s('status'));
-    expect(stdout).toMatch(/^Egress: +.*konnectivity/m);
+    // The agent runs before the network of pods does, which makes the worker Ready.
+    await eventually(60, async () =>
+      expect(succeeded(await home.k8sk8s('status')).stdout).toMatch(/^Egress: +.*konnectivity/m),
+    );
     expect((await home.k8sk8s('diff')).code).toBe(0);
   });
 
