@@ -152,7 +152,11 @@ describe.runIf(whole)(
       writeFileSync(path.join(anna.cwd, 'own.json'), JSON.stringify(own_));
       succeeded(await attacker.infra('replace', '-f', 'own.json'));
       const all = students.map((student) => `${student} available true`);
-      await eventually(30, async () => expect(await states()).toEqual(all));
+      await eventually(30, async () => {
+        const { stdout } = await asInfraAdmin('-n', 'lesson-anna', 'get', 'all,configmaps', '--show-labels');
+        const status = await home.local('status', '-n', 'lesson-anna');
+        expect(await states(), `${stdout}${status.stdout}${status.stderr}`).toEqual(all);
+      });
     });
 
     test('by a flood: the neighbour is slower, and answers', async () => {

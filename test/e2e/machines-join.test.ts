@@ -41,7 +41,10 @@ describe.runIf(process.env.K8SK8S_TEST === 'all')('a machine', () => {
 
   const ready = (version: string) =>
     eventually(120, async () => {
-      expect(await home.ask('get', 'node', machine.name, '--no-headers')).toMatch(
+      const lines = await home.ask('get', 'node', machine.name, '--no-headers');
+      const why = ['get', 'node', machine.name, '-o', 'jsonpath={.status.conditions[?(@.type=="Ready")].message}'];
+      const pods = ['-n', 'kube-system', 'get', 'pods', '-o', 'wide'];
+      expect(lines, `${await home.ask(...why)}\n${await home.ask(...pods)}`).toMatch(
         new RegExp(` Ready .* v${version.replaceAll('.', '\\.')}`),
       );
     });
