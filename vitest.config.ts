@@ -4,7 +4,8 @@ import { defineConfig } from 'vitest/config';
 import { textsForVitest } from './bundle.mjs';
 import { E2eOrder, places } from './test/e2e/order.ts';
 
-// Projects from the fastest to the slowest; `npm run test:unit` runs the first two in seconds.
+// Projects from the fastest to the slowest; `npm run test:unit` runs the first two in seconds. In those with servers a test that failed is
+// tried once more, and test/closing-line.ts names it.
 export default defineConfig({
   plugins: [textsForVitest()],
   test: {
@@ -41,8 +42,9 @@ export default defineConfig({
           name: 'api',
           include: ['test/api/**/*.test.ts'],
           globalSetup: ['test/api/global-setup.ts'],
-          testTimeout: 60_000,
-          hookTimeout: 120_000,
+          testTimeout: 120_000,
+          hookTimeout: 240_000,
+          retry: 1,
         },
       },
       {
@@ -58,6 +60,7 @@ export default defineConfig({
           sequence: { groupOrder: 1 },
           testTimeout: 300_000,
           hookTimeout: 600_000,
+          retry: 1,
         },
       },
     ],

@@ -11,10 +11,12 @@ declare module 'vitest' {
 /** Seconds of a run from which on it is told where they went. */
 const longRun = 60;
 
+const secondTry = 'Passed at the second try, which is a fault of the test or of k8sk8s:';
+
 /**
  * Closes a run with `N passed, N failed`, last and alone on its line, and says skipped tests aloud. A file that could not be loaded
- * is a failure, and so is everything else that makes vitest exit with another code than 0. Before that a long run tells where its
- * seconds went.
+ * is a failure, and so is everything else that makes vitest exit with another code than 0. Before that it names the tests that passed
+ * at the second try alone, and a long run tells where its seconds went.
  */
 export default class ClosingLine implements Reporter {
   #vitest: Vitest | undefined;
@@ -54,10 +56,24 @@ export default class ClosingLine implements Reporter {
       }
     }
     if (code !== 0 && count.failed === 0) count.failed = 1;
+    const unsteady = this.#unsteady();
+    if (unsteady.length > 0) console.log([secondTry, ...unsteady].join('\n'));
     const total = (Date.now() - this.#started) / 1000;
     if (total > longRun) console.log(this.#seconds(total));
     console.log(
       `${count.passed} passed, ${count.failed} failed${count.skipped > 0 ? `, ${count.skipped} skipped` : ''}`,
+    );
+  }
+
+  /** Tests that passed at the second try, each with what it said at the first. */
+  #unsteady(): string[] {
+    return this.#modules.flatMap((module) =>
+      [...module.children.allTests()]
+        .filter((test) => test.diagnostic()?.flaky)
+        .map((test) => {
+          const [first] = test.result().errors ?? [];
+          return `  ${nameOf(module)}: ${test.fullName}: ${(first?.message ?? 'no error').split('\n')[0]}`;
+        }),
     );
   }
 

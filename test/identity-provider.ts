@@ -1,10 +1,10 @@
 import { createSign, generateKeyPairSync, type KeyObject, randomUUID } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import https from 'node:https';
-import type { AddressInfo } from 'node:net';
 import { text } from 'node:stream/consumers';
 import Provider from 'oidc-provider';
 import { type Credential, createAuthority, issueLeaf } from '../src/pki/issue.ts';
+import { freePort } from './free-port.ts';
 
 /*
  * A real OpenID Connect provider, with TLS by its own CA. Good tokens come by its code flow; a test signs bad ones with its key.
@@ -61,8 +61,9 @@ export async function startProvider(options: ProviderOptions): Promise<IdentityP
     ...names,
   });
   const server = https.createServer({ cert, key });
-  await new Promise<void>((resolve) => server.listen(options.port ?? 0, '0.0.0.0', resolve));
-  const { port } = server.address() as AddressInfo;
+  // A test may end it and begin it anew at the same port.
+  const port = options.port ?? (await freePort('0.0.0.0'));
+  await new Promise<void>((resolve) => server.listen(port, '0.0.0.0', resolve));
   const issuer = `https://${host}:${port}`;
   const provider = new Provider(issuer, configuration(accounts, signing, options.jwksUri));
   const answer = provider.callback();

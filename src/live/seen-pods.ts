@@ -104,8 +104,7 @@ export function imageOf({ spec }: Pod, container: string): string | undefined {
   return spec.containers.find(({ name }) => name === container)?.image;
 }
 
-/** No node takes it. */
-export function isUnschedulable({ status }: Pod): boolean {
+function isUnschedulable({ status }: Pod): boolean {
   return (status?.conditions ?? []).some(
     ({ type, status, reason }) => type === 'PodScheduled' && status === 'False' && reason === 'Unschedulable',
   );

@@ -2,6 +2,7 @@ import { afterEach, expect, test } from 'vitest';
 import { refuseUnadmitted } from '../../src/hosted/admission.ts';
 import type { KubeObject } from '../../src/kube/objects.ts';
 import { refused } from '../refused.ts';
+import { soon } from '../until.ts';
 import { connectAsHosted } from './world.ts';
 
 // Rules of a hosted cluster's users that stand in the way of what k8sk8s writes, asked by a real API server.
@@ -65,7 +66,7 @@ afterEach(async () => {
     await hosted.delete(each, name, namespace);
   }
   // The API server forgets them a moment later.
-  await expect.poll(() => outcome(object), { timeout: 10_000 }).toBe('admitted');
+  await expect.poll(() => outcome(object), soon).toBe('admitted');
 });
 
 test('a webhook that cannot be called is named with its configuration, and nothing is stored', async () => {
@@ -73,7 +74,7 @@ test('a webhook that cannot be called is named with its configuration, and nothi
   expect(await outcome(object, others)).toBe('admitted');
   await hosted.create(webhook);
   await expect
-    .poll(() => outcome(others, object), { timeout: 20_000 })
+    .poll(() => outcome(others, object), soon)
     .toEqual(refused('child-asset-refused', 'validatingwebhookconfiguration k8sk8s-test-assets', '"asset"'));
   expect(await outcome(others)).toBe('admitted');
   expect(await hosted.get(object, 'asset', 'default')).toBeUndefined();
@@ -84,6 +85,6 @@ test('a policy that denies is named with its binding', async () => {
   await hosted.create(policy);
   await hosted.create(binding);
   await expect
-    .poll(() => outcome(object), { timeout: 20_000 })
+    .poll(() => outcome(object), soon)
     .toEqual(refused('child-asset-refused', 'validatingadmissionpolicybinding k8sk8s-test-assets-here'));
 });

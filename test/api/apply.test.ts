@@ -10,6 +10,7 @@ import { renderPlane } from '../../src/plane/render.ts';
 import { findReplacements } from '../../src/rollout/replacements.ts';
 import { quietReporter } from '../../src/ui/quiet.ts';
 import { fixedPlane } from '../golden/plane.ts';
+import { soon } from '../until.ts';
 import { type Delegate, newNamespace, request } from './world.ts';
 
 // What deploy and diff say of objects that others write to as well, at the same moment.
@@ -125,7 +126,7 @@ test('what a policy makes of a workload (image, resources, annotations, a sideca
   const imageOf = async () =>
     (await cluster.apply<Workload>(workloads['kube-scheduler'], { dryRun: true })).spec.template.spec.containers[0]!
       .image;
-  await expect.poll(imageOf, { timeout: 20_000 }).toMatch(/^mirror\.test\//);
+  await expect.poll(imageOf, soon).toMatch(/^mirror\.test\//);
 
   const deploy = async (objects: KubeObject[]) => {
     const applied = nothingApplied();

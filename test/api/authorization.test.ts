@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import https from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -14,11 +14,12 @@ import { buildKubeconfig } from '../../src/kubeconfig/build.ts';
 import { webhookServer } from '../../src/kubeconfig/webhook.ts';
 import { createAuthority, issueLeaf } from '../../src/pki/issue.ts';
 import { authorizationText, openingsOf, webhookName } from '../../src/plane/components/kube-apiserver/identity.ts';
-import { type Replica, waitTakenOver } from '../../src/rollout/taken-over.ts';
-import { quietReporter } from '../../src/ui/quiet.ts';
+import { freePort } from '../free-port.ts';
 import { refused } from '../refused.ts';
 import { type ControlPlane, startControlPlane } from './control-plane.ts';
 import { egressConfig, type GateProcess, ownAddress, startGate } from './gate-process.ts';
+import { untilAllowed } from './rights.ts';
+import { put, takeOver } from './taken-over.ts';
 
 /*
  * A webhook that authorizes: a real API server with the files that k8sk8s writes, the gate's own program, and a webhook over HTTPS
@@ -50,7 +51,7 @@ function review(response: import('node:http').ServerResponse, status: object): v
   response.end(JSON.stringify({ apiVersion: 'authorization.k8s.io/v1', kind: 'SubjectAccessReview', status }));
 }
 
-async function listen(port = 0): Promise<number> {
+async function listen(port: number): Promise<number> {
   const box = ownAddress();
   const ca = await authority;
   const leaf = await issueLeaf(ca, { commonName: 'webhook', ipAddresses: [box], usages: ['serverAuth'] });
@@ -75,15 +76,15 @@ const specOf = (more: Partial<ClusterSpecInput> = {}) => parseSpec({ host: 'k.ex
 
 beforeAll(async () => {
   folder = mkdtempSync(path.join(tmpdir(), 'k8sk8s-authorization-'));
-  put('authorization.yaml', authorizationText(specOf(), undefined, folder));
-  put('openings.json', JSON.stringify(openingsOf(specOf())));
+  put(folder, 'authorization.yaml', authorizationText(specOf(), undefined, folder));
+  put(folder, 'openings.json', JSON.stringify(openingsOf(specOf())));
   plane = await startControlPlane([], (file) => [
     `--egress-selector-config-file=${file('egress.yaml', egressConfig(folder))}`,
     `--authorization-config=${folder}/authorization.yaml`,
   ]);
   const ca = await authority;
   gate = await startGate(plane, folder, ca.certificate, [`--openings=${folder}/openings.json`]);
-  const port = await listen();
+  const port = await listen(await freePort(ownAddress()));
   const client = await issueLeaf(ca, { commonName: 'kube-apiserver', usages: ['clientAuth'] });
   kubeconfig = buildKubeconfig({
     server: `https://${ownAddress()}:${port}/authorize`,
@@ -92,7 +93,7 @@ beforeAll(async () => {
     userName: 'kube-apiserver',
     client,
   });
-  put(`${webhookName(kubeconfig)}.kubeconfig`, kubeconfig);
+  put(folder, `${webhookName(kubeconfig)}.kubeconfig`, kubeconfig);
   admin = await as('admin', ['system:masters']);
   await admin.create({
     apiVersion: 'rbac.authorization.k8s.io/v1',
@@ -107,6 +108,7 @@ beforeAll(async () => {
     roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name: 'reader' },
     subjects: [{ apiGroup: 'rbac.authorization.k8s.io', kind: 'Group', name: 'readers' }],
   } as KubeObject);
+  await untilAllowed(admin, { user: 'somebody', groups: ['readers'] }, { verb: 'list', resource: 'configmaps' });
 });
 
 afterAll(async () => {
@@ -117,11 +119,6 @@ afterAll(async () => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-function put(name: string, content: string): void {
-  writeFileSync(path.join(folder, `${name}.new`), content);
-  renameSync(path.join(folder, `${name}.new`), path.join(folder, name));
-}
-
 const opened: HostedCluster[] = [];
 
 async function as(commonName: string, organizations: string[] = []): Promise<HostedCluster> {
@@ -131,20 +128,13 @@ async function as(commonName: string, organizations: string[] = []): Promise<Hos
   return opened.at(-1)!;
 }
 
-const replica: Replica = {
-  name: 'kube-apiserver-0',
-  metrics: async () => (await admin.transport.request<string>({ method: 'GET', path: '/metrics', text: true })).body,
-  log: async () => readFileSync(path.join(plane.folder, 'kube-apiserver.log'), 'utf8'),
-};
-
-async function takeOver(spec: ClusterSpec): Promise<void> {
-  const authorization = authorizationText(spec, kubeconfig, folder);
-  put('openings.json', JSON.stringify(openingsOf(spec, kubeconfig)));
-  put('authorization.yaml', authorization);
-  const data = { 'authorization.yaml': Buffer.from(authorization).toString('base64') };
-  const work = { reporter: quietReporter, timeout: 20_000, signal: new AbortController().signal };
-  await waitTakenOver(async () => [replica], { data }, work, 20_000);
-}
+const takeOverSpec = (spec: ClusterSpec) =>
+  takeOver(
+    { plane, hosted: admin, folder },
+    openingsOf(spec, kubeconfig),
+    'authorization.yaml',
+    authorizationText(spec, kubeconfig, folder),
+  );
 
 let count = 0;
 
@@ -167,7 +157,7 @@ async function tried(user: string, kind: 'ConfigMap' | 'Secret', groups: string[
 test('what RBAC does not allow is asked of the webhook once an API server has taken it over, and nothing before', async () => {
   expect(await tried('allow', 'Secret')).toMatchObject({ status: 403 });
   expect(asked).toEqual([]);
-  await takeOver(specOf({ authorizationWebhook: webhookName(kubeconfig) }));
+  await takeOverSpec(specOf({ authorizationWebhook: webhookName(kubeconfig) }));
   expect(await tried('allow', 'Secret')).toMatchObject({ status: 200 });
 });
 
@@ -212,7 +202,7 @@ describe('before RBAC', () => {
       connectionInfo: { type: 'KubeConfigFile', kubeConfigFile: '/on/my/machine' },
       matchConditions: [{ expression: '!request.user.startsWith("system:")' }],
     };
-    await takeOver(
+    await takeOverSpec(
       specOf({
         authorizationWebhook: webhookName(kubeconfig),
         authorizationConfig: {
@@ -253,11 +243,11 @@ describe('before RBAC', () => {
 
 test('a kubeconfig that is of no use in the pod of the API server is refused', () => {
   expect(webhookServer(kubeconfig)).toMatch(/\/authorize$/);
-  for (const [find, put] of [
+  for (const [find, instead] of [
     ['certificate-authority-data: ', 'certificate-authority: /ca.pem\n      x: '],
     ['client-certificate-data: ', 'client-certificate: /c.pem\n      x: '],
     ['server: https', 'server: http'],
     ['current-context: webhook', 'current-context: another'],
   ] as const)
-    expect(() => webhookServer(kubeconfig.replace(find, put)), put).toThrow(refused('webhook-kubeconfig'));
+    expect(() => webhookServer(kubeconfig.replace(find, instead)), instead).toThrow(refused('webhook-kubeconfig'));
 });

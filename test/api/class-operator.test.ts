@@ -11,7 +11,9 @@ import type { HostedControlPlane } from '../../src/operator/object.ts';
 import { quietReporter } from '../../src/ui/quiet.ts';
 import { connectByFile } from '../connect-by-file.ts';
 import { refused } from '../refused.ts';
+import { runsAllOf } from '../test-all.ts';
 import { OperatorWorld } from './operator-process.ts';
+import { untilAllowed, untilOperatorMay } from './rights.ts';
 
 /*
  * A class whose planes the operator makes: the built command line with the rights of `class rights --export`, the operator as a process
@@ -19,7 +21,7 @@ import { OperatorWorld } from './operator-process.ts';
  * test/e2e/class-operator.test.ts planes run.
  */
 
-describe.runIf(process.env.K8SK8S_TEST === 'all')('a class of the operator', { timeout: 240_000 }, () => {
+describe.runIf(runsAllOf('api/class-operator'))('a class of the operator', { timeout: 240_000 }, () => {
   let world: OperatorWorld;
   let teacher: string;
   let folder: string;
@@ -64,7 +66,13 @@ describe.runIf(process.env.K8SK8S_TEST === 'all')('a class of the operator', { t
   async function grant(...args: string[]): Promise<void> {
     const { stdout, code, stderr } = await lesson('rights', '--export', '--teacher', 'teacher', ...args);
     expect(code, stderr).toBe(0);
-    await applyObjects(world.admin, loadAll(stdout) as KubeObject[], quietReporter);
+    const objects = loadAll(stdout) as KubeObject[];
+    await applyObjects(world.admin, objects, quietReporter);
+    const namespaces = objects.filter(({ kind }) => kind === 'Namespace').map(({ metadata }) => metadata.name);
+    for (const namespace of namespaces) {
+      await untilAllowed(world.admin, { user: 'teacher' }, { namespace, verb: 'create', resource: 'secrets' });
+      await untilOperatorMay(world.admin, namespace);
+    }
   }
 
   const create = ['create', '--namespaces', '--with-operator', '--expose', 'nodeport', '--timeout', '2s'] as const;

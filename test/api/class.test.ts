@@ -5,6 +5,7 @@ import { classLabel, ensureNamespace } from '../../src/operations/class/namespac
 import { missingRights, requiredRights } from '../../src/preflight/rights.ts';
 import { connectByFile } from '../connect-by-file.ts';
 import { refused } from '../refused.ts';
+import { soon } from '../until.ts';
 import { kubeconfigOf, newNamespace, request } from './world.ts';
 
 // Namespaces for a class, against a real API server.
@@ -20,7 +21,8 @@ test('a namespace is made with quota and rights, once, and one of others is left
   expect(made.metadata.labels?.[classLabel]).toBe('lesson');
   expect((await there.list({ apiVersion: 'v1', kind: 'ResourceQuota' })).items).toHaveLength(2);
   const student = connectByFile(await kubeconfigOf(anna.user, namespace), namespace);
-  expect((await missingRights(student, requiredRights)).verbs).toEqual([]);
+  // A Role and its binding count a moment after they were made.
+  await expect.poll(async () => (await missingRights(student, requiredRights)).verbs, soon).toEqual([]);
   const other = new InfraCluster(admin.transport, name);
   await ensureNamespace(other, 'lesson', { ...anna, namespace: name }, { existing: false });
   expect((await other.list({ apiVersion: 'v1', kind: 'ResourceQuota' })).items).toEqual([]);

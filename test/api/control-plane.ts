@@ -3,12 +3,12 @@ import { mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node
 import https from 'node:https';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { buildKubeconfig } from '../../src/kubeconfig/build.ts';
 import { type Credential, createAuthority, issueLeaf } from '../../src/pki/issue.ts';
 import { ensureBinaries } from '../../src/sandbox/artifacts/ensure.ts';
 import { terminalReporter } from '../../src/ui/terminal.ts';
 import { freePort } from '../free-port.ts';
+import { until } from '../until.ts';
 import { bareApiServerFlags } from './bare-api-server.ts';
 
 /** A real kube-apiserver with its etcd, as processes on loopback: admission, RBAC and validation, but no nodes. */
@@ -98,14 +98,11 @@ export async function startControlPlane(
 }
 
 async function untilReady({ server, folder, authority }: ControlPlane): Promise<void> {
-  const deadline = Date.now() + 60_000;
-  while (!(await isReady(server, authority.certificate))) {
-    if (Date.now() > deadline) {
-      const log = readFileSync(path.join(folder, 'kube-apiserver.log'), 'utf8').split('\n').slice(-10).join('\n');
-      throw new Error(`the API server of the tests does not start:\n${log}`);
-    }
-    await sleep(100);
-  }
+  const log = () => readFileSync(path.join(folder, 'kube-apiserver.log'), 'utf8').split('\n').slice(-10).join('\n');
+  await until(() => isReady(server, authority.certificate), {
+    seconds: 90,
+    said: () => `the API server of the tests does not start:\n${log()}`,
+  });
 }
 
 function isReady(server: string, ca: string): Promise<boolean> {

@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { load } from 'js-yaml';
 import { beforeAll, describe, expect, test } from 'vitest';
 import type { FlagMeta } from '../../src/config/fields/flag.ts';
@@ -9,6 +8,7 @@ import { ApiError } from '../../src/kube/errors.ts';
 import type { KubeObject } from '../../src/kube/objects.ts';
 import { connectWhole, type WholeCluster } from '../../src/kube/whole-cluster.ts';
 import { customResourceDefinition } from '../../src/operator/crd/crd.ts';
+import { until } from '../until.ts';
 import { type Delegate, newNamespace } from './world.ts';
 
 /*
@@ -26,15 +26,9 @@ beforeAll(async () => {
   team = await newNamespace();
   whole = connectWhole(team.admin.transport.connection);
   await whole.apply(customResourceDefinition());
-  await until(() => attempt({ host: 'k.example.com' }).then((error) => error === undefined));
+  // It is served a moment after it was made.
+  await until(async () => (await attempt({ host: 'k.example.com' })) === undefined);
 });
-
-async function until(done: () => Promise<boolean>): Promise<void> {
-  for (let tries = 0; !(await done()); tries++) {
-    if (tries > 100) throw new Error('the API server does not serve the CustomResourceDefinition');
-    await sleep(100);
-  }
-}
 
 function objectOf(spec: object, name = 'k8sk8s'): KubeObject & { spec: object } {
   return { ...hostedControlPlane, metadata: { name }, spec };

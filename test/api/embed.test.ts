@@ -8,6 +8,7 @@ import { beforeAll, expect, inject, test } from 'vitest';
 import { common, plugins } from '../../bundle.mjs';
 import { pathOf, resourceOf } from '../../src/kube/resources.ts';
 import type { Order, Told } from '../embed/program.ts';
+import { bind } from './rights.ts';
 import { type Delegate, newNamespace, request } from './world.ts';
 
 // test/embed/program.ts is bundled as another program would do it, and runs without the right to write files.
@@ -50,13 +51,7 @@ async function run(order: Order, readable: string[] = []): Promise<Told> {
 async function serviceAccount({ admin, name }: Delegate): Promise<string> {
   const account = { apiVersion: 'v1', kind: 'ServiceAccount', metadata: { name: 'operator' } };
   await admin.create(account);
-  await admin.create({
-    apiVersion: 'rbac.authorization.k8s.io/v1',
-    kind: 'RoleBinding',
-    metadata: { name: 'operator' },
-    roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'Role', name: 'k8sk8s' },
-    subjects: [{ kind: 'ServiceAccount', name: 'operator', namespace: name }],
-  } as never);
+  await bind(admin, { kind: 'Role', name: 'k8sk8s' }, { kind: 'ServiceAccount', name: 'operator', namespace: name });
   const at = `${pathOf(resourceOf(account), name, 'operator')}/token`;
   const asked = { apiVersion: 'authentication.k8s.io/v1', kind: 'TokenRequest', spec: {} };
   const { status } = (await request(admin, 'POST', at, asked)) as { status: { token: string } };

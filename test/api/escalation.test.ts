@@ -1,5 +1,4 @@
 import { readFileSync } from 'node:fs';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { beforeAll, expect, test } from 'vitest';
 import { hostedControlPlane } from '../../src/config/hosted-control-plane.ts';
 import type { Kind } from '../../src/kube/cluster.ts';
@@ -13,6 +12,7 @@ import { accountOf, operatorName, operatorNamespace } from '../../src/operator/n
 import { objectAnnotation } from '../../src/plane/names.ts';
 import { quietReporter } from '../../src/ui/quiet.ts';
 import { connectByFile } from '../connect-by-file.ts';
+import { bind, untilPoliciesHold } from './rights.ts';
 import { type Delegate, kubeconfigOf, newNamespace, request } from './world.ts';
 
 // What somebody could try who has a plane by its object alone (the tenant), or `edit` in the namespace without an object (the editor): each
@@ -45,20 +45,11 @@ beforeAll(async () => {
     ({ kind, metadata: { name } }) => (guards.includes(kind) && name !== 'k8sk8s-operator') || name === 'k8sk8s-tenant',
   );
   await applyObjects(connectWhole(home.admin.transport.connection), objects, quietReporter);
-  await home.admin.create({
-    ...rbac,
-    kind: 'RoleBinding',
-    metadata: { name: 'tenant' },
-    roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name: 'k8sk8s-tenant' },
-    subjects: [{ apiGroup: 'rbac.authorization.k8s.io', kind: 'User', name: user }],
-  } as KubeObject);
+  await bind(home.admin, { kind: 'ClusterRole', name: 'k8sk8s-tenant' }, { kind: 'User', name: user });
+  await untilPoliciesHold(home.admin);
   await other.admin.create({ ...configMap, metadata: { name: 'k8sk8s' } });
   await home.admin.create({ ...configMap, metadata: { name: 'k8sk8s' } });
   await home.admin.create({ apiVersion: 'v1', kind: 'Secret', metadata: { name: 'k8sk8s-ca' } });
-  for (let tries = 0; (await statusOf(claimWith({ etcdImage: 'own/etcd:1' })())) !== 403; tries++) {
-    expect(tries, 'the policies hold').toBeLessThan(100);
-    await sleep(100);
-  }
   await home.admin.create({ ...claim, spec: { host: 'k.example.com' } } as KubeObject);
 });
 

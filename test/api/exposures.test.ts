@@ -4,6 +4,7 @@ import type { ClusterSpecInput } from '../../src/config/schema.ts';
 import type { InfraCluster } from '../../src/kube/infra-cluster.ts';
 import type { KubeObject } from '../../src/kube/objects.ts';
 import { pathOf, resourceOf } from '../../src/kube/resources.ts';
+import { connectWhole } from '../../src/kube/whole-cluster.ts';
 import { Existing } from '../../src/live/apply.ts';
 import { buildExposure } from '../../src/plane/exposures/table.ts';
 import { runDeployChecks } from '../../src/preflight/deploy-checks.ts';
@@ -12,6 +13,7 @@ import { quietReporter } from '../../src/ui/quiet.ts';
 import { told } from '../../src/ui/words.ts';
 import { connectByFile } from '../connect-by-file.ts';
 import { refused } from '../refused.ts';
+import { soon } from '../until.ts';
 import { type ControlPlane, startControlPlane } from './control-plane.ts';
 import { definition } from './definition.ts';
 
@@ -110,13 +112,9 @@ test.each(Object.keys(ways) as (keyof typeof ways)[])('%s: a cluster that has no
 });
 
 test.each(Object.keys(ways) as (keyof typeof ways)[])('%s: its objects are what the kind has', async (way) => {
-  if (way === 'gateway')
-    for (const each of definitions)
-      await connect().transport.request({ method: 'POST', path: pathOf(resourceOf(each)), body: each });
+  if (way === 'gateway') for (const each of definitions) await connectWhole(connect().transport.connection).apply(each);
   const cluster = connect();
-  await expect
-    .poll(async () => Boolean(await connect().served(buildExposure('p', specOf(way))[0]!)), { timeout: 20_000 })
-    .toBe(true);
+  await expect.poll(async () => Boolean(await connect().served(buildExposure('p', specOf(way))[0]!)), soon).toBe(true);
   const outcomes = await checked(cluster, way);
   expect(outcomes['exposure-served']).toContain(way === 'gateway' ? 'v1alpha2' : '"state":"ok"');
   expect(outcomes.ingress).toContain('"state":"ok"');

@@ -6,6 +6,7 @@ import { Place } from '../faults/place.ts';
 import { seededRandom } from '../faults/random.ts';
 import type { Faults } from '../faults/report.ts';
 import { SecretSearch } from '../faults/secrets.ts';
+import { runsAllOf } from '../test-all.ts';
 import { newNamespace } from './world.ts';
 
 // The short form of `npm run faults`: the built command line against a real API server, killed and disturbed by the
@@ -13,7 +14,7 @@ import { newNamespace } from './world.ts';
 // hosted cluster's own objects, is the long form's. A run takes a sample, another one each time; its seed is printed.
 
 /** `npm run test:all` tries every call and every bad server. */
-const all = process.env.K8SK8S_TEST === 'all';
+const all = runsAllOf('api/faults');
 const timeout = all ? 1_800_000 : 180_000;
 const seed = Number(process.env.K8SK8S_SEED ?? Date.now() % 100_000);
 

@@ -2,12 +2,12 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { networkInterfaces } from 'node:os';
 import path from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { dump } from 'js-yaml';
 import { render } from '../../src/manifests/render.ts';
 import { issueLeaf } from '../../src/pki/issue.ts';
 import selector from '../../src/plane/components/kube-apiserver/gate/egress-selector.yaml';
 import program from '../../src/programs/gate/main.ts?program';
+import { until } from '../until.ts';
 import type { ControlPlane } from './control-plane.ts';
 
 /** An address of this machine that is not loopback, as a pod of the infra cluster has one. */
@@ -70,6 +70,6 @@ export async function startGate(
   );
   let log = '';
   for (const stream of [gate.stdout!, gate.stderr!]) stream.on('data', (data) => (log += data));
-  while (!log.includes(cluster) || !log.includes('controlplane.sock')) await sleep(20);
+  await until(() => log.includes(cluster) && log.includes('controlplane.sock'), { every: 20, said: () => log });
   return { process: gate, log: () => log };
 }

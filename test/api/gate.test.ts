@@ -1,19 +1,29 @@
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import https from 'node:https';
-import { type AddressInfo, createServer as createTcpServer, type Server, type Socket } from 'node:net';
-import { tmpdir } from 'node:os';
-import path from 'node:path';
-import { text } from 'node:stream/consumers';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { createServer as createTlsServer } from 'node:tls';
-import { loadAll } from 'js-yaml';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { KubeObject } from '../../src/kube/objects.ts';
 import { infraServiceNetworks } from '../../src/live/infra-services.ts';
-import { type Credential, createAuthority, issueLeaf } from '../../src/pki/issue.ts';
 import { thingsConvertedBy } from '../converted-by.ts';
-import { type ControlPlane, startControlPlane } from './control-plane.ts';
-import { egressConfig, type GateProcess, ownAddress, startGate } from './gate-process.ts';
+import {
+  aNode,
+  answerOf,
+  aPod,
+  aService,
+  ask,
+  box,
+  callsWebhook,
+  claims,
+  closeGate,
+  connected,
+  fresh,
+  gate,
+  made,
+  nothingLearnt,
+  openGate,
+  ports,
+  refused,
+  secret,
+  served,
+  webCa,
+} from './gate-world.ts';
 import { newNamespace } from './world.ts';
 
 /*
@@ -22,222 +32,12 @@ import { newNamespace } from './world.ts';
  * as a pod of the infra cluster has one. Whatever way is tried, they see no request.
  */
 
-const refused = 'refused by the gate of this control plane';
-const secret = 'SECRET OF A NEIGHBOUR';
-
-let box: string;
-let folder: string;
-let plane: ControlPlane;
-let gate: GateProcess;
-let admin: Credential;
-let agent: https.Agent;
-let kubeletCa: Credential;
-let webCa: Credential;
-/** A neighbour by HTTP, three by HTTPS, a kubelet of the cluster, and a webhook that was opened. */
-const ports = { plain: 0, tls: 0, unclaimed: 0, url: 0, kubelet: 0, opened: 0 };
-/** Who was asked for something. */
-const served: string[] = [];
-/** Who saw as much as a connection. */
-const connected: string[] = [];
-const servers: Server[] = [];
-/** Names of Nodes, all of which claim the address, by the type of the address and the port of their kubelet. */
-const claims = {
-  InternalIP: { plain: '', tls: '', kubelet: '' },
-  ExternalIP: { plain: '', tls: '', kubelet: '' },
-};
-
-beforeAll(async () => {
-  box = ownAddress();
-  folder = mkdtempSync(path.join(tmpdir(), 'k8sk8s-gate-'));
-  [webCa, kubeletCa] = await Promise.all([createAuthority('web'), createAuthority('kubelet-serving-ca')]);
-  const serving = { commonName: 'x', ipAddresses: [box], usages: ['serverAuth' as const] };
-  const leaf = async (issuer: Credential) => {
-    const { certificate: cert, key } = await issueLeaf(issuer, serving);
-    return { cert, key };
-  };
-  const [web, kubelet] = await Promise.all([leaf(webCa), leaf(kubeletCa)]);
-  ports.plain = await listen('plain', createTcpServer(answerer('plain')));
-  ports.tls = await listen('tls', createTlsServer(web, answerer('tls')));
-  ports.unclaimed = await listen('unclaimed', createTlsServer(web, answerer('unclaimed')));
-  ports.url = await listen('url', createTlsServer(web, answerer('url')));
-  ports.kubelet = await listen('kubelet', createTlsServer(kubelet, answerer('kubelet')));
-  ports.opened = await listen('opened', createTlsServer(web, answerer('opened')));
-  plane = await startControlPlane([], (file) => [
-    `--egress-selector-config-file=${file('egress.yaml', egressConfig(folder))}`,
-    `--kubelet-certificate-authority=${file('kubelet-ca.crt', kubeletCa.certificate)}`,
-    '--enable-aggregator-routing=true',
-    '--requestheader-allowed-names=front-proxy-client',
-    `--requestheader-client-ca-file=${file('front-ca.crt', webCa.certificate)}`,
-  ]);
-  admin = await issueLeaf(plane.authority, {
-    commonName: 'admin',
-    organizations: ['system:masters'],
-    usages: ['clientAuth'],
-  });
-  agent = new https.Agent({ ca: plane.authority.certificate, cert: admin.certificate, key: admin.key });
-  gate = await startGate(plane, folder, kubeletCa.certificate, [`--open=${box}:${ports.opened}`]);
-  for (const object of loadAll(readFileSync('templates/hosted/egress.yaml', 'utf8')) as KubeObject[])
-    await made(`/apis/${object.apiVersion}/${plurals[object.kind]}`, object);
-  for (const type of ['InternalIP', 'ExternalIP'] as const)
-    for (const target of ['plain', 'tls', 'kubelet'] as const)
-      claims[type][target] = await aNode([{ type, address: box }], ports[target]);
-});
-
-afterAll(async () => {
-  gate?.process.kill('SIGKILL');
-  await plane?.stop();
-  agent?.destroy();
-  for (const server of servers) server.close();
-  rmSync(folder, { recursive: true, force: true });
-});
-
-const plurals: Record<string, string> = {
-  ClusterRole: 'clusterroles',
-  ClusterRoleBinding: 'clusterrolebindings',
-  FlowSchema: 'flowschemas',
-};
-
-/** One answer for whatever is asked, and the end: what is asked is all that counts. */
-function answerer(name: string) {
-  return (socket: Socket) => {
-    socket.on('error', () => undefined);
-    socket.once('data', (data) => {
-      // The gate's own handshake is no request.
-      if (!/^[A-Z]+ \S+ HTTP/.test(String(data))) return socket.destroy();
-      served.push(name);
-      const head = name === 'opened' ? `307 Go on\r\nLocation: https://${box}:${ports.url}/` : '200 OK';
-      socket.end(`HTTP/1.1 ${head}\r\nContent-Length: ${secret.length}\r\n\r\n${secret}`);
-    });
-  };
-}
-
-async function listen(name: string, server: Server): Promise<number> {
-  servers.push(server);
-  server.on('connection', () => connected.push(name));
-  await new Promise<void>((resolve) => server.listen(0, box, resolve));
-  return (server.address() as AddressInfo).port;
-}
-
-interface Answer {
-  status: number;
-  body: string;
-}
-
-/** A request of the administrator, or of somebody who was given another agent. */
-function ask(method: string, at: string, body?: object, type = 'application/json', headers = {}): Promise<Answer> {
-  return new Promise((resolve, reject) => {
-    const request = https.request(
-      `${plane.server}${at}`,
-      { method, agent, headers: { 'Content-Type': type, ...headers } },
-      async (response) => resolve({ status: response.statusCode!, body: await text(response) }),
-    );
-    request.once('upgrade', (response, socket) => {
-      socket.destroy();
-      resolve({ status: response.statusCode!, body: '' });
-    });
-    request.once('error', reject);
-    request.end(body && JSON.stringify(body));
-  });
-}
-
-async function made(at: string, object: object): Promise<void> {
-  const { status, body } = await ask('POST', at, object);
-  if (status !== 201) throw new Error(`${at}: ${status} ${body}`);
-}
-
-let count = 0;
-const fresh = (kind: string) => `${kind}-${++count}`;
-
-/** A Node with whatever addresses, of which it says that its kubelet listens at `port`. */
-async function aNode(addresses: { type: string; address: string }[], port: number): Promise<string> {
-  const name = fresh('node');
-  await made('/api/v1/nodes', {
-    metadata: { name },
-    status: { addresses, daemonEndpoints: { kubeletEndpoint: { Port: port } } },
-  });
-  return name;
-}
-
-async function aNamespace(): Promise<string> {
-  const name = fresh('space');
-  await made('/api/v1/namespaces', { metadata: { name } });
-  return name;
-}
-
-async function aPod(nodeName: string, podIP: string, hostNetwork = false): Promise<string> {
-  const name = fresh('pod');
-  const at = '/api/v1/namespaces/default/pods';
-  await made(at, { metadata: { name }, spec: { nodeName, hostNetwork, containers: [{ name: 'x', image: 'x' }] } });
-  const status = {
-    phase: 'Running',
-    podIP,
-    podIPs: [{ ip: podIP }],
-    containerStatuses: [{ name: 'x', image: 'x', imageID: 'x', ready: true, restartCount: 0, state: { running: {} } }],
-  };
-  await ask('PATCH', `${at}/${name}/status`, { status }, 'application/merge-patch+json');
-  return `${at}/${name}`;
-}
-
-/** A Service whose endpoints are written by hand. */
-async function aService(port: number, addresses = [box], more: object = {}): Promise<string> {
-  const name = fresh('service');
-  await made('/api/v1/namespaces/default/services', {
-    metadata: { name },
-    spec: { ports: [{ port: 443, targetPort: port }], ...more },
-  });
-  await made('/apis/discovery.k8s.io/v1/namespaces/default/endpointslices', {
-    metadata: { name, labels: { 'kubernetes.io/service-name': name } },
-    addressType: 'IPv4',
-    ports: [{ port }],
-    endpoints: [{ addresses, conditions: { ready: true } }],
-  });
-  return name;
-}
-
-/** What the API server says of a webhook that it has to call. */
-async function callsWebhook(clientConfig: object): Promise<Answer> {
-  const namespace = await aNamespace();
-  await made('/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations', {
-    metadata: { name: namespace },
-    webhooks: [
-      {
-        name: `${namespace}.test.k8sk8s.io`,
-        clientConfig,
-        rules: [{ apiGroups: [''], apiVersions: ['v1'], operations: ['CREATE'], resources: ['configmaps'] }],
-        namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': namespace } },
-        admissionReviewVersions: ['v1'],
-        sideEffects: 'None',
-        failurePolicy: 'Fail',
-        timeoutSeconds: 10,
-      },
-    ],
-  });
-  return eventuallyRefused(() =>
-    ask('POST', `/api/v1/namespaces/${namespace}/configmaps`, { metadata: { generateName: 'x-' } }),
-  );
-}
-
-/** Webhooks, APIs and endpoints are known to the API server a moment after they were made. */
-async function eventuallyRefused(request: () => Promise<Answer>): Promise<Answer> {
-  for (let time = 0; ; time++) {
-    const answer = await request();
-    if (answer.status >= 400 || time > 40) return answer;
-    await sleep(250);
-  }
-}
-
-/** The end of every attack: nothing was fetched, and the answer tells nothing but what was asked. */
-function nothingLearnt({ status, body }: Answer, because: string | RegExp = refused): void {
-  expect(status, body).toBeGreaterThanOrEqual(400);
-  expect(body).toMatch(because);
-  expect(body).not.toContain(secret);
-  expect(body).not.toMatch(/ECONN|refused by peer|certificate signed|timed out|i\/o timeout|x509/i);
-  expect(served.filter((name) => name !== 'kubelet' && name !== 'opened')).toEqual([]);
-}
+beforeAll(openGate);
+afterAll(closeGate);
 
 test('a kubelet of the cluster is reached at the port that its Node names', async () => {
-  const { body } = await ask('GET', `/api/v1/nodes/${claims.InternalIP.kubelet}/proxy/metrics`);
-  expect(body).toContain(secret);
+  const metrics = () => ask('GET', `/api/v1/nodes/${claims.InternalIP.kubelet}/proxy/metrics`);
+  await answerOf(metrics, ({ body }) => body.includes(secret));
   expect(served).toContain('kubelet');
 });
 
@@ -368,7 +168,8 @@ describe.concurrent('a Service that leads out of the cluster', () => {
         versionPriority: 100,
       },
     });
-    const { status, body } = await eventuallyRefused(() => ask('GET', `/apis/${group}/v1/things`));
+    const things = () => ask('GET', `/apis/${group}/v1/things`);
+    const { status, body } = await answerOf(things, (answer) => answer.status !== 404);
     expect(status).toBeGreaterThanOrEqual(400);
     expect(body).not.toContain(secret);
     expect(served).not.toContain('tls');
@@ -406,8 +207,10 @@ describe.concurrent('a URL', () => {
     const definition = thingsConvertedBy(`https://${box}:${ports.url}/`, group);
     await made('/apis/apiextensions.k8s.io/v1/customresourcedefinitions', definition);
     const thing = { apiVersion: `${group}/v1`, kind: 'Thing', metadata: { name: 'x' } };
-    for (let time = 0; (await ask('POST', `/apis/${group}/v1/things`, thing)).status === 404 && time < 40; time++)
-      await sleep(250);
+    await answerOf(
+      () => ask('POST', `/apis/${group}/v1/things`, thing),
+      ({ status }) => status !== 404,
+    );
     nothingLearnt(await ask('GET', `/apis/${group}/v2/things/x`));
   });
 });

@@ -6,6 +6,7 @@ import { buildExposure } from '../../src/plane/exposures/table.ts';
 import { runDeployChecks } from '../../src/preflight/deploy-checks.ts';
 import policies from '../../templates/rights/hosts.yaml';
 import { connectByFile } from '../connect-by-file.ts';
+import { soon } from '../until.ts';
 import { definition } from './definition.ts';
 import { adminKubeconfig, type Delegate, newNamespace, request } from './world.ts';
 
@@ -82,9 +83,9 @@ beforeAll(async () => {
         expect(await refusalOf(other, kind, kind === 'Ingress' ? ingress('k.example.com') : {})).toMatch(
           /k8sk8s-hosts/,
         ),
-      { timeout: 30_000, interval: 200 },
+      soon,
     );
-}, 90_000);
+}, 240_000);
 
 // Other files have the same API server.
 afterAll(async () => {
@@ -180,7 +181,7 @@ test('what was there before can be labelled and deleted, and not be led elsewher
     ...namespace,
     metadata: { ...namespace.metadata, labels: label },
   });
-  await expect.poll(() => refusalOf(before, 'Ingress', ingress(theirs)), { timeout: 20_000 }).toMatch(/k8sk8s-hosts/);
+  await expect.poll(() => refusalOf(before, 'Ingress', ingress(theirs)), soon).toMatch(/k8sk8s-hosts/);
   const labelled = (await request(before.admin, 'PUT', `${at}/old`, {
     ...made,
     metadata: { ...made.metadata, labels: { kept: 'yes' } },

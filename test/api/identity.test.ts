@@ -1,10 +1,9 @@
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import https from 'node:https';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { text } from 'node:stream/consumers';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { grantOutside, groupInRbac, issuerOf, listOutside, revokeOutside } from '../../src/access/outside.ts';
 import { authenticatorsOf } from '../../src/config/identity.ts';
@@ -16,10 +15,8 @@ import type { HostedCluster } from '../../src/kube/hosted-cluster.ts';
 import type { KubeObject } from '../../src/kube/objects.ts';
 import { type Credential, createAuthority, issueLeaf } from '../../src/pki/issue.ts';
 import { authenticationText, openingsOf } from '../../src/plane/components/kube-apiserver/identity.ts';
-import { type Replica, waitTakenOver } from '../../src/rollout/taken-over.ts';
 import { causeInLog } from '../../src/rollout/trial.ts';
 import { ensureBinaries } from '../../src/sandbox/artifacts/ensure.ts';
-import { quietReporter } from '../../src/ui/quiet.ts';
 import { terminalReporter } from '../../src/ui/terminal.ts';
 import {
   clientId,
@@ -30,8 +27,10 @@ import {
   token,
 } from '../identity-provider.ts';
 import { refused } from '../refused.ts';
+import { until } from '../until.ts';
 import { type ControlPlane, startControlPlane } from './control-plane.ts';
 import { egressConfig, type GateProcess, ownAddress, startGate } from './gate-process.ts';
+import { put, takeOver } from './taken-over.ts';
 
 /*
  * Who gets in by an outside provider: a real API server with the files that k8sk8s writes, the gate's own program beside it, and
@@ -72,8 +71,8 @@ beforeAll(async () => {
   keys = await startProvider(options());
   apart = await startProvider(options({ signing: keys.signing, jwksUri: `${keys.issuer}/jwks` }));
   const none = parseSpec({ host: 'k.example.com' }, 'here');
-  put('authentication.yaml', authenticationText(none));
-  put('openings.json', JSON.stringify(openingsOf(none)));
+  put(folder, 'authentication.yaml', authenticationText(none));
+  put(folder, 'openings.json', JSON.stringify(openingsOf(none)));
   plane = await startControlPlane([], (file) => [
     `--egress-selector-config-file=${file('egress.yaml', egressConfig(folder))}`,
     `--authentication-config=${folder}/authentication.yaml`,
@@ -104,36 +103,10 @@ afterAll(async () => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-/** In one moment, as a kubelet does. */
-function put(name: string, content: string): void {
-  writeFileSync(path.join(folder, `${name}.new`), content);
-  renameSync(path.join(folder, `${name}.new`), path.join(folder, name));
-}
-
-/** The API server as one of a plane's replicas. */
-const replica: Replica = {
-  name: 'kube-apiserver-0',
-  metrics: async () => (await hosted.transport.request<string>({ method: 'GET', path: '/metrics', text: true })).body,
-  log: async () => readFileSync(path.join(plane.folder, 'kube-apiserver.log'), 'utf8'),
-};
-
-/** What deploy does with another spec, as far as a plane without pods can: both files, and the wait. */
-async function takeOver(next: ClusterSpec, timeout = 40_000): Promise<void> {
-  const [authentication, openings] = [authenticationText(next), JSON.stringify(openingsOf(next))];
-  put('openings.json', openings);
-  put('authentication.yaml', authentication);
-  const data = { 'authentication.yaml': Buffer.from(authentication).toString('base64') };
-  const { signal } = new AbortController();
-  await waitTakenOver(async () => [replica], { data }, { reporter: quietReporter, timeout, signal }, timeout);
+async function takeOverSpec(next: ClusterSpec, timeout?: number): Promise<void> {
+  const file = authenticationText(next);
+  await takeOver({ plane, hosted, folder }, openingsOf(next), 'authentication.yaml', file, timeout);
   spec = next;
-}
-
-/** RBAC is known to the API server a moment after it was written. */
-async function eventually(isSo: () => Promise<boolean>): Promise<void> {
-  for (let time = 0; !(await isSo()); time++) {
-    if (time > 50) throw new Error('it never became so');
-    await sleep(100);
-  }
 }
 
 interface Answer {
@@ -163,7 +136,7 @@ async function whoIs(bearer: string): Promise<{ username: string; groups: string
 test('an API server that runs takes an issuer over, and by its tokens a group gets exactly what its binding gives', async () => {
   const alice = await first.login('alice');
   expect(await whoIs(alice)).toBeUndefined();
-  await takeOver(specOf());
+  await takeOverSpec(specOf());
   expect(await whoIs(alice)).toMatchObject({
     username: 'oidc:alice',
     groups: ['oidc:team-g', 'system:authenticated'],
@@ -177,7 +150,8 @@ test('an API server that runs takes an issuer over, and by its tokens a group ge
     { kind: 'Group', name: group },
     { kind: 'ClusterRole', role: 'reader', namespace: 'team-g' },
   );
-  await eventually(async () => (await statusOf(alice, '/api/v1/namespaces/team-g/configmaps')) === 200);
+  // RBAC is known to the API server a moment after it was written.
+  await until(async () => (await statusOf(alice, '/api/v1/namespaces/team-g/configmaps')) === 200);
   expect(await statusOf(alice, '/api/v1/namespaces/team-g/secrets')).toBe(403);
   expect(await statusOf(alice, '/api/v1/namespaces/default/configmaps')).toBe(403);
   const configMap = { metadata: { name: 'x' } };
@@ -223,7 +197,7 @@ describe('a token that is refused', () => {
       _claim_sources: { there: { endpoint: `${elsewhere.issuer}/groups`, access_token: 'x' } },
     };
     expect(await whoIs(token(signing, { iss: first.issuer, ...distributed }))).toBeUndefined();
-    expect(gate.log()).toContain(`${box}:${elsewhere.port}: ${box} is closed`);
+    await until(() => gate.log().includes(`${box}:${elsewhere.port}: ${box} is closed`), { said: gate.log });
     expect(seen).toEqual([]);
     await elsewhere.stop();
   });
@@ -247,9 +221,9 @@ test('what was granted to a group is listed, and can be taken back', async () =>
   await grantOutside(hosted, { kind: 'Group', name: 'oidc:team-h' }, role);
   const bob = await first.login('bob');
   const status = async () => (await ask(bob, '/api/v1/namespaces/default/configmaps')).status;
-  await eventually(async () => (await status()) === 200);
+  await until(async () => (await status()) === 200);
   expect(await revokeOutside(hosted, 'oidc:team-h')).toBe(1);
-  await eventually(async () => (await status()) === 403);
+  await until(async () => (await status()) === 403);
 });
 
 test('the prefix keeps names of Kubernetes away', async () => {
@@ -274,7 +248,7 @@ describe('with several issuers', () => {
   });
 
   beforeAll(async () => {
-    await takeOver(
+    await takeOverSpec(
       specOf({
         oidcUsernamePrefix: '-',
         oidcGroupsPrefix: '-',
@@ -387,9 +361,9 @@ describe('new rules', () => {
     );
     const location = `${elsewhere.issuer}/secret`;
     const leading = await startProvider(options({ instead: () => ({ status: 302, headers: { location } }) }));
-    const error = await takeOver(specOf({ oidcIssuer: leading.issuer }), 15_000).catch((reason: unknown) => reason);
+    const error = await takeOverSpec(specOf({ oidcIssuer: leading.issuer }), 15_000).catch((reason: unknown) => reason);
     expect(error).toMatchObject({ anchor: 'identity-not-taken', why: expect.stringContaining('refused by the gate') });
-    expect(gate.log()).toContain(`${box}:${elsewhere.port}: ${box} is closed`);
+    await until(() => gate.log().includes(`${box}:${elsewhere.port}: ${box} is closed`), { said: gate.log });
     expect(seen).toEqual([]);
     expect(await whoIs(await second.login('alice'))).toMatchObject({
       groups: expect.arrayContaining(['second:team-g']),

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import pLimit from 'p-limit';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { runsAllOf } from '../test-all.ts';
 import type { Case } from './access/case.ts';
 import { casesIn } from './access/cases-in.ts';
 import { casesBetter, casesRefused } from './access/cases-refused.ts';
@@ -40,7 +41,7 @@ afterAll(async () => {
 });
 
 /** Without `npm run test:all`, only what runs a plugin is asked with each standard input: nothing else reads it. */
-const all = process.env.K8SK8S_TEST === 'all';
+const all = runsAllOf('api/kubeconfigs');
 
 /** Each tool with each standard input; kubectl first with no discovery cache, then with one that all cases share. */
 async function runs(each: Case, index: number): Promise<Record<string, Run>> {

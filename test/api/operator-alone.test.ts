@@ -10,6 +10,7 @@ import type { HostedControlPlane } from '../../src/operator/object.ts';
 import { planeKinds } from '../../src/plane/kinds.ts';
 import { parseRecord } from '../../src/plane/record.ts';
 import { anonymousMemory, processorTime } from '../process-figures.ts';
+import { runsAllOf } from '../test-all.ts';
 import { OperatorWorld } from './operator-process.ts';
 
 // The operator as a process with an API server of its own, which gives planes no pods: what it costs while nothing happens, and that it
@@ -28,7 +29,7 @@ async function objectsOf(inside: InfraCluster): Promise<KubeObject[]> {
   return lists.flatMap(({ items }) => items).filter(({ metadata }) => metadata.labels?.['app.kubernetes.io/part-of']);
 }
 
-describe.runIf(process.env.K8SK8S_TEST === 'all')('the operator as a process', { timeout: 600_000 }, () => {
+describe.runIf(runsAllOf('api/operator-alone'))('the operator as a process', { timeout: 600_000 }, () => {
   let world: OperatorWorld;
   beforeAll(async () => {
     world = await OperatorWorld.open();

@@ -2,7 +2,6 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { load } from 'js-yaml';
 import { hostedControlPlane } from '../../src/config/hosted-control-plane.ts';
 import { parseSpec } from '../../src/config/parse.ts';
@@ -23,7 +22,9 @@ import { parseRecord, toConfigMap } from '../../src/plane/record.ts';
 import { quietReporter } from '../../src/ui/quiet.ts';
 import deploymentTemplate from '../../templates/operator/deployment.yaml';
 import { connectByFile } from '../connect-by-file.ts';
+import { until } from '../until.ts';
 import { type ControlPlane, startControlPlane } from './control-plane.ts';
+import { untilInstalled, untilOperatorMay } from './rights.ts';
 
 /** An API server of its own, and the operator as `npm run build` has made it, a process with the token of its account. */
 export class OperatorWorld {
@@ -70,12 +71,8 @@ export class OperatorWorld {
     writeFileSync(kubeconfig, buildKubeconfig({ server, certificateAuthority: authority.certificate, ...user }));
     const operator = { server, tls: { authorities: [authority.certificate] }, credentials: { token: { text: token } } };
     const world = new OperatorWorld(plane, admin, operator, kubeconfig, adminFile);
-    await world.until(() =>
-      admin.list(hostedControlPlane).then(
-        () => true,
-        () => false,
-      ),
-    );
+    await world.until(() => admin.list(hostedControlPlane));
+    await untilInstalled(admin, operatorNamespace);
     return world;
   }
 
@@ -111,7 +108,10 @@ export class OperatorWorld {
     { allowed = true, annotations }: { allowed?: boolean; annotations?: Record<string, string> } = {},
   ): Promise<InfraCluster> {
     await this.admin.create({ apiVersion: 'v1', kind: 'Namespace', metadata: { name, annotations } });
-    if (allowed) await applyObjects(this.admin, accountObjects(name), quietReporter);
+    if (allowed) {
+      await applyObjects(this.admin, accountObjects(name), quietReporter);
+      await untilOperatorMay(this.admin, name);
+    }
     return connectByFile(this.#adminFile, name);
   }
 
@@ -157,14 +157,8 @@ export class OperatorWorld {
     });
   }
 
-  async until<T>(done: () => Promise<T | undefined | false>, seconds = 60): Promise<T> {
-    const end = Date.now() + seconds * 1000;
-    for (;;) {
-      const found = await done();
-      if (found) return found;
-      if (Date.now() > end) throw new Error(`waited in vain; the operator said:\n${this.log.slice(-4000)}`);
-      await sleep(200);
-    }
+  until<T>(look: () => Promise<T | undefined | false>, seconds = 60): Promise<T> {
+    return until(look, { seconds, every: 200, said: () => `the operator said:\n${this.log.slice(-4000)}` });
   }
 
   async close(): Promise<void> {

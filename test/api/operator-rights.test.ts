@@ -10,6 +10,7 @@ import { addHosts } from '../../src/operator/install.ts';
 import { accountOf, backupFinalizer, operatorNamespace } from '../../src/operator/names.ts';
 import { quietReporter } from '../../src/ui/quiet.ts';
 import { asUser, OperatorWorld } from './operator-process.ts';
+import { bind } from './rights.ts';
 
 /*
  * Who may do what where the operator is installed: whoever holds its token, and whoever has a plane by its object alone. No operator runs
@@ -135,15 +136,7 @@ describe('who has a plane by its object alone', () => {
     team = await world.namespace('tenant', { allowed: false, annotations });
     const user = `tenant-of-${team.namespace}`;
     tenant = await asUser(world, user, team.namespace);
-    await team.create({
-      apiVersion: 'rbac.authorization.k8s.io/v1',
-      kind: 'RoleBinding',
-      metadata: { name: 'tenant' },
-      roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name: 'k8sk8s-tenant' },
-      subjects: [{ apiGroup: 'rbac.authorization.k8s.io', kind: 'User', name: user }],
-    } as KubeObject);
-    // A policy holds a moment after it was made.
-    await world.until(async () => (await tries({ etcdImage: 'own/etcd:1' }))?.status === 403);
+    await bind(team, { kind: 'ClusterRole', name: 'k8sk8s-tenant' }, { kind: 'User', name: user });
   });
 
   const object = (spec: object) =>
@@ -229,14 +222,8 @@ describe('who has a plane by its object alone', () => {
       },
     ];
     await team.create({ ...rbac, kind: 'Role', ...name, rules } as KubeObject);
-    await team.create({
-      ...rbac,
-      kind: 'RoleBinding',
-      ...name,
-      roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'Role', name: 'replicas' },
-      subjects: [{ apiGroup: 'rbac.authorization.k8s.io', kind: 'User', name: `tenant-of-${team.namespace}` }],
-    } as KubeObject);
-    await world.until(async () => (await tries({ resources: ['none'] }))?.status !== 403);
+    await bind(team, { kind: 'Role', name: 'replicas' }, { kind: 'User', name: `tenant-of-${team.namespace}` });
+    expect((await tries({ resources: ['none'] }))?.status).not.toBe(403);
     expect(await tries({ etcdImage: 'own/etcd:1' })).toMatchObject({ status: 403 });
   });
 
@@ -260,17 +247,12 @@ describe('who has a plane by its object alone', () => {
       const rbac = { apiVersion: 'rbac.authorization.k8s.io/v1', metadata: { name } };
       const rules = [{ apiGroups: ['k8sk8s.io'], resources: [resource], resourceNames, verbs: [verb] }];
       await team.create({ ...rbac, kind: 'Role', rules } as KubeObject);
-      await team.create({
-        ...rbac,
-        kind: 'RoleBinding',
-        roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'Role', name },
-        subjects: [{ apiGroup: 'rbac.authorization.k8s.io', kind: 'User', name: scaler }],
-      } as KubeObject);
+      await bind(team, { kind: 'Role', name }, { kind: 'User', name: scaler });
     };
     await give('scale', 'hostedcontrolplanes/scale', 'patch');
-    await world.until(async () => (await scale())?.includes('spec.replicas'));
+    expect(await scale()).toContain('spec.replicas');
     await give('scale-field', 'hostedcontrolplanes/fields', 'set', ['replicas']);
-    await world.until(async () => (await scale()) === undefined);
+    expect(await scale()).toBeUndefined();
   });
 
   test('reads no Secret but the one that leads into the plane', async () => {

@@ -17,6 +17,8 @@ import { planeKinds } from '../../src/plane/kinds.ts';
 import { parseRecord, recordKind, toConfigMap } from '../../src/plane/record.ts';
 import { quietReporter } from '../../src/ui/quiet.ts';
 import { refused } from '../refused.ts';
+import { until as untilThere } from '../until.ts';
+import { untilInstalled, untilOperatorMay } from './rights.ts';
 import { type Delegate, newNamespace, request } from './world.ts';
 
 /*
@@ -85,12 +87,8 @@ beforeAll(async () => {
     tls: { authorities: [authority.certificate] },
     credentials: { token: { text: token.status.token } },
   };
-  await until(() =>
-    admin.list(hostedControlPlane).then(
-      () => true,
-      () => false,
-    ),
-  );
+  await until(() => admin.list(hostedControlPlane));
+  await untilInstalled(admin, namespace);
   one = start('one');
 });
 
@@ -98,20 +96,17 @@ afterAll(async () => {
   await Promise.allSettled(running.map((each) => each.stop()));
 });
 
-async function until<T>(done: () => Promise<T | undefined | false> | T | undefined | false): Promise<T> {
-  for (let tries = 0; tries < 300; tries++) {
-    const found = await done();
-    if (found) return found;
-    await sleep(100);
-  }
-  throw new Error(`waited in vain; the operator said:\n${log.join('\n')}`);
-}
+const until = <T>(look: () => Promise<T | undefined | false> | T | undefined | false) =>
+  untilThere(look, { said: () => `the operator said:\n${log.join('\n')}` });
 
 async function make(team: Delegate, spec: object): Promise<void> {
   await team.admin.create({ ...hostedControlPlane, metadata: { name: 'k8sk8s' }, spec } as KubeObject);
 }
 
-const allow = (team: Delegate) => applyObjects(admin, accountObjects(team.name), quietReporter);
+async function allow(team: Delegate): Promise<void> {
+  await applyObjects(admin, accountObjects(team.name), quietReporter);
+  await untilOperatorMay(admin, team.name);
+}
 
 async function condition(team: Delegate, type: Condition['type']): Promise<Condition | undefined> {
   const object = await team.admin.get<HostedControlPlane>(hostedControlPlane, 'k8sk8s');

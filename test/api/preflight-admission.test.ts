@@ -3,8 +3,9 @@ import type { KubeObject } from '../../src/kube/objects.ts';
 import { secretNames, secretsByContent } from '../../src/plane/secrets.ts';
 import { startFilesOf } from '../../src/plane/start-files.ts';
 import { runDeployChecks } from '../../src/preflight/deploy-checks.ts';
+import { soon, until } from '../until.ts';
 import { ours, outcome, recorded, spec } from './preflight-world.ts';
-import { type Delegate, newNamespace, request } from './world.ts';
+import { type Delegate, newNamespace, nodePorts, request } from './world.ts';
 
 /** What a policy looks at. */
 const rule = (apiGroup: string, resource: string) => ({
@@ -45,11 +46,11 @@ function refuseNodePorts(delegate: Delegate): Promise<void> {
 }
 
 describe('what the namespace allows', () => {
-  const quota = (hard: Record<string, string>) => ({
+  const quota = (hard: Record<string, string>, scopes?: string[]) => ({
     apiVersion: 'v1',
     kind: 'ResourceQuota',
     metadata: { name: 'small' },
-    spec: { hard },
+    spec: { hard, scopes },
   });
   async function withQuota(
     hard: Record<string, string>,
@@ -57,15 +58,31 @@ describe('what the namespace allows', () => {
   ): Promise<Delegate> {
     const home = delegate ?? (await newNamespace());
     const at = `/api/v1/namespaces/${home.name}/resourcequotas`;
-    const made = quota(hard);
-    const stored = (await request(home.admin, 'POST', at, { ...made, spec: { hard, scopes } })) as object;
+    // One that counts pods of a scope may have nothing else.
+    const all = scopes ? hard : { ...hard, ...noTemplates };
+    const stored = (await request(home.admin, 'POST', at, quota(all, scopes))) as object;
     // What the quota controller would do.
     await request(home.admin, 'PUT', `${at}/small/status`, {
       ...stored,
-      status: { hard, used: { ...Object.fromEntries(Object.keys(hard).map((key) => [key, '0'])), ...used } },
+      status: { hard: all, used: { ...Object.fromEntries(Object.keys(all).map((key) => [key, '0'])), ...used } },
     });
+    if (!scopes) await until(() => isFull(home));
     return home;
   }
+  /** Nobody makes PodTemplates, so they tell when a quota and its status count, which is a moment after they were written. */
+  const noTemplates = { 'count/podtemplates': '0' };
+  const isFull = ({ name, admin }: Delegate) =>
+    admin.transport
+      .request({
+        method: 'POST',
+        path: `/api/v1/namespaces/${name}/podtemplates`,
+        query: { dryRun: 'All' },
+        body: { metadata: { name: 'probe' }, template: { spec: { containers: [{ name: 'a', image: 'a' }] } } },
+      })
+      .then(
+        () => false,
+        (error: Error) => error.message.includes('exceeded quota'),
+      );
   async function withLimitRange(limit: object): Promise<Delegate> {
     const delegate = await newNamespace();
     await request(delegate.admin, 'POST', `/api/v1/namespaces/${delegate.name}/limitranges`, {
@@ -74,8 +91,17 @@ describe('what the namespace allows', () => {
       metadata: { name: 'bounds' },
       spec: { limits: [{ type: 'Container', ...limit }] },
     });
+    // A LimitRange counts a moment after it was made.
+    await until(() => setsLimits(delegate));
     return delegate;
   }
+
+  const setsLimits = async ({ cluster }: Delegate) => {
+    const spec = { containers: [{ name: 'a', image: 'a' }] };
+    const pod = { apiVersion: 'v1', kind: 'Pod', metadata: { name: 'probe' }, spec };
+    const made = await cluster.create<KubeObject>(pod, { dryRun: true });
+    return made.metadata.annotations?.['kubernetes.io/limit-ranger'];
+  };
 
   test('a quota that is too small for one pod is told once, with the sum', async () => {
     const { text, failed } = await outcome(await withQuota({ 'requests.memory': '100Mi' }), 'quota');
@@ -142,7 +168,7 @@ describe('what the namespace allows', () => {
   });
   test('no services, or no node ports: told as a matter of the quota', async () => {
     for (const hard of [{ services: '1' }, { 'services.nodeports': '0' }] as Record<string, string>[]) {
-      const { text, failed } = await outcome(await withQuota(hard), 'quota', { nodePort: 30555 });
+      const { text, failed } = await outcome(await withQuota(hard), 'quota', { nodePort: nodePorts.free });
       expect(failed).toEqual(['quota']);
       expect(text).not.toContain('--resources');
     }
@@ -150,9 +176,7 @@ describe('what the namespace allows', () => {
   test('a policy that forbids node ports', async () => {
     const delegate = await newNamespace();
     await refuseNodePorts(delegate);
-    await expect
-      .poll(async () => (await outcome(delegate, 'services')).text, { timeout: 20_000 })
-      .toContain('no node ports here');
+    await expect.poll(async () => (await outcome(delegate, 'services')).text, soon).toContain('no node ports here');
     expect((await outcome(delegate, 'services')).failed).toEqual(['services']);
   });
   test.each([
@@ -177,9 +201,7 @@ describe('what the namespace allows', () => {
         { expression: "'team' in object.metadata.?labels.orValue({})", message: 'pods need the label team' },
       ],
     });
-    await expect
-      .poll(async () => (await outcome(delegate, 'pods')).failed, { timeout: 20_000, interval: 300 })
-      .toEqual(['pods']);
+    await expect.poll(async () => (await outcome(delegate, 'pods')).failed, soon).toEqual(['pods']);
     expect((await outcome(delegate, 'pods')).text).toContain('--pod-label');
     expect((await outcome(delegate, 'pods', { podLabels: { team: 'a' } })).failed).toEqual([]);
   });
@@ -192,9 +214,7 @@ describe('what the namespace allows', () => {
     expect((await outcome(delegate, 'quota', relay)).failed).toEqual([]);
     const other = await newNamespace();
     await refuseNodePorts(other);
-    await expect
-      .poll(async () => (await outcome(other, 'services')).text, { timeout: 20_000 })
-      .toContain('--no-allocate-node-ports');
+    await expect.poll(async () => (await outcome(other, 'services')).text, soon).toContain('--no-allocate-node-ports');
     expect((await outcome(other, 'services', relay)).failed).toEqual([]);
   });
   const denied = (podSelector: object, policyTypes: string[]) => ({
@@ -241,20 +261,24 @@ describe('what the namespace allows', () => {
       apiVersion: 'v1',
       kind: 'Service',
       metadata: { name: 'first' },
-      spec: { type: 'NodePort', ports: [{ port: 1, nodePort: 30777 }] },
+      spec: { type: 'NodePort', ports: [{ port: 1, nodePort: nodePorts.taken }] },
     } as KubeObject);
     const delegate = await newNamespace();
-    expect((await outcome(delegate, 'services', { nodePort: 30777 })).text).toContain('node port 30777');
+    expect((await outcome(delegate, 'services', { nodePort: nodePorts.taken })).text).toContain(
+      `node port ${nodePorts.taken}`,
+    );
     // A plane that is there and has another port is no reason to keep quiet.
     await delegate.cluster.create(recorded());
     await delegate.cluster.create({
       apiVersion: 'v1',
       kind: 'Service',
       metadata: { name: 'apiserver', labels: { ...ours, 'app.kubernetes.io/instance': 'plane-one' } },
-      spec: { type: 'NodePort', ports: [{ name: 'https', port: 443, nodePort: 30778 }] },
+      spec: { type: 'NodePort', ports: [{ name: 'https', port: 443, nodePort: nodePorts.own }] },
     } as KubeObject);
-    expect((await outcome(delegate, 'services', { nodePort: 30777 })).text).toContain('node port 30777');
-    expect((await outcome(delegate, 'services', { nodePort: 30778 })).text).toContain('30778');
+    expect((await outcome(delegate, 'services', { nodePort: nodePorts.taken })).text).toContain(
+      `node port ${nodePorts.taken}`,
+    );
+    expect((await outcome(delegate, 'services', { nodePort: nodePorts.own })).text).toContain(String(nodePorts.own));
   });
   test('a node port outside the usual range is not called free: a dry run cannot tell', async () => {
     const { state, text } = await outcome(await newNamespace(), 'services', { nodePort: 40000 });

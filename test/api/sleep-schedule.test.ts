@@ -13,6 +13,7 @@ import { certificateContext, renderPlane } from '../../src/plane/render.ts';
 import { quietReporter } from '../../src/ui/quiet.ts';
 import { fixedPlane } from '../golden/plane.ts';
 import { refused } from '../refused.ts';
+import { accountAs, bind, untilAllowed } from './rights.ts';
 import { newNamespace, request } from './world.ts';
 
 // What makes a plane sleep by the clock, against a real API server.
@@ -28,16 +29,24 @@ const putRecord = (cluster: InfraCluster) =>
 /** The rights of `edit`, which no controller aggregates here. */
 async function withEdit() {
   const delegate = await newNamespace();
-  const apiGroup = 'rbac.authorization.k8s.io';
-  await delegate.admin.create({
-    apiVersion: `${apiGroup}/v1`,
-    kind: 'RoleBinding',
-    metadata: { name: 'edit' },
-    roleRef: { apiGroup, kind: 'ClusterRole', name: 'system:aggregate-to-edit' },
-    subjects: [{ apiGroup, kind: 'User', name: `${delegate.name}-admin` }],
-  } as KubeObject);
+  const role = { kind: 'ClusterRole', name: 'system:aggregate-to-edit' } as const;
+  await bind(delegate.admin, role, { kind: 'User', name: `${delegate.name}-admin` });
   return delegate;
 }
+
+/** What templates/rights/schedule.yaml makes. */
+async function makeAccount(admin: InfraCluster, namespace: string): Promise<void> {
+  for (const object of scheduleObjects(namespace)) await admin.apply(object);
+  await untilAccountMay(admin, namespace);
+}
+
+const untilAccountMay = (admin: InfraCluster, namespace: string) =>
+  untilAllowed(admin, accountAs(namespace, 'k8sk8s-schedule'), {
+    namespace,
+    verb: 'patch',
+    group: 'apps',
+    resource: 'statefulsets',
+  });
 
 async function cronJobs(cluster: InfraCluster): Promise<string[]> {
   const { items } = await cluster.list<KubeObject>({ apiVersion: 'batch/v1', kind: 'CronJob' });
@@ -49,7 +58,7 @@ test('a schedule needs the account that the administrator makes, and is taken of
   await putRecord(cluster);
   const account = refused('schedule-account', 'k8sk8s-schedule', 'templates/rights/schedule.yaml');
   await expect(scheduleSleep(cluster, times)).rejects.toEqual(account);
-  for (const object of scheduleObjects(name)) await admin.apply(object);
+  await makeAccount(admin, name);
   await scheduleSleep(cluster, times);
   expect(await cronJobs(cluster)).toEqual(['k8sk8s-sleep', 'k8sk8s-wake']);
   await scheduleSleep(cluster, { ...zone, sleep: '0 20 * * *' });
@@ -71,6 +80,7 @@ test('with the rights of edit, an account without its Role is refused with the r
   );
   await admin.apply(role!);
   await admin.apply(binding!);
+  await untilAccountMay(admin, name);
   await scheduleSleep(cluster, times);
   expect(await cronJobs(cluster)).toEqual(['k8sk8s-sleep', 'k8sk8s-wake']);
 });
@@ -82,7 +92,7 @@ test('the account may do what the two commands do', async () => {
   const { bundle } = await ensureCertificates(undefined, certificates, { keyType: 'ec' });
   const objects = renderPlane({ ...plane, bundle }).all();
   await applyAll(cluster, plane.record.planeId, objects, await Existing.read(cluster), nothingApplied(), quietReporter);
-  for (const object of scheduleObjects(name)) await admin.apply(object);
+  await makeAccount(admin, name);
   const { status } = (await request(admin, 'POST', `/api/v1/namespaces/${name}/serviceaccounts/k8sk8s-schedule/token`, {
     apiVersion: 'authentication.k8s.io/v1',
     kind: 'TokenRequest',

@@ -1,9 +1,8 @@
-import { mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import https from 'node:https';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { text } from 'node:stream/consumers';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { grantOutside, serviceAccountInRbac } from '../../src/access/outside.ts';
 import { infraIssuerHost } from '../../src/base/infra-issuer.ts';
@@ -17,8 +16,10 @@ import { infraIssuerUrl } from '../../src/live/infra-issuer.ts';
 import { issueLeaf } from '../../src/pki/issue.ts';
 import { authenticationText, openingsOf } from '../../src/plane/components/kube-apiserver/identity.ts';
 import { refused } from '../refused.ts';
+import { soon, until } from '../until.ts';
 import { type ControlPlane, startControlPlane } from './control-plane.ts';
 import { egressConfig, type GateProcess, startGate } from './gate-process.ts';
+import { put } from './taken-over.ts';
 
 /*
  * Service accounts of the infra cluster as users of the hosted one (--trust-infra): two real API servers, and the gate's own program
@@ -116,8 +117,8 @@ async function startTheGate(plane: ControlPlane): Promise<void> {
 
 beforeAll(async () => {
   folder = mkdtempSync(path.join(tmpdir(), 'k8sk8s-trust-'));
-  put('authentication.yaml', authenticationText(spec));
-  put('openings.json', JSON.stringify(openingsOf(spec)));
+  put(folder, 'authentication.yaml', authenticationText(spec));
+  put(folder, 'openings.json', JSON.stringify(openingsOf(spec)));
   infraPlane = await startControlPlane();
   infra = await connectAsAdministrator(infraPlane);
   await populate();
@@ -135,12 +136,12 @@ beforeAll(async () => {
   });
   const leaf = { commonName: 'infra-issuer', dnsNames: [infraIssuerHost], usages: ['serverAuth' as const] };
   const { certificate, key } = await issueLeaf(authority, leaf);
-  put('infra-issuer.crt', certificate);
-  put('infra-issuer.key', key);
+  put(folder, 'infra-issuer.crt', certificate);
+  put(folder, 'infra-issuer.key', key);
   await writeAccount(infraPlane);
   await startTheGate(infraPlane);
   infraIssuer = { url: await infraIssuerUrl(infra, spec), certificateAuthority: authority.certificate, audience };
-  put('authentication.yaml', authenticationText(spec, infraIssuer));
+  put(folder, 'authentication.yaml', authenticationText(spec, infraIssuer));
 });
 
 afterAll(async () => {
@@ -151,18 +152,8 @@ afterAll(async () => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-/** In one moment, as a kubelet does. */
-function put(name: string, content: string): void {
-  writeFileSync(path.join(folder, `${name}.new`), content);
-  renameSync(path.join(folder, `${name}.new`), path.join(folder, name));
-}
-
 async function untilKnown(token: string): Promise<void> {
-  const deadline = Date.now() + 90_000;
-  while ((await knownAs(token)).status !== 201) {
-    if (Date.now() > deadline) throw new Error(`nobody is known by the token:\n${gate.log()}`);
-    await sleep(500);
-  }
+  await until(async () => (await knownAs(token)).status === 201, { seconds: 90, every: 500, said: gate.log });
 }
 
 test('its issuer is learnt as the account of the API server reads it', () => {
@@ -203,7 +194,7 @@ test('a service account has the rights that its binding gives, and no namesake o
     return review.body.status.allowed;
   };
   // RBAC is known to the API server a moment after it was written.
-  await vi.waitFor(async () => expect(await allowed(subject.name, ['system:authenticated'])).toBe(true), 10_000);
+  await vi.waitFor(async () => expect(await allowed(subject.name, ['system:authenticated'])).toBe(true), soon);
   expect(await allowed('system:serviceaccount:team-a:builder', ['system:authenticated'])).toBe(false);
   expect(() => serviceAccountInRbac(spec, 'team-b:builder')).toThrow(refused('no-issuer', 'team-b'));
 });
@@ -226,15 +217,19 @@ test('keys that are rolled over are found at once, and an infra cluster that doe
   }
   const found = await unreachableIssuers(hosted, allAuthenticatorsOf(spec, infraIssuer), 'plane');
   expect(found).toMatchObject([{ anchor: 'issuer-unreachable' }]);
-  expect(gate.log()).toContain('/openid/v1/jwks');
+  await until(() => gate.log().includes('/openid/v1/jwks'));
   expect((await hosted.version()).gitVersion).toMatch(/^v1/);
 });
 
 test('an infra cluster that tells its issuer to nobody is named with the right that is missing', async () => {
   const path = '/apis/rbac.authorization.k8s.io/v1/clusterrolebindings/system:service-account-issuer-discovery';
   await infra.transport.request({ method: 'DELETE', path });
-  await expect(infraIssuerUrl(infra, spec)).rejects.toEqual(
-    refused('infra-issuer', 'system:service-account-issuer-discovery'),
+  await vi.waitFor(
+    () =>
+      expect(infraIssuerUrl(infra, spec)).rejects.toEqual(
+        refused('infra-issuer', 'system:service-account-issuer-discovery'),
+      ),
+    soon,
   );
   await expect(infraIssuerUrl(infra, { serviceAccountName: 'nobody' })).rejects.toEqual(
     refused('infra-issuer', 'nobody'),

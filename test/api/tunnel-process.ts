@@ -2,11 +2,11 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { type AddressInfo, createServer, type Server } from 'node:net';
 import path from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { createServer as createTlsServer } from 'node:tls';
 import { type Credential, issueLeaf } from '../../src/pki/issue.ts';
 import agentProgram from '../../src/programs/tunnel/agent/main.ts?program';
 import hubProgram from '../../src/programs/tunnel/hub/main.ts?program';
+import { until } from '../until.ts';
 
 /** The name of the tunnels in these tests, which leads to 127.0.0.1. */
 export const tunnelHost = 'tunnel.example.com';
@@ -59,10 +59,9 @@ export async function startHub(options: HubOptions): Promise<TunnelProcess> {
     `--credentials=${folder}`,
     `--pod=${pod}`,
   ]);
-  while (!hub.log().includes(`listening on port ${port}`) || !hub.log().includes(socket)) {
-    if (hub.process.exitCode !== null) throw new Error(hub.log());
-    await sleep(10);
-  }
+  const listens = () => hub.log().includes(`listening on port ${port}`) && hub.log().includes(socket);
+  await until(() => hub.process.exitCode !== null || listens(), { every: 10, said: hub.log });
+  if (!listens()) throw new Error(hub.log());
   return hub;
 }
 

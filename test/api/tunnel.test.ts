@@ -1,189 +1,49 @@
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { request as httpRequest } from 'node:http';
-import https from 'node:https';
-import { connect, createServer, type Server, type Socket } from 'node:net';
-import { tmpdir } from 'node:os';
+import { connect, createServer, type Server } from 'node:net';
 import path from 'node:path';
 import { text } from 'node:stream/consumers';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { connect as connectTls } from 'node:tls';
-import { loadAll } from 'js-yaml';
 import pLimit from 'p-limit';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import type { KubeObject } from '../../src/kube/objects.ts';
-import { type Credential, createAuthority, issueLeaf } from '../../src/pki/issue.ts';
+import { createAuthority, issueLeaf } from '../../src/pki/issue.ts';
 import { freePort } from '../free-port.ts';
-import { type ControlPlane, startControlPlane } from './control-plane.ts';
-import { egressConfig, type GateProcess, startGate } from './gate-process.ts';
-import { startAgent, startHub, startKubelet, type TunnelProcess, tunnelHost } from './tunnel-process.ts';
+import { runsAllOf } from '../test-all.ts';
+import { startAgent, startHub, startKubelet, tunnelHost } from './tunnel-process.ts';
+import {
+  addressOf,
+  agents,
+  ask,
+  closeTunnels,
+  echoes,
+  endAgents,
+  eventually,
+  folder,
+  hub,
+  isOpen,
+  kubelet,
+  kubeletCa,
+  newAgent,
+  newNode,
+  opened,
+  openTunnels,
+  plane,
+  port,
+  restartHub,
+  throughApi,
+} from './tunnel-world.ts';
 
 /*
  * Workers that nobody can dial: a real API server with the gate and the hub beside it, and real agents. The kubelets' addresses are of a
  * range that leads nowhere (RFC 5737), so whatever reaches one went through a tunnel.
  */
 
-/** One of node f's is an address of the pod network. */
-const addressOf = { a: '203.0.113.1', b: '203.0.113.2', f: '203.0.113.6', pod: '10.2.0.9' };
-const settled = { timeout: 15_000, interval: 50 };
-
-let folder: string;
-let plane: ControlPlane;
-let gate: GateProcess;
-let hub: TunnelProcess;
-let agent: https.Agent;
-let kubeletCa: Credential;
-let port: number;
-const kubelet = {} as Record<'a' | 'b', { server: Server; port: number }>;
-let agents: TunnelProcess[] = [];
-
-beforeAll(async () => {
-  folder = mkdtempSync(path.join(tmpdir(), 'k8sk8s-tunnel-'));
-  kubeletCa = await createAuthority('kubelet-serving-ca');
-  for (const name of ['a', 'b'] as const) kubelet[name] = await startKubelet(await servingOf(name), `kubelet ${name}`);
-  plane = await startControlPlane([], (file) => [
-    `--egress-selector-config-file=${file('egress.yaml', egressConfig(folder))}`,
-    `--kubelet-certificate-authority=${file('kubelet-ca.crt', kubeletCa.certificate)}`,
-  ]);
-  const admin = await issueLeaf(plane.authority, {
-    commonName: 'admin',
-    organizations: ['system:masters'],
-    usages: ['clientAuth'],
-  });
-  agent = new https.Agent({ ca: plane.authority.certificate, cert: admin.certificate, key: admin.key });
-  gate = await startGate(plane, folder, kubeletCa.certificate, [], {}, 'gate.sock');
-  for (const object of loadAll(readFileSync('templates/hosted/egress.yaml', 'utf8')) as KubeObject[])
-    await made(object);
-  for (const object of loadAll(readFileSync('templates/hosted/access.yaml', 'utf8')) as KubeObject[])
-    if (object.metadata.name === 'k8sk8s:api-server-endpoints') await made(object);
-  for (const name of ['a', 'b'] as const) await newNode(name, addressOf[name]);
-  port = await freePort();
-  hub = await newHub();
-});
-
-beforeEach(() => {
-  agents = [];
-});
-
-afterEach(async () => {
-  for (const { process } of agents) process.kill('SIGKILL');
-  await eventually(() => tunnelsEnded(hub));
-});
-
-afterAll(async () => {
-  for (const each of [hub, gate]) each?.process.kill('SIGKILL');
-  await plane?.stop();
-  agent?.destroy();
-  for (const { server } of Object.values(kubelet)) server.close();
-  rmSync(folder, { recursive: true, force: true });
-});
-
-const plurals: Record<string, string> = {
-  ClusterRole: 'clusterroles',
-  ClusterRoleBinding: 'clusterrolebindings',
-  FlowSchema: 'flowschemas',
-  Role: 'roles',
-  RoleBinding: 'rolebindings',
-};
-
-async function made(object: KubeObject): Promise<void> {
-  const { namespace } = object.metadata;
-  const at = `/apis/${object.apiVersion}/${namespace ? `namespaces/${namespace}/` : ''}${plurals[object.kind]}`;
-  const { status, body } = await ask('POST', at, object);
-  if (status !== 201) throw new Error(body);
-}
-
-/** Of no port, so that the gate, which knows the port of none of these kubelets, refuses at once what has no tunnel. */
-async function newNode(name: string, ...addresses: string[]): Promise<void> {
-  const status = { addresses: addresses.map((address) => ({ type: 'InternalIP', address })) };
-  const { status: code, body } = await ask('POST', '/api/v1/nodes', { metadata: { name }, status });
-  if (code !== 201) throw new Error(body);
-}
-
-function servingOf(name: 'a' | 'b'): Promise<Credential> {
-  return issueLeaf(kubeletCa, {
-    commonName: `system:node:${name}`,
-    organizations: ['system:nodes'],
-    ipAddresses: [addressOf[name]],
-    dnsNames: [name],
-    usages: ['serverAuth'],
-  });
-}
-
-const newHub = () =>
-  startHub({ server: plane.server, authority: plane.authority, folder, pod: 'one', port, kubeletPort: kubelet.a.port });
-
-async function newAgent(
-  who: string | { commonName: string; organizations: string[] },
-  leadsTo: 'a' | 'b',
-  authority = plane.authority,
-  at = port,
-): Promise<TunnelProcess> {
-  const started = await startAgent(
-    folder,
-    authority,
-    typeof who === 'string' ? { commonName: `system:node:${who}` } : who,
-    { port: at, kubeletPort: kubelet[leadsTo].port, ca: plane.authority.certificate },
-  );
-  agents.push(started);
-  return started;
-}
-
-async function eventually(holds: () => boolean | Promise<boolean>): Promise<void> {
-  await expect.poll(holds, settled).toBe(true);
-}
-
-/** Every tunnel that the log tells of has ended. */
-function tunnelsEnded({ log }: TunnelProcess): boolean {
-  return log().split('there is a tunnel').length <= log().split('the tunnel has ended').length;
-}
-
-function ask(method: string, at: string, body?: object): Promise<{ status: number; body: string }> {
-  return new Promise((resolve, reject) => {
-    const request = https.request(
-      `${plane.server}${at}`,
-      { method, agent, headers: { 'Content-Type': 'application/json' } },
-      async (response) => resolve({ status: response.statusCode!, body: await text(response) }),
-    );
-    request.once('error', reject);
-    request.end(body && JSON.stringify(body));
-  });
-}
-
-const throughApi = (node: string) => ask('GET', `/api/v1/nodes/${node}/proxy/healthz`);
-
-/** As the API server opens a connection: CONNECT on the socket of the egress selection. */
-function opened(node: keyof typeof addressOf, socketPath = `${folder}/egress.sock`): Promise<Socket> {
-  return new Promise((resolve, reject) => {
-    const request = httpRequest({ socketPath, method: 'CONNECT', path: `${addressOf[node]}:${kubelet.a.port}` });
-    request.once('connect', ({ statusCode, statusMessage }, socket) => {
-      socket.on('error', () => undefined);
-      if (statusCode === 200) resolve(socket as Socket);
-      else reject(new Error(statusMessage));
-    });
-    request.once('error', reject);
-    request.end();
-  });
-}
-
-/** Sends bytes there and back. */
-async function echoes(socket: Socket, bytes: Buffer): Promise<boolean> {
-  socket.end(bytes);
-  const chunks: Buffer[] = [];
-  for await (const chunk of socket) chunks.push(chunk as Buffer);
-  return Buffer.concat(chunks).equals(bytes);
-}
-
-const isOpen = (node: keyof typeof addressOf, socketPath?: string) =>
-  opened(node, socketPath).then(
-    (socket) => {
-      socket.destroy();
-      return true;
-    },
-    () => false,
-  );
+beforeAll(openTunnels);
+afterEach(endAgents);
+afterAll(closeTunnels);
 
 describe('a worker that has a tunnel', () => {
-  const count = process.env.K8SK8S_TEST === 'all' ? 10_000 : 500;
+  const count = runsAllOf('api/tunnel') ? 10_000 : 500;
 
   test(`${count} connections arrive whole while one is not read`, async () => {
     await newAgent('a', 'a');
@@ -199,43 +59,38 @@ describe('a worker that has a tunnel', () => {
     );
     expect(results.filter((each) => each !== true)).toEqual([]);
     stalled.destroy();
-  }, 120_000);
+  });
 
   test('large transfers both ways arrive whole', async () => {
     await newAgent('a', 'a');
     await eventually(() => isOpen('a'));
     const bytes = Buffer.alloc(20 << 20, 'kubelet');
     expect(await echoes(await opened('a'), bytes)).toBe(true);
-  }, 30_000);
+  });
 
-  test('that dies ends what is open in under 10 s, refuses what comes after, and comes back', async () => {
+  test('that dies ends what is open, refuses what comes after, and comes back', async () => {
     const { process: worker } = await newAgent('a', 'a');
     await eventually(() => isOpen('a'));
     const open = await opened('a');
     open.write('x');
     open.resume();
-    const began = performance.now();
     worker.kill('SIGSTOP');
-    const ended = new Promise<number>((resolve) => open.once('close', () => resolve(performance.now() - began)));
-    const fresh = opened('a').then(
-      () => 0,
-      () => performance.now() - began,
-    );
-    expect(Math.max(await ended, await fresh)).toBeLessThan(10_000);
-    expect(await fresh).toBeGreaterThan(0);
+    // Nobody but the hub ends them: `deadAfter` of src/programs/tunnel/session.ts is how long it takes.
+    const ended = new Promise((resolve) => open.once('close', resolve));
+    await Promise.all([ended, expect(opened('a')).rejects.toThrow()]);
+    await eventually(() => hub.log().includes('node a: no sign of life'));
     worker.kill('SIGCONT');
     await eventually(() => isOpen('a'));
-  }, 40_000);
+  });
 
-  test('is there again in under 3 s after its hub was killed and started again', async () => {
+  test('is there again after its hub was killed and started again, without a new agent', async () => {
     await newAgent('a', 'a');
     await eventually(() => isOpen('a'));
     hub.process.kill('SIGKILL');
     await sleep(1500);
-    hub = await newHub();
-    const began = performance.now();
+    await restartHub();
+    await eventually(() => isOpen('a'));
     expect(await echoes(await opened('a'), Buffer.from('x'))).toBe(true);
-    expect(performance.now() - began).toBeLessThan(3000);
   });
 
   test('has one to each of several hubs, which one address leads to in turn', async () => {
@@ -261,7 +116,7 @@ describe('a worker that has a tunnel', () => {
       balancer.close();
       await ask('DELETE', slice);
     }
-  }, 30_000);
+  });
 });
 
 const slice = '/apis/discovery.k8s.io/v1/namespaces/default/endpointslices/kubernetes';
@@ -425,16 +280,16 @@ test('pods of a worker reach the API by the same name, with the certificate of t
 
 test('a worker gets its tunnel while strangers hold 400 connections and say nothing', async () => {
   const strangers = Array.from({ length: 400 }, () => connect(port, '127.0.0.1'));
-  let ended = 0;
-  for (const each of strangers) each.on('error', () => undefined).once('close', () => ended++);
+  const ended: number[] = [];
+  for (const [index, each] of strangers.entries())
+    each.on('error', () => undefined).once('close', () => ended.push(index));
   try {
     await Promise.all(strangers.map((each) => new Promise((resolve) => each.once('connect', resolve))));
-    const began = performance.now();
+    // The oldest had to go when others came, without a word of an agent.
+    await eventually(() => ended.length >= 200);
+    expect(ended.slice(0, 200).every((index) => index < 300)).toBe(true);
     await newAgent('a', 'a');
     await eventually(() => isOpen('a'));
-    // Sooner than the time in which a handshake has to be over: the oldest had to go.
-    expect(performance.now() - began).toBeLessThan(4000);
-    expect(ended).toBeGreaterThanOrEqual(200);
   } finally {
     for (const each of strangers) each.destroy();
   }

@@ -1,7 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { openSync } from 'node:fs';
 import path from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { parseSpec } from '../../src/config/parse.ts';
 import { buildAddons } from '../../src/hosted/addons.ts';
@@ -16,6 +15,7 @@ import { ensureBinaries } from '../../src/sandbox/artifacts/ensure.ts';
 import { quietReporter } from '../../src/ui/quiet.ts';
 import { freePort } from '../free-port.ts';
 import { fixedPlane } from '../golden/plane.ts';
+import { until } from '../until.ts';
 import { type ControlPlane, startControlPlane } from './control-plane.ts';
 
 // A hosted cluster with networks of both families, as large as k8sk8s allows them: what its API server and its controller-manager
@@ -116,12 +116,9 @@ test('a Service has the family that it asks for, IPv4 unless it asks, and the Se
 test('a Node gets a range of each family', async () => {
   const kind = { apiVersion: 'v1', kind: 'Node' };
   await hosted.create({ ...kind, metadata: { name: 'worker-1' } } as KubeObject);
-  let ranges: string[] | undefined;
-  for (let tries = 0; ranges === undefined && tries < 200; tries++) {
-    const node = await hosted.get<Node & { spec?: { podCIDRs?: string[] } }>(kind, 'worker-1');
-    ranges = node?.spec?.podCIDRs;
-    await sleep(100);
-  }
+  const ranges = await until(
+    async () => (await hosted.get<Node & { spec?: { podCIDRs?: string[] } }>(kind, 'worker-1'))?.spec?.podCIDRs,
+  );
   expect(ranges).toEqual([
     expect.stringMatching(/^10\.\d+\.\d+\.0\/24$/),
     expect.stringMatching(/^fd00:2:0:.*::\/64$|^fd00:2::\/64$/),

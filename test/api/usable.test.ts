@@ -5,6 +5,7 @@ import { connectHosted } from '../../src/kube/connect.ts';
 import { ApiError } from '../../src/kube/errors.ts';
 import type { KubeObject } from '../../src/kube/objects.ts';
 import { issueLeaf } from '../../src/pki/issue.ts';
+import { soon } from '../until.ts';
 import { api, connectAsHosted } from './world.ts';
 
 // A server without a controller-manager, as a plane is right after its API server answers.
@@ -43,7 +44,7 @@ afterEach(async () => {
 test('without the ServiceAccount of its namespace no pod can be made', async () => {
   expect(await inTheWay()).toMatchObject({ anchor: 'not-usable', why: expect.stringContaining('ServiceAccount') });
   await (await connectAsHosted()).create(serviceAccount);
-  await expect.poll(inTheWay, { timeout: 5000 }).toBeUndefined();
+  await expect.poll(inTheWay, soon).toBeUndefined();
 });
 
 test('who has no rights cannot use a plane', async () => {
@@ -60,7 +61,7 @@ test('a webhook that cannot be called is named, with the configuration that has 
   await hosted.create(serviceAccount);
   await hosted.create(everything);
   await expect
-    .poll(inTheWay, { timeout: 10_000 })
+    .poll(inTheWay, soon)
     .toMatchObject({ anchor: 'not-usable', fix: expect.stringContaining(everything.metadata.name) });
 });
 

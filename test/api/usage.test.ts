@@ -7,6 +7,7 @@ import type { KubeObject } from '../../src/kube/objects.ts';
 import { type ApiUsage, flowSchemasWithoutUse, readUsageFrom, wasUsed, wordOf } from '../../src/live/usage.ts';
 import { issueLeaf } from '../../src/pki/issue.ts';
 import access from '../../templates/hosted/access.yaml';
+import { until } from '../until.ts';
 import { type ControlPlane, startControlPlane } from './control-plane.ts';
 
 // What counts as a use of a plane (spec.sleepAfter), asked of a real API server, with the FlowSchemas that every plane has.
@@ -29,8 +30,9 @@ beforeAll(async () => {
   );
   expect(schemas).toHaveLength(2);
   for (const schema of schemas) await admin.apply(schema);
-  // The API server takes them over within moments.
-  await sleep(3000);
+  // The API server takes each over a moment later.
+  await until(async () => !(await counts(await as('k8sk8s:egress'))));
+  await until(async () => !(await counts(stranger())));
 });
 
 afterAll(async () => {
@@ -47,6 +49,16 @@ async function asked(tries = 3): Promise<ApiUsage[]> {
     if (tries === 1) throw error;
     return asked(tries - 1);
   }
+}
+
+/** Who shows no credential. */
+function stranger(): HostedCluster {
+  const { authority, server } = plane;
+  return connectHosted({
+    server,
+    certificateAuthority: authority.certificate,
+    client: { certificate: '', key: '' },
+  });
 }
 
 /** Whether what `who` asks counts as a use. */
@@ -116,13 +128,7 @@ test('of the FlowSchemas that every API server has, those of people alone are a 
 });
 
 test('what a stranger asks is none, nor is what API servers do by themselves', async () => {
-  const { server } = plane;
-  const stranger = connectHosted({
-    server,
-    certificateAuthority: plane.authority.certificate,
-    client: { certificate: '', key: '' },
-  });
-  expect(await counts(stranger)).toBe(false);
+  expect(await counts(stranger())).toBe(false);
   expect(await counts(() => sleep(8000))).toBe(false);
 });
 

@@ -1,7 +1,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { load } from 'js-yaml';
-import { expect, inject, vi } from 'vitest';
+import { inject } from 'vitest';
 import { connectHosted } from '../../src/kube/connect.ts';
 import type { HostedCluster } from '../../src/kube/hosted-cluster.ts';
 import type { InfraCluster } from '../../src/kube/infra-cluster.ts';
@@ -9,11 +9,18 @@ import type { KubeObject } from '../../src/kube/objects.ts';
 import { buildKubeconfig } from '../../src/kubeconfig/build.ts';
 import { issueLeaf } from '../../src/pki/issue.ts';
 import { connectByFile } from '../connect-by-file.ts';
+import { bind, type Rule } from './rights.ts';
 
 export const api = inject('api');
 let count = 0;
 
 export const adminKubeconfig = path.join(api.folder, 'admin.kubeconfig');
+
+/**
+ * Of the band from which an API server gives out no port by chance (30000 to 30085), so that no Service of another test has one. The
+ * golden files have one more.
+ */
+export const nodePorts = { taken: 30001, own: 30002, free: 30003, first: 30004, second: 30005 };
 
 function asAdmin(namespace: string): InfraCluster {
   return connectByFile(adminKubeconfig, namespace);
@@ -42,7 +49,8 @@ export async function newNamespace(
   options: {
     labels?: Record<string, string>;
     annotations?: Record<string, string>;
-    without?: (rule: Rule) => Rule;
+    /** Of each rule that the README gives, what this one has. */
+    without?: (rule: Rule) => Rule | Rule[];
   } = {},
 ): Promise<Delegate> {
   const name = `team-${process.pid}-${++count}`;
@@ -55,39 +63,11 @@ export async function newNamespace(
   const role = load(readFileSync('templates/rights/namespace-admin.yaml', 'utf8')) as KubeObject & {
     rules: Rule[];
   };
-  await admin.create({ ...role, rules: role.rules.map(options.without ?? ((rule) => rule)) });
+  await admin.create({ ...role, rules: role.rules.flatMap(options.without ?? ((rule) => rule)) });
   const user = `${name}-admin`;
-  await admin.create({
-    apiVersion: 'rbac.authorization.k8s.io/v1',
-    kind: 'RoleBinding',
-    metadata: { name: 'k8sk8s' },
-    roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'Role', name: 'k8sk8s' },
-    subjects: [{ apiGroup: 'rbac.authorization.k8s.io', kind: 'User', name: user }],
-  } as KubeObject);
+  await bind(admin, { kind: 'Role', name: 'k8sk8s' }, { kind: 'User', name: user });
   const kubeconfig = await kubeconfigOf(user, name);
-  const cluster = connectByFile(kubeconfig, name);
-  await vi.waitFor(() => mayWhatRoleSays(cluster, role.rules.map(options.without ?? ((rule) => rule))), {
-    timeout: 10_000,
-    interval: 20,
-  });
-  return { name, cluster, kubeconfig, admin };
-}
-
-/** A Role and its binding count a moment after they were written, each at its own time. */
-async function mayWhatRoleSays(cluster: InfraCluster, rules: Rule[]): Promise<void> {
-  const review = (await request(cluster, 'POST', '/apis/authorization.k8s.io/v1/selfsubjectrulesreviews', {
-    apiVersion: 'authorization.k8s.io/v1',
-    kind: 'SelfSubjectRulesReview',
-    spec: { namespace: cluster.namespace },
-  })) as { status: { resourceRules: Rule[] } };
-  const known = new Set(review.status.resourceRules.flatMap(({ resources }) => resources));
-  expect([...new Set(rules.flatMap(({ resources }) => resources))].filter((one) => !known.has(one))).toEqual([]);
-}
-
-export interface Rule {
-  apiGroups: string[];
-  resources: string[];
-  verbs: string[];
+  return { name, cluster: connectByFile(kubeconfig, name), kubeconfig, admin };
 }
 
 export async function kubeconfigOf(

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { refused } from '../refused.ts';
-import { seen, tellSeen, whole } from './attacks-world.ts';
+import { runsAllOf } from '../test-all.ts';
+import { seen, tellSeen } from './attacks-world.ts';
 import { everythingBy, forgotten, policyOnEverything, webhookOnEverything } from './rules-on-everything.ts';
 import { Tenant } from './tenant.ts';
 import { changedNothing, eventually, Namespace, sandboxCommand, succeeded } from './world.ts';
@@ -11,6 +12,7 @@ import { changedNothing, eventually, Namespace, sandboxCommand, succeeded } from
  */
 
 const host = 'attacks-operator.e2e.test';
+const whole = runsAllOf('e2e/attacks-operator');
 let home: Namespace;
 let tenant: Tenant;
 

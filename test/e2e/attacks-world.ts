@@ -1,10 +1,9 @@
 import { expect } from 'vitest';
+import { runsAllOf } from '../test-all.ts';
 import { Neighbour, secret } from './neighbour.ts';
 import { type Answer, Tenant } from './tenant.ts';
 import { asInfraAdmin, Namespace, sandboxCommand, succeeded } from './world.ts';
 
-/** What takes minutes, or needs a worker: with `npm run test:all`, or by K8SK8S_TEST=attacks alone. */
-export const whole = ['all', 'attacks'].includes(process.env.K8SK8S_TEST ?? '');
 const gate = 'refused by the gate of this control plane';
 /** Whatever would tell one address from another. */
 const telling =
@@ -14,7 +13,7 @@ const telling =
 export const seen: string[] = [];
 
 export function tellSeen(): void {
-  if (whole) console.log(seen.join('\n'));
+  if (runsAllOf('e2e/attacks')) console.log(seen.join('\n'));
 }
 
 /** The attacker's plane, another one, and somebody else's pod in the infra cluster. */

@@ -2,6 +2,7 @@ import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { runsAllOf } from '../test-all.ts';
 import { type Change, changes, fromMany, fromOne, host, nextHost } from './spec-changes.ts';
 import { type Seen, seenInPods, startPodVisitors, Visitors } from './visitors.ts';
 import { Namespace, sandboxCommand, succeeded } from './world.ts';
@@ -45,7 +46,7 @@ const planes: [string, string[], Change[]][] = [
   ['two replicas', several, [...changes.filter(({ asAFlag }) => !asAFlag), ...fromMany]],
 ];
 
-const all = process.env.K8SK8S_TEST === 'all';
+const all = runsAllOf('e2e/availability');
 
 describe.runIf(all).each(planes)('availability, %s', (name, options, kinds) => {
   let home: Namespace;

@@ -13,6 +13,7 @@ import { terminalReporter } from '../../src/ui/terminal.ts';
 import { connectByFile } from '../connect-by-file.ts';
 import { SecretSearch } from '../faults/secrets.ts';
 import { refused } from '../refused.ts';
+import { runsAllOf } from '../test-all.ts';
 import { S3Server } from './s3-server.ts';
 import { asInfraAdmin, Namespace, type Outcome, run, sandboxCommand, succeeded } from './world.ts';
 
@@ -56,7 +57,7 @@ async function keysAre(keys: Record<string, string>): Promise<void> {
   succeeded(await home.infra('create', 'secret', 'generic', 's3', ...files));
 }
 
-describe.runIf(process.env.K8SK8S_TEST === 'all')('scheduled backups in a bucket', () => {
+describe.runIf(runsAllOf('e2e/backup-bucket'))('scheduled backups in a bucket', () => {
   beforeAll(async () => {
     const state = requireState(inject('sandbox'));
     const archives = await ensureImages(['k8sk8s'], { packageFolder: '.' }, terminalReporter());

@@ -6,6 +6,7 @@ import { cacheRoot } from '../../src/base/cache-root.ts';
 import { binaryPath } from '../../src/sandbox/artifacts/cache.ts';
 import { versions } from '../../src/sandbox/versions.ts';
 import { refused } from '../refused.ts';
+import { runsAllOf } from '../test-all.ts';
 import { changedNothing, eventually, Namespace, run, sandboxCommand, succeeded } from './world.ts';
 
 // Backups of a plane, and a plane from a backup. The tests of this file follow each other.
@@ -167,7 +168,7 @@ describe('restored', () => {
 });
 
 // Two more restores and a plane of its own: a minute more, with `npm run test:all`.
-describe.runIf(process.env.K8SK8S_TEST === 'all')('restored in other ways', () => {
+describe.runIf(runsAllOf('e2e/backup'))('restored in other ways', () => {
   test('over a plane that is there: only when asked to, and with a backup of it first', async () => {
     await home.ask('create', 'configmap', 'soon-gone');
     const done = succeeded(
@@ -203,7 +204,7 @@ describe.runIf(process.env.K8SK8S_TEST === 'all')('restored in other ways', () =
   });
 });
 
-describe.runIf(process.env.K8SK8S_TEST === 'all')('made by the infra cluster', () => {
+describe.runIf(runsAllOf('e2e/backup'))('made by the infra cluster', () => {
   const newest = async () =>
     succeeded(await home.k8sk8s('backup', 'list'))
       .stdout.trim()

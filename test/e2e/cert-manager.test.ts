@@ -5,6 +5,7 @@ import { ensureImported } from '../../src/sandbox/containerd.ts';
 import { loadState, machineFolder } from '../../src/sandbox/state.ts';
 import { imageReferences } from '../../src/sandbox/versions.ts';
 import { terminalReporter } from '../../src/ui/terminal.ts';
+import { runsAllOf } from '../test-all.ts';
 import { eventually, Namespace, sandboxCommand, succeeded } from './world.ts';
 
 // cert-manager as people install it: its webhook has to be reached by the API server for every object of its kinds. It
@@ -13,7 +14,7 @@ import { eventually, Namespace, sandboxCommand, succeeded } from './world.ts';
 const host = 'issuing.e2e.test';
 let home: Namespace;
 
-describe.skipIf(process.env.K8SK8S_TEST !== 'all')('cert-manager in the hosted cluster', () => {
+describe.runIf(runsAllOf('e2e/cert-manager'))('cert-manager in the hosted cluster', () => {
   beforeAll(async () => {
     const reporter = terminalReporter();
     const state = loadState(inject('sandbox'))!;

@@ -1,6 +1,7 @@
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { runsAllOf } from '../test-all.ts';
 import { installOperator, removeDefinition } from './operator-world.ts';
 import { asInfraAdmin, kubectl, Namespace, type Outcome, run, sandboxCommand, succeeded } from './world.ts';
 
@@ -8,7 +9,7 @@ import { asInfraAdmin, kubectl, Namespace, type Outcome, run, sandboxCommand, su
 
 const students = ['dora', 'emil'];
 
-describe.runIf(process.env.K8SK8S_TEST === 'all')('a class of the operator', { timeout: 900_000 }, () => {
+describe.runIf(runsAllOf('e2e/class-operator'))('a class of the operator', { timeout: 900_000 }, () => {
   let home: Namespace;
 
   beforeAll(async () => {

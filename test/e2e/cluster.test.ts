@@ -175,20 +175,12 @@ describe('workers', () => {
   });
 
   test('each kubelet has its own identity and a serving certificate of the kubelets’ CA', async () => {
-    const requests = (
-      await home.ask(
-        'get',
-        'csr',
-        '-o',
-        'jsonpath={range .items[*]}{.spec.signerName} {.status.conditions[*].type}{"\\n"}{end}',
-      )
-    ).split('\n');
-    expect(requests.filter((line) => line === 'kubernetes.io/kubelet-serving Approved').length).toBeGreaterThanOrEqual(
-      2,
-    );
-    expect(
-      requests.filter((line) => line === 'kubernetes.io/kube-apiserver-client-kubelet Approved').length,
-    ).toBeGreaterThanOrEqual(2);
+    const line = 'jsonpath={range .items[*]}{.spec.signerName} {.status.conditions[*].type}{"\\n"}{end}';
+    await eventually(60, async () => {
+      const requests = (await home.ask('get', 'csr', '-o', line)).split('\n');
+      for (const signer of ['kubelet-serving', 'kube-apiserver-client-kubelet'])
+        expect(requests.filter((each) => each === `kubernetes.io/${signer} Approved`).length).toBeGreaterThanOrEqual(2);
+    });
   });
 
   test('a Service answers from two pods on two workers, by name and by address, from a pod on each', async () => {
@@ -242,7 +234,7 @@ describe('workers', () => {
   test('a pod reaches https://kubernetes.default.svc with its ServiceAccount, the CA verified', async () => {
     const [pod] = (await home.ask('get', 'pods', '-l', 'app=web', '-o', 'name')).split('\n');
     const script = `const fs=require('fs'),d='/var/run/secrets/kubernetes.io/serviceaccount/';require('https').get({host:'kubernetes.default.svc',path:'/api',ca:fs.readFileSync(d+'ca.crt'),headers:{Authorization:'Bearer '+fs.readFileSync(d+'token')}},r=>{console.log(r.statusCode);r.resume()})`;
-    expect(await home.ask('exec', pod!, '--', 'node', '-e', script)).toBe('200');
+    await eventually(30, async () => expect(await home.ask('exec', pod!, '--', 'node', '-e', script)).toBe('200'));
   });
 
   test('nobody is anonymous but for health', async () => {

@@ -5,6 +5,7 @@ import { terminalReporter } from '../../src/ui/terminal.ts';
 import { buildSuite, type Suite } from '../conformance/build.ts';
 import { provideImages } from '../conformance/cluster.ts';
 import { runSpecs } from '../conformance/run.ts';
+import { runsAllOf } from '../test-all.ts';
 import { Namespace, sandboxCommand, succeeded } from './world.ts';
 
 // A slice of Kubernetes' conformance suite, some specs of each SIG: what a plane outside of the pod network is most likely
@@ -36,7 +37,7 @@ const slice = [
   '[sig-storage] Projected combined should project all components that make up the projection API',
 ];
 
-describe.skipIf(process.env.K8SK8S_TEST !== 'all')("a slice of Kubernetes' conformance suite", () => {
+describe.runIf(runsAllOf('e2e/conformance'))("a slice of Kubernetes' conformance suite", () => {
   const reporter = terminalReporter();
   let home: Namespace;
   let suite: Suite;

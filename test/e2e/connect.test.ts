@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { runsAllOf } from '../test-all.ts';
 import { eventually, kubectl, Namespace, run, succeeded } from './world.ts';
 
 // k8sk8s connect to a plane that has no name and nothing that leads to it. Runs with `npm run test:all`.
@@ -40,7 +41,14 @@ async function guards(): Promise<string[]> {
   return stdout.split('\n').filter((line) => line.includes(`k8sk8s-guard ${home.cwd}`));
 }
 
-describe.runIf(process.env.K8SK8S_TEST === 'all')('connect', () => {
+/** A process ends a moment after the one that it was started by. */
+async function nothingLeft(command: string): Promise<void> {
+  expect(folders()).toEqual([]);
+  expect(await running(command)).toEqual([]);
+  expect(await guards()).toEqual([]);
+}
+
+describe.runIf(runsAllOf('e2e/connect'))('connect', () => {
   beforeAll(async () => {
     home = await Namespace.open('connecting');
     succeeded(await home.k8sk8s('deploy', '--expose', 'cluster', '--profile', 'lite'));
@@ -76,9 +84,7 @@ describe.runIf(process.env.K8SK8S_TEST === 'all')('connect', () => {
     await eventually(60, async () => expect(await running('sleep 7331')).not.toEqual([]));
     child.kill(signal);
     await ended;
-    expect(folders()).toEqual([]);
-    expect(await running('sleep 7331')).toEqual([]);
-    expect(await guards()).toEqual([]);
+    await eventually(15, () => nothingLeft('sleep 7331'));
   });
 
   test('kill -9 leaves nothing behind: neither the command, nor its credential, nor the guard', async () => {
@@ -87,11 +93,7 @@ describe.runIf(process.env.K8SK8S_TEST === 'all')('connect', () => {
     expect(folders()).toHaveLength(1);
     child.kill('SIGKILL');
     await ended;
-    await eventually(15, async () => {
-      expect(folders()).toEqual([]);
-      expect(await running('sleep 7332')).toEqual([]);
-      expect(await guards()).toEqual([]);
-    });
+    await eventually(15, () => nothingLeft('sleep 7332'));
   });
 
   test('kill -9 of whoever started it ends it too', async () => {
@@ -125,12 +127,6 @@ describe.runIf(process.env.K8SK8S_TEST === 'all')('connect', () => {
     return { terminal, ended, said: () => said, type: (text: string) => terminal.stdin.write(text) };
   }
 
-  const nothingLeft = async (command: string) => {
-    expect(folders()).toEqual([]);
-    expect(await running(command)).toEqual([]);
-    expect(await guards()).toEqual([]);
-  };
-
   test('in a terminal it is a shell: Ctrl-C ends what runs in it and not the shell, whose exit code is its own', async () => {
     const { said, type, ended } = shell();
     await eventually(60, async () => expect(said()).toContain('exit leaves it'));
@@ -145,7 +141,7 @@ describe.runIf(process.env.K8SK8S_TEST === 'all')('connect', () => {
     await eventually(60, async () => expect(said()).toContain('ok again=55'));
     type('exit 7\r');
     expect(await ended).toBe(7);
-    await nothingLeft('sleep 7334');
+    await eventually(15, () => nothingLeft('sleep 7334'));
   });
 
   test('a terminal that is closed takes the shell, what runs in it and its credential along', async () => {
@@ -155,7 +151,7 @@ describe.runIf(process.env.K8SK8S_TEST === 'all')('connect', () => {
     await eventually(30, async () => expect(await running('sleep 7335')).not.toEqual([]));
     expect(folders()).toHaveLength(1);
     terminal.kill('SIGKILL');
-    await eventually(20, async () => nothingLeft('sleep 7335'));
+    await eventually(20, () => nothingLeft('sleep 7335'));
   });
 
   test('a context is there as long as the way is open', async () => {

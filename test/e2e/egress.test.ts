@@ -93,7 +93,7 @@ test('the gate is killed, and the way is there again with the next container', a
   const pids = execFileSync('pgrep', ['-f', `^node .*--server=https://127.0.0.1:${port}`], { encoding: 'utf8' });
   for (const pid of pids.trim().split('\n')) process.kill(Number(pid), 'SIGKILL');
   await everythingWorks();
-  expect(await restarts()).toBe(before + 1);
+  await eventually(30, async () => expect(await restarts()).toBe(before + 1));
 });
 
 test('all of it goes on after the API server moved to another infra node', async () => {

@@ -2,6 +2,7 @@ import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { refused } from '../refused.ts';
+import { runsAllOf } from '../test-all.ts';
 import { changedNothing, eventually, Namespace, sandboxCommand, succeeded, uidsOf } from './world.ts';
 import { Writer } from './writer.ts';
 
@@ -9,7 +10,7 @@ import { Writer } from './writer.ts';
 // other.
 
 const host = 'members.e2e.test';
-const all = process.env.K8SK8S_TEST === 'all';
+const all = runsAllOf('e2e/etcd-members');
 let home: Namespace;
 let writer: Writer;
 

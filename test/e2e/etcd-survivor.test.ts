@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { refused } from '../refused.ts';
+import { runsAllOf } from '../test-all.ts';
 import { changedNothing, eventually, Namespace, sandboxCommand, succeeded } from './world.ts';
 import { Writer } from './writer.ts';
 
@@ -7,7 +8,7 @@ import { Writer } from './writer.ts';
 // `npm run test:all` alone.
 
 const host = 'survivor.e2e.test';
-const all = process.env.K8SK8S_TEST === 'all';
+const all = runsAllOf('e2e/etcd-survivor');
 
 interface Member {
   name: string;

@@ -5,6 +5,7 @@ import { wishAnnotation } from '../../src/sandbox/load-balancer/plan.ts';
 import { endDaemon, inside } from '../../src/sandbox/machine.ts';
 import { firstInfra, loadState } from '../../src/sandbox/state.ts';
 import { refused } from '../refused.ts';
+import { runsAllOf } from '../test-all.ts';
 import { edge, startEdge, stopEdge } from './edge.ts';
 import { seenInPods, startPodVisitors, Visitors } from './visitors.ts';
 import { asInfraAdmin, eventually, Namespace, run, sandboxCommand, succeeded } from './world.ts';
@@ -27,7 +28,7 @@ const annotate = async (wish: string) =>
     await asInfraAdmin('-n', home.name, 'annotate', '--overwrite', 'service', 'apiserver', `${wishAnnotation}=${wish}`),
   );
 
-describe.runIf(process.env.K8SK8S_TEST === 'all')('joined workers', () => {
+describe.runIf(runsAllOf('e2e/exposure'))('joined workers', () => {
   const name = 'moved.e2e.test';
   let plane: Namespace;
   let visitors: Visitors;
@@ -81,7 +82,7 @@ describe.runIf(process.env.K8SK8S_TEST === 'all')('joined workers', () => {
   });
 });
 
-describe.runIf(process.env.K8SK8S_TEST === 'all')('ways to a plane', () => {
+describe.runIf(runsAllOf('e2e/exposure'))('ways to a plane', () => {
   beforeAll(async () => {
     await startEdge();
     home = await Namespace.open('exposed');

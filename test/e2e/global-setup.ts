@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import type { TestProject } from 'vitest/node';
+import { isTestAll } from '../test-all.ts';
 import { boxState, difference } from './box.ts';
 
 declare module 'vitest' {
@@ -31,7 +32,7 @@ export default function setup(project: TestProject): () => void {
   const started = Date.now();
   const work = mkdtempSync(path.join(tmpdir(), 'k8sk8s-e2e-'));
   const wanted = ['--workers', '2', '--infra-nodes', '3'];
-  if (process.env.K8SK8S_TEST === 'all') wanted.push('--also-version', '1.36.3');
+  if (isTestAll) wanted.push('--also-version', '1.36.3');
   try {
     // Somebody else may be changing a sandbox that others use too.
     tried(given === undefined ? 1 : 10, () => sandbox('up', ...wanted));

@@ -2,6 +2,7 @@ import { loadAll } from 'js-yaml';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { KubeObject } from '../../src/kube/objects.ts';
 import { refused } from '../refused.ts';
+import { runsAllOf } from '../test-all.ts';
 import { asInfraAdmin, eventually, kubectl, Namespace, run, sandboxCommand, succeeded } from './world.ts';
 
 // The policies of `preflight --export-policy`, in force in two namespaces: who has the name deploys at it, and nobody else, before the plane is
@@ -14,7 +15,7 @@ interface Binding extends KubeObject {
   spec: { matchResources: { namespaceSelector: { matchLabels?: object } } };
 }
 
-describe.runIf(process.env.K8SK8S_TEST === 'all')('a HOST belongs to one namespace', () => {
+describe.runIf(runsAllOf('e2e/hosts'))('a HOST belongs to one namespace', () => {
   let owner: Namespace;
   let stranger: Namespace;
   let policies: Binding[];

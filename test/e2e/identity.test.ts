@@ -4,6 +4,7 @@ import { afterAll, beforeAll, expect, inject, test } from 'vitest';
 import { requireState } from '../../src/sandbox/state.ts';
 import { clientId, type IdentityProvider, startProvider } from '../identity-provider.ts';
 import { refused } from '../refused.ts';
+import { runsAllOf } from '../test-all.ts';
 import { eventually, kubectl, Namespace, run, sandboxCommand, succeeded, uidsOf } from './world.ts';
 
 // People of an outside provider, in a plane with pods: kubelets hand the files on, and no pod is replaced. What tokens count and what
@@ -11,7 +12,7 @@ import { eventually, kubectl, Namespace, run, sandboxCommand, succeeded, uidsOf 
 
 const host = 'identity.e2e.test';
 /** An API server that runs takes an issuer over within a minute and a half, as long as its kubelet takes to hand the file on. */
-const all = process.env.K8SK8S_TEST === 'all';
+const all = runsAllOf('e2e/identity');
 let home: Namespace;
 let provider: IdentityProvider;
 

@@ -1,6 +1,7 @@
 import { afterEach, describe, expect, test } from 'vitest';
 import { wishAnnotation } from '../../src/sandbox/load-balancer/plan.ts';
 import { refused } from '../refused.ts';
+import { runsAllOf } from '../test-all.ts';
 import { changedNothing, Namespace, sandboxCommand, succeeded } from './world.ts';
 
 // The two ways to 10.3.0.1:443 that are not the default one. CoreDNS is the in-cluster client: it is not ready before it
@@ -25,7 +26,7 @@ const dnsRuns = () => home.rolledOut('kube-dns', 90, 'kube-system');
 const endpoint = () =>
   home.ask('get', 'endpointslice', 'kubernetes', '-o', 'jsonpath={.endpoints[0].addresses[0]}:{.ports[0].port}');
 
-describe.runIf(process.env.K8SK8S_TEST === 'all')('in-cluster clients', () => {
+describe.runIf(runsAllOf('e2e/in-cluster-clients'))('in-cluster clients', () => {
   test('--in-cluster loadbalancer: by the address of a LoadBalancer service', async () => {
     const host = await place('balanced');
     const { stderr } = succeeded(await home.k8sk8s('deploy', '-h', host, '--in-cluster', 'loadbalancer'));

@@ -4,6 +4,7 @@ import { ensureImages } from '../../src/sandbox/artifacts/ensure.ts';
 import { ensureImported } from '../../src/sandbox/containerd.ts';
 import { loadState, machineFolder } from '../../src/sandbox/state.ts';
 import { terminalReporter } from '../../src/ui/terminal.ts';
+import { runsAllOf } from '../test-all.ts';
 import { Tenant } from './tenant.ts';
 import { eventually, Namespace, sandboxCommand, succeeded } from './world.ts';
 
@@ -11,7 +12,7 @@ import { eventually, Namespace, sandboxCommand, succeeded } from './world.ts';
 // once, in two minutes, so it runs with `npm run test:all`, or alone by K8SK8S_TEST=konnectivity. The tests follow each other.
 
 const host = 'konnectivity.e2e.test';
-const runs = ['all', 'konnectivity'].includes(process.env.K8SK8S_TEST ?? '');
+const runs = runsAllOf('e2e/konnectivity');
 
 describe.runIf(runs)('--egress konnectivity', () => {
   let home: Namespace;

@@ -4,12 +4,13 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { KubeObject } from '../../src/kube/objects.ts';
 import { refused } from '../refused.ts';
+import { runsAllOf } from '../test-all.ts';
 import { eventually, Namespace, sandboxCommand, succeeded } from './world.ts';
 
 // A plane with a volume whose end is set, put off, taken off, and comes. The tests of this file follow each other; putting off
 // and taking off take a minute and a half, and run with `npm run test:all`.
 
-const testOfAll = test.runIf(process.env.K8SK8S_TEST === 'all');
+const testOfAll = test.runIf(runsAllOf('e2e/lifetime'));
 
 let home: Namespace;
 const host = 'lifetime.e2e.test';
@@ -43,34 +44,34 @@ async function endsIn(): Promise<number> {
 
 test('a plane that is to end belongs to its Job with every object, and status and list say when', async () => {
   const storage = ['--etcd-storage', '1Gi'];
-  expect(succeeded(await home.k8sk8s('deploy', '-h', host, ...storage, '--ttl', '90s')).stderr).toContain(
+  expect(succeeded(await home.k8sk8s('deploy', '-h', host, ...storage, '--ttl', '20m')).stderr).toContain(
     'The plane ends at',
   );
   const all = await objects();
   expect(all.map(nameOf)).toEqual(expect.arrayContaining(['PersistentVolumeClaim/data-etcd-0', 'Lease/k8sk8s']));
   expect(all.filter((object) => !isOwned(object)).map(nameOf)).toEqual([]);
-  expect(await endsIn()).toBeLessThan(90);
+  expect(await endsIn()).toBeLessThanOrEqual(20 * 60);
   await home.ask('create', 'configmap', 'kept', '--from-literal=a=b');
-  expect(succeeded(await home.k8sk8s('list')).stdout).toMatch(/lifetime\.e2e\.test +\S+ +healthy +in \d+s/);
+  expect(succeeded(await home.k8sk8s('list')).stdout).toMatch(/lifetime\.e2e\.test +\S+ +healthy +in \d+m/);
 });
 
 testOfAll(
   'the end is put off by another deploy, which changes no pod, and is kept by those that do not speak of it',
   async () => {
     succeeded(await home.k8sk8s('deploy', '--ttl', '1h'));
-    expect(await endsIn()).toBeGreaterThan(3500);
+    expect(await endsIn()).toBeGreaterThan(2400);
     succeeded(await home.k8sk8s('deploy', '--resources', 'limits'));
     expect(succeeded(await home.k8sk8s('diff')).code).toBe(0);
     succeeded(await home.k8sk8s('sleep'));
     succeeded(await home.k8sk8s('wake'));
-    expect(await endsIn()).toBeGreaterThan(3000);
+    expect(await endsIn()).toBeGreaterThan(2400);
     expect((await objects()).filter((object) => !isOwned(object)).map(nameOf)).toEqual([]);
   },
 );
 
 testOfAll('taken off, the plane outlives its end with the same data', async () => {
-  succeeded(await home.k8sk8s('deploy', '--ttl', '30s'));
-  const end = Date.now() + 31_000;
+  succeeded(await home.k8sk8s('deploy', '--ttl', '60s'));
+  const end = Date.now() + 61_000;
   succeeded(await home.k8sk8s('deploy', '--ttl', 'none'));
   expect((await objects(',pods')).filter(isOwned).map(nameOf)).toEqual([]);
   expect(succeeded(await home.infra('get', 'jobs', '-o', 'name')).stdout).toBe('');
@@ -82,8 +83,9 @@ testOfAll('taken off, the plane outlives its end with the same data', async () =
 test('when the end comes nothing is left in the namespace, and the files outside stay', async () => {
   const began = await objects();
   expect(began.length).toBeGreaterThan(15);
-  succeeded(await home.k8sk8s('deploy', '--ttl', '5s'));
-  await eventually(120, async () => expect((await objects(',jobs,pods')).map(nameOf)).toEqual([]));
+  // On a busy box the end comes before this deploy is done, which is told then.
+  const { stderr } = await home.k8sk8s('deploy', '--ttl', '5s');
+  await eventually(120, async () => expect((await objects(',jobs,pods')).map(nameOf), stderr).toEqual([]));
   expect(await home.k8sk8s('status')).toEqual(refused('no-plane'));
   expect(existsSync(path.join(home.cwd, 'tls/kubeconfig'))).toBe(true);
 });

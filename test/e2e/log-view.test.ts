@@ -7,6 +7,7 @@ import { ensurePackages } from '../../src/sandbox/artifacts/packages.ts';
 import { findProgram } from '../../src/sandbox/artifacts/programs.ts';
 import { terminalReporter } from '../../src/ui/terminal.ts';
 import { refused } from '../refused.ts';
+import { runsAllOf } from '../test-all.ts';
 import {
   asInfraAdmin,
   eventually,
@@ -23,7 +24,7 @@ import {
 // other.
 
 const host = 'log-view.e2e.test';
-const runs = ['all', 'log-view'].includes(process.env.K8SK8S_TEST ?? '');
+const runs = runsAllOf('e2e/log-view');
 
 describe.runIf(runs)('the log view', () => {
   let home: Namespace;

@@ -9,6 +9,7 @@ import { ensureDaemon, ensureOwnFolder, inside } from '../../src/sandbox/machine
 import { type MachineState, requireState, type SandboxState, saveState } from '../../src/sandbox/state.ts';
 import { workerArchives } from '../../src/sandbox/up.ts';
 import { terminalReporter } from '../../src/ui/terminal.ts';
+import { runsAllOf } from '../test-all.ts';
 import { importImages, makeBare, onBare, type Sources, serveSources } from './bare-machine.ts';
 import { eventually, Namespace, sandboxCommand, succeeded } from './world.ts';
 
@@ -17,7 +18,7 @@ import { eventually, Namespace, sandboxCommand, succeeded } from './world.ts';
 const host = 'machines.e2e.test';
 const [current, older] = ['1.37.2', '1.36.3'] as const;
 
-describe.runIf(process.env.K8SK8S_TEST === 'all')('a machine', () => {
+describe.runIf(runsAllOf('e2e/machines-join'))('a machine', () => {
   let home: Namespace;
   let state: SandboxState;
   let machine: MachineState;

@@ -5,13 +5,14 @@ import { ensureImported } from '../../src/sandbox/containerd.ts';
 import { loadState, machineFolder } from '../../src/sandbox/state.ts';
 import { terminalReporter } from '../../src/ui/terminal.ts';
 import { refused } from '../refused.ts';
+import { runsAllOf } from '../test-all.ts';
 import { eventually, Namespace, sandboxCommand, succeeded } from './world.ts';
 
 // Cilium on two workers: policies are enforced, and there is no kube-proxy. Its programs are built once, in 7 minutes, so it runs with
 // `npm run test:all`, or alone by K8SK8S_TEST=cilium; npm run charts has to come before. The tests follow each other.
 
 const host = 'cilium.e2e.test';
-const runs = ['all', 'cilium'].includes(process.env.K8SK8S_TEST ?? '');
+const runs = runsAllOf('e2e/network-cilium');
 
 describe.runIf(runs)('--network cilium', () => {
   let home: Namespace;

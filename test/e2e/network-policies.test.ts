@@ -5,6 +5,7 @@ import { generateIdentity, identityToRecipient } from 'age-encryption';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { otherImages } from '../../src/config/versions.ts';
 import { refused } from '../refused.ts';
+import { runsAllOf } from '../test-all.ts';
 import { type BoxState, boxState, difference } from './box.ts';
 import { eventually, Namespace, run, sandboxCommand, succeeded } from './world.ts';
 
@@ -18,7 +19,7 @@ const nodes = ['infra-1', 'infra-2'];
 const sandbox = (...rest: string[]) =>
   run(process.execPath, [cli, 'sandbox', ...rest, '--name', name], { timeout: 1_500_000 });
 
-describe.runIf(process.env.K8SK8S_TEST === 'all')('where network policies are enforced', () => {
+describe.runIf(runsAllOf('e2e/network-policies'))('where network policies are enforced', () => {
   let before: BoxState;
   let home: Namespace;
   let elsewhere: Namespace;
@@ -136,7 +137,7 @@ describe.runIf(process.env.K8SK8S_TEST === 'all')('where network policies are en
 
   async function downLeavesNothing(): Promise<void> {
     succeeded(await sandbox('down'));
-    await eventually(5, async () => expect(difference(before, boxState())).toEqual([]));
+    await eventually(30, async () => expect(difference(before, boxState())).toEqual([]));
   }
 
   /** A pod that is none of the plane's, named after its node unless told otherwise. */

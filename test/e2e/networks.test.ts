@@ -3,13 +3,14 @@ import type { NetworkTestResult } from '../../src/operations/network-test/networ
 import { policyRows } from '../../src/plane/networks/test-rows.ts';
 import { inside } from '../../src/sandbox/machine.ts';
 import { loadState, type MachineState } from '../../src/sandbox/state.ts';
+import { runsAllOf } from '../test-all.ts';
 import { eventually, Namespace, sandboxCommand, succeeded } from './world.ts';
 
 // The network of pods on two workers, as it should be and broken on purpose: docs/networks.md. It takes minutes, so it runs with
 // `npm run test:all`, or alone by K8SK8S_TEST=networks. The tests follow each other.
 
 const host = 'networks.e2e.test';
-const runs = ['all', 'networks'].includes(process.env.K8SK8S_TEST ?? '');
+const runs = runsAllOf('e2e/networks');
 
 describe.runIf(runs)('the network between pods', () => {
   let home: Namespace;

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { ensureBinaries } from '../../src/sandbox/artifacts/ensure.ts';
 import { terminalReporter } from '../../src/ui/terminal.ts';
 import { refused } from '../refused.ts';
+import { runsAllOf } from '../test-all.ts';
 import { eventually, Namespace, run, sandboxCommand, succeeded } from './world.ts';
 
 // The second minor version builds for ten minutes from nothing, so this runs with `npm run test:all` and is counted as
@@ -9,7 +10,7 @@ import { eventually, Namespace, run, sandboxCommand, succeeded } from './world.t
 
 const older = '1.36.3';
 
-describe.runIf(process.env.K8SK8S_TEST === 'all')(`a plane at ${older} beside one at the newest version`, () => {
+describe.runIf(runsAllOf('e2e/older-minor'))(`a plane at ${older} beside one at the newest version`, () => {
   let home: Namespace;
   let kubectl: string;
   beforeAll(async () => {
@@ -45,7 +46,7 @@ describe.runIf(process.env.K8SK8S_TEST === 'all')(`a plane at ${older} beside on
   test('goes up to the newest minor with its data, and not back', async () => {
     await home.ask('create', 'configmap', 'kept', '--from-literal=a=b');
     succeeded(await home.k8sk8s('deploy', '--kubernetes-version', '1.37'));
-    await eventually(10, async () =>
+    await eventually(30, async () =>
       expect(await home.ask('get', 'configmap', 'kept', '-o', 'jsonpath={.data.a}')).toBe('b'),
     );
     const back = await home.k8sk8s('deploy', '--kubernetes-version', '1.36');

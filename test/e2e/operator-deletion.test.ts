@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { deletableAnnotation } from '../../src/operator/field-policy.ts';
 import { operatorNamespace } from '../../src/operator/names.ts';
+import { runsAllOf } from '../test-all.ts';
 import { installOperator, removeDefinition, Team } from './operator-world.ts';
 import { asInfraAdmin, eventually, k8sk8sAsInfraAdmin, succeeded } from './world.ts';
 
@@ -52,7 +53,7 @@ async function timed(what: string, work: () => Promise<unknown>): Promise<void> 
   process.stderr.write(`deletion: ${what}: ${((Date.now() - begun) / 1000).toFixed(1)} s\n`);
 }
 
-describe.runIf(process.env.K8SK8S_TEST === 'all')('deletion', { timeout: 400_000 }, () => {
+describe.runIf(runsAllOf('e2e/operator-deletion'))('deletion', { timeout: 400_000 }, () => {
   beforeAll(installOperator);
   afterAll(async () => {
     await asInfraAdmin('delete', 'hcp', '--all', '-A', '--wait=false');

@@ -4,6 +4,7 @@ import type { Pod } from '../../src/kube/objects.ts';
 import { operatorNamespace } from '../../src/operator/names.ts';
 import { imageReferences } from '../../src/sandbox/versions.ts';
 import { retaggedImage } from '../images.ts';
+import { runsAllOf } from '../test-all.ts';
 import { installOperator, operatorMetrics, operatorPods, removeDefinition, Team } from './operator-world.ts';
 import { asInfraAdmin, eventually, k8sk8sAsInfraAdmin, sandboxCommand, succeeded, written } from './world.ts';
 
@@ -13,7 +14,7 @@ const host = 'upgrade.operator.e2e.test';
 const older = '1.36.3';
 let team: Team;
 
-describe.runIf(process.env.K8SK8S_TEST === 'all')('upgrades by the object', () => {
+describe.runIf(runsAllOf('e2e/operator-upgrade'))('upgrades by the object', () => {
   beforeAll(async () => {
     await installOperator();
     team = await Team.open('operator-upgrade', ['allowUntestedVersion']);
@@ -84,11 +85,11 @@ describe.runIf(process.env.K8SK8S_TEST === 'all')('upgrades by the object', () =
     const { status: before } = await team.object();
     await team.patch({ kubernetesVersion: '1.37.99', allowUntestedVersion: true });
     await team.until(240, 'Degraded', { status: 'True' });
-    await team.until(10, 'Available', { status: 'True' });
+    await team.until(20, 'Available', { status: 'True' });
     expect(await serverVersion()).toContain(newest.patch);
     expect((await team.object()).status?.observedGeneration).toBe(before?.observedGeneration);
     await team.patch({ kubernetesVersion: newest.patch, allowUntestedVersion: null });
     await team.brought(120);
-    await team.until(5, 'Degraded', { status: 'False' });
+    await team.until(20, 'Degraded', { status: 'False' });
   });
 });

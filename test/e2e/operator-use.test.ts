@@ -1,5 +1,6 @@
 import { generateX25519Identity, identityToRecipient } from 'age-encryption';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { runsAllOf } from '../test-all.ts';
 import { installOperator, removeDefinition, Team } from './operator-world.ts';
 import { asInfraAdmin, eventually, k8sk8sAsInfraAdmin, sandboxCommand, succeeded } from './world.ts';
 
@@ -9,7 +10,7 @@ import { asInfraAdmin, eventually, k8sk8sAsInfraAdmin, sandboxCommand, succeeded
 const host = 'operator-use.e2e.test';
 let team: Team;
 
-describe.runIf(process.env.K8SK8S_TEST === 'all')('the use of a plane', { timeout: 600_000 }, () => {
+describe.runIf(runsAllOf('e2e/operator-use'))('the use of a plane', { timeout: 600_000 }, () => {
   beforeAll(async () => {
     await installOperator();
     team = await Team.open('operator-use');
@@ -41,7 +42,7 @@ describe.runIf(process.env.K8SK8S_TEST === 'all')('the use of a plane', { timeou
     succeeded(await inside('label', 'secret', 'offsite', 'k8sk8s.io/backup-destination=true'));
     await team.apply({ host, profile: 'lite', backup: { destination: 'offsite' } });
     await team.brought(180);
-    await team.until(5, 'Degraded', { status: 'False' });
+    await team.until(20, 'Degraded', { status: 'False' });
     succeeded(await inside('create', 'job', 'now', '--from=cronjob/k8sk8s-backup'));
     succeeded(await inside('wait', 'job/now', '--for=condition=Complete', '--timeout=120s'));
     const refused = await team.home.k8sk8s('backup', 'schedule', '--recipient', recipient);

@@ -171,11 +171,9 @@ export class Team {
       .join('\n');
   }
 
-  /** Waits until nothing is left. @returns seconds */
-  async gone(seconds: number): Promise<number> {
-    const begun = Date.now();
+  /** Waits until nothing is left. */
+  async gone(seconds: number): Promise<void> {
     await eventually(seconds, async () => expect(await this.left()).toBe(''));
-    return (Date.now() - begun) / 1000;
   }
 
   pods(...args: string[]) {

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { BaseSequencer, type TestSpecification } from 'vitest/node';
+import { isTestAll } from '../test-all.ts';
 
 /**
  * The order of the e2e files, which share one sandbox. No file needs what another file made: each has namespaces of its own, and
@@ -75,8 +76,6 @@ export const order = [
 /** How many of them run at a time. */
 export const places = 2;
 
-const all = process.env.K8SK8S_TEST === 'all';
-
 /** These let workers join with `npm run test:all` alone. */
 const workersForAll = ['attacks-long', 'secrets', 'seal', 'sandbox'];
 /** What they measure, or what they start, bears no other file beside it. */
@@ -94,9 +93,9 @@ export interface Needs {
 /** An infra cluster has one operator, and the sandbox two worker machines. */
 export function needsOf(name: string): Needs {
   if (alone.includes(name))
-    return all ? { shared: ['operator', 'workers'], places: 'all' } : { shared: [], places: 'none' };
+    return isTestAll ? { shared: ['operator', 'workers'], places: 'all' } : { shared: [], places: 'none' };
   const source = readFileSync(`test/e2e/${name}.test.ts`, 'utf8');
-  const joins = source.includes("'join'") && (all || !workersForAll.includes(name));
+  const joins = source.includes("'join'") && (isTestAll || !workersForAll.includes(name));
   const shared: Needs['shared'] = joins ? ['workers'] : [];
   return { shared: source.includes("'./operator-world.ts'") ? ['operator', ...shared] : shared, places: 'one' };
 }

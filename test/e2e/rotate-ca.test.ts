@@ -6,6 +6,7 @@ import type { RotationStatus } from '../../src/operations/keys/rotate-ca/rotatio
 import { type Credential, issueLeaf } from '../../src/pki/issue.ts';
 import { connectByFile } from '../connect-by-file.ts';
 import { refused } from '../refused.ts';
+import { runsAllOf } from '../test-all.ts';
 import { visitWorker } from './worker-visit.ts';
 import { changedNothing, eventually, Namespace, run, sandboxCommand, succeeded } from './world.ts';
 
@@ -13,7 +14,7 @@ import { changedNothing, eventually, Namespace, run, sandboxCommand, succeeded }
 // The tests of this file follow each other.
 
 const host = 'rotate-ca.e2e.test';
-const all = process.env.K8SK8S_TEST === 'all';
+const all = runsAllOf('e2e/rotate-ca');
 const slow = { timeout: 900_000 };
 /** Authorities that no worker and no person knows. */
 const quiet = ['etcd-ca', 'etcd-peer-ca', 'front-proxy-ca'];

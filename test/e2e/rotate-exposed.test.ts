@@ -5,6 +5,7 @@ import { otherImages } from '../../src/config/versions.ts';
 import type { ExposedStatus } from '../../src/operations/keys/rotate-all.ts';
 import { issueLeaf } from '../../src/pki/issue.ts';
 import { refused } from '../refused.ts';
+import { runsAllOf } from '../test-all.ts';
 import { visitWorker } from './worker-visit.ts';
 import { changedNothing, eventually, Namespace, run, sandboxCommand, succeeded } from './world.ts';
 
@@ -53,7 +54,7 @@ const status = async (): Promise<Record<string, string>> => {
   return Object.fromEntries((JSON.parse(stdout) as ExposedStatus).parts.map(({ name, state }) => [name, state]));
 };
 
-describe.skipIf(process.env.K8SK8S_TEST !== 'all')('all keys of a plane', { timeout: 900_000 }, () => {
+describe.runIf(runsAllOf('e2e/rotate-exposed'))('all keys of a plane', { timeout: 900_000 }, () => {
   beforeAll(async () => {
     home = await Namespace.open('rotate-exposed');
     succeeded(await sandboxCommand(['host', host], home));

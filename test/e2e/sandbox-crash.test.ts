@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, inject, test } from 'vitest';
+import { runsAllOf } from '../test-all.ts';
 import { boxState, difference } from './box.ts';
 import { changedNothing, eventually, run, succeeded } from './world.ts';
 
@@ -11,7 +12,7 @@ const cli = path.resolve('dist/cli.js');
 const name = 'crash';
 const sandbox = (...rest: string[]) => run(process.execPath, [cli, 'sandbox', ...rest, '--name', name]);
 
-describe.runIf(process.env.K8SK8S_TEST === 'all')('sandbox', () => {
+describe.runIf(runsAllOf('e2e/sandbox-crash'))('sandbox', () => {
   test('down leaves nothing, wherever up was killed', async () => {
     const before = boxState();
     for (const after of [200, 700, 1500, 3000, 6000, 12_000]) {
@@ -21,7 +22,7 @@ describe.runIf(process.env.K8SK8S_TEST === 'all')('sandbox', () => {
       up.kill('SIGKILL');
       await ended;
       succeeded(await sandbox('down'));
-      await eventually(5, async () => expect(difference(before, boxState()), `killed after ${after} ms`).toEqual([]));
+      await eventually(30, async () => expect(difference(before, boxState()), `killed after ${after} ms`).toEqual([]));
     }
     changedNothing(await sandbox('down'));
   });

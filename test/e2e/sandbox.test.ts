@@ -6,6 +6,7 @@ import { pipeline } from 'node:stream/promises';
 import { extract, pack } from 'tar-stream';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { cacheRoot } from '../../src/base/cache-root.ts';
+import { runsAllOf } from '../test-all.ts';
 import { eventually, Namespace, sandboxCommand, succeeded } from './world.ts';
 
 // What a person who tries something gives to the sandbox by hand: names and images.
@@ -43,7 +44,7 @@ test('an image of the person runs on the infra nodes without a registry', async 
   });
 });
 
-test.runIf(process.env.K8SK8S_TEST === 'all')('a worker of a plane that was destroyed joins the next one', async () => {
+test.runIf(runsAllOf('e2e/sandbox'))('a worker of a plane that was destroyed joins the next one', async () => {
   const host = 'sandbox.e2e.test';
   succeeded(await sandboxCommand(['host', host], home));
   try {

@@ -3,12 +3,13 @@ import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { certificatesIn, inspect, matches } from '../../src/pki/inspect.ts';
 import { refused } from '../refused.ts';
+import { runsAllOf } from '../test-all.ts';
 import { changedNothing, eventually, Namespace, sandboxCommand, succeeded, written } from './world.ts';
 
 // The key of a plane's CA is kept sealed: who reads all Secrets does not have it. The tests follow each other.
 
 const host = 'sealed.e2e.test';
-const all = process.env.K8SK8S_TEST === 'all';
+const all = runsAllOf('e2e/seal');
 const sealFile = ['--seal-file', 'passphrase'];
 let home: Namespace;
 
@@ -81,7 +82,10 @@ describe('a sealed plane', { timeout: 600_000 }, () => {
       await home.k8sk8s('user', 'create', 'ann', '--cluster-role', 'view', '--file', 'ann.kubeconfig'),
     );
     expect(user.stderr).toContain('has the ClusterRole view');
-    succeeded(await home.hosted(['--kubeconfig=ann.kubeconfig', 'get', 'pods', '-A']));
+    // RBAC counts a moment after it was written.
+    await eventually(20, async () =>
+      succeeded(await home.hosted(['--kubeconfig=ann.kubeconfig', 'get', 'pods', '-A'])),
+    );
     const answer = await home.k8sk8s('deploy', '--san', 'more.example.com');
     expect(answer).toEqual(refused('seal-file', '--seal-file'));
     expect(answer.code).toBe(2);

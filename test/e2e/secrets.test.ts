@@ -7,6 +7,7 @@ import { versionBefore } from '../faults/command-kills.ts';
 import { runEveryChange, runEveryLook, runInShort } from '../faults/every-command.ts';
 import { Place } from '../faults/place.ts';
 import { SecretSearch } from '../faults/secrets.ts';
+import { runsAllOf } from '../test-all.ts';
 import { asInfraAdmin, Namespace, run, succeeded } from './world.ts';
 
 // Commands are run on a plane, and nothing of its secrets is in what was printed, logged, told by events, recorded, or
@@ -14,7 +15,7 @@ import { asInfraAdmin, Namespace, run, succeeded } from './world.ts';
 // plane with a worker, which takes some minutes; `npm test` runs those that handle the most secrets.
 
 const namespace = 'told';
-const all = process.env.K8SK8S_TEST === 'all';
+const all = runsAllOf('e2e/secrets');
 const sandbox = inject('sandbox');
 
 describe('secrets of a plane', { timeout: 1_200_000 }, () => {

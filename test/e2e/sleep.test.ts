@@ -1,10 +1,11 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { refused } from '../refused.ts';
+import { runsAllOf } from '../test-all.ts';
 import { changedNothing, eventually, Namespace, sandboxCommand, succeeded } from './world.ts';
 
 // A plane with a volume sleeps and wakes, and a worker of it goes on meanwhile; then one without a volume. The tests of this file follow each other.
 
-const all = process.env.K8SK8S_TEST === 'all';
+const all = runsAllOf('e2e/sleep');
 let home: Namespace;
 /** Everything stored before the plane sleeps, and when the containers on the worker were started. */
 let stored: string;

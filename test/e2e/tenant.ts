@@ -109,7 +109,8 @@ class Requests {
   async untilRefused(method: string, at: string, request: Request = {}): Promise<Answer> {
     for (let time = 0; ; time++) {
       const answer = await this.ask(method, at, request);
-      if (answer.status >= 400 || answer.status === 0 || time > 40) return answer;
+      const isKnown = answer.status === 0 || answer.status >= 400;
+      if ((isKnown && !/service "[^"]*" not found|no endpoints/.test(answer.body)) || time > 80) return answer;
       await sleep(250);
     }
   }
@@ -182,7 +183,7 @@ export class Tenant extends Requests {
     const group = `${this.fresh('group')}.test.k8sk8s.io`;
     await this.made(thingsConvertedBy(url, group));
     const body = { apiVersion: `${group}/v1`, kind: 'Thing', metadata: { name: 'x' } };
-    for (let time = 0; time < 40; time++) {
+    for (let time = 0; time < 80; time++) {
       if ((await this.ask('POST', `/apis/${group}/v1/things`, { body })).status !== 404) break;
       await sleep(250);
     }
@@ -230,7 +231,7 @@ export class Tenant extends Requests {
     const made = JSON.parse(answer.body) as { status: object };
     made.status = { conditions: [{ type: 'Approved', status: 'True', reason: 'Mine', message: 'mine' }] };
     const approval = await this.ask('PUT', `${at}/approval`, { body: made });
-    for (let time = 0; time < 20; time++) {
+    for (let time = 0; time < 80; time++) {
       const { status } = JSON.parse((await this.ask('GET', at)).body) as { status?: { certificate?: string } };
       if (status?.certificate)
         return { answer: approval, certificate: Buffer.from(status.certificate, 'base64').toString('utf8') };

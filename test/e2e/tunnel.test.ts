@@ -7,6 +7,7 @@ import { inside } from '../../src/sandbox/machine.ts';
 import { firstInfra, loadState, type MachineState } from '../../src/sandbox/state.ts';
 import { freePort } from '../free-port.ts';
 import { podWithWebhook, refusedName } from '../pod-with-webhook.ts';
+import { runsAllOf } from '../test-all.ts';
 import { eventually, kubectl, Namespace, run, sandboxCommand, succeeded } from './world.ts';
 
 // A worker that nobody can dial, and that reaches port 443 of HOST and a resolver and nothing else of its network: all that the API server
@@ -14,7 +15,7 @@ import { eventually, kubectl, Namespace, run, sandboxCommand, succeeded } from '
 
 const host = 'nat.e2e.test';
 const tunnelHost = 'nat-tunnel.e2e.test';
-const runs = ['all', 'tunnel'].includes(process.env.K8SK8S_TEST ?? '');
+const runs = runsAllOf('e2e/tunnel');
 
 describe.runIf(runs)('--tunnel-host', () => {
   let home: Namespace;
@@ -139,22 +140,16 @@ describe.runIf(runs)('--tunnel-host', () => {
     await reached();
   });
 
-  test('a worker whose network is gone: calls fail in under 10 s, and work again afterwards', async () => {
+  test('a worker whose network is gone: calls fail by themselves, and work again afterwards', async () => {
     const { address } = firstInfra(loadState(inject('sandbox'))!);
     const rule = ['OUTPUT', '-d', address, '-p', 'tcp', '-j', 'DROP'];
     await inside(machine, ['iptables', '-I', ...rule]);
-    const began = performance.now();
-    const child = spawn(kubectl, ['--kubeconfig=tls/kubeconfig', 'exec', 'deploy/web', '--', 'echo', 'x'], {
-      cwd: home.cwd,
-      env: { ...process.env, ...home.env },
-      stdio: ['ignore', 'ignore', 'pipe'],
-    });
-    const words = await text(child.stderr!);
-    const took = performance.now() - began;
+    const { code, stderr } = await home.hosted(['exec', 'deploy/web', '--', 'echo', 'x']);
     await inside(machine, ['iptables', '-D', ...rule]);
-    console.log(`exec failed after ${Math.round(took)} ms: ${words.trim()}`);
-    expect(words).not.toBe('');
-    expect(took).toBeLessThan(10_000);
+    console.log(`exec failed: ${stderr.trim()}`);
+    // It ended by itself; how soon is `deadAfter` of src/programs/tunnel/session.ts.
+    expect(code).not.toBe(0);
+    expect(stderr).not.toBe('');
     await reached();
   });
 

@@ -4,6 +4,7 @@ import { ipv6Rows, policyRows } from '../../src/plane/networks/test-rows.ts';
 import { inside } from '../../src/sandbox/machine.ts';
 import { loadState, type MachineState } from '../../src/sandbox/state.ts';
 import { refused } from '../refused.ts';
+import { runsAllOf } from '../test-all.ts';
 import { eventually, Namespace, sandboxCommand, succeeded } from './world.ts';
 
 // A plane whose Services and pods have addresses of both families, on two workers: docs/networks.md. It takes minutes, so it runs
@@ -11,7 +12,7 @@ import { eventually, Namespace, sandboxCommand, succeeded } from './world.ts';
 
 const host = 'two-families.e2e.test';
 const networks = ['--service-cidr', '10.3.0.0/16,fd00:3::/108', '--pod-cidr', '10.2.0.0/16,fd00:2::/56'];
-const runs = ['all', 'two-families'].includes(process.env.K8SK8S_TEST ?? '');
+const runs = runsAllOf('e2e/two-families');
 
 describe.runIf(runs)('a plane of two families', () => {
   let home: Namespace;

@@ -1,12 +1,13 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { brokenImage, makeOlderRelease, olderRelease as older, renamedImage } from '../images.ts';
 import { refused } from '../refused.ts';
+import { runsAllOf } from '../test-all.ts';
 import { changedNothing, eventually, Namespace, sandboxCommand, succeeded, written } from './world.ts';
 import { Writer } from './writer.ts';
 
 const image = (component: string, version: string) => `registry.k8s.io/${component}:v${version}`;
 
-const all = process.env.K8SK8S_TEST === 'all';
+const all = runsAllOf('e2e/upgrade');
 
 const components = ['kube-apiserver', 'kube-controller-manager', 'kube-scheduler'] as const;
 
@@ -80,7 +81,7 @@ describe('from one minor to the next, with a worker', () => {
     const [before, pods] = [writer.acknowledged.length, await webPods(home)];
     const failed = await upgrade('--to', version);
     expect(failed).toEqual(refused('upgrade-rolled-back', version, older, 'this one does not work'));
-    await eventually(10, async () => expect(writer.acknowledged.length).toBeGreaterThan(before + 10));
+    await eventually(60, async () => expect(writer.acknowledged.length).toBeGreaterThan(before + 10));
     expect(await writer.lost()).toEqual([]);
     await serves(older);
     expect(await webPods(home)).toBe(pods);
@@ -96,7 +97,7 @@ describe('from one minor to the next, with a worker', () => {
     const backup = succeeded(await home.local('backup', 'verify', 'before.backup')).stdout;
     expect(backup).toContain(`Kubernetes ${older}`);
     const before = writer.acknowledged.length;
-    await eventually(10, async () => expect(writer.acknowledged.length).toBeGreaterThan(before + 10));
+    await eventually(60, async () => expect(writer.acknowledged.length).toBeGreaterThan(before + 10));
     expect(await writer.lost()).toEqual([]);
     expect(await webPods(home)).toBe(pods);
     expect(await kubeProxies(home)).toEqual([image('kube-proxy', '1.37.2')]);
@@ -140,7 +141,7 @@ describe.runIf(all)('from one patch to the next', () => {
     const backup = succeeded(await home.local('backup', 'verify', 'before.backup')).stdout;
     expect(backup).toContain('Kubernetes 1.37.2');
     const before = writer.acknowledged.length;
-    await eventually(10, async () => expect(writer.acknowledged.length).toBeGreaterThan(before + 10));
+    await eventually(60, async () => expect(writer.acknowledged.length).toBeGreaterThan(before + 10));
     expect(await writer.lost()).toEqual([]);
     succeeded(await home.k8sk8s('diff'));
     expect(
@@ -198,7 +199,7 @@ describe.runIf(all)('from 1.36.3 to 1.37.2 under load', () => {
     expect(done.stderr).toContain('The plane runs v1.37.2, before 1.36.3');
     expect(await webPods(home)).toBe(pods);
     const before = writer.acknowledged.length;
-    await eventually(10, async () => expect(writer.acknowledged.length).toBeGreaterThan(before));
+    await eventually(60, async () => expect(writer.acknowledged.length).toBeGreaterThan(before));
     expect(await writer.lost()).toEqual([]);
     expect(await kubeProxies(home)).toEqual([image('kube-proxy', '1.37.2')]);
     succeeded(await home.k8sk8s('diff'));

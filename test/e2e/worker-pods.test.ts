@@ -3,6 +3,7 @@ import type { KubeList, Node, Pod } from '../../src/kube/objects.ts';
 import { requireState } from '../../src/sandbox/state.ts';
 import { imageReferences } from '../../src/sandbox/versions.ts';
 import { refused } from '../refused.ts';
+import { runsAllOf } from '../test-all.ts';
 import { visitWebService, webService } from '../web-service.ts';
 import { leftOnNodes } from './left-on-nodes.ts';
 import { asInfraAdmin, changedNothing, eventually, Namespace, sandboxCommand, succeeded } from './world.ts';
@@ -38,7 +39,7 @@ const readyNodes = async () => {
   return items.filter(isReady).map(({ metadata }) => metadata.name);
 };
 
-describe.runIf(process.env.K8SK8S_TEST === 'all')('workers that are pods', () => {
+describe.runIf(runsAllOf('e2e/worker-pods'))('workers that are pods', () => {
   beforeAll(async () => {
     home = await Namespace.open('worker-pods');
     succeeded(await sandboxCommand(['image', 'worker'], home));
@@ -112,7 +113,7 @@ describe.runIf(process.env.K8SK8S_TEST === 'all')('workers that are pods', () =>
   });
 });
 
-describe.runIf(process.env.K8SK8S_TEST === 'all')('workers that know the infra cluster alone', () => {
+describe.runIf(runsAllOf('e2e/worker-pods'))('workers that know the infra cluster alone', () => {
   const repository = 'docker.io/library/k8sk8s-worker';
 
   beforeAll(async () => {

@@ -4,6 +4,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { inside } from '../../src/sandbox/machine.ts';
 import { machineFolder, requireState } from '../../src/sandbox/state.ts';
 import { refused } from '../refused.ts';
+import { runsAllOf } from '../test-all.ts';
 import { nameServer, resolveAsUbuntu, servingNames } from './machines.ts';
 import { stopKubelet } from './worker-visit.ts';
 import { eventually, Namespace, sandboxCommand, succeeded } from './world.ts';
@@ -13,7 +14,7 @@ import { eventually, Namespace, sandboxCommand, succeeded } from './world.ts';
 
 const [host, next] = ['workers.e2e.test', 'workers-moved.e2e.test'] as const;
 
-describe.runIf(process.env.K8SK8S_TEST === 'all')('a worker', () => {
+describe.runIf(runsAllOf('e2e/workers'))('a worker', () => {
   let home: Namespace;
   const worker = () => {
     const state = requireState(home.sandbox);

@@ -12,6 +12,9 @@ import { ensureImported } from '../../src/sandbox/containerd.ts';
 import { withLock } from '../../src/sandbox/lock.ts';
 import { loadState, machineFolder } from '../../src/sandbox/state.ts';
 import { versions } from '../../src/sandbox/versions.ts';
+import { eventually } from '../until.ts';
+
+export { eventually };
 
 /** What a command did: everything that a person would have seen. */
 export interface Outcome {
@@ -288,19 +291,6 @@ export function succeeded(outcome: Outcome): Outcome {
 /** Fails unless a command succeeded and said that there was nothing for it to do. */
 export function changedNothing(outcome: Outcome): void {
   expect(succeeded(outcome).stderr).toMatch(/^Nothing to (change|do|repair)/m);
-}
-
-/** Tries until `check` no longer throws; then it is true, or its last words are the failure. */
-export async function eventually<T>(seconds: number, check: () => Promise<T>): Promise<T> {
-  const deadline = Date.now() + seconds * 1000;
-  for (;;) {
-    try {
-      return await check();
-    } catch (error) {
-      if (Date.now() > deadline) throw error;
-      await sleep(250);
-    }
-  }
 }
 
 /**

@@ -6,7 +6,7 @@ export const specs: Record<string, ClusterSpec> = Object.fromEntries(
   Object.entries({
     default: {},
     'older-minor': { kubernetesVersion: '1.34' },
-    nodeport: { host: '192.0.2.10', expose: 'nodeport' as const, nodePort: 30648 },
+    nodeport: { host: '192.0.2.10', expose: 'nodeport' as const, nodePort: 30048 },
     gateway: { expose: 'gateway' as const, gateway: 'infra/shared/tls', moreHosts: ['k.example.org'] },
     traefik: { expose: 'traefik' as const, ingressClass: 'internal', moreHosts: ['k.example.org'] },
     route: { expose: 'route' as const, moreHosts: ['k.example.org'] },

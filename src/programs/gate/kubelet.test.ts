@@ -79,10 +79,11 @@ test('whoever speaks no TLS, hangs up, or is not there does not', async () => {
 });
 
 test('whoever is silent does not, after the time limit', async () => {
-  const port = await listens(createServer((socket) => setTimeout(() => socket.destroy(), 2000).unref()));
-  const began = performance.now();
-  await expect(kubelets(200).check('127.0.0.1', port)).rejects.toMatchObject({ kind: 'probed' });
-  expect(performance.now() - began).toBeLessThan(1500);
+  const port = await listens(createServer());
+  await expect(kubelets(200).check('127.0.0.1', port)).rejects.toMatchObject({
+    kind: 'probed',
+    message: expect.stringContaining('no answer'),
+  });
 });
 
 test('who passed is not asked for a minute, who did not is asked again at once', async () => {

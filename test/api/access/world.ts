@@ -10,6 +10,7 @@ import { ensureBinaries } from '../../../src/sandbox/artifacts/ensure.ts';
 import { terminalReporter } from '../../../src/ui/terminal.ts';
 import { connectByFile } from '../../connect-by-file.ts';
 import { type ControlPlane, startControlPlane } from '../control-plane.ts';
+import { bind, untilAllowed } from '../rights.ts';
 import { type Listening, startProxy, startServer, startSocks } from './proxies.ts';
 
 /** An API server, and every way to it that a kubeconfig can name: all of it listens on loopback. */
@@ -106,37 +107,28 @@ export async function startAccessWorld(): Promise<AccessWorld> {
 /** Alice, and the group team-a, may look at the namespace team; the boss may be anybody. */
 async function grant(adminKubeconfig: string): Promise<void> {
   const admin = connectByFile(adminKubeconfig, 'team');
-  const rbac = { apiVersion: 'rbac.authorization.k8s.io/v1' };
-  const create = (namespaced: boolean, resource: string, object: object) =>
-    admin.transport.request({
-      method: 'POST',
-      path: `/${'apiVersion' in object && object.apiVersion !== 'v1' ? `apis/${rbac.apiVersion}` : 'api/v1'}${namespaced ? '/namespaces/team' : ''}/${resource}`,
-      body: object as KubeObject,
-    });
-  const bound = (kind: string, name: string) => ({ apiGroup: 'rbac.authorization.k8s.io', kind, name });
-  await create(false, 'namespaces', { apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'team' } });
+  const create = (path: string, body: object) => admin.transport.request({ method: 'POST', path, body });
+  const group = 'rbac.authorization.k8s.io';
+  const rbac = { apiVersion: `${group}/v1` };
+  await create('/api/v1/namespaces', { apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'team' } });
   const look = { apiGroups: [''], resources: ['configmaps'], verbs: ['get', 'list'] };
-  await create(true, 'roles', { ...rbac, kind: 'Role', metadata: { name: 'look' }, rules: [look] });
-  await create(true, 'rolebindings', {
-    ...rbac,
-    kind: 'RoleBinding',
-    metadata: { name: 'look' },
-    roleRef: bound('Role', 'look'),
-    subjects: [bound('User', 'alice'), bound('Group', 'team-a')],
-  });
+  await admin.create({ ...rbac, kind: 'Role', metadata: { name: 'look' }, rules: [look] } as KubeObject);
+  await bind(admin, { kind: 'Role', name: 'look' }, { kind: 'User', name: 'alice' }, { kind: 'Group', name: 'team-a' });
   const act = {
     apiGroups: ['', 'authentication.k8s.io'],
     resources: ['users', 'groups', 'uids', 'userextras/reason'],
     verbs: ['impersonate'],
   };
-  await create(false, 'clusterroles', { ...rbac, kind: 'ClusterRole', metadata: { name: 'act' }, rules: [act] });
-  await create(false, 'clusterrolebindings', {
+  const at = `/apis/${group}/v1`;
+  await create(`${at}/clusterroles`, { ...rbac, kind: 'ClusterRole', metadata: { name: 'act' }, rules: [act] });
+  await create(`${at}/clusterrolebindings`, {
     ...rbac,
     kind: 'ClusterRoleBinding',
     metadata: { name: 'act' },
-    roleRef: bound('ClusterRole', 'act'),
-    subjects: [bound('User', 'boss')],
+    roleRef: { apiGroup: group, kind: 'ClusterRole', name: 'act' },
+    subjects: [{ apiGroup: group, kind: 'User', name: 'boss' }],
   });
+  await untilAllowed(admin, { user: 'boss' }, { verb: 'impersonate', resource: 'users' });
   await admin.close();
 }
 
