@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { formatQuantity, parseQuantity } from './quantity.ts';
+import { canonicalQuantity, formatQuantity, parseQuantity } from './quantity.ts';
 
 test.each([
   ['0', 0],
@@ -26,4 +26,20 @@ test('amounts are written the way people ask for them', () => {
   expect(formatQuantity('requests.memory', 288 * 2 ** 20)).toBe('288Mi');
   expect(formatQuantity('limits.cpu', 0.10500000000000001)).toBe('105m');
   expect(formatQuantity('count/deployments.apps', 3)).toBe('3');
+});
+
+test.each([
+  ['20Gi', ['20Gi', '20480Mi', '21474836480', '20971520Ki']],
+  ['2G', ['2G', '2000M', '2e9', '1953125Ki']],
+  ['1536Mi', ['1.5Gi', '1536Mi']],
+  ['500m', ['0.5', '500m', '.5']],
+  ['2', ['2', '2000m', '2.0']],
+  ['100m', ['0.1', '100m']],
+  ['0', ['0', '0Mi']],
+])('%s has one spelling', (spelling, texts) => {
+  expect(texts.map(canonicalQuantity)).toEqual(texts.map(() => spelling));
+});
+
+test.each(['250u', '1n', 'much'])('%s stays as it is', (text) => {
+  expect(canonicalQuantity(text)).toBe(text);
 });

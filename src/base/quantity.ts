@@ -29,6 +29,29 @@ export function parseQuantity(text: string): number | undefined {
   return Number(match[1]) * (match[2] === undefined ? units[match[3] ?? '']! : 10 ** Number(match[2]));
 }
 
+const wholeUnits = Object.entries(units).filter(([, unit]) => unit >= 1);
+
+/**
+ * One spelling for all that say the same amount (`20480Mi` and `20Gi`, `0.5` and `500m`), and what is no quantity as it is: a spelling in
+ * a pod template or in a claim must not look like a change. The shortest one, of equally short ones the binary. Pure.
+ */
+export function canonicalQuantity(text: string): string {
+  const amount = parseQuantity(text);
+  if (amount === undefined || !Number.isFinite(amount)) return text;
+  if (!Number.isInteger(amount)) {
+    const thousandths = Math.round(amount * 1000);
+    return Math.abs(thousandths - amount * 1000) < 1e-6 && thousandths !== 0 ? `${thousandths}m` : text;
+  }
+  const spellings = wholeUnits
+    .filter(([, unit]) => amount % unit === 0)
+    .map(([suffix, unit]) => `${amount / unit}${suffix}`);
+  const isBinary = (spelling: string) => spelling.endsWith('i');
+  const [shortest] = spellings.sort(
+    (one, other) => one.length - other.length || Number(isBinary(other)) - Number(isBinary(one)),
+  );
+  return shortest ?? text;
+}
+
 /** The way people write it: memory in Mi, processors in thousandths. */
 export function formatQuantity(resource: string, amount: number): string {
   if (/(memory|storage)$/.test(resource)) return `${Math.round(amount / 2 ** 20)}Mi`;

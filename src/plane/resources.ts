@@ -1,3 +1,4 @@
+import { canonicalQuantity } from '../base/quantity.ts';
 import type { ClusterSpec } from '../config/schema.ts';
 
 export interface Resources {
@@ -20,11 +21,13 @@ export interface Measured extends Resources {
 export function resourcesOf(spec: ClusterSpec, name: string, measured: Measured): Partial<Resources> | undefined {
   const own = spec.resources.find((entry) => entry.startsWith(`${name}=`));
   if (!own) return presetResources(spec, measured);
-  const requests = own
-    .slice(name.length + 1)
-    .split(',')
-    .map((pair) => pair.split('=') as [string, string]);
-  return { requests: Object.fromEntries(requests) };
+  return { requests: amountsIn(own.slice(name.length + 1)) };
+}
+
+/** `cpu=2,memory=4Gi`: the same amount in other words replaces no pod. */
+export function amountsIn(text: string): Record<string, string> {
+  const pairs = text.split(',').map((pair) => pair.split('=') as [string, string]);
+  return Object.fromEntries(pairs.map(([resource, amount]) => [resource, canonicalQuantity(amount)]));
 }
 
 /** The same of a container that nothing of its own can be asked for. */

@@ -1,4 +1,4 @@
-import { parseQuantity } from '../base/quantity.ts';
+import { canonicalQuantity, parseQuantity } from '../base/quantity.ts';
 import type { PersistentVolumeClaim } from '../kube/objects.ts';
 import { dataVolume, partOf, podSelector } from './names.ts';
 
@@ -23,7 +23,7 @@ export function buildClaim(name: string, { size, storageClass }: Volume): Persis
     metadata: { name },
     spec: {
       accessModes: ['ReadWriteOnce'],
-      resources: { requests: { storage: size } },
+      resources: { requests: { storage: canonicalQuantity(size) } },
       ...(storageClass !== undefined && { storageClassName: storageClass }),
     },
   };

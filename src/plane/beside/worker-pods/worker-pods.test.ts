@@ -36,6 +36,15 @@ test('pods are replaced for another image, place or HOST, and neither for their 
   expect(templateHashOf(statefulSet({}, { joins: 'other.example.com' }))).not.toBe(hash({}));
 });
 
+test('the same size in other words replaces no pod', () => {
+  const hash = (workerStorage: string, workerResources: string) =>
+    templateHashOf(statefulSet({ workerStorage, workerResources }));
+  const once = hash('20Gi', 'cpu=2,memory=4Gi');
+  expect(hash('20480Mi', 'cpu=2000m,memory=4096Mi')).toBe(once);
+  expect(hash('20G', 'cpu=2,memory=4Gi')).not.toBe(once);
+  expect(hash('20Gi', 'cpu=2,memory=5Gi')).not.toBe(once);
+});
+
 test('without a proxy a worker pod has no variable of one, and with one it is told what the infra cluster has', () => {
   const variables = (more: object) =>
     Object.fromEntries(

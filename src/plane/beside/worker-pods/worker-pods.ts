@@ -9,7 +9,7 @@ import type { PkiBundle } from '../../../pki/certificates.ts';
 import type { Addresses } from '../../addresses.ts';
 import { labelsOf, partOf, podSelector } from '../../names.ts';
 import { placement } from '../../placement.ts';
-import { type Measured, type Resources, resourcesOf } from '../../resources.ts';
+import { amountsIn, type Measured, type Resources, resourcesOf } from '../../resources.ts';
 import { buildClaim } from '../../storage.ts';
 import { templateHash } from '../../workloads.ts';
 import type { BesidePlane } from '../beside.ts';
@@ -178,9 +178,7 @@ function proxiesOf(
 
 function resourcesOfWorker(spec: ClusterSpec): Partial<Resources> | undefined {
   if (spec.workerResources === undefined) return resourcesOf(spec, workerPodsName, measured);
-  const requests = Object.fromEntries(
-    spec.workerResources.split(',').map((pair) => pair.split('=') as [string, string]),
-  );
+  const requests = amountsIn(spec.workerResources);
   return { requests, limits: { memory: requests.memory! } };
 }
 
