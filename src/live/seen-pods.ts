@@ -104,7 +104,8 @@ export function imageOf({ spec }: Pod, container: string): string | undefined {
   return spec.containers.find(({ name }) => name === container)?.image;
 }
 
-function isUnschedulable({ status }: Pod): boolean {
+/** No node takes it. */
+export function isUnschedulable({ status }: Pod): boolean {
   return (status?.conditions ?? []).some(
     ({ type, status, reason }) => type === 'PodScheduled' && status === 'False' && reason === 'Unschedulable',
   );

@@ -37,7 +37,7 @@ import type { Step } from '../../rollout/steps.ts';
 import { untilEnded } from '../../rollout/stop.ts';
 import { changesIdentity, identityIn, replicasOf, waitTakenOver } from '../../rollout/taken-over.ts';
 import { tryComponents } from '../../rollout/trial.ts';
-import { beginWorkers, hasFirstWorkers, letFirstWorkersJoin } from './first-workers.ts';
+import { beginWorkers, hasFirstWorkers, letFirstWorkersJoin, makeRoomForClients } from './first-workers.ts';
 import { announceMove } from './move.ts';
 import { demandNoWorkers, reportManifestFindings, switchesNetwork } from './network-switch.ts';
 import { membersAsleep, noRoomForTrial, snapshotAsleep } from './refusals.ts';
@@ -240,7 +240,11 @@ async function untilAvailable(state: DeployState): Promise<void> {
   state.hosted ??= await connectAsAdministrator(cluster, addresses, bundle);
   const { hosted } = state;
   const { reporter } = held;
-  await connectWhenAvailable(hosted, watch, held, startClients).finally(() => answered.abort());
+  const onAnswer = async () => {
+    await startClients();
+    if (hasFirstWorkers(state)) await makeRoomForClients(state);
+  };
+  await connectWhenAvailable(hosted, watch, held, onAnswer).finally(() => answered.abort());
   if (state.moved) await untilEarlierEnded(state, 'the API server with the earlier certificate');
   const { gitVersion } = await hosted.version();
   reporter.line(`Client Version: k8sk8s v${toolVersion()}`);
