@@ -142,7 +142,7 @@ describe.runIf(runsAllOf('e2e/attacks-long'))('that takes longer', () => {
     timeout: 600_000,
   }, async () => {
     // An API server makes an APIService of its own that is missing, and is not ready before.
-    await home.ask('delete', 'apiservice', 'v1.apps');
+    await home.ask('delete', 'apiservice', 'v1.apps', '--ignore-not-found');
     await everythingBy(home, webhookOnEverything('https://10.0.0.1/', 1));
     succeeded(await home.infra('delete', 'pod', '-l', 'app.kubernetes.io/name=kube-apiserver', '--wait=true'));
     const began = performance.now();

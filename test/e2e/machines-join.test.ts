@@ -45,9 +45,12 @@ describe.runIf(runsAllOf('e2e/machines-join'))('a machine', () => {
       const lines = await home.ask('get', 'node', machine.name, '--no-headers');
       const why = ['get', 'node', machine.name, '-o', 'jsonpath={.status.conditions[?(@.type=="Ready")].message}'];
       const pods = ['-n', 'kube-system', 'get', 'pods', '-o', 'wide'];
-      expect(lines, `${await home.ask(...why)}\n${await home.ask(...pods)}`).toMatch(
-        new RegExp(` Ready .* v${version.replaceAll('.', '\\.')}`),
-      );
+      const logs = ['-n', 'kube-system', 'logs', 'daemonset/kube-flannel-ds', '--tail=8'];
+      const flannel = await home.hosted(logs);
+      expect(
+        lines,
+        `${await home.ask(...why)}\n${await home.ask(...pods)}\n${flannel.stdout}${flannel.stderr}`,
+      ).toMatch(new RegExp(` Ready .* v${version.replaceAll('.', '\\.')}`));
     });
 
   describe('with kubeadm', () => {
