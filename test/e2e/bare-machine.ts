@@ -16,12 +16,14 @@ import path from 'node:path';
 import { promisify } from 'node:util';
 import { gzipSync } from 'node:zlib';
 import { dump } from 'js-yaml';
+import { expect } from 'vitest';
 import { cacheRoot } from '../../src/base/cache-root.ts';
 import { ensurePackages } from '../../src/sandbox/artifacts/packages.ts';
 import { boxSettings } from '../../src/sandbox/box-settings.ts';
 import { inside, machineCgroup } from '../../src/sandbox/machine.ts';
 import { type MachineState, machineFolder, type SandboxState } from '../../src/sandbox/state.ts';
 import { terminalReporter } from '../../src/ui/terminal.ts';
+import { eventually } from './world.ts';
 
 // A worker machine of the sandbox with a root of its own: Debian as debootstrap makes it, with nothing of Kubernetes in it. All that it can install comes
 // from a server of the test, which hands Debian's mirror on and has a signed repository with the sandbox's own programs.
@@ -198,7 +200,7 @@ const containerdSettings = `version = 2
     conf_dir = "/etc/cni/net.d"
 `;
 
-/** Gives the machine its own root at /mnt. The box's root is never written to. */
+/** Gives the machine a root of its own, in a mount namespace of its own. The box's root is never written to. */
 export async function makeBare(state: SandboxState, machine: MachineState, sources: Sources): Promise<void> {
   const folder = path.join(machineFolder(state, machine), 'debian');
   await run('cp', ['-a', '--reflink=auto', await debian(), folder]);
@@ -213,18 +215,47 @@ export async function makeBare(state: SandboxState, machine: MachineState, sourc
   text('etc/kubernetes/kubelet.conf.d/sandbox.conf', dump(boxSettings(state, machine)));
   text('etc/hosts', '127.0.0.1 localhost\n');
   text('etc/resolv.conf', await inside(machine, ['cat', '/etc/resolv.conf']));
-  // Nothing starts a container below a root whose parent is shared (pivot_root).
-  const mounts = `set -eu
-mount --make-private /
+  const begin = `set -eu
 mount --bind "$0" ${root}
-mount --make-rshared ${root}
-for each in proc sys dev; do
-  mount --rbind /$each ${root}/$each
-  mount --make-rslave ${root}/$each
-done
+for each in proc sys dev; do mount --rbind /$each ${root}/$each; done
 mount -t tmpfs -o mode=755 tmpfs ${root}/run
-mount -t tmpfs tmpfs ${root}/tmp`;
-  await inside(machine, ['sh', '-c', mounts, folder]);
+mount -t tmpfs tmpfs ${root}/tmp
+cd ${root}
+mkdir -p .box
+pivot_root . .box
+umount -l /.box
+mount --make-rshared /
+exec sleep infinity`;
+  spawn(...onMachine(state, machine, machine.init!.pid, ['unshare', '--mount', 'sh', '-c', begin, folder]), {
+    stdio: 'inherit',
+  }).unref();
+  await eventually(20, async () => expect(holderOf(state, machine)).toBeDefined());
+}
+
+const cgroupOf = (state: SandboxState, machine: MachineState) =>
+  path.join('/sys/fs/cgroup/unified', machineCgroup(state, machine), 'cgroup.procs');
+
+/** A program with its arguments, in the machine's cgroup and in the namespaces of a process. */
+function onMachine(state: SandboxState, machine: MachineState, pid: number, command: string[]): [string, string[]] {
+  const enter = ['nsenter', '-t', String(pid), '-a', ...command];
+  return ['sh', ['-c', 'echo $$ > "$0" && exec "$@"', cgroupOf(state, machine), ...enter]];
+}
+
+/**
+ * The process that holds the mount namespace with the bare root. A chroot would not do: what runc starts in a container that runs already
+ * (exec, hooks after the start) comes into the root of the mount namespace, which is the box's there.
+ */
+function holderOf(state: SandboxState, machine: MachineState): number | undefined {
+  const pids = readFileSync(cgroupOf(state, machine), 'utf8').trim().split('\n').map(Number);
+  return pids.find((pid) => {
+    try {
+      return (
+        readFileSync(`/proc/${pid}/cmdline`, 'utf8') === 'sleep\0infinity\0' && existsSync(`/proc/${pid}/root/.box`)
+      );
+    } catch {
+      return false;
+    }
+  });
 }
 
 /** A command on the machine. It ends at once where the root is not the machine's own. */
@@ -234,24 +265,11 @@ export async function onBare(
   command: string,
   input = '',
 ): Promise<{ code: number; output: string }> {
-  const procs = path.join('/sys/fs/cgroup/unified', machineCgroup(state, machine), 'cgroup.procs');
   const guarded = `[ "$(cat /usr/sbin/policy-rc.d 2>/dev/null | tail -n 1)" = "exit 101" ] || exit 99
 export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root
 ${command}`;
-  const enter = [
-    'nsenter',
-    '-t',
-    String(machine.init!.pid),
-    '-a',
-    'env',
-    '-i',
-    '/usr/sbin/chroot',
-    root,
-    '/bin/sh',
-    '-c',
-    guarded,
-  ];
-  const child = spawn('sh', ['-c', 'echo $$ > "$0" && exec "$@"', procs, ...enter], {
+  const shell = ['env', '-i', '/bin/sh', '-c', guarded];
+  const child = spawn(...onMachine(state, machine, holderOf(state, machine)!, shell), {
     stdio: ['pipe', 'pipe', 'pipe'],
   });
   let output = '';

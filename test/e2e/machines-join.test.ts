@@ -165,7 +165,7 @@ const listing =
 function left(before: string, after: string): string[] {
   const known = new Set(before.split('\n'));
   const packaged =
-    /\/(opt\/cni\/bin|etc\/(init\.d|default|apparmor|apt|rc|systemd\/system\/(multi-user|kubelet))|root\/machine\.sh|etc\/kubernetes\/tls\/worker\.sh|etc\/kubernetes\/worker\.env|var\/lib\/(systemd|ucf|python|pam))/;
+    /\/(opt\/cni\/bin|etc\/containerd\/config\.toml\.dpkg-dist|etc\/(init\.d|default|apparmor|apt|rc|systemd\/system\/(multi-user|kubelet))|root\/machine\.sh|etc\/kubernetes\/tls\/worker\.sh|etc\/kubernetes\/worker\.env|var\/lib\/(systemd|ucf|python|pam))/;
   return after.split('\n').filter((line) => line !== '' && !known.has(line) && !packaged.test(line));
 }
 
