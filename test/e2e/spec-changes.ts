@@ -77,11 +77,11 @@ export const changes: Change[] = [
   { kind: 'no seal any more', fields: ['seal'], options: ['--seal', 'none', '--seal-file', 'passphrase'] },
   { kind: 'a flag of etcd', fields: ['etcdArgs'], options: ['--etcd-arg', 'snapshot-count=9000'], gap: 'one member' },
   {
-    kind: 'labels, annotations, tolerations, a selector and a user of all pods',
-    fields: ['podLabels', 'podAnnotations', 'tolerations', 'nodeSelector', 'runAsUser', 'fsGroup'],
+    kind: 'labels, annotations, tolerations and a selector of all pods',
+    fields: ['podLabels', 'podAnnotations', 'tolerations', 'nodeSelector'],
     options: [
-      ...['--pod-label', 'example.com/team=a', '--pod-annotation', 'example.com/note=b', '--run-as-user', '65531'],
-      ...['--fs-group', '65531', '--tolerations', 'example.com/planes', '--node-selector', 'kubernetes.io/os=linux'],
+      ...['--pod-label', 'example.com/team=a', '--pod-annotation', 'example.com/note=b'],
+      ...['--tolerations', 'example.com/planes', '--node-selector', 'kubernetes.io/os=linux'],
     ],
     gap: 'one member',
   },
@@ -115,6 +115,9 @@ export const elsewhere: Partial<Record<Field, string>> = {
   kubernetesVersion: 'deploy refuses it: upgrade, under load in e2e/upgrade',
   allowUntestedVersion: 'changes nothing by itself',
   moreHosts: 'names beside HOST are names in the certificate with a rule of their own, as sans and host are',
+  runAsUser:
+    "the sandbox's volumes do not change the owner of files, so etcd's next pod can't read them, and the change is taken back",
+  fsGroup: 'with runAsUser',
   tunnelHost: 'e2e/tunnel: workers that nobody can dial',
   gateway: 'with expose',
   expose: 'the old address ends, which is announced and asked for (address-moves)',
