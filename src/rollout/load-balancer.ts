@@ -8,7 +8,7 @@ import type { Service } from '../kube/objects.ts';
 import { addressesBehind, balancedAt, saidOfBalancer } from '../live/load-balancer.ts';
 import { apiserverService, loadBalancerIp } from '../plane/addresses.ts';
 import { exposureOf } from '../plane/exposures/table.ts';
-import { waitFor } from '../ui/wait-for.ts';
+import { type Wait, waitFor } from '../ui/wait-for.ts';
 import type { Work } from '../ui/work.ts';
 
 /** Milliseconds between two looks at what the controller says. */
@@ -94,7 +94,7 @@ function whyNone({ loadBalancerClass }: ClusterSpec, said: string | undefined, a
 
 /** HOST is the administrator's own, who has to let it lead to the load balancer; its address is known from now on. */
 async function checkHost(host: string, given: string[], waits: boolean, work: Work): Promise<void> {
-  const { reporter, timeout, signal } = work;
+  const { reporter } = work;
   const at = given.join(', ');
   if (isIpv4(host) && !given.includes(host))
     throw new UserError({
@@ -111,23 +111,17 @@ async function checkHost(host: string, given: string[], waits: boolean, work: Wo
   if (await leadsThere()) return reporter.line(`The load balancer is at ${at}`);
   reporter.warn(`The load balancer is at ${at}: let ${host} lead there now`);
   if (!waits) return;
-  await reporter.during(`Waiting until ${host} leads to ${at}`, (phase) =>
-    waitFor({
-      until: leadsThere,
-      now: () => `it leads to ${leads.join(', ') || 'nothing'}; the plane is reached as before meanwhile`,
-      phase,
-      every: 1000,
-      timeout,
-      signal,
-      late: (after) =>
-        new UserError({
-          what: `${host} has not come to lead to the load balancer at ${at} within ${after}`,
-          why: `on this machine it leads to ${leads.join(', ') || 'nothing'}; nothing that leads to the plane was taken away`,
-          fix: words`let ${host} lead there (DNS), and ${again}; or stay with the earlier ${field('expose')}`,
-          anchor: 'host',
-        }),
-    }),
-  );
+  await watchHost(`Waiting until ${host} leads to ${at}`, work, {
+    until: leadsThere,
+    now: () => `it leads to ${leads.join(', ') || 'nothing'}; the plane is reached as before meanwhile`,
+    late: (after) =>
+      new UserError({
+        what: `${host} has not come to lead to the load balancer at ${at} within ${after}`,
+        why: `on this machine it leads to ${leads.join(', ') || 'nothing'}; nothing that leads to the plane was taken away`,
+        fix: words`let ${host} lead there (DNS), and ${again}; or stay with the earlier ${field('expose')}`,
+        anchor: 'host',
+      }),
+  });
 }
 
 /**
@@ -136,7 +130,7 @@ async function checkHost(host: string, given: string[], waits: boolean, work: Wo
  * @throws UserError `host` where it still does after the time limit: the load balancer stays
  */
 export async function untilHostLeft(cluster: InfraCluster, spec: ClusterSpec, work: Work): Promise<void> {
-  const { reporter, timeout, signal } = work;
+  const { reporter } = work;
   const { host } = spec;
   const service = await cluster.get<Service>({ apiVersion: 'v1', kind: 'Service' }, apiserverService);
   const given = service ? balancedAt(service) : [];
@@ -149,23 +143,26 @@ export async function untilHostLeft(cluster: InfraCluster, spec: ClusterSpec, wo
   };
   if (await hasLeft()) return;
   reporter.warn(`${host} leads to the load balancer at ${at}, which is to go: let it lead to ${to} now`);
-  await reporter.during(`Waiting until ${host} leads to ${to}`, (phase) =>
-    waitFor({
-      until: hasLeft,
-      now: () => 'the plane is reached by the load balancer meanwhile',
-      phase,
-      every: 1000,
-      timeout,
-      signal,
-      late: (after) =>
-        new UserError({
-          what: `${host} still leads to the load balancer at ${at} after ${after}`,
-          why: 'so the load balancer stays, and the plane is reached as before',
-          fix: words`let ${host} lead to ${to} (DNS), and ${again}`,
-          anchor: 'host',
-        }),
-    }),
-  );
+  await watchHost(`Waiting until ${host} leads to ${to}`, work, {
+    until: hasLeft,
+    now: () => 'the plane is reached by the load balancer meanwhile',
+    late: (after) =>
+      new UserError({
+        what: `${host} still leads to the load balancer at ${at} after ${after}`,
+        why: 'so the load balancer stays, and the plane is reached as before',
+        fix: words`let ${host} lead to ${to} (DNS), and ${again}`,
+        anchor: 'host',
+      }),
+  });
+}
+
+/** Looks once a second, within the time limit of the work. */
+async function watchHost(
+  title: string,
+  { reporter, timeout, signal }: Work,
+  look: Pick<Wait<boolean>, 'until' | 'now' | 'late'>,
+): Promise<void> {
+  await reporter.during(title, (phase) => waitFor({ ...look, phase, every: 1000, timeout, signal }));
 }
 
 function noLoadBalancer(namespace: string, why: Words): UserError {

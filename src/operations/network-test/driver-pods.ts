@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Pod } from '../../kube/objects.ts';
-import { describeProblem, podProblems } from '../../live/pod-problems.ts';
 import { isReady } from '../../live/pods.ts';
 import { RowFailure, type TestSetup } from './setup.ts';
+import { whyNot } from './started.ts';
 
 /** Milliseconds after which pods are looked at again: one that fails at its start is Ready until it ends. */
 const apart = 4000;
@@ -39,20 +39,14 @@ async function running({ hosted, driver, workers }: TestSetup): Promise<Map<stri
       );
       if (own.length === 0) throw new RowFailure(`no pod of ${app} runs on ${name}`);
       for (const pod of own) {
-        if (!isReady(pod)) throw new RowFailure(whyNot(pod));
-        restarts.set(pod.metadata.name, (pod.status?.containerStatuses ?? []).reduce(countRestarts, 0));
+        const { name: podName } = pod.metadata;
+        const containers = (pod.spec.containers ?? []).map((each) => each.name);
+        if (!isReady(pod))
+          throw new RowFailure(`pod kube-system/${podName} of the driver on ${name}: ${whyNot(pod, containers)}`);
+        restarts.set(podName, (pod.status?.containerStatuses ?? []).reduce(countRestarts, 0));
       }
     }
   return restarts;
 }
 
 const countRestarts = (sum: number, { restartCount }: { restartCount?: number }) => sum + (restartCount ?? 0);
-
-function whyNot(pod: Pod): string {
-  const [problem] = podProblems(
-    pod,
-    (pod.spec.containers ?? []).map(({ name }) => name),
-  );
-  const why = problem ? describeProblem(problem).replace('infra node', 'worker') : 'it is not Ready';
-  return `pod kube-system/${pod.metadata.name} of the driver on ${pod.spec.nodeName}: ${why}`;
-}

@@ -52,9 +52,10 @@ export async function startedPods(hosted: HostedCluster, made: KubeObject[], wor
 
 const nameOf = ({ metadata }: KubeObject) => metadata.name;
 
-function whyNot(pod: Pod): string {
-  const [problem] = podProblems(pod, containers);
-  return problem ? describeProblem(problem) : `it is ${pod.status?.phase ?? 'Pending'}`;
+/** Why a pod is not Ready. @param own names of its containers, where policies may have added others */
+export function whyNot(pod: Pod, own = containers): string {
+  const [problem] = podProblems(pod, own);
+  return problem ? describeProblem(problem).replace('infra node', 'worker') : `it is ${pod.status?.phase ?? 'Pending'}`;
 }
 
 function notStarted(pods: Pod[], after: string): UserError {
