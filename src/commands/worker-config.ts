@@ -37,7 +37,7 @@ export function configure(command: Command): void {
     .option('--ttl <TIME>', 'with --format, how long its token is accepted (default: 24h)')
     .option(
       '--mirror <URL>',
-      'with --format, where the machine installs from instead of pkgs.k8s.io, dl.k8s.io and github.com',
+      'with --format, where the machine installs from instead of pkgs.k8s.io, dl.k8s.io, github.com and download.docker.com',
     )
     .option('--kubelet-version <VERSION>', "with --format, of the kubelet (default: the plane's)")
     .option('--http-proxy <URL>', 'with --format, for the installation, containerd and the kubelet')

@@ -58,7 +58,7 @@ export const imageFields = {
         group: 'Images',
         flag: 'registry-mirror',
         arg: 'REGISTRY=HOST[/PATH]',
-        help: 'mirror of one upstream registry (registry.k8s.io, docker.io or ghcr.io), under which its images have the same path',
+        help: 'mirror of one upstream registry (registry.k8s.io, docker.io, ghcr.io or quay.io), under which its images have the same path',
         map: true,
       }),
     ),

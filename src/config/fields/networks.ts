@@ -72,7 +72,7 @@ export const networkFields = {
         group: 'Hosted cluster',
         flag: 'network',
         arg: 'DRIVER',
-        help: 'flannel, cilium (which enforces network policies, and takes the place of kube-proxy), or none to bring your own',
+        help: 'flannel, cilium (which enforces network policies, and takes the place of kube-proxy), manifest (any other driver, with --network-manifest) or none',
       }),
     ),
   networkManifest: manifests.optional().meta(
