@@ -166,7 +166,7 @@ async function printPlan(cluster: InfraCluster, choose: SpecChoice, options: Dep
       ...created.map((name) => `would create ${name}`),
       ...changed.map((name) => `would change ${name}`),
       ...(move ? [`would move the plane from ${move.before} to ${move.after}, which --yes is needed for`] : []),
-      ...replaced.filter(({ pods }) => pods.length > 0).map((each) => describeReplacement(each, 'would be')),
+      ...replaced.filter(({ pods }) => pods.length > 0).map((each) => describeReplacement(each, true)),
       ...workerLines(workers),
       `${created.length} would be created, ${changed.length} changed, ${unchanged.length} stay as they are; nothing was changed.`,
     ].join('\n'),

@@ -137,9 +137,7 @@ function refuse(plan: UpgradePlan, options: UpgradeOptions): void {
 /** The plan as people read it. Pure. */
 export function renderPlan(plan: UpgradePlan): string {
   const versions = [...new Set(plan.workers.map(({ version }) => version))];
-  const replaced = plan.replaced
-    .filter(({ pods }) => pods.length > 0)
-    .map((each) => describeReplacement(each, 'would be'));
+  const replaced = plan.replaced.filter(({ pods }) => pods.length > 0).map((each) => describeReplacement(each, true));
   return [
     `Upgrade of the plane in namespace ${plan.namespace} from ${plan.from} to ${plan.to}`,
     '',

@@ -20,7 +20,8 @@ const pod = (status: Pod['status']): Pod => ({
   spec: { containers: [] },
   status,
 });
-const words = (status: Pod['status']) => podProblems(pod(status), own).map((each) => describeProblem(each, own[0]));
+const words = (status: Pod['status']) =>
+  podProblems(pod(status), own).map((each) => describeProblem(each, { component: own[0] }));
 
 test('nothing ails a pod of which all containers are ready, nor one that has done its work', () => {
   expect(podProblems(pod({ containerStatuses: own.map(fine) }), own)).toEqual([]);
@@ -63,6 +64,15 @@ test('of two problems the graver one comes first, and then what is k8sk8s’s ow
 test("a container of k8sk8s that is not the component's own is named", () => {
   const containerStatuses = [fine('kube-apiserver'), container('kube-apiserver-egress', { running: {} })];
   expect(words({ containerStatuses })).toEqual([expect.stringMatching(/^kube-apiserver-egress: /)]);
+});
+
+test('a pod that no node takes is told with what a node of its cluster is called', () => {
+  const [problem] = podProblems(
+    pod({ conditions: [{ type: 'PodScheduled', status: 'False', message: 'no room' }] }),
+    own,
+  );
+  expect(describeProblem(problem!)).toMatch(/infra node .*: no room/);
+  expect(describeProblem(problem!, { node: 'worker' })).toMatch(/worker .*: no room/);
 });
 
 test('an init container that runs is at work', () => {

@@ -70,7 +70,7 @@ export function podProblems(pod: Pod, own: readonly string[]): PodProblem[] {
     found.push({
       kind: 'unschedulable',
       added: false,
-      says: `no infra node takes its pod: ${scheduled.message ?? 'the scheduler gives no detail'}`,
+      says: scheduled.message ?? 'the scheduler gives no detail',
       hopeless: false,
     });
   if (statusesOf(pod).length === 0 && found.length === 0)
@@ -84,8 +84,17 @@ export function podProblems(pod: Pod, own: readonly string[]): PodProblem[] {
   return found.sort((a, b) => rank(a) - rank(b));
 }
 
-/** The gravest problem, in words that follow the name of a component. Pure. @param component whose pod it is */
-export function describeProblem({ container, added, says }: PodProblem, component?: string): string {
+/**
+ * A problem in words that follow the name of a component. Pure.
+ *
+ * @param component whose pod it is; a container of another name is named
+ * @param node what a node of its cluster is called
+ */
+export function describeProblem(
+  { kind, container, added, says }: PodProblem,
+  { component, node = 'infra node' }: { component?: string; node?: 'infra node' | 'worker' } = {},
+): string {
+  if (kind === 'unschedulable') return `no ${node} takes its pod: ${says}`;
   if (container === undefined) return says;
   if (added) return `container "${container.name}", which k8sk8s did not put into this pod: ${says}`;
   return component !== undefined && container.name !== component ? `${container.name}: ${says}` : says;

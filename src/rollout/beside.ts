@@ -12,7 +12,7 @@ import {
 } from '../kube/objects.ts';
 import { type Applied, applyAll, Existing } from '../live/apply.ts';
 import type { Plane } from '../live/open.ts';
-import { podProblems } from '../live/pod-problems.ts';
+import { describeProblem, podProblems } from '../live/pod-problems.ts';
 import { isReady, podsOf } from '../live/pods.ts';
 import type { BesidePlane } from '../plane/beside/beside.ts';
 import { type Beside, besideOf } from '../plane/beside/lookup.ts';
@@ -125,7 +125,7 @@ async function untilReady(
 
 function troubleOf({ containers }: BesidePlane, pod: Pod): string {
   const [problem] = podProblems(pod, containers);
-  if (problem) return problem.says;
+  if (problem) return describeProblem(problem);
   return pod.status?.conditions?.find(({ status, message }) => status === 'False' && message)?.message ?? 'it starts';
 }
 

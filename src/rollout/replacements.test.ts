@@ -64,7 +64,7 @@ test('a component whose arguments change is named with them, and others stay', a
     },
   ]);
   expect(describeReplacement(replaced[0]!)).toMatch(/^kube-apiserver: .* are .*max-requests-inflight/);
-  expect(describeReplacement(replaced[0]!, 'would be')).toContain('would be');
+  expect(describeReplacement(replaced[0]!, true)).toContain('would be');
 });
 
 test.each([

@@ -104,17 +104,17 @@ export function replacementsOf(
   });
 }
 
-/** `kube-apiserver: its pod is to be replaced, to change its arguments (max-requests-inflight)`. Pure. */
-export function describeReplacement({ component, pods, changed, cause }: Replacement, verb = 'is to be'): string {
+/** `kube-apiserver: its pod is to be replaced, to change its arguments (max-requests-inflight)`. Pure. @param tried by a dry run alone */
+export function describeReplacement({ component, pods, changed, cause }: Replacement, tried = false): string {
   const several = pods.length !== 1;
-  const [whose, are] = several ? [`its ${pods.length} pods`, verb.replace(/^is/, 'are')] : ['its pod', verb];
+  const [whose, are] = several ? [`its ${pods.length} pods`, 'are to be'] : ['its pod', 'is to be'];
   const what = changed.join(', ') || 'pod template';
   const why = {
     asked: `to change its ${what}`,
     drift: `to put back its ${what}, which somebody changed`,
     unfinished: 'as an earlier run had begun',
   }[cause];
-  return `${component}: ${whose} ${are} replaced${several ? ' one after the other' : ''}, ${why}`;
+  return `${component}: ${whose} ${tried ? 'would be' : are} replaced${several ? ' one after the other' : ''}, ${why}`;
 }
 
 function isOf({ metadata }: Pod, component: Component): boolean {

@@ -91,7 +91,7 @@ async function whatIsMissing(plane: WorkerPodsOf, names: string[]): Promise<Word
     const [problem] = podProblems(pod, [workerPodsName]);
     const fault = faults.get(name);
     const why = problem
-      ? describeProblem(problem, workerPodsName)
+      ? describeProblem(problem, { component: workerPodsName })
       : (fault ?? `its Node is not Ready; its own words: kubectl -n ${cluster.namespace} logs ${name}`);
     return `worker ${name}: ${why}`;
   });

@@ -55,7 +55,7 @@ const nameOf = ({ metadata }: KubeObject) => metadata.name;
 /** Why a pod is not Ready. @param own names of its containers, where policies may have added others */
 export function whyNot(pod: Pod, own = containers): string {
   const [problem] = podProblems(pod, own);
-  return problem ? describeProblem(problem).replace('infra node', 'worker') : `it is ${pod.status?.phase ?? 'Pending'}`;
+  return problem ? describeProblem(problem, { node: 'worker' }) : `it is ${pod.status?.phase ?? 'Pending'}`;
 }
 
 function notStarted(pods: Pod[], after: string): UserError {
@@ -73,7 +73,7 @@ function cannotStart(pods: Pod[]): UserError | undefined {
     if (problem)
       return new UserError({
         what: `pod ${nameOf(pod)} of the network test cannot start on ${pod.spec.nodeName}`,
-        why: describeProblem(problem),
+        why: describeProblem(problem, { node: 'worker' }),
         fix: words`give an image of agnhost that the workers can pull with ${option('image')}`,
         anchor: 'network-test',
       });

@@ -60,7 +60,7 @@ function whyNotReady(
     };
   const [problem] = podProblems(pod, containersOf(name));
   return {
-    problem: problem ? describeProblem(problem, name) : 'its pod is not ready',
+    problem: problem ? describeProblem(problem, { component: name }) : 'its pod is not ready',
     ended: problem?.container?.state?.waiting && problem.container.lastState?.terminated && problem.container.name,
   };
 }

@@ -175,7 +175,7 @@ function dnsProblems({ slices, pods, nodes, lastWords = '' }: Needs, namespace: 
       why: loops
         ? `the resolv.conf that the kubelet of ${from} gives it names a resolver of that machine alone, such as 127.0.0.53: ${lastLine(lastWords)}`
         : problem
-          ? `${describeProblem(problem).replace('infra node', 'worker')}${lastWords && `: ${lastLine(lastWords)}`}`
+          ? `${describeProblem(problem, { node: 'worker' })}${lastWords && `: ${lastLine(lastWords)}`}`
           : own.length === 0
             ? 'deployment kube-system/kube-dns has no pod'
             : 'no pod of deployment kube-system/kube-dns is ready',
@@ -196,7 +196,7 @@ function podsProblems({ pods }: Needs): Finding[] {
   const found = apps.filter((app) => app !== 'kube-dns' && ailing.some((pod) => appOf(pod) === app));
   return found.map((app) => ({
     what: `${app} does not run on ${few(ailing.filter((pod) => appOf(pod) === app).map(({ spec }) => spec.nodeName ?? 'any worker'))}`,
-    why: describeProblem(gravest(ailing.find((pod) => appOf(pod) === app)!)!),
+    why: describeProblem(gravest(ailing.find((pod) => appOf(pod) === app)!)!, { node: 'worker' }),
     fix: `look at it: kubectl -n kube-system describe pods -l k8s-app=${app}, in the hosted cluster`,
     anchor: 'addon-not-running',
     severity: 'fatal',
