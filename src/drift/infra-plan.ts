@@ -71,8 +71,8 @@ async function planOver(
     settle: async (services, _spec) => services,
   } as Preparation;
   await runSteps([storageStep, addressesStep, certificatesStep, webhookStep], state, never);
-  const { storage, replaces, exposure, addresses, bundle } = state;
-  const plane = renderPlane({ record, spec, addresses, storage, bundle });
+  const { replaces, exposure, addresses, bundle } = state;
+  const plane = renderPlane(state);
   // One that is to be deleted first cannot be tried.
   const anew: KubeObject[] = replaces ? [plane.workloads.etcd] : [];
   applied.changed.push(...anew.map(nameOf));

@@ -4,11 +4,10 @@ import { explainCallError } from '../kube/errors.ts';
 import type { InfraCluster } from '../kube/infra-cluster.ts';
 import type { KubeObject, Pod, Workload } from '../kube/objects.ts';
 import type { Existing } from '../live/apply.ts';
-import type { Plane } from '../live/open.ts';
 import { isReady, podsOf } from '../live/pods.ts';
 import type { Membership } from '../plane/components/etcd/membership.ts';
 import { claimName } from '../plane/names.ts';
-import { renderPlane } from '../plane/render.ts';
+import { type PlaneSource, renderPlane } from '../plane/render.ts';
 import { templateHash, templateHashOf } from '../plane/workloads.ts';
 import type { Reporter } from '../ui/reporter.ts';
 import { waitFor } from '../ui/wait-for.ts';
@@ -71,15 +70,15 @@ function isVoting(member: Member | undefined): boolean {
 /** Everything for changes of a plane's members. @param failure why pods cannot start, as far as it is known */
 export function etcdPlane(
   cluster: InfraCluster,
-  { record, spec, addresses, storage, bundle }: Pick<Plane, 'record' | 'spec' | 'addresses' | 'storage' | 'bundle'>,
+  plane: PlaneSource,
   { reporter, timeout, signal }: Work,
   failure: () => UserError | undefined,
 ): EtcdPlane {
   return {
     cluster,
-    planeId: record.planeId,
-    addresses: addresses.etcdServiceIps,
-    build: (membership) => renderPlane({ record, spec, addresses, storage, bundle, membership }).workloads.etcd,
+    planeId: plane.record.planeId,
+    addresses: plane.addresses.etcdServiceIps,
+    build: (membership) => renderPlane({ ...plane, membership }).workloads.etcd,
     failure,
     reporter,
     timeout,

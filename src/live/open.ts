@@ -2,7 +2,6 @@ import type { Duplex } from 'node:stream';
 import { UserError } from '../base/errors.ts';
 import { command, words } from '../base/words.ts';
 import { parseSpec } from '../config/parse.ts';
-import type { ClusterSpec } from '../config/schema.ts';
 import { connectHosted } from '../kube/connect.ts';
 import type { HostedCluster } from '../kube/hosted-cluster.ts';
 import type { InfraCluster } from '../kube/infra-cluster.ts';
@@ -13,7 +12,7 @@ import type { Credential } from '../pki/issue.ts';
 import { type Addresses, addressesOf } from '../plane/addresses.ts';
 import { belongsTo } from '../plane/names.ts';
 import type { PlaneRecord } from '../plane/record.ts';
-import type { Storage } from '../plane/storage.ts';
+import type { PlaneSource } from '../plane/render.ts';
 import { Existing } from './apply.ts';
 import { presentStorage } from './choose-storage.ts';
 import { forwardToApi } from './forward-to-api.ts';
@@ -21,13 +20,7 @@ import { requireRecord } from './record.ts';
 import { readOpened } from './sealed-ca.ts';
 
 /** A plane as its namespace tells it, with the way into its hosted cluster. */
-export interface Plane {
-  record: PlaneRecord;
-  spec: ClusterSpec;
-  addresses: Addresses;
-  bundle: PkiBundle;
-  /** Ephemeral where there is neither etcd nor a claim of its. */
-  storage: Storage;
+export interface Plane extends PlaneSource {
   /**
    * Opens the hosted cluster as its break-glass administrator; nothing is sent yet. The caller closes it.
    *
@@ -62,6 +55,7 @@ export async function openPlane(cluster: InfraCluster): Promise<Plane> {
     spec,
     addresses,
     bundle,
+    // Ephemeral where there is neither etcd nor a claim of its.
     storage: presentStorage(existing, record.planeId) ?? { kind: 'ephemeral' },
     connect: async (options) => {
       if (!options?.wakes) refuseAsleep(cluster, record);

@@ -133,11 +133,12 @@ async function untilAnswers(plane: Plane, watch: PodWatch, work: Work, onAnswer:
  * An ephemeral etcd gets its data back before its first pod, and its StatefulSet finds that pod. Done again after a kill as
  * long as nobody can have written to it.
  */
-async function giveBack({ record, spec, addresses, storage, bundle, held }: HeldPlane, asleep: Asleep): Promise<void> {
+async function giveBack(plane: HeldPlane, asleep: Asleep): Promise<void> {
+  const { record, spec, storage, held } = plane;
   const { cluster, reporter, timeout, signal } = held;
   if (!asleep.snapshot || asleep.givenBack) return;
   const awake = { ...record, asleep: undefined };
-  const workload = renderPlane({ record: awake, spec, addresses, storage, bundle }).workloads.etcd;
+  const workload = renderPlane({ ...plane, record: awake }).workloads.etcd;
   const snapshot = await storedSnapshot(cluster, asleep.snapshot);
   await reporter.during('Giving etcd its data back', async () => {
     await seedEtcd(cluster, {

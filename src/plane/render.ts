@@ -18,15 +18,16 @@ import { partStartFiles } from './start-files.ts';
 import type { Storage } from './storage.ts';
 import { buildWorkloads } from './workloads.ts';
 
-/** What a plane follows from. */
+/**
+ * What all objects of a plane follow from. A namespace tells it of a plane that is there (`Plane`, live/open.ts); of one that is
+ * deployed it is found out step by step (`Preparation`, rollout/prepare.ts).
+ */
 export interface PlaneSource {
   record: PlaneRecord;
   spec: ClusterSpec;
   addresses: Addresses;
   storage: Storage;
   bundle: PkiBundle;
-  /** etcd's members while their number changes; all of them at rest when left out. */
-  membership?: Membership;
 }
 
 /** A plane's objects in the infra cluster. */
@@ -51,7 +52,7 @@ export interface RenderedPlane {
 }
 
 /** Everything of a plane that lies in the infra cluster. Pure but for the files of the package. */
-export function renderPlane(source: PlaneSource): RenderedPlane {
+export function renderPlane(source: PlaneSource & { membership?: Membership }): RenderedPlane {
   const { record, spec, addresses, storage, bundle } = source;
   const { planeId } = record;
   const { services, exposure } = renderExposure(record, spec, { starting: record.phase !== 'available' });

@@ -23,7 +23,7 @@ import { components } from '../plane/components/table.ts';
 import { planeKinds } from '../plane/kinds.ts';
 import { belongsTo } from '../plane/names.ts';
 import type { PlaneRecord } from '../plane/record.ts';
-import { certificateContext, renderPlane } from '../plane/render.ts';
+import { certificateContext, type PlaneSource, renderPlane } from '../plane/render.ts';
 import { isStartFiles } from '../plane/start-files.ts';
 import type { Storage, Volume } from '../plane/storage.ts';
 import { templateHashOf } from '../plane/workloads.ts';
@@ -33,9 +33,8 @@ import type { Preparation } from './prepare.ts';
 import { applySecrets, tidyStartFiles, waitReplaced } from './roll-out.ts';
 import { startOrder, waitEtcdStarts } from './start-order.ts';
 
-/** A plane whose storage, addresses and certificates are known, and what was asked for besides its spec. */
-export interface PlaneInMaking
-  extends Pick<Preparation, 'cluster' | 'spec' | 'existing' | 'record' | 'storage' | 'addresses' | 'bundle'> {
+/** A plane of which is known what it follows from, and what was asked for besides its spec. */
+export interface PlaneInMaking extends PlaneSource, Pick<Preparation, 'cluster' | 'existing'> {
   readonly held: Held;
   readonly applied: Applied;
   readonly watch: PodWatch;
@@ -56,7 +55,7 @@ export async function ensureControlPlane(plane: PlaneInMaking): Promise<() => Pr
   const { reporter, timeout, signal } = held;
   const present = presentMembers(existing);
   const membership = settledMembership(Math.max(present, spec.etcdMembers), record.phase === 'available');
-  const rendered = renderPlane({ record, spec, addresses, storage, bundle: plane.bundle, membership });
+  const rendered = renderPlane({ ...plane, membership });
   const { secrets, policies, disruptionBudgets, further } = rendered;
   const workloads = Object.values(rendered.workloads);
   if (storage.kind === 'ephemeral' && !allowDataLoss) refuseDataLoss(rendered.workloads.etcd, existing);
@@ -106,10 +105,10 @@ export async function ensureControlPlane(plane: PlaneInMaking): Promise<() => Pr
 
 /** The members have formed their cluster: from now on none of them may form another. */
 export async function closeCluster(plane: PlaneInMaking): Promise<void> {
-  const { cluster, record, spec, addresses, storage, bundle } = plane;
+  const { cluster, record, spec } = plane;
   if (spec.etcdMembers === 1) return;
   const formed = { ...record, phase: 'available' as const };
-  const { workloads } = renderPlane({ record: formed, spec, addresses, storage, bundle });
+  const { workloads } = renderPlane({ ...plane, record: formed });
   await cluster.apply(workloads.etcd);
 }
 
@@ -119,7 +118,7 @@ function etcdOf(plane: PlaneInMaking): EtcdPlane {
 
 /** The API servers know by now whom not to ask any more. */
 async function dropMembers(plane: PlaneInMaking, etcd: EtcdPlane, present: number): Promise<void> {
-  const { cluster, record, spec, addresses, storage, bundle, existing, applied, watch, held } = plane;
+  const { cluster, record, spec, addresses, bundle, existing, applied, watch, held } = plane;
   await shrinkTo(etcd, spec.etcdMembers, present);
   const etcdServiceIps = addresses.etcdServiceIps.slice(0, spec.etcdMembers);
   const left = { ...addresses, etcdServiceIps };
@@ -127,7 +126,7 @@ async function dropMembers(plane: PlaneInMaking, etcd: EtcdPlane, present: numbe
     keyType: spec.keyType,
     sealing: sealingOf(spec, cluster),
   });
-  const rendered = renderPlane({ record, spec, addresses: left, storage, bundle: kept });
+  const rendered = renderPlane({ ...plane, addresses: left, bundle: kept });
   const workloads = Object.values(rendered.workloads);
   watch.expect(workloads);
   const now = await applyAll(

@@ -8,26 +8,23 @@ import { webhookServer } from '../kubeconfig/webhook.ts';
 import type { Existing } from '../live/apply.ts';
 import { chooseStorage } from '../live/choose-storage.ts';
 import { readOpened, sealingOf } from '../live/sealed-ca.ts';
-import { ensureCertificates, type PkiBundle } from '../pki/certificates.ts';
-import { type Addresses, addressesOf, apiserverService } from '../plane/addresses.ts';
+import { ensureCertificates } from '../pki/certificates.ts';
+import { addressesOf, apiserverService } from '../plane/addresses.ts';
 import type { ServiceMoment } from '../plane/components/component.ts';
 import { webhookName } from '../plane/components/kube-apiserver/identity.ts';
 import { earlierNodePortOf, keptBalancerOf } from '../plane/components/kube-apiserver/service.ts';
-import type { PlaneRecord } from '../plane/record.ts';
-import { certificateContext, renderExposure } from '../plane/render.ts';
-import type { Storage } from '../plane/storage.ts';
+import { certificateContext, type PlaneSource, renderExposure } from '../plane/render.ts';
 import type { Step } from './steps.ts';
 
 /**
  * What a plane is made of is found out in these steps, by deploy and by its dry run alike: the two differ in `apply` alone.
- * A field below the line is there once the step beside it has run.
+ * `storage`, `addresses` and, of `certificates`, `bundle` are there once the step of that name has run, and a field below the line
+ * once the step beside it has.
  */
-export interface Preparation {
+export interface Preparation extends PlaneSource {
   readonly cluster: InfraCluster;
-  readonly spec: ClusterSpec;
   /** What the namespace holds. */
   existing: Existing;
-  readonly record: PlaneRecord;
   /** As many services of etcd members as are there or wanted, whichever is more. */
   readonly members: number;
   /** No API server of the plane serves yet. */
@@ -39,20 +36,14 @@ export interface Preparation {
   /** Waits for addresses that come later; a dry run takes what is there. */
   settle(services: Service[], spec: ClusterSpec): Promise<Service[]>;
   // ---
-  /** storage */
-  storage: Storage;
   /** storage: another storage than the one that is there, which never held a cluster. */
   replaces: boolean;
   /** addresses: the services, and what leads to them, as the server has them. */
   exposure: KubeObject[];
-  /** addresses */
-  addresses: Addresses;
   /** addresses: a node port that API servers which run still listen at. */
   earlierNodePort?: number;
   /** addresses: the load balancer goes when nobody dials it any more. */
   keptBalancer?: ServiceMoment['keptBalancer'];
-  /** certificates */
-  bundle: PkiBundle;
   /** certificates: names of those that were issued, and of those among them that stood before their end. */
   issued: string[];
   renewed: { name: string; daysLeft: number }[];

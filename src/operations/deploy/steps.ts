@@ -202,8 +202,8 @@ async function tellWebhooks({ spec, held: { reporter } }: DeployState): Promise<
 }
 
 async function tellReplacements(state: DeployState): Promise<void> {
-  const { cluster, record, spec, addresses, storage, bundle, existing, held } = state;
-  state.rendered = renderPlane({ record, spec, addresses, storage, bundle });
+  const { cluster, record, existing, held } = state;
+  state.rendered = renderPlane(state);
   state.replaced = await findReplacements(cluster, record.planeId, state.rendered, existing);
   for (const each of state.replaced) if (each.pods.length > 0) held.reporter.line(describeReplacement(each));
   const identity = identityIn(state.rendered.secrets);
