@@ -51,8 +51,14 @@ export function configure(command: Command): void {
     .option('--timeout <TIME>', 'how long each step may take', '5m')
     .option('--observe <TIME>', 'how long everything has to stay healthy before the upgrade is complete', '10s')
     .addOption(outputOption());
-  addOutputOptions(command).action(run);
+  addOutputOptions(command).addHelpText('after', examples).action(run);
 }
+
+const examples = `
+A backup is made first. Say how it is encrypted: --passphrase-file, --recipient or --plaintext. --no-backup makes none.
+
+  k8sk8s upgrade -n team-a --to 1.37 --plan                            what is in the way; nothing is changed
+  k8sk8s upgrade -n team-a --to 1.37 --passphrase-file FILE            the backup is encrypted with what is in FILE`;
 
 async function run(options: UpgradeOptions): Promise<void> {
   const started = performance.now();

@@ -1,6 +1,7 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { expect, test } from 'vitest';
+import { commands } from './commands.ts';
 import { rooms } from './rooms.ts';
 
 const documents = [
@@ -64,4 +65,26 @@ test('the README compares k8sk8s with its neighbours as docs/compare.md does', (
   const [, table] = /\n## In short\n\n((?:\|.*\n)+)/.exec(textOf('docs/compare.md')) ?? [];
   expect(table).toBeDefined();
   expect(textOf('README.md')).toContain(table);
+});
+
+test('each option that a help shows stands on some page, and no page names one that does not exist', () => {
+  const flags = [...new Set(commands.filter(({ hidden }) => !hidden).flatMap(({ flags }) => flags))];
+  expect(flags.length).toBeGreaterThan(100);
+  const pages = documents.filter((file) => !file.startsWith('docs/adr/')).map(textOf);
+  const text = pages.join('\n');
+  // `--oidc-…` stands for all that begin so.
+  const families = [...text.matchAll(/(--[a-z][a-z-]*-)…/g)].map(([, family]) => family!);
+  const isTold = (flag: string) =>
+    new RegExp(`${flag}(?![\\w-])`).test(text) || families.some((family) => flag.startsWith(family));
+  expect(flags.filter((flag) => !isTold(flag))).toEqual([]);
+  const named = text.matchAll(/k8sk8s ([a-z][a-z -]*[a-z])[^`\n|]*/g);
+  const wrong = [...named].flatMap(([line, words]) => {
+    const of = commands.filter(({ name }) => `${words} `.startsWith(`${name} `)).at(-1);
+    if (!of?.runs) return [];
+    const [own = ''] = line.split(/ -- |[#;|(]/);
+    return [...own.matchAll(/ (--[a-z][a-z-]*[a-z])/g)].flatMap(([, flag]) =>
+      of.flags.includes(flag!) ? [] : [`${of.name} ${flag}`],
+    );
+  });
+  expect(wrong).toEqual([]);
 });

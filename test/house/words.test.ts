@@ -1,10 +1,10 @@
-import { readdirSync, readFileSync } from 'node:fs';
-import { Command } from 'commander';
+import { readFileSync } from 'node:fs';
 import ts from 'typescript';
 import { expect, test } from 'vitest';
 import type { OptionName } from '../../src/base/words.ts';
 import { flagOf } from '../../src/config/flags.ts';
 import { flagged } from '../../src/ui/words.ts';
+import { commands } from './commands.ts';
 import { beside, nothing, sources } from './imports.ts';
 
 /** Texts for the command line itself: the help of the flags, and a program that people run by its own name. */
@@ -38,21 +38,12 @@ function texts(file: string): string[] {
   return found;
 }
 
-/** The commands by their names as they are typed, `backup create` among them. */
-const known = new Map<string, Command>();
-for (const [, name] of readdirSync('src/commands').flatMap((file) => [/^([\w-]+)\.ts$/.exec(file) ?? []])) {
-  if (name === undefined) continue;
-  const command = new Command(name);
-  ((await import(`../../src/commands/${name}.ts`)) as { configure(command: Command): void }).configure(command);
-  known.set(command.name(), command);
-  for (const child of command.commands) known.set(`${command.name()} ${child.name()}`, child);
-}
-const flagsOf = (command: Command | undefined) => command?.options.flatMap(({ long }) => long ?? []) ?? [];
-const flags = [...new Set([...known.values()].flatMap(flagsOf))];
+const flagsOf = (name: string) => commands.find((each) => each.name === name)?.flags ?? [];
+const flags = [...new Set(commands.flatMap(({ flags }) => flags))];
 
 test('no sentence below commands/ has a command of k8sk8s or an option in its text: they are parts', () => {
   const named = new RegExp(
-    `k8sk8s (?:${[...known.keys()].join('|')})\\b|(?:^|[\\s(])(?:${flags.join('|')})(?:$|[\\s,;.:)])`,
+    `k8sk8s (?:${commands.map(({ name }) => name).join('|')})\\b|(?:^|[\\s(])(?:${flags.join('|')})(?:$|[\\s,;.:)])`,
   );
   const found = below.flatMap((file) =>
     texts(file)
@@ -73,13 +64,13 @@ function membersOf(type: 'CommandName' | 'OptionName'): string[] {
 }
 
 test('the command line has every command and every option that sentences name, and sentences name each', () => {
-  const [commands, options] = [membersOf('CommandName'), membersOf('OptionName')];
-  expect(Math.min(commands.length, options.length)).toBeGreaterThan(10);
-  expect(commands.filter((name) => !known.has(name))).toEqual([]);
+  const [named, options] = [membersOf('CommandName'), membersOf('OptionName')];
+  expect(Math.min(named.length, options.length)).toBeGreaterThan(10);
+  expect(named.filter((name) => !commands.some((each) => each.name === name))).toEqual([]);
   const flagsNamed = options.map((option) => flagged({ option: option as OptionName }));
   expect(flagsNamed.filter((flag) => flag !== '-n' && !flags.includes(flag))).toEqual([]);
   const said = new Set(sources.filter((file) => file !== 'base/words.ts').flatMap(texts));
-  expect([...commands, ...options].filter((name) => !said.has(name))).toEqual([]);
+  expect([...named, ...options].filter((name) => !said.has(name))).toEqual([]);
 });
 
 test('a command in a sentence is given options that it has', () => {
@@ -99,6 +90,5 @@ test('a command in a sentence is given options that it has', () => {
       }
     });
   expect(given.length).toBeGreaterThan(10);
-  for (const [file, command, flag] of given)
-    expect(flagsOf(known.get(command)), `${file}: ${command} ${flag}`).toContain(flag);
+  for (const [file, command, flag] of given) expect(flagsOf(command), `${file}: ${command} ${flag}`).toContain(flag);
 });
