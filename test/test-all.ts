@@ -18,7 +18,7 @@ const longForms = {
   'e2e/attacks': { of: 'some', by: 'attacks' },
   'e2e/attacks-long': { of: 'all', by: 'attacks' },
   'e2e/attacks-operator': { of: 'some', by: 'attacks' },
-  'e2e/availability': { of: 'all' },
+  'e2e/availability': { of: 'all', by: 'availability' },
   'e2e/backup': { of: 'some' },
   'e2e/backup-bucket': { of: 'all' },
   'e2e/bench': { of: 'all' },
@@ -75,4 +75,10 @@ export const isTestAll = process.env.K8SK8S_TEST === 'all';
 export function runsAllOf(file: File): boolean {
   const { by }: LongForm = longForms[file];
   return isTestAll || (by !== undefined && by === process.env.K8SK8S_TEST);
+}
+
+/** Whether this run is of that file by its name: what would take too long beside all others is run too. */
+export function runsByName(file: File): boolean {
+  const { by }: LongForm = longForms[file];
+  return by !== undefined && by === process.env.K8SK8S_TEST;
 }
