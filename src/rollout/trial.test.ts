@@ -17,6 +17,12 @@ test("of klog's lines, the errors alone", () => {
   expect(causeInLog(log)).toBe('E1129 23:47:11.8 1 run.go:72] "command failed" err="no"');
 });
 
+test('with --logging-format=json the errors alone, as sentences', () => {
+  const log =
+    '{"ts":1780000000000.1,"caller":"app/server.go:151","msg":"Version","v":0}\n{"ts":1780000000000.2,"caller":"cli/run.go:72","msg":"command failed","err":"jwt[0]: wrong"}\n';
+  expect(causeInLog(log)).toBe('command failed err=jwt[0]: wrong');
+});
+
 test('an error of several lines is told whole', () => {
   const log = `I1 x\nE1129 23:47:11.8 1 run.go:72] "command failed" err=<\n\tjwt[0]: wrong\n\t | claims\n >\nI1129 23:47:11.9 1 x\n`;
   expect(causeInLog(log)).toContain('jwt[0]: wrong');

@@ -6,6 +6,7 @@ import type { ConfigMap, ContainerStatus, Pod } from '../kube/objects.ts';
 import { lastLines, type OneOffPod, removePod, waitForPod } from '../live/one-off-pod.ts';
 import { recordName } from '../plane/names.ts';
 import { buildTrial, programsOf, type TrialContext, trialName } from '../plane/trial-pod.ts';
+import { jsonLogFields } from '../programs/log-follower/json-log.ts';
 import type { Phase } from '../ui/reporter.ts';
 import type { Patience, Work } from '../ui/work.ts';
 
@@ -131,12 +132,14 @@ export function causeInLog(log: string): string {
   return lastLines(errors.length > 0 ? errors.join('\n') : log);
 }
 
-/** Entries of klog that are errors. One of several lines goes on in lines that begin with a tab, as `err=<…>`. Pure. */
+/** Entries that are errors, of klog or as JSON. One of several lines goes on in lines that begin with a tab, as `err=<…>`. Pure. */
 export function klogErrors(log: string): string[] {
   const entries: string[] = [];
   let open = false;
   for (const line of log.split('\n')) {
-    if (/^[EF]\d{4} /.test(line)) entries.push(line);
+    const asJson = jsonLogFields(line);
+    if (asJson?.level === 'error') entries.push(asJson._msg!);
+    else if (/^[EF]\d{4} /.test(line)) entries.push(line);
     else if (open && /^(\t| >)/.test(line)) entries[entries.length - 1] += `\n${line}`;
     else {
       open = false;

@@ -1,4 +1,4 @@
-import { type Fields, ofTheLine } from './fields.ts';
+import { asTexts, type Fields, ofTheLine, sentenceOf } from './fields.ts';
 import { millisecondsOf } from './klog.ts';
 
 /** What etcd says, one JSON object a line; undefined of any other line. Pure. */
@@ -11,14 +11,11 @@ export function etcdFields(line: string): Fields | undefined {
     return undefined;
   }
   const { level, ts: _, caller, msg, ...more } = entry;
-  const fields = Object.fromEntries(
-    Object.entries(more).map(([name, value]) => [name, typeof value === 'string' ? value : JSON.stringify(value)]),
-  );
-  const about = Object.entries(fields).map(([name, value]) => `${name}=${value}`);
+  const fields = asTexts(more);
   return {
     level: wordOf(String(level)),
     source: String(caller ?? ''),
-    _msg: [String(msg ?? ''), ...about].join(' '),
+    _msg: sentenceOf(msg, fields),
     ...ofTheLine(fields),
     ...(fields.took !== undefined && { durationMs: String(millisecondsOf(fields.took)) }),
   };

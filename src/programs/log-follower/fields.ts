@@ -21,3 +21,15 @@ export function ofTheLine(fields: Fields): Fields {
     Object.entries(fields).map(([name, value]) => [taken.has(name) ? `${name}_` : name, value]),
   );
 }
+
+/** Values of a JSON object as texts: what is no text stays JSON. Pure. */
+export function asTexts(values: Record<string, unknown>): Fields {
+  return Object.fromEntries(
+    Object.entries(values).map(([name, value]) => [name, typeof value === 'string' ? value : JSON.stringify(value)]),
+  );
+}
+
+/** The sentence of an entry with all that stands behind it: a question about its words finds those of the error too. Pure. */
+export function sentenceOf(message: unknown, about: Fields): string {
+  return [String(message ?? ''), ...Object.entries(about).map(([name, value]) => `${name}=${value}`)].join(' ');
+}

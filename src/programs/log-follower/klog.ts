@@ -47,7 +47,7 @@ function unquoted(text: string): string {
 }
 
 /** k8s.io/utils/trace: `Trace[1]: "Update" accept:…,audit-id:…,verb:PUT (30-Nov-2026 …) (total time: 612ms):` */
-function traceFields(text: string): Fields {
+export function traceFields(text: string): Fields {
   const match = /^"?Trace\[\d+\]: \\?"([^"\\]*)\\?" (.*?) ?\([^()]*\) \(total time: ([^()]*)\)/s.exec(text);
   if (!match) return {};
   const [, trace, list, total] = match as unknown as [string, string, string, string];

@@ -50,6 +50,29 @@ test('lines that belong to an entry have its level, and fields that say where a 
   expect(parse('I0501 12:00:00.000000       1 a.go:1] "said" pod="a/b"')).toMatchObject({ pod_: 'a/b', level: 'info' });
 });
 
+test('JSON of Kubernetes\' own components, as --logging-format=json makes it: the same fields as of klog', () => {
+  expect(
+    parse(
+      '{"ts":1777636800123.4,"logger":"a","caller":"leaderelection/leaderelection.go:332","msg":"Error retrieving lock","lock":{"name":"a","namespace":"kube-system"},"n":3,"err":"x509: \\"x\\""}',
+    ),
+  ).toEqual({
+    type: 'log',
+    level: 'error',
+    source: 'leaderelection/leaderelection.go:332',
+    _msg: 'Error retrieving lock logger=a lock={"name":"a","namespace":"kube-system"} n=3 err=x509: "x"',
+    logger: 'a',
+    lock: '{"name":"a","namespace":"kube-system"}',
+    n: '3',
+    err: 'x509: "x"',
+  });
+  const trace =
+    'Trace[17]: "Update" audit-id:1b-2c,name:web,namespace:team,resource:configmaps,verb:PUT (01-May-2026 12:00:00.000) (total time: 1612ms):\nTrace[17]: [1.6s] END\n';
+  expect(
+    parse(JSON.stringify({ ts: 1777636800123.4, caller: 'trace/trace.go:236', msg: trace, v: 0, pod: 'a/b' })),
+  ).toMatchObject({ level: 'info', trace: 'Update', durationMs: '1612', auditID: '1b-2c', name: 'web', pod_: 'a/b' });
+  expect(parse('{"ts":1777636800123.4,"caller":"a')).toMatchObject({ level: 'info', type: 'log' });
+});
+
 test('etcd: its JSON, and how long something took', () => {
   const line =
     '{"level":"warn","ts":"2026-05-01T12:00:00.000Z","caller":"txn/util.go:93","msg":"apply request took too long","took":"1.2s","expected-duration":"100ms","size":7}';

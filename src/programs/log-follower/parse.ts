@@ -1,6 +1,7 @@
 import { auditFields } from './audit.ts';
 import { etcdFields } from './etcd-line.ts';
 import type { Fields } from './fields.ts';
+import { jsonLogFields } from './json-log.ts';
 import { klogFields } from './klog.ts';
 
 /** Characters of one field. */
@@ -21,7 +22,7 @@ export class LineParser {
       level,
       type = 'log',
       ...more
-    } = auditFields(line) ?? etcdFields(line) ?? klogFields(line) ?? {};
+    } = auditFields(line) ?? etcdFields(line) ?? klogFields(line) ?? jsonLogFields(line) ?? {};
     if (level !== undefined && type === 'log') this.#level = level;
     const fields = (most: number): Fields => ({
       _msg: short(_msg, most),
