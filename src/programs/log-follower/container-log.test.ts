@@ -10,6 +10,7 @@ import { afterEach, expect, test } from 'vitest';
 import { ContainerLog, type LogRequest, type SeenContainer } from './container-log.ts';
 import { fixedTime, Positions } from './positions.ts';
 import { Sender } from './sender.ts';
+import { loseUnseen } from './session.ts';
 import { Store } from './store.ts';
 
 /** The store's end: what it was sent, and with which answer it takes that. */
@@ -168,4 +169,30 @@ test('a pod that goes after its log came to an end is no loss, nor is what the k
   await done;
   expect(positions.counts.losses).toBe(0);
   expect(end.got.map(({ _msg }) => _msg)).toEqual(['last words']);
+});
+
+test('a pod that went while nobody read its log is told among the lines, as it is counted', async () => {
+  const file = fresh();
+  const before = new Positions(file);
+  const of = { container: 'etcd', component: 'etcd', restarts: 0, time: at(1) };
+  before.set('gone/etcd', { ...of, pod: 'etcd-1', ended: false });
+  before.set('over/etcd', { ...of, pod: 'etcd-2', ended: true });
+  before.save();
+  const { end, positions, sender } = await world(file, () => [`${at(2)} two`]);
+  loseUnseen(positions, new Map([['uid/etcd', {}]]), sender);
+  await until(() => end.got.some(({ type }) => type === 'loss'));
+  expect(end.got.filter(({ type }) => type === 'loss')).toMatchObject([
+    { pod: 'etcd-1', _msg: expect.stringContaining('its pod etcd-1 went') },
+  ]);
+  expect(positions.counts.losses).toBe(1);
+  expect(positions.get('over/etcd')).toBeUndefined();
+});
+
+test('lines that the store refuses for good are a loss that is told once', async () => {
+  const { end, positions } = await world(fresh(), () => [`${at(1)} one`, `${at(2)} two`]);
+  end.status = 400;
+  await until(() => positions.counts.losses === 1);
+  // That it is told is refused as well.
+  await sleep(1000);
+  expect(positions.counts).toMatchObject({ losses: 1, lately: [{ what: expect.stringContaining('2 lines') }] });
 });

@@ -153,18 +153,7 @@ export class ContainerLog {
   }
 
   #lose(what: string): void {
-    const at = new Date().toISOString();
-    this.#positions.lost({ at, what });
-    console.log(`may be missing: ${what}`);
-    void this.#sender.push({
-      _time: at,
-      _msg: `may be missing: ${what}`,
-      component: 'log-store',
-      container: 'log-follower',
-      pod: this.#seen().pod,
-      level: 'warn',
-      type: 'loss',
-    });
+    this.#sender.lose(what, this.#seen().pod);
   }
 }
 

@@ -62,7 +62,7 @@ export class Sender {
         this.refusal = undefined;
         pause = 500;
       } catch (error) {
-        if (error instanceof LinesRefused) this.#lose(batch, error);
+        if (error instanceof LinesRefused) this.#refused(batch, error);
         else if (error instanceof StoreRefuses) {
           this.refusal = error.message;
           await sleep(pause, undefined, { signal: this.#signal }).catch(() => undefined);
@@ -72,6 +72,22 @@ export class Sender {
       }
       this.#done(batch);
     }
+  }
+
+  /** Counts what may be missing, and tells it among the lines too. @param pod whose log it is of, where it is one */
+  lose(what: string, pod?: string): void {
+    const at = new Date().toISOString();
+    this.#positions.lost({ at, what });
+    console.log(`may be missing: ${what}`);
+    void this.push({
+      _time: at,
+      _msg: `may be missing: ${what}`,
+      component: 'log-store',
+      container: 'log-follower',
+      ...(pod !== undefined && { pod }),
+      level: 'warn',
+      type: 'loss',
+    });
   }
 
   /** The first lines that wait, which go on waiting until the store has them. */
@@ -84,11 +100,10 @@ export class Sender {
     return this.#waiting.slice(0, end < 0 ? undefined : Math.max(1, end));
   }
 
-  #lose(batch: Waiting[], { message }: Error): void {
-    this.#positions.lost({
-      at: new Date().toISOString(),
-      what: `${batch.length} lines that the store does not take: ${message.slice(0, 200)}`,
-    });
+  #refused(batch: Waiting[], { message }: Error): void {
+    // What tells of a loss is of no log: a store that refuses that too would be told for ever.
+    const lines = batch.filter(({ position }) => position !== undefined);
+    if (lines.length > 0) this.lose(`${lines.length} lines that the store does not take: ${message.slice(0, 200)}`);
   }
 
   #done(batch: Waiting[]): void {

@@ -12,6 +12,9 @@ const leftOut = ['log-store', 'worker-pod'];
 /** Milliseconds of lines that a store may have taken and lost when it was killed. */
 const unsure = 15_000;
 
+/** Milliseconds from the first pod of a watch until all that are there are known. */
+const settling = 5000;
+
 /** From when the store answers until it does not any more. */
 export class Session {
   readonly #cluster: InfraCluster;
@@ -99,21 +102,24 @@ export class Session {
     if (this.#looked) return;
     this.#looked = true;
     setTimeout(() => {
-      for (const [key, { pod, container, ended }] of this.#positions.all()) {
-        if (this.#seen.has(key)) continue;
-        this.#positions.delete(key);
-        if (ended) continue;
-        const what = `the end of the log of ${container}: its pod ${pod} went while it was not read`;
-        this.#positions.lost({ at: new Date().toISOString(), what });
-        console.log(`may be missing: ${what}`);
-      }
-    }, 5000).unref();
+      // The next session looks itself.
+      if (!this.#stop.signal.aborted) loseUnseen(this.#positions, this.#seen, this.sender);
+    }, settling).unref();
   }
 
   readonly #api: LogApi = {
     open: (pod, { container, follow: follows, previous, sinceTime }, signal) =>
       this.#cluster.followLog(pod, { container, follow: follows, previous, sinceTime, timestamps: true, signal }),
   };
+}
+
+/** What is known of a container that is seen no more ends: its log went while nobody read it. @param seen by the keys of `positions` */
+export function loseUnseen(positions: Positions, seen: ReadonlyMap<string, unknown>, sender: Sender): void {
+  for (const [key, { pod, container, ended }] of positions.all()) {
+    if (seen.has(key)) continue;
+    positions.delete(key);
+    if (!ended) sender.lose(`the end of the log of ${container}: its pod ${pod} went while it was not read`, pod);
+  }
 }
 
 /**
