@@ -104,6 +104,7 @@ export const anchors = [
   'no-logs',
   'log-store-unreachable',
   'log-store-not-ready',
+  'log-store-full',
   'issuer-unreachable',
   'certificate-expires',
   'keys-exposed',

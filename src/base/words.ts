@@ -26,6 +26,7 @@ export type CommandName =
   | 'host drop'
   | 'list'
   | 'logs'
+  | 'logs disable'
   | 'logs enable'
   | 'operator allow'
   | 'operator install'

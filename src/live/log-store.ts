@@ -20,6 +20,8 @@ export interface FollowerReport {
   lately: { at: string; what: string }[];
   /** Why nothing is taken over now; absent while all is well. */
   trouble?: string;
+  /** Its volume has no room for more. */
+  full?: boolean;
 }
 
 /** A line of the store, by its fields. */

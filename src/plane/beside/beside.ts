@@ -66,5 +66,5 @@ interface BesideStatus {
   /** Why it is not ready, as the infra cluster says it. */
   problem?: string;
   /** What it says of itself, where it can be asked. */
-  report?: { trouble?: string };
+  report?: { trouble?: string; full?: boolean };
 }

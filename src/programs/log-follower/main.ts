@@ -1,5 +1,6 @@
-import { readFileSync } from 'node:fs';
+import { readFileSync, statfsSync } from 'node:fs';
 import http from 'node:http';
+import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { connectInfra } from '../../kube/connect.ts';
@@ -84,9 +85,20 @@ function serve(): void {
           losses,
           lately,
           trouble: trouble ?? refusal,
+          full: isFull(),
           waiting: !(session?.sender.idle ?? true),
         }),
       );
     })
     .listen(Number(options['status-port']), '127.0.0.1');
+}
+
+/** As the store sees it, which takes no more lines with less than these bytes (its -storage.minFreeDiskSpaceBytes). */
+function isFull(): boolean {
+  try {
+    const { bavail, bsize } = statfsSync(path.dirname(options.state!));
+    return bavail * bsize < 10e6;
+  } catch {
+    return false;
+  }
 }

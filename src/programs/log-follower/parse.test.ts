@@ -50,7 +50,7 @@ test('lines that belong to an entry have its level, and fields that say where a 
   expect(parse('I0501 12:00:00.000000       1 a.go:1] "said" pod="a/b"')).toMatchObject({ pod_: 'a/b', level: 'info' });
 });
 
-test('JSON of Kubernetes\' own components, as --logging-format=json makes it: the same fields as of klog', () => {
+test("JSON of Kubernetes' own components, as --logging-format=json makes it: the same fields as of klog", () => {
   expect(
     parse(
       '{"ts":1777636800123.4,"logger":"a","caller":"leaderelection/leaderelection.go:332","msg":"Error retrieving lock","lock":{"name":"a","namespace":"kube-system"},"n":3,"err":"x509: \\"x\\""}',

@@ -1,6 +1,7 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { parseQuantity } from '../../../base/quantity.ts';
 import { command, words } from '../../../base/words.ts';
+import { field } from '../../../config/flags.ts';
 import { imagesOf } from '../../../config/images.ts';
 import type { ClusterSpec } from '../../../config/schema.ts';
 import { otherImages } from '../../../config/versions.ts';
@@ -57,9 +58,18 @@ export const logStore: BesidePlane<typeof logStoreName> = {
   problem({ name, ready, problem, report }, namespace) {
     const trouble = ready ? report?.trouble : problem || 'its pod is not ready';
     if (!trouble) return undefined;
+    const why = `${trouble}; what is written meanwhile waits in the infra nodes' files, which are kept for as long as their pods and some 10 MiB of each`;
+    if (report?.full)
+      return {
+        what: "the plane's logs are not kept now: their volume is full",
+        why,
+        fix: words`${command('logs enable', namespace, field('logsStorage', 'SIZE'))} gives it more room, where its class lets volumes grow; else begin anew on a larger one: ${command('logs disable', namespace)}, kubectl -n ${namespace} delete pvc ${name}, and the first command`,
+        anchor: 'log-store-full',
+        severity: 'warning',
+      };
     return {
       what: "the plane's logs are not kept now",
-      why: `${trouble}; what is written meanwhile waits in the infra nodes' files, which are kept for as long as their pods and some 10 MiB of each`,
+      why,
       fix: words`its log is printed by kubectl -n ${namespace} logs deploy/${name} --all-containers; ${command('deploy', namespace)} makes what is missing`,
       anchor: 'log-store-not-ready',
       severity: 'warning',
