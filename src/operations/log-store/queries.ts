@@ -43,8 +43,9 @@ export const savedQueries: SavedQuery[] = [
     name: 'who was refused',
     asks: 'who was told 401 or 403, and why',
     argument: { name: 'USER', optional: true },
-    logsql: (user) => `${audit} code:in(401, 403)${user === undefined ? '' : ` user:${exactly(user)}`}`,
-    columns: ['_time', 'user', 'verb', 'uri', 'code', 'sourceIP', 'decisionReason'],
+    logsql: (user) =>
+      `${audit} code:in(401, 403)${user === undefined ? '' : ` (user:${exactly(user)} or impersonatedUser:${exactly(user)})`}`,
+    columns: ['_time', 'user', 'impersonatedUser', 'verb', 'uri', 'code', 'sourceIP', 'decisionReason'],
   },
   {
     name: 'what is slow',
