@@ -2,8 +2,7 @@ import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { plain } from '../../src/base/words.ts';
-import { completeReporter } from '../../src/ui/reporter.ts';
+import { notingReporter } from '../../src/ui/noting.fixture.ts';
 import { loadResults } from './results.ts';
 import { type Asked, runSpecs } from './run.ts';
 import { focusOf, type Spec } from './specs.ts';
@@ -11,23 +10,14 @@ import { focusOf, type Spec } from './specs.ts';
 // The runner with a program that stands in for ginkgo: it prints and reports what it is told to.
 
 let folder: string;
-let said: string[];
+const said: string[] = [];
 beforeEach(() => {
   folder = mkdtempSync(path.join(tmpdir(), 'k8sk8s-conformance-'));
-  said = [];
+  said.length = 0;
 });
 afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
-const reporter = completeReporter({
-  line: (text) => said.push(plain(text)),
-  warn: (text) => said.push(plain(text)),
-  debug: () => undefined,
-  begin: (text) => ({
-    update: () => undefined,
-    done: (final) => said.push(final ?? text),
-    fail: (final) => said.push(`FAILED ${final ?? text}`),
-  }),
-});
+const reporter = notingReporter(said);
 
 const spec = (name: string): Spec => ({ name: `[sig-apps] ${name}`, sig: 'apps', serial: name.includes('[Serial]') });
 const specs = ['good', 'bad', 'other', 'alone [Serial]'].map(spec);
@@ -82,7 +72,7 @@ test('specs that may run beside others come first, then serial ones; failures ar
   expect(focused(serial!)).toEqual(specs.slice(3));
   expect(serial).toContain('--procs=1');
   expect(said).toContain('FAILED [sig-apps] bad');
-  expect(said).toContain('parallel part, 3 at a time: 1 passed, 2 failed');
+  expect(said).toContain('done parallel part, 3 at a time: 1 passed, 2 failed');
   expect(results.specs['[sig-apps] good']).toEqual({ outcome: 'passed', seconds: 1.5 });
   expect(results.specs['[sig-apps] bad']).toEqual({ outcome: 'failed', seconds: 1.5, cause: 'it broke' });
   expect(interrupted).toBe(false);

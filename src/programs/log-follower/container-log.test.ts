@@ -75,6 +75,21 @@ async function world(file: string, log: (request: LogRequest) => string[], resta
 }
 
 const fresh = () => path.join(mkdtempSync(path.join(tmpdir(), 'follower-')), 'state.json');
+/** The positions of a follower that has read the log so far. */
+const readUntil = (time: string) => {
+  const file = fresh();
+  const before = new Positions(file);
+  before.set('uid/etcd', {
+    pod: 'etcd-0',
+    container: 'etcd',
+    component: 'etcd',
+    restarts: 0,
+    time,
+    ended: false,
+  });
+  before.save();
+  return file;
+};
 const until = async (is: () => boolean) => {
   for (let waited = 0; waited < 8000 && !is(); waited += 50) await sleep(50);
   expect(is()).toBe(true);
@@ -98,17 +113,7 @@ test('lines are stored once, and another follower goes on where the store ends',
 });
 
 test('a line that is known and does not come again means that lines may be missing, and that is told in the store too', async () => {
-  const file = fresh();
-  const before = new Positions(file);
-  before.set('uid/etcd', {
-    pod: 'etcd-0',
-    container: 'etcd',
-    component: 'etcd',
-    restarts: 0,
-    time: at(1),
-    ended: false,
-  });
-  before.save();
+  const file = readUntil(at(1));
   const { end, positions } = await world(file, () => [`${at(30)} later`]);
   await until(() => end.got.length === 2);
   expect(end.got.find(({ type }) => type === 'loss')?._msg).toContain(`between ${at(1)} and ${at(30)}`);
@@ -116,17 +121,7 @@ test('a line that is known and does not come again means that lines may be missi
 });
 
 test('a container that was started again is read to its end first; what no kubelet keeps is counted', async () => {
-  const file = fresh();
-  const before = new Positions(file);
-  before.set('uid/etcd', {
-    pod: 'etcd-0',
-    container: 'etcd',
-    component: 'etcd',
-    restarts: 0,
-    time: at(1),
-    ended: false,
-  });
-  before.save();
+  const file = readUntil(at(1));
   const { end, positions, seen } = await world(
     file,
     ({ previous }) => (previous ? [`${at(1)} known`, `${at(2)} last words`] : [`${at(9)} anew`]),

@@ -2,31 +2,21 @@ import { chmod, mkdir, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/pr
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { plain } from '../../base/words.ts';
-import { completeReporter } from '../../ui/reporter.ts';
+import { notingReporter } from '../../ui/noting.fixture.ts';
 import { minimumGo, versions } from '../versions.ts';
 import { binaryPath } from './cache.ts';
 import { binarySets, ensureBinaries, ensureImages } from './ensure.ts';
 import { aptLine, missingPackages } from './packages.ts';
 
 let root: string;
-let said: string[];
+const said: string[] = [];
 beforeEach(async () => {
   root = await mkdtemp(join(tmpdir(), 'k8sk8s-ensure-'));
-  said = [];
+  said.length = 0;
 });
 afterEach(() => rm(root, { recursive: true, force: true }));
 
-const reporter = completeReporter({
-  line: (text) => said.push(plain(text)),
-  warn: (text) => said.push(plain(text)),
-  debug: () => undefined,
-  begin: (text) => ({
-    update: () => undefined,
-    done: (final) => said.push(`done ${final ?? text}`),
-    fail: (final) => said.push(`FAILED ${final ?? text}`),
-  }),
-});
+const reporter = notingReporter(said);
 
 /** A program that stands in for go: answers its version, and "builds" by writing to what -o names. */
 async function fakeGo(options: { version?: string; fails?: boolean } = {}): Promise<string> {
@@ -101,7 +91,7 @@ test('an image is made again when its program has changed, and only then', async
   const options = { root, mode: 'build', goProgram: await fakeGo() } as const;
   const [first] = await ensureImages(['pause'], options, reporter);
   expect(first).toContain(join(root, 'images/pause', versions.pause));
-  said = [];
+  said.length = 0;
   expect(await ensureImages(['pause'], options, reporter)).toEqual([first]);
   expect(said).toEqual([]);
   await writeFile(binaryPath(root, 'pause', versions.pause, 'pause'), 'another program');
