@@ -16,7 +16,7 @@ const kind = { apiVersion: 'v1', kind: 'Secret' };
 const namespace = 'kube-system';
 const alphabet = 'abcdefghijklmnopqrstuvwxyz0123456789';
 
-/** Group of every client with such a token; templates/hosted/access.yaml grants its rights. */
+/** Group of every client with such a token; src/hosted/addons/access.yaml grants its rights. */
 const group = 'system:bootstrappers:k8sk8s';
 
 /** `ID.SECRET`, which no API server knows yet. */

@@ -1,10 +1,10 @@
 import { dump } from 'js-yaml';
-import machine from '../../templates/worker/machine.sh';
-import body from '../../templates/worker/worker.sh';
 import { isIpv4 } from '../base/cidr.ts';
 import type { ClusterSpec } from '../config/schema.ts';
 import { type Addresses, dnsAddresses, hostAndPort } from '../plane/addresses.ts';
 import { driverOf, leftByDrivers } from '../plane/networks/table.ts';
+import machine from './machine.sh';
+import body from './worker.sh';
 
 /** Where the files of a plane lie on a worker. */
 export const workerFolder = '/etc/kubernetes/tls';
@@ -20,7 +20,7 @@ export function isWorkerScript(text: string): boolean {
 }
 
 /**
- * The script that makes a machine a worker of this plane: what is the plane's stands at its beginning, and templates/worker/worker.sh
+ * The script that makes a machine a worker of this plane: what is the plane's stands at its beginning, and src/access/worker.sh
  * finds out what is the machine's. Nothing in it is secret. Pure.
  */
 export function workerScript(spec: ClusterSpec, addresses: Addresses): string {

@@ -1,13 +1,13 @@
-import backupCronjobTemplate from '../../templates/plane/backup-cronjob.yaml';
 import { imagesOf } from '../config/images.ts';
 import type { ClusterSpec } from '../config/schema.ts';
 import type { ConfigMap, KubeObject, PersistentVolumeClaim } from '../kube/objects.ts';
 import { render, type Value } from '../manifests/render.ts';
-import { type EgressRule, toComponent } from '../plane/egress-rules.ts';
 import { podSelector } from '../plane/names.ts';
 import { likePodsOf, placement } from '../plane/placement.ts';
 import { containerSecurity, podSecurity } from '../plane/pod-security.ts';
+import { type EgressRule, toComponent } from '../plane/policy-rules.ts';
 import { secretNames } from '../plane/secrets.ts';
+import cronjobTemplate from './cronjob.yaml';
 import type { JobConfig } from './job/config.ts';
 
 /** Name of the CronJob and its ConfigMap. */
@@ -63,7 +63,7 @@ export function buildCronJob(
 ): KubeObject {
   const { bucket } = config;
   const [job] = render(
-    backupCronjobTemplate,
+    cronjobTemplate,
     {
       schedule,
       labels: { ...spec.podLabels, ...podSelector(planeId, 'backup') },
@@ -90,7 +90,7 @@ export function buildCronJob(
         secret: { secretName: name, defaultMode: 288, optional: true },
       })) as Value[],
     },
-    'plane/backup-cronjob.yaml',
+    'backup/cronjob.yaml',
   ) as PodTemplateOwner[];
   Object.assign(job!.spec.jobTemplate.spec.template.spec, placement(spec));
   job!.metadata.ownerReferences = [{ ...configMapKind, name: owner.metadata.name, uid: owner.metadata.uid! }];

@@ -19,7 +19,7 @@ export interface RunRequest extends Patience {
   phase: Phase;
 }
 
-/** In templates/plane/backup-cronjob.yaml. */
+/** In src/backup/cronjob.yaml. */
 const container = 'backup';
 const jobKind = { apiVersion: 'batch/v1', kind: 'Job' };
 

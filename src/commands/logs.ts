@@ -5,7 +5,7 @@ import { refuseAsleep } from '../live/open.ts';
 import { requireRecord } from '../live/record.ts';
 import { followLog, type LogQuery, type LogSink, type LogSource, prefixOf, readLog } from '../operations/logs.ts';
 import type { PlaneComponent } from '../plane/components/component.ts';
-import { egressName, konnectivityServerName, tunnelHubName } from '../plane/components/kube-apiserver/gate/gate.ts';
+import { egressName, konnectivityServerName, tunnelHubName } from '../plane/components/kube-apiserver/egress/egress.ts';
 import { components } from '../plane/components/table.ts';
 import { configureStore } from './logs/store.ts';
 import {

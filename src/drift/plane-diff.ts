@@ -1,7 +1,7 @@
 import { messageOf } from '../base/errors.ts';
 import { parseSpec } from '../config/parse.ts';
 import type { ClusterSpec } from '../config/schema.ts';
-import { buildAddons } from '../hosted/addons.ts';
+import { buildAddons } from '../hosted/addons/addons.ts';
 import { hostedPullSecret } from '../hosted/pull-secret.ts';
 import { ApiError, ConnectionError } from '../kube/errors.ts';
 import type { InfraCluster } from '../kube/infra-cluster.ts';

@@ -1,6 +1,6 @@
 import type { HostedCluster } from '../kube/hosted-cluster.ts';
 import type { PlaneRecord } from '../plane/record.ts';
-import { kubeletClientsBinding } from './addons.ts';
+import { kubeletClientsBinding } from './addons/addons.ts';
 
 /** Whether etcd has the data that it had when the plane was deployed last: bindings can be gone because a tenant deleted them. */
 export async function isSameCluster(

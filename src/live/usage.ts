@@ -23,7 +23,7 @@ export interface ApiUsage {
 /**
  * FlowSchemas whose requests are no use: those that Kubernetes has for its own components, for nodes, service accounts and probes
  * (https://kubernetes.io/docs/concepts/cluster-administration/flow-control/), `exempt` for k8sk8s in system:masters, and the two of
- * templates/hosted/access.yaml. A FlowSchema of the tenant's takes people out of `global-default`, so what others count is use.
+ * src/hosted/addons/access.yaml. A FlowSchema of the tenant's takes people out of `global-default`, so what others count is use.
  */
 export const flowSchemasWithoutUse = new Set([
   'exempt',
@@ -50,7 +50,7 @@ const patience = 10_000;
 
 /**
  * What each API server of a plane was asked. Service accounts, nodes, the plane's own components, k8sk8s itself and whoever shows no
- * credential are not counted: templates/hosted/access.yaml.
+ * credential are not counted: src/hosted/addons/access.yaml.
  *
  * @throws UserError `seal-file`: who has no sealed key acts as a person does, and would be taken for one
  */

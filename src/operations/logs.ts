@@ -8,7 +8,7 @@ import type {
   egressName,
   konnectivityServerName,
   tunnelHubName,
-} from '../plane/components/kube-apiserver/gate/gate.ts';
+} from '../plane/components/kube-apiserver/egress/egress.ts';
 import { type Component, componentOfContainer } from '../plane/components/lookup.ts';
 import { podSelector } from '../plane/names.ts';
 

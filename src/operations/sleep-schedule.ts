@@ -1,4 +1,3 @@
-import sleepCronjobTemplate from '../../templates/plane/sleep-cronjob.yaml';
 import rightsTemplate from '../../templates/rights/schedule.yaml';
 import { UserError } from '../base/errors.ts';
 import { command, option, words } from '../base/words.ts';
@@ -16,6 +15,7 @@ import { recordKind } from '../plane/record.ts';
 import { accountState } from '../preflight/account.ts';
 import { scheduleRights } from '../preflight/rights.ts';
 import type { Reporter } from '../ui/reporter.ts';
+import cronjobTemplate from './sleep-schedule.yaml';
 
 /** The account that templates/rights/schedule.yaml makes. */
 const account = 'k8sk8s-schedule';
@@ -89,7 +89,7 @@ function buildCronJob(
 ): CronJob {
   const verb = name === 'k8sk8s-sleep' ? 'sleep' : 'wake';
   const [job] = render(
-    sleepCronjobTemplate,
+    cronjobTemplate,
     {
       name,
       schedule,
@@ -99,7 +99,7 @@ function buildCronJob(
       podSecurity: podSecurity(spec),
       containerSecurity: containerSecurity(),
     },
-    'plane/sleep-cronjob.yaml',
+    'operations/sleep-schedule.yaml',
   ) as CronJob[];
   // It has an account of its own, whose token it needs.
   const { serviceAccountName: _, ...place } = placement(spec);

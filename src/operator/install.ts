@@ -1,5 +1,3 @@
-import deploymentTemplate from '../../templates/operator/deployment.yaml';
-import rightsTemplate from '../../templates/operator/rights.yaml';
 import rightsInNamespace from '../../templates/rights/namespace-admin.yaml';
 import { hostedControlPlane } from '../config/hosted-control-plane.ts';
 import { connectInfra } from '../kube/connect.ts';
@@ -11,9 +9,11 @@ import { releasePlane } from '../operations/adopt.ts';
 import { hostsAnnotation } from '../plane/names.ts';
 import type { Reporter } from '../ui/reporter.ts';
 import { customResourceDefinition } from './crd/crd.ts';
+import deploymentTemplate from './deployment.yaml';
 import { policies } from './field-policy.ts';
 import { backupFinalizer, operatorName, planeAccount, tenantRole } from './names.ts';
 import type { HostedControlPlane } from './object.ts';
+import rightsTemplate from './rights.yaml';
 
 const labels = {
   'app.kubernetes.io/name': operatorName,

@@ -172,7 +172,7 @@ const leafRows: LeafRow[] = [
   },
 ];
 
-/** One of the two stands beside the API server; templates/hosted/{egress,konnectivity}.yaml grant the rights to its name. */
+/** One of the two stands beside the API server; src/hosted/addons/{gate,konnectivity}.yaml grant the rights to its name. */
 const egressRow = (commonName: string): LeafRow => ({
   ...client,
   name: 'egress',

@@ -5,8 +5,8 @@ import closedPolicy from './components/closed-policy.yaml';
 import type { PlaneComponent } from './components/component.ts';
 import disruptionBudget from './components/disruption-budget.yaml';
 import { components } from './components/table.ts';
-import type { EgressRule } from './egress-rules.ts';
 import { labelsOf, podSelector } from './names.ts';
+import type { EgressRule } from './policy-rules.ts';
 
 /** Of every plane, whatever its spec. */
 export const policyNames = components.flatMap(({ name, policyNames = [name] }: PlaneComponent) => policyNames);

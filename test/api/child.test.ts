@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { parseSpec } from '../../src/config/parse.ts';
-import { buildAddons, outdatedAddons } from '../../src/hosted/addons.ts';
+import { buildAddons, outdatedAddons } from '../../src/hosted/addons/addons.ts';
 import { applyAddons } from '../../src/hosted/apply.ts';
 import { hostedPullSecret, pullSecretCopy } from '../../src/hosted/pull-secret.ts';
 import type { HostedCluster } from '../../src/kube/hosted-cluster.ts';

@@ -5,7 +5,7 @@ import path from 'node:path';
 import { dump } from 'js-yaml';
 import { render } from '../../src/manifests/render.ts';
 import { issueLeaf } from '../../src/pki/issue.ts';
-import selector from '../../src/plane/components/kube-apiserver/gate/egress-selector.yaml';
+import selector from '../../src/plane/components/kube-apiserver/egress/egress-selector.yaml';
 import program from '../../src/programs/gate/main.ts?program';
 import { until } from '../until.ts';
 import type { ControlPlane } from './control-plane.ts';

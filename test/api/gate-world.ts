@@ -69,7 +69,7 @@ export async function openGate(): Promise<void> {
   });
   agent = new https.Agent({ ca: plane.authority.certificate, cert: admin.certificate, key: admin.key });
   gate = await startGate(plane, folder, kubeletCa.certificate, [`--open=${box}:${ports.opened}`]);
-  for (const object of loadAll(readFileSync('templates/hosted/egress.yaml', 'utf8')) as KubeObject[])
+  for (const object of loadAll(readFileSync('src/hosted/addons/gate.yaml', 'utf8')) as KubeObject[])
     await made(`/apis/${object.apiVersion}/${plurals[object.kind]}`, object);
   for (const type of ['InternalIP', 'ExternalIP'] as const)
     for (const target of ['plain', 'tls', 'kubelet'] as const)

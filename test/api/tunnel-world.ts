@@ -46,9 +46,8 @@ export async function openTunnels(): Promise<void> {
   });
   agent = new https.Agent({ ca: plane.authority.certificate, cert: admin.certificate, key: admin.key });
   gate = await startGate(plane, folder, kubeletCa.certificate, [], {}, 'gate.sock');
-  for (const object of loadAll(readFileSync('templates/hosted/egress.yaml', 'utf8')) as KubeObject[])
-    await made(object);
-  for (const object of loadAll(readFileSync('templates/hosted/access.yaml', 'utf8')) as KubeObject[])
+  for (const object of loadAll(readFileSync('src/hosted/addons/gate.yaml', 'utf8')) as KubeObject[]) await made(object);
+  for (const object of loadAll(readFileSync('src/hosted/addons/access.yaml', 'utf8')) as KubeObject[])
     if (object.metadata.name === 'k8sk8s:api-server-endpoints') await made(object);
   for (const name of ['a', 'b'] as const) await newNode(name, addressOf[name]);
   port = await freePort();

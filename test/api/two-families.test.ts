@@ -3,7 +3,7 @@ import { openSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { parseSpec } from '../../src/config/parse.ts';
-import { buildAddons } from '../../src/hosted/addons.ts';
+import { buildAddons } from '../../src/hosted/addons/addons.ts';
 import { applyAddons } from '../../src/hosted/apply.ts';
 import { connectHosted } from '../../src/kube/connect.ts';
 import type { HostedCluster } from '../../src/kube/hosted-cluster.ts';

@@ -1,12 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { loadAll } from 'js-yaml';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import access from '../../src/hosted/addons/access.yaml';
 import { connectHosted } from '../../src/kube/connect.ts';
 import type { HostedCluster } from '../../src/kube/hosted-cluster.ts';
 import type { KubeObject } from '../../src/kube/objects.ts';
 import { type ApiUsage, flowSchemasWithoutUse, readUsageFrom, wasUsed, wordOf } from '../../src/live/usage.ts';
 import { issueLeaf } from '../../src/pki/issue.ts';
-import access from '../../templates/hosted/access.yaml';
 import { until } from '../until.ts';
 import { type ControlPlane, startControlPlane } from './control-plane.ts';
 

@@ -1,6 +1,6 @@
 import { dump } from 'js-yaml';
 import { expect, test } from 'vitest';
-import { buildAddons } from '../../src/hosted/addons.ts';
+import { buildAddons } from '../../src/hosted/addons/addons.ts';
 import { renderPlane } from '../../src/plane/render.ts';
 import { fixedPlane, withoutBytes } from './plane.ts';
 import { specs } from './specs.ts';

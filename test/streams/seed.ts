@@ -1,5 +1,5 @@
 import { parseSpec } from '../../src/config/parse.ts';
-import { buildAddons } from '../../src/hosted/addons.ts';
+import { buildAddons } from '../../src/hosted/addons/addons.ts';
 import type { KubeObject, Service, Workload } from '../../src/kube/objects.ts';
 import { ensureCertificates } from '../../src/pki/certificates.ts';
 import { addressesOf } from '../../src/plane/addresses.ts';

@@ -4,7 +4,7 @@ import { type Words, words } from '../../base/words.ts';
 import { field } from '../../config/flags.ts';
 import type { ClusterSpec } from '../../config/schema.ts';
 import { planInfra } from '../../drift/infra-plan.ts';
-import { buildAddons } from '../../hosted/addons.ts';
+import { buildAddons } from '../../hosted/addons/addons.ts';
 import type { WorkerPlan } from '../../hosted/worker-pods/plan.ts';
 import type { InfraCluster } from '../../kube/infra-cluster.ts';
 import type { KubeObject, Secret, Service } from '../../kube/objects.ts';

@@ -1,4 +1,3 @@
-import lifetimeTemplate from '../../../templates/plane/lifetime.yaml';
 import { UserError } from '../../base/errors.ts';
 import { again, option, words } from '../../base/words.ts';
 import { imagesOf } from '../../config/images.ts';
@@ -22,6 +21,7 @@ import { lifetimeKind, lifetimeName, partOf } from '../../plane/names.ts';
 import { containerSecurity, podSecurity } from '../../plane/pod-security.ts';
 import { lifetimeRights, missingRights } from '../../preflight/rights.ts';
 import { waitAtMost, waitFor } from '../../ui/wait-for.ts';
+import lifetimeTemplate from './lifetime.yaml';
 
 /** When a plane is to end by itself, or that it is not to; undefined leaves that as it is. */
 export type WantedLifetime = { at: Date } | 'endless' | undefined;
@@ -86,7 +86,7 @@ function buildJob(spec: ClusterSpec, seconds: number): Job {
       podSecurity: podSecurity(spec),
       containerSecurity: containerSecurity(),
     },
-    'plane/lifetime.yaml',
+    'deploy/lifetime.yaml',
   );
   return job as Job;
 }

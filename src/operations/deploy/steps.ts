@@ -4,7 +4,7 @@ import { toolVersion } from '../../base/version.ts';
 import { webhooksBeforeRbac } from '../../config/authorization.ts';
 import { authenticatorsOf } from '../../config/identity.ts';
 import { presentMembers } from '../../etcd/members.ts';
-import { buildAddons, outdatedAddons } from '../../hosted/addons.ts';
+import { buildAddons, outdatedAddons } from '../../hosted/addons/addons.ts';
 import { applyAddons } from '../../hosted/apply.ts';
 import { stepsBeside } from '../../hosted/beside.ts';
 import { keepPolicy, writePolicyToEtcd } from '../../hosted/bootstrap-policy/write-to-etcd.ts';

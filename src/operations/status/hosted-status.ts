@@ -1,7 +1,7 @@
 import { type Finding, messageOf } from '../../base/errors.ts';
 import { command, words } from '../../base/words.ts';
 import { allAuthenticatorsOf } from '../../config/infra-identity.ts';
-import { kubeletClientsBinding } from '../../hosted/addons.ts';
+import { kubeletClientsBinding } from '../../hosted/addons/addons.ts';
 import { dialledHosts } from '../../hosted/dialled.ts';
 import { unreachableIssuers } from '../../hosted/issuers.ts';
 import { hasBinding, isSameCluster } from '../../hosted/same-cluster.ts';

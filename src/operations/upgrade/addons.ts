@@ -1,6 +1,6 @@
 import { UserError } from '../../base/errors.ts';
 import type { ClusterSpec } from '../../config/schema.ts';
-import { buildAddons } from '../../hosted/addons.ts';
+import { buildAddons } from '../../hosted/addons/addons.ts';
 import { refuseUnadmitted } from '../../hosted/admission.ts';
 import { applyAddons } from '../../hosted/apply.ts';
 import { hostedPullSecret } from '../../hosted/pull-secret.ts';

@@ -3,7 +3,7 @@ import { words } from '../../base/words.ts';
 import { field } from '../../config/flags.ts';
 import { parseSpec } from '../../config/parse.ts';
 import type { ClusterSpec } from '../../config/schema.ts';
-import { buildAddons } from '../../hosted/addons.ts';
+import { buildAddons } from '../../hosted/addons/addons.ts';
 import { applyAddons } from '../../hosted/apply.ts';
 import { ensureWorkerPods, type WorkerPodsOf, workerPodsDanger } from '../../hosted/worker-pods/ensure.ts';
 import { awaitWorkerPods } from '../../hosted/worker-pods/ready.ts';

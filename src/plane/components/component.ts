@@ -5,7 +5,7 @@ import type { Value } from '../../manifests/render.ts';
 import type { PkiBundle } from '../../pki/certificates.ts';
 import type { AuthorityName } from '../../pki/table.ts';
 import type { Addresses } from '../addresses.ts';
-import type { EgressRule } from '../egress-rules.ts';
+import type { EgressRule } from '../policy-rules.ts';
 import type { Storage } from '../storage.ts';
 import type { Membership } from './etcd/membership.ts';
 

@@ -27,7 +27,7 @@ export interface NetworkDriver {
   /** Whether Services are its work as well, so that there is no kube-proxy. */
   replacesKubeProxy: boolean;
   /**
-   * Its part of worker.sh: shell functions in the place of those that templates/worker/worker.sh says below "What a network driver
+   * Its part of worker.sh: shell functions in the place of those that src/access/worker.sh says below "What a network driver
    * needs of a machine"; empty where nothing is known of that.
    */
   worker: string;

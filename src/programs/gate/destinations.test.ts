@@ -1,5 +1,5 @@
 import { beforeEach, expect, test } from 'vitest';
-import { Refusal } from '../egress-proxy/refusal.ts';
+import { Refusal } from '../connect-proxy/refusal.ts';
 import { Destinations } from './destinations.ts';
 
 let asked: string[];

@@ -1,6 +1,6 @@
 import { isIP } from 'node:net';
-import { Networks } from '../egress-proxy/networks.ts';
-import { Refusal } from '../egress-proxy/refusal.ts';
+import { Networks } from '../connect-proxy/networks.ts';
+import { Refusal } from '../connect-proxy/refusal.ts';
 
 /**
  * Where an address and port lead: to a kubelet, which has yet to show that it is one, or to a pod, which is reached by

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, onTestFinished, test, vi } from 'vitest';
-import type { Api } from '../egress-proxy/api.ts';
+import type { Api } from '../connect-proxy/api.ts';
 import { type Entries, keepEndpoints, withoutPod, withPod } from './endpoints.ts';
 
 const self = { pod: 'kube-apiserver-b', address: '192.0.2.7', port: 31234 };

@@ -1,6 +1,6 @@
 import { isIP } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Api } from '../egress-proxy/api.ts';
+import type { Api } from '../connect-proxy/api.ts';
 
 /*
  * The endpoints of the Service default/kubernetes: where pods of the hosted cluster reach an API server. The API server's own

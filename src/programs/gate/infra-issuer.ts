@@ -3,7 +3,7 @@ import { createServer, type ServerResponse } from 'node:http';
 import { isIPv6 } from 'node:net';
 import { createSecureContext, TLSSocket } from 'node:tls';
 import { discoveryPath, infraIssuerHost, infraKeysUrl, keysPath } from '../../base/infra-issuer.ts';
-import type { Connection } from '../egress-proxy/connection.ts';
+import type { Connection } from '../connect-proxy/connection.ts';
 import { fetchText } from './fetch-text.ts';
 
 const answerMilliseconds = 5000;

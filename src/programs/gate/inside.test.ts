@@ -6,8 +6,8 @@ import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import WebSocket, { WebSocketServer } from 'ws';
-import { createProxy } from '../egress-proxy/proxy.ts';
-import { Refusal } from '../egress-proxy/refusal.ts';
+import { createProxy } from '../connect-proxy/proxy.ts';
+import { Refusal } from '../connect-proxy/refusal.ts';
 import type { Destination } from './destinations.ts';
 import { openInside } from './inside.ts';
 

@@ -1,6 +1,6 @@
-import type { Api } from '../egress-proxy/api.ts';
-import { type Connection, dial, overWebSocket } from '../egress-proxy/connection.ts';
-import { Refusal } from '../egress-proxy/refusal.ts';
+import type { Api } from '../connect-proxy/api.ts';
+import { type Connection, dial, overWebSocket } from '../connect-proxy/connection.ts';
+import { Refusal } from '../connect-proxy/refusal.ts';
 import type { Destinations } from './destinations.ts';
 import type { Kubelets } from './kubelet.ts';
 

@@ -1,5 +1,5 @@
 import { connect } from 'node:tls';
-import { Refusal } from '../egress-proxy/refusal.ts';
+import { Refusal } from '../connect-proxy/refusal.ts';
 
 /** Whoever showed a kubelet's certificate is not asked again for so long. */
 const passMilliseconds = 60_000;

@@ -1,7 +1,7 @@
 import { lookup } from 'node:dns/promises';
 import { isIP } from 'node:net';
-import { type Connection, dial } from '../egress-proxy/connection.ts';
-import { Refusal } from '../egress-proxy/refusal.ts';
+import { type Connection, dial } from '../connect-proxy/connection.ts';
+import { Refusal } from '../connect-proxy/refusal.ts';
 import type { Judgement } from './judgement.ts';
 
 /** Addresses of a name that are tried, one after the other. */

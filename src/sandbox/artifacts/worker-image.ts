@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { basename, dirname, join } from 'node:path';
-import entrypoint from '../../../templates/worker/entrypoint.sh';
+import entrypoint from '../../plane/beside/worker-pods/entrypoint.sh';
 import type { Image } from './image.ts';
 import { findProgram } from './programs.ts';
 import { addBusybox, addPacketFilters, baseRootfs } from './rootfs.ts';

@@ -1,10 +1,10 @@
-import coredns from '../../../templates/sandbox/coredns.yaml';
-import localPath from '../../../templates/sandbox/local-path.yaml';
-import traefik from '../../../templates/sandbox/traefik.yaml';
 import { waitUntil } from '../process.ts';
 import type { SandboxState } from '../state.ts';
+import coredns from './coredns.yaml';
 import type { InfraCredentials } from './credentials.ts';
 import { adminKubectl } from './kubectl.ts';
+import localPath from './local-path.yaml';
+import traefik from './traefik.yaml';
 
 /** CoreDNS, the ingress controller and the storage provisioner. They are applied before any node is ready, and start with it. */
 export async function applyAddons(kubectl: string, credentials: InfraCredentials): Promise<void> {

@@ -11,7 +11,7 @@ import { unlocked } from '../../../pki/authority.ts';
 import { inspect } from '../../../pki/inspect.ts';
 import { type Credential, issueLeaf } from '../../../pki/issue.ts';
 import type { AuthorityName } from '../../../pki/table.ts';
-import { egressName } from '../../../plane/components/kube-apiserver/gate/gate.ts';
+import { egressName } from '../../../plane/components/kube-apiserver/egress/egress.ts';
 
 /** What a kubelet shows and answers, asked from beside the API server. */
 interface KubeletAnswer {

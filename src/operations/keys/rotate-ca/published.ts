@@ -1,6 +1,6 @@
 import { factsOf, UserError } from '../../../base/errors.ts';
 import { again, command, words } from '../../../base/words.ts';
-import { buildAddons } from '../../../hosted/addons.ts';
+import { buildAddons } from '../../../hosted/addons/addons.ts';
 import { refuseUnadmitted } from '../../../hosted/admission.ts';
 import type { HostedCluster } from '../../../kube/hosted-cluster.ts';
 import type { ConfigMap } from '../../../kube/objects.ts';

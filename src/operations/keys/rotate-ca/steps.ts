@@ -1,7 +1,7 @@
 import { writeFiles } from '../../../access/files.ts';
 import { workerVisit } from '../../../access/worker-config.ts';
 import { command, words } from '../../../base/words.ts';
-import { buildAddons } from '../../../hosted/addons.ts';
+import { buildAddons } from '../../../hosted/addons/addons.ts';
 import { applyAddons } from '../../../hosted/apply.ts';
 import { nothingApplied } from '../../../live/apply.ts';
 import { updateUnfinished } from '../../../live/record.ts';

@@ -5,16 +5,15 @@ import { render, type Value } from '../../../manifests/render.ts';
 import { trustedOfClients } from '../../../pki/authority.ts';
 import { type Addresses, apiserverService } from '../../addresses.ts';
 import { serviceAccountFiles } from '../../authorities-secret.ts';
-import { toComponent, toDns, toKubelets, toOutside } from '../../egress-rules.ts';
 import { podSelector } from '../../names.ts';
 import { containerSecurity } from '../../pod-security.ts';
+import { toComponent, toDns, toKubelets, toOutside } from '../../policy-rules.ts';
 import { readAtStart } from '../../read-at-start.ts';
 import { presetResources } from '../../resources.ts';
 import { type ComponentSecret, ownedBy, type PlaneComponent, type WorkloadContext } from '../component.ts';
 import { componentKubeconfig } from '../component-kubeconfig.ts';
 import auditPolicy from './audit-policy.yaml';
 import template from './deployment.yaml';
-import { encryptionFiles } from './encryption-config.ts';
 import {
   egressName,
   egressParts,
@@ -26,7 +25,8 @@ import {
   konnectivityServerName,
   tunnelFiles,
   tunnelHubName,
-} from './gate/gate.ts';
+} from './egress/egress.ts';
+import { encryptionFiles } from './encryption-config.ts';
 import { identitySecret, openForAnybody } from './identity.ts';
 import networkPolicy from './network-policy.yaml';
 import { buildApiserverService } from './service.ts';

@@ -1,6 +1,6 @@
 import { kubernetesImage } from '../../../config/images.ts';
-import { toComponent } from '../../egress-rules.ts';
 import { authoritiesSecret } from '../../names.ts';
+import { toComponent } from '../../policy-rules.ts';
 import { readAtStart, withFiles } from '../../read-at-start.ts';
 import { ownedBy, type PlaneComponent } from '../component.ts';
 import { componentKubeconfig } from '../component-kubeconfig.ts';

@@ -1,5 +1,5 @@
 import { kubernetesImage } from '../../../config/images.ts';
-import { toComponent } from '../../egress-rules.ts';
+import { toComponent } from '../../policy-rules.ts';
 import { ownedBy, type PlaneComponent } from '../component.ts';
 import { componentKubeconfig } from '../component-kubeconfig.ts';
 import { clientTrial, leaderElectionValues } from '../leader-election.ts';

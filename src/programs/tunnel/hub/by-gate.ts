@@ -1,6 +1,6 @@
 import { request } from 'node:http';
-import type { Connection } from '../../egress-proxy/connection.ts';
-import { Refusal } from '../../egress-proxy/refusal.ts';
+import type { Connection } from '../../connect-proxy/connection.ts';
+import { Refusal } from '../../connect-proxy/refusal.ts';
 
 /** By the gate beside this, which judges it, and has said why where it refuses. @throws Refusal */
 export function openByGate(socketPath: string, host: string, port: number): Promise<Connection> {

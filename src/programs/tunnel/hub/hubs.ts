@@ -1,4 +1,4 @@
-import type { Api } from '../../egress-proxy/api.ts';
+import type { Api } from '../../connect-proxy/api.ts';
 
 /** The EndpointSlice of default/kubernetes, where each gate writes its pod's name (docs/adr/0040-endpoints-by-the-gate.md). */
 const slice = '/apis/discovery.k8s.io/v1/namespaces/default/endpointslices/kubernetes';

@@ -1,4 +1,4 @@
-import type { Api } from '../../egress-proxy/api.ts';
+import type { Api } from '../../connect-proxy/api.ts';
 
 /**
  * The addresses that a Node has now; none where there is no such Node.

@@ -1,5 +1,5 @@
 import type { ClientHttp2Stream } from 'node:http2';
-import { Refusal } from '../../egress-proxy/refusal.ts';
+import { Refusal } from '../../connect-proxy/refusal.ts';
 import { openStream } from './streams.ts';
 import type { Tunnel } from './tunnel.ts';
 

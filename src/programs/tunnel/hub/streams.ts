@@ -1,7 +1,7 @@
 import { type ClientHttp2Session, type ClientHttp2Stream, constants } from 'node:http2';
 import type { Duplex } from 'node:stream';
-import type { Connection } from '../../egress-proxy/connection.ts';
-import { Refusal } from '../../egress-proxy/refusal.ts';
+import type { Connection } from '../../connect-proxy/connection.ts';
+import { Refusal } from '../../connect-proxy/refusal.ts';
 
 /** From CONNECT to the agent's answer; and for the kubelet's handshake. */
 export const openMilliseconds = 4000;

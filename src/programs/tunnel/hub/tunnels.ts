@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { type ClientHttp2Session, connect as connectHttp2 } from 'node:http2';
 import type { TLSSocket } from 'node:tls';
-import type { Connection } from '../../egress-proxy/connection.ts';
-import { Refusal } from '../../egress-proxy/refusal.ts';
+import type { Connection } from '../../connect-proxy/connection.ts';
+import { Refusal } from '../../connect-proxy/refusal.ts';
 import { type HubWords, hubPath, sessionOptions, watchOver } from '../session.ts';
 import { keepProving, type Prover } from './proof.ts';
 import { StreamLimits } from './stream-limits.ts';

@@ -11,6 +11,11 @@ import gate from './gate.yaml';
 import konnectivityServer from './konnectivity-server.yaml';
 import tunnelHub from './tunnel-hub.yaml';
 
+/*
+ * What stands in the API server's pod for the connections that it opens itself (--egress, --tunnel-host): the gate, konnectivity's
+ * server, the hub of tunnels. The programs of the gate and of the hub are in src/programs/.
+ */
+
 /** Container and Secret of the gate beside the API server. */
 export const egressName = 'kube-apiserver-egress' as const;
 
@@ -89,7 +94,7 @@ export function egressParts(
         ...spec.allowEgress.map((target) => `--open=${target}`),
       ],
     },
-    'gate/gate.yaml',
+    'egress/gate.yaml',
   ) as PodTemplate[];
   const hubs =
     spec.tunnelHost === undefined
@@ -97,14 +102,14 @@ export function egressParts(
       : (render(
           tunnelHub,
           { ...values, image: images.node, port, startFiles, tunnelPort: tunnelPort.port, podCidr: spec.podCidr },
-          'gate/tunnel-hub.yaml',
+          'egress/tunnel-hub.yaml',
         ) as PodTemplate[]);
   const servers =
     spec.egress === 'konnectivity'
       ? (render(
           konnectivityServer,
           { ...values, image: images.konnectivityServer, agentPort: konnectivityPort, servers: spec.replicas },
-          'gate/konnectivity-server.yaml',
+          'egress/konnectivity-server.yaml',
         ) as PodTemplate[])
       : [];
   return {
@@ -131,7 +136,7 @@ export function egressPorts(spec: ClusterSpec): Value[] {
 /** File of the API server's Secret. */
 export function egressSelector(spec: ClusterSpec): string {
   const protocol = spec.egress === 'konnectivity' ? 'GRPC' : 'HTTPConnect';
-  return dump(render(selector, { protocol }, 'gate/egress-selector.yaml')[0]);
+  return dump(render(selector, { protocol }, 'egress/egress-selector.yaml')[0]);
 }
 
 /** Files of the hub of the tunnels beside its certificate. @param clients PEM of the CAs of the hosted cluster's clients */

@@ -1,28 +1,28 @@
 import { createHash } from 'node:crypto';
 import { dump } from 'js-yaml';
-import accessTemplate from '../../templates/hosted/access.yaml';
-import egressTemplate from '../../templates/hosted/egress.yaml';
-import konnectivityTemplate from '../../templates/hosted/konnectivity.yaml';
-import kubeDnsTemplate from '../../templates/hosted/kube-dns.yaml';
-import kubeProxyTemplate from '../../templates/hosted/kube-proxy.yaml';
-import kubeProxyConfigTemplate from '../../templates/hosted/kube-proxy-config.yaml';
-import kubeletServingApproverTemplate from '../../templates/hosted/kubelet-serving-approver.yaml';
-import tunnelAgentTemplate from '../../templates/hosted/tunnel-agent.yaml';
-import { imagesOf } from '../config/images.ts';
-import type { ClusterSpec } from '../config/schema.ts';
-import { type KubeObject, nameOf } from '../kube/objects.ts';
-import { render } from '../manifests/render.ts';
-import { trusted } from '../pki/authority.ts';
-import type { PkiBundle } from '../pki/certificates.ts';
-import { type Addresses, dnsAddresses, hostAndPort } from '../plane/addresses.ts';
-import { partOf } from '../plane/names.ts';
-import { driverOf } from '../plane/networks/table.ts';
-import script from '../programs/approver/main.ts?program';
-import agent from '../programs/tunnel/agent/main.ts?program';
+import { imagesOf } from '../../config/images.ts';
+import type { ClusterSpec } from '../../config/schema.ts';
+import { type KubeObject, nameOf } from '../../kube/objects.ts';
+import { render } from '../../manifests/render.ts';
+import { trusted } from '../../pki/authority.ts';
+import type { PkiBundle } from '../../pki/certificates.ts';
+import { type Addresses, dnsAddresses, hostAndPort } from '../../plane/addresses.ts';
+import { partOf } from '../../plane/names.ts';
+import { driverOf } from '../../plane/networks/table.ts';
+import script from '../../programs/approver/main.ts?program';
+import agent from '../../programs/tunnel/agent/main.ts?program';
+import { pullSecretCopy } from '../pull-secret.ts';
+import accessTemplate from './access.yaml';
+import gateTemplate from './gate.yaml';
+import konnectivityTemplate from './konnectivity.yaml';
+import kubeDnsTemplate from './kube-dns.yaml';
+import kubeProxyTemplate from './kube-proxy.yaml';
+import kubeProxyConfigTemplate from './kube-proxy-config.yaml';
 import { clusterInfo, kubeadmObjects } from './kubeadm.ts';
-import { pullSecretCopy } from './pull-secret.ts';
+import kubeletServingApproverTemplate from './kubelet-serving-approver.yaml';
+import tunnelAgentTemplate from './tunnel-agent.yaml';
 
-/** Part of templates/hosted/access.yaml: every finished deploy leaves it in the hosted cluster. */
+/** Part of src/hosted/addons/access.yaml: every finished deploy leaves it in the hosted cluster. */
 export const kubeletClientsBinding = 'k8sk8s:kubelet-clients';
 
 /**
@@ -45,7 +45,7 @@ export function buildAddons(
     {
       kubeletServingCa: trusted(authorities['kubelet-serving-ca']!),
     },
-    'hosted/access.yaml',
+    'addons/access.yaml',
   );
   const rights = [
     ...access,
@@ -80,7 +80,7 @@ function kubeDns(spec: ClusterSpec, image: string, ca: string): KubeObject[] {
       configHash: hash(ca),
       image,
     },
-    'hosted/kube-dns.yaml',
+    'addons/kube-dns.yaml',
   );
 }
 
@@ -93,14 +93,14 @@ function kubeProxy(spec: ClusterSpec, kubeconfig: string): KubeObject[] {
         Object.entries(spec.featureGates).map(([gate, value]) => [gate, value === 'true']),
       ),
     },
-    'hosted/kube-proxy-config.yaml',
+    'addons/kube-proxy-config.yaml',
   );
   const config = dump(proxyConfig);
   const { kubeProxy: image } = imagesOf(spec);
   return render(
     kubeProxyTemplate,
     { kubeconfig, config, configHash: hash(kubeconfig + config), image },
-    'hosted/kube-proxy.yaml',
+    'addons/kube-proxy.yaml',
   );
 }
 
@@ -146,7 +146,7 @@ function egressAssets(spec: ClusterSpec, { konnectivity }: Pick<Addresses, 'konn
   switch (spec.egress) {
     case 'kubelet':
     case 'none':
-      return render(egressTemplate, {}, 'hosted/egress.yaml');
+      return render(gateTemplate, {}, 'addons/gate.yaml');
     case 'konnectivity':
       return render(
         konnectivityTemplate,
@@ -156,7 +156,7 @@ function egressAssets(spec: ClusterSpec, { konnectivity }: Pick<Addresses, 'konn
           serverPort: String(konnectivity!.port),
           configHash: hash(ca),
         },
-        'hosted/konnectivity.yaml',
+        'addons/konnectivity.yaml',
       );
   }
 }
@@ -173,7 +173,7 @@ function tunnelAssets(spec: ClusterSpec): KubeObject[] {
       host: spec.tunnelHost,
       port: String(spec.port ?? 443),
     },
-    'hosted/tunnel-agent.yaml',
+    'addons/tunnel-agent.yaml',
   );
 }
 
@@ -187,7 +187,7 @@ function approver(image: string, api: { apiHost: string; apiPort: string }, ca: 
       image,
       ...api,
     },
-    'hosted/kubelet-serving-approver.yaml',
+    'addons/kubelet-serving-approver.yaml',
   );
 }
 

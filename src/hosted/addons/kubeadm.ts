@@ -1,11 +1,11 @@
 import { dump } from 'js-yaml';
-import clusterInfoTemplate from '../../templates/hosted/cluster-info.yaml';
-import kubeadmTemplate from '../../templates/hosted/kubeadm.yaml';
-import { kubeletConfiguration } from '../access/worker-script.ts';
-import type { ClusterSpec } from '../config/schema.ts';
-import type { KubeObject } from '../kube/objects.ts';
-import { render } from '../manifests/render.ts';
-import { type Addresses, hostAndPort } from '../plane/addresses.ts';
+import { kubeletConfiguration } from '../../access/worker-script.ts';
+import type { ClusterSpec } from '../../config/schema.ts';
+import type { KubeObject } from '../../kube/objects.ts';
+import { render } from '../../manifests/render.ts';
+import { type Addresses, hostAndPort } from '../../plane/addresses.ts';
+import clusterInfoTemplate from './cluster-info.yaml';
+import kubeadmTemplate from './kubeadm.yaml';
 
 /** Where `kubeadm join` writes the CA that it was given. */
 const kubeadmCa = '/etc/kubernetes/pki/ca.crt';
@@ -26,7 +26,7 @@ export function kubeadmObjects(spec: ClusterSpec, addresses: Addresses, ca: stri
           healthzPort: 10248,
         }),
       },
-      'hosted/kubeadm.yaml',
+      'addons/kubeadm.yaml',
     ),
     ...(spec.kubeadmTokenDiscovery ? clusterInfo(addresses, ca) : []),
   ];
@@ -40,7 +40,7 @@ export function clusterInfo({ workerServer }: Pick<Addresses, 'workerServer'>, c
     {
       kubeconfig: dump({ apiVersion: 'v1', kind: 'Config', clusters: [{ name: '', cluster }] }, { lineWidth: -1 }),
     },
-    'hosted/cluster-info.yaml',
+    'addons/cluster-info.yaml',
   );
 }
 
