@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import { parseSpec } from '../config/parse.ts';
+import { labelsOf } from '../plane/names.ts';
 import { objectDemand, podDemand, type Quota, shortages } from './quota.ts';
 import type { Container, PodResources } from './trials.ts';
 
@@ -83,13 +84,14 @@ test('each port of a service takes a node port, and policies and budgets count a
 });
 
 test('P6: claims that are to grow take of the quota what they ask for in addition, all of them together', () => {
-  const claim = (name: string, storage: string) => ({
+  const claim = (name: string, storage: string, component = 'etcd') => ({
     apiVersion: 'v1',
     kind: 'PersistentVolumeClaim',
-    metadata: { name },
+    metadata: { name, labels: labelsOf('plane-1', component, '1') },
     spec: { accessModes: ['ReadWriteOnce'], resources: { requests: { storage } } },
   });
-  const claims = [claim('data-etcd-0', '5Gi'), claim('data-etcd-1', '5Gi')];
+  // The log store's claim stays as it is, however large etcd's volumes are.
+  const claims = [claim('data-etcd-0', '5Gi'), claim('data-etcd-1', '5Gi'), claim('log-store', '1Gi', 'log-store')];
   const existing = {
     find: ({ metadata: { name } }: { metadata: { name: string } }) =>
       claims.find(({ metadata }) => metadata.name === name) as never,

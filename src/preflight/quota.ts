@@ -6,6 +6,7 @@ import { isForbidden } from '../kube/errors.ts';
 import type { KubeObject, PersistentVolumeClaim, Service } from '../kube/objects.ts';
 import { groupOf, resourceOf } from '../kube/resources.ts';
 import type { Existing } from '../live/apply.ts';
+import { isOfEtcd } from '../live/choose-storage.ts';
 import { wantedBeside } from '../plane/beside/lookup.ts';
 import { replicasOf, workloadNames } from '../plane/components/lookup.ts';
 import { buildExposure } from '../plane/exposures/table.ts';
@@ -192,11 +193,12 @@ function claimOf(object: KubeObject): Amounts {
   return { persistentvolumeclaims: 1, 'requests.storage': parseQuantity(spec.resources.requests.storage)! };
 }
 
-/** What claims that are there ask for in addition: a quota may let the first of them grow, and not the second. */
+/** What etcd's claims that are there ask for in addition: a quota may let the first of them grow, and not the second. */
 function growth(existing: Pick<Existing, 'ofKind'>, { size }: Volume): number {
   const wanted = parseQuantity(size)!;
   return existing
     .ofKind<PersistentVolumeClaim>('PersistentVolumeClaim')
+    .filter(isOfEtcd)
     .map(({ spec }) => Math.max(0, wanted - parseQuantity(spec.resources.requests.storage)!))
     .reduce((total, each) => total + each, 0);
 }
