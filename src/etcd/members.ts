@@ -14,6 +14,8 @@ import { waitFor } from '../ui/wait-for.ts';
 import type { Work } from '../ui/work.ts';
 import { type Etcdctl, EtcdError, explainEtcd, type Member, openEtcdctl } from './etcdctl.ts';
 
+const statefulSetKind = { apiVersion: 'apps/v1', kind: 'StatefulSet' };
+
 /** Everything that waiting for a plane's members needs. */
 export interface MembersWait {
   cluster: InfraCluster;
@@ -48,9 +50,9 @@ export async function growTo(plane: EtcdPlane, wanted: number): Promise<void> {
   }
 }
 
-/** The replicas of etcd's StatefulSet; 0 before it exists. */
+/** The replicas of etcd's StatefulSet; 0 before it exists. Worker pods have a StatefulSet too. */
 export function presentMembers(existing: Existing): number {
-  const [statefulSet] = existing.ofKind<Workload>('StatefulSet');
+  const statefulSet = existing.find<Workload>({ ...statefulSetKind, metadata: { name: 'etcd' } });
   return statefulSet ? (statefulSet.spec.replicas ?? 1) : 0;
 }
 
@@ -252,7 +254,7 @@ export async function apply(plane: EtcdPlane, membership: Membership): Promise<v
 }
 
 export async function statefulSet(plane: EtcdPlane): Promise<Workload | undefined> {
-  return plane.cluster.get<Workload>({ apiVersion: 'apps/v1', kind: 'StatefulSet' }, 'etcd');
+  return plane.cluster.get<Workload>(statefulSetKind, 'etcd');
 }
 
 /** Runs etcdctl in any pod that can run it, and not again in a pod that is stopping. */
