@@ -121,6 +121,15 @@ export class Etcdctl {
     }));
   }
 
+  /** Forgets what was overwritten or deleted up to a revision; nothing where an earlier run, or the API server, has done so. */
+  async compact(revision: number, seconds: number): Promise<void> {
+    try {
+      await this.run(['compact', '--physical', String(revision)], { seconds });
+    } catch (error) {
+      if (!(error instanceof EtcdError && /required revision has been compacted/.test(error.message))) throw error;
+    }
+  }
+
   #exec(addresses: string[], args: string[], seconds: number) {
     const command = [
       'etcdctl',

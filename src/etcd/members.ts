@@ -99,7 +99,7 @@ export async function replaceMember(plane: EtcdPlane, member: number): Promise<v
   const members = await membersOf(plane);
   const self = memberAt(plane, members, member);
   if (self) {
-    await asking(plane, `remove member etcd-${member}`, (etcd) => etcd.run(['member', 'remove', self.id]));
+    await removeMember(plane, self, member);
     plane.reporter.line(`etcd member etcd-${member} removed`);
   }
   await join(
@@ -116,7 +116,7 @@ export async function replaceMember(plane: EtcdPlane, member: number): Promise<v
  * @param anew whether its pod and volume are known to be useless
  */
 async function join(plane: EtcdPlane, member: number, members: Member[], anew = false): Promise<void> {
-  const { cluster, planeId, addresses, reporter } = plane;
+  const { cluster, planeId, reporter } = plane;
   const name = `etcd-${member}`;
   const self = memberAt(plane, members, member);
   const pods = await podsOf(cluster, planeId, 'etcd');
@@ -131,9 +131,7 @@ async function join(plane: EtcdPlane, member: number, members: Member[], anew = 
   // Old data on the volume prevents etcd from joining again.
   if (!self && !before) await deleteClaim(plane, member);
   if (!self) {
-    await asking(plane, `add member ${name}`, (etcd) =>
-      etcd.run(['member', 'add', name, '--learner', `--peer-urls=${peerUrlOf(addresses[member]!)}`]),
-    );
+    await addLearner(plane, member);
     reporter.line(`etcd member ${name} added`);
   }
   await apply(plane, membership);
@@ -142,6 +140,23 @@ async function join(plane: EtcdPlane, member: number, members: Member[], anew = 
   await promote(plane, member);
   reporter.line(`etcd member ${name} votes`);
   await podReady(plane, name);
+}
+
+/** Of an earlier try the answer alone may be lost, and etcd refuses a member that is there already. */
+async function addLearner(plane: EtcdPlane, member: number): Promise<void> {
+  const name = `etcd-${member}`;
+  await asking(plane, `add member ${name}`, async (etcd) => {
+    if (memberAt(plane, await etcd.members(), member)) return;
+    await etcd.run(['member', 'add', name, '--learner', `--peer-urls=${peerUrlOf(plane.addresses[member]!)}`]);
+  });
+}
+
+/** Of an earlier try the answer alone may be lost, and etcd knows no member that is gone already. */
+async function removeMember(plane: EtcdPlane, { id }: Member, member: number): Promise<void> {
+  await asking(plane, `remove member etcd-${member}`, async (etcd) => {
+    if (!(await etcd.members()).some((each) => each.id === id)) return;
+    await etcd.run(['member', 'remove', id]);
+  });
 }
 
 /** Whether a pod was created to join this cluster. */
@@ -203,7 +218,7 @@ export async function shrinkTo(plane: EtcdPlane, wanted: number, present: number
     const rest = Array.from({ length: member }, (_, each) => each);
     if (self) {
       await handOver(plane, self, rest);
-      await asking(plane, `remove member ${name}`, (etcd) => etcd.run(['member', 'remove', self.id]));
+      await removeMember(plane, self, member);
     }
     await apply(plane, { pods: member, members: rest, joining: false });
     await podGone(plane, name);

@@ -95,7 +95,7 @@ async function defragmentOf(plane: HeldPlane): Promise<Defragmented[]> {
     const etcd = await openEtcdctl(cluster, plane.record.planeId);
     const full = before.some(({ alarms }) => alarms.includes('NOSPACE'));
     // An API server notes each compaction in etcd, which is a write: while those are refused, what was deleted stays.
-    if (full) await etcd.run(['compact', '--physical', String(revisionOf(answering))], { seconds });
+    if (full) await etcd.compact(revisionOf(answering), seconds);
     for (const { name, address } of answering.toSorted(
       (a, b) => Number(a.role === 'leader') - Number(b.role === 'leader'),
     )) {
