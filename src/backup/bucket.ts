@@ -13,15 +13,13 @@ import { messageOf, UserError } from '../base/errors.ts';
 import { command, option, type Words, words } from '../base/words.ts';
 import { isUntrusted } from '../kube/errors.ts';
 import { type BucketKeys, type BucketLocation, urlOf } from './location.ts';
-import { backupSuffix, byTime } from './names.ts';
+import { abandoned, backupSuffix, byTime } from './names.ts';
 import type { BackupStore, StoredBackup } from './store.ts';
 
 // The only importer of the S3 client, so no other command loads it.
 
 /** Bytes of a part; two parts are in memory at once. S3 allows 10,000 parts, so a backup may have 80 GiB. */
 const partSize = 8 << 20;
-/** A job may run for an hour, so nobody works on an upload that is older than this, in milliseconds. */
-const abandoned = 2 * 3600 * 1000;
 
 /** The backups in a bucket, under its prefix. Every method throws UserError `backup-bucket`. */
 export class Bucket implements BackupStore {

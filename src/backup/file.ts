@@ -1,9 +1,19 @@
 import { randomBytes } from 'node:crypto';
-import { createReadStream, createWriteStream, openSync, readSync, renameSync, rmSync, statSync } from 'node:fs';
+import {
+  createReadStream,
+  createWriteStream,
+  openSync,
+  readdirSync,
+  readSync,
+  renameSync,
+  rmSync,
+  statSync,
+} from 'node:fs';
 import path from 'node:path';
 import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { fileError } from '../base/file-error.ts';
+import { abandoned } from './names.ts';
 
 /** Suffix of an unfinished file; `list` omits it. */
 export const unfinished = '.part';
@@ -30,6 +40,21 @@ export async function wholeFile<T>(
   } finally {
     rmSync(part, { force: true });
   }
+}
+
+/**
+ * Deletes the unfinished files that killed runs left in a folder.
+ *
+ * @param start of the names of the files that they were to become
+ * @returns the number of files
+ */
+export function sweepUnfinished(folder: string, start: string): number {
+  const left = readdirSync(folder)
+    .filter((name) => name.startsWith(`.${start}`) && name.endsWith(unfinished))
+    .map((name) => path.join(folder, name))
+    .filter((file) => Date.now() - (statSync(file, { throwIfNoEntry: false })?.mtimeMs ?? Date.now()) > abandoned);
+  for (const file of left) rmSync(file, { force: true });
+  return left.length;
 }
 
 /**

@@ -1,6 +1,9 @@
 /** Suffix of the name of every scheduled backup. */
 export const backupSuffix = '.backup';
 
+/** A job may run for an hour, so nobody works on an unfinished file or upload that is older than this, in milliseconds. */
+export const abandoned = 2 * 3600 * 1000;
+
 /** `20261128T190000Z`. */
 function stamp(time: Date): string {
   return time.toISOString().replace(/[-:]|\.\d+/g, '');

@@ -23,7 +23,7 @@ export interface Store {
   put<T>(name: string, make: (write: BackupSource['write']) => Promise<T>): Promise<T>;
   remove(name: string): Promise<void>;
   /** Deletes what killed jobs left unfinished. @param start of the names of this plane's backups */
-  sweep?(start: string): Promise<void>;
+  sweep(start: string): Promise<void>;
 }
 
 /** The settings of this program. */
@@ -52,6 +52,8 @@ export async function runJob(config: JobConfig, store: Store, by = config.toolVe
     return console.log(`${asleepNow} since ${record.asleep!.since}: its data is as it was, and no backup is made`);
   const created = new Date();
   const name = scheduledName(start, created);
+  // What is full of unfinished backups has no room for this one.
+  await store.sweep(start).catch((error) => console.log(`WARNING unfinished ones are still there: ${told(error)}`));
   const facts = await store
     .put(name, (write) =>
       streamBackup({
@@ -87,7 +89,6 @@ function tellEnds(secrets: Secret[], namespace: string): void {
 }
 
 async function prune(store: Store, start: string, keep: number): Promise<void> {
-  await store.sweep?.(start);
   const mine = (await store.list()).filter((name) => isScheduled(name, start));
   for (const old of mine.sort().slice(0, -keep)) {
     await store.remove(old);
