@@ -4,9 +4,9 @@ import { mebibytes } from '../base/quantity.ts';
 import { command, words } from '../base/words.ts';
 import { explainCallError } from '../kube/errors.ts';
 import type { InfraCluster } from '../kube/infra-cluster.ts';
-import type { KubeObject, Secret } from '../kube/objects.ts';
+import type { Secret } from '../kube/objects.ts';
 import type { PkiBundle } from '../pki/certificates.ts';
-import { labelsOf } from '../plane/names.ts';
+import { labelsOf, planeSelector } from '../plane/names.ts';
 import type { PlaneRecord, StoredSnapshot } from '../plane/record.ts';
 import { EtcdGateway } from './gateway.ts';
 import { SnapshotReader } from './snapshot.ts';
@@ -18,7 +18,8 @@ const partSize = 900 * 1024;
 const most = { compressed: 16 * 2 ** 20, read: 256 * 2 ** 20 };
 
 const kind = { apiVersion: 'v1', kind: 'Secret' };
-const nameOfPart = (part: number) => `etcd-snapshot-${part}`;
+const partName = 'etcd-snapshot-';
+const nameOfPart = (part: number) => `${partName}${part}`;
 
 /**
  * Stores an ephemeral member's data in Secrets of the namespace. Call it when nobody can write to etcd any more.
@@ -45,10 +46,19 @@ export async function storeSnapshot(
   const compressed = gzipSync(Buffer.concat(read));
   if (compressed.length > most.compressed)
     throw tooLarge(cluster, `its etcd's snapshot has ${mebibytes(compressed.length)} MiB, compressed`);
+  return { parts: await storeParts(cluster, record, compressed), size, sha256, revision };
+}
+
+/** @returns the number of Secrets */
+export async function storeParts(
+  cluster: InfraCluster,
+  { planeId, spec }: Pick<PlaneRecord, 'planeId' | 'spec'>,
+  compressed: Buffer,
+): Promise<number> {
   const parts = Math.ceil(compressed.length / partSize);
   for (let part = 0; part < parts; part++) {
     const content = compressed.subarray(part * partSize, (part + 1) * partSize);
-    const labels = labelsOf(record.planeId, 'etcd', record.spec.kubernetesVersion ?? '');
+    const labels = labelsOf(planeId, 'etcd', spec.kubernetesVersion ?? '');
     const secret = {
       ...kind,
       metadata: { name: nameOfPart(part), labels },
@@ -58,7 +68,9 @@ export async function storeSnapshot(
       throw explainCallError(error, `store etcd's snapshot in secret "${nameOfPart(part)}"`);
     });
   }
-  return { parts, size, sha256, revision };
+  // An earlier, larger one may have had more.
+  await deleteParts(cluster, planeId, parts);
+  return parts;
 }
 
 /** The snapshot that `storeSnapshot` stored. @throws UserError `kept-snapshot` when it is missing or differs */
@@ -78,9 +90,21 @@ export async function storedSnapshot(cluster: InfraCluster, kept: StoredSnapshot
   throw notWhole(cluster, 'its hash differs from the one in the record');
 }
 
-/** Deletes the stored snapshot, once the running plane has its data. */
-export async function deleteSnapshot(cluster: InfraCluster, { parts }: StoredSnapshot): Promise<void> {
-  for (let part = 0; part < parts; part++) await cluster.delete(kind as KubeObject, nameOfPart(part));
+/**
+ * Deletes what is stored of a snapshot, also where the record does not name it: a run that was killed has left it. For a plane
+ * that runs and has its data.
+ */
+export async function deleteSnapshot(cluster: InfraCluster, planeId: string): Promise<void> {
+  await deleteParts(cluster, planeId, 0);
+}
+
+async function deleteParts(cluster: InfraCluster, planeId: string, from: number): Promise<void> {
+  const labelSelector = `${planeSelector(planeId)},app.kubernetes.io/name=etcd`;
+  const { items } = await cluster.list(kind, { labelSelector, metadataOnly: true });
+  const parts = items.filter(
+    ({ metadata: { name } }) => name.startsWith(partName) && Number(name.slice(partName.length)) >= from,
+  );
+  for (const { metadata } of parts) await cluster.delete(kind, metadata.name, metadata.uid);
 }
 
 function tooLarge({ namespace }: InfraCluster, why: string): UserError {

@@ -83,7 +83,12 @@ export async function wakePlane(cluster: InfraCluster, work: Work): Promise<stri
 async function wake(plane: HeldPlane): Promise<string | undefined> {
   const { record, held } = plane;
   const { cluster, reporter, timeout, signal } = held;
-  if (!record.asleep) return undefined;
+  const { storage } = plane;
+  if (!record.asleep) {
+    // A run of an earlier k8sk8s that was killed at its end has left what etcd has by now.
+    if (storage.kind === 'ephemeral') await deleteSnapshot(cluster, record.planeId);
+    return undefined;
+  }
   const { replicas } = record.asleep;
   // Certificates go on ageing.
   const { bundle } = await renewLeaves(cluster, plane, reporter);
@@ -104,8 +109,9 @@ async function wake(plane: HeldPlane): Promise<string | undefined> {
     await waitComponentsReady(watch, timeout, signal);
     await publishNotReady(cluster, record.planeId, plane.spec, false);
     await wakeBeside({ ...plane, bundle }, all);
+    // Killed here, it sleeps by its record, and the next run goes on.
+    if (storage.kind === 'ephemeral') await deleteSnapshot(cluster, record.planeId);
     await updateRecord(held, (now) => ({ ...now, asleep: undefined }));
-    if (record.asleep.snapshot) await deleteSnapshot(cluster, record.asleep.snapshot);
     return plane.addresses.publicServer;
   } finally {
     watch.close();

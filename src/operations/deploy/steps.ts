@@ -4,6 +4,7 @@ import { toolVersion } from '../../base/version.ts';
 import { webhooksBeforeRbac } from '../../config/authorization.ts';
 import { authenticatorsOf } from '../../config/identity.ts';
 import { presentMembers } from '../../etcd/members.ts';
+import { deleteSnapshot } from '../../etcd/snapshots.ts';
 import { buildAddons, outdatedAddons } from '../../hosted/addons/addons.ts';
 import { applyAddons } from '../../hosted/apply.ts';
 import { stepsBeside } from '../../hosted/beside.ts';
@@ -133,6 +134,12 @@ export const deploySteps: Step<DeployState>[] = [
     run: dropEarlierAddress,
   },
   { name: 'recorded', run: ({ held, spec, addresses }) => recordSpec(held, spec, addresses, 'available') },
+  // Of a sleep that was killed before the record named it, or of a wake that was killed at its end.
+  {
+    name: 'snapshot-dropped',
+    applies: ({ storage, record }) => storage.kind === 'ephemeral' && record.phase === 'available',
+    run: ({ cluster, record }) => deleteSnapshot(cluster, record.planeId),
+  },
   // A restore that was killed after etcd had its data is finished by now, and its plane is one like any other.
   {
     name: 'restore-ended',
