@@ -104,6 +104,7 @@ export interface Pod extends KubeObject {
   spec: {
     nodeName?: string;
     hostNetwork?: boolean;
+    initContainers?: Container[];
     containers: Container[];
     volumes?: { name: string; projected?: { sources?: { configMap?: { name?: string } }[] } }[];
   };

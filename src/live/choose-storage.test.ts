@@ -144,6 +144,15 @@ test('a plane that never answered may still be given another storage', async () 
   });
 });
 
+test('one whose first deploy was interrupted after it answered is in use, Ready or not: it keeps its storage', async () => {
+  const pending = present(statefulSet({ spec: claimSpec('5Gi') }), claim(claimSpec('5Gi')));
+  const spec = parseSpec({ host: 'k.example.com', etcdStorageClass: 'fast2' }, 'test');
+  const answered = { ...record('deploying'), hostedUid: 'uid-1' };
+  await expect(chooseStorage(infra('fast'), spec, pending, answered)).rejects.toMatchObject({
+    anchor: 'storage-change',
+  });
+});
+
 test.each([
   ['1Gi', 288],
   ['5Gi', 2336],

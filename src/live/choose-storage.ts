@@ -11,6 +11,7 @@ import { belongsTo } from '../plane/names.ts';
 import type { PlaneRecord } from '../plane/record.ts';
 import { buildClaim, describeStorage, type Storage, type Volume } from '../plane/storage.ts';
 import { waitFor } from '../ui/wait-for.ts';
+import type { Patience } from '../ui/work.ts';
 import type { Existing } from './apply.ts';
 import { nearestSize, roomForVolumes } from './volume-room.ts';
 
@@ -40,7 +41,7 @@ export async function chooseStorage(
 ): Promise<StorageChoice> {
   const current = record && presentStorage(existing, record.planeId);
   if (!current) return { ...(await newStorage(cluster, spec)), replaces: false };
-  if (record.phase === 'available' || everRan(existing)) {
+  if (mayHoldCluster(record, existing)) {
     const kept = asAskedFor(spec, current);
     if (kept) return { storage: kept, why: kept === current ? 'as it was' : 'larger than it was', replaces: false };
     throw storageChange(cluster.namespace, current, spec);
@@ -54,10 +55,21 @@ export function isOfEtcd({ metadata }: KubeObject): boolean {
   return metadata.labels?.['app.kubernetes.io/name'] === 'etcd';
 }
 
-/** A first deploy that was interrupted may have left an etcd that somebody has written to since. */
-function everRan(existing: Existing): boolean {
-  const [statefulSet] = existing.ofKind<StatefulSet>('StatefulSet').filter(isOfEtcd);
-  return (statefulSet?.status?.readyReplicas ?? 0) > 0;
+/**
+ * Whether somebody may have written to the plane's etcd: also where the first deploy was interrupted after the hosted API answered, and
+ * whether etcd is Ready now or not.
+ */
+export function mayHoldCluster(
+  { planeId, phase, hostedUid }: Pick<PlaneRecord, 'planeId' | 'phase' | 'hostedUid'>,
+  existing: Existing,
+): boolean {
+  return (
+    phase === 'available' ||
+    hostedUid !== undefined ||
+    existing
+      .ofKind<StatefulSet>('StatefulSet')
+      .some((object) => belongsTo(object, planeId) && isOfEtcd(object) && (object.status?.readyReplicas ?? 0) > 0)
+  );
 }
 
 /** The storage of the plane's etcd as the namespace tells it; claims whose StatefulSet was deleted still hold the data. */
@@ -177,11 +189,13 @@ async function refusedSize(cluster: InfraCluster, volume: Volume, members: numbe
 /** Takes away a storage that never held a cluster, to make another: nothing of a StatefulSet's volumes can be changed. */
 export async function removeEtcd(
   cluster: InfraCluster,
+  planeId: string,
   existing: Existing,
-  timeout: number,
-  signal: AbortSignal,
+  { timeout, signal }: Patience,
 ): Promise<void> {
-  const objects = ['StatefulSet', 'PersistentVolumeClaim'].flatMap((kind) => existing.ofKind(kind)).filter(isOfEtcd);
+  const objects = ['StatefulSet', 'PersistentVolumeClaim']
+    .flatMap((kind) => existing.ofKind(kind))
+    .filter((object) => belongsTo(object, planeId) && isOfEtcd(object));
   for (const object of objects) await cluster.delete(object, object.metadata.name, object.metadata.uid);
   let held: KubeObject | undefined;
   await waitFor({

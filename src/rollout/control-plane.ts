@@ -5,8 +5,10 @@ import { field } from '../config/flags.ts';
 import type { ClusterSpec } from '../config/schema.ts';
 import { type EtcdPlane, etcdPlane, growTo, presentMembers, shrinkTo } from '../etcd/members.ts';
 import { explainCallError } from '../kube/errors.ts';
-import { type KubeObject, nameOf, type Workload } from '../kube/objects.ts';
+import type { InfraCluster } from '../kube/infra-cluster.ts';
+import { type KubeObject, nameOf, type Pod, type Workload } from '../kube/objects.ts';
 import { type Applied, applyAll, type Existing } from '../live/apply.ts';
+import { mayHoldCluster } from '../live/choose-storage.ts';
 import { growClaims } from '../live/grow-claims.ts';
 import type { Held } from '../live/held.ts';
 import type { PodWatch } from '../live/pod-watch.ts';
@@ -26,7 +28,7 @@ import type { PlaneRecord } from '../plane/record.ts';
 import { certificateContext, type PlaneSource, renderPlane } from '../plane/render.ts';
 import { isStartFiles } from '../plane/start-files.ts';
 import type { Storage, Volume } from '../plane/storage.ts';
-import { templateHashOf } from '../plane/workloads.ts';
+import { templateHash, templateHashOf } from '../plane/workloads.ts';
 import { waitFor } from '../ui/wait-for.ts';
 import { waitRolledOut } from './available.ts';
 import type { Preparation } from './prepare.ts';
@@ -58,7 +60,8 @@ export async function ensureControlPlane(plane: PlaneInMaking): Promise<() => Pr
   const rendered = renderPlane({ ...plane, membership });
   const { secrets, policies, disruptionBudgets, further } = rendered;
   const workloads = Object.values(rendered.workloads);
-  if (storage.kind === 'ephemeral' && !allowDataLoss) refuseDataLoss(rendered.workloads.etcd, existing);
+  if (storage.kind === 'ephemeral' && !allowDataLoss)
+    await refuseDataLoss(cluster, record, rendered.workloads.etcd, existing);
   watch.expect(workloads);
   // The record of a plane that was available keeps the spec that worked until the new one does too.
   if (record.phase === 'deploying') await recordSpec(held, spec, addresses, 'deploying');
@@ -198,10 +201,22 @@ function elects({ metadata, spec }: Workload): boolean {
   return own?.args?.includes('--leader-elect=true') ?? false;
 }
 
-/** A new pod template means a new pod, and an ephemeral etcd's data lives and dies with its pod. */
-export function refuseDataLoss(etcd: Workload, existing: Existing): void {
-  const before = existing.find<Workload>(etcd);
-  if (!before?.status?.readyReplicas || templateHashOf(before) === templateHashOf(etcd)) return;
+/**
+ * A pod of another template is replaced, and an ephemeral etcd's data lives and dies with its pod. A container that ends or is not
+ * Ready keeps it.
+ */
+export async function refuseDataLoss(
+  cluster: InfraCluster,
+  record: PlaneRecord,
+  etcd: Workload,
+  existing: Existing,
+): Promise<void> {
+  if (!mayHoldCluster(record, existing)) return;
+  const pods = await podsOf(cluster, record.planeId, 'etcd');
+  const replaced = pods.filter(
+    ({ metadata }) => !metadata.deletionTimestamp && metadata.annotations?.[templateHash] !== templateHashOf(etcd),
+  );
+  if (!replaced.some(mayHoldData)) return;
   throw new UserError({
     what: 'this change replaces the pod of etcd, and all objects of the hosted cluster would be lost with it',
     why: 'the plane keeps its data in that pod (ephemeral storage); an option of etcd, its image or its place was changed',
@@ -209,6 +224,14 @@ export function refuseDataLoss(etcd: Workload, existing: Existing): void {
     anchor: 'data-loss',
     kind: 'refused',
   });
+}
+
+/** But for one whose etcd has never run, as without a node or an image; steps before etcd may have filled it. */
+function mayHoldData({ spec, status }: Pod): boolean {
+  const etcd = status?.containerStatuses?.find(({ name }) => name === 'etcd');
+  const waits =
+    etcd === undefined ? status?.phase === 'Pending' : etcd.state?.waiting !== undefined && !etcd.lastState?.terminated;
+  return !waits || (etcd?.restartCount ?? 0) > 0 || (spec.initContainers ?? []).length > 0;
 }
 
 /** Notes how the plane is deployed by now; what else the record says stays, but that the plane slept. */

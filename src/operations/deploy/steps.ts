@@ -188,8 +188,8 @@ async function tellEphemeral({ storage, held }: DeployState): Promise<void> {
 }
 
 async function makeRoomForStorage(state: DeployState): Promise<void> {
-  const { cluster, existing, held } = state;
-  await removeEtcd(cluster, existing, held.timeout, held.signal);
+  const { cluster, record, existing, held } = state;
+  await removeEtcd(cluster, record.planeId, existing, held);
   state.existing = await Existing.read(cluster);
 }
 

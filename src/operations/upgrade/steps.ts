@@ -116,7 +116,8 @@ function workloadsOf({ plane }: UpgradeState, spec: ClusterSpec): RenderedPlane[
 async function replaceEtcd(state: UpgradeState): Promise<void> {
   const { etcd } = workloadsOf(state, state.target);
   const { storage, held } = state.plane;
-  if (storage.kind === 'ephemeral') refuseDataLoss(etcd, await Existing.read(held.cluster));
+  if (storage.kind === 'ephemeral')
+    await refuseDataLoss(held.cluster, state.plane.record, etcd, await Existing.read(held.cluster));
   await rollOut(state, [etcd]);
 }
 
