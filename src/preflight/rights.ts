@@ -39,7 +39,8 @@ const moreOfSchedule: Record<string, string[]> = {
   // What an ephemeral etcd holds is kept in Secrets while the plane sleeps.
   Secret: ['create', 'delete'],
   Deployment: ['watch'],
-  StatefulSet: ['watch'],
+  // It is away for a moment while an ephemeral etcd gets its data back (etcd/seed.ts).
+  StatefulSet: ['watch', 'create', 'delete'],
 };
 
 /** What the account of `sleep --schedule` needs; templates/rights/schedule.yaml grants it. */

@@ -1,20 +1,28 @@
-import { expect, test } from 'vitest';
+import { createHash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
+import { setTimeout } from 'node:timers/promises';
+import { gzipSync } from 'node:zlib';
+import { expect, onTestFinished, test } from 'vitest';
 import { parseSpec } from '../../src/config/parse.ts';
+import type { ClusterSpecInput } from '../../src/config/schema.ts';
+import { storeParts } from '../../src/etcd/snapshots.ts';
 import { connectInfra } from '../../src/kube/connect.ts';
 import type { InfraCluster } from '../../src/kube/infra-cluster.ts';
-import type { KubeObject, Workload } from '../../src/kube/objects.ts';
+import type { KubeObject, StatefulSet, Workload } from '../../src/kube/objects.ts';
 import { applyAll, Existing, nothingApplied } from '../../src/live/apply.ts';
 import { ensureRecord } from '../../src/live/record.ts';
 import { withLock } from '../../src/live/with-plane.ts';
 import { sleepPlane, wakePlane } from '../../src/operations/sleep.ts';
 import { scheduleObjects, scheduleSleep, unscheduleSleep } from '../../src/operations/sleep-schedule.ts';
 import { ensureCertificates } from '../../src/pki/certificates.ts';
+import type { PlaneRecord, StoredSnapshot } from '../../src/plane/record.ts';
 import { certificateContext, renderPlane } from '../../src/plane/render.ts';
 import { quietReporter } from '../../src/ui/quiet.ts';
 import { fixedPlane } from '../golden/plane.ts';
 import { refused } from '../refused.ts';
 import { accountAs, bind, untilAllowed } from './rights.ts';
-import { newNamespace, request } from './world.ts';
+import { api, newNamespace, request } from './world.ts';
 
 // What makes a plane sleep by the clock, against a real API server.
 
@@ -85,9 +93,14 @@ test('with the rights of edit, an account without its Role is refused with the r
   expect(await cronJobs(cluster)).toEqual(['k8sk8s-sleep', 'k8sk8s-wake']);
 });
 
-test('the account may do what the two commands do', async () => {
+/** A namespace with a plane's objects, and the account of its schedule. */
+async function withPlaneAndAccount(
+  input: Partial<ClusterSpecInput>,
+  asleep?: (cluster: InfraCluster) => Promise<PlaneRecord['asleep']>,
+) {
   const { cluster, admin, name } = await newNamespace();
-  const plane = await fixedPlane(parseSpec({ host: 'k.example.com', etcdStorage: '1Gi' }, 'in a test'), 'available');
+  const fixed = await fixedPlane(parseSpec({ host: 'k.example.com', ...input }, 'in a test'), 'available');
+  const plane = { ...fixed, record: { ...fixed.record, asleep: await asleep?.(cluster) } };
   const certificates = certificateContext(name, plane.spec, plane.addresses);
   const { bundle } = await ensureCertificates(undefined, certificates, { keyType: 'ec' });
   const objects = renderPlane({ ...plane, bundle }).all();
@@ -100,7 +113,14 @@ test('the account may do what the two commands do', async () => {
   })) as { status: { token: string } };
   const { server, tls } = admin.transport.connection;
   const account = connectInfra({ server, tls, credentials: { token: { text: status.token } } }, name);
-  const work = { reporter: quietReporter, timeout: 2000, signal };
+  onTestFinished(() => account.close());
+  return { cluster, admin, account };
+}
+
+const work = { reporter: quietReporter, timeout: 2000, signal };
+
+test('the account may do what the two commands do', async () => {
+  const { cluster, account } = await withPlaneAndAccount({ etcdStorage: '1Gi' });
   expect(await sleepPlane(account, work)).toBe(true);
   const replicas = async () =>
     (await cluster.list<Workload>({ apiVersion: 'apps/v1', kind: 'Deployment' })).items.map(
@@ -109,5 +129,45 @@ test('the account may do what the two commands do', async () => {
   expect(await replicas()).toEqual([0, 0, 0]);
   // No node runs its pods here: it waits for etcd, and no right is missing on the way there.
   await expect(wakePlane(account, work)).rejects.toEqual(refused('not-available'));
-  await account.close();
+});
+
+/** A snapshot of this API server's own etcd, as sleep stores one. */
+async function storeSomeSnapshot(cluster: InfraCluster): Promise<StoredSnapshot> {
+  const database = readFileSync(path.join(api.folder, 'etcd', 'member', 'snap', 'db'));
+  const digest = createHash('sha256').update(database).digest();
+  const snapshot = Buffer.concat([database, digest]);
+  const parts = await storeParts(cluster, { planeId: 'plane-0123456789', spec }, gzipSync(snapshot));
+  return { parts, size: snapshot.length, sha256: digest.toString('hex'), revision: 2 };
+}
+
+/** In the place of the controller of StatefulSets, which gives each template the name of its revision. */
+function reviseStatefulSets(admin: InfraCluster): void {
+  const end = new AbortController();
+  const revise = async () => {
+    for (; !end.signal.aborted; await setTimeout(50)) {
+      const etcd = await admin.get<StatefulSet>({ apiVersion: 'apps/v1', kind: 'StatefulSet' }, 'etcd');
+      if (!etcd || etcd.status?.observedGeneration === etcd.metadata.generation) continue;
+      const status = { replicas: 0, observedGeneration: etcd.metadata.generation, updateRevision: 'etcd-1' };
+      const at = `/apis/apps/v1/namespaces/${admin.namespace}/statefulsets/etcd/status`;
+      // Another version, or none, is looked at again.
+      await request(admin, 'PUT', at, { ...etcd, status }).catch(() => undefined);
+    }
+  };
+  const revising = revise();
+  onTestFinished(() => {
+    end.abort();
+    return revising;
+  });
+}
+
+test('the account may give an ephemeral etcd its data back', async () => {
+  const { cluster, admin, account } = await withPlaneAndAccount({ etcdStorage: 'ephemeral' }, async (cluster) => ({
+    since: '2026-01-01T00:00:00Z',
+    replicas: { etcd: 1 },
+    snapshot: await storeSomeSnapshot(cluster),
+  }));
+  reviseStatefulSets(admin);
+  // No node runs the pod that takes the data in.
+  await expect(wakePlane(account, work)).rejects.toEqual(refused('restore-failed', 'Pending'));
+  expect(await cluster.get({ apiVersion: 'v1', kind: 'Pod' }, 'etcd-0')).toBeDefined();
 });
