@@ -1,6 +1,6 @@
 import { said, UserError } from '../../base/errors.ts';
 import { formatQuantity, parseQuantity } from '../../base/quantity.ts';
-import { option, type Words, words } from '../../base/words.ts';
+import { joined, option, type Words, words } from '../../base/words.ts';
 import { parseSpec } from '../../config/parse.ts';
 import type { ClusterSpec } from '../../config/schema.ts';
 import { explainCallError, isForbidden } from '../../kube/errors.ts';
@@ -92,8 +92,7 @@ export interface Coming {
 }
 
 /**
- * Counts before anything is made whether the nodes, and the quotas of namespaces that exist, have room for planes that are not
- * there yet.
+ * Counts before anything is made whether the nodes have room for planes that are not there yet.
  *
  * @returns what was counted, as a sentence
  * @throws UserError `class` with the figures, unless `force`
@@ -102,9 +101,8 @@ export async function countRoom(lesson: Lesson, coming: Coming[], force: boolean
   if (coming.length === 0) return 'no plane is missing or asleep';
   const planes = coming.map(({ spec }) => roomOfPlane(spec));
   const all = planes.reduce(added, nothing);
-  const [free, short] = await Promise.all([freeOnNodes(lesson.cluster), shortOfQuota(lesson, coming)]);
+  const free = await freeOnNodes(lesson.cluster);
   const wanted = `${coming.length === 1 ? 'a plane is' : `${coming.length} planes are`} to get pods: ${all.pods}, which request ${formatQuantity('cpu', all.cpu)} of cpu and ${formatQuantity('memory', all.memory)} of memory`;
-  if (short.length > 0 && !force) throw tooSmall(short, coming.length);
   if (!free)
     return `${wanted}; the room on the nodes was not counted: nodes and pods of all namespaces may not be listed with your rights`;
   const { count, lacks } = fitting(free, planes);
@@ -132,10 +130,18 @@ export async function roomToWake(lesson: Lesson, students: Student[]): Promise<W
       }
     }),
   );
-  return countRoom(lesson, asleep.flat(), false).then(
-    () => undefined,
-    (error: unknown) => said(error),
+  const coming = asleep.flat();
+  const short = await shortOfQuota(lesson, coming);
+  const room = await countRoom(
+    lesson,
+    coming.filter(({ student }) => !short.has(student)),
+    false,
+  ).then(
+    () => [],
+    (error: unknown) => [said(error)],
   );
+  const against = [...[...short].map(([{ name }, error]) => words`${name}: ${said(error)}`), ...room];
+  return against.length > 0 ? joined(against, '\n') : undefined;
 }
 
 async function freeOnNodes(cluster: InfraCluster): Promise<(Room & { nodes: number; waiting: number }) | undefined> {
@@ -151,31 +157,28 @@ async function freeOnNodes(cluster: InfraCluster): Promise<(Room & { nodes: numb
   }
 }
 
-/** Namespaces of which a quota leaves too little; deploy counts exactly, when its turn comes. */
-async function shortOfQuota(lesson: Lesson, coming: Coming[]): Promise<string[]> {
+/** Students whose namespace has a quota that leaves too little for the plane; deploy counts exactly, when its turn comes. */
+export async function shortOfQuota(lesson: Lesson, coming: Coming[]): Promise<Map<Student, UserError>> {
   const found = await Promise.all(
-    coming.map(async ({ student, spec }) => {
-      const cluster = clusterOf(lesson, student);
-      const quotas = await cluster.list<Quota>({ apiVersion: 'v1', kind: 'ResourceQuota' }).catch(() => undefined);
-      const { pods, cpu, memory } = roomOfPlane(spec);
-      const wanted = { pods, 'count/pods': pods, cpu, memory, 'requests.cpu': cpu, 'requests.memory': memory };
-      const [first] = shortages(quotas?.items ?? [], wanted);
-      return first
-        ? [
-            `${student.name}: quota "${first.quota}" of namespace ${student.namespace} leaves ${formatQuantity(first.resource, first.free)} of ${first.resource}, and a plane takes ${formatQuantity(first.resource, first.wanted)}`,
-          ]
-        : [];
-    }),
+    coming.map(async ({ student, spec }) => [student, await quotaShort(clusterOf(lesson, student), spec)] as const),
   );
-  return found.flat();
+  return new Map(found.flatMap(([student, error]) => (error ? [[student, error] as const] : [])));
 }
 
-function tooSmall(short: string[], planes: number): UserError {
+/** What stands against the pods of a plane in the quotas of its namespace. @returns undefined also where they may not be read */
+export async function quotaShort(cluster: InfraCluster, spec: ClusterSpec): Promise<UserError | undefined> {
+  const { namespace } = cluster;
+  const quotas = await cluster.list<Quota>({ apiVersion: 'v1', kind: 'ResourceQuota' }).catch(() => undefined);
+  const { pods, cpu, memory } = roomOfPlane(spec);
+  const wanted = { pods, 'count/pods': pods, cpu, memory, 'requests.cpu': cpu, 'requests.memory': memory };
+  const [first] = shortages(quotas?.items ?? [], wanted);
+  if (!first) return undefined;
+  const amount = (value: number) => formatQuantity(first.resource, value);
   return new UserError({
-    what: `the quotas of ${short.length} of ${planes} namespaces have no room for a plane`,
-    why: short.slice(0, 10).join('\n'),
-    fix: words`ask the administrator of the infra cluster for larger quotas, or take these students off the roster; ${option('force')} makes the others`,
-    anchor: 'class',
+    what: `the quota of namespace "${namespace}" has no room for a plane`,
+    why: `quota "${first.quota}" leaves ${amount(first.free)} of ${first.resource}, and a plane takes ${amount(first.wanted)}`,
+    fix: words`ask the administrator of the infra cluster for a larger quota, or free some of it (kubectl -n ${namespace} describe quota); ${option('force')} tries it nevertheless`,
+    anchor: 'quota',
     kind: 'refused',
   });
 }

@@ -11,7 +11,8 @@ import { toConfigMap } from '../../plane/record.ts';
 import { quietReporter } from '../../ui/quiet.ts';
 import { roomToWake } from './capacity.ts';
 import { type ClassRequest, createClass } from './create.ts';
-import type { Lesson } from './queue.ts';
+import { demandAll, type Lesson } from './queue.ts';
+import { classStatus } from './status.ts';
 
 // What one student's plane has in it that cannot be used must not keep the others from theirs.
 
@@ -32,10 +33,19 @@ const noSuchValue = () => {
   throw new UserError({ what: 'no such value', anchor: 'bad-values', kind: 'usage' });
 };
 
+/** A quota in the namespace of the store, and a student there. */
+const cleo = { ...student('cleo'), namespace: 'team' };
+const smallQuota = {
+  apiVersion: 'v1',
+  kind: 'ResourceQuota',
+  metadata: { name: 'small' },
+  status: { hard: { pods: '3' }, used: { pods: '1' } },
+} as KubeObject;
+
 /** A request for objects that the operator follows, which is asked for nothing besides. */
-const request = (specs: Record<string, () => ClusterSpec>): ClassRequest => ({
+const request = (specs: Record<string, () => ClusterSpec>, students = [anna, bob]): ClassRequest => ({
   name: 'x',
-  students: [anna, bob],
+  students,
   choose: ({ name }) => specs[name]!,
   folder: () => 'none',
   byObject: {
@@ -75,6 +85,31 @@ test('options that cannot be used for anybody are refused once, and nothing is b
   const made = createClass(lesson, request({ anna: noSuchValue, bob: noSuchValue }));
   await expect(made).rejects.toEqual(refused('bad-values', 'anna'));
   expect(told).toEqual([]);
+});
+
+test('a student whose quota is too small is told of, in status too, and the others get their planes', async () => {
+  const store = delegated();
+  store.put('resourcequotas/small', smallQuota);
+  const { lesson, told } = lessonOf(store);
+  const both = request({ cleo: usable, bob: usable }, [cleo, bob]);
+  const [first, second] = await createClass(lesson, both);
+  expect(first).toMatchObject({ student: cleo, error: refused('quota', 'small', 'team') });
+  expect(second).toMatchObject({ student: bob, result: { created: 1 } });
+  expect(told).toContain('cleo refused');
+  const [of] = await classStatus(lesson, [cleo]);
+  expect(of).toMatchObject({ state: 'missing', healthy: false, problems: [refused('quota', 'small')] });
+  const forced = await createClass(lesson, { ...both, force: true });
+  expect(forced[0]).toMatchObject({ student: cleo, result: { created: 1 } });
+});
+
+test('quotas that are too small for everybody: nothing is made', async () => {
+  const store = delegated();
+  store.put('resourcequotas/small', smallQuota);
+  const { lesson, told } = lessonOf(store);
+  const outcomes = await createClass(lesson, request({ cleo: usable }, [cleo]));
+  expect(() => demandAll(outcomes, 'are not there')).toThrow(refused('quota', 'small'));
+  expect(told).toEqual(['cleo refused']);
+  expect(store.requests.filter((each) => !each.startsWith('GET'))).toEqual([]);
 });
 
 test('a sleeping plane whose record cannot be used does not keep the others asleep', async () => {

@@ -11,7 +11,7 @@ import type { Work } from '../../ui/work.ts';
 import { type DeployResult, deploy } from '../deploy/deploy.ts';
 import type { WantedLifetime } from '../deploy/lifetime.ts';
 import type { SpecChoice } from '../deploy/spec-choice.ts';
-import { type Coming, countRoom } from './capacity.ts';
+import { type Coming, countRoom, shortOfQuota } from './capacity.ts';
 import { ensureNamespace } from './namespaces.ts';
 import { clusterOf, forEach, type Lesson, type Outcome, type Student } from './queue.ts';
 
@@ -69,6 +69,11 @@ export interface ClassRequest {
   reporter: Reporter;
 }
 
+interface Refused {
+  student: Student;
+  error: UserError;
+}
+
 /** How many planes are waited for at a time that the operator makes: it has a queue of its own. */
 const waits = 8;
 
@@ -80,8 +85,7 @@ const waits = 8;
  */
 export async function createClass(lesson: Lesson, request: ClassRequest): Promise<Outcome<MadePlane>[]> {
   const { byObject } = request;
-  const { coming, refused: unfit } = await planesToCome(lesson, request);
-  request.reporter.line(await countRoom(lesson, coming, request.force));
+  const unfit = await refusedOrCounted(lesson, request);
   for (const { student, error } of unfit.values()) lesson.board.tell(student.name, 'refused', said(error));
   const students = request.students.filter((student) => !unfit.has(student));
   const asked = new Map<Student, AskedPlane>();
@@ -109,6 +113,16 @@ export async function createClass(lesson: Lesson, request: ClassRequest): Promis
   );
   const outcomes = new Map([...refused, ...made.map((outcome) => [outcome.student, outcome] as const)]);
   return request.students.map((student) => outcomes.get(student)!);
+}
+
+/** One student's quota keeps nobody else from a plane; room on the nodes is for all. @returns who can have no plane as things are */
+async function refusedOrCounted(lesson: Lesson, request: ClassRequest): Promise<Map<Student, Refused>> {
+  const { coming, refused } = await planesToCome(lesson, request);
+  const short = request.force ? new Map<Student, UserError>() : await shortOfQuota(lesson, coming);
+  for (const [student, error] of short) refused.set(student, { student, error });
+  const fit = coming.filter(({ student }) => !short.has(student));
+  if (fit.length > 0 || short.size === 0) request.reporter.line(await countRoom(lesson, fit, request.force));
+  return refused;
 }
 
 async function prepare(cluster: InfraCluster, student: Student, { name, existing, further }: ClassRequest) {
@@ -143,8 +157,8 @@ export function madeByDeploy({ addresses, files, applied }: DeployResult): MadeP
 async function planesToCome(
   lesson: Lesson,
   { students, choose }: ClassRequest,
-): Promise<{ coming: Coming[]; refused: Map<Student, { student: Student; error: UserError }> }> {
-  const refused = new Map<Student, { student: Student; error: UserError }>();
+): Promise<{ coming: Coming[]; refused: Map<Student, Refused> }> {
+  const refused = new Map<Student, Refused>();
   const coming = await Promise.all(
     students.map(async (student) => {
       const cluster = clusterOf(lesson, student);
@@ -173,7 +187,7 @@ async function asRecorded(cluster: InfraCluster): Promise<PlaneRecord | undefine
 }
 
 /** A student's own may be the value that is wrong. */
-function ofStudent({ student: { name }, error }: { student: Student; error: UserError }): UserError {
+function ofStudent({ student: { name }, error }: Refused): UserError {
   const { what, why, fix, anchor, kind } = error;
   return new UserError({ what: words`student "${name}": ${what}`, why, fix, anchor, kind, cause: error });
 }

@@ -1,10 +1,15 @@
 import pLimit from 'p-limit';
 import { type Finding, messageOf, UserError } from '../../base/errors.ts';
+import { parseSpec } from '../../config/parse.ts';
 import { explainCallError } from '../../kube/errors.ts';
 import { objectOf, type PlaneObject } from '../../live/followed.ts';
 import { problemsOf } from '../status/problems.ts';
 import { planeStatus } from '../status/status.ts';
+import { quotaShort } from './capacity.ts';
 import { clusterOf, type Lesson, type Student } from './queue.ts';
+
+/** What a plane takes at least, for who asks why there is none. */
+const smallest = () => parseSpec({ host: 'none.invalid', profile: 'lite' }, 'of the smallest plane');
 
 export interface StudentStatus {
   student: string;
@@ -51,7 +56,10 @@ async function statusOf(lesson: Pick<Lesson, 'cluster'>, student: Student): Prom
     // A plane that cannot be read does not hide the others.
     const error = explainCallError(cause, `read the plane in namespace "${namespace}"`);
     if (!(error instanceof UserError)) return { ...common, state: 'unknown', healthy: false, problems: [bug(error)] };
-    if (error.anchor === 'no-plane') return { ...common, state: 'missing', healthy: false, problems: ofObject };
+    if (error.anchor === 'no-plane') {
+      const short = await quotaShort(cluster, smallest());
+      return { ...common, state: 'missing', healthy: false, problems: [...ofObject, ...(short ? [short] : [])] };
+    }
     return { ...common, state: 'unknown', healthy: false, problems: [error] };
   }
 }
