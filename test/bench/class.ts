@@ -7,7 +7,7 @@ import type { HostedCluster } from '../../src/kube/hosted-cluster.ts';
 import { openPlane } from '../../src/live/open.ts';
 import { anyPlaneSelector } from '../../src/plane/names.ts';
 import { sandboxEnvironment } from '../../src/sandbox/delegate.ts';
-import { sandboxHost } from '../../src/sandbox/host.ts';
+import { sandboxHost, takeHostBack } from '../../src/sandbox/host.ts';
 import { loadState, requireState } from '../../src/sandbox/state.ts';
 import { sandboxUp } from '../../src/sandbox/up.ts';
 import type { Reporter } from '../../src/ui/reporter.ts';
@@ -116,6 +116,7 @@ const domain = 'class.k8sk8s.test';
 
 /** The class of a teacher who may make namespaces. */
 class Lesson {
+  readonly #sandbox: string;
   readonly #kubeconfig: string;
   readonly #names: string[];
   readonly #folder = mkdtempSync(path.join(tmpdir(), 'k8sk8s-class-'));
@@ -123,7 +124,8 @@ class Lesson {
   #hosted: HostedCluster[] = [];
   #ended = false;
 
-  private constructor(kubeconfig: string, names: string[], parallel: number) {
+  private constructor(sandbox: string, kubeconfig: string, names: string[], parallel: number) {
+    this.#sandbox = sandbox;
     this.#kubeconfig = kubeconfig;
     this.#names = names;
     this.#parallel = parallel;
@@ -134,7 +136,7 @@ class Lesson {
     const names = Array.from({ length: students }, (_, index) => `s${String(index + 1).padStart(2, '0')}`);
     for (const name of names) await sandboxHost(sandbox, `${name}.${domain}`);
     const { kubeconfig } = await sandboxEnvironment({ name: sandbox, admin: true });
-    return new Lesson(kubeconfig, names, parallel);
+    return new Lesson(sandbox, kubeconfig, names, parallel);
   }
 
   async run(command: string, ...args: string[]): Promise<Finished> {
@@ -165,6 +167,7 @@ class Lesson {
   async close(): Promise<void> {
     await Promise.all(this.#hosted.map((each) => each.close()));
     if (!this.#ended) await this.run('end', '--yes').catch((error: unknown) => process.stderr.write(`${error}\n`));
+    for (const name of this.#names) await takeHostBack(this.#sandbox, `${name}.${domain}`);
     rmSync(this.#folder, { recursive: true, force: true });
   }
 }
@@ -201,6 +204,9 @@ export function courseOf({ lines, milliseconds }: Pick<Finished, 'lines' | 'mill
   return { milliseconds, eachMs: eachMs.sort((a, b) => a - b), triedAgain };
 }
 
+/** Milliseconds from `class wake` to the answers of 30 planes. */
+const goal = { first: 10_000, last: 240_000 };
+
 /** Memory that the kernel can give to new programs (MemAvailable, proc_meminfo(5)). */
 function availableMiB(): number {
   return Number(/^MemAvailable:\s+(\d+)/m.exec(readFileSync('/proc/meminfo', 'utf8'))![1]) / 1024;
@@ -217,6 +223,7 @@ export function renderClass(report: ClassReport): string {
     floor === undefined ? '' : (milliseconds / floor).toFixed(1),
   ];
   const { before, awake, asleep } = report.availableMiB;
+  const [first, last] = [wake.answersMs[0]!, wake.answersMs.at(-1)!];
   const perPlane = (all: number) => [all, all / students].map((each) => each.toFixed(1));
   return [
     machineLine(machine),
@@ -230,12 +237,14 @@ export function renderClass(report: ClassReport): string {
         ['create, the middle plane', ...times(quantile(create.eachMs, 0.5))],
         ['create, the slowest plane', ...times(create.eachMs.at(-1)!)],
         ['sleep, all', ...times(sleepMs)],
-        ['wake, the first answer', ...times(wake.answersMs[0]!)],
-        ['wake, the last answer', ...times(wake.answersMs.at(-1)!)],
+        ['wake, the first answer', ...times(first)],
+        ['wake, the middle answer', ...times(quantile(wake.answersMs, 0.5))],
+        ['wake, the last answer', ...times(last)],
         ['wake, all', ...times(wake.milliseconds)],
         ['end, all', ...times(end.milliseconds)],
       ],
     ),
+    `goal of a lesson: the first answer in ${seconds(goal.first)}, the last in ${seconds(goal.last)}: ${first <= goal.first && last <= goal.last ? '' : 'not '}kept`,
     `tried again: ${create.triedAgain} while they were made, ${wake.triedAgain} while they woke; left at the end: ${end.left}`,
     '',
     table(
