@@ -3,8 +3,8 @@ import { isIpv4 } from '../base/cidr.ts';
 import type { ClusterSpec } from '../config/schema.ts';
 import { type Addresses, dnsAddresses, hostAndPort } from '../plane/addresses.ts';
 import { driverOf, leftByDrivers } from '../plane/networks/table.ts';
-import machine from './machine.sh';
 import body from './worker.sh';
+import join from './worker-join.sh';
 
 /** Where the files of a plane lie on a worker. */
 export const workerFolder = '/etc/kubernetes/tls';
@@ -20,8 +20,8 @@ export function isWorkerScript(text: string): boolean {
 }
 
 /**
- * The script that makes a machine a worker of this plane: what is the plane's stands at its beginning, and src/access/worker.sh
- * finds out what is the machine's. Nothing in it is secret. Pure.
+ * The script that makes a machine a worker of this plane: what is the plane's stands at its beginning, and worker.sh
+ * finds out what is the machine's; worker-join.sh has join and leave. Nothing in it is secret. Pure.
  */
 export function workerScript(spec: ClusterSpec, addresses: Addresses): string {
   const { links, files, rules } = leftByDrivers();
@@ -41,7 +41,7 @@ driver_rules='${rules.join('\\|')}'
 
 ${printing('kubelet_configuration', kubeletConfiguration(spec, { clientCAFile: `${workerFolder}/ca.pem` }))}
 ${printing('relay_unit', relay)}
-${body}${driverOf(spec).worker}${machine}`;
+${body}${driverOf(spec).worker}${join}`;
 }
 
 /** As `8472/udp`: what a firewall has to let through between workers. */

@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { expect, test } from 'vitest';
 import { commands } from './commands.ts';
@@ -16,6 +16,19 @@ const textOf = (file: string) => readFileSync(file, 'utf8');
 test('CONTRIBUTING.md has a line for each room of src, from the top floor down', () => {
   const lines = [...textOf('CONTRIBUTING.md').matchAll(/^\| `([\w.]+)\/?` \|/gm)].map(([, room]) => room);
   expect(lines.filter((line) => existsSync(`src/${line}`))).toEqual([...rooms].reverse());
+});
+
+test('the line of a room names each folder in it', () => {
+  const lines = textOf('CONTRIBUTING.md').split('\n');
+  const missing = rooms.flatMap((room) => {
+    const line = lines.find((each) => each.startsWith(`| \`${room}/\` |`)) ?? '';
+    return existsSync(`src/${room}`) && statSync(`src/${room}`).isDirectory()
+      ? readdirSync(`src/${room}`, { withFileTypes: true })
+          .filter((entry) => entry.isDirectory() && !line.includes(`\`${entry.name}/\``))
+          .map(({ name }) => `src/${room}/${name}`)
+      : [];
+  });
+  expect(missing).toEqual([]);
 });
 
 test('a file that a document links to or names is there', () => {
