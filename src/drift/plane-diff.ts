@@ -1,5 +1,4 @@
 import { messageOf } from '../base/errors.ts';
-import { parseSpec } from '../config/parse.ts';
 import type { ClusterSpec } from '../config/schema.ts';
 import { buildAddons } from '../hosted/addons/addons.ts';
 import { hostedPullSecret } from '../hosted/pull-secret.ts';
@@ -10,7 +9,7 @@ import { differences, type FieldDifference } from '../live/differences.ts';
 import { connectAsAdministrator } from '../live/open.ts';
 import { requireRecord } from '../live/record.ts';
 import { recordName } from '../plane/names.ts';
-import { recordKind } from '../plane/record.ts';
+import { recordKind, specRecorded } from '../plane/record.ts';
 import { planInfra } from './infra-plan.ts';
 import { isOfSameMoment, untilUndisturbed } from './same-moment.ts';
 
@@ -47,7 +46,7 @@ export interface PlaneDiff {
  */
 export async function diffPlane(cluster: InfraCluster, instead?: ClusterSpec): Promise<PlaneDiff> {
   const record = await requireRecord(cluster);
-  const spec = instead ?? parseSpec({ ...record.spec, allowUntestedVersion: true }, 'in the record of the plane');
+  const spec = instead ?? specRecorded(record);
   const { objects, before, addresses, bundle } = await planInfra(cluster, record, spec);
   const infra = objects.flatMap((recorded) => {
     const live = before.find(recorded);

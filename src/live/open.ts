@@ -1,7 +1,6 @@
 import type { Duplex } from 'node:stream';
 import { UserError } from '../base/errors.ts';
 import { command, words } from '../base/words.ts';
-import { parseSpec } from '../config/parse.ts';
 import { connectHosted } from '../kube/connect.ts';
 import type { HostedCluster } from '../kube/hosted-cluster.ts';
 import type { InfraCluster } from '../kube/infra-cluster.ts';
@@ -11,7 +10,7 @@ import { administrator, type PkiBundle } from '../pki/certificates.ts';
 import type { Credential } from '../pki/issue.ts';
 import { type Addresses, addressesOf } from '../plane/addresses.ts';
 import { belongsTo } from '../plane/names.ts';
-import type { PlaneRecord } from '../plane/record.ts';
+import { type PlaneRecord, specRecorded } from '../plane/record.ts';
 import type { PlaneSource } from '../plane/render.ts';
 import { Existing } from './apply.ts';
 import { presentStorage } from './choose-storage.ts';
@@ -37,7 +36,7 @@ export interface Plane extends PlaneSource {
  */
 export async function openPlane(cluster: InfraCluster): Promise<Plane> {
   const [record, existing] = await Promise.all([requireRecord(cluster), Existing.read(cluster)]);
-  const spec = parseSpec({ ...record.spec, allowUntestedVersion: true }, 'in the record of the plane');
+  const spec = specRecorded(record);
   const own = (kind: string) => existing.ofKind(kind).filter((object) => belongsTo(object, record.planeId));
   const services = own('Service') as Service[];
   const bundle = await readOpened(cluster, own('Secret') as Secret[]);

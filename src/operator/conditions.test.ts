@@ -110,6 +110,11 @@ test('the object is the whole truth, but a plane keeps the version that it was m
   expect(specOf(object, undefined).kubernetesVersion).toBe('1.37.2');
   const asked = { ...object, spec: { ...object.spec, kubernetesVersion: '1.37' } };
   expect(specOf(asked, recorded).kubernetesVersion).toBe('1.37.2');
+  // Keeping a version is no leave for others, and no second write of the record.
+  expect(specOf(object, recorded).allowUntestedVersion).toBe(false);
+  expect(
+    specOf({ ...object, spec: { ...object.spec, allowUntestedVersion: true } }, recorded).allowUntestedVersion,
+  ).toBe(true);
 });
 
 test('a certificate that needs a sealed key is said with what a person runs, and no command of the operator stands for it', () => {

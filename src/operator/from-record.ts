@@ -2,9 +2,9 @@ import { isDeepStrictEqual } from 'node:util';
 import { hostedControlPlane, hostedControlPlaneName, type LifeFields } from '../config/hosted-control-plane.ts';
 import { parseSpec } from '../config/parse.ts';
 import type { ClusterSpec } from '../config/schema.ts';
-import type { PlaneRecord } from '../plane/record.ts';
+import { type PlaneRecord, specRecorded } from '../plane/record.ts';
 import { lifeAt } from './clock.ts';
-import { type HostedControlPlane, specOf, specRecorded } from './object.ts';
+import { type HostedControlPlane, specOf } from './object.ts';
 
 /** An object for a plane as it is: its version, and what is not the default. Pure. */
 export function objectOfRecord(

@@ -4,7 +4,7 @@ import { parseSpec } from '../config/parse.ts';
 import type { ClusterSpec, ClusterSpecInput } from '../config/schema.ts';
 import type { KubeObject } from '../kube/objects.ts';
 import { unknownComponents } from '../plane/component-problems.ts';
-import type { PlaneRecord } from '../plane/record.ts';
+import { type PlaneRecord, specRecorded } from '../plane/record.ts';
 import { consentAnnotation } from './names.ts';
 
 export const kind = hostedControlPlane;
@@ -76,16 +76,13 @@ export function consents(object: HostedControlPlane): boolean {
  */
 export function specOf(object: HostedControlPlane, recorded: PlaneRecord | undefined): ClusterSpec {
   const kept = recorded?.spec.kubernetesVersion ?? object.status?.version;
-  return parseSpec(
+  const spec = parseSpec(
     { ...(kept !== undefined && { kubernetesVersion: kept, allowUntestedVersion: true }), ...withoutLife(object.spec) },
     'in the spec of the HostedControlPlane',
     unknownComponents,
   );
-}
-
-/** What the plane was made as last. @throws UserError `bad-values` */
-export function specRecorded({ spec }: PlaneRecord): ClusterSpec {
-  return parseSpec({ ...spec, allowUntestedVersion: true }, 'in the record of the plane');
+  // What a plane already has is no wish for versions to come, and the record would be written once more for it.
+  return { ...spec, allowUntestedVersion: object.spec.allowUntestedVersion ?? false };
 }
 
 /** Whether the plane of a record is what the object wants. @throws UserError `bad-values` */

@@ -15,7 +15,7 @@ import { removedApiProblems } from '../operations/upgrade/plan.ts';
 import { upgrade } from '../operations/upgrade/upgrade.ts';
 import type { PkiBundle } from '../pki/certificates.ts';
 import { isAuthority, nearTheirEnd, remainingDays } from '../pki/near-end.ts';
-import type { PlaneRecord } from '../plane/record.ts';
+import { type PlaneRecord, specRecorded } from '../plane/record.ts';
 import { missingRights, requiredRights } from '../preflight/rights.ts';
 import type { Reporter } from '../ui/reporter.ts';
 import type { Work } from '../ui/work.ts';
@@ -46,7 +46,6 @@ import {
   lifeOf,
   type Status,
   specOf,
-  specRecorded,
 } from './object.ts';
 
 /** What the operator needs to work on one plane. */

@@ -2,7 +2,8 @@ import * as z from 'zod';
 import { UserError } from '../base/errors.ts';
 import { toolVersion } from '../base/version.ts';
 import { command, words } from '../base/words.ts';
-import { type ClusterSpecInput, clusterSpec } from '../config/schema.ts';
+import { parseSpec } from '../config/parse.ts';
+import { type ClusterSpec, type ClusterSpecInput, clusterSpec } from '../config/schema.ts';
 import type { ConfigMap } from '../kube/objects.ts';
 import { labelsOf, recordName } from './names.ts';
 
@@ -179,6 +180,11 @@ function parseJson(text: string, where: string): unknown {
   } catch (error) {
     throw damaged(where, `it is no JSON: ${(error as Error).message}`);
   }
+}
+
+/** What a plane was made as last, whatever versions this k8sk8s was tested with. Pure. @throws UserError `bad-values` */
+export function specRecorded({ spec }: Pick<PlaneRecord, 'spec'>): ClusterSpec {
+  return parseSpec({ ...spec, allowUntestedVersion: true }, 'in the record of the plane');
 }
 
 /** The record as it is kept, its fields always in the same order. */

@@ -1,12 +1,12 @@
 import { said, UserError } from '../../base/errors.ts';
 import { formatQuantity, parseQuantity } from '../../base/quantity.ts';
 import { joined, option, type Words, words } from '../../base/words.ts';
-import { parseSpec } from '../../config/parse.ts';
 import type { ClusterSpec } from '../../config/schema.ts';
 import { explainCallError, isForbidden } from '../../kube/errors.ts';
 import type { InfraCluster } from '../../kube/infra-cluster.ts';
 import type { Node, Pod } from '../../kube/objects.ts';
 import { readRecord } from '../../live/record.ts';
+import { specRecorded } from '../../plane/record.ts';
 import { podDemand, type Quota, shortages, sum } from '../../preflight/quota.ts';
 import { type PodResources, planePods } from '../../preflight/trials.ts';
 import { clusterOf, type Lesson, type Student } from './queue.ts';
@@ -123,7 +123,7 @@ export async function roomToWake(lesson: Lesson, students: Student[]): Promise<W
     students.map(async (student) => {
       try {
         const record = await readRecord(clusterOf(lesson, student));
-        const spec = () => parseSpec({ ...record!.spec, allowUntestedVersion: true }, 'in the record of the plane');
+        const spec = () => specRecorded(record!);
         return record?.asleep ? [{ student, spec: spec() }] : [];
       } catch {
         return [];

@@ -1,7 +1,6 @@
 import { UserError } from '../../base/errors.ts';
 import { command, option, words } from '../../base/words.ts';
 import { field } from '../../config/flags.ts';
-import { parseSpec } from '../../config/parse.ts';
 import type { ClusterSpec } from '../../config/schema.ts';
 import type { InfraCluster } from '../../kube/infra-cluster.ts';
 import type { Secret } from '../../kube/objects.ts';
@@ -9,7 +8,7 @@ import { Existing } from '../../live/apply.ts';
 import { lifetimeOf, readLifetimeJob } from '../../live/lifetime.ts';
 import { readRecord, requireRecord } from '../../live/record.ts';
 import { sealingOf } from '../../live/sealed-ca.ts';
-import type { PlaneRecord } from '../../plane/record.ts';
+import { type PlaneRecord, specRecorded } from '../../plane/record.ts';
 import { readBundle } from '../../plane/secrets.ts';
 import { runPreflight } from '../../preflight/deploy-checks.ts';
 import { deploy } from '../deploy/deploy.ts';
@@ -59,7 +58,7 @@ async function lifetimeNow(cluster: InfraCluster): Promise<WantedLifetime> {
 }
 
 function asItWas({ spec }: PlaneRecord): SpecChoice {
-  return () => parseSpec({ ...spec, allowUntestedVersion: true }, 'in the record of the plane');
+  return () => specRecorded({ spec });
 }
 
 /**

@@ -3,14 +3,13 @@ import { UserError } from '../../base/errors.ts';
 import { command, option, type Words, words } from '../../base/words.ts';
 import { publicPort } from '../../config/exposure.ts';
 import { field } from '../../config/flags.ts';
-import { parseSpec } from '../../config/parse.ts';
 import type { ClusterSpec } from '../../config/schema.ts';
 import type { Node } from '../../kube/objects.ts';
 import { openPlane } from '../../live/open.ts';
 import { updateRecord } from '../../live/record.ts';
 import { hostAndPort } from '../../plane/addresses.ts';
 import { exposureOf, outlives } from '../../plane/exposures/table.ts';
-import type { PlaneRecord } from '../../plane/record.ts';
+import { type PlaneRecord, specRecorded } from '../../plane/record.ts';
 import type { DeployState } from './state.ts';
 
 /** A change of the address at which workers and people dial the plane. */
@@ -65,7 +64,7 @@ export function moveOver(
   record: Pick<PlaneRecord, 'spec' | 'earlierHosts'>,
   spec: ClusterSpec,
 ): { move?: Move; earlierHosts?: string[] } {
-  const move = moveOf(parseSpec({ ...record.spec, allowUntestedVersion: true }, 'in the record of the plane'), spec);
+  const move = moveOf(specRecorded(record), spec);
   const { earlierHosts } = record;
   const kept = [...new Set([...(move?.keeps ?? []), ...(earlierHosts ?? [])])];
   // One of them that is HOST now is refused by the rules of the spec.

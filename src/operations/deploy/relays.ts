@@ -1,8 +1,8 @@
 import { workerMove } from '../../access/worker-config.ts';
 import { UserError } from '../../base/errors.ts';
 import { option, words } from '../../base/words.ts';
-import { parseSpec } from '../../config/parse.ts';
 import type { ClusterSpec } from '../../config/schema.ts';
+import { specRecorded } from '../../plane/record.ts';
 import { workersOf } from './move.ts';
 import type { DeployState } from './state.ts';
 
@@ -22,7 +22,7 @@ export function relayChanges(before: ClusterSpec, after: ClusterSpec): boolean {
  */
 export async function announceRelays(state: DeployState): Promise<void> {
   const { record, spec, held, allowDataLoss, files } = state;
-  const before = parseSpec({ ...record.spec, allowUntestedVersion: true }, 'in the record of the plane');
+  const before = specRecorded(record);
   if (!relayChanges(before, spec)) return;
   const workers = await workersOf(state);
   if (workers?.length === 0) return;

@@ -1,12 +1,12 @@
 import { isDeepStrictEqual } from 'node:util';
 import { said, UserError } from '../../base/errors.ts';
 import { again, command, words } from '../../base/words.ts';
-import { parseSpec } from '../../config/parse.ts';
 import type { ClusterSpec } from '../../config/schema.ts';
 import type { Secret } from '../../kube/objects.ts';
 import { applyAll, Existing, nothingApplied } from '../../live/apply.ts';
 import { connectAsAdministrator } from '../../live/open.ts';
 import { PodWatch } from '../../live/pod-watch.ts';
+import { specRecorded } from '../../plane/record.ts';
 import { readBundle } from '../../plane/secrets.ts';
 import { waitAvailable, waitComponentsReady } from '../../rollout/available.ts';
 import { ensureControlPlane } from '../../rollout/control-plane.ts';
@@ -35,7 +35,7 @@ export function specBefore(
 ): ClusterSpec | undefined {
   if (step === undefined || !judging.includes(step)) return undefined;
   if (record.phase !== 'available' || asleep || restores || replaces) return undefined;
-  const before = parseSpec({ ...record.spec, allowUntestedVersion: true }, 'in the record of the plane');
+  const before = specRecorded(record);
   const isSame = isDeepStrictEqual({ ...before, allowUntestedVersion: true }, { ...spec, allowUntestedVersion: true });
   return isSame || before.etcdMembers !== spec.etcdMembers ? undefined : before;
 }
