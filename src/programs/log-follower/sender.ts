@@ -30,6 +30,7 @@ export class Sender {
     this.#store = store;
     this.#positions = positions;
     this.#signal = signal;
+    signal.addEventListener('abort', () => this.#wakeAll(), { once: true });
   }
 
   get idle(): boolean {
@@ -44,7 +45,6 @@ export class Sender {
     while (this.#size > room && !this.#signal.aborted)
       await new Promise<void>((resolve) => {
         this.#wake.push(resolve);
-        this.#signal.addEventListener('abort', () => resolve(), { once: true });
       });
   }
 
@@ -112,6 +112,10 @@ export class Sender {
     for (const { position } of batch) if (position) this.#positions.set(...position);
     this.#positions.took(batch.length);
     this.#positions.save();
+    this.#wakeAll();
+  }
+
+  #wakeAll(): void {
     for (const wake of this.#wake.splice(0)) wake();
   }
 }

@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import type { InfraCluster } from '../../kube/infra-cluster.ts';
 import type { Pod } from '../../kube/objects.ts';
 import { follow } from '../../kube/watch.ts';
@@ -29,6 +30,8 @@ export class Session {
     this.#cluster = cluster;
     this.#selector = selector;
     this.#positions = positions;
+    // The log of each container listens to it as long as it is followed.
+    setMaxListeners(0, this.#stop.signal);
     this.sender = new Sender(store, positions, this.#stop.signal);
   }
 
