@@ -1,3 +1,4 @@
+import { getEventListeners } from 'node:events';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { waitFor } from './wait-for.ts';
 
@@ -76,4 +77,20 @@ test('what is waited for right now is told', async () => {
   await vi.advanceTimersByTimeAsync(300);
   expect(await found).toBe(true);
   expect(told).toEqual(['a', 'b']);
+});
+
+test('many who wait at a time for one signal are no leak: nobody is warned, and nothing of them is left', async () => {
+  const { signal } = new AbortController();
+  const warn = vi.spyOn(process, 'emitWarning').mockImplementation(() => undefined);
+  let done = false;
+  const all = Array.from({ length: 16 }, () =>
+    waitFor({ until: () => done, timeout: 3000, every: 1000, signal, late }),
+  );
+  await vi.advanceTimersByTimeAsync(500);
+  done = true;
+  await vi.advanceTimersByTimeAsync(1000);
+  await Promise.all(all);
+  expect(warn).not.toHaveBeenCalled();
+  expect(getEventListeners(signal, 'abort')).toEqual([]);
+  warn.mockRestore();
 });

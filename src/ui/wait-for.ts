@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import type { Phase } from './reporter.ts';
 import type { Patience } from './work.ts';
 
@@ -46,8 +47,9 @@ export async function waitAtMost<T>(wait: Omit<Wait<T>, 'late'>): Promise<T | un
   }
 }
 
-/** Returns after `milliseconds`, or as soon as the signal is there. */
+/** Returns after `milliseconds`, or as soon as the signal is there. Many wait for one signal at a time, which is no leak: each takes its listener away. */
 function pause(milliseconds: number, signal: AbortSignal | undefined): Promise<void> {
+  if (signal) setMaxListeners(0, signal);
   return new Promise((resolve) => {
     const end = () => {
       clearTimeout(timer);
