@@ -46,7 +46,14 @@ function fakeApi() {
     };
     return slice?.endpoints.flatMap(({ addresses }) => addresses);
   };
-  return { api, objects, shown };
+  /** What those see who still read Endpoints. */
+  const legacy = () => {
+    const found = objects.get('/api/v1/namespaces/default/endpoints/kubernetes') as unknown as {
+      subsets: { addresses: { ip: string }[] }[];
+    };
+    return found?.subsets.flatMap(({ addresses }) => addresses.map(({ ip }) => ip));
+  };
+  return { api, objects, shown, legacy };
 }
 
 test('the list is never empty while one API server follows another at the same address, and is mended when emptied', async () => {
@@ -64,4 +71,26 @@ test('the list is never empty while one API server follows another at the same a
   const [path, slice] = [...objects].find(([each]) => each.includes('endpointslices'))!;
   objects.set(path, { ...slice, ...{ endpoints: null } });
   await vi.waitFor(() => expect(shown()).toEqual(['192.0.2.7']), 3000);
+});
+
+test('a write of Endpoints that failed is made up for, at the next look and by another process', async () => {
+  const { api, objects, shown, legacy } = fakeApi();
+  const [first, second] = [new AbortController(), new AbortController()];
+  onTestFinished(() => second.abort());
+  const said: string[] = [];
+  const refusing: Api = {
+    ...api,
+    write: async (method, path, object) => {
+      if (path.endsWith('/endpoints') && said.length === 0) throw new Error('no answer in time');
+      return api.write(method, path, object);
+    },
+  };
+  const keeping = keepEndpoints(refusing, self, first.signal, (words) => said.push(words));
+  await vi.waitFor(() => expect(legacy()).toEqual([self.address]), 3000);
+  expect(said).toEqual(['no answer in time']);
+  first.abort();
+  await keeping;
+  objects.delete('/api/v1/namespaces/default/endpoints/kubernetes');
+  void keepEndpoints(api, self, second.signal, () => undefined);
+  await vi.waitFor(() => expect(legacy()).toEqual(shown()), 3000);
 });

@@ -40,7 +40,10 @@ const endpoints = '/api/v1/namespaces/default/endpoints';
 
 interface Found {
   metadata: { resourceVersion?: string; annotations?: Record<string, string> };
+  /** Of an EndpointSlice. */
   endpoints?: { addresses: string[] }[] | null;
+  /** Of Endpoints. */
+  subsets?: { addresses?: { ip: string }[] }[] | null;
 }
 
 /**
@@ -80,9 +83,10 @@ export async function keepEndpoints(
   say: (words: string) => void,
 ): Promise<void> {
   let trouble = '';
+  const known = { agree: false };
   const write = async (change: typeof withPod) => {
     try {
-      await writeEndpoints(api, self, change);
+      await writeEndpoints(api, self, change, known);
       trouble = '';
     } catch (error) {
       // The rights come with the addons; a conflict is another API server's write, and the next look sees it.
@@ -98,22 +102,27 @@ export async function keepEndpoints(
   await write(withoutPod);
 }
 
-async function writeEndpoints(api: Api, self: OwnPod, change: typeof withPod): Promise<void> {
+/** @param known `agree`: Endpoints, for those who still read them, said the same as the EndpointSlice when both were last looked at */
+async function writeEndpoints(
+  api: Api,
+  self: OwnPod,
+  change: typeof withPod,
+  known: { agree: boolean },
+): Promise<void> {
   const slice = (await api.find(`${slices}/${name}`)) as Found | undefined;
   const before = entriesOf(slice, self);
   const entries = change(before, self, Math.floor(Date.now() / 1000)) ?? before;
   const addresses = addressesIn(entries);
   const shown = (slice?.endpoints ?? []).flatMap((each) => each.addresses);
-  if (addresses.length === 0 || (entries === before && shown.join() === addresses.join())) return;
-  await put(api, slices, slice, sliceOf(entries, self));
-  // Only what the list says of addresses counts for those who still read Endpoints.
-  if (shown.join() !== addresses.join())
-    await put(
-      api,
-      endpoints,
-      (await api.find(`${endpoints}/${name}`)) as Found | undefined,
-      endpointsOf(entries, self),
-    );
+  const isRight = entries === before && shown.join() === addresses.join();
+  if (addresses.length === 0 || (isRight && known.agree)) return;
+  known.agree = false;
+  if (!isRight) await put(api, slices, slice, sliceOf(entries, self));
+  // The write that came after the EndpointSlice's may have failed, here or in a process that has ended since.
+  const old = (await api.find(`${endpoints}/${name}`)) as Found | undefined;
+  const told = (old?.subsets ?? []).flatMap((subset) => (subset.addresses ?? []).map(({ ip }) => ip)).sort();
+  if (told.join() !== addresses.join()) await put(api, endpoints, old, endpointsOf(entries, self));
+  known.agree = true;
 }
 
 function put(api: Api, path: string, before: Found | undefined, object: Sent): Promise<void> {
