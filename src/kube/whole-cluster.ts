@@ -1,9 +1,13 @@
 import type { Readable } from 'node:stream';
 import { type ApplyOptions, Cluster, fieldManager, type Kind, type ListOptions } from './cluster.ts';
 import type { Connection } from './connection.ts';
+import type { ApiRequest } from './exchange.ts';
 import type { KubeList, KubeObject } from './objects.ts';
 import { pathOf, resourceOf } from './resources.ts';
 import { Transport } from './transport.ts';
+
+/** How long an answer is waited for, and how often it is asked for again. */
+type Patience = Pick<ApiRequest, 'timeout' | 'retries' | 'signal'>;
 
 /** The existing cluster beyond one namespace, for the operator and for who installs it: every call says which namespace it means. */
 export class WholeCluster extends Cluster {
@@ -31,9 +35,10 @@ export class WholeCluster extends Cluster {
   }
 
   /** Replaces a whole object; 409 when it is no longer at its resourceVersion. */
-  async replace<T extends KubeObject>(object: T): Promise<T> {
+  async replace<T extends KubeObject>(object: T, patience: Patience = {}): Promise<T> {
     const path = pathOf(resourceOf(object), object.metadata.namespace, object.metadata.name);
-    return (await this.transport.request<T>({ method: 'PUT', path, query: { fieldManager }, body: object })).body;
+    const request = { method: 'PUT' as const, path, query: { fieldManager }, body: object, ...patience };
+    return (await this.transport.request<T>(request)).body;
   }
 
   /** Sets some fields of an object that belongs to no namespace. */

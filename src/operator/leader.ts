@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { messageOf, UserError } from '../base/errors.ts';
 import { again, command, words } from '../base/words.ts';
+import { abortable } from '../kube/abortable.ts';
 import { explainCallError, isConflict } from '../kube/errors.ts';
 import type { Lease } from '../kube/objects.ts';
 import type { WholeCluster } from '../kube/whole-cluster.ts';
@@ -47,21 +48,34 @@ export async function whileLeading(
   let held = await acquired(cluster, { namespace, identity, pace, signal, onSeen });
   const lost = new AbortController();
   const ended = new AbortController();
+  const stop = AbortSignal.any([ended.signal, lost.signal]);
+  let why = 'nothing came back';
+  let deadline: NodeJS.Timeout | undefined;
+  // A timer of its own: where nobody answers, a request takes longer than the Lease lasts.
+  const keptAt = (moment: number) => {
+    clearTimeout(deadline);
+    deadline = setTimeout(() => lost.abort(leadershipLost(why)), moment + pace.deadline - performance.now());
+  };
+  keptAt(performance.now());
   const renewing = (async () => {
-    let renewed = performance.now();
-    while (!ended.signal.aborted && !lost.signal.aborted) {
-      await sleep(pace.retry, undefined, { signal: ended.signal }).catch(() => undefined);
-      if (ended.signal.aborted) return;
+    for (;;) {
+      await sleep(pace.retry, undefined, { signal: stop }).catch(() => undefined);
+      if (stop.aborted) return;
+      const sent = performance.now();
       try {
-        held = await cluster.replace(taken(held, identity, pace));
-        renewed = performance.now();
+        held = await cluster.replace(taken(held, identity, pace), {
+          ...hurried(pace),
+          signal: lost.signal,
+          retries: 0,
+        });
+        keptAt(sent);
       } catch (error) {
+        why = messageOf(error);
         const now = isConflict(error)
-          ? await cluster.get<Lease>(kind, operatorName, namespace).catch(() => held)
+          ? await abortable(cluster.get<Lease>(kind, operatorName, namespace), lost.signal).catch(() => held)
           : held;
         if (now && now.spec.holderIdentity === identity) held = now;
         else lost.abort(leadershipLost(`it is held by ${now?.spec.holderIdentity ?? 'nobody'}`));
-        if (performance.now() - renewed > pace.deadline) lost.abort(leadershipLost(messageOf(error)));
       }
     }
   })();
@@ -71,10 +85,17 @@ export async function whileLeading(
   } finally {
     ended.abort();
     await renewing;
+    clearTimeout(deadline);
     // Another one need not wait.
-    if (!lost.signal.aborted) await cluster.replace(taken(held, '', pace)).catch(() => undefined);
+    if (!lost.signal.aborted) await cluster.replace(taken(held, '', pace), hurried(pace)).catch(() => undefined);
   }
 }
+
+/**
+ * A write of the Lease is answered so soon, or counts as not answered: then the deadline, which begins with the answer at the latest, is over
+ * before the Lease is.
+ */
+const hurried = ({ lease, deadline }: Pace) => ({ timeout: lease - deadline });
 
 async function acquired(
   cluster: WholeCluster,
@@ -99,7 +120,7 @@ async function acquired(
     if (seen?.version !== version) seen = { version, at: performance.now() };
     const free = !lease.spec.holderIdentity || performance.now() - seen!.at > pace.lease;
     if (free) {
-      const mine = await cluster.replace(taken(lease, identity, pace)).catch((error: unknown) => {
+      const mine = await cluster.replace(taken(lease, identity, pace), hurried(pace)).catch((error: unknown) => {
         if (isConflict(error)) return undefined;
         throw explainCallError(error, `take the lease "${operatorName}" of namespace "${namespace}"`);
       });
