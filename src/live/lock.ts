@@ -14,6 +14,8 @@ import { lifeEnded } from './lifetime.ts';
 const kind = { apiVersion: 'coordination.k8s.io/v1', kind: 'Lease' };
 const durationSeconds = 15;
 const renewEvery = 5000;
+/** Milliseconds in which a holder that lives has renewed the lease, whatever its clock says. */
+const signOfLife = 1.5 * renewEvery;
 /** Annotation of the Lease: what lets another run on the same machine see that the holder has ended. */
 const holderProcess = 'k8sk8s.io/holder-process';
 
@@ -26,7 +28,8 @@ export interface Lock {
 
 /**
  * Takes the Lease that says who is at work on this namespace's plane. A holder that is dead is taken over: at once when it
- * was a process of this machine, else when it has not renewed the lease for 15 s, which is waited for.
+ * was a process of this machine, else when it has not renewed the lease for 15 s, which is waited for. The last seconds of these are always
+ * watched from here, because the time in the lease is of the holder's clock.
  *
  * @param activity what the holder does, for the other's message: `deploy`
  * @param options `ending`: a lease that goes with its plane, whose life has ended, is no reason to stop
@@ -124,34 +127,42 @@ async function untilFree(cluster: InfraCluster, found: Lease, reporter: Reporter
   if (!holder) return;
   const running = cluster.actor.isRunning?.(found.metadata.annotations?.[holderProcess]);
   if (running) throw busy(holder);
-  const age = Date.now() - Date.parse(found.spec.renewTime ?? '1970-01-01T00:00:00Z');
-  if (running === undefined && age < durationSeconds * 1000) await untilStale(cluster, found, age, reporter, signal);
-  reporter.debug(
-    `taking the lease over from ${holder}, ${running === false ? 'which has ended' : `who was last heard of ${Math.round(age / 1000)} s ago`}`,
-  );
+  const gaveBack = running === undefined && (await untilStale(cluster, found, reporter, signal));
+  if (!gaveBack)
+    reporter.debug(
+      `taking the lease over from ${holder}, ${running === false ? 'which has ended' : 'which is silent'}`,
+    );
 }
 
-/** @throws UserError `plane-busy` as soon as the holder renews the lease; clocks that differ only make the wait longer */
+/**
+ * Clocks that differ only make the wait longer.
+ *
+ * @returns whether the lease was given back
+ * @throws UserError `plane-busy` as soon as the holder renews the lease
+ */
 async function untilStale(
   cluster: InfraCluster,
-  found: Lease,
-  age: number,
+  { spec: { holderIdentity: holder, renewTime } }: Lease,
   reporter: Reporter,
   signal: AbortSignal,
-): Promise<void> {
-  const holder = found.spec.holderIdentity!;
+): Promise<boolean> {
+  const age = Math.max(0, Date.now() - Date.parse(renewTime ?? '1970-01-01T00:00:00Z'));
+  const timeout = Math.max(signOfLife, durationSeconds * 1000 - age);
   const gaveBack = async () => {
     const now = await cluster.get<Lease>(kind, recordName);
     if (!now?.spec.holderIdentity) return true;
-    if (now.spec.renewTime === found.spec.renewTime && now.spec.holderIdentity === holder) return false;
+    if (now.spec.renewTime === renewTime && now.spec.holderIdentity === holder) return false;
     throw busy(now.spec.holderIdentity);
   };
-  await reporter.during(
+  const given = await reporter.during(
     `The lease "${recordName}" is held by ${holder}: waiting for a sign of life`,
-    () => waitAtMost({ until: gaveBack, timeout: durationSeconds * 1000 - Math.max(0, age), signal, every: 500 }),
+    () => waitAtMost({ until: gaveBack, timeout, signal, every: 500 }),
     (given) =>
-      given ? 'The lease was given back' : `The holder of the lease gave no sign of life for ${durationSeconds} s`,
+      given
+        ? 'The lease was given back'
+        : `The holder of the lease gave no sign of life for ${Math.round(timeout / 1000)} s`,
   );
+  return given === true;
 }
 
 function renewed(lease: Lease, identity: string, { process }: Actor, acquired = false): Lease {
