@@ -94,10 +94,15 @@ const schema = z.strictObject({
   /** Issuers of service-account tokens that may still be in use, newest first. */
   issuers: z.array(z.string()),
   /**
-   * Values of the spec's host before, newest first: the plane goes on answering there, because workers and people may dial them. The
+   * Names that the spec had before, newest first: the plane goes on answering there, because workers and people may dial them. The
    * spec's own may be among them while a change is under way.
    */
   earlierHosts: z.array(z.string()).optional(),
+  /**
+   * Those of them that were in workerEndpoint alone: they are in the certificate, and nothing that exposes the plane has them. A record
+   * of before tells no difference.
+   */
+  unexposedHosts: z.array(z.string()).optional(),
   /** Networks of the infra cluster's services, in CIDR form, once they were learnt. */
   infraServices: z.array(z.string()).optional(),
   /** The issuer of the infra cluster's service account tokens, once --trust-infra asked for it. */

@@ -97,11 +97,12 @@ export function renderPlane(source: PlaneSource & { membership?: Membership }): 
  * plane follows from. Pure.
  */
 export function renderExposure(
-  { planeId, earlierHosts }: Pick<PlaneRecord, 'planeId' | 'earlierHosts'>,
+  { planeId, earlierHosts = [], unexposedHosts = [] }: Pick<PlaneRecord, 'planeId' | 'earlierHosts' | 'unexposedHosts'>,
   spec: ClusterSpec,
   moment: Partial<ServiceMoment>,
 ): Pick<RenderedPlane, 'services' | 'exposure'> {
-  return { services: buildServices(planeId, spec, moment), exposure: buildExposure(planeId, spec, earlierHosts) };
+  const exposed = earlierHosts.filter((host) => !unexposedHosts.includes(host));
+  return { services: buildServices(planeId, spec, moment), exposure: buildExposure(planeId, spec, exposed) };
 }
 
 function inOrder(plane: Omit<RenderedPlane, 'all'>): KubeObject[] {

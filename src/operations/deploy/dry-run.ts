@@ -41,8 +41,8 @@ export async function dryRun(
 ): Promise<Plan> {
   await runPreflight(cluster, spec, reporter);
   const { asleep: _, ...record } = (await readRecord(cluster)) ?? newRecord(spec);
-  const { move, earlierHosts } = moveOver(record, spec);
-  const wanted = { ...record, earlierHosts, spec, toolVersion: toolVersion() };
+  const { move, ...hosts } = moveOver(record, spec);
+  const wanted = { ...record, ...hosts, spec, toolVersion: toolVersion() };
   const { applied, replaced, workers } = await planInfra(cluster, wanted, spec, webhookKubeconfig);
   return { applied, replaced, workers, move };
 }

@@ -6,7 +6,7 @@ import { InfraStore } from '../../live/infra-store.fixture.ts';
 import { openPlane } from '../../live/open.ts';
 import { putPlane } from '../../live/plane.fixture.ts';
 import { readRecord } from '../../live/record.ts';
-import { certificateContext, renderPlane } from '../../plane/render.ts';
+import { certificateContext, renderExposure, renderPlane } from '../../plane/render.ts';
 import { quietReporter } from '../../ui/quiet.ts';
 import { announceMove, moveOf, moveOver } from './move.ts';
 import { relayChanges } from './relays.ts';
@@ -44,6 +44,42 @@ test.each([
 ])('the tunnel has no name of the API server that is %s', (_, record, after) => {
   const wanted = spec({ ...after, inCluster: 'loopback' });
   expect(() => moveOver(record, wanted)).toThrow(refused('bad-values', after.tunnelHost, 'host drop'));
+});
+
+/** Names that a plane of `record` answers at after a deploy of `after`: by what exposes it, and in its certificate. */
+function answered(record: Parameters<typeof moveOver>[0], after: Partial<ClusterSpecInput>) {
+  const wanted = spec(after);
+  const now = { ...record, ...moveOver(record, wanted), spec: wanted };
+  const [ingress] = renderExposure({ planeId: 'p', ...now }, wanted, {}).exposure as unknown as {
+    spec: { rules: { host: string }[] };
+  }[];
+  return { now, exposed: ingress!.spec.rules.map(({ host }) => host), kept: now.earlierHosts };
+}
+
+test('an earlier endpoint of workers stays in the certificate, and nothing that exposes the plane gets its name', () => {
+  const endpoint = (name: string) => ({ workerEndpoint: `https://${name}.example.com:6443` });
+  const first = answered({ spec: spec(endpoint('neighbour')) }, endpoint('w2'));
+  expect(first.exposed).toEqual(['a.example.com']);
+  expect(first.kept).toEqual(['neighbour.example.com']);
+  const second = answered(first.now, { host: 'b.example.com', ...endpoint('w3') });
+  expect(second.exposed).toEqual(['b.example.com', 'a.example.com']);
+  expect(second.kept).toEqual(['a.example.com', 'w2.example.com', 'neighbour.example.com']);
+});
+
+test.each<[string, Parameters<typeof moveOver>[0], string[]]>([
+  ['HOST too', { spec: spec({ workerEndpoint: 'https://a.example.com:6443' }) }, ['b.example.com', 'a.example.com']],
+  [
+    'HOST before it was the endpoint',
+    { spec: spec({ workerEndpoint: 'https://old.example.com' }), earlierHosts: ['old.example.com'] },
+    ['b.example.com', 'a.example.com', 'old.example.com'],
+  ],
+  [
+    'HOST after it was the endpoint',
+    { spec: spec(), earlierHosts: ['a.example.com'], unexposedHosts: ['a.example.com'] },
+    ['b.example.com', 'a.example.com'],
+  ],
+])('an endpoint of workers that was %s keeps its rule', (_, record, exposed) => {
+  expect(answered(record, { host: 'b.example.com' }).exposed).toEqual(exposed);
 });
 
 /** A deploy of a plane at `localhost` with another HOST, as far as the step that tells of it. */

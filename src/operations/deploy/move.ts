@@ -56,17 +56,20 @@ function namesIn({ host, moreHosts, workerEndpoint }: ClusterSpec): string[] {
   return [host, ...moreHosts, ...(workerEndpoint ? [hostAndPort(workerEndpoint).host] : [])];
 }
 
+type KeptHosts = Pick<PlaneRecord, 'earlierHosts' | 'unexposedHosts'>;
+
 /**
  * The move that a deploy of `spec` over a recorded plane makes, and the names that the record keeps. @throws UserError
  * `bad-values`
  */
 export function moveOver(
-  record: Pick<PlaneRecord, 'spec' | 'earlierHosts'>,
+  record: Pick<PlaneRecord, 'spec'> & KeptHosts,
   spec: ClusterSpec,
-): { move?: Move; earlierHosts?: string[] } {
-  const move = moveOf(specRecorded(record), spec);
-  const { earlierHosts } = record;
-  const kept = [...new Set([...(move?.keeps ?? []), ...(earlierHosts ?? [])])];
+): { move?: Move } & KeptHosts {
+  const before = specRecorded(record);
+  const move = moveOf(before, spec);
+  const { earlierHosts = [], unexposedHosts = [] } = record;
+  const kept = [...new Set([...(move?.keeps ?? []), ...earlierHosts])];
   // One of them that is HOST now is refused by the rules of the spec.
   if (spec.tunnelHost !== undefined && kept.includes(spec.tunnelHost))
     throw new UserError({
@@ -76,8 +79,12 @@ export function moveOver(
       anchor: 'bad-values',
       kind: 'usage',
     });
-  if (!move || move.keeps.length === 0) return { move, earlierHosts };
-  return { move, earlierHosts: kept };
+  if (!move || move.keeps.length === 0)
+    return { move, earlierHosts: record.earlierHosts, unexposedHosts: record.unexposedHosts };
+  // A name in workerEndpoint may be anybody's: whose HOST is whose, is asked of host and moreHosts.
+  const exposed = [before.host, ...before.moreHosts, ...earlierHosts.filter((host) => !unexposedHosts.includes(host))];
+  const unexposed = kept.filter((host) => !exposed.includes(host));
+  return { move, earlierHosts: kept, unexposedHosts: unexposed.length > 0 ? unexposed : undefined };
 }
 
 /**
@@ -88,10 +95,10 @@ export function moveOver(
  */
 export async function announceMove(state: DeployState): Promise<void> {
   const { record, spec, held, allowDataLoss } = state;
-  const { move, earlierHosts } = moveOver(record, spec);
+  const { move, ...hosts } = moveOver(record, spec);
   if (!move) return;
   const workers = await workersOf(state);
-  const told = announcement(move, workers, held.cluster.namespace, state.files?.dir ?? 'tls');
+  const told = announcement(move, hosts, workers, held.cluster.namespace, state.files?.dir ?? 'tls');
   if (!allowDataLoss)
     throw new UserError({
       what:
@@ -110,11 +117,17 @@ export async function announceMove(state: DeployState): Promise<void> {
       : `moves from ${move.before} to ${move.after}`;
   held.reporter.warn(words`the plane ${how}: ${told}`);
   if (move.keeps.length === 0) return;
-  record.earlierHosts = earlierHosts;
-  await updateRecord(held, (now) => ({ ...now, earlierHosts }));
+  Object.assign(record, hosts);
+  await updateRecord(held, (now) => ({ ...now, ...hosts }));
 }
 
-function announcement(move: Move, workers: string[] | undefined, namespace: string, dir: string): Words {
+function announcement(
+  move: Move,
+  { unexposedHosts = [] }: KeptHosts,
+  workers: string[] | undefined,
+  namespace: string,
+  dir: string,
+): Words {
   const who =
     workers === undefined
       ? 'workers, which cannot be listed at the moment'
@@ -126,7 +139,10 @@ function announcement(move: Move, workers: string[] | undefined, namespace: stri
   if (move.ends) return words`the old address ends with this change. ${then}`;
   if (first === undefined)
     return words`k8sk8s changes nothing at the old address: whether it keeps leading to the plane depends on what listens there. ${then}`;
-  return words`${keeps} keeps working, in what exposes the plane and in the certificate, as long as that name leads here. ${then} ${command('status', namespace)} shows who still dials ${keeps}; ${command('host drop', namespace, first)} ends it`;
+  const inExposure = move.keeps.filter((name) => !unexposedHosts.includes(name)).join(', ');
+  const place = inExposure === '' ? 'in the certificate' : `in the certificate and in what exposes the plane`;
+  const which = inExposure === '' || inExposure === keeps ? place : `${place} (there ${inExposure} alone)`;
+  return words`${keeps} keeps working, ${which}, as long as that name leads here. ${then} ${command('status', namespace)} shows who still dials ${keeps}; ${command('host drop', namespace, first)} ends it`;
 }
 
 /** Names of the Nodes; undefined when they cannot be asked for. */

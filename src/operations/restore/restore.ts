@@ -301,14 +301,14 @@ async function putRecordAndKeys(
   { head, secrets }: VerifiedBackup,
   spec: ClusterSpec,
 ): Promise<void> {
-  const { planeId, issuers, losses, earlierHosts } = head.record;
+  const { planeId, issuers, losses, earlierHosts, unexposedHosts } = head.record;
   const record: PlaneRecord = {
     planeId,
     toolVersion: toolVersion(),
     spec,
     issuers,
     ...(losses !== undefined && { losses }),
-    ...(earlierHosts && spec.host === head.record.spec.host && { earlierHosts }),
+    ...(earlierHosts && spec.host === head.record.spec.host && { earlierHosts, unexposedHosts }),
     unfinished: { restore: { since: new Date().toISOString(), backup: head.created } },
     phase: 'restoring',
   };

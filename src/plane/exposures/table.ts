@@ -52,7 +52,7 @@ export function rightsOfExposures(without?: ClusterSpec['expose']): NonNullable<
 /**
  * What leads to the service, where the plane is exposed by that. Pure.
  *
- * @param earlierHosts names that the plane had before and is to answer at
+ * @param earlierHosts names by which it was exposed before and is to answer at
  */
 export function buildExposure(planeId: string, spec: ClusterSpec, earlierHosts: string[] = []): KubeObject[] {
   const hosts = [...new Set([spec.host, ...spec.moreHosts, ...earlierHosts])];
