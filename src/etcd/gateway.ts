@@ -3,6 +3,7 @@ import type { Readable } from 'node:stream';
 import tls from 'node:tls';
 import { messageOf, UserError } from '../base/errors.ts';
 import { again, command, option, words } from '../base/words.ts';
+import { abortable } from '../kube/abortable.ts';
 import type { InfraCluster } from '../kube/infra-cluster.ts';
 import { trusted } from '../pki/authority.ts';
 import type { PkiBundle } from '../pki/certificates.ts';
@@ -41,7 +42,7 @@ export interface EtcdClient {
 const longestTransaction = 128;
 /** Length of the SHA-256 that etcd appends to the database. */
 const digestLength = 32;
-/** Milliseconds without a byte after which a connection is closed. */
+/** Milliseconds without a byte after which a connection is closed: the port of a member that is frozen accepts connections all the same. */
 const longestSilence = 30_000;
 
 /** Opens a connection to the client port of a member. */
@@ -58,17 +59,22 @@ export class EtcdGateway {
     this.#dial = dial;
   }
 
-  /** Through a port-forward to the member's pod, which the rights of the namespace allow. */
-  static ofPod(cluster: InfraCluster, bundle: PkiBundle, pod: string): EtcdGateway {
+  /**
+   * Through a port-forward to the member's pod, which the rights of the namespace allow.
+   *
+   * @param silence milliseconds without a byte that it is given; for tests
+   */
+  static ofPod(cluster: InfraCluster, bundle: PkiBundle, pod: string, silence = longestSilence): EtcdGateway {
     return new EtcdGateway(async (signal) => {
       const socket = await cluster.forward(pod, 2379, signal);
-      return secured(tls.connect({ ...clientOptions(bundle), socket, servername: 'localhost' }));
+      const options = { ...clientOptions(bundle), socket, servername: 'localhost' };
+      return secured(tls.connect(options), silence, signal);
     });
   }
 
   /** Directly to a member's address, for programs that reach the infra cluster's services. */
   static at(host: string, client: EtcdClient): EtcdGateway {
-    return new EtcdGateway(() => secured(tls.connect({ ...client, host, port: 2379 })));
+    return new EtcdGateway((signal) => secured(tls.connect({ ...client, host, port: 2379 }), longestSilence, signal));
   }
 
   /** @throws UserError `etcd-unreachable` */
@@ -143,13 +149,11 @@ export class EtcdGateway {
   }
 
   async #post(path: string, signal: AbortSignal | undefined, body: object = {}): Promise<Readable> {
-    const socket = await this.#dial(signal).catch((error) => Promise.reject(unreachable(error)));
-    socket.setTimeout(longestSilence, () =>
-      socket.destroy(new Error(`nothing came from it for ${longestSilence / 1000} s`)),
-    );
+    const failed = (error: unknown) => (signal?.aborted ? error : unreachable(error));
+    const socket = await this.#dial(signal).catch((error) => Promise.reject(failed(error)));
     return new Promise((resolve, reject) => {
       const request = http.request({ createConnection: () => socket, method: 'POST', path, host: 'etcd', signal });
-      request.once('error', (error) => reject(signal?.aborted ? error : unreachable(error)));
+      request.once('error', (error) => reject(failed(error)));
       request.once('response', (response) => {
         if (response.statusCode === 200) return resolve(response);
         response.resume();
@@ -165,11 +169,23 @@ function clientOptions(bundle: PkiBundle): EtcdClient {
   return { ca: trusted(bundle.authorities['etcd-ca']!), cert: client.certificate, key: client.key };
 }
 
-function secured(socket: tls.TLSSocket): Promise<tls.TLSSocket> {
-  return new Promise((resolve, reject) => {
+/** The connection once its handshake is done; without that it is closed. From its first moment on it ends by itself after a silence. */
+async function secured(
+  socket: tls.TLSSocket,
+  silence: number,
+  signal: AbortSignal | undefined,
+): Promise<tls.TLSSocket> {
+  socket.setTimeout(silence, () => socket.destroy(new Error(`nothing came from it for ${silence / 1000} s`)));
+  const open = new Promise<tls.TLSSocket>((resolve, reject) => {
     socket.once('secureConnect', () => resolve(socket));
     socket.once('error', reject);
   });
+  try {
+    return await abortable(open, signal);
+  } catch (error) {
+    socket.destroy();
+    throw error;
+  }
 }
 
 /** The gateway streams one JSON object a line: `{"result":{"remaining_bytes":"…","blob":"BASE64"}}`. */
