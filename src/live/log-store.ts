@@ -24,6 +24,9 @@ export interface FollowerReport {
   full?: boolean;
 }
 
+/** Milliseconds to the beginning of an answer: a query may take 30 s (VictoriaLogs' -search.maxQueryDuration). */
+const longestSilence = 60_000;
+
 /** A line of the store, by its fields. */
 export type StoredLine = Record<string, string>;
 
@@ -101,8 +104,16 @@ export class LogStore {
             ...(body !== undefined && { 'Content-Type': 'application/x-www-form-urlencoded' }),
           },
         });
+        const limit = setTimeout(
+          () => request.destroy(new Error(`nothing came from it for ${longestSilence / 1000} s`)),
+          longestSilence,
+        );
+        request.once('close', () => clearTimeout(limit));
         request.once('error', reject);
-        request.once('response', resolve);
+        request.once('response', (response) => {
+          clearTimeout(limit);
+          resolve(response);
+        });
         request.end(body);
       });
     } catch (error) {
