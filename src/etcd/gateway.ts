@@ -220,7 +220,9 @@ async function* linesOf(body: Readable): AsyncGenerator<string> {
 }
 
 function unreachable(error: unknown): unknown {
-  if (error instanceof UserError || (error instanceof Error && error.name === 'ApiError')) return error;
+  // Of a pod that is not there, 404.
+  const refused = error instanceof Error && error.name === 'ApiError' && (error as { status?: number }).status !== 404;
+  if (error instanceof UserError || refused) return error;
   return new UserError({
     what: 'etcd does not answer',
     why: messageOf(error) === 'aborted' ? 'the connection to it broke off' : messageOf(error),
