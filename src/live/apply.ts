@@ -39,6 +39,11 @@ export class Existing {
     return [...this.#objects.values()].filter((object) => object.kind === kind) as T[];
   }
 
+  /** What is left when a plane has gone. */
+  without(planeId: string | undefined): Existing {
+    return new Existing(this.foreign(planeId));
+  }
+
   /** Objects under a plane's names that belong to somebody else. */
   foreign(planeId: string | undefined): KubeObject[] {
     return [...this.#objects.values()].filter((object) => planeId === undefined || !belongsTo(object, planeId));

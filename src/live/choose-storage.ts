@@ -162,11 +162,11 @@ async function classOfClaim(cluster: InfraCluster, volume: Volume, members: numb
     return spec.storageClassName || undefined;
   } catch (error) {
     if (!isForbidden(error)) throw error;
-    throw await refusedSize(cluster, volume, members, (error as Error).message);
+    throw await refusedSize(cluster, volume, members, error as Error);
   }
 }
 
-async function refusedSize(cluster: InfraCluster, volume: Volume, members: number, why: string): Promise<UserError> {
+async function refusedSize(cluster: InfraCluster, volume: Volume, members: number, cause: Error): Promise<UserError> {
   const room = await roomForVolumes(cluster, members, volume.storageClass);
   const fits = room && nearestSize(parseQuantity(volume.size)!, room);
   const noData =
@@ -175,7 +175,7 @@ async function refusedSize(cluster: InfraCluster, volume: Volume, members: numbe
       : '';
   return new UserError({
     what: `the infra cluster refuses ${members === 1 ? 'a volume' : `volumes`} of ${volume.size} for etcd`,
-    why,
+    why: cause.message,
     fix: words`${
       fits
         ? words`take a volume that fits there: ${field('etcdStorage', fits)}`
@@ -183,6 +183,7 @@ async function refusedSize(cluster: InfraCluster, volume: Volume, members: numbe
     }${noData}`,
     anchor: 'storage-size',
     kind: 'refused',
+    cause,
   });
 }
 

@@ -1,6 +1,3 @@
-import { createHash } from 'node:crypto';
-import { readFileSync } from 'node:fs';
-import path from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { gzipSync } from 'node:zlib';
 import { expect, onTestFinished, test } from 'vitest';
@@ -21,8 +18,9 @@ import { certificateContext, renderPlane } from '../../src/plane/render.ts';
 import { quietReporter } from '../../src/ui/quiet.ts';
 import { fixedPlane } from '../golden/plane.ts';
 import { refused } from '../refused.ts';
+import { ownSnapshot } from './own-etcd.ts';
 import { accountAs, bind, untilAllowed } from './rights.ts';
-import { api, newNamespace, request } from './world.ts';
+import { newNamespace, request } from './world.ts';
 
 // What makes a plane sleep by the clock, against a real API server.
 
@@ -131,13 +129,10 @@ test('the account may do what the two commands do', async () => {
   await expect(wakePlane(account, work)).rejects.toEqual(refused('not-available'));
 });
 
-/** A snapshot of this API server's own etcd, as sleep stores one. */
 async function storeSomeSnapshot(cluster: InfraCluster): Promise<StoredSnapshot> {
-  const database = readFileSync(path.join(api.folder, 'etcd', 'member', 'snap', 'db'));
-  const digest = createHash('sha256').update(database).digest();
-  const snapshot = Buffer.concat([database, digest]);
+  const { snapshot, sha256 } = ownSnapshot();
   const parts = await storeParts(cluster, { planeId: 'plane-0123456789', spec }, gzipSync(snapshot));
-  return { parts, size: snapshot.length, sha256: digest.toString('hex'), revision: 2 };
+  return { parts, size: snapshot.length, sha256, revision: 2 };
 }
 
 /** In the place of the controller of StatefulSets, which gives each template the name of its revision. */

@@ -1,8 +1,8 @@
 import { PassThrough, type Readable } from 'node:stream';
+import { checkFiles } from '../../access/files.ts';
 import { type BackupHead, readArchive } from '../../backup/archive.ts';
 import { createBackup } from '../../backup/create.ts';
 import { wholeFile } from '../../backup/file.ts';
-import { lookForOldPlane } from '../../backup/old-plane.ts';
 import { type Keys, openBackup, sealFor } from '../../backup/seal.ts';
 import { type VerifiedBackup, verifyBackup } from '../../backup/verify.ts';
 import { UserError } from '../../base/errors.ts';
@@ -17,23 +17,24 @@ import { EtcdGateway } from '../../etcd/gateway.ts';
 import { presentMembers } from '../../etcd/members.ts';
 import { seedEtcd } from '../../etcd/seed.ts';
 import { explainCallError, isConflict } from '../../kube/errors.ts';
-import { InfraCluster } from '../../kube/infra-cluster.ts';
+import type { InfraCluster } from '../../kube/infra-cluster.ts';
 import type { ConfigMap } from '../../kube/objects.ts';
 import { applyAll, Existing, nothingApplied } from '../../live/apply.ts';
 import type { Held } from '../../live/held.ts';
 import { takeInventory } from '../../live/inventory.ts';
-import { markFinished, readRecord } from '../../live/record.ts';
+import { markFinished } from '../../live/record.ts';
 import { readOpened } from '../../live/sealed-ca.ts';
 import { withLock } from '../../live/with-plane.ts';
-import { trusted, unlocked } from '../../pki/authority.ts';
+import { unlocked } from '../../pki/authority.ts';
 import { type PlaneRecord, readRecordFields, toConfigMap } from '../../plane/record.ts';
-import { readBundle } from '../../plane/secrets.ts';
+import { readAuthority, readBundle } from '../../plane/secrets.ts';
 import { runPreflight } from '../../preflight/deploy-checks.ts';
+import { demandInPlaceOf } from '../../preflight/in-place-of.ts';
 import { missingRights } from '../../preflight/rights.ts';
-import { waitAtMost } from '../../ui/wait-for.ts';
 import type { Work } from '../../ui/work.ts';
 import { type DeployResult, deployHeld, type HeldDeployRequest } from '../deploy/deploy.ts';
 import { destroyHeld } from '../destroy.ts';
+import { refuseElsewhere, refuseTwoPlanes } from './two-planes.ts';
 
 export interface RestoreRequest extends Work {
   file: string;
@@ -81,10 +82,15 @@ async function restoreHeld(
 ): Promise<DeployResult> {
   const { cluster, reporter } = held;
   const { files } = request;
-  const hasData = await clearAway(held, backup, request);
-  if (!hasData) await refuseTwoPlanes(cluster, backup, request);
+  const room = await clearAway(held, backup, spec, request);
+  const hasData = room === 'has-data';
+  if (room === 'empty' || room === 'replaced-itself')
+    await refuseTwoPlanes(cluster, backup, request, room === 'replaced-itself');
   await runPreflight(cluster, spec, reporter);
-  if (!hasData) await putRecordAndKeys(held, backup, spec);
+  if (!hasData) {
+    checkFiles(files, readAuthority(backup.secrets));
+    await putRecordAndKeys(held, backup, spec);
+  }
   const etcdMembers = spec.etcdStorage === 'ephemeral' ? 1 : Number(backup.head.record.spec.etcdMembers ?? 1);
   const whole = { spec: { ...spec, etcdMembers }, allowDataLoss: false, files };
   // Killed while the others joined, it goes on with those that are there.
@@ -183,29 +189,44 @@ export function specOf(
 }
 
 /**
- * An unfinished restore's remains hold nothing that the backup does not; a plane is taken away only where that was asked
- * for, and never without a backup of it.
- *
- * @returns whether an earlier restore of this backup came as far as etcd's data, so that the rest is what `deploy` does
+ * What the namespace holds when it was made ready. `has-data`: an earlier restore of this backup came as far as etcd's data, so that
+ * the rest is what `deploy` does. `replaced-…`: the plane of the backup, or another one, was taken away just now.
  */
-async function clearAway(held: Held, backup: VerifiedBackup, request: RestoreRequest): Promise<boolean> {
+type Room = 'empty' | 'has-data' | 'replaced-itself' | 'replaced-another';
+
+/**
+ * An unfinished restore's remains hold nothing that the backup does not; a plane is taken away only where that was asked
+ * for, where the one of the backup can come in its place, and never without a backup of it.
+ */
+async function clearAway(
+  held: Held,
+  backup: VerifiedBackup,
+  spec: ClusterSpec,
+  request: RestoreRequest,
+): Promise<Room> {
   const { cluster, reporter } = held;
   const { replace } = request;
   const inventory = await takeInventory(cluster);
   const { record, owned, pods } = inventory;
-  if (owned.length + pods.length === 0) return false;
+  if (owned.length + pods.length === 0) return 'empty';
+  let room: Room = 'empty';
   if (record?.phase === 'restoring') {
     reporter.line('An earlier restore was not finished: what it left is taken away first');
   } else if (record?.unfinished?.restore?.backup === backup.head.created) {
     reporter.line('An earlier restore of this backup was not finished: going on with it');
-    return true;
+    return 'has-data';
   } else if (replace) {
     // The plane of the backup may be the one that is to be replaced.
-    if (record?.planeId !== backup.head.record.planeId) await refuseTwoPlanes(cluster, backup, request);
+    room = record?.planeId === backup.head.record.planeId ? 'replaced-itself' : 'replaced-another';
+    await (room === 'replaced-itself' ? refuseElsewhere(cluster, backup) : refuseTwoPlanes(cluster, backup, request));
+    checkFiles(request.files, readAuthority(backup.secrets));
+    await reporter.during('Checking what the plane of the backup needs in the place of the one that is there', () =>
+      demandInPlaceOf(cluster, record, spec),
+    );
     await saveBefore(held, backup, replace.safetyBackup, request);
   } else throw hasPlane(cluster.namespace, record);
   await destroyHeld(held, record);
-  return false;
+  return room;
 }
 
 /** The plane that is there, in a file that is opened by what opens the backup. */
@@ -244,55 +265,6 @@ function hasPlane(namespace: string, record: PlaneRecord | undefined): UserError
     anchor: 'namespace-has-plane',
     kind: 'refused',
   });
-}
-
-/** Two planes of one authority would both be obeyed, and each would write what the other does not know. */
-async function refuseTwoPlanes(
-  cluster: InfraCluster,
-  { head, secrets }: VerifiedBackup,
-  { oldPlaneIsDown, asNewHost, reporter, signal }: RestoreRequest,
-): Promise<void> {
-  // One that just does not answer may do so in a moment. Only where its namespace may be read, and is of this cluster.
-  const there = await readRecord(new InfraCluster(cluster.transport, head.namespace)).catch(() => undefined);
-  const here = there?.planeId === head.record.planeId;
-  const authority = trusted(readBundle(secrets)!.authorities.ca!);
-  const look = () => lookForOldPlane(head, authority, cluster.transport.connection.proxies);
-  let { alive, silent } = await look();
-  // An ingress controller goes on dialling the pods of a plane that was just deleted for some seconds.
-  if (alive.length === 0 && silent.length > 0 && !oldPlaneIsDown)
-    await waitAtMost({
-      until: async () => {
-        ({ alive, silent } = await look());
-        return alive.length > 0 || silent.length === 0;
-      },
-      timeout: 10_000,
-      signal,
-      every: 1000,
-    });
-  const destroyIt = command('destroy', head.namespace);
-  if (alive.length > 0 || (here && head.namespace !== cluster.namespace))
-    throw new UserError({
-      what: `the plane that was backed up ${alive.length > 0 ? `still answers at ${alive.join(' and ')}` : `is still in namespace ${head.namespace}`}`,
-      why: 'clients take two planes with the same CAs for one, and each plane would lack the writes to the other',
-      fix: here
-        ? words`take it away first: ${destroyIt}`
-        : words`take it away first: ${destroyIt}, with the kubeconfig of the infra cluster in which it was backed up, where that is another one than ${cluster.server}`,
-      anchor: 'old-plane-alive',
-      kind: 'refused',
-    });
-  const { publicServer } = head.addresses;
-  if (silent.length > 0 && !oldPlaneIsDown)
-    throw new UserError({
-      what: `it cannot be seen from here whether the plane that was backed up is down`,
-      why: `nothing answers at ${silent.join(' and ')}, which may be because of the network`,
-      fix: words`make sure that it is down and stays so, and add ${option('oldPlaneIsDown')}`,
-      anchor: 'old-plane-alive',
-      kind: 'refused',
-    });
-  if (silent.includes(publicServer) && asNewHost === undefined)
-    reporter.warn(
-      `nothing answers at ${publicServer}: let ${head.record.spec.host} lead to this infra cluster, here and for workers; the plane is waited for there`,
-    );
 }
 
 /** From here on `deploy` knows that the plane is not whole, until etcd has its data. */
