@@ -43,7 +43,7 @@ describe.runIf(runsAllOf('e2e/hosts'))('a HOST belongs to one namespace', () => 
   });
 
   afterAll(async () => {
-    await owner.k8sk8s('destroy', '--yes');
+    for (const each of [owner, stranger]) await each.k8sk8s('destroy', '--yes');
     await administer('delete', '--ignore-not-found');
     for (const { name } of [owner, stranger]) await asInfraAdmin('label', 'namespace', name, 'k8sk8s.io/hosts-e2e-');
   });
