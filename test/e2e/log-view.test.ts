@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { chromium } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Anchor } from '../../src/base/anchors.ts';
-import { createAuthority } from '../../src/pki/issue.ts';
+import { createAuthority, issueLeaf } from '../../src/pki/issue.ts';
 import { ensureImages } from '../../src/sandbox/artifacts/ensure.ts';
 import { ensurePackages } from '../../src/sandbox/artifacts/packages.ts';
 import { findProgram } from '../../src/sandbox/artifacts/programs.ts';
@@ -309,6 +309,12 @@ describe.runIf(runs)('the log view', () => {
     expect(await restarts()).toEqual(before);
   }, 900_000);
 
+  /** A client whose certificate is of another authority. */
+  const eve = async () => {
+    const { stderr } = await home.hosted(['--client-certificate=eve.pem', '--client-key=eve.key', 'get', 'namespaces']);
+    expect(stderr).toContain('Unauthorized');
+  };
+
   test('each question finds what it is about', async () => {
     await home.apply(webhookAway);
     const judged =
@@ -319,8 +325,13 @@ describe.runIf(runs)('the log view', () => {
     });
     succeeded(await home.hosted(['delete', 'validatingwebhookconfiguration', 'away']));
     expect((await home.hosted(['--as=anna', 'get', 'secrets'])).stderr).toContain('Forbidden');
-    writeFileSync(path.join(home.cwd, 'other.pem'), (await createAuthority('of somebody else')).certificate);
-    expect((await home.hosted(['--certificate-authority=other.pem', 'get', 'namespaces'])).stderr).toContain('x509');
+    const { certificate, key } = await issueLeaf(await createAuthority('of somebody else'), {
+      commonName: 'eve',
+      usages: ['clientAuth'],
+    });
+    writeFileSync(path.join(home.cwd, 'eve.pem'), certificate);
+    writeFileSync(path.join(home.cwd, 'eve.key'), key);
+    await eve();
 
     expect(await found('who changed', 'default/slow-3')).toMatchObject([
       { verb: 'create', name: 'slow-3', code: '201' },
@@ -381,7 +392,7 @@ describe.runIf(runs)('the log view', () => {
     for (const component of ['kube-apiserver', 'kube-controller-manager'])
       await found('--logsql', `component:=${component} type:=log source:~"/.*[.]go:" level:=info`);
     expect(await ask('--logsql', '_msg:~"^.\\"ts\\":"')).toEqual([]);
-    await home.hosted(['--certificate-authority=other.pem', 'get', 'namespaces']);
+    await eve();
     await eventually(60, async () =>
       expect((await ask('certificate errors')).filter(({ source }) => source?.includes('/'))).not.toEqual([]),
     );

@@ -75,7 +75,7 @@ export const savedQueries: SavedQuery[] = [
   },
   {
     name: 'certificate errors',
-    asks: 'connections that failed for a certificate',
+    asks: "certificates that were refused; clients that refuse the API server's own are in its log at --v=5 only",
     logsql: () => '_msg:~"x509:|remote error: tls|bad certificate|TLS handshake error|certificate has expired|tls: "',
   },
   {
