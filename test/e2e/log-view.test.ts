@@ -58,6 +58,7 @@ describe.runIf(runs)('the log view', () => {
 
   afterAll(async () => {
     await home.k8sk8s('destroy', '--yes');
+    await asInfraAdmin('-n', home.name, 'delete', 'serviceaccount,role,rolebinding', 'k8sk8s-logs');
   });
 
   /** Lines of a question, as JSON. */
