@@ -11,6 +11,7 @@ interface LongForm {
 const longForms = {
   'api/class-operator': { of: 'all' },
   'api/faults': { of: 'some' },
+  'api/identity-replicas': { of: 'all' },
   'api/kubeconfigs': { of: 'some' },
   'api/operator-alone': { of: 'all' },
   'api/tunnel': { of: 'some' },

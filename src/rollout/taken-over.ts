@@ -50,7 +50,7 @@ export async function waitTakenOver(
     const content = secret.data?.[file];
     return content === undefined ? [] : [{ metric, hash: hashOf(Buffer.from(content, 'base64').toString('utf8')) }];
   });
-  let behind: Replica[] = [];
+  let behind: Behind[] = [];
   let count = 0;
   await reporter.during(
     'Waiting until each API server works by the rules about who gets in',
@@ -58,8 +58,12 @@ export async function waitTakenOver(
       waitFor({
         until: async () => {
           const all = await list();
-          const done = await Promise.all(all.map(async (each) => worksBy(await each.metrics(signal), wanted)));
-          behind = all.filter((_, at) => !done[at]);
+          const told = await Promise.all(
+            all.map(async (replica) => ({ replica, metrics: await replica.metrics(signal) })),
+          );
+          behind = told.flatMap(({ replica, metrics }) =>
+            worksBy(metrics, wanted) ? [] : [{ replica, answers: metrics !== undefined }],
+          );
           count = all.length;
           return all.length > 0 && behind.length === 0;
         },
@@ -87,14 +91,28 @@ function hashOf(content: string): string {
   return createHash('sha256').update(content).digest('hex');
 }
 
-async function notTaken(behind: Replica[], after: string): Promise<UserError> {
-  const log = (await behind[0]?.log().catch(() => '')) ?? '';
+/** An API server that has not taken the files over. */
+interface Behind {
+  replica: Replica;
+  answers: boolean;
+}
+
+/** Each may have a cause of its own: one reaches an issuer, and another one on another node does not. */
+async function notTaken(behind: Behind[], after: string): Promise<UserError> {
+  const causes = await Promise.all(behind.map(async (each) => `${each.replica.name}: ${await causeOf(each)}`));
   return new UserError({
-    what: `${behind.map(({ name }) => name).join(' and ') || 'no API server'} did not take over who gets in within ${after}`,
-    why: identityComplaint(log) ?? 'an API server takes new issuers over when all of them answer',
+    what: `${behind.map(({ replica }) => replica.name).join(' and ') || 'no API server'} did not take over who gets in within ${after}`,
+    why: causes.join('\n') || 'none is there',
     fix: words`correct what is named there, or leave that issuer out; then ${again}, with a longer ${option('timeout')} where kubelets are slow. ${command('logs', undefined, 'gate')} says what the gate refused`,
     anchor: 'identity-not-taken',
   });
+}
+
+async function causeOf({ replica, answers }: Behind): Promise<string> {
+  const complaint = identityComplaint(await replica.log().catch(() => ''));
+  if (complaint !== undefined) return complaint;
+  if (!answers) return 'it does not answer';
+  return 'its log has no complaint, so its kubelet may not have handed the files on yet; it takes new issuers over when all of them answer';
 }
 
 /** The newest line in which an API server says what is wrong with its issuers. Pure. */

@@ -16,6 +16,8 @@ export interface ControlPlane {
   server: string;
   folder: string;
   authority: Credential;
+  /** URLs of its etcd. */
+  etcd: string[];
   /** Of its kube-apiserver. */
   pid: number;
   /** A kubeconfig file of a user; `organizations` are its groups. */
@@ -26,10 +28,12 @@ export interface ControlPlane {
 /**
  * @param tokens lines of kube-apiserver's --token-auth-file: TOKEN,USER,UID,"GROUPS"
  * @param flags more flags of kube-apiserver; `file` writes a file into the folder of this control plane
+ * @param beside another control plane, of which this is one more API server
  */
 export async function startControlPlane(
   tokens: string[] = [],
   flags: (file: (name: string, content: string) => string) => string[] = () => [],
+  beside?: Pick<ControlPlane, 'etcd' | 'authority'>,
 ): Promise<ControlPlane> {
   const programs = await ensureBinaries(['etcd', 'kube-apiserver'], {}, terminalReporter());
   const folder = mkdtempSync(path.join(tmpdir(), 'k8sk8s-api-'));
@@ -37,22 +41,24 @@ export async function startControlPlane(
     writeFileSync(path.join(folder, name), content, { mode: 0o600 });
     return path.join(folder, name);
   };
-  const authority = await createAuthority('api tests', { now: new Date(Date.now() - 30 * 86_400_000) });
+  const authority =
+    beside?.authority ?? (await createAuthority('api tests', { now: new Date(Date.now() - 30 * 86_400_000) }));
   const [client, peer, secure] = [await freePort(), await freePort(), await freePort()];
   const children: ChildProcess[] = [];
   const start = (program: string, args: string[]) => {
     const log = openSync(path.join(folder, `${path.basename(program)}.log`), 'w');
     children.push(spawn(program, args, { stdio: ['ignore', log, log] }));
   };
-  start(programs.etcd, [
-    `--data-dir=${path.join(folder, 'etcd')}`,
-    '--unsafe-no-fsync',
-    `--listen-client-urls=http://127.0.0.1:${client}`,
-    `--advertise-client-urls=http://127.0.0.1:${client}`,
-    `--listen-peer-urls=http://127.0.0.1:${peer}`,
-  ]);
+  if (!beside)
+    start(programs.etcd, [
+      `--data-dir=${path.join(folder, 'etcd')}`,
+      '--unsafe-no-fsync',
+      `--listen-client-urls=http://127.0.0.1:${client}`,
+      `--advertise-client-urls=http://127.0.0.1:${client}`,
+      `--listen-peer-urls=http://127.0.0.1:${peer}`,
+    ]);
   const more = flags(file);
-  const etcd = [`http://127.0.0.1:${client}`];
+  const etcd = beside?.etcd ?? [`http://127.0.0.1:${client}`];
   const bare = await bareApiServerFlags({ address: '127.0.0.1', port: secure, etcd, authority, file });
   // The first of several would go on signing.
   const issuerFlag = '--service-account-issuer=';
@@ -69,6 +75,7 @@ export async function startControlPlane(
     server,
     folder,
     authority,
+    etcd,
     pid: children.at(-1)!.pid!,
     async kubeconfig(user, organizations, namespace) {
       const credential = await issueLeaf(authority, { commonName: user, organizations, usages: ['clientAuth'] });

@@ -31,12 +31,25 @@ export async function takeOver(
 ): Promise<void> {
   put(folder, 'openings.json', JSON.stringify(openings));
   put(folder, file, content);
-  const replica: Replica = {
-    name: 'kube-apiserver-0',
-    metrics: async () => (await hosted.transport.request<string>({ method: 'GET', path: '/metrics', text: true })).body,
-    log: async () => readFileSync(path.join(plane.folder, 'kube-apiserver.log'), 'utf8'),
-  };
+  await untilTakenOver([replicaOf('kube-apiserver-0', plane, hosted)], file, content, timeout);
+}
+
+/** The wait alone. */
+export async function untilTakenOver(
+  replicas: Replica[],
+  file: string,
+  content: string,
+  timeout: number,
+): Promise<void> {
   const data = { [file]: Buffer.from(content).toString('base64') };
   const work = { reporter: quietReporter, timeout, signal: new AbortController().signal };
-  await waitTakenOver(async () => [replica], { data }, work, timeout);
+  await waitTakenOver(async () => replicas, { data }, work, timeout);
+}
+
+export function replicaOf(name: string, { folder }: ControlPlane, hosted: HostedCluster): Replica {
+  return {
+    name,
+    metrics: async () => (await hosted.transport.request<string>({ method: 'GET', path: '/metrics', text: true })).body,
+    log: async () => readFileSync(path.join(folder, 'kube-apiserver.log'), 'utf8'),
+  };
 }

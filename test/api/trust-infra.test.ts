@@ -2,7 +2,6 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import https from 'node:https';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { text } from 'node:stream/consumers';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { grantOutside, serviceAccountInRbac } from '../../src/access/outside.ts';
 import { infraIssuerHost } from '../../src/base/infra-issuer.ts';
@@ -15,6 +14,7 @@ import type { InfraCluster } from '../../src/kube/infra-cluster.ts';
 import { infraIssuerUrl } from '../../src/live/infra-issuer.ts';
 import { issueLeaf } from '../../src/pki/issue.ts';
 import { authenticationText, openingsOf } from '../../src/plane/components/kube-apiserver/identity.ts';
+import { knownBy } from '../known-by.ts';
 import { refused } from '../refused.ts';
 import { soon, until } from '../until.ts';
 import { type ControlPlane, startControlPlane } from './control-plane.ts';
@@ -32,7 +32,6 @@ let hostedPlane: ControlPlane;
 let gate: GateProcess;
 let infra: InfraCluster;
 let hosted: HostedCluster;
-let agent: https.Agent;
 let infraIssuer: InfraIssuer;
 
 const planeId = 'plane-0123456789';
@@ -54,22 +53,7 @@ async function tokenOf(namespace: string, name: string, body: object = {}): Prom
 }
 
 /** As whom the hosted API server knows the bearer of a token. */
-async function knownAs(token: string): Promise<{ status: number; username?: string; groups?: string[] }> {
-  const body = { apiVersion: 'authentication.k8s.io/v1', kind: 'SelfSubjectReview' };
-  const url = `${hostedPlane.server}/apis/authentication.k8s.io/v1/selfsubjectreviews`;
-  return new Promise((resolve, reject) => {
-    const headers = { Authorization: `Bearer ${token}`, 'Content-Type': 'application/json' };
-    const request = https.request(url, { method: 'POST', agent, headers }, async (response) => {
-      const words = await text(response);
-      const { userInfo } = (response.statusCode === 201 ? JSON.parse(words).status : {}) as {
-        userInfo?: { username: string; groups: string[] };
-      };
-      resolve({ status: response.statusCode!, ...userInfo });
-    });
-    request.once('error', reject);
-    request.end(JSON.stringify(body));
-  });
-}
+const knownAs = (token: string) => knownBy(hostedPlane, token);
 
 /** As a kubelet does for the volume of the gate. */
 async function writeAccount(plane: ControlPlane): Promise<void> {
@@ -128,7 +112,6 @@ beforeAll(async () => {
     '--service-account-issuer=https://k.example.com',
   ]);
   const { authority, server } = hostedPlane;
-  agent = new https.Agent({ ca: authority.certificate });
   hosted = connectHosted({
     server,
     certificateAuthority: authority.certificate,
@@ -148,16 +131,24 @@ afterAll(async () => {
   await Promise.all([infra, hosted].map((each) => each?.close()));
   gate?.process.kill('SIGKILL');
   await Promise.all([infraPlane, hostedPlane].map((each) => each?.stop()));
-  agent?.destroy();
   rmSync(folder, { recursive: true, force: true });
 });
+
+function statusOf(url: string, ca: string): Promise<number | undefined> {
+  return new Promise((resolve, reject) => {
+    https.get(url, { ca }, (response) => resolve(response.resume().statusCode)).once('error', reject);
+  });
+}
 
 async function untilKnown(token: string): Promise<void> {
   await until(async () => (await knownAs(token)).status === 201, { seconds: 90, every: 500, said: gate.log });
 }
 
-test('its issuer is learnt as the account of the API server reads it', () => {
+test('its issuer is learnt as the account of the API server reads it, and nobody without a login learns it', async () => {
   expect(infraIssuer.url).toBe('https://kubernetes.default.svc');
+  const { server, authority } = infraPlane;
+  for (const at of ['/.well-known/openid-configuration', '/openid/v1/jwks'])
+    expect(await statusOf(`${server}${at}`, authority.certificate), at).toBe(403);
 });
 
 test('a token for this plane is known by the name of the service account, with a prefix', async () => {
