@@ -64,3 +64,27 @@ test('after an interruption nothing more is sent, also where the server asks for
   await sleep(300);
   expect(early.requests.length).toBeLessThanOrEqual(sent + 16);
 });
+
+test('objects of a network driver are of any kind, which the API server knows, and without a namespace in default', async () => {
+  const transport = new Answering(({ method, path, body }) => {
+    if (method === 'PATCH') return body;
+    if (path === '/apis/net.example.com/v1')
+      return {
+        resources: [
+          { name: 'pools/status', kind: 'Pool', namespaced: false },
+          { name: 'pools', kind: 'Pool', namespaced: false },
+          { name: 'peers', kind: 'Peer', namespaced: true },
+        ],
+      };
+    throw new ApiError({ status: 404, reason: 'NotFound', message: 'not found', of: 'hosted' });
+  });
+  const own = (kind: string) => ({ apiVersion: 'net.example.com/v1', kind, metadata: { name: 'a' } });
+  const account = { apiVersion: 'v1', kind: 'ServiceAccount', metadata: { name: 'a' } };
+  const work = { reporter: quietReporter, signal: new AbortController().signal };
+  await applyAddons(new HostedCluster(transport), [own('Pool'), own('Peer'), account], nothingApplied(), work);
+  expect(transport.requests.flatMap(({ method, path }) => (method === 'PATCH' ? path : [])).sort()).toEqual([
+    '/api/v1/namespaces/default/serviceaccounts/a',
+    '/apis/net.example.com/v1/namespaces/default/peers/a',
+    '/apis/net.example.com/v1/pools/a',
+  ]);
+});

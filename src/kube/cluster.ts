@@ -66,13 +66,19 @@ export abstract class Cluster {
     return (await this.transport.request<VersionInfo>({ method: 'GET', path: '/version' })).body;
   }
 
+  /** Where an object is or, without its name, where it is made. */
+  protected async pathTo(kind: Kind, namespace: string | undefined, name?: string): Promise<string> {
+    return pathOf(resourceOf(kind), namespace, name);
+  }
+
   protected async getAt<T extends KubeObject>(
     kind: Kind,
     namespace: string | undefined,
     name: string,
   ): Promise<T | undefined> {
     try {
-      return (await this.transport.request<T>({ method: 'GET', path: pathOf(resourceOf(kind), namespace, name) })).body;
+      const path = await this.pathTo(kind, namespace, name);
+      return (await this.transport.request<T>({ method: 'GET', path })).body;
     } catch (error) {
       if (isNotFound(error)) return undefined;
       throw error;
@@ -108,7 +114,7 @@ export abstract class Cluster {
     return (
       await this.transport.request<T>({
         method: 'POST',
-        path: pathOf(resourceOf(object), namespace),
+        path: await this.pathTo(object, namespace),
         query,
         body: object,
         repeatable: options.dryRun,
@@ -123,16 +129,9 @@ export abstract class Cluster {
     options: ApplyOptions,
   ): Promise<T> {
     const query = { fieldManager, force: true, fieldValidation: 'Strict', dryRun: options.dryRun ? 'All' : undefined };
-    const path = pathOf(resourceOf(object), namespace, object.metadata.name);
-    return (
-      await this.transport.request<T>({
-        method: 'PATCH',
-        path,
-        query,
-        body: object,
-        contentType: applyPatch,
-      })
-    ).body;
+    const path = await this.pathTo(object, namespace, object.metadata.name);
+    const request = { method: 'PATCH', path, query, body: object, contentType: applyPatch } as const;
+    return (await this.transport.request<T>(request)).body;
   }
 
   /** Sets some fields of an object and leaves all others alone (https://www.rfc-editor.org/rfc/rfc7386). */
@@ -169,7 +168,7 @@ export abstract class Cluster {
       preconditions: uid ? { uid } : undefined,
     };
     try {
-      await this.transport.request({ method: 'DELETE', path: pathOf(resourceOf(kind), namespace, name), body });
+      await this.transport.request({ method: 'DELETE', path: await this.pathTo(kind, namespace, name), body });
       return true;
     } catch (error) {
       if (isNotFound(error)) return false;

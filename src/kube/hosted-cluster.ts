@@ -6,15 +6,24 @@ import {
   type Kind,
   type ListOptions,
 } from './cluster.ts';
+import { Discovered } from './discovered.ts';
 import { ApiError, isNotFound } from './errors.ts';
 import type { ExecOptions, ExecResult } from './exec.ts';
 import { execInPod } from './exec-in-pod.ts';
 import type { KubeList, KubeObject } from './objects.ts';
-import { pathOf, resourceOf } from './resources.ts';
+import { knownResource, pathOf, resourceOf } from './resources.ts';
 import { applyPatch } from './transport.ts';
 
 /** The cluster that k8sk8s made: every object says itself where it lives. */
 export class HostedCluster extends Cluster {
+  readonly #discovered = new Discovered(this.transport);
+
+  /** The objects of a network driver may be of any kind, and name no namespace, which means what kubectl means by that. */
+  protected override async pathTo(kind: Kind, namespace: string | undefined, name?: string): Promise<string> {
+    const resource = knownResource(kind) ?? (await this.#discovered.resourceOf(kind));
+    return pathOf(resource, namespace ?? 'default', name);
+  }
+
   get<T extends KubeObject>(kind: Kind, name: string, namespace?: string): Promise<T | undefined> {
     return this.getAt<T>(kind, namespace, name);
   }

@@ -81,9 +81,14 @@ const byKind = new Map<string, Resource>(
   ),
 );
 
-/** The table's row for `apiVersion` and `kind`; a missing row is a bug of k8sk8s, not of its user. */
+/** The table's row for `apiVersion` and `kind`; undefined of a kind that only somebody else's objects have. */
+export function knownResource({ apiVersion, kind }: { apiVersion: string; kind: string }): Resource | undefined {
+  return byKind.get(`${apiVersion}/${kind}`);
+}
+
+/** The same, where a missing row is a bug of k8sk8s, not of its user. */
 export function resourceOf(object: { apiVersion: string; kind: string }): Resource {
-  const found = byKind.get(`${object.apiVersion}/${object.kind}`);
+  const found = knownResource(object);
   if (!found) throw new Error(`no resource known for ${object.apiVersion} ${object.kind}`);
   return found;
 }

@@ -6,8 +6,10 @@ import { hostedPullSecret, pullSecretCopy } from '../../src/hosted/pull-secret.t
 import type { HostedCluster } from '../../src/kube/hosted-cluster.ts';
 import type { KubeObject } from '../../src/kube/objects.ts';
 import { nothingApplied } from '../../src/live/apply.ts';
+import { driverOf } from '../../src/plane/networks/table.ts';
 import { quietReporter } from '../../src/ui/quiet.ts';
 import { fixedPlane } from '../golden/plane.ts';
+import { until } from '../until.ts';
 import { connectAsHosted, newNamespace } from './world.ts';
 
 // A Service of fixed address, as kube-dns is, in the hosted cluster.
@@ -71,4 +73,64 @@ test('the Secret for images is in the hosted cluster, as it is in the namespace,
   await cluster.delete(kind, 'mirror');
   const spec = parseSpec({ host: 'k.example.com', imagePullSecret: 'mirror' }, 'the test');
   await expect(hostedPullSecret(cluster, spec)).rejects.toMatchObject({ anchor: 'image-pull-secret' });
+});
+
+// As manifests of drivers are made: a List, objects without a namespace, definitions and objects of theirs, in any order.
+const driver = `
+apiVersion: v1
+kind: List
+items:
+  - {apiVersion: net.example.com/v1, kind: Pool, metadata: {name: default-pool}, spec: {cidr: 10.2.0.0/16}}
+  - apiVersion: apiextensions.k8s.io/v1
+    kind: CustomResourceDefinition
+    metadata: {name: pools.net.example.com}
+    spec:
+      group: net.example.com
+      scope: Cluster
+      names: {kind: Pool, plural: pools}
+      versions:
+        - name: v1
+          served: true
+          storage: true
+          schema: {openAPIV3Schema: {type: object, properties: {spec: {type: object, properties: {cidr: {type: string}}}}}}
+  - {apiVersion: v1, kind: Namespace, metadata: {name: net-system}}
+  - {apiVersion: v1, kind: ServiceAccount, metadata: {name: net}}
+  - {apiVersion: rbac.authorization.k8s.io/v1, kind: Role, metadata: {name: net, namespace: net-system}, rules: []}
+  - apiVersion: rbac.authorization.k8s.io/v1
+    kind: ClusterRoleBinding
+    metadata: {name: net}
+    roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: view}
+    subjects: [{kind: ServiceAccount, name: net, namespace: default}]
+---
+{apiVersion: scheduling.k8s.io/v1, kind: PriorityClass, metadata: {name: net-critical}, value: 1000}
+---
+apiVersion: apps/v1
+kind: DaemonSet
+metadata: {name: net, namespace: net-system}
+spec:
+  selector: {matchLabels: {name: net}}
+  template:
+    metadata: {labels: {name: net}}
+    spec: {hostNetwork: true, containers: [{name: net, image: "net.example.com/net:1"}]}
+`;
+
+test('the manifests of any network driver are applied as they are, and go when another one comes', async () => {
+  const hosted = await connectAsHosted();
+  const before = parseSpec({ host: 'k.example.com', network: 'manifest', networkManifest: driver }, 'the test');
+  const { addresses, bundle } = await fixedPlane(before);
+  const objects = driverOf(before).objects(before, { apiHost: '', apiPort: '', ca: '' });
+  const all = buildAddons(before, addresses, bundle.authorities);
+  for (const { kind, metadata } of objects)
+    expect(all.some((each) => each.kind === kind && each.metadata.name === metadata.name)).toBe(true);
+  const work = { reporter: quietReporter, signal: new AbortController().signal };
+  await applyAddons(hosted, objects, nothingApplied(), work);
+  const there = () => Promise.all(objects.map((each) => hosted.get(each, each.metadata.name, each.metadata.namespace)));
+  expect((await there()).map((each) => each?.metadata.name)).toEqual(objects.map(({ metadata }) => metadata.name));
+  expect(await hosted.get({ apiVersion: 'v1', kind: 'ServiceAccount' }, 'net', 'default')).toBeDefined();
+
+  const outdated = outdatedAddons(before, parseSpec({ host: 'k.example.com' }, 'the test'));
+  for (const object of outdated) await hosted.delete(object, object.metadata.name, object.metadata.namespace);
+  // A namespace without a controller-manager stays.
+  const left = async () => (await there()).filter((each) => each !== undefined && each.kind !== 'Namespace');
+  await until(async () => (await left()).length === 0);
 });
