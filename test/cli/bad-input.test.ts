@@ -68,6 +68,7 @@ function run(args: string[]): Promise<{ code: number; stdout: string; stderr: st
 }
 
 const deploy = (...more: string[]) => ['deploy', '-n', 'team', ...more];
+const asked = (...words: string[]) => ['logs', 'query', '-n', 'team', ...words];
 const host = (name: string) => deploy('-h', name);
 const option = (...more: string[]) => deploy('-h', 'k.example.com', ...more);
 
@@ -235,6 +236,13 @@ const cases: Record<string, Case[]> = {
       ['a version to go to that is none', ['upgrade', '-n', 'team', '--to', '9'], ['--to "9"', '1.37']],
       ['an unknown component', ['logs', '-n', 'team', 'schedluer'], ['"schedluer"', '"scheduler"']],
       ['a bad number of lines', ['logs', '-n', 'team', '--tail', 'x'], ['--tail "x"']],
+      ['a question that there is not', asked('who stole default/web'), ['"who stole default/web"', '--logsql']],
+      ['a question that lacks what it is about', asked('who', 'deleted'), ['"who deleted"', 'NAMESPACE/NAME']],
+      ['a question with a word too many', asked('errors', 'today'), ['"errors"', 'today']],
+      ['a question about a time that is none', asked('what is slow', 'soon'), ['"soon"', '500']],
+      ['two questions at once', asked('errors', '--logsql', '*'), ['--logsql']],
+      ['a question for no lines', asked('errors', '--limit', '0'), ['--limit "0"']],
+      ['a question since a time that is none', asked('errors', '--since', 'yesterday'), ['--since "yesterday"']],
       ['a token that is none', ['token', 'revoke', 'X', '-n', 'team'], ['"X"', 'k8sk8s token list']],
       ['sandbox env without a namespace', ['sandbox', 'env'], ['--namespace', '--admin']],
       ['a sandbox name that is none', ['sandbox', 'up', '--name', 'A b'], ['--name "A b"']],
