@@ -69,7 +69,7 @@ export const savedQueries: SavedQuery[] = [
   },
   {
     name: 'leader changes',
-    asks: 'elections of etcd, controller-manager and scheduler',
+    asks: 'elections of etcd, and of controller-manager and scheduler where there are several of each',
     logsql: () =>
       '_msg:~"became leader|elected leader|lost leader|leader changed|successfully acquired lease|leaderelection lost|failed to renew lease"',
   },
