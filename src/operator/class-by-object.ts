@@ -15,11 +15,12 @@ import { refuseSealed } from '../operations/class/reset.ts';
 import type { WantedLifetime } from '../operations/deploy/lifetime.ts';
 import { destroy } from '../operations/destroy.ts';
 import type { PlaneRecord } from '../plane/record.ts';
+import { waitFor } from '../ui/wait-for.ts';
 import type { Work } from '../ui/work.ts';
 import { untilMade } from './by-object.ts';
 import { reasonOf } from './conditions.ts';
 import { accountObjects } from './install.ts';
-import { tenantRole } from './names.ts';
+import { consentAnnotation, lookAnnotation, tenantRole } from './names.ts';
 import { type HostedControlPlane, kind, specOf } from './object.ts';
 
 /** What stands in a student's namespace beside the rest, for a plane that the operator makes. Pure. @param users who may change its object */
@@ -46,16 +47,21 @@ export function lifeOfClass(wanted: WantedLifetime): { expiresAt?: string | null
  *
  * @param given fields of the spec; null takes one out
  * @param usual fields that a new object has besides
+ * @param notes labels and annotations of a new object
  * @throws UserError `bad-values`, `not-adopted` where the plane is the command line's, `operator-not-installed`, `rights`
  */
-export async function askByObject(cluster: InfraCluster, given: object, usual: object): Promise<AskedPlane> {
+export async function askByObject(
+  cluster: InfraCluster,
+  given: object,
+  usual: object,
+  notes: Notes = {},
+): Promise<AskedPlane> {
   const { namespace } = cluster;
   const present = await cluster.get<HostedControlPlane>(kind, hostedControlPlaneName).catch((error: unknown) => {
     throw explainCallError(error, `read the HostedControlPlane of namespace "${namespace}"`);
   });
   const recorded = await readRecord(cluster);
   if (recorded && !(await followsObject(cluster))) throw ofCommandLine(namespace);
-  const metadata = { name: hostedControlPlaneName };
   const { fields, changes } = changesOf(present?.spec, given, usual, recorded);
   if (present && Object.keys(changes).length === 0) return { object: present, created: 0, changed: 0 };
   try {
@@ -63,7 +69,7 @@ export async function askByObject(cluster: InfraCluster, given: object, usual: o
       const object = await cluster.merge<HostedControlPlane>(kind, hostedControlPlaneName, { spec: changes });
       return { object, created: 0, changed: 1 };
     }
-    const object = await cluster.create({ ...hostedControlPlane, metadata, spec: fields } as HostedControlPlane);
+    const object = await cluster.create(newObject(fields, notes));
     return { object, created: 1, changed: 0 };
   } catch (error) {
     // Of an object that is not there yet: the infra cluster does not know the kind.
@@ -71,6 +77,9 @@ export async function askByObject(cluster: InfraCluster, given: object, usual: o
     throw explainCallError(error, `${present ? 'change' : 'make'} the HostedControlPlane of namespace "${namespace}"`);
   }
 }
+
+const newObject = (spec: object, notes: Notes) =>
+  ({ ...hostedControlPlane, metadata: { name: hostedControlPlaneName, ...notes }, spec }) as HostedControlPlane;
 
 /**
  * The whole spec, and what of it is another than before. Values are those that the schema makes of what was given, since the infra
@@ -115,13 +124,30 @@ export async function madeByObject(
 export interface ObjectBefore {
   planeId: string;
   spec: HostedControlPlane['spec'];
+  notes: Notes;
+}
+
+/** What others have written onto an object: by these, a GitOps program or a policy knows it. */
+export type Notes = Pick<KubeObject['metadata'], 'labels' | 'annotations'>;
+
+/** Annotations that were about the object that is gone: what kubectl applied to it, the consent to one of its changes, and a look at it. */
+const ofOneObject = ['kubectl.kubernetes.io/last-applied-configuration', consentAnnotation, lookAnnotation];
+
+/** What of an object's labels and annotations belongs to the next one, too. Pure. */
+export function notesOf({ labels, annotations }: Notes = {}): Notes {
+  const kept = Object.entries(annotations ?? {}).filter(([name]) => !ofOneObject.includes(name));
+  return { ...(labels && { labels }), ...(kept.length > 0 && { annotations: Object.fromEntries(kept) }) };
 }
 
 export async function objectBefore(cluster: InfraCluster): Promise<ObjectBefore> {
   const { planeId, spec: recorded } = await requireRecord(cluster);
   const object = await cluster.get<HostedControlPlane>(kind, hostedControlPlaneName);
   const { asleep: _, ...spec } = object?.spec ?? {};
-  return { planeId, spec: { ...spec, kubernetesVersion: recorded.kubernetesVersion } };
+  return {
+    planeId,
+    spec: { ...spec, kubernetesVersion: recorded.kubernetesVersion },
+    notes: notesOf(object?.metadata),
+  };
 }
 
 /**
@@ -137,10 +163,28 @@ export async function resetByObject(
 ): Promise<MadePlane> {
   const present = await readRecord(cluster);
   if (present?.planeId === before.planeId) {
-    await refuseUnmakeable(cluster, before.spec);
+    await refuseUnmakeable(cluster, before);
     await destroy(cluster, { ...work, agreed: present });
   }
-  return madeByObject(cluster, await askByObject(cluster, before.spec, {}), files, work);
+  await untilObjectGone(cluster, work);
+  return madeByObject(cluster, await askByObject(cluster, before.spec, {}, before.notes), files, work);
+}
+
+/** An object that is being deleted is none that could be changed; the garbage collector takes its last finalizer off. */
+async function untilObjectGone(cluster: InfraCluster, { timeout, signal }: Work): Promise<void> {
+  await waitFor({
+    until: async () => (await cluster.get(kind, hostedControlPlaneName))?.metadata.deletionTimestamp === undefined,
+    every: 500,
+    late: (after) =>
+      new UserError({
+        what: `the HostedControlPlane of namespace "${cluster.namespace}" is still there after ${after}`,
+        why: 'it was deleted, and has a finalizer that nobody removes',
+        fix: words`see which one: kubectl -n ${cluster.namespace} get hcp k8sk8s -o yaml; then ${again}`,
+        anchor: 'not-gone',
+      }),
+    timeout,
+    signal,
+  });
 }
 
 /**
@@ -148,7 +192,10 @@ export async function resetByObject(
  *
  * @throws UserError `class`, `seal-file`, `bad-values`
  */
-export async function refuseUnmakeable(cluster: InfraCluster, spec: HostedControlPlane['spec']): Promise<void> {
+export async function refuseUnmakeable(
+  cluster: InfraCluster,
+  { spec, notes }: Pick<ObjectBefore, 'spec' | 'notes'>,
+): Promise<void> {
   const { fields } = changesOf(undefined, spec, {}, undefined);
   await refuseSealed(cluster, specOf({ spec } as HostedControlPlane, undefined));
   const now = await cluster.get<HostedControlPlane>(kind, hostedControlPlaneName);
@@ -156,10 +203,7 @@ export async function refuseUnmakeable(cluster: InfraCluster, spec: HostedContro
   const degraded = now?.status?.conditions?.find(({ type }) => type === 'Degraded');
   if (degraded?.reason === reasonOf('namespace-not-allowed')) throw kept(cluster, degraded.message);
   try {
-    await cluster.create(
-      { ...hostedControlPlane, metadata: { name: hostedControlPlaneName }, spec: fields } as HostedControlPlane,
-      { dryRun: true },
-    );
+    await cluster.create(newObject(fields, notes), { dryRun: true });
   } catch (error) {
     // Definition and policies are asked before the API server sees that there is one, and the quota last of all, which counts that one.
     if (error instanceof ApiError && (error.reason === 'AlreadyExists' || isQuotaExceeded(error))) return;

@@ -10,7 +10,7 @@ import { openPlane } from '../../src/live/open.ts';
 import { renewCertificates } from '../../src/operations/keys/certificates.ts';
 import { objectBefore, refuseUnmakeable, resetByObject } from '../../src/operator/class-by-object.ts';
 import { KnownPlane } from '../../src/operator/known-plane.ts';
-import { destinationLabel, lookAnnotation, operatorNamespace } from '../../src/operator/names.ts';
+import { consentAnnotation, destinationLabel, lookAnnotation, operatorNamespace } from '../../src/operator/names.ts';
 import type { Condition, HostedControlPlane } from '../../src/operator/object.ts';
 import type { OperatorOptions } from '../../src/operator/options.ts';
 import { operatorStatus } from '../../src/operator/status.ts';
@@ -189,7 +189,35 @@ test('a plane is not deleted to be made anew by somebody who could not make its 
   const contentType = 'application/merge-patch+json';
   const body = { status: { hard, used: hard } };
   await inside.transport.request({ method: 'PATCH', path, contentType, body });
-  await expect(refuseUnmakeable(teacher, (await objectBefore(teacher)).spec)).resolves.toBeUndefined();
+  await expect(refuseUnmakeable(teacher, await objectBefore(teacher))).resolves.toBeUndefined();
+});
+
+test('an object that is made again has the labels and annotations that others have given it', async () => {
+  const inside = await world.sleepingPlane('noted');
+  await degraded(inside, 'AsExpected');
+  const tracking = { 'argocd.argoproj.io/tracking-id': 'school:k8sk8s.io/HostedControlPlane:noted/k8sk8s' };
+  const labels = { 'app.kubernetes.io/instance': 'school' };
+  const annotations = { ...tracking, [consentAnnotation]: '1', [lookAnnotation]: 'once' };
+  await inside.merge(hostedControlPlane, 'k8sk8s', { metadata: { labels, annotations } });
+  const { metadata: before } = (await inside.get(hostedControlPlane, 'k8sk8s'))!;
+  const work = { reporter: quietReporter, timeout: 10_000, signal: ended.signal };
+  // Nobody collects garbage here, nor gives the new plane pods.
+  const collected = world.until(async () => {
+    const object = await inside.get(hostedControlPlane, 'k8sk8s');
+    if (object?.metadata.deletionTimestamp === undefined) return false;
+    return inside.merge(hostedControlPlane, 'k8sk8s', { metadata: { finalizers: null } });
+  });
+  const reset = resetByObject(inside, await objectBefore(inside), { dir: 'none', force: true }, work);
+  await expect(reset).rejects.toEqual(refused('object-not-made'));
+  await collected;
+  const { metadata: after } = (await inside.get(hostedControlPlane, 'k8sk8s'))!;
+  expect(after.uid).not.toBe(before.uid);
+  // A consent was to a change of the object that is gone.
+  expect(after).toMatchObject({ labels });
+  expect(after.annotations).toEqual(tracking);
+  // Else the operator would go on trying, beside the tests that follow.
+  await inside.merge(hostedControlPlane, 'k8sk8s', { spec: { paused: true } });
+  await world.until(async () => (await condition(inside, 'Progressing'))?.reason === 'Paused');
 });
 
 test('a certificate that needs a sealed key is asked for in time, and was renewed when somebody with the key did it', async () => {
