@@ -1,6 +1,7 @@
 import { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, test } from 'vitest';
+import { ApiError } from './errors.ts';
 import type { InfraCluster } from './infra-cluster.ts';
 import type { KubeObject } from './objects.ts';
 import { follow, pauseAfter } from './watch.ts';
@@ -64,6 +65,34 @@ test('an API server that does not answer is asked more and more rarely', async (
   // At once, and after 125 to 250 ms, twice that and four times that; every 250 ms would be 7 times.
   expect(asked).toBeGreaterThanOrEqual(3);
   expect(asked).toBeLessThanOrEqual(4);
+});
+
+test('a refusal ends it, unless failures are told: then it goes on, and knows what was deleted meanwhile', async () => {
+  const stop = new AbortController();
+  const refusal = (status: number) => new ApiError({ status, reason: '', message: 'no' });
+  const answers = [[pod('a', 'a')], refusal(401), refusal(403), [pod('b', 'b')]];
+  const cluster = () => {
+    const left = [...answers];
+    return {
+      list: async () => {
+        const answer = left.shift()!;
+        if (answer instanceof Error) throw answer;
+        return { metadata: {}, items: answer };
+      },
+      watch: async () => {
+        if (left.length === 0) stop.abort();
+        return Readable.from([]);
+      },
+    } as unknown as InfraCluster;
+  };
+  const kind = { apiVersion: 'v1', kind: 'Pod' };
+  await expect(follow(cluster(), kind, {}, stop.signal, () => undefined)).rejects.toMatchObject({ status: 401 });
+  const told: unknown[] = [];
+  await follow(cluster(), kind, {}, stop.signal, ({ type, object }) => told.push(`${type} ${object.metadata.uid}`), {
+    longest: 10,
+    onFailure: (error) => told.push((error as ApiError).status),
+  });
+  expect(told).toEqual(['ADDED a', 401, 403, 'DELETED a', 'ADDED b']);
 });
 
 test('watches that were cut together do not come back together, and none waits longer than it may', () => {

@@ -26,13 +26,19 @@ export function pauseAfter(failures: number, longest: number): number {
   return Math.min(longest, firstPause * 2 ** failures) * (0.5 + Math.random() / 2);
 }
 
+interface Patience {
+  /** Milliseconds between two tries at most, once many have failed. */
+  longest?: number;
+  /** Told of each try that failed. With it, a 401 or 403 is tried again as any other failure is. */
+  onFailure?(error: unknown): void;
+}
+
 /**
  * Lists once, then follows: calls `onEvent` for everything there is and everything that changes until `signal` fires.
  * A watch that ends, breaks or is told 410 Gone is opened again from a fresh list, so an event may be seen twice; what was
  * deleted meanwhile is told with the object as it was last seen.
  *
- * @param longest milliseconds between two tries at most, once many have failed
- * @throws ApiError 401 or 403
+ * @throws ApiError 401 or 403, unless failures are told
  */
 export async function follow<T extends KubeObject>(
   cluster: Watchable,
@@ -40,7 +46,7 @@ export async function follow<T extends KubeObject>(
   options: ListOptions,
   signal: AbortSignal,
   onEvent: (event: WatchEvent<T>) => void,
-  longest = 5000,
+  { longest = 5000, onFailure }: Patience = {},
 ): Promise<void> {
   const seen = new Map<string | undefined, T>();
   const tell = (event: WatchEvent<T>) => {
@@ -67,7 +73,8 @@ export async function follow<T extends KubeObject>(
       }
     } catch (error) {
       if (signal.aborted) return;
-      if (error instanceof ApiError && (error.status === 401 || error.status === 403)) throw error;
+      if (onFailure) onFailure(error);
+      else if (error instanceof ApiError && (error.status === 401 || error.status === 403)) throw error;
     }
     if (opened !== undefined && performance.now() - opened > steady) failures = 0;
     await sleep(pauseAfter(failures++, longest), undefined, { signal }).catch(() => undefined);

@@ -134,7 +134,7 @@ export type Notes = Pick<KubeObject['metadata'], 'labels' | 'annotations'>;
 const ofOneObject = ['kubectl.kubernetes.io/last-applied-configuration', consentAnnotation, lookAnnotation];
 
 /** What of an object's labels and annotations belongs to the next one, too. Pure. */
-export function notesOf({ labels, annotations }: Notes = {}): Notes {
+function notesOf({ labels, annotations }: Notes = {}): Notes {
   const kept = Object.entries(annotations ?? {}).filter(([name]) => !ofOneObject.includes(name));
   return { ...(labels && { labels }), ...(kept.length > 0 && { annotations: Object.fromEntries(kept) }) };
 }

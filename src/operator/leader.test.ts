@@ -6,10 +6,12 @@ import { refused } from '../../test/refused.ts';
 import type { Lease } from '../kube/objects.ts';
 import { connectWhole } from '../kube/whole-cluster.ts';
 import { whileLeading } from './leader.ts';
+import { Setbacks } from './setbacks.ts';
 
 // That a leader ends in time when nobody answers; who leads and who waits is tested against a real API server.
 
 const pace = { lease: 3000, deadline: 1500, retry: 200 };
+const setbacks = new Setbacks(() => undefined);
 
 /** An end of HTTP that has the Lease, until it is told to be silent or to refuse: connections stay open, and nothing comes back. */
 async function leaseEnd() {
@@ -44,7 +46,7 @@ async function leads(mode: 'silent' | 'failing') {
   const { end, cluster } = await leaseEnd();
   const signal = new AbortController().signal;
   let stopped = 0;
-  const leading = whileLeading(cluster, { namespace: 'ops', identity: 'one', signal, pace }, async (told) => {
+  const leading = whileLeading(cluster, { namespace: 'ops', identity: 'one', signal, pace, setbacks }, async (told) => {
     setTimeout(() => {
       end.mode = mode;
     }, 600);

@@ -1,16 +1,17 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { messageOf, UserError } from '../base/errors.ts';
-import { again, command, words } from '../base/words.ts';
+import { command, words } from '../base/words.ts';
 import { abortable } from '../kube/abortable.ts';
-import { explainCallError, isConflict } from '../kube/errors.ts';
+import { isConflict } from '../kube/errors.ts';
 import type { Lease } from '../kube/objects.ts';
 import type { WholeCluster } from '../kube/whole-cluster.ts';
 import { operatorName } from './names.ts';
+import type { Setbacks } from './setbacks.ts';
 
 const kind = { apiVersion: 'coordination.k8s.io/v1', kind: 'Lease' };
 
 /** As client-go's leader election has them, in milliseconds. */
-export interface Pace {
+interface Pace {
   /** A holder that has not renewed for so long is no leader any more. */
   lease: number;
   /** A leader that could not renew for so long ends itself, before another one begins. */
@@ -20,32 +21,34 @@ export interface Pace {
 
 const usual: Pace = { lease: 15_000, deadline: 10_000, retry: 2000 };
 
+/** Milliseconds between two tries to take the Lease at most, once many have failed. */
+const longestPause = 30_000;
+
+interface Candidate {
+  namespace: string;
+  identity: string;
+  signal: AbortSignal;
+  pace?: Pace;
+  /** Told of what fails before this process leads, which is tried again. */
+  setbacks: Setbacks;
+  /** Called when the Lease was read for the first time. */
+  onSeen?: () => void;
+}
+
 /**
  * Waits until this process leads, and runs `run` as long as it does. Of several operators one works; the Lease is made when the
- * operator is installed.
+ * operator is installed, and waited for until then.
  *
  * @param run ends soon after its signal has fired
- * @throws UserError `leadership-lost` when another took over or the Lease could not be renewed; `operator-not-installed`
+ * @throws UserError `leadership-lost` when another took over or the Lease could not be renewed
  */
 export async function whileLeading(
   cluster: WholeCluster,
-  {
-    namespace,
-    identity,
-    signal,
-    pace = usual,
-    onSeen,
-  }: {
-    namespace: string;
-    identity: string;
-    signal: AbortSignal;
-    pace?: Pace;
-    /** Called when the Lease was read for the first time. */
-    onSeen?: () => void;
-  },
+  { pace = usual, ...options }: Candidate,
   run: (leading: AbortSignal) => Promise<void>,
 ): Promise<void> {
-  let held = await acquired(cluster, { namespace, identity, pace, signal, onSeen });
+  const { namespace, identity, signal } = options;
+  let held = await acquired(cluster, { ...options, pace });
   const lost = new AbortController();
   const ended = new AbortController();
   const stop = AbortSignal.any([ended.signal, lost.signal]);
@@ -99,34 +102,30 @@ const hurried = ({ lease, deadline }: Pace) => ({ timeout: lease - deadline });
 
 async function acquired(
   cluster: WholeCluster,
-  {
-    namespace,
-    identity,
-    pace,
-    signal,
-    onSeen,
-  }: { namespace: string; identity: string; pace: Pace; signal: AbortSignal; onSeen?: () => void },
+  { namespace, identity, pace, signal, setbacks, onSeen }: Candidate & { pace: Pace },
 ): Promise<Lease> {
   // Another machine's clock is not asked: a holder is gone once its Lease has not changed here for as long as it lasts.
   let seen: { version: string | undefined; at: number } | undefined;
-  for (;;) {
+  for (let failures = 0; ; ) {
     signal.throwIfAborted();
-    const lease = await cluster.get<Lease>(kind, operatorName, namespace).catch((error: unknown) => {
-      throw explainCallError(error, `read the lease "${operatorName}" of namespace "${namespace}"`);
-    });
-    if (!lease) throw notInstalled(namespace);
-    if (!seen) onSeen?.();
-    const version = lease.metadata.resourceVersion;
-    if (seen?.version !== version) seen = { version, at: performance.now() };
-    const free = !lease.spec.holderIdentity || performance.now() - seen!.at > pace.lease;
-    if (free) {
-      const mine = await cluster.replace(taken(lease, identity, pace), hurried(pace)).catch((error: unknown) => {
-        if (isConflict(error)) return undefined;
-        throw explainCallError(error, `take the lease "${operatorName}" of namespace "${namespace}"`);
-      });
-      if (mine) return mine;
+    try {
+      const lease = await cluster.get<Lease>(kind, operatorName, namespace);
+      if (!lease) throw notInstalled;
+      if (!seen) onSeen?.();
+      const version = lease.metadata.resourceVersion;
+      if (seen?.version !== version) seen = { version, at: performance.now() };
+      const free = !lease.spec.holderIdentity || performance.now() - seen!.at > pace.lease;
+      if (free) return await cluster.replace(taken(lease, identity, pace), hurried(pace));
+      failures = 0;
+    } catch (error) {
+      signal.throwIfAborted();
+      // Another one was faster.
+      if (!isConflict(error)) {
+        failures++;
+        setbacks.tell(`take the lease "${operatorName}" of namespace "${namespace}"`, error);
+      }
     }
-    await sleep(pace.retry, undefined, { signal });
+    await sleep(Math.min(longestPause, pace.retry * 2 ** Math.max(0, failures - 1)), undefined, { signal });
   }
 }
 
@@ -154,12 +153,7 @@ function leadershipLost(why: string): UserError {
   });
 }
 
-function notInstalled(namespace: string): UserError {
-  return new UserError({
-    what: `there is no lease "${operatorName}" in namespace "${namespace}"`,
-    why: 'the operator is not installed there',
-    fix: words`an administrator of the infra cluster installs it with ${command('operator install')}; then ${again}`,
-    anchor: 'operator-not-installed',
-    kind: 'refused',
-  });
-}
+const notInstalled = new UserError({
+  what: words`there is none; ${command('operator install')} makes it`,
+  anchor: 'operator-not-installed',
+});

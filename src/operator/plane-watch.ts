@@ -65,7 +65,7 @@ export class PlaneWatch {
   }
 
   #follow<T extends KubeObject>(...[kind, options, onEvent]: FollowArguments<T>): void {
-    follow<T>(this.#cluster, kind, options, this.#ended.signal, onEvent, longestPause).catch(() => {
+    follow<T>(this.#cluster, kind, options, this.#ended.signal, onEvent, { longest: longestPause }).catch(() => {
       this.#broken = true;
     });
   }

@@ -1,5 +1,5 @@
 import { messageOf } from '../base/errors.ts';
-import { explainCallError, isNotFound } from '../kube/errors.ts';
+import { isNotFound } from '../kube/errors.ts';
 import { follow, type WatchEvent } from '../kube/watch.ts';
 import { connectWhole, type WholeCluster } from '../kube/whole-cluster.ts';
 import { nextChange } from './clock.ts';
@@ -14,24 +14,26 @@ import type { OperatorOptions } from './options.ts';
 import { WorkQueue } from './queue.ts';
 import { type ReconcileContext, reconcile } from './reconcile.ts';
 import { serve } from './serve.ts';
+import { Setbacks } from './setbacks.ts';
 import { lookForUse } from './use.ts';
 
 /**
  * Makes planes what their HostedControlPlanes say, until the signal fires. Of several operators one works; this one waits until it
- * may.
+ * may. What it is refused meanwhile is logged and tried again.
  *
- * @throws UserError `leadership-lost`, `operator-not-installed`, `rights`
+ * @throws UserError `leadership-lost`
  */
 export async function runOperator(options: OperatorOptions): Promise<void> {
   const { signal, log, port } = options;
   const cluster = connectWhole(options.connection);
   const metrics = new Metrics();
+  const setbacks = new Setbacks(log);
   const web = port === undefined ? undefined : await serve(port, metrics);
   try {
     log({ level: 'info', text: `${options.identity} waits until it leads` });
-    await whileLeading(cluster, { ...options, onSeen: () => web?.ready() }, async (leading) => {
+    await whileLeading(cluster, { ...options, setbacks, onSeen: () => web?.ready() }, async (leading) => {
       log({ level: 'info', text: `${options.identity} leads` });
-      await new Planes(cluster, options, leading, metrics).run();
+      await new Planes(cluster, options, leading, metrics).run(setbacks);
     });
   } catch (error) {
     if (!signal.aborted) throw error;
@@ -71,7 +73,7 @@ class Planes {
     this.#metrics = metrics;
   }
 
-  async run(): Promise<void> {
+  async run(setbacks: Setbacks): Promise<void> {
     const ended = new AbortController();
     const signal = AbortSignal.any([this.#signal, ended.signal]);
     this.#metrics.leads({
@@ -82,10 +84,12 @@ class Planes {
       this.#queue.run(this.#options.workers, (key) => this.#look(key), signal),
       this.#uses.run(2, (key) => this.#lookForUse(key), signal),
     ]);
+    const onFailure = (error: unknown) => setbacks.tell('watch HostedControlPlanes', error);
     try {
-      await follow<HostedControlPlane>(this.#cluster, kind, {}, signal, (event) => this.#onEvent(event), 15_000);
-    } catch (error) {
-      throw explainCallError(error, 'watch HostedControlPlanes');
+      await follow<HostedControlPlane>(this.#cluster, kind, {}, signal, (event) => this.#onEvent(event), {
+        longest: 15_000,
+        onFailure,
+      });
     } finally {
       ended.abort();
       await working;

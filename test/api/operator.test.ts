@@ -312,12 +312,40 @@ test('an operator whose lease another one has taken ends, and the next one goes 
   await until(() => leads('three'));
 });
 
+test('an operator that is there before its rights says which one is missing, and goes on once it has it', async () => {
+  const ofKind = (wanted: string) => operatorObjects(namespace).find(({ kind }) => kind === wanted)!;
+  const [ofLease, ofObjects] = [ofKind('RoleBinding'), ofKind('ClusterRoleBinding')];
+  await running.at(-1)!.stop();
+  await Promise.all([admin.delete(ofLease), admin.delete(ofObjects)]);
+  const its = connectWhole(operator);
+  const lease = { apiVersion: 'coordination.k8s.io/v1', kind: 'Lease' };
+  const isRefused = (asked: Promise<unknown>) =>
+    asked.then(
+      () => false,
+      () => true,
+    );
+  await until(() => isRefused(its.get(lease, operatorName, namespace)));
+  await until(() => isRefused(its.list(hostedControlPlane)));
+  const said = (text: string) => log.some((line) => line.startsWith('four') && line.includes(text));
+  start('four');
+  await until(() => said('"get" on "leases"'));
+  expect(leads('four')).toBe(false);
+  await admin.apply(ofLease);
+  await until(() => leads('four'));
+  await until(() => said('"list" on "hostedcontrolplanes"'));
+  await admin.apply(ofObjects);
+  const team = await newNamespace();
+  await make(team, { host: 'localhost' });
+  await until(async () => (await condition(team, 'Degraded'))?.reason === 'NamespaceNotAllowed');
+  await its.close();
+});
+
 test('status tells who leads and what is wrong, and uninstall leaves planes, objects and the definition', async () => {
   const team = await newNamespace();
   await make(team, { host: 'localhost' });
   await until(() => condition(team, 'Degraded'));
   const { leader, planes } = await operatorStatus(admin, namespace);
-  expect(leader).toBe('three');
+  expect(leader).toBe('four');
   const row = planes.find((each) => each.namespace === team.name);
   expect(row).toMatchObject({ host: 'localhost', degraded: 'True', progressing: 'NamespaceNotAllowed' });
   await uninstall(admin, namespace, quietReporter);
