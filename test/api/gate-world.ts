@@ -177,18 +177,19 @@ export async function aPod(nodeName: string, podIP: string, hostNetwork = false)
   return `${at}/${name}`;
 }
 
-/** A Service whose endpoints are written by hand. */
-export async function aService(port: number, addresses = [box], more: object = {}): Promise<string> {
+/** A Service whose endpoints are written by hand. @param pod path of a Pod that they say to be of: a Service's proxy goes to no other */
+export async function aService(port: number, pod?: string): Promise<string> {
+  const targetRef = pod && { kind: 'Pod', namespace: 'default', name: pod.split('/').at(-1) };
   const name = fresh('service');
   await made('/api/v1/namespaces/default/services', {
     metadata: { name },
-    spec: { ports: [{ port: 443, targetPort: port }], ...more },
+    spec: { ports: [{ port: 443, targetPort: port }] },
   });
   await made('/apis/discovery.k8s.io/v1/namespaces/default/endpointslices', {
     metadata: { name, labels: { 'kubernetes.io/service-name': name } },
     addressType: 'IPv4',
     ports: [{ port }],
-    endpoints: [{ addresses, conditions: { ready: true } }],
+    endpoints: [{ addresses: [box], conditions: { ready: true }, targetRef }],
   });
   return name;
 }
