@@ -45,6 +45,9 @@ export interface DeleteOptions {
   gracePeriodSeconds?: number;
 }
 
+/** 5 to 10 minutes: many watches do not end together. */
+const watchSeconds = () => Math.round(300 * (1 + Math.random()));
+
 /** Calls that both clusters answer. Reads and writes go through the paths of resources.ts, nothing is stripped or cached. */
 export abstract class Cluster {
   readonly transport: Transport;
@@ -186,7 +189,7 @@ export abstract class Cluster {
     return this.transport.stream({
       method: 'GET',
       path: pathOf(resource, namespace),
-      query: { ...options, watch: true, allowWatchBookmarks: true, timeoutSeconds: 300 },
+      query: { ...options, watch: true, allowWatchBookmarks: true, timeoutSeconds: watchSeconds() },
       ...(metadataOnly && { accept: partial('PartialObjectMetadata') }),
       signal,
     });

@@ -49,6 +49,32 @@ test('a watch that is told that its version is gone, or cut in an event, is open
   expect(told).toEqual(['ADDED a', 'ADDED a', 'DELETED a']);
 });
 
+test('a watch that has lasted its time goes on from its last event or bookmark, and one that is told 410 from a list', async () => {
+  const stop = new AbortController();
+  const asked: string[] = [];
+  const at = (resourceVersion: string) => ({ metadata: { resourceVersion } });
+  const changed = { ...pod('a', 'a'), metadata: { ...pod('a', 'a').metadata, resourceVersion: '6' } };
+  const watches = [
+    [line('MODIFIED', changed)],
+    [line('BOOKMARK', at('9'))],
+    [line('ERROR', { kind: 'Status', code: 410 })],
+    [],
+  ];
+  const cluster = {
+    list: async () => {
+      asked.push('list');
+      return { metadata: { resourceVersion: '5' }, items: [] };
+    },
+    watch: async (_kind: object, { resourceVersion }: { resourceVersion: string }) => {
+      asked.push(resourceVersion);
+      if (asked.length === 6) stop.abort();
+      return Readable.from(watches.shift()!);
+    },
+  } as unknown as InfraCluster;
+  await follow(cluster, { apiVersion: 'v1', kind: 'Pod' }, {}, stop.signal, () => undefined, { longest: 10 });
+  expect(asked).toEqual(['list', '5', '6', '9', 'list', '5']);
+});
+
 test('an API server that does not answer is asked more and more rarely', async () => {
   const stop = new AbortController();
   let asked = 0;

@@ -35,8 +35,8 @@ interface Patience {
 
 /**
  * Lists once, then follows: calls `onEvent` for everything there is and everything that changes until `signal` fires.
- * A watch that ends, breaks or is told 410 Gone is opened again from a fresh list, so an event may be seen twice; what was
- * deleted meanwhile is told with the object as it was last seen.
+ * A watch that has lasted its time goes on where it ended. One that breaks or is told 410 Gone is opened again from a fresh list, so an
+ * event may be seen twice; what was deleted meanwhile is told with the object as it was last seen.
  *
  * @throws ApiError 401 or 403, unless failures are told
  */
@@ -56,27 +56,44 @@ export async function follow<T extends KubeObject>(
     onEvent(event);
   };
   let failures = 0;
+  let version: string | undefined;
   while (!signal.aborted) {
     let opened: number | undefined;
     try {
-      const list = await cluster.list<T>(kind, options);
-      const there = new Set(list.items.map(({ metadata }) => metadata.uid));
-      for (const [uid, object] of seen) if (!there.has(uid)) tell({ type: 'DELETED', object });
-      for (const object of list.items) tell({ type: 'ADDED', object });
-      const stream = await cluster.watch(kind, { ...options, resourceVersion: list.metadata.resourceVersion }, signal);
-      opened = performance.now();
-      for await (const line of linesOf(stream)) {
-        if (line === '') continue;
-        const event = JSON.parse(line) as { type: string; object: T };
-        if (event.type === 'ERROR') break;
-        if (event.type !== 'BOOKMARK') tell(event as WatchEvent<T>);
+      if (version === undefined) {
+        const list = await cluster.list<T>(kind, options);
+        const there = new Set(list.items.map(({ metadata }) => metadata.uid));
+        for (const [uid, object] of seen) if (!there.has(uid)) tell({ type: 'DELETED', object });
+        for (const object of list.items) tell({ type: 'ADDED', object });
+        version = list.metadata.resourceVersion;
       }
+      const stream = await cluster.watch(kind, { ...options, resourceVersion: version }, signal);
+      opened = performance.now();
+      version = await toldBy(stream, version, tell);
     } catch (error) {
       if (signal.aborted) return;
+      version = undefined;
       if (onFailure) onFailure(error);
       else if (error instanceof ApiError && (error.status === 401 || error.status === 403)) throw error;
     }
     if (opened !== undefined && performance.now() - opened > steady) failures = 0;
     await sleep(pauseAfter(failures++, longest), undefined, { signal }).catch(() => undefined);
   }
+}
+
+/** @returns up to where it has told, by events and bookmarks; undefined where that is too old to go on from */
+async function toldBy<T extends KubeObject>(
+  stream: Readable,
+  from: string | undefined,
+  tell: (event: WatchEvent<T>) => void,
+): Promise<string | undefined> {
+  let version = from;
+  for await (const line of linesOf(stream)) {
+    if (line === '') continue;
+    const event = JSON.parse(line) as { type: string; object: T };
+    if (event.type === 'ERROR') return undefined;
+    if (event.type !== 'BOOKMARK') tell(event as WatchEvent<T>);
+    if (version !== undefined) version = event.object.metadata.resourceVersion;
+  }
+  return version;
 }
