@@ -56,10 +56,11 @@ describe.runIf(runsAllOf('e2e/operator-upgrade'))('upgrades by the object', () =
     const deployment = ['-n', operatorNamespace, 'rollout', 'status', 'deployment/k8sk8s-operator', '--timeout=90s'];
     succeeded(await asInfraAdmin(...deployment));
     await eventually(60, async () => expect(await leader()).not.toBe(first));
-    const { stdout } = succeeded(
-      await operatorPods('get', 'pods', '-o', 'jsonpath={.items[*].spec.containers[*].image}'),
-    );
-    expect(stdout.split(' ')).toEqual([next]);
+    // The pod of the old one is listed until it has ended.
+    await eventually(60, async () => {
+      const images = ['get', 'pods', '-o', 'jsonpath={.items[*].spec.containers[*].image}'];
+      expect(succeeded(await operatorPods(...images)).stdout).toBe(next);
+    });
     // The new one looks at every plane when it begins, and once more because it is asked to.
     succeeded(await team.home.infra('annotate', '--overwrite', 'hcp/k8sk8s', 'k8sk8s.io/look=next'));
     await eventually(60, async () => {
