@@ -1,6 +1,8 @@
 import { UserError } from '../base/errors.ts';
 import { toolVersion } from '../base/version.ts';
 import { option, words } from '../base/words.ts';
+import { hostedControlPlane } from '../config/hosted-control-plane.ts';
+import type { ClusterSpec } from '../config/schema.ts';
 import { explainCallError } from '../kube/errors.ts';
 import type { InfraCluster } from '../kube/infra-cluster.ts';
 import type { ConfigMap, KubeObject, Secret } from '../kube/objects.ts';
@@ -84,10 +86,12 @@ export async function scheduleBackups(cluster: InfraCluster, request: ScheduleRe
       throw explainCallError(error, `apply ${nameOf(object)} in namespace "${cluster.namespace}"`);
     }
   };
-  if (to.kind === 'volume' && !(await cluster.get(claimKind, backupsClaim)))
-    await apply(buildClaim(to.size, to.storageClass, plane.spec), cluster);
-  else if (to.kind === 'volume')
-    await cluster.merge(claimKind, backupsClaim, { metadata: { annotations: claimAnnotations(plane.spec) } });
+  if (to.kind === 'volume') {
+    const claim = await cluster.get(claimKind, backupsClaim);
+    // Backups outlive their plane, and its object.
+    if (!claim) await apply(buildClaim(to.size, to.storageClass, plane.spec), cluster.ownedBy(undefined));
+    else await cluster.merge(claimKind, backupsClaim, { metadata: remembered(claim, plane.spec) });
+  }
   const owner = await apply(
     followingObject(
       cluster,
@@ -175,4 +179,13 @@ export function cronOf(every: number, seed: number): string {
     anchor: 'bad-values',
     kind: 'usage',
   });
+}
+
+/** What a claim that is there has to say of its plane, and that it goes with no object. Pure. */
+function remembered({ metadata: { ownerReferences } }: KubeObject, spec: ClusterSpec): object {
+  const owners = ownerReferences?.filter(({ kind }) => kind !== hostedControlPlane.kind);
+  return {
+    annotations: claimAnnotations(spec),
+    ...(owners && owners.length < ownerReferences!.length && { ownerReferences: owners }),
+  };
 }

@@ -119,6 +119,15 @@ test('backups are made as the object says also while its other changes wait, or 
   await change({ backup: { destination: 'offsite' } });
   await world.until(cronJob);
   await degraded(inside, 'AsExpected');
+  // The volume with the backups stays when the object goes; one that an older k8sk8s made did not.
+  const claimKind = { apiVersion: 'v1', kind: 'PersistentVolumeClaim' };
+  const owners = async () => (await inside.get(claimKind, 'k8sk8s-backups'))!.metadata.ownerReferences ?? [];
+  expect(await owners()).toEqual([]);
+  const { uid } = (await inside.get(hostedControlPlane, 'k8sk8s'))!.metadata;
+  const owner = { ...hostedControlPlane, name: 'k8sk8s', uid };
+  await inside.merge(claimKind, 'k8sk8s-backups', { metadata: { ownerReferences: [owner] } });
+  await look(inside);
+  await world.until(async () => (await owners()).length === 0);
   // Times that there are none of.
   await change({ backup: null, sleepSchedule: { sleep: '99 19 * * *', wake: '0 7 * * *' } });
   await degraded(inside, 'BadValues');
