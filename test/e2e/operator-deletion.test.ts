@@ -1,4 +1,8 @@
+import { writeFileSync } from 'node:fs';
+import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { generateX25519Identity, identityToRecipient } from 'age-encryption';
+import { dump } from 'js-yaml';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { deletableAnnotation } from '../../src/operator/field-policy.ts';
 import { operatorNamespace } from '../../src/operator/names.ts';
@@ -7,16 +11,18 @@ import { installOperator, removeDefinition, Team } from './operator-world.ts';
 import { asInfraAdmin, eventually, k8sk8sAsInfraAdmin, succeeded } from './world.ts';
 
 // What becomes of a plane when its object, its namespace, the definition or the operator goes, each with a plane of its own; the times
-// stand in docs/operator.md. It takes about 6 minutes, so it runs with `npm run test:all`.
+// stand in docs/operator.md. It takes about 9 minutes, so it runs with `npm run test:all`.
 
 const definition = 'hostedcontrolplanes.k8sk8s.io';
 
 async function newPlane(name: string): Promise<Team> {
   const team = await Team.open(`deletion-${name}`);
   succeeded(await k8sk8sAsInfraAdmin('operator', 'allow', '-n', team.home.name));
-  await team.apply({ host: `${name}.deletion.e2e.test`, profile: 'lite' });
+  await team.apply(specOf(name));
   return team;
 }
+
+const specOf = (name: string) => ({ host: `${name}.deletion.e2e.test`, profile: 'lite' });
 
 async function available(team: Team): Promise<Team> {
   succeeded(await team.home.infra('wait', 'hcp/k8sk8s', '--for=condition=Available', '--timeout=150s'));
@@ -99,6 +105,69 @@ describe.runIf(runsAllOf('e2e/operator-deletion'))('deletion', { timeout: 400_00
     });
   });
 
+  test('of the object while its CAs are replaced', async () => {
+    const team = await available(await newPlane('rotated'));
+    const rotation = team.home.started('certs', 'rotate-ca', '--yes');
+    const record = async () => succeeded(await team.home.infra('get', 'configmap', 'k8sk8s', '-o', 'yaml')).stdout;
+    const before = await record();
+    await eventually(60, async () => expect(await record()).not.toBe(before));
+    await timed('object, while its CAs are replaced', async () => {
+      await deleteObject(team);
+      await team.gone(120);
+    });
+    rotation.end();
+    await rotation.ended();
+    await team.gone(60);
+  });
+
+  test('of the object of a plane with backups and with a volume of Retain: these two stay', async () => {
+    const team = await Team.open('deletion-kept', ['etcdStorageClass']);
+    const { name, cwd } = team.home;
+    const inside = (...args: string[]) => asInfraAdmin('-n', name, ...args);
+    succeeded(await k8sk8sAsInfraAdmin('operator', 'allow', '-n', name));
+    const retaining = {
+      apiVersion: 'storage.k8s.io/v1',
+      kind: 'StorageClass',
+      metadata: { name },
+      provisioner: 'rancher.io/local-path',
+      reclaimPolicy: 'Retain',
+      volumeBindingMode: 'WaitForFirstConsumer',
+    };
+    const recipients = await identityToRecipient(await generateX25519Identity());
+    const offsite = {
+      apiVersion: 'v1',
+      kind: 'Secret',
+      metadata: { name: 'offsite', namespace: name, labels: { 'k8sk8s.io/backup-destination': 'true' } },
+      stringData: { recipients, size: '1Gi' },
+    };
+    const file = path.join(cwd, 'around.yaml');
+    writeFileSync(file, [retaining, offsite].map((each) => dump(each)).join('---\n'));
+    succeeded(await asInfraAdmin('apply', '-f', file));
+    await team.apply({ ...specOf('kept'), etcdStorageClass: name, backup: { destination: 'offsite', schedule: '1h' } });
+    await available(team);
+    succeeded(await inside('create', 'job', 'now', '--from=cronjob/k8sk8s-backup'));
+    succeeded(await inside('wait', 'job/now', '--for=condition=Complete', '--timeout=120s'));
+    await timed('object, with backups and a volume of Retain', async () => {
+      await deleteObject(team);
+      const kept = ['persistentvolumeclaim/k8sk8s-backups', 'secret/offsite'];
+      await eventually(90, async () => expect((await team.left()).split('\n').sort()).toEqual(kept));
+    });
+    const released = '{.items[?(@.status.phase=="Released")].spec.claimRef.namespace}';
+    await eventually(30, async () =>
+      expect(succeeded(await asInfraAdmin('get', 'pv', '-o', `jsonpath=${released}`)).stdout.split(' ')).toContain(
+        name,
+      ),
+    );
+    const { stdout } = succeeded(await asInfraAdmin('get', 'pv', '-o', 'json'));
+    const { items } = JSON.parse(stdout) as {
+      items: { metadata: { name: string }; spec: { storageClassName: string } }[];
+    };
+    const ours = items.filter(({ spec }) => spec.storageClassName === name).map(({ metadata }) => metadata.name);
+    expect(ours).toHaveLength(1);
+    succeeded(await asInfraAdmin('delete', 'pv', ...ours, '--wait=false'));
+    succeeded(await asInfraAdmin('delete', 'storageclass', name));
+  });
+
   test('of the object of a plane that sleeps', async () => {
     const team = await available(await newPlane('asleep'));
     await team.patch({ asleep: true });
@@ -113,6 +182,14 @@ describe.runIf(runsAllOf('e2e/operator-deletion'))('deletion', { timeout: 400_00
     const team = await available(await newPlane('namespace'));
     await timed('namespace', async () => {
       await deleteNamespace(team);
+      await namespaceGone(team);
+    });
+  });
+
+  test('of the object and of its namespace at once', async () => {
+    const team = await available(await newPlane('at-once'));
+    await timed('object and namespace at once', async () => {
+      await Promise.all([deleteObject(team), deleteNamespace(team)]);
       await namespaceGone(team);
     });
   });
