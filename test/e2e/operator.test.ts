@@ -1,5 +1,9 @@
+import { writeFileSync } from 'node:fs';
+import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { load } from 'js-yaml';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { buildKubeconfig } from '../../src/kubeconfig/build.ts';
 import { operatorNamespace } from '../../src/operator/names.ts';
 import { refused } from '../refused.ts';
 import { runsAllOf } from '../test-all.ts';
@@ -63,6 +67,32 @@ test('then there is a plane, and its owner gets in', async () => {
   const metrics = await operatorMetrics();
   expect(metrics).toContain('k8sk8s_operator_leading 1\n');
   expect(metrics).toContain('k8sk8s_operator_planes{condition="Available",status="True"} 1\n');
+});
+
+test.runIf(all)('Argo CD and Flux get in by the Secrets that are printed for them', async () => {
+  const printed = async (...args: string[]) => {
+    const { stringData } = load(succeeded(await team.home.k8sk8s(...args)).stdout) as {
+      stringData: Record<string, string>;
+    };
+    return (key: string) => stringData[key]!;
+  };
+  const keep = (file: string, kubeconfig: string) => writeFileSync(path.join(team.home.cwd, file), kubeconfig);
+  const argo = await printed('kubeconfig', '--argocd');
+  const { tlsClientConfig } = JSON.parse(argo('config')) as { tlsClientConfig: Record<string, string> };
+  const decoded = (key: string) => Buffer.from(tlsClientConfig[key]!, 'base64').toString('utf8');
+  const client = { certificate: decoded('certData'), key: decoded('keyData') };
+  const names = { clusterName: argo('name'), userName: 'argo' };
+  keep('argo', buildKubeconfig({ server: argo('server'), certificateAuthority: decoded('caData'), client, ...names }));
+  succeeded(await team.home.hosted(['--kubeconfig=argo', 'get', 'configmap', 'before']));
+  const few = ['--cluster-role', 'view', '--in-namespace', 'default', '--ttl', '1h'];
+  keep('flux', (await printed('user', 'create', 'flux', ...few, '--flux'))('value'));
+  // Its rights count a moment after they were given.
+  await eventually(20, async () =>
+    succeeded(await team.home.hosted(['--kubeconfig=flux', 'get', 'configmap', 'before'])),
+  );
+  expect((await team.home.hosted(['--kubeconfig=flux', 'delete', 'configmap', 'before'])).stderr).toContain(
+    'Forbidden',
+  );
 });
 
 test('a change of the spec is tried and made, and a bad one is not', async () => {
