@@ -119,6 +119,7 @@ const ways: [way: string, status: number, attempt: () => Promise<unknown>][] = [
   ['its own manifests of a network', 403, claimWith({ network: 'manifest', networkManifest: manifest })],
   ['a Gateway of another namespace', 403, claimWith({ expose: 'gateway', gateway: 'infra/shared' })],
   ['a token issuer inside of the infra cluster', 403, claimWith({ oidcIssuer: 'https://10.0.0.1', oidcClientId: 'x' })],
+  ["another plane's data, by a restore", 400, claimWith({ restore: { from: 's3://backups/other' } })],
   ['backups that it can open itself', 400, claimWith({ backup: { destination: 'a', recipients: ['age1own'] } })],
   ['an object that is never deleted, nor its namespace', 403, claimWith({}, { finalizers: ['example.com/own'] })],
   ['the same by a later change', 403, () => change({ metadata: { finalizers: ['example.com/own'] } })],
