@@ -7,6 +7,7 @@ import {
   mkdirSync,
   mkdtempSync,
   readFileSync,
+  rmSync,
   statSync,
   writeFileSync,
 } from 'node:fs';
@@ -152,6 +153,7 @@ async function makePackage(
   writeFileSync(path.join(tree, 'DEBIAN/control'), control);
   const file = `${name}.deb`;
   await run('dpkg-deb', ['-Zgzip', '-z1', '--root-owner-group', '-b', tree, path.join(folder, file)]);
+  rmSync(tree, { recursive: true });
   const content = readFileSync(path.join(folder, file));
   return `${control}Filename: ./${file}\nSize: ${content.length}\nSHA256: ${createHash('sha256').update(content).digest('hex')}\n`;
 }
