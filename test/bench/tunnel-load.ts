@@ -3,7 +3,7 @@ import { messageOf } from '../../src/base/errors.ts';
 import { ApiError } from '../../src/kube/errors.ts';
 import type { HostedCluster } from '../../src/kube/hosted-cluster.ts';
 import type { KubeObject } from '../../src/kube/objects.ts';
-import { refusedName } from '../pod-with-webhook.ts';
+import { refusal, refusedName } from '../pod-with-webhook.ts';
 import { quantile } from './statistics.ts';
 
 /** A call that the API server carries out by way of a worker. */
@@ -69,7 +69,7 @@ async function askWebhook(hosted: HostedCluster, random: () => number): Promise<
   try {
     await hosted.tryCreate(object);
   } catch (error) {
-    if (refused && error instanceof ApiError && error.message.includes('refused by a pod')) return undefined;
+    if (refused && error instanceof ApiError && error.message.includes(refusal)) return undefined;
     throw error;
   }
   return refused ? 'the webhook was not asked' : undefined;

@@ -1,10 +1,10 @@
-import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { load } from 'js-yaml';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { inside } from '../../src/sandbox/machine.ts';
 import { type MachineState, machineFolder, requireState } from '../../src/sandbox/state.ts';
+import { podWithWebhook, refusal, refusedName } from '../pod-with-webhook.ts';
 import { refused } from '../refused.ts';
 import { resolveAsUbuntu, servingNames } from './machines.ts';
 import {
@@ -274,27 +274,14 @@ describe('workers', () => {
   });
 
   test('an admission webhook on hostNetwork refuses an object', async () => {
-    const folder = path.join(home.cwd, 'webhook');
-    const address = (
-      await home.ask('get', 'nodes', '-o', 'jsonpath={.items[0].status.addresses[?(@.type=="InternalIP")].address}')
-    ).trim();
-    execFileSync(
-      'sh',
-      [
-        '-c',
-        `mkdir -p ${folder} && cd ${folder} && openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=webhook -addext "subjectAltName=DNS:webhook.default.svc,IP:${address}" -keyout tls.key -out tls.crt`,
-      ],
-      { stdio: 'ignore' },
+    await home.apply(
+      await podWithWebhook({ name: 'webhook', hostNetwork: true, port: 9443, httpPort: 9080, failurePolicy: 'Ignore' }),
     );
-    succeeded(
-      await home.hosted(['create', 'secret', 'tls', 'webhook', `--cert=${folder}/tls.crt`, `--key=${folder}/tls.key`]),
-    );
-    await home.apply(webhook(readFileSync(path.join(folder, 'tls.crt')).toString('base64')));
     await home.rolledOut('webhook', 60);
     await eventually(30, async () => {
-      const answer = await home.hosted(['create', 'configmap', 'webhook-says-no']);
+      const answer = await home.hosted(['create', 'configmap', refusedName]);
       expect(answer.code).not.toBe(0);
-      expect(answer.stderr).toContain('refused by the webhook on a worker');
+      expect(answer.stderr).toContain(refusal);
     });
     await home.ask('delete', 'validatingwebhookconfiguration', 'webhook');
   });
@@ -426,58 +413,4 @@ spec:
       served: true
       storage: true
       schema: {openAPIV3Schema: {type: object, properties: {spec: {type: object, properties: {size: {type: integer}}}}}}
-`;
-
-const webhook = (bundle: string) => `
-apiVersion: v1
-kind: ConfigMap
-metadata: {name: webhook}
-data:
-  server.mjs: |
-    import { readFileSync } from 'node:fs';
-    import { createServer } from 'node:https';
-    createServer({ key: readFileSync('/tls/tls.key'), cert: readFileSync('/tls/tls.crt') }, async (request, response) => {
-      let body = '';
-      for await (const chunk of request) body += chunk;
-      const { request: review } = JSON.parse(body);
-      const allowed = !review.name.startsWith('webhook-says-no');
-      response.setHeader('content-type', 'application/json');
-      response.end(JSON.stringify({ apiVersion: 'admission.k8s.io/v1', kind: 'AdmissionReview', response: { uid: review.uid, allowed, status: { message: 'refused by the webhook on a worker' } } }));
-    }).listen(9443);
----
-apiVersion: apps/v1
-kind: Deployment
-metadata: {name: webhook}
-spec:
-  selector: {matchLabels: {app: webhook}}
-  template:
-    metadata: {labels: {app: webhook}}
-    spec:
-      hostNetwork: true
-      terminationGracePeriodSeconds: 1
-      containers:
-        - name: webhook
-          image: docker.io/library/node:24-slim
-          command: [node, /app/server.mjs]
-          ports: [{containerPort: 9443}]
-          readinessProbe: {tcpSocket: {port: 9443}, periodSeconds: 1}
-          volumeMounts: [{name: app, mountPath: /app}, {name: tls, mountPath: /tls}]
-      volumes: [{name: app, configMap: {name: webhook}}, {name: tls, secret: {secretName: webhook}}]
----
-apiVersion: v1
-kind: Service
-metadata: {name: webhook}
-spec: {selector: {app: webhook}, ports: [{port: 443, targetPort: 9443}]}
----
-apiVersion: admissionregistration.k8s.io/v1
-kind: ValidatingWebhookConfiguration
-metadata: {name: webhook}
-webhooks:
-  - name: webhook.test.k8sk8s.io
-    clientConfig: {service: {name: webhook, namespace: default}, caBundle: ${bundle}}
-    rules: [{apiGroups: [""], apiVersions: [v1], operations: [CREATE], resources: [configmaps]}]
-    admissionReviewVersions: [v1]
-    sideEffects: None
-    failurePolicy: Ignore
-    timeoutSeconds: 5
 `;

@@ -1,11 +1,10 @@
 import { execFileSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
-import path from 'node:path';
 import { afterAll, beforeAll, expect, inject, test } from 'vitest';
 import { ensureImages } from '../../src/sandbox/artifacts/ensure.ts';
 import { ensureImported } from '../../src/sandbox/containerd.ts';
 import { loadState, machineFolder } from '../../src/sandbox/state.ts';
 import { terminalReporter } from '../../src/ui/terminal.ts';
+import { podWithWebhook, refusal, refusedName } from '../pod-with-webhook.ts';
 import { eventually, Namespace, sandboxCommand, succeeded } from './world.ts';
 
 // What the API server itself opens connections to, on pod addresses: a webhook, an aggregated API (metrics-server,
@@ -24,7 +23,7 @@ beforeAll(async () => {
   succeeded(await home.k8sk8s('deploy', '-h', host));
   succeeded(await sandboxCommand(['join', '-n', home.name, '--workers', '2'], home));
   await home.apply(metricsServer);
-  await home.apply(servers(await certificate()));
+  await home.apply(await podWithWebhook({ name: 'servers', replicas: 2 }));
   await home.rolledOut('servers', 120);
   await home.rolledOut('metrics-server', 120, 'kube-system');
 });
@@ -129,8 +128,8 @@ async function everythingWorks(): Promise<void> {
 
 async function webhookJudges(): Promise<void> {
   await eventually(60, async () => {
-    const answer = await home.hosted(['create', 'configmap', 'webhook-says-no', '--dry-run=server']);
-    expect(answer.stderr).toContain('refused by a pod');
+    const answer = await home.hosted(['create', 'configmap', refusedName, '--dry-run=server']);
+    expect(answer.stderr).toContain(refusal);
   });
   await eventually(20, () => home.ask('create', 'configmap', 'fine', '--dry-run=server'));
 }
@@ -162,85 +161,6 @@ async function aServer(): Promise<string> {
 async function aWorker(): Promise<string> {
   return home.ask('get', 'nodes', '-o', 'jsonpath={.items[0].metadata.name}');
 }
-
-/** @returns base64 of PEM; the key is in the Secret `servers` */
-async function certificate(): Promise<string> {
-  const folder = path.join(home.cwd, 'servers');
-  execFileSync(
-    'sh',
-    [
-      '-c',
-      `mkdir -p ${folder} && cd ${folder} && openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=servers -addext subjectAltName=DNS:servers.default.svc -keyout tls.key -out tls.crt`,
-    ],
-    { stdio: 'ignore' },
-  );
-  await home.ask('create', 'secret', 'tls', 'servers', `--cert=${folder}/tls.crt`, `--key=${folder}/tls.key`);
-  return readFileSync(path.join(folder, 'tls.crt')).toString('base64');
-}
-
-/** Two pods on two workers, each with a webhook at 8443 and at 8080 its name. */
-const servers = (bundle: string) => `
-apiVersion: v1
-kind: ConfigMap
-metadata: {name: servers}
-data:
-  server.mjs: |
-    import { readFileSync } from 'node:fs';
-    import http from 'node:http';
-    import https from 'node:https';
-    import { hostname } from 'node:os';
-    http.createServer((request, response) => {
-      response.end(hostname());
-    }).listen(8080);
-    https.createServer({ key: readFileSync('/tls/tls.key'), cert: readFileSync('/tls/tls.crt') }, async (request, response) => {
-      let body = '';
-      for await (const chunk of request) body += chunk;
-      const { request: review } = JSON.parse(body);
-      const allowed = !review.name.startsWith('webhook-says-no');
-      response.setHeader('content-type', 'application/json');
-      response.end(JSON.stringify({ apiVersion: 'admission.k8s.io/v1', kind: 'AdmissionReview', response: { uid: review.uid, allowed, status: { message: 'refused by a pod' } } }));
-    }).listen(8443);
----
-apiVersion: apps/v1
-kind: Deployment
-metadata: {name: servers}
-spec:
-  replicas: 2
-  selector: {matchLabels: {app: servers}}
-  template:
-    metadata: {labels: {app: servers}}
-    spec:
-      terminationGracePeriodSeconds: 1
-      topologySpreadConstraints:
-        - {maxSkew: 1, topologyKey: kubernetes.io/hostname, whenUnsatisfiable: DoNotSchedule, labelSelector: {matchLabels: {app: servers}}}
-      containers:
-        - name: server
-          image: docker.io/library/node:24-slim
-          command: [node, /app/server.mjs]
-          readinessProbe: {tcpSocket: {port: 8443}, periodSeconds: 1}
-          volumeMounts: [{name: app, mountPath: /app}, {name: tls, mountPath: /tls}]
-      volumes: [{name: app, configMap: {name: servers}}, {name: tls, secret: {secretName: servers}}]
----
-apiVersion: v1
-kind: Service
-metadata: {name: servers}
-spec:
-  selector: {app: servers}
-  ports: [{name: http, port: 80, targetPort: 8080}, {name: https, port: 443, targetPort: 8443}]
----
-apiVersion: admissionregistration.k8s.io/v1
-kind: ValidatingWebhookConfiguration
-metadata: {name: servers}
-webhooks:
-  - name: servers.test.k8sk8s.io
-    clientConfig: {service: {name: servers, namespace: default}, caBundle: ${bundle}}
-    rules: [{apiGroups: [""], apiVersions: [v1], operations: [CREATE], resources: [configmaps]}]
-    namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: default}}
-    admissionReviewVersions: [v1]
-    sideEffects: None
-    failurePolicy: Fail
-    timeoutSeconds: 5
-`;
 
 const stranger = (name: string, address: string) => `
 apiVersion: v1
