@@ -4,22 +4,21 @@ import { load } from 'js-yaml';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { inside } from '../../src/sandbox/machine.ts';
 import { type MachineState, machineFolder, requireState } from '../../src/sandbox/state.ts';
-import { podWithWebhook, refusal, refusedName } from '../pod-with-webhook.ts';
 import { refused } from '../refused.ts';
-import { resolveAsUbuntu, servingNames } from './machines.ts';
 import {
-  changedNothing,
-  eventually,
-  kubectl,
-  Namespace,
-  type Outcome,
-  run,
-  sandboxCommand,
-  succeeded,
-  written,
-} from './world.ts';
+  apiFromPod,
+  customResourcesAndPolicies,
+  execLogsAndPortForward,
+  kubeletKeepsToItsNode,
+  nobodyIsAnonymous,
+  serviceAnswers,
+  tokensAreVerifiable,
+  webhookOnHostNetwork,
+} from './cluster-use.ts';
+import { resolveAsUbuntu, servingNames } from './machines.ts';
+import { changedNothing, eventually, Namespace, type Outcome, sandboxCommand, succeeded, written } from './world.ts';
 
-// A plane with two workers, from deploy to destroy. The tests of this file follow each other.
+// A plane with two workers, from deploy to destroy. The tests of this file follow each other; what a tenant does is in cluster-use.ts.
 
 const host = 'cluster.e2e.test';
 let home: Namespace;
@@ -183,108 +182,16 @@ describe('workers', () => {
     });
   });
 
-  test('a Service answers from two pods on two workers, by name and by address, from a pod on each', async () => {
-    await home.apply(web);
-    await home.rolledOut('web', 90);
-    const nodes = (await home.ask('get', 'pods', '-l', 'app=web', '-o', 'jsonpath={.items[*].spec.nodeName}')).split(
-      ' ',
-    );
-    expect(new Set(nodes).size).toBe(2);
-    const address = await home.ask('get', 'service', 'web', '-o', 'jsonpath={.spec.clusterIP}');
-    const pods = (await home.ask('get', 'pods', '-l', 'app=web', '-o', 'name')).split('\n');
-    for (const pod of pods) {
-      for (const target of ['web.default.svc.cluster.local', 'web', address]) {
-        await eventually(30, async () => {
-          const script = `(async()=>{for(let i=0;i<20;i++)process.stdout.write(await (await fetch('http://${target}',{headers:{connection:'close'}})).text())})()`;
-          const answers = await home.ask('exec', pod, '--', 'node', '-e', script);
-          expect(new Set(answers.split('\n')), `${pod} asks ${target}`).toEqual(
-            new Set(pods.map((name) => name.replace('pod/', ''))),
-          );
-        });
-      }
-    }
-  });
-
-  test('tokens can be verified by what the discovery document of their issuer leads to, from a pod too', async () => {
-    const { issuer, jwks_uri } = JSON.parse(await home.ask('get', '--raw', '/.well-known/openid-configuration'));
-    expect(issuer).toBe(`https://${host}`);
-    const [pod] = (await home.ask('get', 'pods', '-l', 'app=web', '-o', 'name')).split('\n');
-    const script = `fetch('${jwks_uri}',{headers:{authorization:'Bearer '+require('fs').readFileSync('/var/run/secrets/kubernetes.io/serviceaccount/token','utf8')}}).then(async(a)=>console.log(a.status,(await a.json()).keys.length))`;
-    const ca = 'NODE_EXTRA_CA_CERTS=/var/run/secrets/kubernetes.io/serviceaccount/ca.crt';
-    await eventually(40, async () =>
-      expect(await home.ask('exec', pod!, '--', 'env', ca, 'node', '-e', script)).toBe('200 1'),
-    );
-  });
-
-  test('exec, logs and port-forward work with verified kubelet certificates', async () => {
-    const [pod] = (await home.ask('get', 'pods', '-l', 'app=web', '-o', 'name')).split('\n');
-    expect(await home.ask('exec', pod!, '--', 'hostname')).toBe(pod!.replace('pod/', ''));
-    await eventually(20, async () => expect(await home.ask('logs', pod!)).toContain('serving as'));
-    const answer = await run(
-      'sh',
-      [
-        '-c',
-        `${kubectl} --kubeconfig=tls/kubeconfig port-forward ${pod} 18080:8080 >/dev/null 2>&1 & p=$!; for i in $(seq 50); do curl -sf --max-time 2 http://127.0.0.1:18080 && break; sleep 0.2; done; kill $p`,
-      ],
-      { env: home.env, cwd: home.cwd },
-    );
-    expect(answer.stdout.trim()).toBe(pod!.replace('pod/', ''));
-  });
-
-  test('a pod reaches https://kubernetes.default.svc with its ServiceAccount, the CA verified', async () => {
-    const [pod] = (await home.ask('get', 'pods', '-l', 'app=web', '-o', 'name')).split('\n');
-    const script = `const fs=require('fs'),d='/var/run/secrets/kubernetes.io/serviceaccount/';require('https').get({host:'kubernetes.default.svc',path:'/api',ca:fs.readFileSync(d+'ca.crt'),headers:{Authorization:'Bearer '+fs.readFileSync(d+'token')}},r=>{console.log(r.statusCode);r.resume()})`;
-    await eventually(30, async () => expect(await home.ask('exec', pod!, '--', 'node', '-e', script)).toBe('200'));
-  });
-
-  test('nobody is anonymous but for health', async () => {
-    const ask = async (url: string) =>
-      (
-        await run(
-          'curl',
-          ['-s', '-o', '/dev/null', '-w', '%{http_code}', '--max-time', '10', '--cacert', 'tls/ca.pem', url],
-          { cwd: home.cwd },
-        )
-      ).stdout;
-    expect(await ask(`https://${host}/readyz`)).toBe('200');
-    expect(await ask(`https://${host}/version`)).toBe('401');
-    expect(await ask(`https://${host}/api/v1/namespaces`)).toBe('401');
-  });
-
-  test("a kubelet may not read another node's secrets", async () => {
-    await home.apply('apiVersion: v1\nkind: Secret\nmetadata: {name: private}\nstringData: {a: b}\n');
-    const as = (verb: string, ...rest: string[]) =>
-      home.hosted(['auth', 'can-i', verb, ...rest, '--as=system:node:worker-1', '--as-group=system:nodes']);
-    expect((await as('get', 'secrets/private')).stdout).toMatch(/^no\b/);
-    expect((await as('list', 'secrets')).stdout).toMatch(/^no\b/);
-  });
-
-  test('custom resources and admission policies work', async () => {
-    await home.apply(policy);
-    await home.apply(definition);
-    await home.ask('wait', '--for=condition=Established', 'crd/planes.test.k8sk8s.io', '--timeout=30s');
-    await eventually(20, () =>
-      home.apply('apiVersion: test.k8sk8s.io/v1\nkind: Plane\nmetadata: {name: one}\nspec: {size: 3}\n'),
-    );
-    await eventually(30, async () => {
-      const answer = await home.hosted(['create', 'configmap', 'forbidden-thing']);
-      expect(answer.code).not.toBe(0);
-      expect(answer.stderr).toContain('not in this house');
-    });
-  });
-
-  test('an admission webhook on hostNetwork refuses an object', async () => {
-    await home.apply(
-      await podWithWebhook({ name: 'webhook', hostNetwork: true, port: 9443, httpPort: 9080, failurePolicy: 'Ignore' }),
-    );
-    await home.rolledOut('webhook', 60);
-    await eventually(30, async () => {
-      const answer = await home.hosted(['create', 'configmap', refusedName]);
-      expect(answer.code).not.toBe(0);
-      expect(answer.stderr).toContain(refusal);
-    });
-    await home.ask('delete', 'validatingwebhookconfiguration', 'webhook');
-  });
+  test('a Service answers from two pods on two workers, by name and by address, from a pod on each', () =>
+    serviceAnswers(home));
+  test('tokens can be verified by what the discovery document of their issuer leads to, from a pod too', () =>
+    tokensAreVerifiable(home, host));
+  test('exec, logs and port-forward work with verified kubelet certificates', () => execLogsAndPortForward(home));
+  test('a pod reaches https://kubernetes.default.svc with its ServiceAccount, the CA verified', () => apiFromPod(home));
+  test('nobody is anonymous but for health', () => nobodyIsAnonymous(home, host));
+  test("a kubelet may not read another node's secrets", () => kubeletKeepsToItsNode(home));
+  test('custom resources and admission policies work', () => customResourcesAndPolicies(home));
+  test('an admission webhook on hostNetwork refuses an object', () => webhookOnHostNetwork(home));
 });
 
 describe('a plane whose pods die', () => {
@@ -358,59 +265,3 @@ describe('destroy', () => {
     changedNothing(await home.k8sk8s('destroy', '--yes'));
   });
 });
-
-const web = `
-apiVersion: apps/v1
-kind: Deployment
-metadata: {name: web}
-spec:
-  replicas: 2
-  selector: {matchLabels: {app: web}}
-  template:
-    metadata: {labels: {app: web}}
-    spec:
-      terminationGracePeriodSeconds: 1
-      topologySpreadConstraints:
-        - {maxSkew: 1, topologyKey: kubernetes.io/hostname, whenUnsatisfiable: DoNotSchedule, labelSelector: {matchLabels: {app: web}}}
-      containers:
-        - name: web
-          image: docker.io/library/node:24-slim
-          command: [node, -e, "const {hostname}=require('os'); require('http').createServer((_,r)=>r.end(hostname()+'\\\\n')).listen(8080,()=>console.log('serving as',hostname()))"]
----
-apiVersion: v1
-kind: Service
-metadata: {name: web}
-spec:
-  selector: {app: web}
-  ports: [{port: 80, targetPort: 8080}]
-`;
-
-const policy = `
-apiVersion: admissionregistration.k8s.io/v1
-kind: ValidatingAdmissionPolicy
-metadata: {name: no-forbidden}
-spec:
-  matchConstraints:
-    resourceRules: [{apiGroups: [""], apiVersions: [v1], operations: [CREATE], resources: [configmaps]}]
-  validations: [{expression: "!object.metadata.name.startsWith('forbidden')", message: not in this house}]
----
-apiVersion: admissionregistration.k8s.io/v1
-kind: ValidatingAdmissionPolicyBinding
-metadata: {name: no-forbidden}
-spec: {policyName: no-forbidden, validationActions: [Deny]}
-`;
-
-const definition = `
-apiVersion: apiextensions.k8s.io/v1
-kind: CustomResourceDefinition
-metadata: {name: planes.test.k8sk8s.io}
-spec:
-  group: test.k8sk8s.io
-  scope: Namespaced
-  names: {plural: planes, singular: plane, kind: Plane}
-  versions:
-    - name: v1
-      served: true
-      storage: true
-      schema: {openAPIV3Schema: {type: object, properties: {spec: {type: object, properties: {size: {type: integer}}}}}}
-`;
