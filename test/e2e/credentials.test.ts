@@ -1,13 +1,13 @@
-import { randomBytes } from 'node:crypto';
-import { statSync, writeFileSync } from 'node:fs';
-import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { CertificateStatus } from '../../src/operations/keys/certificates.ts';
 import { inspect } from '../../src/pki/inspect.ts';
 import { issueLeaf } from '../../src/pki/issue.ts';
 import { refused } from '../refused.ts';
 import { runsAllOf } from '../test-all.ts';
+import { authorityOf, fromPlane, put, read, store, toPlainText } from './credentials-world.ts';
 import { etcdFiles } from './etcd-files.ts';
+import { auditLogKeepsSecrets, noAddressOfOthers, weakTlsIsRefused } from './hardening.ts';
+import { groupInNamespace, impossibleUsers, mayReadUntilRevoked } from './users.ts';
 import { changedNothing, eventually, Namespace, run, sandboxCommand, succeeded, uidsOf } from './world.ts';
 
 // What a plane keeps secret, and how long what it lets people in with lives. No workers are needed.
@@ -28,40 +28,17 @@ afterAll(async () => {
   await home.k8sk8s('destroy', '--yes');
 });
 
-/** Stores a text in a Secret and another in a ConfigMap. */
-async function store(name: string): Promise<{ secret: string; open: string }> {
-  const [secret, open] = [randomBytes(16).toString('hex'), randomBytes(16).toString('hex')];
-  await home.ask('create', 'secret', 'generic', name, `--from-literal=word=${secret}`);
-  await home.ask('create', 'configmap', name, `--from-literal=word=${open}`);
-  return { secret, open };
-}
-
-const read = async (name: string) =>
-  Buffer.from(await home.ask('get', 'secret', name, '-o', 'jsonpath={.data.word}'), 'base64').toString();
-
-async function fromPlane(secret: string, file: string): Promise<string> {
-  const { stdout } = succeeded(await home.infra('get', 'secret', secret, '-o', 'json'));
-  return Buffer.from(JSON.parse(stdout).data[file], 'base64').toString();
-}
-
-async function put(secret: string, files: Record<string, string>): Promise<void> {
-  const data = Object.fromEntries(
-    Object.entries(files).map(([file, text]) => [file, Buffer.from(text).toString('base64')]),
-  );
-  succeeded(await home.infra('patch', 'secret', secret, '--type=merge', '-p', JSON.stringify({ data })));
-}
-
 const podUids = async () => uidsOf(await home.pods());
 
 describe("hosted Secrets in etcd's own files", () => {
   test('are not to be found in plain text, and ConfigMaps are', async () => {
-    const { secret, open } = await store('marked');
+    const { secret, open } = await store(home, 'marked');
     const files = etcdFiles(planeId);
     expect(files.includes(open), 'the search finds what is in plain text').toBe(true);
     expect(files.includes(secret)).toBe(false);
     expect(files.includes(Buffer.from(secret).toString('base64'))).toBe(false);
     expect(files.includes('k8s:enc:secretbox:v1:key1-')).toBe(true);
-    expect(await read('marked')).toBe(secret);
+    expect(await read(home, 'marked')).toBe(secret);
   });
 
   test('status tells the key and no secret', async () => {
@@ -78,67 +55,42 @@ const slow = { timeout: 900_000 };
 
 describe.runIf(all)('a change of the encryption key', slow, () => {
   test('ends with all Secrets written by the new one', async () => {
-    const { secret } = await store('before');
+    const { secret } = await store(home, 'before');
     succeeded(await home.k8sk8s('encrypt', 'rotate'));
     expect(succeeded(await home.k8sk8s('encrypt', 'status')).stdout).toContain('by key2-');
-    expect(await read('before')).toBe(secret);
-    const { secret: later } = await store('after');
+    expect(await read(home, 'before')).toBe(secret);
+    const { secret: later } = await store(home, 'after');
     expect(etcdFiles(planeId).includes(later)).toBe(false);
   });
 
   test('is how a plane that did not encrypt comes to it', async () => {
-    await toPlainText();
-    const { secret: bare } = await store('bare');
+    await toPlainText(home);
+    const { secret: bare } = await store(home, 'bare');
     expect(etcdFiles(planeId).includes(bare), 'this plane does not encrypt').toBe(true);
     const status = await home.k8sk8s('encrypt', 'status');
     expect(status.code).toBe(1);
     expect(status.stdout).toContain('Not encrypted');
     succeeded(await home.k8sk8s('encrypt', 'rotate'));
-    const { secret: fresh } = await store('fresh');
+    const { secret: fresh } = await store(home, 'fresh');
     expect(etcdFiles(planeId).includes(fresh)).toBe(false);
-    expect(await read('bare')).toBe(bare);
+    expect(await read(home, 'bare')).toBe(bare);
   });
 
   test('killed again and again it ends as if it had not been', async () => {
-    const { secret } = await store('survivor');
+    const { secret } = await store(home, 'survivor');
     const number = async () => Number(/by key(\d+)-/.exec((await home.k8sk8s('encrypt', 'status')).stdout)?.[1]);
     const before = await number();
     for (const after of [700, 1500, 4000, 9000, 14_000]) {
       await home.killed(after, 'encrypt', 'rotate');
       succeeded(await home.infra('delete', 'lease', 'k8sk8s', '--ignore-not-found'));
-      await eventually(60, async () => expect(await read('survivor')).toBe(secret));
+      await eventually(60, async () => expect(await read(home, 'survivor')).toBe(secret));
     }
     succeeded(await home.k8sk8s('encrypt', 'rotate'));
     expect(await number()).toBeGreaterThan(before);
-    expect(await read('survivor')).toBe(secret);
+    expect(await read(home, 'survivor')).toBe(secret);
     changedNothing(await home.k8sk8s('deploy'));
   });
 });
-
-/** Leaves a plane as a k8sk8s that did not encrypt would have: everything in plain text, and no key. */
-async function toPlainText(): Promise<void> {
-  const text =
-    'apiVersion: apiserver.config.k8s.io/v1\nkind: EncryptionConfiguration\nresources: [{resources: [secrets], providers: [{identity: {}}, KEYS]}]\n';
-  const keys = /- secretbox:[\s\S]*$/.exec(await fromPlane('k8sk8s-ca', 'encryption.yaml'))![0];
-  const both = text.replace('KEYS', JSON.stringify({ secretbox: { keys: [keyOf(keys)] } }));
-  await put('kube-apiserver', { 'encryption.yaml': both });
-  await restartApiServer();
-  await home.ask('get', 'secrets', '-A', '-o', 'name');
-  succeeded(await home.hosted(['replace', '-f', '-'], await home.ask('get', 'secrets', '-A', '-o', 'json')));
-  const plain = text.replace(', KEYS', '');
-  await put('k8sk8s-ca', { 'encryption.yaml': plain });
-  await put('kube-apiserver', { 'encryption.yaml': plain });
-  await restartApiServer();
-}
-
-function keyOf(text: string): { name: string; secret: string } {
-  return { name: /name: (\S+)/.exec(text)![1]!, secret: /secret: (\S+)/.exec(text)![1]! };
-}
-
-async function restartApiServer(): Promise<void> {
-  succeeded(await home.infra('delete', 'pod', '-l', 'app.kubernetes.io/name=kube-apiserver', '--wait=true'));
-  await eventually(60, () => home.ask('get', '--raw', '/readyz'));
-}
 
 describe('certificates', () => {
   const status = async (): Promise<CertificateStatus[]> =>
@@ -153,16 +105,13 @@ describe('certificates', () => {
   });
 
   test('one near its end makes status fail, and deploy renews it, says so and restarts nothing', async () => {
-    const authority = {
-      certificate: await fromPlane('k8sk8s-ca', 'ca.crt'),
-      key: await fromPlane('k8sk8s-ca', 'ca.key'),
-    };
+    const authority = await authorityOf(home);
     const short = await issueLeaf(
       authority,
       { commonName: 'system:kube-scheduler', usages: ['clientAuth'] },
       { days: 12.5 },
     );
-    await put('kube-scheduler', { 'scheduler.crt': short.certificate, 'scheduler.key': short.key });
+    await put(home, 'kube-scheduler', { 'scheduler.crt': short.certificate, 'scheduler.key': short.key });
     const near = await home.k8sk8s('certs', 'status');
     expect(near.code).toBe(1);
     expect(near.stdout).toMatch(/^scheduler +12 !/m);
@@ -190,17 +139,14 @@ describe('certificates', () => {
   });
 
   test.runIf(all)('an API server whose certificate has expired is brought back by deploy', async () => {
-    const authority = {
-      certificate: await fromPlane('k8sk8s-ca', 'ca.crt'),
-      key: await fromPlane('k8sk8s-ca', 'ca.key'),
-    };
-    const { commonName, dnsNames, ipAddresses } = inspect(await fromPlane('kube-apiserver', 'apiserver.crt'));
+    const authority = await authorityOf(home);
+    const { commonName, dnsNames, ipAddresses } = inspect(await fromPlane(home, 'kube-apiserver', 'apiserver.crt'));
     const expired = await issueLeaf(
       authority,
       { commonName, dnsNames, ipAddresses, usages: ['serverAuth'] },
       { days: 1 / 86_400 },
     );
-    await put('kube-apiserver', { 'apiserver.crt': expired.certificate, 'apiserver.key': expired.key });
+    await put(home, 'kube-apiserver', { 'apiserver.crt': expired.certificate, 'apiserver.key': expired.key });
     succeeded(await home.infra('delete', 'pod', '-l', 'app.kubernetes.io/name=kube-apiserver', '--wait=true'));
     await eventually(60, async () =>
       expect((await home.hosted(['get', '--raw', '/readyz'])).stderr).toContain('certificate has expired'),
@@ -272,7 +218,7 @@ describe.runIf(all)('the key of ServiceAccount tokens', slow, () => {
     changedNothing(await home.k8sk8s('deploy'));
 
     // As if a day had passed: now only the token that never ends stands in the way.
-    await put('k8sk8s-ca', { 'service-account-switched': new Date(Date.now() - 25 * 3_600_000).toISOString() });
+    await put(home, 'k8sk8s-ca', { 'service-account-switched': new Date(Date.now() - 25 * 3_600_000).toISOString() });
     const endless = await home.k8sk8s('certs', 'rotate-service-account-key');
     expect(endless).toEqual(refused('old-key-needed', 'default/endless'));
     await home.ask('delete', 'secret', 'endless');
@@ -292,118 +238,14 @@ describe.runIf(all)('the key of ServiceAccount tokens', slow, () => {
 });
 
 describe('hardening', () => {
-  test('the audit log has who read a Secret and nothing of what was in it, and stays out of the way otherwise', async () => {
-    const { secret } = await store('audited');
-    await read('audited');
-    await eventually(30, async () => {
-      const { stdout } = succeeded(await home.k8sk8s('logs', '--audit'));
-      const events = stdout
-        .trim()
-        .split('\n')
-        .map((line) => JSON.parse(line));
-      const reading = events.find(({ verb, objectRef }) => verb === 'get' && objectRef?.name === 'audited');
-      expect(reading).toMatchObject({ level: 'Metadata', user: { username: 'kubernetes-admin' } });
-      expect(stdout).not.toContain(secret);
-      expect(stdout).not.toContain(Buffer.from(secret).toString('base64'));
-      expect(stdout).not.toMatch(/"(request|response)Object"/);
-    });
-    const { stdout } = succeeded(await home.k8sk8s('logs', 'kube-apiserver'));
-    expect(stdout).not.toContain('audit.k8s.io/v1"');
-    expect(stdout.trim()).not.toBe('');
-  });
-
-  test('weak ciphers and old TLS are refused, and a token lives a day at most', async () => {
-    const hello = (...args: string[]) =>
-      run('sh', [
-        '-c',
-        `openssl s_client -connect ${host}:443 -servername ${host} ${args.join(' ')} </dev/null 2>&1 | grep -c "BEGIN CERT"`,
-      ]);
-    expect((await hello('-tls1_2', '-cipher', 'ECDHE-ECDSA-AES128-GCM-SHA256')).stdout.trim()).toBe('1');
-    expect((await hello('-tls1_2', '-cipher', 'ECDHE-ECDSA-AES128-SHA')).stdout.trim()).toBe('0');
-    expect((await hello('-tls1_1', '-cipher', 'ALL:@SECLEVEL=0')).stdout.trim()).toBe('0');
-    const token = await home.ask('create', 'token', 'default', '--duration=720h');
-    const { exp, iat } = JSON.parse(Buffer.from(token.split('.')[1]!, 'base64url').toString());
-    expect((exp - iat) / 3600).toBe(24);
-  });
-
-  test('a Service cannot claim an address of others', async () => {
-    const answer = await home.hosted(
-      ['apply', '-f', '-'],
-      'apiVersion: v1\nkind: Service\nmetadata: {name: thief}\nspec: {externalIPs: [192.0.2.1], ports: [{port: 80}]}\n',
-    );
-    expect(answer.stderr).toContain('externalIPs');
-    expect(answer.code).not.toBe(0);
-  });
+  test('the audit log has who read a Secret and nothing of what was in it, and stays out of the way otherwise', () =>
+    auditLogKeepsSecrets(home));
+  test('weak ciphers and old TLS are refused, and a token lives a day at most', () => weakTlsIsRefused(home, host));
+  test('a Service cannot claim an address of others', () => noAddressOfOthers(home));
 });
 
 describe('users', () => {
-  const as = (name: string, ...args: string[]) => home.hosted([`--kubeconfig=${name}.kubeconfig`, ...args]);
-
-  test('one who may read may read, and nothing more; revoked, nothing at all', async () => {
-    const created = succeeded(
-      await home.k8sk8s(
-        'user',
-        'create',
-        'alice',
-        '--cluster-role',
-        'view',
-        '--ttl',
-        '1h',
-        '--file',
-        'alice.kubeconfig',
-      ),
-    );
-    expect(created.stdout).toBe('');
-    expect(statSync(path.join(home.cwd, 'alice.kubeconfig')).mode & 0o777).toBe(0o600);
-    // RBAC counts a moment after it was written.
-    await eventually(20, async () => succeeded(await as('alice', 'get', 'configmaps')));
-    expect((await as('alice', 'get', 'secrets')).stderr).toContain('User "alice" cannot list');
-    expect(succeeded(await home.k8sk8s('user', 'list')).stdout).toMatch(/^alice +- +view +20/m);
-
-    const revoked = succeeded(await home.k8sk8s('user', 'revoke', 'alice'));
-    expect(revoked.stderr).toContain('A certificate cannot be called back');
-    await eventually(20, async () =>
-      expect((await as('alice', 'get', 'configmaps')).stderr).toContain('User "alice" cannot list'),
-    );
-    expect(succeeded(await home.k8sk8s('user', 'list')).stdout).toMatch(/^alice +- +revoked/m);
-  });
-
-  test('a group, a namespace, and what revoking leaves open', async () => {
-    const { stdout } = succeeded(
-      await home.k8sk8s(
-        'user',
-        'create',
-        'bob@example.com',
-        '--group',
-        'devs',
-        '--cluster-role',
-        'edit',
-        '--in-namespace',
-        'default',
-      ),
-    );
-    writeFileSync(path.join(home.cwd, 'bob.kubeconfig'), stdout);
-    await eventually(20, async () => succeeded(await as('bob', 'create', 'configmap', 'of-bob')));
-    expect((await as('bob', '-n', 'kube-system', 'get', 'configmaps')).code).not.toBe(0);
-    await home.ask('create', 'clusterrolebinding', 'devs', '--clusterrole=view', '--group=devs');
-    const revoked = succeeded(await home.k8sk8s('user', 'revoke', 'bob@example.com'));
-    expect(revoked.stderr).toContain('clusterrolebinding "devs" (view)');
-    await eventually(20, async () =>
-      expect((await as('bob', 'create', 'configmap', 'of-bob', '--dry-run=server')).stderr).toContain('cannot create'),
-    );
-    await eventually(20, async () => succeeded(await as('bob', 'get', 'configmaps')));
-  });
-
-  test('what cannot be is told before anything is made', async () => {
-    const tried = (...args: string[]) => home.k8sk8s('user', 'create', ...args);
-    expect(await tried('carol', '--group', 'system:masters')).toEqual(refused('bad-values', 'system:masters'));
-    expect(await tried('carol', '--ttl', '5m')).toEqual(refused('bad-values', '--ttl', '10m'));
-    expect(await tried('carol', '--role', 'reader')).toEqual(refused('bad-values', '--in-namespace'));
-    expect(await tried('carol', '--cluster-role', 'veiw')).toEqual(refused('no-role', '"view"'));
-    expect(await tried('carol', '--cluster-role', 'view', '--in-namespace', 'nowhere')).toEqual(
-      refused('no-role', '"nowhere"'),
-    );
-    expect((await home.k8sk8s('user', 'list')).stdout).not.toContain('carol');
-    expect(await home.k8sk8s('user', 'revoke', 'carol')).toEqual(refused('no-user', '"carol"'));
-  });
+  test('one who may read may read, and nothing more; revoked, nothing at all', () => mayReadUntilRevoked(home));
+  test('a group, a namespace, and what revoking leaves open', () => groupInNamespace(home));
+  test('what cannot be is told before anything is made', () => impossibleUsers(home));
 });
