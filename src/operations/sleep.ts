@@ -129,7 +129,7 @@ function withPods(workload: Workload, replicas: Asleep['replicas']): Workload {
 async function untilAnswers(plane: Plane, watch: PodWatch, work: Work, onAnswer: () => Promise<void>): Promise<void> {
   const hosted = await plane.connect({ wakes: true });
   try {
-    await connectWhenAvailable(hosted, watch, work, onAnswer);
+    await connectWhenAvailable(hosted, watch, work, { onAnswer });
   } finally {
     await hosted.close();
   }

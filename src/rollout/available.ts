@@ -15,6 +15,8 @@ import type { Work } from '../ui/work.ts';
 
 /** Milliseconds. */
 const pollEvery = 50;
+/** Milliseconds after which a way that does not lead to the plane is told; it may still be in the making. */
+const tellAfter = 3000;
 /**
  * A ready API server that is not what answers at the public address: milliseconds that the way to it may take to be made.
  * An ingress controller may go on dialling the pod that was there before for a while; who shows another certificate is no
@@ -39,6 +41,10 @@ export interface Availability {
   signal: AbortSignal;
   /** Done once, as soon as the API server answers at all: what would only wait for it before. */
   onAnswer?: () => Promise<void>;
+  /** Told once, when a ready API server has not been what answers at the public address for some seconds. */
+  onWrong?: (error: ConnectionError) => void;
+  /** Milliseconds after which that ends the wait; default: as the answer is. */
+  grace?: number;
 }
 
 /**
@@ -49,10 +55,11 @@ export interface Availability {
 export async function waitAvailable(
   cluster: HostedCluster,
   watch: PodWatch,
-  { timeout, phase, signal, onAnswer }: Availability,
+  { timeout, phase, signal, onAnswer, onWrong, grace }: Availability,
 ): Promise<void> {
   let answered: Promise<void> | undefined;
   let readySince: number | undefined;
+  let told = false;
   let last = 'no answer yet';
   const answers = async (): Promise<boolean> => {
     const answer = await firstAnswer(cluster).catch((error: Error) => error);
@@ -66,9 +73,13 @@ export async function waitAvailable(
     if (watch.apiServerReady) readySince ??= performance.now();
     else readySince = undefined;
     const wrong = answer instanceof ConnectionError && !readSoon.includes(answer.code) ? answer : undefined;
-    const failure = watch.failure;
-    if (!failure && wrong && readySince !== undefined && performance.now() - readySince > routeGrace(wrong))
-      throw await notThePlane(cluster, wrong);
+    if (watch.failure || !wrong || readySince === undefined) return false;
+    const since = performance.now() - readySince;
+    if (since > (grace ?? routeGrace(wrong))) throw await notThePlane(cluster, wrong);
+    if (since > tellAfter && !told) {
+      told = true;
+      onWrong?.(wrong);
+    }
     return false;
   };
   const now = () => watch.waitingFor() ?? last;
@@ -96,11 +107,11 @@ export async function connectWhenAvailable(
   cluster: HostedCluster,
   watch: PodWatch,
   { reporter, timeout, signal }: Work,
-  onAnswer: () => Promise<void>,
+  more: Pick<Availability, 'onAnswer' | 'onWrong'> = {},
 ): Promise<void> {
   await reporter.during(
     'Trying to connect to the hosted control plane',
-    (phase) => waitAvailable(cluster, watch, { timeout, phase, signal, onAnswer }),
+    (phase) => waitAvailable(cluster, watch, { timeout, phase, signal, ...more }),
     'The hosted API answers',
   );
 }

@@ -40,6 +40,8 @@ export interface PlaneInMaking extends PlaneSource, Pick<Preparation, 'cluster' 
   readonly held: Held;
   readonly applied: Applied;
   readonly watch: PodWatch;
+  /** Of what the plane is to have no more, what a later step takes away. */
+  readonly keeps?: (object: KubeObject) => boolean;
   /** Whether etcd's pod may be replaced although its data goes with it. */
   readonly allowDataLoss: boolean;
   /** Fills etcd's storage before its first pod, of a plane whose record says `restoring`; preflight was run before. */
@@ -146,20 +148,26 @@ async function dropMembers(plane: PlaneInMaking, etcd: EtcdPlane, present: numbe
 }
 
 /** What only a larger plane had, or one with another --egress or --expose. */
-async function removeUnwanted(
-  { cluster, record, existing, applied, held }: PlaneInMaking,
-  wanted: KubeObject[],
-): Promise<void> {
+async function removeUnwanted(plane: PlaneInMaking, wanted: KubeObject[]): Promise<void> {
+  const { record, existing, keeps } = plane;
   const unwanted = planeKinds
     .filter(({ holdsData }) => !holdsData)
     .flatMap(({ kind }) => existing.ofKind(kind))
     .filter((object) => belongsTo(object, record.planeId) && !isStartFiles(object))
     // Workers are drained before they go, which needs the hosted API; what is beside the plane goes in its own step.
-    .filter((object) => !isBeside(object))
+    .filter((object) => !isBeside(object) && !keeps?.(object))
     .filter(
       (object) => !wanted.some(({ kind, metadata }) => kind === object.kind && metadata.name === object.metadata.name),
     );
-  for (const object of unwanted) {
+  await removeObjects(plane, unwanted);
+}
+
+/** Deletes objects of the plane, and says so. */
+export async function removeObjects(
+  { cluster, applied, held }: Pick<PlaneInMaking, 'cluster' | 'applied' | 'held'>,
+  objects: KubeObject[],
+): Promise<void> {
+  for (const object of objects) {
     await cluster.delete(object, object.metadata.name, object.metadata.uid).catch((error: unknown) => {
       throw explainCallError(error, `delete ${nameOf(object)} in namespace "${cluster.namespace}"`);
     });

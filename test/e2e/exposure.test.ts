@@ -158,7 +158,8 @@ describe.runIf(runsAllOf('e2e/exposure'))('ways to a plane', () => {
   });
 
   test('a name that leads to a Traefik which does not read Ingresses: said by its default certificate', async () => {
-    const outcome = await home.k8sk8s('deploy', '--expose', 'ingress', '--yes');
+    // The name would have to lead to another controller, which is waited for.
+    const outcome = await home.k8sk8s('deploy', '--expose', 'ingress', '--yes', '--timeout', '20s');
     // The plane goes back to the way that worked.
     expect(outcome).toEqual(refused('change-undone', 'TRAEFIK DEFAULT CERT'));
     expect(await nodes()).toContain('namespace/default');

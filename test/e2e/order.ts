@@ -54,6 +54,7 @@ export const order = [
   'worker-pods',
   'in-cluster-clients',
   'exposure',
+  'exposure-changes',
   'connect',
   'older-minor',
   'backup-bucket',

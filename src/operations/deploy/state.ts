@@ -31,6 +31,8 @@ export interface DeployState extends Preparation, PlaneInMaking, Readonly<Prefli
   replaced: Replacement[];
   /** replacements-told: who gets in is to change, by files that API servers read again while they run. */
   changesIdentity: boolean;
+  /** control-plane: what leads to the plane until the new way is seen to do so. */
+  keeps?: PlaneInMaking['keeps'];
   /** control-plane */
   watch: PodWatch;
   /** control-plane: starts the API server's clients, once it answers. */

@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { checkFiles, writeFiles } from '../../access/files.ts';
 import { toolVersion } from '../../base/version.ts';
 import { webhooksBeforeRbac } from '../../config/authorization.ts';
@@ -41,6 +40,7 @@ import { tryComponents } from '../../rollout/trial.ts';
 import { beginWorkers, hasFirstWorkers, letFirstWorkersJoin, makeRoomForClients } from './first-workers.ts';
 import { announceMove } from './move.ts';
 import { demandNoWorkers, reportManifestFindings, switchesNetwork } from './network-switch.ts';
+import { answersAnew, earlierWay, keptWay, settleWay, tellerOf } from './new-way.ts';
 import { membersAsleep, noRoomForTrial, snapshotAsleep } from './refusals.ts';
 import { announceRelays } from './relays.ts';
 import type { DeployState } from './state.ts';
@@ -111,7 +111,11 @@ export const deploySteps: Step<DeployState>[] = [
   { name: 'addons-outdated', run: removeOutdated },
   { name: 'kubeconfigs', applies: ({ files }) => files !== undefined, run: writeTheFiles },
   { name: 'components-ready', run: ({ watch, held }) => waitComponentsReady(watch, held.timeout, held.signal) },
-  { name: 'reached-anew', applies: changesWay, run: untilReachedAnew },
+  {
+    name: 'reached-anew',
+    applies: (state) => earlierWay(state) !== undefined,
+    run: (state) => settleWay(state),
+  },
   { name: 'identity', applies: takesOverIdentity, run: untilTakenOver },
   {
     name: 'members-closed',
@@ -236,6 +240,7 @@ async function tryChange(state: DeployState): Promise<void> {
 async function makeControlPlane(state: DeployState): Promise<void> {
   const { cluster, bundle, spec, held, answered, cacheFolder } = state;
   state.watch = new PodWatch(cluster, state.record.planeId);
+  state.keeps = keptWay(state);
   state.startClients = await ensureControlPlane(state);
   const stop = AbortSignal.any([held.signal, answered.signal]);
   if (state.first && cacheFolder !== undefined)
@@ -251,7 +256,8 @@ async function untilAvailable(state: DeployState): Promise<void> {
     await startClients();
     if (hasFirstWorkers(state)) await makeRoomForClients(state);
   };
-  await connectWhenAvailable(hosted, watch, held, onAnswer).finally(() => answered.abort());
+  const onWrong = tellerOf(state);
+  await connectWhenAvailable(hosted, watch, held, { onAnswer, onWrong }).finally(() => answered.abort());
   if (state.moved) await untilEarlierEnded(state, 'the API server with the earlier certificate');
   const { gitVersion } = await hosted.version();
   reporter.line(`Client Version: k8sk8s v${toolVersion()}`);
@@ -268,30 +274,6 @@ async function untilEarlierEnded({ cluster, record, held }: DeployState, what: s
   const leaves = ({ metadata }: Pod) =>
     metadata.deletionTimestamp !== undefined && metadata.labels?.['app.kubernetes.io/name'] === 'kube-apiserver';
   await untilEnded(cluster, record, what, leaves, held);
-}
-
-/** Milliseconds for which a controller may lead by an object that is deleted: Traefik gathers changes for two seconds. */
-const forgets = 3000;
-
-function changesWay({ record, spec, moved, asleep, keptBalancer }: DeployState): boolean {
-  return moved === true && !asleep && keptBalancer === undefined && record.spec.expose !== spec.expose;
-}
-
-/** What answered at HOST may have been led there by the earlier way, which is gone. */
-async function untilReachedAnew(state: DeployState): Promise<void> {
-  const { signal, reporter } = state.held;
-  await reporter.during('Waiting until the earlier way is forgotten', () => sleep(forgets, undefined, { signal }));
-  await answersAnew(state);
-}
-
-/** Over a connection of its own: one that is open may lead by a way that nobody is led by any more. */
-async function answersAnew({ cluster, addresses, bundle, watch, held }: DeployState): Promise<void> {
-  const anew = await connectAsAdministrator(cluster, addresses, bundle);
-  try {
-    await connectWhenAvailable(anew, watch, held, async () => undefined);
-  } finally {
-    await anew.close();
-  }
 }
 
 /** People go on by the load balancer until HOST leads elsewhere, and the plane has to answer there before it goes. */

@@ -58,6 +58,7 @@ export async function goBack(failed: DeployState, before: ClusterSpec, cause: Us
     ...failed,
     spec: before,
     existing,
+    keeps: undefined,
     watch,
     apply: (objects) => applyAll(cluster, planeId, objects, existing, nothingApplied(), reporter),
   };

@@ -1,6 +1,10 @@
 import { expect, test } from 'vitest';
+import { type ExposureName, exposureNames } from '../../config/exposure.ts';
+import { parseSpec } from '../../config/parse.ts';
+import type { ClusterSpecInput } from '../../config/schema.ts';
 import { verdictOf } from './exposure.ts';
 import { type Gateway, listenerProblem } from './gateway/listeners.ts';
+import { buildExposure, leadsOtherwise, leadsTo } from './table.ts';
 
 const tls = {
   name: 'tls',
@@ -51,4 +55,27 @@ test('of several controllers one that takes an object is enough', () => {
     why: 'NoMatchingParent',
   });
   expect(verdictOf([says('False'), says('True')], ['Accepted'])).toEqual({ state: 'taken' });
+});
+
+const specOf = (more: Partial<ClusterSpecInput>) => parseSpec({ host: 'k.example.com', ...more }, 'a test');
+const wayOf = (expose: ExposureName) => specOf({ expose, ...(expose === 'gateway' && { gateway: 'edge/shared' }) });
+const pairs = exposureNames.flatMap((before) => exposureNames.map((next) => [before, next] as const));
+
+test.each(pairs)('from %s to %s another thing leads to the plane, unless it is the same', (before, next) => {
+  expect(leadsOtherwise(wayOf(before), wayOf(next))).toBe(before !== next);
+  const earlier = buildExposure('plane-1', wayOf(before));
+  expect(earlier.every((object) => leadsTo(wayOf(before), object))).toBe(true);
+  if (before !== next) expect(earlier.some((object) => leadsTo(wayOf(next), object))).toBe(false);
+});
+
+test.each<[string, Partial<ClusterSpecInput>, Partial<ClusterSpecInput>, boolean]>([
+  ['another Gateway', { expose: 'gateway', gateway: 'a/b' }, { expose: 'gateway', gateway: 'a/c' }, true],
+  ['another class', { ingressClass: 'a' }, { ingressClass: 'b' }, true],
+  ['other annotations', {}, { ingressAnnotations: { 'example.com/a': 'b' } }, true],
+  ['one more name', {}, { moreHosts: ['k.example.org'] }, false],
+  ['a name for tunnels', {}, { tunnelHost: 't.example.com', inCluster: 'loopback' }, false],
+  ['another HOST', {}, { host: 'k.example.org' }, false],
+  ['something else', {}, { replicas: 2 }, false],
+])('%s: whether another thing leads to the plane', (_, before, next, otherwise) => {
+  expect(leadsOtherwise(specOf(before), specOf(next))).toBe(otherwise);
 });

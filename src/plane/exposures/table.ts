@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import { isIpv4 } from '../../base/cidr.ts';
 import { type ExposureName, exposureNames, isRoutedByName } from '../../config/exposure.ts';
 import type { ClusterSpec } from '../../config/schema.ts';
@@ -42,6 +43,18 @@ export const kindsOfExposures: PlaneKind[] = exposures.flatMap(({ name, kinds = 
 /** Whether an object is what leads to the API server's service. */
 export function isExposure({ metadata, kind }: KubeObject): boolean {
   return kindsOfExposures.some((each) => each.kind === kind && each.names.includes(metadata.name));
+}
+
+/** Whether an object is what leads to a plane of `spec`. */
+export function leadsTo({ expose }: Pick<ClusterSpec, 'expose'>, { kind, metadata }: KubeObject): boolean {
+  return (table[expose].kinds ?? []).some((each) => each.kind === kind && each.names.includes(metadata.name));
+}
+
+/** Whether another thing is to lead to a plane: a way of another kind, or the same kind by another controller, as its objects name it. Pure. */
+export function leadsOtherwise(before: ClusterSpec, next: ClusterSpec): boolean {
+  // Which names there are is no matter of the way.
+  const objects = (spec: ClusterSpec) => exposureOf(spec).objects?.({ ...spec, tunnelHost: undefined }, [next.host]);
+  return before.expose !== next.expose || !isDeepStrictEqual(objects(before), objects(next));
 }
 
 /** Rights beside those on kinds: of every way to expose a plane, or of all but one. */
