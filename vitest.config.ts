@@ -24,6 +24,7 @@ export default defineConfig({
             'src/**/*.test.ts',
             'test/bench/**/*.test.ts',
             'test/conformance/**/*.test.ts',
+            'test/faults/**/*.test.ts',
             'test/house/**/*.test.ts',
             'test/streams/**/*.test.ts',
           ],

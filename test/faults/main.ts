@@ -2,6 +2,7 @@ import { writeFileSync } from 'node:fs';
 import { Command } from 'commander';
 import { UserError } from '../../src/base/errors.ts';
 import { reportError } from '../../src/commands/options/report.ts';
+import { resolveVersion } from '../../src/config/versions.ts';
 import { loadState } from '../../src/sandbox/state.ts';
 import { sandboxUp } from '../../src/sandbox/up.ts';
 import { terminalReporter } from '../../src/ui/terminal.ts';
@@ -14,7 +15,8 @@ import { Place } from './place.ts';
 import { seededRandom } from './random.ts';
 import { type FaultReport, render } from './report.ts';
 import { type KilledName, killedNames, type PartName, partNames, runFaults } from './run.ts';
-import { killWhileWorkersChange, type Victim, victimNames } from './worker-kills.ts';
+import { olderVersion, type Victim, victimNames } from './worker-changes.ts';
+import { killWhileWorkersChange } from './worker-kills.ts';
 
 interface Options {
   seed: string;
@@ -119,14 +121,14 @@ async function bare(rounds: number, seed: number, minutes: number): Promise<void
     process.stdout.write(`${name}, ${times} times: at most ${longestGap.toFixed(1)} s without an acknowledged write\n`);
 }
 
-/** Kills while worker pods change, on a sandbox that is up, or on one that is made. */
+/** Kills while worker pods change, on a sandbox that is made, or repaired: a run that was killed may have left a kubelet dead. */
 async function workers(options: Options, seed: number, minutes: number): Promise<void> {
   const { sandbox, namespace } = options;
   const kills = whole(options.kills, '--kills', 1);
   const victims = oneOf(options.victim, '--victim', victimNames);
-  const state =
-    loadState(sandbox) ??
-    (await sandboxUp({ name: sandbox, workers: 0, infraNodes: 3, alsoVersions: ['1.36.3'] }, reporter));
+  const infraNodes = loadState(sandbox)?.machines.filter(({ role }) => role === 'infra').length ?? 3;
+  const alsoVersions = [resolveVersion(olderVersion)!];
+  const state = await sandboxUp({ name: sandbox, workers: 0, infraNodes, alsoVersions }, reporter);
   const started = new Date();
   const deadline = started.getTime() + minutes * 60_000;
   const stop = stopping();

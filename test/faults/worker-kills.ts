@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { loadAll } from 'js-yaml';
+import { resolveVersion } from '../../src/config/versions.ts';
 import { workerStatus } from '../../src/hosted/workers.ts';
 import type { HostedCluster } from '../../src/kube/hosted-cluster.ts';
 import type { InfraCluster } from '../../src/kube/infra-cluster.ts';
@@ -11,26 +12,25 @@ import type { KubeObject, Node, Pod } from '../../src/kube/objects.ts';
 import { openPlane } from '../../src/live/open.ts';
 import { workerPodName, workerPodsName } from '../../src/plane/beside/worker-pods/worker-pods.ts';
 import { sandboxEnvironment } from '../../src/sandbox/delegate.ts';
+import { sandboxHost, takeHostBack } from '../../src/sandbox/host.ts';
 import { firstInfra, requireState } from '../../src/sandbox/state.ts';
-import { sandboxUp } from '../../src/sandbox/up.ts';
 import { imageReferences } from '../../src/sandbox/versions.ts';
 import { sandboxWorkerImage } from '../../src/sandbox/worker-pods.ts';
+import { table } from '../../src/ui/table.ts';
 import { terminalReporter } from '../../src/ui/terminal.ts';
 import { connectByFile } from '../connect-by-file.ts';
 import { leftOnNodes } from '../e2e/left-on-nodes.ts';
 import { killInPod } from '../kill-in-pod.ts';
 import { allowPrivilegedPods } from '../privileged-namespace.ts';
 import { visitWebService, webService } from '../web-service.ts';
+import { withoutKubelet } from './infra-kubelet.ts';
 import type { Faults, Finding, Part } from './report.ts';
+import { type Change, Changes, olderVersion, type PlannedKill, planKills, type Victim } from './worker-changes.ts';
 
 /*
  * Kills while the workers of a plane, which are pods, change: by another number, another size, another version, and another way to the
  * plane. After each kill the same command runs again until it succeeds; then all workers have to be Ready and a Service has to answer.
  */
-
-/** What is killed, by SIGKILL but for the pod, which is deleted without a grace. */
-export const victimNames = ['cli', 'worker-pod', 'pid-1', 'api-server', 'infra-kubelet'] as const;
-export type Victim = (typeof victimNames)[number];
 
 interface Extent {
   sandbox: string;
@@ -39,93 +39,75 @@ interface Extent {
   victims: readonly Victim[];
 }
 
-interface Change {
-  name: string;
-  args: string[];
-  /** How many workers there are afterwards. */
-  workers: number;
+/** What came of one kill. */
+interface Row {
+  kill: PlannedKill;
+  change: string;
+  /** The command had ended before the kill. */
+  late: boolean;
+  /** It failed, or was killed, and ran again. */
+  again: boolean;
+  /** Seconds from its start until it had succeeded, and from then until all converged; undefined where it did not come to that. */
+  done?: number;
+  converged?: number;
 }
 
-const olderVersion = '1.36';
 /** Milliseconds. */
-const limits = { change: 400_000, converged: 240_000, latestKill: 15_000 };
+const limits = { change: 400_000, converged: 240_000 };
 const podKind = { apiVersion: 'v1', kind: 'Pod' };
 
 export async function killWhileWorkersChange(extent: Extent, faults: Faults): Promise<Part> {
   const started = Date.now();
   const plane = await WorkerPlane.open(extent);
   const findings: Finding[] = [];
-  const rows: string[] = [];
+  const rows: Row[] = [];
   try {
     await plane.make();
-    const changes = new Changes(extent.sandbox, faults.random);
-    for (let number = 1; number <= extent.kills && !faults.isOver(); number++) {
-      const change = changes.next();
-      const victim = extent.victims[Math.floor(faults.random() * extent.victims.length)]!;
-      const after = faults.random() * limits.latestKill;
-      const row = await plane.killWhile(change, victim, after).catch((error: Error) => {
-        findings.push({ what: `${victim} killed during ${change.name}`, output: error.message });
-        return `${error.message.split('\n')[0]}`;
+    const changes = new Changes(plane.host, firstInfra(requireState(extent.sandbox)).address);
+    for (const kill of planKills(extent.kills, extent.victims, faults.random)) {
+      if (faults.isOver()) break;
+      const change = changes.next(kill.during);
+      const row: Row = { kill, change: change.name, late: false, again: false };
+      rows.push(row);
+      await plane.killWhile(change, row).catch((error: Error) => {
+        findings.push({ what: `${kill.victim} killed during ${change.name}`, output: error.message });
       });
-      rows.push(`${number}. ${victim} killed ${(after / 1000).toFixed(1)} s into ${change.name}: ${row}`);
-      faults.progress(rows.at(-1)!);
+      faults.progress(`${rows.length} of ${extent.kills}: ${cellsOf(row).join(', ')}`);
     }
   } finally {
     const left = await plane.destroy();
     if (left.length > 0) findings.push({ what: 'something is left of worker pods', output: left.join('\n') });
   }
-  return { name: 'kills while workers change', figures: rows, findings, seconds: (Date.now() - started) / 1000 };
+  const figures = tableOf(rows).split('\n');
+  return { name: 'kills while workers change', figures, findings, seconds: (Date.now() - started) / 1000 };
 }
 
-/** Each brings the plane to another state than the one before. */
-class Changes {
-  readonly #random: () => number;
-  readonly #address: string;
-  #workers = 2;
-  #older = true;
-  #inside = true;
-  #millicores = 300;
+const header = ['VICTIM', 'DURING', 'KILLED AFTER', 'THE COMMAND', 'DONE AFTER', 'CONVERGED'];
 
-  constructor(sandbox: string, random: () => number) {
-    this.#random = random;
-    this.#address = firstInfra(requireState(sandbox)).address;
-  }
-
-  next(): Change {
-    const kinds = [this.#scale, this.#expose, this.#resize, ...(this.#older ? [this.#upgrade] : [])];
-    return kinds[Math.floor(this.#random() * kinds.length)]!.call(this);
-  }
-
-  #scale(): Change {
-    const others = [1, 2, 3].filter((count) => count !== this.#workers);
-    this.#workers = others[Math.floor(this.#random() * others.length)]!;
-    return this.#of(`scale to ${this.#workers}`, ['workers', 'scale', String(this.#workers)]);
-  }
-
-  #expose(): Change {
-    this.#inside = !this.#inside;
-    return this.#inside
-      ? this.#of('change to --expose cluster', ['deploy', '--expose', 'cluster', '--reset', 'host', '--yes'])
-      : this.#of('change to --expose nodeport', ['deploy', '--expose', 'nodeport', '-h', this.#address, '--yes']);
-  }
-
-  #resize(): Change {
-    this.#millicores = this.#millicores === 300 ? 400 : 300;
-    const size = `cpu=${this.#millicores}m,memory=1Gi`;
-    return this.#of(`change to ${size}`, ['deploy', '--worker-resources', size, '--yes']);
-  }
-
-  #upgrade(): Change {
-    this.#older = false;
-    return this.#of('upgrade', ['upgrade', '--to', '1.37', '--no-backup']);
-  }
-
-  #of(name: string, args: string[]): Change {
-    return { name, args, workers: this.#workers };
-  }
+function cellsOf({ kill, change, late, again, done, converged }: Row): string[] {
+  const seconds = (value: number | undefined) => (value === undefined ? 'never' : `${value.toFixed(1)} s`);
+  const rest = kill.victim === 'infra-kubelet' ? `, away for ${kill.away} s` : '';
+  return [
+    kill.victim,
+    change,
+    `${(kill.after / 1000).toFixed(1)} s${rest}`,
+    late ? 'had ended' : again ? 'ran again' : 'succeeded',
+    seconds(done),
+    converged === undefined ? 'never' : `${converged.toFixed(1)} s later`,
+  ];
 }
+
+function tableOf(rows: Row[]): string {
+  const converged = rows.flatMap((row) => row.converged ?? []);
+  const longest = converged.length > 0 ? `, at most ${Math.max(...converged).toFixed(1)} s after the command` : '';
+  return `${table(header, rows.map(cellsOf))}\n${converged.length} of ${rows.length} kills converged${longest}`;
+}
+
+const hostOf = ({ namespace }: Pick<Extent, 'namespace'>) => `${namespace}.workers.test`;
 
 class WorkerPlane {
+  /** A name of the plane, where it is exposed by one. */
+  readonly host: string;
   readonly #extent: Extent;
   readonly #folder: string;
   readonly #kubeconfig: string;
@@ -134,6 +116,7 @@ class WorkerPlane {
   readonly #uids = new Set<string>();
 
   private constructor(extent: Extent, folder: string, kubeconfig: string) {
+    this.host = hostOf(extent);
     this.#extent = extent;
     this.#folder = folder;
     this.#kubeconfig = kubeconfig;
@@ -144,8 +127,9 @@ class WorkerPlane {
     const { sandbox: name, namespace } = extent;
     const { kubeconfig } = await sandboxEnvironment({ name, namespace });
     await allowPrivilegedPods(name, namespace);
+    await sandboxHost(name, hostOf(extent));
     for (const version of [olderVersion, undefined])
-      await sandboxWorkerImage(name, terminalReporter(), version && `${version}.3`);
+      await sandboxWorkerImage(name, terminalReporter(), version && resolveVersion(version));
     return new WorkerPlane(extent, await mkdtemp(path.join(tmpdir(), 'k8sk8s-worker-kills-')), kubeconfig);
   }
 
@@ -160,20 +144,22 @@ class WorkerPlane {
     await this.#untilConverged(2);
   }
 
-  /** @returns what happened, in a few words @throws what is not as it should be in the end */
-  async killWhile(change: Change, victim: Victim, after: number): Promise<string> {
-    const began = Date.now();
+  /** @throws what is not as it should be in the end */
+  async killWhile(change: Change, row: Row): Promise<void> {
+    const { kill } = row;
+    const began = performance.now();
     const { child, ended } = this.#start(change.args);
-    await Promise.race([sleep(after), ended]);
-    const hit = child.exitCode === null && child.signalCode === null;
-    if (victim === 'cli') child.kill('SIGKILL');
-    else await this.#kill(victim);
+    await Promise.race([sleep(kill.after), ended]);
+    row.late = child.exitCode !== null || child.signalCode !== null;
+    if (kill.victim === 'cli') child.kill('SIGKILL');
+    else await this.#kill(kill, kill.victim);
     const { code } = await ended;
-    if (code !== 0) await this.#succeed(change.args);
-    const applied = Date.now();
+    row.again = code !== 0;
+    if (row.again) await this.#succeed(change.args);
+    const applied = performance.now();
+    row.done = (applied - began) / 1000;
     await this.#untilConverged(change.workers);
-    const seconds = (since: number, until: number) => ((until - since) / 1000).toFixed(0);
-    return `${hit ? '' : 'it had ended; '}${code === 0 ? 'it succeeded' : 'run again'}, ${seconds(began, applied)} s; converged ${seconds(applied, Date.now())} s later`;
+    row.converged = (performance.now() - applied) / 1000;
   }
 
   /** @returns what is left of the plane */
@@ -186,6 +172,7 @@ class WorkerPlane {
       await sleep(2000);
       left = await leftOnNodes(this.#extent, this.#uids);
     }
+    await takeHostBack(this.#extent.sandbox, this.host);
     await this.#cluster.close();
     await rm(this.#folder, { recursive: true, force: true });
     return [...pods, ...left];
@@ -226,8 +213,8 @@ class WorkerPlane {
     throw new Error(`k8sk8s ${args.join(' ')} fails three times\n${last}`);
   }
 
-  async #kill(victim: Exclude<Victim, 'cli'>): Promise<void> {
-    if (victim === 'infra-kubelet') return killKubelet(this.#extent.sandbox);
+  async #kill({ node, away }: PlannedKill, victim: Exclude<Victim, 'cli'>): Promise<void> {
+    if (victim === 'infra-kubelet') return withoutKubelet(this.#extent.sandbox, node, () => sleep(away * 1000));
     const name = victim === 'api-server' ? 'kube-apiserver' : workerPodsName;
     const selector = `app.kubernetes.io/name=${name}`;
     const [pod] = (await this.#cluster.pods(selector)).items.filter(({ metadata }) => !metadata.deletionTimestamp);
@@ -271,14 +258,4 @@ async function whatIsWrongInside(hosted: HostedCluster, workers: number): Promis
   const { stdout } = await hosted.exec(running[0]!, 'default', ['node', '-e', visitWebService]);
   const answered = stdout.toString().trim().split('\n').sort();
   return answered.join() === running.sort().join() ? undefined : `who answers: ${answered.join(', ')}`;
-}
-
-/** Nothing starts it again but the sandbox itself. */
-async function killKubelet(name: string): Promise<void> {
-  const { machines } = requireState(name);
-  const infra = machines.filter(({ role }) => role === 'infra');
-  const pid = infra[0]!.daemons.kubelet?.pid;
-  if (pid !== undefined) process.kill(pid, 'SIGKILL');
-  await sleep(5000);
-  await sandboxUp({ name, workers: machines.length - infra.length, infraNodes: infra.length }, terminalReporter());
 }
