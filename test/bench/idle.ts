@@ -47,7 +47,7 @@ export async function measureIdle(
       return consumptionOfProcesses(processes, options.seconds * 1000);
     }),
   };
-  const workers = await workerOptions(options.sandbox, options.workerPods, reporter);
+  const workers = await workerPodOptions(options.sandbox, options.workerPods, reporter);
   const bench = await Bench.open(options.sandbox, 'bench');
   try {
     for (const profile of options.profiles) {
@@ -68,7 +68,7 @@ export async function measureIdle(
 }
 
 /** They are in the row `worker-pod`, together with all that runs in them: kubelet, containerd, flannel, kube-proxy, CoreDNS. */
-async function workerOptions(sandbox: string, workerPods: number, reporter: Reporter): Promise<string[]> {
+export async function workerPodOptions(sandbox: string, workerPods: number, reporter: Reporter): Promise<string[]> {
   if (workerPods === 0) return [];
   const image = await sandboxWorkerImage(sandbox, reporter);
   await sandboxEnvironment({ name: sandbox, namespace: 'bench' });

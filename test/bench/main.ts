@@ -18,6 +18,7 @@ import { type Pair, readReport, render, renderComparison, reportOf } from './rep
 import { shuffled, summarize } from './statistics.ts';
 import { measureTunnel, renderTunnel } from './tunnel.ts';
 import { waterfall } from './waterfall.ts';
+import { measureWorkerPods, renderWorkerPods } from './worker-pods.ts';
 import { measureWorkers, renderWorkers } from './workers.ts';
 
 interface Options {
@@ -151,7 +152,14 @@ async function growth(runs: number, { sandbox, profile: profiles, json, ...optio
   if (json) writeFileSync(json, `${JSON.stringify(report, null, 2)}\n`);
 }
 
-async function workers(runs: number, { sandbox, json }: Options, deployOptions: string[]): Promise<void> {
+async function workers(runs: number, { sandbox, json, ...given }: Options, deployOptions: string[]): Promise<void> {
+  const workerPods = wholeNumber(given.workerPods, '--worker-pods', 0);
+  if (workerPods > 0) {
+    const report = await measureWorkerPods({ sandbox, runs, workerPods, deployOptions }, reporter);
+    process.stdout.write(`${renderWorkerPods(report)}\n`);
+    if (json) writeFileSync(json, `${JSON.stringify(report, null, 2)}\n`);
+    return;
+  }
   const report = await measureWorkers({ sandbox, runs, deployOptions }, reporter);
   process.stdout.write(`${renderWorkers(report)}\n`);
   if (json) writeFileSync(json, `${JSON.stringify(report, null, 2)}\n`);
@@ -266,7 +274,7 @@ const program = new Command('bench')
   .option('--growth', 'work inside a plane, beside the same work in bare processes')
   .option('--objects <N>', 'with --growth: how many ConfigMaps are made', '10000')
   .option('--pods <N>', 'with --growth: how many pods are started on a hollow node', '1000')
-  .option('--worker-pods <N>', 'with --idle: how many workers are pods', '0')
+  .option('--worker-pods <N>', 'with --idle and --workers: how many workers are pods', '0')
   .option('--profile <NAME...>', 'with --idle and --growth: which profiles', ['default', 'lite'])
   .option('--seconds <N>', 'with --idle: seconds of the measurement; the plane rests twice as long before', '60')
   .option('--commands', 'how quickly help, list and status answer, instead of how long a deploy takes')

@@ -12,7 +12,7 @@ import { hostedPullSecret } from '../../hosted/pull-secret.ts';
 import { hostedClusterUid, isSameCluster } from '../../hosted/same-cluster.ts';
 import { waitUsable } from '../../hosted/usable.ts';
 import { workerPodsDanger } from '../../hosted/worker-pods/ensure.ts';
-import { nameOf, type Pod, type Secret } from '../../kube/objects.ts';
+import { type KubeObject, nameOf, type Pod, type Secret } from '../../kube/objects.ts';
 import { Existing } from '../../live/apply.ts';
 import { removeEtcd } from '../../live/choose-storage.ts';
 import { infraIssuerUrl } from '../../live/infra-issuer.ts';
@@ -106,7 +106,6 @@ export const deploySteps: Step<DeployState>[] = [
   },
   { name: 'data-lost', applies: ({ record }) => record.phase === 'available', run: beginAnewIfLost },
   { name: 'addons', run: applyTheAddons },
-  { name: 'workers-admitted', applies: hasFirstWorkers, run: letFirstWorkersJoin },
   { name: 'hosted-known', run: noteHostedCluster },
   { name: 'addons-outdated', run: removeOutdated },
   { name: 'kubeconfigs', applies: ({ files }) => files !== undefined, run: writeTheFiles },
@@ -321,6 +320,16 @@ async function beginAnewIfLost(state: DeployState): Promise<void> {
   await untilAvailable(state);
 }
 
+/** The first workers wait for their token, and need rights alone to join: they do so while the rest is applied. */
+async function applyRightsAndRest(state: DeployState, addons: KubeObject[]): Promise<void> {
+  const { hosted, applied, held } = state;
+  const isFirst = ({ kind }: KubeObject) => hasFirstWorkers(state) && /Role(Binding)?$/.test(kind);
+  await applyAddons(hosted, addons.filter(isFirst), applied, held);
+  const rest = addons.filter((object) => !isFirst(object));
+  const joining = hasFirstWorkers(state) ? letFirstWorkersJoin(state) : undefined;
+  await Promise.all([joining, applyAddons(hosted, rest, applied, held)]);
+}
+
 async function noteHostedCluster({ hosted, record, held }: DeployState): Promise<void> {
   const hostedUid = await hostedClusterUid(hosted);
   if (hostedUid === record.hostedUid) return;
@@ -337,7 +346,7 @@ async function applyTheAddons(state: DeployState): Promise<void> {
   const usable = waitUsable(cluster, state, watch, { ...held, signal });
   try {
     await applyAddons(hosted, await hostedPullSecret(cluster, spec), applied, held);
-    await applyAddons(hosted, buildAddons(spec, addresses, bundle.authorities), applied, held);
+    await applyRightsAndRest(state, buildAddons(spec, addresses, bundle.authorities));
   } catch (error) {
     failed.abort(error);
     await usable.catch(() => undefined);

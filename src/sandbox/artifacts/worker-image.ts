@@ -35,7 +35,7 @@ export const workerImage = (archives: readonly string[]): Image => ({
   ],
   contents: () =>
     createHash('sha256')
-      .update(JSON.stringify([entrypoint, archives]))
+      .update(JSON.stringify([entrypoint, archives, later.source]))
       .digest('hex'),
   entrypoint: ['/bin/sh', '/usr/local/lib/worker.sh'],
   fill: async (binary) => {
@@ -49,10 +49,15 @@ export const workerImage = (archives: readonly string[]): Image => ({
     rootfs.link('/bin/sh', 'dash');
     for (const plugin of plugins) await rootfs.program(join(debianPlugins, plugin), join(pluginFolder, plugin));
     rootfs.text('usr/local/lib/worker.sh', entrypoint);
-    for (const archive of archives) await rootfs.file(`/images/${nameOf(archive)}.tar`, archive, { mode: 0o644 });
+    for (const archive of archives)
+      await rootfs.file(`${folderOf(archive)}/${nameOf(archive)}.tar`, archive, { mode: 0o644 });
     return rootfs;
   },
 });
+
+/** Images that no pod of a Node's own has. */
+const later = /^(agnhost|busybox)-/;
+const folderOf = (archive: string) => (later.test(nameOf(archive)) ? '/images/later' : '/images');
 
 /** `coredns-v1.15.0` of `…/images/coredns/v1.15.0/amd64/30949c9349aed8f1.tar`. */
 function nameOf(archive: string): string {

@@ -126,9 +126,9 @@ start_containerd() {
   done
 }
 
-# Archives in /images are for workers that reach no registry. The folder of containerd outlives a restart of this container.
+# FOLDER: archives there are for workers that reach no registry. The folder of containerd outlives a restart of this container.
 import_images() {
-  for archive in /images/*.tar; do
+  for archive in "$1"/*.tar; do
     [ -e "$archive" ] || return 0
     mark=/var/lib/containerd/imported-${archive##*/}-$(wc -c <"$archive")
     if [ -e "$mark" ]; then continue; fi
@@ -194,11 +194,15 @@ settle_proxies
 kubelet= containerd=
 trap 'log "asked to end"; kill $kubelet $containerd 2>/dev/null; exit 0' TERM INT
 start_containerd
-import_images
+log "containerd runs"
+import_images /images
+log "images imported"
 forget_other_cluster
 RESOLV_CONF=/run/resolv.conf KUBELET=$(command -v kubelet) sh /etc/kubernetes/tls/worker.sh configure
 start_kubelet
 log "containerd and kubelet run"
+# No Node needs these to be Ready, so it joins meanwhile.
+import_images /images/later &
 while :; do
   sleep 3 &
   wait $! || true
