@@ -26,7 +26,7 @@ const longForms = {
   'e2e/cert-manager': { of: 'all' },
   'e2e/class': { of: 'some' },
   'e2e/class-operator': { of: 'all' },
-  'e2e/conformance': { of: 'all' },
+  'e2e/conformance': { of: 'all', by: 'conformance' },
   'e2e/connect': { of: 'all' },
   'e2e/credentials': { of: 'some' },
   'e2e/etcd-members': { of: 'some' },
@@ -61,7 +61,7 @@ const longForms = {
   'e2e/tunnel': { of: 'all', by: 'tunnel' },
   'e2e/two-families': { of: 'all', by: 'two-families' },
   'e2e/upgrade': { of: 'some' },
-  'e2e/worker-pods': { of: 'all' },
+  'e2e/worker-pods': { of: 'all', by: 'worker-pods' },
   'e2e/workers': { of: 'all' },
 } satisfies Record<string, LongForm>;
 

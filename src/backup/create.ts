@@ -25,13 +25,19 @@ export interface BackupRequest {
   signal: AbortSignal;
 }
 
+/** What a backup has of its plane, and what of it the backup has not. */
+export interface BackupFacts extends SnapshotFacts {
+  /** Workers that are pods: neither their images nor what is on their disks is in it. */
+  workerPods: number;
+}
+
 /**
  * A backup of the plane in the cluster's namespace: a snapshot of etcd, whose hash and revision are checked on the way, and
  * the Secrets and the record that a restore needs.
  *
  * @throws UserError `no-plane`, `plane-incomplete`, `plane-asleep`, `etcd-unreachable`, `snapshot-unsound`, `plane-changed`
  */
-export async function createBackup(cluster: InfraCluster, request: BackupRequest): Promise<SnapshotFacts> {
+export async function createBackup(cluster: InfraCluster, request: BackupRequest): Promise<BackupFacts> {
   const plane = await openPlane(cluster);
   const { record } = plane;
   if (record.phase !== 'available') throw neverAvailable(cluster.namespace);
@@ -53,7 +59,7 @@ export async function createBackup(cluster: InfraCluster, request: BackupRequest
       fix: words`wait until the other command has ended, and ${again}`,
       anchor: 'plane-changed',
     });
-  return facts;
+  return { ...facts, workerPods: plane.spec.workerPods };
 }
 
 function headOf(cluster: InfraCluster, plane: Plane, pods: Pod[]): Omit<BackupHead, 'etcd'> {

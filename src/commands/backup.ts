@@ -108,6 +108,10 @@ async function runCreate(file: string, options: ConnectionOptions & SealOptions 
       reporter.warn('the backup is not encrypted: whoever reads it owns the hosted cluster, its Secrets included');
     print(options, { file, namespace: cluster.namespace, ...facts }, () => {
       if (file !== '-') reporter.line(`file "${file}" created. Check a copy: k8sk8s backup verify ${file}`);
+      if (facts.workerPods > 0)
+        reporter.line(
+          `The disks of the ${facts.workerPods} worker pods are not in it: data of hosted pods that is on a worker's own disk`,
+        );
     });
   } catch (error) {
     throw signal.aborted ? signal.reason : error;

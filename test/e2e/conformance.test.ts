@@ -1,12 +1,14 @@
 import path from 'node:path';
-import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { versions } from '../../src/sandbox/versions.ts';
 import { terminalReporter } from '../../src/ui/terminal.ts';
 import { buildSuite, type Suite } from '../conformance/build.ts';
 import { provideImages } from '../conformance/cluster.ts';
 import { runSpecs } from '../conformance/run.ts';
+import { processInPod } from '../kill-in-pod.ts';
+import { allowPrivilegedPods } from '../privileged-namespace.ts';
 import { runsAllOf } from '../test-all.ts';
-import { Namespace, sandboxCommand, succeeded } from './world.ts';
+import { Namespace, run, sandboxCommand, succeeded } from './world.ts';
 
 // A slice of Kubernetes' conformance suite, some specs of each SIG: what a plane outside of the pod network is most likely
 // to get wrong. Building the suite takes minutes once, so it is part of `npm run test:all`; all of it is `npm run conformance`.
@@ -37,42 +39,68 @@ const slice = [
   '[sig-storage] Projected combined should project all components that make up the projection API',
 ];
 
-describe.runIf(runsAllOf('e2e/conformance'))("a slice of Kubernetes' conformance suite", () => {
-  const reporter = terminalReporter();
-  let home: Namespace;
-  let suite: Suite;
+const reporter = terminalReporter();
 
-  beforeAll(async () => {
-    suite = await buildSuite(versions.kubernetes, 'auto', reporter);
-    await provideImages(inject('sandbox'), 'worker', suite.images, suite.programs.crane);
-    home = await Namespace.open('conforming');
-    succeeded(await sandboxCommand(['host', host], home));
+/** Workers of a plane, with the images of the suite. */
+const workers = {
+  machines: async (home: Namespace, { images, programs }: Suite) => {
+    await provideImages(home.sandbox, 'worker', images, programs.crane);
     succeeded(await home.k8sk8s('deploy', '-h', host));
     succeeded(await sandboxCommand(['join', '-n', home.name, '--workers', '2'], home));
-  }, 1_800_000);
+  },
+  'pods of the infra cluster': async (home: Namespace, { images }: Suite) => {
+    await allowPrivilegedPods(home.sandbox, home.name);
+    const image = succeeded(await sandboxCommand(['image', 'worker'], home)).stdout.trim();
+    succeeded(await home.k8sk8s('deploy', '-h', host, '--worker-pods', '2', '--worker-image', image));
+    const archives = [...new Set(images.map(({ archive }) => archive))];
+    for (const { metadata } of await home.podsOf('worker-pod'))
+      for (const archive of archives) await importInPod(metadata.uid, archive);
+  },
+};
 
-  afterAll(async () => {
-    await sandboxCommand(['join', '--leave', '-n', home.name], home);
-    await home.k8sk8s('destroy', '--yes');
-  });
+/** By containerd in the pod, whose registry knows no image of the suite. */
+async function importInPod(uid: string, archive: string): Promise<void> {
+  const pid = processInPod(uid, /worker\.sh/)!;
+  const line = 'exec nsenter -t "$0" -m ctr -n k8s.io images import - <"$1"';
+  succeeded(await run('sh', ['-c', line, String(pid), archive]));
+}
 
-  test('passes', { timeout: 1_800_000 }, async () => {
-    const chosen = suite.specs.filter(({ name }) => slice.some((each) => name.startsWith(each)));
-    expect(slice.filter((each) => !chosen.some(({ name }) => name.startsWith(each)))).toEqual([]);
-    const { results } = await runSpecs(
-      chosen,
-      {
-        parallel: 4,
-        side: 'hosted',
-        version: versions.kubernetes,
-        options: [],
-        folder: path.join(home.cwd, 'report'),
-        typed: [],
-      },
-      { programs: suite.programs, kubeconfig: path.join(home.cwd, 'tls/kubeconfig') },
-      reporter,
-    );
-    const failed = chosen.filter(({ name }) => results.specs[name]?.outcome !== 'passed');
-    expect(failed.map(({ name }) => [name, results.specs[name]?.cause])).toEqual([]);
-  });
-});
+describe.runIf(runsAllOf('e2e/conformance')).each(Object.entries(workers))(
+  "a slice of Kubernetes' conformance suite on %s",
+  (_, join) => {
+    let home: Namespace;
+    let suite: Suite;
+
+    beforeAll(async () => {
+      suite = await buildSuite(versions.kubernetes, 'auto', reporter);
+      home = await Namespace.open('conforming');
+      succeeded(await sandboxCommand(['host', host], home));
+      await join(home, suite);
+    }, 1_800_000);
+
+    afterAll(async () => {
+      await sandboxCommand(['join', '--leave', '-n', home.name], home);
+      await home.k8sk8s('destroy', '--yes');
+    });
+
+    test('passes', { timeout: 1_800_000 }, async () => {
+      const chosen = suite.specs.filter(({ name }) => slice.some((each) => name.startsWith(each)));
+      expect(slice.filter((each) => !chosen.some(({ name }) => name.startsWith(each)))).toEqual([]);
+      const { results } = await runSpecs(
+        chosen,
+        {
+          parallel: 4,
+          side: 'hosted',
+          version: versions.kubernetes,
+          options: [],
+          folder: path.join(home.cwd, `report-${Object.values(workers).indexOf(join)}`),
+          typed: [],
+        },
+        { programs: suite.programs, kubeconfig: path.join(home.cwd, 'tls/kubeconfig') },
+        reporter,
+      );
+      const failed = chosen.filter(({ name }) => results.specs[name]?.outcome !== 'passed');
+      expect(failed.map(({ name }) => [name, results.specs[name]?.cause])).toEqual([]);
+    });
+  },
+);

@@ -1,13 +1,19 @@
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { loadAll } from 'js-yaml';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import type { KubeObject, Pod } from '../../src/kube/objects.ts';
 import { shownCertificate } from '../../src/kube/shown-certificate.ts';
+import { inHostedCluster } from '../../src/live/open.ts';
 import { sandboxHost } from '../../src/sandbox/host.ts';
 import { wishAnnotation } from '../../src/sandbox/load-balancer/plan.ts';
 import { loadState } from '../../src/sandbox/state.ts';
+import { connectByFile } from '../connect-by-file.ts';
+import { allowPrivilegedPods } from '../privileged-namespace.ts';
 import { refused } from '../refused.ts';
 import { runsAllOf } from '../test-all.ts';
+import { visitWebService, webService } from '../web-service.ts';
 import { edge, startEdge, stopEdge } from './edge.ts';
 import { seenInPods, startPodVisitors } from './visitors.ts';
 import { asInfraAdmin, eventually, Namespace, sandboxCommand, succeeded } from './world.ts';
@@ -110,6 +116,50 @@ describe.runIf(runsAllOf('e2e/exposure-changes'))('from each way to each other',
     expect(await home.ask('get', 'namespaces', '-o', 'name')).toContain('namespace/default');
   });
 });
+
+describe.runIf(runsAllOf('e2e/exposure-changes'))(
+  'one command from nothing to two Ready worker pods and a Service that answers',
+  () => {
+    const host = 'workers-by-each-way.e2e.test';
+    let image: string;
+
+    beforeAll(async () => {
+      await startEdge();
+      home = await Namespace.open('workers-by-each-way');
+      await allowPrivilegedPods(home.sandbox, home.name);
+      succeeded(await sandboxCommand(['load-balancer'], home));
+      image = succeeded(await sandboxCommand(['image', 'worker'], home)).stdout.trim();
+    });
+    afterEach(async () => {
+      succeeded(await home.k8sk8s('destroy', '--yes'));
+    });
+    afterAll(stopEdge);
+
+    test.each(Object.keys(ways) as Way[])('--expose %s', async (way) => {
+      await move(host, ways[way].at?.() ?? machine('infra-1'));
+      const began = Date.now();
+      const named = way === 'cluster' ? [] : ['-h', host];
+      const workers = ['--worker-pods', '2', '--worker-image', image, '--etcd-storage', 'ephemeral'];
+      const deploying = home.started('deploy', ...named, ...optionsOf(way), ...workers);
+      if (way === 'loadbalancer') await move(host, (await deploying.said(/load balancer is at ([\d.]+)/, 60))[1]!);
+      expect(await deploying.ended()).toBe(0);
+      console.log(`${way}: deployed with two workers in ${((Date.now() - began) / 1000).toFixed(1)} s`);
+      const cluster = connectByFile(home.env.KUBECONFIG!, home.name);
+      await inHostedCluster(cluster, async (_, hosted) => {
+        for (const object of loadAll(webService) as KubeObject[]) await hosted.apply(object);
+        await eventually(90, async () => {
+          const { items } = await hosted.list<Pod>(podKind, { namespace: 'default', labelSelector: 'app=web' });
+          const names = items.map(({ metadata }) => metadata.name).sort();
+          expect(new Set(items.map(({ spec }) => spec.nodeName))).toEqual(new Set(['worker-pod-0', 'worker-pod-1']));
+          const { stdout } = await hosted.exec(names[0]!, 'default', ['node', '-e', visitWebService]);
+          expect(stdout.toString().trim().split('\n').sort()).toEqual(names);
+        });
+      }).finally(() => cluster.close());
+    });
+  },
+);
+
+const podKind = { apiVersion: 'v1', kind: 'Pod' };
 
 describe.runIf(runsAllOf('e2e/exposure-changes'))('a load balancer whose address changes', () => {
   const host = 'balanced-moves.e2e.test';

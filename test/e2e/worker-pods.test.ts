@@ -1,7 +1,9 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { KubeList, Node, Pod } from '../../src/kube/objects.ts';
 import { requireState } from '../../src/sandbox/state.ts';
 import { imageReferences } from '../../src/sandbox/versions.ts';
+import { retaggedImage } from '../images.ts';
 import { refused } from '../refused.ts';
 import { runsAllOf } from '../test-all.ts';
 import { visitWebService, webService } from '../web-service.ts';
@@ -18,6 +20,7 @@ let home: Namespace;
 let wanted: string[];
 /** UIDs of all worker pods that there were, by which kubelets call mounts and cgroups of theirs. */
 const uids = new Set<string>();
+const addresses = new Set<string>();
 
 const level = async (name: 'baseline' | 'privileged', namespace = home.name) =>
   succeeded(
@@ -28,7 +31,10 @@ async function infraPods(): Promise<Pod[]> {
   const { stdout } = succeeded(await home.infra('get', 'pods', '-o', 'json'));
   const pods = (JSON.parse(stdout) as KubeList<Pod>).items;
   const workers = pods.filter(({ metadata }) => metadata.name.startsWith('worker-pod-'));
-  for (const { metadata } of workers) uids.add(metadata.uid!);
+  for (const { metadata, status } of workers) {
+    uids.add(metadata.uid!);
+    if (status?.podIP) addresses.add(status.podIP);
+  }
   return workers;
 }
 
@@ -109,9 +115,29 @@ describe.runIf(runsAllOf('e2e/worker-pods'))('workers that are pods', () => {
     succeeded(await home.k8sk8s('destroy', '--yes'));
     expect(succeeded(await home.infra('get', everything, '-o', 'name')).stdout).toBe('');
     expect(uids.size).toBeGreaterThan(2);
-    await eventually(30, async () => expect(await leftOnNodes(home, uids)).toEqual([]));
+    await eventually(30, async () => expect(await leftOnNodes(home, uids, addresses)).toEqual([]));
   });
 });
+
+const kubelets = () => home.ask('get', 'nodes', '-o', 'jsonpath={.items[*].status.nodeInfo.kubeletVersion}');
+
+/** How many pods of the Deployment were available at the least, while something went on. */
+async function fewestPodsDuring(work: () => Promise<void>): Promise<number> {
+  let fewest = 2;
+  let ended = false;
+  const watching = (async () => {
+    while (!ended) {
+      const available = await home.hosted(['get', 'deployment', 'web', '-o', 'jsonpath={.status.availableReplicas}']);
+      if (available.code === 0) fewest = Math.min(fewest, Number(available.stdout || 0));
+      await sleep(500);
+    }
+  })();
+  await work().finally(() => {
+    ended = true;
+  });
+  await watching;
+  return fewest;
+}
 
 describe.runIf(runsAllOf('e2e/worker-pods'))('workers that know the infra cluster alone', () => {
   const repository = 'docker.io/library/k8sk8s-worker';
@@ -171,21 +197,16 @@ describe.runIf(runsAllOf('e2e/worker-pods'))('workers that know the infra cluste
   });
 
   test('newer workers come one after the other, and a budget of the pods holds meanwhile', async () => {
-    let fewest = 2;
-    let ended = false;
-    const watching = (async () => {
-      while (!ended) {
-        const available = await home.hosted(['get', 'deployment', 'web', '-o', 'jsonpath={.status.availableReplicas}']);
-        if (available.code === 0) fewest = Math.min(fewest, Number(available.stdout || 0));
-        await new Promise((resolve) => setTimeout(resolve, 500));
-      }
-    })();
-    succeeded(await home.k8sk8s('deploy', ...wanted, '--worker-version', '1.37'));
-    ended = true;
-    await watching;
-    const versions = await home.ask('get', 'nodes', '-o', 'jsonpath={.items[*].status.nodeInfo.kubeletVersion}');
-    expect(versions).toBe('v1.37.2 v1.37.2');
+    const fewest = await fewestPodsDuring(async () => {
+      succeeded(await home.k8sk8s('deploy', ...wanted, '--worker-version', '1.37'));
+    });
+    expect(await kubelets()).toBe('v1.37.2 v1.37.2');
     expect(fewest).toBeGreaterThan(0);
+  });
+
+  test('a backup says that what is on the disks of the workers is not in it', async () => {
+    const { stderr } = succeeded(await home.k8sk8s('backup', 'create', 'workers.backup', '--plaintext'));
+    expect(stderr).toMatch(/2 worker pods are not in it/);
   });
 
   test('with fewer workers their volumes go', async () => {
@@ -194,6 +215,66 @@ describe.runIf(runsAllOf('e2e/worker-pods'))('workers that know the infra cluste
     expect(claims).toBe('persistentvolumeclaim/worker-worker-pod-0');
     succeeded(await home.k8sk8s('destroy', '--yes'));
     expect(succeeded(await home.infra('get', everything, '-o', 'name')).stdout).toBe('');
+  });
+});
+
+describe.runIf(runsAllOf('e2e/worker-pods'))('an upgrade of a plane with its workers', () => {
+  const [older, newer] = ['1.36.3', '1.37.2'];
+  const repository = (name: string) => `docker.io/library/k8sk8s-${name}`;
+  // Nobody listens there: what workers need of the two clusters they reach without it.
+  const proxy = ['--worker-https-proxy', 'http://192.0.2.1:3128', '--worker-proxy-exceptions', '.example.com'];
+
+  beforeAll(async () => {
+    home = await Namespace.open('worker-pods-upgrade');
+    for (const version of [older, newer])
+      succeeded(await sandboxCommand(['image', 'worker', '--kubernetes-version', version], home));
+    // Of the newer version it has a program that runs and is no worker.
+    await retaggedImage(home.sandbox, `${repository('worker')}:v${older}`, `${repository('half')}:v${older}`);
+    await retaggedImage(home.sandbox, imageReferences.pause(), `${repository('half')}:v${newer}`);
+    await level('privileged');
+    const workers = ['--worker-pods', '2', '--worker-image', repository('half'), ...proxy];
+    const inside = ['--in-cluster', 'clusterip', '--etcd-storage', 'ephemeral'];
+    succeeded(await sandboxCommand(['host', host], home));
+    succeeded(await home.k8sk8s('deploy', '-h', host, '--kubernetes-version', older, ...inside, ...workers));
+    for (const each of [webService, budget]) await home.apply(each);
+    await home.rolledOut('web', 90);
+  });
+
+  afterAll(async () => {
+    await home.k8sk8s('destroy', '--yes');
+  });
+
+  const ready = async () => (await home.ask('get', 'nodes', '--no-headers')).match(/ Ready /g)?.length ?? 0;
+
+  test('with a proxy, the networks of both clusters, the own one and HOST are reached without it', async () => {
+    const log = succeeded(await home.infra('logs', 'worker-pod-0')).stdout;
+    const [, exceptions] = /without a proxy: (.*)/.exec(log)!;
+    const [pod] = await infraPods();
+    for (const each of ['10.2.0.0/16', '10.3.0.0/16', '10.96.0.0/16', '.example.com', '.svc'])
+      expect(exceptions).toContain(each);
+    expect(exceptions).toContain(pod!.status!.podIP!.replace(/\.\d+$/, ''));
+    expect(await ready()).toBe(2);
+  });
+
+  test('is taken back with its workers where a new one does not become Ready', async () => {
+    const failed = await home.k8sk8s('upgrade', '--to', newer, '--no-backup', '--timeout', '60s');
+    expect(failed).toEqual(refused('upgrade-rolled-back', newer, older));
+    expect(await kubelets()).toBe(`v${older} v${older}`);
+    expect(await ready()).toBe(2);
+    await home.rolledOut('web', 90);
+    expect(await home.ask('version', '-o', 'json')).toContain(`"gitVersion": "v${older}"`);
+    expect((await home.k8sk8s('diff')).code).toBe(0);
+  });
+
+  test('takes the workers along, one after the other, while a budget of the pods holds', async () => {
+    await retaggedImage(home.sandbox, `${repository('worker')}:v${newer}`, `${repository('half')}:v${newer}`);
+    const fewest = await fewestPodsDuring(async () => {
+      succeeded(await home.k8sk8s('upgrade', '--to', newer, '--no-backup'));
+    });
+    expect(fewest).toBeGreaterThan(0);
+    expect(await kubelets()).toBe(`v${newer} v${newer}`);
+    expect(await ready()).toBe(2);
+    await home.rolledOut('web', 90);
   });
 });
 
