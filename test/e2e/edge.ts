@@ -21,12 +21,12 @@ export async function startEdge(): Promise<void> {
   succeeded(await asInfraAdmin('-n', edge.namespace, 'rollout', 'status', 'deployment/traefik', '--timeout=120s'));
 }
 
-/** Nothing of it stays, for a run that uses this sandbox again. */
+/** Nothing of it stays, for a file or a run that comes next: what is still ending could not be made again. */
 export async function stopEdge(): Promise<void> {
-  const input = { env: await infraAdminEnvironment(), input: manifest };
-  await run(kubectl, ['delete', '--ignore-not-found', '--wait=false', '-f', '-'], input);
+  const gone = ['delete', '--ignore-not-found', '--timeout=90s', '-f'];
+  await run(kubectl, [...gone, '-'], { env: await infraAdminEnvironment(), input: manifest });
   for (const file of Object.values(await ensureBinaries('traefik-kinds', {}, quietReporter)))
-    succeeded(await asInfraAdmin('delete', '--ignore-not-found', '--wait=false', '-f', file));
+    succeeded(await asInfraAdmin(...gone, file));
 }
 
 const manifest = `

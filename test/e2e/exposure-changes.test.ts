@@ -23,6 +23,14 @@ import { asInfraAdmin, eventually, Namespace, sandboxCommand, succeeded } from '
 // keeps this file and e2e/exposure apart, which take the same second Traefik away.
 
 let home: Namespace;
+const runs = runsAllOf('e2e/exposure-changes');
+
+beforeAll(async () => {
+  if (runs) await startEdge();
+});
+afterAll(async () => {
+  if (runs) await stopEdge();
+});
 
 const machine = (name: string) => loadState(home.sandbox)!.machines.find((each) => each.name === name)!.address;
 const move = (host: string, address: string) => sandboxHost(home.sandbox, host, address);
@@ -52,7 +60,7 @@ const optionsOf = (way: Way, before?: Way) => [
   ...(way === 'gateway' ? ['--gateway', edge.gateway] : before === 'gateway' ? ['--reset', 'gateway'] : []),
 ];
 
-describe.runIf(runsAllOf('e2e/exposure-changes'))('from each way to each other', () => {
+describe.runIf(runs)('from each way to each other', () => {
   const host = 'changes.e2e.test';
 
   const exposing = async () =>
@@ -65,7 +73,6 @@ describe.runIf(runsAllOf('e2e/exposure-changes'))('from each way to each other',
       : home.hosted(['get', '--raw', '/readyz']);
 
   beforeAll(async () => {
-    await startEdge();
     home = await Namespace.open('changes');
     succeeded(await sandboxCommand(['load-balancer'], home));
     await move(host, machine('infra-1'));
@@ -73,7 +80,6 @@ describe.runIf(runsAllOf('e2e/exposure-changes'))('from each way to each other',
   });
   afterAll(async () => {
     await home.k8sk8s('destroy', '--yes');
-    await stopEdge();
   });
 
   test('all changes are on the tour, once each', () => {
@@ -117,51 +123,46 @@ describe.runIf(runsAllOf('e2e/exposure-changes'))('from each way to each other',
   });
 });
 
-describe.runIf(runsAllOf('e2e/exposure-changes'))(
-  'one command from nothing to two Ready worker pods and a Service that answers',
-  () => {
-    const host = 'workers-by-each-way.e2e.test';
-    let image: string;
+describe.runIf(runs)('one command from nothing to two Ready worker pods and a Service that answers', () => {
+  const host = 'workers-by-each-way.e2e.test';
+  let image: string;
 
-    beforeAll(async () => {
-      await startEdge();
-      home = await Namespace.open('workers-by-each-way');
-      await allowPrivilegedPods(home.sandbox, home.name);
-      succeeded(await sandboxCommand(['load-balancer'], home));
-      image = succeeded(await sandboxCommand(['image', 'worker'], home)).stdout.trim();
-    });
-    afterEach(async () => {
-      succeeded(await home.k8sk8s('destroy', '--yes'));
-    });
-    afterAll(stopEdge);
+  beforeAll(async () => {
+    home = await Namespace.open('workers-by-each-way');
+    await allowPrivilegedPods(home.sandbox, home.name);
+    succeeded(await sandboxCommand(['load-balancer'], home));
+    image = succeeded(await sandboxCommand(['image', 'worker'], home)).stdout.trim();
+  });
+  afterEach(async () => {
+    succeeded(await home.k8sk8s('destroy', '--yes'));
+  });
 
-    test.each(Object.keys(ways) as Way[])('--expose %s', async (way) => {
-      await move(host, ways[way].at?.() ?? machine('infra-1'));
-      const began = Date.now();
-      const named = way === 'cluster' ? [] : ['-h', host];
-      const workers = ['--worker-pods', '2', '--worker-image', image, '--etcd-storage', 'ephemeral'];
-      const deploying = home.started('deploy', ...named, ...optionsOf(way), ...workers);
-      if (way === 'loadbalancer') await move(host, (await deploying.said(/load balancer is at ([\d.]+)/, 60))[1]!);
-      expect(await deploying.ended()).toBe(0);
-      console.log(`${way}: deployed with two workers in ${((Date.now() - began) / 1000).toFixed(1)} s`);
-      const cluster = connectByFile(home.env.KUBECONFIG!, home.name);
-      await inHostedCluster(cluster, async (_, hosted) => {
-        for (const object of loadAll(webService) as KubeObject[]) await hosted.apply(object);
-        await eventually(90, async () => {
-          const { items } = await hosted.list<Pod>(podKind, { namespace: 'default', labelSelector: 'app=web' });
-          const names = items.map(({ metadata }) => metadata.name).sort();
-          expect(new Set(items.map(({ spec }) => spec.nodeName))).toEqual(new Set(['worker-pod-0', 'worker-pod-1']));
-          const { stdout } = await hosted.exec(names[0]!, 'default', ['node', '-e', visitWebService]);
-          expect(stdout.toString().trim().split('\n').sort()).toEqual(names);
-        });
-      }).finally(() => cluster.close());
-    });
-  },
-);
+  test.each(Object.keys(ways) as Way[])('--expose %s', async (way) => {
+    await move(host, ways[way].at?.() ?? machine('infra-1'));
+    const began = Date.now();
+    const named = way === 'cluster' ? [] : ['-h', host];
+    const workers = ['--worker-pods', '2', '--worker-image', image, '--etcd-storage', 'ephemeral'];
+    const deploying = home.started('deploy', ...named, ...optionsOf(way), ...workers);
+    if (way === 'loadbalancer') await move(host, (await deploying.said(/load balancer is at ([\d.]+)/, 60))[1]!);
+    expect(await deploying.ended()).toBe(0);
+    console.log(`${way}: deployed with two workers in ${((Date.now() - began) / 1000).toFixed(1)} s`);
+    const cluster = connectByFile(home.env.KUBECONFIG!, home.name);
+    await inHostedCluster(cluster, async (_, hosted) => {
+      for (const object of loadAll(webService) as KubeObject[]) await hosted.apply(object);
+      await eventually(90, async () => {
+        const { items } = await hosted.list<Pod>(podKind, { namespace: 'default', labelSelector: 'app=web' });
+        const names = items.map(({ metadata }) => metadata.name).sort();
+        expect(new Set(items.map(({ spec }) => spec.nodeName))).toEqual(new Set(['worker-pod-0', 'worker-pod-1']));
+        const { stdout } = await hosted.exec(names[0]!, 'default', ['node', '-e', visitWebService]);
+        expect(stdout.toString().trim().split('\n').sort()).toEqual(names);
+      });
+    }).finally(() => cluster.close());
+  });
+});
 
 const podKind = { apiVersion: 'v1', kind: 'Pod' };
 
-describe.runIf(runsAllOf('e2e/exposure-changes'))('a load balancer whose address changes', () => {
+describe.runIf(runs)('a load balancer whose address changes', () => {
   const host = 'balanced-moves.e2e.test';
   let before: string;
   let after: string;

@@ -115,6 +115,11 @@ describe.runIf(runsAllOf('e2e/machines-join'))('a machine', () => {
       return output;
     };
 
+    const leaves = async () => {
+      await on('sh /etc/kubernetes/tls/worker.sh leave');
+      await on('test ! -e /var/lib/kubelet/config.yaml && test ! -e /etc/systemd/system/kubelet.service');
+    };
+
     test('joins by the script, twice without a change, and leaves nothing when it leaves', async () => {
       await makeBare(state, machine, sources);
       const before = await on(listing);
@@ -123,9 +128,13 @@ describe.runIf(runsAllOf('e2e/machines-join'))('a machine', () => {
       await joined();
       const again = await on('sh /root/machine.sh');
       expect(again).not.toMatch(/ written$/m);
-      expect(succeeded(await home.k8sk8s('workers', 'list')).stdout).toContain(machine.name);
+      const listed = async () => succeeded(await home.k8sk8s('workers', 'list')).stdout;
+      succeeded(await home.k8sk8s('workers', 'cordon', machine.name));
+      expect(await listed()).toMatch(new RegExp(`^${machine.name} +Ready, cordoned`, 'm'));
+      succeeded(await home.k8sk8s('workers', 'cordon', machine.name, '--undo'));
+      expect(await listed()).not.toContain('cordoned');
       succeeded(await home.k8sk8s('workers', 'remove', machine.name));
-      await on('sh /etc/kubernetes/tls/worker.sh leave');
+      await leaves();
       expect(await home.ask('get', 'nodes', '-o', 'name')).toBe('');
       expect(left(before, await on(listing))).toEqual([]);
     });
@@ -142,6 +151,7 @@ printf 'datasource_list: [NoCloud]\\n' >/etc/cloud/cloud.cfg.d/99-seed.cfg`;
         'cloud-init init --local; cloud-init init; cloud-init modules --mode=config; cloud-init modules --mode=final; cat /var/log/cloud-init-output.log',
       );
       await joined();
+      await leaves();
     });
 
     test('joins by the files and units of the Ignition configuration', async () => {
@@ -158,6 +168,7 @@ printf 'datasource_list: [NoCloud]\\n' >/etc/cloud/cloud.cfg.d/99-seed.cfg`;
       await on(`cat >/etc/systemd/system/${unit!.name}`, unit!.contents);
       await on(unit!.contents.match(/^ExecStart=(.*)$/m)![1]!);
       await joined();
+      await leaves();
     });
   });
 });
