@@ -160,12 +160,14 @@ class Planes {
     // What happens from here on is noticed, though this look may be past it.
     this.#watch(known, around);
     const started = performance.now();
-    const outcome = await reconcile(object, around).catch((error) => {
+    const failed = (error: unknown) => {
       around.reporter.warn(messageOf(error));
       return 'failed' as const;
-    });
+    };
+    const made = await reconcile(object, around).catch(failed);
     if (known.gone.aborted) return undefined;
-    await known.settleFinalizer();
+    const outcome = await known.settleFinalizer().then(() => made, failed);
+    if (known.gone.aborted) return undefined;
     known.looked = performance.now();
     const took = known.looked - started;
     this.#metrics.looked(outcome, took);

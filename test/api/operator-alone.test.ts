@@ -6,12 +6,16 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { hostedControlPlane } from '../../src/config/hosted-control-plane.ts';
 import type { InfraCluster } from '../../src/kube/infra-cluster.ts';
 import type { ConfigMap, KubeObject, Lease } from '../../src/kube/objects.ts';
+import { connectWhole } from '../../src/kube/whole-cluster.ts';
+import { operatorObjects } from '../../src/operator/install.ts';
+import { backupFinalizer, operatorName, operatorNamespace } from '../../src/operator/names.ts';
 import type { HostedControlPlane } from '../../src/operator/object.ts';
 import { planeKinds } from '../../src/plane/kinds.ts';
 import { parseRecord } from '../../src/plane/record.ts';
 import { anonymousMemory, processorTime } from '../process-figures.ts';
 import { runsAllOf } from '../test-all.ts';
 import { OperatorWorld } from './operator-process.ts';
+import type { Rule } from './rights.ts';
 
 // The operator as a process with an API server of its own, which gives planes no pods: what it costs while nothing happens, and that it
 // may be killed at any point. Minutes, so it runs with `npm run test:all`.
@@ -57,6 +61,54 @@ describe.runIf(runsAllOf('api/operator-alone'))('the operator as a process', { t
     expect(millicores).toBeLessThanOrEqual(5);
     await world.end(operator);
     for (const inside of all) await inside.delete(hostedControlPlane, 'k8sk8s');
+  });
+
+  test('each right that it lacks is named, in its log or in the object, and it goes on once it has that', async () => {
+    const inside = await world.sleepingPlane('rights');
+    await inside.merge(hostedControlPlane, 'k8sk8s', { spec: { deletionPolicy: 'Backup' } });
+    const ofKind = (wanted: string) =>
+      operatorObjects(operatorNamespace).find(
+        ({ kind, metadata: { name } }) => kind === wanted && name === operatorName,
+      ) as KubeObject & { rules: Rule[] };
+    const [role, clusterRole] = [ofKind('Role'), ofKind('ClusterRole')];
+    const [ofLease, ofObjects, ofStatus, asAccount] = [...role.rules, ...clusterRole.rules] as [Rule, Rule, Rule, Rule];
+    const give = async (inNamespace: Rule[], everywhere: Rule[]) => {
+      await world.admin.apply({ ...role, rules: inNamespace } as KubeObject);
+      await world.admin.apply({ ...clusterRole, rules: everywhere } as KubeObject);
+    };
+    const only = (rule: Rule, ...verbs: string[]) => ({ ...rule, verbs });
+    const seeing = only(ofObjects, 'list', 'watch');
+    await give([], []);
+    const its = connectWhole(world.operator);
+    const lease = { apiVersion: 'coordination.k8s.io/v1', kind: 'Lease' };
+    const isRefused = (asked: Promise<unknown>) => asked.then(() => false).catch(() => true);
+    await world.until(() => isRefused(its.get(lease, operatorName, operatorNamespace)));
+    await world.until(() => isRefused(its.list(hostedControlPlane)));
+    await its.close();
+    const operator = world.start();
+    const said = async () => world.log + JSON.stringify(await inside.get(hostedControlPlane, 'k8sk8s'));
+    const steps: [lacks: string, inNamespace: Rule[], everywhere: Rule[]][] = [
+      ['"get" on "leases"', [], []],
+      ['"update" on "leases"', [only(ofLease, 'get')], []],
+      ['"list" on "hostedcontrolplanes"', [ofLease], []],
+      ['"watch" on "hostedcontrolplanes"', [ofLease], [only(ofObjects, 'list')]],
+      ['cannot patch resource "hostedcontrolplanes/status"', [ofLease], [seeing]],
+      ['cannot impersonate resource "serviceaccounts"', [ofLease], [seeing, ofStatus]],
+      ['cannot patch resource "hostedcontrolplanes" in', [ofLease], [seeing, ofStatus, asAccount]],
+    ];
+    for (const [lacks, inNamespace, everywhere] of steps) {
+      await give(inNamespace, everywhere);
+      const escaped = JSON.stringify(lacks).slice(1, -1);
+      await world.until(async () => (await said()).includes(escaped));
+      expect(operator.exitCode).toBe(null);
+    }
+    await give(role.rules, clusterRole.rules);
+    const finalizers = async () => (await inside.get(hostedControlPlane, 'k8sk8s'))!.metadata.finalizers ?? [];
+    await world.until(async () => (await finalizers()).includes(backupFinalizer), 120);
+    await inside.merge(hostedControlPlane, 'k8sk8s', { spec: { deletionPolicy: null } });
+    await world.until(async () => (await finalizers()).length === 0);
+    await world.end(operator);
+    await inside.delete(hostedControlPlane, 'k8sk8s');
   });
 
   test(`killed after any of its writes it goes on, and ends with the same plane (seed ${seed})`, async () => {
