@@ -24,6 +24,8 @@ export interface ApiRequest {
   retries?: number;
   /** What comes is text, not JSON: logs, health. */
   text?: boolean;
+  /** Bytes of the answer that are read at most, where less is known than of all answers. */
+  longest?: number;
   /** Whether doing it twice is as good as once. Of a POST that is known only for those that store nothing: dry runs, reviews. */
   repeatable?: boolean;
 }
@@ -57,7 +59,11 @@ export class Exchange {
     const signal = request.signal ? AbortSignal.any([request.signal, limit]) : limit;
     try {
       const response = await this.send(request, credential, signal);
-      return { status: response.statusCode ?? 500, headers: response.headers, body: await text(response) };
+      return {
+        status: response.statusCode ?? 500,
+        headers: response.headers,
+        body: await text(response, request.longest),
+      };
     } catch (error) {
       if (limit.aborted && !request.signal?.aborted) throw this.#lost('ETIMEDOUT', 'no answer in time', error);
       throw this.#connectionError(error, request.signal);
@@ -210,12 +216,12 @@ function oneLine(message: string, of: ClusterRole): string {
 /** An answer that goes on without end is one of somebody who stands where the API server should: users of a hosted cluster may serve APIs. */
 const longestAnswer = 256 << 20;
 
-export async function text(stream: Readable): Promise<string> {
+export async function text(stream: Readable, longest = longestAnswer): Promise<string> {
   const chunks: Buffer[] = [];
   let length = 0;
   for await (const chunk of stream) {
     length += (chunk as Buffer).length;
-    if (length > longestAnswer) throw new Error(`the answer is longer than ${longestAnswer >> 20} MiB`);
+    if (length > longest) throw new Error(`the answer is longer than ${longest >> 20} MiB`);
     chunks.push(chunk as Buffer);
   }
   return Buffer.concat(chunks).toString('utf8');

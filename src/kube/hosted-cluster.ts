@@ -14,6 +14,9 @@ import type { KubeList, KubeObject } from './objects.ts';
 import { knownResource, pathOf, resourceOf } from './resources.ts';
 import { applyPatch } from './transport.ts';
 
+/** Bytes of an answer about health: it names some fifty checks. */
+const longestHealth = 1 << 20;
+
 /** The cluster that k8sk8s made: every object says itself where it lives. */
 export class HostedCluster extends Cluster {
   readonly #discovered = new Discovered(this.transport);
@@ -137,8 +140,17 @@ export class HostedCluster extends Cluster {
   /** `ok`, or the checks that are not: `/readyz?verbose` (https://kubernetes.io/docs/reference/using-api/health-checks/). */
   async ready(timeout: number): Promise<{ ready: boolean; failing: string[] }> {
     try {
-      await this.transport.request({ method: 'GET', path: '/readyz', timeout, retries: 0, text: true });
-      return { ready: true, failing: [] };
+      const request = {
+        method: 'GET' as const,
+        path: '/readyz',
+        timeout,
+        retries: 0,
+        text: true,
+        longest: longestHealth,
+      };
+      const { status } = await this.transport.request(request);
+      // Of an API server there is no other, but somebody may stand in its place.
+      return { ready: status === 200, failing: [] };
     } catch (error) {
       if (!(error instanceof ApiError) || error.status !== 500) throw error;
       return { ready: false, failing: [...error.message.matchAll(/\[-\](\S+)/g)].map((match) => match[1] ?? '') };

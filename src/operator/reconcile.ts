@@ -344,8 +344,7 @@ async function answers(cluster: InfraCluster): Promise<boolean> {
     if (record.asleep) return false;
     const hosted = await connect();
     try {
-      await hosted.transport.request({ method: 'GET', path: '/readyz', text: true, timeout: 3000, retries: 0 });
-      return true;
+      return (await hosted.ready(3000)).ready;
     } finally {
       await hosted.close();
     }

@@ -1,4 +1,7 @@
 import { once } from 'node:events';
+import { createServer as createHttpServer, type Server, type ServerResponse } from 'node:http';
+import { createServer as createHttpsServer } from 'node:https';
+import type { AddressInfo } from 'node:net';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import pLimit from 'p-limit';
@@ -7,8 +10,9 @@ import { hostedControlPlane } from '../../src/config/hosted-control-plane.ts';
 import type { InfraCluster } from '../../src/kube/infra-cluster.ts';
 import type { ConfigMap, KubeObject, Lease } from '../../src/kube/objects.ts';
 import { connectWhole } from '../../src/kube/whole-cluster.ts';
+import { openPlane } from '../../src/live/open.ts';
 import { operatorObjects } from '../../src/operator/install.ts';
-import { backupFinalizer, operatorName, operatorNamespace } from '../../src/operator/names.ts';
+import { backupFinalizer, lookAnnotation, operatorName, operatorNamespace } from '../../src/operator/names.ts';
 import type { HostedControlPlane } from '../../src/operator/object.ts';
 import { planeKinds } from '../../src/plane/kinds.ts';
 import { parseRecord } from '../../src/plane/record.ts';
@@ -150,6 +154,82 @@ describe.runIf(runsAllOf('api/operator-alone'))('the operator as a process', { t
       expect(metadata.ownerReferences?.map(({ kind }) => kind)).toEqual([hostedControlPlane.kind]);
     }
     await killed.delete(hostedControlPlane, 'k8sk8s');
+  });
+
+  test('a hosted API in the hands of somebody else does not keep it from others, is not listened to for long, and leads nowhere', async () => {
+    type Answer = (response: ServerResponse) => void;
+    let answer: Answer = (response) => response.end('ok');
+    let sent = 0;
+    const visited: string[] = [];
+    // Its certificate is that of the plane, which there is once its port is known.
+    const server = createHttpsServer((request, response) => {
+      if (request.url?.startsWith('/readyz')) answer(response);
+      else response.writeHead(404, { 'content-type': 'application/json' }).end('{"kind":"Status","code":404}');
+    });
+    const elsewhere = createHttpServer((request, response) => {
+      visited.push(request.url ?? '');
+      response.end('ok');
+    });
+    const portOf = (each: Server) => (each.address() as AddressInfo).port;
+    for (const each of [server, elsewhere])
+      await new Promise<void>((listening) => each.listen(0, '127.0.0.1', listening));
+    const inside = await world.namespace('hostile');
+    await world.object(inside, { host: 'localhost', port: portOf(server), profile: 'lite' });
+    const operator = world.start(['--timeout', '2s', '--workers', '1']);
+    await world.until(async () => (await conditionsOf(inside)).Degraded === 'NotAvailable', 120);
+    const { bundle } = await openPlane(inside);
+    const { certificate: cert, key } = bundle.leaves.apiserver!;
+    server.setSecureContext({ cert, key });
+    const reasons: string[] = [];
+    const block = Buffer.alloc(1 << 16, 'x');
+    const answers: [what: string, Answer][] = [
+      ['healthy', answer],
+      ['hanging', () => undefined],
+      ['healthy', answer],
+      [
+        'endless',
+        (response) => {
+          const more = () => {
+            do sent += block.length;
+            while (!response.destroyed && response.write(block));
+          };
+          response.on('drain', more).on('error', () => undefined);
+          more();
+        },
+      ],
+      ['healthy', answer],
+      [
+        'redirecting',
+        (response) => response.writeHead(302, { location: `http://127.0.0.1:${portOf(elsewhere)}/` }).end(),
+      ],
+    ];
+    try {
+      for (const [what, next] of answers) {
+        answer = next;
+        await inside.merge(hostedControlPlane, 'k8sk8s', {
+          metadata: { annotations: { [lookAnnotation]: `${reasons.length}` } },
+        });
+        const other = await world.namespace(`beside-${reasons.length}`);
+        await world.object(other, { host: 'localhost', apiServerArgs: ['etcd-servers=http://elsewhere'] });
+        await world.until(async () => (await conditionsOf(other)).Degraded !== undefined);
+        const isHealthy = what === 'healthy';
+        await world.until(async () => ((await conditionsOf(inside)).Available === 'Answers') === isHealthy, 120);
+        reasons.push(what);
+      }
+      expect(sent).toBeGreaterThan(0);
+      expect(visited).toEqual([]);
+      const memory = anonymousMemory(operator.pid!);
+      process.stderr.write(
+        `${(sent / 2 ** 20).toFixed(0)} MiB were sent without end; ${memory.toFixed(0)} MiB anonymous\n`,
+      );
+      expect(memory).toBeLessThan(200);
+    } finally {
+      for (const each of [server, elsewhere]) {
+        each.closeAllConnections();
+        each.close();
+      }
+      await world.end(operator);
+    }
   });
 
   test('an API server that does not answer for 20 s ends it; one that begins again leads, and changes nothing that is as it should be', async () => {
