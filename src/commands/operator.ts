@@ -8,6 +8,7 @@ import {
   addHosts,
   applyObjects,
   namespaceWithHosts,
+  objectsOfAll,
   operatorObjects,
   uninstall,
 } from '../operator/install.ts';
@@ -16,6 +17,7 @@ import { runOperator } from '../operator/run.ts';
 import { type OperatorStatus, operatorStatus } from '../operator/status.ts';
 import { printable } from '../ui/printable.ts';
 import { table } from '../ui/table.ts';
+import { confirm } from './options/confirm.ts';
 import {
   addConnectionOptions,
   addOutputOptions,
@@ -43,6 +45,12 @@ interface RunOptions extends ConnectionOptions {
   every: string;
   backupPatience: string;
   port?: string;
+}
+
+interface UninstallOptions extends ConnectionOptions {
+  destroyPlanes?: boolean;
+  yes?: boolean;
+  timeout: string;
 }
 
 export function configure(command: Command): void {
@@ -77,9 +85,11 @@ export function configure(command: Command): void {
   part('status', 'show whether the operator works, and the state of its planes')
     .addOption(outputOption())
     .action(status);
-  addOutputOptions(part('uninstall', 'remove the operator; planes, their objects and the definition stay')).action(
-    remove,
-  );
+  addOutputOptions(part('uninstall', 'remove the operator; planes, their objects and the definition stay'))
+    .option('--destroy-planes', 'delete every HostedControlPlane too, and its plane')
+    .option('--yes', 'do not ask')
+    .option('--timeout <TIME>', 'how long each plane may take to go', '3m')
+    .action(remove);
 }
 
 async function withWhole(options: ConnectionOptions, work: (cluster: WholeCluster) => Promise<void>): Promise<void> {
@@ -201,7 +211,16 @@ function policyLines(policies: OperatorStatus['policies']): string[] {
   ];
 }
 
-async function remove(options: ConnectionOptions): Promise<void> {
+async function remove(options: UninstallOptions): Promise<void> {
   const namespace = options.namespace ?? operatorNamespace;
-  await withWhole(options, (cluster) => uninstall(cluster, namespace, reporterOf(options)));
+  const patience = { timeout: parseDuration(options.timeout, '--timeout'), signal: interruption() };
+  await withWhole(options, async (cluster) => {
+    const doomed = options.destroyPlanes ? await objectsOfAll(cluster) : [];
+    if (doomed.length > 0 && !options.yes)
+      await confirm(
+        `delete ${doomed.length} HostedControlPlanes with their planes`,
+        `All of their data is lost: namespaces ${doomed.map(({ metadata }) => metadata.namespace).join(', ')}.`,
+      );
+    await uninstall(cluster, namespace, reporterOf(options), options.destroyPlanes ? patience : undefined);
+  });
 }

@@ -2,12 +2,17 @@ import rightsInNamespace from '../../templates/rights/namespace-admin.yaml';
 import { hostedControlPlane } from '../config/hosted-control-plane.ts';
 import { connectInfra } from '../kube/connect.ts';
 import { explainCallError } from '../kube/errors.ts';
+import type { InfraCluster } from '../kube/infra-cluster.ts';
 import { type KubeObject, type Lease, nameOf } from '../kube/objects.ts';
 import type { WholeCluster } from '../kube/whole-cluster.ts';
+import { followsObject } from '../live/followed.ts';
+import { readRecord } from '../live/record.ts';
 import { render } from '../manifests/render.ts';
 import { releasePlane } from '../operations/adopt.ts';
+import { destroy } from '../operations/destroy.ts';
 import { hostsAnnotation } from '../plane/names.ts';
 import type { Reporter } from '../ui/reporter.ts';
+import type { Patience, Work } from '../ui/work.ts';
 import { customResourceDefinition } from './crd/crd.ts';
 import deploymentTemplate from './deployment.yaml';
 import { policies } from './field-policy.ts';
@@ -94,8 +99,15 @@ export async function applyObjects(cluster: WholeCluster, objects: KubeObject[],
 /**
  * Takes the operator away. What guards the objects stays with them: the definition, with which every plane would be deleted, and who may
  * write what into an object. Planes are released: from then on they do not go with their objects, and are the command line's.
+ *
+ * @param destroying how long each plane may take to go, where objects and their planes are to be deleted as well
  */
-export async function uninstall(cluster: WholeCluster, namespace: string, reporter: Reporter): Promise<void> {
+export async function uninstall(
+  cluster: WholeCluster,
+  namespace: string,
+  reporter: Reporter,
+  destroying?: Patience,
+): Promise<void> {
   // The Deployment first, the namespace last.
   for (const object of operatorObjects(namespace, 'none').filter(goes).reverse()) {
     const was = await cluster.delete(object).catch((error: unknown) => {
@@ -103,13 +115,58 @@ export async function uninstall(cluster: WholeCluster, namespace: string, report
     });
     if (was) reporter.line(`${nameOf(object)} deleted`);
   }
+  for (const object of await objectsOfAll(cluster)) {
+    const follows = destroying !== undefined && (await isFollowed(cluster, object));
+    await release(cluster, object, reporter);
+    await letGo(cluster, object);
+    if (destroying) await destroyWith(cluster, object, follows, { ...destroying, reporter });
+  }
+}
+
+/** @throws UserError `rights` */
+export async function objectsOfAll(cluster: WholeCluster): Promise<HostedControlPlane[]> {
   const { items } = await cluster.list<HostedControlPlane>(hostedControlPlane).catch((error: unknown) => {
     throw explainCallError(error, 'list HostedControlPlanes');
   });
-  for (const object of items) {
-    await release(cluster, object, reporter);
-    await letGo(cluster, object);
+  return items.map((object) => ({ ...object, ...hostedControlPlane }));
+}
+
+async function inNamespaceOf<T>(
+  cluster: WholeCluster,
+  { metadata }: HostedControlPlane,
+  doing: string,
+  work: (inside: InfraCluster) => Promise<T>,
+): Promise<T> {
+  const namespace = metadata.namespace!;
+  const inside = connectInfra(cluster.transport.connection, namespace);
+  try {
+    return await work(inside);
+  } catch (error) {
+    throw explainCallError(error, `${doing} in namespace "${namespace}"`);
+  } finally {
+    await inside.close();
   }
+}
+
+const isFollowed = (cluster: WholeCluster, object: HostedControlPlane) =>
+  inNamespaceOf(cluster, object, 'read the plane', followsObject);
+
+/** @param follows whether the plane in its namespace was its own; another one stays */
+async function destroyWith(
+  cluster: WholeCluster,
+  object: HostedControlPlane,
+  follows: boolean,
+  work: Work,
+): Promise<void> {
+  const { namespace } = object.metadata;
+  await cluster.delete(object).catch((error: unknown) => {
+    throw explainCallError(error, `delete the HostedControlPlane of namespace "${namespace}"`);
+  });
+  if (!follows) return;
+  await inNamespaceOf(cluster, object, 'delete the plane', async (inside) =>
+    destroy(inside, { ...work, agreed: await readRecord(inside) }),
+  );
+  work.reporter.line(`the plane in namespace "${namespace}" is deleted`);
 }
 
 const goes = ({ kind, metadata }: KubeObject) =>
@@ -134,15 +191,9 @@ async function letGo(cluster: WholeCluster, object: HostedControlPlane): Promise
 }
 
 /** Takes the plane from its object. */
-async function release(cluster: WholeCluster, object: HostedControlPlane, reporter: Reporter): Promise<void> {
-  const namespace = object.metadata.namespace!;
-  const inside = connectInfra(cluster.transport.connection, namespace);
+function release(cluster: WholeCluster, object: HostedControlPlane, reporter: Reporter): Promise<void> {
   const work = { reporter, timeout: 60_000, signal: new AbortController().signal };
-  try {
-    if (await releasePlane(inside, work)) reporter.line(`the plane in namespace "${namespace}" is released`);
-  } catch (error) {
-    throw explainCallError(error, `release the plane in namespace "${namespace}"`);
-  } finally {
-    await inside.close();
-  }
+  return inNamespaceOf(cluster, object, 'release the plane', async (inside) => {
+    if (await releasePlane(inside, work)) reporter.line(`the plane in namespace "${inside.namespace}" is released`);
+  });
 }

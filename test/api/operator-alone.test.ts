@@ -11,11 +11,13 @@ import type { InfraCluster } from '../../src/kube/infra-cluster.ts';
 import type { ConfigMap, KubeObject, Lease } from '../../src/kube/objects.ts';
 import { connectWhole } from '../../src/kube/whole-cluster.ts';
 import { openPlane } from '../../src/live/open.ts';
-import { operatorObjects } from '../../src/operator/install.ts';
+import { operatorObjects, uninstall } from '../../src/operator/install.ts';
 import { backupFinalizer, lookAnnotation, operatorName, operatorNamespace } from '../../src/operator/names.ts';
 import type { HostedControlPlane } from '../../src/operator/object.ts';
 import { planeKinds } from '../../src/plane/kinds.ts';
+import { objectAnnotation } from '../../src/plane/names.ts';
 import { parseRecord } from '../../src/plane/record.ts';
+import { quietReporter } from '../../src/ui/quiet.ts';
 import { anonymousMemory, processorTime } from '../process-figures.ts';
 import { runsAllOf } from '../test-all.ts';
 import { OperatorWorld } from './operator-process.ts';
@@ -257,5 +259,17 @@ describe.runIf(runsAllOf('api/operator-alone'))('the operator as a process', { t
     await inside.merge(hostedControlPlane, 'k8sk8s', { metadata: { annotations: { 'k8sk8s.io/look': 'now' } } });
     await sleep(5000);
     expect(await versions()).toEqual(before);
+  });
+
+  test('uninstall deletes each object with its plane where that is asked for, and no plane of the command line', async () => {
+    const followed = await world.sleepingPlane('doomed');
+    const other = await world.sleepingPlane('of-somebody');
+    const record = { apiVersion: 'v1', kind: 'ConfigMap' };
+    await other.merge(record, 'k8sk8s', { metadata: { annotations: { [objectAnnotation]: null } } });
+    const patience = { timeout: 20_000, signal: new AbortController().signal };
+    await uninstall(world.admin, operatorNamespace, quietReporter, patience);
+    for (const inside of [followed, other]) expect(await inside.get(hostedControlPlane, 'k8sk8s')).toBeUndefined();
+    expect(await objectsOf(followed)).toEqual([]);
+    expect((await objectsOf(other)).length).toBeGreaterThan(10);
   });
 });
