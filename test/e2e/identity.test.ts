@@ -1,8 +1,11 @@
 import { existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, beforeAll, expect, inject, test } from 'vitest';
+import { type Credential, createAuthority } from '../../src/pki/issue.ts';
 import { requireState } from '../../src/sandbox/state.ts';
 import { clientId, type IdentityProvider, startProvider } from '../identity-provider.ts';
+import { processInPod } from '../kill-in-pod.ts';
+import { knownBy } from '../known-by.ts';
 import { refused } from '../refused.ts';
 import { runsAllOf } from '../test-all.ts';
 import { eventually, kubectl, Namespace, run, sandboxCommand, succeeded, uidsOf } from './world.ts';
@@ -14,15 +17,20 @@ const host = 'identity.e2e.test';
 /** An API server that runs takes an issuer over within a minute and a half, as long as its kubelet takes to hand the file on. */
 const all = runsAllOf('e2e/identity');
 let home: Namespace;
+let authority: Credential;
+let address: string;
 let provider: IdentityProvider;
 
 beforeAll(async () => {
   home = await Namespace.open('identity');
   succeeded(await sandboxCommand(['host', host], home));
-  const address = `${requireState(inject('sandbox')).network}.1`;
-  provider = await startProvider({ host: address, accounts: { alice: ['team-g'] } });
+  address = `${requireState(inject('sandbox')).network}.1`;
+  authority = await createAuthority('identity provider');
+  provider = await startProvider({ host: address, authority, accounts: { alice: ['team-g'] } });
   writeFileSync(path.join(home.cwd, 'provider.pem'), provider.ca);
-  succeeded(await home.k8sk8s('deploy', '-h', host, '--trust-infra', home.name, ...(all ? [] : issuer())));
+  succeeded(
+    await home.k8sk8s('deploy', '-h', host, '--trust-infra', home.name, ...(all ? ['--replicas', '2'] : issuer())),
+  );
 });
 
 afterAll(async () => {
@@ -105,6 +113,42 @@ test.runIf(all)(
     expect((await home.k8sk8s('diff')).code).toBe(0);
   },
   600_000,
+);
+
+test.runIf(all)(
+  'where one of two API servers does not reach a new issuer it is named, and both work by the rules of before',
+  async () => {
+    const second = await startProvider({ host: address, authority, accounts: { alice: ['team-g'] } });
+    const [cut, other] = await home.podsOf('kube-apiserver');
+    const holder = String(processInPod(cut!.metadata.uid, /pause/));
+    const rule = ['OUTPUT', '-p', 'tcp', '-d', address, '--dport', String(second.port), '-j', 'DROP'];
+    const inPod = (how: '-A' | '-D') => run('nsenter', ['-t', holder, '-n', 'iptables', '-w', how, ...rule]);
+    succeeded(await inPod('-A'));
+    try {
+      const line = [
+        path.resolve('dist/cli.js'),
+        'deploy',
+        '-n',
+        home.name,
+        ...issuer(second.issuer),
+        '--timeout',
+        '1m',
+      ];
+      const outcome = await run(process.execPath, line, { env: home.env, cwd: home.cwd, timeout: 700_000 });
+      expect(outcome).toEqual(refused('change-undone', cut!.metadata.name, second.issuer));
+      expect(outcome.stderr).not.toContain(other!.metadata.name);
+      const certificate = readFileSync(path.join(home.cwd, 'tls/ca.pem'), 'utf8');
+      const ask = async ({ login }: IdentityProvider) =>
+        (await knownBy({ server: `https://${host}`, authority: { certificate } }, await login('alice'))).status;
+      // Each connection may lead to another API server.
+      for (let n = 0; n < 10; n++) expect([await ask(second), await ask(provider)]).toEqual([401, 201]);
+      expect((await home.k8sk8s('diff')).code).toBe(0);
+    } finally {
+      await inPod('-D');
+      await second.stop();
+    }
+  },
+  900_000,
 );
 
 test('status says that the issuer is away, and the plane goes on', async () => {

@@ -7,10 +7,12 @@ import { applyAll, Existing, nothingApplied } from '../../live/apply.ts';
 import { connectAsAdministrator } from '../../live/open.ts';
 import { PodWatch } from '../../live/pod-watch.ts';
 import { specRecorded } from '../../plane/record.ts';
+import { renderPlane } from '../../plane/render.ts';
 import { readBundle } from '../../plane/secrets.ts';
 import { waitAvailable, waitComponentsReady } from '../../rollout/available.ts';
 import { ensureControlPlane } from '../../rollout/control-plane.ts';
 import { addressesStep, certificatesStep } from '../../rollout/prepare.ts';
+import { identityIn, replicasOf, waitTakenOver } from '../../rollout/taken-over.ts';
 import type { DeployState } from './state.ts';
 
 /** Steps whose failure means that the plane does not work with the new options. */
@@ -80,6 +82,7 @@ export async function goBack(failed: DeployState, before: ClusterSpec, cause: Us
       await hosted.close();
     }
     await waitComponentsReady(watch, timeout, signal);
+    if (failed.changesIdentity) await waitAsBefore(state);
   } catch (error) {
     signal.throwIfAborted();
     return new UserError({
@@ -99,4 +102,11 @@ export async function goBack(failed: DeployState, before: ClusterSpec, cause: Us
     anchor: 'change-undone',
     cause,
   });
+}
+
+/** Of several API servers one may have taken over who gets in before another one did not. */
+async function waitAsBefore({ cluster, record, spec, addresses, storage, bundle, held }: DeployState): Promise<void> {
+  const { secrets } = renderPlane({ record, spec, addresses, storage, bundle });
+  const replicas = replicasOf(cluster, record.planeId, bundle, addresses.advertised.port);
+  await waitTakenOver(replicas, identityIn(secrets), held);
 }
