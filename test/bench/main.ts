@@ -12,6 +12,7 @@ import { type DensityReport, measureDensity, renderDensity } from './density.ts'
 import { Floor } from './floor.ts';
 import { measureGrowth, renderGrowth } from './growth.ts';
 import { measureIdle, renderIdle } from './idle.ts';
+import { measureLogs, renderLogs } from './logs.ts';
 import { calm, machineLine, machineState } from './machine.ts';
 import { Bench } from './plane.ts';
 import { type Pair, readReport, render, renderComparison, reportOf } from './report.ts';
@@ -25,6 +26,7 @@ interface Options {
   runs: string;
   floorOnly?: boolean;
   idle?: boolean;
+  logs?: boolean;
   workerPods: string;
   commands?: boolean;
   density?: boolean;
@@ -135,6 +137,13 @@ async function idle(options: Options, deployOptions: string[]): Promise<void> {
   const report = await measureIdle({ sandbox, profiles, seconds, workerPods, deployOptions }, reporter);
   process.stdout.write(`${renderIdle(report)}\n`);
   if (options.json) writeFileSync(options.json, `${JSON.stringify(report, null, 2)}\n`);
+}
+
+async function logs(runs: number, { sandbox, json, seconds }: Options, deployOptions: string[]): Promise<void> {
+  const watched = wholeNumber(seconds, '--seconds');
+  const report = await measureLogs({ sandbox, runs, seconds: watched, deployOptions }, reporter);
+  process.stdout.write(`${renderLogs(report)}\n`);
+  if (json) writeFileSync(json, `${JSON.stringify(report, null, 2)}\n`);
 }
 
 async function commands(runs: number, options: Options): Promise<void> {
@@ -258,6 +267,7 @@ const program = new Command('bench')
   .option('--runs <N>', 'pairs of a deploy and a floor, or of each command', '7')
   .option('--floor-only', 'only the bare processes')
   .option('--idle', 'what a plane at rest needs, instead of how long a deploy takes')
+  .option('--logs', 'what --logs costs: how long a deploy takes with it and without, and what both planes need at rest')
   .option('--workers', 'how soon pods answer on two workers, instead of how long a deploy takes')
   .option(
     '--tunnel',
@@ -276,7 +286,11 @@ const program = new Command('bench')
   .option('--pods <N>', 'with --growth: how many pods are started on a hollow node', '1000')
   .option('--worker-pods <N>', 'with --idle and --workers: how many workers are pods', '0')
   .option('--profile <NAME...>', 'with --idle and --growth: which profiles', ['default', 'lite'])
-  .option('--seconds <N>', 'with --idle: seconds of the measurement; the plane rests twice as long before', '60')
+  .option(
+    '--seconds <N>',
+    'with --idle and --logs: seconds of the measurement; the plane rests twice as long before',
+    '60',
+  )
   .option('--commands', 'how quickly help, list and status answer, instead of how long a deploy takes')
   .option('--planes <N>', 'with --commands and --density: how many planes there are', '30')
   .option('--density', 'many planes at once: how long the Nth deploy takes, what they need, how quickly each answers')
@@ -304,6 +318,7 @@ const program = new Command('bench')
     if (options.density) return density(options, deployOptions.length > 0 ? deployOptions : densePlane);
     const runs = wholeNumber(options.runs, '--runs');
     if (options.commands) return commands(runs, options);
+    if (options.logs) return logs(runs, options, deployOptions);
     if (options.growth) return growth(runs, options);
     if (options.tunnel) return tunnel(options);
     if (options.workers) return workers(runs, options, deployOptions);
