@@ -15,7 +15,7 @@ import { ensureLoadBalancer } from './load-balancer/switch.ts';
 import { withSandboxLock } from './lock.ts';
 import { ensureMachine } from './machine.ts';
 import { ensureBridge, freeNetwork } from './network.ts';
-import { requireBox } from './requirements.ts';
+import { requireBox, roomOnDisk } from './requirements.ts';
 import {
   firstInfra,
   loadState,
@@ -24,6 +24,7 @@ import {
   newState,
   type PodNetwork,
   type SandboxState,
+  sandboxFolder,
   saveState,
 } from './state.ts';
 import type { ImageName } from './versions.ts';
@@ -85,11 +86,14 @@ export async function sandboxUp(options: UpOptions, reporter: Reporter): Promise
     const archives = await imageArchives(version, alsoVersions, reporter);
 
     const state = there ?? newState(options.name, version, freeNetwork(), podNetwork);
+    const before = state.machines.length;
     addMachines(state, options);
     for (const kubernetesVersion of alsoVersions) await ensureBinaries(['kubelet'], { kubernetesVersion }, reporter);
     state.alsoVersions = alsoVersions;
     if (options.loadBalancer) state.loadBalancer = true;
     saveState(state);
+    const tight = roomOnDisk(sandboxFolder(state.name), state.machines.slice(before));
+    if (tight !== undefined) reporter.warn(tight);
     const credentials = new InfraCredentials(state);
     const infra = state.machines.filter(({ role }) => role === 'infra');
     await step('certificates of the infra cluster', () => credentials.ensure());
