@@ -3,7 +3,6 @@ import { factsOf, UserError } from '../../base/errors.ts';
 import { again, words } from '../../base/words.ts';
 import { isRoutedByName } from '../../config/exposure.ts';
 import { field } from '../../config/flags.ts';
-import { parseSpec } from '../../config/parse.ts';
 import type { ClusterSpec } from '../../config/schema.ts';
 import { describeConnectionError } from '../../kube/errors.ts';
 import { Existing } from '../../live/apply.ts';
@@ -11,6 +10,7 @@ import { addressesBehind } from '../../live/load-balancer.ts';
 import { connectAsAdministrator } from '../../live/open.ts';
 import { buildExposure, exposureOf, leadsOtherwise, leadsTo } from '../../plane/exposures/table.ts';
 import { belongsTo } from '../../plane/names.ts';
+import { specRecorded } from '../../plane/record.ts';
 import { type Availability, connectWhenAvailable, waitAvailable } from '../../rollout/available.ts';
 import { removeObjects } from '../../rollout/control-plane.ts';
 import { waitFor } from '../../ui/wait-for.ts';
@@ -36,7 +36,7 @@ export function earlierWay({
   restores,
 }: Pick<DeployState, 'record' | 'spec' | 'asleep' | 'restores'>): ClusterSpec | undefined {
   if (record.phase !== 'available' || asleep || restores) return undefined;
-  const before = parseSpec({ ...record.spec, allowUntestedVersion: true }, 'in the record of the plane');
+  const before = specRecorded(record);
   return leadsOtherwise(before, spec) ? before : undefined;
 }
 
