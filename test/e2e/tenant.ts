@@ -4,8 +4,9 @@ import path from 'node:path';
 import { text } from 'node:stream/consumers';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { load } from 'js-yaml';
+import { expect } from 'vitest';
 import { thingsConvertedBy } from '../converted-by.ts';
-import type { Namespace } from './world.ts';
+import { eventually, type Namespace } from './world.ts';
 
 export interface Answer {
   /** 0 where there was none. */
@@ -138,20 +139,34 @@ export class Tenant extends Requests {
     return at;
   }
 
-  /** A Service whose endpoints are written by hand. @param spec more of the Service */
-  async service(port: number, address: string, spec: object = {}): Promise<string> {
+  /**
+   * A Service whose endpoints are written by hand.
+   *
+   * @param pod path of a Pod that they say to be of: a Service's proxy goes to no other
+   */
+  async service(port: number, address: string, pod?: string): Promise<string> {
     const name = this.fresh('service');
+    const targetRef = pod && { kind: 'Pod', namespace: 'default', name: pod.split('/').at(-1) };
     const ports = [{ name: 'p', port: 443, targetPort: port }];
-    await this.made({ apiVersion: 'v1', kind: 'Service', metadata: { name }, spec: { ports, ...spec } });
+    await this.made({ apiVersion: 'v1', kind: 'Service', metadata: { name }, spec: { ports } });
     await this.made({
       apiVersion: 'discovery.k8s.io/v1',
       kind: 'EndpointSlice',
       metadata: { name, labels: { 'kubernetes.io/service-name': name } },
       addressType: 'IPv4',
       ports: [{ name: 'p', port }],
-      endpoints: [{ addresses: [address], conditions: { ready: true } }],
+      endpoints: [{ addresses: [address], conditions: { ready: true }, targetRef }],
     });
     return name;
+  }
+
+  /** GET by the proxy of a Service, once the API server knows its endpoints, which is a moment after they were made. */
+  askService(uri: string): Promise<Answer> {
+    return eventually(20, async () => {
+      const answer = await this.ask('GET', uri);
+      expect(answer.body).not.toContain('no endpoints');
+      return answer;
+    });
   }
 
   /** What the API server says when it has to call a webhook. */
