@@ -1,4 +1,4 @@
-import type { Fields } from './fields.ts';
+import { entryOf, type Fields } from './fields.ts';
 
 /** https://kubernetes.io/docs/reference/config-api/apiserver-audit.v1/, as far as it is read. */
 interface AuditEvent {
@@ -28,13 +28,8 @@ interface AuditEvent {
 
 /** What an audit event of an API server says; undefined of any other line. Pure. */
 export function auditFields(line: string): Fields | undefined {
-  if (!line.startsWith('{"kind":"Event","apiVersion":"audit.k8s.io/')) return undefined;
-  let event: AuditEvent;
-  try {
-    event = JSON.parse(line) as AuditEvent;
-  } catch {
-    return undefined;
-  }
+  const event = entryOf<AuditEvent>(line, '{"kind":"Event","apiVersion":"audit.k8s.io/');
+  if (event === undefined) return undefined;
   const { objectRef: object = {}, responseStatus: answer = {}, annotations = {} } = event;
   const { 'authorization.k8s.io/decision': decision, 'authorization.k8s.io/reason': why, ...more } = annotations;
   const durationMs = durationOf(event);

@@ -1,15 +1,10 @@
-import { asTexts, type Fields, ofTheLine, sentenceOf } from './fields.ts';
+import { asTexts, entryOf, type Fields, ofTheLine, sentenceOf } from './fields.ts';
 import { millisecondsOf } from './klog.ts';
 
 /** What etcd says, one JSON object a line; undefined of any other line. Pure. */
 export function etcdFields(line: string): Fields | undefined {
-  if (!line.startsWith('{"level":')) return undefined;
-  let entry: Record<string, unknown>;
-  try {
-    entry = JSON.parse(line) as Record<string, unknown>;
-  } catch {
-    return undefined;
-  }
+  const entry = entryOf(line, '{"level":');
+  if (entry === undefined) return undefined;
   const { level, ts: _, caller, msg, ...more } = entry;
   const fields = asTexts(more);
   return {

@@ -22,6 +22,16 @@ export function ofTheLine(fields: Fields): Fields {
   );
 }
 
+/** The JSON object that a line is, by how a program begins such lines; undefined of any other line, and of one that was cut. Pure. */
+export function entryOf<T = Record<string, unknown>>(line: string, beginning: string): T | undefined {
+  if (!line.startsWith(beginning)) return undefined;
+  try {
+    return JSON.parse(line) as T;
+  } catch {
+    return undefined;
+  }
+}
+
 /** Values of a JSON object as texts: what is no text stays JSON. Pure. */
 export function asTexts(values: Record<string, unknown>): Fields {
   return Object.fromEntries(

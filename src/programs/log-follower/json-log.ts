@@ -1,4 +1,4 @@
-import { asTexts, type Fields, ofTheLine, sentenceOf } from './fields.ts';
+import { asTexts, entryOf, type Fields, ofTheLine, sentenceOf } from './fields.ts';
 import { traceFields } from './klog.ts';
 
 /**
@@ -6,13 +6,8 @@ import { traceFields } from './klog.ts';
  * It names no level: an entry of information has a verbosity `v`, and one of an error has none. Undefined of any other line. Pure.
  */
 export function jsonLogFields(line: string): Fields | undefined {
-  if (!line.startsWith('{"ts":')) return undefined;
-  let entry: Record<string, unknown>;
-  try {
-    entry = JSON.parse(line) as Record<string, unknown>;
-  } catch {
-    return undefined;
-  }
+  const entry = entryOf(line, '{"ts":');
+  if (entry === undefined) return undefined;
   const { ts: _, caller, msg, v, ...more } = entry;
   const fields = asTexts(more);
   return {
