@@ -6,6 +6,7 @@ marks=/var/lib/k8sk8s
 patches=/etc/kubernetes/patches
 repository=/etc/apt/sources.list.d/k8sk8s-kubernetes.list
 keyring=/etc/apt/keyrings/k8sk8s-kubernetes.asc
+repository_of_dnf=/etc/yum.repos.d/k8sk8s-kubernetes.repo
 
 say() { printf '==    %s\n' "$*"; }
 
@@ -33,12 +34,12 @@ read_distribution() {
 }
 
 prepare() {
-  printf 'overlay\nbr_netfilter\nvxlan\n' | put /etc/modules-load.d/90-k8sk8s.conf 644
+  printf 'overlay\nbr_netfilter\nvxlan\n' | put /etc/modules-load.d/90-k8sk8s.conf 644 || exit 1
   for module in overlay br_netfilter vxlan; do modprobe -q "$module" 2>/dev/null || true; done
   {
     printf 'net.ipv4.ip_forward = 1\nnet.bridge.bridge-nf-call-iptables = 1\n'
     if has_two_families; then printf 'net.ipv6.conf.all.forwarding = 1\nnet.bridge.bridge-nf-call-ip6tables = 1\n'; fi
-  } | put /etc/sysctl.d/90-k8sk8s.conf 644
+  } | put /etc/sysctl.d/90-k8sk8s.conf 644 || exit 1
   sysctl -q -p "$root/etc/sysctl.d/90-k8sk8s.conf" || true
   swap_off
   selinux_permissive
@@ -71,19 +72,35 @@ selinux_permissive() {
   say "SELinux is permissive now; SELINUX=keep in /etc/kubernetes/worker.env leaves it as it is"
 }
 
-firewall() { firewall-cmd -q --permanent "$@" && firewall-cmd -q "$@"; }
-
-# ADD: add or remove.
-firewall_rules() {
-  for each in 10250/tcp 30000-32767/tcp 30000-32767/udp $peer_ports; do firewall "--$1-port=$each"; done
-  for each in $(echo "$pod_cidr,$service_cidr" | tr , ' '); do firewall --zone=trusted "--$1-source=$each"; done
+# WAY OPENING: add, remove or query; OPENING is port=10250/tcp or source=10.2.0.0/16.
+firewall() {
+  case $2 in source=*) zone=--zone=trusted ;; *) zone= ;; esac
+  # shellcheck disable=SC2086
+  firewall-cmd -q --permanent $zone "--$1-$2" && { [ "$1" = query ] || firewall-cmd -q $zone "--$1-$2"; }
 }
 
+openings() {
+  for each in 10250/tcp 30000-32767/tcp 30000-32767/udp $peer_ports; do echo "port=$each"; done
+  for each in $(echo "$pod_cidr,$service_cidr" | tr , ' '); do echo "source=$each"; done
+}
+
+# The mark lists what join has opened; what was open before stays so when the machine leaves. Another network driver has other ports.
 open_firewall() {
-  if ! has firewall-cmd || ! firewall-cmd -q --state 2>/dev/null || [ -e "$root$marks/firewall" ]; then return 0; fi
-  firewall_rules add
-  : >"$root$marks/firewall"
-  say "firewalld lets the kubelet, vxlan, node ports and the networks of pods and services through"
+  if ! has firewall-cmd || ! firewall-cmd -q --state 2>/dev/null; then return 0; fi
+  mark=$root$marks/firewall
+  for each in $(cat "$mark" 2>/dev/null); do
+    openings | grep -qxF "$each" || firewall remove "$each"
+  done
+  opened=
+  for each in $(openings); do
+    if ! grep -qsxF "$each" "$mark"; then
+      if firewall query "$each"; then continue; fi
+      firewall add "$each" && say "firewalld lets $each through"
+    fi
+    opened="$opened$each
+"
+  done
+  printf %s "$opened" >"$mark"
 }
 
 # Pods, services, the workers' own network, and the infra cluster's addresses of the API server.
@@ -92,14 +109,26 @@ without_proxy() {
   printf '%s' "127.0.0.1,localhost,.svc,.$dns_domain,$pod_cidr,$service_cidr,$host${server_address:+,$server_address}${advertised:+,$advertised}${own:+,$own}${NO_PROXY:+,$NO_PROXY}"
 }
 
+# A word in quotation marks in a unit, where % begins a specifier.
+in_unit() { printf %s "$1" | sed 's/[\\"]/\\&/g; s/%/%%/g'; }
+
 use_proxies() {
-  if [ -z "${HTTP_PROXY:-}${HTTPS_PROXY:-}" ]; then return 0; fi
+  proxies_changed=
+  if [ -z "${HTTP_PROXY:-}${HTTPS_PROXY:-}" ]; then
+    for service in containerd kubelet; do
+      dropin=$root/etc/systemd/system/$service.service.d/90-k8sk8s-proxy.conf
+      if [ -e "$dropin" ]; then rm "$dropin" && proxies_changed=yes; fi
+    done
+    return 0
+  fi
   # apt, dnf and curl read these.
   export http_proxy="${HTTP_PROXY:-}" https_proxy="${HTTPS_PROXY:-}" no_proxy
   no_proxy=$(without_proxy)
   for service in containerd kubelet; do
-    printf '[Service]\nEnvironment="HTTP_PROXY=%s" "HTTPS_PROXY=%s" "NO_PROXY=%s"\n' "$http_proxy" "$https_proxy" "$no_proxy" |
-      put /etc/systemd/system/$service.service.d/90-k8sk8s-proxy.conf
+    said=$(printf '[Service]\nEnvironment="HTTP_PROXY=%s" "HTTPS_PROXY=%s" "NO_PROXY=%s"\n' "$(in_unit "$http_proxy")" "$(in_unit "$https_proxy")" "$(in_unit "$no_proxy")" |
+      put /etc/systemd/system/$service.service.d/90-k8sk8s-proxy.conf) || { echo "$said"; exit 1; }
+    echo "$said"
+    case $said in *' written') proxies_changed=yes ;; esac
   done
 }
 
@@ -127,32 +156,44 @@ installed() {
 
 not_installed() { stop packages "$1 did not end well" "the lines above are the package manager's own" "repair what it names, and: sh $0 join"; }
 
+# COMMAND: after the first boot of a machine its own updates hold the locks of apt for minutes.
+patiently() {
+  tries=0
+  until "$@" 2>"$root$marks/said"; do
+    cat "$root$marks/said" >&2
+    tries=$((tries + 1))
+    if ! grep -q 'get lock\|frontend lock\|lock directory\|database is locked' "$root$marks/said" || [ $tries -ge 60 ]; then return 1; fi
+    sleep 10
+  done
+  cat "$root$marks/said" >&2
+}
+
 install_debian() {
   export DEBIAN_FRONTEND=noninteractive
   needed="containerd ca-certificates curl"
   [ -z "$(relay_unit)" ] || needed="$needed socat"
   # An installation that was cut off goes on; a file that somebody has changed stays as it is.
-  dpkg --configure -a --force-confold || not_installed "dpkg --configure -a"
-  apt-get update -q || not_installed "apt-get update"
+  patiently dpkg --configure -a --force-confold || not_installed "dpkg --configure -a"
+  patiently apt-get update -q || not_installed "apt-get update"
   # shellcheck disable=SC2086
-  apt-get install -q -y --no-install-recommends -o Dpkg::Options::=--force-confold $needed || not_installed "$needed"
-  mkdir -p "${keyring%/*}"
-  fetch "$packages/$stream/deb/Release.key" "$keyring.new"
+  patiently apt-get install -q -y --no-install-recommends -o Dpkg::Options::=--force-confold $needed || not_installed "$needed"
+  mkdir -p "$root${keyring%/*}"
+  fetch "$packages/$stream/deb/Release.key" "$root$keyring.new"
   # apt reads it as a user of its own.
-  chmod 644 "$keyring.new"
-  mv "$keyring.new" "$keyring"
-  echo "deb [signed-by=$keyring] $packages/$stream/deb/ /" | put "$repository" 644
-  apt-get update -q || not_installed "apt-get update"
+  chmod 644 "$root$keyring.new"
+  mv "$root$keyring.new" "$root$keyring"
+  echo "deb [signed-by=$keyring] $packages/$stream/deb/ /" | put "$repository" 644 || exit 1
+  patiently apt-get update -q || not_installed "apt-get update"
   names="kubelet"
   [ "$way" != kubeadm ] || names="kubelet kubeadm"
   # shellcheck disable=SC2046
-  apt-get install -q -y --no-install-recommends --allow-change-held-packages -o Dpkg::Options::=--force-confold kubernetes-cni $(for name in $names; do echo "$name=$wanted-*"; done) || not_installed "$names $wanted"
+  patiently apt-get install -q -y --no-install-recommends --allow-change-held-packages -o Dpkg::Options::=--force-confold kubernetes-cni $(for name in $names; do echo "$name=$wanted-*"; done) || not_installed "$names $wanted"
   # shellcheck disable=SC2086
   apt-mark hold $names >/dev/null
 }
 
 install_fedora() {
-  put /etc/yum.repos.d/k8sk8s-kubernetes.repo 644 <<END
+  put "$repository_of_dnf" 644 <<END || exit 1
 [k8sk8s-kubernetes]
 name=Kubernetes
 baseurl=$packages/$stream/rpm/
@@ -164,7 +205,7 @@ END
   runtime=containerd
   if ! dnf -q list containerd >/dev/null 2>&1; then
     # Rocky and its like have none of their own.
-    put /etc/yum.repos.d/k8sk8s-docker.repo 644 <<END
+    put /etc/yum.repos.d/k8sk8s-docker.repo 644 <<END || exit 1
 [k8sk8s-docker]
 name=Docker
 baseurl=$docker/linux/rhel/\$releasever/\$basearch/stable
@@ -194,7 +235,7 @@ install_flatcar() {
   done
   archive=cni-plugins-linux-$machine-v$cni_plugins_version.tgz
   fetch_checked "$projects/containernetworking/plugins/releases/download/v$cni_plugins_version/$archive" "$root$marks/$archive"
-  tar -xzf "$root$marks/$archive" -C "$root/opt/cni/bin"
+  tar -xzf "$root$marks/$archive" -C "$root/opt/cni/bin" || stop plugins "$archive could not be unpacked into /opt/cni/bin" "the line above says why, such as a full disk" "make room, and: sh $0 join"
   rm "$root$marks/$archive"
 }
 
@@ -221,10 +262,12 @@ configure_containerd() {
   if [ "$plugins" = /opt/cni/bin ] && [ "$networks" = /etc/cni/net.d ] && ! printf '%s\n' "$containerd" | grep -q '^ *disabled_plugins *=.*cri' &&
     { [ $driver = false ] || [ "$cgroup_driver" = systemd ]; }; then return 0; fi
   file=$root/etc/containerd/config.toml
-  if [ -e "$file" ] && [ ! -e "$file.before-k8sk8s" ]; then cp -p "$file" "$file.before-k8sk8s"; fi
-  containerd config default |
-    sed "s|SystemdCgroup = .*|SystemdCgroup = $driver|; s|\(bin_dir\) = .*|\1 = \"/opt/cni/bin\"|; s|\(bin_dirs\) = .*|\1 = [\"/opt/cni/bin\"]|; s|\(conf_dir\) = .*|\1 = \"/etc/cni/net.d\"|" |
-    put /etc/containerd/config.toml 644
+  if [ ! -e "$file" ]; then : >"$root$marks/containerd"
+  elif [ ! -e "$file.before-k8sk8s" ] && [ ! -e "$root$marks/containerd" ]; then cp -p "$file" "$file.before-k8sk8s"; fi
+  default=$(containerd config default) && [ -n "$default" ] || stop containerd-config "containerd does not print its default configuration" "the file is made of that: what containerd has now cannot run a worker" "look at: containerd config default"
+  printf '%s\n' "$default" |
+    sed "s|SystemdCgroup = .*|SystemdCgroup = $driver|; s|^\( *bin_dir\) = .*|\1 = \"/opt/cni/bin\"|; s|^\( *bin_dirs\) = .*|\1 = [\"/opt/cni/bin\"]|; s|^\( *conf_dir\) = .*|\1 = \"/etc/cni/net.d\"|" |
+    put /etc/containerd/config.toml 644 || exit 1
   systemctl restart containerd
 }
 
@@ -239,7 +282,8 @@ install() {
   install_packages
   systemctl daemon-reload
   systemctl enable -q containerd
-  systemctl start containerd
+  # Containers go on while it is started again.
+  if [ -n "$proxies_changed" ]; then systemctl restart containerd; else systemctl start containerd; fi
   configure_containerd
 }
 
@@ -276,8 +320,8 @@ kubeadm_files() {
     echo "cgroupDriver: $cgroup_driver"
     echo "resolvConf: $resolv_conf"
     [ "$(cgroup_version)" = 2 ] || echo "failCgroupV1: false"
-  } | put "$patches/kubeletconfiguration0+strategic.yaml"
-  put /etc/kubernetes/kubeadm-join.yaml <<END
+  } | put "$patches/kubeletconfiguration0+strategic.yaml" || return 1
+  put /etc/kubernetes/kubeadm-join.yaml <<END || return 1
 apiVersion: kubeadm.k8s.io/v1beta4
 kind: JoinConfiguration
 discovery:
@@ -295,83 +339,3 @@ patches:
 END
   echo "Next: kubeadm join --config /etc/kubernetes/kubeadm-join.yaml"
 }
-
-# --- leave ---------------------------------------------------------------------------------------------------------------
-
-end_containers() {
-  has ctr && [ -S "$root/run/containerd/containerd.sock" ] || return 0
-  for task in $(ctr -n k8s.io tasks ls -q); do
-    ctr -n k8s.io tasks kill -s SIGKILL -a "$task" 2>/dev/null || true
-    ctr -n k8s.io tasks rm -f "$task" >/dev/null 2>&1 || true
-  done
-  for container in $(ctr -n k8s.io containers ls -q); do ctr -n k8s.io containers rm "$container" >/dev/null 2>&1 || true; done
-}
-
-# Of whichever network driver the plane has or had, and of the CNI plugins.
-end_network() {
-  for link in $driver_links cni0 $(ip -o link show 2>/dev/null | awk -F '[:@ ]+' '$2 ~ /^veth/ { print $2 }'); do
-    ip link delete "$link" 2>/dev/null || true
-  done
-  for file in $driver_files /var/lib/cni; do rm -rf "$root$file"; done
-  for tables in iptables ip6tables; do
-    has $tables-save || continue
-    $tables-save 2>/dev/null | grep -v "KUBE-\|CNI-\|$driver_rules" | $tables-restore 2>/dev/null || true
-  done
-}
-
-restore_machine() {
-  if [ -e "$root$marks/zram" ]; then rm -f "$root/etc/systemd/zram-generator.conf"; fi
-  if [ -e "$root$marks/firewall" ]; then firewall_rules remove; fi
-  if [ -e "$root$marks/selinux" ]; then sed -i 's/^SELINUX=permissive$/SELINUX=enforcing/' "$root/etc/selinux/config"; setenforce 1; fi
-  if grep -qs '^# k8sk8s: ' "$root/etc/fstab"; then sed -i 's/^# k8sk8s: //' "$root/etc/fstab"; say "the lines for swap in /etc/fstab count again from the next boot"; fi
-  if [ -e "$root/etc/containerd/config.toml.before-k8sk8s" ]; then mv "$root/etc/containerd/config.toml.before-k8sk8s" "$root/etc/containerd/config.toml"; fi
-  rm -f "$root/etc/modules-load.d/90-k8sk8s.conf" "$root/etc/sysctl.d/90-k8sk8s.conf" \
-    "$root/etc/systemd/system/containerd.service.d/90-k8sk8s-proxy.conf" "$root/etc/systemd/system/kubelet.service.d/90-k8sk8s-proxy.conf"
-  rm -rf "$root$marks"
-}
-
-# Packages stay: other programs may use containerd by now.
-leave() {
-  read_machine
-  read_distribution
-  check_root
-  [ $failed = 0 ] || exit 1
-  for unit in k8sk8s-worker kubelet k8s-relay; do
-    systemctl disable -q "$unit" 2>/dev/null || true
-    systemctl stop "$unit" 2>/dev/null || true
-  done
-  end_containers
-  # The deepest first.
-  awk -v below="$root$state/" 'index($2, below) == 1 { print $2 }' "$root/proc/mounts" 2>/dev/null | sort -r | while read -r mounted; do umount "$mounted" || umount -l "$mounted"; done
-  if awk -v below="$root$state/" 'index($2, below) == 1 { found = 1 } END { exit !found }' "$root/proc/mounts" 2>/dev/null; then
-    stop mounts "something is still mounted below $state" "to delete it would delete what is mounted there" "look for it in /proc/mounts, unmount it, and: sh $0 leave"
-  fi
-  for each in config.yaml kubeconfig pki pods plugins plugins_registry pod-resources device-plugins checkpoints; do rm -rf "$root$state/$each"; done
-  rm -f "$root$state"/*_state "$root$state/kubeadm-flags.env" "$root$state/instance-config.yaml"
-  rm -f "$root/etc/systemd/system/kubelet.service" "$root/etc/systemd/system/k8s-relay.service" "$root/etc/systemd/system/k8sk8s-worker.service"
-  rm -rf "$root$patches" "$root/etc/kubernetes/kubeadm-join.yaml" "$root/etc/kubernetes/kubelet.conf" "$root/etc/kubernetes/bootstrap-kubelet.conf" "$root/etc/kubernetes/pki"
-  end_network
-  restore_machine
-  systemctl daemon-reload
-  rm -f "$root$tls/kubeconfig-kubelets" "$root$tls/ca.pem"
-  say "this machine has left; containerd, the kubelet's program and $tls/worker.sh are still here"
-  echo "Next: k8sk8s workers remove $(hostname | tr 'A-Z' 'a-z')   (its Node is still in the cluster)"
-}
-
-way=${2:-}
-case ${1:-} in
-  check) check ;;
-  configure) configure ;;
-  install) install ;;
-  join) join ;;
-  kubeadm) kubeadm_files ;;
-  leave) leave ;;
-  without-proxy)
-    read_machine
-    without_proxy
-    ;;
-  *)
-    usage >&2
-    exit 2
-    ;;
-esac

@@ -5,6 +5,7 @@ import { type Addresses, dnsAddresses, hostAndPort } from '../plane/addresses.ts
 import { driverOf, leftByDrivers } from '../plane/networks/table.ts';
 import body from './worker.sh';
 import join from './worker-join.sh';
+import leave from './worker-leave.sh';
 
 /** Where the files of a plane lie on a worker. */
 export const workerFolder = '/etc/kubernetes/tls';
@@ -21,7 +22,7 @@ export function isWorkerScript(text: string): boolean {
 
 /**
  * The script that makes a machine a worker of this plane: what is the plane's stands at its beginning, and worker.sh
- * finds out what is the machine's; worker-join.sh has join and leave. Nothing in it is secret. Pure.
+ * finds out what is the machine's; worker-join.sh has join, and worker-leave.sh leave. Nothing in it is secret. Pure.
  */
 export function workerScript(spec: ClusterSpec, addresses: Addresses): string {
   const { links, files, rules } = leftByDrivers();
@@ -41,7 +42,7 @@ driver_rules='${rules.join('\\|')}'
 
 ${printing('kubelet_configuration', kubeletConfiguration(spec, { clientCAFile: `${workerFolder}/ca.pem` }))}
 ${printing('relay_unit', relay)}
-${body}${driverOf(spec).worker}${join}`;
+${body}${driverOf(spec).worker}${join}${leave}`;
 }
 
 /** As `8472/udp`: what a firewall has to let through between workers. */
@@ -113,11 +114,14 @@ function relayUnit(spec: ClusterSpec, addresses: Addresses): string {
 Description=Relay to the Kubernetes API for pods on this worker
 After=network-online.target
 Wants=network-online.target
+# Pods have no other way to the API: however often it has ended, it is started again.
+StartLimitIntervalSec=0
 
 [Service]
 ExecStartPre=-/sbin/ip address add ${address}/32 dev lo
 ExecStart=/usr/bin/socat TCP-LISTEN:${port},fork,reuseaddr,bind=${address} ${relayed(spec, addresses)}
 Restart=always
+RestartSec=2
 
 [Install]
 WantedBy=multi-user.target

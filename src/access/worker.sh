@@ -51,10 +51,11 @@ has() { command -v "$1" >/dev/null 2>&1; }
 
 # The environment comes before the file.
 read_overrides() {
-  given_ip=${NODE_IP:-} given_resolv_conf=${RESOLV_CONF:-} given_kubelet=${KUBELET:-}
+  overrules='NODE_IP RESOLV_CONF KUBELET MIRROR KUBELET_VERSION HTTP_PROXY HTTPS_PROXY NO_PROXY SELINUX'
+  for name in $overrules; do eval "given_$name=\${$name:-}"; done
   # shellcheck disable=SC1091
   [ ! -r "$root/etc/kubernetes/worker.env" ] || . "$root/etc/kubernetes/worker.env"
-  NODE_IP=${given_ip:-${NODE_IP:-}} RESOLV_CONF=${given_resolv_conf:-${RESOLV_CONF:-}} KUBELET=${given_kubelet:-${KUBELET:-}}
+  for name in $overrules; do eval "$name=\${given_$name:-\${$name:-}}"; done
 }
 
 # FIELD FILE: the first value of a field of a kubeconfig.
@@ -322,9 +323,9 @@ check_files() {
 certificates() { tr -d '\r\n' <"$1" | sed 's/-----END CERTIFICATE-----/&\
 /g' | grep BEGIN; }
 
-# 0: of this plane. 1: of another. 2: of none.
+# 0: of this plane. 1: of another. 2: of none. 3: by kubeadm, of whichever.
 earlier_join() {
-  [ "$way" != kubeadm ] || [ ! -e "$root/etc/kubernetes/kubelet.conf" ] || return 1
+  [ "$way" != kubeadm ] || [ ! -e "$root/etc/kubernetes/kubelet.conf" ] || return 3
   [ -e "$root$state/kubeconfig" ] || return 2
   [ -r "$root$tls/ca.pem" ] || return 0
   known=$(field certificate-authority-data "$root$state/kubeconfig" | base64 -d 2>/dev/null)
@@ -346,6 +347,7 @@ check_earlier_join() {
       else ok earlier-join "of this plane, at $before; configure changes that to $server"; fi
       ;;
     1) fail earlier-join "this machine has joined another cluster" "$state/kubeconfig trusts a CA that $tls/ca.pem does not have, and the kubelet would go on using it; so it does when the CA of this plane was replaced" "systemctl stop kubelet; rm -rf $state/kubeconfig $state/pki" ;;
+    3) fail earlier-join "this machine has joined by kubeadm already" "/etc/kubernetes/kubelet.conf is there, and kubeadm join needs a machine that has none" "nothing where it is a Node of this plane; else: kubeadm reset && sh $0 leave" ;;
     2) ok earlier-join none ;;
   esac
 }
@@ -513,9 +515,11 @@ check() {
 
 # FILE: writes its standard input there, whole or not at all.
 put() {
-  mkdir -p "$root${1%/*}"
-  (umask 077 && cat >"$root$1.new")
-  chmod "${2:-600}" "$root$1.new"
+  if ! { mkdir -p "$root${1%/*}" && (umask 077 && cat >"$root$1.new") && chmod "${2:-600}" "$root$1.new"; }; then
+    rm -f "$root$1.new"
+    fail write "$1 cannot be written" "the line above says why, such as a full disk; what was there stays" "make room, and run this again"
+    return 1
+  fi
   if cmp -s "$root$1.new" "$root$1"; then
     rm "$root$1.new"
     echo "$1 unchanged"
@@ -539,6 +543,8 @@ kubelet_unit() {
 Description=Kubernetes node agent
 After=containerd.service network-online.target
 Wants=network-online.target
+# However often it has ended, it is started again: what was missing may come.
+StartLimitIntervalSec=0
 
 [Service]
 ExecStart=$kubelet \\
@@ -563,6 +569,19 @@ follow_host() {
   sed "s|^\([ -]*server: *\).*|\1$server|" "$root$state/kubeconfig" | put "$state/kubeconfig"
 }
 
+# Of a plane that had --in-cluster loopback: nothing listens there any more, and the address is no worker's.
+end_relay() {
+  unit=$root/etc/systemd/system/k8s-relay.service
+  [ -e "$unit" ] || return 0
+  if has systemctl; then
+    systemctl disable -q k8s-relay 2>/dev/null || true
+    systemctl stop k8s-relay 2>/dev/null || true
+  fi
+  relayed=$(sed -n 's/^ExecStartPre=.* address add \([^ ]*\) dev lo$/\1/p' "$unit")
+  [ -z "$relayed" ] || ip address delete "$relayed" dev lo 2>/dev/null || true
+  rm -f "$unit"
+}
+
 configure() {
   read_machine
   [ -n "$server" ] || check_files
@@ -575,14 +594,14 @@ configure() {
     return 1
   fi
   mkdir -p "$root$settings"
-  machine_configuration | put "$state/config.yaml"
-  kubelet_unit | put /etc/systemd/system/kubelet.service 644
+  machine_configuration | put "$state/config.yaml" || return 1
+  kubelet_unit | put /etc/systemd/system/kubelet.service 644 || return 1
   units=kubelet
   relay=$(relay_unit)
   if [ -n "$relay" ]; then
-    printf '%s\n' "$relay" | put /etc/systemd/system/k8s-relay.service 644
+    printf '%s\n' "$relay" | put /etc/systemd/system/k8s-relay.service 644 || return 1
     units="k8s-relay kubelet"
-  fi
-  follow_host
+  else end_relay; fi
+  follow_host || return 1
   if has_systemd; then echo "Next: systemctl daemon-reload && systemctl enable $units && systemctl restart $units"; fi
 }

@@ -31,7 +31,7 @@ export interface NetworkDriver {
    * needs of a machine"; empty where nothing is known of that.
    */
   worker: string;
-  /** What it leaves on a machine that leaves the plane: network links, files, and words of its iptables rules. */
+  /** What it leaves on a machine that leaves the plane: network links and files, by patterns of the shell, and words of its iptables rules. */
   left?: { links: string[]; files: string[]; rules: string[] };
   /** What workers have to let through between each other, as `8472/udp (flannel vxlan)`. Pure. */
   reach(spec: ClusterSpec): string[];
