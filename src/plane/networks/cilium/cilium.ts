@@ -35,7 +35,12 @@ export const cilium: NetworkDriver = {
   // As cilium-dbg cleanup has them. Its programs on links and cgroups go with the files that pin them.
   left: {
     links: ['cilium_*', 'lxc_health', 'lxc????????????'],
-    files: ['/etc/cni/net.d/05-cilium.conflist', '/sys/fs/bpf/cilium', '/sys/fs/bpf/tc/globals/cilium_*', '/run/cilium'],
+    files: [
+      '/etc/cni/net.d/05-cilium.conflist',
+      '/sys/fs/bpf/cilium',
+      '/sys/fs/bpf/tc/globals/cilium_*',
+      '/run/cilium',
+    ],
     rules: ['CILIUM_'],
   },
   reach: () => ['8472/udp (Cilium vxlan)'],
