@@ -1,5 +1,4 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import type { Command } from 'commander';
 import { findWayIn, type WayIn } from '../access/way-in.ts';
@@ -17,6 +16,7 @@ import {
 } from './options/connection.ts';
 import { defaultKubeconfig } from './options/default-kubeconfig.ts';
 import { runGuarded, startGuard } from './options/guarded-child.ts';
+import { makePrivateFolder } from './options/private-folder.ts';
 
 interface ConnectOptions extends ConnectionOptions {
   merge?: string | true;
@@ -81,7 +81,7 @@ async function open(cluster: InfraCluster, reporter: Reporter): Promise<WayIn> {
 
 /** The file of the credential lives as long as the command, in a folder that nobody else may read. */
 async function runWith(way: WayIn, words: string[], reporter: Reporter): Promise<number> {
-  const folder = mkdtempSync(path.join(process.env.XDG_RUNTIME_DIR ?? tmpdir(), 'k8sk8s-connect-'));
+  const folder = makePrivateFolder('k8sk8s-connect-');
   // Before there is a credential in it.
   const guard = startGuard(folder);
   try {
@@ -92,9 +92,11 @@ async function runWith(way: WayIn, words: string[], reporter: Reporter): Promise
     const command = (words.length === 0 ? [shell] : words) as [string, ...string[]];
     return await runGuarded(command, { env: { ...process.env, KUBECONFIG: file }, guard });
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+    const { code } = error as NodeJS.ErrnoException;
+    if (code !== 'ENOENT' && code !== 'EACCES') throw error;
+    const program = words[0] ?? process.env.SHELL;
     throw new UserError({
-      what: `there is no program ${words[0] ?? process.env.SHELL}`,
+      what: code === 'ENOENT' ? `there is no program ${program}` : `${program} is no program that may be run`,
       fix: 'correct the command after --',
       anchor: 'bad-values',
       kind: 'usage',
@@ -107,16 +109,23 @@ async function runWith(way: WayIn, words: string[], reporter: Reporter): Promise
 
 async function mergeWhileOpen(way: WayIn, merge: string | true, reporter: Reporter): Promise<void> {
   const file = merge === true ? defaultKubeconfig() : merge;
+  // Before there is a context in the file.
+  const ended = way.port === undefined ? undefined : untilAskedToEnd();
   reporter.line(
     `file "${file}" ${await mergeIntoFile(file, way.kubeconfig)}; use it with: kubectl --context ${way.name}`,
   );
-  if (way.port === undefined) return;
+  if (!ended) return;
   reporter.line('It works until Ctrl-C.');
-  await new Promise<void>((resolve) => {
-    for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(name, () => resolve());
+  await ended;
+  await forgetInFile(file, way.name);
+  reporter.line(`file "${file}": context ${way.name} taken out`);
+}
+
+/** From now on no signal ends this process: whoever presses Ctrl-C twice leaves no half of the work behind. */
+function untilAskedToEnd(): Promise<void> {
+  return new Promise((resolve) => {
+    for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(name, () => resolve());
     const parent = process.ppid;
     setInterval(() => process.ppid !== parent && resolve(), 2000).unref();
   });
-  await forgetInFile(file, way.name);
-  reporter.line(`file "${file}": context ${way.name} taken out`);
 }

@@ -12,10 +12,15 @@ const tls = {
   tls: { mode: 'Passthrough' },
   allowedRoutes: { namespaces: { from: 'All' } },
 };
-const problem = (listener: object, rest: Partial<Gateway> = {}, gateway = 'edge/shared') =>
+const problem = (
+  listener: object,
+  rest: Partial<Gateway> = {},
+  gateway = 'edge/shared',
+  names: { moreHosts?: string[]; tunnelHost?: string } = {},
+) =>
   listenerProblem(
     { metadata: { namespace: 'edge' }, spec: { listeners: [{ ...tls, ...listener }] }, ...rest },
-    { gateway, host: 'k.example.com' },
+    { gateway, host: 'k.example.com', moreHosts: [], ...names },
     'team-a',
   );
 
@@ -34,6 +39,17 @@ test('a listener that fits takes the plane, and so does one whose selector only 
   expect(problem({})).toBeUndefined();
   expect(problem({ hostname: '*.example.com' })).toBeUndefined();
   expect(problem({ allowedRoutes: { namespaces: { from: 'Selector' } } })).toBeUndefined();
+});
+
+test.each([
+  ['another name', { moreHosts: ['k.example.org'] }, 'k.example.org'],
+  ['the name of the tunnels', { tunnelHost: 'k-tunnel.example.org' }, 'k-tunnel.example.org'],
+])('%s needs a listener as well', (_, names, fact) => {
+  expect(problem({ hostname: '*.example.com' }, {}, undefined, names)).toContain(fact);
+  expect(problem({}, {}, undefined, names)).toBeUndefined();
+  const second = { ...tls, name: 'second', hostname: '*.example.org' };
+  const spec = { listeners: [{ ...tls, hostname: 'k.example.com' }, second] };
+  expect(problem({}, { spec }, undefined, names)).toBeUndefined();
 });
 
 test('a controller that takes no TLSRoutes says so in the status of the listener', () => {

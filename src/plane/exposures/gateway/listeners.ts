@@ -1,3 +1,4 @@
+import { isIpv4 } from '../../../base/cidr.ts';
 import type { ClusterSpec } from '../../../config/schema.ts';
 import { gatewayOf } from './gateway.ts';
 
@@ -17,21 +18,26 @@ interface Listener {
 }
 
 /**
- * Why no listener of a Gateway takes a TLSRoute for HOST from a namespace; undefined where one does, as far as that can be told from
- * here: which namespaces a selector means is the Gateway's to say. Pure.
+ * Why a Gateway has no listener that takes a TLSRoute from a namespace for a name of the plane; undefined where each name has one, as far
+ * as that can be told from here: which namespaces a selector means is the Gateway's to say. Pure.
  */
 export function listenerProblem(
   gateway: Gateway,
-  spec: Pick<ClusterSpec, 'gateway' | 'host'>,
+  spec: Pick<ClusterSpec, 'gateway' | 'host' | 'moreHosts' | 'tunnelHost'>,
   namespace: string,
 ): string | undefined {
   const wanted = gatewayOf(spec).listener;
   const all = gateway.spec.listeners ?? [];
   const named = all.filter(({ name }) => wanted === undefined || name === wanted);
   if (named.length === 0) return wanted === undefined ? 'it has no listener' : `it has no listener ${wanted}`;
-  const problems = named.map((listener) => problemOf(listener, gateway, spec.host, namespace));
-  if (problems.includes(undefined)) return undefined;
-  return named.map(({ name }, index) => `listener ${name} ${problems[index]}`).join('; ');
+  const names = [spec.host, ...spec.moreHosts, ...(spec.tunnelHost === undefined ? [] : [spec.tunnelHost])];
+  for (const host of names.filter((name) => !isIpv4(name))) {
+    const problems = named.map((listener) => problemOf(listener, gateway, host, namespace));
+    if (problems.includes(undefined)) continue;
+    const told = named.map(({ name }, index) => `listener ${name} ${problems[index]}`).join('; ');
+    return `no listener takes ${host}: ${told}`;
+  }
+  return undefined;
 }
 
 function problemOf(
