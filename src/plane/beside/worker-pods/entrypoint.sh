@@ -79,8 +79,10 @@ imageGCHighThresholdPercent: 100
 evictionHard: {memory.available: 100Mi, nodefs.available: 1%, imagefs.available: 1%}
 $(reserved_cpu)
 END
-  # Whoever put archives into the image has no registry to ask whether a pod may have what is in them.
-  if [ -d /images ]; then echo 'imagePullCredentialsVerificationPolicy: NeverVerify'; fi
+  # Whoever put archives into the image has no registry to ask whether a pod may have what is in them. Kubelets ask since 1.35; older ones
+  # do not know the field, or do not start with it.
+  minor=$(kubelet --version | sed -n 's/.* v1\.\([0-9]*\).*/\1/p')
+  if [ -d /images ] && [ "${minor:-0}" -ge 35 ]; then echo 'imagePullCredentialsVerificationPolicy: NeverVerify'; fi
 }
 
 # containerd and the kubelet read these variables. What this pod reaches by itself is found out: the networks of the hosted cluster and
