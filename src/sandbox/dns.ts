@@ -1,40 +1,77 @@
+import { Resolver } from 'node:dns/promises';
+import { renameSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
+import { crc32 } from 'node:zlib';
 import { ensureDaemon } from './machine.ts';
-import { firstInfra, type SandboxState, sandboxFolder, writeIfChanged } from './state.ts';
+import { isAlive, waitUntil } from './process.ts';
+import { firstInfra, machineFolder, type SandboxState, sandboxFolder, writeIfChanged } from './state.ts';
 
 // The DNS server in the machines' resolv.conf (ensureResolvConf). It resolves the sandbox's hosts and no other name.
 
+const daemon = 'dns';
 const corefile = (state: SandboxState): string => path.join(sandboxFolder(state.name), 'Corefile');
+const zoneFile = (state: SandboxState): string => path.join(sandboxFolder(state.name), 'dns-zone');
 
 /** @param coredns path of the program */
 export function ensureDns(state: SandboxState, coredns: string): void {
-  writeDnsHosts(state);
-  ensureDaemon(state, firstInfra(state), 'dns', [coredns, '-conf', corefile(state)]);
+  writeZone(state);
+  writeIfChanged(corefile(state), config(state));
+  ensureDaemon(state, firstInfra(state), daemon, [coredns, '-conf', corefile(state)]);
 }
 
-/** The server reads the file again by itself, within 3 s. */
-export function writeDnsHosts(state: SandboxState): void {
-  const address = firstInfra(state).address;
-  const zones = state.hosts.map(
-    (host) => `${host} {
-    bind ${address}
-    template IN A {
-        answer "{{ .Name }} 5 IN A ${state.elsewhere?.[host] ?? address}"
-        fallthrough
-    }
-    template ANY ANY {
-        rcode NOERROR
-    }
-}
-`,
-  );
-  const others = `. {
-    bind ${address}
-    reload 2s 1s
-    template ANY ANY {
-        rcode NXDOMAIN
+/**
+ * The Corefile never changes. The plugin `reload` takes one that it reads while somebody writes it for an empty one, closes its
+ * listeners, and does not look again: no machine could resolve a name until the sandbox was made anew.
+ */
+function config(state: SandboxState): string {
+  return `. {
+    bind ${firstInfra(state).address}
+    errors
+    file ${zoneFile(state)} {
+        reload 200ms
     }
 }
 `;
-  writeIfChanged(corefile(state), [others, ...zones].join(''));
+}
+
+/** The plugin `file` reads a zone again when its SOA's serial has changed. It must not meet a half of it, whose serial is the new one. */
+function writeZone(state: SandboxState): void {
+  const names = state.hosts.map((host) => `${host}. 1 IN A ${addressOf(state, host)}\n`).join('');
+  const beside = `${zoneFile(state)}.new`;
+  writeFileSync(beside, `@ 1 IN SOA ns. admin. ${crc32(names)} 60 60 60 1\n${names}`);
+  renameSync(beside, zoneFile(state));
+}
+
+function addressOf(state: SandboxState, host: string): string {
+  return state.elsewhere?.[host] ?? firstInfra(state).address;
+}
+
+/**
+ * Gives the server the sandbox's names, and waits until it answers as they say for `host`, which was added or taken away.
+ *
+ * @throws Error when the server has ended, or still gives another answer after 10 s
+ */
+export async function tellDns(state: SandboxState, host: string): Promise<void> {
+  writeZone(state);
+  const machine = firstInfra(state);
+  const log = path.join(machineFolder(state, machine), `${daemon}.log`);
+  const wanted = state.hosts.includes(host) ? addressOf(state, host) : undefined;
+  await waitUntil(`${host} as ${wanted ?? 'no name'} in the sandbox's DNS (its log: ${log})`, 10, async () => {
+    if (!isAlive(machine.daemons[daemon]))
+      throw new Error('the DNS server has ended; `k8sk8s sandbox up` starts it again');
+    return (await answerOf(machine.address, host)) === wanted || undefined;
+  });
+}
+
+/** @returns undefined when the server has no such name */
+async function answerOf(server: string, host: string): Promise<string | undefined> {
+  const resolver = new Resolver({ timeout: 1000, tries: 1 });
+  resolver.setServers([server]);
+  try {
+    return (await resolver.resolve4(host))[0];
+  } catch (error) {
+    // A name has no address and is there nevertheless when another name ends with it.
+    if (['ENOTFOUND', 'ENODATA'].includes((error as NodeJS.ErrnoException).code ?? '')) return undefined;
+    throw error;
+  }
 }

@@ -1,4 +1,4 @@
-import { writeDnsHosts } from './dns.ts';
+import { tellDns } from './dns.ts';
 import { addHostsLine, removeHostsLine } from './hosts.ts';
 import { withSandboxLock } from './lock.ts';
 import { firstInfra, requireState, saveState } from './state.ts';
@@ -21,7 +21,7 @@ export async function sandboxHost(name: string, host: string, elsewhere?: string
       delete state.elsewhere[host];
       if (elsewhere !== undefined) state.elsewhere[host] = elsewhere;
       saveState(state);
-      writeDnsHosts(state);
+      await tellDns(state, host);
       await addHostsLine(name, host, address);
       return address;
     },
@@ -43,7 +43,7 @@ export async function takeHostBack(name: string, host: string): Promise<boolean>
       state.hosts = state.hosts.filter((each) => each !== host);
       if (state.elsewhere) delete state.elsewhere[host];
       saveState(state);
-      writeDnsHosts(state);
+      await tellDns(state, host);
       await removeHostsLine(name, host);
       return had;
     },

@@ -1,4 +1,4 @@
-import { readFileSync, writeFileSync } from 'node:fs';
+import { closeSync, fstatSync, ftruncateSync, openSync, readFileSync, writeSync } from 'node:fs';
 import { withHostsLock } from './lock.ts';
 
 const file = '/etc/hosts';
@@ -48,7 +48,23 @@ function lines(): string[] {
   return (text.endsWith('\n') ? text.slice(0, -1) : text).split('\n');
 }
 
-/** Writes the file in place and in one write, because it is often a mount, which cannot be replaced by a rename. */
 function write(content: string[]): void {
-  writeFileSync(file, `${content.join('\n')}\n`);
+  overwrite(file, `${content.join('\n')}\n`);
+}
+
+/**
+ * Writes a file in place, because /etc/hosts is often a mount, which cannot be replaced by a rename; and without a moment in which the
+ * file is empty or ends within a line: who resolves a name meanwhile would not find it.
+ */
+export function overwrite(path: string, text: string): void {
+  const bytes = Buffer.from(text);
+  const fd = openSync(path, 'r+');
+  try {
+    // What is left of a longer text becomes empty lines by the same write, before it is cut off.
+    const blank = Buffer.alloc(Math.max(0, fstatSync(fd).size - bytes.length), '\n');
+    writeSync(fd, Buffer.concat([bytes, blank]), 0, bytes.length + blank.length, 0);
+    ftruncateSync(fd, bytes.length);
+  } finally {
+    closeSync(fd);
+  }
 }
