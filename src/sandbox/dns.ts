@@ -34,11 +34,14 @@ function config(state: SandboxState): string {
 `;
 }
 
-/** The plugin `file` reads a zone again when its SOA's serial has changed. It must not meet a half of it, whose serial is the new one. */
+/**
+ * The plugin `file` reads a zone again when its SOA's serial has changed, so it must not meet a half of a zone, whose serial is the new
+ * one. It does not start with a zone whose serial is 0, the checksum of no text.
+ */
 function writeZone(state: SandboxState): void {
   const names = state.hosts.map((host) => `${host}. 1 IN A ${addressOf(state, host)}\n`).join('');
   const beside = `${zoneFile(state)}.new`;
-  writeFileSync(beside, `@ 1 IN SOA ns. admin. ${crc32(names)} 60 60 60 1\n${names}`);
+  writeFileSync(beside, `@ 1 IN SOA ns. admin. ${crc32(`names:${names}`)} 60 60 60 1\n${names}`);
   renameSync(beside, zoneFile(state));
 }
 
