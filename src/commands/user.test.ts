@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { createRequest } from '../pki/issue.ts';
 import { parseRequest } from '../programs/approver/request.ts';
-import { describeRemaining, render } from './user.ts';
+import { checkName, describeRemaining, render } from './user.ts';
 
 const now = new Date('2026-05-01T12:00:00Z');
 const later = new Date('2026-05-01T20:00:00Z');
@@ -40,4 +40,9 @@ test('what revoking cannot do is said', () => {
   expect(text).toContain('clusterrolebinding "devs" (view)');
   expect(describeRemaining('bob', { until: later, bindings: [] })).not.toContain('bindings');
   expect(describeRemaining('bob', undefined)).toContain('no certificate of it lives any more');
+});
+
+test("nobody gets a name of Kubernetes or of the plane's own administrators", () => {
+  for (const name of ['system:masters', 'k8sk8s:cluster-admins']) expect(() => checkName(name)).toThrow(name);
+  expect(() => checkName('k8sk8s-team')).not.toThrow();
 });

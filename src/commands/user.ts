@@ -10,6 +10,7 @@ import {
 } from '../access/outside.ts';
 import { createUser, type Grant, listUsers, type Remaining, revokeUser, type User } from '../access/users.ts';
 import { UserError } from '../base/errors.ts';
+import { reservedPrefixes } from '../config/identity.ts';
 import { refuseForeignFile, writeFileAtomically } from '../kubeconfig/write.ts';
 import { trusted } from '../pki/authority.ts';
 import { table } from '../ui/table.ts';
@@ -144,11 +145,11 @@ function grantOf({ clusterRole, role, inNamespace }: CreateOptions): Grant | und
   return role === undefined ? undefined : { role, kind: 'Role', ...namespace };
 }
 
-/** Names that Kubernetes keeps for itself could never be taken back, or would take over what is somebody else's. */
-function checkName(name: string): void {
-  if (name.startsWith('system:'))
+/** Names that Kubernetes and the plane keep for themselves could never be taken back, or would take over what is somebody else's. */
+export function checkName(name: string): void {
+  if (reservedPrefixes.some((prefix) => name.startsWith(prefix)))
     throw bad(
-      `"${name}" is a name of Kubernetes itself, not one for people`,
+      `"${name}" is a name of the cluster itself, not one for people`,
       'give another one; rights come with --cluster-role or --role',
     );
   if (name === '' || name.length > 64 || !/^[\x21-\x7e]+$/.test(name))

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { plain } from '../base/words.ts';
 import type { Authenticator } from './api-server-files.ts';
-import { authenticatorsOf, identityProblems } from './identity.ts';
+import { authenticatorsOf, identityProblems, reservedPrefixes } from './identity.ts';
 import { allAuthenticatorsOf } from './infra-identity.ts';
 import { type ClusterSpecInput, clusterSpec } from './schema.ts';
 
@@ -44,7 +44,11 @@ test('both ways become one list, each issuer by the gate and with a prefix of it
       },
     },
   ]);
-  for (const { userValidationRules } of all) expect(userValidationRules).toHaveLength(2);
+  for (const { userValidationRules } of all)
+    for (const prefix of reservedPrefixes) {
+      const of = userValidationRules!.filter(({ expression }) => expression.includes(`startsWith("${prefix}")`));
+      expect(of.map(({ expression }) => /user\.\w+/.exec(expression)?.[0])).toEqual(['user.username', 'user.groups']);
+    }
 });
 
 test("rules of the file stay, and a rule that is k8sk8s' own is there once", () => {
@@ -52,6 +56,13 @@ test("rules of the file stay, and a rule that is k8sk8s' own is there once", () 
   const rules = [...own!.userValidationRules!, { expression: 'true' }];
   const [made] = authenticatorsOf(specOf(file({ ...jwt({}), userValidationRules: rules })));
   expect(made!.userValidationRules).toEqual(rules);
+});
+
+test("a name of Kubernetes that is let through opens none of the plane's own", () => {
+  const [all] = authenticatorsOf(specOf({ ...short, oidcGroupsPrefix: '-', allowSystemNames: ['system:x'] }));
+  const rules = all!.userValidationRules!.map(({ expression }) => expression);
+  expect(rules.filter((each) => each.includes('system:x'))).toHaveLength(2);
+  expect(rules).toContain('user.groups.all(group, !group.startsWith("k8sk8s:"))');
 });
 
 test.each<[string, Partial<ClusterSpecInput>, string]>([

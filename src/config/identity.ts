@@ -24,6 +24,9 @@ type IdentitySpec = Pick<
   | 'allowSystemNames'
 >;
 
+/** What names of Kubernetes' own users and groups begin with, and those of the plane's, some of which are administrators. */
+export const reservedPrefixes = ['system:', 'k8sk8s:'] as const;
+
 /** Prefix of the names and groups of the infra cluster's service accounts. */
 export const infraPrefix = 'infra:';
 
@@ -66,7 +69,7 @@ function prefixOf(asked: string | undefined): string {
 
 function completed({ issuer, claimMappings, userValidationRules = [], ...rest }: Authenticator, names: string[]) {
   const { username, groups, ...others } = claimMappings;
-  const own = systemRules(names).filter(
+  const own = reservedRules(names).filter(
     ({ expression }) => !userValidationRules.some((each) => each.expression === expression),
   );
   return {
@@ -87,12 +90,14 @@ function prefixed(mapping: Mapping, url: string): Mapping {
   return mapping.claim !== undefined && mapping.prefix === undefined ? { ...mapping, prefix: `${url}#` } : mapping;
 }
 
-/** Otherwise a provider's group system:masters would own the cluster. */
-function systemRules(names: string[]) {
-  return rulesAgainst(
-    'system:',
-    (what) => `${what} begins with system:, which k8sk8s keeps for Kubernetes itself`,
-    names,
+/** Otherwise a provider's group system:masters would own the cluster, and so would k8sk8s:cluster-admins (hosted/addons/access.yaml). */
+function reservedRules(names: string[]) {
+  return reservedPrefixes.flatMap((prefix) =>
+    rulesAgainst(
+      prefix,
+      (what) => `${what} begins with ${prefix}, which is kept for the cluster itself`,
+      names.filter((name) => name.startsWith(prefix)),
+    ),
   );
 }
 

@@ -53,7 +53,13 @@ let apart: IdentityProvider;
 let spec: ClusterSpec;
 const signing = signingKey();
 
-const accounts = { alice: ['team-g'], bob: ['team-h'], carol: ['system:named'], mallory: ['system:masters', 'team-g'] };
+const accounts = {
+  alice: ['team-g'],
+  bob: ['team-h'],
+  carol: ['system:named'],
+  mallory: ['system:masters', 'team-g'],
+  oscar: ['k8sk8s:cluster-admins'],
+};
 const options = (more: Partial<ProviderOptions> = {}): ProviderOptions => ({ accounts, host: box, authority, ...more });
 
 const specOf = (more: Partial<ClusterSpecInput> = {}) =>
@@ -275,6 +281,9 @@ describe('with several issuers', () => {
   test('without a prefix a name of Kubernetes is refused, unless it was asked for', async () => {
     expect(await whoIs(await first.login('mallory'))).toBeUndefined();
     expect(await whoIs(token(signing, { iss: first.issuer, sub: 'system:admin' }))).toBeUndefined();
+    // The group of tls/kubeconfig, and the user of the gate.
+    expect(await whoIs(await first.login('oscar'))).toBeUndefined();
+    expect(await whoIs(token(signing, { iss: first.issuer, sub: 'k8sk8s:egress' }))).toBeUndefined();
     expect(await whoIs(await first.login('carol'))).toMatchObject({ groups: ['system:named', 'system:authenticated'] });
   });
 
