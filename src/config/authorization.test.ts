@@ -35,6 +35,23 @@ test('webhooks are asked by the kubeconfig that is there in the pod', () => {
   });
 });
 
+test("a webhook before RBAC is not asked about the plane's own, once, and one behind RBAC stays as it was given", () => {
+  const own = ["!request.user.startsWith('k8sk8s:')", "!('k8sk8s:kubelet-clients' in request.groups)"];
+  const given = ["!request.user.startsWith('system:')", own[0]!].map((expression) => ({ expression }));
+  const conditions = (more: Partial<ClusterSpecInput>) =>
+    authorizersOf(specOf(more), '/x').flatMap(({ webhook: made }) =>
+      made?.matchConditions?.map((each) => each.expression),
+    );
+  expect(conditions(file(webhook({ matchConditions: given }), node, rbac))).toEqual(
+    expect.arrayContaining([given[0]!.expression, ...own]),
+  );
+  expect(
+    conditions(file(webhook({ matchConditions: given }), node, rbac)).filter((each) => each === own[0]),
+  ).toHaveLength(1);
+  expect(conditions(file(node, rbac, leavingOut('true')))).toContain('true');
+  expect(conditions(file(node, rbac, leavingOut('true')))).not.toContain(own[0]);
+});
+
 test.each<[string, Partial<ClusterSpecInput>, string]>([
   ['no RBAC', file(node, webhook()), 'RBAC'],
   ['no Node', file(rbac, webhook()), 'Node'],

@@ -28,6 +28,15 @@ const behindRbac: Authorizer = {
 };
 
 /**
+ * By these conditions a webhook before RBAC is not asked about the gate, and about the API server where kubelets ask who may come in:
+ * without them its absence would cut the API server off from the workers.
+ */
+const leavesOutPlane = [
+  { expression: "!request.user.startsWith('k8sk8s:')" },
+  { expression: "!('k8sk8s:kubelet-clients' in request.groups)" },
+];
+
+/**
  * All of them, in order. Pure.
  *
  * @param kubeconfig where the API server finds the file by which webhooks are asked
@@ -35,7 +44,23 @@ const behindRbac: Authorizer = {
 export function authorizersOf(spec: AuthorizationSpec, kubeconfig: string): Authorizer[] {
   const list = spec.authorizationConfig?.authorizers ?? (spec.authorizationWebhook ? [...own, behindRbac] : own);
   const connectionInfo = { type: 'KubeConfigFile', kubeConfigFile: kubeconfig };
-  return list.map((each) => (each.webhook ? { ...each, webhook: { ...each.webhook, connectionInfo } } : each));
+  const before = webhooksBeforeRbac(spec);
+  return list.map((each) => {
+    if (!each.webhook) return each;
+    const { matchConditions = [] } = each.webhook;
+    // One that stands there twice is refused.
+    const more = leavesOutPlane.filter(
+      ({ expression }) => !matchConditions.some((has) => has.expression.trim() === expression),
+    );
+    return {
+      ...each,
+      webhook: {
+        ...each.webhook,
+        ...(before.includes(each) && { matchConditions: [...matchConditions, ...more] }),
+        connectionInfo,
+      },
+    };
+  });
 }
 
 /** The condition that keeps Kubernetes itself, its nodes and ServiceAccounts away from a webhook, whatever its quotes and spaces. */

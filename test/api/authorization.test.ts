@@ -235,6 +235,10 @@ describe('before RBAC', () => {
     const before = asked.length;
     expect(await tried('allow', 'ConfigMap', ['readers'])).toMatchObject({ status: 500 });
     expect(await tried('system:kube-scheduler', 'ConfigMap', ['readers'])).toMatchObject({ status: 200 });
+    // The gate, and the API server about whom kubelets ask.
+    expect(await tried('k8sk8s:egress', 'ConfigMap', ['readers'])).toMatchObject({ status: 200 });
+    const toKubelets = ['readers', 'k8sk8s:kubelet-clients'];
+    expect(await tried('kube-apiserver-kubelet-client', 'ConfigMap', toKubelets)).toMatchObject({ status: 200 });
     expect(await tried('root', 'Secret', ['system:masters'])).toMatchObject({ status: 200 });
     await listen(port);
     expect(asked).toHaveLength(before);
