@@ -65,6 +65,26 @@ test("a name of Kubernetes that is let through opens none of the plane's own", (
   expect(rules).toContain('user.groups.all(group, !group.startsWith("k8sk8s:"))');
 });
 
+test('an issuer names nobody of another one, whether its own prefix is empty, the beginning of the other or made by an expression', () => {
+  const guards = (first: object) => {
+    const other = jwt({}, { username: { claim: 'sub', prefix: 'corp:b:"' }, groups: { claim: 'g', prefix: 'corp:' } });
+    const [made, second] = authenticatorsOf(specOf(file(jwt({ url }, first), other)));
+    expect(JSON.stringify(second)).not.toContain(url);
+    return made!.userValidationRules!.map(({ expression }) => expression).filter((each) => each.includes('corp:'));
+  };
+  const [user, group] = [
+    '!user.username.startsWith("corp:b:\\"")',
+    'user.groups.all(group, !group.startsWith("corp:"))',
+  ];
+  const of = (prefix: string) => ({ username: { claim: 'sub', prefix }, groups: { claim: 'g', prefix } });
+  expect(guards(of(''))).toEqual([user, group]);
+  expect(guards({ username: { expression: 'claims.x' }, groups: { expression: 'claims.y' } })).toEqual([user, group]);
+  expect(guards({ username: { claim: 'sub', prefix: 'corp:' } })).toEqual([user]);
+  expect(guards(of('oidc:'))).toEqual([]);
+  const [expressed] = authenticatorsOf(specOf(file(jwt({ url }, { username: { expression: 'x' } }), jwt({}, of('')))));
+  expect(JSON.stringify(expressed)).not.toContain('startsWith(\\"\\")');
+});
+
 test.each<[string, Partial<ClusterSpecInput>, string]>([
   ['an issuer that is given twice', { ...short, ...file(jwt({ url })) }, url],
   [

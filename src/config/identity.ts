@@ -36,7 +36,8 @@ const shortPrefix = 'oidc:';
 /** All issuers, the one of the options first, each with a prefix, the way by the gate, and the rules about names. Pure. */
 export function authenticatorsOf(spec: IdentitySpec): Authenticator[] {
   const names = spec.allowSystemNames;
-  return given(spec).map((each) => completed(each, names));
+  const all = given(spec).map((each) => completed(each, names));
+  return all.map((each) => keptApart(each, all));
 }
 
 function given(spec: IdentitySpec): Authenticator[] {
@@ -103,12 +104,42 @@ function reservedRules(names: string[]) {
 
 /** Rules in CEL by which nobody has a user name or a group with this prefix. Pure. @param but those that may be had all the same */
 export function rulesAgainst(prefix: string, message: (what: string) => string, but: string[] = []) {
+  return mappings.map((mapping) => ruleAgainst(mapping, prefix, message, but));
+}
+
+const mappings = ['username', 'groups'] as const;
+
+function ruleAgainst(
+  mapping: (typeof mappings)[number],
+  prefix: string,
+  message: (what: string) => string,
+  but: string[] = [],
+) {
   const list = `[${but.map((name) => JSON.stringify(name)).join(', ')}]`;
-  const isOpen = (name: string) => `!${name}.startsWith("${prefix}")${but.length > 0 ? ` || ${name} in ${list}` : ''}`;
-  return [
-    { expression: isOpen('user.username'), message: message('the user name') },
-    { expression: `user.groups.all(group, ${isOpen('group')})`, message: message('a group') },
-  ];
+  const isOpen = (name: string) =>
+    `!${name}.startsWith(${JSON.stringify(prefix)})${but.length > 0 ? ` || ${name} in ${list}` : ''}`;
+  return mapping === 'username'
+    ? { expression: isOpen('user.username'), message: message('the user name') }
+    : { expression: `user.groups.all(group, ${isOpen('group')})`, message: message('a group') };
+}
+
+/** An issuer whose own prefix is shorter than that of another one, empty, or made by an expression could name somebody of the other. */
+function keptApart(authenticator: Authenticator, all: Authenticator[]): Authenticator {
+  const { issuer, userValidationRules = [], claimMappings } = authenticator;
+  const rules = mappings.flatMap((mapping) => {
+    const own = claimMappings[mapping];
+    if (own === undefined) return [];
+    return all.flatMap((other) => {
+      const prefix = other.claimMappings[mapping]?.prefix || undefined;
+      const others = other.issuer.url !== issuer.url && prefix !== undefined && prefix !== own.prefix;
+      if (!others || !prefix.startsWith(own.prefix ?? '')) return [];
+      return [
+        ruleAgainst(mapping, prefix, (what) => `${what} begins with ${prefix}, as names of ${other.issuer.url} do`),
+      ];
+    });
+  });
+  const more = rules.filter(({ expression }) => !userValidationRules.some((each) => each.expression === expression));
+  return { ...authenticator, userValidationRules: [...userValidationRules, ...more] };
 }
 
 /** Where the API server reads an issuer's discovery document. Pure. */
