@@ -1,4 +1,4 @@
-import { entryOf, type Fields } from './fields.ts';
+import { asTexts, entryOf, type Fields } from './fields.ts';
 
 /** https://kubernetes.io/docs/reference/config-api/apiserver-audit.v1/, as far as it is read. */
 interface AuditEvent {
@@ -89,6 +89,6 @@ function durationOf({ requestReceivedTimestamp, stageTimestamp, stage }: AuditEv
   return Number.isNaN(milliseconds) ? undefined : milliseconds;
 }
 
-function present(fields: Record<string, string | undefined>): Fields {
-  return Object.fromEntries(Object.entries(fields).filter((pair): pair is [string, string] => Boolean(pair[1])));
+function present(fields: Record<string, unknown>): Fields {
+  return asTexts(Object.fromEntries(Object.entries(fields).filter(([, value]) => Boolean(value))));
 }

@@ -1,8 +1,9 @@
 /** What is searchable of one line, beside where and when it was written. */
 export type Fields = Record<string, string>;
 
-/** Fields that say what a line is and where it is from. */
+/** Fields that say what a line is and where it is from, and what the store would take for one of them. */
 const taken = new Set([
+  '',
   '_time',
   '_msg',
   '_stream',
@@ -13,6 +14,7 @@ const taken = new Set([
   'level',
   'type',
   'source',
+  'more',
 ]);
 
 /** Fields by which a program calls something of its own: those of a name that is taken get a `_` behind it. Pure. */

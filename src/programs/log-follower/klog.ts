@@ -26,12 +26,15 @@ function messageOf(quoted: string, rest: string): string {
   return `${unquoted(quoted)}${rest.trimEnd()}`;
 }
 
+/** Characters in which pairs are looked for: the time for it grows with their square where brackets do not close. */
+const searched = 20_000;
+
 /** `key="value" n=3 pod="a/b"`; a value of several lines, `key=<`, goes on in the next lines. */
 function pairsIn(text: string): Fields {
   const pairs: Fields = {};
-  for (const [, name, value] of text.matchAll(
-    /\s([\w./-]+)=("(?:[^"\\]|\\.)*"|\{.*?\}(?=\s|$)|\[.*?\](?=\s|$)|[^\s]*)/gs,
-  ))
+  for (const [, name, value] of text
+    .slice(0, searched)
+    .matchAll(/\s([\w./-]+)=("(?:[^"\\]|\\.)*"|\{.*?\}(?=\s|$)|\[.*?\](?=\s|$)|[^\s]*)/gs))
     pairs[name!] = unquoted(value!);
   return pairs;
 }
@@ -67,6 +70,7 @@ export function traceFields(text: string): Fields {
 /** `1m2.5s` or `612ms`, as Go writes it. */
 export function millisecondsOf(duration: string): number {
   const units: Record<string, number> = { h: 3_600_000, m: 60_000, s: 1000, ms: 1, µs: 0.001, us: 0.001, ns: 1e-6 };
-  const parts = [...duration.matchAll(/([\d.]+)(h|ms|m|s|µs|us|ns)/g)];
+  // Go writes no longer one, and digits without a unit would be looked at again and again.
+  const parts = [...duration.slice(0, 40).matchAll(/([\d.]+)(h|ms|m|s|µs|us|ns)/g)];
   return parts.reduce((sum, [, number, unit]) => sum + Number(number) * units[unit!]!, 0);
 }

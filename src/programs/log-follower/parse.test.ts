@@ -141,3 +141,54 @@ test('a line is never longer than the store takes, whatever somebody sends besid
   expect(fields).toMatchObject({ type: 'audit', verb: 'delete', name: 'x' });
   expect(Buffer.byteLength(JSON.stringify(fields))).toBeLessThan(256 * 1024);
 });
+
+const audit = (more: object) =>
+  JSON.stringify({ kind: 'Event', apiVersion: 'audit.k8s.io/v1', verb: 'delete', ...more });
+const object = { objectRef: { resource: 'pods', namespace: 'team', name: 'web' } };
+
+/** As VictoriaLogs takes it: names, their number and the whole line (lib/logstorage/consts.go, -insert.maxFieldsPerLine). */
+function expectTaken(fields: Record<string, unknown>) {
+  const names = Object.keys(fields);
+  expect(names.filter((name) => name === '' || Buffer.byteLength(name) > 128)).toEqual([]);
+  expect(names.length).toBeLessThan(900);
+  expect(Buffer.byteLength(JSON.stringify(fields))).toBeLessThan(256 * 1024);
+  expect(Object.values(fields).filter((value) => typeof value !== 'string')).toEqual([]);
+}
+
+test('a line that looks like an event and is none of Kubernetes ends nothing', () => {
+  for (const odd of [
+    { user: { groups: 'x' } },
+    { user: null, annotations: null, objectRef: null, responseStatus: null },
+    { sourceIPs: { a: 1 }, requestURI: { a: 1 }, user: { username: { x: 1 } }, annotations: { 'a/b': { c: 1 } } },
+  ])
+    expectTaken(parse(audit(odd)));
+  expectTaken(parse('{"level":{"a":1},"took":7,"":"x"}'));
+});
+
+test('whoever adds annotations to an audit event hides nothing: as many, as long and with as long names as he wants', () => {
+  const annotations = (count: number, name: string, value: string) => ({
+    annotations: Object.fromEntries(Array.from({ length: count }, (_, n) => [`${name}${n}`, value])),
+  });
+  for (const each of [
+    annotations(1, `${'w'.repeat(200)}/key`, 'x'),
+    annotations(3000, 'webhook/key', 'x'),
+    annotations(300, 'webhook/key', 'x'.repeat(5000)),
+    annotations(300, 'webhook/key', '\u0000'.repeat(5000)),
+  ]) {
+    const fields = parse(audit({ ...object, ...each }));
+    expectTaken(fields);
+    expect(fields).toMatchObject({ type: 'audit', verb: 'delete', resource: 'pods', namespace: 'team', name: 'web' });
+  }
+  expect(parse(audit(annotations(1, `${'w'.repeat(200)}/key`, 'seen'))).more).toContain('seen');
+});
+
+test('no line takes long to read, whoever wrote it', () => {
+  const head = 'E1130 19:07:07.123456       1 a.go:1] ';
+  for (const line of [
+    `${head}"x"${' a={'.repeat(100_000)}`,
+    `${head}"x"${' a=['.repeat(100_000)}`,
+    `${head}Trace[1]: "x" a:b (c) (total time: ${'1'.repeat(400_000)})`,
+    `{"level":"warn","took":"${'1'.repeat(400_000)}"}`,
+  ])
+    expectTaken(parse(line));
+});
