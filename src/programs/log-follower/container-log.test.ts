@@ -38,13 +38,13 @@ afterEach(() => {
 
 const at = (second: number) => `2026-05-01T12:00:${String(second).padStart(2, '0')}.000000001Z`;
 
-async function world(file: string, log: (request: LogRequest) => string[], restarts = 0) {
+async function world(file: string, log: (request: LogRequest, stop: AbortController) => string[], restarts = 0) {
   const { end, server } = storeEnd();
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const stop = new AbortController();
   const positions = new Positions(file);
   const sender = new Sender(
-    new Store((server.address() as AddressInfo).port, { user: 'a', password: 'b' }),
+    new Store((server.address() as AddressInfo).port, { user: 'a', password: () => 'b' }),
     positions,
     stop.signal,
   );
@@ -61,7 +61,7 @@ async function world(file: string, log: (request: LogRequest) => string[], resta
   const api = {
     open: async (_: string, request: LogRequest) => {
       asked.push(request);
-      return Readable.from(log(request).map((line) => `${line}\n`));
+      return Readable.from(log(request, stop).map((line) => `${line}\n`));
     },
   };
   const running = sender.run().catch(() => undefined);
@@ -149,7 +149,75 @@ test('while the store takes nothing, nothing more is read and nothing is lost', 
   expect(positions.counts.losses).toBe(0);
 });
 
+test('lines of one time are lines all the same, and those that the store has come no second time', async () => {
+  const file = fresh();
+  const burst = ['one', 'two', 'three'].map((line) => `${at(1)} ${line}`);
+  const first = await world(file, () => burst.slice(0, 2));
+  await until(() => first.end.got.length === 2 && first.positions.get('uid/etcd')?.ended === true);
+  first.positions.save();
+  first.stop.abort();
+  await first.done;
+  const second = await world(file, () => [...burst, `${at(2)} four`]);
+  second.seen.running = true;
+  await until(() => second.end.got.length === 2);
+  expect(second.end.got.map(({ _msg }) => _msg)).toEqual(['three', 'four']);
+  expect(second.positions.counts.losses).toBe(0);
+});
+
+test("a node's clock that goes back, and its time zone, lose no line and order none wrongly", async () => {
+  const written = [
+    '2026-10-25T02:59:59.500000000+02:00 before',
+    '2026-10-25T02:00:00.500000000+01:00 in winter',
+    '2026-10-24T23:00:00.000000000Z set back',
+    '2026-10-24T23:00:01.000000000Z later',
+  ];
+  const file = fresh();
+  const { end, positions, done, stop } = await world(file, () => written);
+  await until(() => end.got.length === 4 && positions.get('uid/etcd')?.ended === true);
+  expect(end.got[0]).toMatchObject({ _time: '2026-10-25T00:59:59.500000000Z', _msg: 'before' });
+  expect(end.got[1]).toMatchObject({ _time: '2026-10-25T01:00:00.500000000Z', _msg: 'in winter' });
+  positions.save();
+  stop.abort();
+  await done;
+  const next = await world(file, () => [written.at(-1)!, '2026-10-25T00:00:02+01:00 new']);
+  next.seen.running = true;
+  await until(() => next.end.got.length === 1);
+  expect(next.asked[0]!.sinceTime).toBe('2026-10-24T23:00:01Z');
+  expect(next.positions.counts.losses).toBe(0);
+});
+
+test('what the next session reads is not lost because this one ends', async () => {
+  const { positions, done } = await world(
+    readUntil(at(1)),
+    (_, stop) => {
+      stop.abort();
+      throw new Error('aborted');
+    },
+    1,
+  );
+  await done;
+  expect(positions.counts.losses).toBe(0);
+  expect(positions.get('uid/etcd')).toMatchObject({ restarts: 0, time: at(1) });
+});
+
+test('a pod that goes while the store takes nothing is known until the store has its lines', async () => {
+  const { end, positions, seen, sender, done, stop } = await world(fresh(), () => [`${at(1)} last words`]);
+  end.status = 429;
+  await until(() => sender.refusal !== undefined);
+  // The log came to its end.
+  await sleep(1200);
+  seen.gone = true;
+  await sleep(1200);
+  end.status = 200;
+  await done;
+  expect(end.got.map(({ _msg }) => _msg)).toEqual(['last words']);
+  expect(positions.get('uid/etcd')).toBeUndefined();
+  expect(positions.counts.losses).toBe(0);
+  stop.abort();
+});
+
 test('times of the store compare as the kubelet writes them', () => {
+  expect(fixedTime('2026-05-01T12:00:01.5+05:30')).toBe('2026-05-01T06:30:01.500000000Z');
   expect(fixedTime('2026-05-01T12:00:01.5Z')).toBe('2026-05-01T12:00:01.500000000Z');
   expect(fixedTime('2026-05-01T12:00:01Z')).toBe('2026-05-01T12:00:01.000000000Z');
 });

@@ -2,7 +2,7 @@ import type { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { linesOf } from '../../base/lines.ts';
 import { LineParser } from './parse.ts';
-import type { Position, Positions } from './positions.ts';
+import { fixedTime, type Position, type Positions } from './positions.ts';
 import type { Sender } from './sender.ts';
 
 export interface LogRequest {
@@ -44,6 +44,8 @@ export class ContainerLog {
   #parser = new LineParser();
   /** As far as lines were handed to the sender: the store may be behind. */
   #at: Position | undefined;
+  /** The same, of this session alone. */
+  #sent: Position | undefined;
   /** The log came to its end, and no line came since. */
   #over = false;
 
@@ -66,14 +68,22 @@ export class ContainerLog {
       const seen = this.#seen();
       if (this.#isNew(seen)) await this.#takeEarlier(seen);
       const done = this.#at?.ended === true && this.#at.restarts === seen.restarts && !seen.running;
-      if (seen.gone) {
-        if (!this.#at?.ended && !this.#over)
-          this.#lose(`the end of the log of ${seen.container}: its pod ${seen.pod} is gone`);
-        return this.#positions.delete(this.#key);
-      }
+      if (seen.gone) return this.#leave(seen);
       if (seen.ran && !done) await this.#follow(seen);
       await sleep(again, undefined, { signal: this.#signal }).catch(() => undefined);
     }
+  }
+
+  /** What was read may still be on its way: until the store has it, the position tells the next session that something was lost. */
+  async #leave({ container, pod }: SeenContainer): Promise<void> {
+    if (!this.#at?.ended && !this.#over) this.#lose(`the end of the log of ${container}: its pod ${pod} is gone`);
+    while (!this.#isStored() && !this.#signal.aborted)
+      await sleep(again, undefined, { signal: this.#signal }).catch(() => undefined);
+    if (this.#isStored()) this.#positions.delete(this.#key);
+  }
+
+  #isStored(): boolean {
+    return this.#sent === undefined || isAt(this.#positions.get(this.#key), this.#sent);
   }
 
   /** The container was started again since. */
@@ -89,10 +99,12 @@ export class ContainerLog {
     if (missed > 0) this.#lose(`${missed} whole logs of ${container} in pod ${pod}, which was restarted as often`);
     const rest = before?.restarts === restarts - 1 ? before : undefined;
     if (!rest?.ended && !this.#over) {
-      const position = { ...positionOf(seen, restarts - 1), time: rest?.time };
-      await this.#read(position, { container, follow: false, previous: true }).catch((error: Error) =>
-        this.#lose(`the end of the log of ${container} in pod ${pod} before its restart: ${error.message}`),
-      );
+      const position = { ...rest, ...positionOf(seen, restarts - 1) };
+      await this.#read(position, { container, follow: false, previous: true }).catch((error: Error) => {
+        // The next session reads it.
+        if (!this.#signal.aborted)
+          this.#lose(`the end of the log of ${container} in pod ${pod} before its restart: ${error.message}`);
+      });
     }
     this.#at = positionOf(seen, restarts);
     this.#over = false;
@@ -118,21 +130,25 @@ export class ContainerLog {
     const sinceTime = from.time?.replace(/\.\d+Z$/, 'Z');
     const { pod } = from;
     const stream = await this.#api.open(pod, { ...request, ...(sinceTime && { sinceTime }) }, this.#signal);
+    const isKnown = knownLines(from);
     let first = true;
     try {
       for await (const line of linesOf(stream)) {
         const space = line.indexOf(' ');
-        const time = space < 0 ? line : line.slice(0, space);
+        const written = space < 0 ? line : line.slice(0, space);
         // Of a container that was removed the kubelet says in a line of its own that there is no log.
-        if (!/^\d{4}-\d\d-\d\dT/.test(time)) continue;
+        if (!/^\d{4}-\d\d-\d\dT/.test(written)) continue;
+        const time = fixedTime(written);
         // The last line that is known comes again; where it does not, its file is there no more.
-        if (first && from.time !== undefined && !from.between && time > from.time)
+        if (first && from.time !== undefined && time > from.time)
           this.#lose(`lines of ${from.container} in pod ${pod} between ${from.time} and ${time}: its file was changed`);
         first = false;
-        if (this.#at?.time !== undefined && this.#at.restarts === from.restarts && time <= this.#at.time) continue;
+        if (isKnown(time)) continue;
         this.#over = false;
-        this.#at = { ...from, time, between: undefined, ended: false };
+        const same = this.#at?.time === time && this.#at.restarts === from.restarts ? (this.#at.same ?? 1) + 1 : 1;
+        this.#at = { ...from, time, same, ended: false };
         const record = this.#record(from, time, space < 0 ? '' : line.slice(space + 1));
+        this.#sent = this.#at;
         await this.#sender.push(record, [this.#key, this.#at]);
         if (this.#signal.aborted) return;
       }
@@ -149,12 +165,35 @@ export class ContainerLog {
   #note(position: Position): void {
     this.#at = position;
     const stored = this.#positions.get(this.#key);
-    if (stored?.time === position.time) this.#positions.set(this.#key, position);
+    if (isAt(stored, position)) this.#positions.set(this.#key, { ...stored, ...position });
   }
 
   #lose(what: string): void {
     this.#sender.lose(what, this.#seen().pod);
   }
+}
+
+/** Whether the store is exactly so far. */
+function isAt(stored: Position | undefined, { restarts, time, same }: Position): boolean {
+  return stored?.restarts === restarts && stored.time === time && stored.same === same;
+}
+
+/**
+ * Tells of each line that comes whether it was read before. Lines come in the order of the file, whatever its clock did: behind the last
+ * one that is known, all are new.
+ */
+function knownLines({ time: last, same = 1 }: Position): (time: string) => boolean {
+  let left = last === undefined ? 0 : same;
+  return (time) => {
+    if (left === 0) return false;
+    if (time < last!) return true;
+    if (time === last) {
+      left--;
+      return true;
+    }
+    left = 0;
+    return false;
+  };
 }
 
 function positionOf({ pod, container, component }: SeenContainer, restarts: number): Position {

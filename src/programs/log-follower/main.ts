@@ -7,7 +7,8 @@ import { connectInfra } from '../../kube/connect.ts';
 import { inClusterConnection, namespaceInCluster } from '../../kubeconfig/in-cluster.ts';
 import { ownSurroundings } from '../../kubeconfig/surroundings.ts';
 import { Positions } from './positions.ts';
-import { rewindToStored, Session } from './session.ts';
+import { Session } from './session.ts';
+import { settleWithStore } from './settle.ts';
 import { Store } from './store.ts';
 
 // Runs beside VictoriaLogs in one pod. It reads the logs of the plane's pods by the infra cluster's API, as `kubectl logs -f` does,
@@ -26,7 +27,7 @@ const { values: options } = parseArgs({
   },
 });
 
-const password = readFileSync(options['password-file']!, 'utf8').trim();
+const password = () => readFileSync(options['password-file']!, 'utf8').trim();
 const store = new Store(Number(options['store-port']), { user: options.user!, password });
 const positions = new Positions(options.state!);
 const surroundings = ownSurroundings();
@@ -34,6 +35,8 @@ const cluster = connectInfra(inClusterConnection(surroundings), namespaceInClust
 
 let session: Session | undefined;
 let ending = false;
+/** The store may have lines of which it did not say so: of a follower before this one, nobody knows. */
+let unanswered = true;
 /** Why nothing is taken over now; absent while all is well. */
 let trouble: string | undefined = 'the store has not answered yet';
 
@@ -42,7 +45,7 @@ process.once('SIGTERM', () => void end());
 while (!ending) {
   if (await store.answers()) {
     trouble = undefined;
-    await rewindToStored(positions, store).catch((error: Error) =>
+    await settleWithStore(positions, store, unanswered).catch((error: Error) =>
       console.error(`the store was not asked: ${error.message}`),
     );
     session = new Session(cluster, options.selector!, positions, store);
@@ -50,6 +53,7 @@ while (!ending) {
       trouble = error.message;
       console.error(`begins anew: ${trouble}`);
     });
+    unanswered = session.sender.unanswered;
     session = undefined;
   } else trouble ??= 'the store does not answer';
   // Rights that are missing do not come by asking every second.

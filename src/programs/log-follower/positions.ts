@@ -7,10 +7,12 @@ export interface Position {
   component: string;
   /** Restarts of the container whose log it is. */
   restarts: number;
-  /** Time of the last line that the store has, as the kubelet writes it; absent before the first. */
+  /** Time of the last line that the store has, as fixedTime writes it; absent before the first. */
   time?: string;
-  /** No line has exactly this time: it is the moment after which the store has nothing. */
-  between?: true;
+  /** How many lines of exactly this time the store has; one when left out. CRI-O gives all lines of one write the same time. */
+  same?: number;
+  /** When the store took that line, milliseconds. */
+  at?: number;
   /** The log ended, and all of it was read. */
   ended: boolean;
 }
@@ -77,10 +79,12 @@ export class Positions {
     this.#changed = true;
   }
 
-  /** The store has taken lines. */
-  took(lines: number): void {
+  /** The store has taken so many lines, and has come so far by them. */
+  took(lines: number, positions: [key: string, position: Position][]): void {
+    const at = Date.now();
+    for (const [key, position] of positions) this.#state.positions[key] = { ...position, at };
     this.#state.counts.lines += lines;
-    this.#state.taken = Date.now();
+    this.#state.taken = at;
     this.#changed = true;
   }
 
@@ -112,8 +116,13 @@ function readState(file: string): State {
   }
 }
 
-/** Times of one width compare as text, as the kubelet writes them. Pure. */
+/**
+ * A time as the kubelet writes it, by its node's clock and time zone, or as the store does: in UTC and of one width, so that times
+ * compare as text. Pure.
+ */
 export function fixedTime(time: string): string {
-  const [, seconds, digits = ''] = /^(.*?\d\d:\d\d:\d\d)(?:\.(\d+))?Z$/.exec(time) ?? [];
-  return seconds === undefined ? time : `${seconds}.${digits.padEnd(9, '0')}Z`;
+  const [, seconds, digits = '', zone] =
+    /^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?(Z|[+-]\d\d:\d\d)$/.exec(time) ?? [];
+  const at = Date.parse(`${seconds}${zone}`);
+  return Number.isNaN(at) ? time : `${new Date(at).toISOString().slice(0, 19)}.${digits.padEnd(9, '0')}Z`;
 }

@@ -25,6 +25,8 @@ export class Sender {
   #wake: (() => void)[] = [];
   /** Why the store takes nothing now; absent while it does. */
   refusal?: string;
+  /** The store was sent lines, and gave no answer: it may have them. */
+  unanswered = false;
 
   constructor(store: Store, positions: Positions, signal: AbortSignal) {
     this.#store = store;
@@ -68,7 +70,10 @@ export class Sender {
           await sleep(pause, undefined, { signal: this.#signal }).catch(() => undefined);
           pause = Math.min(10_000, pause * 2);
           continue;
-        } else throw error;
+        } else {
+          this.unanswered = true;
+          throw error;
+        }
       }
       this.#done(batch);
     }
@@ -109,8 +114,10 @@ export class Sender {
   #done(batch: Waiting[]): void {
     this.#waiting = this.#waiting.slice(batch.length);
     for (const { line } of batch) this.#size -= line.length;
-    for (const { position } of batch) if (position) this.#positions.set(...position);
-    this.#positions.took(batch.length);
+    this.#positions.took(
+      batch.length,
+      batch.flatMap(({ position }) => (position ? [position] : [])),
+    );
     this.#positions.save();
     this.#wakeAll();
   }

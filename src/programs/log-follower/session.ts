@@ -3,15 +3,12 @@ import type { InfraCluster } from '../../kube/infra-cluster.ts';
 import type { Pod } from '../../kube/objects.ts';
 import { follow } from '../../kube/watch.ts';
 import { ContainerLog, type LogApi, type SeenContainer } from './container-log.ts';
-import { fixedTime, type Positions } from './positions.ts';
+import type { Positions } from './positions.ts';
 import { Sender } from './sender.ts';
 import type { Store } from './store.ts';
 
 /** Pods that bear these names write no log of the plane: the store's own, and workers, which write what their pods do. */
 const leftOut = ['log-store', 'worker-pod'];
-
-/** Milliseconds of lines that a store may have taken and lost when it was killed. */
-const unsure = 15_000;
 
 /** Milliseconds from the first pod of a watch until all that are there are known. */
 const settling = 5000;
@@ -122,23 +119,5 @@ export function loseUnseen(positions: Positions, seen: ReadonlyMap<string, unkno
     if (seen.has(key)) continue;
     positions.delete(key);
     if (!ended) sender.lose(`the end of the log of ${container}: its pod ${pod} went while it was not read`, pod);
-  }
-}
-
-/**
- * A store that was killed, or a volume that another follower wrote to, may lack the last lines that it took: of containers that
- * wrote just then, the store is asked what it has.
- */
-export async function rewindToStored(positions: Positions, store: Store): Promise<void> {
-  const since = positions.taken - unsure;
-  const from = fixedTime(new Date(since).toISOString());
-  const doubtful = positions.all().filter(([, { time }]) => time !== undefined && time >= from);
-  if (positions.taken === 0 || doubtful.length === 0) return;
-  const answer = await store.query(`_time:>=${from} type:!=loss | stats by (pod, container) max(_time) as last`);
-  for (const [key, position] of doubtful) {
-    const has = answer.find(({ pod, container }) => pod === position.pod && container === position.container);
-    const time = has ? fixedTime(has.last!) : from;
-    if (time < position.time!)
-      positions.set(key, { ...position, time, ended: false, ...(!has && { between: true as const }) });
   }
 }

@@ -11,12 +11,13 @@ const timeout = 30_000;
 /** VictoriaLogs in the same pod. */
 export class Store {
   readonly #port: number;
-  readonly #authorization: string;
+  readonly #authorization: () => string;
   readonly #agent = new http.Agent({ keepAlive: true, maxSockets: 4 });
 
-  constructor(port: number, { user, password }: { user: string; password: string }) {
+  /** @param password as it is now: the store reads the file of it again and again, and a Secret that was deleted is made anew */
+  constructor(port: number, { user, password }: { user: string; password: () => string }) {
     this.#port = port;
-    this.#authorization = `Basic ${Buffer.from(`${user}:${password}`).toString('base64')}`;
+    this.#authorization = () => `Basic ${Buffer.from(`${user}:${password()}`).toString('base64')}`;
   }
 
   async answers(): Promise<boolean> {
@@ -26,7 +27,7 @@ export class Store {
     );
   }
 
-  /** @param lines JSON, one object a line. @throws Refused, Unfit, and what the connection throws where there is no answer */
+  /** @param lines JSON, one object a line. @throws LinesRefused, StoreRefuses, and what the connection throws where there is no answer */
   async insert(lines: string): Promise<void> {
     const { status, words } = await this.#call(
       'POST',
@@ -64,7 +65,7 @@ export class Store {
           method,
           path,
           signal: AbortSignal.timeout(timeout),
-          headers: { Authorization: this.#authorization, ...(type && { 'Content-Type': type }) },
+          headers: { Authorization: this.#authorization(), ...(type && { 'Content-Type': type }) },
         },
         (response) => {
           text(response).then((words) => resolve({ status: response.statusCode ?? 0, words }), reject);
