@@ -61,7 +61,7 @@ export async function tellDns(state: SandboxState, host: string): Promise<void> 
   const wanted = state.hosts.includes(host) ? addressOf(state, host) : undefined;
   await waitUntil(`${host} as ${wanted ?? 'no name'} in the sandbox's DNS (its log: ${log})`, 10, async () => {
     if (!isAlive(machine.daemons[daemon]))
-      throw new Error('the DNS server has ended; `k8sk8s sandbox up` starts it again');
+      throw new Error('the DNS server has ended; it starts again when the sandbox is brought up');
     return (await answerOf(machine.address, host)) === wanted || undefined;
   });
 }
