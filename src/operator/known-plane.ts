@@ -12,9 +12,6 @@ import type { OperatorOptions } from './options.ts';
 import { PlaneWatch } from './plane-watch.ts';
 import { asPlaneAccount, type ReconcileContext } from './reconcile.ts';
 
-/** Looks in a minute after which the next one waits. */
-const manyLooks = 6;
-
 /** A plane's object as it was last seen, with what is under way for it. */
 export class KnownPlane {
   object: HostedControlPlane;
@@ -24,7 +21,6 @@ export class KnownPlane {
   readonly #cluster: WholeCluster;
   readonly #options: OperatorOptions;
   readonly #gone = new AbortController();
-  #looks: number[] = [];
   #watch?: { planeId: string; of: PlaneWatch };
 
   constructor(object: HostedControlPlane, cluster: WholeCluster, options: OperatorOptions) {
@@ -44,18 +40,6 @@ export class KnownPlane {
     return this.#gone.signal;
   }
 
-  /** Whether it was looked at so often in the last minute that the next look has time: whoever changes an object all the time has one worker at most. */
-  isHurried(now = performance.now()): boolean {
-    this.#looks = this.#looks.filter((at) => now - at < 60_000);
-    return this.#looks.length >= manyLooks;
-  }
-
-  /** A look begins. */
-  begin(): void {
-    this.#looks.push(performance.now());
-    this.said.next();
-  }
-
   end(): void {
     this.#gone.abort(new Error('its HostedControlPlane was deleted'));
     this.unwatch();
@@ -72,7 +56,11 @@ export class KnownPlane {
       timeout,
       signal,
       reporter: reporterOf(this.said),
-      tell: (facts, fields) => this.#tell(object, facts, fields),
+      tell: async (facts, fields) => {
+        // Whoever leads no longer, or whose object is gone, has nothing to say.
+        signal.throwIfAborted();
+        await this.#tell(object, facts, fields);
+      },
     };
   }
 

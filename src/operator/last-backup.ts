@@ -43,6 +43,7 @@ const pause = 10_000;
  * for `patience`; nothing is waited for where the namespace goes too. The caller lets the object go afterwards, whatever came of it.
  *
  * @param patience milliseconds from the deletion on
+ * @throws the signal's reason: then nothing came of it, and the next operator makes the backup
  */
 export async function makeLastBackup(
   object: HostedControlPlane,
@@ -52,12 +53,16 @@ export async function makeLastBackup(
   const end = Date.parse(object.metadata.deletionTimestamp!) + patience;
   const cluster = asPlaneAccount(object, around);
   try {
-    while (!around.signal.aborted) {
+    for (;;) {
+      around.signal.throwIfAborted();
       const error = await tryBackup(cluster, around).then(
         () => undefined,
         (error: unknown) => explainCallError(error, `make the last backup in namespace "${cluster.namespace}"`),
       );
-      if (error === undefined || isNamespaceEnding(error) || Date.now() >= end) return;
+      if (error === undefined) return;
+      // It may have failed because this operator ends.
+      around.signal.throwIfAborted();
+      if (isNamespaceEnding(error) || Date.now() >= end) return;
       await around.tell(factsOfLastBackup(error, object, new Date(end)));
       await sleep(Math.min(pause, Math.max(0, end - Date.now())), undefined, { signal: around.signal });
     }

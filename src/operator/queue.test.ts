@@ -73,3 +73,48 @@ test('a key that failed comes back, and one that is forgotten does not', async (
   );
   expect(seen).toEqual(['fails', 'gone', 'fails']);
 });
+
+test('a key that is forgotten while it is under way, and asked for again, waits for the end of what is under way', async () => {
+  const queue = new WorkQueue();
+  queue.add('a');
+  let [under, most, begun] = [0, 0, 0];
+  await running(
+    queue,
+    3,
+    async (key) => {
+      begun++;
+      most = Math.max(most, ++under);
+      // Its object is deleted and made again, as often as somebody likes.
+      if (begun < 4) {
+        queue.forget(key);
+        queue.add(key);
+      }
+      await sleep(20);
+      under--;
+      return undefined;
+    },
+    () => begun === 4 && under === 0,
+  );
+  expect(most).toBe(1);
+});
+
+test('what comes of work on a key that was forgotten meanwhile plans nothing', async () => {
+  const queue = new WorkQueue();
+  queue.add('a');
+  const seen: string[] = [];
+  await running(
+    queue,
+    1,
+    async (key) => {
+      seen.push(key);
+      if (key === 'a') {
+        queue.forget('a');
+        queue.add('b', 50);
+        return 1;
+      }
+      return undefined;
+    },
+    () => seen.includes('b'),
+  );
+  expect(seen).toEqual(['a', 'b']);
+});

@@ -6,6 +6,8 @@ interface Entry {
   /** When it is due, by `performance.now()`; undefined while it is neither due nor planned. */
   due?: number;
   running: boolean;
+  /** It was forgotten since its work began, so what comes of that work counts for nothing. */
+  forgotten?: boolean;
   failures: number;
 }
 
@@ -33,9 +35,11 @@ export class WorkQueue {
     return [...this.#entries.values()].filter(({ due, running }) => due !== undefined && due <= now && !running).length;
   }
 
-  /** Drops a key and what is known of it. */
+  /** Drops a key and what is known of it. One that is under way is not begun again before its work has ended, whoever asks for it meanwhile. */
   forget(key: string): void {
-    this.#entries.delete(key);
+    const entry = this.#entries.get(key);
+    if (entry?.running) Object.assign(entry, { due: undefined, failures: 0, forgotten: true });
+    else this.#entries.delete(key);
   }
 
   /**
@@ -54,12 +58,13 @@ export class WorkQueue {
       const [key, entry] = found;
       try {
         const again = await work(key);
-        entry.failures = 0;
+        if (!entry.forgotten) entry.failures = 0;
         if (again !== undefined) this.#plan(key, entry, again);
       } catch {
-        this.#plan(key, entry, Math.min(longestDelay, firstDelay * 2 ** entry.failures++));
+        if (!entry.forgotten) this.#plan(key, entry, Math.min(longestDelay, firstDelay * 2 ** entry.failures++));
       } finally {
         entry.running = false;
+        if (entry.forgotten && entry.due === undefined) this.#entries.delete(key);
         this.#wake();
       }
     }
@@ -67,7 +72,7 @@ export class WorkQueue {
 
   /** Planes that failed together do not come back together. */
   #plan(key: string, entry: Entry, delay: number): void {
-    if (this.#entries.get(key) === entry) this.add(key, delay * (0.8 + 0.4 * Math.random()));
+    if (!entry.forgotten) this.add(key, delay * (0.8 + 0.4 * Math.random()));
   }
 
   /** The key that has been due for the longest time, once there is one. @returns undefined when the signal has fired */
@@ -79,7 +84,7 @@ export class WorkQueue {
       const wait = first ? first[1].due! - performance.now() : undefined;
       if (first && wait! <= 0) {
         // At once: another worker may look in the next moment.
-        Object.assign(first[1], { due: undefined, running: true });
+        Object.assign(first[1], { due: undefined, running: true, forgotten: false });
         return first;
       }
       await this.#until(wait, signal);

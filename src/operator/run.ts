@@ -7,6 +7,7 @@ import { afterDeletion } from './deletion.ts';
 import { isOlder, KnownPlane } from './known-plane.ts';
 import { holdsForBackup, makeLastBackup } from './last-backup.ts';
 import { whileLeading } from './leader.ts';
+import { Looks } from './looks.ts';
 import { Metrics } from './metrics.ts';
 import { consentAnnotation, lookAnnotation, usedAnnotation } from './names.ts';
 import { type HostedControlPlane, kind, lifeOf } from './object.ts';
@@ -58,6 +59,7 @@ class Planes {
   readonly #signal: AbortSignal;
   readonly #known = new Map<string, KnownPlane>();
   readonly #queue = new WorkQueue();
+  readonly #looks = new Looks();
   /** Planes of which it is to be seen whether somebody uses them: beside the queue, since a look may take minutes. */
   readonly #uses = new WorkQueue();
   /** Objects of which the last backup is under way, by UID. */
@@ -104,12 +106,13 @@ class Planes {
     const isKnown = known?.object.metadata.uid === object.metadata.uid;
     const isGone = type === 'DELETED' || object.metadata.deletionTimestamp !== undefined;
     if (isGone || !isKnown) this.#forget(key);
+    if (type === 'DELETED') this.#lastBackups.delete(object.metadata.uid!);
     if (type !== 'DELETED' && isGone && holdsForBackup(object)) this.#leave(object);
     else if (known && isGone && isKnown) void afterDeletion(object, known.around(this.#signal));
     if (isGone) return;
     const now = this.#known.get(key);
     if (now && isOlder(object, now.object)) return;
-    if (!now || isNews(now.object, object)) this.#queue.add(key, now?.isHurried() ? pause.soonAgain : 0);
+    if (!now || isNews(now.object, object)) this.#queue.add(key, this.#looks.isHurried(key) ? pause.soonAgain : 0);
     if (now) now.object = object;
     else this.#known.set(key, new KnownPlane(object, this.#cluster, this.#options));
   }
@@ -152,7 +155,8 @@ class Planes {
     if (!known) return undefined;
     const { object, said } = known;
     const around = known.around(AbortSignal.any([this.#signal, known.gone]));
-    known.begin();
+    this.#looks.begin(key);
+    said.next();
     if (lifeOf(object).paused) {
       await around.tell([{ type: 'Progressing', status: 'False', reason: 'Paused', message: 'spec.paused is true' }]);
       return undefined;
