@@ -89,7 +89,7 @@ const ofFields = {
       reason: 'Forbidden',
     },
     {
-      expression: `${unchanged('moreHosts')} || (has(object.spec.moreHosts) && object.spec.moreHosts.all(host, ${belongs('host')})) || ${mayset('moreHosts')}`,
+      expression: `${unchanged('moreHosts')} || !has(object.spec.moreHosts) || object.spec.moreHosts.all(host, ${belongs('host')}) || ${mayset('moreHosts')}`,
       message: notOfNamespace('moreHosts'),
       reason: 'Forbidden',
     },
@@ -133,10 +133,11 @@ const ofDefinition = {
         apiVersions: ['v1'],
         operations: ['DELETE'],
         resources: ['customresourcedefinitions'],
-        resourceNames: [`hostedcontrolplanes.${group}`],
       },
     ],
   },
+  // Not resourceNames above: a request that deletes a collection has no name.
+  matchConditions: [{ name: 'is-ours', expression: `oldObject.metadata.name == 'hostedcontrolplanes.${group}'` }],
   validations: [
     {
       expression: `has(oldObject.metadata.annotations) && '${deletableAnnotation}' in oldObject.metadata.annotations`,

@@ -210,6 +210,18 @@ describe('who has a plane by its object alone', () => {
     expect(await change({ replicas: null })).toBe(403);
   });
 
+  test('takes out more names that it has, also those that are not its own, and puts none in', async () => {
+    const change = (spec: object) =>
+      tenant.merge(hostedControlPlane, 'k8sk8s', { spec }, { dryRun: true }).then(
+        () => undefined,
+        (error: ApiError) => error.status,
+      );
+    await team.merge(hostedControlPlane, 'k8sk8s', { spec: { moreHosts: ['foreign.example.com'] } });
+    expect(await change({ moreHosts: null })).toBeUndefined();
+    expect(await change({ moreHosts: ['foreign.example.com', 'other.test'] })).toBe(403);
+    expect(await change({ moreHosts: ['any.team.example.com'] })).toBeUndefined();
+  });
+
   test('is given a single field by RBAC', async () => {
     const name = { metadata: { name: 'replicas' } };
     const rbac = { apiVersion: 'rbac.authorization.k8s.io/v1' };
@@ -269,4 +281,9 @@ test('the definition is deleted by nobody in passing, since every plane would go
   await expect(world.admin.delete({ ...object, metadata: { name: object.metadata.name } })).rejects.toMatchObject({
     message: expect.stringContaining(deletableAnnotation),
   });
+  // Nor among others, of which the request names none.
+  const collection = '/apis/apiextensions.k8s.io/v1/customresourcedefinitions';
+  const query = { fieldSelector: `metadata.name=${object.metadata.name}`, dryRun: 'All' };
+  const all = world.admin.transport.request({ method: 'DELETE', path: collection, query });
+  await expect(all).rejects.toMatchObject({ message: expect.stringContaining(deletableAnnotation) });
 });
