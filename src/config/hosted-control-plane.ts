@@ -37,7 +37,10 @@ export const lifeFields = z.strictObject({
     .datetime({ offset: true })
     .optional()
     .meta({ help: 'when the plane ends: it is deleted with its data, or sleeps where deletionPolicy is Retain' }),
-  paused: z.boolean().default(false).meta({ help: 'the operator leaves the plane alone, whatever else is said here' }),
+  paused: z
+    .boolean()
+    .default(false)
+    .meta({ help: 'the operator leaves the plane alone, whatever else but deletionPolicy is said here' }),
   deletionPolicy: z.enum(['Delete', 'Retain', 'Backup']).default('Delete').meta({
     help: 'what happens to the plane when this object is deleted: Delete takes it away with all of its data, Retain leaves it to the command line, Backup makes a last backup by the schedule of backups and deletes it then',
   }),

@@ -270,3 +270,11 @@ export const factOfProgress = (reason: string, message: string): Fact => ({
   reason,
   message,
 });
+
+/** The plane is left alone. @param problem why deletionPolicy is not followed yet, where that is so */
+export const factOfPause = (problem?: string): Fact => ({
+  type: 'Progressing',
+  status: problem === undefined ? 'False' : 'True',
+  reason: 'Paused',
+  message: `spec.paused is true: of this object, the operator follows deletionPolicy alone${problem === undefined ? '' : `, and not yet: ${problem}`}`,
+});

@@ -4,7 +4,8 @@ import { connectInfra } from '../kube/connect.ts';
 import type { Connection } from '../kube/connection.ts';
 import { explainCallError } from '../kube/errors.ts';
 import type { InfraCluster } from '../kube/infra-cluster.ts';
-import { refuseOthersPlane } from '../live/followed.ts';
+import type { ConfigMap } from '../kube/objects.ts';
+import { followedBy, refuseOthersPlane } from '../live/followed.ts';
 import { openPlane } from '../live/open.ts';
 import { readRecord, requireRecord } from '../live/record.ts';
 import { settleOwner } from '../operations/adopt.ts';
@@ -15,7 +16,8 @@ import { removedApiProblems } from '../operations/upgrade/plan.ts';
 import { upgrade } from '../operations/upgrade/upgrade.ts';
 import type { PkiBundle } from '../pki/certificates.ts';
 import { isAuthority, nearTheirEnd, remainingDays } from '../pki/near-end.ts';
-import { type PlaneRecord, specRecorded } from '../plane/record.ts';
+import { recordName } from '../plane/names.ts';
+import { type PlaneRecord, recordKind, specRecorded } from '../plane/record.ts';
 import { missingRights, requiredRights } from '../preflight/rights.ts';
 import type { Reporter } from '../ui/reporter.ts';
 import type { Work } from '../ui/work.ts';
@@ -25,6 +27,7 @@ import {
   besides,
   type Fact,
   factOfEnding,
+  factOfPause,
   factOfProblem,
   factOfProgress,
   factOfSilence,
@@ -93,6 +96,7 @@ export async function reconcile(object: HostedControlPlane, around: ReconcileCon
   try {
     await refuseWithoutRights(cluster);
     await refuseOthersPlane(cluster, 'deploy');
+    await settleEnd(object, cluster, around);
     return await bringAbout(object, cluster, around);
   } catch (error) {
     if (around.signal.aborted) return 'failed';
@@ -113,6 +117,36 @@ export async function reconcile(object: HostedControlPlane, around: ReconcileCon
   } finally {
     await cluster.close();
   }
+}
+
+/**
+ * Does of a plane that is paused what its object says of the end, and nothing else.
+ *
+ * @throws UserError where that could not be done, which the object says then, and what `tell` throws
+ */
+export async function reconcilePaused(object: HostedControlPlane, around: ReconcileContext): Promise<void> {
+  const cluster = asPlaneAccount(object, around);
+  try {
+    const record = await cluster.get<ConfigMap>(recordKind, recordName);
+    if (followedBy(record) === cluster.object) await settleEnd(object, cluster, around);
+  } catch (cause) {
+    const error = explainCallError(cause, `work in namespace "${cluster.namespace}"`);
+    await around.tell([factOfPause(messageOf(error))]);
+    throw error;
+  } finally {
+    await cluster.close();
+  }
+  await around.tell([factOfPause()]);
+}
+
+/**
+ * Who owns what, as deletionPolicy says. Before all else of a new spec: the rest may be refused, wait or fail, and whoever deletes the object
+ * then relies on its policy.
+ */
+async function settleEnd(object: HostedControlPlane, cluster: InfraCluster, around: ReconcileContext): Promise<void> {
+  if (object.metadata.generation === object.status?.observedGeneration) return;
+  const recorded = await readRecord(cluster);
+  if (recorded) await settleOwner(cluster, recorded.planeId, around);
 }
 
 function undoneBy(error: unknown, { metadata }: HostedControlPlane): Partial<Status> {

@@ -13,7 +13,7 @@ import { consentAnnotation, lookAnnotation, usedAnnotation } from './names.ts';
 import { type HostedControlPlane, kind, lifeOf } from './object.ts';
 import type { OperatorOptions } from './options.ts';
 import { WorkQueue } from './queue.ts';
-import { type ReconcileContext, reconcile } from './reconcile.ts';
+import { type ReconcileContext, reconcile, reconcilePaused } from './reconcile.ts';
 import { serve } from './serve.ts';
 import { Setbacks } from './setbacks.ts';
 import { lookForUse } from './use.ts';
@@ -157,17 +157,20 @@ class Planes {
     const around = known.around(AbortSignal.any([this.#signal, known.gone]));
     this.#looks.begin(key);
     said.next();
+    const failed = (error: unknown) => {
+      if (!around.signal.aborted) around.reporter.warn(messageOf(error));
+      return 'failed' as const;
+    };
     if (lifeOf(object).paused) {
-      await around.tell([{ type: 'Progressing', status: 'False', reason: 'Paused', message: 'spec.paused is true' }]);
+      const settled = reconcilePaused(object, around).then(() => known.settleFinalizer());
+      if ((await settled.catch(failed)) === 'failed') throw new Error('tried again later');
       return undefined;
     }
     // What happens from here on is noticed, though this look may be past it.
     this.#watch(known, around);
     const started = performance.now();
-    const failed = (error: unknown) => {
-      around.reporter.warn(messageOf(error));
-      return 'failed' as const;
-    };
+    // Before the plane is changed, which may take long. Whether a plane is its own is known of an object that was followed once.
+    if (object.status?.observedGeneration !== undefined) await known.settleFinalizer().catch(failed);
     const made = await reconcile(object, around).catch(failed);
     if (known.gone.aborted) return undefined;
     const outcome = await known.settleFinalizer().then(() => made, failed);
