@@ -7,6 +7,7 @@ import {
   accountObjects,
   addHosts,
   applyObjects,
+  installOperator,
   namespaceWithHosts,
   objectsOfAll,
   operatorObjects,
@@ -106,9 +107,9 @@ function printYaml(objects: KubeObject[]): void {
 }
 
 async function install(options: InstallOptions): Promise<void> {
-  const objects = operatorObjects(options.namespace ?? operatorNamespace, options.image);
-  if (options.export) return printYaml(objects);
-  await withWhole(options, (cluster) => applyObjects(cluster, objects, reporterOf(options)));
+  const { namespace = operatorNamespace, image } = options;
+  if (options.export) return printYaml(operatorObjects(namespace, image));
+  await withWhole(options, (cluster) => installOperator(cluster, namespace, image, reporterOf(options)));
 }
 
 async function allow(options: InstallOptions): Promise<void> {

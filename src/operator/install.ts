@@ -1,7 +1,9 @@
 import rightsInNamespace from '../../templates/rights/namespace-admin.yaml';
+import { said, UserError } from '../base/errors.ts';
+import { again, joined, words } from '../base/words.ts';
 import { hostedControlPlane } from '../config/hosted-control-plane.ts';
 import { connectInfra } from '../kube/connect.ts';
-import { explainCallError } from '../kube/errors.ts';
+import { explainCallError, isConflict } from '../kube/errors.ts';
 import type { InfraCluster } from '../kube/infra-cluster.ts';
 import { type KubeObject, type Lease, nameOf } from '../kube/objects.ts';
 import type { WholeCluster } from '../kube/whole-cluster.ts';
@@ -10,13 +12,14 @@ import { readRecord } from '../live/record.ts';
 import { render } from '../manifests/render.ts';
 import { releasePlane } from '../operations/adopt.ts';
 import { destroy } from '../operations/destroy.ts';
-import { hostsAnnotation } from '../plane/names.ts';
+import { hostsAnnotation, partOf } from '../plane/names.ts';
 import type { Reporter } from '../ui/reporter.ts';
 import type { Patience, Work } from '../ui/work.ts';
 import { customResourceDefinition } from './crd/crd.ts';
 import deploymentTemplate from './deployment.yaml';
 import { policies } from './field-policy.ts';
-import { backupFinalizer, operatorName, planeAccount, tenantRole } from './names.ts';
+import { holdsForBackup, withoutBackup } from './last-backup.ts';
+import { operatorName, planeAccount, tenantRole } from './names.ts';
 import type { HostedControlPlane } from './object.ts';
 import rightsTemplate from './rights.yaml';
 
@@ -96,11 +99,33 @@ export async function applyObjects(cluster: WholeCluster, objects: KubeObject[],
   }
 }
 
+/** Makes the operator. A namespace that somebody else has made is used as it is. */
+export async function installOperator(
+  cluster: WholeCluster,
+  namespace: string,
+  image: string | undefined,
+  reporter: Reporter,
+): Promise<void> {
+  const isOthers = await isOfOthers(cluster, namespace);
+  if (isOthers) reporter.line(`namespace "${namespace}" is there already, and stays as it is`);
+  const objects = operatorObjects(namespace, image);
+  await applyObjects(cluster, isOthers ? objects.filter(({ kind }) => kind !== 'Namespace') : objects, reporter);
+}
+
+/** Whether a namespace is there that was not made for the operator: other things may be in it. */
+async function isOfOthers(cluster: WholeCluster, namespace: string): Promise<boolean> {
+  const found = await cluster.get<KubeObject>(namespaceKind, namespace).catch((error: unknown) => {
+    throw explainCallError(error, `read namespace "${namespace}"`);
+  });
+  return found !== undefined && found.metadata.labels?.['app.kubernetes.io/part-of'] !== partOf;
+}
+
 /**
  * Takes the operator away. What guards the objects stays with them: the definition, with which every plane would be deleted, and who may
  * write what into an object. Planes are released: from then on they do not go with their objects, and are the command line's.
  *
  * @param destroying how long each plane may take to go, where objects and their planes are to be deleted as well
+ * @throws UserError once all planes were tried, naming those that are not released
  */
 export async function uninstall(
   cluster: WholeCluster,
@@ -108,19 +133,54 @@ export async function uninstall(
   reporter: Reporter,
   destroying?: Patience,
 ): Promise<void> {
+  const isOthers = await isOfOthers(cluster, namespace);
+  if (isOthers) reporter.line(`namespace "${namespace}" stays, as it was not made for the operator`);
   // The Deployment first, the namespace last.
   for (const object of operatorObjects(namespace, 'none').filter(goes).reverse()) {
+    if (isOthers && object.kind === 'Namespace') continue;
     const was = await cluster.delete(object).catch((error: unknown) => {
       throw explainCallError(error, `delete ${nameOf(object)}`);
     });
     if (was) reporter.line(`${nameOf(object)} deleted`);
   }
-  for (const object of await objectsOfAll(cluster)) {
-    const follows = destroying !== undefined && (await isFollowed(cluster, object));
+  const failed: unknown[] = [];
+  // One namespace, of which somebody has damaged the record or which is being deleted, keeps no other from its release.
+  for (const object of await objectsOfAll(cluster))
+    await uninstallFrom(cluster, object, reporter, destroying).catch((error: unknown) => {
+      destroying?.signal.throwIfAborted();
+      failed.push(error);
+    });
+  const [first] = failed;
+  if (failed.length > 1 && first instanceof UserError) throw notReleased(failed, first);
+  if (first !== undefined) throw first;
+}
+
+async function uninstallFrom(
+  cluster: WholeCluster,
+  object: HostedControlPlane,
+  reporter: Reporter,
+  destroying: Patience | undefined,
+): Promise<void> {
+  const follows = destroying !== undefined && (await isFollowed(cluster, object));
+  try {
     await release(cluster, object, reporter);
-    await letGo(cluster, object);
-    if (destroying) await destroyWith(cluster, object, follows, { ...destroying, reporter });
+  } catch (error) {
+    // Once it is deleted it would wait for a backup that nobody makes. One that is being deleted takes along a plane that is not released.
+    if (object.metadata.deletionTimestamp === undefined) await letGo(cluster, object);
+    throw error;
   }
+  await letGo(cluster, object);
+  if (destroying) await destroyWith(cluster, object, follows, { ...destroying, reporter });
+}
+
+function notReleased(errors: unknown[], first: UserError): UserError {
+  return new UserError({
+    what: `${errors.length} planes are not released`,
+    why: joined(errors.map(said), '\n'),
+    fix: words`correct what the messages name, then ${again}`,
+    anchor: first.anchor,
+    cause: first,
+  });
 }
 
 /** @throws UserError `rights` */
@@ -173,21 +233,20 @@ const goes = ({ kind, metadata }: KubeObject) =>
   !['CustomResourceDefinition', 'ValidatingAdmissionPolicy', 'ValidatingAdmissionPolicyBinding'].includes(kind) &&
   metadata.name !== tenantRole;
 
-/** Nobody would make the last backup that an object waits for. */
+/** Nobody would make the last backup that an object waits for. The operator that ends may write the object meanwhile. */
 async function letGo(cluster: WholeCluster, object: HostedControlPlane): Promise<void> {
-  const finalizers = object.metadata.finalizers ?? [];
-  if (!finalizers.includes(backupFinalizer)) return;
-  await cluster
-    .setFinalizers(
-      object,
-      finalizers.filter((each) => each !== backupFinalizer),
-    )
-    .catch((error: unknown) => {
-      throw explainCallError(
-        error,
-        `take the finalizer off ${nameOf(object)} in namespace "${object.metadata.namespace}"`,
-      );
-    });
+  const { name, namespace, uid } = object.metadata;
+  let now: HostedControlPlane | undefined = object;
+  for (let left = 4; now && now.metadata.uid === uid && holdsForBackup(now); left--) {
+    try {
+      await cluster.setFinalizers(now, withoutBackup(now));
+      return;
+    } catch (error) {
+      if (left === 0 || !isConflict(error))
+        throw explainCallError(error, `take the finalizer off ${nameOf(object)} in namespace "${namespace}"`);
+      now = await cluster.get<HostedControlPlane>(hostedControlPlane, name, namespace);
+    }
+  }
 }
 
 /** Takes the plane from its object. */

@@ -4,13 +4,20 @@ import { scheduleBackups, unscheduleBackups } from '../../src/backup/schedule.ts
 import { hostedControlPlane } from '../../src/config/hosted-control-plane.ts';
 import { connectInfra } from '../../src/kube/connect.ts';
 import type { InfraCluster } from '../../src/kube/infra-cluster.ts';
-import type { KubeObject } from '../../src/kube/objects.ts';
+import type { ConfigMap, KubeObject } from '../../src/kube/objects.ts';
 import { connectWhole } from '../../src/kube/whole-cluster.ts';
 import { openPlane } from '../../src/live/open.ts';
 import { renewCertificates } from '../../src/operations/keys/certificates.ts';
 import { objectBefore, refuseUnmakeable, resetByObject } from '../../src/operator/class-by-object.ts';
+import { uninstall } from '../../src/operator/install.ts';
 import { KnownPlane } from '../../src/operator/known-plane.ts';
-import { consentAnnotation, destinationLabel, lookAnnotation, operatorNamespace } from '../../src/operator/names.ts';
+import {
+  backupFinalizer,
+  consentAnnotation,
+  destinationLabel,
+  lookAnnotation,
+  operatorNamespace,
+} from '../../src/operator/names.ts';
 import type { Condition, HostedControlPlane } from '../../src/operator/object.ts';
 import type { OperatorOptions } from '../../src/operator/options.ts';
 import { operatorStatus } from '../../src/operator/status.ts';
@@ -318,4 +325,52 @@ test('an object that is changed all the time takes no more than its share of loo
     return sinceThen >= 3 && sinceThen;
   });
   expect(changes, `${looks} looks`).toBeGreaterThan(3 * looks);
+});
+
+const ownedByObject = async (inside: InfraCluster) => {
+  const record = await inside.get<ConfigMap>({ apiVersion: 'v1', kind: 'ConfigMap' }, 'k8sk8s');
+  return record!.metadata.ownerReferences?.some(({ kind }) => kind === hostedControlPlane.kind) === true;
+};
+
+test('what becomes of a plane without its object is as the object says, also while its other changes are refused or it is paused', async () => {
+  const inside = await world.sleepingPlane('policies');
+  await degraded(inside, 'AsExpected');
+  expect(await ownedByObject(inside)).toBe(true);
+  const change = (spec: object) => inside.merge(hostedControlPlane, 'k8sk8s', { spec });
+  await change({ deletionPolicy: 'Retain', sleepSchedule: { sleep: '99 19 * * *', wake: '0 7 * * *' } });
+  await degraded(inside, 'BadValues');
+  expect(await ownedByObject(inside)).toBe(false);
+  const paused = (generation: number) =>
+    world.until(async () => {
+      const { reason, observedGeneration } = (await condition(inside, 'Progressing'))!;
+      return reason === 'Paused' && observedGeneration === generation;
+    });
+  await paused((await change({ paused: true, deletionPolicy: 'Backup' })).metadata.generation!);
+  const finalizers = async () => (await inside.get(hostedControlPlane, 'k8sk8s'))!.metadata.finalizers;
+  await world.until(async () => (await finalizers())?.includes(backupFinalizer));
+  expect(await ownedByObject(inside)).toBe(true);
+  await paused((await change({ deletionPolicy: 'Retain' })).metadata.generation!);
+  await world.until(async () => (await finalizers()) === undefined);
+  expect(await ownedByObject(inside)).toBe(false);
+});
+
+test('uninstall releases the planes of all namespaces but one whose record is damaged, names that, and leaves a namespace of others', async () => {
+  const damaged = await world.sleepingPlane('a-damaged');
+  const whole = await world.sleepingPlane('b-whole');
+  await damaged.merge(hostedControlPlane, 'k8sk8s', { spec: { deletionPolicy: 'Backup' } });
+  const finalizers = async () => (await damaged.get(hostedControlPlane, 'k8sk8s'))!.metadata.finalizers;
+  await world.until(async () => (await finalizers())?.includes(backupFinalizer));
+  await damaged.merge({ apiVersion: 'v1', kind: 'ConfigMap' }, 'k8sk8s', { data: { 'plane.json': '{' } });
+  const label = 'app.kubernetes.io/part-of';
+  await world.admin.merge(namespaceKind, operatorNamespace, { metadata: { labels: { [label]: null } } });
+  ended.abort();
+  await ran;
+  const uninstalled = uninstall(world.admin, operatorNamespace, quietReporter);
+  await expect(uninstalled).rejects.toEqual(refused('record-damaged', 'a-damaged'));
+  expect(await ownedByObject(whole)).toBe(false);
+  // Nobody is left to make the backup that it would wait for.
+  expect(await finalizers()).toBeUndefined();
+  const namespace = await world.admin.get(namespaceKind, operatorNamespace);
+  expect(namespace?.metadata.deletionTimestamp).toBeUndefined();
+  expect(namespace).toBeDefined();
 });
