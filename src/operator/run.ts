@@ -1,12 +1,12 @@
 import { messageOf } from '../base/errors.ts';
-import { isNotFound } from '../kube/errors.ts';
 import { follow, type WatchEvent } from '../kube/watch.ts';
 import { connectWhole, type WholeCluster } from '../kube/whole-cluster.ts';
 import { nextChange } from './clock.ts';
 import { afterDeletion } from './deletion.ts';
 import { isOlder, KnownPlane } from './known-plane.ts';
-import { holdsForBackup, makeLastBackup } from './last-backup.ts';
+import { holdsForBackup } from './last-backup.ts';
 import { whileLeading } from './leader.ts';
+import { Leaving } from './leaving.ts';
 import { Looks } from './looks.ts';
 import { Metrics } from './metrics.ts';
 import { consentAnnotation, lookAnnotation, usedAnnotation } from './names.ts';
@@ -62,10 +62,7 @@ class Planes {
   readonly #looks = new Looks();
   /** Planes of which it is to be seen whether somebody uses them: beside the queue, since a look may take minutes. */
   readonly #uses = new WorkQueue();
-  /** Objects of which the last backup is under way, by UID. */
-  readonly #leaving = new Set<string | undefined>();
-  /** UIDs of objects whose last backup was made, or waited for as long as it may: another one would take an older one's place. */
-  readonly #lastBackups = new Set<string>();
+  readonly #leaving: Leaving;
   readonly #metrics: Metrics;
 
   constructor(cluster: WholeCluster, options: OperatorOptions, signal: AbortSignal, metrics: Metrics) {
@@ -73,6 +70,7 @@ class Planes {
     this.#options = options;
     this.#signal = signal;
     this.#metrics = metrics;
+    this.#leaving = new Leaving(cluster, options, signal);
   }
 
   async run(setbacks: Setbacks): Promise<void> {
@@ -106,8 +104,8 @@ class Planes {
     const isKnown = known?.object.metadata.uid === object.metadata.uid;
     const isGone = type === 'DELETED' || object.metadata.deletionTimestamp !== undefined;
     if (isGone || !isKnown) this.#forget(key);
-    if (type === 'DELETED') this.#lastBackups.delete(object.metadata.uid!);
-    if (type !== 'DELETED' && isGone && holdsForBackup(object)) this.#leave(object);
+    if (type === 'DELETED') this.#leaving.left(object);
+    if (type !== 'DELETED' && isGone && holdsForBackup(object)) this.#leaving.leave(object);
     else if (known && isGone && isKnown) void afterDeletion(object, known.around(this.#signal));
     if (isGone) return;
     const now = this.#known.get(key);
@@ -115,30 +113,6 @@ class Planes {
     if (!now || isNews(now.object, object)) this.#queue.add(key, this.#looks.isHurried(key) ? pause.soonAgain : 0);
     if (now) now.object = object;
     else this.#known.set(key, new KnownPlane(object, this.#cluster, this.#options));
-  }
-
-  /** Its object is being deleted, and stays until there is a last backup. */
-  #leave(object: HostedControlPlane): void {
-    const { uid } = object.metadata;
-    if (this.#leaving.has(uid)) return;
-    this.#leaving.add(uid);
-    const known = new KnownPlane(object, this.#cluster, this.#options);
-    const around = known.around(this.#signal);
-    const made = this.#lastBackups.has(uid!)
-      ? Promise.resolve()
-      : makeLastBackup(object, around, this.#options.backupPatience);
-    void made
-      .then(() => {
-        this.#lastBackups.add(uid!);
-        return known.letGo();
-      })
-      .then(() => afterDeletion(object, around))
-      .catch((error) => {
-        if (isNotFound(error) || this.#signal.aborted) return;
-        around.reporter.warn(messageOf(error));
-        setTimeout(() => this.#leave(known.object), 5000).unref();
-      })
-      .finally(() => this.#leaving.delete(uid));
   }
 
   /** What is under way for it ends, so that nothing is made anew that goes with the object. */
