@@ -32,7 +32,10 @@ test('all formats carry the same files, byte by byte', () => {
   const { write_files } = load(asCloudInit(machine)) as {
     write_files: { path: string; content: string; permissions: string }[];
   };
-  expect(write_files.map(({ path, content, permissions }) => [path, content, permissions.slice(1)])).toEqual(wanted);
+  const [unit] = machine.units;
+  const ofUnits = [[`/etc/systemd/system/${unit!.name}`, unit!.text, '644']];
+  const written = write_files.map(({ path, content, permissions }) => [path, content, permissions.slice(1)]);
+  expect(written).toEqual([...wanted, ...ofUnits]);
   const { storage, systemd } = JSON.parse(asIgnition(machine)) as {
     storage: { files: { path: string; mode: number; contents: { source: string } }[] };
     systemd: { units: { name: string; contents: string }[] };
@@ -41,6 +44,22 @@ test('all formats carry the same files, byte by byte', () => {
     Buffer.from(contents.source.replace('data:;base64,', ''), 'base64').toString();
   expect(storage.files.map((each) => [each.path, decoded(each), each.mode.toString(8)])).toEqual(wanted);
   expect(asUnits(machine)).toContain(systemd.units[0]!.contents);
+});
+
+test.each([
+  ['which joins', 'true', []],
+  ['which does not join yet', 'false', ['daemon-reload', `enable --now --no-block ${machine.units[0]!.name}`]],
+])('cloud-init leaves a machine to its unit %s', (_, joining, asked) => {
+  const { runcmd } = load(asCloudInit({ ...machine, steps: [joining] })) as { runcmd: string[] };
+  // As cloud-init does with a command that is no list.
+  const calls = execFileSync('sh', ['-c', `systemctl() { echo "$*"; }\n${runcmd[0]}`]);
+  expect(calls.toString().split('\n').filter(Boolean)).toEqual(asked);
+});
+
+test('a shell that reads the script from its standard input reads all of it', () => {
+  const steps = ['cat >/dev/null', 'echo second'];
+  const script = asScript({ plane: 'k', files: [], units: [], steps }).replace(/^\[ .*$/m, '');
+  expect(execFileSync('sh', [], { input: script }).toString()).toBe('second\n');
 });
 
 test('a shell reads the script and the surroundings as they were meant', () => {

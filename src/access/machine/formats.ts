@@ -28,7 +28,7 @@ export function machineAs(format: keyof typeof machineFormats, joining: MachineT
   return write(machine(joining));
 }
 
-/** A shell script that carries its files. Pure. */
+/** A shell script that carries its files. A shell may read it from its standard input, which the steps must not read. Pure. */
 export function asScript({ plane, files, steps }: Machine): string {
   return `#!/bin/sh
 # Makes this machine a worker of the plane ${plane}. It carries a bootstrap token: keep it as you keep a key.
@@ -36,7 +36,7 @@ set -eu
 [ "$(id -u)" = 0 ] || { echo "you are not root: run this with sudo" >&2; exit 1; }
 
 ${files.map(writing).join('\n')}
-${steps.join('\n')}
+${steps.map((step) => `${step} </dev/null`).join('\n')}
 `;
 }
 
@@ -51,16 +51,21 @@ mv ${path}.new ${path}
 `;
 }
 
-/** https://cloudinit.readthedocs.io/en/latest/reference/modules.html (write_files, runcmd). Pure. */
-export function asCloudInit({ plane, files, steps }: Machine): string {
+/**
+ * https://cloudinit.readthedocs.io/en/latest/reference/modules.html (write_files, runcmd). cloud-init runs a command once; where it fails,
+ * because HOST or a mirror does not answer yet, the units go on. Pure.
+ */
+export function asCloudInit({ plane, files, units, steps }: Machine): string {
+  const ofUnits = units.map(({ name, text }): MachineFile => ({ path: unitPath(name), mode: '644', text }));
+  const goesOn = `systemctl daemon-reload; systemctl enable --now --no-block ${units.map(({ name }) => name).join(' ')}`;
   const config = {
-    write_files: files.map(({ path, mode, text }) => ({
+    write_files: [...files, ...ofUnits].map(({ path, mode, text }) => ({
       path,
       owner: 'root:root',
       permissions: `0${mode}`,
       content: text,
     })),
-    runcmd: steps.map((step) => step.split(' ')),
+    runcmd: [`${steps.join(' && ')} || { ${goesOn}; }`],
   };
   return `#cloud-config
 # Makes a machine a worker of the plane ${plane}. It carries a bootstrap token: keep it as you keep a key.
@@ -86,5 +91,9 @@ export function asIgnition({ files, units }: Machine): string {
 
 /** As `systemctl cat` shows units. Pure. */
 export function asUnits({ units }: Machine): string {
-  return units.map(({ name, text }: MachineUnit) => `# /etc/systemd/system/${name}\n${text}`).join('\n');
+  return units.map(({ name, text }: MachineUnit) => `# ${unitPath(name)}\n${text}`).join('\n');
+}
+
+function unitPath(name: string): string {
+  return `/etc/systemd/system/${name}`;
 }
