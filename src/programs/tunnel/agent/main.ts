@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { createBoundedLog } from '../../bounded-log.ts';
 import { keepTunnels } from './agent.ts';
+import { readCredential } from './credential.ts';
 
 // The agent on a worker that nobody can dial (docs/adr/0062-workers-that-nobody-can-dial.md): it dials, and leads to its own kubelet alone.
 
@@ -29,7 +30,11 @@ await keepTunnels(
     port: Number(port),
     dial,
     trusted: () => readFileSync(ca, 'utf8'),
-    credential: () => readFileSync(credential, 'utf8'),
+    credential: () =>
+      readCredential(credential, (why) => {
+        console.error(`started again: ${why}`);
+        process.exit(1);
+      }),
     kubelet: { host: values['kubelet-host'], port: Number(values['kubelet-port']) },
     say: createBoundedLog((line) => console.log(line)),
   },
