@@ -128,18 +128,21 @@ export class KnownPlane {
     this.object = { ...this.object, metadata: { ...this.object.metadata, resourceVersion, finalizers } };
   }
 
-  /** Watches what the plane has by now. @returns whether that is new */
-  watch(around: ReconcileContext, onDrift: () => void): boolean {
+  /** Watches what the plane has by now. @returns whether some of that is new */
+  async watch(around: ReconcileContext, onDrift: () => void): Promise<boolean> {
     const { planeId } = this.object.status ?? {};
     const { asleep } = lifeAt(this.object, new Date());
     if (this.#watch && (this.#watch.planeId !== planeId || this.#watch.of.broken || asleep)) this.unwatch();
-    if (!planeId || asleep || this.#watch) return false;
-    const of = new PlaneWatch(asPlaneAccount(this.object, around), planeId, (text) => {
+    if (!planeId || asleep) return false;
+    this.#watch ??= { planeId, of: this.#planeWatch(planeId, around, onDrift) };
+    return this.#watch.of.extend();
+  }
+
+  #planeWatch(planeId: string, around: ReconcileContext, onDrift: () => void): PlaneWatch {
+    return new PlaneWatch(asPlaneAccount(this.object, around), planeId, (text) => {
       this.#options.log({ plane: this.key, level: 'info', text });
       onDrift();
     });
-    this.#watch = { planeId, of };
-    return true;
   }
 
   unwatch(): void {

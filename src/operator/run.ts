@@ -141,7 +141,7 @@ class Planes {
       return undefined;
     }
     // What happens from here on is noticed, though this look may be past it.
-    this.#watch(known, around);
+    await this.#watch(known, around);
     const started = performance.now();
     // Before the plane is changed, which may take long. Whether a plane is its own is known of an object that was followed once.
     if (object.status?.observedGeneration !== undefined) await known.settleFinalizer().catch(failed);
@@ -154,7 +154,7 @@ class Planes {
     this.#metrics.looked(outcome, took);
     said.say('info', `${outcome} after ${Math.round(took)} ms`, outcome);
     // Of a plane that was not watched yet, something may have changed since its objects were read.
-    if (this.#watch(known, around)) this.#queue.add(key, pause.usual);
+    if (await this.#watch(known, around)) this.#queue.add(key, pause.usual);
     this.#uses.add(key);
     const next = nextChange(object, new Date());
     // A moment later, and not by chance as all else.
@@ -172,8 +172,8 @@ class Planes {
     return next;
   }
 
-  /** @returns whether it was not watched yet */
-  #watch(known: KnownPlane, around: ReconcileContext): boolean {
+  /** @returns whether some of it was not watched yet */
+  #watch(known: KnownPlane, around: ReconcileContext): Promise<boolean> {
     return known.watch(around, () => {
       this.#metrics.drifted();
       const isSoon = known.looked !== undefined && performance.now() - known.looked < pause.soon;

@@ -68,6 +68,7 @@ beforeAll(async () => {
   watch = new PlaneWatch(connectInfra(team.admin.transport.connection, team.name), planeId, (what) =>
     noticed.push(what),
   );
+  await watch.extend();
   // Of each kind that these tests change there is a watch by now.
   await untilSeen(secretPath('probe'), 'Secret');
   await untilSeen(deploymentPath('probe'), 'Deployment');
