@@ -196,7 +196,10 @@ describe.each(shells.map((shell) => [shell.join(' '), shell] as const))('%s', (_
     const script = workerScript(spec({ inCluster: 'loopback' }), addresses);
     const { out } = run(shell, 'configure', {}, script);
     expect(out).toContain('systemctl enable k8s-relay kubelet');
-    expect(read('/etc/systemd/system/k8s-relay.service')).toContain('TCP:k.example.com:31234');
+    const unit = read('/etc/systemd/system/k8s-relay.service');
+    expect(unit).toContain('TCP:k.example.com:31234');
+    // Of both connections that it holds.
+    expect(unit.match(/,keepalive,keepidle=\d+/g)).toHaveLength(2);
     expect(run(shell, 'other').code).toBe(2);
   });
 

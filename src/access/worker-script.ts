@@ -107,6 +107,9 @@ function relayed(spec: ClusterSpec, addresses: Addresses): string {
   return `OPENSSL:${relayTarget(spec, addresses)},snihost=${name},commonname=${name},verify=1,cafile=${workerFolder}/ca.pem,cert=/var/lib/kubelet/pki/kubelet-client-current.pem`;
 }
 
+/** A middle box cuts what is silent for a minute, and a pod that was killed may say nothing of its end: each connection has a process. */
+const keepAlive = 'keepalive,keepidle=30,keepintvl=10,keepcnt=3';
+
 /** The API server advertises this address and its own port: the relay makes both lead to it. */
 function relayUnit(spec: ClusterSpec, addresses: Addresses): string {
   const [address, port] = [spec.loopbackAddress, addresses.nodePort];
@@ -119,7 +122,7 @@ StartLimitIntervalSec=0
 
 [Service]
 ExecStartPre=-/sbin/ip address add ${address}/32 dev lo
-ExecStart=/usr/bin/socat TCP-LISTEN:${port},fork,reuseaddr,bind=${address} ${relayed(spec, addresses)}
+ExecStart=/usr/bin/socat TCP-LISTEN:${port},fork,reuseaddr,bind=${address},${keepAlive} ${relayed(spec, addresses)},${keepAlive}
 Restart=always
 RestartSec=2
 

@@ -2,6 +2,7 @@ import { type Command, Option } from 'commander';
 import { createBootstrapToken } from '../access/bootstrap-token.ts';
 import { tokenTtl } from '../access/files.ts';
 import { machineAs, machineFormats } from '../access/machine/formats.ts';
+import { kubeletVersionOf } from '../access/machine/kubelet-version.ts';
 import { kubeadmByToken, type Surroundings } from '../access/machine/machine.ts';
 import { renderWorkerConfig, workerConfig } from '../access/worker-config.ts';
 import { workerScript } from '../access/worker-script.ts';
@@ -98,6 +99,7 @@ async function printMachine(options: Options, format: NonNullable<Options['forma
   await inPlane(options, async (plane, hosted) => {
     if (options.discovery === 'token') demandDiscovery(plane);
     const { spec, addresses, bundle } = plane;
+    if (options.kubeletVersion !== undefined) around.kubeletVersion = kubeletVersionOf(spec, options.kubeletVersion);
     if (format === 'systemd') {
       // Units have no secret in them.
       process.stdout.write(machineAs(format, { spec, addresses, authority: '', token: '', around }));
