@@ -1,6 +1,7 @@
 import http from 'node:http';
 import type { Readable } from 'node:stream';
 import tls from 'node:tls';
+import { boundedText } from '../base/bounded-text.ts';
 import { messageOf, UserError } from '../base/errors.ts';
 import { again, command, option, words } from '../base/words.ts';
 import { abortable } from '../kube/abortable.ts';
@@ -44,6 +45,9 @@ const longestTransaction = 128;
 const digestLength = 32;
 /** Milliseconds without a byte after which a connection is closed: the port of a member that is frozen accepts connections all the same. */
 const longestSilence = 30_000;
+
+/** Bytes of an answer, and of a line of a snapshot, of which etcd makes 32 KiB: what stands in the place of a member may send without an end. */
+const longestAnswer = 16 << 20;
 
 /** Opens a connection to the client port of a member. */
 type Dial = (signal?: AbortSignal) => Promise<tls.TLSSocket>;
@@ -135,6 +139,8 @@ export class EtcdGateway {
         yield blob;
         for await (const next of chunks) {
           sent += next.blob.length;
+          if (sent > size)
+            throw unreachable(new Error(`it sends more of a snapshot than the ${size} bytes that it spoke of`));
           yield next.blob;
         }
         if (sent !== size) throw unreachable(new Error(`it sent ${sent} bytes of a snapshot of ${size}`));
@@ -143,9 +149,12 @@ export class EtcdGateway {
   }
 
   async #ask<T>(path: string, request: object, signal: AbortSignal | undefined): Promise<T> {
-    let text = '';
-    for await (const chunk of await this.#post(path, signal, request)) text += chunk;
-    return JSON.parse(text) as T;
+    const answer = await this.#post(path, signal, request);
+    try {
+      return JSON.parse(await boundedText(answer, longestAnswer)) as T;
+    } catch (error) {
+      throw signal?.aborted ? error : unreachable(error);
+    }
   }
 
   async #post(path: string, signal: AbortSignal | undefined, body: object = {}): Promise<Readable> {
@@ -207,14 +216,18 @@ async function* blobs(body: Readable): AsyncGenerator<{ blob: Buffer; remaining:
 /** Node's readline loses the error of a stream that breaks off. */
 async function* linesOf(body: Readable): AsyncGenerator<string> {
   let open: Buffer[] = [];
+  let length = 0;
   for await (const chunk of body as AsyncIterable<Buffer>) {
     let from = 0;
     for (let end = chunk.indexOf(10); end >= 0; end = chunk.indexOf(10, from)) {
       yield Buffer.concat([...open, chunk.subarray(from, end)]).toString('latin1');
       open = [];
+      length = 0;
       from = end + 1;
     }
     if (from < chunk.length) open.push(chunk.subarray(from));
+    length += chunk.length - from;
+    if (length > longestAnswer) throw new Error(`a line of it is longer than ${longestAnswer >> 20} MiB`);
   }
   if (open.length > 0) yield Buffer.concat(open).toString('latin1');
 }

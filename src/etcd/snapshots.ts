@@ -75,12 +75,14 @@ export async function storeParts(
 
 /** The snapshot that `storeSnapshot` stored. @throws UserError `kept-snapshot` when it is missing or differs */
 export async function storedSnapshot(cluster: InfraCluster, kept: StoredSnapshot): Promise<Buffer> {
+  if (kept.parts > Math.ceil(most.compressed / partSize)) throw notWhole(cluster, `it cannot have ${kept.parts} parts`);
   const names = Array.from({ length: kept.parts }, (_, part) => nameOfPart(part));
   const secrets = await Promise.all(names.map((name) => cluster.get<Secret>(kind, name)));
   const missing = names.filter((_, index) => secrets[index]?.data?.part === undefined);
   if (missing.length > 0) throw notWhole(cluster, `missing: ${missing.join(', ')}`);
   try {
-    const snapshot = gunzipSync(Buffer.concat(secrets.map((secret) => Buffer.from(secret!.data!.part!, 'base64'))));
+    const compressed = Buffer.concat(secrets.map((secret) => Buffer.from(secret!.data!.part!, 'base64')));
+    const snapshot = gunzipSync(compressed, { maxOutputLength: most.read });
     const reader = new SnapshotReader();
     reader.add(snapshot);
     if (reader.finish().sha256 === kept.sha256) return snapshot;

@@ -1,6 +1,7 @@
 import type http from 'node:http';
 import type { Readable } from 'node:stream';
 import type WebSocket from 'ws';
+import { boundedText } from '../base/bounded-text.ts';
 import { UserError } from '../base/errors.ts';
 import { abortable } from './abortable.ts';
 import type { Connection, Credential } from './connection.ts';
@@ -216,13 +217,6 @@ function oneLine(message: string, of: ClusterRole): string {
 /** An answer that goes on without end is one of somebody who stands where the API server should: users of a hosted cluster may serve APIs. */
 const longestAnswer = 256 << 20;
 
-export async function text(stream: Readable, longest = longestAnswer): Promise<string> {
-  const chunks: Buffer[] = [];
-  let length = 0;
-  for await (const chunk of stream) {
-    length += (chunk as Buffer).length;
-    if (length > longest) throw new Error(`the answer is longer than ${longest >> 20} MiB`);
-    chunks.push(chunk as Buffer);
-  }
-  return Buffer.concat(chunks).toString('utf8');
+export function text(stream: Readable, longest = longestAnswer): Promise<string> {
+  return boundedText(stream, longest);
 }

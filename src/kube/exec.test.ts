@@ -92,3 +92,18 @@ test('input is sent to its end, and the end is told', async () => {
 test('a command that does not end is left after its time', async () => {
   await expect(talk({ timeout: 20 }).result).rejects.toThrow('did not end in time');
 });
+
+test('a command that writes without an end is ended', async () => {
+  for (const channel of [1, 2]) {
+    const { socket, result } = talk();
+    const outcome = expect(result).rejects.toThrow(ExecError);
+    let ended = false;
+    socket.once('close', () => {
+      ended = true;
+    });
+    const some = 'x'.repeat(1 << 20);
+    for (let mebibytes = 0; !ended && mebibytes < 100; mebibytes++) socket.say(channel, some);
+    expect(ended).toBe(true);
+    await outcome;
+  }
+});

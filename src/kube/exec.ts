@@ -34,13 +34,16 @@ export class ExecError extends Error {
 /** The subprotocol in which standard input can be ended without ending the command. */
 export const execProtocol = 'v5.channel.k8s.io';
 
+/** Bytes of what a command writes that are kept: who stands in the place of a pod may write without an end. */
+const longest = { stdout: 16 << 20, stderr: 1 << 20 };
+
 /** First byte of every message: which stream it belongs to (k8s.io/apimachinery/pkg/util/remotecommand). */
 const channel = { stdin: 0, stdout: 1, stderr: 2, status: 3, close: 255 };
 
 /**
  * Speaks remote command over an open, paused WebSocket until the command has ended.
  *
- * @throws ExecError when the connection ends before the command's status came
+ * @throws ExecError when the connection ends before the command's status came, or the command writes more than is kept
  */
 export async function runOverWebSocket(socket: WebSocket, options: ExecOptions): Promise<ExecResult> {
   const kept: Buffer[] = [];
@@ -48,13 +51,20 @@ export async function runOverWebSocket(socket: WebSocket, options: ExecOptions):
   let status: KubeStatus | undefined;
   let taking: Promise<void> = Promise.resolve();
   let refused: unknown;
+  const length = { stdout: 0, stderr: 0 };
+  const keep = (stream: keyof typeof length, into: Buffer[], rest: Buffer) => {
+    length[stream] += rest.length;
+    if (length[stream] <= longest[stream]) return void into.push(rest);
+    refused ??= new ExecError(`the command wrote more than ${longest[stream] >> 20} MiB to ${stream}`);
+    socket.terminate();
+  };
 
   socket.on('message', (message: Buffer) => {
     const rest = message.subarray(1);
-    if (message[0] === channel.stderr) errors.push(rest);
+    if (message[0] === channel.stderr) keep('stderr', errors, rest);
     else if (message[0] === channel.status) status = JSON.parse(rest.toString('utf8')) as KubeStatus;
     else if (message[0] === channel.stdout && rest.length > 0) {
-      if (!options.onStdout) return void kept.push(rest);
+      if (!options.onStdout) return keep('stdout', kept, rest);
       const take = options.onStdout;
       socket.pause();
       taking = taking

@@ -1,6 +1,6 @@
 import http from 'node:http';
 import type { Readable } from 'node:stream';
-import { text } from 'node:stream/consumers';
+import { boundedText } from '../base/bounded-text.ts';
 import { messageOf, UserError } from '../base/errors.ts';
 import { linesOf } from '../base/lines.ts';
 import { command, words } from '../base/words.ts';
@@ -26,6 +26,9 @@ export interface FollowerReport {
 
 /** Milliseconds to the beginning of an answer: a query may take 30 s (VictoriaLogs' -search.maxQueryDuration). */
 const longestSilence = 60_000;
+
+/** Bytes of what it says of itself: what stands in its place may say more. */
+const longestWords = 1 << 20;
 
 /** A line of the store, by its fields. */
 export type StoredLine = Record<string, string>;
@@ -69,7 +72,7 @@ export class LogStore {
     if (answer.statusCode === 400 || answer.statusCode === 422)
       throw new UserError({
         what: 'the log store does not understand the query',
-        why: (await text(answer)).trim(),
+        why: (await boundedText(answer, longestWords)).trim(),
         fix: 'correct it: https://docs.victoriametrics.com/victorialogs/logsql/',
         anchor: 'bad-values',
         kind: 'usage',
@@ -80,7 +83,9 @@ export class LogStore {
 
   /** @throws UserError `log-store-unreachable` */
   async report(signal?: AbortSignal): Promise<FollowerReport> {
-    return JSON.parse(await text(await this.#ask(logStorePorts.status, '/', undefined, signal))) as FollowerReport;
+    return JSON.parse(
+      await boundedText(await this.#ask(logStorePorts.status, '/', undefined, signal), longestWords),
+    ) as FollowerReport;
   }
 
   async #ask(

@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
 import http from 'node:http';
-import { text } from 'node:stream/consumers';
 import tls from 'node:tls';
+import pLimit from 'p-limit';
+import { boundedText } from '../base/bounded-text.ts';
 import { UserError } from '../base/errors.ts';
 import { again, command, option, words } from '../base/words.ts';
 import type { InfraCluster } from '../kube/infra-cluster.ts';
@@ -32,6 +33,9 @@ const followed = [
 /** Milliseconds from the Secret's change to the API server, at least: a kubelet looks once a minute, an API server too. */
 const atLeast = 180_000;
 
+/** API servers that are asked at a time. */
+const atOnce = 5;
+
 /**
  * Waits until each API server works by the files of the identity Secret, which it reads again by itself. Those of a Kubernetes that
  * has no such metric do not tell.
@@ -52,6 +56,8 @@ export async function waitTakenOver(
   });
   let behind: Behind[] = [];
   let count = 0;
+  // Whoever may make pods may make any number with the labels of API servers.
+  const limit = pLimit(atOnce);
   await reporter.during(
     'Waiting until each API server works by the rules about who gets in',
     (phase) =>
@@ -59,11 +65,14 @@ export async function waitTakenOver(
         until: async () => {
           const all = await list();
           const told = await Promise.all(
-            all.map(async (replica) => ({ replica, metrics: await replica.metrics(signal) })),
+            all.map((replica) =>
+              limit(async (): Promise<Behind[]> => {
+                const metrics = await replica.metrics(signal);
+                return worksBy(metrics, wanted) ? [] : [{ replica, answers: metrics !== undefined }];
+              }),
+            ),
           );
-          behind = told.flatMap(({ replica, metrics }) =>
-            worksBy(metrics, wanted) ? [] : [{ replica, answers: metrics !== undefined }],
-          );
+          behind = told.flat();
           count = all.length;
           return all.length > 0 && behind.length === 0;
         },
@@ -152,13 +161,16 @@ export function replicasOf(
   };
 }
 
+/** Bytes: an API server says 2 to 3 MiB of itself; what stands in its place may say more. */
+const longestMetrics = 16 << 20;
+
 function fetchMetrics(socket: tls.TLSSocket, signal: AbortSignal): Promise<string> {
   return new Promise((resolve, reject) => {
     socket.once('error', reject);
     const request = http.get(
       { createConnection: () => socket, path: '/metrics', host: 'kubernetes', signal },
       (response) =>
-        text(response)
+        boundedText(response, longestMetrics)
           .then(resolve, reject)
           .finally(() => socket.destroy()),
     );
