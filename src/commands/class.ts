@@ -37,9 +37,9 @@ import {
   addLessonOptions,
   type ClassOptions,
   chosenStudents,
+  forgetStudents,
   keepSettings,
   readClass,
-  removeFolders,
   teach,
 } from './options/class-options.ts';
 import { confirm } from './options/confirm.ts';
@@ -123,18 +123,23 @@ async function runCreate(_: unknown, command: Command): Promise<void> {
   const { operator } = of;
   if (operator && options.authorizationWebhook) throw noWebhookFile();
   if (Number(specFromOptions(command).workerPods ?? 0) > 0) throw noWorkerPods();
-  await keepSettings(of.dir, {
-    namespace: options.namespace ?? `${of.name}-{student}`,
-    ...(host !== undefined && { host }),
-    ...(operator && { operator }),
-  });
+  await keepSettings(
+    of.dir,
+    { ...(host !== undefined && { host }), ...(operator && { operator }), namespace: of.pattern },
+    of.students,
+  );
   const reporter = reporterOf(options);
-  const outcomes = await teach(given, of.students, (lesson) =>
+  for (const { name, from, to } of of.moved)
+    reporter.warn(
+      `"${name}" is in namespace ${to} now, and was in ${from}: a plane that is left there is deleted by k8sk8s destroy -n ${from}`,
+    );
+  const outcomes = await teach(of.name, given, of.students, (lesson) =>
     createClass(lesson, {
       name: of.name,
       students: of.students,
       choose: (student) => specOf(command, student),
       folder: (student) => path.join(of.dir, student.name),
+      isKnown: of.isKnown,
       byObject: byObjectOf(command, operator, lifetime),
       further: (student) =>
         furtherObjects(student, student.user === undefined ? [] : [student.user], {
@@ -256,7 +261,9 @@ function runRights(options: ClassOptions & { teacher?: string; logs?: boolean })
 
 async function runStatus(options: ClassOptions & { output: string }): Promise<void> {
   const of = readClass(options);
-  const statuses = await teach({ ...options, quiet: true }, of.students, (lesson) => classStatus(lesson, of.students));
+  const statuses = await teach(of.name, { ...options, quiet: true }, of.students, (lesson) =>
+    classStatus(lesson, of.students),
+  );
   print(options, { class: of.name, students: statuses }, () => renderStatus(statuses, new Date()));
   if (statuses.some(({ healthy }) => !healthy)) process.exitCode = 1;
 }
@@ -285,7 +292,7 @@ async function runReset(name: string, options: Confirmed): Promise<void> {
   const [student] = chosenStudents(of, name);
   if (!options.yes) await confirm(`make the plane of "${name}" anew`, 'All of its data is lost.');
   const folder = path.join(of.dir, name);
-  const outcomes = await teach(options, [student!], async (lesson) =>
+  const outcomes = await teach(of.name, options, [student!], async (lesson) =>
     (await followsObject(clusterOf(lesson, student!)))
       ? resetObject(student!, lesson, folder)
       : resetPlane(student!, lesson, { folder, cacheFolder: cacheRoot() }),
@@ -309,7 +316,7 @@ function resetObject(student: Student, lesson: Lesson, folder: string): Promise<
 async function runSleep(name: string | undefined, options: ClassOptions): Promise<void> {
   const of = readClass(options);
   const students = chosenStudents(of, name);
-  const outcomes = await teach(options, students, (lesson) =>
+  const outcomes = await teach(of.name, options, students, (lesson) =>
     forEach(students, lesson, ['falling asleep', 'asleep'], async (cluster, _, work) =>
       (await followsObject(cluster)) ? changeByObject(cluster, sleepChange, work) : sleepPlane(cluster, work),
     ),
@@ -321,7 +328,7 @@ async function runWake(name: string | undefined, options: ClassOptions): Promise
   const of = readClass(options);
   const students = chosenStudents(of, name);
   const reporter = reporterOf(options);
-  const outcomes = await teach(options, students, async (lesson) => {
+  const outcomes = await teach(of.name, options, students, async (lesson) => {
     const against = await roomToWake(lesson, students);
     if (against !== undefined) reporter.warn(against);
     return forEach(students, lesson, ['waking', 'awake'], async (cluster, _, work) =>
@@ -333,7 +340,7 @@ async function runWake(name: string | undefined, options: ClassOptions): Promise
 
 async function runHandout(options: ClassOptions & { output: string }): Promise<void> {
   const of = readClass(options);
-  const outcomes = await teach(options, of.students, (lesson) =>
+  const outcomes = await teach(of.name, options, of.students, (lesson) =>
     forEach(of.students, lesson, ['writing', 'written'], (cluster, student) =>
       writeHandout(cluster, of.name, student, path.join(of.dir, student.name)),
     ),
@@ -349,10 +356,15 @@ async function runHandout(options: ClassOptions & { output: string }): Promise<v
 async function runEnd(name: string | undefined, options: Confirmed): Promise<void> {
   const of = readClass(options);
   const students = name === undefined ? [...of.students, ...of.former] : chosenStudents(of, name, of.former);
+  const former = students.filter((student) => of.former.includes(student)).map(({ name }) => name);
+  const ofFormer = former.length > 0 ? ` Not on the roster any more: ${former.join(', ')}.` : '';
   if (!options.yes)
-    await confirm(`take away ${planes(students.length)} of class "${of.name}"`, 'All of their data is lost.');
-  const outcomes = await teach(options, students, (lesson) => endClass(lesson, of.name, students));
-  removeFolders(
+    await confirm(
+      `take away ${planes(students.length)} of class "${of.name}"`,
+      `All of their data is lost.${ofFormer}`,
+    );
+  const outcomes = await teach(of.name, options, students, (lesson) => endClass(lesson, of.name, students));
+  await forgetStudents(
     of.dir,
     outcomes.flatMap((outcome) => ('result' in outcome ? [outcome.student.name] : [])),
   );

@@ -10,6 +10,7 @@ import { followsObject } from '../live/followed.ts';
 import { inHostedCluster } from '../live/open.ts';
 import { readRecord, requireRecord } from '../live/record.ts';
 import type { AskedPlane, MadePlane } from '../operations/class/create.ts';
+import { removeFiles } from '../operations/class/handout.ts';
 import type { Student } from '../operations/class/queue.ts';
 import { refuseSealed } from '../operations/class/reset.ts';
 import type { WantedLifetime } from '../operations/deploy/lifetime.ts';
@@ -164,6 +165,7 @@ export async function resetByObject(
   const present = await readRecord(cluster);
   if (present?.planeId === before.planeId) {
     await refuseUnmakeable(cluster, before);
+    removeFiles(files.dir);
     await destroy(cluster, { ...work, agreed: present });
   }
   await untilObjectGone(cluster, work);

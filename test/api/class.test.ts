@@ -1,7 +1,8 @@
 import { expect, test } from 'vitest';
 import { InfraCluster } from '../../src/kube/infra-cluster.ts';
 import type { KubeObject } from '../../src/kube/objects.ts';
-import { classLabel, ensureNamespace } from '../../src/operations/class/namespaces.ts';
+import { ensureNamespace } from '../../src/operations/class/namespaces.ts';
+import { classLabel } from '../../src/operations/class/of-class.ts';
 import { missingRights, requiredRights } from '../../src/preflight/rights.ts';
 import { connectByFile } from '../connect-by-file.ts';
 import { refused } from '../refused.ts';

@@ -2,13 +2,12 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, rmSync } f
 import path from 'node:path';
 import type { Command } from 'commander';
 import * as z from 'zod';
-import { filePaths } from '../../access/files.ts';
 import { didYouMean } from '../../base/did-you-mean.ts';
 import { UserError } from '../../base/errors.ts';
 import { fileError } from '../../base/file-error.ts';
 import { connectInfra } from '../../kube/connect.ts';
 import { writeFileAtomically } from '../../kubeconfig/write.ts';
-import { pageFile } from '../../operations/class/handout.ts';
+import { removeFiles } from '../../operations/class/handout.ts';
 import type { Lesson, Student } from '../../operations/class/queue.ts';
 import { LiveBoard } from '../../ui/board.ts';
 import type { Patience } from '../../ui/work.ts';
@@ -29,17 +28,30 @@ export interface ClassOptions extends ConnectionOptions {
 
 export interface ClassFile {
   name: string;
+  /** Of namespaces. */
+  pattern: string;
   students: Student[];
   /** Folder with a folder for each student. */
   dir: string;
-  /** Students who have a folder and are not on the roster any more. */
+  /** Students of earlier runs who are not on the roster any more, with their namespaces of then. */
   former: Student[];
+  /** Where an earlier run left a student of the roster who is in another namespace now. */
+  moved: { name: string; from: string; to: string }[];
+  /** Whether an earlier run knew a student, so that what is in the student's folder is of this class. */
+  isKnown(student: Student): boolean;
   /** The operator makes the planes that are not there yet. */
   operator: boolean;
 }
 
-/** What later commands need not be told again. */
-const settings = z.object({ namespace: z.string(), host: z.string().optional(), operator: z.boolean().optional() });
+/** What later commands need not be told again; of students, also what was in a column of the roster by which they may not be found any more. */
+const settings = z.object({
+  namespace: z.string(),
+  host: z.string().optional(),
+  operator: z.boolean().optional(),
+  students: z.record(z.string(), z.object({ namespace: z.string(), host: z.string() })).default({}),
+});
+
+type Settings = z.infer<typeof settings>;
 
 /** Options that say which class, and where its infra cluster is. */
 export function addClassOptions(command: Command): Command {
@@ -88,20 +100,25 @@ export function readClass(options: ClassOptions): ClassFile {
       );
   const students = readRoster(options.file, patterns);
   const known = new Set(students.map((student) => student.name));
-  const folders = existsSync(dir) ? readdirSync(dir, { withFileTypes: true }) : [];
-  const former = folders
-    .filter((entry) => entry.isDirectory() && !known.has(entry.name))
-    .map((entry) => ({
-      name: entry.name,
-      namespace: patterns.namespace.replaceAll('{student}', entry.name),
-      host: patterns.host?.replaceAll('{student}', entry.name) ?? '',
-    }));
-  return { name, students, dir, former, operator: options.withOperator ?? before?.operator ?? false };
+  const earlier = new Map(Object.entries(before?.students ?? {}));
+  return {
+    name,
+    pattern: patterns.namespace,
+    students,
+    dir,
+    former: [...earlier].filter(([each]) => !known.has(each)).map(([each, rest]) => ({ name: each, ...rest })),
+    moved: students.flatMap(({ name: each, namespace }) => {
+      const from = earlier.get(each)?.namespace;
+      return from === undefined || from === namespace ? [] : [{ name: each, from, to: namespace }];
+    }),
+    isKnown: (student) => earlier.has(student.name),
+    operator: options.withOperator ?? before?.operator ?? false,
+  };
 }
 
 const fileOf = (dir: string) => path.join(dir, 'class.json');
 
-function readSettings(dir: string): z.infer<typeof settings> | undefined {
+function readSettings(dir: string): Settings | undefined {
   const file = fileOf(dir);
   if (!existsSync(file)) return undefined;
   try {
@@ -113,24 +130,33 @@ function readSettings(dir: string): z.infer<typeof settings> | undefined {
   }
 }
 
-/** Keeps the patterns for later commands. */
-export async function keepSettings(dir: string, patterns: Partial<z.infer<typeof settings>>): Promise<void> {
-  mkdirSync(dir, { recursive: true, mode: 0o700 });
-  await writeFileAtomically(fileOf(dir), `${JSON.stringify({ ...readSettings(dir), ...patterns }, null, 2)}\n`);
+/** Keeps the patterns for later commands, and where students are; before their planes are made, so that a run that is killed is known too. */
+export async function keepSettings(
+  dir: string,
+  patterns: Partial<Omit<Settings, 'students'>>,
+  students: Student[],
+): Promise<void> {
+  const before = readSettings(dir);
+  const now = Object.fromEntries(students.map(({ name, namespace, host }) => [name, { namespace, host }]));
+  await writeSettings(dir, { ...before, ...patterns, students: { ...before?.students, ...now } });
 }
 
-/** Removes what was written for students, and what is empty then; a file that is not of k8sk8s stays with its folder. */
-export function removeFolders(dir: string, students: string[]): void {
-  for (const student of students) {
-    const folder = path.join(dir, student);
-    for (const file of [...Object.values(filePaths(folder)), path.join(folder, pageFile)])
-      rmSync(file, { force: true });
-    removeIfEmpty(folder);
+async function writeSettings(dir: string, all: Partial<Settings>): Promise<void> {
+  mkdirSync(dir, { recursive: true, mode: 0o700 });
+  await writeFileAtomically(fileOf(dir), `${JSON.stringify(all, null, 2)}\n`);
+}
+
+/** Forgets students whose planes are gone, and removes what was written for them; a file that is not of k8sk8s stays with its folder. */
+export async function forgetStudents(dir: string, gone: string[]): Promise<void> {
+  for (const student of gone) {
+    removeFiles(path.join(dir, student));
+    removeIfEmpty(path.join(dir, student));
   }
-  if (existsSync(dir) && readdirSync(dir).every((name) => name === 'class.json')) {
-    rmSync(fileOf(dir), { force: true });
-    removeIfEmpty(dir);
-  }
+  const before = readSettings(dir);
+  const students = Object.entries(before?.students ?? {}).filter(([name]) => !gone.includes(name));
+  if (students.length > 0) return writeSettings(dir, { ...before, students: Object.fromEntries(students) });
+  rmSync(fileOf(dir), { force: true });
+  removeIfEmpty(dir);
 }
 
 function removeIfEmpty(folder: string): void {
@@ -151,6 +177,7 @@ export function chosenStudents(of: ClassFile, name: string | undefined, also: St
 
 /** Opens the infra cluster, works on planes under a live board, and closes both. */
 export async function teach<T>(
+  className: string,
   options: ClassOptions,
   students: Student[],
   run: (lesson: Lesson) => Promise<T>,
@@ -163,7 +190,7 @@ export async function teach<T>(
   const rows = students.map(({ name }) => name);
   const board = new LiveBoard({ title: 'STUDENT', rows, quiet: options.quiet });
   try {
-    return await run({ cluster, parallel, board, ...patience });
+    return await run({ cluster, className, parallel, board, ...patience });
   } finally {
     board.end();
     await cluster.close();

@@ -1,3 +1,6 @@
+import { existsSync, mkdtempSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
 import { expect, test } from 'vitest';
 import { refused } from '../../../test/refused.ts';
 import { UserError } from '../../base/errors.ts';
@@ -48,6 +51,7 @@ const request = (specs: Record<string, () => ClusterSpec>, students = [anna, bob
   students,
   choose: ({ name }) => specs[name]!,
   folder: () => 'none',
+  isKnown: () => false,
   byObject: {
     all: true,
     ask: async () => ({ object: {} as KubeObject, created: 1, changed: 0 }),
@@ -125,4 +129,17 @@ test('a sleeping plane whose record cannot be used does not keep the others asle
   store.put(recordPath, record);
   const { lesson } = lessonOf(store);
   await expect(roomToWake(lesson, [{ ...anna, namespace: 'team' }, bob])).resolves.toBeUndefined();
+});
+
+test('files of a plane of this class that is gone do not keep the next one from being made; files of others stay', async () => {
+  const { lesson } = lessonOf(delegated());
+  const dir = mkdtempSync(path.join(tmpdir(), 'class-'));
+  const file = path.join(dir, 'kubeconfig');
+  writeFileSync(file, 'of a plane that is gone');
+  const create = (known: boolean) =>
+    createClass(lesson, { ...request({ bob: usable }, [bob]), folder: () => dir, isKnown: () => known });
+  await create(false);
+  expect(existsSync(file)).toBe(true);
+  await create(true);
+  expect(existsSync(file)).toBe(false);
 });

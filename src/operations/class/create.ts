@@ -12,6 +12,7 @@ import { type DeployResult, deploy } from '../deploy/deploy.ts';
 import type { WantedLifetime } from '../deploy/lifetime.ts';
 import type { SpecChoice } from '../deploy/spec-choice.ts';
 import { type Coming, countRoom, shortOfQuota } from './capacity.ts';
+import { removeFiles } from './handout.ts';
 import { ensureNamespace } from './namespaces.ts';
 import { clusterOf, forEach, type Lesson, type Outcome, type Student } from './queue.ts';
 
@@ -54,6 +55,8 @@ export interface ClassRequest {
   choose(student: Student): SpecChoice;
   /** Folder for the files of a student. */
   folder(student: Student): string;
+  /** Whether what is in that folder is of this class, from an earlier run. */
+  isKnown(student: Student): boolean;
   byObject: ByObject;
   /** What a namespace that is made has besides. */
   further(student: Student): KubeObject[];
@@ -125,8 +128,11 @@ async function refusedOrCounted(lesson: Lesson, request: ClassRequest): Promise<
   return refused;
 }
 
-async function prepare(cluster: InfraCluster, student: Student, { name, existing, further }: ClassRequest) {
+async function prepare(cluster: InfraCluster, student: Student, request: ClassRequest) {
+  const { name, existing, further, isKnown, folder } = request;
   await ensureNamespace(cluster, name, student, { existing, further: further(student) });
+  // Files of a plane that is gone would keep the next one's from being written: a reset may have been killed in between.
+  if (isKnown(student) && !(await readRecord(cluster))) removeFiles(folder(student));
 }
 
 async function byDeploy(

@@ -1,5 +1,6 @@
-import { mkdirSync } from 'node:fs';
+import { mkdirSync, rmSync } from 'node:fs';
 import path from 'node:path';
+import { filePaths } from '../../access/files.ts';
 import type { InfraCluster } from '../../kube/infra-cluster.ts';
 import { writeFileAtomically } from '../../kubeconfig/write.ts';
 import { objectOf } from '../../live/followed.ts';
@@ -8,7 +9,7 @@ import { openPlane } from '../../live/open.ts';
 import { adminKubeconfig } from '../../plane/secrets.ts';
 import type { Student } from './queue.ts';
 
-export const pageFile = 'page.html';
+const pageFile = 'page.html';
 
 export interface Handout {
   student: string;
@@ -38,6 +39,11 @@ export async function writeHandout(
     renderPage({ className, student, server, version, endsAt: lifetimeOf(job)?.endsAt ?? object?.spec.expiresAt }),
   );
   return { student: student.name, ...files };
+}
+
+/** Removes what was written into the folder of a student; what others put there stays. */
+export function removeFiles(folder: string): void {
+  for (const file of [...Object.values(filePaths(folder)), path.join(folder, pageFile)]) rmSync(file, { force: true });
 }
 
 export interface Page {

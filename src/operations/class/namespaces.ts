@@ -10,12 +10,8 @@ import { render } from '../../manifests/render.ts';
 import { hostsAnnotation } from '../../plane/names.ts';
 import { waitFor } from '../../ui/wait-for.ts';
 import type { Patience } from '../../ui/work.ts';
+import { classLabel, namespaceKind, readNamespace } from './of-class.ts';
 import type { Student } from './queue.ts';
-
-/** Label of the namespaces that were made for a class, with the name of the class. */
-export const classLabel = 'k8sk8s.io/class';
-
-const namespaceKind = { apiVersion: 'v1', kind: 'Namespace' };
 
 /**
  * The objects around a student's plane: the namespace with the HOST that belongs to it, its quota, and the rights of a delegated
@@ -93,17 +89,6 @@ export async function ensureNamespace(
     // A namespace that somebody else made with `class rights --export` has all of this already.
     if (!present || !isForbidden(error))
       throw explainCallError(error, `make quota and rights in namespace "${cluster.namespace}"`);
-  }
-}
-
-async function readNamespace(cluster: InfraCluster): Promise<KubeObject | 'unseen' | undefined> {
-  const path = pathOf(resourceOf(namespaceKind), undefined, cluster.namespace);
-  try {
-    return (await cluster.transport.request<KubeObject>({ method: 'GET', path })).body;
-  } catch (error) {
-    if (isNotFound(error)) return undefined;
-    if (isForbidden(error)) return 'unseen';
-    throw explainCallError(error, `read namespace "${cluster.namespace}"`);
   }
 }
 

@@ -60,3 +60,29 @@ test('an interruption ends all of it', async () => {
   });
   await expect(run).rejects.toThrow('interrupted');
 });
+
+test('a namespace that was made for another class is left alone', async () => {
+  const store = new InfraStore();
+  const namespace = (of: string) =>
+    store.put('/api/v1/namespaces/team', {
+      apiVersion: 'v1',
+      kind: 'Namespace',
+      metadata: { name: 'team', labels: { 'k8sk8s.io/class': of } },
+    });
+  const one = { name: 'b', namespace: 'team', host: 'b.test' };
+  const work = async () =>
+    demandAll(
+      await forEach(
+        [one],
+        { ...lesson(), cluster: store.cluster, className: 'linux-a' },
+        ['a', 'b'],
+        async () => 'done',
+      ),
+      'are not there',
+    );
+  expect(await work()).toEqual(['done']);
+  namespace('linux-a');
+  expect(await work()).toEqual(['done']);
+  namespace('linux');
+  await expect(work()).rejects.toEqual(refused('class', '"linux"', 'team'));
+});

@@ -6,6 +6,7 @@ import { explainCallError, missingRight } from '../../kube/errors.ts';
 import { InfraCluster } from '../../kube/infra-cluster.ts';
 import type { Reporter } from '../../ui/reporter.ts';
 import type { Patience, Work } from '../../ui/work.ts';
+import { refuseOtherClass } from './of-class.ts';
 
 /** One line of the roster. */
 export interface Student {
@@ -32,6 +33,8 @@ interface Board {
 export interface Lesson extends Patience {
   /** Any namespace of the infra cluster: how it is reached, and who works. */
   cluster: InfraCluster;
+  /** Name of the class: namespaces of another one are refused. */
+  className?: string;
   /** How many planes are worked on at once. */
   parallel: number;
   board: Board;
@@ -68,7 +71,9 @@ export async function forEach<T>(
     const reporter = board.reporterOf(student.name, state);
     board.tell(student.name, state);
     try {
-      const result = await run(clusterOf(lesson, student), student, { reporter, timeout, signal });
+      const cluster = clusterOf(lesson, student);
+      if (lesson.className !== undefined) await refuseOtherClass(cluster, lesson.className);
+      const result = await run(cluster, student, { reporter, timeout, signal });
       board.tell(student.name, typeof done === 'string' ? done : done(result));
       outcomes.set(student, { student, result });
     } catch (cause) {

@@ -16,6 +16,7 @@ import type { WantedLifetime } from '../deploy/lifetime.ts';
 import type { SpecChoice } from '../deploy/spec-choice.ts';
 import { destroy } from '../destroy.ts';
 import { type MadePlane, madeByDeploy } from './create.ts';
+import { removeFiles } from './handout.ts';
 import { forEach, type Lesson, type Outcome, type Student } from './queue.ts';
 
 /**
@@ -44,6 +45,8 @@ export function resetPlane(
       const spec = asItWas(record)(record);
       await refuseSealed(cluster, spec);
       await runPreflight(cluster, spec, reporter);
+      // Whoever goes on where this run was killed finds none of the old plane.
+      removeFiles(folder);
       await destroy(cluster, { ...work, agreed: record });
     }
     const files = { dir: folder, force: true };
