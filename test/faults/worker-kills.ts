@@ -231,24 +231,11 @@ class WorkerPlane {
       const wrong = await this.#whatIsWrong(workers).catch((error: Error) => error.message);
       if (wrong === undefined) return;
       if (Date.now() > deadline)
-        throw new Error(`not converged after ${limits.converged / 1000} s: ${wrong}\n${await this.#lastWords()}`);
+        throw new Error(
+          `not converged after ${limits.converged / 1000} s: ${wrong}\n${await lastWordsIn(this.#cluster)}`,
+        );
       await sleep(1000);
     }
-  }
-
-  /** Of whatever takes part in a worker's way to its plane, since the plane is gone when the finding is read. */
-  async #lastWords(): Promise<string> {
-    const { items } = await this.#cluster.list<Pod>(podKind);
-    const containers = items.flatMap(({ metadata, spec }) =>
-      [workerPodsName, 'kube-apiserver', 'kube-controller-manager'].some((name) => metadata.name.startsWith(name))
-        ? spec!.containers.map(({ name }) => ({ pod: metadata.name, container: name }))
-        : [],
-    );
-    const logs = containers.map(async ({ pod, container }) => {
-      const log = await this.#cluster.log(pod, { container, tailLines: 25 }).catch((error: Error) => error.message);
-      return `--- ${pod}, ${container}\n${log}`;
-    });
-    return (await Promise.all(logs)).join('\n');
   }
 
   async #whatIsWrong(workers: number): Promise<string | undefined> {
@@ -259,6 +246,21 @@ class WorkerPlane {
     const hosted = await connect();
     return whatIsWrongInside(hosted, workers).finally(() => hosted.close());
   }
+}
+
+/** Of whatever takes part in a worker's way to its plane, since the plane is gone when the finding is read. */
+async function lastWordsIn(cluster: InfraCluster): Promise<string> {
+  const { items } = await cluster.list<Pod>(podKind);
+  const containers = items.flatMap(({ metadata, spec }) =>
+    [workerPodsName, 'kube-apiserver', 'kube-controller-manager'].some((name) => metadata.name.startsWith(name))
+      ? spec!.containers.map(({ name }) => ({ pod: metadata.name, container: name }))
+      : [],
+  );
+  const logs = containers.map(async ({ pod, container }) => {
+    const log = await cluster.log(pod, { container, tailLines: 25 }).catch((error: Error) => error.message);
+    return `--- ${pod}, ${container}\n${log}`;
+  });
+  return (await Promise.all(logs)).join('\n');
 }
 
 async function whatIsWrongInside(hosted: HostedCluster, workers: number): Promise<string | undefined> {
