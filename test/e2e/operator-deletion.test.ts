@@ -108,9 +108,7 @@ describe.runIf(runsAllOf('e2e/operator-deletion'))('deletion', { timeout: 400_00
   test('of the object while its CAs are replaced', async () => {
     const team = await available(await newPlane('rotated'));
     const rotation = team.home.started('certs', 'rotate-ca', '--yes');
-    const record = async () => succeeded(await team.home.infra('get', 'configmap', 'k8sk8s', '-o', 'yaml')).stdout;
-    const before = await record();
-    await eventually(60, async () => expect(await record()).not.toBe(before));
+    await rotation.said(/k8sk8s-ca/, 60);
     await timed('object, while its CAs are replaced', async () => {
       await deleteObject(team);
       await team.gone(120);
