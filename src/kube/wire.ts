@@ -2,6 +2,7 @@ import http from 'node:http';
 import https from 'node:https';
 import WebSocket from 'ws';
 import { agentFor, watchTunnel } from './agents.ts';
+import { keepAlive } from './alive.ts';
 import type { Connection, Credential, Impersonation } from './connection.ts';
 import { DialledAgent } from './dialled-agent.ts';
 import { describeProxy, proxyFor } from './proxy.ts';
@@ -57,7 +58,7 @@ export class Wire {
     const { tls, single } = await this.#link(credential.client);
     const target = new URL(url);
     target.protocol = url.protocol === 'http:' ? 'ws:' : 'wss:';
-    return new WebSocket(target, protocol, {
+    const socket = new WebSocket(target, protocol, {
       ...tls,
       agent: single,
       headers: { ...this.#headers, ...authorization(credential) } as Record<string, string>,
@@ -67,6 +68,8 @@ export class Wire {
         request.end();
       },
     });
+    keepAlive(socket);
+    return socket;
   }
 
   /** Ends all connections, those under way to a proxy as well. */
