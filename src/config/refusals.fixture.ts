@@ -42,6 +42,7 @@ export const refusedValues: [field: keyof ClusterSpec, value: unknown, fact: str
   ['logsStorage', 'large', '10Gi'],
   ['logsRetention', '12h', '1d'],
   ['logsRetention', '0d', '1d'],
+  ['logsRetention', '300y', '1d'],
   ['allowEgress', '10.20.0.0/33', 'CIDR'],
   ['allowEgress', '10.20/16', 'CIDR'],
   ['allowEgress', 'https://hooks.corp.example', 'CIDR'],

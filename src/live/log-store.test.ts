@@ -22,7 +22,9 @@ test('a store that is frozen, whose port accepts connections all the same, is no
   const silent = new Duplex({ read: () => undefined, write: (_, __, done) => done() });
   cluster.forward = async () => silent;
   const logs = await LogStore.of(cluster, { planeId: 'p', spec: { logs: true } } as PlaneRecord);
-  const asked = expect(logs.query('*', 1).next()).rejects.toEqual(refused('log-store-unreachable', 'nothing came'));
+  const asked = expect(logs.query('*', { limit: 1 }).next()).rejects.toEqual(
+    refused('log-store-unreachable', 'nothing came'),
+  );
   await vi.advanceTimersByTimeAsync(60_000);
   await asked;
   expect(silent.destroyed).toBe(true);

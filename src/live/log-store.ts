@@ -65,9 +65,19 @@ export class LogStore {
     throw unreachable(namespace, pod ? `secret "${logStoreName}" is not there` : 'it has no pod', record.asleep?.since);
   }
 
-  /** What a query in LogsQL finds, line by line. @throws UserError `log-store-unreachable`, `bad-values` for the query itself */
-  async *query(query: string, limit: number, signal?: AbortSignal): AsyncGenerator<StoredLine> {
-    const body = new URLSearchParams({ query, limit: String(limit) }).toString();
+  /**
+   * What a query in LogsQL finds, line by line.
+   *
+   * @param start of the time that is searched, whatever the query says itself
+   * @throws UserError `log-store-unreachable`, `bad-values` for the query itself
+   */
+  async *query(
+    query: string,
+    { limit, start }: { limit: number; start?: Date },
+    signal?: AbortSignal,
+  ): AsyncGenerator<StoredLine> {
+    const of = { query, limit: String(limit), ...(start && { start: start.toISOString() }) };
+    const body = new URLSearchParams(of).toString();
     const answer = await this.#ask(logStorePorts.store, '/select/logsql/query', body, signal);
     if (answer.statusCode === 400 || answer.statusCode === 422)
       throw new UserError({
@@ -78,7 +88,12 @@ export class LogStore {
         kind: 'usage',
       });
     if (answer.statusCode !== 200) throw unreachable(this.#cluster.namespace, `it answers ${answer.statusCode}`);
-    for await (const line of linesOf(answer)) if (line !== '') yield JSON.parse(line) as StoredLine;
+    try {
+      for await (const line of linesOf(answer)) if (line !== '') yield JSON.parse(line) as StoredLine;
+    } catch (error) {
+      signal?.throwIfAborted();
+      throw unreachable(this.#cluster.namespace, `its answer broke off: ${messageOf(error)}`);
+    }
   }
 
   /** @throws UserError `log-store-unreachable` */

@@ -2,6 +2,7 @@ import type { Command } from 'commander';
 import { dump } from 'js-yaml';
 import { didYouMean } from '../../base/did-you-mean.ts';
 import { UserError } from '../../base/errors.ts';
+import { fixedTime } from '../../base/fixed-time.ts';
 import type { ClusterSpecInput } from '../../config/schema.ts';
 import { LogStore, type StoredLine } from '../../live/log-store.ts';
 import { requireRecord } from '../../live/record.ts';
@@ -129,7 +130,7 @@ interface QueryOptions extends ConnectionOptions {
 
 async function query(words: string[], options: QueryOptions): Promise<void> {
   if (words.length === 0 && options.logsql === undefined) return listQueries(options);
-  const { logsql, columns } = chosen(words, options);
+  const { logsql, start, columns } = chosen(words, options);
   if (options.show) return void process.stdout.write(`${logsql}\n`);
   const limit = Number(options.limit);
   if (!/^[1-9]\d*$/.test(options.limit))
@@ -138,20 +139,31 @@ async function query(words: string[], options: QueryOptions): Promise<void> {
     const record = await requireRecord(cluster);
     const store = await LogStore.of(cluster, record);
     const lines: StoredLine[] = [];
-    for await (const line of store.query(logsql, limit, interruption())) lines.push(line);
-    if (lines.every(({ _time }) => _time !== undefined)) lines.sort((a, b) => a._time!.localeCompare(b._time!));
+    for await (const line of store.query(logsql, { limit, start }, interruption())) lines.push(line);
+    if (lines.every(({ _time }) => _time !== undefined)) lines.sort(byTime);
     print(options, lines, () => (lines.length > 0 ? rendered(lines, columns) : undefined));
     if (lines.length === 0) reporterOf(options).line(`Nothing of that kind in the last ${options.since}.`);
   });
 }
 
-function chosen(words: string[], { logsql, since }: QueryOptions): { logsql: string; columns?: string[] } {
-  parseDuration(since, '--since');
+const byTime = (a: StoredLine, b: StoredLine) => fixedTime(a._time!).localeCompare(fixedTime(b._time!));
+
+interface Chosen {
+  logsql: string;
+  /** Of a query that a person wrote, which may be of several alternatives: what it says is searched from here on alone. */
+  start?: Date;
+  columns?: string[];
+}
+
+/** @throws UserError (kind `usage`) */
+export function chosen(words: string[], { logsql, since }: Pick<QueryOptions, 'logsql' | 'since'>): Chosen {
+  const milliseconds = parseDuration(since, '--since');
   if (logsql !== undefined && words.length > 0)
     throw badValue('--logsql and a saved question are two queries', 'leave one of them out');
-  if (logsql !== undefined) return { logsql: within(since, logsql) };
+  if (logsql !== undefined) return { logsql, start: new Date(Date.now() - milliseconds) };
   const { logsql: asked, columns } = saved(words);
-  return { logsql: within(since, asked), columns };
+  // A number alone means seconds here, and a year in LogsQL.
+  return { logsql: within(/\d$/.test(since) ? `${since}s` : since, asked), columns };
 }
 
 /** @throws UserError (kind `usage`) */
@@ -197,8 +209,8 @@ function listQueries(options: QueryOptions): void {
 /** Characters of a field on a screen; JSON has all of them. */
 const widest = 240;
 
-/** Columns where the question has some; else the sentence of each line behind its time and where it is from. */
-function rendered(lines: StoredLine[], columns?: string[]): string {
+/** Columns where the question has some; else the sentence of each line behind its time and where it is from. Pure. */
+export function rendered(lines: StoredLine[], columns?: string[]): string {
   const known = columns ?? (lines.some(({ _msg }) => _msg !== undefined) ? undefined : Object.keys(lines[0]!));
   const cell = (line: StoredLine, name: string) => shown(name, line[name] ?? '');
   if (known)
@@ -214,7 +226,8 @@ function rendered(lines: StoredLine[], columns?: string[]): string {
 
 /** A time to the millisecond, and of long texts the beginning. */
 function shown(name: string, text: string): string {
-  if (name === '_time') return `${new Date(text).toISOString()}`;
+  // A query of one's own may leave it out.
+  if (name === '_time' && text !== '') return fixedTime(text).replace(/(\.\d{3})\d*Z$/, '$1Z');
   return text.length > widest ? `${text.slice(0, widest)}…` : text;
 }
 

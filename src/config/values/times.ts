@@ -14,10 +14,10 @@ export const timeZone = z
   .string()
   .regex(/^[A-Za-z0-9_+-]+(\/[A-Za-z0-9_+-]+){0,2}$/, 'has to be a time zone, such as Europe/Berlin');
 
-/** How long lines are kept, in VictoriaLogs' own words. */
+/** How long lines are kept, in VictoriaLogs' own words, who counts nanoseconds: some 292 years are less than nothing. */
 export const logsRetention = matching(
-  /^([1-9]\d{0,3})([dwy])$/,
-  'has to be a number of days, weeks or years: 1d, 2w, 1y',
+  /^([1-9]\d{0,3}d|[1-9]\d{0,2}w|[1-9]\d?y)$/,
+  'has to be a number of days, weeks or years, of less than a hundred years: 1d, 2w, 1y',
   5,
 );
 

@@ -125,7 +125,7 @@ export function linkTo(address: string, logsql: string): string {
   return `${address}/select/vmui/#/?${query}`;
 }
 
-/** A query within a time. Pure. */
+/** A saved query, whose filters all have to hold, within a time. Pure. @param since with a unit, `90s` */
 export function within(since: string, logsql: string): string {
   return `_time:${since} ${logsql}`;
 }

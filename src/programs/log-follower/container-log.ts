@@ -1,8 +1,9 @@
 import type { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { fixedTime } from '../../base/fixed-time.ts';
 import { linesOf } from '../../base/lines.ts';
 import { LineParser } from './parse.ts';
-import { fixedTime, type Position, type Positions } from './positions.ts';
+import type { Position, Positions } from './positions.ts';
 import type { Sender } from './sender.ts';
 
 export interface LogRequest {

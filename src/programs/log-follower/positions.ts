@@ -115,14 +115,3 @@ function readState(file: string): State {
     return { counts: { lines: 0, losses: 0, lately: [] }, taken: 0, positions: {} };
   }
 }
-
-/**
- * A time as the kubelet writes it, by its node's clock and time zone, or as the store does: in UTC and of one width, so that times
- * compare as text. Pure.
- */
-export function fixedTime(time: string): string {
-  const [, seconds, digits = '', zone] =
-    /^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?(Z|[+-]\d\d:\d\d)$/.exec(time) ?? [];
-  const at = Date.parse(`${seconds}${zone}`);
-  return Number.isNaN(at) ? time : `${new Date(at).toISOString().slice(0, 19)}.${digits.padEnd(9, '0')}Z`;
-}

@@ -1,4 +1,5 @@
-import { fixedTime, type Position, type Positions } from './positions.ts';
+import { fixedTime } from '../../base/fixed-time.ts';
+import type { Position, Positions } from './positions.ts';
 import type { Store } from './store.ts';
 
 /** Milliseconds before the last lines: what a store took since, it may have lost when it was killed. */
