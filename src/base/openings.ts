@@ -10,6 +10,7 @@ export interface OpeningsFile {
 
 /** HOST:PORT as an opening has it; an IPv6 address, with or without brackets, is open at all its ports. Pure. */
 export function openingOf(host: string, port: number): string {
-  const bare = host.replace(/^\[|\]$/g, '').toLowerCase();
+  // A trailing dot is DNS notation, which the gate takes off what it is asked for too.
+  const bare = host.replace(/^\[|\]$|\.$/g, '').toLowerCase();
   return isIP(bare) === 6 ? `${bare}/128` : `${bare}:${port}`;
 }

@@ -79,9 +79,7 @@ const issuer = infraFolder === undefined ? undefined : infraIssuer(infraFolder, 
 listen(
   createProxy({
     open: async (host, port) =>
-      issuer && isInfraIssuer(host, port)
-        ? issuer()
-        : openOutside(await openings.judgementOf(host, port), host, port, outsideMilliseconds),
+      issuer && isInfraIssuer(host, port) ? issuer() : openOutside(openings, host, port, outsideMilliseconds),
     veil: outsideVeil,
     say: (words) => say(`controlplane: ${words}`),
   }),

@@ -1,4 +1,5 @@
-import { beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { openingOf } from '../../base/openings.ts';
 import { createAuthority } from '../../pki/issue.ts';
 import { Openings } from './openings.ts';
 
@@ -12,16 +13,19 @@ beforeEach(() => {
   now = 0;
 });
 
-const openings = () =>
+afterEach(() => {
+  vi.useRealTimers();
+});
+
+const openings = (resolve?: () => Promise<never>) =>
   new Openings(
     { closed: [], open: ['10.9.0.0/16'] },
     () => text,
     (words) => said.push(words),
-    () => now,
+    { now: () => now, ...(resolve && { resolve }) },
   );
 
-const refuses = async (from: Openings, host: string, port = 443) =>
-  (await from.judgementOf(host, port)).refuses(host, host, port);
+const refuses = (from: Openings, host: string, port = 443) => from.refuses(host, host, port);
 
 test('what the file opens is open from the next connection on, and closed again when it is gone from there', async () => {
   const all = openings();
@@ -54,4 +58,25 @@ test('an issuer on loopback is asked by nobody, and asking again waits', async (
   now = 10_000;
   await refuses(all, '10.1.1.2');
   expect(said).toHaveLength(2);
+});
+
+test('what is open anyway waits for no issuer, and nothing waits without end for one whose name nobody resolves', async () => {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+  const all = openings(() => new Promise(() => undefined));
+  text = JSON.stringify({
+    open: [],
+    discovery: [{ url: 'https://login.example.com/.well-known/openid-configuration' }],
+  });
+  expect(await refuses(all, '10.9.1.1')).toBeUndefined();
+  expect(await refuses(all, '93.184.215.14')).toBeUndefined();
+  expect(said).toEqual([]);
+  const closed = refuses(all, '10.1.1.1');
+  await vi.advanceTimersByTimeAsync(4000);
+  expect(await closed).toBeTypeOf('string');
+  expect(said.join()).toContain('no answer');
+});
+
+test('a name with a dot at its end is open as it is without', async () => {
+  text = JSON.stringify({ open: [openingOf('login.example.com.', 443)], discovery: [] });
+  expect(await openings().refuses('10.1.1.1', 'login.example.com.', 443)).toBeUndefined();
 });

@@ -2,11 +2,13 @@ import { isIP } from 'node:net';
 import { type OpeningsFile, openingOf } from '../../base/openings.ts';
 import { fetchText } from './fetch-text.ts';
 import { Judgement, type Rules } from './judgement.ts';
-import { judgedAddresses } from './outside.ts';
+import { judgedAddresses, type Resolve, resolveHost } from './outside.ts';
 
 /** A document is asked for again after this, and no sooner: an issuer may move its keys. */
 const freshMilliseconds = 10_000;
 const answerMilliseconds = 2500;
+/** With the look-up of the name. */
+const longest = 4000;
 
 /**
  * What may be dialled beyond what the arguments say: the sources of identity, which come and go while the API server runs. The file
@@ -17,26 +19,35 @@ export class Openings {
   readonly #read: () => string;
   readonly #say: (words: string) => void;
   readonly #now: () => number;
+  readonly #resolve: Resolve;
   #text = '';
   #file: OpeningsFile = { open: [], discovery: [] };
   #asked = { at: Number.NEGATIVE_INFINITY, keys: Promise.resolve<string[]>([]) };
 
   /** @param read the text of the file; it may throw, where there is none */
-  constructor(rules: Rules, read: () => string, say: (words: string) => void, now = () => performance.now()) {
+  constructor(
+    rules: Rules,
+    read: () => string,
+    say: (words: string) => void,
+    { now = () => performance.now(), resolve = resolveHost } = {},
+  ) {
     this.#rules = rules;
     this.#read = read;
     this.#say = say;
     this.#now = now;
+    this.#resolve = resolve;
   }
 
-  /** The judgement of this moment. Where nothing but an issuer's keys can be meant, the issuers are asked where those are. */
-  async judgementOf(host: string, port: number): Promise<Judgement> {
+  /**
+   * As a Judgement says it at this moment. Where nothing but an issuer's keys can be meant, the issuers are asked where those are: a
+   * provider that is away is no reason to wait for what is open anyway.
+   */
+  async refuses(address: string, asked: string, port: number): Promise<string | undefined> {
     this.#readAgain();
     const known = this.#judgement([]);
-    const { discovery } = this.#file;
-    const isIssuer = this.#file.open.includes(openingOf(host, port));
-    if (discovery.length === 0 || isIssuer) return known;
-    return this.#judgement(await this.#keyHosts(known));
+    const why = known.refuses(address, asked, port);
+    if (why === undefined || this.#file.discovery.length === 0) return why;
+    return this.#judgement(await this.#keyHosts(known)).refuses(address, asked, port);
   }
 
   #judgement(more: string[]): Judgement {
@@ -61,7 +72,7 @@ export class Openings {
     const keys = Promise.all(
       this.#file.discovery.map(async (issuer) => {
         try {
-          return [await keysOpening(issuer, judgement)];
+          return [await inTime(keysOpening(issuer, judgement, this.#resolve))];
         } catch (error) {
           this.#say(`openings: ${issuer.url}: ${(error as Error).message}`);
           return undefined;
@@ -75,18 +86,36 @@ export class Openings {
   }
 }
 
+/** A name that nobody resolves takes longer than whoever waits for it has. */
+function inTime<T>(asked: Promise<T>): Promise<T> {
+  let timer: NodeJS.Timeout;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`no answer within ${longest / 1000} s`)), longest);
+  });
+  return Promise.race([asked, late]).finally(() => clearTimeout(timer));
+}
+
 /** Where a discovery document says that the keys are. */
-async function keysOpening({ url, ca }: OpeningsFile['discovery'][number], judgement: Judgement): Promise<string> {
-  const document = JSON.parse(await fetchDocument(url, ca, judgement)) as { jwks_uri?: unknown };
+async function keysOpening(
+  { url, ca }: OpeningsFile['discovery'][number],
+  judgement: Judgement,
+  resolve: Resolve,
+): Promise<string> {
+  const document = JSON.parse(await fetchDocument(url, ca, judgement, resolve)) as { jwks_uri?: unknown };
   const { protocol, hostname, port } = new URL(String(document.jwks_uri));
   if (protocol !== 'https:') throw new Error('its keys are not at an https URL');
   return openingOf(hostname, Number(port || 443));
 }
 
-async function fetchDocument(url: string, ca: string | undefined, judgement: Judgement): Promise<string> {
+async function fetchDocument(
+  url: string,
+  ca: string | undefined,
+  judgement: Judgement,
+  resolve: Resolve,
+): Promise<string> {
   const { hostname, port } = new URL(url);
   const host = hostname.replace(/^\[|\]$/g, '');
-  const [address] = await judgedAddresses(judgement, host, Number(port || 443));
+  const [address] = await judgedAddresses(judgement, host, Number(port || 443), resolve);
   return fetchText(url, answerMilliseconds, {
     ca,
     // The address that was judged is dialled, whatever the name leads to by then.

@@ -7,9 +7,14 @@ import type { Judgement } from './judgement.ts';
 /** Addresses of a name that are tried, one after the other. */
 const tries = 3;
 
-type Resolve = (host: string) => Promise<{ address: string }[]>;
+export type Resolve = (host: string) => Promise<{ address: string }[]>;
 
-const resolveHost: Resolve = (host) => lookup(host, { all: true });
+/** As a Judgement, or somebody who has to ask first. */
+interface Judge {
+  refuses(...of: Parameters<Judgement['refuses']>): string | undefined | Promise<string | undefined>;
+}
+
+export const resolveHost: Resolve = (host) => lookup(host, { all: true });
 
 /**
  * Opens what the API server's own configuration and its tenants name by URL: webhooks, audit, tokens. A name is resolved once, and the
@@ -19,7 +24,7 @@ const resolveHost: Resolve = (host) => lookup(host, { all: true });
  * @throws Refusal
  */
 export async function openOutside(
-  judgement: Pick<Judgement, 'refuses'>,
+  judgement: Judge,
   host: string,
   port: number,
   milliseconds: number,
@@ -38,13 +43,15 @@ export async function openOutside(
 
 /** The addresses of a host that may be dialled, resolved once. @throws Refusal where there is none */
 export async function judgedAddresses(
-  judgement: Pick<Judgement, 'refuses'>,
+  judgement: Judge,
   host: string,
   port: number,
   resolve: Resolve = resolveHost,
 ): Promise<string[]> {
   const addresses = isIP(host) ? [{ address: host }] : await resolved(host, resolve);
-  const judged = addresses.map(({ address }) => ({ address, why: judgement.refuses(address, host, port) }));
+  const judged = await Promise.all(
+    addresses.map(async ({ address }) => ({ address, why: await judgement.refuses(address, host, port) })),
+  );
   const open = judged.filter(({ why }) => why === undefined).slice(0, tries);
   if (open.length > 0) return open.map(({ address }) => address);
   const words = judged.map(({ address, why }) => `${address} is closed (${why})`).join(', ');
