@@ -39,6 +39,9 @@ test('where its pods look for the API', () => {
   expect(found(daemonSet())[1]).toMatch(/^line: .*daemonset "net".*Service kubernetes/);
   expect(found(daemonSet('{name: KUBERNETES_SERVICE_HOST, value: k.example.com}'))[1]).toMatch(/^line: /);
   expect(found(daemonSet('{name: KUBERNETES_SERVICE_HOST, value: 10.96.0.1}'))[1]).toMatch(/^warning: .*10\.96\.0\.1/);
+  const elsewhere =
+    '{name: KUBERNETES_SERVICE_HOST, value: k.example.com}, {name: KUBERNETES_SERVICE_PORT, value: "6443"}';
+  expect(found(daemonSet(elsewhere))[1]).toMatch(/^warning: .*k\.example\.com:6443/);
 });
 
 test('what of a worker it gets', () => {

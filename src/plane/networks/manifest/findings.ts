@@ -61,17 +61,20 @@ function apiAddress(pods: Pods, { host, port }: { host: string; port: number }):
     .filter(({ podSpec }) => podSpec.hostNetwork)
     .flatMap(({ object, podSpec }): ManifestFinding[] => {
       const env = podSpec.containers?.flatMap((container) => container.env ?? []) ?? [];
-      const given = env.find(({ name }) => name === 'KUBERNETES_SERVICE_HOST')?.value;
+      const envOf = (variable: string) => env.find(({ name }) => name === variable)?.value;
+      const given = envOf('KUBERNETES_SERVICE_HOST');
+      // Where only the host is given, the kubelet says the Service's port.
+      const givenPort = envOf('KUBERNETES_SERVICE_PORT') ?? '443';
       const who = `${object.kind.toLowerCase()} "${object.metadata.name}"`;
       if (given === undefined)
         return [
           { says: words`${who} reaches the API by the Service kubernetes, which kube-proxy makes`, warning: false },
         ];
-      return given === host
-        ? [{ says: words`${who} reaches the API at ${host}`, warning: false }]
+      return given === host && givenPort === `${port}`
+        ? [{ says: words`${who} reaches the API at ${host}:${givenPort}`, warning: false }]
         : [
             {
-              says: words`${who} reaches the API at ${given} (KUBERNETES_SERVICE_HOST), and the workers of this plane reach it at ${host}:${port}`,
+              says: words`${who} reaches the API at ${given}:${givenPort} (KUBERNETES_SERVICE_HOST, KUBERNETES_SERVICE_PORT), and the workers of this plane reach it at ${host}:${port}`,
               warning: true,
             },
           ];
