@@ -1,11 +1,19 @@
+import https from 'node:https';
+import type { AddressInfo } from 'node:net';
+import { networkInterfaces } from 'node:os';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { openingOf } from '../../base/openings.ts';
-import { createAuthority } from '../../pki/issue.ts';
+import { createAuthority, issueLeaf } from '../../pki/issue.ts';
 import { Openings } from './openings.ts';
 
 let text: string;
 let said: string[];
 let now: number;
+
+/** Of this machine, in a network of the infra cluster. */
+const box = Object.values(networkInterfaces())
+  .flatMap((each) => each ?? [])
+  .find(({ family, internal }) => family === 'IPv4' && !internal)!.address;
 
 beforeEach(() => {
   text = JSON.stringify({ open: [], discovery: [] });
@@ -17,9 +25,9 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
-const openings = (resolve?: () => Promise<never>) =>
+const openings = (resolve?: () => Promise<{ address: string }[]>) =>
   new Openings(
-    { closed: [], open: ['10.9.0.0/16'] },
+    { closed: [`${box}/32`], open: ['10.9.0.0/16'] },
     () => text,
     (words) => said.push(words),
     { now: () => now, ...(resolve && { resolve }) },
@@ -79,4 +87,35 @@ test('what is open anyway waits for no issuer, and nothing waits without end for
 test('a name with a dot at its end is open as it is without', async () => {
   text = JSON.stringify({ open: [openingOf('login.example.com.', 443)], discovery: [] });
   expect(await openings().refuses('10.1.1.1', 'login.example.com.', 443)).toBeUndefined();
+});
+
+test('the host of the keys is open as long as the file names their issuer, also while that does not answer', async () => {
+  const authority = await createAuthority('x');
+  const leaf = await issueLeaf(authority, { commonName: 'x', ipAddresses: [box], usages: ['serverAuth'] });
+  const server = https.createServer({ cert: leaf.certificate, key: leaf.key }, (_, response) =>
+    response.end(JSON.stringify({ jwks_uri: 'https://10.5.5.5/keys' })),
+  );
+  await new Promise<void>((resolve) => server.listen(0, box, resolve));
+  const host = `${box}:${(server.address() as AddressInfo).port}`;
+  const all = openings();
+  text = JSON.stringify({ open: [host], discovery: [{ url: `https://${host}/x`, ca: authority.certificate }] });
+  expect(await refuses(all, '10.5.5.5')).toBeUndefined();
+  server.closeAllConnections();
+  await new Promise((resolve) => server.close(resolve));
+  now += 10_000;
+  expect(await refuses(all, '10.5.5.5')).toBeUndefined();
+  text = JSON.stringify({ open: [], discovery: [{ url: 'https://127.0.0.1:1/x' }] });
+  expect(await refuses(all, '10.5.5.5')).toBeTypeOf('string');
+  expect(said.length).toBeGreaterThan(1);
+});
+
+test('a provider on the Internet opens nothing in private networks: it is not asked where its keys are', async () => {
+  const issuer = { open: ['login.example.com:443'], discovery: [{ url: 'https://login.example.com/x', ca: 'no CA' }] };
+  text = JSON.stringify(issuer);
+  const all = openings(async () => [{ address: '93.184.215.14' }]);
+  expect(await refuses(all, '10.1.1.1')).toBeTypeOf('string');
+  expect(said).toEqual([]);
+  const inside = openings(async () => [{ address: '10.1.1.2' }]);
+  expect(await refuses(inside, '10.1.1.1')).toBeTypeOf('string');
+  expect(said).toHaveLength(1);
 });

@@ -22,6 +22,8 @@ export class Openings {
   readonly #resolve: Resolve;
   #text = '';
   #file: OpeningsFile = { open: [], discovery: [] };
+  /** By the URL of the document: an issuer that does not answer now keeps what it said before, until the file names it no more. */
+  readonly #keys = new Map<string, string[]>();
   #asked = { at: Number.NEGATIVE_INFINITY, keys: Promise.resolve<string[]>([]) };
 
   /** @param read the text of the file; it may throw, where there is none */
@@ -61,6 +63,8 @@ export class Openings {
       this.#file = JSON.parse(now) as OpeningsFile;
       this.#text = now;
       this.#asked.at = Number.NEGATIVE_INFINITY;
+      const urls = this.#file.discovery.map(({ url }) => url);
+      for (const url of this.#keys.keys()) if (!urls.includes(url)) this.#keys.delete(url);
     } catch (error) {
       this.#say(`openings: ${(error as Error).message}`);
     }
@@ -68,19 +72,19 @@ export class Openings {
 
   #keyHosts(judgement: Judgement): Promise<string[]> {
     if (this.#now() - this.#asked.at < freshMilliseconds) return this.#asked.keys;
-    const before = this.#asked.keys;
+    const outside = new Judgement({ ...this.#rules, open: [] });
     const keys = Promise.all(
       this.#file.discovery.map(async (issuer) => {
         try {
-          return [await inTime(keysOpening(issuer, judgement, this.#resolve))];
+          const found = await inTime(keysOpening(issuer, judgement, outside, this.#resolve));
+          this.#keys.set(issuer.url, found);
+          return found;
         } catch (error) {
           this.#say(`openings: ${issuer.url}: ${(error as Error).message}`);
-          return undefined;
+          return this.#keys.get(issuer.url) ?? [];
         }
       }),
-    )
-      .then(async (found) => (found.includes(undefined) ? [...(await before), ...found.flat()] : found.flat()))
-      .then((found) => [...new Set(found.filter((each) => each !== undefined))]);
+    ).then((found) => [...new Set(found.flat())]);
     this.#asked = { at: this.#now(), keys };
     return keys;
   }
@@ -95,33 +99,31 @@ function inTime<T>(asked: Promise<T>): Promise<T> {
   return Promise.race([asked, late]).finally(() => clearTimeout(timer));
 }
 
-/** Where a discovery document says that the keys are. */
+/**
+ * Where a discovery document says that the keys are. A provider on the Internet, which somebody else administers, opens nothing: its keys
+ * are on the Internet too, and a document that led into a private network would open that for everything the API server calls.
+ */
 async function keysOpening(
   { url, ca }: OpeningsFile['discovery'][number],
   judgement: Judgement,
+  outside: Judgement,
   resolve: Resolve,
-): Promise<string> {
-  const document = JSON.parse(await fetchDocument(url, ca, judgement, resolve)) as { jwks_uri?: unknown };
-  const { protocol, hostname, port } = new URL(String(document.jwks_uri));
-  if (protocol !== 'https:') throw new Error('its keys are not at an https URL');
-  return openingOf(hostname, Number(port || 443));
+): Promise<string[]> {
+  const { hostname, port: digits } = new URL(url);
+  const [host, port] = [hostname.replace(/^\[|\]$/g, ''), Number(digits || 443)];
+  const addresses = await judgedAddresses(judgement, host, port, resolve);
+  if (addresses.every((address) => outside.refuses(address, host, port) === undefined)) return [];
+  const document = JSON.parse(await fetchDocument(url, ca, addresses[0]!)) as { jwks_uri?: unknown };
+  const keys = new URL(String(document.jwks_uri));
+  if (keys.protocol !== 'https:') throw new Error('its keys are not at an https URL');
+  return [openingOf(keys.hostname, Number(keys.port || 443))];
 }
 
-async function fetchDocument(
-  url: string,
-  ca: string | undefined,
-  judgement: Judgement,
-  resolve: Resolve,
-): Promise<string> {
-  const { hostname, port } = new URL(url);
-  const host = hostname.replace(/^\[|\]$/g, '');
-  const [address] = await judgedAddresses(judgement, host, Number(port || 443), resolve);
+function fetchDocument(url: string, ca: string | undefined, address: string): Promise<string> {
   return fetchText(url, answerMilliseconds, {
     ca,
     // The address that was judged is dialled, whatever the name leads to by then.
     lookup: (_host, options, answer) =>
-      options.all
-        ? answer(null, [{ address: address!, family: isIP(address!) }])
-        : answer(null, address!, isIP(address!)),
+      options.all ? answer(null, [{ address, family: isIP(address) }]) : answer(null, address, isIP(address)),
   });
 }
