@@ -54,3 +54,11 @@ test('the kubeconfig for people has no credential, but how kubectl gets one', ()
   expect(exec.args.at(-1)).toMatch(/^--certificate-authority-data=/);
   expect(Object.keys(users[0]!.user)).toEqual(['exec']);
 });
+
+test('the scope groups is asked for where groups count alone: a provider may refuse one that it does not know', () => {
+  const to = { host: 'k.example.com', server: 'https://k.example.com:443', authority: 'CA' };
+  const issuer = issuerOf(specOf(short));
+  const { groups: _, ...mappings } = issuer.claimMappings;
+  expect(loginKubeconfig(issuer, to)).toContain('--oidc-extra-scope=groups');
+  expect(loginKubeconfig({ ...issuer, claimMappings: mappings }, to)).not.toContain('--oidc-extra-scope=groups');
+});

@@ -126,7 +126,7 @@ async function bindings(cluster: HostedCluster, labelSelector: string): Promise<
 
 /** A kubeconfig without a credential: kubectl asks kubelogin (https://github.com/int128/kubelogin), which opens a browser. */
 export function loginKubeconfig(
-  { issuer }: Authenticator,
+  { issuer, claimMappings }: Authenticator,
   { host, server, authority }: { host: string; server: string; authority: string },
 ): string {
   const { audiences, certificateAuthority } = issuer as Authenticator['issuer'] & { audiences: string[] };
@@ -144,7 +144,8 @@ export function loginKubeconfig(
           'get-token',
           `--oidc-issuer-url=${issuer.url}`,
           `--oidc-client-id=${audiences[0]}`,
-          '--oidc-extra-scope=groups',
+          // Some providers give groups for this scope alone, and some refuse a scope that they do not know.
+          ...(claimMappings.groups === undefined ? [] : ['--oidc-extra-scope=groups']),
           '--oidc-extra-scope=email',
           ...(certificateAuthority === undefined
             ? []
