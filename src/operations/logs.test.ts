@@ -29,6 +29,17 @@ test('a stream that broke goes on where it stopped, and tells no line twice', ()
   expect(progress.take(line(2, 'two'), true)).toBe(line(2, 'two'));
 });
 
+test('lines of one time are all told, once, and so are those of a node whose clock or time zone goes back', () => {
+  const progress = new LogProgress('etcd');
+  progress.begin(pod('a', 0), {});
+  const told = ['one', 'two', 'three'].map((text) => progress.take(line(1, text), false));
+  expect(told).toEqual(['one', 'two', 'three']);
+  expect(progress.take('2026-01-01T00:00:00.000000000+01:00 back', false)).toBe('back');
+  progress.begin(pod('a', 0), {});
+  expect(progress.take('2026-01-01T00:00:00.000000000+01:00 back', false)).toBeUndefined();
+  expect(progress.take('2026-01-01T00:00:00.000000000+01:00 again', false)).toBe('again');
+});
+
 test.each([
   ['restarted container', pod('a', 1)],
   ['new pod', pod('b', 0)],

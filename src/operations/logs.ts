@@ -1,5 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { messageOf } from '../base/errors.ts';
+import { fixedTime } from '../base/fixed-time.ts';
+import { knownLines } from '../base/known-lines.ts';
 import { linesOf } from '../base/lines.ts';
 import { ApiError, ConnectionError } from '../kube/errors.ts';
 import type { InfraCluster } from '../kube/infra-cluster.ts';
@@ -126,7 +128,10 @@ export class LogProgress {
   #pod: string | undefined;
   #restarts = -1;
   #last = '';
+  /** Lines of exactly that time that were told. */
+  #same = 0;
   #lastAt = 0;
+  #isKnown = knownLines(undefined);
 
   constructor(container: LogSource) {
     this.#container = container;
@@ -141,7 +146,8 @@ export class LogProgress {
   begin(pod: Pod, query: LogQuery, now = Date.now()): LogQuery {
     const first = this.#pod === undefined;
     const resumed = !this.#isNew(pod);
-    if (this.#pod !== pod.metadata.uid) this.#last = '';
+    this.#isKnown = knownLines(resumed && this.#last !== '' ? this.#last : undefined, this.#same);
+    if (!resumed) this.#last = '';
     this.#pod = pod.metadata.uid ?? '';
     this.#restarts = this.#restartsOf(pod);
     if (first) return { tailLines: query.tailLines, sinceSeconds: query.sinceSeconds };
@@ -153,9 +159,9 @@ export class LogProgress {
   /** A line that came with its time, as it is to be told; undefined when it was told before. */
   take(line: string, timestamps: boolean, now = Date.now()): string | undefined {
     const at = line.indexOf(' ');
-    const time = at < 0 ? line : line.slice(0, at);
-    // The kubelet writes times of one width, so that they compare as text.
-    if (time <= this.#last) return undefined;
+    const time = fixedTime(at < 0 ? line : line.slice(0, at));
+    if (this.#isKnown(time)) return undefined;
+    this.#same = time === this.#last ? this.#same + 1 : 1;
     this.#last = time;
     this.#lastAt = now;
     return timestamps ? line : at < 0 ? '' : line.slice(at + 1);

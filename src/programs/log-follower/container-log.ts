@@ -1,6 +1,7 @@
 import type { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fixedTime } from '../../base/fixed-time.ts';
+import { knownLines } from '../../base/known-lines.ts';
 import { linesOf } from '../../base/lines.ts';
 import { LineParser } from './parse.ts';
 import type { Position, Positions } from './positions.ts';
@@ -131,7 +132,7 @@ export class ContainerLog {
     const sinceTime = from.time?.replace(/\.\d+Z$/, 'Z');
     const { pod } = from;
     const stream = await this.#api.open(pod, { ...request, ...(sinceTime && { sinceTime }) }, this.#signal);
-    const isKnown = knownLines(from);
+    const isKnown = knownLines(from.time, from.same);
     let first = true;
     try {
       for await (const line of linesOf(stream)) {
@@ -177,24 +178,6 @@ export class ContainerLog {
 /** Whether the store is exactly so far. */
 function isAt(stored: Position | undefined, { restarts, time, same }: Position): boolean {
   return stored?.restarts === restarts && stored.time === time && stored.same === same;
-}
-
-/**
- * Tells of each line that comes whether it was read before. Lines come in the order of the file, whatever its clock did: behind the last
- * one that is known, all are new.
- */
-function knownLines({ time: last, same = 1 }: Position): (time: string) => boolean {
-  let left = last === undefined ? 0 : same;
-  return (time) => {
-    if (left === 0) return false;
-    if (time < last!) return true;
-    if (time === last) {
-      left--;
-      return true;
-    }
-    left = 0;
-    return false;
-  };
 }
 
 function positionOf({ pod, container, component }: SeenContainer, restarts: number): Position {
