@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { hostedControlPlane } from '../config/hosted-control-plane.ts';
 import type { ConfigMap, Job, KubeObject } from '../kube/objects.ts';
 import { lifetimeName } from '../plane/names.ts';
 import { quietReporter } from '../ui/quiet.ts';
@@ -47,6 +48,17 @@ test('what an operation makes has the owner of the plane, and so has what was th
   expect(ownersOf(store.get('configmaps/made'))).toEqual([uid]);
   expect(ownersOf(store.get('configmaps/k8sk8s'))).toEqual([uid]);
   expect(ownersOf(store.get('leases/k8sk8s'))).toEqual([uid]);
+});
+
+test('what a command makes of a plane that follows an object goes with that object', async () => {
+  const store = new InfraStore();
+  await putPlane(store);
+  const record = store.get<ConfigMap>('configmaps/k8sk8s')!;
+  const owner = { ...hostedControlPlane, name: 'k8sk8s', uid: 'of-the-object' };
+  store.put('configmaps/k8sk8s', { ...record, metadata: { ...record.metadata, ownerReferences: [owner] } });
+  const made: ConfigMap = { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'made' } };
+  await withPlane(store.cluster, 'certs rotate-ca', work, ({ held }) => held.cluster.apply(made));
+  expect(ownersOf(store.get('configmaps/made'))).toEqual(['of-the-object']);
 });
 
 test('an owner that was taken off meanwhile is named on nothing', async () => {

@@ -1,9 +1,11 @@
 import { UserError } from '../base/errors.ts';
 import { command, words } from '../base/words.ts';
+import { hostedControlPlane } from '../config/hosted-control-plane.ts';
 import { explainCallError, isConflict, isNotFound } from '../kube/errors.ts';
 import type { InfraCluster } from '../kube/infra-cluster.ts';
-import { type Job, type KubeObject, nameOf, type OwnerReference } from '../kube/objects.ts';
-import { lifetimeKind, lifetimeName } from '../plane/names.ts';
+import { type ConfigMap, type Job, type KubeObject, nameOf, type OwnerReference } from '../kube/objects.ts';
+import { lifetimeKind, lifetimeName, recordName } from '../plane/names.ts';
+import { recordKind } from '../plane/record.ts';
 import { takeInventory } from './inventory.ts';
 
 /**
@@ -55,21 +57,26 @@ export function ownerReference({ metadata: { name, uid } }: Job): OwnerReference
 }
 
 /**
- * The cluster for writes of the plane's objects: it names the plane's owner, where the plane ends by itself.
+ * The cluster for writes of the plane's objects: it names the plane's owner, where the plane ends by itself or with its
+ * HostedControlPlane. An apply without the owner takes the owner off, and the object would stay when its owner goes.
  *
  * @throws UserError `lifetime` for a plane that has just ended: new objects would be deleted with it
  */
 export async function asOwner(cluster: InfraCluster): Promise<InfraCluster> {
   const job = await readLifetimeJob(cluster);
-  if (!job) return cluster;
-  if (isOver(job)) throw lifeEnded(cluster.namespace);
-  return cluster.ownedBy(ownerReference(job));
+  if (job && isOver(job)) throw lifeEnded(cluster.namespace);
+  if (job) return cluster.ownedBy(ownerReference(job));
+  // The operator knows by the object itself which owner is to be named, and whether there is to be one.
+  if (cluster.object !== undefined) return cluster;
+  const record = await cluster.get<ConfigMap>(recordKind, recordName);
+  const owner = record?.metadata.ownerReferences?.find(({ kind }) => kind === hostedControlPlane.kind);
+  return owner ? cluster.ownedBy(owner) : cluster;
 }
 
 export function lifeEnded(namespace: string): UserError {
   return new UserError({
     what: `the life of the plane in namespace "${namespace}" has ended`,
-    why: `its deadline has passed, or its job "${lifetimeName}" was deleted: the infra cluster deletes everything that the job owned`,
+    why: `its deadline has passed, or its job "${lifetimeName}" or its HostedControlPlane was deleted: the infra cluster deletes everything that one owned`,
     fix: words`wait until it is gone (${command('destroy', namespace)} waits too, and deletes what is left), then make a new one`,
     anchor: 'lifetime',
   });
