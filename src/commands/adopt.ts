@@ -66,8 +66,8 @@ async function adopt(cluster: InfraCluster, options: AdoptOptions, work: Work): 
       `let the plane in namespace "${namespace}" follow its object`,
       'The operator makes it what the object says.',
     );
-  const { uid } = (found ?? (await makeObject(cluster, object))).metadata;
-  await adoptPlane(cluster, { uid: uid!, agreed: record, ...work });
+  const uid = async () => (found ?? (await makeObject(cluster, object))).metadata.uid!;
+  await adoptPlane(cluster, { uid, agreed: record, ...work });
   await askForLook(cluster, work);
   work.reporter.line(
     `The plane follows its object now: kubectl -n ${namespace} get hcp. To end that: k8sk8s release -n ${namespace}`,

@@ -124,7 +124,11 @@ async function allow(options: InstallOptions): Promise<void> {
   const { host = [] } = options;
   for (const each of host) checkPattern(each);
   const objects = accountObjects(namespace);
-  if (options.export) return printYaml([...(host.length > 0 ? [namespaceWithHosts(namespace, host)] : []), ...objects]);
+  if (options.export) {
+    // Without --export, they are added.
+    if (host.length > 0) process.stdout.write(`# These HOSTs take the place of those that ${namespace} has.\n`);
+    return printYaml([...(host.length > 0 ? [namespaceWithHosts(namespace, host)] : []), ...objects]);
+  }
   await withWhole(options, async (cluster) => {
     await applyObjects(cluster, objects, reporterOf(options));
     if (host.length > 0) await addHosts(cluster, namespace, host, reporterOf(options));

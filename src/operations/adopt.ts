@@ -17,17 +17,18 @@ import type { Work } from '../ui/work.ts';
 /**
  * Lets a plane follow a HostedControlPlane from now on. Nothing else of it is changed: the operator does the rest.
  *
- * @param request `uid` of the object; `agreed`: the record of the plane that the person was shown
+ * @param request `uid` of the object, or what makes one and is asked once nothing stands against it; `agreed`: the record of the plane that
+ *   the person was shown
  * @throws UserError `no-plane`, `plane-changed`, `lifetime`, and as withLock
  */
 export async function adoptPlane(
   cluster: InfraCluster,
-  { uid, agreed, ...work }: Work & { uid: string; agreed: PlaneRecord },
+  { uid, agreed, ...work }: Work & { uid: string | (() => Promise<string>); agreed: PlaneRecord },
 ): Promise<void> {
   await withLock(cluster, 'adopt', work, async () => {
     if (!isDeepStrictEqual(await requireRecord(cluster), agreed)) throw changedMeanwhile(cluster.namespace);
     if (await readLifetimeJob(cluster)) throw endsByItself(cluster.namespace);
-    await follow(cluster, uid);
+    await follow(cluster, typeof uid === 'string' ? uid : await uid());
   });
 }
 

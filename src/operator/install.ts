@@ -83,9 +83,10 @@ export async function addHosts(
     .map((each) => each.trim())
     .filter(Boolean);
   const all = [...new Set([...before, ...hosts])];
-  await cluster
-    .merge(namespaceKind, namespace, { metadata: { annotations: { [hostsAnnotation]: all.join(',') } } })
-    .catch(explain);
+  // What somebody else has added since then is not taken away: that is a conflict.
+  const resourceVersion = found?.metadata.resourceVersion;
+  const annotations = { [hostsAnnotation]: all.join(',') };
+  await cluster.merge(namespaceKind, namespace, { metadata: { resourceVersion, annotations } }).catch(explain);
   reporter.line(`hosts of namespace "${namespace}": ${all.join(', ')}`);
 }
 
