@@ -7,6 +7,8 @@ import type { TlsOptions } from './tls.ts';
 export interface Pooling {
   keepAlive: boolean;
   maxSockets?: number;
+  /** Milliseconds after which a connection that nobody uses is ended. */
+  timeout?: number;
   /** Whether the connections will speak something else than HTTP, so that a proxy has to tunnel them. */
   tunnel?: boolean;
 }

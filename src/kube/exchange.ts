@@ -6,6 +6,7 @@ import { UserError } from '../base/errors.ts';
 import { abortable } from './abortable.ts';
 import type { Connection, Credential } from './connection.ts';
 import { ApiError, type ClusterRole, ConnectionError, type KubeStatus, notJson } from './errors.ts';
+import type { Links } from './links.ts';
 import { Wire } from './wire.ts';
 
 export interface ApiRequest {
@@ -47,11 +48,16 @@ export class Exchange {
   readonly #wire: Wire;
   readonly #of: ClusterRole;
 
-  constructor(connection: Connection, of: ClusterRole) {
+  /** @param links as Wire has them */
+  constructor(connection: Connection, of: ClusterRole, links?: Links) {
     this.server = new URL(connection.server);
     this.#connection = connection;
     this.#of = of;
-    this.#wire = new Wire(connection);
+    this.#wire = new Wire(connection, links);
+  }
+
+  get links(): Links {
+    return this.#wire.links;
   }
 
   /** The whole answer, whatever its status. @throws ConnectionError for none */
@@ -71,11 +77,12 @@ export class Exchange {
     }
   }
 
-  /** The answer as it begins. */
+  /** The answer as it begins. @param lasts as Wire has it */
   async send(
     request: ApiRequest,
     credential: Credential,
     signal: AbortSignal | undefined,
+    lasts = false,
   ): Promise<http.IncomingMessage> {
     const url = this.#url(request.path);
     for (const [key, value] of Object.entries(request.query ?? {}))
@@ -89,7 +96,7 @@ export class Exchange {
       ...(body && { 'Content-Type': request.contentType ?? 'application/json', 'Content-Length': body.length }),
     };
     const outgoing = await this.#try(
-      () => this.#wire.request(url, { method: request.method, headers, signal }, credential),
+      () => this.#wire.request(url, { method: request.method, headers, signal, lasts }, credential),
       signal,
     );
     const answered = new Promise<http.IncomingMessage>((resolve, reject) => {

@@ -2,7 +2,7 @@ import type { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type WebSocket from 'ws';
 import { abortable } from './abortable.ts';
-import type { Connection, Credential } from './connection.ts';
+import type { Connection, Credential, Impersonation } from './connection.ts';
 import { type CredentialSource, sourceOf } from './credential-source.ts';
 import { ApiError, type ClusterRole, ConnectionError, notJson } from './errors.ts';
 import { type Answer, type ApiRequest, Exchange, text } from './exchange.ts';
@@ -23,12 +23,25 @@ export class Transport {
   readonly connection: Connection;
   readonly #source: CredentialSource;
   readonly #exchange: Exchange;
+  readonly #of: ClusterRole;
+  readonly #lender?: Transport;
   #answered = false;
 
-  constructor(connection: Connection, of: ClusterRole = 'infra') {
+  /** @param lender of the credential and of the connections, to the same server; a transport has its own by default */
+  constructor(connection: Connection, of: ClusterRole = 'infra', lender?: Transport) {
     this.connection = connection;
-    this.#source = sourceOf(connection.credentials);
-    this.#exchange = new Exchange(connection, of);
+    this.#of = of;
+    this.#lender = lender;
+    this.#source = lender ? lender.#source : sourceOf(connection.credentials);
+    this.#exchange = new Exchange(connection, of, lender ? lender.#exchange.links : undefined);
+  }
+
+  /**
+   * The same server in the name of somebody else, by the connections of this transport, which end when this one is closed. A TLS connection
+   * for each request of each look at each plane would take more than the requests do.
+   */
+  as(impersonate: Impersonation): Transport {
+    return new Transport({ ...this.connection, impersonate }, this.#of, this);
   }
 
   get server(): URL {
@@ -74,7 +87,7 @@ export class Transport {
   async stream(request: ApiRequest): Promise<Readable> {
     for (let renewed = false; ; renewed = true) {
       const credential = await this.#credential(request.signal);
-      const response = await this.#exchange.send(request, credential, request.signal);
+      const response = await this.#exchange.send(request, credential, request.signal, true);
       const status = response.statusCode ?? 500;
       if (status < 400) return response;
       const body = await text(response);
@@ -107,9 +120,9 @@ export class Transport {
     return abortable(this.#source.current(), signal);
   }
 
-  /** Frees the pooled connections, so that the process can end. */
+  /** Frees the pooled connections, so that the process can end, unless they are somebody else's. */
   async close(): Promise<void> {
-    await this.#exchange.close();
+    if (!this.#lender) await this.#exchange.close();
   }
 }
 

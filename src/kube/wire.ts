@@ -1,32 +1,24 @@
 import http from 'node:http';
 import https from 'node:https';
 import WebSocket from 'ws';
-import { agentFor, watchTunnel } from './agents.ts';
+import { watchTunnel } from './agents.ts';
 import { keepAlive } from './alive.ts';
 import type { Connection, Credential, Impersonation } from './connection.ts';
-import { DialledAgent } from './dialled-agent.ts';
+import { Links } from './links.ts';
 import { describeProxy, proxyFor } from './proxy.ts';
-import { type TlsOptions, tlsOptions } from './tls.ts';
 
-/** Connections of one client certificate: the pool for requests, and what WebSockets are opened by. */
-interface Link {
-  tls: TlsOptions;
-  pool: http.Agent;
-  /** A connection of the pool would be lost to it once it speaks another protocol. */
-  single: http.Agent;
-}
-
-/** Opens requests and WebSockets to one server: through its proxy, over one pool as long as the client certificate stays the same. */
+/** Opens requests and WebSockets to one server, in somebody's name. */
 export class Wire {
   readonly #connection: Connection;
   readonly #server: URL;
   readonly #headers: http.OutgoingHttpHeaders;
-  readonly #links = new Map<Credential['client'], Promise<Link>>();
-  #isClosed = false;
+  readonly #links: Links;
 
-  constructor(connection: Connection) {
+  /** @param links those of another one to the same server; whoever made them closes them */
+  constructor(connection: Connection, links = new Links(connection)) {
     this.#connection = connection;
     this.#server = new URL(connection.server);
+    this.#links = links;
     this.#headers = { 'User-Agent': 'k8sk8s', ...impersonationHeaders(connection.impersonate) };
   }
 
@@ -36,18 +28,27 @@ export class Wire {
     return proxy && describeProxy(proxy);
   }
 
-  /** The caller ends the request. @throws Error when a certificate, a key or a header cannot be used */
+  get links(): Links {
+    return this.#links;
+  }
+
+  /**
+   * The caller ends the request.
+   *
+   * @param options `lasts`: its answer comes as long as the caller wants, which no other request is to wait for
+   * @throws Error when a certificate, a key or a header cannot be used
+   */
   async request(
     url: URL,
-    options: { method: string; headers: http.OutgoingHttpHeaders; signal?: AbortSignal },
+    { lasts, ...options }: { method: string; headers: http.OutgoingHttpHeaders; signal?: AbortSignal; lasts?: boolean },
     credential: Credential,
   ): Promise<http.ClientRequest> {
-    const { tls, pool } = await this.#link(credential.client);
+    const { tls, pool, lasting } = await this.#links.of(credential.client);
     const client = url.protocol === 'http:' ? http : https;
     const request = client.request(url, {
       ...tls,
       ...options,
-      agent: pool,
+      agent: lasts ? lasting : pool,
       headers: { ...this.#headers, ...options.headers, ...authorization(credential) },
     });
     if (!this.#connection.dial) watchTunnel(request, this.#server, this.#connection.proxies);
@@ -55,7 +56,7 @@ export class Wire {
   }
 
   async webSocket(url: URL, protocol: string, credential: Credential): Promise<WebSocket> {
-    const { tls, single } = await this.#link(credential.client);
+    const { tls, single } = await this.#links.of(credential.client);
     const target = new URL(url);
     target.protocol = url.protocol === 'http:' ? 'ws:' : 'wss:';
     const socket = new WebSocket(target, protocol, {
@@ -74,43 +75,8 @@ export class Wire {
 
   /** Ends all connections, those under way to a proxy as well. */
   async close(): Promise<void> {
-    this.#isClosed = true;
-    for (const link of await Promise.allSettled(this.#links.values())) if (link.status === 'fulfilled') end(link.value);
+    await this.#links.close();
   }
-
-  #link(client: Credential['client']): Promise<Link> {
-    const known = this.#links.get(client);
-    if (known) return known;
-    // Requests that are under way go on with the certificate that they began with.
-    for (const link of this.#links.values()) void link.then(endIdle, () => undefined);
-    const link = this.#open(client);
-    this.#links.set(client, link);
-    return link;
-  }
-
-  async #open(client: Credential['client']): Promise<Link> {
-    const tls = tlsOptions(this.#server, this.#connection.tls, client);
-    const agent = (pooling: Parameters<typeof agentFor>[3]) =>
-      this.#connection.dial
-        ? new DialledAgent(this.#connection.dial, pooling, tls)
-        : agentFor(this.#server, this.#connection.proxies, tls, pooling);
-    const [pool, single] = await Promise.all([
-      agent({ keepAlive: true, maxSockets: 24 }),
-      agent({ keepAlive: false, tunnel: true }),
-    ]);
-    const link = { tls, pool, single };
-    if (this.#isClosed) end(link);
-    return link;
-  }
-}
-
-function end({ pool, single }: Link): void {
-  pool.destroy();
-  single.destroy();
-}
-
-function endIdle({ pool }: Link): void {
-  for (const idle of Object.values(pool.freeSockets).flat()) idle?.destroy();
 }
 
 function authorization({ authorization }: Credential): http.OutgoingHttpHeaders {

@@ -47,10 +47,10 @@ export class KnownPlane {
 
   /** What is known of the object now is what facts are told about, also when another one is known by then. */
   around(signal: AbortSignal): ReconcileContext {
-    const { connection, hostedBy, identity, timeout } = this.#options;
+    const { hostedBy, identity, timeout } = this.#options;
     const { object } = this;
     return {
-      connection,
+      whole: this.#cluster,
       hostedBy,
       identity,
       timeout,

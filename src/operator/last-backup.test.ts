@@ -3,6 +3,7 @@ import http from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterEach, expect, test, vi } from 'vitest';
 import { hostedControlPlane } from '../config/hosted-control-plane.ts';
+import { connectWhole } from '../kube/whole-cluster.ts';
 import { quietReporter } from '../ui/quiet.ts';
 import { makeLastBackup } from './last-backup.ts';
 import type { HostedControlPlane } from './object.ts';
@@ -28,7 +29,7 @@ async function backupOf(stop: AbortController, onRequest: () => void) {
   const server = `http://127.0.0.1:${(infra.address() as AddressInfo).port}`;
   const tell = vi.fn(async () => undefined);
   const around: ReconcileContext = {
-    connection: { server },
+    whole: connectWhole({ server }),
     hostedBy: 'address',
     identity: 'one',
     timeout: 1000,

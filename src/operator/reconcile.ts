@@ -1,10 +1,9 @@
 import { messageOf, UserError } from '../base/errors.ts';
 import { command, words } from '../base/words.ts';
-import { connectInfra } from '../kube/connect.ts';
-import type { Connection } from '../kube/connection.ts';
 import { explainCallError } from '../kube/errors.ts';
-import type { InfraCluster } from '../kube/infra-cluster.ts';
+import { InfraCluster } from '../kube/infra-cluster.ts';
 import type { ConfigMap } from '../kube/objects.ts';
+import type { WholeCluster } from '../kube/whole-cluster.ts';
 import { followedBy, refuseOthersPlane } from '../live/followed.ts';
 import { openPlane } from '../live/open.ts';
 import { readRecord, requireRecord } from '../live/record.ts';
@@ -54,7 +53,7 @@ import {
 /** What the operator needs to work on one plane. */
 export interface ReconcileContext {
   /** As the operator itself; a plane's namespace is entered as its account. */
-  connection: Connection;
+  whole: WholeCluster;
   hostedBy: 'address' | 'service';
   /** Name of this operator, for the plane's lock. */
   identity: string;
@@ -70,11 +69,11 @@ export interface ReconcileContext {
 /** A plane's namespace, as its account. The caller closes it. */
 export function asPlaneAccount(
   object: HostedControlPlane,
-  { connection, hostedBy, identity }: ReconcileContext,
+  { whole, hostedBy, identity }: ReconcileContext,
 ): InfraCluster {
   const namespace = object.metadata.namespace!;
   const { name, uid } = object.metadata;
-  return connectInfra({ ...connection, impersonate: { user: accountOf(namespace) } }, namespace, {
+  return new InfraCluster(whole.transport.as({ user: accountOf(namespace) }), namespace, {
     hostedBy,
     actor: { name: identity },
     object: uid!,

@@ -27,6 +27,8 @@ import { lookForUse } from './use.ts';
 export async function runOperator(options: OperatorOptions): Promise<void> {
   const { signal, log, port } = options;
   const cluster = connectWhole(options.connection);
+  // Connections of its own: a renewal of the Lease waits for no look at a plane.
+  const planes = connectWhole(options.connection);
   const metrics = new Metrics();
   const setbacks = new Setbacks(log);
   const web = port === undefined ? undefined : await serve(port, metrics);
@@ -34,12 +36,12 @@ export async function runOperator(options: OperatorOptions): Promise<void> {
     log({ level: 'info', text: `${options.identity} waits until it leads` });
     await whileLeading(cluster, { ...options, setbacks, onSeen: () => web?.ready() }, async (leading) => {
       log({ level: 'info', text: `${options.identity} leads` });
-      await new Planes(cluster, options, leading, metrics).run(setbacks);
+      await new Planes(planes, options, leading, metrics).run(setbacks);
     });
   } catch (error) {
     if (!signal.aborted) throw error;
   } finally {
-    await Promise.all([cluster.close(), web?.close()]);
+    await Promise.all([cluster.close(), planes.close(), web?.close()]);
   }
 }
 
