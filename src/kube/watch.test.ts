@@ -40,6 +40,30 @@ test('what is deleted while no watch is open is told when it is listed again', a
   expect(told).toEqual(['ADDED a', 'ADDED b', 'MODIFIED b', 'DELETED a', 'DELETED b', 'ADDED c']);
 });
 
+test('of what is deleted while no watch is open, what is held is told, and not more', async () => {
+  const stop = new AbortController();
+  const gone: KubeObject[] = [];
+  const lists = [[{ ...pod('etcd-0', 'a'), status: { phase: 'Running' } }], []];
+  const cluster = {
+    list: async () => ({ metadata: {}, items: lists.shift()! }),
+    watch: async () => {
+      if (lists.length === 0) stop.abort();
+      return Readable.from([]);
+    },
+  } as unknown as InfraCluster;
+  const kind = { apiVersion: 'v1', kind: 'Pod' };
+  const keep = ({ apiVersion, kind, metadata: { name, uid } }: KubeObject) => ({
+    apiVersion,
+    kind,
+    metadata: { name, uid },
+  });
+  const onEvent = ({ type, object }: { type: string; object: KubeObject }) => {
+    if (type === 'DELETED') gone.push(object);
+  };
+  await follow<KubeObject>(cluster, kind, {}, stop.signal, onEvent, { longest: 10, held: keep });
+  expect(gone).toEqual([{ ...kind, metadata: { name: 'etcd-0', uid: 'a' } }]);
+});
+
 test('a watch that is told that its version is gone, or cut in an event, is opened again from a list', async () => {
   const told = await toldOf([
     { items: [], lines: [line('ERROR', { kind: 'Status', code: 410 }), line('ADDED', pod('late', 'x'))] },

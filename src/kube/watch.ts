@@ -26,17 +26,19 @@ export function pauseAfter(failures: number, longest: number): number {
   return Math.min(longest, firstPause * 2 ** failures) * (0.5 + Math.random() / 2);
 }
 
-interface Patience {
+interface Following<T> {
   /** Milliseconds between two tries at most, once many have failed. */
   longest?: number;
   /** Told of each try that failed. With it, a 401 or 403 is tried again as any other failure is. */
   onFailure?(error: unknown): void;
+  /** What of an object is held meanwhile, to be told when the object is found to be gone; by default all of it. */
+  held?(object: T): T;
 }
 
 /**
  * Lists once, then follows: calls `onEvent` for everything there is and everything that changes until `signal` fires.
  * A watch that has lasted its time goes on where it ended. One that breaks or is told 410 Gone is opened again from a fresh list, so an
- * event may be seen twice; what was deleted meanwhile is told with the object as it was last seen.
+ * event may be seen twice; what was deleted meanwhile is told with what is held of the object.
  *
  * @throws ApiError 401 or 403, unless failures are told
  */
@@ -46,13 +48,13 @@ export async function follow<T extends KubeObject>(
   options: ListOptions,
   signal: AbortSignal,
   onEvent: (event: WatchEvent<T>) => void,
-  { longest = 5000, onFailure }: Patience = {},
+  { longest = 5000, onFailure, held = (object) => object }: Following<T> = {},
 ): Promise<void> {
   const seen = new Map<string | undefined, T>();
   const tell = (event: WatchEvent<T>) => {
     const { uid } = event.object.metadata;
     if (event.type === 'DELETED') seen.delete(uid);
-    else seen.set(uid, event.object);
+    else seen.set(uid, held(event.object));
     onEvent(event);
   };
   let failures = 0;

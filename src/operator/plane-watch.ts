@@ -104,7 +104,10 @@ export class PlaneWatch {
   }
 
   #follow<T extends KubeObject>(...[kind, options, onEvent]: FollowArguments<T>): void {
-    follow<T>(this.#cluster, kind, options, this.#ended.signal, onEvent, { longest: longestPause }).catch(() => {
+    // Of thirty planes, whole objects would be several MiB: most of an object's metadata is the list of its fields by their writers.
+    const held = ({ apiVersion, kind, metadata: { name, uid } }: T) =>
+      ({ apiVersion, kind, metadata: { name, uid } }) as T;
+    follow<T>(this.#cluster, kind, options, this.#ended.signal, onEvent, { longest: longestPause, held }).catch(() => {
       this.#broken = true;
     });
   }
