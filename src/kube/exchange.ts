@@ -7,6 +7,7 @@ import { abortable } from './abortable.ts';
 import type { Connection, Credential } from './connection.ts';
 import { ApiError, type ClusterRole, ConnectionError, type KubeStatus, notJson } from './errors.ts';
 import type { Links } from './links.ts';
+import type { Incoming } from './multiplexed.ts';
 import { Wire } from './wire.ts';
 
 export interface ApiRequest {
@@ -47,6 +48,7 @@ export class Exchange {
   readonly #connection: Connection;
   readonly #wire: Wire;
   readonly #of: ClusterRole;
+  readonly #shares: boolean;
 
   /** @param links as Wire has them */
   constructor(connection: Connection, of: ClusterRole, links?: Links) {
@@ -54,6 +56,7 @@ export class Exchange {
     this.#connection = connection;
     this.#of = of;
     this.#wire = new Wire(connection, links);
+    this.#shares = links !== undefined;
   }
 
   get links(): Links {
@@ -83,7 +86,7 @@ export class Exchange {
     credential: Credential,
     signal: AbortSignal | undefined,
     lasts = false,
-  ): Promise<http.IncomingMessage> {
+  ): Promise<Incoming> {
     const url = this.#url(request.path);
     for (const [key, value] of Object.entries(request.query ?? {}))
       if (value !== undefined) url.searchParams.set(key, String(value));
@@ -95,6 +98,11 @@ export class Exchange {
       Accept: request.accept ?? 'application/json',
       ...(body && { 'Content-Type': request.contentType ?? 'application/json', 'Content-Length': body.length }),
     };
+    // Where several share connections, there are many watches; one plane has two.
+    if (lasts && this.#shares && request.method === 'GET') {
+      const shared = await this.#try(() => this.#wire.multiplexed(url, { headers, signal }, credential), signal);
+      if (shared) return shared;
+    }
     const outgoing = await this.#try(
       () => this.#wire.request(url, { method: request.method, headers, signal, lasts }, credential),
       signal,

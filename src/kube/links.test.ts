@@ -1,4 +1,4 @@
-import { once } from 'node:events';
+import { once, setMaxListeners } from 'node:events';
 import http from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterEach, beforeEach, expect, test } from 'vitest';
@@ -47,6 +47,7 @@ test('requests in the names of many go by the same connection, which outlives ea
 
 test('watches keep no request waiting, however many there are', async () => {
   const ended = new AbortController();
+  setMaxListeners(0, ended.signal);
   const transport = lender.as({ user: 'one' });
   const watches = Array.from({ length: 60 }, () =>
     transport.stream({ method: 'GET', path: '/watch', signal: ended.signal }),

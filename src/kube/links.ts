@@ -2,6 +2,8 @@ import type http from 'node:http';
 import { agentFor, type Pooling } from './agents.ts';
 import type { Connection, Credential } from './connection.ts';
 import { DialledAgent } from './dialled-agent.ts';
+import { Multiplexed } from './multiplexed.ts';
+import { proxyFor } from './proxy.ts';
 import { type TlsOptions, tlsOptions } from './tls.ts';
 
 /** Connections of one client certificate. */
@@ -11,6 +13,8 @@ interface Link {
   pool: http.Agent;
   /** For watches and followed logs: each keeps its connection, and the pool is for so many at a time. */
   lasting: http.Agent;
+  /** For the same, where no proxy is between. */
+  multiplexed?: Multiplexed;
   /** For WebSockets: a connection of the pool would be lost to it once it speaks another protocol. */
   single: http.Agent;
 }
@@ -61,14 +65,21 @@ export class Links {
       agent({ keepAlive: true }),
       agent({ keepAlive: false, tunnel: true }),
     ]);
-    const link = { tls, pool, lasting, single };
+    const link = { tls, pool, lasting, single, multiplexed: this.#multiplexed(tls) };
     if (this.#isClosed) end(link);
     return link;
   }
+
+  #multiplexed(tls: TlsOptions): Multiplexed | undefined {
+    const { dial, proxies } = this.#connection;
+    const isDirect = tls.secureEndpoint && !dial && !proxyFor(this.#server, proxies);
+    return isDirect ? new Multiplexed(this.#server, tls) : undefined;
+  }
 }
 
-function end({ pool, lasting, single }: Link): void {
+function end({ pool, lasting, single, multiplexed }: Link): void {
   for (const agent of [pool, lasting, single]) agent.destroy();
+  multiplexed?.close();
 }
 
 function endIdle({ pool, lasting }: Link): void {

@@ -5,6 +5,7 @@ import { watchTunnel } from './agents.ts';
 import { keepAlive } from './alive.ts';
 import type { Connection, Credential, Impersonation } from './connection.ts';
 import { Links } from './links.ts';
+import type { Incoming } from './multiplexed.ts';
 import { describeProxy, proxyFor } from './proxy.ts';
 
 /** Opens requests and WebSockets to one server, in somebody's name. */
@@ -53,6 +54,20 @@ export class Wire {
     });
     if (!this.#connection.dial) watchTunnel(request, this.#server, this.#connection.proxies);
     return request;
+  }
+
+  /**
+   * What is asked for with GET, where its answer lasts, by a connection that it shares with others of its kind.
+   *
+   * @returns undefined where that is not possible: then `request` asks for it
+   */
+  async multiplexed(
+    url: URL,
+    { headers, signal }: { headers: http.OutgoingHttpHeaders; signal?: AbortSignal },
+    credential: Credential,
+  ): Promise<Incoming | undefined> {
+    const { multiplexed } = await this.#links.of(credential.client);
+    return multiplexed?.get(url, { ...this.#headers, ...headers, ...authorization(credential) }, signal);
   }
 
   async webSocket(url: URL, protocol: string, credential: Credential): Promise<WebSocket> {
