@@ -48,7 +48,7 @@ export function render(report: FaultReport): string {
       ...(finding.output ?? '')
         .trim()
         .split('\n')
-        .slice(-12)
+        .slice(-60)
         .map((line) => `      ${line}`),
     ]),
   ].join('\n');
