@@ -148,7 +148,7 @@ function checkPattern(pattern: string): void {
 
 async function run(options: RunOptions): Promise<void> {
   const { connection } = contextOf(options);
-  await runOperator({
+  const ended = runOperator({
     connection,
     namespace: options.namespace ?? process.env.POD_NAMESPACE ?? operatorNamespace,
     identity: `operator ${thisProcess().name}`,
@@ -161,6 +161,12 @@ async function run(options: RunOptions): Promise<void> {
     signal: interruption(),
     log: (entry) => process.stdout.write(`${JSON.stringify({ time: new Date().toISOString(), ...entry })}\n`),
   });
+  try {
+    await ended;
+  } finally {
+    // What a silent API server still owes would keep the process, which must end before another one may lead.
+    setTimeout(() => process.exit(), 500).unref();
+  }
 }
 
 /** @throws UserError `bad-values` */

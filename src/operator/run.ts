@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { messageOf } from '../base/errors.ts';
 import { follow, type WatchEvent } from '../kube/watch.ts';
 import { connectWhole, type WholeCluster } from '../kube/whole-cluster.ts';
@@ -46,10 +47,11 @@ export async function runOperator(options: OperatorOptions): Promise<void> {
 }
 
 /**
- * Milliseconds from what a watch has noticed to the look that follows, `soonAgain` where the last look has ended less than `soon` ago;
- * and to the next trial of what a trial has refused.
+ * Milliseconds from what a watch has noticed to the look that follows, `soonAgain` where the last look has ended less than `soon` ago; to
+ * the next trial of what a trial has refused; and `end` for looks that have been told to end: they give back the locks of their planes,
+ * and an infra API server that is silent answers none of that before another operator may lead.
  */
-const pause = { usual: 500, soonAgain: 5000, soon: 10_000, refused: 5 * 60_000 };
+const pause = { usual: 500, soonAgain: 5000, soon: 10_000, refused: 5 * 60_000, end: 3000 };
 
 /** Milliseconds to what is planned at most: timers of Node count to 24 days. */
 const longestPlan = 24 * 60 * 60_000;
@@ -94,7 +96,7 @@ class Planes {
       });
     } finally {
       ended.abort();
-      await working;
+      await atMost(pause.end, working);
       this.#metrics.leads(undefined);
       for (const known of this.#known.values()) known.unwatch();
     }
@@ -182,6 +184,13 @@ class Planes {
       this.#queue.add(known.key, isSoon ? pause.soonAgain : pause.usual);
     });
   }
+}
+
+async function atMost(milliseconds: number, work: Promise<unknown>): Promise<void> {
+  const isOver = new AbortController();
+  const limit = sleep(milliseconds, undefined, { signal: isOver.signal }).catch(() => undefined);
+  await Promise.race([work, limit]);
+  isOver.abort();
 }
 
 /** Whether somebody asked for something else; the operator's own writes to the status are no news. */
