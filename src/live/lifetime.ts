@@ -1,12 +1,12 @@
 import { UserError } from '../base/errors.ts';
 import { command, words } from '../base/words.ts';
-import { hostedControlPlane } from '../config/hosted-control-plane.ts';
 import { explainCallError, isConflict, isNotFound } from '../kube/errors.ts';
 import type { InfraCluster } from '../kube/infra-cluster.ts';
 import { type ConfigMap, type Job, type KubeObject, nameOf, type OwnerReference } from '../kube/objects.ts';
 import { lifetimeKind, lifetimeName, recordName } from '../plane/names.ts';
 import { recordKind } from '../plane/record.ts';
 import { takeInventory } from './inventory.ts';
+import { isObject } from './ownership.ts';
 
 /**
  * When a plane ends by itself. A Job that runs no pod owns such a plane (docs/adr/0043-a-life-that-ends.md). The Job's deadline
@@ -69,7 +69,7 @@ export async function asOwner(cluster: InfraCluster): Promise<InfraCluster> {
   // The operator knows by the object itself which owner is to be named, and whether there is to be one.
   if (cluster.object !== undefined) return cluster;
   const record = await cluster.get<ConfigMap>(recordKind, recordName);
-  const owner = record?.metadata.ownerReferences?.find(({ kind }) => kind === hostedControlPlane.kind);
+  const owner = record?.metadata.ownerReferences?.find(isObject);
   return owner ? cluster.ownedBy(owner) : cluster;
 }
 

@@ -37,12 +37,16 @@ export async function setOwner(
   }
 }
 
+/** Whether an owner is a HostedControlPlane. Pure. */
+export function isObject({ apiVersion, kind }: OwnerReference): boolean {
+  return apiVersion === hostedControlPlane.apiVersion && kind === hostedControlPlane.kind;
+}
+
 /** @returns undefined where nothing is to be changed */
 function ownersOf({ metadata }: KubeObject, owner: OwnerReference | undefined): OwnerReference[] | undefined {
-  const { apiVersion, kind } = hostedControlPlane;
   const before = metadata.ownerReferences ?? [];
-  const others = before.filter((each) => !(each.apiVersion === apiVersion && each.kind === kind));
-  const ours = before.filter((each) => !others.includes(each));
+  const others = before.filter((each) => !isObject(each));
+  const ours = before.filter(isObject);
   const isRight = owner ? ours.length === 1 && ours[0]!.uid === owner.uid : ours.length === 0;
   return isRight ? undefined : [...others, ...(owner ? [owner] : [])];
 }
