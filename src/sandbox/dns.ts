@@ -1,10 +1,9 @@
 import { Resolver } from 'node:dns/promises';
-import { renameSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { crc32 } from 'node:zlib';
 import { ensureDaemon } from './machine.ts';
 import { isAlive, waitUntil } from './process.ts';
-import { firstInfra, machineFolder, type SandboxState, sandboxFolder, writeIfChanged } from './state.ts';
+import { firstInfra, machineFolder, replaceFile, type SandboxState, sandboxFolder, writeIfChanged } from './state.ts';
 
 // The DNS server in the machines' resolv.conf (ensureResolvConf). It resolves the sandbox's hosts and no other name.
 
@@ -40,9 +39,7 @@ function config(state: SandboxState): string {
  */
 function writeZone(state: SandboxState): void {
   const names = state.hosts.map((host) => `${host}. 1 IN A ${addressOf(state, host)}\n`).join('');
-  const beside = `${zoneFile(state)}.new`;
-  writeFileSync(beside, `@ 1 IN SOA ns. admin. ${crc32(`names:${names}`)} 60 60 60 1\n${names}`);
-  renameSync(beside, zoneFile(state));
+  replaceFile(zoneFile(state), `@ 1 IN SOA ns. admin. ${crc32(`names:${names}`)} 60 60 60 1\n${names}`);
 }
 
 function addressOf(state: SandboxState, host: string): string {

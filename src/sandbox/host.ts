@@ -43,8 +43,9 @@ export async function takeHostBack(name: string, host: string): Promise<boolean>
       state.hosts = state.hosts.filter((each) => each !== host);
       if (state.elsewhere) delete state.elsewhere[host];
       saveState(state);
-      await tellDns(state, host);
+      // First: the box is as it was also where the DNS server has ended.
       await removeHostsLine(name, host);
+      await tellDns(state, host);
       return had;
     },
     90,

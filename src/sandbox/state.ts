@@ -98,8 +98,12 @@ export function requireState(name: string): SandboxState {
 export function saveState(state: SandboxState): void {
   const folder = sandboxFolder(state.name);
   mkdirSync(folder, { recursive: true, mode: 0o700 });
-  const file = path.join(folder, 'state.json');
-  writeFileSync(`${file}.new`, `${JSON.stringify(state, null, 2)}\n`, { mode: 0o600 });
+  replaceFile(path.join(folder, 'state.json'), `${JSON.stringify(state, null, 2)}\n`);
+}
+
+/** Whoever reads the file meets all of the earlier content, or all of this. */
+export function replaceFile(file: string, content: string): void {
+  writeFileSync(`${file}.new`, content, { mode: 0o600 });
   renameSync(`${file}.new`, file);
 }
 
