@@ -1,5 +1,5 @@
 import https, { type RequestOptions } from 'node:https';
-import { text } from 'node:stream/consumers';
+import { boundedText } from '../../base/bounded-text.ts';
 
 const longestAnswer = 1 << 20;
 
@@ -23,12 +23,7 @@ export function fetchText(
           response.resume();
           return reject(new Error(`it answers ${response.statusCode}`));
         }
-        let length = 0;
-        response.on('data', (chunk: Buffer) => {
-          length += chunk.length;
-          if (length > longestAnswer) request.destroy(new Error('its answer is too long'));
-        });
-        text(response).then(resolve, reject);
+        boundedText(response, longestAnswer).then(resolve, reject);
       },
     );
     request.once('error', reject);
