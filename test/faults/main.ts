@@ -15,7 +15,7 @@ import { Place } from './place.ts';
 import { seededRandom } from './random.ts';
 import { type FaultReport, render } from './report.ts';
 import { type KilledName, killedNames, type PartName, partNames, runFaults } from './run.ts';
-import { olderVersion, type Victim, victimNames } from './worker-changes.ts';
+import { type ChangeName, changeNames, olderVersion, type Victim, victimNames } from './worker-changes.ts';
 import { killWhileWorkersChange } from './worker-kills.ts';
 
 interface Options {
@@ -36,6 +36,7 @@ interface Options {
   workers?: boolean;
   kills: string;
   victim?: Victim[];
+  change?: ChangeName[];
   json?: string;
   sandbox: string;
   namespace: string;
@@ -126,6 +127,7 @@ async function workers(options: Options, seed: number, minutes: number): Promise
   const { sandbox, namespace } = options;
   const kills = whole(options.kills, '--kills', 1);
   const victims = oneOf(options.victim, '--victim', victimNames);
+  const changes = oneOf(options.change, '--change', changeNames);
   const infraNodes = loadState(sandbox)?.machines.filter(({ role }) => role === 'infra').length ?? 3;
   const alsoVersions = [resolveVersion(olderVersion)!];
   const state = await sandboxUp({ name: sandbox, workers: 0, infraNodes, alsoVersions }, reporter);
@@ -134,7 +136,7 @@ async function workers(options: Options, seed: number, minutes: number): Promise
   const stop = stopping();
   reporter.line(`seed ${seed}`);
   const part = await killWhileWorkersChange(
-    { sandbox, namespace, kills, victims },
+    { sandbox, namespace, kills, victims, changes },
     {
       random: seededRandom(seed),
       isOver: () => stop.aborted || Date.now() > deadline,
@@ -224,6 +226,7 @@ const program = new Command('faults')
   .option('--workers', 'kill while the workers of a plane, which are pods, change, and nothing else')
   .option('--kills <N>', 'with --workers, how many', '30')
   .option('--victim <NAME...>', `with --workers, what is killed: ${victimNames.join(', ')}`)
+  .option('--change <NAME...>', `with --workers, what changes meanwhile: ${changeNames.join(', ')}`)
   .option('--json <FILE>', 'write all results to a file')
   .option('--sandbox <NAME>', 'the sandbox to run on; made when missing, and left up', 'k8sk8s')
   .option('--namespace <NAME>', 'the namespace to use there; all objects of k8sk8s in it are deleted', 'faults')

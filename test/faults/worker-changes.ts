@@ -6,8 +6,8 @@ import { shuffled } from './random.ts';
 export const victimNames = ['cli', 'worker-pod', 'pid-1', 'api-server', 'infra-kubelet'] as const;
 export type Victim = (typeof victimNames)[number];
 
-const changeNames = ['scale', 'upgrade', 'exposure', 'size'] as const;
-type ChangeName = (typeof changeNames)[number];
+export const changeNames = ['scale', 'upgrade', 'exposure', 'size'] as const;
+export type ChangeName = (typeof changeNames)[number];
 
 export interface PlannedKill {
   victim: Victim;
@@ -24,10 +24,14 @@ export interface PlannedKill {
 const latest = 15_000;
 
 /** Each victim and each change comes as often as any other, in random order. */
-export function planKills(count: number, victims: readonly Victim[], random: () => number): PlannedKill[] {
+export function planKills(
+  count: number,
+  { victims, changes }: { victims: readonly Victim[]; changes: readonly ChangeName[] },
+  random: () => number,
+): PlannedKill[] {
   const rounds = <T>(names: readonly T[]) =>
     Array.from({ length: Math.ceil(count / names.length) }, () => shuffled(names, random)).flat();
-  const [killed, changed] = [rounds(victims), rounds(changeNames)];
+  const [killed, changed] = [rounds(victims), rounds(changes)];
   return Array.from({ length: count }, (_, index) => ({
     victim: killed[index]!,
     during: changed[index]!,

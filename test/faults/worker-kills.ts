@@ -25,7 +25,16 @@ import { allowPrivilegedPods } from '../privileged-namespace.ts';
 import { visitWebService, webService } from '../web-service.ts';
 import { withoutKubelet } from './infra-kubelet.ts';
 import type { Faults, Finding, Part } from './report.ts';
-import { type Change, Changes, olderVersion, type PlannedKill, planKills, type Victim } from './worker-changes.ts';
+import {
+  type Change,
+  type ChangeName,
+  Changes,
+  olderVersion,
+  type PlannedKill,
+  planKills,
+  type Victim,
+} from './worker-changes.ts';
+import { lastWordsOfWorkers } from './worker-words.ts';
 
 /*
  * Kills while the workers of a plane, which are pods, change: by another number, another size, another version, and another way to the
@@ -37,6 +46,7 @@ interface Extent {
   namespace: string;
   kills: number;
   victims: readonly Victim[];
+  changes: readonly ChangeName[];
 }
 
 /** What came of one kill. */
@@ -64,7 +74,7 @@ export async function killWhileWorkersChange(extent: Extent, faults: Faults): Pr
   try {
     await plane.make();
     const changes = new Changes(plane.host, firstInfra(requireState(extent.sandbox)).address);
-    for (const kill of planKills(extent.kills, extent.victims, faults.random)) {
+    for (const kill of planKills(extent.kills, extent, faults.random)) {
       if (faults.isOver()) break;
       const change = changes.next(kill.during);
       const row: Row = { kill, change: change.name, late: false, again: false };
@@ -232,7 +242,7 @@ class WorkerPlane {
       if (wrong === undefined) return;
       if (Date.now() > deadline)
         throw new Error(
-          `not converged after ${limits.converged / 1000} s: ${wrong}\n${await lastWordsIn(this.#cluster)}`,
+          `not converged after ${limits.converged / 1000} s: ${wrong}\n${await lastWordsOfWorkers(this.#cluster)}`,
         );
       await sleep(1000);
     }
@@ -246,21 +256,6 @@ class WorkerPlane {
     const hosted = await connect();
     return whatIsWrongInside(hosted, workers).finally(() => hosted.close());
   }
-}
-
-/** Of whatever takes part in a worker's way to its plane, since the plane is gone when the finding is read. */
-async function lastWordsIn(cluster: InfraCluster): Promise<string> {
-  const { items } = await cluster.list<Pod>(podKind);
-  const containers = items.flatMap(({ metadata, spec }) =>
-    [workerPodsName, 'kube-apiserver', 'kube-controller-manager'].some((name) => metadata.name.startsWith(name))
-      ? spec!.containers.map(({ name }) => ({ pod: metadata.name, container: name }))
-      : [],
-  );
-  const logs = containers.map(async ({ pod, container }) => {
-    const log = await cluster.log(pod, { container, tailLines: 25 }).catch((error: Error) => error.message);
-    return `--- ${pod}, ${container}\n${log}`;
-  });
-  return (await Promise.all(logs)).join('\n');
 }
 
 async function whatIsWrongInside(hosted: HostedCluster, workers: number): Promise<string | undefined> {
