@@ -84,6 +84,7 @@ export const anchors = [
   'encryption-keys-broken',
   'file-of-another-cluster',
   'file-not-writable',
+  'file-locked',
   'file-not-readable',
   'not-a-kubeconfig',
   'plane-busy',

@@ -86,17 +86,22 @@ describe('writeFileAtomically', () => {
     expect(modeOf(file)).toBe('640');
   });
 
-  it('writes through a symbolic link, and replaces one that leads nowhere', async () => {
+  it('writes through a symbolic link, also through one whose file is missing', async () => {
     const link = path.join(dir, 'link');
     writeFileSync(file, 'one');
     symlinkSync(file, link);
     await writeFileAtomically(link, 'two');
     expect(lstatSync(link).isSymbolicLink()).toBe(true);
     expect(readFileSync(file, 'utf8')).toBe('two');
-    const dangling = path.join(dir, 'dangling');
-    symlinkSync(path.join(dir, 'gone'), dangling);
-    expect(await writeFileAtomically(dangling, 'three')).toBe('created');
-    expect(readFileSync(dangling, 'utf8')).toBe('three');
+    mkdirSync(path.join(dir, 'folder'));
+    symlinkSync(path.join('..', 'second'), path.join(dir, 'folder', 'link'));
+    symlinkSync(path.join('folder', 'link'), path.join(dir, 'dangling'));
+    expect(await writeFileAtomically(path.join(dir, 'dangling'), 'three')).toBe('created');
+    expect(readFileSync(path.join(dir, 'second'), 'utf8')).toBe('three');
+    symlinkSync('loop', path.join(dir, 'loop'));
+    expect(await failure(writeFileAtomically(path.join(dir, 'loop'), 'four'))).toMatchObject({
+      anchor: 'file-not-writable',
+    });
   });
 
   it('names the path when the path cannot be', async () => {

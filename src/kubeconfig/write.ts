@@ -1,11 +1,13 @@
 import { randomBytes } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, statSync } from 'node:fs';
-import { type FileHandle, open, readFile, realpath, rename, stat, unlink } from 'node:fs/promises';
+import { type FileHandle, open, readFile, rename, stat, unlink } from 'node:fs/promises';
 import path from 'node:path';
 import { UserError } from '../base/errors.ts';
 import { fileError } from '../base/file-error.ts';
 import { option, words } from '../base/words.ts';
 import { fingerprint, shareCertificate } from '../pki/inspect.ts';
+import { behindLinks } from './links.ts';
+import { withFileLock } from './lock.ts';
 import { forgetContext, type MergeOptions, mergeKubeconfig } from './merge.ts';
 import { describeAuthority, readKubeconfig } from './read.ts';
 
@@ -30,10 +32,7 @@ export async function writeFileAtomically(
   options: WriteOptions = {},
 ): Promise<WriteOutcome> {
   try {
-    // Of a dangling link the link itself is replaced.
-    const target = await realpath(file)
-      .catch(unlessMissing)
-      .then((real) => real ?? file);
+    const target = await behindLinks(file);
     const before = await stat(target).catch(unlessMissing);
     if (before && !before.isFile()) throw notAFile(file);
     const finalMode = before && options.keepMode ? before.mode & 0o7777 : mode;
@@ -61,22 +60,39 @@ export function makeFolder(folder: string): void {
 }
 
 /**
- * Merges `ours`, a kubeconfig of one cluster, into the kubeconfig at `file`, which is made when missing. Its mode and
- * owner stay.
+ * Changes a file that is not ours alone: nobody else changes it meanwhile, and its mode and owner stay.
  *
- * @throws UserError when the file is no kubeconfig, uses our names for another cluster (without `force`), or cannot be
+ * @param change makes the new text of the old one, which is undefined for a file that is missing; where it returns undefined, nothing is written
+ * @throws UserError when somebody else holds the file's lock, or when the file cannot be read or written; and what `change` throws
+ */
+export function changeFile(
+  file: string,
+  change: (before: string | undefined) => string | undefined,
+): Promise<WriteOutcome> {
+  return withFileLock(file, async () => {
+    const after = change(readIfThere(file));
+    return after === undefined ? 'unchanged' : writeFileAtomically(file, after, 0o600, { keepMode: true });
+  });
+}
+
+/**
+ * Merges `ours`, a kubeconfig of one cluster, into the kubeconfig at `file`, which is made when missing.
+ *
+ * @throws UserError when the file is no kubeconfig, uses our names for another cluster (without `force`), is locked, or cannot be
  * read or written
  */
 export async function mergeIntoFile(file: string, ours: string, options: MergeOptions = {}): Promise<WriteOutcome> {
-  const merged = mergeKubeconfig(readIfThere(file) ?? '', ours, file, options);
-  return writeFileAtomically(file, merged, 0o600, { keepMode: true });
+  try {
+    makeFolder(path.dirname(file));
+  } catch (error) {
+    throw fileError('write', file, error);
+  }
+  return changeFile(file, (before) => mergeKubeconfig(before ?? '', ours, file, options));
 }
 
 /** Takes a context that `mergeIntoFile` has put there out of `file` again, with its cluster and user. */
 export async function forgetInFile(file: string, name: string): Promise<void> {
-  const before = readIfThere(file);
-  if (before === undefined) return;
-  await writeFileAtomically(file, forgetContext(before, name, file), 0o600, { keepMode: true });
+  await changeFile(file, (before) => (before === undefined ? undefined : forgetContext(before, name, file)));
 }
 
 /**

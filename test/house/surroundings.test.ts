@@ -14,6 +14,7 @@ const outside = ['commands', 'sandbox', 'programs', 'cli.ts'];
 const exceptions: Record<string, string> = {
   'backup/bucket.ts': "AWS's client takes from the environment alone that it is not to warn of Node.js 20",
   'base/cache-root.ts': 'says where the cache folder is, to the rooms outside alone',
+  'kubeconfig/lock.ts': 'a lock says which process has made it, to whoever finds it later',
   'kubeconfig/surroundings.ts': 'tells the surroundings of this process, to the rooms outside alone',
   'kubeconfig/write.ts': 'a file keeps its owner, which only root has to see to',
   'ui/board.ts': 'writes to the terminal, of the rooms outside alone',

@@ -39,3 +39,14 @@ test('who has left the roster is found where the plane was made, whatever folder
   expect(existsSync(path.join(dir, 'class.json'))).toBe(false);
   expect(readFileSync(others, 'utf8')).toBe('a kubeconfig');
 });
+
+test('two commands of one class at once forget nobody', async () => {
+  const { dir, read } = classOf('student\nanna\nbob\ncleo\n');
+  const [anna, bob, cleo] = read().students;
+  const keep = (...students: Parameters<typeof keepSettings>[2]) =>
+    keepSettings(dir, { namespace: 'x-{student}' }, students);
+  await keep(anna!, cleo!);
+  await Promise.all([keep(bob!), forgetStudents(dir, ['cleo']), keep(anna!)]);
+  const known = read();
+  expect(known.students.filter((student) => known.isKnown(student)).map(({ name }) => name)).toEqual(['anna', 'bob']);
+});

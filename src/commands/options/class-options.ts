@@ -6,6 +6,7 @@ import { didYouMean } from '../../base/did-you-mean.ts';
 import { UserError } from '../../base/errors.ts';
 import { fileError } from '../../base/file-error.ts';
 import { connectInfra } from '../../kube/connect.ts';
+import { withFileLock } from '../../kubeconfig/lock.ts';
 import { writeFileAtomically } from '../../kubeconfig/write.ts';
 import { removeFiles } from '../../operations/class/handout.ts';
 import type { Lesson, Student } from '../../operations/class/queue.ts';
@@ -136,13 +137,15 @@ export async function keepSettings(
   patterns: Partial<Omit<Settings, 'students'>>,
   students: Student[],
 ): Promise<void> {
-  const before = readSettings(dir);
   const now = Object.fromEntries(students.map(({ name, namespace, host }) => [name, { namespace, host }]));
-  await writeSettings(dir, { ...before, ...patterns, students: { ...before?.students, ...now } });
+  mkdirSync(dir, { recursive: true, mode: 0o700 });
+  await withFileLock(fileOf(dir), () => {
+    const before = readSettings(dir);
+    return writeSettings(dir, { ...before, ...patterns, students: { ...before?.students, ...now } });
+  });
 }
 
 async function writeSettings(dir: string, all: Partial<Settings>): Promise<void> {
-  mkdirSync(dir, { recursive: true, mode: 0o700 });
   await writeFileAtomically(fileOf(dir), `${JSON.stringify(all, null, 2)}\n`);
 }
 
@@ -152,10 +155,12 @@ export async function forgetStudents(dir: string, gone: string[]): Promise<void>
     removeFiles(path.join(dir, student));
     removeIfEmpty(path.join(dir, student));
   }
-  const before = readSettings(dir);
-  const students = Object.entries(before?.students ?? {}).filter(([name]) => !gone.includes(name));
-  if (students.length > 0) return writeSettings(dir, { ...before, students: Object.fromEntries(students) });
-  rmSync(fileOf(dir), { force: true });
+  await withFileLock(fileOf(dir), async () => {
+    const before = readSettings(dir);
+    const students = Object.entries(before?.students ?? {}).filter(([name]) => !gone.includes(name));
+    if (students.length > 0) return writeSettings(dir, { ...before, students: Object.fromEntries(students) });
+    rmSync(fileOf(dir), { force: true });
+  });
   removeIfEmpty(dir);
 }
 
