@@ -103,18 +103,20 @@ export async function grantOutside(cluster: HostedCluster, subject: OutsideSubje
 
 /** Whom `grantOutside` granted something, sorted by name. */
 export async function listOutside(cluster: HostedCluster): Promise<(OutsideSubject & { grants: Grant[] })[]> {
+  // A group and a service account can have one name.
   const found = new Map<string, OutsideSubject & { grants: Grant[] }>();
   for (const binding of await bindings(cluster, outsideLabel))
     for (const { kind, name } of binding.subjects ?? []) {
-      const grants = [...(found.get(name)?.grants ?? []), grantOf(binding)];
-      found.set(name, { kind: kind as OutsideSubject['kind'], name, grants });
+      const grants = [...(found.get(`${kind} ${name}`)?.grants ?? []), grantOf(binding)];
+      found.set(`${kind} ${name}`, { kind: kind as OutsideSubject['kind'], name, grants });
     }
-  return [...found.values()].sort((a, b) => a.name.localeCompare(b.name));
+  return [...found.values()].sort((a, b) => a.name.localeCompare(b.name) || a.kind.localeCompare(b.kind));
 }
 
 /** Takes back what `grantOutside` granted. @returns how many bindings that were */
-export async function revokeOutside(cluster: HostedCluster, name: string): Promise<number> {
-  const own = await bindings(cluster, `${outsideLabel}=${keyOf(name)}`);
+export async function revokeOutside(cluster: HostedCluster, { kind, name }: OutsideSubject): Promise<number> {
+  const named = await bindings(cluster, `${outsideLabel}=${keyOf(name)}`);
+  const own = named.filter(({ subjects = [] }) => subjects.some((each) => each.kind === kind && each.name === name));
   await Promise.all(own.map((each) => cluster.delete(each, each.metadata.name, each.metadata.namespace)));
   return own.length;
 }

@@ -206,15 +206,7 @@ export async function listUsers(cluster: HostedCluster): Promise<User[]> {
 export async function revokeUser(cluster: HostedCluster, name: string): Promise<Remaining | undefined> {
   const users = await listUsers(cluster);
   const user = users.find((each) => each.name === name);
-  if (!user)
-    throw new UserError({
-      what: `k8sk8s made no certificate for a user "${name}"${didYouMean(
-        name,
-        users.map((each) => each.name),
-      )}`,
-      fix: words`${command('user list')} shows the users that it knows`,
-      anchor: 'no-user',
-    });
+  if (!user) throw noUser(name, 'no certificate', users);
   const lists = await Promise.all(bindingKinds.map((kind) => cluster.list<RoleBinding>(kind)));
   const all = lists.flatMap(({ items }) => items);
   const own = all.filter(({ metadata }) => metadata.labels?.[userLabel] === keyOf(name));
@@ -233,6 +225,21 @@ export async function revokeUser(cluster: HostedCluster, name: string): Promise<
           `${kind.toLowerCase()} "${metadata.name}"${metadata.namespace ? ` in ${metadata.namespace}` : ''} (${roleRef.name})`,
       ),
   };
+}
+
+/**
+ * @param has what k8sk8s has not made for the name
+ * @param known those that the name may have been meant for
+ */
+export function noUser(name: string, has: string, known: { name: string }[]): UserError {
+  return new UserError({
+    what: `k8sk8s made ${has} for "${name}"${didYouMean(
+      name,
+      known.map((each) => each.name),
+    )}`,
+    fix: words`${command('user list')} shows the names that it knows`,
+    anchor: 'no-user',
+  });
 }
 
 function names({ subjects = [] }: RoleBinding, { name, groups }: User): boolean {

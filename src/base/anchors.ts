@@ -143,6 +143,7 @@ export const anchors = [
   'no-role',
   'no-issuer',
   'no-user',
+  'several-users',
   'not-signed',
   'old-key-needed',
   'seal-file',

@@ -65,6 +65,7 @@ export type OptionName =
   | 'identityFile'
   | 'image'
   | 'inNamespace'
+  | 'kind'
   | 'kubeconfig'
   | 'leave'
   | 'name'

@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { infraUser } from '../config/infra-identity.ts';
 import { createRequest } from '../pki/issue.ts';
 import { parseRequest } from '../programs/approver/request.ts';
 import { checkName, describeRemaining, render } from './user.ts';
@@ -44,5 +45,10 @@ test('what revoking cannot do is said', () => {
 
 test("nobody gets a name of Kubernetes or of the plane's own administrators", () => {
   for (const name of ['system:masters', 'k8sk8s:cluster-admins']) expect(() => checkName(name)).toThrow(name);
-  expect(() => checkName('k8sk8s-team')).not.toThrow();
+  for (const name of ['k8sk8s-team', 'infra:ann']) expect(() => checkName(name)).not.toThrow();
+});
+
+test('nobody gets a certificate with the name of a service account of the infra cluster, or its groups', () => {
+  for (const name of [infraUser('team-a', 'builder'), 'infra:system:serviceaccounts'])
+    expect(() => checkName(name)).toThrow(name);
 });

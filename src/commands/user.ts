@@ -1,16 +1,16 @@
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
 import {
   grantOutside,
   groupInRbac,
   issuerOf,
   listOutside,
   type OutsideSubject,
-  revokeOutside,
   serviceAccountInRbac,
 } from '../access/outside.ts';
-import { createUser, type Grant, listUsers, type Remaining, revokeUser, type User } from '../access/users.ts';
+import { revokeByName, type SubjectKind, subjectKinds } from '../access/revoke.ts';
+import { createUser, type Grant, listUsers, type Remaining, type User } from '../access/users.ts';
 import { UserError } from '../base/errors.ts';
-import { reservedPrefixes } from '../config/identity.ts';
+import { infraPrefix, reservedPrefixes } from '../config/identity.ts';
 import { refuseForeignFile, writeFileAtomically } from '../kubeconfig/write.ts';
 import { trusted } from '../pki/authority.ts';
 import { table } from '../ui/table.ts';
@@ -62,6 +62,7 @@ export function configure(command: Command): void {
     .action(list);
   child('revoke', 'revoke all grants of a user; the certificate itself is valid until it expires')
     .argument('<NAME>', 'name of the user, or of who comes from outside, as in user list')
+    .addOption(new Option('--kind <KIND>', 'which one, where several have the name').choices(subjectKinds))
     .action(revoke);
 }
 
@@ -152,6 +153,11 @@ export function checkName(name: string): void {
       `"${name}" is a name of the cluster itself, not one for people`,
       'give another one; rights come with --cluster-role or --role',
     );
+  if (reservedPrefixes.some((prefix) => name.startsWith(`${infraPrefix}${prefix}`)))
+    throw bad(
+      `"${name}" is a name of the infra cluster's service accounts, which --trust-infra of deploy lets in`,
+      'give another one, or bind the role with --infra-service-account NAMESPACE:NAME',
+    );
   if (name === '' || name.length > 64 || !/^[\x21-\x7e]+$/.test(name))
     throw bad(`"${name}" cannot be the name of a user or group`, 'give 1 to 64 ASCII characters without spaces');
 }
@@ -196,14 +202,14 @@ function grantsText(grants: Grant[]): string {
   return grants.map(({ role, namespace }) => (namespace ? `${role} in ${namespace}` : role)).join(', ') || '-';
 }
 
-async function revoke(name: string, options: ConnectionOptions): Promise<void> {
+async function revoke(name: string, options: ConnectionOptions & { kind?: SubjectKind }): Promise<void> {
   await inPlane(options, async (_, hosted) => {
-    const bindings = await revokeOutside(hosted, name);
-    if (bindings > 0) {
-      process.stderr.write(`"${name}": what k8sk8s granted to it is taken back, from now on\n`);
-      return;
-    }
-    process.stderr.write(`${describeRemaining(name, await revokeUser(hosted, name))}\n`);
+    const { kind, remaining } = await revokeByName(hosted, name, options.kind);
+    const text =
+      kind === 'certificate'
+        ? describeRemaining(name, remaining)
+        : `${kind === 'group' ? 'group' : 'service account'} "${name}": what k8sk8s granted to it is taken back, from now on`;
+    process.stderr.write(`${text}\n`);
   });
 }
 

@@ -27,7 +27,7 @@ type IdentitySpec = Pick<
 /** What names of Kubernetes' own users and groups begin with, and those of the plane's, some of which are administrators. */
 export const reservedPrefixes = ['system:', 'k8sk8s:'] as const;
 
-/** Prefix of the names and groups of the infra cluster's service accounts. */
+/** Prefix of the names and groups of the infra cluster's service accounts; after it, each has its name there, `system:…`. */
 export const infraPrefix = 'infra:';
 
 /** Prefix of the names and groups of the issuer that is given by options. */

@@ -228,7 +228,7 @@ test('what was granted to a group is listed, and can be taken back', async () =>
   const bob = await first.login('bob');
   const status = async () => (await ask(bob, '/api/v1/namespaces/default/configmaps')).status;
   await until(async () => (await status()) === 200);
-  expect(await revokeOutside(hosted, 'oidc:team-h')).toBe(1);
+  expect(await revokeOutside(hosted, { kind: 'Group', name: 'oidc:team-h' })).toBe(1);
   await until(async () => (await status()) === 403);
 });
 
