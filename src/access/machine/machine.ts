@@ -117,7 +117,10 @@ function environment({ mirror, kubeletVersion, httpProxy, httpsProxy, noProxy }:
     .join('');
 }
 
-/** A machine that has its kubeconfig has joined: its address does not change unasked at a later boot. */
+/**
+ * A machine that has its kubeconfig has joined: its address does not change unasked at a later boot. The type is simple, since before 244
+ * systemd refuses a oneshot unit that is to be started again.
+ */
 function joinUnit({ host }: ClusterSpec): string {
   return `[Unit]
 Description=Join the Kubernetes plane ${host}
@@ -126,7 +129,7 @@ Wants=network-online.target
 ConditionPathExists=!/var/lib/kubelet/kubeconfig
 
 [Service]
-Type=oneshot
+Type=simple
 RemainAfterExit=yes
 ExecStart=/bin/sh ${script} join
 Restart=on-failure
