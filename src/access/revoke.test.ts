@@ -1,30 +1,10 @@
 import { beforeEach, expect, test } from 'vitest';
 import { refused } from '../../test/refused.ts';
-import { Store } from '../../test/streams/store.ts';
-import { ApiError } from '../kube/errors.ts';
-import type { ApiRequest } from '../kube/exchange.ts';
-import { HostedCluster } from '../kube/hosted-cluster.ts';
-import { Transport } from '../kube/transport.ts';
+import { storedCluster } from '../../test/streams/stored-cluster.ts';
+import type { HostedCluster } from '../kube/hosted-cluster.ts';
 import { grantOutside, listOutside } from './outside.ts';
 import { revokeByName } from './revoke.ts';
 import { bindingOf, keyOf, listUsers } from './users.ts';
-
-class Stored extends Transport {
-  readonly store = new Store();
-
-  constructor() {
-    super({ server: 'https://hosted.test' }, 'hosted');
-  }
-
-  override async request<T>({ method, path, query = {}, body, contentType = '' }: ApiRequest) {
-    const given = Object.entries(query).filter(([, value]) => value !== undefined);
-    const texts = given.map(([name, value]) => [name, String(value)] as [string, string]);
-    const ask = { method, path: decodeURIComponent(path), query: new URLSearchParams(texts), contentType, body };
-    const answer = this.store.answer(ask);
-    if (answer.status < 400) return answer as { status: number; body: T };
-    throw new ApiError({ status: answer.status, reason: 'NotFound', message: path, of: 'hosted' });
-  }
-}
 
 let hosted: HostedCluster;
 const view = { role: 'view', kind: 'ClusterRole' } as const;
@@ -46,13 +26,13 @@ const certificates = async () => (await listUsers(hosted)).map(({ name, revoked 
 const outside = async () => (await listOutside(hosted)).map(({ kind, name }) => `${kind} ${name}`);
 
 beforeEach(async () => {
-  const transport = new Stored();
-  transport.store.put('/apis/rbac.authorization.k8s.io/v1/clusterroles/view', {
+  const { store, hosted: empty } = storedCluster();
+  store.put('/apis/rbac.authorization.k8s.io/v1/clusterroles/view', {
     apiVersion: 'rbac.authorization.k8s.io/v1',
     kind: 'ClusterRole',
     metadata: { name: 'view' },
   });
-  hosted = new HostedCluster(transport);
+  hosted = empty;
 });
 
 test('a name that one has alone says enough', async () => {

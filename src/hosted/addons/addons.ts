@@ -8,7 +8,7 @@ import { trusted } from '../../pki/authority.ts';
 import type { PkiBundle } from '../../pki/certificates.ts';
 import { type Addresses, dnsAddresses, hostAndPort } from '../../plane/addresses.ts';
 import { partOf } from '../../plane/names.ts';
-import { driverOf } from '../../plane/networks/table.ts';
+import { driverOf, knownNetworks } from '../../plane/networks/table.ts';
 import script from '../../programs/approver/main.ts?program';
 import agent from '../../programs/tunnel/agent/main.ts?program';
 import { pullSecretCopy } from '../pull-secret.ts';
@@ -132,11 +132,32 @@ function earlierNetwork({ network, networkManifest, childAssets }: Partial<Earli
   return { network: network ?? spec.network, networkManifest, childAssets: childAssets ?? spec.childAssets };
 }
 
+/**
+ * The objects of all drivers, and kube-proxy, by their names alone, without those that `spec` needs. Pure.
+ *
+ * @param before of which the manifests of somebody else's driver are
+ */
+export function earlierDriverObjects(
+  { networkManifest }: Pick<Partial<ClusterSpec>, 'networkManifest'>,
+  spec: ClusterSpec,
+): KubeObject[] {
+  const wanted = new Set(networkAssets(spec).map(placeOf));
+  const old = knownNetworks().flatMap((network) =>
+    networkAssets({ ...spec, network, networkManifest, childAssets: true }),
+  );
+  return [...new Map(old.map((object) => [placeOf(object), object])).values()].filter(
+    (object) => !wanted.has(placeOf(object)),
+  );
+}
+
+/** The objects of the driver, by their names alone. Pure. */
+export function driverObjects(spec: ClusterSpec): KubeObject[] {
+  return driverOf(spec).objects(spec, { apiHost: '', apiPort: '', ca: '' });
+}
+
 /** What makes the network of pods, and kube-proxy, by their names alone. */
 function networkAssets(spec: ClusterSpec): KubeObject[] {
-  const driver = driverOf(spec);
-  const nowhere = { apiHost: '', apiPort: '', ca: '' };
-  return [...driver.objects(spec, nowhere), ...(driver.replacesKubeProxy ? [] : kubeProxy(spec, ''))];
+  return [...driverObjects(spec), ...(driverOf(spec).replacesKubeProxy ? [] : kubeProxy(spec, ''))];
 }
 
 const placeOf = (object: KubeObject) => `${nameOf(object)} ${object.metadata.namespace ?? ''}`;

@@ -39,7 +39,13 @@ import { changesIdentity, identityIn, replicasOf, waitTakenOver } from '../../ro
 import { tryComponents } from '../../rollout/trial.ts';
 import { beginWorkers, hasFirstWorkers, letFirstWorkersJoin, makeRoomForClients } from './first-workers.ts';
 import { announceMove } from './move.ts';
-import { demandNoWorkers, reportManifestFindings, switchesNetwork } from './network-switch.ts';
+import {
+  demandNoWorkers,
+  endsLeavingAlone,
+  removeEarlierDrivers,
+  reportManifestFindings,
+  switchesNetwork,
+} from './network-switch.ts';
 import { answersAnew, earlierWay, keptWay, settleWay, tellerOf } from './new-way.ts';
 import { membersAsleep, noRoomForTrial, snapshotAsleep } from './refusals.ts';
 import { announceRelays } from './relays.ts';
@@ -108,6 +114,11 @@ export const deploySteps: Step<DeployState>[] = [
   { name: 'addons', run: applyTheAddons },
   { name: 'hosted-known', run: noteHostedCluster },
   { name: 'addons-outdated', run: removeOutdated },
+  {
+    name: 'drivers-outdated',
+    applies: ({ record, spec }) => endsLeavingAlone(record.spec, spec),
+    run: removeEarlierDrivers,
+  },
   { name: 'kubeconfigs', applies: ({ files }) => files !== undefined, run: writeTheFiles },
   { name: 'components-ready', run: ({ watch, held }) => waitComponentsReady(watch, held.timeout, held.signal) },
   {

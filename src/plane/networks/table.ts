@@ -21,6 +21,11 @@ export function leftByDrivers(): Required<NetworkDriver>['left'] {
   };
 }
 
+/** What --network calls the drivers whose objects this build of k8sk8s knows. */
+export function knownNetworks(): ClusterSpec['network'][] {
+  return (Object.keys(drivers) as ClusterSpec['network'][]).filter((name) => drivers[name].absent?.() === undefined);
+}
+
 /** The driver that the spec asks for; none where k8sk8s is to leave the hosted cluster alone. */
 export function driverOf({ network, childAssets }: Pick<ClusterSpec, 'network' | 'childAssets'>): NetworkDriver {
   return childAssets ? drivers[network] : none;
