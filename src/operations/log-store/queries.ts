@@ -70,8 +70,10 @@ export const savedQueries: SavedQuery[] = [
   {
     name: 'leader changes',
     asks: 'elections of etcd, and of controller-manager and scheduler where there are several of each',
+    // Of raft's node.go, of client-go's leaderelection.go, and of who runs with it: kube-scheduler says "Leaderelection lost", kube-controller-manager "leaderelection lost/stopped".
     logsql: () =>
-      '_msg:~"became leader|elected leader|lost leader|leader changed|successfully acquired lease|leaderelection lost|failed to renew lease"',
+      '_msg:~"(?i)became leader|elected leader|lost leader|changed leader|leader changed|successfully acquired lease|leaderelection lost|failed to renew lease|lost lease"',
+    columns: ['_time', 'pod', '_msg'],
   },
   {
     name: 'certificate errors',
