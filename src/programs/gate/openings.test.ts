@@ -1,10 +1,11 @@
 import https from 'node:https';
-import type { AddressInfo } from 'node:net';
+import { type AddressInfo, createServer } from 'node:net';
 import { networkInterfaces } from 'node:os';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { openingOf } from '../../base/openings.ts';
 import { createAuthority, issueLeaf } from '../../pki/issue.ts';
 import { Openings } from './openings.ts';
+import { openOutside } from './outside.ts';
 
 let text: string;
 let said: string[];
@@ -118,4 +119,23 @@ test('a provider on the Internet opens nothing in private networks: it is not as
   const inside = openings(async () => [{ address: '10.1.1.2' }]);
   expect(await refuses(inside, '10.1.1.1')).toBeTypeOf('string');
   expect(said).toHaveLength(1);
+});
+
+test('an issuer is found at each address that its name has by then, and at none that nothing opens', async () => {
+  const server = createServer((socket) => socket.destroy());
+  await new Promise<void>((resolve) => server.listen(0, box, resolve));
+  const { port } = server.address() as AddressInfo;
+  let address = box;
+  const resolve = async () => [{ address }];
+  const all = openings(resolve);
+  text = JSON.stringify({ open: [`login.corp.example:${port}`], discovery: [] });
+  const dialled = async (host: string) => (await openOutside(all, host, port, 1000, resolve)).close();
+  await dialled('login.corp.example');
+  for (address of ['127.0.0.1', '169.254.169.254'])
+    await expect(dialled('login.corp.example')).rejects.toThrow(`${address} is closed`);
+  address = box;
+  await dialled('login.corp.example');
+  // Another name of the same address is nobody's issuer.
+  await expect(dialled('other.corp.example')).rejects.toThrow(`${box} is closed`);
+  await new Promise((resolve) => server.close(resolve));
 });
