@@ -29,6 +29,8 @@ export interface BackupRequest {
 export interface BackupFacts extends SnapshotFacts {
   /** Workers that are pods: neither their images nor what is on their disks is in it. */
   workerPods: number;
+  /** Whether the plane keeps its logs, which are not in it. */
+  logs: boolean;
 }
 
 /**
@@ -59,7 +61,7 @@ export async function createBackup(cluster: InfraCluster, request: BackupRequest
       fix: words`wait until the other command has ended, and ${again}`,
       anchor: 'plane-changed',
     });
-  return { ...facts, workerPods: plane.spec.workerPods };
+  return { ...facts, workerPods: plane.spec.workerPods, logs: plane.spec.logs };
 }
 
 function headOf(cluster: InfraCluster, plane: Plane, pods: Pod[]): Omit<BackupHead, 'etcd'> {

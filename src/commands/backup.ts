@@ -3,7 +3,7 @@ import path from 'node:path';
 import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type { Command } from 'commander';
-import { createBackup } from '../backup/create.ts';
+import { type BackupFacts, createBackup } from '../backup/create.ts';
 import { unfinished, wholeFile } from '../backup/file.ts';
 import { fetchBackup } from '../backup/store.ts';
 import { readHead, verifyBackup } from '../backup/verify.ts';
@@ -108,16 +108,23 @@ async function runCreate(file: string, options: ConnectionOptions & SealOptions 
       reporter.warn('the backup is not encrypted: whoever reads it owns the hosted cluster, its Secrets included');
     print(options, { file, namespace: cluster.namespace, ...facts }, () => {
       if (file !== '-') reporter.line(`file "${file}" created. Check a copy: k8sk8s backup verify ${file}`);
-      if (facts.workerPods > 0)
-        reporter.line(
-          `The disks of the ${facts.workerPods} worker pods are not in it: data of hosted pods that is on a worker's own disk`,
-        );
+      for (const each of leftOut(facts)) reporter.line(each);
     });
   } catch (error) {
     throw signal.aborted ? signal.reason : error;
   } finally {
     await cluster.close();
   }
+}
+
+/** What a plane has, and its backup has not. Pure. */
+export function leftOut({ workerPods, logs }: Pick<BackupFacts, 'workerPods' | 'logs'>): string[] {
+  return [
+    ...(workerPods > 0
+      ? [`The disks of the ${workerPods} worker pods are not in it: data of hosted pods that is on a worker's own disk`]
+      : []),
+    ...(logs ? ['The logs that the plane keeps are not in it: a plane that is restored begins with none'] : []),
+  ];
 }
 
 async function toStandardOutput(content: Readable): Promise<void> {

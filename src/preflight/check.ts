@@ -13,6 +13,8 @@ export interface DeployContext {
   spec: ClusterSpec;
   existing(): Promise<Existing>;
   record(): Promise<PlaneRecord | undefined>;
+  /** For a plane that comes back from a backup: nobody chooses its spec now, and what it can do without is no reason to leave it lost. */
+  restores?: true;
 }
 
 /** `unknown`: the rights of a namespace do not tell; said aloud, and no reason to stop. */

@@ -73,14 +73,16 @@ export interface PreflightFacts {
 /**
  * Runs all checks and tells each as a line.
  *
+ * @param how `restores` where the plane comes from a backup
  * @throws UserError (kind `refused`) with every failure that is not only a warning
  */
 export async function runPreflight(
   cluster: InfraCluster,
   spec: ClusterSpec,
   reporter: Reporter,
+  how: Pick<DeployContext, 'restores'> = {},
 ): Promise<PreflightFacts> {
-  const context = contextOf(cluster, spec);
+  const context = { ...contextOf(cluster, spec), ...how };
   demandPassed(await runDeployChecksIn(context), reporter);
   // Where it could not be learnt, the step of deploy says so.
   return spec.trustInfra.length > 0 ? { infraIssuer: await infraIssuer(context).catch(() => undefined) } : {};

@@ -18,7 +18,7 @@ import { demandPassed, runChecks } from './run.ts';
 const besideWhatIsThere = [hostTaken, ...admissionChecks, ...exposureChecks, ...networkChecks];
 
 /**
- * The checks of a plane that is to come in the place of another one, while that is still there. Only an empty namespace tells
+ * The checks of a plane that is to come from a backup in the place of another one, while that is still there. Only an empty namespace tells
  * whether the quota has room, so that is checked when it is one.
  *
  * @param there the record of the plane that is there
@@ -35,6 +35,7 @@ export async function demandInPlaceOf(
     spec,
     existing: async () => existing.without(there?.planeId),
     record: async () => undefined,
+    restores: true,
   };
   // As far as what is to come is concerned, the plane has what is asked for, and has never run.
   const beside: DeployContext = {

@@ -25,8 +25,8 @@ const account: DeployCheck = {
     if (found.state === 'failed' || found.state === 'unknown') return found;
     if (found.state === 'untested')
       return { state: 'unknown', why: `you may not look at ServiceAccount "${logAccount.name}"` };
-    // A plane that has kept its logs is not to be without repair because somebody took the account away.
-    if ((await context.record())?.spec.logs)
+    // A plane that has kept its logs is not to be without repair because somebody took the account away, or elsewhere has not made it yet.
+    if (context.restores || (await context.record())?.spec.logs)
       return { state: 'unknown', why: `${found.why}: its logs are not kept now` };
     return {
       state: 'failed',

@@ -86,7 +86,7 @@ async function restoreHeld(
   const hasData = room === 'has-data';
   if (room === 'empty' || room === 'replaced-itself')
     await refuseTwoPlanes(cluster, backup, request, room === 'replaced-itself');
-  await runPreflight(cluster, spec, reporter);
+  await runPreflight(cluster, spec, reporter, { restores: true });
   if (!hasData) {
     checkFiles(files, readAuthority(backup.secrets));
     await putRecordAndKeys(held, backup, spec);
