@@ -15,6 +15,7 @@ const longForms = {
   'api/kubeconfigs': { of: 'some' },
   'api/operator-alone': { of: 'all' },
   'api/tunnel': { of: 'some' },
+  'cli/ignition': { of: 'all', by: 'ignition' },
   'e2e/another-infra-cluster': { of: 'all' },
   'e2e/attacks': { of: 'some', by: 'attacks' },
   'e2e/attacks-long': { of: 'all', by: 'attacks' },

@@ -29,6 +29,8 @@ export const versions = {
   node: '24.22.3',
   /** An S3 server on a folder, for the tests of backups. */
   versitygw: '1.8.0',
+  /** What reads an Ignition configuration, as Flatcar's machines do at their first boot. */
+  ignition: '2.24.0',
   konnectivity: tagOf(otherImages.konnectivityServer).replace(/^v/, ''),
   victoriaLogs: tagOf(otherImages.victoriaLogs).replace(/^v/, ''),
   pause: '3.10',

@@ -51,6 +51,7 @@ const rarely: ComponentName[] = [
   'crane',
   'sample-apiserver',
   'versitygw',
+  'ignition',
   'history-checker',
   'debian',
 ];

@@ -191,6 +191,11 @@ export const components = {
     module: (version) => ['github.com/versity/versitygw', `v${version}`],
     goMod: (version) => simple('versitygw', 'github.com/versity/versitygw', version),
   },
+  ignition: {
+    version: () => versions.ignition,
+    module: (version) => ['github.com/coreos/ignition/v2', `v${version}`],
+    goMod: (version) => simple('ignition', 'github.com/coreos/ignition/v2', version),
+  },
   'sample-apiserver': {
     version: () => versions.sampleApiserver,
     module: (version) => ['k8s.io/sample-apiserver', `v${version}`],
@@ -369,6 +374,7 @@ export const binaries = {
     ldflags: (version) => [`-X main.Version=v${version}`],
     seconds: 90,
   },
+  'ignition-validate': { component: 'ignition', package: 'github.com/coreos/ignition/v2/validate', seconds: 15 },
   'sample-apiserver': { component: 'sample-apiserver', package: 'k8s.io/sample-apiserver', seconds: 60 },
   'history-checker': { component: 'history-checker', package: '.', seconds: 5 },
   kubemark: kubernetes('kubemark', 60),
