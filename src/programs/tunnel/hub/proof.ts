@@ -1,6 +1,7 @@
 import type { X509Certificate } from 'node:crypto';
 import { type ClientHttp2Session, constants } from 'node:http2';
 import { connect as connectTls } from 'node:tls';
+import type { Holders } from './holders.ts';
 import { openMilliseconds, openStream } from './streams.ts';
 import type { Tunnel } from './tunnel.ts';
 
@@ -16,13 +17,15 @@ export interface Prover {
   trusted(): string;
   /** Asks for the addresses that a Node has now. */
   addressesOf(node: string): Promise<Set<string>>;
+  /** Of all tunnels. */
+  holders: Holders;
   say(words: string): void;
   /** A tunnel has shown its addresses. */
   proven(): void;
 }
 
 /** Until the tunnel ends. */
-export async function keepProving(tunnel: Tunnel, { trusted, addressesOf, say, proven }: Prover): Promise<void> {
+export async function keepProving(tunnel: Tunnel, prover: Prover): Promise<void> {
   const { session, node } = tunnel;
   let pause: number | undefined;
   let timer: NodeJS.Timeout | undefined;
@@ -31,16 +34,11 @@ export async function keepProving(tunnel: Tunnel, { trusted, addressesOf, say, p
     if (session.destroyed) return;
     if (Date.now() > tunnel.until) return session.destroy(new Error("the node's certificate has expired"));
     try {
-      const shown = addressesIn(await shownBy(session, trusted()), node);
-      // A certificate lives for a year, and an address may be another node's by then.
-      const now = await addressesOf(node);
-      tunnel.addresses = new Set([...shown].filter((address) => now.has(address)));
-      // The tunnel stays: an agent that is sent away comes back at once, and the Node may come back too.
-      if (tunnel.addresses.size === 0) throw new Error(`the Node has none of ${[...shown].join(', ')}`);
+      await proveOnce(tunnel, prover);
       pause = proveEvery;
-      proven();
+      prover.proven();
     } catch (error) {
-      say(`node ${node}: its kubelet does not prove an address: ${(error as Error).message}`);
+      prover.say(`node ${node}: its kubelet does not prove an address: ${(error as Error).message}`);
       // One that restarts keeps its addresses: the API server looks at its certificate itself.
       pause = Math.min(proveEvery, 2 * (pause ?? proveAgain / 2));
     }
@@ -48,6 +46,27 @@ export async function keepProving(tunnel: Tunnel, { trusted, addressesOf, say, p
     timer = setTimeout(() => void prove(), pause);
   };
   await prove();
+}
+
+/** @throws Error where it has no address then; it keeps those of before where that cannot be found out */
+async function proveOnce(tunnel: Tunnel, { trusted, addressesOf, holders }: Prover): Promise<void> {
+  const { session, node } = tunnel;
+  const certificate = await shownBy(session, trusted());
+  const shown = [...addressesIn(certificate, node)];
+  // A certificate lives for a year, and an address may be another node's by then.
+  const now = await addressesOf(node);
+  const since = Date.parse(certificate.validFrom);
+  const claims = await Promise.all(
+    shown
+      .filter((address) => now.has(address))
+      .map(async (address) => ({ address, keptBy: await holders.keptBy(address, { node, since }) })),
+  );
+  tunnel.addresses = new Set(claims.filter(({ keptBy }) => keptBy === undefined).map(({ address }) => address));
+  // The tunnel stays: an agent that is sent away comes back at once, and the Node may come back too.
+  if (claims.length === 0) throw new Error(`the Node has none of ${shown.join(', ')}`);
+  const [kept] = claims.filter(({ keptBy }) => keptBy !== undefined);
+  if (kept && tunnel.addresses.size === 0)
+    throw new Error(`${kept.address} is node ${kept.keptBy}'s, by a newer certificate`);
 }
 
 /** The serving certificate of the kubelet at the other end of a tunnel, after a whole handshake. */

@@ -4,6 +4,7 @@ import type { TLSSocket } from 'node:tls';
 import type { Connection } from '../../connect-proxy/connection.ts';
 import { Refusal } from '../../connect-proxy/refusal.ts';
 import { type HubWords, hubPath, sessionOptions, watchOver } from '../session.ts';
+import { Holders } from './holders.ts';
 import { keepProving, type Prover } from './proof.ts';
 import { StreamLimits } from './stream-limits.ts';
 import { carriedBy } from './streams.ts';
@@ -49,7 +50,7 @@ export class Tunnels {
     const proven = () => {
       for (const done of [...this.#waiting]) done();
     };
-    this.#prover = { trusted, addressesOf, say, proven };
+    this.#prover = { trusted, addressesOf, holders: new Holders(addressesOf), say, proven };
   }
 
   /** Names of the nodes that have a tunnel. */
