@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { eventually, type Namespace, succeeded } from './world.ts';
+import { type Namespace, succeeded } from './world.ts';
 
 // Secrets of a hosted cluster, and those of its plane.
 
@@ -34,24 +34,17 @@ export async function toPlainText(home: Namespace): Promise<void> {
   const text =
     'apiVersion: apiserver.config.k8s.io/v1\nkind: EncryptionConfiguration\nresources: [{resources: [secrets], providers: [{identity: {}}, KEYS]}]\n';
   const keys = /- secretbox:[\s\S]*$/.exec(await fromPlane(home, 'k8sk8s-ca', 'encryption.yaml'))![0];
-  const both = text.replace('KEYS', JSON.stringify({ secretbox: { keys: [keyOf(keys)] } }));
-  await put(home, 'kube-apiserver', { 'encryption.yaml': both });
-  await restartApiServer(home);
-  await home.ask('get', 'secrets', '-A', '-o', 'name');
+  const runsWith = async (config: string) => {
+    await put(home, 'k8sk8s-ca', { 'encryption.yaml': config });
+    succeeded(await home.k8sk8s('deploy'));
+  };
+  await runsWith(text.replace('KEYS', JSON.stringify({ secretbox: { keys: [keyOf(keys)] } })));
   succeeded(await home.hosted(['replace', '-f', '-'], await home.ask('get', 'secrets', '-A', '-o', 'json')));
-  const plain = text.replace(', KEYS', '');
-  await put(home, 'k8sk8s-ca', { 'encryption.yaml': plain });
-  await put(home, 'kube-apiserver', { 'encryption.yaml': plain });
-  await restartApiServer(home);
+  await runsWith(text.replace(', KEYS', ''));
 }
 
 function keyOf(text: string): { name: string; secret: string } {
   return { name: /name: (\S+)/.exec(text)![1]!, secret: /secret: (\S+)/.exec(text)![1]! };
-}
-
-async function restartApiServer(home: Namespace): Promise<void> {
-  succeeded(await home.infra('delete', 'pod', '-l', 'app.kubernetes.io/name=kube-apiserver', '--wait=true'));
-  await eventually(60, () => home.ask('get', '--raw', '/readyz'));
 }
 
 /** The CA that most certificates of the plane are of. */
