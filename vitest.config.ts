@@ -54,10 +54,10 @@ export default defineConfig({
           name: 'e2e',
           include: ['test/e2e/**/*.test.ts'],
           globalSetup: ['test/e2e/global-setup.ts'],
-          // One sandbox on a small box: turn.ts lets two files run at a time, of all that wait in the order of test/e2e/order.ts.
+          // One sandbox on a small box: turn.ts lets two or three files run at a time, of all that wait in the order of test/e2e/order.ts.
           setupFiles: ['test/e2e/turn.ts'],
-          // Those that wait for the workers keep no other one from its place.
-          maxWorkers: places + 8,
+          // Those that wait for the workers or the operator keep no other one from its place.
+          maxWorkers: places + 12,
           sequence: { groupOrder: 1 },
           testTimeout: 300_000,
           hookTimeout: 600_000,

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { requireState } from '../../src/sandbox/state.ts';
 import { refused } from '../refused.ts';
 import { runsAllOf } from '../test-all.ts';
 import { closePlanes, openPlanes, seen, tellSeen } from './attacks-world.ts';
@@ -30,11 +31,12 @@ describe.runIf(runsAllOf('e2e/attacks-long'))('that takes longer', () => {
 
   test('certs rotate-ca asks the kubelets of workers, and nobody else that a Node names', async () => {
     succeeded(await sandboxCommand(['join', '-n', home.name, '--workers', '1'], home));
-    await eventually(60, async () => expect(await home.ask('get', 'nodes', 'worker-1')).toContain(' Ready '));
+    const { name: worker } = requireState(home.sandbox).machines.find(({ claimedBy }) => claimedBy === home.name)!;
+    await eventually(60, async () => expect(await home.ask('get', 'nodes', worker)).toContain(' Ready '));
     const before = await neighbour.visitors();
     const others = (await home.ask('get', 'nodes', '-o', 'name'))
       .split('\n')
-      .filter((name) => name !== 'node/worker-1');
+      .filter((name) => name !== `node/${worker}`);
     if (others.length > 0) await home.ask('delete', ...others);
     const nodes = await Promise.all([
       tenant.node([{ type: 'InternalIP', address: neighbour.podIp }], 10250),
@@ -44,7 +46,7 @@ describe.runIf(runsAllOf('e2e/attacks-long'))('that takes longer', () => {
     succeeded(await home.k8sk8s('certs', 'rotate-ca', '--authority', 'kubelet-serving-ca'));
     const answer = await home.k8sk8s('certs', 'rotate-ca');
     seen.push(`Nodes that are none, certs rotate-ca -> ${answer.stderr}`);
-    expect(answer).toEqual(refused('clients-untold', ...nodes, 'worker worker-1 (has its certificates of '));
+    expect(answer).toEqual(refused('clients-untold', ...nodes, `worker ${worker} (has its certificates of `));
     const since = (await neighbour.visitors()).slice(before.length);
     expect(since.filter((line) => line.startsWith('REQUEST'))).toEqual([]);
     await home.ask('delete', 'nodes', ...nodes);

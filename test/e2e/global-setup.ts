@@ -5,6 +5,7 @@ import path from 'node:path';
 import type { TestProject } from 'vitest/node';
 import { isTestAll } from '../test-all.ts';
 import { boxState, difference } from './box.ts';
+import { pairsOfWorkers } from './order.ts';
 
 declare module 'vitest' {
   interface ProvidedContext {
@@ -18,7 +19,7 @@ const given = process.env.K8SK8S_TEST_SANDBOX;
 const name = given ?? 'e2e';
 const keeps = given !== undefined || Boolean(process.env.K8SK8S_KEEP_SANDBOX);
 
-/** One sandbox for the whole run: three infra nodes, so that a plane can move and etcd's members can spread, and two workers. */
+/** One sandbox for the whole run: three infra nodes, so that a plane can move and etcd's members can spread, and pairs of workers. */
 export default function setup(project: TestProject): () => void {
   const cli = path.resolve('dist/cli.js');
   const sandbox = (...rest: string[]) =>
@@ -31,7 +32,7 @@ export default function setup(project: TestProject): () => void {
   };
   const started = Date.now();
   const work = mkdtempSync(path.join(tmpdir(), 'k8sk8s-e2e-'));
-  const wanted = ['--workers', '2', '--infra-nodes', '3'];
+  const wanted = ['--workers', String(2 * pairsOfWorkers), '--infra-nodes', '3'];
   if (isTestAll) wanted.push('--also-version', '1.36.3');
   try {
     // Somebody else may be changing a sandbox that others use too.

@@ -11,8 +11,6 @@ import { isTestAll } from '../test-all.ts';
 export const order = [
   // What everything else stands on: when this fails, what fails later says nothing new.
   'cluster',
-  // Compares a deploy with bare processes, so it comes before the infra cluster has much to look after.
-  'bench',
 
   // Of those that take long, before those that do not, so that no long one is left to run alone at the end.
   'operator',
@@ -39,7 +37,6 @@ export const order = [
   'sandbox',
 
   // With `npm run test:all` alone.
-  'availability',
   'hostile',
   'attacks-long',
   'hosts',
@@ -61,11 +58,14 @@ export const order = [
   'operator-deletion',
   'operator-use',
   'operator-upgrade',
-  'operator-scale',
   'class-operator',
   'rotate-exposed',
   'cert-manager',
 
+  // What these measure bears no other file beside it. They come last: while they waited for the others to end, nothing new could begin.
+  'bench',
+  'operator-scale',
+  'availability',
   // These start a second sandbox on the box, which takes memory and processors from whatever runs beside it.
   'sandbox-crash',
   'another-infra-cluster',
@@ -74,8 +74,10 @@ export const order = [
   'conformance',
 ];
 
-/** How many of them run at a time. */
-export const places = 2;
+/** How many of them run at a time. `npm run test:all` has so many that wait for one plane or another that a third one finds the processors idle. */
+export const places = isTestAll ? 3 : 2;
+/** Pairs of worker machines of the sandbox: so many files can let workers join at a time. */
+export const pairsOfWorkers = isTestAll ? 2 : 1;
 
 /** These let workers join with `npm run test:all` alone. */
 const workersForAll = ['attacks-long', 'secrets', 'seal', 'sandbox'];
@@ -87,18 +89,25 @@ const alone = [
 
 /** What one file has at a time, in the order in which a file takes it: then no two files wait for each other. */
 export interface Needs {
-  shared: ('operator' | 'workers')[];
+  /** An infra cluster has one operator. */
+  operator: boolean;
+  /** How many pairs of worker machines. */
+  pairs: number;
+  /** Nothing else runs beside a file that needs all. */
   places: 'none' | 'one' | 'all';
 }
 
-/** An infra cluster has one operator, and the sandbox two worker machines. */
 export function needsOf(name: string): Needs {
-  if (alone.includes(name))
-    return isTestAll ? { shared: ['operator', 'workers'], places: 'all' } : { shared: [], places: 'none' };
+  if (alone.includes(name)) return { operator: false, pairs: 0, places: isTestAll ? 'all' : 'none' };
   const source = readFileSync(`test/e2e/${name}.test.ts`, 'utf8');
   const joins = source.includes("'join'") && (isTestAll || !workersForAll.includes(name));
-  const shared: Needs['shared'] = joins ? ['workers'] : [];
-  return { shared: source.includes("'./operator-world.ts'") ? ['operator', ...shared] : shared, places: 'one' };
+  // Who chooses a machine before it is claimed must find it unclaimed a moment later.
+  const chooses = source.includes('!claimedBy');
+  return {
+    operator: source.includes("'./operator-world.ts'"),
+    pairs: joins ? (chooses ? pairsOfWorkers : 1) : 0,
+    places: 'one',
+  };
 }
 
 /** What vitest does without it: files that failed first, then the longest, then the largest. */

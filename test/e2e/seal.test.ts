@@ -106,7 +106,7 @@ describe('a sealed plane', { timeout: 600_000 }, () => {
 
   test.runIf(all)('a worker joins, and logs and exec reach it', async () => {
     succeeded(await sandboxCommand(['join', '-n', home.name, '--workers', '1'], home));
-    await eventually(180, async () => expect(await home.ask('get', 'nodes')).toMatch(/^worker-1 +Ready /m));
+    await eventually(180, async () => expect(await home.ask('get', 'nodes')).toMatch(/^worker-\d +Ready /m));
     await home.rolledOut('kubelet-serving-approver', 180, 'kube-system');
     await eventually(180, () => home.ask('logs', '-n', 'kube-system', 'daemonset/kube-proxy', '--tail=1'));
     await home.ask('exec', '-n', 'kube-system', 'daemonset/kube-proxy', '--', 'kube-proxy', '--version');
@@ -121,7 +121,7 @@ describe('a sealed plane', { timeout: 600_000 }, () => {
     succeeded(await home.hosted(['--kubeconfig=ann.kubeconfig', 'get', 'pods', '-A']));
     if (all) {
       await eventually(180, () => home.ask('logs', '-n', 'kube-system', 'daemonset/kube-proxy', '--tail=1'));
-      expect(await home.ask('get', 'nodes')).toMatch(/^worker-1 +Ready /m);
+      expect(await home.ask('get', 'nodes')).toMatch(/^worker-\d +Ready /m);
     }
     changedNothing(await home.k8sk8s('deploy'));
   });

@@ -1,7 +1,8 @@
 import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, expect, inject } from 'vitest';
 import { withLock } from '../../src/sandbox/lock.ts';
-import { needsOf, places } from './order.ts';
+import { needsOf, pairsOfWorkers, places } from './order.ts';
 
 // Before anything of a file is loaded: its turn. The locks end with the process too, so a file that was killed holds nobody up.
 
@@ -9,34 +10,55 @@ const ended = new Promise<void>((resolve) => afterAll(() => resolve()));
 
 class Taken extends Error {}
 
-/** @returns false when another file still has it after so many seconds */
-function hold(name: string, patience: number): Promise<boolean> {
+/**
+ * Takes a lock until the file has ended, or until it is given back.
+ *
+ * @param patience seconds
+ * @returns gives it back; undefined when another file still has it after so many seconds
+ */
+function hold(name: string, patience: number): Promise<(() => void) | undefined> {
   return new Promise((resolve, reject) => {
-    const until = async () => {
-      resolve(true);
-      await ended;
-    };
+    const until = () =>
+      new Promise<void>((giveBack) => {
+        resolve(giveBack);
+        void ended.then(giveBack);
+      });
     const refuse = () => {
       throw new Taken();
     };
     withLock(`${inject('sandbox')}.e2e-${name}`, patience, until, refuse).catch((error) =>
-      error instanceof Taken ? resolve(false) : reject(error),
+      error instanceof Taken ? resolve(undefined) : reject(error),
     );
   });
 }
 
-async function holdAnyPlace(): Promise<void> {
-  for (;;) for (let place = 1; place <= places; place++) if (await hold(`place-${place}`, 0.2)) return;
+async function holdAnyOf(names: string[]): Promise<void> {
+  for (;;) for (const name of names) if (await hold(name, 0.2)) return;
 }
 
-const long = 7200;
-
-/** Two files on the same workers would fail by each other. */
-async function demand(name: string): Promise<void> {
-  if (!(await hold(name, long))) throw new Error(`another file has held ${name} for ${long} s`);
+/** All of them or none: what is held while the others are waited for would keep other files from it. */
+async function holdAllOf(names: string[]): Promise<void> {
+  for (;;) {
+    const held: (() => void)[] = [];
+    for (const name of names) {
+      const giveBack = await hold(name, 0);
+      if (!giveBack) break;
+      held.push(giveBack);
+    }
+    if (held.length === names.length) return;
+    for (const giveBack of held) giveBack();
+    await sleep(200);
+  }
 }
+
+const named = (name: string, count: number) => Array.from({ length: count }, (_, index) => `${name}-${index + 1}`);
+const [allPairs, allPlaces] = [named('workers', pairsOfWorkers), named('place', places)];
 
 const needs = needsOf(path.basename(expect.getState().testPath!, '.test.ts'));
-for (const name of needs.shared) await demand(name);
-if (needs.places === 'one') await holdAnyPlace();
-if (needs.places === 'all') for (let place = 1; place <= places; place++) await demand(`place-${place}`);
+if (needs.places === 'all') await holdAllOf(['operator', ...allPairs, ...allPlaces]);
+if (needs.places === 'one') {
+  if (needs.operator) await holdAnyOf(['operator']);
+  if (needs.pairs === allPairs.length) await holdAllOf(allPairs);
+  else if (needs.pairs > 0) await holdAnyOf(allPairs);
+  await holdAnyOf(allPlaces);
+}
