@@ -77,3 +77,18 @@ export async function untilEnded(
     }),
   );
 }
+
+/**
+ * An API server that is asked to end goes on for seconds with whoever is connected, by the keys and certificates of before, and counts no
+ * more for its Deployment.
+ */
+export function untilEarlierApiServersEnded(
+  cluster: InfraCluster,
+  record: PlaneRecord,
+  what: string,
+  work: Work,
+): Promise<void> {
+  const leaves = ({ metadata }: Pod) =>
+    metadata.deletionTimestamp !== undefined && metadata.labels?.['app.kubernetes.io/name'] === 'kube-apiserver';
+  return untilEnded(cluster, record, what, leaves, work);
+}

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
-import { type Namespace, succeeded } from './world.ts';
+import { expect } from 'vitest';
+import { eventually, type Namespace, succeeded } from './world.ts';
 
 // Secrets of a hosted cluster, and those of its plane.
 
@@ -37,6 +38,9 @@ export async function toPlainText(home: Namespace): Promise<void> {
   const runsWith = async (config: string) => {
     await put(home, 'k8sk8s-ca', { 'encryption.yaml': config });
     succeeded(await home.k8sk8s('deploy'));
+    // One that leaves still writes by the key.
+    const servers = ['get', 'pods', '-l', 'app.kubernetes.io/name=kube-apiserver', '-o', 'name'];
+    await eventually(60, async () => expect((await home.infra(...servers)).stdout.trim().split('\n')).toHaveLength(1));
   };
   await runsWith(text.replace('KEYS', JSON.stringify({ secretbox: { keys: [keyOf(keys)] } })));
   succeeded(await home.hosted(['replace', '-f', '-'], await home.ask('get', 'secrets', '-A', '-o', 'json')));

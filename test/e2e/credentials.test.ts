@@ -2,11 +2,13 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { CertificateStatus } from '../../src/operations/keys/certificates.ts';
 import { inspect } from '../../src/pki/inspect.ts';
 import { issueLeaf } from '../../src/pki/issue.ts';
+import { firstInfra, requireState } from '../../src/sandbox/state.ts';
 import { refused } from '../refused.ts';
 import { runsAllOf } from '../test-all.ts';
 import { authorityOf, fromPlane, put, read, store, toPlainText } from './credentials-world.ts';
 import { etcdFiles } from './etcd-files.ts';
 import { auditLogKeepsSecrets, noAddressOfOthers, weakTlsIsRefused } from './hardening.ts';
+import { Tenant } from './tenant.ts';
 import { groupInNamespace, impossibleUsers, mayReadUntilRevoked } from './users.ts';
 import { changedNothing, eventually, Namespace, run, sandboxCommand, succeeded, uidsOf } from './world.ts';
 
@@ -74,6 +76,31 @@ describe.runIf(all)('a change of the encryption key', slow, () => {
     const { secret: fresh } = await store(home, 'fresh');
     expect(etcdFiles(planeId).includes(fresh)).toBe(false);
     expect(await read(home, 'bare')).toBe(bare);
+  });
+
+  test('loses no Secret that is written meanwhile by a connection to an API server that leaves', async () => {
+    // Not behind the ingress controller, by which k8sk8s itself would be led to the API server that leaves, and wait for it.
+    const direct = await Namespace.open('credentials-written');
+    const { address } = firstInfra(requireState(direct.sandbox));
+    succeeded(await direct.k8sk8s('deploy', '--expose', 'nodeport', '-h', address));
+    const writer = new Tenant(direct);
+    const written: string[] = [];
+    let rotating = true;
+    const writing = (async () => {
+      while (rotating) {
+        const name = `written-${written.length}`;
+        const body = { apiVersion: 'v1', kind: 'Secret', metadata: { name }, stringData: { word: name } };
+        const { status } = await writer.ask('POST', '/api/v1/namespaces/default/secrets', { body });
+        if (status === 201) written.push(name);
+      }
+    })();
+    const { code, stderr } = await direct.k8sk8s('encrypt', 'rotate');
+    rotating = false;
+    await writing;
+    expect(code, stderr).toBe(0);
+    for (const name of written)
+      expect((await writer.ask('GET', `/api/v1/namespaces/default/secrets/${name}`)).status, name).toBe(200);
+    succeeded(await direct.k8sk8s('destroy', '--yes'));
   });
 
   test('killed again and again it ends as if it had not been', async () => {

@@ -12,7 +12,7 @@ import { hostedPullSecret } from '../../hosted/pull-secret.ts';
 import { hostedClusterUid, isSameCluster } from '../../hosted/same-cluster.ts';
 import { waitUsable } from '../../hosted/usable.ts';
 import { workerPodsDanger } from '../../hosted/worker-pods/ensure.ts';
-import { type KubeObject, nameOf, type Pod, type Secret } from '../../kube/objects.ts';
+import { type KubeObject, nameOf, type Secret } from '../../kube/objects.ts';
 import { Existing } from '../../live/apply.ts';
 import { removeEtcd } from '../../live/choose-storage.ts';
 import { infraIssuerUrl } from '../../live/infra-issuer.ts';
@@ -34,7 +34,7 @@ import { addressesStep, certificatesStep, storageStep, webhookStep } from '../..
 import { describeReplacement, findReplacements } from '../../rollout/replacements.ts';
 import { publishNotReady, settleService } from '../../rollout/service.ts';
 import type { Step } from '../../rollout/steps.ts';
-import { untilEnded } from '../../rollout/stop.ts';
+import { untilEarlierApiServersEnded } from '../../rollout/stop.ts';
 import { changesIdentity, identityIn, replicasOf, waitTakenOver } from '../../rollout/taken-over.ts';
 import { tryComponents } from '../../rollout/trial.ts';
 import { beginWorkers, hasFirstWorkers, letFirstWorkersJoin, makeRoomForClients } from './first-workers.ts';
@@ -268,22 +268,14 @@ async function untilAvailable(state: DeployState): Promise<void> {
   };
   const onWrong = tellerOf(state);
   await connectWhenAvailable(hosted, watch, held, { onAnswer, onWrong }).finally(() => answered.abort());
-  if (state.moved) await untilEarlierEnded(state, 'the API server with the earlier certificate');
+  // To who dials the new HOST it shows its certificate for the earlier one, and an ingress controller may lead there until it is gone.
+  if (state.moved)
+    await untilEarlierApiServersEnded(cluster, state.record, 'the API server with the earlier certificate', held);
   const { gitVersion } = await hosted.version();
   reporter.line(`Client Version: k8sk8s v${toolVersion()}`);
   reporter.line(`Server Version: ${gitVersion}`);
   state.serverVersion = gitVersion;
   await state.planted;
-}
-
-/**
- * An API server that leaves shows its certificate for the earlier HOST to who dials the new one, and an ingress controller may lead
- * there until it is gone.
- */
-async function untilEarlierEnded({ cluster, record, held }: DeployState, what: string): Promise<void> {
-  const leaves = ({ metadata }: Pod) =>
-    metadata.deletionTimestamp !== undefined && metadata.labels?.['app.kubernetes.io/name'] === 'kube-apiserver';
-  await untilEnded(cluster, record, what, leaves, held);
 }
 
 /** People go on by the load balancer until HOST leads elsewhere, and the plane has to answer there before it goes. */
@@ -293,9 +285,9 @@ async function untilHostMoved(state: DeployState): Promise<void> {
 }
 
 /** An API server that is told to end takes its earlier address or port off the endpoints first. */
-async function dropEarlierAddress(state: DeployState): Promise<void> {
-  await untilEarlierEnded(state, 'the API server with the earlier address');
-  await settleService(state.cluster, state.record.planeId, state.spec);
+async function dropEarlierAddress({ cluster, record, spec, held }: DeployState): Promise<void> {
+  await untilEarlierApiServersEnded(cluster, record, 'the API server with the earlier address', held);
+  await settleService(cluster, record.planeId, spec);
 }
 
 /** New pods begin with the files as they are; of those that run, a run that was killed may have waited for in vain. */
