@@ -98,8 +98,9 @@ describe.runIf(all)('a change of the encryption key', slow, () => {
     rotating = false;
     await writing;
     expect(code, stderr).toBe(0);
-    for (const name of written)
-      expect((await writer.ask('GET', `/api/v1/namespaces/default/secrets/${name}`)).status, name).toBe(200);
+    expect(written.length).toBeGreaterThan(100);
+    const readable = (await direct.ask('get', 'secrets', '-o', 'name')).split('\n');
+    expect(written.filter((name) => !readable.includes(`secret/${name}`))).toEqual([]);
     succeeded(await direct.k8sk8s('destroy', '--yes'));
   });
 
