@@ -17,6 +17,7 @@ import { isStartFiles, secretsMountedBy, startFilesOf } from '../plane/start-fil
 import type { Reporter } from '../ui/reporter.ts';
 import type { Work } from '../ui/work.ts';
 import { waitAvailable, waitRolledOut } from './available.ts';
+import { untilEarlierApiServersEnded } from './stop.ts';
 
 /**
  * Secrets, the authorities' first: what a component may use already has to be where the next run will look for it. Files that are
@@ -123,7 +124,7 @@ const isStatefulSet = ({ kind }: KubeObject): boolean => kind === 'StatefulSet';
 
 /**
  * Gives a plane other certificates or keys, and makes the pods of `components` anew where they have to be; returns when
- * all of them run by what they were given and the API answers.
+ * all of them run by what they were given, those of before have ended, and the API answers.
  *
  * @throws UserError with the cause when the new pods do not come up
  */
@@ -152,6 +153,8 @@ export async function rollOut(
     await applySecrets(cluster, planeId, rendered.secrets, existing, applied, reporter);
     const now = (await applyAll(cluster, planeId, workloads, existing, applied, reporter)) as Workload[];
     await waitReplaced(cluster, planeId, now, workloads, watch, work);
+    // By an earlier key it goes on accepting tokens, and writing Secrets that nobody can read once that key is gone.
+    await untilEarlierApiServersEnded(cluster, plane.record, 'the API server with the earlier files', work);
     await reporter.during(
       'Waiting until the hosted API answers',
       (phase) => waitAvailable(hosted, watch, { timeout, phase, signal }),

@@ -82,7 +82,7 @@ export async function untilEnded(
  * An API server that is asked to end goes on for seconds with whoever is connected, by the keys and certificates of before, and counts no
  * more for its Deployment.
  */
-export function untilEarlierApiServersEnded(
+export async function untilEarlierApiServersEnded(
   cluster: InfraCluster,
   record: PlaneRecord,
   what: string,
@@ -90,5 +90,5 @@ export function untilEarlierApiServersEnded(
 ): Promise<void> {
   const leaves = ({ metadata }: Pod) =>
     metadata.deletionTimestamp !== undefined && metadata.labels?.['app.kubernetes.io/name'] === 'kube-apiserver';
-  return untilEnded(cluster, record, what, leaves, work);
+  if ((await podsOf(cluster, record.planeId)).some(leaves)) await untilEnded(cluster, record, what, leaves, work);
 }

@@ -22,7 +22,6 @@ import { renderPlane } from '../../plane/render.ts';
 import { configHashOf } from '../../plane/workloads.ts';
 import { isRolledOut } from '../../rollout/available.ts';
 import { rollOut } from '../../rollout/roll-out.ts';
-import { untilEarlierApiServersEnded } from '../../rollout/stop.ts';
 import type { Phase } from '../../ui/reporter.ts';
 import type { Work } from '../../ui/work.ts';
 
@@ -77,9 +76,6 @@ export async function rotateEncryptionOf(plane: HeldPlane): Promise<{ key: strin
     reporter.line(wordsOf(providers));
     if (stageOf(providers) === 'encrypted') await markUnfinished(held, 'encrypt-rotate');
     await rollOut(cluster, plane, { ...plane.bundle, encryption: providers }, ['kube-apiserver'], held);
-    // What one of before writes after all was written anew, nobody can read once its key is gone.
-    if (inBetween(providers))
-      await untilEarlierApiServersEnded(cluster, plane.record, 'the API server with the earlier keys', held);
     if (stageOf(providers) === 'promoted') rewritten = await rewriteAll(plane, held);
   };
   // What was interrupted at its very last step is ended; it is not the beginning of another change.
