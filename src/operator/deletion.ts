@@ -7,7 +7,7 @@ import { follow } from '../operations/adopt.ts';
 import { recordName } from '../plane/names.ts';
 import { recordKind } from '../plane/record.ts';
 import { type HostedControlPlane, lifeOf } from './object.ts';
-import { asPlaneAccount, type ReconcileContext } from './reconcile.ts';
+import { asPlaneAccount, type ReconcileContext } from './plane-account.ts';
 
 /**
  * What the operator adds once an object is deleted. Nothing waits for it: without the operator, the garbage collector takes the plane

@@ -64,6 +64,7 @@ export function policies(labels: Record<string, string>, namespace: string): Kub
     ...policy('k8sk8s-fields', labels, ofFields),
     ...policy('k8sk8s-scale', labels, ofScale),
     ...policy('k8sk8s-operator', labels, ofOperator(namespace)),
+    ...policy('k8sk8s-deletion', labels, ofDeletion),
     ...policy('k8sk8s-definition', labels, ofDefinition),
   ];
 }
@@ -142,6 +143,32 @@ const ofDefinition = {
     {
       expression: `has(oldObject.metadata.annotations) && '${deletableAnnotation}' in oldObject.metadata.annotations`,
       message: `with this definition every HostedControlPlane is deleted, and its plane; annotate it with ${deletableAnnotation} first`,
+      reason: 'Forbidden',
+    },
+  ],
+};
+
+/**
+ * Whoever asks for Retain or Backup and deletes the object a moment later would lose what they asked for: owners and finalizers are the
+ * operator's work, and the garbage collector is faster. A finalizer instead would hold the object where no operator is left.
+ */
+const ofDeletion = {
+  matchConstraints: on(['DELETE'], ['hostedcontrolplanes']),
+  // What cannot be judged may go.
+  failurePolicy: 'Ignore',
+  validations: [
+    {
+      expression: [
+        `oldObject.spec.?deletionPolicy.orValue('Delete') == 'Delete'`,
+        // Where the status says nothing, nothing goes along.
+        `oldObject.?status.deletionPolicy.orValue(oldObject.spec.deletionPolicy) == oldObject.spec.deletionPolicy`,
+        // All of it goes, or it is going already.
+        'has(namespaceObject.metadata.deletionTimestamp)',
+        'has(oldObject.metadata.deletionTimestamp)',
+        // Nothing of the plane goes along.
+        `request.?options.propagationPolicy.orValue('') == 'Orphan'`,
+      ].join(' || '),
+      message: `spec.deletionPolicy is not in force yet: status.deletionPolicy says what is, and the plane would go by that. Wait for the operator, or set spec.deletionPolicy to Delete`,
       reason: 'Forbidden',
     },
   ],

@@ -3,7 +3,7 @@ import { said, UserError } from '../base/errors.ts';
 import { again, joined, words } from '../base/words.ts';
 import { hostedControlPlane } from '../config/hosted-control-plane.ts';
 import { connectInfra } from '../kube/connect.ts';
-import { explainCallError, isConflict } from '../kube/errors.ts';
+import { explainCallError, isConflict, isNotFound } from '../kube/errors.ts';
 import type { InfraCluster } from '../kube/infra-cluster.ts';
 import { type KubeObject, type Lease, nameOf } from '../kube/objects.ts';
 import type { WholeCluster } from '../kube/whole-cluster.ts';
@@ -18,7 +18,7 @@ import type { Patience, Work } from '../ui/work.ts';
 import { customResourceDefinition } from './crd/crd.ts';
 import deploymentTemplate from './deployment.yaml';
 import { policies } from './field-policy.ts';
-import { holdsForBackup, withoutBackup } from './last-backup.ts';
+import { finalizersFor, holdsForBackup } from './last-backup.ts';
 import { operatorName, planeAccount, tenantRole } from './names.ts';
 import type { HostedControlPlane } from './object.ts';
 import rightsTemplate from './rights.yaml';
@@ -171,6 +171,7 @@ async function uninstallFrom(
     throw error;
   }
   await letGo(cluster, object);
+  await forgetEnd(cluster, object);
   if (destroying) await destroyWith(cluster, object, follows, { ...destroying, reporter });
 }
 
@@ -240,7 +241,7 @@ async function letGo(cluster: WholeCluster, object: HostedControlPlane): Promise
   let now: HostedControlPlane | undefined = object;
   for (let left = 4; now && now.metadata.uid === uid && holdsForBackup(now); left--) {
     try {
-      await cluster.setFinalizers(now, withoutBackup(now));
+      await cluster.setFinalizers(now, finalizersFor(now, false));
       return;
     } catch (error) {
       if (left === 0 || !isConflict(error))
@@ -248,6 +249,16 @@ async function letGo(cluster: WholeCluster, object: HostedControlPlane): Promise
       now = await cluster.get<HostedControlPlane>(hostedControlPlane, name, namespace);
     }
   }
+}
+
+/** With no plane of its own, an object that says another deletionPolicy from now on may be deleted at any time. */
+async function forgetEnd(cluster: WholeCluster, { metadata, ...object }: HostedControlPlane): Promise<void> {
+  const { name, namespace } = metadata;
+  // Whatever version it has by now.
+  await cluster.mergeStatus({ ...object, metadata: { name, namespace } }, { deletionPolicy: null }).catch((error) => {
+    if (!isNotFound(error))
+      throw explainCallError(error, `write the status of the HostedControlPlane of namespace "${namespace}"`);
+  });
 }
 
 /** Takes the plane from its object. */

@@ -6,11 +6,11 @@ import { completeReporter, type Reporter } from '../ui/reporter.ts';
 import { Changes } from './changes.ts';
 import { lifeAt } from './clock.ts';
 import { type Fact, statusWith } from './conditions.ts';
-import { finalizersFor, holdsForBackup, wantsLastBackup, withoutBackup } from './last-backup.ts';
+import { finalizersFor, holdsForBackup } from './last-backup.ts';
 import type { HostedControlPlane, Status } from './object.ts';
 import type { OperatorOptions } from './options.ts';
+import { asPlaneAccount, type ReconcileContext } from './plane-account.ts';
 import { PlaneWatch } from './plane-watch.ts';
-import { asPlaneAccount, type ReconcileContext } from './reconcile.ts';
 
 /** A plane's object as it was last seen, with what is under way for it. */
 export class KnownPlane {
@@ -61,6 +61,10 @@ export class KnownPlane {
         signal.throwIfAborted();
         await this.#tell(object, facts, fields);
       },
+      hold: async (waits) => {
+        signal.throwIfAborted();
+        await this.hold(waits);
+      },
     };
   }
 
@@ -83,20 +87,14 @@ export class KnownPlane {
     };
   }
 
-  /** The object waits for a last backup once its plane is its own, and where its policy says so. */
-  async settleFinalizer(): Promise<void> {
-    const reason = this.object.status?.conditions?.find(({ type }) => type === 'Degraded')?.reason ?? '';
-    const isOwn = !['NamespaceNotAllowed', 'NotAdopted'].includes(reason);
-    if (holdsForBackup(this.object) === (isOwn && wantsLastBackup(this.object))) return;
-    await this.#setFinalizers(isOwn ? finalizersFor(this.object) : withoutBackup(this.object));
-  }
-
-  /** The object does not wait any more. */
-  async letGo(): Promise<void> {
+  /** Lets the object wait for a last backup once it is deleted, or not. */
+  async hold(waits: boolean): Promise<void> {
+    if (holdsForBackup(this.object) === waits) return;
     await this.#untilWritten(async (now) => {
       const { apiVersion, kind } = this.object;
-      this.object = { ...now, apiVersion, kind };
-      await this.#setFinalizers(withoutBackup(this.object));
+      const told = await this.#cluster.setFinalizers({ ...now, apiVersion, kind }, finalizersFor(now, waits));
+      const { resourceVersion, finalizers } = told.metadata;
+      this.object = { ...this.object, metadata: { ...this.object.metadata, resourceVersion, finalizers } };
     });
   }
 
@@ -120,12 +118,6 @@ export class KnownPlane {
       }
     }
     return undefined;
-  }
-
-  async #setFinalizers(wanted: string[]): Promise<void> {
-    const told = await this.#cluster.setFinalizers(this.object, wanted);
-    const { resourceVersion, finalizers } = told.metadata;
-    this.object = { ...this.object, metadata: { ...this.object.metadata, resourceVersion, finalizers } };
   }
 
   /** Watches what the plane has by now. @returns whether some of that is new */

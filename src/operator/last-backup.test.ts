@@ -7,7 +7,7 @@ import { connectWhole } from '../kube/whole-cluster.ts';
 import { quietReporter } from '../ui/quiet.ts';
 import { makeLastBackup } from './last-backup.ts';
 import type { HostedControlPlane } from './object.ts';
-import type { ReconcileContext } from './reconcile.ts';
+import type { ReconcileContext } from './plane-account.ts';
 
 // Whoever waits for the end lets the object go, and its plane with all data: an operator that ends has to leave it to the next one.
 
@@ -36,6 +36,7 @@ async function backupOf(stop: AbortController, onRequest: () => void) {
     reporter: quietReporter,
     signal: stop.signal,
     tell,
+    hold: async () => undefined,
   };
   const object: HostedControlPlane = {
     ...hostedControlPlane,

@@ -13,26 +13,17 @@ import { recordName } from '../plane/names.ts';
 import { recordKind } from '../plane/record.ts';
 import { factsOfLastBackup } from './conditions.ts';
 import { backupFinalizer } from './names.ts';
-import { type HostedControlPlane, lifeOf } from './object.ts';
-import { asPlaneAccount, type ReconcileContext } from './reconcile.ts';
-
-/** Whether the object is to stay until the operator has made a last backup. Pure. */
-export function wantsLastBackup(object: HostedControlPlane): boolean {
-  return lifeOf(object).deletionPolicy === 'Backup';
-}
+import type { HostedControlPlane } from './object.ts';
+import { asPlaneAccount, type ReconcileContext } from './plane-account.ts';
 
 export function holdsForBackup({ metadata }: HostedControlPlane): boolean {
   return metadata.finalizers?.includes(backupFinalizer) === true;
 }
 
-/** The finalizers that an object with this policy has. Pure. */
-export function finalizersFor(object: HostedControlPlane): string[] {
-  return [...withoutBackup(object), ...(wantsLastBackup(object) ? [backupFinalizer] : [])];
-}
-
-/** Pure. */
-export function withoutBackup({ metadata }: HostedControlPlane): string[] {
-  return (metadata.finalizers ?? []).filter((each) => each !== backupFinalizer);
+/** The finalizers of an object that waits for its last backup, or does not. Pure. */
+export function finalizersFor({ metadata }: HostedControlPlane, waits: boolean): string[] {
+  const others = (metadata.finalizers ?? []).filter((each) => each !== backupFinalizer);
+  return waits ? [...others, backupFinalizer] : others;
 }
 
 /** Milliseconds between two tries. */

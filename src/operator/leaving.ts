@@ -37,7 +37,7 @@ export class Leaving {
     void made
       .then(() => {
         this.#made.add(uid);
-        return known.letGo();
+        return known.hold(false);
       })
       .then(() => afterDeletion(object, around))
       .catch((error) => {

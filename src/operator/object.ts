@@ -27,6 +27,8 @@ export interface Status {
   usedConsent?: string;
   /** API servers, for /scale. */
   replicas?: number;
+  /** What would become of the plane now, without its object; null takes it out where that is not known. */
+  deletionPolicy?: LifeFields['deletionPolicy'] | null;
   planeId?: string;
   version?: string;
   server?: string;

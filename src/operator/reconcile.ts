@@ -1,9 +1,8 @@
 import { messageOf, UserError } from '../base/errors.ts';
 import { command, words } from '../base/words.ts';
 import { explainCallError } from '../kube/errors.ts';
-import { InfraCluster } from '../kube/infra-cluster.ts';
+import type { InfraCluster } from '../kube/infra-cluster.ts';
 import type { ConfigMap } from '../kube/objects.ts';
-import type { WholeCluster } from '../kube/whole-cluster.ts';
 import { followedBy, refuseOthersPlane } from '../live/followed.ts';
 import { openPlane } from '../live/open.ts';
 import { readRecord, requireRecord } from '../live/record.ts';
@@ -18,7 +17,6 @@ import { isAuthority, nearTheirEnd, remainingDays } from '../pki/near-end.ts';
 import { recordName } from '../plane/names.ts';
 import { type PlaneRecord, recordKind, specRecorded } from '../plane/record.ts';
 import { missingRights, requiredRights } from '../preflight/rights.ts';
-import type { Reporter } from '../ui/reporter.ts';
 import type { Work } from '../ui/work.ts';
 import { settleBackups } from './backups.ts';
 import { checkSchedule, lifeAt } from './clock.ts';
@@ -38,48 +36,10 @@ import {
   isRefused,
   isUndone,
 } from './conditions.ts';
+import { letEndGo, settleEnd } from './ending.ts';
 import { accountOf } from './names.ts';
-import {
-  consentAsked,
-  consents,
-  type HostedControlPlane,
-  isAsRecorded,
-  kind,
-  lifeOf,
-  type Status,
-  specOf,
-} from './object.ts';
-
-/** What the operator needs to work on one plane. */
-export interface ReconcileContext {
-  /** As the operator itself; a plane's namespace is entered as its account. */
-  whole: WholeCluster;
-  hostedBy: 'address' | 'service';
-  /** Name of this operator, for the plane's lock. */
-  identity: string;
-  reporter: Reporter;
-  /** Milliseconds for each step. */
-  timeout: number;
-  /** Fires when the object is gone, or the operator ends. */
-  signal: AbortSignal;
-  /** Writes conditions, and fields of the status. */
-  tell(facts: Fact[], fields?: Partial<Status>): Promise<void>;
-}
-
-/** A plane's namespace, as its account. The caller closes it. */
-export function asPlaneAccount(
-  object: HostedControlPlane,
-  { whole, hostedBy, identity }: ReconcileContext,
-): InfraCluster {
-  const namespace = object.metadata.namespace!;
-  const { name, uid } = object.metadata;
-  return new InfraCluster(whole.transport.as({ user: accountOf(namespace) }), namespace, {
-    hostedBy,
-    actor: { name: identity },
-    object: uid!,
-    ...(lifeOf(object).deletionPolicy !== 'Retain' && { owner: { ...kind, name, uid: uid! } }),
-  });
-}
+import { consentAsked, consents, type HostedControlPlane, isAsRecorded, type Status, specOf } from './object.ts';
+import { asPlaneAccount, type ReconcileContext } from './plane-account.ts';
 
 /** How a look ended. `refused`: nothing was changed, and nothing would be a second later, before somebody asks for something else. */
 type Outcome = 'done' | 'failed' | 'refused';
@@ -101,7 +61,8 @@ export async function reconcile(object: HostedControlPlane, around: ReconcileCon
     if (around.signal.aborted) return 'failed';
     const told = explainCallError(error, `work in namespace "${cluster.namespace}"`);
     if (!(told instanceof UserError)) around.reporter.warn(String((told as Error).stack ?? told));
-    const isOthers = told instanceof UserError && told.anchor === 'not-adopted';
+    const anchor = told instanceof UserError ? told.anchor : '';
+    const isOthers = anchor === 'not-adopted';
     // What is refused of the spec keeps nobody from backups, nor from putting back what others have changed.
     const problem = isOthers ? undefined : await backupProblemMeanwhile(object, cluster, around);
     const tell = async () => {
@@ -109,6 +70,7 @@ export async function reconcile(object: HostedControlPlane, around: ReconcileCon
       await around.tell(besides(facts, problem), undoneBy(told, object));
     };
     await tell();
+    if (isOthers || anchor === 'namespace-not-allowed') await letEndGo(object, around, isOthers);
     if (isOthers) return 'failed';
     if (told instanceof UserError && (told.kind !== 'failed' || isRefused(told)) && (await healed(cluster, around)))
       await tell();
@@ -128,6 +90,7 @@ export async function reconcilePaused(object: HostedControlPlane, around: Reconc
   try {
     const record = await cluster.get<ConfigMap>(recordKind, recordName);
     if (followedBy(record) === cluster.object) await settleEnd(object, cluster, around);
+    else await letEndGo(object, around, true);
   } catch (cause) {
     const error = explainCallError(cause, `work in namespace "${cluster.namespace}"`);
     await around.tell([factOfPause(messageOf(error))]);
@@ -136,16 +99,6 @@ export async function reconcilePaused(object: HostedControlPlane, around: Reconc
     await cluster.close();
   }
   await around.tell([factOfPause()]);
-}
-
-/**
- * Who owns what, as deletionPolicy says. Before all else of a new spec: the rest may be refused, wait or fail, and whoever deletes the object
- * then relies on its policy.
- */
-async function settleEnd(object: HostedControlPlane, cluster: InfraCluster, around: ReconcileContext): Promise<void> {
-  if (object.metadata.generation === object.status?.observedGeneration) return;
-  const recorded = await readRecord(cluster);
-  if (recorded) await settleOwner(cluster, recorded.planeId, around);
 }
 
 function undoneBy(error: unknown, { metadata }: HostedControlPlane): Partial<Status> {

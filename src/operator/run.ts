@@ -13,8 +13,9 @@ import { Metrics } from './metrics.ts';
 import { consentAnnotation, lookAnnotation, usedAnnotation } from './names.ts';
 import { type HostedControlPlane, kind, lifeOf } from './object.ts';
 import type { OperatorOptions } from './options.ts';
+import type { ReconcileContext } from './plane-account.ts';
 import { WorkQueue } from './queue.ts';
-import { type ReconcileContext, reconcile, reconcilePaused } from './reconcile.ts';
+import { reconcile, reconcilePaused } from './reconcile.ts';
 import { serve } from './serve.ts';
 import { Setbacks } from './setbacks.ts';
 import { lookForUse } from './use.ts';
@@ -140,18 +141,13 @@ class Planes {
       return 'failed' as const;
     };
     if (lifeOf(object).paused) {
-      const settled = reconcilePaused(object, around).then(() => known.settleFinalizer());
-      if ((await settled.catch(failed)) === 'failed') throw new Error('tried again later');
+      if ((await reconcilePaused(object, around).catch(failed)) === 'failed') throw new Error('tried again later');
       return undefined;
     }
     // What happens from here on is noticed, though this look may be past it.
     await this.#watch(known, around);
     const started = performance.now();
-    // Before the plane is changed, which may take long. Whether a plane is its own is known of an object that was followed once.
-    if (object.status?.observedGeneration !== undefined) await known.settleFinalizer().catch(failed);
-    const made = await reconcile(object, around).catch(failed);
-    if (known.gone.aborted) return undefined;
-    const outcome = await known.settleFinalizer().then(() => made, failed);
+    const outcome = await reconcile(object, around).catch(failed);
     if (known.gone.aborted) return undefined;
     known.looked = performance.now();
     const took = known.looked - started;

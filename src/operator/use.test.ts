@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import type { HostedControlPlane, Status } from './object.ts';
-import type { ReconcileContext } from './reconcile.ts';
+import type { ReconcileContext } from './plane-account.ts';
 import { lookForUse } from './use.ts';
 
 const seen: Status = { planeId: 'abc', unusedAt: '2026-11-01T10:00:00Z', lastUsed: '2026-11-01T09:00:00Z', usage: '7' };

@@ -2,7 +2,7 @@ import { messageOf } from '../base/errors.ts';
 import { readUsage, wasUsed, wordOf } from '../live/usage.ts';
 import { lifeAt, parseLength, timeOfUsedAnnotation } from './clock.ts';
 import { type HostedControlPlane, lifeOf } from './object.ts';
-import { asPlaneAccount, type ReconcileContext } from './reconcile.ts';
+import { asPlaneAccount, type ReconcileContext } from './plane-account.ts';
 
 interface Seen {
   /** In how many milliseconds it is to be seen again; undefined: not before somebody asks. */

@@ -336,7 +336,22 @@ test('what becomes of a plane without its object is as the object says, also whi
   const inside = await world.sleepingPlane('policies');
   await degraded(inside, 'AsExpected');
   expect(await ownedByObject(inside)).toBe(true);
+  const inForce = async () =>
+    (await inside.get<HostedControlPlane>(hostedControlPlane, 'k8sk8s'))!.status?.deletionPolicy;
+  expect(await inForce()).toBe('Delete');
   const change = (spec: object) => inside.merge(hostedControlPlane, 'k8sk8s', { spec });
+  // From then on, and no earlier, the object may be deleted.
+  const nowOwned = async (policy: string) => {
+    await world.until(async () => (await inForce()) === policy);
+    return ownedByObject(inside);
+  };
+  await change({ deletionPolicy: 'Backup' });
+  expect(await nowOwned('Backup')).toBe(true);
+  expect((await inside.get(hostedControlPlane, 'k8sk8s'))!.metadata.finalizers).toEqual([backupFinalizer]);
+  await change({ deletionPolicy: 'Retain' });
+  expect(await nowOwned('Retain')).toBe(false);
+  await change({ deletionPolicy: 'Delete' });
+  expect(await nowOwned('Delete')).toBe(true);
   await change({ deletionPolicy: 'Retain', sleepSchedule: { sleep: '99 19 * * *', wake: '0 7 * * *' } });
   await degraded(inside, 'BadValues');
   expect(await ownedByObject(inside)).toBe(false);

@@ -275,6 +275,62 @@ describe('who has a plane by its object alone', () => {
   });
 });
 
+describe('an object is not deleted before what it says of its plane is in force', () => {
+  const inForce = (inside: InfraCluster, deletionPolicy: string | null) =>
+    world.admin.mergeStatus(
+      { ...hostedControlPlane, metadata: { name: 'k8sk8s', namespace: inside.namespace } },
+      { deletionPolicy },
+    );
+  const says = (inside: InfraCluster, deletionPolicy: string | null) =>
+    inside.merge(hostedControlPlane, 'k8sk8s', { spec: { deletionPolicy } });
+  const deletion = (inside: InfraCluster, propagationPolicy = 'Background', name = '/k8sk8s') =>
+    inside.transport
+      .request({
+        method: 'DELETE',
+        path: `/apis/k8sk8s.io/v1alpha1/namespaces/${inside.namespace}/hostedcontrolplanes${name}`,
+        query: { dryRun: 'All', propagationPolicy },
+      })
+      .then(
+        () => 'allowed',
+        ({ message }: ApiError) => message,
+      );
+  const refused = expect.stringContaining('status.deletionPolicy');
+
+  test('with Retain or Backup where the plane would go by another one, alone or among others; with Delete at any time', async () => {
+    const inside = await world.namespace('not-in-force', { allowed: false });
+    await world.object(inside, { host: 'localhost', deletionPolicy: 'Retain' });
+    // Nothing was made for it.
+    expect(await deletion(inside)).toBe('allowed');
+    for (const [said, has, answer] of [
+      ['Retain', 'Delete', refused],
+      ['Retain', 'Backup', refused],
+      ['Retain', 'Retain', 'allowed'],
+      ['Backup', 'Delete', refused],
+      ['Backup', 'Backup', 'allowed'],
+      ['Delete', 'Retain', 'allowed'],
+      [null, 'Retain', 'allowed'],
+      ['Retain', null, 'allowed'],
+    ] as const) {
+      await says(inside, said);
+      await inForce(inside, has);
+      expect(await deletion(inside), `${said} of ${has}`).toEqual(answer);
+      expect(await deletion(inside, 'Foreground'), `${said} of ${has}`).toEqual(answer);
+      expect(await deletion(inside, 'Background', ''), `${said} of ${has}`).toEqual(answer);
+      // Nothing goes with it.
+      expect(await deletion(inside, 'Orphan'), `${said} of ${has}`).toBe('allowed');
+    }
+  });
+
+  test('and in a namespace that ends it keeps nothing', async () => {
+    const inside = await world.namespace('ending', { allowed: false });
+    await world.object(inside, { host: 'localhost', deletionPolicy: 'Retain' });
+    await inForce(inside, 'Delete');
+    expect(await deletion(inside)).toEqual(refused);
+    await world.admin.delete({ apiVersion: 'v1', kind: 'Namespace', metadata: { name: inside.namespace } });
+    await world.until(async () => (await deletion(inside)) === 'allowed');
+  });
+});
+
 test('the definition is deleted by nobody in passing, since every plane would go with it', async () => {
   const definition = { apiVersion: 'apiextensions.k8s.io/v1', kind: 'CustomResourceDefinition' };
   const object = (await world.admin.get<KubeObject>(definition, 'hostedcontrolplanes.k8sk8s.io'))!;

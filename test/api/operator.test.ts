@@ -355,7 +355,7 @@ test('status tells who leads and what is wrong, and uninstall leaves planes, obj
   // What guards the objects stays with them.
   expect(await admin.get(role, 'k8sk8s-tenant')).toBeDefined();
   const policy = { apiVersion: 'admissionregistration.k8s.io/v1', kind: 'ValidatingAdmissionPolicy' };
-  for (const name of ['k8sk8s-fields', 'k8sk8s-scale', 'k8sk8s-operator', 'k8sk8s-definition'])
+  for (const name of ['k8sk8s-fields', 'k8sk8s-scale', 'k8sk8s-operator', 'k8sk8s-deletion', 'k8sk8s-definition'])
     expect(await admin.get(policy, name), name).toBeDefined();
   // A plane that is released does not go with its object.
   const owners = (await objectsOf(made)).flatMap(({ metadata }) => metadata.ownerReferences ?? []);

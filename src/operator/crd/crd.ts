@@ -2,6 +2,7 @@ import {
   hostedControlPlane,
   hostedControlPlaneName,
   hostedControlPlaneSpec,
+  lifeFields,
 } from '../../config/hosted-control-plane.ts';
 import { rulesBetweenFields, rulesOfChange } from '../../config/rules-in-cel.ts';
 import type { KubeObject } from '../../kube/objects.ts';
@@ -58,6 +59,7 @@ const columns = [
   { name: 'Available', type: 'string', jsonPath: `${condition('Available')}.status` },
   { name: 'Progressing', type: 'string', jsonPath: `${condition('Progressing')}.reason` },
   { name: 'Degraded', type: 'string', jsonPath: `${condition('Degraded')}.status` },
+  { name: 'Deletion', type: 'string', jsonPath: '.status.deletionPolicy' },
   { name: 'Server', type: 'string', jsonPath: '.status.server', priority: 1 },
   { name: 'Sleeps', type: 'string', jsonPath: '.status.sleepsAt', priority: 1 },
   { name: 'Age', type: 'date', jsonPath: '.metadata.creationTimestamp' },
@@ -113,6 +115,11 @@ const status: Structural = {
     },
     usedConsent: text('the consent that was used up last', 32),
     replicas: { description: 'API servers that the plane has', type: 'integer', format: 'int32' },
+    deletionPolicy: {
+      description: 'the deletionPolicy that is in force: what would become of the plane if the object was deleted now',
+      type: 'string',
+      enum: lifeFields.shape.deletionPolicy.unwrap().options,
+    },
     planeId: text('identity of the plane, which all of its objects carry as app.kubernetes.io/instance'),
     version: text('Kubernetes version of the plane; what the spec does not say is pinned here at the first deploy'),
     server: text('where people reach the hosted API server', 512),
