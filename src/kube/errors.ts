@@ -18,7 +18,7 @@ export class ApiError extends Error {
   readonly status: number;
   /** `NotFound`, `Forbidden`, `AlreadyExists`, `Conflict`, `Invalid`, … or '' when the answer was no Status. */
   readonly reason: string;
-  readonly causes: { field?: string; message?: string }[];
+  readonly causes: { reason?: string; field?: string; message?: string }[];
   readonly retryAfterSeconds: number | undefined;
   readonly of: ClusterRole;
 
@@ -26,7 +26,7 @@ export class ApiError extends Error {
     status: number;
     reason: string;
     message: string;
-    causes?: { field?: string; message?: string }[];
+    causes?: { reason?: string; field?: string; message?: string }[];
     retryAfterSeconds?: number;
     of?: ClusterRole;
   }) {
