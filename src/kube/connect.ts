@@ -17,18 +17,18 @@ export interface HostedAccess {
   client: { certificate: string; key: string };
   /** Those of the infra cluster, as a rule: both stand behind the same network. */
   proxies?: Proxies;
-  /** As Connection.dial. */
+  /** As Connection has them. */
   dial?: Connection['dial'];
+  longestAnswer?: number;
 }
 
 /** The hosted cluster behind `server`, trusted by its own CA only, with a client certificate. */
-export function connectHosted({ server, certificateAuthority, client, proxies, dial }: HostedAccess): HostedCluster {
+export function connectHosted({ server, certificateAuthority, client, ...others }: HostedAccess): HostedCluster {
   const connection: Connection = {
     server,
     tls: { authorities: [certificateAuthority] },
     credentials: { client: { certificate: { text: client.certificate }, key: { text: client.key } } },
-    proxies,
-    dial,
+    ...others,
   };
   return new HostedCluster(new Transport(connection, 'hosted'));
 }

@@ -11,6 +11,8 @@ export interface Connection {
   credentials?: Credentials;
   impersonate?: Impersonation;
   proxies?: Proxies;
+  /** Bytes of one answer that are read at most, of requests that say no number of their own; 256 MiB by default. */
+  longestAnswer?: number;
   /** Opens the byte stream to the server, where it is not dialled from here; proxies do not count then. */
   dial?: () => Promise<Duplex>;
 }

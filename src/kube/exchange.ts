@@ -72,7 +72,7 @@ export class Exchange {
       return {
         status: response.statusCode ?? 500,
         headers: response.headers,
-        body: await text(response, request.longest),
+        body: await text(response, request.longest ?? this.#connection.longestAnswer),
       };
     } catch (error) {
       if (limit.aborted && !request.signal?.aborted) throw this.#lost('ETIMEDOUT', 'no answer in time', error);
@@ -133,7 +133,7 @@ export class Exchange {
         resolve(socket);
       });
       socket.once('unexpected-response', (_, response) => {
-        text(response).then(
+        text(response, longestRefusal).then(
           (body) => reject(this.statusError({ status: response.statusCode ?? 500, headers: response.headers, body })),
           reject,
         );
@@ -231,6 +231,9 @@ function oneLine(message: string, of: ClusterRole): string {
 
 /** An answer that goes on without end is one of somebody who stands where the API server should: users of a hosted cluster may serve APIs. */
 const longestAnswer = 256 << 20;
+
+/** Bytes of the body of an answer that says why there is no stream. */
+export const longestRefusal = 1 << 20;
 
 export function text(stream: Readable, longest = longestAnswer): Promise<string> {
   return boundedText(stream, longest);

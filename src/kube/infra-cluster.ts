@@ -45,6 +45,8 @@ export interface InfraOptions {
   hostedBy?: 'address' | 'service';
   /** Owns every object that is made or applied here and names no other owner: all of them go when it goes. */
   owner?: OwnerReference;
+  /** Bytes of one answer of a hosted API that are read at most, where whoever has the plane is not trusted with this process' memory. */
+  longestHosted?: number;
   /** UID of the HostedControlPlane for which an operator works here; nobody else has one. */
   object?: string;
 }
@@ -57,6 +59,7 @@ export class InfraCluster extends ExtensibleCluster {
   readonly hostedBy: 'address' | 'service';
   readonly owner?: OwnerReference;
   readonly object?: string;
+  readonly longestHosted?: number;
 
   constructor(transport: Transport, namespace: string, options: InfraOptions = {}, extensions?: Extensions) {
     super(transport, extensions);
@@ -66,12 +69,13 @@ export class InfraCluster extends ExtensibleCluster {
     this.hostedBy = options.hostedBy ?? 'address';
     this.owner = options.owner;
     this.object = options.object;
+    this.longestHosted = options.longestHosted;
   }
 
   /** The same namespace by the same connections; what is made or applied has this owner, or none. */
   ownedBy(owner: OwnerReference | undefined): InfraCluster {
-    const { sealKey, actor, hostedBy, object } = this;
-    const options = { sealKey, actor, hostedBy, object, owner };
+    const { sealKey, actor, hostedBy, object, longestHosted } = this;
+    const options = { sealKey, actor, hostedBy, object, longestHosted, owner };
     return new InfraCluster(this.transport, this.namespace, options, this.extensions);
   }
 

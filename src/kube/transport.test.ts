@@ -162,3 +162,26 @@ test('an answer without an end is given up', async () => {
   });
   await expect(ask({ method: 'GET', path: '/' })).rejects.toThrow(/longer than 256 MiB/);
 });
+
+/** Sends until nobody reads any more. */
+const endless =
+  (code: number): Answer =>
+  (response) => {
+    const block = Buffer.alloc(1 << 16, ' ');
+    const more = () => {
+      while (!response.destroyed && response.write(block));
+    };
+    response
+      .writeHead(code, { 'Content-Type': 'application/json' })
+      .on('drain', more)
+      .on('error', () => undefined);
+    more();
+  };
+
+test('of an answer without an end no more is read than the connection says, nor of one that says why there is no stream', async () => {
+  const { transport } = await behind(endless(200), endless(200), endless(500));
+  const bounded = transport.as({ user: 'anna' }, 2 << 20);
+  for (const each of [bounded, bounded.as({ user: 'bob' })])
+    await expect(each.request({ method: 'GET', path: '/' })).rejects.toThrow('2 MiB');
+  await expect(transport.stream({ method: 'GET', path: '/' })).rejects.toThrow('1 MiB');
+});

@@ -5,7 +5,7 @@ import { abortable } from './abortable.ts';
 import type { Connection, Credential, Impersonation } from './connection.ts';
 import { type CredentialSource, sourceOf } from './credential-source.ts';
 import { ApiError, type ClusterRole, ConnectionError, notJson } from './errors.ts';
-import { type Answer, type ApiRequest, Exchange, text } from './exchange.ts';
+import { type Answer, type ApiRequest, Exchange, longestRefusal, text } from './exchange.ts';
 
 /** The content type of server-side apply: JSON is YAML, so it is sent as such. */
 export const applyPatch = 'application/apply-patch+yaml';
@@ -39,9 +39,11 @@ export class Transport {
   /**
    * The same server in the name of somebody else, by the connections of this transport, which end when this one is closed. A TLS connection
    * for each request of each look at each plane would take more than the requests do.
+   *
+   * @param longestAnswer as Connection has it
    */
-  as(impersonate: Impersonation): Transport {
-    return new Transport({ ...this.connection, impersonate }, this.#of, this);
+  as(impersonate: Impersonation, longestAnswer = this.connection.longestAnswer): Transport {
+    return new Transport({ ...this.connection, impersonate, longestAnswer }, this.#of, this);
   }
 
   get server(): URL {
@@ -90,7 +92,7 @@ export class Transport {
       const response = await this.#exchange.send(request, credential, request.signal, true);
       const status = response.statusCode ?? 500;
       if (status < 400) return response;
-      const body = await text(response);
+      const body = await text(response, longestRefusal);
       if (status === 401 && !renewed && (await this.#source.renew(credential))) continue;
       throw this.#exchange.statusError({ status, headers: response.headers, body });
     }

@@ -108,6 +108,7 @@ function connectAs(
     certificateAuthority: trusted(authorities.ca!),
     client,
     dial: dialThroughInfra(cluster, addresses),
+    longestAnswer: cluster.longestHosted,
     // No proxy knows the addresses of services.
     proxies: cluster.hostedBy === 'service' ? undefined : cluster.transport.connection.proxies,
   });

@@ -23,6 +23,13 @@ export interface ReconcileContext {
   hold(waits: boolean): Promise<void>;
 }
 
+/**
+ * Bytes of one answer that are read at most: several workers read at once, and JSON in memory takes many times its length. A hosted API belongs
+ * to whoever has the plane; the longest that is asked of it are its Nodes, of which a thousand take about that. In a plane's namespace
+ * somebody may make objects without end; the longest there are the plane's Secrets, up to 22 MiB where they hold the data of an etcd.
+ */
+const longest = { hosted: 16 << 20, infra: 64 << 20 };
+
 /** A plane's namespace, as its account. The caller closes it. */
 export function asPlaneAccount(
   object: HostedControlPlane,
@@ -30,7 +37,8 @@ export function asPlaneAccount(
 ): InfraCluster {
   const namespace = object.metadata.namespace!;
   const { name, uid } = object.metadata;
-  return new InfraCluster(whole.transport.as({ user: accountOf(namespace) }), namespace, {
+  return new InfraCluster(whole.transport.as({ user: accountOf(namespace) }, longest.infra), namespace, {
+    longestHosted: longest.hosted,
     hostedBy,
     actor: { name: identity },
     object: uid!,
