@@ -216,7 +216,9 @@ function policyLines(policies: OperatorStatus['policies']): string[] {
           "Today's policies would refuse these objects to their tenants; an administrator, or an older policy, let them in:",
         ]
       : []),
-    ...beyond.map(({ namespace, why }) => printable(`  ${namespace}: ${why}`)),
+    ...beyond.map(({ namespace, why, exceptFor }) =>
+      printable(`  ${namespace}: ${why}${exceptFor ? ` (it would be taken from ${exceptFor.join(', ')})` : ''}`),
+    ),
     ...(untested.length > 0 ? ['', "Not known whether today's policies would take these objects:"] : []),
     ...untested.map(({ namespace, why }) => printable(`  ${namespace}: ${why}`)),
   ];

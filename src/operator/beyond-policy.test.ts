@@ -36,11 +36,14 @@ test('what comes of other reasons is not known, and says why', () => {
   expect(answer(409, 'AlreadyExists')).toBe('taken');
 });
 
-test('an object is beyond the policies when all who may write it are refused, and known to be', () => {
+test('an object is beyond the policies when somebody who may write it is refused, whoever else may', () => {
   const [refused, unknown] = [{ refused: 'not yours' }, { unknown: '429' }];
-  expect(verdictOf([refused, 'taken', unknown])).toEqual({});
-  expect(verdictOf([refused, 'may-not-write'])).toEqual(refused);
-  expect(verdictOf([refused, unknown])).toEqual(unknown);
-  expect(verdictOf(['may-not-write'])).toEqual({});
-  expect(verdictOf([])).toEqual({});
+  const verdict = (...answers: ReturnType<typeof answerOf>[]) =>
+    verdictOf(answers.map((answer, index) => ({ who: `User ${index}`, answer })));
+  expect(verdict('taken', unknown)).toEqual({});
+  expect(verdict(refused, 'taken', unknown)).toEqual({ ...refused, exceptFor: ['User 1'] });
+  expect(verdict(refused, 'may-not-write')).toEqual(refused);
+  expect(verdict(refused, unknown)).toEqual(unknown);
+  expect(verdict('may-not-write')).toEqual({});
+  expect(verdict()).toEqual({});
 });

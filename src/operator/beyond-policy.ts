@@ -7,11 +7,13 @@ import { connectWhole, type WholeCluster } from '../kube/whole-cluster.ts';
 import { tenantRole } from './names.ts';
 import { type HostedControlPlane, kind } from './object.ts';
 
-/** An object that nobody could apply today who has planes there by their objects alone. */
+/** An object that somebody could not apply today who may write it in its namespace. */
 interface BeyondPolicy {
   namespace: string;
   /** What the infra cluster's API server says to the one who tries. */
   why: string;
+  /** Who could nevertheless, as `Group system:masters`; absent where nobody could. */
+  exceptFor?: string[];
 }
 
 export interface PolicyReview {
@@ -36,49 +38,72 @@ interface Subject {
 
 /**
  * Policies are asked when an object is written, and never again: what an older policy or definition let in stays. So each object is made
- * once more in a dry run, as each subject that has the tenants' role there. Only an object that all of them are refused counts; one that
- * an administrator wrote for them is among those too, and nothing in an object tells the two apart.
+ * once more in a dry run, as each subject of the RoleBindings of its namespace and of those of the tenants' role everywhere. What an
+ * administrator wrote for somebody is refused to that one, too, and nothing in an object tells it from what an older policy let in.
+ *
+ * An administrator of the namespace may bind whomever they like, as the group system:masters, which may write all: so one who may does not
+ * hide that others may not.
  *
  * The API server asks definition and policies before it finds that there is such an object already: 409 is a yes.
  *
  * @throws ApiError 403 where bindings may not be listed
  */
 export async function reviewPolicies(cluster: WholeCluster, objects: HostedControlPlane[]): Promise<PolicyReview> {
-  const tenants = await tenantsOf(cluster);
+  const writers = await writersOf(cluster);
   const limit = pLimit(atOnce);
   const { connection } = cluster.transport;
   const tried = await Promise.all(
     objects.map(async (object) => {
       const namespace = object.metadata.namespace!;
       const answers = await Promise.all(
-        tenants(namespace).map((subject) => limit(() => tryAs(connection, subject, object))),
+        writers(namespace).map(async (subject) => ({
+          who: wordsOf(subject),
+          answer: await limit(() => tryAs(connection, subject, object)),
+        })),
       );
       return { namespace, ...verdictOf(answers) };
     }),
   );
   return {
-    beyond: tried.flatMap(({ namespace, refused }) => (refused === undefined ? [] : [{ namespace, why: refused }])),
+    beyond: tried.flatMap(({ namespace, refused, exceptFor }) =>
+      refused === undefined ? [] : [{ namespace, why: refused, ...(exceptFor && { exceptFor }) }],
+    ),
     untested: tried.flatMap(({ namespace, unknown }) => (unknown === undefined ? [] : [{ namespace, why: unknown }])),
   };
 }
 
-/** What the answers to all tenants of a namespace come to. Pure. */
-export function verdictOf(answers: Answer[]): { refused?: string; unknown?: string } {
-  if (answers.includes('taken')) return {};
-  const given = answers.filter((answer) => typeof answer === 'object');
-  return given.find(({ unknown }) => unknown !== undefined) ?? given[0] ?? {};
+/** What the answers to all who may write an object come to. Pure. */
+export function verdictOf(answers: { who: string; answer: Answer }[]): {
+  refused?: string;
+  exceptFor?: string[];
+  unknown?: string;
+} {
+  const given = answers.map(({ answer }) => answer).filter((answer) => typeof answer === 'object');
+  const taken = answers.filter(({ answer }) => answer === 'taken').map(({ who }) => who);
+  const refused = given.find((answer) => answer.refused !== undefined)?.refused;
+  if (taken.length > 0) return refused === undefined ? {} : { refused, exceptFor: taken };
+  const unknown = given.find((answer) => answer.unknown !== undefined)?.unknown;
+  if (unknown !== undefined) return { unknown };
+  return refused === undefined ? {} : { refused };
 }
 
-/** Subjects with the tenants' role, by namespace. */
-async function tenantsOf(cluster: WholeCluster): Promise<(namespace: string) => Subject[]> {
+/** By namespace, each once. A role of another name may have the rights of the tenants'. */
+async function writersOf(cluster: WholeCluster): Promise<(namespace: string) => Subject[]> {
   const of = (kind: string) => cluster.list<Binding>({ apiVersion: 'rbac.authorization.k8s.io/v1', kind });
   const [bindings, everywhere] = await Promise.all([of('RoleBinding'), of('ClusterRoleBinding')]);
-  const ours = ({ roleRef }: Binding) => roleRef.kind === 'ClusterRole' && roleRef.name === tenantRole;
-  return (namespace) =>
-    [...bindings.items.filter(({ metadata }) => metadata.namespace === namespace), ...everywhere.items]
-      .filter(ours)
-      .flatMap(({ subjects = [] }) => subjects);
+  const tenants = everywhere.items.filter(
+    ({ roleRef }) => roleRef.kind === 'ClusterRole' && roleRef.name === tenantRole,
+  );
+  return (namespace) => {
+    const subjects = [...bindings.items.filter(({ metadata }) => metadata.namespace === namespace), ...tenants].flatMap(
+      ({ subjects = [] }) => subjects,
+    );
+    return [...new Map(subjects.map((subject) => [wordsOf(subject), subject])).values()];
+  };
 }
+
+/** `User anna`, `ServiceAccount team/robot`. */
+const wordsOf = ({ kind, name, namespace }: Subject) => `${kind} ${[namespace, name].filter(Boolean).join('/')}`;
 
 type Answer = 'taken' | 'may-not-write' | { refused: string; unknown?: never } | { unknown: string; refused?: never };
 

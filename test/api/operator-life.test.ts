@@ -25,7 +25,7 @@ import { issueClientAuthority } from '../../src/pki/issue.ts';
 import { hostsAnnotation } from '../../src/plane/names.ts';
 import { quietReporter } from '../../src/ui/quiet.ts';
 import { refused } from '../refused.ts';
-import { asUser, OperatorWorld } from './operator-process.ts';
+import { asUser, looksSoFar, OperatorWorld } from './operator-process.ts';
 import { bind } from './rights.ts';
 
 // What an object says of a plane's life, with planes that sleep: nothing gives them pods here.
@@ -287,6 +287,18 @@ test('status lists what an older policy, or an administrator, let in, and what t
   const why = (namespace: string) => policies!.beyond.find((each) => each.namespace === namespace)?.why;
   expect(why('of-anna')).toMatch(/^spec\.replicas /);
   expect(why('of-a-team')).toMatch(/^spec\.host /);
+  // An administrator of the namespace binds somebody who may write all.
+  await bind(anna, { kind: 'ClusterRole', name: 'k8sk8s-tenant' }, { kind: 'Group', name: 'system:masters' });
+  const hidden = (await operatorStatus(world.admin, operatorNamespace)).policies!.beyond;
+  expect(hidden.find(({ namespace }) => namespace === 'of-anna')?.exceptFor).toEqual(['Group system:masters']);
+  // A role of another name.
+  const own = await world.namespace('of-own-role');
+  const all = { apiGroups: ['k8sk8s.io'], resources: ['hostedcontrolplanes'], verbs: ['*'] };
+  await own.create({ apiVersion: `${rbac}/v1`, kind: 'Role', metadata: { name: 'own' }, rules: [all] } as KubeObject);
+  await bind(own, { kind: 'Role', name: 'own' }, { kind: 'User', name: 'bert' });
+  await world.object(own, { host: '192.0.2.1', expose: 'nodeport', replicas: 2, paused: true });
+  const { policies: third } = await operatorStatus(world.admin, operatorNamespace);
+  expect(third!.beyond.map(({ namespace }) => namespace)).toContain('of-own-role');
   // Who is given the field has it by today's policy.
   const rules = [
     {
@@ -300,19 +312,8 @@ test('status lists what an older policy, or an administrator, let in, and what t
   await bind(anna, { kind: 'Role', name: 'fields' }, { kind: 'User', name: 'anna' });
   const now = await operatorStatus(world.admin, operatorNamespace);
   expect(now.policies!.beyond.map(({ namespace }) => namespace)).not.toContain('of-anna');
+  expect(now.policies!.untested).toEqual([]);
 });
-
-/** Each look asks first what it may do. */
-async function looksSoFar({ transport }: InfraCluster): Promise<number> {
-  const { body } = await transport.request<string>({
-    method: 'GET',
-    path: '/metrics',
-    accept: 'text/plain',
-    text: true,
-  });
-  const asked = body.matchAll(/^apiserver_request_total\{[^}]*resource="selfsubjectrulesreviews"[^}]*\} (\S+)$/gm);
-  return [...asked].reduce((sum, [, value]) => sum + Number(value), 0);
-}
 
 test('an object that is changed all the time takes no more than its share of looks', async () => {
   const inside = await world.sleepingPlane('restless');

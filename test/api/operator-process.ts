@@ -168,6 +168,18 @@ export class OperatorWorld {
   }
 }
 
+/** Looks at planes: each asks first what it may do. */
+export async function looksSoFar({ transport }: InfraCluster): Promise<number> {
+  const { body } = await transport.request<string>({
+    method: 'GET',
+    path: '/metrics',
+    accept: 'text/plain',
+    text: true,
+  });
+  const asked = body.matchAll(/^apiserver_request_total\{[^}]*resource="selfsubjectrulesreviews"[^}]*\} (\S+)$/gm);
+  return [...asked].reduce((sum, [, value]) => sum + Number(value), 0);
+}
+
 /** A namespace as a user sees it who has no rights but those that a test gives. */
 export async function asUser({ plane }: OperatorWorld, user: string, namespace: string): Promise<InfraCluster> {
   return connectByFile(await plane.kubeconfig(user, [], namespace), namespace);
