@@ -1,4 +1,6 @@
 import { networksIn, nthAddress } from '../base/cidr.ts';
+import { UserError } from '../base/errors.ts';
+import { command, option, words } from '../base/words.ts';
 import type { ClusterSpec } from '../config/schema.ts';
 import type { Service } from '../kube/objects.ts';
 
@@ -58,6 +60,7 @@ export function memberService(member: number): string {
  * Reads the addresses off the services that the infra cluster answered with.
  *
  * @param earlier what the record knows: issuers that live tokens may still carry, and names that clients may still dial
+ * @throws UserError `plane-incomplete`
  */
 export function addressesOf(
   spec: ClusterSpec,
@@ -66,18 +69,18 @@ export function addressesOf(
 ): Addresses {
   const find = (name: string) => services.find((service) => service.metadata.name === name);
   const apiserver = find(apiserverService);
+  const apiserverServiceIp = clusterIpOf(apiserver);
   // Without node ports the API server listens on a port that is the same for all planes.
   const nodePort = spec.allocateNodePorts ? apiserver?.spec.ports?.[0]?.nodePort : loadBalancerPort;
   const etcd: string[] = [];
-  for (let address = find(memberService(0))?.spec.clusterIP; address; ) {
+  for (let address = clusterIpOf(find(memberService(0))); address; ) {
     etcd.push(address);
-    address = find(memberService(etcd.length))?.spec.clusterIP;
+    address = clusterIpOf(find(memberService(etcd.length)));
   }
-  if (!apiserver?.spec.clusterIP || !nodePort || etcd.length < 1)
-    throw new Error('the services apiserver and etcd0 have no address');
+  if (!apiserver || !apiserverServiceIp || !nodePort || etcd.length < 1) throw withoutAddress();
   const publicServer = serverUrl(spec.host, spec.expose === 'nodeport' ? nodePort : (spec.port ?? 443));
   return {
-    apiserverServiceIp: apiserver.spec.clusterIP,
+    apiserverServiceIp,
     etcdServiceIps: etcd,
     nodePort,
     advertised: advertisedOf(spec, apiserver, nodePort),
@@ -86,13 +89,28 @@ export function addressesOf(
     workerServer:
       spec.workerEndpoint ??
       (spec.expose === 'cluster' || spec.inCluster === 'clusterip'
-        ? serverUrl(apiserver.spec.clusterIP, spec.expose === 'cluster' ? (spec.port ?? 443) : 443)
+        ? serverUrl(apiserverServiceIp, spec.expose === 'cluster' ? (spec.port ?? 443) : 443)
         : publicServer),
     insideOnly: spec.expose === 'cluster',
     konnectivity: konnectivityOf(spec, apiserver, hostAndPort(publicServer).host),
     earlierHosts: earlierHosts.filter((host) => host !== spec.host),
     issuers: [...new Set([issuerOf(publicServer), ...issuers])],
   };
+}
+
+/** A name is none: a headless Service has `None`, which whoever may write it can have in place of an address. */
+function clusterIpOf(service: Service | undefined): string | undefined {
+  const clusterIP = service?.spec.clusterIP;
+  return clusterIP === 'None' ? undefined : clusterIP;
+}
+
+function withoutAddress(): UserError {
+  return new UserError({
+    what: `the Services ${apiserverService} and ${memberService(0)} of the plane have no cluster IP, or no node port`,
+    why: 'somebody has changed them',
+    fix: words`delete these Services, and run ${command('deploy')} again with the same ${option('namespace')}, which makes them anew`,
+    anchor: 'plane-incomplete',
+  });
 }
 
 /** What `addressesOf` would read off services that are not there yet, if they were given these. Pure. */
