@@ -14,6 +14,7 @@ const longForms = {
   'api/identity-replicas': { of: 'all' },
   'api/kubeconfigs': { of: 'some' },
   'api/operator-alone': { of: 'all' },
+  'api/operator-attacks': { of: 'all' },
   'api/tunnel': { of: 'some' },
   'cli/ignition': { of: 'all', by: 'ignition' },
   'e2e/another-infra-cluster': { of: 'all' },
