@@ -17,6 +17,9 @@ export async function settleEnd(
   const { deletionPolicy } = lifeOf(object);
   const { observedGeneration, deletionPolicy: inForce } = object.status ?? {};
   const waits = deletionPolicy === 'Backup';
+  // Whoever changes their mind in this moment is not let go by what is about to end.
+  if (deletionPolicy === 'Delete' || (waits && inForce === 'Retain'))
+    await around.tell([], { deletionPolicy: 'Delete' });
   if (waits) await around.hold(true);
   if (object.metadata.generation !== observedGeneration || inForce !== deletionPolicy) {
     const recorded = await readRecord(cluster);

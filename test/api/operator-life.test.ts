@@ -352,7 +352,7 @@ test('what becomes of a plane without its object is as the object says, also whi
   await change({ deletionPolicy: 'Retain' });
   expect(await nowOwned('Retain')).toBe(false);
   await change({ deletionPolicy: 'Delete' });
-  expect(await nowOwned('Delete')).toBe(true);
+  await world.until(() => nowOwned('Delete'));
   await change({ deletionPolicy: 'Retain', sleepSchedule: { sleep: '99 19 * * *', wake: '0 7 * * *' } });
   await degraded(inside, 'BadValues');
   expect(await ownedByObject(inside)).toBe(false);
