@@ -138,7 +138,8 @@ async function backupProblemMeanwhile(
 /** @throws as deploy */
 async function deployAsRecorded(cluster: InfraCluster, work: Work): Promise<void> {
   const recorded = await requireRecord(cluster);
-  await deploy(cluster, { ...work, choose: (now = recorded) => specRecorded(now), allowDataLoss: false });
+  const choose = (now = recorded) => specRecorded(now);
+  await deploy(cluster, { ...work, choose, asRecorded: true, allowDataLoss: false });
 }
 
 async function bringAbout(

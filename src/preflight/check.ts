@@ -15,6 +15,8 @@ export interface DeployContext {
   record(): Promise<PlaneRecord | undefined>;
   /** For a plane that comes back from a backup: nobody chooses its spec now, and what it can do without is no reason to leave it lost. */
   restores?: true;
+  /** The spec is that of the record, which whoever may write ConfigMaps in the namespace may have written. */
+  asRecorded?: true;
 }
 
 /** `unknown`: the rights of a namespace do not tell; said aloud, and no reason to stop. */

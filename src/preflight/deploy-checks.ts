@@ -73,14 +73,14 @@ export interface PreflightFacts {
 /**
  * Runs all checks and tells each as a line.
  *
- * @param how `restores` where the plane comes from a backup
+ * @param how `restores` where the plane comes from a backup, `asRecorded` where the spec is that of the record
  * @throws UserError (kind `refused`) with every failure that is not only a warning
  */
 export async function runPreflight(
   cluster: InfraCluster,
   spec: ClusterSpec,
   reporter: Reporter,
-  how: Pick<DeployContext, 'restores'> = {},
+  how: Pick<DeployContext, 'restores' | 'asRecorded'> = {},
 ): Promise<PreflightFacts> {
   const context = { ...contextOf(cluster, spec), ...how };
   demandPassed(await runDeployChecksIn(context), reporter);

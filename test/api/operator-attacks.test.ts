@@ -62,6 +62,21 @@ async function uidsIn(inside: InfraCluster): Promise<string[]> {
     .sort();
 }
 
+/** The port of this machine on which it listens now: one that a Service may have as its node port. */
+async function listenOnNodePort(server: Server): Promise<number> {
+  for (let port = 32_000; ; port++) {
+    const listens = once(server, 'listening');
+    server.listen(port, '127.0.0.1');
+    if (
+      await listens.then(
+        () => true,
+        () => false,
+      )
+    )
+      return port;
+  }
+}
+
 const statusOf = (attempt: Promise<unknown>) =>
   attempt.then(
     () => undefined,
@@ -146,9 +161,7 @@ describe.runIf(runsAllOf('api/operator-attacks'))('with edit in the namespace of
       visits++;
       socket.destroy();
     });
-    listener.listen(0, '127.0.0.1');
-    await once(listener, 'listening');
-    const { port } = listener.address() as { port: number };
+    const port = await listenOnNodePort(listener);
     const foreign = `127.0.0.1:${port}`;
     const inside = await world.namespace('dialled');
     const editor = await (await editorOf(inside))('dialled');
@@ -165,7 +178,7 @@ describe.runIf(runsAllOf('api/operator-attacks'))('with edit in the namespace of
     let operator = world.start(['--hosted-by', 'service', '--timeout', '2s', '--workers', '1']);
     try {
       // Its HOST leads there.
-      await world.object(inside, { host: 'localhost', port, profile: 'lite' });
+      await world.object(inside, { host: 'localhost', expose: 'nodeport', nodePort: port, profile: 'lite' });
       await world.until(async () => (await reasonOf(inside, 'Degraded')) === 'NotAvailable', 120);
 
       // Its Service: no address but those that the infra cluster gives out, no status, and no endpoints.
@@ -208,9 +221,13 @@ describe.runIf(runsAllOf('api/operator-attacks'))('with edit in the namespace of
       // The record, what people get, and where backups go.
       const record = (await inside.get<ConfigMap>(recordKind, 'k8sk8s'))!;
       const { spec, ...rest } = parseRecord(record)!;
-      await editor.merge(recordKind, 'k8sk8s', {
-        data: toConfigMap({ ...rest, phase: 'available', spec: { ...spec, host: 'localhost', port } }).data,
-      });
+      const forged = (instead: object) =>
+        editor.merge(recordKind, 'k8sk8s', {
+          data: toConfigMap({ ...rest, phase: 'available', spec: { ...spec, ...instead } as typeof spec }).data,
+        });
+      await forged({ expose: 'ingress', nodePort: undefined, port });
+      await looked();
+      await forged({});
       await looked();
       const kubeconfig = Buffer.from(
         `{"clusters":[{"name":"a","cluster":{"server":"https://${foreign}","insecure-skip-tls-verify":true}}]}`,

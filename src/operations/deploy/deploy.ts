@@ -28,6 +28,8 @@ import { goBack, specBefore } from './way-back.ts';
 export interface DeployOptions extends Pick<PlaneInMaking, 'allowDataLoss'> {
   /** When the plane is to end by itself, or that it is not to; left out: as it is. */
   lifetime?: WantedLifetime;
+  /** Whether the spec that is chosen is that of the record. */
+  asRecorded?: true;
   /** Where the kubeconfigs go; none for an operator, which has no disk. */
   files?: { dir: string; force: boolean };
   /** The kubeconfig that the spec's authorizationWebhook names by its content. */
@@ -68,7 +70,7 @@ export async function deploy(
 ): Promise<DeployResult> {
   await refuseOthersPlane(cluster, 'deploy');
   const before = await chooseSpecFor(cluster, choose);
-  const learnt = await runPreflight(cluster, before.spec, request.reporter);
+  const learnt = await runPreflight(cluster, before.spec, request.reporter, { asRecorded: request.asRecorded });
   return withLock(cluster, 'deploy', request, async (locked) => {
     const { allowDataLoss, files, cacheFolder, webhookKubeconfig } = request;
     const options = { allowDataLoss, files, cacheFolder, webhookKubeconfig };
@@ -78,7 +80,8 @@ export async function deploy(
       return deployHeld(held, { spec: before.spec, ...options, ...learnt });
     held.reporter.line('The plane was changed by another command meanwhile: it is looked at again');
     const spec = choose(recorded);
-    return deployHeld(held, { spec, ...options, ...(await runPreflight(cluster, spec, held.reporter)) });
+    const learntAgain = await runPreflight(cluster, spec, held.reporter, { asRecorded: request.asRecorded });
+    return deployHeld(held, { spec, ...options, ...learntAgain });
   });
 }
 

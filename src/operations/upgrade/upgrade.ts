@@ -61,7 +61,7 @@ async function upgradeHeld(
   const target = targetOf(plane, to, allowUntested);
   const plan = await planOf(cluster, plane, target);
   const backup = decide(plan);
-  await runPreflight(cluster, target, reporter);
+  await runPreflight(cluster, target, reporter, { asRecorded: true });
   const hosted = await plane.connect();
   const state: UpgradeState = {
     plane,
