@@ -134,3 +134,18 @@ export async function componentsThatLogJson(logs: LogWorld): Promise<void> {
   await logs.home.ask('create', 'configmap', 'of-json');
   await logs.found('who changed default/of-json');
 }
+
+/** Two of each: one leads, and when it ends, the other one does. */
+export async function leadersThatChange(logs: LogWorld): Promise<void> {
+  succeeded(await logs.home.k8sk8s('deploy', '--replicas', '2'));
+  const names = ['kube-controller-manager', 'kube-scheduler'];
+  const leaders = async () => {
+    const lines = await logs.ask('leader changes', '--limit', '1000');
+    return names.map((name) => new Set(lines.filter(({ component }) => component === name).map(({ pod }) => pod)));
+  };
+  await eventually(90, async () => expect((await leaders()).map(({ size }) => size)).toEqual([1, 1]));
+  const [first] = await leaders();
+  succeeded(await logs.home.infra('delete', 'pod', [...first!][0]!, '--wait=true'));
+  await eventually(120, async () => expect((await leaders())[0]!.size).toBe(2));
+  succeeded(await logs.home.k8sk8s('deploy', '--replicas', '1'));
+}

@@ -5,7 +5,8 @@ import { ensureImages } from '../../src/sandbox/artifacts/ensure.ts';
 import { terminalReporter } from '../../src/ui/terminal.ts';
 import { refused } from '../refused.ts';
 import { runsAllOf } from '../test-all.ts';
-import { componentsThatLogJson, eachQuestion, etcdThatWaits, inThePage } from './log-questions.ts';
+import { componentsThatLogJson, eachQuestion, etcdThatWaits, inThePage, leadersThatChange } from './log-questions.ts';
+import { restoredAsElsewhere } from './log-restore.ts';
 import { linesThatAreLost, storeThatIsKilled, storeThatStandsStill, volumeFullOrReadOnly } from './log-store-faults.ts';
 import { LogWorld } from './log-world.ts';
 import {
@@ -128,6 +129,12 @@ describe.runIf(runs)('the log view', () => {
 
   test('an etcd that waits is found, and the requests that waited for it', () => etcdThatWaits(logs), 240_000);
 
+  test(
+    'where there are two of each, a change of leader is found, with the pod that leads',
+    () => leadersThatChange(logs),
+    300_000,
+  );
+
   test('what is lost is counted by status, and told by its question', () => linesThatAreLost(logs));
 
   test('components that log JSON are searched by the same fields', () => componentsThatLogJson(logs));
@@ -139,6 +146,12 @@ describe.runIf(runs)('the log view', () => {
     succeeded(await home.k8sk8s('wake'));
     await eventually(90, async () => expect((await logs.ask('who deleted default/gone')).length).toBe(1));
   });
+
+  test(
+    'a plane that is restored keeps its logs anew, and is restored in any case',
+    () => restoredAsElsewhere(logs),
+    400_000,
+  );
 
   test('disabled, its objects go, and the volume with the logs stays until the plane goes', async () => {
     succeeded(await home.k8sk8s('logs', 'disable'));
