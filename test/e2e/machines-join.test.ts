@@ -9,6 +9,7 @@ import { ensureDaemon, ensureOwnFolder, inside } from '../../src/sandbox/machine
 import { type MachineState, requireState, type SandboxState, saveState } from '../../src/sandbox/state.ts';
 import { workerArchives } from '../../src/sandbox/up.ts';
 import { terminalReporter } from '../../src/ui/terminal.ts';
+import { ignitionComplaints } from '../ignition-validate.ts';
 import { runsAllOf } from '../test-all.ts';
 import { importImages, makeBare, onBare, type Sources, serveSources } from './bare-machine.ts';
 import { eventually, Namespace, sandboxCommand, succeeded } from './world.ts';
@@ -156,7 +157,10 @@ printf 'datasource_list: [NoCloud]\\n' >/etc/cloud/cloud.cfg.d/99-seed.cfg`;
 
     test('joins by the files and units of the Ignition configuration', async () => {
       await makeBare(state, machine, sources);
-      const { storage, systemd } = JSON.parse(await config('ignition')) as {
+      const document = await config('ignition');
+      expect(await ignitionComplaints(document)).toEqual([]);
+      expect(await ignitionComplaints(document.replace('"overwrite"', '"overwrit"'))).toHaveLength(1);
+      const { storage, systemd } = JSON.parse(document) as {
         storage: { files: { path: string; mode: number; contents: { source: string } }[] };
         systemd: { units: { name: string; contents: string }[] };
       };
