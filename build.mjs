@@ -21,6 +21,7 @@ async function buildAll() {
     ...common,
     entryPoints: {
       cli: 'src/cli.ts',
+      arm64: 'test/arm64/main.ts',
       demo: 'src/sandbox/demo.ts',
       bench: 'test/bench/main.ts',
       charts: 'src/sandbox/charts.ts',

@@ -58,13 +58,13 @@ function isOlder(a: string, b: string): boolean {
 }
 
 /** The person's environment (GOPROXY, GOCACHE and the like stay theirs) without what would change the result. */
-function goEnvironment(cgo = false): NodeJS.ProcessEnv {
+function goEnvironment(cgo = false, target = architecture()): NodeJS.ProcessEnv {
   return {
     ...process.env,
     GOTOOLCHAIN: 'local',
     GOWORK: 'off',
     GOOS: 'linux',
-    GOARCH: architecture(),
+    GOARCH: target,
     CGO_ENABLED: cgo ? '1' : '0',
   };
 }
@@ -150,6 +150,7 @@ async function downloadModule(
  *
  * @param folder the component's sources, see prepareSources
  * @param onProgress what go is at: a package it compiles or a module it fetches
+ * @param of the architecture that it is for
  * @throws UserError `build-failed` with the last lines of the compiler
  */
 export async function buildBinary(
@@ -159,6 +160,7 @@ export async function buildBinary(
   folder: string,
   target: string,
   onProgress: (text: string) => void,
+  of = architecture(),
 ): Promise<void> {
   const binary = binaryOf(name);
   if (binary.by?.startsWith('module-')) return copyFromModule(go, binary, version, folder, target);
@@ -174,7 +176,7 @@ export async function buildBinary(
     const args = [...verb, '-mod=mod', '-buildvcs=false', '-p', String(parallel()), '-trimpath'];
     if (binary.tags) args.push('-tags', binary.tags);
     args.push('-ldflags', ['-s -w', ...(binary.ldflags?.(version) ?? [])].join(' '), '-o', temporary, binary.package);
-    const ran = await run(go.program, args, { cwd: folder, env: goEnvironment(binary.cgo), onLine });
+    const ran = await run(go.program, args, { cwd: folder, env: goEnvironment(binary.cgo, of), onLine });
     if (ran.code === 0) return;
     throw new UserError({
       what: `building ${name} ${version} failed`,

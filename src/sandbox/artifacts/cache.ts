@@ -30,8 +30,14 @@ export function architecture(arch: string = process.arch): 'amd64' | 'arm64' {
 }
 
 /** Where a program lies: `bin/kubernetes/1.37.2/amd64/kubelet`. */
-export function binaryPath(root: string, component: string, version: string, name: string): string {
-  return join(root, 'bin', component, version, architecture(), name);
+export function binaryPath(
+  root: string,
+  component: string,
+  version: string,
+  name: string,
+  of = architecture(),
+): string {
+  return join(root, 'bin', component, version, of, name);
 }
 
 /** Where an image archive lies; `key` changes with what is inside. */
@@ -40,8 +46,8 @@ export function imagePath(root: string, name: string, version: string, key: stri
 }
 
 /** Where a component's go.mod and small sources lie while it is built. */
-export function sourcePath(root: string, component: string, version: string): string {
-  return join(root, 'src', component, version, architecture());
+export function sourcePath(root: string, component: string, version: string, of = architecture()): string {
+  return join(root, 'src', component, version, of);
 }
 
 /** Folder of the locks that keep two processes from making the same thing. */
