@@ -1,10 +1,11 @@
 import { spawnSync } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import https from 'node:https';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { text } from 'node:stream/consumers';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { grantOutside, groupInRbac, issuerOf, listOutside, revokeOutside } from '../../src/access/outside.ts';
 import { authenticatorsOf } from '../../src/config/identity.ts';
 import { parseSpec } from '../../src/config/parse.ts';
@@ -50,6 +51,9 @@ let second: IdentityProvider;
 let keys: IdentityProvider;
 /** Its keys are at another one. */
 let apart: IdentityProvider;
+/** Where tokens leave their groups, as --allow-egress opens it, and what it answers to who asks for them. */
+let opened: IdentityProvider;
+let groupsThere: { status: number; headers?: Record<string, string>; body?: string };
 let spec: ClusterSpec;
 const signing = signingKey();
 
@@ -76,6 +80,7 @@ beforeAll(async () => {
   second = await startProvider(options());
   keys = await startProvider(options());
   apart = await startProvider(options({ signing: keys.signing, jwksUri: `${keys.issuer}/jwks` }));
+  opened = await startProvider(options({ instead: (url) => (url === '/groups-of' ? groupsThere : undefined) }));
   const none = parseSpec({ host: 'k.example.com' }, 'here');
   put(folder, 'authentication.yaml', authenticationText(none));
   put(folder, 'openings.json', JSON.stringify(openingsOf(none)));
@@ -83,7 +88,10 @@ beforeAll(async () => {
     `--egress-selector-config-file=${file('egress.yaml', egressConfig(folder))}`,
     `--authentication-config=${folder}/authentication.yaml`,
   ]);
-  gate = await startGate(plane, folder, authority.certificate, [`--openings=${folder}/openings.json`]);
+  gate = await startGate(plane, folder, authority.certificate, [
+    `--openings=${folder}/openings.json`,
+    `--open=${new URL(opened.issuer).host}`,
+  ]);
   admin = await issueLeaf(plane.authority, {
     commonName: 'admin',
     organizations: ['system:masters'],
@@ -105,7 +113,7 @@ afterAll(async () => {
   gate?.process.kill('SIGKILL');
   await plane?.stop();
   agent?.destroy();
-  await Promise.all([first, second, keys, apart].map((each) => each?.stop()));
+  await Promise.all([first, second, keys, apart, opened].map((each) => each?.stop()));
   rmSync(folder, { recursive: true, force: true });
 });
 
@@ -188,28 +196,67 @@ describe('a token that is refused', () => {
     expect(await whoIs(made())).toBeUndefined();
   });
 
-  test('with groups at a place that was not opened', async () => {
-    const seen: string[] = [];
-    const elsewhere = await startProvider(
-      options({
-        instead: (url) => {
-          seen.push(url);
-          return { status: 200 };
-        },
-      }),
-    );
-    const distributed = {
-      _claim_names: { groups: 'there' },
-      _claim_sources: { there: { endpoint: `${elsewhere.issuer}/groups`, access_token: 'x' } },
-    };
-    expect(await whoIs(token(signing, { iss: first.issuer, ...distributed }))).toBeUndefined();
-    await until(() => gate.log().includes(`${box}:${elsewhere.port}: ${box} is closed`), { said: gate.log });
-    expect(seen).toEqual([]);
-    await elsewhere.stop();
-  });
-
   test('of an issuer that was not named', async () => {
     expect(await whoIs(await second.login('alice'))).toBeUndefined();
+  });
+});
+
+describe('groups that a token leaves to another place (distributed claims)', () => {
+  let seen: string[];
+  let closed: IdentityProvider;
+
+  // One for each test: the gate says one thing once a minute.
+  beforeEach(async () => {
+    seen = [];
+    closed = await startProvider(options({ instead: (url) => ({ status: seen.push(url) && 200 }) }));
+  });
+  afterEach(() => closed.stop());
+
+  const leaving = (endpoint: string) =>
+    token(signing, {
+      iss: first.issuer,
+      jti: randomUUID(),
+      _claim_names: { groups: 'there' },
+      _claim_sources: { there: { endpoint, access_token: 'x' } },
+    });
+  const leavingThere = () => leaving(`${opened.issuer}/groups-of`);
+  const groups = ['team-d', 'system:masters'];
+
+  test('count where --allow-egress opens the place, with the prefix of the issuer', async () => {
+    groupsThere = { status: 200, body: token(opened.signing, { iss: opened.issuer, groups }) };
+    // The API server asks for the keys of that place beside the first requests.
+    await until(async () => (await whoIs(leavingThere())) !== undefined, { said: gate.log });
+    expect(await whoIs(leavingThere())).toMatchObject({
+      username: 'oidc:alice',
+      groups: ['oidc:team-d', 'oidc:system:masters', 'system:authenticated'],
+    });
+  });
+
+  test('count for nothing, and nobody with them, where somebody else signed them', async () => {
+    groupsThere = { status: 200, body: token(signingKey(), { iss: opened.issuer, groups }) };
+    expect(await whoIs(leavingThere())).toBeUndefined();
+  });
+
+  test.each<[string, () => string]>([
+    ['that is closed', () => leaving(`${closed.issuer}/groups-of`)],
+    [
+      'that redirects to one that is closed',
+      () => {
+        groupsThere = { status: 302, headers: { location: `${closed.issuer}/groups-of` } };
+        return leavingThere();
+      },
+    ],
+    [
+      'that answers by an issuer that is closed',
+      () => {
+        groupsThere = { status: 200, body: token(closed.signing, { iss: closed.issuer, groups }) };
+        return leavingThere();
+      },
+    ],
+  ])('lead to no place %s', async (_, leadingThere) => {
+    expect(await whoIs(leadingThere())).toBeUndefined();
+    await until(() => gate.log().includes(`${box}:${closed.port}: ${box} is closed`), { said: gate.log });
+    expect(seen).toEqual([]);
   });
 });
 
