@@ -10,13 +10,15 @@ const ended = new Promise<void>((resolve) => afterAll(() => resolve()));
 
 class Taken extends Error {}
 
+/** Milliseconds. A dozen files wait while two run, and each try writes a file. */
+const pause = 500;
+
 /**
  * Takes a lock until the file has ended, or until it is given back.
  *
- * @param patience seconds
- * @returns gives it back; undefined when another file still has it after so many seconds
+ * @returns gives it back; undefined when another file has it
  */
-function hold(name: string, patience: number): Promise<(() => void) | undefined> {
+function hold(name: string): Promise<(() => void) | undefined> {
   return new Promise((resolve, reject) => {
     const until = () =>
       new Promise<void>((giveBack) => {
@@ -26,14 +28,17 @@ function hold(name: string, patience: number): Promise<(() => void) | undefined>
     const refuse = () => {
       throw new Taken();
     };
-    withLock(`${inject('sandbox')}.e2e-${name}`, patience, until, refuse).catch((error) =>
+    withLock(`${inject('sandbox')}.e2e-${name}`, 0, until, refuse).catch((error) =>
       error instanceof Taken ? resolve(undefined) : reject(error),
     );
   });
 }
 
 async function holdAnyOf(names: string[]): Promise<void> {
-  for (;;) for (const name of names) if (await hold(name, 0.2)) return;
+  for (;;) {
+    for (const name of names) if (await hold(name)) return;
+    await sleep(pause);
+  }
 }
 
 /** All of them or none: what is held while the others are waited for would keep other files from it. */
@@ -41,13 +46,13 @@ async function holdAllOf(names: string[]): Promise<void> {
   for (;;) {
     const held: (() => void)[] = [];
     for (const name of names) {
-      const giveBack = await hold(name, 0);
+      const giveBack = await hold(name);
       if (!giveBack) break;
       held.push(giveBack);
     }
     if (held.length === names.length) return;
     for (const giveBack of held) giveBack();
-    await sleep(200);
+    await sleep(pause);
   }
 }
 
